@@ -1,0 +1,1 @@
+"""gigq: background jobs without a broker. This module is the front door and holds no code."""
