@@ -1,0 +1,181 @@
+"""The scoreboard: shared memory in which each worker says what it is doing.
+
+One cell per slot. A worker writes its own cell, the supervisor reads it and never waits for it;
+the supervisor writes only the two fields of orders at the cell's end. A sequence number, odd
+while a write is under way, lets the reader notice a half-written cell and look again.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+_REPORT = struct.Struct("<QBxxxiQQdd40s96s96s")  # sequence first, see _write
+_SEQUENCE = struct.Struct("<Q")
+_ORDERS = struct.Struct("<QQ")
+_CELL_BYTES = 512
+_ORDERS_AT = _CELL_BYTES - _ORDERS.size
+_READ_TRIES = 100
+
+
+class Activity(IntEnum):
+    """What a worker is doing."""
+
+    NOTHING = 0
+    BOOTING = 1
+    IDLE = 2
+    BUSY = 3
+    SETTLING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker last said of itself.
+
+    Attributes:
+        activity: what it is doing.
+        attempt: which attempt of the job it runs, from 1.
+        started: how many executions it has started.
+        settled: how many of them it has settled.
+        since: when the activity began, in seconds of the monotonic clock.
+        deadline: when the job's time is over, same clock; 0.0 means no limit.
+        execution: the execution's id, empty when there is none.
+        job_id: the job's id, cut to what the cell holds.
+        job_name: the job's name, cut to what the cell holds.
+    """
+
+    activity: Activity = Activity.NOTHING
+    attempt: int = 0
+    started: int = 0
+    settled: int = 0
+    since: float = 0.0
+    deadline: float = 0.0
+    execution: str = ""
+    job_id: str = ""
+    job_name: str = ""
+
+
+class Cell:
+    """One slot's place on the scoreboard, seen from both sides."""
+
+    def __init__(self, memory: mmap.mmap, index: int) -> None:
+        self.index = index
+        self._memory = memory
+        self._at = index * _CELL_BYTES
+        self._sequence = 0
+
+    # --- the worker's side -------------------------------------------------------------------
+
+    def write(self, report: Report) -> None:
+        """Publish a report, in one piece for any reader."""
+        self._sequence += 2
+        _SEQUENCE.pack_into(self._memory, self._at, self._sequence - 1)
+        _REPORT.pack_into(
+            self._memory,
+            self._at,
+            self._sequence - 1,
+            report.activity,
+            report.attempt,
+            report.started,
+            report.settled,
+            report.since,
+            report.deadline,
+            _fit(report.execution, 40),
+            _fit(report.job_id, 96),
+            _fit(report.job_name, 96),
+        )
+        _SEQUENCE.pack_into(self._memory, self._at, self._sequence)
+
+    def leave_ordered(self) -> bool:
+        """Whether the supervisor wants this worker to leave after its current job."""
+        return bool(self._orders()[0])
+
+    def asked_to_end(self) -> int:
+        """The number of the execution that was asked to end; 0 when none was."""
+        return self._orders()[1]
+
+    # --- the supervisor's side ---------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Make the cell as good as new, before a worker is forked onto it."""
+        self._memory[self._at : self._at + _CELL_BYTES] = bytes(_CELL_BYTES)
+        self._sequence = 0
+
+    def read(self) -> Report:
+        """The last report. A worker that died while writing leaves a torn one, read as it is."""
+        for _ in range(_READ_TRIES):
+            before = self._current_sequence()
+            report = self._unpack()
+            if before % 2 == 0 and before == self._current_sequence():
+                break
+        return report
+
+    def order_leave(self) -> None:
+        """Ask the worker to leave after its current job."""
+        _ORDERS.pack_into(self._memory, self._at + _ORDERS_AT, 1, self._orders()[1])
+
+    def ask_to_end(self, number: int) -> None:
+        """Mark the execution with this number as the one that a coming signal is meant for."""
+        _ORDERS.pack_into(self._memory, self._at + _ORDERS_AT, self._orders()[0], number)
+
+    def _orders(self) -> tuple[int, int]:
+        leave, asked = _ORDERS.unpack_from(self._memory, self._at + _ORDERS_AT)
+        return leave, asked
+
+    def _current_sequence(self) -> int:
+        (sequence,) = _SEQUENCE.unpack_from(self._memory, self._at)
+        return int(sequence)
+
+    def _unpack(self) -> Report:
+        fields = _REPORT.unpack_from(self._memory, self._at)
+        _, activity, attempt, started, settled, since, deadline, execution, job_id, name = fields
+        return Report(
+            _activity(activity),
+            attempt,
+            started,
+            settled,
+            since,
+            deadline,
+            _text(execution),
+            _text(job_id),
+            _text(name),
+        )
+
+
+class Scoreboard:
+    """Cells in anonymous shared memory, mapped before the first fork; free ones are lent out."""
+
+    def __init__(self, cells: int) -> None:
+        self._memory = mmap.mmap(-1, cells * _CELL_BYTES)
+        self._free = list(range(cells - 1, -1, -1))
+
+    def take(self) -> Cell:
+        """A free cell, cleared.
+
+        Raises:
+            IndexError: every cell is taken.
+        """
+        cell = Cell(self._memory, self._free.pop())
+        cell.clear()
+        return cell
+
+    def give_back(self, cell: Cell) -> None:
+        """Return a cell whose worker has been reaped."""
+        self._free.append(cell.index)
+
+
+def _activity(number: int) -> Activity:
+    try:
+        return Activity(number)
+    except ValueError:  # a job scribbled over the shared memory
+        return Activity.NOTHING
+
+
+def _fit(text: str, limit: int) -> bytes:
+    return text.encode(errors="replace")[:limit]
+
+
+def _text(field: bytes) -> str:
+    return field.rstrip(b"\0").decode(errors="ignore")

@@ -1,0 +1,55 @@
+"""The tag that marks a worker's process and everything below it.
+
+A tag names the daemon's run, the slot and the generation. It travels in the environment, so a
+process is recognised even when it has left its session, its group and its parents.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gigqd import kernel
+
+VARIABLE = "GIGQD_WORKER"
+_PREFIX = f"{VARIABLE}=".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Whose process this is: the daemon's run, the slot's name, the slot's generation."""
+
+    run: str
+    slot: str
+    generation: int
+
+    def __str__(self) -> str:
+        return f"{self.run}|{self.slot}|{self.generation}"
+
+    @classmethod
+    def parse(cls, text: str) -> Tag | None:
+        """The tag in a text, or None when the text is not one."""
+        run, _, rest = text.partition("|")
+        slot, _, generation = rest.rpartition("|")
+        if not (run and slot and generation.isdigit()):
+            return None
+        return cls(run, slot, int(generation))
+
+
+def mark_this_process(tag: Tag) -> None:
+    """Put the tag where this process's children inherit it: exec'd ones and forked ones."""
+    os.environ[VARIABLE] = str(tag)
+    kernel.rewrite_environment_block(_PREFIX + str(tag).encode())
+
+
+def tag_of(pid: int) -> Tag | None:
+    """The tag that a process carries; None when it has none, is gone, or is not ours to read."""
+    try:
+        block = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    for entry in block.split(b"\0"):
+        if entry.startswith(_PREFIX):
+            return Tag.parse(entry.removeprefix(_PREFIX).decode(errors="replace"))
+    return None
