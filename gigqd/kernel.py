@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 # Numbers of prctl(2), from <linux/prctl.h>.
@@ -60,7 +61,7 @@ def stat_fields(pid: int | str) -> list[str]:
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         raise ProcessLookupError(pid) from None
     return text.rpartition(")")[2].split()
 
@@ -70,12 +71,27 @@ def start_ticks(pid: int) -> int:
     return int(stat_fields(pid)[_STAT_START_TICKS])
 
 
-def is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only waits to be reaped (or is gone altogether)."""
-    try:
-        return stat_fields(pid)[_STAT_STATE] in ("Z", "X")
-    except ProcessLookupError:
-        return True
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one look at a process tells: whether it runs, its session, when it started."""
+
+    alive: bool
+    session: int
+    start_ticks: int
+
+
+def glance(pid: int) -> Glance:
+    """Look at a process once.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    fields = stat_fields(pid)
+    return Glance(
+        alive=fields[_STAT_STATE] not in ("Z", "X"),
+        session=int(fields[_STAT_SESSION]),
+        start_ticks=int(fields[_STAT_START_TICKS]),
+    )
 
 
 def own_children() -> list[int]:

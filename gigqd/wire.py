@@ -1,0 +1,87 @@
+"""JSON messages, one a line, over a stream socket that neither side ever blocks on."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+_CHUNK = 65536
+LONGEST_LINE = 4 * 1024 * 1024
+
+
+class Wire:
+    """One end of a connection. What cannot be sent at once waits in memory."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self.closed = False
+
+    def fileno(self) -> int:
+        """The descriptor to wait on; -1 once closed."""
+        return self._socket.fileno()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether to wait for the socket to become writable."""
+        return bool(self._outgoing) and not self.closed
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Queue a message and send as much as goes without waiting."""
+        self._outgoing += json.dumps(message, default=str).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as it goes."""
+        while self._outgoing and not self.closed:
+            try:
+                sent = self._socket.send(self._outgoing)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.close()
+                return
+            del self._outgoing[:sent]
+
+    def receive(self) -> list[dict[str, Any]]:
+        """The messages that have arrived; `closed` tells when the other side is gone."""
+        while not self.closed:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data or len(self._incoming) > LONGEST_LINE:
+                self.close()
+                break
+            self._incoming += data
+        return self._take_lines()
+
+    def _take_lines(self) -> list[dict[str, Any]]:
+        *lines, rest = self._incoming.split(b"\n")
+        self._incoming = bytearray(rest)
+        return [message for line in lines if (message := _parse(line)) is not None]
+
+    def close(self) -> None:
+        """Close this end."""
+        self.closed = True
+        self._socket.close()
+
+
+def pair() -> tuple[Wire, socket.socket]:
+    """Two ends of a connection: ours as a Wire, the child's as a plain socket."""
+    ours, theirs = socket.socketpair()
+    return Wire(ours), theirs
+
+
+def _parse(line: bytearray) -> dict[str, Any] | None:
+    """The message in a line; None for what is none, which is ignored as the protocol says."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
