@@ -1,0 +1,44 @@
+# Every target sets up what it needs; `make` alone lists them.
+# VENV=dir puts the virtual environment elsewhere, PYTHON=name chooses the interpreter,
+# ARGS='-k name' is handed on to pytest.
+
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+export PYTHON
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.ready-dev ## create .venv with everything that tests and checks need
+
+.PHONY: demo
+demo: $(VENV)/.ready ## watch gigqd do its whole job on real files, in under a minute
+	$(BIN)/python examples/demo.py
+
+.PHONY: test
+test: $(VENV)/.ready-dev ## run the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.ready-dev ## check format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps make a second call cheap: the project is installed again only after pyproject.toml changed.
+$(VENV)/.ready: pyproject.toml
+	@sh tools/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml
+	@sh tools/make-venv $(VENV) '[dev]'
+	@touch $@ $(VENV)/.ready
