@@ -1,0 +1,43 @@
+"""The one place that reads the calendar clock. Times are UTC text of a fixed width.
+
+Texts of one width and one zone sort as the times they stand for, so the store can compare
+them without knowing what a time is.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def utc_now() -> str:
+    """The time now, as `2026-11-23T19:09:12.123456+00:00`."""
+    return to_text(datetime.now(UTC))
+
+
+def to_text(moment: datetime) -> str:
+    """`moment` as stored text. A moment without a zone is local time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse(text: str) -> datetime:
+    """The UTC moment that an ISO 8601 text names.
+
+    A text without a zone is local time: GigQ 0.5.1 wrote and compared such texts.
+
+    Raises:
+        ValueError: `text` is not an ISO 8601 date and time.
+    """
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def normalise(text: str) -> str:
+    """Any ISO 8601 text as stored text, so that it can be compared with stored times."""
+    return to_text(parse(text))
+
+
+def after(text: str, seconds: float) -> str:
+    """The stored text of the moment `seconds` after `text`; the last possible one at most."""
+    try:
+        return to_text(parse(text) + timedelta(seconds=seconds))
+    except OverflowError:
+        return to_text(datetime.max.replace(tzinfo=UTC))

@@ -1,0 +1,84 @@
+"""What can go wrong, as types. Every message names the thing, the value and the remedy."""
+
+# ruff: noqa: N818 - they are named as a reader says them: "invalid job", "store locked"
+from __future__ import annotations
+
+
+class GigqError(Exception):
+    """Base of every error that gigq raises on purpose."""
+
+
+class InvalidJob(GigqError, ValueError):
+    """A job that cannot be stored as it is; nothing was stored."""
+
+
+class FunctionNotImportable(InvalidJob, TypeError):
+    """The job's function cannot be found again by another process."""
+
+
+class NotJson(InvalidJob, TypeError):
+    """A parameter or a result holds a value that JSON cannot carry."""
+
+
+class TooLarge(InvalidJob):
+    """A parameter list or a result is over the size limit."""
+
+
+class MissingParent(InvalidJob):
+    """A job depends on a job id that is not in the store."""
+
+
+class DependencyCycle(InvalidJob):
+    """Jobs that wait for each other in a circle would never become due."""
+
+
+class JobNotFound(GigqError, KeyError):
+    """No job has this id."""
+
+    def __str__(self) -> str:
+        """Read as a sentence; KeyError would show the repr of its argument."""
+        return str(self.args[0]) if self.args else "no such job"
+
+
+class FunctionNotAllowed(GigqError):
+    """The operator's allow list does not name the job's function."""
+
+
+class FunctionNotFound(GigqError):
+    """The module or the function that the job names is not there."""
+
+
+class StoreError(GigqError):
+    """The store refused a statement, or the file is not what it should be."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, read or written now; trying later may help."""
+
+
+class StoreLocked(StoreUnavailable):
+    """Another connection held the write lock for longer than the lock timeout."""
+
+
+class UnsupportedStore(StoreError):
+    """A kind of store, file system or SQLite version that gigq does not work with."""
+
+
+class SchemaTooNew(StoreError):
+    """A newer gigq has migrated this store; this one would damage it."""
+
+
+class StoreCorrupt(StoreError):
+    """SQLite says that the file is damaged or is not a database."""
+
+
+class JobInterrupted(BaseException):
+    """Raised inside a running job to end it.
+
+    A BaseException, so that `except Exception` in the job does not swallow it while
+    `finally` blocks still run.
+    """
+
+
+class JobTimeout(JobInterrupted):
+    """The job ran longer than its timeout."""

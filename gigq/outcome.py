@@ -1,0 +1,123 @@
+"""Decide, then write: from what happened to an execution to what is recorded about its job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock
+from gigq.status import Cause, JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_REFUNDS = 3
+"""How often an orderly stop gives an attempt back; then a job that never fits would loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostMortem:
+    """What the supervisor knows about a process that died. Sizes in bytes, times in seconds."""
+
+    exit_code: int | None = None
+    signal: str | None = None
+    stack: str | None = None
+    output: str | None = None
+    peak_rss: int | None = None
+    cpu_time: float | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What happened to one execution.
+
+    Attributes:
+        status: COMPLETED, FAILED, TIMEOUT or CANCELLED.
+        result: the function's return value as JSON text; only when COMPLETED.
+        error: what went wrong, with the traceback when there is one.
+        cause: why it ended without success.
+        final: no further attempt, even when some are left.
+        post_mortem: what is known about the process, when it died.
+    """
+
+    status: JobStatus
+    result: str | None = None
+    error: str | None = None
+    cause: Cause | None = None
+    final: bool = False
+    post_mortem: PostMortem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What to record: the job's next status, and the status its execution ends with."""
+
+    status: JobStatus
+    execution_status: JobStatus
+    retry_after: str | None = None
+    refunded: bool = False
+    error: str | None = None
+    result: str | None = None
+    cause: Cause | None = None
+
+
+def decide(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
+    """What the ending of an execution means for its job.
+
+    Args:
+        ending: what happened.
+        job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`.
+        now: the time of the decision, as the store writes times.
+    """
+    if ending.status is JobStatus.COMPLETED:
+        return Outcome(JobStatus.COMPLETED, JobStatus.COMPLETED, result=ending.result)
+    if ending.status is JobStatus.CANCELLED and ending.cause is not Cause.STOPPED:
+        return _over(ending, JobStatus.CANCELLED)
+    if ending.cause is Cause.STOPPED and _refundable(ending, job):
+        return _given_back(job)
+    return _unsuccessful(ending, job, now)
+
+
+def _over(ending: Ending, status: JobStatus) -> Outcome:
+    cause = ending.cause or _USUAL_CAUSE[status]
+    return Outcome(status, status, error=ending.error, cause=cause)
+
+
+def _refundable(ending: Ending, job: Mapping[str, Any]) -> bool:
+    # With a single attempt the start is the attempt: giving it back could start the job twice.
+    return not ending.final and job["max_attempts"] > 1 and (job["refunds"] or 0) < MAX_REFUNDS
+
+
+def _given_back(job: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        JobStatus.PENDING,
+        JobStatus.CANCELLED,
+        refunded=True,
+        error=job["error"],
+        cause=Cause.STOPPED,
+    )
+
+
+def _unsuccessful(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
+    ended = JobStatus.TIMEOUT if ending.status is JobStatus.TIMEOUT else JobStatus.FAILED
+    if ending.final or job["attempts"] >= job["max_attempts"]:
+        return _over(ending, ended)
+    return Outcome(
+        JobStatus.PENDING,
+        ended,
+        retry_after=_not_before(job["retry_delay"], now),
+        error=ending.error,
+        cause=ending.cause or _USUAL_CAUSE[ended],
+    )
+
+
+def _not_before(delay: float | None, now: str) -> str | None:
+    return clock.after(now, delay) if delay else None
+
+
+_USUAL_CAUSE = {
+    JobStatus.FAILED: Cause.ERROR,
+    JobStatus.TIMEOUT: Cause.TIMEOUT,
+    JobStatus.CANCELLED: Cause.CANCELLED,
+}

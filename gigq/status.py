@@ -1,0 +1,68 @@
+"""The states of a job, the moves between them, and the causes of an ending."""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class JobStatus(Enum):
+    """Enum representing the possible states of a job."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+
+
+FINISHED = frozenset(
+    {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT}
+)
+"""States that a job leaves only when somebody requeues it."""
+
+UNFINISHED = frozenset(JobStatus) - FINISHED
+"""States in which a job may still be started."""
+
+TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
+    {
+        # claimed; cancelled before its start; cut off by a parent that ended without success
+        JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED, JobStatus.FAILED}),
+        # settled for good; or pending again: another attempt is left, or the start was given back
+        JobStatus.RUNNING: frozenset(
+            {
+                JobStatus.COMPLETED,
+                JobStatus.FAILED,
+                JobStatus.TIMEOUT,
+                JobStatus.CANCELLED,
+                JobStatus.PENDING,
+            }
+        ),
+        JobStatus.COMPLETED: frozenset(),
+        # requeued by hand, with its attempts reset
+        JobStatus.FAILED: frozenset({JobStatus.PENDING}),
+        JobStatus.TIMEOUT: frozenset({JobStatus.PENDING}),
+        JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
+    }
+)
+"""Every move a job may make. The store's statements are guarded accordingly."""
+
+
+class Cause(StrEnum):
+    """Why an attempt, or a job, ended without success."""
+
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    MEMORY = "memory"
+    OOM = "oom"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    LOST = "lost"
+    BOOT = "boot"
+    PARENT = "parent"
