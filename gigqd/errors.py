@@ -1,0 +1,50 @@
+"""What can go wrong in the daemon, each with the exit code it ends the process with."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gigqd import exits
+
+
+class GigqdError(Exception):
+    """The daemon or one of its commands cannot go on.
+
+    Parameters:
+        message: what is wrong, where, and the remedy.
+        exit_code: the code to leave with; the class's own code when omitted.
+    """
+
+    exit_code: int = exits.INTERNAL_ERROR
+
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        if exit_code is not None:
+            self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the configuration, and the place to mend it."""
+
+    file: str | None
+    """The file as the user knows it, "environment" for a variable, None without a place."""
+    line: int | None
+    key: str
+    """Dotted key or variable name; empty when the whole file is meant."""
+    message: str
+
+    def __str__(self) -> str:
+        place = [self.file or "configuration"]
+        if self.line is not None:
+            place.append(str(self.line))
+        return ": ".join(part for part in (":".join(place), self.key, self.message) if part)
+
+
+class ConfigError(GigqdError):
+    """The configuration is refused; `problems` lists everything wrong with it at once."""
+
+    exit_code = exits.BAD_CONFIG
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

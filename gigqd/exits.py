@@ -1,0 +1,54 @@
+"""Exit codes: what a service manager, a script or the supervisor may conclude from an end.
+
+The daemon's own codes follow sysexits(3); the codes of `gigqd status` follow the Linux Standard
+Base for init scripts. Worker codes are read by the supervisor only and stay clear of both.
+"""
+
+from typing import Final
+
+OK: Final = 0
+"""What was asked is done; for the daemon: a requested stop, and every process tree is gone."""
+
+FAILED: Final = 1
+"""A command was understood but did not reach its end in time, as a stop that takes too long."""
+
+USAGE: Final = 64
+DATABASE_UNAVAILABLE: Final = 69
+"""The database could not be opened within `daemon.start_timeout`."""
+
+INTERNAL_ERROR: Final = 70
+"""A defect of gigqd, or a pool whose first worker never booted."""
+
+CANNOT_FORK: Final = 71
+CANNOT_CREATE: Final = 73
+"""The lock, pid file, control socket or log file could not be created."""
+
+ALREADY_RUNNING: Final = 75
+NOT_PERMITTED: Final = 77
+BAD_CONFIG: Final = 78
+"""The configuration is invalid, or the database was written by a newer version."""
+
+LEFT_BEHIND: Final = 79
+"""The stop is over but some process could not be killed; the log names it."""
+
+STATUS_STALE: Final = 1
+"""`gigqd status`: not running, but a pid file is left."""
+
+STATUS_STOPPED: Final = 3
+STATUS_UNKNOWN: Final = 4
+"""`gigqd status`: the lock is held, but nobody answers."""
+
+NOT_RUNNING: Final = 7
+"""A command such as reload needs a running daemon and found none."""
+
+WORKER_DONE: Final = 0
+"""Drained or recycled: the worker settled its last job and left."""
+
+WORKER_BOOT_FAILED: Final = 80
+WORKER_DATABASE_UNUSABLE: Final = 81
+WORKER_CLAIM_LOST: Final = 82
+WORKER_RESIDUE: Final = 83
+"""A job left something behind that the next job must not see."""
+
+WORKER_RECORD_FAILED: Final = 84
+WORKER_PARENT_GONE: Final = 85
