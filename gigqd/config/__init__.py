@@ -1,0 +1,32 @@
+"""The daemon's configuration: TOML and environment variables in, checked values out."""
+
+from gigqd.config.checks import warnings
+from gigqd.config.compare import Changes, compare
+from gigqd.config.load import config_path, load, locate
+from gigqd.config.schema import (
+    DEFAULT_PATH,
+    CodeConfig,
+    Config,
+    DaemonConfig,
+    LogConfig,
+    PoolConfig,
+    QueueConfig,
+    SecurityConfig,
+)
+
+__all__ = [
+    "DEFAULT_PATH",
+    "Changes",
+    "CodeConfig",
+    "Config",
+    "DaemonConfig",
+    "LogConfig",
+    "PoolConfig",
+    "QueueConfig",
+    "SecurityConfig",
+    "compare",
+    "config_path",
+    "load",
+    "locate",
+    "warnings",
+]

@@ -1,0 +1,132 @@
+"""What no key can know alone: contradictions are problems, oddities are warnings."""
+
+import grp
+import os
+import pwd
+from collections.abc import Iterator
+from itertools import pairwise
+
+from gigqd.config.keys import EVERY_QUEUE
+from gigqd.config.kinds import show_duration
+from gigqd.config.runtime import SOCKET_NAME, SOCKET_PATH_LIMIT
+from gigqd.config.schema import Config, PoolConfig
+from gigqd.config.settings import Keys, Settings
+from gigqd.config.variables import variable_name
+from gigqd.errors import Problem
+
+DEFAULT_QUEUE = "default"
+
+
+def cross_check(config: Config, settings: Settings) -> list[Problem]:
+    """The contradictions between keys, or between keys and this host.
+
+    Parameters:
+        config: the configuration, with defaults where a value was bad.
+        settings: where each key was given.
+    """
+    found = [*_pools(config), *_accounts(config), *_places(config)]
+    return [_at(keys, message, config, settings) for keys, message in found]
+
+
+def warnings(config: Config) -> tuple[str, ...]:
+    """What is allowed but probably not meant, one sentence each; to be logged at start."""
+    return (*_unserved(config), *_empty_pools(config), *_short_stop(config), *_root_jobs(config))
+
+
+Contradiction = tuple[Keys, str]
+
+
+def _pools(config: Config) -> Iterator[Contradiction]:
+    if not any(pool.size for pool in config.pools):
+        keys = ("pools", config.pools[0].name, "size")
+        yield keys, "no pool has a worker; give at least one a size of 1 or more"
+    by_variable = sorted((variable_name([pool.name]), pool.name) for pool in config.pools)
+    for (first, name), (second, other) in pairwise(by_variable):
+        if first == second:
+            yield (
+                ("pools", other),
+                f'is the same name as "{name}" in environment variables; rename one of them',
+            )
+
+
+def _accounts(config: Config) -> Iterator[Contradiction]:
+    daemon = config.daemon
+    if daemon.user is not None:
+        problem = _user_problem(daemon.user)
+        if problem:
+            yield ("daemon", "user"), problem
+    if daemon.group is not None:
+        problem = _group_problem(daemon.group)
+        if problem:
+            yield ("daemon", "group"), problem
+
+
+def _user_problem(name: str) -> str:
+    try:
+        account = pwd.getpwnam(name)
+    except KeyError:
+        return "no such user on this host"
+    if os.geteuid() in (0, account.pw_uid):
+        return ""
+    return "only root can change to another user; start gigqd as root, or leave this out"
+
+
+def _group_problem(name: str) -> str:
+    try:
+        group = grp.getgrnam(name)
+    except KeyError:
+        return "no such group on this host"
+    if os.geteuid() == 0 or group.gr_gid in (os.getegid(), *os.getgroups()):
+        return ""
+    return "only root can change to another group; start gigqd as root, or leave this out"
+
+
+def _places(config: Config) -> Iterator[Contradiction]:
+    daemon = config.daemon
+    socket = os.fsencode(daemon.runtime_dir / SOCKET_NAME)
+    if len(socket) > SOCKET_PATH_LIMIT:
+        length = f"{len(socket)} bytes where {SOCKET_PATH_LIMIT} fit"
+        yield ("daemon", "runtime_dir"), f"too long for a control socket: {length}"
+    if not daemon.working_directory.is_dir():
+        yield ("daemon", "working_directory"), "is not a directory"
+
+
+def _unserved(config: Config) -> Iterator[str]:
+    served = {queue for pool in config.pools if pool.size for queue in pool.queues}
+    named = {queue for pool in config.pools for queue in pool.queues}
+    if EVERY_QUEUE in served:
+        return
+    for queue in sorted((named | {DEFAULT_QUEUE}) - served - {EVERY_QUEUE}):
+        yield f'no pool with a worker serves the queue "{queue}"; its jobs will wait'
+
+
+def _empty_pools(config: Config) -> Iterator[str]:
+    for pool in config.pools:
+        if not pool.size:
+            yield f'the pool "{pool.name}" has no workers (size 0)'
+
+
+def _short_stop(config: Config) -> Iterator[str]:
+    longest = max(config.pools, key=_grace)
+    if config.daemon.stop_timeout < longest.timeout_grace:
+        yield (
+            f"daemon.stop_timeout ({show_duration(config.daemon.stop_timeout)}) is shorter than "
+            f"pools.{longest.name}.timeout_grace ({show_duration(longest.timeout_grace)})"
+        )
+
+
+def _grace(pool: PoolConfig) -> float:
+    return pool.timeout_grace
+
+
+def _root_jobs(config: Config) -> Iterator[str]:
+    if os.geteuid() == 0 and config.daemon.user is None:
+        yield "jobs run as root; set daemon.user to an account made for them"
+
+
+def _at(keys: Keys, message: str, config: Config, settings: Settings) -> Problem:
+    if keys in settings:
+        return settings[keys].problem(message)
+    source = str(config.source) if config.source else None
+    line = next((given.line for key, given in settings.items() if key[: len(keys)] == keys), None)
+    return Problem(source, line, ".".join(keys), message)

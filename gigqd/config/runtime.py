@@ -1,0 +1,36 @@
+"""Where a daemon keeps its lock, pid file and control socket when nobody says."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SYSTEM = Path("/run/gigqd")
+SOCKET_NAME = "gigqd.sock"
+SOCKET_PATH_LIMIT = 107
+"""Bytes the kernel has for the path of a Unix socket."""
+
+
+def default_runtime_dir(
+    values: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str]
+) -> Path:
+    """The run-time directory of a daemon.
+
+    Parameters:
+        values: the values of each table; daemon.name, daemon.user and queue.database count.
+        environ: RUNTIME_DIRECTORY (set by systemd) and XDG_RUNTIME_DIR count.
+    """
+    daemon = values["daemon"]
+    # a daemon that will change its user was started by root and must find the same place after
+    by_root = os.geteuid() == 0 or daemon["user"] is not None
+    given = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    session = environ.get("XDG_RUNTIME_DIR", "")
+    if given.startswith("/"):
+        place = Path(given)
+    elif by_root:
+        place = SYSTEM
+    elif session.startswith("/"):
+        place = Path(session) / "gigqd"
+    else:
+        place = Path(values["queue"]["database"]).parent / ".gigqd"
+    return place if daemon["name"] == "default" else place / daemon["name"]

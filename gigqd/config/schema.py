@@ -1,0 +1,306 @@
+"""Every key of the configuration: its kind, default, reason and what a reload does with it."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, Field, dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gigqd.config import kinds
+from gigqd.config.keys import (
+    ACCOUNT,
+    EVERY_QUEUE,
+    MODULE,
+    NAME,
+    OPTIONAL_PATH,
+    PATTERN,
+    QUEUE_NAME,
+    Effect,
+    about,
+    database,
+)
+from gigqd.config.kinds import DAY, HOUR
+
+DEFAULT_PATH = Path("/etc/gigq.toml")
+
+LIVE, RECYCLE, RESTART = Effect.LIVE, Effect.RECYCLE, Effect.RESTART
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonConfig:
+    """The supervisor itself: who it is, where it lives and how long it waits."""
+
+    name: str = field(
+        default="default",
+        metadata=about(
+            kinds.text(lambda text: bool(NAME.fullmatch(text)), "letters, digits, . _ -", "name"),
+            RESTART,
+            "Tells several daemons on one host apart.",
+        ),
+    )
+    runtime_dir: Path = field(
+        metadata=about(
+            OPTIONAL_PATH,
+            RESTART,
+            "Directory of the lock, the pid file and the control socket; created 0700.",
+            fallback="",
+            computed="$RUNTIME_DIRECTORY, else /run/gigqd for root, else $XDG_RUNTIME_DIR/gigqd, "
+            "else .gigqd beside the database; a daemon with a name has its own directory in it",
+        )
+    )
+    working_directory: Path = field(
+        metadata=about(
+            kinds.path(),
+            RECYCLE,
+            "Directory the workers run in; relative paths in jobs start here.",
+            fallback=".",
+        )
+    )
+    user: str | None = field(
+        default=None,
+        metadata=about(
+            ACCOUNT, RESTART, "Account to change to, for good, before any job code is loaded."
+        ),
+    )
+    group: str | None = field(
+        default=None,
+        metadata=about(ACCOUNT, RESTART, "Group to change to; the user's own group when not set."),
+    )
+    umask: int = field(
+        default=0o027,
+        metadata=about(kinds.octal(), RECYCLE, "Permissions that new files never get."),
+    )
+    stop_timeout: float = field(
+        default=30.0,
+        metadata=about(
+            kinds.duration(0.1, 7 * DAY),
+            LIVE,
+            "How long a stop waits for running jobs before it interrupts and hands them back.",
+        ),
+    )
+    start_timeout: float = field(
+        default=60.0,
+        metadata=about(
+            kinds.duration(0.1, HOUR),
+            LIVE,
+            "How long a start waits for the database and the first worker before it fails.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueConfig:
+    """The job queue: where it is stored and what it may hold."""
+
+    database: str = field(
+        metadata=about(
+            database(),
+            RESTART,
+            "SQLite file of the queue, on a local file system; created when missing.",
+            fallback="gigq.db",
+            required='missing; set it to the queue\'s file, such as "/var/lib/gigq/gigq.db"',
+        )
+    )
+    lock_timeout: float = field(
+        default=30.0,
+        metadata=about(
+            kinds.duration(0.1, HOUR),
+            RECYCLE,
+            "How long a transaction waits for another writer before it is an error.",
+        ),
+    )
+    max_result_size: int = field(
+        default=1024**2,
+        metadata=about(
+            kinds.size(1024, 1024**3),
+            RECYCLE,
+            "Largest result of a job, as JSON; a larger one fails the attempt.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeConfig:
+    """The code that jobs run: where it is found and what surrounds it.
+
+    `environment` holds what workers get: the variables of `environment_file`, then those of
+    the table itself, which win.
+    """
+
+    python_path: tuple[Path, ...] = field(
+        metadata=about(
+            kinds.list_of(kinds.path()),
+            RECYCLE,
+            "Directories put in front of Python's module path.",
+            fallback=["."],
+        )
+    )
+    imports: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            kinds.list_of(MODULE),
+            RECYCLE,
+            "Modules each worker imports before its first job; a failure keeps it from starting.",
+        ),
+    )
+    environment_file: Path | None = field(
+        default=None,
+        metadata=about(
+            OPTIONAL_PATH, RECYCLE, "File of NAME=value lines added to the workers' environment."
+        ),
+    )
+    environment: Mapping[str, str] = field(
+        default_factory=dict,
+        repr=False,  # secrets are kept here
+        metadata=about(
+            kinds.text(lambda _text: True, "text in quotes"),
+            RECYCLE,
+            "Variables added to the workers' environment; they win over environment_file.",
+            each=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """The log: how much, in which form and where."""
+
+    level: str = field(
+        default="info",
+        metadata=about(
+            kinds.choice("debug", "info", "warning", "error", "critical"),
+            LIVE,
+            "Least level that is written.",
+        ),
+    )
+    format: str = field(
+        default="auto",
+        metadata=about(
+            kinds.choice("auto", "json", "console"),
+            RECYCLE,
+            "One JSON object per line, or text to read; auto is console on a terminal, else json.",
+        ),
+    )
+    file: Path | None = field(
+        default=None,
+        metadata=about(
+            OPTIONAL_PATH,
+            RESTART,
+            "File to append to, reopened on SIGUSR1; standard error when not set.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityConfig:
+    """What the writers of the queue may have the workers run."""
+
+    allow: tuple[str, ...] = field(
+        default=("*",),
+        metadata=about(
+            kinds.list_of(PATTERN, required="an empty list would allow no job at all"),
+            RECYCLE,
+            'Patterns of "module.function" that jobs may call, checked before an import.',
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Some workers that serve the same queues under the same limits."""
+
+    name: str
+    _: KW_ONLY
+    size: int = field(
+        default=4,
+        metadata=about(
+            kinds.whole(0, 1000, "workers"),
+            LIVE,
+            "Number of workers; 0 keeps the pool without any.",
+        ),
+    )
+    queues: tuple[str, ...] = field(
+        default=(EVERY_QUEUE,),
+        metadata=about(
+            kinds.list_of(QUEUE_NAME, required='an empty list serves no queue; "*" is every queue'),
+            RECYCLE,
+            'Queues whose jobs these workers claim; "*" is every queue.',
+        ),
+    )
+    timeout_grace: float = field(
+        default=2.0,
+        metadata=about(
+            kinds.duration(0.0, HOUR),
+            LIVE,
+            "Time between asking an overrunning job to end and killing its process tree.",
+        ),
+    )
+    timeout_limit: float | None = field(
+        default=None,
+        metadata=about(
+            kinds.optional(kinds.duration(0.001), "none"),
+            RECYCLE,
+            "Longest a job may run whatever its own timeout says, also when it has none.",
+        ),
+    )
+    boot_timeout: float = field(
+        default=30.0,
+        metadata=about(
+            kinds.duration(0.1, HOUR),
+            LIVE,
+            "How long a new worker may take to import its modules and open the database.",
+        ),
+    )
+    record_timeout: float = field(
+        default=120.0,
+        metadata=about(
+            kinds.duration(1.0, DAY),
+            LIVE,
+            "How long a worker may take to record an outcome before it is replaced.",
+        ),
+    )
+    recycle_after_jobs: int = field(
+        default=0,
+        metadata=about(
+            kinds.whole(0, 10**9, "jobs"),
+            RECYCLE,
+            "Replace a worker after this many jobs; 0 is never.",
+        ),
+    )
+    nice: int = field(
+        default=0,
+        metadata=about(
+            kinds.whole(-20, 19),
+            RECYCLE,
+            "Scheduling priority of the workers; below 0 needs root.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole, checked configuration; every path in it is absolute."""
+
+    source: Path | None
+    daemon: DaemonConfig
+    queue: QueueConfig
+    code: CodeConfig
+    log: LogConfig
+    security: SecurityConfig
+    pools: tuple[PoolConfig, ...]
+
+
+TABLES: Mapping[str, type] = MappingProxyType(
+    {
+        "daemon": DaemonConfig,
+        "queue": QueueConfig,
+        "code": CodeConfig,
+        "log": LogConfig,
+        "security": SecurityConfig,
+    }
+)
+
+
+def keys(table: type) -> dict[str, Field[Any]]:
+    """The keys a user may write in a table, by name, in order."""
+    return {item.name: item for item in fields(table) if "key" in item.metadata}
