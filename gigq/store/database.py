@@ -1,0 +1,174 @@
+"""Transactions and named statements over whatever connection the owner supplies."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock
+from gigq.store.connect import set_synchronous
+from gigq.store.dialect import dialect_of
+from gigq.store.failures import translated, until_free
+from gigq.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+Row = dict[str, Any]
+Bounds = tuple[str, str, tuple[str, ...]]
+
+LOCK_TIMEOUT = 30.0
+NOTHING: Mapping[str, Any] = {}
+
+
+class Session:
+    """Runs named statements on one connection inside one transaction.
+
+    Attributes:
+        now: the database's time at the start of the transaction, as stored text.
+        connection: the connection itself, for the schema's own files.
+    """
+
+    __slots__ = ("connection", "now", "_sql")  # noqa: RUF023 - the public ones first
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.now = clock.utc_now()
+        self._sql = statements(dialect_of(connection).name)
+
+    def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
+        """The first row, or None. The statement is always stepped to its end."""
+        rows = self.all(name, params)
+        return rows[0] if rows else None
+
+    def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
+        """Every row as a dict."""
+        cursor = self._execute(name, params)
+        rows = cursor.fetchall()
+        if not rows:
+            return []
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def run(self, name: str, params: Mapping[str, Any] = NOTHING) -> int:
+        """Run a statement without rows; the number of rows it changed."""
+        return int(self._execute(name, params).rowcount)
+
+    def many(self, name: str, params: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement without rows once for each set of parameters."""
+        self._cursor().executemany(self._sql[name], params)
+
+    def _execute(self, name: str, params: Mapping[str, Any]) -> Any:
+        cursor = self._cursor()
+        cursor.execute(self._sql[name], params)
+        return cursor
+
+    def _cursor(self) -> Any:
+        cursor = self.connection.cursor()
+        # Plain tuples, whatever row factory the connection's owner has set.
+        cursor.row_factory = None
+        return cursor
+
+
+class Database:
+    """A database behind a function that returns a connection to it.
+
+    Args:
+        get_connection: called at the start of every transaction. Any `sqlite3` connection
+            will do: those of `open_connection`, or what a subclass supplies.
+        lock_timeout: seconds to wait for a locked database before `StoreLocked`.
+    """
+
+    def __init__(
+        self, get_connection: Callable[[], Any], lock_timeout: float = LOCK_TIMEOUT
+    ) -> None:
+        self._get_connection = get_connection
+        self.lock_timeout = lock_timeout
+
+    @contextmanager
+    def transaction(self, *, durable: bool) -> Iterator[Session]:
+        """A write transaction: all or nothing. Inside an open transaction it is a part of it.
+
+        Args:
+            durable: whether the commit must survive a power cut.
+
+        Raises:
+            StoreLocked: the write lock was not free within the lock timeout.
+            StoreError: what the database refused; nothing was changed.
+        """
+        connection = self._get_connection()
+        begin, commit, undo = _OWN
+        if connection.in_transaction:
+            begin, commit, undo = _PART
+        else:
+            set_synchronous(connection, "FULL" if durable else "NORMAL")
+        self._begin(connection, begin)
+        try:
+            yield Session(connection)
+            connection.execute(commit)
+        except BaseException as error:
+            _undo(connection, undo)
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, _path_of(connection)) from error
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A read transaction: every statement sees the same moment. Keep it short."""
+        connection = self._get_connection()
+        if connection.in_transaction:
+            yield Session(connection)
+            return
+        self._begin(connection, "BEGIN")
+        try:
+            yield Session(connection)
+        except sqlite3.Error as error:
+            raise translated(error, _path_of(connection)) from error
+        finally:
+            _undo(connection, ("ROLLBACK",))
+
+    def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
+        """The first row of a single reading statement, or None."""
+        rows = self.all(name, params)
+        return rows[0] if rows else None
+
+    def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
+        """Every row of a single reading statement."""
+        session = Session(self._get_connection())
+        path = _path_of(session.connection)
+        return until_free(lambda: session.all(name, params), self.lock_timeout, path)
+
+    def _begin(self, connection: Any, statement: str) -> None:
+        try:
+            connection.execute(statement)
+        except sqlite3.Error:
+            path = _path_of(connection)
+            until_free(lambda: connection.execute(statement), self.lock_timeout, path)
+
+
+_OWN: Bounds = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
+_PART: Bounds = (
+    "SAVEPOINT gigq",
+    "RELEASE gigq",
+    ("ROLLBACK TO gigq", "RELEASE gigq"),
+)
+
+
+def _undo(connection: Any, statements: Sequence[str]) -> None:
+    for statement in statements:
+        # Some errors have rolled the transaction back already, and a connection that was
+        # closed has none: either way there is nothing left to undo.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute(statement)
+
+
+def _path_of(connection: Any) -> str:
+    """The file behind a connection, for messages."""
+    known = getattr(connection, "path", "")
+    if known:
+        return str(known)
+    with contextlib.suppress(sqlite3.Error):
+        return str(connection.execute("PRAGMA database_list").fetchone()[2])
+    return "the database"

@@ -1,0 +1,76 @@
+"""What the end of a parent means for the jobs that wait for it. Always in its transaction."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gigq.status import JobStatus
+
+if TYPE_CHECKING:
+    from gigq.store.database import Row, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A job that ended, as its dependents' errors name it."""
+
+    id: str
+    name: str
+    status: JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """How many dependents wait for no parent any more, and the ids of those that failed."""
+
+    released: int = 0
+    cut_off: tuple[str, ...] = ()
+
+
+def release(session: Session, parent_id: str) -> int:
+    """A parent completed: its dependents have one less to wait for. How many wait for none?"""
+    rows = session.all("release_dependents", {"parent_id": parent_id, "now": session.now})
+    if rows:
+        session.run("forget_edges_from", {"parent_id": parent_id})
+    return _freed(rows)
+
+
+def cut_off(session: Session, parent: Parent) -> Consequences:
+    """A parent ended for good without success: each dependent's policy decides.
+
+    `fail` fails it, and its own dependents in turn; `run` counts the parent as done; `wait`
+    keeps it waiting, for a requeue of the parent. A loop, not a recursion: chains are long.
+    """
+    released, failed = 0, []
+    ended = deque([parent])
+    while ended:
+        parent = ended.popleft()
+        cut, freed = _one_level(session, parent)
+        released += freed
+        for row in cut:
+            failed.append(row["id"])
+            ended.append(Parent(row["id"], row["name"], JobStatus.FAILED))
+    return Consequences(released, tuple(failed))
+
+
+def reason(parent: Parent) -> str:
+    """The error of a job that fails because of its parent."""
+    return (
+        f"parent job {parent.name!r} ({parent.id}) ended as {parent.status.value}; requeue it and "
+        "then this job, or submit this job with on_parent_failure='run' or 'wait'"
+    )
+
+
+def _one_level(session: Session, parent: Parent) -> tuple[list[Row], int]:
+    edges = {"parent_id": parent.id, "now": session.now}
+    cut = session.all("cut_off_dependents", {**edges, "error": reason(parent)})
+    rows = session.all("release_dependents_that_do_not_wait", edges)
+    if rows:
+        session.run("forget_edges_to_dependents_that_do_not_wait", {"parent_id": parent.id})
+    return cut, _freed(rows)
+
+
+def _freed(rows: list[Row]) -> int:
+    return sum(row["status"] == "pending" and row["unmet"] == 0 for row in rows)

@@ -1,0 +1,30 @@
+"""What differs between databases beyond the text of a statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gigq.errors import UnsupportedStore
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of database: the name of its statement file and its schema folder."""
+
+    name: str
+
+
+SQLITE = Dialect("sqlite")
+
+
+def dialect_of(connection: Any) -> Dialect:
+    """The dialect that a connection speaks, found from its type and not from an address.
+
+    Raises:
+        UnsupportedStore: a database driver that gigq does not know.
+    """
+    module = type(connection).__module__.partition(".")[0]
+    if module in {"psycopg", "psycopg2", "asyncpg", "pg8000", "MySQLdb", "pymysql"}:
+        raise UnsupportedStore(f"connections of {module} are not supported yet; use sqlite3")
+    return SQLITE

@@ -1,0 +1,89 @@
+"""Where the database file is, and whether SQLite can keep it consistent there."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from gigq.errors import UnsupportedStore
+
+_NETWORK = frozenset(
+    {"9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4"}
+    | {"ocfs2", "orangefs", "smb2", "smb3", "smbfs"}
+)
+_LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
+_MOUNTS = "/proc/self/mountinfo"
+
+
+def resolve(path: str | os.PathLike[str]) -> str:
+    """The one absolute name of a database file; the file need not exist.
+
+    Raises:
+        UnsupportedStore: `path` does not name a file.
+    """
+    text = os.fspath(path)
+    if not text or text == ":memory:" or text.startswith("file:"):
+        raise UnsupportedStore(
+            f"{text!r} is not a path to a file: jobs must outlive the process; give a file name"
+        )
+    if text.startswith(("postgres://", "postgresql://")):
+        raise UnsupportedStore(
+            f"{text.split(':', 1)[0]} addresses are not supported yet; give the path of a file"
+        )
+    return _real(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - hot path
+
+
+@lru_cache(maxsize=256)
+def _real(absolute: str) -> str:
+    # Two names of one file would get two sets of locks and two companion folders.
+    return os.path.realpath(absolute)
+
+
+def refuse_network(path: str, mounts: str | None = None) -> None:
+    """Refuse a database on a network file system, with the reason.
+
+    Args:
+        path: absolute path of the database file.
+        mounts: text in the form of /proc/self/mountinfo; read from there when None.
+
+    Raises:
+        UnsupportedStore: the file would lie on a network file system.
+    """
+    kind = file_system_of(path, _own_mounts() if mounts is None else mounts)
+    if _is_network(kind):
+        raise UnsupportedStore(
+            f"{path} is on a network file system ({kind}), where SQLite cannot keep the file "
+            "consistent: WAL needs memory shared by all processes; use a local disk"
+        )
+
+
+def file_system_of(path: str, mounts: str) -> str:
+    """The type of the file system that holds `path`, or "" when no mount covers it."""
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        left, _, right = line.partition(" - ")
+        point = _unescaped(left.split()[4])
+        if _covers(point, path) and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return kind
+
+
+def _is_network(kind: str) -> bool:
+    return kind in _NETWORK or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE)
+
+
+def _covers(point: str, path: str) -> bool:
+    return point == "/" or path == point or path.startswith(point + "/")
+
+
+def _unescaped(text: str) -> str:
+    # The kernel writes blanks and backslashes in octal, as \040.
+    return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
+
+
+def _own_mounts() -> str:
+    try:
+        return Path(_MOUNTS).read_text(encoding="latin-1")
+    except OSError:
+        return ""  # without /proc nothing is known, and an unknown disk is taken for a local one

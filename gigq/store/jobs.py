@@ -1,0 +1,149 @@
+"""The verbs on jobs: insert, look, cancel, requeue, clear."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock
+from gigq.status import JobStatus
+from gigq.store import dependents
+from gigq.store.submission import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gigq.store.database import Database, Row, Session
+
+_CLEAR_AT_ONCE = 500
+
+
+def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Store jobs durably, all or none, and return their ids in order.
+
+    An id that is already stored is left as it is. Parents may stand anywhere in `rows` or be
+    stored already; a job whose parent has already ended without success meets its own policy
+    at once.
+
+    Args:
+        db: the database.
+        rows: columns of `jobs` by name. Needed: `id`, `name`, `function_module`,
+            `function_name`; the rest has the defaults of `submission.DEFAULTS`.
+            `dependencies` may be a list or JSON text.
+
+    Raises:
+        MissingParent: a parent is neither stored nor in `rows`.
+        DependencyCycle: jobs in `rows` wait for each other.
+        StoreError: nothing was stored.
+    """
+    with db.transaction(durable=True) as session:
+        Submission(session, rows).store()
+    return [str(row["id"]) for row in rows]
+
+
+def get(db: Database, job_id: str) -> Row | None:
+    """A job's row, or None."""
+    return db.one("job", {"job_id": job_id})
+
+
+def executions(db: Database, job_id: str) -> list[Row]:
+    """A job's executions, oldest first."""
+    return db.all("executions_of_job", {"job_id": job_id})
+
+
+def page(db: Database, status: str | None = None, limit: int = 100) -> list[Row]:
+    """The newest jobs, at most `limit`, of one status or of all; every one when below 0."""
+    if status is None:
+        return db.all("page", {"limit": limit})
+    return db.all("page_with_status", {"limit": limit, "status": status})
+
+
+def counts(db: Database) -> dict[str, int]:
+    """How many jobs each status has; a status without jobs is not there."""
+    return {row["status"]: row["jobs"] for row in db.all("counts")}
+
+
+def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:
+    """The results, as JSON text, of those of the jobs that completed."""
+    rows = db.all("results_of", {"ids": json.dumps(list(job_ids))})
+    return {row["id"]: row["result"] for row in rows}
+
+
+def cancel(db: Database, job_id: str) -> bool:
+    """Cancel a pending job, and do to its dependents what their policies say.
+
+    Returns:
+        False when the job is unknown or no longer pending; then nothing changed.
+    """
+    with db.transaction(durable=True) as session:
+        row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
+        if row is None:
+            return False
+        parent = dependents.Parent(job_id, row["name"], JobStatus.CANCELLED)
+        dependents.cut_off(session, parent)
+    return True
+
+
+def requeue(db: Database, job_id: str) -> bool:
+    """Make a failed, timed out or cancelled job pending again, with no attempt used.
+
+    It waits again for the parents that have not completed. A parent that ended without success
+    is waited for too, unless the job's policy is `run`: requeue the parent as well. A parent
+    that was cleared counts as done.
+
+    Returns:
+        False when the job is unknown or in another state; then nothing changed.
+    """
+    with db.transaction(durable=True) as session:
+        row = session.one("requeue_job", {"job_id": job_id, "now": session.now})
+        if row is None:
+            return False
+        _wait_again(session, job_id, row)
+    return True
+
+
+def _wait_again(session: Session, job_id: str, row: Row) -> None:
+    if row["dependencies"] == "[]":
+        return
+    session.run("forget_edges_to", {"job_id": job_id, "parents": row["dependencies"]})
+    done = {"completed"}
+    if row["on_parent_failure"] == "run":
+        done |= {"failed", "timeout", "cancelled"}
+    parents = session.all("jobs_by_id", {"ids": row["dependencies"]})
+    unmet = [parent["id"] for parent in parents if parent["status"] not in done]
+    session.many("insert_edge", [{"parent_id": id_, "job_id": job_id} for id_ in unmet])
+    session.run("set_unmet", {"job_id": job_id, "unmet": len(unmet)})
+
+
+def clear(db: Database, before: str | None = None) -> int:
+    """Delete completed and cancelled jobs with their executions.
+
+    A parent of an unfinished job stays: its result may be asked for. It goes in batches, so
+    that nobody waits long for the write lock.
+
+    Args:
+        db: the database.
+        before: ISO time; only jobs that ended earlier. None: all of them.
+
+    Returns:
+        How many jobs were deleted.
+
+    Raises:
+        ValueError: `before` is not an ISO 8601 time.
+    """
+    limit = None if before is None else clock.normalise(before)
+    cleared = 0
+    while deleted := _clear_some(db, limit):
+        cleared += deleted
+    return cleared
+
+
+def _clear_some(db: Database, before: str | None) -> int:
+    with db.transaction(durable=False) as session:
+        rows = session.all("clear_finished", {"before": before, "limit": _CLEAR_AT_ONCE})
+        session.run("forget_executions", {"ids": json.dumps([row["id"] for row in rows])})
+        for row in rows:
+            if row["dependencies"] != "[]":
+                edges = {"job_id": row["id"], "parents": row["dependencies"]}
+                session.run("forget_edges_to", edges)
+    return len(rows)

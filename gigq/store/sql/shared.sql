@@ -1,0 +1,166 @@
+-- Statements that every dialect accepts as they stand.
+
+-- name: schema_version
+SELECT max(version) AS version FROM gigq_schema;
+
+-- name: create_schema_table
+CREATE TABLE IF NOT EXISTS gigq_schema (version INTEGER NOT NULL PRIMARY KEY, applied_at TEXT NOT NULL);
+
+-- name: record_schema_version
+INSERT INTO gigq_schema (version, applied_at) VALUES (:version, :now);
+
+-- name: insert_job
+INSERT INTO jobs (
+    id, name, queue, priority, created_at, updated_at, retry_after, max_attempts, timeout,
+    retry_delay, backoff, on_parent_failure, pass_parent_results, unique_key, function_module,
+    function_name, function_file, dependencies, description, params
+) VALUES (
+    :id, :name, :queue, :priority, :created_at, :now, :retry_after, :max_attempts, :timeout,
+    :retry_delay, :backoff, :on_parent_failure, :pass_parent_results, :unique_key, :function_module,
+    :function_name, :function_file, :dependencies, :description, :params
+) ON CONFLICT (id) DO NOTHING;
+
+-- name: insert_edge
+INSERT INTO job_dependencies (parent_id, job_id) VALUES (:parent_id, :job_id);
+
+-- name: set_unmet
+UPDATE jobs SET unmet = :unmet WHERE id = :job_id;
+
+-- name: job
+SELECT * FROM jobs WHERE id = :job_id;
+
+-- name: executions_of_job
+SELECT * FROM job_executions WHERE job_id = :job_id ORDER BY started_at, id;
+
+-- name: page
+SELECT * FROM jobs ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: page_with_status
+SELECT * FROM jobs WHERE status = :status ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: counts
+SELECT status, count(*) AS jobs FROM jobs GROUP BY status;
+
+-- name: cancel_job
+UPDATE jobs
+SET status = 'cancelled', cause = 'cancelled', completed_at = :now, updated_at = :now,
+    retry_after = NULL
+WHERE id = :job_id AND status = 'pending'
+RETURNING name;
+
+-- name: requeue_job
+UPDATE jobs
+SET status = 'pending', attempts = 0, refunds = 0, crashes = 0, error = NULL, result = NULL,
+    cause = NULL, started_at = NULL, completed_at = NULL, retry_after = NULL, worker_id = NULL,
+    execution_id = NULL, updated_at = :now
+WHERE id = :job_id AND status IN ('failed', 'timeout', 'cancelled')
+RETURNING dependencies, on_parent_failure;
+
+-- name: open_execution
+INSERT INTO job_executions (id, job_id, worker_id, status, started_at, attempt, run)
+VALUES (:execution_id, :job_id, :worker_id, 'running', :now, :attempt, :run);
+
+-- name: settle_execution
+UPDATE job_executions
+SET status = :status, completed_at = :now, result = :result, error = :error, cause = :cause,
+    exit_code = :exit_code, signal = :signal, stack = :stack, output = :output,
+    peak_rss = :peak_rss, cpu_time = :cpu_time, note = :note
+WHERE id = :execution_id AND status = 'running'
+RETURNING job_id;
+
+-- name: complete_job
+UPDATE jobs
+SET status = 'completed', result = :result, error = NULL, cause = NULL, worker_id = NULL,
+    completed_at = :now, updated_at = :now
+WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
+RETURNING attempts, max_attempts;
+
+-- name: job_to_decide
+SELECT j.id, j.name, j.attempts, j.max_attempts, j.retry_delay, j.refunds, j.error
+FROM job_executions e
+JOIN jobs j ON j.id = e.job_id AND j.status = 'running' AND j.execution_id = e.id
+WHERE e.id = :execution_id AND e.status = 'running';
+
+-- name: end_attempt
+UPDATE jobs
+SET status = :status, attempts = :attempts, refunds = refunds + :refunded,
+    crashes = crashes + :crashed, error = :error, cause = :cause, worker_id = NULL,
+    completed_at = :completed_at, retry_after = :retry_after, execution_id = :next_execution_id,
+    updated_at = :now
+WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
+
+-- name: release_dependents
+UPDATE jobs
+SET unmet = unmet - 1, updated_at = :now
+WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
+RETURNING status, unmet;
+
+-- name: forget_edges_from
+DELETE FROM job_dependencies WHERE parent_id = :parent_id;
+
+-- name: cut_off_dependents
+UPDATE jobs
+SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, retry_after = NULL
+WHERE status = 'pending' AND on_parent_failure NOT IN ('run', 'wait')
+    AND id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
+RETURNING id, name;
+
+-- name: release_dependents_that_do_not_wait
+UPDATE jobs
+SET unmet = unmet - 1, updated_at = :now
+WHERE on_parent_failure <> 'wait'
+    AND id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
+RETURNING status, unmet;
+
+-- name: forget_edges_to_dependents_that_do_not_wait
+DELETE FROM job_dependencies
+WHERE parent_id = :parent_id
+    AND job_id IN (
+        SELECT j.id FROM job_dependencies d JOIN jobs j ON j.id = d.job_id
+        WHERE d.parent_id = :parent_id AND j.on_parent_failure <> 'wait'
+    );
+
+-- name: cut_off_job
+UPDATE jobs
+SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, updated_at = :now,
+    retry_after = NULL
+WHERE id = :job_id AND status = 'pending';
+
+-- name: adopt_job
+UPDATE jobs
+SET attempts = attempts + CASE status WHEN 'pending' THEN 1 ELSE 0 END,
+    started_at = CASE status WHEN 'pending' THEN :now ELSE coalesce(started_at, :now) END,
+    status = 'running', execution_id = :execution_id, worker_id = :worker_id, updated_at = :now
+WHERE id = :job_id
+    AND (
+        (status = 'pending' AND unmet = 0)
+        OR (status = 'running' AND (execution_id IS NULL OR execution_id = :execution_id))
+    )
+RETURNING *;
+
+-- name: adopt_execution
+UPDATE job_executions
+SET id = :execution_id, run = :run, attempt = :attempt
+WHERE job_id = :job_id AND status = 'running';
+
+-- name: strays
+SELECT id AS job_id, coalesce(started_at, updated_at) AS started_at, timeout, attempts
+FROM jobs
+WHERE status = 'running' AND execution_id IS NULL AND timeout IS NOT NULL;
+
+-- name: adopt_stray
+UPDATE jobs SET execution_id = :execution_id
+WHERE id = :job_id AND status = 'running' AND execution_id IS NULL
+RETURNING worker_id, attempts;
+
+-- name: open_executions
+SELECT e.id AS execution_id, e.job_id, e.run, e.worker_id, e.started_at, e.attempt, j.name, j.timeout
+FROM job_executions e
+LEFT JOIN jobs j ON j.id = e.job_id
+WHERE e.status = 'running'
+ORDER BY e.started_at, e.id;
+
+-- name: next_due_at
+SELECT min(retry_after) AS due_at
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL;

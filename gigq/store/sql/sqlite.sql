@@ -1,0 +1,207 @@
+-- Statements that differ, each with the reason.
+
+-- PRAGMA and sqlite_master exist here only.
+-- name: table_names
+SELECT name FROM sqlite_master WHERE type = 'table';
+
+-- name: columns_of_jobs
+SELECT name FROM pragma_table_info('jobs');
+
+-- BEGIN IMMEDIATE has made us the only writer: no row needs to be locked or skipped. The
+-- predicate is written out each time, because a bound value does not imply a partial index.
+-- name: claim_from_queue
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = :execution_id
+WHERE rowid = (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
+    ORDER BY priority DESC, created_at, id
+    LIMIT 1
+)
+RETURNING *;
+
+-- The best of each named queue, then the best of those.
+-- name: claim_from_queues
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = :execution_id
+WHERE rowid = (
+    SELECT best.rowid
+    FROM json_each(:queues) AS named
+    JOIN jobs AS best ON best.rowid = (
+        SELECT rowid FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+        ORDER BY priority DESC, created_at, id
+        LIMIT 1
+    )
+    ORDER BY best.priority DESC, best.created_at, best.id
+    LIMIT 1
+)
+RETURNING *;
+
+-- The same with every queue that has a due job, found by leaping from name to name in the
+-- index: the cost grows with the number of queues, not with their depth.
+-- name: claim_from_every_queue
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = :execution_id
+WHERE rowid = (
+    WITH RECURSIVE named (queue) AS (
+        SELECT min(queue) FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+        UNION ALL
+        SELECT (
+            SELECT min(queue) FROM jobs
+            WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+                AND queue > named.queue
+        )
+        FROM named
+        WHERE named.queue IS NOT NULL
+    )
+    SELECT best.rowid
+    FROM named
+    JOIN jobs AS best ON best.rowid = (
+        SELECT rowid FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.queue
+        ORDER BY priority DESC, created_at, id
+        LIMIT 1
+    )
+    ORDER BY best.priority DESC, best.created_at, best.id
+    LIMIT 1
+)
+RETURNING *;
+
+-- A bounded number, so that a million jobs with one due time do not hold the lock for long.
+-- name: promote_delayed
+UPDATE jobs SET retry_after = NULL
+WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
+    ORDER BY retry_after
+    LIMIT 1000
+);
+
+-- name: next_due_at_in_queues
+SELECT min(retry_after) AS due_at
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    AND queue IN (SELECT value FROM json_each(:queues));
+
+-- Lists of ids travel as one JSON text, so that the statement's text is constant.
+-- name: jobs_by_id
+SELECT id, name, status, on_parent_failure
+FROM jobs
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: results_of
+SELECT id, result FROM jobs
+WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_edges_to
+DELETE FROM job_dependencies
+WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
+
+-- name: clear_finished
+DELETE FROM jobs
+WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status IN ('completed', 'cancelled')
+        AND (:before IS NULL OR completed_at < :before)
+        AND id NOT IN (
+            SELECT parent.value
+            FROM jobs AS child, json_each(child.dependencies) AS parent
+            WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
+        )
+    LIMIT :limit
+)
+RETURNING id, dependencies;
+
+-- name: forget_executions
+DELETE FROM job_executions WHERE job_id IN (SELECT value FROM json_each(:ids));
+
+-- The upgrade of a file of GigQ 0.5.1, which was always SQLite.
+-- name: set_jobs_aside
+ALTER TABLE jobs RENAME TO gigq_old_jobs;
+
+-- name: create_old_executions
+CREATE TABLE IF NOT EXISTS job_executions (
+    id TEXT, job_id TEXT, worker_id TEXT, status TEXT, started_at TEXT, completed_at TEXT,
+    result TEXT, error TEXT
+);
+
+-- name: set_executions_aside
+ALTER TABLE job_executions RENAME TO gigq_old_executions;
+
+-- name: old_jobs
+SELECT rowid AS row, * FROM gigq_old_jobs WHERE rowid > :after ORDER BY rowid LIMIT :limit;
+
+-- name: old_executions
+SELECT rowid AS row, * FROM gigq_old_executions WHERE rowid > :after ORDER BY rowid LIMIT :limit;
+
+-- name: insert_old_job
+INSERT INTO jobs (
+    id, name, function_name, function_module, params, priority, dependencies, max_attempts,
+    timeout, description, status, created_at, updated_at, attempts, result, error, started_at,
+    completed_at, worker_id, pass_parent_results, retry_delay, retry_after, on_parent_failure
+) VALUES (
+    :id, :name, :function_name, :function_module, :params, :priority, :dependencies, :max_attempts,
+    :timeout, :description, :status, :created_at, :updated_at, :attempts, :result, :error,
+    :started_at, :completed_at, :worker_id, :pass_parent_results, :retry_delay, :retry_after,
+    :on_parent_failure
+);
+
+-- The old table allowed several open executions of a job; the new one does not. They come in
+-- closed, and the current one of a running job is opened again.
+-- name: insert_old_execution
+INSERT INTO job_executions (id, job_id, worker_id, status, started_at, completed_at, result, error)
+VALUES (
+    :id, :job_id, :worker_id, CASE :status WHEN 'running' THEN 'superseded' ELSE :status END,
+    :started_at, :completed_at, :result, :error
+);
+
+-- name: reopen_current_executions
+UPDATE job_executions SET status = 'running'
+WHERE id IN (
+    SELECT (
+        SELECT e.id FROM job_executions e
+        WHERE e.job_id = j.id AND e.status = 'superseded'
+        ORDER BY e.started_at DESC, e.id DESC
+        LIMIT 1
+    )
+    FROM jobs j
+    WHERE j.status = 'running'
+);
+
+-- name: close_superseded_executions
+UPDATE job_executions
+SET status = 'failed', completed_at = :now, cause = 'lost', note = 'left open by an older gigq'
+WHERE status = 'superseded';
+
+-- name: point_jobs_to_executions
+UPDATE jobs SET execution_id = (
+    SELECT e.id FROM job_executions e
+    WHERE e.job_id = jobs.id
+    ORDER BY e.status = 'running' DESC, e.started_at DESC, e.id DESC
+    LIMIT 1
+)
+WHERE status <> 'pending';
+
+-- A parent that had been deleted counted as done.
+-- name: insert_old_edges
+INSERT OR IGNORE INTO job_dependencies (parent_id, job_id)
+SELECT parent.id, child.id
+FROM jobs AS child, json_each(child.dependencies) AS named
+JOIN jobs AS parent ON parent.id = named.value
+WHERE child.status = 'pending' AND child.dependencies <> '[]' AND parent.status <> 'completed';
+
+-- name: count_old_edges
+UPDATE jobs
+SET unmet = (SELECT count(*) FROM job_dependencies d WHERE d.job_id = jobs.id)
+WHERE status = 'pending' AND dependencies <> '[]';
+
+-- name: drop_old_jobs
+DROP TABLE gigq_old_jobs;
+
+-- name: drop_old_executions
+DROP TABLE gigq_old_executions;

@@ -1,0 +1,32 @@
+"""The named statements: `-- name:` sections of `sql/shared.sql` and of one dialect's file."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SQL = Path(__file__).parent / "sql"
+_MARK = "-- name:"
+
+
+@cache
+def statements(dialect: str) -> Mapping[str, str]:
+    """Every statement that a dialect's store runs, by name."""
+    return {**read("shared"), **read(dialect)}
+
+
+def read(file: str) -> dict[str, str]:
+    """The statements of one file in `sql/`, by name, without their comments."""
+    text = (SQL / f"{file}.sql").read_text(encoding="utf-8")
+    return dict(_sections(text))
+
+
+def _sections(text: str) -> Iterator[tuple[str, str]]:
+    for section in text.split(_MARK)[1:]:
+        name, _, body = section.partition("\n")
+        lines = (line for line in body.splitlines() if not line.lstrip().startswith("--"))
+        yield name.strip(), "\n".join(lines).strip().removesuffix(";")
