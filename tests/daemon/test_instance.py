@@ -1,0 +1,238 @@
+"""One instance, one holder of the lock: with real processes, and with every wrong pid file."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.configs import config_in, write_config
+from support.files import names_in
+from support.holder import lock_holder
+from support.waiting import wait_until
+
+from gigqd import exits, kernel
+from gigqd.config import load
+from gigqd.instance import AlreadyRunning, CannotCreate, Instance
+
+pytestmark = pytest.mark.daemon
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_config(tmp_path)
+
+
+@pytest.fixture
+def instance(path):
+    instance = Instance(load(path, {}))
+    yield instance
+    instance.release()
+
+
+@pytest.fixture
+def bystander():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        assert process.poll() is None, "somebody has ended a process that is none of ours"
+        process.kill()
+
+
+def test_a_second_holder_is_refused_and_told_who_is_first(path, instance):
+    with lock_holder(path, "pid") as first:
+        with pytest.raises(AlreadyRunning, match=rf"already running \(pid {first.pid}, since 20"):
+            instance.lock()
+
+        assert instance.running().pid == first.pid
+        assert instance.running().start_ticks == kernel.start_ticks(first.pid)
+
+
+def test_already_running_carries_its_exit_code(path, instance):
+    with lock_holder(path), pytest.raises(AlreadyRunning) as caught:
+        instance.lock()
+
+    assert caught.value.exit_code == exits.ALREADY_RUNNING
+    assert caught.value.pid is None
+
+
+def test_a_kill_frees_the_lock_at_once(path, instance):
+    with lock_holder(path, "pid") as first:
+        first.kill()
+        first.wait()
+
+        assert instance.running() is None
+        assert instance.stale_pid() == first.pid
+        instance.lock()
+
+
+def test_a_looking_client_never_makes_a_start_fail(path, instance):
+    instance.lock()
+    instance.release()
+    finished = threading.Event()
+
+    def look():
+        other = Instance(load(path, {}))
+        while not finished.is_set():
+            other.running()
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            pool.submit(look)
+        try:
+            for _ in range(20):
+                instance.lock()
+                instance.release()
+        finally:
+            finished.set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"\0" * 8, b"not a number", b"4194304\n1\n", b"999999999999\n", b"-1\n0\n", b"1\n", b"0"],
+)
+def test_a_wrong_pid_file_does_not_hinder_a_start(instance, text):
+    instance.directory.mkdir(parents=True)
+    instance.pid_path.write_bytes(text)
+
+    assert instance.running() is None
+    instance.lock()
+    instance.write_pid()
+
+    assert instance.pid_path.read_text().splitlines()[0] == str(os.getpid())
+
+
+def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(path, instance, bystander):
+    instance.directory.mkdir(parents=True)
+    instance.pid_path.write_text(f"{bystander.pid}\n{kernel.start_ticks(bystander.pid)}\n")
+
+    assert instance.running() is None
+    with lock_holder(path):
+        assert instance.running().pid is None
+
+    instance.lock()
+
+
+def test_the_own_pid_in_a_stale_file_does_not_hinder_a_start(instance):
+    instance.directory.mkdir(parents=True)
+    instance.pid_path.write_text(f"{os.getpid()}\n1\n")
+
+    instance.lock()
+
+    assert instance.stale_pid() == os.getpid()
+
+
+def test_a_daemon_without_its_pid_file_is_found_by_its_socket(path, instance):
+    with lock_holder(path, "socket") as holder:
+        assert instance.running().pid == holder.pid
+
+
+def test_a_deleted_lock_file_does_not_let_a_second_daemon_start(path, instance):
+    with lock_holder(path, "socket") as holder:
+        instance.lock_path.unlink()
+
+        assert instance.running().pid == holder.pid
+        with pytest.raises(AlreadyRunning):
+            instance.lock()
+
+
+def test_a_deleted_lock_and_pid_file_are_put_back(path, instance):
+    instance.lock()
+    instance.write_pid()
+    instance.lock_path.unlink()
+    instance.pid_path.write_text("1\n1\n")
+
+    assert instance.repair() == ("gigqd.lock", "gigqd.pid")
+    assert instance.repair() == ()
+    assert Instance(load(path, {})).running().pid == os.getpid()
+
+
+def test_a_clean_end_leaves_only_the_lock_file(path, instance):
+    with lock_holder(path, "pid", "socket") as holder:
+        holder.terminate()
+        holder.wait()
+
+    assert names_in(instance.directory) == ["gigqd.lock"]
+
+
+def test_the_pid_file_of_another_is_left_alone(instance):
+    instance.lock()
+    instance.pid_path.write_text("1\n1\n")
+
+    instance.release()
+
+    assert instance.pid_path.exists()
+
+
+def test_the_lock_does_not_travel_to_executed_programs(instance):
+    instance.lock()
+
+    assert not os.get_inheritable(instance.lock_fd)
+
+
+def test_of_many_that_start_at_once_exactly_one_wins(path):
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from gigqd.config import load; from gigqd.instance import Instance, AlreadyRunning\n"
+        "instance = Instance(load(Path(sys.argv[1]), {}))\n"
+        "try: instance.lock(); instance.write_pid(); print('won', flush=True); sys.stdin.read()\n"
+        "except AlreadyRunning: print('lost', flush=True)\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(6)]
+    try:
+        answers = sorted(process.stdout.readline().strip() for process in processes)
+    finally:
+        for process in processes:
+            process.communicate()
+
+    assert answers == ["lost"] * 5 + ["won"]
+
+
+def test_names_tell_instances_in_one_directory_apart(tmp_path):
+    first, second = Instance(config_in(tmp_path)), Instance(config_in(tmp_path, name="mail"))
+    first.lock()
+    second.lock()
+
+    assert second.socket_path.name == "gigqd-mail.sock"
+    first.release()
+    second.release()
+
+
+def test_a_runtime_directory_that_cannot_be_made_is_named_with_the_reason(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(CannotCreate, match=r"file/run: Not a directory") as caught:
+        Instance(config_in(tmp_path, runtime_dir=tmp_path / "file" / "run")).lock()
+
+    assert caught.value.exit_code == exits.CANNOT_CREATE
+
+
+def test_a_runtime_directory_that_everybody_may_write_is_refused(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+
+    with pytest.raises(CannotCreate, match="everybody may write in it"):
+        Instance(config_in(tmp_path, runtime_dir=shared)).lock()
+
+    assert names_in(shared) == []
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(instance, tmp_path):
+    instance.directory.mkdir(parents=True)
+    instance.lock_path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(CannotCreate, match="cannot create lock"):
+        instance.lock()
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_holder_that_does_not_answer_on_its_socket_is_still_running(path, instance):
+    with lock_holder(path, "pid", "socket") as holder:
+        holder.send_signal(19)
+        wait_until(lambda: kernel.stat_fields(holder.pid)[0] == "T")
+
+        assert instance.running().pid == holder.pid

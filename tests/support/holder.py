@@ -1,0 +1,56 @@
+"""A stand-in for a daemon: a process that holds an instance's lock and does nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PROGRAM = """
+import signal, socket, sys
+from pathlib import Path
+from gigqd.config import load
+from gigqd.instance import Instance
+
+instance = Instance(load(Path(sys.argv[1]), {}))
+instance.lock()
+if "pid" in sys.argv[2:]:
+    instance.write_pid()
+if "socket" in sys.argv[2:]:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(instance.socket_path))
+    listener.listen()
+print("held", flush=True)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(instance.release()))
+signal.pause()
+"""
+
+
+@contextmanager
+def lock_holder(config: Path, *also: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock of the instance that a file configures.
+
+    Args:
+        config: the configuration file.
+        also: what else it has as a daemon would: "pid" a pid file, "socket" a control socket
+            on which it listens but never answers.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(config), *also],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
