@@ -1,0 +1,91 @@
+"""The doorbell: one byte in a FIFO wakes one idle worker, from any process on the host.
+
+A ring is a hint and nothing more. Nobody may be listening, the pipe may be full, the byte may
+wake a worker that finds nothing; whoever waits looks again by itself after a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from typing import TYPE_CHECKING
+
+from gigq.store.liveness import companion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_ONE = b"\0"
+_MANY = 65536
+
+
+class Bell:
+    """The listening end. Each listener has its own; a ring wakes one of those that wait.
+
+    Before sleeping, `drain` and then look for work once more: what was rung for before the
+    drain is in the database by then.
+    """
+
+    def __init__(self, database_path: str | os.PathLike[str]) -> None:
+        path = _fifo(database_path)
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+        # Open for writing too: with no writer left, the pipe would look ready for ever.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable at a ring."""
+        return self._descriptor
+
+    def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
+        """Sleep until a ring, input on one of the descriptors `others`, or `timeout` seconds.
+
+        Returns:
+            True when there was something; a ring has then been taken.
+        """
+        with select.epoll() as poll:
+            # Exclusive: of many that wait, the kernel wakes one for one byte.
+            poll.register(self._descriptor, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            for other in others:
+                poll.register(other, select.EPOLLIN)
+            ready = {descriptor for descriptor, _ in poll.poll(max(timeout, 0))}
+        if self._descriptor in ready:
+            self.take()
+        return bool(ready)
+
+    def take(self) -> bool:
+        """Take one ring, leaving the others to other listeners. False when there was none."""
+        return self._read(1)
+
+    def drain(self) -> bool:
+        """Take all rings: they were for jobs that are gone, or that a look will find."""
+        return self._read(_MANY)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _read(self, size: int) -> bool:
+        try:
+            return bool(os.read(self._descriptor, size))
+        except BlockingIOError:
+            return False
+
+
+def ring(database_path: str | os.PathLike[str]) -> None:
+    """Wake one idle worker, if there is one. Never blocks and never raises."""
+    # No listener, a full pipe, a missing folder or no rights: the worker's own look will do.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(_fifo(database_path), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, _ONE)
+        finally:
+            os.close(descriptor)
+
+
+def _fifo(database_path: str | os.PathLike[str]) -> Path:
+    return companion(database_path) / "bell"

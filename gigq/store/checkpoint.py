@@ -1,0 +1,72 @@
+"""Keeping the WAL short: one checkpointer at a time, and never a PASSIVE checkpoint on purpose.
+
+SQLite before 3.51.3 can lose commits when a passive checkpoint races with a writer, and all
+its automatic checkpoints are passive. They are switched off on every connection; whoever finds
+the WAL long becomes the checkpointer for one round. With a daemon that is its keeper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gigq.store.connect import BUSY_TIMEOUT
+from gigq.store.liveness import companion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gigq.store.connect import StoreConnection
+
+LONG = 4 * 1024 * 1024
+"""Bytes from which the keeper shortens the WAL."""
+
+TOO_LONG = 4 * LONG
+"""Bytes from which anybody does, because there seems to be no keeper."""
+
+_PATIENCE = 0.25
+
+
+def wal_size(path: str) -> int:
+    """Bytes of the write-ahead log of the database at `path`; 0 when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - never open it, only ask
+    return 0
+
+
+def shorten(connection: StoreConnection) -> bool:
+    """Write the WAL into the database and empty it, unless somebody else is doing so.
+
+    Returns:
+        False when readers or writers were in the way, or another checkpointer: try later.
+    """
+    with _elected(connection.path) as elected:
+        return elected and _truncated(connection)
+
+
+def _truncated(connection: StoreConnection) -> bool:
+    _set_patience(connection, _PATIENCE)
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        _set_patience(connection, BUSY_TIMEOUT)
+    return busy == 0
+
+
+def _set_patience(connection: StoreConnection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+
+
+@contextmanager
+def _elected(path: str) -> Iterator[bool]:
+    lock = os.open(companion(path) / "checkpointer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)
