@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MOVE_IT = "define it with def at the top level of a module"
+_SCRIPT_MODULES = ("__main__", "__mp_main__")
+
+_scripts: dict[str | None, ModuleType] = {}
+_loading = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,8 @@ def describe(function: Callable[..., Any]) -> FunctionRef:
     if problem := _problem(function):
         raise FunctionNotImportable(problem)
     name = function.__qualname__
-    if function.__module__ == "__main__":
-        return _describe_main(function, name)
+    if function.__module__ in _SCRIPT_MODULES:
+        return _describe_script(function, name)
     _check_found(function, _imported(function.__module__, name), name)
     return FunctionRef(function.__module__, name)
 
@@ -90,6 +94,14 @@ def load(ref: FunctionRef) -> Callable[..., Any]:
     if not callable(function):
         raise FunctionNotFound(f"{ref} is not a function; name one, or redeploy the code")
     return function  # type: ignore[no-any-return]
+
+
+def own_reference(function: Callable[..., Any], ref: FunctionRef) -> FunctionRef:
+    """The reference under which a loaded function was defined, whatever name led to it."""
+    if ref.file:
+        return ref
+    name = getattr(function, "__qualname__", ref.name)
+    return FunctionRef(getattr(function, "__module__", None) or ref.module, name)
 
 
 def allowed(ref: FunctionRef, patterns: Iterable[str]) -> bool:
@@ -132,13 +144,13 @@ def _unreachable(function: Any, name: str, shown: str) -> str | None:
     )
 
 
-def _describe_main(function: Callable[..., Any], name: str) -> FunctionRef:
-    main = sys.modules["__main__"]
-    _check_found(function, _attribute_or_none(main, name), name)
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and _is_importable_spec(spec.name):
+def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
+    module = _script_module(function)
+    _check_found(function, _attribute_or_none(module, name), name)
+    spec = getattr(module, "__spec__", None)
+    if spec is not None and spec.name not in _SCRIPT_MODULES:
         return FunctionRef(spec.name, name)
-    file = getattr(main, "__file__", None)
+    file = getattr(module, "__file__", None)
     if not file or not Path(file).is_file():
         raise FunctionNotImportable(
             f"{name} is defined at an interactive prompt or by -c, where no worker can find it; "
@@ -147,9 +159,10 @@ def _describe_main(function: Callable[..., Any], name: str) -> FunctionRef:
     return FunctionRef("__main__", name, str(Path(file).resolve()))
 
 
-def _is_importable_spec(name: str) -> bool:
-    # `python directory` and `python archive.zip` have the bare name __main__ as their spec.
-    return name != "__main__"
+def _script_module(function: Callable[..., Any]) -> ModuleType:
+    """The script a function comes from; a worker may have loaded several under one name."""
+    file = getattr(inspect.unwrap(function), "__globals__", {}).get("__file__")
+    return _scripts.get(file) or sys.modules[function.__module__]
 
 
 def _imported(module_name: str, name: str) -> Any:
@@ -194,10 +207,6 @@ def _import(ref: FunctionRef) -> ModuleType:
         raise
 
 
-_scripts: dict[str, ModuleType] = {}
-_loading = threading.RLock()
-
-
 def _load_script(file: str) -> ModuleType:
     """Load a script as multiprocessing does: once, under a name that is not `__main__`."""
     main = sys.modules.get("__main__")
@@ -224,20 +233,24 @@ def _execute(file: str) -> ModuleType:
         # The script's own imports: Python puts its folder on the path when it runs it.
         sys.path.insert(0, folder)
     sys.modules["__mp_main__"] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules["__mp_main__"]
+        raise
     return module
 
 
 def _attribute(module: ModuleType, name: str) -> Any:
     found: Any = module
     for part in name.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError as error:
+        # Dots lead through classes only: a module imported by the named one stays out of reach.
+        if not (found is module or isinstance(found, type)) or not hasattr(found, part):
             raise FunctionNotFound(
                 f"{module.__name__} ({getattr(module, '__file__', None) or 'built in'}) "
-                f"has no {name!r}; was it renamed since the submit?"
-            ) from error
+                f"has no function {name!r}; was it renamed since the submit?"
+            )
+        found = getattr(found, part)
     return found
 
 

@@ -1,0 +1,206 @@
+"""How functions are written down by name, found again, and allowed."""
+
+import asyncio
+import functools
+import os
+import sys
+import textwrap
+import types
+
+import pytest
+
+from gigq import functions
+from gigq.errors import FunctionNotFound, FunctionNotImportable, InvalidJob
+from gigq.functions import FunctionRef
+
+MODULE = """
+import functools
+import os
+import gigq
+
+def plain(a=1): return a + 1
+async def asynchronous(): pass
+def generator(): yield 1
+async def async_generator(): yield 1
+nameless = lambda: 1
+def outer():
+    def inner(): pass
+    return inner
+class Tools:
+    @staticmethod
+    def static(): return "static"
+    @classmethod
+    def of_class(cls): return cls.__name__
+    def method(self): pass
+    def __call__(self): pass
+@gigq.task
+def tasked(): return "tasked"
+def doubled(fn):
+    @functools.wraps(fn)
+    def wrapper(): return fn() * 2
+    return wrapper
+@doubled
+def wrapped(): return 21
+covered = plain
+def plain(a=1): return "another"
+not_callable = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "sample_functions.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sample_functions", raising=False)
+    import sample_functions
+
+    return sample_functions
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("plain", "another"),
+        ("Tools.static", "static"),
+        ("Tools.of_class", "Tools"),
+        ("tasked", "tasked"),
+        ("wrapped", 42),
+    ],
+)
+def test_a_function_with_a_name_is_described_and_found_again(module, name, result):
+    ref = functions.describe(functools.reduce(getattr, name.split("."), module))
+
+    assert ref == FunctionRef("sample_functions", name)
+    assert functions.load(ref)() == result
+
+
+def test_a_function_without_its_task_is_described_by_the_tasks_name(module):
+    assert functions.describe(module.tasked.__wrapped__).name == "tasked"
+
+
+def test_a_builtin_is_described():
+    assert functions.describe(os.getpid) == FunctionRef("posix", "getpid")
+    assert functions.describe(len) == FunctionRef("builtins", "len")
+
+
+@pytest.mark.parametrize(
+    ("get", "reason"),
+    [
+        (lambda m: m.nameless, "a lambda has no name"),
+        (lambda m: m.outer(), "inside another function"),
+        (lambda m: m.Tools().method, "bound to an object"),
+        (lambda m: m.asynchronous, "is async"),
+        (lambda m: m.async_generator, "is async"),
+        (lambda m: m.generator, "is a generator"),
+        (lambda m: m.covered, "is not what its module has under the name 'plain'"),
+        (lambda m: functools.partial(m.plain), "no name of its own"),
+        (lambda m: m.Tools(), "no module and name"),
+        (lambda m: "sample_functions.plain", "is not callable"),
+        (lambda m: None, "is not callable"),
+    ],
+)
+def test_a_function_that_no_worker_can_find_is_refused_with_the_reason(module, get, reason):
+    with pytest.raises(FunctionNotImportable, match=reason) as caught:
+        functions.describe(get(module))
+
+    assert isinstance(caught.value, InvalidJob)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_a_function_of_a_module_that_cannot_be_imported_is_refused():
+    namespace = {"__name__": "made_by_exec"}
+    exec("def f(): pass", namespace)
+
+    with pytest.raises(FunctionNotImportable, match="'made_by_exec', which cannot be imported"):
+        functions.describe(namespace["f"])
+
+
+def test_a_function_of_the_prompt_is_refused(monkeypatch):
+    main = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    exec("def f(): pass", main.__dict__)
+
+    with pytest.raises(FunctionNotImportable, match="interactive prompt"):
+        functions.describe(main.f)
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "a_script.py"
+    path.write_text(
+        textwrap.dedent(
+            """
+            import beside_the_script
+            loads = []
+            def f(): return __name__, beside_the_script.VALUE
+            loads.append(1)
+            """
+        )
+    )
+    (tmp_path / "beside_the_script.py").write_text("VALUE = 7")
+    return path
+
+
+def test_a_script_is_loaded_once_and_not_as_main(script):
+    ref = FunctionRef("__main__", "f", str(script))
+    f = functions.load(ref)
+
+    assert f() == ("__mp_main__", 7)
+    assert functions.load(ref) is f
+
+
+def test_a_job_of_a_loaded_script_can_submit_functions_of_that_script(script):
+    ref = FunctionRef("__main__", "f", str(script))
+    f = functions.load(ref)
+    sys.modules["__mp_main__"] = types.ModuleType("another script loaded later")
+
+    assert functions.describe(f) == ref
+
+
+@pytest.mark.parametrize(
+    ("ref", "reason"),
+    [
+        (FunctionRef("no_such_module_here", "f"), "no module 'no_such_module_here'"),
+        (FunctionRef("sample_functions", "gone"), "has no function 'gone'"),
+        (FunctionRef("sample_functions", "not_callable"), "is not a function"),
+        (FunctionRef("sample_functions", "os.system"), "has no function 'os.system'"),
+        (FunctionRef("__main__", "f", "/nowhere/script.py"), "no script /nowhere/script.py"),
+    ],
+)
+def test_a_function_that_is_not_there_is_named(module, ref, reason):
+    with pytest.raises(FunctionNotFound, match=reason):
+        functions.load(ref)
+
+
+def test_a_missing_import_inside_the_module_is_not_mistaken_for_a_missing_module(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "needs_more.py").write_text("import not_installed_here\ndef f(): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ModuleNotFoundError, match="not_installed_here"):
+        functions.load(FunctionRef("needs_more", "f"))
+
+
+def test_a_reference_is_read_from_text(tmp_path):
+    assert functions.parse("pkg.mod:C.f") == FunctionRef("pkg.mod", "C.f")
+    assert functions.parse("pkg.mod.f") == FunctionRef("pkg.mod", "f")
+    assert functions.parse("/x/y.py:f") == FunctionRef("__main__", "f", "/x/y.py")
+    with pytest.raises(FunctionNotFound, match="names no function"):
+        functions.parse("f")
+
+
+def test_the_allow_list_covers_modules_and_scripts():
+    ref = FunctionRef("myapp.tasks", "send")
+
+    assert functions.allowed(ref, ["other.*", "myapp.*"])
+    assert not functions.allowed(ref, ["myapp2.*"])
+    assert not functions.allowed(ref, [])
+    assert functions.allowed(FunctionRef("__main__", "f", "/srv/app/run.py"), ["/srv/app/*"])
+    assert not functions.allowed(FunctionRef("__main__", "f", "/tmp/run.py"), ["__main__.*"])
+
+
+def test_a_name_that_leads_elsewhere_is_known_by_where_it_was_defined():
+    through = FunctionRef("asyncio", "run")
+
+    assert functions.own_reference(asyncio.run, through).module == "asyncio.runners"
