@@ -1,0 +1,168 @@
+"""A job as its user makes it: a function, its parameters, and how it is to be run."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock
+from gigq.errors import InvalidJob
+from gigq.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAILURE_POLICIES = ("fail", "run", "wait")
+"""What a job does when a parent finally fails."""
+
+_LARGEST_INTEGER = 2**63 - 1
+
+
+class Job:
+    """One unit of work: a function and its parameters, to be run by a worker.
+
+    Attributes:
+        id: the unique id (text); submitting the same id again stores nothing.
+        created_at: when the job was made, UTC in ISO format. Among jobs of one priority the
+            oldest is claimed first.
+
+    The other attributes are the constructor's arguments. They may be changed until the job is
+    submitted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        params: dict[str, Any] | None = None,
+        priority: int = 0,
+        dependencies: list[str] | None = None,
+        max_attempts: int = 3,
+        timeout: float | None = 300,
+        description: str = "",
+        pass_parent_results: bool | None = None,
+        retry_delay: float = 0,
+        queue: str = "default",
+        on_parent_failure: str = "fail",
+    ) -> None:
+        """Make a job. Nothing is stored before it is submitted.
+
+        Args:
+            name: a name for people; it need not be unique.
+            function: the function to execute; a worker must be able to import it.
+            params: its keyword arguments; they must be JSON.
+            priority: higher numbers are executed first.
+            dependencies: ids of the jobs that must complete before this one is due.
+            max_attempts: how many times it may be started, at least 1.
+            timeout: the longest run in seconds; None for no limit.
+            description: a longer text for people.
+            pass_parent_results: pass the results of the dependencies as the keyword argument
+                `parent_results`, a dict by parent id. None: when the function accepts it.
+            retry_delay: seconds from a failed attempt to the next one.
+            queue: the named queue it goes to.
+            on_parent_failure: when a dependency finally fails, "fail" fails this job too,
+                "run" runs it all the same, "wait" keeps it until the parent is requeued.
+
+        Raises:
+            InvalidJob: a value makes no sense; the message says which and the remedy.
+        """
+        self.id = new_id()
+        self.name = name
+        self.function = function
+        self.params = params or {}
+        self.priority = priority
+        self.dependencies = dependencies or []
+        self.max_attempts = max_attempts
+        self.timeout = timeout
+        self.description = description
+        self.pass_parent_results = pass_parent_results
+        self.retry_delay = retry_delay
+        self.queue = queue
+        self.on_parent_failure = on_parent_failure
+        self.created_at = clock.utc_now()
+        check(self)
+
+    def __repr__(self) -> str:
+        """The class, the name and the id."""
+        return f"<{type(self).__name__} {self.name!r} {self.id}>"
+
+
+def check(job: Job) -> None:
+    """Check the values of a job, which may have been changed since it was made.
+
+    Raises:
+        InvalidJob: with the job's name, the value, what is allowed and the remedy.
+    """
+    if problem := _problem(job):
+        raise InvalidJob(f"job {job.name!r}: {problem}")
+
+
+def _problem(job: Job) -> str | None:
+    return (
+        _problem_of_texts(job)
+        or _problem_of_params(job.params)
+        or _problem_of_dependencies(job.dependencies, job.id)
+        or _problem_of_numbers(job)
+        or _problem_of_choices(job)
+    )
+
+
+def _problem_of_texts(job: Job) -> str | None:
+    for what in ("id", "name", "queue", "description"):
+        value = getattr(job, what)
+        if not isinstance(value, str):
+            return f"{what} is {value!r}; give a text"
+        if not value and what in {"id", "queue"}:
+            return f"{what} is empty; give a text"
+    return None
+
+
+def _problem_of_params(params: Any) -> str | None:
+    if not isinstance(params, dict):
+        return f"params is a {type(params).__name__}; give a dict of keyword arguments"
+    for key in params:
+        if not isinstance(key, str):
+            return f"params has the key {key!r}; keyword arguments have text as names"
+    return None
+
+
+def _problem_of_dependencies(dependencies: Any, own_id: str) -> str | None:
+    if isinstance(dependencies, str):
+        return f"dependencies is the text {dependencies!r}; give a list of job ids"
+    for parent in dependencies:
+        if not isinstance(parent, str):
+            return f"dependencies holds {parent!r}; give the ids of jobs (job.id)"
+        if parent == own_id:
+            return "depends on itself; take its own id out of dependencies"
+    return None
+
+
+def _problem_of_numbers(job: Job) -> str | None:
+    if not _is_integer(job.priority) or abs(job.priority) > _LARGEST_INTEGER:
+        return f"priority is {job.priority!r}; give an integer"
+    if not _is_integer(job.max_attempts) or not 1 <= job.max_attempts <= _LARGEST_INTEGER:
+        return f"max_attempts is {job.max_attempts!r}; give an integer of at least 1"
+    if job.timeout is not None and not _is_seconds(job.timeout, above=0):
+        return f"timeout is {job.timeout!r}; give seconds above 0, or None for no limit"
+    if not (_is_seconds(job.retry_delay, above=0) or job.retry_delay == 0):
+        return f"retry_delay is {job.retry_delay!r}; give seconds, 0 or more"
+    return None
+
+
+def _problem_of_choices(job: Job) -> str | None:
+    if job.pass_parent_results not in (None, True, False):
+        return f"pass_parent_results is {job.pass_parent_results!r}; give True, False or None"
+    if job.on_parent_failure not in FAILURE_POLICIES:
+        choices = ", ".join(FAILURE_POLICIES)
+        return f"on_parent_failure is {job.on_parent_failure!r}; give one of {choices}"
+    return None
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_seconds(value: Any, *, above: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value > above
