@@ -1,0 +1,134 @@
+"""The `task` decorator: a plain function that can also be submitted."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, overload
+
+from gigq.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.queue import JobQueue
+
+_DEFAULTS: dict[str, Any] = {
+    "priority": 0,
+    "max_attempts": 3,
+    "timeout": 300,
+    "description": "",
+    "retry_delay": 0,
+    "queue": "default",
+    "on_parent_failure": "fail",
+}
+_OPTIONS = ("name", *_DEFAULTS)
+
+
+class TaskWrapper:
+    """A function with the options of its jobs. Calling it calls the function.
+
+    Attributes:
+        __wrapped__: the function itself.
+    """
+
+    __wrapped__: Callable[..., Any]
+
+    def __init__(self, fn: Callable[..., Any], **options: Any) -> None:
+        """Wrap a function; see `task` for the options and errors."""
+        if unknown := sorted(set(options) - set(_OPTIONS)):
+            raise TypeError(
+                f"@task has no option {', '.join(unknown)}; "
+                f"its options are {', '.join(sorted(_OPTIONS))}"
+            )
+        if problem := _problem(fn):
+            raise TypeError(problem)
+        self._options = {"name": fn.__name__, **_DEFAULTS, **options}
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function here and now, without a queue."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def to_job(self, **params: Any) -> Job:
+        """Make a job of this task without submitting it.
+
+        Args:
+            **params: keyword arguments for the function.
+
+        Raises:
+            InvalidJob: an option has a value that makes no sense.
+        """
+        return Job(function=self.__wrapped__, params=params, **self._options)
+
+    def submit(self, queue: JobQueue, /, **params: Any) -> str:
+        """Submit a job of this task.
+
+        Args:
+            queue: the queue to submit to, by position: a parameter may be called `queue` too.
+            **params: keyword arguments for the function.
+
+        Returns:
+            The id of the job.
+
+        Raises:
+            InvalidJob: an option or a parameter cannot be stored.
+            StoreError: the store did not take the job.
+        """
+        return queue.submit(self.to_job(**params))
+
+    def __repr__(self) -> str:
+        """The class, the task's name and its options."""
+        options = ", ".join(
+            f"{key}={value!r}" for key, value in sorted(self._options.items()) if key != "name"
+        )
+        return f"<TaskWrapper {self._options['name']!r} ({options})>"
+
+
+@overload
+def task(fn: Callable[..., Any], **options: Any) -> TaskWrapper: ...
+@overload
+def task(fn: None = None, **options: Any) -> Callable[[Callable[..., Any]], TaskWrapper]: ...
+def task(
+    fn: Callable[..., Any] | None = None, **options: Any
+) -> TaskWrapper | Callable[[Callable[..., Any]], TaskWrapper]:
+    """Make a function submittable: `@task`, `@task()` or `@task(timeout=60)`.
+
+    Args:
+        fn: the function, when used without parentheses.
+        **options: as for `Job`: name (the function's own by default), priority, max_attempts,
+            timeout (seconds), description, retry_delay (seconds), queue, on_parent_failure.
+
+    Raises:
+        TypeError: an unknown option, or something that a worker could not import and call:
+            a task, lambda, nested function, method, coroutine or generator function.
+    """
+    if fn is None:
+        return functools.partial(TaskWrapper, **options)
+    return TaskWrapper(fn, **options)
+
+
+def _problem(fn: Any) -> str | None:
+    if isinstance(fn, TaskWrapper):
+        return f"@task is already on {fn!r}; apply it once"
+    if not callable(fn):
+        return f"@task takes a function, and {fn!r} is not callable"
+    if not getattr(fn, "__module__", None) or not getattr(fn, "__name__", None):
+        return f"@task takes a function with a module and a name, and {fn!r} has none"
+    if inspect.iscoroutinefunction(fn):
+        return f"@task cannot take the async function {fn.__name__}; call asyncio.run in it"
+    if inspect.isgeneratorfunction(fn):
+        return f"@task cannot take the generator function {fn.__name__}; return a list instead"
+    return _problem_of_place(fn)
+
+
+def _problem_of_place(fn: Callable[..., Any]) -> str | None:
+    remedy = "define it with def at the top level of a module, where a worker can import it"
+    if "<lambda>" in fn.__name__:
+        return f"@task cannot take a lambda; {remedy}"
+    name = getattr(fn, "__qualname__", "")
+    if "<locals>" in name:
+        return f"@task cannot take the nested function {name}; {remedy}"
+    if "." in name:
+        return f"@task cannot take the method {name}; {remedy}"
+    return None
