@@ -1,0 +1,97 @@
+"""Jobs that depend on each other, submitted together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.task import TaskWrapper
+
+if TYPE_CHECKING:
+    from gigq.job import Job
+    from gigq.queue import JobQueue
+
+
+class Workflow:
+    """Collects jobs and their dependencies until they are submitted together.
+
+    Attributes:
+        name: the name given; it is not stored.
+        jobs: the jobs in the order in which they were added.
+        job_map: the same jobs by id.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Start an empty workflow.
+
+        Args:
+            name: a name for people.
+        """
+        self.name = name
+        self.jobs: list[Job] = []
+        self.job_map: dict[str, Job] = {}
+
+    def add_job(self, job: Job, depends_on: list[Job] | None = None) -> Job:
+        """Add a job; adding it again only changes its dependencies.
+
+        Args:
+            job: the job to add.
+            depends_on: the jobs that must complete first; when given, and not empty, they
+                replace the job's dependencies.
+
+        Returns:
+            The same job.
+        """
+        if depends_on:
+            job.dependencies = [parent.id for parent in depends_on]
+        if job.id not in self.job_map:
+            self.jobs.append(job)
+        self.job_map[job.id] = job
+        return job
+
+    def add_task(
+        self,
+        decorated_fn: TaskWrapper,
+        params: dict[str, Any] | None = None,
+        depends_on: list[Job] | None = None,
+        pass_parent_results: bool | None = None,
+    ) -> Job:
+        """Make a job of a task and add it.
+
+        Args:
+            decorated_fn: a function made submittable by `task`.
+            params: keyword arguments for the function.
+            depends_on: the jobs that must complete first.
+            pass_parent_results: as for `Job`.
+
+        Returns:
+            The new job.
+
+        Raises:
+            TypeError: the function is not a task.
+            InvalidJob: a value makes no sense.
+        """
+        if not isinstance(decorated_fn, TaskWrapper):
+            raise TypeError(
+                f"add_task() takes a function decorated with @task, and {decorated_fn!r} is not; "
+                "use add_job() with a Job"
+            )
+        job = decorated_fn.to_job(**(params or {}))
+        job.pass_parent_results = pass_parent_results
+        return self.add_job(job, depends_on)
+
+    def submit_all(self, queue: JobQueue) -> list[str]:
+        """Submit every job in one transaction: all of them are stored, or none.
+
+        Args:
+            queue: the queue to submit to.
+
+        Returns:
+            The job ids, in the order in which the jobs were added.
+
+        Raises:
+            DependencyCycle: jobs of the workflow wait for each other in a circle.
+            MissingParent: a dependency is neither in the workflow nor in the store.
+            InvalidJob: a job cannot be stored as it is.
+            StoreError: the store did not take the jobs.
+        """
+        return queue.submit_many(self.jobs)
