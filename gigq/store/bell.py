@@ -11,12 +11,12 @@ import os
 import select
 from typing import TYPE_CHECKING
 
-from gigq.store.liveness import companion
+from gigq.store.liveness import companion, companion_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
+_NAME = "bell"
 _ONE = b"\0"
 _MANY = 65536
 
@@ -29,7 +29,7 @@ class Bell:
     """
 
     def __init__(self, database_path: str | os.PathLike[str]) -> None:
-        path = _fifo(database_path)
+        path = companion(database_path) / _NAME
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         # Open for writing too: with no writer left, the pipe would look ready for ever.
@@ -80,12 +80,9 @@ def ring(database_path: str | os.PathLike[str]) -> None:
     """Wake one idle worker, if there is one. Never blocks and never raises."""
     # No listener, a full pipe, a missing folder or no rights: the worker's own look will do.
     with contextlib.suppress(OSError):
-        descriptor = os.open(_fifo(database_path), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        path = companion_path(database_path) / _NAME
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.write(descriptor, _ONE)
         finally:
             os.close(descriptor)
-
-
-def _fifo(database_path: str | os.PathLike[str]) -> Path:
-    return companion(database_path) / "bell"

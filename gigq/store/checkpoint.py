@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ TOO_LONG = 4 * LONG
 """Bytes from which anybody does, because there seems to be no keeper."""
 
 _PATIENCE = 0.25
+_COMMITS_BETWEEN_LOOKS = 128
 
 
 def wal_size(path: str) -> int:
@@ -35,6 +37,16 @@ def wal_size(path: str) -> int:
     with contextlib.suppress(FileNotFoundError):
         return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - never open it, only ask
     return 0
+
+
+def after_commit(connection: StoreConnection) -> None:
+    """Look at the WAL every so many commits, and shorten it when nobody else seems to."""
+    connection.commits += 1
+    if connection.commits % _COMMITS_BETWEEN_LOOKS or wal_size(connection.path) < TOO_LONG:
+        return
+    # The commit stands whatever happens here; the next look tries again.
+    with contextlib.suppress(sqlite3.Error, OSError):
+        shorten(connection)
 
 
 def shorten(connection: StoreConnection) -> bool:
@@ -53,7 +65,7 @@ def _truncated(connection: StoreConnection) -> bool:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
         _set_patience(connection, BUSY_TIMEOUT)
-    return busy == 0
+    return bool(busy == 0)
 
 
 def _set_patience(connection: StoreConnection, seconds: float) -> None:
@@ -64,9 +76,14 @@ def _set_patience(connection: StoreConnection, seconds: float) -> None:
 def _elected(path: str) -> Iterator[bool]:
     lock = os.open(companion(path) / "checkpointer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
+        yield _is_ours(lock)
     finally:
         os.close(lock)
+
+
+def _is_ours(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -29,6 +29,7 @@ class StoreConnection(sqlite3.Connection):
     file_id: tuple[int, int] | None = None
     synchronous: str = ""
     closed: bool = False
+    commits: int = 0
 
     def close(self) -> None:
         """Close, and say so to whoever looks this connection up again."""

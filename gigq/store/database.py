@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.store.connect import set_synchronous
+from gigq.store.checkpoint import after_commit
+from gigq.store.connect import StoreConnection, set_synchronous
 from gigq.store.dialect import dialect_of
 from gigq.store.failures import translated, until_free
 from gigq.store.statements import statements
@@ -113,6 +114,8 @@ class Database:
             if isinstance(error, sqlite3.Error):
                 raise translated(error, _path_of(connection)) from error
             raise
+        if isinstance(connection, StoreConnection) and not connection.in_transaction:
+            after_commit(connection)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

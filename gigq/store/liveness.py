@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 _OFFSET_BITS = 62
@@ -75,9 +76,20 @@ def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
 
 def companion(database_path: str | os.PathLike[str]) -> Path:
     """The folder `<database>.gigq` for the lock file and the bell, made private when missing."""
-    folder = Path(os.path.realpath(os.path.expanduser(database_path)) + ".gigq")  # noqa: PTH111
+    folder = companion_path(database_path)
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def companion_path(database_path: str | os.PathLike[str]) -> Path:
+    """Where that folder is, whether it is there or not."""
+    absolute = os.path.abspath(os.path.expanduser(database_path))  # noqa: PTH100, PTH111
+    return _beside(absolute)
+
+
+@lru_cache(maxsize=256)
+def _beside(absolute: str) -> Path:
+    return Path(os.path.realpath(absolute) + ".gigq")
 
 
 def _lock_file(database_path: str | os.PathLike[str]) -> Path:
