@@ -1,0 +1,282 @@
+"""Job functions for tests: well-behaved ones and every kind of misbehaviour.
+
+Each takes a ledger, a file outside the queue, and the key of the job it stands for. Every call
+appends a line when it starts and one when it ends; what a killed call never writes is its end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_AGES = 3600.0
+
+
+# --- the ledger ------------------------------------------------------------------------------
+
+
+def note(ledger: str, **fields: Any) -> None:
+    """Append one line to the ledger, in a single write so that lines never mingle."""
+    line = json.dumps({"pid": os.getpid(), "at": time.monotonic(), **fields}) + "\n"
+    fd = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(fd, line.encode())
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def noted(ledger: str, job: str) -> Iterator[None]:
+    """Note the start and the end of one call; an end by an exception is an end, too."""
+    call = uuid.uuid4().hex
+    execution = structlog.contextvars.get_contextvars().get("execution")
+    note(ledger, what="start", job=job, call=call, execution=execution)
+    try:
+        yield
+    finally:
+        note(ledger, what="end", job=job, call=call, execution=execution)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a job function, as the ledger tells it."""
+
+    job: str
+    execution: str | None
+    pid: int
+    start: float
+    end: float | None
+    """None: it was killed, or still runs."""
+
+
+def entries(ledger: Path | str, what: str | None = None) -> list[dict[str, Any]]:
+    """The lines of a ledger: all, or those of one kind ("start", "end", "child")."""
+    path = Path(ledger)
+    text = path.read_text() if path.exists() else ""
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line for line in lines if what in (None, line["what"])]
+
+
+def calls(ledger: Path | str) -> list[Call]:
+    """Every call in a ledger, in the order of their starts."""
+    ends = {line["call"]: line["at"] for line in entries(ledger, "end")}
+    return [
+        Call(line["job"], line["execution"], line["pid"], line["at"], ends.get(line["call"]))
+        for line in entries(ledger, "start")
+    ]
+
+
+def child_pids(ledger: Path | str) -> list[int]:
+    """The processes that `spawn_children` has noted."""
+    return [line["pid"] for line in entries(ledger, "child")]
+
+
+# --- jobs that behave ------------------------------------------------------------------------
+
+
+def ok(ledger: str, job: str, value: Any = None) -> Any:
+    """Return at once."""
+    with noted(ledger, job):
+        return value
+
+
+def environment(ledger: str, job: str, *names: str) -> dict[str, Any]:
+    """Tell what surrounds the job: folder, process, some variables."""
+    with noted(ledger, job):
+        variables = {name: os.environ.get(name) for name in names}
+        return {"cwd": str(Path.cwd()), "pid": os.getpid(), "uid": os.getuid(), "env": variables}
+
+
+def sleep_py(ledger: str, job: str, seconds: float = _AGES) -> str:
+    """Sleep in steps, as Python code that can be interrupted anywhere."""
+    with noted(ledger, job):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.01)
+    return "slept"
+
+
+def wait_for_file(ledger: str, job: str, path: str) -> str:
+    """Run until a file exists: a job whose end the test decides."""
+    with noted(ledger, job):
+        while not Path(path).exists():
+            time.sleep(0.01)
+    return "seen"
+
+
+# --- jobs that fail --------------------------------------------------------------------------
+
+
+def boom(ledger: str, job: str, message: str = "boom") -> None:
+    """Raise."""
+    with noted(ledger, job):
+        raise RuntimeError(message)
+
+
+def flaky(ledger: str, job: str, failures: int) -> int:
+    """Fail so many times, then return the number of the call that succeeded."""
+    with noted(ledger, job):
+        number = sum(line["job"] == job for line in entries(ledger, "start"))
+        if number <= failures:
+            raise RuntimeError(f"call {number} of {job} fails")
+        return number
+
+
+def leave(ledger: str, job: str, code: int = 3) -> None:
+    """Raise SystemExit."""
+    with noted(ledger, job):
+        raise SystemExit(code)
+
+
+def os_exit(ledger: str, job: str, code: int = 7) -> None:
+    """End the worker's process without a word."""
+    with noted(ledger, job):
+        os._exit(code)
+
+
+def segv(ledger: str, job: str) -> None:
+    """Read from address 0."""
+    with noted(ledger, job):
+        ctypes.string_at(0)
+
+
+def kill_worker(ledger: str, job: str, number: int = signal.SIGKILL) -> None:
+    """Signal the worker from within, as the kernel's out-of-memory killer would."""
+    with noted(ledger, job):
+        os.kill(os.getpid(), number)
+        time.sleep(_AGES)
+
+
+def unjsonable(ledger: str, job: str) -> Any:
+    """Return what is no JSON."""
+    with noted(ledger, job):
+        return {"rows": [1, {2, 3}]}
+
+
+# --- jobs that do not end --------------------------------------------------------------------
+
+
+def sleep_c(ledger: str, job: str) -> None:
+    """Be in one call to C for minutes, the interpreter lock released."""
+    with noted(ledger, job):
+        hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
+
+
+def hold_gil(ledger: str, job: str) -> None:
+    """Be in one call to C for hours that never lets go of the interpreter lock."""
+    with noted(ledger, job):
+        sum(range(10**14))
+
+
+def ignore_signals(ledger: str, job: str) -> None:
+    """Ignore and block every signal that can be, and every exception raised from outside."""
+    with noted(ledger, job):
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        _sleep_through_everything()
+
+
+def swallow_exceptions(ledger: str, job: str) -> None:
+    """Catch whatever is raised from outside and go on."""
+    with noted(ledger, job):
+        _sleep_through_everything()
+
+
+def _sleep_through_everything() -> None:
+    end = time.monotonic() + _AGES
+    while time.monotonic() < end:
+        try:
+            time.sleep(0.01)
+        except BaseException:  # noqa: BLE001 - to be uninterruptible is its point
+            continue
+
+
+# --- jobs with children ----------------------------------------------------------------------
+
+
+def spawn_children(
+    ledger: str, job: str, ways: list[str] | None = None, *, stay: bool = True
+) -> list[str]:
+    """Start children that would outlive the job, each noted in the ledger.
+
+    Args:
+        ledger: the ledger.
+        job: the job's key.
+        ways: how: "plain", "setsid" or "double", each with "-fork" (never exec'd) or "-exec";
+            all six when None.
+        stay: whether to sleep afterwards instead of returning.
+    """
+    ways = ways or [f"{how}-{by}" for how in ("plain", "setsid", "double") for by in _BY]
+    with noted(ledger, job):
+        for way in ways:
+            how, _, by = way.partition("-")
+            _start_child(how, _BY[by], ledger, job)
+        while len(child_pids_of(ledger, job)) < len(ways):
+            time.sleep(0.01)
+        if stay:
+            time.sleep(_AGES)
+    return ways
+
+
+def child_pids_of(ledger: str, job: str) -> list[int]:
+    """The children that one job has noted."""
+    return [line["pid"] for line in entries(ledger, "child") if line["job"] == job]
+
+
+def _start_child(how: str, body: Any, ledger: str, job: str) -> None:
+    pid = os.fork()
+    if pid:
+        if how == "double":
+            os.waitpid(pid, 0)
+        return
+    try:
+        if how in ("setsid", "double"):
+            os.setsid()
+        if how == "double" and os.fork():
+            os._exit(0)
+        body(ledger, job)
+    finally:
+        os._exit(1)
+
+
+def _linger(ledger: str, job: str) -> None:
+    note(ledger, what="child", job=job)
+    time.sleep(_AGES)
+
+
+def _exec_and_linger(ledger: str, job: str) -> None:
+    program = "import sys; from support.jobs import _linger; _linger(*sys.argv[1:])"
+    tests = str(Path(__file__).resolve().parent.parent)
+    os.execve(
+        sys.executable,
+        [sys.executable, "-c", program, ledger, job],
+        {**os.environ, "PYTHONPATH": tests},
+    )
+
+
+_BY = {"fork": _linger, "exec": _exec_and_linger}
+
+
+def shell_child(ledger: str, job: str) -> None:
+    """Wait for a child that a shell started."""
+    with noted(ledger, job):
+        child = subprocess.Popen(["/bin/sh", "-c", "sleep 3600 & wait"])
+        note(ledger, what="child", job=job, pid=child.pid)
+        child.wait()
