@@ -1,0 +1,194 @@
+"""The commands' side of a running daemon: finding it, asking it, and ending it by force."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from gigqd import exits, pidfile
+from gigqd.control import address
+from gigqd.errors import GigqdError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gigqd.instance import Instance, RunningInstance
+
+ANSWER_WITHIN = 5.0
+"""Seconds after which a daemon that should answer at once counts as not answering."""
+
+_LOOK = 0.02
+_CHUNK = 65536
+
+
+class NotRunning(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """There is no daemon to talk to."""
+
+    exit_code = exits.NOT_RUNNING
+
+
+class NotAnswering(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """The daemon holds its lock but does not answer on its control socket."""
+
+    exit_code = exits.STATUS_UNKNOWN
+
+
+class Client:
+    """One daemon as its commands see it.
+
+    Parameters:
+        instance: where the daemon's lock and control socket are.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    def find(self) -> RunningInstance:
+        """The running daemon.
+
+        Raises:
+            NotRunning: nobody holds the lock.
+        """
+        running = self._instance.running()
+        if running is None:
+            raise NotRunning("not running")
+        return running
+
+    def ask(
+        self, command: str, *, within: float | None = ANSWER_WITHIN, **fields: object
+    ) -> dict[str, Any]:
+        """Send one command and wait for its answer.
+
+        Args:
+            command: "status", "stop" or "reload".
+            within: how long to wait for the answer, in seconds; None waits as long as it takes.
+            fields: what else belongs to the request.
+
+        Raises:
+            NotRunning: nobody holds the lock.
+            NotAnswering: somebody does, but no answer came in time.
+            GigqdError: this user may not talk to the daemon.
+        """
+        running = self.find()
+        request = json.dumps({"command": command, **fields}).encode() + b"\n"
+        try:
+            line = _exchange(self._instance.socket_path, request, within)
+        except PermissionError as error:
+            why = f"only its own user and root may talk to the daemon ({running})"
+            raise GigqdError(why, exit_code=exits.NOT_PERMITTED) from error
+        except TimeoutError as error:
+            why = f"running ({running}), but not answering for {within:g} s"
+            raise NotAnswering(why) from error
+        except OSError as error:
+            why = f"running ({running}), but not answering: {error.strerror}"
+            raise NotAnswering(why) from error
+        return _parse(line, running)
+
+    def wait_until_gone(self, within: float) -> bool:
+        """Whether the lock is free at the end of a wait of so many seconds at most."""
+        deadline = time.monotonic() + within
+        while self._instance.running() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK)
+        return True
+
+    def kill(self, within: float = ANSWER_WITHIN) -> int:
+        """SIGKILL the daemon itself; its workers die with it.
+
+        Returns:
+            The process id that was killed.
+
+        Raises:
+            NotRunning: nobody holds the lock.
+            NotAnswering: who holds it cannot be told for sure, or does not die.
+        """
+        running = self.find()
+        if running.pid is None:
+            raise NotAnswering(
+                "it is running, but its process cannot be told; find it with "
+                f"`fuser {self._instance.lock_path}`"
+            )
+        with closing(_Handle(running.pid)) as handle:
+            # The number may have been given to another process before the handle was opened.
+            if pidfile.ticks_of(running.pid) != running.start_ticks or self.find() != running:
+                raise NotAnswering("the daemon has been replaced meanwhile; try again")
+            handle.kill()
+            if not handle.wait(within):
+                raise NotAnswering(f"process {running.pid} does not die of SIGKILL")
+        return running.pid
+
+
+class _Handle:
+    """A process held by a descriptor, which unlike its number can never mean another one."""
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self._fd = os.pidfd_open(pid)
+        except ProcessLookupError as error:
+            raise NotRunning("not running any more") from error
+
+    def kill(self) -> None:
+        try:
+            signal.pidfd_send_signal(self._fd, signal.SIGKILL)
+        except ProcessLookupError as error:
+            raise NotRunning("not running any more") from error
+        except PermissionError as error:
+            why = "only the daemon's own user and root may kill it"
+            raise GigqdError(why, exit_code=exits.NOT_PERMITTED) from error
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the process ends in time."""
+        return bool(select.select([self._fd], [], [], seconds)[0])
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _exchange(path: Path, request: bytes, within: float | None) -> bytes:
+    """Send a request, and read up to the end of the line that answers it."""
+    deadline = time.monotonic() + (ANSWER_WITHIN if within is None else within)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(within)
+        _connect(sock, path, deadline)
+        sock.sendall(request)
+        answer = bytearray()
+        while not answer.endswith(b"\n"):
+            if within is not None:
+                sock.settimeout(max(0.001, deadline - time.monotonic()))
+            if not (chunk := sock.recv(_CHUNK)):
+                break
+            answer += chunk
+    return bytes(answer)
+
+
+def _connect(sock: socket.socket, path: Path, deadline: float) -> None:
+    """Connect; a daemon that has only just taken its lock is given time to make its socket."""
+    while True:
+        try:
+            with address(path) as name:
+                sock.connect(name)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK)
+        else:
+            return
+
+
+def _parse(line: bytes, running: RunningInstance) -> dict[str, Any]:
+    if not line:
+        raise NotAnswering(f"the daemon ({running}) hung up without an answer")
+    try:
+        answer = json.loads(line)
+    except ValueError as error:
+        raise NotAnswering(f"the daemon ({running}) sent no sensible answer") from error
+    if not isinstance(answer, dict):
+        raise NotAnswering(f"the daemon ({running}) sent no sensible answer")
+    return answer
