@@ -1,0 +1,35 @@
+"""The conformance suite: every verb, on every kind of store in `backend`'s parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gigq.store import connect, migrate
+from gigq.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(params=["sqlite"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of store under test."""
+    return str(request.param)
+
+
+@pytest.fixture
+def address(backend: str, tmp_path: Path) -> str:
+    """Where the store of one test is."""
+    return {"sqlite": str(tmp_path / "queue.db")}[backend]
+
+
+@pytest.fixture
+def db(address: str) -> Iterator[Database]:
+    """An empty store with its schema."""
+    database = Database(lambda: connect.open_connection(address))
+    migrate.apply(database)
+    yield database
+    connect.close_connections()

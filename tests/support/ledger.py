@@ -1,0 +1,64 @@
+"""Short ways to put jobs into a store and to move them on."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock
+from gigq.claim import Claimant, Settled
+from gigq.ids import new_id
+from gigq.outcome import Ending
+from gigq.status import Cause, JobStatus
+from gigq.store import claims, jobs
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+WORKER = Claimant("worker-1", "worker:1")
+COMPLETED = Ending(JobStatus.COMPLETED, result="42")
+FAILED = Ending(JobStatus.FAILED, error="ValueError: no", cause=Cause.ERROR)
+FAILED_FOR_GOOD = Ending(JobStatus.FAILED, error="ValueError: no", cause=Cause.ERROR, final=True)
+TIMED_OUT = Ending(JobStatus.TIMEOUT, error="took too long", cause=Cause.TIMEOUT)
+STOPPED = Ending(JobStatus.FAILED, error="the daemon stopped", cause=Cause.STOPPED)
+CANCELLED = Ending(JobStatus.CANCELLED, error="cancelled", cause=Cause.CANCELLED)
+
+_ages = itertools.count()
+
+
+def job_row(name: str = "job", **columns: Any) -> dict[str, Any]:
+    """A row to insert. Rows are made one second apart, the first one the oldest."""
+    return {
+        "id": new_id(),
+        "name": name,
+        "function_module": "app",
+        "function_name": "work",
+        "created_at": clock.after("2026-01-01T00:00:00+00:00", next(_ages)),
+        **columns,
+    }
+
+
+def stored(db: Database, name: str = "job", **columns: Any) -> str:
+    """Insert one job; its id."""
+    return jobs.insert(db, [job_row(name, **columns)])[0]
+
+
+def taken(db: Database, claimant: Claimant = WORKER) -> dict[str, Any]:
+    """Claim the next job; there must be one."""
+    row = claims.claim(db, claimant, new_id())
+    assert row is not None
+    return row
+
+
+def ran(db: Database, ending: Ending = COMPLETED, claimant: Claimant = WORKER) -> Settled:
+    """Claim the next job and settle it; both must work."""
+    settled = claims.settle(db, taken(db, claimant)["execution_id"], ending)
+    assert settled is not None
+    return settled
+
+
+def status_of(db: Database, job_id: str) -> str:
+    """The stored text of a job's status."""
+    row = jobs.get(db, job_id)
+    assert row is not None
+    return str(row["status"])

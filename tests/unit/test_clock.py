@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gigq import clock
+
+WIDTH = len("2026-11-23T19:09:12.123456+00:00")
+
+
+def test_now_is_utc_of_a_fixed_width() -> None:
+    text = clock.utc_now()
+
+    assert len(text) == WIDTH
+    assert text.endswith("+00:00")
+
+
+def test_a_whole_second_is_as_wide_as_any_other() -> None:
+    assert clock.to_text(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000000+00:00"
+
+
+def test_a_time_of_another_zone_is_brought_to_utc() -> None:
+    assert clock.normalise("2026-01-01T02:00:00+02:00") == "2026-01-01T00:00:00.000000+00:00"
+
+
+def test_a_time_without_a_zone_is_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Etc/GMT-3")
+    time.tzset()
+    try:
+        text = clock.normalise("2026-01-01T03:00:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert text == "2026-01-01T00:00:00.000000+00:00"
+
+
+def test_after_counts_in_seconds_and_their_parts() -> None:
+    assert clock.after("2026-01-01T00:00:00+00:00", 90.5) == "2026-01-01T00:01:30.500000+00:00"
+
+
+def test_after_a_delay_beyond_the_calendar_is_the_last_moment() -> None:
+    assert clock.after(clock.utc_now(), 1e12).startswith("9999-12-31")
+
+
+def test_a_text_that_is_no_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="yesterday"):
+        clock.parse("yesterday")
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1)),
+    st.integers(-12, 12),
+    st.integers(0, 9),
+)
+def test_texts_sort_as_the_times_they_stand_for(naive: datetime, hours: int, later: int) -> None:
+    first = naive.replace(tzinfo=timezone(timedelta(hours=hours)))
+    second = first.astimezone(UTC) + timedelta(microseconds=later)
+
+    assert (clock.to_text(first) < clock.to_text(second)) == (first < second)

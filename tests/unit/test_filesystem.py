@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gigq.errors import UnsupportedStore
+from gigq.store.filesystem import file_system_of, refuse_network, resolve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOUNTS = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+22 21 0:20 / /proc rw - proc proc rw
+30 21 0:44 / /mnt/share rw,relatime shared:9 master:3 - nfs4 host:/export rw
+31 30 8:2 / /mnt/share/local rw - xfs /dev/sdb1 rw
+32 21 0:50 / /mnt/with\040blank rw - cifs //host/share rw
+33 21 0:51 / /home/me/remote rw - fuse.sshfs me@host: rw
+34 21 0:52 / / rw - overlay overlay rw
+35 21 0:53 / /var/pods rw - fuse.fuse-overlayfs fuse-overlayfs rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/srv/queue.db", "overlay"),
+        ("/mnt/share/queue.db", "nfs4"),
+        ("/mnt/share/local/queue.db", "xfs"),
+        ("/mnt/shared/queue.db", "overlay"),
+        ("/mnt/with blank/queue.db", "cifs"),
+        ("/home/me/remote/queue.db", "fuse.sshfs"),
+    ],
+)
+def test_the_longest_and_last_mount_holds_the_file(path: str, kind: str) -> None:
+    assert file_system_of(path, MOUNTS) == kind
+
+
+@pytest.mark.parametrize(
+    "path", ["/mnt/share/q.db", "/mnt/with blank/q.db", "/home/me/remote/q.db"]
+)
+def test_a_network_file_system_is_refused_with_the_reason(path: str) -> None:
+    with pytest.raises(UnsupportedStore, match=r"network file system .*use a local disk"):
+        refuse_network(path, MOUNTS)
+
+
+@pytest.mark.parametrize("path", ["/srv/q.db", "/mnt/share/local/q.db", "/var/pods/q.db"])
+def test_a_local_file_system_is_accepted(path: str) -> None:
+    refuse_network(path, MOUNTS)
+
+
+def test_this_machine_can_be_asked(tmp_path: Path) -> None:
+    refuse_network(str(tmp_path / "queue.db"))
+
+
+@pytest.mark.parametrize(
+    "path", ["", ":memory:", "file:x.db?mode=memory", "postgresql://u:secret@h/db"]
+)
+def test_what_is_not_a_path_is_refused(path: str) -> None:
+    with pytest.raises(UnsupportedStore) as refused:
+        resolve(path)
+
+    assert "secret" not in str(refused.value)
+
+
+def test_one_file_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = {resolve(n) for n in ("link/q.db", "real/q.db", "~/real/q.db", tmp_path / "link/q.db")}
+
+    assert names == {str(tmp_path / "real" / "q.db")}

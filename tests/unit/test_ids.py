@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+from gigq import ids
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_an_id_is_a_uuid_of_version_7() -> None:
+    parsed = uuid.UUID(ids.new_id())
+
+    assert parsed.version == 7
+    assert parsed.variant == uuid.RFC_4122
+
+
+def test_ids_of_a_process_grow_and_never_repeat() -> None:
+    made = [ids.new_id() for _ in range(5000)]
+
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_ids_grow_while_the_clock_stands_still_or_goes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = iter([2_000_000_000_000_000_000] * 5 + [1_999_999_999_000_000_000] * 5)
+    monkeypatch.setattr(ids.time, "time_ns", lambda: next(times))
+    stamps = ids._Stamps()
+    made = [stamps.next() for _ in range(10)]
+
+    assert made == sorted(set(made))
+
+
+def test_threads_never_make_the_same_id() -> None:
+    made: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: made.extend([ids.new_id() for _ in range(2000)]))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(made)) == 8000
+
+
+def test_a_child_makes_ids_even_when_the_lock_was_held_at_the_fork() -> None:
+    with ids._stamps._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if len(ids.new_id()) == 36 else 1)
+
+    assert os.waitpid(child, 0)[1] == 0

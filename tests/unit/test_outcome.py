@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gigq import clock
+from gigq.outcome import MAX_REFUNDS, Ending, decide
+from gigq.status import TRANSITIONS, Cause, JobStatus
+
+NOW = "2026-01-01T00:00:00.000000+00:00"
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    return {
+        "attempts": 1,
+        "max_attempts": 3,
+        "retry_delay": 0,
+        "refunds": 0,
+        "error": None,
+        **changes,
+    }
+
+
+def failed(**changes: Any) -> Ending:
+    return Ending(JobStatus.FAILED, error="boom", **changes)
+
+
+def test_success_completes_the_job_with_its_result() -> None:
+    outcome = decide(Ending(JobStatus.COMPLETED, result="[1]"), job(error="an older one"), NOW)
+
+    assert (outcome.status, outcome.result) == (JobStatus.COMPLETED, "[1]")
+    assert (outcome.error, outcome.cause) == (None, None)
+
+
+def test_a_failure_with_attempts_left_is_tried_again_and_keeps_its_error() -> None:
+    outcome = decide(failed(), job(), NOW)
+
+    assert (outcome.status, outcome.execution_status) == (JobStatus.PENDING, JobStatus.FAILED)
+    assert (outcome.error, outcome.cause) == ("boom", Cause.ERROR)
+    assert outcome.retry_after is None
+
+
+def test_a_retry_delay_is_waited_for() -> None:
+    assert decide(failed(), job(retry_delay=90), NOW).retry_after == clock.after(NOW, 90)
+
+
+@pytest.mark.parametrize("ended", [JobStatus.FAILED, JobStatus.TIMEOUT])
+def test_the_last_attempt_ends_the_job_as_the_attempt_ended(ended: JobStatus) -> None:
+    outcome = decide(Ending(ended), job(attempts=3), NOW)
+
+    assert (outcome.status, outcome.execution_status) == (ended, ended)
+
+
+def test_a_timeout_with_attempts_left_is_tried_again() -> None:
+    outcome = decide(Ending(JobStatus.TIMEOUT), job(), NOW)
+
+    assert (outcome.status, outcome.execution_status) == (JobStatus.PENDING, JobStatus.TIMEOUT)
+    assert outcome.cause is Cause.TIMEOUT
+
+
+def test_a_final_failure_is_not_tried_again() -> None:
+    assert decide(failed(final=True), job(), NOW).status is JobStatus.FAILED
+
+
+def test_a_cancelled_execution_cancels_the_job() -> None:
+    outcome = decide(Ending(JobStatus.CANCELLED), job(), NOW)
+
+    assert (outcome.status, outcome.cause) == (JobStatus.CANCELLED, Cause.CANCELLED)
+
+
+@pytest.mark.parametrize("ended", [JobStatus.FAILED, JobStatus.CANCELLED])
+def test_a_start_cut_short_by_a_stop_is_given_back_at_once(ended: JobStatus) -> None:
+    ending = Ending(ended, error="stopped", cause=Cause.STOPPED)
+    outcome = decide(ending, job(retry_delay=60, error="an older one"), NOW)
+
+    assert outcome.refunded
+    assert (outcome.status, outcome.execution_status) == (JobStatus.PENDING, JobStatus.CANCELLED)
+    assert (outcome.retry_after, outcome.error) == (None, "an older one")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"max_attempts": 1}, JobStatus.FAILED),
+        ({"refunds": MAX_REFUNDS}, JobStatus.PENDING),
+        ({"refunds": MAX_REFUNDS, "attempts": 3}, JobStatus.FAILED),
+    ],
+)
+def test_a_stop_counts_as_a_failure_when_the_start_cannot_be_given_back(
+    changes: dict[str, Any], status: JobStatus
+) -> None:
+    outcome = decide(failed(cause=Cause.STOPPED), job(**changes), NOW)
+
+    assert not outcome.refunded
+    assert (outcome.status, outcome.cause) == (status, Cause.STOPPED)
+
+
+@pytest.mark.parametrize("ended", [s for s in JobStatus if s in TRANSITIONS[JobStatus.RUNNING]])
+@pytest.mark.parametrize("cause", [None, *Cause])
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("final", [True, False])
+def test_every_decision_is_a_move_that_a_running_job_may_make(
+    ended: JobStatus, cause: Cause | None, attempts: int, final: bool
+) -> None:
+    outcome = decide(Ending(ended, cause=cause, final=final), job(attempts=attempts), NOW)
+
+    assert outcome.status in TRANSITIONS[JobStatus.RUNNING]
+    assert outcome.execution_status not in {JobStatus.PENDING, JobStatus.RUNNING}

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import gigq.store
+from gigq.store.statements import read, statements
+
+PACKAGE = Path(gigq.store.__file__).parent
+
+
+def test_no_name_stands_in_both_files() -> None:
+    assert not set(read("shared")) & set(read("sqlite"))
+
+
+def test_comments_and_the_last_semicolon_are_not_sent() -> None:
+    for text in statements("sqlite").values():
+        assert "--" not in text
+        assert not text.endswith(";")
+
+
+def test_every_statement_is_used_and_every_use_is_there() -> None:
+    source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    called = re.findall(r"\.(?:one|all|run|many)\(\s*\"(\w+)\"|_pages\(session, \"(\w+)\"", source)
+    used = {name for pair in called for name in pair if name}
+
+    assert used == set(statements("sqlite"))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_no_module_builds_sql_from_values(path: Path) -> None:
+    text = path.read_text()
+
+    assert not re.search(r"f\"+\s*(SELECT|INSERT|UPDATE|DELETE)\b", text)
+    assert not re.search(r"\"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b", text)
