@@ -1,1 +1,3 @@
 """gigqd: the daemon that runs gigq's jobs. It exports nothing; the command is the interface."""
+
+__version__ = "0.1.0"

@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from gigqd import exits
+
 # Numbers of prctl(2), from <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -39,7 +41,7 @@ def die_with_parent(parent: int) -> None:
     """
     _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:
-        os._exit(85)
+        os._exit(exits.WORKER_PARENT_GONE)
 
 
 def name_process(name: str) -> None:

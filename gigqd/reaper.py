@@ -10,11 +10,7 @@ import os
 import signal
 from dataclasses import dataclass
 
-# How a worker or keeper says, by its exit code, why it left; see docs/signals.md.
-LEFT_AS_ASKED = 0
-BOOT_FAILED = 80
-STORE_UNUSABLE = 81
-PARENT_GONE = 85
+from gigqd import exits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ class Death:
     @property
     def as_asked(self) -> bool:
         """Whether the child left by itself, having been told to or being due for it."""
-        return self.exit_code == LEFT_AS_ASKED
+        return self.exit_code == exits.WORKER_DONE
 
 
 def look(pid: int) -> Death | None:

@@ -17,6 +17,7 @@ from gigqd.scoreboard import Activity, Report
 if TYPE_CHECKING:
     from gigqd.reaper import Death
 
+KEEPER = "keeper"
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 _DELAY_SPREAD = 0.2
@@ -80,6 +81,7 @@ class Slot:
         leaving: its child has been told to leave after its job.
         retired: it is not to be filled again.
         cause: why its child is being killed; None while it is not.
+        boot_error: what its last child said before it failed to boot.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Slot:
     failures: int = 0
     until: float = 0.0
     last_exit: str = ""
+    boot_error: str = ""
     leaving: bool = False
     retired: bool = False
     cause: Cause | None = None
@@ -130,10 +133,16 @@ class Slot:
             case _:
                 return float("inf")
 
+    @property
+    def why_down(self) -> str:
+        """Why its children do not come up, in words."""
+        return self.boot_error or self.last_exit
+
     # --- what the crew reports ---------------------------------------------------------------
 
     def spawned(self, now: float) -> None:
         """A child has been forked."""
+        self.generation += 1
         self._enter(Phase.BOOTING, now)
         self.leaving = False
         self.cause = None
@@ -147,6 +156,10 @@ class Slot:
         """The child has died, or is being killed for a cause; its tree is being ended."""
         self.cause = cause
         self._enter(Phase.ENDING, now)
+
+    def stuck(self, now: float) -> None:
+        """Something of the child's tree survives SIGKILL; it is looked at again and again."""
+        self._enter(Phase.STUCK, now)
 
     def died(self, now: float, death: Death, report: Report, *, booted: bool) -> Cause | None:
         """The child and its tree are gone.

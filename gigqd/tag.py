@@ -6,6 +6,7 @@ process is recognised even when it has left its session, its group and its paren
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +19,35 @@ _PREFIX = f"{VARIABLE}=".encode()
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """Whose process this is: the daemon's run, the slot's name, the slot's generation."""
+    """Whose process this is.
 
+    Attributes:
+        home: stands for the database; daemons of other databases are none of our business.
+        run: the daemon's run.
+        slot: the slot's name.
+        generation: which of the run's children it is.
+    """
+
+    home: str
     run: str
     slot: str
     generation: int
 
     def __str__(self) -> str:
-        return f"{self.run}|{self.slot}|{self.generation}"
+        return f"{self.home}|{self.run}|{self.slot}|{self.generation}"
 
     @classmethod
     def parse(cls, text: str) -> Tag | None:
         """The tag in a text, or None when the text is not one."""
-        run, _, rest = text.partition("|")
-        slot, _, generation = rest.rpartition("|")
-        if not (run and slot and generation.isdigit()):
-            return None
-        return cls(run, slot, int(generation))
+        match text.split("|"):
+            case [home, run, slot, generation] if generation.isdigit():
+                return cls(home, run, slot, int(generation))
+        return None
+
+
+def home_of(database: str) -> str:
+    """What stands for a database in tags: short, so that it fits a small environment."""
+    return hashlib.blake2s(os.path.realpath(database).encode(), digest_size=6).hexdigest()
 
 
 def mark_this_process(tag: Tag) -> None:

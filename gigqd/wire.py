@@ -11,14 +11,18 @@ LONGEST_LINE = 4 * 1024 * 1024
 
 
 class Wire:
-    """One end of a connection. What cannot be sent at once waits in memory."""
+    """One end of a connection. What cannot be sent at once waits in memory.
+
+    Attributes:
+        ended: the other side is gone, or has sent what no sane peer sends.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._incoming = bytearray()
         self._outgoing = bytearray()
-        self.closed = False
+        self.ended = False
 
     def fileno(self) -> int:
         """The descriptor to wait on; -1 once closed."""
@@ -27,7 +31,7 @@ class Wire:
     @property
     def has_unsent(self) -> bool:
         """Whether to wait for the socket to become writable."""
-        return bool(self._outgoing) and not self.closed
+        return bool(self._outgoing) and not self.ended
 
     def send(self, message: dict[str, Any]) -> None:
         """Queue a message and send as much as goes without waiting."""
@@ -36,19 +40,19 @@ class Wire:
 
     def flush(self) -> None:
         """Send what waits, as far as it goes."""
-        while self._outgoing and not self.closed:
+        while self._outgoing and not self.ended:
             try:
                 sent = self._socket.send(self._outgoing)
             except BlockingIOError:
                 return
             except OSError:
-                self.close()
+                self.ended = True
                 return
             del self._outgoing[:sent]
 
     def receive(self) -> list[dict[str, Any]]:
-        """The messages that have arrived; `closed` tells when the other side is gone."""
-        while not self.closed:
+        """The messages that have arrived; `ended` tells when the other side is gone."""
+        while not self.ended:
             try:
                 data = self._socket.recv(_CHUNK)
             except BlockingIOError:
@@ -56,7 +60,7 @@ class Wire:
             except OSError:
                 data = b""
             if not data or len(self._incoming) > LONGEST_LINE:
-                self.close()
+                self.ended = True
                 break
             self._incoming += data
         return self._take_lines()
@@ -68,7 +72,7 @@ class Wire:
 
     def close(self) -> None:
         """Close this end."""
-        self.closed = True
+        self.ended = True
         self._socket.close()
 
 

@@ -1,0 +1,97 @@
+"""The scoreboard: what a worker writes in its process is what the supervisor reads in its own."""
+
+import os
+import threading
+
+from gigqd.scoreboard import Activity, Report, Scoreboard
+
+REPORT = Report(
+    Activity.BUSY,
+    attempt=2,
+    started=7,
+    settled=6,
+    since=12.5,
+    deadline=42.25,
+    execution="0198-execution",
+    job_id="job-1",
+    job_name="résumé",
+)
+
+
+def test_another_process_reads_what_a_worker_wrote() -> None:
+    cell = Scoreboard(4).take()
+
+    if (pid := os.fork()) == 0:
+        cell.write(REPORT)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert cell.read() == REPORT
+
+
+def test_a_worker_sees_its_orders() -> None:
+    cell = Scoreboard(4).take()
+
+    assert not cell.leave_ordered()
+    cell.order_leave()
+    cell.ask_to_end(7)
+
+    assert cell.leave_ordered()
+    assert cell.asked_to_end() == 7
+
+
+def test_orders_and_reports_do_not_touch_each_other() -> None:
+    cell = Scoreboard(4).take()
+    cell.order_leave()
+
+    cell.write(REPORT)
+
+    assert cell.leave_ordered()
+    assert cell.read() == REPORT
+
+
+def test_cells_do_not_touch_each_other_and_come_back_clean() -> None:
+    board = Scoreboard(2)
+    first, second = board.take(), board.take()
+    first.write(REPORT)
+
+    assert second.read() == Report()
+    board.give_back(first)
+    assert board.take().read() == Report()
+
+
+def test_texts_are_cut_to_what_a_cell_holds_without_breaking_a_character() -> None:
+    cell = Scoreboard(1).take()
+
+    cell.write(Report(Activity.BUSY, job_name="é" * 60, job_id="\udc80"))
+
+    assert cell.read().job_name == "é" * 48
+    assert cell.read().job_id == "?"
+
+
+def test_a_reader_never_sees_half_a_report() -> None:
+    cell = Scoreboard(1).take()
+    done = threading.Event()
+
+    def write_pairs() -> None:
+        for number in range(20_000):
+            cell.write(Report(Activity.BUSY, started=number, settled=number))
+        done.set()
+
+    writer = threading.Thread(target=write_pairs)
+    writer.start()
+    torn = 0
+    while not done.is_set():
+        report = cell.read()
+        torn += report.started != report.settled
+    writer.join()
+
+    assert torn == 0
+
+
+def test_scribbled_memory_is_read_as_nothing_rather_than_as_an_error() -> None:
+    cell = Scoreboard(1).take()
+
+    cell._memory[:512] = b"\xff" * 512
+
+    assert cell.read().activity is Activity.NOTHING

@@ -1,0 +1,182 @@
+"""The life of a slot: every edge of the state machine, with the time given to it."""
+
+import random
+
+import pytest
+
+from gigqd.reaper import Death
+from gigqd.scoreboard import Activity, Report
+from gigqd.slots import Cause, Do, Limits, Phase, Slot
+
+LIMITS = Limits(boot=30.0, grace=2.0, record=120.0)
+NOTHING = Report()
+IDLE = Report(Activity.IDLE, since=100.0)
+
+
+def busy(*, number: int = 1, since: float = 100.0, deadline: float = 110.0) -> Report:
+    return Report(Activity.BUSY, started=number, since=since, deadline=deadline, execution="e")
+
+
+def slot_up(*, grace: float = 2.0) -> Slot:
+    slot = Slot("default/0", "default", Limits(boot=30.0, grace=grace, record=120.0))
+    slot.spawned(99.0)
+    assert slot.turn(100.0, IDLE) is Do.READY
+    return slot
+
+
+def died(slot: Slot, last: Report, *, code: int | None = None, booted: bool = True) -> Cause | None:
+    slot.end(200.0, slot.cause)
+    return slot.died(200.0, Death(1, exit_code=code), last, booted=booted)
+
+
+def test_an_empty_slot_wants_a_child_and_a_retired_one_does_not() -> None:
+    slot = Slot("default/0", "default", LIMITS)
+
+    assert slot.turn(0.0, NOTHING) is Do.SPAWN
+    slot.retired = True
+    assert slot.turn(0.0, NOTHING) is Do.NOTHING
+
+
+def test_a_child_is_ready_when_it_says_that_it_is_idle() -> None:
+    slot = Slot("default/0", "default", LIMITS)
+    slot.spawned(0.0)
+
+    assert slot.turn(1.0, Report(Activity.BOOTING)) is Do.NOTHING
+    assert slot.turn(2.0, IDLE) is Do.READY
+    assert slot.phase is Phase.UP
+
+
+def test_a_child_that_does_not_boot_in_time_is_killed() -> None:
+    slot = Slot("default/0", "default", LIMITS)
+    slot.spawned(0.0)
+
+    assert slot.turn(29.9, NOTHING) is Do.NOTHING
+    assert slot.turn(30.0, NOTHING) is Do.KILL
+    assert slot.cause is Cause.BOOT
+
+
+def test_a_job_is_asked_at_its_deadline_and_killed_after_the_grace() -> None:
+    slot = slot_up()
+
+    assert slot.turn(109.99, busy()) is Do.NOTHING
+    assert slot.turn(110.0, busy()) is Do.ASK
+    assert slot.turn(111.99, busy()) is Do.NOTHING
+    assert slot.turn(112.0, busy()) is Do.KILL
+    assert slot.cause is Cause.TIMEOUT
+
+
+def test_without_a_grace_a_job_is_killed_at_its_deadline() -> None:
+    assert slot_up(grace=0.0).turn(110.0, busy()) is Do.KILL
+
+
+def test_a_job_without_a_limit_is_left_alone() -> None:
+    assert slot_up().turn(1e9, busy(deadline=0.0)) is Do.NOTHING
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Report(Activity.SETTLING, started=1, since=111.0), id="it is being settled"),
+        pytest.param(busy(number=2, deadline=500.0), id="the next one has begun"),
+        pytest.param(IDLE, id="nothing runs any more"),
+    ],
+)
+def test_a_job_that_ends_within_the_grace_is_not_killed(answer: Report) -> None:
+    slot = slot_up()
+    slot.turn(110.0, busy())
+
+    assert slot.turn(113.0, answer) is Do.NOTHING
+    assert slot.phase is Phase.UP
+
+
+def test_an_outcome_that_is_not_written_in_time_is_killed() -> None:
+    slot = slot_up()
+    settling = Report(Activity.SETTLING, started=1, since=100.0)
+
+    assert slot.turn(219.9, settling) is Do.NOTHING
+    assert slot.turn(220.0, settling) is Do.KILL
+
+
+def test_a_child_that_left_as_asked_has_no_verdict_and_is_replaced_at_once() -> None:
+    slot = slot_up()
+
+    assert died(slot, IDLE, code=0) is None
+    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+    assert slot.restarts == 0
+
+
+def test_an_exit_code_of_zero_in_the_middle_of_a_job_is_a_crash() -> None:
+    slot = slot_up()
+
+    assert died(slot, busy(), code=0) is Cause.CRASHED
+    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+
+
+def test_an_unknown_end_is_a_crash() -> None:
+    assert died(slot_up(), IDLE, code=None) is Cause.CRASHED
+
+
+def test_a_child_that_cannot_boot_is_retried_after_growing_delays() -> None:
+    slot = Slot("default/0", "default", LIMITS, _spread=random.Random(1))
+    delays = []
+    for _ in range(9):
+        slot.spawned(0.0)
+        died(slot, NOTHING, code=80, booted=False)
+        assert slot.turn(200.0, NOTHING) is Do.NOTHING
+        delays.append(slot.until - 200.0)
+
+    assert all(
+        0.8 * ideal <= delay <= 1.2 * ideal
+        for ideal, delay in zip([0.5, 1, 2, 4, 8, 16, 32, 60, 60], delays, strict=True)
+    )
+    assert slot.turn(slot.until, NOTHING) is Do.SPAWN
+
+
+def test_a_child_that_crashes_idle_again_and_again_is_slowed_down_too() -> None:
+    slot = slot_up()
+
+    died(slot, IDLE, code=1)
+
+    assert slot.phase is Phase.BACKOFF
+
+
+def test_failures_are_forgotten_after_a_settled_job() -> None:
+    slot = slot_up()
+    slot.failures = 5
+
+    slot.turn(101.0, Report(Activity.IDLE, settled=1))
+
+    assert slot.failures == 0
+
+
+def test_failures_are_forgotten_after_a_minute_of_life() -> None:
+    slot = slot_up()
+    slot.failures = 5
+
+    slot.turn(159.0, IDLE)
+    assert slot.failures == 5
+    slot.turn(161.0, IDLE)
+    assert slot.failures == 0
+
+
+def test_a_stopped_child_is_not_slowed_down() -> None:
+    slot = slot_up()
+    slot.end(150.0, Cause.STOPPED)
+
+    assert slot.died(151.0, Death(1, signal="SIGKILL"), busy(), booted=True) is Cause.STOPPED
+    assert slot.phase is Phase.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("slot", "last", "when"),
+    [
+        pytest.param(slot_up(), busy(deadline=110.0), 110.0, id="the deadline"),
+        pytest.param(slot_up(), busy(deadline=0.0), float("inf"), id="no limit"),
+        pytest.param(slot_up(), IDLE, float("inf"), id="idle"),
+        pytest.param(
+            slot_up(), Report(Activity.SETTLING, since=100.0), 220.0, id="the time to record"
+        ),
+    ],
+)
+def test_a_slot_sleeps_until_its_next_deadline(slot: Slot, last: Report, when: float) -> None:
+    assert slot.wake_at(last) == when
