@@ -1,0 +1,55 @@
+"""A look at a file that changes nothing: whether there is a queue in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from gigq.errors import StoreUnavailable
+from gigq.store.dialect import SQLITE
+from gigq.store.failures import translated
+from gigq.store.filesystem import refuse_network, resolve
+from gigq.store.statements import statements
+
+
+def refuse_without_queue(path: str | os.PathLike[str]) -> None:
+    """Refuse a file in which opening a queue would make one.
+
+    Args:
+        path: the database file.
+
+    Raises:
+        StoreUnavailable: the file does not exist, cannot be read, or holds no queue.
+        StoreCorrupt: it is not a database.
+        UnsupportedStore: it is not a file, or on a network file system.
+    """
+    real = resolve(path)
+    refuse_network(real)
+    _refuse_unreadable(real)
+    if "jobs" not in _tables(real):
+        raise StoreUnavailable(f"{path} has no queue in it; submit a job first, or name another")
+
+
+def _refuse_unreadable(path: str) -> None:
+    # Not by opening it: closing a file that SQLite has open in this process drops its locks.
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise StoreUnavailable(
+            f"there is no database {path} ({error.strerror}); submit a job first, or name another"
+        ) from error
+    if not os.access(path, os.R_OK):
+        raise StoreUnavailable(
+            f"{path} may not be read by this user; it belongs to user {found.st_uid}"
+        ) from PermissionError(path)
+
+
+def _tables(path: str) -> set[str]:
+    try:
+        with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(statements(SQLITE.name)["table_names"]).fetchall()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    return {name for (name,) in rows}
