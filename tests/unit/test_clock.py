@@ -52,13 +52,13 @@ def test_a_text_that_is_no_time_is_refused() -> None:
         clock.parse("yesterday")
 
 
-@given(
-    st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1)),
-    st.integers(-12, 12),
-    st.integers(0, 9),
-)
-def test_texts_sort_as_the_times_they_stand_for(naive: datetime, hours: int, later: int) -> None:
-    first = naive.replace(tzinfo=timezone(timedelta(hours=hours)))
+SECONDS = st.integers(100_000, 200_000_000_000)
+ZONES = st.integers(-12, 12).map(lambda hours: timezone(timedelta(hours=hours)))
+
+
+@given(seconds=SECONDS, zone=ZONES, later=st.integers(0, 9))
+def test_texts_sort_as_the_times_they_stand_for(seconds: int, zone: timezone, later: int) -> None:
+    first = datetime.fromtimestamp(seconds, zone)
     second = first.astimezone(UTC) + timedelta(microseconds=later)
 
     assert (clock.to_text(first) < clock.to_text(second)) == (first < second)
