@@ -51,11 +51,11 @@ def executions(db: Database, job_id: str) -> list[Row]:
     return db.all("executions_of_job", {"job_id": job_id})
 
 
-def page(db: Database, status: str | None = None, limit: int = 100) -> list[Row]:
-    """The newest jobs, at most `limit`, of one status or of all; every one when below 0."""
-    if status is None:
-        return db.all("page", {"limit": limit})
-    return db.all("page_with_status", {"limit": limit, "status": status})
+def page(
+    db: Database, status: str | None = None, limit: int = 100, *, queue: str | None = None
+) -> list[Row]:
+    """The newest jobs, at most `limit`, of one status and queue or of all; all when below 0."""
+    return db.all("page", {"limit": limit, "status": status, "queue": queue})
 
 
 def counts(db: Database) -> dict[str, int]:

@@ -32,11 +32,13 @@ SELECT * FROM jobs WHERE id = :job_id;
 -- name: executions_of_job
 SELECT * FROM job_executions WHERE job_id = :job_id ORDER BY started_at, id;
 
+-- The casts tell a database that types its parameters what a bare NULL would be.
 -- name: page
-SELECT * FROM jobs ORDER BY created_at DESC, id DESC LIMIT :limit;
-
--- name: page_with_status
-SELECT * FROM jobs WHERE status = :status ORDER BY created_at DESC, id DESC LIMIT :limit;
+SELECT * FROM jobs
+WHERE (CAST(:status AS TEXT) IS NULL OR status = :status)
+  AND (CAST(:queue AS TEXT) IS NULL OR queue = :queue)
+ORDER BY created_at DESC, id DESC
+LIMIT :limit;
 
 -- name: counts
 SELECT status, count(*) AS jobs FROM jobs GROUP BY status;
@@ -164,3 +166,8 @@ ORDER BY e.started_at, e.id;
 SELECT min(retry_after) AS due_at
 FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL;
+
+-- name: anything_due
+SELECT 1 AS due FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+LIMIT 1
