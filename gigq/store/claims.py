@@ -121,6 +121,11 @@ def next_due_at(db: Database, queues: tuple[str, ...] | None) -> str | None:
     return row["due_at"] if row else None
 
 
+def anything_due(db: Database) -> bool:
+    """Whether some job could be claimed now. Delayed jobs whose time has come do not count yet."""
+    return db.one("anything_due") is not None
+
+
 def _claim(session: Session, claimant: Claimant, execution_id: str, *, durable: bool) -> Row | None:
     session.run("promote_delayed", {"now": session.now})
     who = {"worker_id": claimant.worker_id, "execution_id": execution_id, "now": session.now}

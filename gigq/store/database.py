@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigq import clock
 from gigq.store.checkpoint import after_commit
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Row = dict[str, Any]
+Value = TypeVar("Value")
 Bounds = tuple[str, str, tuple[str, ...]]
 
 LOCK_TIMEOUT = 30.0
@@ -105,7 +106,7 @@ class Database:
             begin, commit, undo = _PART
         else:
             set_synchronous(connection, "FULL" if durable else "NORMAL")
-        self._begin(connection, begin)
+        self._patiently(connection, lambda: connection.execute(begin))
         try:
             yield Session(connection)
             connection.execute(commit)
@@ -124,7 +125,7 @@ class Database:
         if connection.in_transaction:
             yield Session(connection)
             return
-        self._begin(connection, "BEGIN")
+        self._patiently(connection, lambda: connection.execute("BEGIN"))
         try:
             yield Session(connection)
         except sqlite3.Error as error:
@@ -140,15 +141,13 @@ class Database:
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
         """Every row of a single reading statement."""
         session = Session(self._get_connection())
-        path = _path_of(session.connection)
-        return until_free(lambda: session.all(name, params), self.lock_timeout, path)
+        return self._patiently(session.connection, lambda: session.all(name, params))
 
-    def _begin(self, connection: Any, statement: str) -> None:
+    def _patiently(self, connection: Any, action: Callable[[], Value]) -> Value:
         try:
-            connection.execute(statement)
+            return action()
         except sqlite3.Error:
-            path = _path_of(connection)
-            until_free(lambda: connection.execute(statement), self.lock_timeout, path)
+            return until_free(action, self.lock_timeout, _path_of(connection))
 
 
 _OWN: Bounds = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
@@ -172,6 +171,8 @@ def _path_of(connection: Any) -> str:
     known = getattr(connection, "path", "")
     if known:
         return str(known)
+    cursor = connection.cursor()
+    cursor.row_factory = None
     with contextlib.suppress(sqlite3.Error):
-        return str(connection.execute("PRAGMA database_list").fetchone()[2])
+        return str(cursor.execute("PRAGMA database_list").fetchone()[2])
     return "the database"

@@ -1,0 +1,116 @@
+"""The hot statements use the partial indexes, whatever the history and the depth."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from support.ledger import WORKER, job_row, ran, stored, taken
+
+from gigq import clock
+from gigq.ids import new_id
+from gigq.store import claims, jobs
+from gigq.store.statements import statements
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+DUE = ["claim_from_queue", "claim_from_queues", "claim_from_every_queue", "anything_due"]
+DELAYED = ["promote_delayed", "next_due_at", "next_due_at_in_queues"]
+
+
+def plan(db: Database, name: str) -> list[str]:
+    sql = statements("sqlite")[name]
+    params = dict.fromkeys(re.findall(r":(\w+)", sql), "[]") | {"limit": 1}
+    with db.read() as session:
+        rows = session.connection.execute(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
+    return [row[3] for row in rows]
+
+
+@pytest.mark.parametrize("name", DUE)
+def test_a_claim_looks_only_at_due_jobs(db: Database, name: str) -> None:
+    steps = [step for step in plan(db, name) if re.search(r"\b(jobs|best)\b", step)]
+    allowed = r"INDEX jobs_due\b|INTEGER PRIMARY KEY \(rowid=\?\)"
+
+    assert steps
+    assert all(re.search(allowed, step) for step in steps), steps
+    assert any("jobs_due" in step for step in steps)
+
+
+@pytest.mark.parametrize("name", DELAYED)
+def test_delayed_jobs_are_found_by_their_time(db: Database, name: str) -> None:
+    assert any("INDEX jobs_delayed (retry_after" in step for step in plan(db, name))
+    assert not any(re.match(r"SCAN jobs\b", step) for step in plan(db, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("open_executions", "job_executions_open"),
+        ("strays", "jobs_stray"),
+        ("adopt_execution", "job_executions_open"),
+        ("executions_of_job", "job_executions_of"),
+        ("forget_executions", "job_executions_of"),
+        ("clear_finished", "jobs_with_parents"),
+        ("page", "jobs_by_age"),
+    ],
+)
+def test_each_index_serves_the_statement_it_was_made_for(
+    db: Database, name: str, index: str
+) -> None:
+    assert any(f"INDEX {index}" in step for step in plan(db, name))
+
+
+SETTLE = (
+    *("settle_execution", "complete_job", "job_to_decide", "end_attempt", "release_dependents"),
+    *("cut_off_dependents", "release_dependents_that_do_not_wait", "forget_edges_from"),
+    *("forget_edges_to_dependents_that_do_not_wait", "forget_edges_to", "jobs_by_id", "job"),
+)
+
+
+@pytest.mark.parametrize("name", SETTLE)
+def test_what_a_settle_or_a_submit_needs_is_never_scanned(db: Database, name: str) -> None:
+    assert not [step for step in plan(db, name) if re.match(r"SCAN (?!json_each)", step)]
+
+
+def work_of_a_round(db: Database) -> int:
+    """Instructions of the database's virtual machine for one claim and one settle, in tens."""
+    ticks: list[int] = []
+    with db.read() as session:
+        connection = session.connection
+    connection.set_progress_handler(lambda: ticks.append(1), 10)
+    ran(db)
+    connection.set_progress_handler(None, 0)
+    return len(ticks)
+
+
+def test_a_claim_costs_the_same_whatever_waits_and_whatever_has_finished(db: Database) -> None:
+    jobs.insert(db, [job_row() for _ in range(10)])
+    ran(db)
+    alone = work_of_a_round(db)
+    late = clock.after(clock.utc_now(), 3600)
+    jobs.insert(db, [job_row() for _ in range(3000)])
+    jobs.insert(db, [job_row(retry_after=late) for _ in range(1000)])
+    parent = stored(db, priority=-9)
+    jobs.insert(db, [job_row(dependencies=[parent], priority=9) for _ in range(1000)])
+    for _ in range(300):
+        ran(db)
+
+    assert work_of_a_round(db) <= alone * 1.2
+
+
+def test_a_completed_settle_reads_nothing_before_it_writes(db: Database) -> None:
+    stored(db)
+    execution_id = taken(db)["execution_id"]
+    said: list[str] = []
+    with db.read() as session:
+        connection = session.connection
+    connection.set_trace_callback(said.append)
+    settled = claims.settle(db, execution_id, claims.Ending(claims.JobStatus.COMPLETED))
+    connection.set_trace_callback(None)
+    verbs = [text.split()[0] for text in said]
+
+    assert settled is not None
+    assert verbs == ["BEGIN", "UPDATE", "UPDATE", "UPDATE", "COMMIT"]
+    assert claims.claim(db, WORKER, new_id()) is None
