@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import psutil
 
@@ -133,6 +133,18 @@ class Instance:
             pidfile.write(self.pid_path)
         except OSError as error:
             raise _cannot_create("pid file", self.pid_path, error) from error
+
+    def open_log(self) -> BinaryIO:
+        """Open the log for appending, made when it is missing.
+
+        Raises:
+            CannotCreate: it cannot be opened.
+        """
+        try:
+            fd = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _FILE_MODE)
+        except OSError as error:
+            raise _cannot_create("log", self.log_path, error) from error
+        return os.fdopen(fd, "ab", buffering=0)
 
     def repair(self) -> tuple[str, ...]:
         """Put back the lock and the pid file when somebody has deleted or replaced them.

@@ -1,0 +1,223 @@
+"""`gigqd start`: a daemon detached from its terminal, and a launcher that waits for its word.
+
+python-daemon detaches; but its launching process exits at once and says nothing. So a process is
+forked first, which detaches, and the launcher waits at a pipe until the daemon says that it is
+ready, or why it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+from gigqd import exits
+from gigqd.errors import GigqdError
+from gigqd.privileges import become
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gigqd.config import Config
+    from gigqd.instance import Instance
+
+_LONGEST_WORD = 65536
+_TAIL = 2000
+
+
+class Readiness:
+    """The daemon's end of the pipe to its launcher; only the first word counts.
+
+    Parameters:
+        fd: the pipe's writing end.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+
+    def ready(self, pid: int) -> None:
+        """Say that the pool is up.
+
+        Args:
+            pid: the daemon's process id.
+        """
+        self._say({"pid": pid})
+
+    def failed(self, code: int, text: str) -> None:
+        """Say that it will never be.
+
+        Args:
+            code: the code that the daemon ends with.
+            text: the cause, for a person to read.
+        """
+        self._say({"code": code, "text": text})
+
+    def _say(self, word: dict[str, object]) -> None:
+        if self._fd is None:
+            return
+        with suppress(BrokenPipeError):  # the launcher was killed, or has stopped waiting
+            os.write(self._fd, json.dumps(word).encode() + b"\n")
+        os.close(self._fd)
+        self._fd = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a launch went.
+
+    Attributes:
+        code: what the launcher shall exit with; 0 only when the pool is ready.
+        pid: the daemon's process id when it is ready.
+        text: the cause when it is not.
+    """
+
+    code: int
+    pid: int | None = None
+    text: str = ""
+
+
+def start_detached(
+    config: Config, instance: Instance, body: Callable[[Readiness], int], wait: float
+) -> Launch:
+    """Detach a daemon and wait until it is ready or has failed.
+
+    The instance is locked here; the lock travels to the daemon.
+
+    Args:
+        config: its user, folder, umask and log file.
+        instance: its runtime files, not locked yet.
+        body: the daemon itself, called in the detached process with the pipe to say ready on;
+            returns its exit code.
+        wait: how long to wait for its word, in seconds.
+
+    Raises:
+        AlreadyRunning: another process holds the lock.
+        CannotCreate: the runtime directory, the lock or the log cannot be made.
+    """
+    repair_standard_streams()
+    instance.lock()
+    try:
+        with instance.open_log() as log:
+            return _Launcher(config, instance, body, log).launch(wait)
+    finally:
+        # The daemon holds its own handle on the lock by now.
+        instance.abandon()
+
+
+def repair_standard_streams() -> None:
+    """Open /dev/null in the place of each standard stream that was closed at the start.
+
+    Otherwise the next file to be opened would become one, and receive what is printed.
+    """
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != fd:
+                os.dup2(null, fd)
+                os.close(null)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, mode, closefd=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Launcher:
+    """One launch: the launcher's side up to the fork, and the daemon's side after it."""
+
+    config: Config
+    instance: Instance
+    body: Callable[[Readiness], int]
+    log: BinaryIO
+
+    def launch(self, wait: float) -> Launch:
+        began_at = self.log.seek(0, os.SEEK_END)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            self._be_the_daemon(writer)
+        os.close(writer)
+        with os.fdopen(reader, "rb", buffering=0) as pipe:
+            word = _listen(pipe, time.monotonic() + wait)
+        os.waitpid(pid, os.WNOHANG)
+        return self._judge(word, wait, began_at)
+
+    def _judge(self, word: bytes | None, wait: float, began_at: int) -> Launch:
+        """What to make of the daemon's word, or of its silence."""
+        if word is None:
+            text = f"still starting after {wait:g} s; `gigqd status` tells how it goes on"
+            return Launch(exits.FAILED, text=text)
+        if not word:
+            tail = _tail(self.instance.log_path, began_at)
+            text = f"the daemon died before it was ready; {tail}"
+            return Launch(exits.INTERNAL_ERROR, text=text)
+        said = json.loads(word)
+        if "pid" in said:
+            return Launch(exits.OK, pid=said["pid"])
+        return Launch(said["code"] or exits.INTERNAL_ERROR, text=said["text"])
+
+    def _be_the_daemon(self, writer: int) -> NoReturn:
+        """Detach, run the body and end; nothing ever returns into the launcher's code."""
+        readiness = Readiness(writer)
+        code, text = exits.INTERNAL_ERROR, ""
+        try:
+            become(self.config, self.instance)
+            self._detach(writer)
+            code, text = self.body(readiness), "it was stopped before it was ready"
+        except GigqdError as error:
+            code, text = error.exit_code, str(error)
+        except BaseException as error:  # noqa: BLE001 - the outermost frame of this process
+            traceback.print_exc()
+            text = f"internal error: {type(error).__name__}: {error}"
+        finally:
+            self.instance.release()
+            readiness.failed(code, text)
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _detach(self, writer: int) -> None:
+        import daemon
+
+        context = daemon.DaemonContext(
+            files_preserve=[self.instance.lock_fd, writer],
+            detach_process=True,  # its own guess is wrong below init and with a socket as stdin
+            signal_map={},  # its default ignores signals, which every job would inherit
+            umask=self.config.daemon.umask,
+            working_directory=str(self.config.daemon.working_directory),
+            pidfile=None,
+            prevent_core=False,  # its default would take core dumps from every job
+            stdout=self.log,
+            stderr=self.log,
+        )
+        context.open()
+        self.log.close()  # it is standard output and standard error now
+
+
+def _listen(pipe: BinaryIO, deadline: float) -> bytes | None:
+    """The daemon's word; empty when it died without one, None when the time is over."""
+    word = b""
+    while not word.endswith(b"\n"):
+        if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            return None
+        if not (chunk := pipe.read(_LONGEST_WORD)):
+            return b""
+        word += chunk
+    return word
+
+
+def _tail(path: Path, began_at: int) -> str:
+    """The last of what the daemon wrote to its log since its launch."""
+    with path.open("rb") as log:
+        log.seek(began_at)
+        text = log.read()[-_TAIL:].decode(errors="replace").strip()
+    return f"the end of {path}:\n{text}" if text else f"it wrote nothing to {path}"

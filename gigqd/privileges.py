@@ -1,0 +1,134 @@
+"""Giving up root for good, and handing over what the daemon needs before that."""
+
+from __future__ import annotations
+
+import ctypes
+import grp
+import os
+import pwd
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigqd import exits
+from gigqd.errors import GigqdError
+
+if TYPE_CHECKING:
+    from gigqd.config import Config
+    from gigqd.instance import Instance
+
+_FOLDER_MODE = 0o750
+_PR_SET_DUMPABLE = 4  # of prctl(2), from <linux/prctl.h>
+
+
+class NotPermitted(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """The operating system does not let the daemon be who or write where it should."""
+
+    exit_code = exits.NOT_PERMITTED
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and the group to run with."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def find_account(user: str | None, group: str | None) -> Account | None:
+    """The account to become; None when nothing is to be changed.
+
+    Args:
+        user: a user's name; None keeps the current user.
+        group: a group's name; None is the user's own group.
+
+    Raises:
+        NotPermitted: there is no such user or group.
+    """
+    if user is None and group is None:
+        return None
+    try:
+        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
+        gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+    except KeyError as error:
+        raise NotPermitted(f"cannot run as {user or ''}:{group or ''}: {error.args[0]}") from error
+    return Account(entry.pw_name, entry.pw_uid, gid)
+
+
+def become(config: Config, instance: Instance) -> None:
+    """Hand the daemon's files to the account it is to run as, and become that account for good.
+
+    Does nothing when no account is configured or this process already runs as it.
+
+    Raises:
+        NotPermitted: the account cannot be changed to, or cannot write where it must.
+    """
+    account = find_account(config.daemon.user, config.daemon.group)
+    database = Path(config.queue.database)
+    if account is not None and os.geteuid() == 0:
+        _hand_over(account, config, instance)
+    if account is not None and not _is_already(account):
+        drop_privileges(account)
+    if database.parent.exists() and not os.access(database.parent, os.W_OK | os.X_OK):
+        who = pwd.getpwuid(os.geteuid()).pw_name
+        raise NotPermitted(
+            f"{who} cannot write in {database.parent}, where the database is; change its owner"
+        )
+
+
+def drop_privileges(account: Account) -> None:
+    """Become another account, with its groups only, and make sure that there is no way back.
+
+    Raises:
+        NotPermitted: the kernel refuses, or root could be had again.
+    """
+    try:
+        os.initgroups(account.name, account.gid)
+        os.setgid(account.gid)
+        os.setuid(account.uid)
+    except OSError as error:
+        why = f"cannot become {account.name}: {error.strerror}; only root can change its user"
+        raise NotPermitted(why) from error
+    if account.uid != 0:
+        with suppress(PermissionError):
+            os.setuid(0)
+            raise NotPermitted(f"still has a way back to root after becoming {account.name}")
+    # The kernel hides a process that changed its user from that very user: neither the tags of
+    # the workers' processes nor their open files could be read.
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def _is_already(account: Account) -> bool:
+    return os.getresuid() == (account.uid,) * 3 and os.getresgid() == (account.gid,) * 3
+
+
+def _hand_over(account: Account, config: Config, instance: Instance) -> None:
+    """Give the account what root has made for it; a folder with anything else in it is not."""
+    if config.log.file is not None:
+        instance.open_log().close()
+    for path in (instance.lock_path, instance.log_path, instance.pid_path):
+        _give(path, account)
+    for folder in {instance.directory, instance.log_path.parent}:
+        if all(_is_gigqds(path) for path in folder.iterdir()):
+            _give(folder, account)
+    _hand_over_folder_of(Path(config.queue.database), account)
+
+
+def _hand_over_folder_of(database: Path, account: Account) -> None:
+    """Give the account the database's folder if it is new, or is root's and empty."""
+    folder = database.parent
+    if not folder.exists():
+        folder.mkdir(mode=_FOLDER_MODE, parents=True)
+    if folder.stat().st_uid == 0 and not any(folder.iterdir()):
+        _give(folder, account)
+
+
+def _is_gigqds(path: Path) -> bool:
+    return path.name.startswith(("gigqd.", "gigqd-", ".gigqd"))
+
+
+def _give(path: Path, account: Account) -> None:
+    with suppress(FileNotFoundError):
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)

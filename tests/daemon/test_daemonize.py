@@ -1,0 +1,200 @@
+"""Detaching: the launcher tells the truth, and the daemon begins in a clean place."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from support.configs import write_config
+from support.files import names_in
+from support.waiting import wait_until
+
+from gigqd import exits
+from gigqd.config import load
+from gigqd.instance import Instance
+
+pytestmark = pytest.mark.daemon
+
+TESTS = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_config(tmp_path)
+
+
+@pytest.fixture
+def instance(path):
+    instance = Instance(load(path, {}))
+    yield instance
+    if (running := instance.running()) and running.pid:
+        os.kill(running.pid, signal.SIGKILL)
+        wait_until(lambda: instance.running() is None)
+
+
+def command(path, how, wait=10):
+    return [sys.executable, "-m", "support.detached", str(path), how, str(wait)]
+
+
+def launch(path, how, wait=10, **options):
+    options = {"capture_output": True, "text": True, **options}
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    done = subprocess.run(command(path, how, wait), env=environment, timeout=30, **options)
+    return json.loads(done.stdout) if done.stdout else done
+
+
+def facts_of(instance):
+    return json.loads((instance.directory / "facts").read_text())
+
+
+def test_the_launcher_returns_when_the_daemon_is_ready(path, instance):
+    told = launch(path, "ready")
+
+    assert told == {"code": 0, "pid": instance.running().pid, "text": ""}
+
+
+def test_the_daemon_is_detached_and_clean(path, instance, tmp_path):
+    told = launch(path, "ready")
+
+    facts = facts_of(instance)
+    assert facts["session"] not in (told["pid"], os.getsid(0))
+    assert facts["cwd"] == str(tmp_path)
+    assert facts["umask"] == 0o27
+    assert set(facts["ignored"]) <= {"SIGPIPE", "SIGXFSZ"}
+    links = facts["fds"]
+    assert links.pop("0") == "/dev/null"
+    assert links.pop("1") == links.pop("2") == str(instance.log_path)
+    left = sorted(links.values())
+    assert [link for link in left if not link.startswith(("pipe:", "/proc/"))] == [
+        str(instance.lock_path)
+    ]
+    assert sum(link.startswith("pipe:") for link in left) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "cause"),
+    [
+        ("fails", 78, "no worker can boot: No module named 'shop'"),
+        ("breaks", exits.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
+        ("dies", exits.INTERNAL_ERROR, "the body writes this to its log"),
+        ("stops early", exits.INTERNAL_ERROR, "it was stopped before it was ready"),
+    ],
+)
+def test_a_daemon_that_is_never_ready_is_reported_with_its_cause(path, instance, how, code, cause):
+    began = time.monotonic()
+
+    told = launch(path, how)
+
+    assert told["code"] == code
+    assert cause in told["text"]
+    assert time.monotonic() - began < 8, "the launcher has waited for its whole deadline"
+    assert instance.running() is None
+
+
+def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, instance):
+    launch(path, "fails")
+
+    assert names_in(instance.directory) == ["gigqd.lock", "gigqd.log"]
+
+
+def test_a_defect_leaves_its_traceback_in_the_log(path, instance):
+    launch(path, "breaks")
+
+    assert "ZeroDivisionError: a defect" in instance.log_path.read_text()
+
+
+def test_a_daemon_that_takes_longer_than_the_wait_goes_on_starting(path, instance):
+    told = launch(path, "late", wait=0.3)
+
+    assert told["code"] == exits.FAILED
+    assert "still starting after 0.3 s" in told["text"]
+    assert instance.running()
+    (instance.directory / "go on").touch()
+    wait_until((instance.directory / "facts").exists)
+    assert facts_of(instance)["pid"] == instance.running().pid
+
+
+def test_a_launcher_that_is_killed_does_not_take_the_daemon_along(path, instance):
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(command(path, "late"), env=environment) as launcher:
+        wait_until(lambda: (running := instance.running()) and running.pid != launcher.pid)
+        wait_until(instance.pid_path.exists)
+        launcher.kill()
+
+    (instance.directory / "go on").touch()
+    wait_until((instance.directory / "facts").exists)
+    assert facts_of(instance)["pid"] == instance.running().pid
+
+
+def test_closed_standard_streams_do_not_hinder_a_start(path, instance):
+    def close_all():
+        for fd in (0, 1, 2):
+            os.close(fd)
+
+    done = launch(path, "ready", capture_output=False, preexec_fn=close_all)
+
+    assert done.returncode == 0
+    assert facts_of(instance)["fds"]["2"] == str(instance.log_path)
+
+
+def test_a_socket_as_standard_input_does_not_keep_it_from_detaching(path, instance):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        told = launch(path, "ready", stdin=theirs)
+
+    assert facts_of(instance)["fds"]["0"] == "/dev/null"
+    assert psutil.Process(told["pid"]).ppid() != os.getpid()
+
+
+def test_a_second_start_leaves_the_first_alone(path, instance):
+    first = launch(path, "ready")
+    before = instance.pid_path.read_text()
+
+    second = launch(path, "ready", check=False)
+
+    assert second.returncode == 1
+    assert "AlreadyRunning" in second.stderr
+    assert instance.running().pid == first["pid"]
+    assert instance.pid_path.read_text() == before
+
+
+def test_a_log_that_cannot_be_made_is_named(tmp_path):
+    path = write_config(tmp_path, '[log]\nfile = "missing/gigqd.log"')
+
+    done = launch(path, "ready", check=False)
+
+    assert f"cannot create log {tmp_path}/missing/gigqd.log" in done.stderr
+    assert names_in(tmp_path / "run") == ["gigqd.lock"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
+def test_started_by_root_the_daemon_becomes_another_user_for_good(tmp_path):
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/tmp"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    home = tmp_path / "home"
+    home.mkdir()
+    path = home / "gigq.toml"
+    path.write_text(
+        '[daemon]\nruntime_dir = "run"\nuser = "nobody"\n[queue]\ndatabase = "db/jobs.db"\n'
+    )
+    instance = Instance(load(path, {}))
+
+    told = launch(path, "ready")
+
+    try:
+        assert told["code"] == 0, told
+        uid, gid = psutil.Process(told["pid"]).uids().real, psutil.Process(told["pid"]).gids().real
+        assert facts_of(instance)["ids"] == [[uid] * 3, [gid] * 3, [gid]]
+        assert (uid, gid) == (65534, 65534)
+        assert {(home / name).stat().st_uid for name in ("run", "db", "run/gigqd.log")} == {uid}
+    finally:
+        os.kill(told["pid"], signal.SIGKILL)
+        wait_until(lambda: instance.running() is None)

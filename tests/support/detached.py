@@ -1,0 +1,76 @@
+"""A program that detaches a stand-in for the daemon's body, and tells how the launch went."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigqd.config import load
+from gigqd.daemonize import start_detached
+from gigqd.errors import GigqdError
+from gigqd.instance import Instance
+
+if TYPE_CHECKING:
+    from gigqd.daemonize import Readiness
+
+
+def body(how: str, instance: Instance, readiness: Readiness) -> int:
+    """Behave in one of the ways a daemon may."""
+    instance.write_pid()
+    os.write(1, b"the body writes this to its log\n")
+    match how:
+        case "fails":
+            raise GigqdError("no worker can boot: No module named 'shop'", exit_code=78)
+        case "breaks":
+            raise ZeroDivisionError("a defect")
+        case "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hangs":
+            signal.pause()
+        case "stops early":
+            return 0
+        case "late":
+            release = instance.directory / "go on"
+            while not release.exists():
+                time.sleep(0.01)
+    Path(instance.directory / "facts").write_text(json.dumps(_facts()))
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    readiness.ready(os.getpid())
+    signal.sigwait([signal.SIGTERM])
+    return 0
+
+
+def _facts() -> dict[str, object]:
+    """What surrounds the detached process."""
+    links = {path.name: str(path.readlink()) for path in _open_fds()}
+    return {
+        "pid": os.getpid(),
+        "ids": [os.getresuid(), os.getresgid(), os.getgroups()],
+        "session": os.getsid(0),
+        "cwd": str(Path.cwd()),
+        "umask": os.umask(0o27),
+        "fds": links,
+        "ignored": [s.name for s in signal.Signals if signal.getsignal(s) is signal.SIG_IGN],
+    }
+
+
+def _open_fds() -> list[Path]:
+    return [path for path in Path("/proc/self/fd").iterdir() if path.exists()]
+
+
+def main(config_file: str, how: str, wait: str) -> None:
+    """Launch, print how it went as JSON where the standard output is open, and exit."""
+    config = load(Path(config_file), {})
+    instance = Instance(config)
+    launch = start_detached(config, instance, lambda r: body(how, instance, r), float(wait))
+    sys.stdout.write(json.dumps({"code": launch.code, "pid": launch.pid, "text": launch.text}))
+    sys.exit(launch.code)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
