@@ -9,6 +9,8 @@ from gigq.errors import NotJson, TooLarge
 MEBIBYTE = 1024 * 1024
 DEFAULT_LIMIT = MEBIBYTE
 
+_JSON_COLUMNS = frozenset({"params", "dependencies", "result"})
+
 # Beyond this depth the search for the culprit stops: json itself gives up soon after.
 _SEARCH_DEPTH = 200
 
@@ -63,7 +65,27 @@ def encode(value: Any, what: str, limit_bytes: int = DEFAULT_LIMIT) -> str:
 
 def decode(text: str | None) -> Any:
     """Read JSON text back; no text (nothing stored) is None."""
-    return None if text is None else json.loads(text)
+    return json.loads(text) if text else None
+
+
+def decode_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `jobs` or `job_executions` with its JSON columns and flags as values.
+
+    Text that is not JSON, which only foreign SQL can have written, stays text.
+    """
+    decoded = {name: _decoded(name, value) for name, value in row.items()}
+    if decoded.get("pass_parent_results") is not None:
+        decoded["pass_parent_results"] = bool(decoded["pass_parent_results"])
+    return decoded
+
+
+def _decoded(name: str, value: Any) -> Any:
+    if name not in _JSON_COLUMNS or not isinstance(value, str):
+        return value
+    try:
+        return decode(value)
+    except ValueError:
+        return value
 
 
 def _dump(value: Any, what: str) -> str:

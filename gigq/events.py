@@ -52,7 +52,7 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
 
 
 def emit(
-    name: str, *, level: int = logging.INFO, source: logging.Logger = logger, **fields: Any
+    name: str, /, *, level: int = logging.INFO, source: logging.Logger = logger, **fields: Any
 ) -> None:
     """Tell the subscribers and the log that something happened.
 
