@@ -1,0 +1,113 @@
+"""Runs one claim: import, parent results, call, result. It holds no connection."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from gigq import codec
+from gigq.errors import JobTimeout
+from gigq.outcome import Ending
+from gigq.status import Cause, JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.claim import Claim
+    from gigq.interrupt import Interrupter
+
+    Function = Callable[..., Any]
+
+_INJECTED = "parent_results"
+_MOST_FRAMES = 100
+_MOST_ERROR_TEXT = 64 * 1024
+
+
+def run(
+    claim: Claim,
+    *,
+    load: Callable[[Claim], Function],
+    parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
+    interrupter: Interrupter,
+    result_limit: int = codec.DEFAULT_LIMIT,
+) -> Ending:
+    """Run the function of a claim to its end, whatever that is.
+
+    Args:
+        claim: the job and its attempt.
+        load: finds the function; what it raises fails the attempt.
+        parent_results: gives the results of jobs by id, in the order of the ids.
+        interrupter: may raise `JobInterrupted` while the function runs.
+        result_limit: the largest result in bytes of JSON.
+
+    Returns:
+        COMPLETED with the result; TIMEOUT after `JobTimeout`; FAILED after anything else that
+        was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included.
+    """
+    try:
+        # An import that hangs is an overrun like any other.
+        with interrupter.armed(claim):
+            function = load(claim)
+            value = function(**_params(claim, function, parent_results))
+        return Ending(JobStatus.COMPLETED, result=_encoded(claim, value, result_limit))
+    except JobTimeout as error:
+        return Ending(JobStatus.TIMEOUT, error=told(error), cause=Cause.TIMEOUT)
+    except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
+        return Ending(JobStatus.FAILED, error=told(error), cause=Cause.ERROR)
+
+
+def told(error: BaseException) -> str:
+    """An exception as it is stored: type and message first, then the traceback."""
+    frames = error.__traceback__
+    if frames is not None and frames.tb_next is not None and frames.tb_frame.f_code is run.__code__:
+        frames = frames.tb_next
+    report = traceback.TracebackException(
+        type(error), error, frames, limit=-_MOST_FRAMES, compact=True
+    )
+    headline = "".join(report.format_exception_only()).strip()
+    return _shortened(f"{headline}\n\n{''.join(report.format())}")
+
+
+def accepts_parent_results(function: Function) -> bool:
+    """Whether a function has a parameter `parent_results`, or takes any keyword argument."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        # Some functions written in C do not tell.
+        return False
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return True
+    named = parameters.get(_INJECTED)
+    return named is not None and named.kind is not inspect.Parameter.POSITIONAL_ONLY
+
+
+def wants_parent_results(claim: Claim, function: Function) -> bool:
+    """Whether the job is to get the results of its dependencies."""
+    if not claim.dependencies:
+        return False
+    if claim.pass_parent_results is None:
+        return accepts_parent_results(function)
+    return claim.pass_parent_results
+
+
+def _params(
+    claim: Claim, function: Function, parent_results: Callable[[tuple[str, ...]], dict[str, Any]]
+) -> dict[str, Any]:
+    if not wants_parent_results(claim, function):
+        return claim.params
+    return {**claim.params, _INJECTED: parent_results(claim.dependencies)}
+
+
+def _encoded(claim: Claim, value: Any, limit: int) -> str | None:
+    # No result and the result None are the same to whoever asks for it.
+    if value is None:
+        return None
+    return codec.encode(value, f"job {claim.name!r}: the result", limit)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _MOST_ERROR_TEXT:
+        return text
+    half = _MOST_ERROR_TEXT // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"

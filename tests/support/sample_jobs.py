@@ -1,0 +1,139 @@
+"""Functions that tests submit as jobs."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+def add(a, b):
+    return a + b
+
+
+def nothing():
+    """Return None."""
+
+
+def note(path, text="ran"):
+    """Append a line to a file."""
+    with Path(path).open("a") as file:
+        file.write(f"{text}\n")
+    return text
+
+
+def note_process(path):
+    """Append the id of this process to a file."""
+    note(path, str(os.getpid()))
+
+
+def fail(message="no luck"):
+    raise ValueError(message)
+
+
+def fail_until(path, successes_after):
+    """Fail until it was called so many times."""
+    note(path)
+    calls = len(Path(path).read_text().splitlines())
+    if calls < successes_after:
+        raise RuntimeError(f"call {calls}")
+    return calls
+
+
+def give_a_set():
+    return {1, 2}
+
+
+def give_text(length):
+    return "x" * length
+
+
+def exit_process(code=0):
+    sys.exit(code)
+
+
+def press_ctrl_c():
+    raise KeyboardInterrupt
+
+
+def recurse():
+    return recurse() + 1
+
+
+def run_out_of_memory():
+    raise MemoryError
+
+
+def leave_generator():
+    raise GeneratorExit
+
+
+def vanish():
+    os._exit(0)
+
+
+def kill_itself(name):
+    os.kill(os.getpid(), signal.Signals[name])
+
+
+def wait_for(path, seconds=60):
+    """Return when a file exists."""
+    until = time.monotonic() + seconds
+    while not Path(path).exists():
+        if time.monotonic() > until:
+            raise TimeoutError(path)
+        time.sleep(0.005)
+    return "found"
+
+
+def meet(own, other):
+    """Make a file and return when another one exists."""
+    Path(own).touch()
+    return wait_for(other)
+
+
+def overrun(cleanup_path, seconds=60):
+    """Sleep, and note that `finally` ran."""
+    try:
+        time.sleep(seconds)
+    finally:
+        note(cleanup_path, "cleaned up")
+
+
+def swallow_exceptions(path, seconds=60):
+    """Sleep under `except Exception`, which must not catch a timeout."""
+    try:
+        time.sleep(seconds)
+    except Exception as error:  # noqa: BLE001 - the point of it
+        note(path, repr(error))
+
+
+def fork_and_return(path):
+    """Fork; both processes return from the job."""
+    if os.fork() == 0:
+        note(path, "child")
+        return "child"
+    os.wait()
+    return "parent"
+
+
+def keyed(parent_results):
+    return parent_results
+
+
+def any_keywords(**kwargs):
+    return kwargs
+
+
+def no_keywords():
+    return "plain"
+
+
+def by_position(parent_results, /):
+    return parent_results
+
+
+class Tools:
+    @staticmethod
+    def double(x):
+        return 2 * x
