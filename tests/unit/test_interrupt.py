@@ -1,0 +1,134 @@
+"""The timer that ends a job that overruns."""
+
+import signal
+import threading
+import time
+
+import pytest
+from support.claims import claim
+
+from gigq.errors import JobInterrupted, JobTimeout
+from gigq.interrupt import NoInterrupter, TimerInterrupter, for_this_thread, watching_for_ctrl_c
+
+
+def armed(timeout):
+    return TimerInterrupter().armed(claim(timeout=timeout))
+
+
+def test_an_overrun_is_interrupted_and_finally_runs():
+    steps = []
+
+    def careful():
+        try:
+            time.sleep(30)
+        finally:
+            steps.append("finally")
+
+    with pytest.raises(JobTimeout, match=r"Job timed out after 0\.05 seconds"), armed(0.05):
+        careful()
+
+    assert steps == ["finally"]
+
+
+def test_except_exception_does_not_swallow_the_interruption():
+    def stubborn():
+        while True:
+            try:
+                time.sleep(30)
+            except Exception:  # noqa: BLE001 - the point of it
+                continue
+
+    with pytest.raises(JobInterrupted), armed(0.05):
+        stubborn()
+
+
+def test_a_busy_loop_is_interrupted():
+    def busy():
+        while True:
+            pass
+
+    with pytest.raises(JobTimeout), armed(0.05):
+        busy()
+
+
+def test_after_the_job_nothing_is_left_of_the_timer():
+    before = signal.getsignal(signal.SIGALRM)
+    with armed(60):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 50
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_a_timer_of_the_application_goes_on_after_the_job():
+    rung = threading.Event()
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.set())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 30)
+        with armed(60):
+            pass
+        left = signal.getitimer(signal.ITIMER_REAL)[0]
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        rung.wait(10)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert 20 < left <= 30
+    assert rung.is_set()
+
+
+def test_the_timer_never_strikes_outside_the_job_however_close_the_race():
+    for _ in range(300):
+        try:
+            with armed(0.0005):
+                until = time.monotonic() + 0.0005
+                while time.monotonic() < until:
+                    pass
+        except JobTimeout:
+            pass
+
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def test_no_timeout_needs_no_timer():
+    with armed(None):
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_timeout_of_a_thousand_years_is_taken():
+    with armed(86400 * 365 * 1000):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+
+
+def test_only_the_main_thread_can_be_interrupted():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(for_this_thread()))
+    thread.start()
+    thread.join()
+
+    assert isinstance(for_this_thread(), TimerInterrupter)
+    assert isinstance(found[0], NoInterrupter)
+    with found[0].armed(claim(timeout=0.01)):
+        pass
+
+
+def test_ctrl_c_is_told_apart_from_a_job_that_raises_keyboard_interrupt():
+    with watching_for_ctrl_c() as pressed, pytest.raises(KeyboardInterrupt):
+        raise KeyboardInterrupt
+    with watching_for_ctrl_c() as really_pressed, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+    assert not pressed.is_set()
+    assert really_pressed.is_set()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_applications_own_handler_for_ctrl_c_stays():
+    own = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with watching_for_ctrl_c():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, own)
