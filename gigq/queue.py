@@ -1,0 +1,261 @@
+"""The queue as its users hold it: submit jobs, look at them, cancel, requeue and clear them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gigq import codec, events, functions
+from gigq.errors import FunctionNotImportable, JobNotFound
+from gigq.job import check
+from gigq.status import JobStatus
+from gigq.store import connect, jobs, migrate
+from gigq.store.bell import ring
+from gigq.store.database import LOCK_TIMEOUT, Database
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from gigq.job import Job
+    from gigq.store.database import Row
+
+# A worker that wakes and finds work wakes the next one, so a few rings start them all.
+_MOST_RINGS = 16
+
+
+class JobQueue:
+    """A queue of jobs in one SQLite file. Threads and processes may share the file.
+
+    A subclass may bring its own `_get_connection` and `_initialize_db`; it need not call this
+    constructor.
+
+    Attributes:
+        db_path: the database file; None in a subclass that has its own connections.
+        lock_timeout: seconds to wait for a locked database before `StoreLocked`.
+        max_params_size: the largest parameters of a job, in bytes of JSON.
+    """
+
+    db_path: str | os.PathLike[str] | None = None
+    lock_timeout: float = LOCK_TIMEOUT
+    max_params_size: int = codec.DEFAULT_LIMIT
+
+    def __init__(self, db_path: str | os.PathLike[str], initialize: bool = True) -> None:
+        """Open a queue.
+
+        Args:
+            db_path: the database file; `~` is the home folder.
+            initialize: create the file and its tables, or bring them up to date, now. Otherwise
+                that happens at the first use.
+
+        Raises:
+            StoreError: the file cannot be opened or is not a queue; the message says why.
+        """
+        self.db_path = db_path
+        if initialize:
+            self._initialize_db()
+
+    def submit(self, job: Job) -> str:
+        """Store a job. When this returns, it survives the death of every process.
+
+        Submitting the same job id again changes nothing.
+
+        Args:
+            job: the job.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            InvalidJob: the function cannot be found by a worker, a value is not JSON, too large
+                or makes no sense, or a dependency is not stored. Nothing is stored.
+            StoreError: the store did not take it. Nothing is stored.
+        """
+        return self.submit_many([job])[0]
+
+    def submit_many(self, jobs_: Iterable[Job]) -> list[str]:
+        """Store several jobs in one transaction: all of them, or none.
+
+        Args:
+            jobs_: the jobs; a dependency may be among them, in any order.
+
+        Returns:
+            Their ids, in the same order.
+
+        Raises:
+            DependencyCycle: some of them wait for each other in a circle.
+            InvalidJob: as for `submit`.
+            StoreError: as for `submit`.
+        """
+        given = list(jobs_)
+        ids = jobs.insert(self._database, [self._columns(job) for job in given])
+        for job in given:
+            events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
+        self._ring(len(given))
+        return ids
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a pending job. Jobs that depend on it fail, unless their policy says otherwise.
+
+        Args:
+            job_id: the job's id.
+
+        Returns:
+            False when there is no such job, or it is not pending.
+        """
+        cancelled = jobs.cancel(self._database, job_id)
+        if cancelled:
+            events.emit(events.JOB_CANCELLED, job_id=job_id)
+            self._ring()
+        return cancelled
+
+    def get_status(self, job_id: str) -> dict[str, Any]:
+        """Everything known about a job.
+
+        Args:
+            job_id: the job's id.
+
+        Returns:
+            `{"exists": False}` when there is no such job. Otherwise its columns, with `params`,
+            `dependencies` and `result` decoded, `exists`, and `executions`: one dict for every
+            attempt, oldest first. Times are UTC in ISO format.
+        """
+        row = jobs.get(self._database, job_id)
+        if row is None:
+            return {"exists": False}
+        executions = [codec.decode_row(e) for e in jobs.executions(self._database, job_id)]
+        return {"exists": True, **codec.decode_row(row), "executions": executions}
+
+    def get_result(self, job_id: str) -> Any:
+        """What the job's function returned.
+
+        Args:
+            job_id: the job's id.
+
+        Returns:
+            The result; None unless the job is completed.
+
+        Raises:
+            JobNotFound: there is no such job (a KeyError).
+        """
+        row = jobs.get(self._database, job_id)
+        if row is None:
+            raise JobNotFound(f"there is no job {job_id!r}; was it cleared?")
+        completed = row["status"] == JobStatus.COMPLETED.value
+        return codec.decode(row["result"]) if completed else None
+
+    def list_jobs(
+        self, status: JobStatus | str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Jobs, newest first.
+
+        Args:
+            status: only jobs with this status; None for all.
+            limit: how many at most.
+
+        Returns:
+            Dicts as those of `get_status`, without `exists` and `executions`.
+
+        Raises:
+            ValueError: there is no such status.
+        """
+        wanted = JobStatus(status).value if status else None
+        return [codec.decode_row(row) for row in jobs.page(self._database, wanted, limit)]
+
+    def stats(self) -> dict[str, int]:
+        """How many jobs there are of every status, and their `total`."""
+        found = jobs.counts(self._database)
+        counts = {status.value: found.get(status.value, 0) for status in JobStatus}
+        return {**counts, "total": sum(counts.values())}
+
+    def clear_completed(self, before_timestamp: str | None = None) -> int:
+        """Delete completed and cancelled jobs that no unfinished job depends on.
+
+        Args:
+            before_timestamp: only jobs that ended before this ISO time (local time unless it
+                says otherwise); None for all.
+
+        Returns:
+            How many jobs were deleted.
+
+        Raises:
+            ValueError: the text is not an ISO time.
+        """
+        return jobs.clear(self._database, before_timestamp)
+
+    def requeue_job(self, job_id: str) -> bool:
+        """Make a failed, timed out or cancelled job pending again, with no attempt used.
+
+        Args:
+            job_id: the job's id.
+
+        Returns:
+            False when there is no such job, or it has another status.
+        """
+        requeued = jobs.requeue(self._database, job_id)
+        if requeued:
+            events.emit(events.JOB_REQUEUED, job_id=job_id)
+            self._ring()
+        return requeued
+
+    def close(self) -> None:
+        """Close this thread's connection; the next use opens another."""
+        if self.db_path is not None:
+            connect.close_connection(self.db_path)
+
+    def _initialize_db(self) -> None:
+        """Create the tables, or bring those of an older version up to date."""
+        migrate.apply(self._connected)
+
+    def _get_connection(self) -> Any:
+        """This thread's connection to the database, without an open transaction."""
+        assert self.db_path is not None, "a subclass without db_path brings its own connections"
+        return connect.open_connection(self.db_path)
+
+    @cached_property
+    def _connected(self) -> Database:
+        return Database(self._get_connection, self.lock_timeout)
+
+    @cached_property
+    def _database(self) -> Database:
+        """The database with today's tables, whoever made them: a subclass, 0.5.1 or nobody."""
+        migrate.apply(self._connected)
+        return self._connected
+
+    def _ring(self, times: int = 1) -> None:
+        """Wake an idle worker for each of so many jobs."""
+        if self.db_path is not None:
+            for _ in range(min(times, _MOST_RINGS)):
+                ring(self.db_path)
+
+    def _columns(self, job: Job) -> Row:
+        """The columns of a new job, after every check that needs no database."""
+        check(job)
+        return {
+            **_function_columns(job),
+            "id": job.id,
+            "name": job.name,
+            "params": codec.encode(job.params, f"job {job.name!r}: params", self.max_params_size),
+            "priority": job.priority,
+            "dependencies": list(job.dependencies),
+            "max_attempts": job.max_attempts,
+            "timeout": job.timeout,
+            "description": job.description,
+            "created_at": job.created_at,
+            "pass_parent_results": job.pass_parent_results,
+            "retry_delay": job.retry_delay,
+            "queue": job.queue,
+            "on_parent_failure": job.on_parent_failure,
+        }
+
+
+def _function_columns(job: Job) -> Row:
+    try:
+        ref = functions.describe(job.function)
+    except FunctionNotImportable as error:
+        raise FunctionNotImportable(f"job {job.name!r}: {error}") from error
+    return {
+        "function_module": ref.module,
+        "function_name": ref.name,
+        "function_file": ref.file,
+    }
