@@ -125,7 +125,7 @@ class Database:
         if connection.in_transaction:
             yield Session(connection)
             return
-        self._patiently(connection, lambda: connection.execute("BEGIN"))
+        self._patiently(connection, lambda: _take_snapshot(connection))
         try:
             yield Session(connection)
         except sqlite3.Error as error:
@@ -156,6 +156,17 @@ _PART: Bounds = (
     "RELEASE gigq",
     ("ROLLBACK TO gigq", "RELEASE gigq"),
 )
+
+
+def _take_snapshot(connection: Any) -> None:
+    # BEGIN alone touches nothing. Even a reader can meet a lock: while another connection
+    # recovers the log after a crash, or is the last one to close.
+    connection.execute("BEGIN")
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error:
+        _undo(connection, ("ROLLBACK",))
+        raise
 
 
 def _undo(connection: Any, statements: Sequence[str]) -> None:

@@ -1,0 +1,33 @@
+"""Following up on what foreign SQL wrote: a subclass may settle a job with statements of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.status import FINISHED, JobStatus
+from gigq.store import dependents
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+
+def follow_up(db: Database, job_id: str) -> int:
+    """Do to a job's dependents what its status means for them, if nobody has.
+
+    Returns:
+        How many became due.
+    """
+    with db.transaction(durable=False) as session:
+        job = session.one("job", {"job_id": job_id})
+        status = JobStatus(job["status"]) if job else JobStatus.PENDING
+        if job is None or status not in FINISHED:
+            return 0
+        if status is JobStatus.COMPLETED:
+            return dependents.release(session, job_id)
+        return dependents.cut_off(session, dependents.Parent(job_id, job["name"], status)).released
+
+
+def end_transaction(connection: object, *, keep: bool) -> None:
+    """End a transaction that foreign SQL left open: keep what it wrote, or undo it."""
+    end = getattr(connection, "commit" if keep else "rollback")
+    end()

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gigq.store.liveness import RunLock, companion, is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOLDER = """
+import sys
+from gigq.store.liveness import RunLock
+print(RunLock(sys.argv[1], "worker").run, flush=True)
+sys.stdin.read()
+"""
+PROBE = """
+import sys
+from gigq.store.liveness import is_alive
+sys.exit(0 if is_alive(sys.argv[1], sys.argv[2]) else 1)
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "queue.db"
+
+
+@pytest.fixture
+def holder(database: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds a run, and says its name on its first line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def name_of(holder: subprocess.Popen[str]) -> str:
+    assert holder.stdout is not None
+    return holder.stdout.readline().strip()
+
+
+def others_see(database: Path, run: str) -> bool:
+    """Whether another process takes the run for alive."""
+    return subprocess.run([sys.executable, "-c", PROBE, str(database), run]).returncode == 0
+
+
+def test_a_held_run_is_alive_for_its_process_and_for_others(database: Path) -> None:
+    lock = RunLock(database, "worker")
+
+    assert lock.run.startswith("worker:")
+    assert is_alive(database, lock.run)
+    assert others_see(database, lock.run)
+
+
+def test_asking_about_ones_own_run_does_not_end_it(database: Path) -> None:
+    lock = RunLock(database, "worker")
+    for _ in range(3):
+        assert is_alive(database, lock.run)
+
+    assert others_see(database, lock.run)
+
+
+def test_a_released_run_is_over(database: Path) -> None:
+    lock = RunLock(database, "worker")
+    lock.release()
+    lock.release()
+
+    assert not is_alive(database, lock.run)
+    assert not others_see(database, lock.run)
+
+
+def test_releasing_one_run_leaves_the_others_of_the_process(database: Path) -> None:
+    first, second = RunLock(database, "worker"), RunLock(database, "gigqd")
+    first.release()
+
+    assert not others_see(database, first.run)
+    assert others_see(database, second.run)
+
+
+def test_kill_9_ends_a_run(database: Path, holder: subprocess.Popen[str]) -> None:
+    run = name_of(holder)
+
+    assert is_alive(database, run)
+
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+
+    assert not is_alive(database, run)
+
+
+def test_a_stopped_process_is_still_alive(database: Path, holder: subprocess.Popen[str]) -> None:
+    run = name_of(holder)
+    holder.send_signal(signal.SIGSTOP)
+
+    assert is_alive(database, run)
+
+
+def test_asking_about_others_does_not_end_ones_own(
+    database: Path, holder: subprocess.Popen[str]
+) -> None:
+    lock = RunLock(database, "worker")
+
+    assert is_alive(database, name_of(holder))
+    assert not is_alive(database, "worker:1")
+    assert others_see(database, lock.run)
+
+
+def test_a_forked_child_neither_inherits_nor_ends_a_run(database: Path) -> None:
+    lock = RunLock(database, "worker")
+    child = os.fork()
+    if child == 0:
+        lock.release()
+        alive_for_child = is_alive(database, lock.run)
+        own = RunLock(database, "worker")
+        os._exit(0 if alive_for_child and is_alive(database, own.run) else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert others_see(database, lock.run)
+
+
+def test_a_run_ends_with_its_process_though_a_child_of_it_lives_on(database: Path) -> None:
+    ready, go = os.pipe(), os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        run = RunLock(database, "worker").run
+        if os.fork() == 0:
+            os.write(ready[1], run.encode())
+            os.read(go[0], 1)
+        os._exit(0)
+    run = os.read(ready[0], 100).decode()
+    os.waitpid(parent, 0)
+
+    assert not is_alive(database, run)
+
+    os.write(go[1], b"x")
+    for end in (*ready, *go):
+        os.close(end)
+
+
+@pytest.mark.parametrize("run", [None, "", "worker:", "worker:x", "worker:-1", f"worker:{2**63}"])
+def test_what_is_no_run_is_not_alive(database: Path, run: str | None) -> None:
+    assert not is_alive(database, run)
+
+
+def test_the_companion_folder_is_private_and_shared_by_the_names_of_a_file(
+    database: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link.db").symlink_to(database)
+    folder = companion(tmp_path / "link.db")
+
+    assert folder == companion(database) == tmp_path / "queue.db.gigq"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from support.ledger import job_row, stored, taken
+
+from gigq import clock
+from gigq.store import claims, jobs
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+
+def test_a_page_shows_one_queue(db: Database) -> None:
+    jobs.insert(db, [job_row("a", queue="a"), job_row("b", queue="b")])
+    taken(db)
+
+    assert [row["name"] for row in jobs.page(db, queue="b")] == ["b"]
+    assert [row["name"] for row in jobs.page(db, "running", queue="a")] == ["a"]
+    assert jobs.page(db, "running", queue="b") == []
+
+
+def test_something_is_due_while_a_claim_would_find_it(db: Database) -> None:
+    assert not claims.anything_due(db)
+
+    parent = stored(db)
+    stored(db, dependencies=[parent])
+    stored(db, retry_after=clock.after(clock.utc_now(), 3600))
+
+    assert claims.anything_due(db)
+
+    taken(db)
+
+    assert not claims.anything_due(db)
