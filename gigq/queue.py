@@ -145,13 +145,18 @@ class JobQueue:
         return codec.decode(row["result"]) if completed else None
 
     def list_jobs(
-        self, status: JobStatus | str | None = None, limit: int = 100
+        self,
+        status: JobStatus | str | None = None,
+        limit: int = 100,
+        *,
+        queue: str | None = None,
     ) -> list[dict[str, Any]]:
         """Jobs, newest first.
 
         Args:
             status: only jobs with this status; None for all.
             limit: how many at most.
+            queue: only jobs of this named queue; None for all.
 
         Returns:
             Dicts as those of `get_status`, without `exists` and `executions`.
@@ -160,7 +165,9 @@ class JobQueue:
             ValueError: there is no such status.
         """
         wanted = JobStatus(status).value if status else None
-        return [codec.decode_row(row) for row in jobs.page(self._database, wanted, limit)]
+        return [
+            codec.decode_row(row) for row in jobs.page(self._database, wanted, limit, queue=queue)
+        ]
 
     def stats(self) -> dict[str, int]:
         """How many jobs there are of every status, and their `total`."""
