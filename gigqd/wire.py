@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from typing import Any
@@ -37,6 +38,11 @@ class Wire:
         """Queue a message and send as much as goes without waiting."""
         self._outgoing += json.dumps(message, default=str).encode() + b"\n"
         self.flush()
+
+    def ring(self) -> None:
+        """Wake the other side without telling it anything."""
+        with contextlib.suppress(OSError):  # a full buffer has woken it already
+            self._socket.send(b"\n")
 
     def flush(self) -> None:
         """Send what waits, as far as it goes."""

@@ -16,6 +16,7 @@ from gigq.ids import new_id
 from gigq.outcome import Ending, Outcome, PostMortem, decide
 from gigq.status import Cause, JobStatus
 from gigq.store import dependents
+from gigq.store.submission import DEFAULTS
 
 if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
@@ -106,10 +107,13 @@ def overdue(db: Database) -> list[Row]:
 
     The daemon's own are left out: their supervisor ends and settles them. A job that foreign
     SQL marked running without ever opening an execution gets one here, once it is overdue.
+    Where nobody answers for an execution, a job without a limit gets GigQ's usual one: there is
+    no process that could be asked whether it still runs.
     """
     now = clock.utc_now()
     _adopt_strays(db, now)
-    return [row for row in open_executions(db) if _is_plain(row["run"]) and _is_over(row, now)]
+    plain = [_limited(row) for row in open_executions(db) if _is_plain(row["run"])]
+    return [row for row in plain if _is_over(row, now)]
 
 
 def next_due_at(db: Database, queues: tuple[str, ...] | None) -> str | None:
@@ -248,6 +252,12 @@ def _is_plain(run: str | None) -> bool:
     return run is None or run.startswith("worker:")
 
 
+def _limited(row: Row) -> Row:
+    if row["timeout"] is None and row["run"] is None:
+        return {**row, "timeout": DEFAULTS["timeout"]}
+    return row
+
+
 def _is_over(row: Row, now: str) -> bool:
     if row["timeout"] is None:
         return False
@@ -255,7 +265,7 @@ def _is_over(row: Row, now: str) -> bool:
 
 
 def _adopt_strays(db: Database, now: str) -> None:
-    strays = [row for row in db.all("strays") if _is_over(row, now)]
+    strays = [row for row in map(_limited, db.all("strays")) if _is_over(row, now)]
     if not strays:
         return
     with db.transaction(durable=False) as session:

@@ -146,9 +146,9 @@ SET id = :execution_id, run = :run, attempt = :attempt
 WHERE job_id = :job_id AND status = 'running';
 
 -- name: strays
-SELECT id AS job_id, coalesce(started_at, updated_at) AS started_at, timeout, attempts
+SELECT id AS job_id, coalesce(started_at, updated_at) AS started_at, timeout, NULL AS run
 FROM jobs
-WHERE status = 'running' AND execution_id IS NULL AND timeout IS NOT NULL;
+WHERE status = 'running' AND execution_id IS NULL;
 
 -- name: adopt_stray
 UPDATE jobs SET execution_id = :execution_id

@@ -1,0 +1,80 @@
+"""The books as the supervisor sees them: what it has told the keeper, and what the keeper says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gigqd import logs
+from gigqd.errors import GigqdError
+
+if TYPE_CHECKING:
+    from gigqd.verdicts import Verdict
+    from gigqd.wire import Wire
+
+log = logs.get_logger("gigqd.books")
+
+
+class Books:
+    """The line to the keeper, whoever it is at the moment.
+
+    1. Keeps every verdict from the moment it is reached.
+    2. Sends each to the keeper, and all of them again to its heir.
+    3. Drops one only when the keeper says that it is settled.
+    4. Remembers what the keeper last said of the database.
+
+    Attributes:
+        in_order: what dead runs left open is settled, so claims may begin.
+        trouble: why the keeper cannot write now; None when it can.
+        failure: why it never will; None while there is hope.
+    """
+
+    def __init__(self) -> None:
+        self.in_order = False
+        self.trouble: str | None = None
+        self.failure: GigqdError | None = None
+        self._open: dict[int, Verdict] = {}
+        self._wire: Wire | None = None
+        self._next = 1
+
+    def __len__(self) -> int:
+        """How many verdicts are not settled."""
+        return len(self._open)
+
+    def add(self, verdict: Verdict) -> None:
+        """Enter a verdict and send it."""
+        number = self._next
+        self._next += 1
+        self._open[number] = verdict
+        self._send(number)
+
+    def serve(self, wire: Wire | None) -> None:
+        """Use a new keeper's line from now on, and send it all that is open; None: no keeper."""
+        self._wire = wire
+        for number in self._open:
+            self._send(number)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take in what the keeper says."""
+        match message:
+            case {"ready": int(settled)}:
+                self.in_order = True
+                log.info("recovery_finished", settled=settled)
+            case {"failed": str(text), "code": int(code)}:
+                self.failure = GigqdError(text, exit_code=code)
+            case {"settled": int(number), **fields}:
+                if self._open.pop(number, None) is not None:
+                    log.info("verdict_settled", **fields)
+            case {"trouble": trouble}:
+                self._hear_of_trouble(trouble)
+
+    def _hear_of_trouble(self, trouble: str | None) -> None:
+        if trouble and not self.trouble:
+            log.error("db_down", error=trouble)
+        elif self.trouble and not trouble:
+            log.info("db_up")
+        self.trouble = trouble
+
+    def _send(self, number: int) -> None:
+        if self._wire is not None and not self._wire.ended:
+            self._wire.send({"verdict": number, **asdict(self._open[number])})

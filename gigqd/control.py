@@ -1,0 +1,136 @@
+"""The control socket: one JSON line asks, one JSON line answers."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import struct
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gigqd import exits, logs
+from gigqd.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    Command = Callable[["Client", dict[str, Any]], None]
+
+log = logs.get_logger("gigqd.control")
+
+_CREDENTIALS = struct.Struct("3i")
+_MOST_CLIENTS = 64
+
+
+class Client:
+    """Someone on the control socket who has asked, or may."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.wire = Wire(sock)
+
+    def answer(self, message: dict[str, Any]) -> None:
+        """Send the answer."""
+        self.wire.send(message)
+
+
+class ControlServer:
+    """Listens on the control socket, checks who asks, and passes requests on.
+
+    Args:
+        path: the socket's path; what an earlier daemon left there is replaced.
+        selector: where the socket and its clients are waited on.
+        commands: what to call for each command, with the client and the request.
+
+    Raises:
+        OSError: the socket cannot be made.
+    """
+
+    def __init__(
+        self, path: Path, selector: selectors.BaseSelector, commands: Mapping[str, Command]
+    ) -> None:
+        self._selector = selector
+        self._commands = commands
+        self._clients: set[Client] = set()
+        self._path = path
+        self._socket = self._listen(path)
+        self._identity = path.stat().st_ino
+        selector.register(self._socket, selectors.EVENT_READ, self._accept)
+
+    def flush(self) -> bool:
+        """Send on what clients were too slow for; whether something is still unsent."""
+        for client in self._clients:
+            client.wire.flush()
+        return any(client.wire.has_unsent for client in self._clients)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket, if it is still ours."""
+        for client in list(self._clients):
+            self._drop(client)
+        self._selector.unregister(self._socket)
+        self._socket.close()
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._identity:
+                self._path.unlink()
+
+    def _listen(self, path: Path) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        path.unlink(missing_ok=True)
+        with address(path) as name:
+            listener.bind(name)
+        path.chmod(0o600)
+        listener.listen(16)
+        return listener
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:  # gone again, or out of descriptors: the client will notice
+            return
+        if not _may_command(connection) or len(self._clients) >= _MOST_CLIENTS:
+            connection.close()
+            return
+        client = Client(connection)
+        self._clients.add(client)
+        self._selector.register(client.wire, selectors.EVENT_READ, partial(self._hear, client))
+
+    def _hear(self, client: Client) -> None:
+        for request in client.wire.receive():
+            self._obey(client, request)
+        if client.wire.ended:
+            self._drop(client)
+
+    def _obey(self, client: Client, request: dict[str, Any]) -> None:
+        command = self._commands.get(str(request.get("command")))
+        if command is None:
+            error = f"unknown command {request.get('command')!r}"
+            client.answer({"ok": False, "error": error, "code": exits.USAGE})
+            return
+        command(client, request)
+
+    def _drop(self, client: Client) -> None:
+        self._clients.discard(client)
+        self._selector.unregister(client.wire)
+        client.wire.close()
+
+
+def _may_command(connection: socket.socket) -> bool:
+    """Only the daemon's own user and root may give commands."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    if uid in (0, os.geteuid()):
+        return True
+    log.warning("control_refused", uid=uid)
+    return False
+
+
+@contextmanager
+def address(path: Path) -> Iterator[str]:
+    """A name for a socket that fits the kernel's 108 bytes, however long its path is."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)

@@ -1,0 +1,326 @@
+"""The crew: the slots and the children in them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import selectors
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigqd import kernel, logs, reaper, spawn, wire
+from gigqd.child import Child, scratch_file
+from gigqd.scoreboard import Activity, Report
+from gigqd.slots import KEEPER, Cause, Do, Phase, Slot
+from gigqd.tag import Tag
+from gigqd.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from gigqd.config import Config
+    from gigqd.reaper import Death
+    from gigqd.scoreboard import Scoreboard
+    from gigqd.slots import Limits
+
+log = logs.get_logger("gigqd.crew")
+
+BUSY_LOOK = 0.05
+_ENDING_LOOK = 0.01
+_STUCK_LOOK = 1.0
+_STUCK_AFTER = 5.0
+_LINE_LOST_AFTER = 1.0
+
+
+class Chief(Protocol):
+    """What the crew reports to: the supervisor."""
+
+    def heard_from(self, slot_name: str) -> None:
+        """A child has sent something."""
+
+    def child_ready(self, slot: Slot, child: Child) -> None:
+        """A child has booted."""
+
+    def child_gone(self, slot: Slot, report: Report, verdict: Verdict | None) -> None:
+        """A child and all below it are gone; there is a verdict unless it left as asked."""
+
+
+class Crew:
+    """Keeps every slot filled with a child that does its work.
+
+    1. Forks a child for each slot that wants one.
+    2. Watches what the children say on the scoreboard, and whether they live.
+    3. Asks an overrunning job to end, then ends the child's whole tree.
+    4. Collects the dead, and tells the chief what became of them.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        mark: tuple[str, str],
+        board: Scoreboard,
+        selector: selectors.BaseSelector,
+        chief: Chief,
+    ) -> None:
+        self.slots: dict[str, Slot] = {}
+        self._children: dict[str, Child] = {}
+        self._config = config
+        self._home, self._run = mark
+        self._board = board
+        self._selector = selector
+        self._chief = chief
+        self._births = 0
+        self._generation = 1
+        self._roles: dict[bool, Callable[[spawn.Birth], int]] = {
+            is_keeper: importlib.import_module(module).main
+            for is_keeper, module in ((True, "gigqd.roles.keeper"), (False, "gigqd.roles.worker"))
+        }
+
+    # --- what the supervisor orders ----------------------------------------------------------
+
+    def use(self, config: Config, generation: int) -> None:
+        """Fork children of this generation, with its configuration, from now on."""
+        self._config = config
+        self._generation = generation
+
+    def add(self, name: str, pool: str, limits: Limits) -> None:
+        """Open a slot."""
+        self.slots[name] = Slot(name, pool, limits)
+
+    def retire(self, slot: Slot) -> None:
+        """Let a slot's child finish its job and leave, and do not fill the slot again."""
+        slot.retired = True
+        self.replace(slot)
+
+    def replace(self, slot: Slot) -> None:
+        """Let a slot's child finish its job and leave; an heir follows unless it is retired."""
+        child = self._children.get(slot.name)
+        if child is not None and not slot.leaving:
+            slot.leaving = True
+            child.order_leave()
+
+    def kill(self, slot: Slot, cause: Cause, now: float) -> None:
+        """End a slot's child and its whole tree."""
+        child = self._children.get(slot.name)
+        if child is not None and child.treekill is None:
+            slot.end(now, cause)
+            child.begin_end()
+            self._carry_on_ending(slot, child, now)
+
+    # --- the turn ----------------------------------------------------------------------------
+
+    def turn(self, now: float) -> None:
+        """Look at every slot once and do what it needs."""
+        for slot in list(self.slots.values()):
+            self._attend(slot, now)
+        reaper.reap_adopted(kernel.own_children(), {child.pid for child in self.children()})
+
+    def next_look(self, now: float) -> float:
+        """When to look again at the latest, in seconds of the monotonic clock."""
+        return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now + 1)
+
+    def _next_look_at(self, slot: Slot, now: float) -> float:
+        child = self._children.get(slot.name)
+        if child is None:
+            return slot.wake_at(Report())
+        if slot.phase is Phase.ENDING:
+            return now + _ENDING_LOOK
+        if slot.phase is Phase.STUCK:
+            return now + _STUCK_LOOK
+        report = child.cell.read()
+        look_again = now + BUSY_LOOK if report.activity >= Activity.BUSY else float("inf")
+        return min(look_again, slot.wake_at(report))
+
+    def children(self) -> Iterator[Child]:
+        """Every child that has not been reaped."""
+        return iter(self._children.values())
+
+    def child_in(self, slot: Slot) -> Child | None:
+        """The child in a slot; None while it is empty."""
+        return self._children.get(slot.name)
+
+    def hear(self, slot_name: str) -> list[dict[str, Any]]:
+        """What a slot's child has sent; its mere rings are not messages and are left out."""
+        child = self._children.get(slot_name)
+        if child is None:
+            return []
+        messages = child.wire.receive()
+        if child.wire.ended:
+            self._stop_listening(child)
+        return messages
+
+    def flush(self) -> bool:
+        """Send on what children were too slow for; whether something is still unsent."""
+        for child in self._children.values():
+            child.wire.flush()
+        return any(child.wire.has_unsent for child in self._children.values())
+
+    # --- one slot ----------------------------------------------------------------------------
+
+    def _attend(self, slot: Slot, now: float) -> None:
+        child = self._children.get(slot.name)
+        if child is None:
+            self._fill(slot, now)
+        elif child.treekill is not None:
+            self._carry_on_ending(slot, child, now)
+        elif child.look() is not None:
+            slot.end(now, None)
+            child.begin_end()
+            self._carry_on_ending(slot, child, now)
+        else:
+            self._watch(slot, child, now)
+
+    def _fill(self, slot: Slot, now: float) -> None:
+        if slot.retired:
+            del self.slots[slot.name]
+        elif slot.turn(now, Report()) is Do.SPAWN:
+            self._spawn(slot, now)
+
+    def _watch(self, slot: Slot, child: Child, now: float) -> None:
+        report = child.cell.read()
+        match slot.turn(now, report):
+            case Do.READY:
+                child.booted = True
+                log.info("worker_ready", slot=slot.name, pid=child.pid)
+                self._chief.child_ready(slot, child)
+            case Do.ASK:
+                self._ask(slot, child, report)
+            case Do.KILL:
+                child.overrun_at = child.overrun_at or report.deadline
+                child.begin_end()
+                self._carry_on_ending(slot, child, now)
+            case _:
+                self._check_line(slot, child, now)
+        child.trim_output()
+
+    def _ask(self, slot: Slot, child: Child, report: Report) -> None:
+        child.overrun_at = report.deadline
+        child.ask_to_end(report.started)
+        log.warning(
+            "job_overrun",
+            slot=slot.name,
+            pid=child.pid,
+            job_id=report.job_id,
+            job=report.job_name,
+            attempt=report.attempt,
+            execution=report.execution,
+            limit=round(report.deadline - report.since, 3),
+        )
+
+    def _check_line(self, slot: Slot, child: Child, now: float) -> None:
+        """A child whose line is gone for good can no longer be told anything."""
+        if child.wire.ended and not child.line_lost_at:
+            child.line_lost_at = now
+        elif child.line_lost_at and now - child.line_lost_at > _LINE_LOST_AFTER:
+            self.kill(slot, Cause.CRASHED, now)
+
+    # --- birth -------------------------------------------------------------------------------
+
+    def _spawn(self, slot: Slot, now: float) -> None:
+        ours, theirs = wire.pair()
+        birth = self._birth(slot, theirs)
+        try:
+            pid = spawn.fork(birth, self._roles[slot.name == KEEPER])
+        except OSError as error:
+            self._abandon(birth, ours)
+            slot.spawn_failed(now, f"cannot fork: {error.strerror}")
+            log.error("worker_spawn_failed", slot=slot.name, error=str(error))
+            return
+        finally:
+            theirs.close()
+        slot.spawned(now)
+        self._children[slot.name] = Child(pid, birth, ours, now, self._generation)
+        heard = functools.partial(self._chief.heard_from, slot.name)
+        self._selector.register(ours, selectors.EVENT_READ, heard)
+        log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)
+
+    def _birth(self, slot: Slot, channel: socket.socket) -> spawn.Birth:
+        self._births += 1
+        tag = Tag(self._home, self._run, slot.name, self._births)
+        is_keeper = slot.name == KEEPER
+        return spawn.Birth(
+            slot=slot.name,
+            pool=slot.pool,
+            worker_id=f"{slot.name}.{self._births}@{self._run}",
+            tag=tag,
+            config=self._config,
+            cell=self._board.take(),
+            channel=channel,
+            output=None if is_keeper else scratch_file("gigqd-output"),
+            stacks=None if is_keeper else scratch_file("gigqd-stacks"),
+            parent=os.getpid(),
+        )
+
+    def _abandon(self, birth: spawn.Birth, ours: wire.Wire) -> None:
+        ours.close()
+        self._board.give_back(birth.cell)
+        for fd in (birth.output, birth.stacks):
+            if fd is not None:
+                os.close(fd)
+
+    # --- death -------------------------------------------------------------------------------
+
+    def _carry_on_ending(self, slot: Slot, child: Child, now: float) -> None:
+        if slot.phase is Phase.STUCK and now - slot.since < _STUCK_LOOK:
+            return
+        treekill = child.treekill
+        assert treekill is not None
+        child.killed_at = child.killed_at or now
+        nothing_left = treekill.step()
+        death = child.look()
+        if nothing_left and death is not None:
+            self._bury(slot, child, death, now)
+        elif now - slot.since > _STUCK_AFTER:
+            slot.stuck(now)
+            log.error("tree_kill_incomplete", slot=slot.name, pid=child.pid, denied=treekill.denied)
+
+    def _bury(self, slot: Slot, child: Child, death: Death, now: float) -> None:
+        report = child.cell.read()
+        cause = slot.died(now, death, report, booted=child.booted)
+        verdict = _verdict(slot, child, report, death, cause) if cause else None
+        self._log_exit(slot, child, death, report, cause)
+        del self._children[slot.name]
+        if slot.retired:
+            del self.slots[slot.name]
+        self._stop_listening(child)
+        child.close()
+        self._board.give_back(child.cell)
+        self._chief.child_gone(slot, report, verdict)
+
+    def _stop_listening(self, child: Child) -> None:
+        if child.listening:
+            child.listening = False
+            self._selector.unregister(child.wire)
+
+    def _log_exit(
+        self, slot: Slot, child: Child, death: Death, report: Report, cause: Cause | None
+    ) -> None:
+        emit = log.info if cause is None else log.warning
+        emit(
+            "worker_exited",
+            slot=slot.name,
+            pid=child.pid,
+            exit_code=death.exit_code,
+            signal=death.signal,
+            cause=cause,
+            execution=report.execution or None,
+            killed=child.killed,
+        )
+
+
+def _verdict(slot: Slot, child: Child, report: Report, death: Death, cause: Cause) -> Verdict:
+    """All that is known of a child's bad end, for the keeper to record."""
+    due = child.overrun_at + slot.limits.grace
+    return Verdict(
+        worker_id=child.birth.worker_id,
+        cause=cause,
+        how=str(death),
+        exit_code=death.exit_code,
+        signal=death.signal,
+        stack=child.stacks(),
+        output=child.output_tail(),
+        limit=report.deadline - report.since if report.deadline else 0.0,
+        late=max(0.0, child.killed_at - due) if cause is Cause.TIMEOUT else 0.0,
+        killed=child.killed,
+    )

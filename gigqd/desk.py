@@ -1,0 +1,80 @@
+"""The desk: what `gigqd status`, `stop` and `reload` ask of a running daemon, and who waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigqd import exits
+from gigqd.control import ControlServer
+
+if TYPE_CHECKING:
+    import selectors
+    from pathlib import Path
+
+    from gigqd.control import Client
+    from gigqd.pools import Pools
+    from gigqd.stop import Stop
+
+
+class Chief(Protocol):
+    """Whom the desk asks: the supervisor."""
+
+    def status(self) -> dict[str, Any]:
+        """The answer to `gigqd status`."""
+
+    def reload(self) -> dict[str, Any]:
+        """Take the configuration anew; the answer to `gigqd reload`."""
+
+    def begin_stop(self, *, at_once: bool = False) -> Stop:
+        """Begin a stop, or hurry the one under way."""
+
+
+class Desk:
+    """Passes commands on, and keeps those waiting who asked for an answer at the end."""
+
+    def __init__(
+        self, path: Path, selector: selectors.BaseSelector, chief: Chief, pools: Pools
+    ) -> None:
+        self._chief = chief
+        self._pools = pools
+        self._waiting_for_stop: list[Client] = []
+        self._waiting_for_workers: list[tuple[Client, dict[str, Any]]] = []
+        commands = {"status": self._status, "stop": self._stop, "reload": self._reload}
+        self._server = ControlServer(path, selector, commands)
+
+    def turn(self, *, stopping: bool) -> None:
+        """Tell those who wait for a reload that the new workers are up, or cannot boot."""
+        still_waiting = []
+        for client, answer in self._waiting_for_workers:
+            if (slot := self._pools.failing()) is not None:
+                error = f"taken, but {slot.name} cannot boot: {slot.why_down}"
+                client.answer({"ok": False, "error": error, "code": exits.INTERNAL_ERROR})
+            elif stopping or self._pools.rolled(answer["generation"]):
+                client.answer(answer)
+            else:
+                still_waiting.append((client, answer))
+        self._waiting_for_workers = still_waiting
+
+    def flush(self) -> bool:
+        """Send on what clients were too slow for; whether something is still unsent."""
+        return self._server.flush()
+
+    def close(self, summary: dict[str, Any] | None) -> None:
+        """Tell those who wait for the stop how it went, and take no more commands."""
+        for client in self._waiting_for_stop:
+            client.answer(summary or {"ok": False, "error": "the daemon failed", "code": 70})
+        self._server.close()
+
+    def _status(self, client: Client, _request: dict[str, Any]) -> None:
+        client.answer(self._chief.status())
+
+    def _stop(self, client: Client, request: dict[str, Any]) -> None:
+        self._waiting_for_stop.append(client)
+        self._chief.begin_stop(at_once=bool(request.get("now")))
+
+    def _reload(self, client: Client, request: dict[str, Any]) -> None:
+        answer = self._chief.reload()
+        if answer["ok"] and request.get("wait"):
+            self._waiting_for_workers.append((client, answer))
+        else:
+            client.answer(answer)

@@ -1,0 +1,162 @@
+"""What `gigqd status` is told: the daemon, its slots, what has happened since the start."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from gigqd import __version__
+from gigqd.scoreboard import Activity, Report
+from gigqd.slots import KEEPER, Phase
+
+if TYPE_CHECKING:
+    from gigqd.child import Child
+    from gigqd.config import Config
+    from gigqd.crew import Crew
+    from gigqd.slots import Slot
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the daemon was started.
+
+    Attributes:
+        settled: executions whose outcome a worker recorded itself.
+        timeouts: workers killed because their job overran.
+        crashes: workers that died by themselves.
+        restarts: children that were replaced after a bad end.
+        reloads: configurations taken.
+    """
+
+    settled: int = 0
+    timeouts: int = 0
+    crashes: int = 0
+    restarts: int = 0
+    reloads: int = 0
+
+
+@dataclass(slots=True)
+class Facts:
+    """The daemon's own state.
+
+    Attributes:
+        config: what it runs now.
+        run: the id of its run.
+        generation: 1, and one more for every configuration taken.
+        ready: the first worker has come up.
+        stopping: a stop is under way.
+        trouble: why it cannot do its whole work; None when it can.
+        unsettled: how many verdicts the keeper has not confirmed.
+        began: when it was started, in seconds of the monotonic clock.
+        began_at: the same as a UTC time.
+    """
+
+    config: Config
+    run: str
+    generation: int = 1
+    ready: bool = False
+    stopping: bool = False
+    trouble: str | None = None
+    unsettled: int = 0
+    began: float = field(default_factory=time.monotonic)
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    counters: Counters = field(default_factory=Counters)
+
+    @property
+    def state(self) -> str:
+        """In one word: starting, running, degraded or stopping."""
+        if self.stopping:
+            return "stopping"
+        if not self.ready:
+            return "starting"
+        return "degraded" if self.trouble else "running"
+
+    @property
+    def headline(self) -> str:
+        """One line for `systemctl status`."""
+        sizes = ", ".join(f"{pool.name} {pool.size}" for pool in self.config.pools)
+        return f"{self.state}{f': {self.trouble}' if self.trouble else ''}; pools: {sizes}"
+
+
+def status(facts: Facts, crew: Crew) -> dict[str, Any]:
+    """The whole answer to `gigqd status`."""
+    config = facts.config
+    return {
+        "ok": True,
+        "state": facts.state,
+        "reason": facts.trouble,
+        "name": config.daemon.name,
+        "pid": os.getpid(),
+        "version": __version__,
+        "started_at": facts.began_at.isoformat(timespec="seconds"),
+        "uptime": round(time.monotonic() - facts.began, 3),
+        "generation": facts.generation,
+        "run": facts.run,
+        "config": str(config.source) if config.source else None,
+        "database": config.queue.database,
+        "pools": [{"name": pool.name, "size": pool.size} for pool in config.pools],
+        "slots": _slots(crew),
+        "counters": _counters(facts.counters, crew),
+        "unsettled": facts.unsettled,
+    }
+
+
+def _counters(counters: Counters, crew: Crew) -> dict[str, int]:
+    """The counters, with what the living workers have settled added."""
+    alive = sum(child.cell.read().settled for child in crew.children())
+    return {**asdict(counters), "settled": counters.settled + alive}
+
+
+def _slots(crew: Crew) -> list[dict[str, Any]]:
+    """One entry for each slot, the keeper first."""
+    now = time.monotonic()
+    return [_slot(slot, crew.child_in(slot), now) for slot in crew.slots.values()]
+
+
+def _slot(slot: Slot, child: Child | None, now: float) -> dict[str, Any]:
+    last = child.cell.read() if child else Report()
+    return {
+        "slot": slot.name,
+        "pool": slot.pool or None,
+        "role": "keeper" if slot.name == KEEPER else "worker",
+        "pid": child.pid if child else None,
+        "state": _state(slot, last),
+        "since": round(now - slot.since, 3) if slot.since else None,
+        **_job(last, now),
+        "rss": _resident(child.pid) if child else None,
+        "jobs_done": last.settled,
+        "generation": slot.generation,
+        "restarts": slot.restarts,
+        "last_exit": slot.last_exit or None,
+    }
+
+
+def _job(last: Report, now: float) -> dict[str, Any]:
+    """What a worker is running; every value None when it is not."""
+    names = ("job_id", "job", "attempt", "execution", "elapsed", "timeout")
+    if last.activity not in (Activity.BUSY, Activity.SETTLING):
+        return dict.fromkeys(names)
+    limit = round(last.deadline - last.since, 3) if last.deadline else None
+    elapsed = round(now - last.since, 3)
+    values = (last.job_id, last.job_name, last.attempt, last.execution, elapsed, limit)
+    return dict(zip(names, values, strict=True))
+
+
+def _state(slot: Slot, last: Report) -> str:
+    """The slot's phase; for a child that is up, what it is doing."""
+    if slot.phase is not Phase.UP:
+        return str(slot.phase)
+    return "draining" if slot.leaving else last.activity.name.lower()
+
+
+def _resident(pid: int) -> int | None:
+    """A process's resident memory in bytes; None when it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None

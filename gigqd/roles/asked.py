@@ -1,0 +1,42 @@
+"""How a worker's job is asked to end before its process is killed."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gigq.errors import JobTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gigq.claim import Claim
+    from gigqd.roles.line import Line
+    from gigqd.spawn import Birth
+
+
+class AskedToEnd:
+    """Raises JobTimeout in the job that the supervisor's signal is meant for, and in no other."""
+
+    def __init__(self, birth: Birth, line: Line) -> None:
+        self._cell = birth.cell
+        self._line = line
+        self._armed = False
+        self.interrupted = False
+
+    @contextmanager
+    def armed(self, _claim: Claim) -> Iterator[None]:
+        """While the job's function runs, let the signal through."""
+        signal.signal(signal.SIGUSR2, self._raise_in_job)
+        self._armed = True
+        try:
+            yield
+        finally:
+            self._armed = False
+
+    def _raise_in_job(self, _number: int, _frame: object) -> None:
+        if self._armed and self._cell.asked_to_end() == self._line.started:
+            self._armed = False
+            self.interrupted = True
+            raise JobTimeout("the job is still running at its time limit")

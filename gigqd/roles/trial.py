@@ -1,0 +1,81 @@
+"""What `gigqd check` tries out, in a child of its own, before a daemon would come to it."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigq.errors import GigqError, SchemaTooNew
+from gigq.store import migrate
+from gigq.store.connect import close_connections, open_connection
+from gigq.store.database import Database
+from gigqd import exits
+from gigqd.errors import GigqdError
+from gigqd.roles.prepare import prepare
+
+if TYPE_CHECKING:
+    from gigqd.config import Config
+
+
+def try_database(config: Config) -> str:
+    """Open the database and take its write lock once; nothing is created or migrated.
+
+    Returns:
+        What was found, in words.
+
+    Raises:
+        GigqdError: the daemon could not use it; exit code 69, or 78 for a newer schema.
+    """
+    path = Path(config.queue.database)
+    if not path.exists():
+        return _judge_folder(path)
+    try:
+        return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
+    except SchemaTooNew as error:
+        raise GigqdError(str(error), exit_code=exits.BAD_CONFIG) from error
+    except GigqError as error:
+        raise GigqdError(str(error), exit_code=exits.DATABASE_UNAVAILABLE) from error
+    finally:
+        close_connections()
+
+
+def try_imports(config: Config) -> str:
+    """Become as a worker is before its first job.
+
+    Returns:
+        What was imported, in words.
+
+    Raises:
+        GigqdError: a worker could not boot.
+    """
+    try:
+        prepare(config, config.pools[0])
+    except BaseException as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+        raise GigqdError(why) from error
+    return ", ".join(config.code.imports) or "none are configured"
+
+
+def _judge_folder(path: Path) -> str:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "cannot be written in" if path.parent.exists() else "does not exist"
+        text = f"{path} does not exist, and its folder {why}"
+        raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
+    return f"{path} does not exist yet; the first start or submit makes it"
+
+
+def _judge_schema(database: Database) -> str:
+    with database.transaction(durable=False) as session:
+        names = {row["name"] for row in session.all("table_names")}
+        if "gigq_schema" not in names:
+            return "no queue of this version yet; the first start or submit makes or upgrades it"
+        row = session.one("schema_version")
+        found, known = (row or {}).get("version") or 0, migrate.latest("sqlite")
+        if found > known:
+            raise SchemaTooNew(
+                f"the store has schema {found} and this gigq knows {known}; upgrade gigq here"
+            )
+        return f"readable and writable, schema {found}"

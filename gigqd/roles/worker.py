@@ -1,0 +1,210 @@
+"""The worker: claims jobs and runs them, one at a time, and says on the scoreboard what it does."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gigq import Worker, clock
+from gigq.errors import StoreError
+from gigq.outcome import PostMortem
+from gigq.store import claims
+from gigq.store.bell import Bell
+from gigq.store.connect import open_connection
+from gigq.store.database import Database
+from gigqd import exits, logs
+from gigqd.child import OUTPUT_KEPT, tail
+from gigqd.roles.asked import AskedToEnd
+from gigqd.roles.line import Line
+from gigqd.roles.prepare import prepare
+from gigqd.scoreboard import Activity, Report
+
+if TYPE_CHECKING:
+    from gigq.claim import Claim, Settled
+    from gigq.outcome import Ending
+    from gigqd.config import PoolConfig
+    from gigqd.spawn import Birth
+
+log = logs.get_logger("gigqd.worker")
+
+_LONGEST_WAIT = 30.0
+_AFTER_TROUBLE = 1.0
+_RECYCLE_SPREAD = 0.1
+
+
+def main(birth: Birth) -> int:
+    """Boot, then work until told to leave.
+
+    Returns:
+        The exit code.
+    """
+    birth.cell.write(Report(Activity.BOOTING, since=time.monotonic()))
+    pool = next(pool for pool in birth.config.pools if pool.name == birth.pool)
+    line = Line(birth)
+    try:
+        prepare(birth.config, pool)
+        role = WorkerRole(birth, pool, line)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from booting is reported
+        line.tell_boot_error(error)
+        return exits.WORKER_BOOT_FAILED
+    return role.run()
+
+
+class WorkerRole:
+    """Works until told to leave.
+
+    1. Says on the scoreboard what it does, before and after each job.
+    2. Gives every job a log context, an output of its own and the pool's time limit.
+    3. Sleeps when nothing is due, until the bell rings, a delayed job is due, or it is to leave.
+    4. Leaves after its job when told to, when it has done its number of jobs, or after a job
+       that had to be interrupted, which may have left anything behind.
+    """
+
+    def __init__(self, birth: Birth, pool: PoolConfig, line: Line) -> None:
+        self._birth = birth
+        self._pool = pool
+        self._line = line
+        self._asked = AskedToEnd(birth, line)
+        self._leaving = False
+        self._jobs_left = _jobs_before_recycling(pool)
+        queue = birth.config.queue
+        self._queues = None if "*" in pool.queues else pool.queues
+        self._worker = Worker(queue.database, worker_id=birth.worker_id, queues=self._queues)
+        self._worker.run = birth.tag.run
+        self._worker.observer = self
+        self._worker.interrupter = self._asked
+        self._worker.allow = birth.config.security.allow
+        self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
+        self._bell = Bell(queue.database)
+        self._waker = _install_signals(birth, self._leave_when_told)
+
+    def run(self) -> int:
+        """Work until it is time to leave.
+
+        Returns:
+            The exit code.
+        """
+        while self._keep_going():
+            self._line.idle()
+            wait = _LONGEST_WAIT
+            try:
+                self._worker.work_off(self._keep_going)
+                wait = self._until_next_due()
+            except StoreError as error:
+                log.error("store_trouble", error=str(error))
+                wait = _AFTER_TROUBLE
+            self._line.idle()
+            if self._keep_going():
+                self._sleep(wait)
+        self._worker.close()
+        return exits.WORKER_DONE
+
+    # --- the worker reports ------------------------------------------------------------------
+
+    def claiming(self, _execution_id: str) -> None:
+        """A claim is about to be made; whatever comes of it is found by the worker's id."""
+
+    def started(self, claim: Claim) -> None:
+        """The first line of the job's function comes next."""
+        logs.bind(
+            job_id=claim.job_id,
+            job=claim.name,
+            attempt=claim.attempt,
+            execution=claim.execution_id,
+        )
+        self._empty_output()
+        self._line.busy(claim, _stricter(claim.timeout, self._pool.timeout_limit))
+
+    def ended(self, claim: Claim, ending: Ending) -> Ending:
+        """The job's function is over."""
+        self._line.settling(claim)
+        output = self._take_output()
+        return replace(ending, post_mortem=PostMortem(output=output)) if output else ending
+
+    def settled(self, _claim: Claim, _settled: Settled | None) -> None:
+        """The outcome is written down, or was refused because somebody else was first."""
+        self._line.settled()
+        self._jobs_left -= 1
+        logs.unbind("job_id", "job", "attempt", "execution")
+
+    # --- going on or leaving -----------------------------------------------------------------
+
+    def _keep_going(self) -> bool:
+        return not (
+            self._leaving
+            or self._birth.cell.leave_ordered()
+            or self._asked.interrupted
+            or self._jobs_left <= 0
+        )
+
+    def _leave_when_told(self, _number: int, _frame: object) -> None:
+        self._leaving = True
+
+    def _until_next_due(self) -> float:
+        due_at = claims.next_due_at(self._database, self._queues)
+        if due_at is None:
+            return _LONGEST_WAIT
+        wait = clock.parse(due_at) - clock.parse(clock.utc_now())
+        return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
+
+    def _sleep(self, longest: float) -> None:
+        self._bell.wait(longest, (self._line.wire.fileno(), self._waker))
+        self._line.wire.receive()
+        if self._line.wire.ended:
+            os._exit(exits.WORKER_PARENT_GONE)
+
+    # --- output ------------------------------------------------------------------------------
+
+    def _empty_output(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.ftruncate(_output(self._birth), 0)
+
+    def _take_output(self) -> str | None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return tail(_output(self._birth), OUTPUT_KEPT) or None
+
+
+def _install_signals(birth: Birth, leave: Any) -> int:
+    """Have TERM mean leave, USR1 dump all stacks even from C code, and INT and HUP nothing.
+
+    Returns:
+        A descriptor that becomes readable when a signal has come.
+    """
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, leave)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _ignore)
+    assert birth.stacks is not None
+    faulthandler.register(signal.SIGUSR1, file=birth.stacks, all_threads=True)
+    return reader
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """A handler instead of SIG_IGN, which would be inherited by whatever a job executes."""
+
+
+def _jobs_before_recycling(pool: PoolConfig) -> float:
+    """How many jobs to run, with a spread so that a pool's workers do not all leave at once."""
+    if not pool.recycle_after_jobs:
+        return float("inf")
+    spread = random.uniform(1 - _RECYCLE_SPREAD, 1 + _RECYCLE_SPREAD)  # noqa: S311 - no secret
+    return max(1, round(pool.recycle_after_jobs * spread))
+
+
+def _stricter(*limits: float | None) -> float | None:
+    """The shortest of some time limits; None when there is none."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _output(birth: Birth) -> int:
+    assert birth.output is not None
+    return birth.output

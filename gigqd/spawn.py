@@ -1,0 +1,138 @@
+"""Forking one child, and making a clean process of it before its role begins."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gigqd import exits, kernel, logs, signals
+from gigqd.tag import mark_this_process
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from gigqd.config import Config
+    from gigqd.scoreboard import Cell
+    from gigqd.tag import Tag
+
+log = logs.get_logger("gigqd.spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a child is given at its fork.
+
+    Attributes:
+        slot: the slot's name, as "default/0" or "keeper".
+        pool: the pool's name; empty for the keeper.
+        worker_id: the name under which this incarnation claims jobs; never used twice.
+        tag: marks this process and all below it.
+        config: the configuration of this generation.
+        cell: the slot's place on the scoreboard.
+        channel: the child's end of its line to the supervisor.
+        output: where the job's standard output and error go; None keeps the daemon's own.
+        stacks: where the stacks of all threads are dumped on request; None for the keeper.
+        parent: the supervisor's process id.
+    """
+
+    slot: str
+    pool: str
+    worker_id: str
+    tag: Tag
+    config: Config
+    cell: Cell
+    channel: socket.socket
+    output: int | None
+    stacks: int | None
+    parent: int
+
+
+def settle_memory() -> None:
+    """Move what the supervisor holds out of the collector's sight, so that children share it."""
+    gc.collect()
+    gc.freeze()
+
+
+def fork(birth: Birth, role: Callable[[Birth], int]) -> int:
+    """Fork a child that plays a role and ends by `os._exit`, whatever happens in it.
+
+    Returns:
+        The child's process id.
+
+    Raises:
+        OSError: the kernel refused (too many processes, no memory).
+    """
+    mask = signals.block_all()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _live(birth, role)
+    finally:
+        signals.restore(mask)
+    return pid
+
+
+def _live(birth: Birth, role: Callable[[Birth], int]) -> NoReturn:
+    code = exits.WORKER_BOOT_FAILED
+    try:
+        _become_child(birth)
+        code = role(birth)
+    except BaseException:
+        log.exception("child_failed", slot=birth.slot)
+    finally:
+        _flush_standard_streams()
+        os._exit(code)
+
+
+def _become_child(birth: Birth) -> None:
+    signals.forget_in_child()
+    os.setsid()
+    kernel.die_with_parent(birth.parent)
+    kernel.name_process(f"gigqd:{birth.slot}")
+    _arrange_descriptors(birth)
+    mark_this_process(birth.tag)
+    signals.restore(set())
+
+
+def _arrange_descriptors(birth: Birth) -> None:
+    """Keep the child's own descriptors only, and put the job's output where it belongs."""
+    own_log = os.dup(logs.sink_fd())
+    logs.configure(birth.config.log, fd=own_log, slot=birth.slot, pid=os.getpid())
+    keep = {own_log, logs.sink_fd(), birth.channel.fileno(), birth.output, birth.stacks}
+    _close_all_but({fd for fd in keep if fd is not None})
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - only the descriptor is wanted
+        os.dup2(nothing.fileno(), 0)
+    if birth.output is not None:
+        os.dup2(birth.output, 1)
+        os.dup2(birth.output, 2)
+        _write_through()
+
+
+def _close_all_but(keep: set[int]) -> None:
+    start = 3
+    for fd in sorted(keep):
+        os.closerange(start, max(start, fd))
+        start = max(start, fd + 1)
+    os.closerange(start, _highest_descriptor() + 1)
+
+
+def _highest_descriptor() -> int:
+    return max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers only
+
+
+def _write_through() -> None:
+    """Let every line that a job prints reach the kernel at once: a kill must not lose it."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _flush_standard_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed by a job, or a full disk
+            stream.flush()

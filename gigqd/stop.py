@@ -1,0 +1,82 @@
+"""A stop under way: its one deadline, who waits for it, and what has become of the jobs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gigqd.verdicts import Verdict
+
+STOP_EXTENSION = 20.0
+_UNKILLABLE_AFTER = 10.0
+_ASK_FOR_TIME_EVERY = 10.0
+_BOOKS_WITHIN = 5.0
+
+
+@dataclass(slots=True)
+class Stop:
+    """An orderly stop: running jobs may finish until the deadline, then they are cut short.
+
+    Attributes:
+        deadline: when what still runs is killed, in seconds of the monotonic clock.
+        busy: the slots whose workers were running a job when the stop began.
+        finished: how many of those jobs ran to their end.
+        handed_back: how many were cut short and given back to the queue.
+    """
+
+    deadline: float
+    busy: set[str]
+    began: float = field(default_factory=time.monotonic)
+    finished: int = 0
+    handed_back: int = 0
+    workers_gone_at: float = 0.0
+    asked_for_time_at: float = 0.0
+
+    def hurry(self, now: float) -> None:
+        """Cut short what runs at once."""
+        self.deadline = min(self.deadline, now)
+
+    def worker_gone(self, slot: str, verdict: Verdict | None) -> None:
+        """Count what became of a worker's job."""
+        if slot in self.busy:
+            self.busy.discard(slot)
+            self.finished += verdict is None
+            self.handed_back += verdict is not None and verdict.cause == "stopped"
+
+    def books_overdue(self, now: float) -> bool:
+        """Whether the keeper has had its time to settle the last verdicts.
+
+        The clock starts when the last worker is gone; what is not settled by then is found by
+        the next start.
+        """
+        self.workers_gone_at = self.workers_gone_at or now
+        return now - self.workers_gone_at > _BOOKS_WITHIN
+
+    def hopeless(self, now: float) -> bool:
+        """Whether something has survived SIGKILL for too long to go on waiting."""
+        return now > self.deadline + _UNKILLABLE_AFTER
+
+    def wants_more_time(self, now: float) -> bool:
+        """Whether the service manager is to be asked for patience, now and every ten seconds."""
+        due = now - self.asked_for_time_at >= _ASK_FOR_TIME_EVERY
+        self.asked_for_time_at = now if due else self.asked_for_time_at
+        return due
+
+    def next_look(self, now: float) -> float:
+        """When to look again, in seconds of the monotonic clock."""
+        if self.workers_gone_at:
+            return now + 0.02
+        if now >= self.deadline:
+            return now + 0.02
+        return min(self.deadline, self.asked_for_time_at + _ASK_FOR_TIME_EVERY)
+
+    def summary(self, code: int) -> dict[str, Any]:
+        """What the waiting clients are told at the end."""
+        return {
+            "finished": self.finished,
+            "handed_back": self.handed_back,
+            "seconds": round(time.monotonic() - self.began, 3),
+            "code": code,
+        }

@@ -1,0 +1,324 @@
+"""The supervisor: one thread, no database, no user code; it may therefore fork."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gigq.store import liveness
+from gigqd import __version__, exits, kernel, logs, reload, report, spawn
+from gigqd.books import Books
+from gigqd.crew import Crew
+from gigqd.desk import Desk
+from gigqd.errors import GigqdError
+from gigqd.notify import Notifier, scrub, watchdog_interval
+from gigqd.pools import Pools
+from gigqd.report import Facts
+from gigqd.scoreboard import Report, Scoreboard
+from gigqd.signals import SignalPipe
+from gigqd.slots import KEEPER, Cause
+from gigqd.stop import STOP_EXTENSION, Stop
+from gigqd.sweep import end_leftovers
+from gigqd.tag import home_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigqd.child import Child
+    from gigqd.config import Config
+    from gigqd.instance import Instance
+    from gigqd.slots import Slot
+    from gigqd.verdicts import Verdict
+
+log = logs.get_logger("gigqd.supervisor")
+
+_CELLS = 4096
+_LONGEST_SLEEP = 60.0
+_UNSENT_LOOK = 0.05
+_AGAIN_AFTER = 1.0
+
+
+class StartFailedError(GigqdError):
+    """The daemon could not be brought up."""
+
+
+class Supervisor:
+    """Keeps the pools running.
+
+    1. Heeds signals and commands.
+    2. Has the crew collect the dead, end what overruns, and refill the slots.
+    3. Hands verdicts to the keeper and keeps them until they are settled.
+    4. Sleeps until the next deadline or until something happens.
+
+    Args:
+        config: what to run.
+        instance: the daemon's runtime files; its lock is held.
+        on_ready: called once, when the first worker is up.
+    """
+
+    def __init__(self, config: Config, instance: Instance, on_ready: Callable[[], None]) -> None:
+        self._instance = instance
+        self._on_ready = on_ready
+        self._notifier = Notifier()
+        interval = watchdog_interval()
+        self._watchdog = interval / 4 if interval else None
+        self._run_lock = _lock_run(config)
+        self._facts = Facts(config, self._run_lock.run)
+        self._selector = selectors.DefaultSelector()
+        self._signals = SignalPipe()
+        home = home_of(config.queue.database)
+        mark = (home, self._run_lock.run)
+        self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
+        self._pools = Pools(self._crew)
+        self._books = Books()
+        self._stop: Stop | None = None
+        self._interrupted_at = 0.0
+
+    # --- the loop ----------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run until a stop is asked for and done.
+
+        Returns:
+            The process's exit code.
+
+        Raises:
+            GigqdError: the daemon could not be brought up.
+        """
+        self._boot()
+        try:
+            while (code := self._finished()) is None:
+                self._heed_signals()
+                self._crew.turn(time.monotonic())
+                self._pursue_start()
+                self._desk.turn(stopping=self._stop is not None)
+                self._pursue_stop()
+                self._sleep()
+        except BaseException:
+            self._abort()
+            raise
+        self._farewell(code)
+        return code
+
+    def _sleep(self) -> None:
+        """Wait for a signal, a message or the next deadline, whichever is first."""
+        now = time.monotonic()
+        until = min(self._crew.next_look(now), now + _LONGEST_SLEEP)
+        if self._stop is not None:
+            until = min(until, self._stop.next_look(now))
+        if self._watchdog is not None:
+            self._notifier.watchdog()
+            until = min(until, now + self._watchdog)
+        if self._crew.flush() | self._desk.flush():
+            until = min(until, now + _UNSENT_LOOK)
+        for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
+            key.data()
+
+    # --- up ----------------------------------------------------------------------------------
+
+    def _boot(self) -> None:
+        """Signals and orphans first, then what a dead run left, then the socket and the keeper."""
+        log.info("daemon_starting", version=__version__, run=self._facts.run)
+        scrub(os.environ)
+        self._signals.install()
+        self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
+        kernel.become_subreaper()
+        self._end_leftovers()
+        self._desk = Desk(self._instance.socket_path, self._selector, self, self._pools)
+        self._instance.write_pid()
+        spawn.settle_memory()
+        self._pools.open_keeper()
+
+    def _end_leftovers(self) -> None:
+        database = self._facts.config.queue.database
+        try:
+            killed = end_leftovers(Path(database), home_of(database))
+        except TimeoutError as error:
+            raise StartFailedError(str(error)) from error
+        if killed:
+            log.warning("leftover_killed", killed=killed)
+
+    def _pursue_start(self) -> None:
+        """Declare readiness when the first worker is up, or give up when none ever will be."""
+        if self._facts.ready or self._stop is not None:
+            return
+        if self._books.failure is not None:
+            raise self._books.failure
+        if (slot := self._pools.failing()) is not None:
+            raise StartFailedError(f"no worker can boot: {slot.why_down}")
+        if self._books.in_order and self._pools.any_up():
+            self._facts.ready = True
+            log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
+            self._notifier.ready(self._facts.headline)
+            self._on_ready()
+        elif time.monotonic() - self._facts.began > self._facts.config.daemon.start_timeout:
+            raise self._too_late()
+
+    def _too_late(self) -> StartFailedError:
+        seconds = self._facts.config.daemon.start_timeout
+        if self._books.in_order:
+            return StartFailedError(f"no worker was ready within {seconds:g} s")
+        why = self._books.trouble or "the keeper did not come up"
+        text = f"the database could not be used within {seconds:g} s: {why}"
+        return StartFailedError(text, exit_code=exits.DATABASE_UNAVAILABLE)
+
+    # --- what the crew reports ---------------------------------------------------------------
+
+    def heard_from(self, slot_name: str) -> None:
+        """A child has sent something."""
+        for message in self._crew.hear(slot_name):
+            if slot_name == KEEPER:
+                self._hear_keeper(message)
+            elif "boot_error" in message:
+                self._crew.slots[slot_name].boot_error = str(message["boot_error"])
+
+    def child_ready(self, slot: Slot, child: Child) -> None:
+        """A child has booted."""
+        if slot.name == KEEPER:
+            self._books.serve(child.wire)
+        self._judge()
+
+    def child_gone(self, slot: Slot, last: Report, verdict: Verdict | None) -> None:
+        """A child and all below it are gone."""
+        counters = self._facts.counters
+        counters.settled += last.settled
+        counters.restarts += verdict is not None
+        if slot.name == KEEPER:
+            self._books.serve(None)
+            return
+        if self._stop is not None:
+            self._stop.worker_gone(slot.name, verdict)
+        if verdict is not None:
+            self._books.add(verdict)
+            counters.timeouts += verdict.cause == Cause.TIMEOUT
+            counters.crashes += verdict.cause == Cause.CRASHED
+        self._judge()
+
+    def _hear_keeper(self, message: dict[str, Any]) -> None:
+        self._books.hear(message)
+        if self._books.in_order and not self._pools.opened:
+            self._pools.fit(self._facts.config)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Say in one line why the daemon is not doing its whole work, if it is not."""
+        slot = self._pools.failing()
+        boot = f"{slot.name} cannot boot: {slot.why_down}" if slot else None
+        trouble = self._books.trouble or boot
+        if trouble != self._facts.trouble:
+            self._facts.trouble = trouble
+            self._notifier.status(self._facts.headline)
+
+    # --- signals and commands ----------------------------------------------------------------
+
+    def _heed_signals(self) -> None:
+        for number in self._signals.take():
+            match number:
+                case signal.SIGTERM:
+                    self.begin_stop()
+                case signal.SIGINT:
+                    self._interrupted()
+                case signal.SIGQUIT:
+                    self.begin_stop(at_once=True)
+                case signal.SIGHUP:
+                    self.reload()
+                case signal.SIGUSR1:
+                    logs.reopen()
+                    log.info("log_reopened")
+                case signal.SIGUSR2:
+                    log.info("status", **self.status())
+
+    def _interrupted(self) -> None:
+        """Ctrl-C stops; again, a second or more later, it cuts the running jobs short."""
+        now = time.monotonic()
+        again = bool(self._interrupted_at) and now - self._interrupted_at >= _AGAIN_AFTER
+        self._interrupted_at = self._interrupted_at or now
+        self.begin_stop(at_once=again)
+
+    def status(self) -> dict[str, Any]:
+        """The answer to `gigqd status`."""
+        self._facts.unsettled = len(self._books)
+        return report.status(self._facts, self._crew)
+
+    def reload(self) -> dict[str, Any]:
+        """Take the configuration as it is on disk now, or refuse it."""
+        if self._stop is not None:
+            return {"ok": False, "error": "the daemon is stopping", "code": exits.FAILED}
+        self._notifier.reloading()
+        answer = reload.reload(self._facts, self._crew, self._pools)
+        self._notifier.ready(answer.get("note") or self._facts.headline)
+        return answer
+
+    # --- down --------------------------------------------------------------------------------
+
+    def begin_stop(self, *, at_once: bool = False) -> Stop:
+        """Stop: running jobs may finish until the deadline, or are cut short at once."""
+        now = time.monotonic()
+        if self._stop is None:
+            timeout = self._facts.config.daemon.stop_timeout
+            self._stop = Stop(now + timeout, self._pools.busy())
+            self._facts.stopping = True
+            log.info("drain_started", busy=len(self._stop.busy), timeout=timeout)
+            self._notifier.stopping("draining")
+            self._pools.retire_workers()
+        if at_once:
+            self._stop.hurry(now)
+        return self._stop
+
+    def _pursue_stop(self) -> None:
+        """Cut short what outlives the deadline; when the workers are gone, close the books."""
+        if self._stop is None:
+            return
+        now = time.monotonic()
+        if self._stop.wants_more_time(now):
+            self._notifier.extend_timeout(STOP_EXTENSION)
+        workers = self._pools.workers()
+        if workers and now >= self._stop.deadline:
+            for slot in workers:
+                self._crew.kill(slot, Cause.STOPPED, now)
+        elif not workers and (not self._books or self._stop.books_overdue(now)):
+            self._pools.retire_keeper()
+
+    def _finished(self) -> int | None:
+        """The exit code, once a stop is over; None before."""
+        if self._stop is None:
+            return None
+        if not self._crew.slots:
+            return exits.OK
+        return exits.LEFT_BEHIND if self._stop.hopeless(time.monotonic()) else None
+
+    def _farewell(self, code: int) -> None:
+        """Tell those who wait for the end, and take the runtime files away."""
+        assert self._stop is not None
+        summary = self._stop.summary(code)
+        log.info("daemon_stopped", **summary)
+        self._desk.close({"ok": True, **summary})
+        self._run_lock.release()
+
+    def _abort(self) -> None:
+        """End every child's tree before an error ends the daemon."""
+        for slot in list(self._crew.slots.values()):
+            slot.retired = True
+            self._crew.kill(slot, Cause.CRASHED, time.monotonic())
+        until = time.monotonic() + 5.0
+        while self._crew.slots and time.monotonic() < until:
+            self._crew.turn(time.monotonic())
+        self._desk.close(None)
+        self._run_lock.release()
+
+
+def _lock_run(config: Config) -> liveness.RunLock:
+    database = Path(config.queue.database)
+    try:
+        return liveness.RunLock(database, "gigqd")
+    except OSError as error:
+        text = f"{database.parent}: cannot write beside the database: {error.strerror}"
+        raise StartFailedError(text, exit_code=exits.CANNOT_CREATE) from error
+
+
+def _look_again() -> None:
+    """A signal came: the pipe is read at the top of the next turn."""

@@ -1,0 +1,56 @@
+"""Ending what a daemon that was killed has left behind, before anything new is started."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gigq.store import liveness
+from gigqd import kernel
+from gigqd.tag import tag_of
+from gigqd.treekill import TreeKill
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gigqd.tag import Tag
+
+_PAUSE = 0.01
+
+
+def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
+    """Kill every process that belongs to a dead run on this database, and wait until it is gone.
+
+    A run is dead when the kernel no longer holds its lock; processes of a run that lives,
+    another daemon on the same database, are left alone.
+
+    Args:
+        database: the queue's file.
+        home: what stands for it in tags.
+        within: how long to wait, in seconds.
+
+    Returns:
+        How many processes were killed.
+
+    Raises:
+        TimeoutError: something survived SIGKILL for that long.
+    """
+    dead = {run for run in _tagged_runs(home) if not liveness.is_alive(database, run)}
+    if not dead:
+        return 0
+
+    def is_leftover(tag: Tag) -> bool:
+        return tag.home == home and tag.run in dead
+
+    treekill = TreeKill(None, is_leftover)
+    deadline = time.monotonic() + within
+    while not treekill.step():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes of a dead run survive SIGKILL: {treekill.denied or ''}")
+        time.sleep(_PAUSE)
+    return treekill.killed
+
+
+def _tagged_runs(home: str) -> set[str]:
+    tags = (tag_of(pid) for pid in kernel.all_pids())
+    return {tag.run for tag in tags if tag is not None and tag.home == home}

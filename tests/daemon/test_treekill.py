@@ -1,0 +1,168 @@
+"""Ending a process tree: every way in which a job's children try to get away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+from gigqd import kernel, reaper
+from gigqd.tag import Tag, mark_this_process, tag_of
+from gigqd.treekill import TreeKill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAYS = [f"{how}-{by}" for how in ("plain", "setsid", "double") for by in ("fork", "exec")]
+
+
+@pytest.fixture(autouse=True)
+def _adopt_orphans() -> Iterator[None]:
+    kernel.become_subreaper()
+    yield
+    for pid in kernel.own_children():
+        if is_gone(pid):
+            reaper.reap(pid)
+
+
+@pytest.fixture
+def tag() -> Tag:
+    return Tag("home", f"gigqd:{os.getpid()}", "default/0", 1)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return not kernel.glance(pid).alive
+    except ProcessLookupError:
+        return True
+
+
+def worker_running(function: object, tag: Tag, *args: object) -> int:
+    """A forked process, marked and in a session of its own, as a worker is."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            mark_this_process(tag)
+            function(*args)  # type: ignore[operator]
+        finally:
+            os._exit(0)
+    return pid
+
+
+def end(root: int | None, tag: Tag) -> TreeKill:
+    treekill = TreeKill(root, lambda other: other == tag)
+    wait_until(treekill.step, why="the tree is gone")
+    return treekill
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_child_gets_away(way: str, tag: Tag, tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+    root = worker_running(jobs.spawn_children, tag, ledger, "job", [way])
+    (child,) = wait_until(lambda: jobs.child_pids(ledger))
+
+    treekill = end(root, tag)
+
+    assert is_gone(child)
+    assert reaper.look(root) == reaper.Death(root, signal="SIGKILL")
+    assert treekill.killed == 2
+    reaper.reap(root)
+
+
+def test_all_children_at_once_are_gone_and_a_bystander_lives(tag: Tag, tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+    other = Tag(tag.home, tag.run, tag.slot, tag.generation + 1)
+    bystander = worker_running(jobs.sleep_py, other, ledger, "bystander", 60)
+    root = worker_running(jobs.spawn_children, tag, ledger, "job")
+    children = wait_until(lambda: len(pids := jobs.child_pids(ledger)) == len(WAYS) and pids)
+
+    end(root, tag)
+
+    assert [pid for pid in children if not is_gone(pid)] == []
+    assert not is_gone(bystander)
+    end(bystander, other)
+    reaper.reap(root)
+    reaper.reap(bystander)
+
+
+def test_children_whose_parent_is_dead_already_are_found_by_their_tag(
+    tag: Tag, tmp_path: Path
+) -> None:
+    ledger = str(tmp_path / "ledger")
+    root = worker_running(jobs.spawn_children, tag, ledger, "job")
+    children = wait_until(lambda: len(pids := jobs.child_pids(ledger)) == len(WAYS) and pids)
+    os.kill(root, signal.SIGKILL)
+    wait_until(lambda: reaper.look(root))
+
+    end(root, tag)
+
+    assert [pid for pid in children if not is_gone(pid)] == []
+    reaper.reap(root)
+
+
+def test_a_job_that_ignores_every_signal_is_ended(tag: Tag, tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+    root = worker_running(jobs.ignore_signals, tag, ledger, "job")
+    wait_until(lambda: jobs.calls(ledger))
+
+    end(root, tag)
+
+    assert reaper.look(root) == reaper.Death(root, signal="SIGKILL")
+    reaper.reap(root)
+
+
+def test_a_stopped_tree_is_ended(tag: Tag, tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+    root = worker_running(jobs.sleep_py, tag, ledger, "job")
+    wait_until(lambda: jobs.calls(ledger))
+    os.kill(root, signal.SIGSTOP)
+
+    end(root, tag)
+
+    assert is_gone(root)
+    reaper.reap(root)
+
+
+def test_a_process_is_not_signalled_when_its_number_belongs_to_another_by_now(tag: Tag) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    treekill = TreeKill(None, lambda other: other == tag)
+
+    sent = treekill._signal(bystander.pid, kernel.start_ticks(bystander.pid) + 1, signal.SIGKILL)
+
+    assert sent is False
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+def test_the_supervisor_itself_is_never_part_of_a_tree(tag: Tag) -> None:
+    treekill = TreeKill(os.getpid(), lambda _other: True)
+
+    assert os.getpid() not in treekill._find()
+    assert 1 not in treekill._find()
+
+
+def test_a_forked_child_that_never_execs_carries_the_tag(tag: Tag, tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+    root = worker_running(jobs.spawn_children, tag, ledger, "job", ["plain-fork"])
+    (child,) = wait_until(lambda: jobs.child_pids(ledger))
+
+    assert tag_of(child) == tag
+    assert tag_of(os.getpid()) != tag
+    end(root, tag)
+    reaper.reap(root)
+
+
+def test_a_tag_reads_back_as_it_was_written(tag: Tag) -> None:
+    assert Tag.parse(str(tag)) == tag
+    assert Tag.parse("") is None
+    assert Tag.parse("a|b|c") is None
+    assert Tag.parse("a|b|c|d") is None

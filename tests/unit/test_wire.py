@@ -1,0 +1,86 @@
+"""Messages over a socket: whole, in order, and never waited for."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from gigqd import wire
+from gigqd.wire import LONGEST_LINE, Wire
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Wire, socket.socket]]:
+    ours, theirs = wire.pair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_messages_arrive_in_order_however_they_are_cut(ends: tuple[Wire, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.sendall(b'{"a": 1}\n{"b"')
+    first = ours.receive()
+    theirs.sendall(b": 2}\n")
+
+    assert first == [{"a": 1}]
+    assert ours.receive() == [{"b": 2}]
+
+
+def test_rings_and_garbage_are_no_messages(ends: tuple[Wire, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.sendall(b'\n\xff\xfe\n[1]\n"text"\n{"a": 1}\n{broken\n')
+
+    assert ours.receive() == [{"a": 1}]
+
+
+def test_a_ring_wakes_and_says_nothing(ends: tuple[Wire, socket.socket]) -> None:
+    ours, theirs = ends
+    other = Wire(theirs.dup())
+
+    other.ring()
+
+    assert ours.receive() == []
+    assert not ours.ended
+    other.close()
+
+
+def test_what_does_not_fit_waits_and_is_sent_on(ends: tuple[Wire, socket.socket]) -> None:
+    ours, theirs = ends
+    other = Wire(theirs.dup())
+    big = {"text": "x" * 1_000_000}
+
+    ours.send(big)
+    assert ours.has_unsent
+    received = other.receive()
+    while ours.has_unsent:
+        ours.flush()
+        received += other.receive()
+
+    assert received == [big]
+    other.close()
+
+
+def test_the_end_of_the_other_side_is_seen(ends: tuple[Wire, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.close()
+
+    assert ours.receive() == []
+    assert ours.ended
+    ours.send({"into": "the void"})
+    assert not ours.has_unsent
+
+
+def test_a_peer_that_never_ends_its_line_is_cut_off(ends: tuple[Wire, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.setblocking(False)
+    sent = 0
+    while not ours.ended and sent < 3 * LONGEST_LINE:
+        try:
+            sent += theirs.send(b"x" * 65536)
+        except BlockingIOError:
+            ours.receive()
+        except OSError:
+            break
+
+    assert ours.ended
