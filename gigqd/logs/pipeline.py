@@ -1,0 +1,231 @@
+"""The one way a log line takes, whether it began in structlog or in the standard library.
+
+Fields come from four places; a later one wins: what this process bound, what its current job
+bound, what code bound through structlog's context variables, and the call itself. The first two
+are kept for the process and not for the thread, so that threads a job starts have them too.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import structlog
+from structlog.contextvars import clear_contextvars, get_contextvars
+from structlog.typing import EventDict, FilteringBoundLogger
+
+from gigqd import exits
+from gigqd.config import LogConfig
+from gigqd.errors import GigqdError
+from gigqd.logs.render import (
+    CORE,
+    Entry,
+    Render,
+    console_renderer,
+    exception_fields,
+    render_json,
+    wants_colors,
+)
+from gigqd.logs.sink import Sink
+
+_ALIASES = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}
+
+# what the library's events leave on a log record instead of text to be parsed
+_EVENT_ATTRIBUTES = ("event", "fields")
+_RECORD_ATTRIBUTES = frozenset(
+    (*logging.makeLogRecord({}).__dict__, "message", "asctime", *_EVENT_ATTRIBUTES)
+)
+
+
+@dataclass(slots=True)
+class _State:
+    """What `configure` decided, for this process."""
+
+    sink: Sink
+    render: Render
+    level: int = logging.INFO
+    bound: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, Any] = field(default_factory=dict)
+
+
+def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
+    """Send every log line of this process to one place; may be called again, as after a fork.
+
+    Parameters:
+        log: level, format and file.
+        fd: an open descriptor to write to; `log.file` is then only its name, for reopening.
+            None opens `log.file`, or takes standard error.
+        bound: fields for every line of this process, added to those bound before.
+
+    Raises:
+        GigqdError: the file cannot be opened (exit code 73).
+    """
+    try:
+        _state.sink = Sink(log.file, fd, _report_dropped)
+    except OSError as error:
+        message = f"log.file: {log.file}: cannot be opened: {error.strerror}"
+        raise GigqdError(message, exit_code=exits.CANNOT_CREATE) from error
+    _state.render = _choose_renderer(log.format, _state.sink.fd)
+    bind(**bound)
+    set_level(log.level)
+    _route_structlog()
+    _route_standard_library()
+
+
+def set_level(level: str) -> None:
+    """Write only what has this level or a higher one: debug, info, warning, error, critical."""
+    _state.level = _number(level)
+    logging.getLogger().setLevel(_state.level)
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """A logger for events: `log.info("worker_ready", slot=…)`; may be made before `configure`."""
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        _Origin(name), processors=[_write_event], wrapper_class=_WRAPPER
+    )
+    return logger
+
+
+def bind(**fields: Any) -> None:
+    """Add fields to every further line of this process."""
+    _state.bound = {**_state.bound, **fields}
+
+
+def unbind(*keys: str) -> None:
+    """Take fields away again; those that are not bound are no error."""
+    _state.bound = {key: value for key, value in _state.bound.items() if key not in keys}
+
+
+@contextmanager
+def job_context(**fields: Any) -> Iterator[None]:
+    """Add fields to every line that is written while a job runs, by any thread of the process.
+
+    What the job bound through structlog's context variables ends with it.
+    """
+    before, _state.job = _state.job, {**_state.job, **fields}
+    clear_contextvars()
+    try:
+        yield
+    finally:
+        _state.job = before
+        clear_contextvars()
+
+
+def reopen() -> None:
+    """Open the log file by its name again, after it was moved away; a failure is logged."""
+    try:
+        _state.sink.reopen()
+    except OSError as error:
+        _write("error", "log_reopen_failed", __name__, {"error": str(error)})
+
+
+def sink_fd() -> int:
+    """The descriptor that log lines are written to, to be kept open across a fork."""
+    return _state.sink.fd
+
+
+class _Origin:
+    """The place of structlog's output; `_write_event` has written before it is reached."""
+
+    def __init__(self, name: str = "root") -> None:
+        self.name = name
+
+    def __getattr__(self, method: str) -> NoReturn:
+        raise AttributeError(method)
+
+
+class _Handler(logging.Handler):
+    """Brings the records of the standard library, a job's own included, to the same place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; the library's events keep their name and fields."""
+        attributes = record.__dict__
+        fields = {k: v for k, v in attributes.items() if k not in _RECORD_ATTRIBUTES}
+        event = attributes.get("event")
+        given = attributes.get("fields")
+        if isinstance(event, str) and isinstance(given, dict):
+            fields |= given
+        else:
+            event = _message(record)
+        fields |= exception_fields(record.exc_info)
+        if record.stack_info:
+            fields["stack"] = record.stack_info
+        _write(record.levelname.lower(), event, record.name, fields)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments that do not fit the text, or a broken str()
+        return f"{record.msg!r} {len(record.args or ())} arguments that do not fit"
+
+
+def _write_event(logger: Any, method: str, event_dict: EventDict) -> NoReturn:
+    level = _ALIASES.get(method, method)
+    if _number(level) >= _state.level:
+        fields = dict(event_dict)
+        event = fields.pop("event", "")
+        fields |= exception_fields(fields.pop("exc_info", None))
+        _write(level, event, getattr(logger, "name", "root"), fields)
+    raise structlog.DropEvent
+
+
+def _write(level: str, event: object, logger: str, fields: Mapping[str, Any]) -> None:
+    try:
+        line = _state.render(_entry(level, event, logger, fields))
+    except Exception as error:  # noqa: BLE001 - a defect here must not end the supervisor
+        broken = {"level": level, "failure": type(error).__name__}
+        line = render_json(_entry("error", "log_failed", __name__, broken))
+    _state.sink.write(_encode(line))
+
+
+def _entry(level: str, event: object, logger: str, fields: Mapping[str, Any]) -> Entry:
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    core = {"ts": now, "level": level, "event": event, "logger": logger, "pid": os.getpid()}
+    more = {**_state.bound, **_state.job, **get_contextvars(), **fields}
+    # the line's own facts cannot be replaced; the process that an event is about can be named
+    return core | {key: more[key] for key in more if key not in CORE or key == "pid"}
+
+
+def _encode(line: str) -> bytes:
+    return (line + "\n").encode("utf-8", "backslashreplace")
+
+
+def _report_dropped(count: int) -> bytes:
+    return _encode(_state.render(_entry("warning", "log_dropped", __name__, {"count": count})))
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+
+
+def _choose_renderer(form: str, fd: int) -> Render:
+    if form == "json" or (form == "auto" and not os.isatty(fd)):
+        return render_json
+    return console_renderer(colors=wants_colors(fd))
+
+
+def _route_structlog() -> None:
+    """Let code that uses structlog itself, as a job may, write to the same place."""
+    structlog.configure(
+        processors=[_write_event],
+        wrapper_class=_WRAPPER,
+        logger_factory=_Origin,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _route_standard_library() -> None:
+    root = logging.getLogger()
+    for handler in [*root.handlers]:
+        if isinstance(handler, _Handler):
+            root.removeHandler(handler)
+    root.addHandler(_Handler())
+    logging.captureWarnings(capture=True)
+
+
+_WRAPPER = structlog.make_filtering_bound_logger(logging.NOTSET)
+_state = _State(Sink(None, None, _report_dropped), render_json)

@@ -1,0 +1,156 @@
+"""Where log lines go: one write a line, and nothing that goes wrong there ever raises."""
+
+import array
+import fcntl
+import os
+import select
+import stat
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+WAIT_MS = 10
+"""How long a line may wait for the reader of a pipe before it is dropped."""
+
+_FIRST_FREE_FD = 3  # 0, 1 and 2 belong to the standard streams, even while they are closed
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_MODE = 0o640
+
+Identity = tuple[int, int]
+
+
+class Sink:
+    """One open log: writes lines whole, counts those it had to drop, follows a moved file.
+
+    Parameters:
+        path: the file to append to and to open again; None for a descriptor that stays.
+        fd: a descriptor that is open already; None opens the path, or takes standard error.
+        report: makes the line that tells how many lines were dropped.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path | None, fd: int | None, report: Callable[[int], bytes]) -> None:
+        self.dropped = 0
+        self._path = path
+        self._report = report
+        self._torn = False
+        self._reader_stuck = False
+        self._take(fd if fd is not None else 2 if path is None else open_log(path))
+
+    @property
+    def fd(self) -> int:
+        """The descriptor that is written to."""
+        return self._fd
+
+    def write(self, line: bytes) -> None:
+        """Append one line, in one system call; drop and count it when that is impossible."""
+        self._follow()
+        dropped = self.dropped
+        data = b"\n" if self._torn else b""
+        data += (self._report(dropped) if dropped else b"") + line
+        if self._put(data):
+            self.dropped -= dropped
+        else:
+            self.dropped += 1
+
+    def reopen(self) -> None:
+        """Open the file by its name again, under the same descriptor if it is still ours.
+
+        Raises:
+            OSError: it cannot be opened; the old file stays in use.
+        """
+        if self._path is None:
+            return
+        fresh = open_log(self._path)
+        if not self._is_ours():
+            self._take(fresh)
+            return
+        os.dup2(fresh, self._fd, inheritable=False)
+        os.close(fresh)
+        self._take(self._fd)
+
+    def _take(self, fd: int) -> None:
+        self._fd = fd
+        self._identity = _identity_of_fd(fd)
+        self._regular = self._identity is not None and stat.S_ISREG(os.fstat(fd).st_mode)
+
+    def _is_ours(self) -> bool:
+        # a job may close any descriptor, and the next file it opens gets the same number
+        return self._identity is not None and _identity_of_fd(self._fd) == self._identity
+
+    def _follow(self) -> None:
+        if self._path is None:
+            return
+        if self._is_ours() and (not self._regular or _identity(self._path) == self._identity):
+            return
+        try:
+            self.reopen()
+        except OSError:
+            # better a file that was moved away than none; the next line tries again
+            return
+
+    def _put(self, data: bytes) -> bool:
+        if not self._is_ours() or not (self._regular or self._has_room(len(data))):
+            return False
+        try:
+            written = os.write(self._fd, data)
+        except OSError:
+            return False
+        if written:
+            self._torn = written < len(data)
+        return written == len(data)
+
+    def _has_room(self, length: int) -> bool:
+        """Whether a pipe, socket or terminal would take a line without blocking the writer."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        ready = poll.poll(0 if self._reader_stuck else WAIT_MS)
+        has_room = bool(ready) and _fits_in_pipe(self._fd, length)
+        self._reader_stuck = not has_room
+        return has_room
+
+
+def open_log(path: Path) -> int:
+    """Open a log file for appending, under a descriptor that no standard stream has.
+
+    Raises:
+        OSError: it cannot be opened or created.
+    """
+    fd = os.open(path, _FLAGS, _MODE)
+    if fd >= _FIRST_FREE_FD:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
+    finally:
+        os.close(fd)
+
+
+def _fits_in_pipe(fd: int, length: int) -> bool:
+    if length <= select.PIPE_BUF or not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return True
+    held = array.array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.FIONREAD, held)
+        capacity = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except OSError:
+        return False
+    # the kernel keeps pages, not bytes: what is in the pipe may take up to twice its size
+    return 2 * held[0] + length <= capacity
+
+
+def _identity_of_fd(fd: int) -> Identity | None:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - once a line, so the shortest way
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
