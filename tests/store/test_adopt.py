@@ -114,8 +114,11 @@ def test_overdue_are_the_plain_workers_executions_past_their_timeout(
     assert {row["job_id"] for row in claims.open_executions(db)} == {short, endless, daemons}
 
 
-def test_a_stray_running_job_gets_an_execution_once_it_is_overdue(db: Database) -> None:
-    fresh, stale = stored(db), stored(db)
+@pytest.mark.parametrize("timeout", [60, None])
+def test_a_stray_running_job_gets_an_execution_once_it_is_overdue(
+    db: Database, timeout: int | None
+) -> None:
+    fresh, stale = stored(db, timeout=timeout), stored(db, timeout=timeout)
     mark_running(db, fresh)
     mark_running(db, stale, LONG_AGO)
     (overdue,) = claims.overdue(db)
