@@ -1,0 +1,91 @@
+"""The Makefile and the script that finds a Python, as a newcomer meets them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from support.tree import ROOT
+
+
+def run(*command, **environment):
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def make(*arguments):
+    return run("make", "--no-print-directory", *arguments, MAKEFLAGS="")
+
+
+def test_make_alone_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^\.PHONY: (\w+)$", makefile, re.MULTILINE))
+
+    listed = {line.split()[1] for line in make().stdout.splitlines()}
+
+    assert {"help", "setup", "demo", "test", "check", "clean"} <= targets
+    assert listed == targets
+
+
+def test_setup_is_repeated_only_when_the_project_file_changed(tmp_path):
+    def plan():
+        return make("--dry-run", "setup", f"VENV={tmp_path}").stdout
+
+    for stamp in (".ready", ".ready-dev"):
+        (tmp_path / stamp).touch()
+    settled = plan()
+    for stamp in (".ready", ".ready-dev"):
+        os.utime(tmp_path / stamp, (0, 0))
+
+    assert "make-venv" not in settled
+    assert "make-venv" in plan()
+
+
+def test_a_machine_without_a_suitable_python_is_told_so(tmp_path):
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+
+    done = run("/bin/sh", "tools/make-venv", str(tmp_path / "venv"), PATH=str(tmp_path), PYTHON="")
+
+    assert done.returncode == 1
+    assert "No Python 3.11 or newer was found" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_python_without_the_venv_module_is_told_how_to_get_it(tmp_path):
+    bare = tmp_path / "python3"
+    bare.write_text(
+        f'#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\nexec "{sys.executable}" "$@"\n'
+    )
+    bare.chmod(0o755)
+
+    done = run("/bin/sh", "tools/make-venv", str(tmp_path / "venv"), PYTHON=str(bare))
+
+    assert done.returncode == 1
+    assert "python3-venv" in done.stderr
+
+
+def test_a_shim_that_only_fails_is_passed_over(tmp_path):
+    shim = tmp_path / "python3.13"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    venv = tmp_path / "venv"
+    good = tmp_path / "python3.12"
+    good.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && exec "{sys.executable}" "$@"\n'
+        f'echo "$0 $*" >> "{tmp_path}/log"\nexit 3\n'
+    )
+    good.chmod(0o755)
+
+    run("/bin/sh", "tools/make-venv", str(venv), PATH=str(tmp_path), PYTHON="")
+
+    assert f"{good} -m venv --clear {venv}" in (tmp_path / "log").read_text()
