@@ -1,0 +1,74 @@
+"""The commands about the whole queue: stats, clear, worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq import clock
+from gigq.cli import exits, terminal, text
+from gigq.cli.loading import use_app_dir
+from gigq.cli.opening import any_queue, existing_queue
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gigq.worker import Worker
+
+DAY = 86_400
+"""Seconds."""
+
+
+def stats(args: argparse.Namespace) -> int:
+    """Count the jobs in each status."""
+    with existing_queue(args) as queue:
+        counts = queue.stats()
+    if args.json:
+        terminal.print_json(counts)
+        return exits.OK
+    paint = text.painted_status if terminal.takes_colour() else None
+    print(text.table(("Status", "Count"), list(counts.items()), paint=paint))
+    return exits.OK
+
+
+def clear(args: argparse.Namespace) -> int:
+    """Delete completed and cancelled jobs."""
+    before = None
+    if args.before is not None:
+        before = clock.after(clock.utc_now(), -args.before * DAY)
+    with existing_queue(args) as queue:
+        cleared = queue.clear_completed(before)
+    if args.json:
+        terminal.print_json({"cleared": cleared})
+    else:
+        print(f"Cleared {cleared} completed jobs.")
+    return exits.OK
+
+
+def worker(args: argparse.Namespace) -> int:
+    """Run jobs until stopped, or one job."""
+    # Late: the other commands start a third faster without everything that runs a job.
+    from gigq.worker import Worker
+
+    use_app_dir(args.app_dir)
+    # A worker may be up before the first job is submitted, so it makes the tables.
+    with any_queue(args):
+        pass
+    worker = Worker(
+        args.db,
+        worker_id=args.worker_id,
+        polling_interval=args.polling_interval,
+        concurrency=args.concurrency,
+        queues=args.queues,
+    )
+    if args.once:
+        return _work_once(worker)
+    print(f"Starting worker {text.printable(worker.worker_id)}...", flush=True)
+    worker.start()
+    print("Worker stopped by user.")
+    return exits.OK
+
+
+def _work_once(worker: Worker) -> int:
+    done = worker.process_one()
+    print("Processed one job." if done else "No jobs available to process.")
+    return exits.OK

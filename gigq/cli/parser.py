@@ -1,0 +1,273 @@
+"""The command line of `gigq`: every command, option and default."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+from gigq.cli import admin, jobs, values
+from gigq.cli.values import from_environment
+from gigq.job import FAILURE_POLICIES
+from gigq.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
+ENVIRONMENT = """\
+environment:
+  GIGQ_DB                the database, when --db is not given
+  GIGQ_APP_DIR           the folder of your code, when --app-dir is not given
+  GIGQ_WORKER_ID         the worker's name, when --worker-id is not given
+  GIGQ_POLLING_INTERVAL  seconds, when --polling-interval is not given
+  NO_COLOR               set to anything: no colour
+
+exit codes:
+  0 done   1 the answer is no   2 usage   69 no usable database   77 no permission
+  130 interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command; `handler` in its result runs the chosen command."""
+    parser = argparse.ArgumentParser(
+        prog="gigq",
+        description=DESCRIPTION,
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    version = importlib.metadata.version("gigqd")
+    parser.add_argument("--version", action="version", version=f"gigq {version}")
+    parser.set_defaults(db=from_environment("GIGQ_DB", "gigq.db"), debug=False)
+    _add_common(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_submit, _status, _list, _stats, _cancel, _requeue, _clear, _worker):
+        add(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """Options that may stand before and after the command."""
+    # Suppressed defaults: the second parser to run must not undo what the first one found.
+    parser.add_argument(
+        "--db", metavar="FILE", default=argparse.SUPPRESS, help="the database (default: gigq.db)"
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
+
+
+def _command(
+    commands: Commands[argparse.ArgumentParser],
+    name: str,
+    handler: Callable[[argparse.Namespace], int],
+    help_text: str,
+    *,
+    example: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=help_text,
+        description=help_text[0].upper() + help_text[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(handler=handler)
+    _add_common(parser)
+    return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_app_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--app-dir",
+        metavar="DIR",
+        default=from_environment("GIGQ_APP_DIR", "."),
+        help="where your code is imported from (default: the working directory)",
+    )
+
+
+def _choices(names: Sequence[str]) -> str:
+    return "one of: " + ", ".join(names)
+
+
+def _submit(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "submit",
+        jobs.submit,
+        "store a job",
+        example="gigq submit myapp.jobs.resize --name resize -p file=cat.jpg -p width=300",
+    )
+    parser.add_argument(
+        "function", type=values.function_path, metavar="MODULE.FUNCTION", help="what to run"
+    )
+    _add_job_options(parser)
+    _add_parent_options(parser)
+    _add_app_dir(parser)
+    _add_json(parser)
+
+
+def _add_job_options(parser: argparse.ArgumentParser) -> None:
+    # No defaults here: what is not given is left to Job, or to the function's @task.
+    add = parser.add_argument
+    add("--name", required=True, help="a name for people")
+    add(
+        "-p",
+        "--param",
+        dest="params",
+        action="append",
+        type=values.parameter,
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter; JSON, else text (may be repeated)",
+    )
+    add("--priority", type=int, metavar="N", help="higher runs first (default: 0)")
+    add("--max-attempts", type=values.count, metavar="N", help="starts at most (default: 3)")
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument(
+        "--timeout", type=values.positive, metavar="SECONDS", help="longest run time (default: 300)"
+    )
+    limit.add_argument("--no-timeout", action="store_true", help="no longest run time")
+    add("--description", metavar="TEXT", help="a note for people")
+    add(
+        "--retry-delay",
+        type=values.number,
+        metavar="SECONDS",
+        help="wait before another attempt (default: 0)",
+    )
+    add("--queue", metavar="NAME", help="the named queue (default: default)")
+
+
+def _add_parent_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--depends-on",
+        dest="dependencies",
+        action="append",
+        metavar="ID",
+        help="a job that must be over first (may be repeated)",
+    )
+    parser.add_argument(
+        "--on-parent-failure",
+        choices=FAILURE_POLICIES,
+        metavar="WHAT",
+        help=f"when that job fails, {_choices(FAILURE_POLICIES)} (default: fail)",
+    )
+
+
+def _status(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "status", jobs.status, "show one job", example="gigq status ID")
+    parser.add_argument("job_id", metavar="ID")
+    parser.add_argument("--show-params", action="store_true", help="its parameters too")
+    parser.add_argument("--show-result", action="store_true", help="its result too")
+    parser.add_argument("--show-executions", action="store_true", help="its attempts too")
+    _add_json(parser)
+
+
+def _list(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "list",
+        jobs.list_jobs,
+        "list jobs, the newest first",
+        example="gigq list --status failed --limit 20",
+    )
+    names = [status.value for status in JobStatus]
+    parser.add_argument("--status", choices=names, metavar="STATUS", help=_choices(names))
+    parser.add_argument("--queue", metavar="NAME", help="only this named queue")
+    parser.add_argument(
+        "--limit", type=values.count, default=100, metavar="N", help="at most N (default: 100)"
+    )
+    _add_json(parser)
+
+
+def _stats(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands, "stats", admin.stats, "count the jobs in each status", example="gigq stats --json"
+    )
+    _add_json(parser)
+
+
+def _cancel(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands, "cancel", jobs.cancel, "cancel a pending job", example="gigq cancel ID"
+    )
+    parser.add_argument("job_id", metavar="ID")
+    _add_json(parser)
+
+
+def _requeue(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "requeue",
+        jobs.requeue,
+        "make a failed, timed out or cancelled job pending again",
+        example="gigq requeue ID",
+    )
+    parser.add_argument("job_id", metavar="ID")
+    _add_json(parser)
+
+
+def _clear(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "clear",
+        admin.clear,
+        "delete completed and cancelled jobs",
+        example="gigq clear --before 30",
+    )
+    parser.add_argument(
+        "--before", type=values.number, metavar="DAYS", help="only those over for DAYS days"
+    )
+    _add_json(parser)
+
+
+def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "worker",
+        admin.worker,
+        "run jobs until stopped",
+        example="gigq worker --queue mail --queue default --concurrency 4",
+    )
+    add = parser.add_argument
+    add(
+        "--worker-id",
+        default=from_environment("GIGQ_WORKER_ID", "") or None,
+        metavar="NAME",
+        help="its name in the records (default: made up)",
+    )
+    add(
+        "--polling-interval",
+        type=values.positive,
+        metavar="SECONDS",
+        default=from_environment("GIGQ_POLLING_INTERVAL", "5"),
+        help="longest wait between two looks for jobs (default: 5)",
+    )
+    add("--once", action="store_true", help="run one job that is due, then leave")
+    add(
+        "--concurrency",
+        type=values.count,
+        default=1,
+        metavar="N",
+        help="jobs at a time, in threads (default: 1)",
+    )
+    add(
+        "--queue",
+        dest="queues",
+        action="append",
+        metavar="NAME",
+        help="only this named queue (may be repeated; default: all)",
+    )
+    _add_app_dir(parser)

@@ -1,0 +1,68 @@
+"""The documented JSON shape of a job: which keys `--json` prints, and in which order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JOB_KEYS = (
+    "id",
+    "name",
+    "status",
+    "queue",
+    "priority",
+    "function_module",
+    "function_name",
+    "function_file",
+    "params",
+    "dependencies",
+    "description",
+    "attempts",
+    "max_attempts",
+    "timeout",
+    "retry_delay",
+    "retry_after",
+    "on_parent_failure",
+    "pass_parent_results",
+    "created_at",
+    "updated_at",
+    "started_at",
+    "completed_at",
+    "worker_id",
+    "result",
+    "error",
+    "cause",
+)
+EXECUTION_KEYS = (
+    "id",
+    "attempt",
+    "status",
+    "worker_id",
+    "started_at",
+    "completed_at",
+    "error",
+    "cause",
+    "exit_code",
+    "signal",
+    "stack",
+    "output",
+    "peak_rss",
+    "cpu_time",
+    "note",
+)
+
+
+def job(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One job of `gigq list --json`."""
+    return {key: row.get(key) for key in JOB_KEYS}
+
+
+def job_with_executions(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of `gigq status --json`."""
+    return {"exists": True} | job(row) | {"executions": [_execution(e) for e in row["executions"]]}
+
+
+def _execution(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row.get(key) for key in EXECUTION_KEYS}

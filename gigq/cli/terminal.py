@@ -1,0 +1,42 @@
+"""What standard output is: how wide, whether it takes colour, and how an answer reaches it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sys
+from contextlib import suppress
+
+
+def width() -> int | None:
+    """The terminal's width in cells; None when the output goes to a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def takes_colour() -> bool:
+    """Whether colour is welcome: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def print_json(value: object) -> None:
+    """`value` on one line. ASCII only, so no control character can reach a terminal."""
+    print(json.dumps(value))
+
+
+def prepare() -> None:
+    """Let a character that the terminal's encoding lacks be shown as an escape, not raise."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def give_up_output() -> None:
+    """Point standard output at nothing: the reader has gone, and the exit flush would raise."""
+    # A test's or an embedding program's stand-in has no file descriptor; it needs no care either.
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)

@@ -1,0 +1,177 @@
+"""What the command prints, as text made from values: times, fields, tables. Pure functions."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gigq import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Paint = Callable[[str, str], str]
+
+NARROWEST = 12
+"""An elastic column is never cut below this many terminal cells."""
+
+COLOURS = {
+    "running": "36",
+    "completed": "32",
+    "failed": "31",
+    "timeout": "31",
+    "cancelled": "33",
+}
+
+
+def printable(value: object) -> str:
+    """`value` on one line, with every control character written as an escape.
+
+    A job's name or error may hold terminal escapes or direction marks; shown raw, they
+    could repaint the screen or disguise what is there.
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def indented(value: object, margin: str) -> str:
+    """`value` with its own line breaks kept, each line made printable and indented."""
+    lines = str(value).expandtabs().splitlines() or [""]
+    return "\n".join(margin + printable(line) for line in lines)
+
+
+def local_time(text: str | None) -> str:
+    """A stored time in this machine's zone, to the second, zone marked; `-` when there is none."""
+    if not text:
+        return "-"
+    return clock.parse(text).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def seconds(started: str | None, ended: str | None) -> str:
+    """How long something took between two stored times; `-` when one is missing."""
+    if not started or not ended:
+        return "-"
+    return f"{(clock.parse(ended) - clock.parse(started)).total_seconds():.3f} s"
+
+
+def cells(text: str) -> int:
+    """How many terminal cells `text` takes: wide characters take two, combining marks none."""
+    return sum(_cells_of(c) for c in text)
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` cut to `width` cells, the cut marked with dots."""
+    if cells(text) <= width:
+        return text
+    kept = ""
+    for character in text:
+        if cells(kept + character) > width - 3:
+            break
+        kept += character
+    return kept + "..."
+
+
+def fields(pairs: Iterable[tuple[str, object]], margin: str = "") -> str:
+    """One `Label: value` line for each pair; a value with line breaks starts on its own line."""
+    return "\n".join(_field(label, value, margin) for label, value in pairs)
+
+
+def _field(label: str, value: object, margin: str) -> str:
+    if "\n" in str(value):
+        return f"{margin}{label}:\n{indented(value, margin + '  ')}"
+    return f"{margin}{label}: {printable(value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a table gives way when the terminal is narrow.
+
+    Attributes:
+        width: the terminal's width in cells.
+        elastic: the title of the column whose texts may be cut.
+        droppable: titles of the columns that may be left out, the first to go last.
+    """
+
+    width: int
+    elastic: str
+    droppable: tuple[str, ...] = ()
+
+
+def table(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    fit: Fit | None = None,
+    paint: Paint | None = None,
+) -> str:
+    """A boxed table in ASCII.
+
+    Args:
+        titles: the column titles.
+        rows: one value for each title.
+        fit: how to give way to a narrow terminal; nothing is cut without it.
+        paint: gets a column's title and a padded text, and returns the text in colour.
+    """
+    columns = {title: [printable(row[i]) for row in rows] for i, title in enumerate(titles)}
+    if fit:
+        columns = _fitted(columns, fit)
+    widths = {title: _width(title, texts) for title, texts in columns.items()}
+    rule = "+" + "+".join("-" * (width + 2) for width in widths.values()) + "+"
+    head = _line([_padded(title, width) for title, width in widths.items()])
+    body = [
+        _line([_cell(title, columns[title][i], width, paint) for title, width in widths.items()])
+        for i in range(len(rows))
+    ]
+    return "\n".join([rule, head, rule, *body, rule])
+
+
+def _line(texts: Iterable[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
+
+
+def _cell(title: str, text: str, width: int, paint: Paint | None) -> str:
+    padded = _padded(text, width)
+    return paint(title, padded) if paint else padded
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cells(text))
+
+
+def _width(title: str, texts: Iterable[str]) -> int:
+    return max([cells(title), *map(cells, texts)])
+
+
+def _fitted(columns: dict[str, list[str]], fit: Fit) -> dict[str, list[str]]:
+    columns, droppable = dict(columns), list(fit.droppable)
+    while droppable and _room(columns, fit) < NARROWEST:
+        del columns[droppable.pop()]
+    room = max(_room(columns, fit), NARROWEST)
+    columns[fit.elastic] = [shorten(text, room) for text in columns[fit.elastic]]
+    return columns
+
+
+def _room(columns: dict[str, list[str]], fit: Fit) -> int:
+    """The cells that are left for the elastic column."""
+    others = [_width(title, texts) for title, texts in columns.items() if title != fit.elastic]
+    return fit.width - sum(others) - 3 * len(columns) - 1
+
+
+def painted_status(title: str, text: str) -> str:
+    """The `Status` column in colour, for `table`."""
+    colour = COLOURS.get(text.strip()) if title == "Status" else None
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour else text

@@ -1,0 +1,69 @@
+"""Texts from the command line and the environment as values. Wrong ones are usage errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+
+
+def parameter(text: str) -> tuple[str, object]:
+    """`key=value`, where the value is JSON, or else plain text."""
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, json_or_text(value)
+
+
+def json_or_text(text: str) -> object:
+    """What `text` says as JSON; `text` itself when it is not JSON (NaN is not)."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        return text
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def function_path(text: str) -> str:
+    """A function's place, `module.function` or `module:function`."""
+    module, _, name = text.rpartition(":" if ":" in text else ".")
+    if not module or not name:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not MODULE.FUNCTION, as in myapp.jobs.send_mail"
+        )
+    return text
+
+
+def number(text: str) -> float:
+    """A finite number of seconds or days, not negative; a whole one stays an int."""
+    try:
+        value = int(text) if text.strip().isdigit() else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not math.isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def positive(text: str) -> float:
+    """A number above zero."""
+    value = number(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def from_environment(name: str, default: str) -> str:
+    """The variable's value; an empty variable counts as unset."""
+    return os.environ.get(name) or default

@@ -1,0 +1,118 @@
+"""What the command prints, made from values."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gigq.cli import text
+
+ROWS = [("1", "short", "completed"), ("22", "a rather long name of a job", "failed")]
+TITLES = ("ID", "Name", "Status")
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_table_is_boxed_in_ascii():
+    assert text.table(("Status", "Count"), [("pending", 3), ("total", 12)]).splitlines() == [
+        "+---------+-------+",
+        "| Status  | Count |",
+        "+---------+-------+",
+        "| pending | 3     |",
+        "| total   | 12    |",
+        "+---------+-------+",
+    ]
+
+
+def test_wide_characters_and_combining_marks_keep_the_box_straight():
+    table = text.table(("Name", "N"), [("日本語", 1), ("cafe\u0301", 2)])
+
+    assert {text.cells(line) for line in table.splitlines()} == {14}
+
+
+def test_a_table_gives_way_to_the_terminal_first_by_its_elastic_column():
+    table = text.table(TITLES, ROWS, fit=text.Fit(40, elastic="Name", droppable=("Status",)))
+
+    assert {text.cells(line) for line in table.splitlines()} == {40}
+    assert "a rather long na... |" in table
+    assert "Status" in table
+
+
+def test_then_by_the_columns_that_may_be_left_out():
+    table = text.table(TITLES, ROWS, fit=text.Fit(28, elastic="Name", droppable=("Status",)))
+
+    assert "Status" not in table
+    assert max(map(text.cells, table.splitlines())) <= 28
+
+
+def test_and_never_by_the_id():
+    table = text.table(TITLES, ROWS, fit=text.Fit(1, elastic="Name", droppable=("Status",)))
+
+    assert "| 22 |" in table
+
+
+def test_only_the_status_column_is_painted():
+    table = text.table(TITLES, [("1", "failed", "failed")], paint=text.painted_status)
+
+    assert table.splitlines()[3] == "| 1  | failed | \x1b[31mfailed\x1b[0m |"
+
+
+@given(st.text())
+def test_no_control_character_is_ever_printed(anything):
+    shown = text.table((" ",), [(anything,)]) + text.fields([("Error", anything)])
+
+    assert all(c.isprintable() or c == "\n" for c in shown)
+
+
+@given(st.text(), st.integers(min_value=4, max_value=40))
+def test_a_shortened_text_fits(anything, width):
+    assert text.cells(text.shorten(anything, width)) <= width
+
+
+def test_terminal_escapes_and_direction_marks_are_shown_not_obeyed():
+    assert text.printable("\x1b[2J\u202eevil\x9b") == r"\x1b[2J\u202eevil\x9b"
+
+
+def test_a_traceback_keeps_its_lines():
+    shown = text.fields([("Error", "ValueError: no\n\tFile 'x'\n\x1b[31mred")])
+
+    assert shown.splitlines() == [
+        "Error:",
+        "  ValueError: no",
+        "          File 'x'",
+        r"  \x1b[31mred",
+    ]
+
+
+def test_times_are_local_with_their_zone(berlin):
+    shown = text.local_time("2026-11-23T19:09:12.123456+00:00")
+
+    assert shown == "2026-11-23 20:09:12+01:00"
+
+
+def test_no_time_is_a_dash():
+    assert text.local_time(None) == "-"
+    assert text.seconds("2026-11-23T19:09:12.123456+00:00", None) == "-"
+
+
+def test_how_long_something_took_is_in_seconds():
+    started, ended = "2026-11-23T19:09:12.000000+00:00", "2026-11-23T19:10:13.250000+00:00"
+
+    assert text.seconds(started, ended) == "61.250 s"
+
+
+def test_every_colour_is_switched_off_again():
+    painted = text.painted_status("Status", "timeout  ")
+
+    assert re.fullmatch(r"\x1b\[\d+mtimeout  \x1b\[0m", painted)

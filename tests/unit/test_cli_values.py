@@ -1,0 +1,74 @@
+"""Texts from the command line as values."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from gigq.cli import values
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("width=300", ("width", 300)),
+        ("ratio=0.5", ("ratio", 0.5)),
+        ("file=cat.jpg", ("file", "cat.jpg")),
+        ("url=http://h/?a=b", ("url", "http://h/?a=b")),
+        ("tags=[1, null]", ("tags", [1, None])),
+        ('name="42"', ("name", "42")),
+        ("yes=true", ("yes", True)),
+        ("none=", ("none", "")),
+        ("nan=NaN", ("nan", "NaN")),
+        ("huge=-Infinity", ("huge", "-Infinity")),
+    ],
+)
+def test_a_parameter_is_json_or_else_text(given, meant):
+    assert values.parameter(given) == meant
+
+
+@pytest.mark.parametrize("wrong", ["width", "=300", ""])
+def test_a_parameter_without_a_key_or_a_sign_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not KEY=VALUE"):
+        values.parameter(wrong)
+
+
+@pytest.mark.parametrize("right", ["myapp.send", "myapp.mail:send", "/srv/app.py:send"])
+def test_a_function_has_a_module_and_a_name(right):
+    assert values.function_path(right) == right
+
+
+@pytest.mark.parametrize("wrong", ["send", ".send", "myapp.", "myapp:", ""])
+def test_a_function_without_one_of_them_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"is not MODULE\.FUNCTION"):
+        values.function_path(wrong)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("5", 5), ("0.25", 0.25), ("0", 0)])
+def test_a_whole_number_stays_whole(given, meant):
+    assert repr(values.number(given)) == repr(meant)
+
+
+@pytest.mark.parametrize("wrong", ["-1", "nan", "inf", "soon", "", "²"])
+def test_what_is_not_a_number_of_at_least_zero_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError):
+        values.number(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["0", "0.0", "-3"])
+def test_a_timeout_of_nothing_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError):
+        values.positive(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "1.5", "many"])
+def test_a_count_is_whole_and_at_least_one(wrong):
+    with pytest.raises(argparse.ArgumentTypeError):
+        values.count(wrong)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch):
+    monkeypatch.setenv("GIGQ_DB", "")
+
+    assert values.from_environment("GIGQ_DB", "gigq.db") == "gigq.db"
