@@ -9,7 +9,7 @@ from gigqd import exits
 class GigqdError(Exception):
     """The daemon or one of its commands cannot go on.
 
-    Parameters:
+    Args:
         message: what is wrong, where, and the remedy.
         exit_code: the code to leave with; the class's own code when omitted.
     """

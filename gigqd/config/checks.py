@@ -20,7 +20,7 @@ DEFAULT_QUEUE = "default"
 def cross_check(config: Config, settings: Settings) -> list[Problem]:
     """The contradictions between keys, or between keys and this host.
 
-    Parameters:
+    Args:
         config: the configuration, with defaults where a value was bad.
         settings: where each key was given.
     """

@@ -22,7 +22,7 @@ from gigqd.errors import ConfigError, Problem
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """Read the configuration: defaults, then the file, then the environment.
 
-    Parameters:
+    Args:
         path: the file. None is $GIGQD_CONFIG, else /etc/gigq.toml if it exists, else no file.
         environ: the environment: overrides, and where run-time files go by default.
 
@@ -38,7 +38,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 def locate(path: Path | None, environ: Mapping[str, str]) -> DaemonConfig:
     """Where a daemon keeps its run-time files, even if the rest of its configuration is wrong.
 
-    Parameters:
+    Args:
         path: as for `load`.
         environ: as for `load`.
 

@@ -22,7 +22,7 @@ _PIECE = re.compile(
 def positions(text: str) -> list[tuple[Path, int]]:
     """Every table header and key of a TOML text with its line, in order.
 
-    Parameters:
+    Args:
         text: TOML; what follows a mistake in it may be wrong or missing, but nothing is raised.
 
     Returns:

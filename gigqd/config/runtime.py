@@ -16,7 +16,7 @@ def default_runtime_dir(
 ) -> Path:
     """The run-time directory of a daemon.
 
-    Parameters:
+    Args:
         values: the values of each table; daemon.name, daemon.user and queue.database count.
         environ: RUNTIME_DIRECTORY (set by systemd) and XDG_RUNTIME_DIR count.
     """

@@ -23,7 +23,7 @@ def from_environment(
 ) -> tuple[Settings, list[Problem]]:
     """The keys that environment variables set, and the variables that set none.
 
-    Parameters:
+    Args:
         environ: the environment.
         pools: names of the pools that the file declares. A variable may change them; only
             when there are none may it name a new one.

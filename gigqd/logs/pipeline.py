@@ -54,7 +54,7 @@ class _State:
 def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
     """Send every log line of this process to one place; may be called again, as after a fork.
 
-    Parameters:
+    Args:
         log: level, format and file.
         fd: an open descriptor to write to; `log.file` is then only its name, for reopening.
             None opens `log.file`, or takes standard error.

@@ -90,7 +90,7 @@ def _to_milliseconds(ts: str) -> str:
 def exception_fields(exc_info: object) -> Entry:
     """The fields that tell an exception: its type, its text and its traceback.
 
-    Parameters:
+    Args:
         exc_info: what logging calls take: an exception, a triple, or true for the current one.
     """
     found = _exception(exc_info)

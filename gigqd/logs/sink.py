@@ -22,7 +22,7 @@ Identity = tuple[int, int]
 class Sink:
     """One open log: writes lines whole, counts those it had to drop, follows a moved file.
 
-    Parameters:
+    Args:
         path: the file to append to and to open again; None for a descriptor that stays.
         fd: a descriptor that is open already; None opens the path, or takes standard error.
         report: makes the line that tells how many lines were dropped.

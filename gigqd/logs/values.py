@@ -22,7 +22,7 @@ _HUGE = 10**100
 def plain(value: object, *, text_limit: int = 8192, items: int = 200, depth: int = _DEPTH) -> Any:
     """A value made of what JSON has, whatever it was.
 
-    Parameters:
+    Args:
         value: anything, also with a broken repr().
         text_limit: characters kept of a text.
         items: elements kept of a collection.
