@@ -5,7 +5,7 @@ import re
 from contextlib import contextmanager
 
 import pytest
-from support import sample_jobs
+from support import jobs_to_run
 from support.claims import claim
 
 from gigq import execution
@@ -25,24 +25,24 @@ def run(function, *, interrupter=None, limit=1000, results=None, **columns):
 
 
 def test_a_result_is_kept_as_json():
-    ending = run(sample_jobs.add, params={"a": 1, "b": 2})
+    ending = run(jobs_to_run.add, params={"a": 1, "b": 2})
 
     assert (ending.status, ending.result, ending.error) == (JobStatus.COMPLETED, "3", None)
 
 
 def test_no_result_is_nothing():
-    assert run(sample_jobs.nothing).result is None
+    assert run(jobs_to_run.nothing).result is None
 
 
 @pytest.mark.parametrize(
     ("function", "headline"),
     [
-        (sample_jobs.fail, "ValueError: no luck"),
-        (sample_jobs.exit_process, "SystemExit: 0"),
-        (sample_jobs.press_ctrl_c, "KeyboardInterrupt"),
-        (sample_jobs.recurse, "RecursionError: maximum recursion depth exceeded"),
-        (sample_jobs.run_out_of_memory, "MemoryError"),
-        (sample_jobs.leave_generator, "GeneratorExit"),
+        (jobs_to_run.fail, "ValueError: no luck"),
+        (jobs_to_run.exit_process, "SystemExit: 0"),
+        (jobs_to_run.press_ctrl_c, "KeyboardInterrupt"),
+        (jobs_to_run.recurse, "RecursionError: maximum recursion depth exceeded"),
+        (jobs_to_run.run_out_of_memory, "MemoryError"),
+        (jobs_to_run.leave_generator, "GeneratorExit"),
     ],
 )
 def test_nothing_that_is_raised_counts_as_success(function, headline):
@@ -53,10 +53,10 @@ def test_nothing_that_is_raised_counts_as_success(function, headline):
 
 
 def test_the_error_has_type_message_and_the_traceback_of_the_job_only():
-    error = run(sample_jobs.fail, params={"message": "two\nlines"}).error
+    error = run(jobs_to_run.fail, params={"message": "two\nlines"}).error
 
     assert error.startswith("ValueError: two\nlines\n\nTraceback (most recent call last):\n")
-    assert "sample_jobs.py" in error
+    assert "jobs_to_run.py" in error
     assert "raise ValueError(message)" in error
     assert "execution.py" not in error
 
@@ -64,7 +64,7 @@ def test_the_error_has_type_message_and_the_traceback_of_the_job_only():
 def test_the_cause_of_an_error_is_told_too():
     def chained():
         try:
-            sample_jobs.fail("first")
+            jobs_to_run.fail("first")
         except ValueError as error:
             raise RuntimeError("second") from error
 
@@ -75,7 +75,7 @@ def test_the_cause_of_an_error_is_told_too():
 
 
 def test_a_very_long_error_is_shortened_in_the_middle():
-    error = run(sample_jobs.fail, params={"message": "start" + "x" * 1_000_000 + "end"}).error
+    error = run(jobs_to_run.fail, params={"message": "start" + "x" * 1_000_000 + "end"}).error
 
     assert len(error) < 66_000
     assert error.startswith("ValueError: start")
@@ -109,8 +109,8 @@ def test_a_function_that_cannot_be_loaded_fails_the_attempt():
 @pytest.mark.parametrize(
     ("function", "params", "error"),
     [
-        (sample_jobs.give_a_set, {}, "gigq.errors.NotJson: job 'the job': the result: a set"),
-        (sample_jobs.give_text, {"length": 2000}, "gigq.errors.TooLarge: job 'the job': the res"),
+        (jobs_to_run.give_a_set, {}, "gigq.errors.NotJson: job 'the job': the result: a set"),
+        (jobs_to_run.give_text, {"length": 2000}, "gigq.errors.TooLarge: job 'the job': the res"),
     ],
 )
 def test_a_result_that_cannot_be_stored_fails_the_attempt_by_name(function, params, error):
@@ -128,7 +128,7 @@ def test_a_timeout_raised_in_the_job_is_a_timeout():
             yield
             raise JobTimeout("Job timed out after 1 seconds")
 
-    ending = run(sample_jobs.nothing, interrupter=Impatient())
+    ending = run(jobs_to_run.nothing, interrupter=Impatient())
 
     assert (ending.status, ending.cause) == (JobStatus.TIMEOUT, Cause.TIMEOUT)
     assert re.match(r"gigq.errors.JobTimeout: Job timed out after 1 seconds\n", ending.error)
@@ -141,11 +141,11 @@ GIVEN = {"p1": None, "p2": [2]}
 @pytest.mark.parametrize(
     ("function", "choice", "result"),
     [
-        (sample_jobs.keyed, None, GIVEN),
-        (sample_jobs.keyed, True, GIVEN),
-        (sample_jobs.any_keywords, None, {"parent_results": GIVEN}),
-        (sample_jobs.any_keywords, False, {}),
-        (sample_jobs.no_keywords, None, "plain"),
+        (jobs_to_run.keyed, None, GIVEN),
+        (jobs_to_run.keyed, True, GIVEN),
+        (jobs_to_run.any_keywords, None, {"parent_results": GIVEN}),
+        (jobs_to_run.any_keywords, False, {}),
+        (jobs_to_run.no_keywords, None, "plain"),
     ],
 )
 def test_parent_results_go_to_functions_that_take_them(function, choice, result):
@@ -156,7 +156,7 @@ def test_parent_results_go_to_functions_that_take_them(function, choice, result)
 
 def test_parent_results_come_in_the_order_of_the_dependencies_and_replace_a_parameter():
     ending = run(
-        sample_jobs.keyed,
+        jobs_to_run.keyed,
         results=RESULTS,
         dependencies=("p2", "p1"),
         params={"parent_results": "mine"},
@@ -166,7 +166,7 @@ def test_parent_results_come_in_the_order_of_the_dependencies_and_replace_a_para
 
 
 def test_without_dependencies_there_are_no_parent_results():
-    ending = run(sample_jobs.any_keywords, pass_parent_results=True)
+    ending = run(jobs_to_run.any_keywords, pass_parent_results=True)
 
     assert ending.result == "{}"
 
@@ -174,10 +174,10 @@ def test_without_dependencies_there_are_no_parent_results():
 @pytest.mark.parametrize(
     ("function", "accepts"),
     [
-        (sample_jobs.keyed, True),
-        (sample_jobs.any_keywords, True),
-        (sample_jobs.no_keywords, False),
-        (sample_jobs.by_position, False),
+        (jobs_to_run.keyed, True),
+        (jobs_to_run.any_keywords, True),
+        (jobs_to_run.no_keywords, False),
+        (jobs_to_run.by_position, False),
         (dict.get, False),
         (type, False),
     ],
@@ -188,6 +188,6 @@ def test_which_functions_accept_parent_results(function, accepts):
 
 def test_the_functions_parameters_are_not_changed():
     params = {"a": 1}
-    run(sample_jobs.any_keywords, params=params, dependencies=("p1",))
+    run(jobs_to_run.any_keywords, params=params, dependencies=("p1",))
 
     assert params == {"a": 1}
