@@ -1,4 +1,4 @@
-"""Following up on what foreign SQL wrote: a subclass may settle a job with statements of its own."""
+"""Following up on foreign SQL: a subclass may settle a job with statements of its own."""
 
 from __future__ import annotations
 
