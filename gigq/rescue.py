@@ -1,0 +1,74 @@
+"""Taking back what plain workers left: jobs past their timeout, and jobs of dead processes.
+
+A daemon's executions are not touched here; its supervisor ends and settles those.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock, events
+from gigq.interrupt import overrun
+from gigq.outcome import Ending
+from gigq.status import Cause, JobStatus
+from gigq.store import claims, liveness
+
+if TYPE_CHECKING:
+    import os
+
+    from gigq.claim import Settled
+    from gigq.store.database import Database
+
+_GRACE = 1.0
+"""Seconds past its timeout that a job gets when its worker is alive and may interrupt it."""
+
+
+def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
+    """Settle the open executions of plain workers whose process is dead."""
+    found = [row for row in claims.open_executions(db) if _is_plain(row["run"])]
+    dead = [row for row in found if not liveness.is_alive(path, row["run"])]
+    return [done for row in dead if (done := _settle(db, row, _ending_of_lost(row)))]
+
+
+def overdue(db: Database) -> list[Settled]:
+    """Settle the open executions of plain workers that are past the job's timeout.
+
+    Their code may still be running: only the daemon can end it. What it returns is refused.
+    """
+    now = clock.utc_now()
+    late = [row for row in claims.overdue(db) if _is_late(row, now)]
+    return [done for row in late if (done := _settle(db, row, _ending_of_overdue(row)))]
+
+
+def _is_plain(run: str | None) -> bool:
+    return run is not None and run.startswith("worker:")
+
+
+def _is_late(row: dict[str, Any], now: str) -> bool:
+    return clock.after(row["started_at"], row["timeout"] + _GRACE) <= now
+
+
+def _ending_of_lost(row: dict[str, Any]) -> Ending:
+    error = f"the process of worker {row['worker_id']} ended while it ran this job"
+    return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
+
+
+def _ending_of_overdue(row: dict[str, Any]) -> Ending:
+    return Ending(JobStatus.TIMEOUT, error=overrun(row["timeout"]), cause=Cause.TIMEOUT)
+
+
+def _settle(db: Database, row: dict[str, Any], ending: Ending) -> Settled | None:
+    done = claims.settle(db, row["execution_id"], ending)
+    if done is not None:
+        events.emit(
+            events.JOB_RESCUED,
+            level=logging.WARNING,
+            job_id=done.job_id,
+            job=row["name"],
+            execution=done.execution_id,
+            worker=row["worker_id"],
+            status=done.job_status.value,
+            reason=ending.error,
+        )
+    return done

@@ -1,0 +1,303 @@
+"""The worker: claims a due job, runs it, settles it, and sleeps while nothing is due."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gigq import codec, events, functions, rescue
+from gigq.ids import new_id
+from gigq.observer import SilentObserver, WorkerObserver
+from gigq.outcome import Ending
+from gigq.status import JobStatus
+from gigq.store import bell, claims, connect, migrate
+from gigq.store.database import LOCK_TIMEOUT, Database
+from gigq.store.liveness import RunLock
+from gigq.waiting import StopBell, stop_signals
+from gigq.worker_loop import WorkerLoop, run_in_threads
+from gigq.worker_thread import WorkerThread
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable
+
+    from gigq.interrupt import Interrupter
+
+_MOST_RINGS = 16
+_SEAMS = ("_claim_job", "_complete_job", "process_one")
+
+
+class Worker:
+    """Runs the jobs of a queue in this process. A hard stop of an overrunning job needs gigqd.
+
+    1. Takes back jobs past their timeout, and jobs of plain workers that died.
+    2. Claims the best due job: highest priority, then oldest.
+    3. Runs it; in the main thread a timer signal raises `JobTimeout` in it when it overruns.
+    4. Settles it: completed, tried again, or ended.
+
+    A subclass that overrides `_claim_job`, `_complete_job` or `process_one` gets exactly those
+    calls, one job at a time.
+
+    Attributes:
+        worker_id: the worker's name, as stored and shown.
+        running: whether `start` goes on.
+        lock_timeout: seconds to wait for a locked database before `StoreLocked`.
+        max_result_size: the largest result of a job, in bytes of JSON.
+        allow: shell-style patterns of the functions it may run; None for every one.
+        observer: is told what the worker does.
+        interrupter: guards the run of each job; None for the timer of the main thread.
+    """
+
+    db_path: str | os.PathLike[str]
+    worker_id: str = "worker"
+    polling_interval: float = 5
+    concurrency: int = 1
+    queues: tuple[str, ...] | None = None
+    running: bool = False
+    lock_timeout: float = LOCK_TIMEOUT
+    max_result_size: int = codec.DEFAULT_LIMIT
+    allow: tuple[str, ...] | None = None
+    observer: WorkerObserver = SilentObserver()
+    interrupter: Interrupter | None = None
+    _stop_bell: StopBell | None = None
+
+    def __init__(
+        self,
+        db_path: str | os.PathLike[str],
+        worker_id: str | None = None,
+        polling_interval: float = 5,
+        concurrency: int = 1,
+        *,
+        queues: Iterable[str] | None = None,
+    ) -> None:
+        """Make a worker. It opens nothing before it works.
+
+        Args:
+            db_path: the database file; `~` is the home folder.
+            worker_id: a name that no other worker has; made up when not given.
+            polling_interval: the longest sleep in seconds while nothing is due. A submit on the
+                same host wakes the worker at once.
+            concurrency: how many jobs at a time, each in a thread. Jobs in threads cannot be
+                interrupted when they overrun, only be marked.
+            queues: the names of the queues to serve; None for all.
+
+        Raises:
+            ValueError: a number makes no sense.
+        """
+        if concurrency < 1:
+            raise ValueError(f"concurrency is {concurrency}; a worker needs at least 1 thread")
+        if polling_interval <= 0:
+            raise ValueError(f"polling_interval is {polling_interval}; give seconds above 0")
+        self.db_path = db_path
+        self.worker_id = worker_id or f"worker-{new_id()}"
+        self.polling_interval = polling_interval
+        self.concurrency = concurrency
+        self.queues = None if queues is None else tuple(queues)
+
+    def start(self) -> None:
+        """Work until `stop` is called, or INT or TERM comes; the current job is finished first.
+
+        A database that is locked or away is waited for.
+
+        Raises:
+            StoreError: the database cannot be used at all.
+        """
+        self.running = True
+        self._stop_bell = stop_bell = StopBell()
+        try:
+            with stop_signals(self._halt):
+                if self.concurrency == 1:
+                    self._worker_loop()
+                else:
+                    run_in_threads(self._worker_loop, self.concurrency)
+        finally:
+            self._stop_bell = None
+            stop_bell.close()
+
+    def stop(self) -> None:
+        """Have `start` return after the current job. Any thread may call it."""
+        events.emit(events.WORKER_STOPPING, source=self.logger, worker=self.worker_id)
+        self._halt()
+
+    def process_one(self) -> bool:
+        """Claim one job, run it and settle it.
+
+        Returns:
+            False when no job was due.
+
+        Raises:
+            StoreError: the database could not be used within the lock timeout.
+            KeyboardInterrupt: Ctrl-C was pressed while the job ran; its attempt is given back.
+        """
+        return self._thread.process_one()
+
+    def work_off(self, keep_going: Callable[[], bool]) -> int:
+        """Claim, run and settle until nothing is due or `keep_going()` is false.
+
+        Each settle and the next claim are one transaction. What an earlier call could not
+        settle, because the database was away, is settled first.
+
+        Args:
+            keep_going: asked before every claim.
+
+        Returns:
+            How many jobs were run.
+
+        Raises:
+            StoreError: as `process_one`. An ending that is not settled yet is kept.
+        """
+        if any(self._overrides(seam) for seam in _SEAMS):
+            return self._work_off_one_by_one(keep_going)
+        return self._thread.work_off(keep_going)
+
+    def _work_off_one_by_one(self, keep_going: Callable[[], bool]) -> int:
+        done = 0
+        while keep_going() and self.process_one():
+            done += 1
+        return done
+
+    def close(self) -> None:
+        """Close this thread's connection; the next use opens another."""
+        connect.close_connection(self.db_path)
+
+    @property
+    def current_job_id(self) -> str | None:
+        """The id of the job that this thread runs, or None."""
+        return self._thread.current_job_id
+
+    @current_job_id.setter
+    def current_job_id(self, job_id: str | None) -> None:
+        self._thread.current_job_id = job_id
+
+    @property
+    def run(self) -> str:
+        """The liveness run of this process: what tells others that its jobs still have somebody."""
+        return self._given_run or _run_of_this_process(self.db_path)
+
+    @run.setter
+    def run(self, run: str) -> None:
+        self._given_run = run
+
+    _given_run: str | None = None
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of this thread's worker."""
+        return self._thread.logger
+
+    # The names that subclasses override or call.
+
+    def _get_connection(self) -> Any:
+        """This thread's connection to the database, without an open transaction."""
+        return connect.open_connection(self.db_path)
+
+    def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
+        """Find a job's function.
+
+        Args:
+            module_name: the dotted module name, or the absolute path of a script.
+            function_name: the name in it.
+        """
+        return functions.load(functions.reference(module_name, function_name))
+
+    def _claim_job(self) -> dict[str, Any] | None:
+        """Claim the best due job: its row, with `execution_id`, or None when nothing is due."""
+        execution_id = new_id()
+        self.observer.claiming(execution_id)
+        row = claims.claim(self._database, self._thread.claimant, execution_id)
+        return None if row is None else codec.decode_row(row)
+
+    def _complete_job(
+        self,
+        job_id: str,  # noqa: ARG002 - part of the seam; the execution says which job it is
+        execution_id: str,
+        status: JobStatus,
+        result: Any = None,
+        error: str | None = None,
+    ) -> None:
+        """Settle an execution for good: no further attempt, whatever is left.
+
+        Args:
+            job_id: the job.
+            execution_id: its execution.
+            status: COMPLETED, FAILED, TIMEOUT or CANCELLED.
+            result: what the function returned.
+            error: what went wrong.
+        """
+        text = None if result is None else codec.encode(result, "the result", self.max_result_size)
+        ending = Ending(JobStatus(status), result=text, error=error, final=True)
+        self._thread.complete(execution_id, ending)
+
+    def _check_for_timeouts(self) -> None:
+        """Take back jobs of plain workers that are dead, and mark those past their timeout."""
+        settled = rescue.lost(self._database, self.db_path) + rescue.overdue(self._database)
+        self._ring(sum(1 + done.released for done in settled))
+
+    # Itself.
+
+    def _worker_loop(self, thread_index: int = 0) -> None:
+        """Work in this thread until the worker is stopped."""
+        self._setup_thread_state(thread_index)
+        assert self._stop_bell is not None
+        WorkerLoop(self, self._stop_bell).run()
+
+    def _setup_thread_state(self, thread_index: int = 0) -> None:
+        """Start this thread anew, with its own worker id when there are several."""
+        several = self.concurrency > 1
+        worker_id = f"{self.worker_id}-{thread_index}" if several else self.worker_id
+        self._threads.own = WorkerThread(self, worker_id)
+
+    @property
+    def _thread(self) -> WorkerThread:
+        if self._threads.own is None:
+            self._threads.own = WorkerThread(self, self.worker_id)
+        return self._threads.own
+
+    @property
+    def _active_worker_id(self) -> str:
+        return self._thread.worker_id
+
+    def _overrides(self, seam: str) -> bool:
+        """Whether a subclass has brought its own."""
+        return getattr(type(self), seam) is not getattr(Worker, seam)
+
+    def _ring(self, times: int) -> None:
+        """Wake so many idle workers."""
+        for _ in range(min(times, _MOST_RINGS)):
+            bell.ring(self.db_path)
+
+    def _halt(self) -> None:
+        # Only a flag and a byte: this runs in signal handlers too.
+        self.running = False
+        if self._stop_bell is not None:
+            self._stop_bell.ring()
+
+    @cached_property
+    def _threads(self) -> _Threads:
+        return _Threads()
+
+    @cached_property
+    def _database(self) -> Database:
+        """The database with today's tables, whoever made them: 0.5.1 or nobody yet."""
+        database = Database(self._get_connection, self.lock_timeout)
+        migrate.apply(database)
+        return database
+
+
+class _Threads(threading.local):
+    """What each thread that uses a worker has for itself."""
+
+    own: WorkerThread | None = None
+
+
+def _run_of_this_process(db_path: str | os.PathLike[str]) -> str:
+    return _run_lock(os.getpid(), os.path.realpath(Path(db_path).expanduser())).run
+
+
+@cache
+def _run_lock(_pid: int, path: str) -> RunLock:
+    """One run for all workers of a process on one database. A forked child gets its own."""
+    return RunLock(path, "worker")

@@ -1,0 +1,93 @@
+"""The plain worker's loop: look after others, work, sleep; through trouble with the database."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from gigq import events
+from gigq.errors import StoreUnavailable
+from gigq.store import claims
+from gigq.store.bell import Bell
+from gigq.waiting import seconds_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.waiting import StopBell
+    from gigq.worker import Worker
+
+_CHECK_EVERY = 1.0
+_AFTER_TROUBLE = 1.0
+
+
+class WorkerLoop:
+    """Runs in each thread of a worker until the worker is stopped.
+
+    1. Takes back what is overdue or lost, at least once a second while there is work.
+    2. Works off what is due.
+    3. Sleeps until a ring, a stop, the next due time, or the polling interval is over.
+
+    A database that cannot be used now is logged and tried again.
+    """
+
+    def __init__(self, worker: Worker, stop_bell: StopBell) -> None:
+        self._worker = worker
+        self._stop_bell = stop_bell
+
+    def run(self) -> None:
+        """Work until the worker is stopped; whatever ends one thread stops them all."""
+        worker = self._worker
+        logger, worker_id = worker.logger, worker._active_worker_id
+        events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
+        bell = Bell(worker.db_path)
+        try:
+            while worker.running:
+                self._turn(bell)
+        finally:
+            worker._halt()
+            bell.close()
+            worker.close()
+            events.emit(events.WORKER_STOPPED, source=logger, worker=worker_id)
+
+    def _turn(self, bell: Bell) -> None:
+        try:
+            # Rings so far were for jobs that the look below will find.
+            if bell.drain():
+                self._worker._thread.took_rings()
+            self._worker._check_for_timeouts()
+            if self._is_idle_after_work() and self._worker.running:
+                bell.wait(self._pause(), [self._stop_bell.fileno()])
+        except StoreUnavailable as error:
+            self._wait_out(error)
+
+    def _is_idle_after_work(self) -> bool:
+        check_at = time.monotonic() + _CHECK_EVERY
+        self._worker.work_off(lambda: self._worker.running and time.monotonic() < check_at)
+        return time.monotonic() < check_at
+
+    def _pause(self) -> float:
+        worker = self._worker
+        due_at = claims.next_due_at(worker._database, worker.queues)
+        return seconds_until(due_at, worker.polling_interval)
+
+    def _wait_out(self, error: StoreUnavailable) -> None:
+        events.emit(
+            events.STORE_UNAVAILABLE,
+            level=logging.ERROR,
+            source=self._worker.logger,
+            error=str(error),
+        )
+        self._stop_bell.wait(_AFTER_TROUBLE)
+
+
+def run_in_threads(loop: Callable[[int], None], count: int) -> None:
+    """Run a loop in so many threads, each with its number, and raise what the first one raised."""
+    # Late: most workers have one thread, and this module is slow to import.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(count, thread_name_prefix="gigq-worker") as pool:
+        futures = [pool.submit(loop, number) for number in range(count)]
+    for future in futures:
+        future.result()
