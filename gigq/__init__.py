@@ -1,5 +1,29 @@
 """gigq: background jobs without a broker. This module is the front door and holds no code."""
 
-from gigq.errors import GigqError as GigqError
-from gigq.job import Job as Job
-from gigq.task import task as task
+from gigq.errors import GigqError, InvalidJob, JobNotFound, JobTimeout, StoreUnavailable
+from gigq.events import setup_logging
+from gigq.job import Job
+from gigq.queue import JobQueue
+from gigq.status import JobStatus
+from gigq.store.connect import close_connections
+from gigq.task import task
+from gigq.worker import Worker
+from gigq.workflow import Workflow
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GigqError",
+    "InvalidJob",
+    "Job",
+    "JobNotFound",
+    "JobQueue",
+    "JobStatus",
+    "JobTimeout",
+    "StoreUnavailable",
+    "Worker",
+    "Workflow",
+    "close_connections",
+    "setup_logging",
+    "task",
+]
