@@ -242,7 +242,7 @@ class Crew:
         return spawn.Birth(
             slot=slot.name,
             pool=slot.pool,
-            worker_id=f"{slot.name}.{self._births}@{self._run}",
+            worker_id=f"{slot.name}.{self._births}@{os.getpid()}",
             tag=tag,
             config=self._config,
             cell=self._board.take(),

@@ -120,6 +120,8 @@ class Slot:
     def wake_at(self, report: Report) -> float:
         """When this slot wants to be looked at again, at the latest; infinity for never."""
         match self.phase:
+            case Phase.EMPTY:
+                return float("inf") if self.retired else 0.0
             case Phase.BACKOFF:
                 return self.until
             case Phase.BOOTING:

@@ -31,7 +31,7 @@ class Birth:
     Attributes:
         slot: the slot's name, as "default/0" or "keeper".
         pool: the pool's name; empty for the keeper.
-        worker_id: the name under which this incarnation claims jobs; never used twice.
+        worker_id: the name under which it claims jobs; not used twice within a run.
         tag: marks this process and all below it.
         config: the configuration of this generation.
         cell: the slot's place on the scoreboard.

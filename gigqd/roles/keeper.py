@@ -150,7 +150,7 @@ class Keeper:
         ending = ending_of(verdict)
         outcomes = []
         for execution in claims.open_executions(self._database):
-            if execution["worker_id"] != verdict.worker_id:
+            if (execution["run"], execution["worker_id"]) != (self._run, verdict.worker_id):
                 continue
             done = claims.settle(self._database, execution["execution_id"], ending)
             if done is not None:

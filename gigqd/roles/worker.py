@@ -11,13 +11,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gigq import Worker, clock
+from gigq import clock
 from gigq.errors import StoreError
 from gigq.outcome import PostMortem
 from gigq.store import claims
 from gigq.store.bell import Bell
 from gigq.store.connect import open_connection
 from gigq.store.database import Database
+from gigq.worker import Worker
 from gigqd import exits, logs
 from gigqd.child import OUTPUT_KEPT, tail
 from gigqd.roles.asked import AskedToEnd
@@ -125,7 +126,10 @@ class WorkerRole:
         """The job's function is over."""
         self._line.settling(claim)
         output = self._take_output()
-        return replace(ending, post_mortem=PostMortem(output=output)) if output else ending
+        stack = tail(self._birth.stacks, OUTPUT_KEPT) if self._asked.interrupted else None
+        if not (output or stack):
+            return ending
+        return replace(ending, post_mortem=PostMortem(output=output, stack=stack))
 
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""

@@ -173,6 +173,7 @@ def test_a_stopped_child_is_not_slowed_down() -> None:
         pytest.param(slot_up(), busy(deadline=110.0), 110.0, id="the deadline"),
         pytest.param(slot_up(), busy(deadline=0.0), float("inf"), id="no limit"),
         pytest.param(slot_up(), IDLE, float("inf"), id="idle"),
+        pytest.param(Slot("a/0", "a", LIMITS), NOTHING, 0.0, id="an empty slot does not wait"),
         pytest.param(
             slot_up(), Report(Activity.SETTLING, since=100.0), 220.0, id="the time to record"
         ),
