@@ -1,0 +1,65 @@
+"""The example file and the page are what the schema says."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+
+import pytest
+from support.schema_page import section, sections
+from support.tree import ROOT
+
+from gigqd.config import load, schema
+from gigqd.config.keys import key_of
+
+EXAMPLE = ROOT / "etc" / "gigq.toml"
+PAGE = ROOT / "docs" / "configuration.md"
+
+
+def minimal(tmp_path):
+    path = tmp_path / "gigq.toml"
+    path.write_text('[queue]\ndatabase = "/var/lib/gigq/gigq.db"\n')
+    return load(path, {})
+
+
+def test_the_example_shows_every_key():
+    document = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    shown = {table: set(content) for table, content in document.items() if table != "pools"}
+
+    assert shown == {table: set(schema.keys(cls)) for table, cls in schema.TABLES.items()}
+    assert set(document["pools"]["default"]) == set(schema.keys(schema.PoolConfig))
+
+
+def test_the_values_of_the_example_are_the_defaults(tmp_path):
+    copy = tmp_path / "example.toml"
+    copy.write_bytes(EXAMPLE.read_bytes())
+    example = load(copy, {})
+
+    assert replace(example, source=None) == replace(minimal(tmp_path), source=None)
+
+
+def test_the_example_says_what_a_reload_does_with_each_key():
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    tables = [*schema.TABLES.values(), schema.PoolConfig]
+    effects = {
+        name: key_of(item).effect for cls in tables for name, item in schema.keys(cls).items()
+    }
+
+    for name, effect in effects.items():
+        key = rf"{name} = " if name != "environment" else "[code.environment]"
+        line = next(number for number, text in enumerate(lines) if text.startswith(key))
+        comment = next(text for text in reversed(lines[:line]) if text.startswith("#"))
+
+        assert comment.split()[-1] == effect, name
+
+
+@pytest.mark.parametrize(("heading", "cls"), sections().items())
+def test_the_page_has_the_table_of_every_key(heading, cls):
+    assert section(heading, cls) in PAGE.read_text(encoding="utf-8")
+
+
+def test_every_key_has_a_reason_that_reads_as_a_sentence():
+    tables = [*schema.TABLES.values(), schema.PoolConfig]
+    helps = [key_of(item).help for cls in tables for item in schema.keys(cls).values()]
+
+    assert [text for text in helps if not (text[0].isupper() and text.endswith("."))] == []
