@@ -159,15 +159,15 @@ def _within(number: float, low: float, high: float, show: Callable[[Any], str]) 
     if not isinstance(number, int) and not math.isfinite(number):
         raise ValueError(f"must be a finite number, not {number}")
     if number < low:
-        raise ValueError(f"must be at least {show(low)}, not {shorten(_brief(number))}")
+        raise ValueError(f"must be at least {show(low)}, not {_brief(number, show)}")
     if number > high:
-        raise ValueError(f"must be at most {show(high)}, not {shorten(_brief(number))}")
+        raise ValueError(f"must be at most {show(high)}, not {_brief(number, show)}")
     return number
 
 
-def _brief(number: float) -> str:
+def _brief(number: float, show: Callable[[Any], str]) -> str:
     # Python itself refuses to write an integer of thousands of digits
-    return str(number) if abs(number) < 1e15 else "a huge number"
+    return show(number) if abs(number) < 1e15 else "a huge number"
 
 
 def text(
