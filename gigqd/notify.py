@@ -88,9 +88,19 @@ def scrub(environ: MutableMapping[str, str]) -> None:
         del environ[name]
 
 
-def runs_under_systemd(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process belongs to a unit of a service manager."""
-    return "INVOCATION_ID" in environ or _SOCKET in environ
+def is_a_units_process(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a service manager has started this process as (part of) a unit.
+
+    `INVOCATION_ID` alone does not tell: every shell that a desktop's or an agent's unit has
+    started inherits it. So the process that systemd executed must be this one or its parent.
+    """
+    if _SOCKET in environ:
+        return True
+    if "INVOCATION_ID" not in environ:
+        return False
+    manager = 1
+    executed = environ.get("SYSTEMD_EXEC_PID")
+    return os.getppid() == manager or executed in (str(os.getpid()), str(os.getppid()))
 
 
 def _address(path: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gigqd.notify import Notifier, runs_under_systemd, scrub, watchdog_interval
+from gigqd.notify import Notifier, is_a_units_process, scrub, watchdog_interval
 
 
 @pytest.fixture
@@ -99,7 +99,16 @@ def test_workers_see_nothing_that_was_meant_for_the_daemon():
     assert environ == {"PATH": "x"}
 
 
-def test_a_unit_is_recognised_by_what_systemd_sets():
-    assert runs_under_systemd({"INVOCATION_ID": "1f"})
-    assert runs_under_systemd({"NOTIFY_SOCKET": "/run/systemd/notify"})
-    assert not runs_under_systemd({"PATH": "/bin"})
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"NOTIFY_SOCKET": "/run/systemd/notify"}, True),
+        ({"INVOCATION_ID": "1f", "SYSTEMD_EXEC_PID": str(os.getpid())}, True),
+        ({"INVOCATION_ID": "1f", "SYSTEMD_EXEC_PID": str(os.getppid())}, True),
+        ({"INVOCATION_ID": "1f", "SYSTEMD_EXEC_PID": "4194304"}, False),
+        ({"INVOCATION_ID": "1f"}, False),
+        ({"PATH": "/bin"}, False),
+    ],
+)
+def test_a_unit_is_told_from_a_shell_that_one_has_started(environ, expected):
+    assert is_a_units_process(environ) is expected

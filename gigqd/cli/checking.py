@@ -1,0 +1,104 @@
+"""check: whether a daemon would start with this configuration, without starting one."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gigqd import config as configuration
+from gigqd import exits
+from gigqd.cli.terminal import complain, say, say_json
+from gigqd.config import load
+from gigqd.errors import ConfigError, GigqdError
+from gigqd.privileges import drop_privileges, find_account
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from gigqd.config import Config
+
+_LONGEST_REPORT = 65536
+
+
+def check(options: argparse.Namespace) -> int:
+    """Validate the file and, when asked to, the database and the imports."""
+    try:
+        config = load(options.config, os.environ)
+    except ConfigError as error:
+        return _refuse(error, as_json=options.json)
+    findings = [_as_finding("warning", text) for text in configuration.warnings(config)]
+    findings += _try_out(config, database=options.db, imports=options.imports)
+    code = max((finding["code"] for finding in findings), default=exits.OK)
+    if options.json:
+        source = str(config.source) if config.source else None
+        say_json({"ok": not code, "config": source, "findings": findings, "problems": []})
+    else:
+        _report(config, findings)
+    return code
+
+
+def _try_out(config: Config, *, database: bool, imports: bool) -> Iterator[dict[str, Any]]:
+    from gigqd.roles import trial
+
+    if database:
+        yield _in_child(config, "database", trial.try_database)
+    if imports:
+        yield _in_child(config, "imports", trial.try_imports)
+
+
+def _refuse(error: ConfigError, *, as_json: bool) -> int:
+    if as_json:
+        problems = [asdict(problem) for problem in error.problems]
+        say_json({"ok": False, "problems": problems, "findings": []})
+    else:
+        complain(str(error))
+    return error.exit_code
+
+
+def _report(config: Config, findings: list[dict[str, Any]]) -> None:
+    say(f"{config.source or 'the environment'}: valid")
+    for finding in findings:
+        write = complain if finding["code"] else say
+        write(f"{finding['what']}: {finding['text']}")
+
+
+def _as_finding(what: str, text: str, code: int = exits.OK) -> dict[str, Any]:
+    return {"what": what, "text": text, "code": code}
+
+
+# --- trying things out, in a process of their own --------------------------------------------
+
+
+def _in_child(config: Config, what: str, attempt: Callable[[Config], str]) -> dict[str, Any]:
+    """Try something as the account that the daemon would run as, in a process that then ends."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _attempt(config, attempt, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read(_LONGEST_REPORT)
+    _, status = os.waitpid(pid, 0)
+    if not said:
+        died = os.waitstatus_to_exitcode(status)
+        return _as_finding(what, f"the process that tried it died ({died})", exits.INTERNAL_ERROR)
+    return _as_finding(what, **json.loads(said))
+
+
+def _attempt(config: Config, attempt: Callable[[Config], str], writer: int) -> NoReturn:
+    """Never returns: what a module does at its import must not reach the command's own code."""
+    found: dict[str, Any] = {"text": "interrupted", "code": exits.INTERNAL_ERROR}
+    try:
+        account = find_account(config.daemon.user, config.daemon.group)
+        if account is not None and os.geteuid() == 0:
+            drop_privileges(account)
+        found = {"text": attempt(config), "code": exits.OK}
+    except GigqdError as error:
+        found = {"text": str(error), "code": error.exit_code}
+    finally:
+        os.write(writer, json.dumps(found).encode())
+        os._exit(exits.OK)

@@ -1,0 +1,175 @@
+"""run, start, stop, restart."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigqd import config as configuration
+from gigqd import exits, logs
+from gigqd.cli.terminal import complain, say
+from gigqd.client import Client, NotAnswering
+from gigqd.config import load, locate
+from gigqd.daemonize import repair_standard_streams, start_detached
+from gigqd.errors import GigqdError
+from gigqd.instance import AlreadyRunning, Instance
+from gigqd.notify import is_a_units_process
+from gigqd.privileges import become
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import Any
+
+    from gigqd.config import Config, LogConfig
+    from gigqd.daemonize import Readiness
+
+log = logs.get_logger("gigqd.start")
+
+_BEYOND_STOP_TIMEOUT = 10.0
+_LOCK_RELEASED_WITHIN = 5.0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Be the daemon, in the foreground."""
+    repair_standard_streams()
+    config = load(options.config, os.environ)
+    instance = Instance(config)
+    instance.lock()
+    try:
+        become(config, instance)
+        os.umask(config.daemon.umask)
+        os.chdir(config.daemon.working_directory)
+        return _serve(config, instance, config.log, _nobody_waits)
+    except GigqdError as error:
+        # From here on the log is what people read, and every line of it parses.
+        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        return error.exit_code
+    finally:
+        instance.release()
+
+
+def start(options: argparse.Namespace) -> int:
+    """Be the launcher of a detached daemon."""
+    if is_a_units_process():
+        why = "a unit's process must not detach; use `gigqd run` in ExecStart"
+        raise GigqdError(why, exit_code=exits.USAGE)
+    config = load(options.config, os.environ)
+    instance = Instance(config)
+    try:
+        launch = start_detached(config, instance, _body(config, instance), options.wait)
+    except AlreadyRunning as error:
+        if getattr(options, "strict", False):
+            raise
+        say(f"gigqd is {error}")
+        return exits.OK
+    if launch.code:
+        complain(f"gigqd: {launch.text}")
+    else:
+        say(f"gigqd started (pid {launch.pid}), log {instance.log_path}")
+    return launch.code
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Ask the daemon to end and wait until it has."""
+    daemon = locate(options.config, os.environ)
+    instance = Instance(daemon)
+    client = Client(instance)
+    if instance.running() is None:
+        pid = instance.stale_pid()
+        say("gigqd is not running" + (f" (stale pid file: {pid})" if pid else ""))
+        return exits.OK
+    if options.force:
+        return _force(client, options)
+    try:
+        client.ask("status")
+        answer = client.ask(
+            "stop", now=options.now, within=daemon.stop_timeout + _BEYOND_STOP_TIMEOUT
+        )
+    except NotAnswering as error:
+        return _not_stopped(client, error)
+    client.wait_until_gone(_LOCK_RELEASED_WITHIN)
+    say(_farewell(answer))
+    return int(answer["code"])
+
+
+def restart(options: argparse.Namespace) -> int:
+    """Stop and start; an invalid configuration leaves the running daemon alone."""
+    load(options.config, os.environ)
+    options.now = options.force = False
+    return stop(options) or start(options)
+
+
+# --- the daemon ------------------------------------------------------------------------------
+
+
+def _body(config: Config, instance: Instance) -> Callable[[Readiness], int]:
+    def body(readiness: Readiness) -> int:
+        log_config = replace(config.log, file=instance.log_path)
+        return _serve(config, instance, log_config, lambda: readiness.ready(os.getpid()))
+
+    return body
+
+
+def _serve(
+    config: Config, instance: Instance, log_config: LogConfig, on_ready: Callable[[], None]
+) -> int:
+    from gigqd.supervisor import Supervisor
+
+    logs.configure(log_config)
+    if (stale := instance.stale_pid()) is not None:
+        log.warning("stale_pidfile", path=str(instance.pid_path), stale_pid=stale)
+    for warning in configuration.warnings(config):
+        log.warning("config_warning", warning=warning)
+    return Supervisor(config, instance, on_ready).run()
+
+
+def _nobody_waits() -> None:
+    """In the foreground readiness is told to systemd only, which the supervisor does itself."""
+
+
+# --- stopping --------------------------------------------------------------------------------
+
+
+def _farewell(answer: dict[str, Any]) -> str:
+    finished, handed_back = answer["finished"], answer["handed_back"]
+    text = (
+        f"gigqd stopped in {answer['seconds']:.1f} s: {finished} running "
+        f"{'job' if finished == 1 else 'jobs'} finished, {handed_back} handed back"
+    )
+    if answer["code"] == exits.LEFT_BEHIND:
+        text += "; some processes could not be killed, the log names them"
+    return text
+
+
+def _not_stopped(client: Client, error: NotAnswering) -> int:
+    if client.wait_until_gone(0.0):
+        say("gigqd ended without a word about its jobs; the next start settles them")
+        return exits.OK
+    complain(f"gigqd: not stopped: {error}; `gigqd stop --force` kills it and its jobs")
+    return exits.FAILED
+
+
+def _force(client: Client, options: argparse.Namespace) -> int:
+    """SIGKILL the daemon and whatever its jobs have left; the next start settles the jobs."""
+    pid = client.kill()
+    client.wait_until_gone(_LOCK_RELEASED_WITHIN)
+    swept = _sweep(load(options.config, os.environ))
+    say(
+        f"gigqd (pid {pid}) killed, and {swept} processes of its jobs; "
+        "the next start settles what was running"
+    )
+    return exits.OK
+
+
+def _sweep(config: Config) -> int:
+    from gigqd.sweep import end_leftovers
+    from gigqd.tag import home_of
+
+    database = config.queue.database
+    try:
+        return end_leftovers(Path(database), home_of(database))
+    except TimeoutError as error:
+        raise GigqdError(str(error), exit_code=exits.LEFT_BEHIND) from error

@@ -1,0 +1,122 @@
+"""The command line: which commands there are and what each takes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from gigqd import __version__, exits
+from gigqd.cli import asking, checking, lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EPILOG = """\
+Without --config the file named by $GIGQD_CONFIG is read, else /etc/gigq.toml. Any key can be
+set in the environment instead: GIGQD_QUEUE__DATABASE, GIGQD_POOLS__DEFAULT__SIZE."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals carry the exit code for a wrong use."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage()
+        self.exit(exits.USAGE, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; `command` in its result is the function to call."""
+    parser = _Parser(
+        prog="gigqd",
+        description="Run background jobs in a pool of workers that is watched over.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"gigqd {__version__}")
+    parser.add_argument("--config", type=Path, default=None, metavar="FILE", help=_CONFIG_HELP)
+    parser.add_argument("--debug", action="store_true", help=_DEBUG_HELP)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_lifecycle(commands)
+    _add_asking(commands)
+    return parser
+
+
+_CONFIG_HELP = "the configuration file"
+_DEBUG_HELP = "show tracebacks"
+
+
+def _add_lifecycle(commands: argparse._SubParsersAction[_Parser]) -> None:
+    _add(commands, "run", lifecycle.run, "run in the foreground, as systemd and containers want it")
+    start = _add(commands, "start", lifecycle.start, "detach, and return once the pool is ready")
+    _add_wait(start)
+    start.add_argument(
+        "--strict", action="store_true", help="make it an error (75) if it is already running"
+    )
+    stop = _add(commands, "stop", lifecycle.stop, "let running jobs finish, then end")
+    stop.add_argument("--now", action="store_true", help="hand running jobs back at once")
+    stop.add_argument("--force", action="store_true", help="kill a daemon that does not answer")
+    _add_wait(_add(commands, "restart", lifecycle.restart, "stop and start"))
+
+
+def _add_asking(commands: argparse._SubParsersAction[_Parser]) -> None:
+    reload = _add(commands, "reload", asking.reload, "take the configuration and code on disk")
+    reload.add_argument(
+        "--wait",
+        type=_seconds,
+        nargs="?",
+        const=60.0,
+        metavar="SECONDS",
+        help="return once the new workers are up (at most 60 s)",
+    )
+    status = _add(commands, "status", asking.status, "show the daemon and each of its slots")
+    _add_json(status)
+    check = _add(commands, "check", checking.check, "validate the configuration")
+    check.add_argument("--db", action="store_true", help="open the database as well")
+    check.add_argument(
+        "--import",
+        action="store_true",
+        dest="imports",
+        help="import the configured modules as well",
+    )
+    _add_json(check)
+
+
+def _add(
+    commands: argparse._SubParsersAction[_Parser],
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    text: str,
+) -> _Parser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    # Also understood behind the command; absent there, they must not undo what stood before it.
+    parser.add_argument(
+        "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=_CONFIG_HELP
+    )
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_wait(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait until it is ready (60)",
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 < seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds

@@ -1,0 +1,50 @@
+"""The one place where the command writes: answers to standard output, troubles to the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gigqd.logs.render import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def say(text: str) -> None:
+    """Write an answer. What a terminal would obey instead of show is escaped."""
+    _write(1, escape(text, keep="\n"))
+
+
+def say_json(value: object) -> None:
+    """Write an answer for programs: one line, ASCII only."""
+    _write(1, json.dumps(value, default=str))
+
+
+def complain(text: str) -> None:
+    """Write what went wrong."""
+    with suppress(OSError):  # nobody to tell: the exit code has to do
+        _write(2, escape(text, keep="\n"))
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in aligned columns; the first row is the header."""
+    cleaned = [[escape(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cleaned
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _write(fd: int, text: str) -> None:
+    """Write straight to the descriptor: no buffer of ours is left for a forked child to repeat."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    data = (text + "\n").encode("utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(fd, data) :]
