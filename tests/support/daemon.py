@@ -1,0 +1,380 @@
+"""A real gigqd for a test, started through pytest-xprocess and checked for remains afterwards.
+
+    def test_something(daemons):
+        daemon = daemons({"pools.default.size": 2})
+        job_id = daemon.submit(jobs.ok, "a")
+        daemon.wait_for_job(job_id)
+
+The fixture `daemons` makes daemons, each with a directory, database and ledger of its own. When
+the test is over each is stopped, and then nothing may be left of it: see `Daemon.check_remains`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from support import jobs as ledgers
+from support.waiting import wait_until
+from xprocess import ProcessStarter
+
+from gigq import Job, JobQueue, JobStatus
+from gigq.store.connect import close_connection
+from gigqd import kernel
+from gigqd.client import Client, NotAnswering, NotRunning
+from gigqd.config import load
+from gigqd.instance import Instance
+from gigqd.tag import home_of, tag_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+TESTS = Path(__file__).resolve().parent.parent
+FINISHED = ("completed", "failed", "timeout", "cancelled")
+
+_DEFAULTS: dict[str, Any] = {
+    "daemon.runtime_dir": "run",
+    "daemon.stop_timeout": "5s",
+    "queue.database": "jobs.db",
+    "code.python_path": [str(TESTS)],
+    "pools.default.size": 2,
+}
+_NOT_INHERITED = ("GIGQ", "NOTIFY_SOCKET", "WATCHDOG_", "INVOCATION_ID", "RUNTIME_DIRECTORY")
+
+
+class Daemon:
+    """One gigqd and everything that a test wants to know of it.
+
+    Args:
+        xprocess: the fixture of pytest-xprocess.
+        home: an empty directory for the configuration, database, runtime files and ledger.
+        settings: dotted keys of the configuration and their values; None removes a default.
+    """
+
+    def __init__(self, xprocess: Any, home: Path, settings: Mapping[str, Any]) -> None:
+        self.home = home
+        self.config_path = home / "gigq.toml"
+        self.database = home / "jobs.db"
+        self.ledger = home / "ledger"
+        self.environment = _clean_environment()
+        self._settings = dict(_DEFAULTS)
+        self._xprocess = xprocess
+        self._runs: list[Any] = []
+        self._baseline: tuple[int, int] | None = None
+        self.configure(settings)
+
+    # --- its life ----------------------------------------------------------------------------
+
+    def start(self, **environment: str) -> None:
+        """Run `gigqd run` until it answers that it is running.
+
+        Args:
+            environment: further variables for this run.
+        """
+        outer = self
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        name = f"gigqd-{worker}-{uuid.uuid4().hex}"
+
+        class Starter(ProcessStarter):
+            args = (sys.executable, "-m", "gigqd", "--config", outer.config_path, "run")
+            env = {**outer.environment, **environment}  # noqa: RUF012 - the library's interface
+            popen_kwargs = {"cwd": str(outer.home)}  # noqa: RUF012
+            timeout = 30
+            terminate_on_interrupt = True
+
+            def startup_check(self) -> bool:
+                return outer._is_up()
+
+        # Known before `ensure` returns: it is needed while the start is waited for.
+        self._runs.append(name)
+        self._xprocess.ensure(name, Starter, persist_logs=False)
+        self._baseline = self._resources()
+
+    def stop(self, *, now: bool = False, within: float = 20.0) -> dict[str, Any]:
+        """Stop in good order; the daemon's answer."""
+        answer = self.client.ask("stop", now=now, within=within)
+        self.wait_for_exit(within)
+        return answer
+
+    def kill(self) -> None:
+        """SIGKILL the supervisor alone, and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        self.wait_for_exit()
+
+    def signal(self, number: int) -> None:
+        """Signal the supervisor alone."""
+        self._process.send_signal(number)
+
+    def wait_for_exit(self, within: float = 15.0) -> int:
+        """Wait until the supervisor has ended; its exit code, negative for a signal."""
+        return int(self._process.wait(within))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor's process lives."""
+        return bool(self._runs) and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return int(self._process.pid)
+
+    # --- configuring and commanding ----------------------------------------------------------
+
+    def configure(self, settings: Mapping[str, Any] | None = None, *, text: str = "") -> None:
+        """Write the configuration file anew; a running daemon takes it with a reload.
+
+        Args:
+            settings: dotted keys to change; None as a value removes a key.
+            text: what to write as it is, below the rest; may well be wrong.
+        """
+        self._settings.update(settings or {})
+        self.config_path.write_text(to_toml(self._settings) + text)
+
+    def command(self, *arguments: str, timeout: float = 40.0) -> subprocess.CompletedProcess[str]:
+        """Run `gigqd` with this daemon's configuration, as a person would."""
+        return subprocess.run(
+            [sys.executable, "-m", "gigqd", "--config", str(self.config_path), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    @property
+    def instance(self) -> Instance:
+        """Its runtime files."""
+        return Instance(load(self.config_path, self.environment))
+
+    @property
+    def client(self) -> Client:
+        """Its control socket."""
+        return Client(self.instance)
+
+    def status(self) -> dict[str, Any]:
+        """Its answer to `status`."""
+        return self.client.ask("status")
+
+    def slots(self, state: str | None = None) -> list[dict[str, Any]]:
+        """The workers' slots: all, or those in one state."""
+        slots = [slot for slot in self.status()["slots"] if slot["role"] == "worker"]
+        return [slot for slot in slots if state in (None, slot["state"])]
+
+    def worker_pids(self) -> list[int]:
+        """The process ids of its workers, in the order of their slots."""
+        return [slot["pid"] for slot in self.slots() if slot["pid"]]
+
+    # --- jobs --------------------------------------------------------------------------------
+
+    @property
+    def queue(self) -> JobQueue:
+        """Its queue."""
+        return JobQueue(str(self.database))
+
+    def submit(
+        self,
+        function: Callable[..., Any],
+        key: str,
+        params: Mapping[str, Any] | None = None,
+        **job: Any,
+    ) -> str:
+        """Submit one of the functions of `support.jobs`.
+
+        Args:
+            function: the function.
+            key: stands for the job in the ledger, and is its name in the queue.
+            params: its parameters besides the ledger and the key.
+            job: further arguments of `Job`.
+
+        Returns:
+            The job's id.
+        """
+        given = {"ledger": str(self.ledger), "job": key, **(params or {})}
+        return self.queue.submit(Job(name=key, function=function, params=given, **job))
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """What the queue says of a job, its executions included."""
+        return self.queue.get_status(job_id)
+
+    def wait_for_job(self, job_id: str, *states: str, within: float = 15.0) -> dict[str, Any]:
+        """Wait until a job is in one of some states, finished ones when none are given."""
+        wanted = states or FINISHED
+        wait_until(
+            lambda: _text(self.job(job_id)["status"]) in wanted,
+            within,
+            why=f"job {job_id} in {wanted}: {self.job(job_id)}",
+        )
+        return self.job(job_id)
+
+    def wait_for_calls(self, key: str, count: int = 1, within: float = 15.0) -> list[ledgers.Call]:
+        """Wait until a job's function has been called so many times; the calls."""
+        wait_until(lambda: len(self.calls(key)) >= count, within, why=f"{count} calls of {key}")
+        return self.calls(key)
+
+    def calls(self, key: str | None = None) -> list[ledgers.Call]:
+        """The calls that the ledger has: all, or those of one job."""
+        return [call for call in ledgers.calls(self.ledger) if key in (None, call.job)]
+
+    # --- the log -----------------------------------------------------------------------------
+
+    def log_text(self) -> str:
+        """All that its runs have written to standard output and error."""
+        return "".join(self._log_of(name) for name in self._runs)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Its log so far; fails on a line that is no JSON object."""
+        return [json.loads(line) for line in self.log_text().splitlines()]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The lines of its log about one event."""
+        return [line for line in self.log() if line["event"] == name]
+
+    def wait_for_event(self, name: str, within: float = 15.0) -> dict[str, Any]:
+        """Wait for an event; the last of its lines."""
+        return wait_until(lambda: self.events(name), within, why=f"event {name}")[-1]
+
+    # --- afterwards --------------------------------------------------------------------------
+
+    def tagged_pids(self) -> list[int]:
+        """Every living process that carries the tag of one of its workers."""
+        home = home_of(str(self.database))
+        tags = {pid: tag_of(pid) for pid in kernel.all_pids()}
+        return [pid for pid, tag in tags.items() if tag is not None and tag.home == home]
+
+    def finish(self) -> None:
+        """End the test's use of it: stop it if it runs, and look for remains.
+
+        Raises:
+            AssertionError: something is left.
+        """
+        if self.alive:
+            self.check_while_running()
+            self.stop(now=True)
+        self.check_remains()
+
+    def check_while_running(self) -> None:
+        """No zombie, no thread, and no descriptor more than at the start."""
+        wait_until(lambda: not self._zombies(), 2.0, why=f"no zombies below {self.pid}")
+        before = self._baseline
+
+        def is_back() -> bool:
+            slots, descriptors = self._resources()
+            return before is None or slots != before[0] or descriptors <= before[1] + 1
+
+        wait_until(is_back, 5.0, why=f"descriptors back to {before}")
+        assert psutil.Process(self.pid).num_threads() == 1
+
+    def check_remains(self) -> None:
+        """No tagged process, a free lock, no pid file or socket, and a log of whole lines."""
+        wait_until(lambda: not self.tagged_pids(), 2.0, why="no tagged process is left")
+        assert self.instance.running() is None
+        stopped = bool(self._runs) and self._process.poll() == 0
+        if stopped:
+            assert not self.instance.pid_path.exists()
+            assert not self.instance.socket_path.exists()
+        self.log()
+        tracebacks = [
+            line
+            for line in self.log()
+            if line["logger"].startswith("gigqd.") and "traceback" in line
+        ]
+        assert not tracebacks
+
+    def abandon(self) -> None:
+        """Kill all that is left, whatever it is; for a test that has failed."""
+        if self.alive:
+            with suppress(OSError):
+                self.signal(signal.SIGKILL)
+            self.wait_for_exit()
+        for pid in self.tagged_pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        close_connection(str(self.database))
+
+    # --- within ------------------------------------------------------------------------------
+
+    def _is_up(self) -> bool:
+        if not self.alive:
+            raise RuntimeError(f"gigqd ended with {self._process.poll()}:\n{self.log_text()}")
+        with suppress(NotRunning, NotAnswering):
+            return bool(self.client.ask("status", within=1.0)["state"] == "running")
+        return False
+
+    @property
+    def _process(self) -> Any:
+        return next(
+            resource.popen
+            for resource in self._xprocess.resources
+            if resource.info and resource.info[0].name == self._runs[-1]
+        )
+
+    def _log_of(self, name: str) -> str:
+        path = Path(str(self._xprocess.getinfo(name).logpath))
+        return path.read_text() if path.exists() else ""
+
+    def _zombies(self) -> list[int]:
+        children = psutil.Process(self.pid).children()
+        return [child.pid for child in children if _is_zombie(child)]
+
+    def _resources(self) -> tuple[int, int]:
+        """How many slots it has, and how many descriptors."""
+        return len(self.status()["slots"]), psutil.Process(self.pid).num_fds()
+
+
+@pytest.fixture
+def daemons(
+    xprocess: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Daemon]]:
+    """A function that makes daemons, started unless `start=False`; all are checked at the end."""
+    made: list[Daemon] = []
+
+    def make(settings: Mapping[str, Any] | None = None, *, start: bool = True) -> Daemon:
+        home = tmp_path / f"d{len(made)}"
+        home.mkdir()
+        made.append(Daemon(xprocess, home, settings or {}))
+        if start:
+            made[-1].start()
+        return made[-1]
+
+    try:
+        yield make
+        for daemon in made:
+            daemon.finish()
+    finally:
+        for daemon in made:
+            daemon.abandon()
+
+
+def to_toml(settings: Mapping[str, Any]) -> str:
+    """Dotted keys as a TOML document; keys whose value is None are left out."""
+    tables: dict[str, list[str]] = {}
+    for dotted, value in settings.items():
+        table, _, key = dotted.rpartition(".")
+        if value is not None:
+            tables.setdefault(table, []).append(f"{key} = {json.dumps(value)}")
+    return "\n".join("\n".join([f"[{table}]", *lines, ""]) for table, lines in tables.items())
+
+
+def _clean_environment() -> dict[str, str]:
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
+    }
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _text(status: JobStatus | str) -> str:
+    return status.value if isinstance(status, JobStatus) else status
