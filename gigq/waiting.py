@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import signal
-import socket
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,9 @@ class StopBell:
     """Wakes every thread of one worker, for good, from any thread or signal handler."""
 
     def __init__(self) -> None:
+        # Late: only a worker that starts needs it, and it is slow to import.
+        import socket
+
         # Sockets and not bare descriptors: writing to one that was closed in another thread
         # fails, while the number of a closed descriptor may already belong to somebody else.
         self._heard, self._rung = socket.socketpair()
