@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import time
 from typing import TYPE_CHECKING
 
 from gigq.store.liveness import companion, companion_path
@@ -45,15 +46,17 @@ class Bell:
         Returns:
             True when there was something; a ring has then been taken.
         """
+        deadline = time.monotonic() + timeout
         with select.epoll() as poll:
             # Exclusive: of many that wait, the kernel wakes one for one byte.
             poll.register(self._descriptor, select.EPOLLIN | select.EPOLLEXCLUSIVE)
             for other in others:
                 poll.register(other, select.EPOLLIN)
-            ready = {descriptor for descriptor, _ in poll.poll(max(timeout, 0))}
-        if self._descriptor in ready:
-            self.take()
-        return bool(ready)
+            while ready := poll.poll(max(deadline - time.monotonic(), 0)):
+                # Whoever was about to sleep may have taken the ring that woke this one.
+                if self.take() or any(descriptor != self._descriptor for descriptor, _ in ready):
+                    return True
+        return False
 
     def take(self) -> bool:
         """Take one ring, leaving the others to other listeners. False when there was none."""

@@ -132,22 +132,36 @@ def test_a_forked_child_neither_inherits_nor_ends_a_run(database: Path) -> None:
 
 
 def test_a_run_ends_with_its_process_though_a_child_of_it_lives_on(database: Path) -> None:
-    ready, go = os.pipe(), os.pipe()
+    from_child, to_child = os.pipe(), os.pipe()
     parent = os.fork()
     if parent == 0:
         run = RunLock(database, "worker").run
         if os.fork() == 0:
-            os.write(ready[1], run.encode())
-            os.read(go[0], 1)
+            os.write(from_child[1], run.encode())
+            os.read(to_child[0], 1)
+            os.write(from_child[1], b"alive" if is_alive(database, run) else b"dead")
         os._exit(0)
-    run = os.read(ready[0], 100).decode()
+    run = os.read(from_child[0], 100).decode()
     os.waitpid(parent, 0)
 
     assert not is_alive(database, run)
 
-    os.write(go[1], b"x")
-    for end in (*ready, *go):
+    os.write(to_child[1], b"x")
+
+    assert os.read(from_child[0], 100) == b"dead"
+    for end in (*from_child, *to_child):
         os.close(end)
+
+
+def test_a_child_that_closed_everything_it_inherited_can_hold_a_run(database: Path) -> None:
+    RunLock(database, "gigqd")
+    child = os.fork()
+    if child == 0:
+        os.closerange(3, 256)
+        own = RunLock(database, "worker")
+        os._exit(0 if others_see(database, own.run) else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("run", [None, "", "worker:", "worker:x", "worker:-1", f"worker:{2**63}"])

@@ -179,6 +179,32 @@ def test_a_job_taken_away_by_foreign_sql_keeps_what_it_was_given(
     assert jobs.executions(db, job_id)[0]["status"] == late.status.value
 
 
+@pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
+def test_a_job_that_foreign_sql_gave_to_another_execution_is_not_touched(
+    db: Database, late: Ending
+) -> None:
+    job_id = stored(db)
+    execution_id = taken(db)["execution_id"]
+    with db.transaction(durable=False) as session:
+        session.connection.execute("UPDATE jobs SET execution_id = 'another'")
+    before = job(db, job_id)
+
+    assert claims.settle(db, execution_id, late) is None
+    assert job(db, job_id) == before
+
+
+@pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
+def test_an_execution_that_foreign_sql_closed_is_over(db: Database, late: Ending) -> None:
+    stored(db)
+    execution_id = taken(db)["execution_id"]
+    with db.transaction(durable=False) as session:
+        session.connection.execute("UPDATE job_executions SET status = 'failed'")
+    before = everything(db)
+
+    assert claims.settle(db, execution_id, late) is None
+    assert everything(db) == before
+
+
 @pytest.mark.parametrize("old", JobStatus)
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 def test_every_settle_is_a_move_that_the_table_allows(
