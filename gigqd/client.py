@@ -90,6 +90,24 @@ class Client:
             raise NotAnswering(why) from error
         return _parse(line, running)
 
+    def stop(self, *, now: bool, within: float) -> dict[str, Any]:
+        """Ask the daemon to stop, and wait until its process has ended.
+
+        Args:
+            now: whether running jobs are cut short at once.
+            within: how long the stop may take, in seconds.
+
+        Raises:
+            as `ask`.
+        """
+        running = self.find()
+        if running.pid is None:
+            return self.ask("stop", now=now, within=within)
+        with closing(_Handle(running.pid)) as handle:
+            answer = self.ask("stop", now=now, within=within)
+            handle.wait(ANSWER_WITHIN)
+        return answer
+
     def wait_until_gone(self, within: float) -> bool:
         """Whether the lock is free at the end of a wait of so many seconds at most."""
         deadline = time.monotonic() + within

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _RELOAD_WITHIN = 30.0
 _LOOK = 0.05
-_COMING_UP = ("empty", "booting", "draining")
+_COMING_UP = ("empty", "booting", "backoff", "draining")
 
 
 def status(options: argparse.Namespace) -> int:
@@ -86,18 +86,18 @@ def _taken(answer: dict[str, Any]) -> str:
         "restart": "needs `gigqd restart`",
     }
     lines = [f"{text}: {', '.join(answer[key])}" for key, text in titles.items() if answer[key]]
-    return "\n".join(["gigqd reloaded: " + ("" if lines else "nothing has changed"), *lines])
+    return "\n".join(["gigqd reloaded" if lines else "gigqd reloaded: no key has changed", *lines])
 
 
 def _wait_for_workers(client: Client, within: float) -> int:
     """Wait until every worker that is not finishing a job of its own is a new one."""
     deadline = time.monotonic() + within
     while True:
-        slots = [slot for slot in client.ask("status")["slots"] if slot["role"] == "worker"]
-        for slot in slots:
-            if slot["state"] == "backoff":
-                complain(f"gigqd: {slot['slot']} does not come up: {slot['last_exit']}")
-                return exits.INTERNAL_ERROR
+        answer = client.ask("status")
+        slots = [slot for slot in answer["slots"] if slot["role"] == "worker"]
+        if answer["reason"] and any(slot["state"] == "backoff" for slot in slots):
+            complain(f"gigqd: the new workers do not come up: {answer['reason']}")
+            return exits.INTERNAL_ERROR
         if not any(slot["state"] in _COMING_UP and not slot["job_id"] for slot in slots):
             return exits.OK
         if time.monotonic() > deadline:

@@ -85,12 +85,9 @@ def stop(options: argparse.Namespace) -> int:
         return _force(client, options)
     try:
         client.ask("status")
-        answer = client.ask(
-            "stop", now=options.now, within=daemon.stop_timeout + _BEYOND_STOP_TIMEOUT
-        )
+        answer = client.stop(now=options.now, within=daemon.stop_timeout + _BEYOND_STOP_TIMEOUT)
     except NotAnswering as error:
         return _not_stopped(client, error)
-    client.wait_until_gone(_LOCK_RELEASED_WITHIN)
     say(_farewell(answer))
     return int(answer["code"])
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigqd.config import Config, load
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+
+_NOT_INHERITED = ("GIGQ", "NOTIFY_SOCKET", "WATCHDOG_", "INVOCATION_ID", "RUNTIME_DIRECTORY")
 
 
 def write_config(home: Path, text: str = "") -> Path:
@@ -27,3 +33,20 @@ def config_in(home: Path, **daemon: object) -> Config:
     """A minimal configuration below `home`, with some keys of its daemon table replaced."""
     config = load(write_config(home), {})
     return replace(config, daemon=replace(config.daemon, **daemon))
+
+
+def to_toml(settings: Mapping[str, Any]) -> str:
+    """Dotted keys as a TOML document; keys whose value is None are left out."""
+    tables: dict[str, list[str]] = {}
+    for dotted, value in settings.items():
+        table, _, key = dotted.rpartition(".")
+        if value is not None:
+            tables.setdefault(table, []).append(f"{key} = {json.dumps(value)}")
+    return "\n".join("\n".join([f"[{table}]", *lines, ""]) for table, lines in tables.items())
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would change a daemon's configuration or place."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
+    }

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from support import jobs as ledgers
+from support.configs import clean_environment, to_toml
 from support.waiting import wait_until
 from xprocess import ProcessStarter
 
@@ -31,7 +32,7 @@ from gigq import Job, JobQueue, JobStatus
 from gigq.store.connect import close_connection
 from gigqd import kernel
 from gigqd.client import Client, NotAnswering, NotRunning
-from gigqd.config import load
+from gigqd.config import DaemonConfig
 from gigqd.instance import Instance
 from gigqd.tag import home_of, tag_of
 
@@ -48,7 +49,6 @@ _DEFAULTS: dict[str, Any] = {
     "code.python_path": [str(TESTS)],
     "pools.default.size": 2,
 }
-_NOT_INHERITED = ("GIGQ", "NOTIFY_SOCKET", "WATCHDOG_", "INVOCATION_ID", "RUNTIME_DIRECTORY")
 
 
 class Daemon:
@@ -65,7 +65,7 @@ class Daemon:
         self.config_path = home / "gigq.toml"
         self.database = home / "jobs.db"
         self.ledger = home / "ledger"
-        self.environment = _clean_environment()
+        self.environment = clean_environment()
         self._settings = dict(_DEFAULTS)
         self._xprocess = xprocess
         self._runs: list[Any] = []
@@ -152,8 +152,8 @@ class Daemon:
 
     @property
     def instance(self) -> Instance:
-        """Its runtime files."""
-        return Instance(load(self.config_path, self.environment))
+        """Its runtime files, wherever its configuration may have got to meanwhile."""
+        return Instance(DaemonConfig(runtime_dir=self.home / "run", working_directory=self.home))
 
     @property
     def client(self) -> Client:
@@ -352,22 +352,6 @@ def daemons(
     finally:
         for daemon in made:
             daemon.abandon()
-
-
-def to_toml(settings: Mapping[str, Any]) -> str:
-    """Dotted keys as a TOML document; keys whose value is None are left out."""
-    tables: dict[str, list[str]] = {}
-    for dotted, value in settings.items():
-        table, _, key = dotted.rpartition(".")
-        if value is not None:
-            tables.setdefault(table, []).append(f"{key} = {json.dumps(value)}")
-    return "\n".join("\n".join([f"[{table}]", *lines, ""]) for table, lines in tables.items())
-
-
-def _clean_environment() -> dict[str, str]:
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
-    }
 
 
 def _is_zombie(process: psutil.Process) -> bool:

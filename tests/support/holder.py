@@ -26,9 +26,10 @@ if "socket" in sys.argv[2:]:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(instance.socket_path))
     listener.listen()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("held", flush=True)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(instance.release()))
-signal.pause()
+signal.sigwait([signal.SIGTERM])
+instance.release()
 """
 
 

@@ -96,7 +96,7 @@ def ok(ledger: str, job: str, value: Any = None) -> Any:
         return value
 
 
-def environment(ledger: str, job: str, *names: str) -> dict[str, Any]:
+def environment(ledger: str, job: str, names: list[str]) -> dict[str, Any]:
     """Tell what surrounds the job: folder, process, some variables."""
     with noted(ledger, job):
         variables = {name: os.environ.get(name) for name in names}
@@ -167,6 +167,26 @@ def unjsonable(ledger: str, job: str) -> Any:
     """Return what is no JSON."""
     with noted(ledger, job):
         return {"rows": [1, {2, 3}]}
+
+
+# --- jobs that talk --------------------------------------------------------------------------
+
+
+def print_and_hang(ledger: str, job: str) -> None:
+    """Write a line in each way there is, and stay."""
+    with noted(ledger, job):
+        print("to stdout")  # noqa: T201 - it is what this job does
+        print("to stderr", file=sys.stderr)  # noqa: T201
+        subprocess.run(["echo", "from a child"], check=True)
+        hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
+
+
+def print_much(ledger: str, job: str, megabytes: int) -> None:
+    """Write more than anybody wants to keep."""
+    with noted(ledger, job):
+        for _ in range(megabytes):
+            sys.stdout.write(("x" * 1023 + "\n") * 1024)
+        print("the last line")  # noqa: T201
 
 
 # --- jobs that do not end --------------------------------------------------------------------
