@@ -220,7 +220,9 @@ def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, atte
 def _consequences(session: Session, job: Row, outcome: Outcome) -> dependents.Consequences:
     if outcome.status is JobStatus.PENDING:
         return dependents.Consequences()
-    return dependents.cut_off(session, dependents.Parent(job["id"], job["name"], outcome.status))
+    return dependents.cut_off(
+        session, dependents.Parent(job["id"], job["name"], outcome.status.value)
+    )
 
 
 def _close_execution(

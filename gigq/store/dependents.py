@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gigq.status import JobStatus
-
 if TYPE_CHECKING:
     from gigq.store.database import Row, Session
 
@@ -18,7 +16,7 @@ class Parent:
 
     id: str
     name: str
-    status: JobStatus
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +49,14 @@ def cut_off(session: Session, parent: Parent) -> Consequences:
         released += freed
         for row in cut:
             failed.append(row["id"])
-            ended.append(Parent(row["id"], row["name"], JobStatus.FAILED))
+            ended.append(Parent(row["id"], row["name"], "failed"))
     return Consequences(released, tuple(failed))
 
 
 def reason(parent: Parent) -> str:
     """The error of a job that fails because of its parent."""
     return (
-        f"parent job {parent.name!r} ({parent.id}) ended as {parent.status.value}; requeue it and "
+        f"parent job {parent.name!r} ({parent.id}) ended as {parent.status}; requeue it and "
         "then this job, or submit this job with on_parent_failure='run' or 'wait'"
     )
 

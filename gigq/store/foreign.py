@@ -10,6 +10,8 @@ from gigq.store import dependents
 if TYPE_CHECKING:
     from gigq.store.database import Database
 
+_FINISHED = frozenset(status.value for status in FINISHED)
+
 
 def follow_up(db: Database, job_id: str) -> int:
     """Do to a job's dependents what its status means for them, if nobody has.
@@ -19,12 +21,12 @@ def follow_up(db: Database, job_id: str) -> int:
     """
     with db.transaction(durable=False) as session:
         job = session.one("job", {"job_id": job_id})
-        status = JobStatus(job["status"]) if job else JobStatus.PENDING
-        if job is None or status not in FINISHED:
+        if job is None or job["status"] not in _FINISHED:
             return 0
-        if status is JobStatus.COMPLETED:
+        if job["status"] == JobStatus.COMPLETED.value:
             return dependents.release(session, job_id)
-        return dependents.cut_off(session, dependents.Parent(job_id, job["name"], status)).released
+        parent = dependents.Parent(job_id, job["name"], job["status"])
+        return dependents.cut_off(session, parent).released
 
 
 def end_transaction(connection: object, *, keep: bool) -> None:

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.status import JobStatus
 from gigq.store import dependents
 from gigq.store.submission import Submission
 
@@ -79,7 +78,7 @@ def cancel(db: Database, job_id: str) -> bool:
         row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
         if row is None:
             return False
-        parent = dependents.Parent(job_id, row["name"], JobStatus.CANCELLED)
+        parent = dependents.Parent(job_id, row["name"], "cancelled")
         dependents.cut_off(session, parent)
     return True
 

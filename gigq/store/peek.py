@@ -27,23 +27,23 @@ def refuse_without_queue(path: str | os.PathLike[str]) -> None:
     """
     real = resolve(path)
     refuse_network(real)
-    _refuse_unreadable(real)
+    _refuse_unreadable(real, os.fspath(path))
     if "jobs" not in _tables(real):
         raise StoreUnavailable(f"{path} has no queue in it; submit a job first, or name another")
 
 
-def _refuse_unreadable(path: str) -> None:
+def _refuse_unreadable(path: str, shown: str) -> None:
     # Not by opening it: closing a file that SQLite has open in this process drops its locks.
     try:
         found = Path(path).stat()
     except OSError as error:
         raise StoreUnavailable(
-            f"there is no database {path} ({error.strerror}); submit a job first, or name another"
+            f"there is no database {shown} ({error.strerror}); submit a job first, or name another"
         ) from error
     if not os.access(path, os.R_OK):
         raise StoreUnavailable(
-            f"{path} may not be read by this user; it belongs to user {found.st_uid}"
-        ) from PermissionError(path)
+            f"{shown} may not be read by this user; it belongs to user {found.st_uid}"
+        ) from PermissionError(shown)
 
 
 def _tables(path: str) -> set[str]:

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import DependencyCycle, MissingParent
-from gigq.status import JobStatus
+from gigq.status import FINISHED, JobStatus
 from gigq.store import dependents
 from gigq.store.dependents import Parent
 
@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 """What a job's columns are when its row does not say."""
 
 _DONE = JobStatus.COMPLETED.value
-_OPEN = frozenset({JobStatus.PENDING.value, JobStatus.RUNNING.value})
+_WITHOUT_SUCCESS = frozenset(status.value for status in FINISHED) - {_DONE}
 
 
 class Submission:
@@ -58,8 +58,10 @@ class Submission:
     def _link(self, row: Row, parents: list[str]) -> None:
         found = {p["id"]: p for p in self._session.all("jobs_by_id", {"ids": json.dumps(parents)})}
         _refuse_missing(row, parents, found)
-        unfinished = [id_ for id_ in parents if found[id_]["status"] in _OPEN]
-        ended = [id_ for id_ in parents if found[id_]["status"] not in _OPEN | {_DONE}]
+        ended = [id_ for id_ in parents if found[id_]["status"] in _WITHOUT_SUCCESS]
+        # A status that nobody knows is waited for: somebody may still complete that job.
+        settled = _WITHOUT_SUCCESS | {_DONE}
+        unfinished = [id_ for id_ in parents if found[id_]["status"] not in settled]
         if ended and row["on_parent_failure"] not in {"run", "wait"}:
             self._fail(row, found[ended[0]])
             return
@@ -71,10 +73,10 @@ class Submission:
             self._session.run("set_unmet", {"job_id": row["id"], "unmet": len(edges)})
 
     def _fail(self, row: Row, parent: Row) -> None:
-        error = dependents.reason(Parent(parent["id"], parent["name"], JobStatus(parent["status"])))
+        error = dependents.reason(Parent(parent["id"], parent["name"], parent["status"]))
         job = {"job_id": row["id"], "error": error, "now": self._session.now}
         self._session.run("cut_off_job", job)
-        dependents.cut_off(self._session, Parent(row["id"], row["name"], JobStatus.FAILED))
+        dependents.cut_off(self._session, Parent(row["id"], row["name"], "failed"))
 
 
 def _columns(row: Mapping[str, Any], now: str) -> Row:

@@ -152,3 +152,11 @@ def test_a_chain_of_thousands_is_stored_at_once(db: Database) -> None:
 
     assert jobs.counts(db) == {"pending": 3000}
     assert taken(db)["id"] == rows[0]["id"]
+
+
+def test_a_parent_whose_status_nobody_knows_is_waited_for(db: Database) -> None:
+    parent = stored(db)
+    with db.transaction(durable=False) as session:
+        session.connection.execute("UPDATE jobs SET status = 'paused'")
+
+    assert unmet(db, stored(db, dependencies=[parent])) == 1

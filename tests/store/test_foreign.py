@@ -1,0 +1,40 @@
+"""Following up on a subclass that settles jobs with SQL of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.ledger import status_of, stored, taken
+
+from gigq.store import foreign
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+
+@pytest.mark.parametrize(
+    ("status", "released", "child_status"),
+    [
+        ("completed", 1, "pending"),
+        ("failed", 0, "failed"),
+        ("running", 0, "pending"),
+        ("a status nobody knows", 0, "pending"),
+    ],
+)
+def test_dependents_learn_what_foreign_sql_did_to_their_parent(
+    db: Database, status: str, released: int, child_status: str
+) -> None:
+    parent = stored(db)
+    child = stored(db, dependencies=[parent])
+    taken(db)
+    with db.transaction(durable=False) as session:
+        session.connection.execute("UPDATE jobs SET status = ? WHERE id = ?", (status, parent))
+
+    assert foreign.follow_up(db, parent) == released
+    assert foreign.follow_up(db, parent) == 0
+    assert status_of(db, child) == child_status
+
+
+def test_an_unknown_job_has_no_dependents(db: Database) -> None:
+    assert foreign.follow_up(db, "nobody") == 0
