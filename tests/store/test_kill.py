@@ -1,0 +1,89 @@
+"""Workers killed at any moment: no job is lost, runs twice at once, or completes twice."""
+
+from __future__ import annotations
+
+import collections
+import multiprocessing
+import os
+import random
+from typing import TYPE_CHECKING
+
+from support.ledger import COMPLETED, job_row
+from support.waiting import wait_until
+
+from gigq.claim import Claimant
+from gigq.ids import new_id
+from gigq.outcome import Ending
+from gigq.status import Cause, JobStatus
+from gigq.store import claims, connect, jobs
+from gigq.store.database import Database
+from gigq.store.liveness import RunLock, is_alive
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+forked = multiprocessing.get_context("fork")
+LOST = Ending(JobStatus.FAILED, error="lost", cause=Cause.LOST)
+JOBS = 2000
+KILLS = 30
+
+
+def work(address: str, diary: Path) -> None:
+    """Run jobs for ever, writing down each start and each end outside of the database."""
+    db = Database(lambda: connect.open_connection(address))
+    claimant = Claimant(str(os.getpid()), RunLock(address, "worker").run)
+    lines = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    done, ending = None, None
+    while True:
+        settled, row = claims.exchange(db, done, ending, claimant, new_id())
+        if settled:
+            os.write(lines, f"settled {settled.job_id}\n".encode())
+        done, ending = None, None
+        if row is not None:
+            os.write(lines, f"start {row['id']}\n".encode())
+            os.write(lines, f"end {row['id']}\n".encode())
+            done, ending = row["execution_id"], COMPLETED
+
+
+def rescue(db: Database, address: str) -> None:
+    """Settle the executions of processes that the kernel says are gone."""
+    for execution in claims.open_executions(db):
+        if not is_alive(address, execution["run"]):
+            claims.settle(db, execution["execution_id"], LOST)
+
+
+def start(address: str, diary: Path) -> BaseProcess:
+    worker = forked.Process(target=work, args=(address, diary), daemon=True)
+    worker.start()
+    return worker
+
+
+def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settled(
+    db: Database, address: str, tmp_path: Path
+) -> None:
+    diary = tmp_path / "diary"
+    diary.touch()
+    ids = jobs.insert(db, [job_row(max_attempts=100) for _ in range(JOBS)])
+    workers = [start(address, diary) for _ in range(3)]
+    for number in range(1, KILLS + 1):
+        share = JOBS * number // (2 * KILLS)
+        wait_until(lambda share=share: diary.read_text().count("settled") >= share)
+        victim = workers.pop(random.randrange(len(workers)))
+        victim.kill()
+        victim.join()
+        rescue(db, address)
+        workers.append(start(address, diary))
+    wait_until(lambda: jobs.counts(db) == {"completed": JOBS}, 60)
+    for worker in workers:
+        worker.kill()
+        worker.join()
+    told = collections.Counter(diary.read_text().splitlines())
+    starts = [len(jobs.executions(db, id_)) for id_ in ids]
+
+    assert claims.open_executions(db) == []
+    for id_, attempts in zip(ids, starts, strict=True):
+        assert told[f"settled {id_}"] <= 1
+        assert 1 <= told[f"end {id_}"] <= told[f"start {id_}"] <= attempts
+    with db.read() as session:
+        assert session.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
