@@ -36,8 +36,10 @@ def normalise(text: str) -> str:
 
 
 def after(text: str, seconds: float) -> str:
-    """The stored text of the moment `seconds` after `text`; the last possible one at most."""
+    """The stored text of the moment `seconds` after `text`, within what the calendar can say."""
     try:
         return to_text(parse(text) + timedelta(seconds=seconds))
     except OverflowError:
+        if seconds < 0:
+            return to_text(datetime.min.replace(tzinfo=UTC))
         return to_text(datetime.max.replace(tzinfo=UTC))

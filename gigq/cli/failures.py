@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from gigq import errors
 from gigq.cli import exits
 
@@ -17,9 +20,9 @@ CODES: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 
-def code_for(error: BaseException) -> int:
-    """The exit code for an error."""
-    if _denied(error):
+def code_for(error: BaseException, database: str) -> int:
+    """The exit code for an error of a command that works on `database`."""
+    if isinstance(error, errors.StoreError) and _denied(Path(database).expanduser()):
         return exits.NO_PERMISSION
     return next((code for kind, code in CODES if isinstance(error, kind)), exits.INTERNAL)
 
@@ -31,6 +34,8 @@ def message_for(error: BaseException) -> str:
     return f"internal error: {type(error).__name__}: {error} (--debug shows where)"
 
 
-def _denied(error: BaseException) -> bool:
-    """Whether a missing permission is behind a store error."""
-    return isinstance(error, errors.StoreError) and isinstance(error.__cause__, PermissionError)
+def _denied(database: Path) -> bool:
+    """Whether this user may not use the file, or not make it. SQLite's own codes do not tell."""
+    if os.access(database, os.F_OK):
+        return not os.access(database, os.R_OK | os.W_OK)
+    return os.access(database.parent, os.F_OK) and not os.access(database.parent, os.W_OK | os.X_OK)

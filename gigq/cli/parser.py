@@ -24,8 +24,8 @@ environment:
   NO_COLOR               set to anything: no colour
 
 exit codes:
-  0 done   1 the answer is no   2 usage   69 no usable database   77 no permission
-  130 interrupted"""
+  0 done   1 the answer is no   2 usage   69 no usable database
+  77 no permission   130 interrupted"""
 
 
 def build_parser() -> argparse.ArgumentParser:

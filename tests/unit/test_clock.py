@@ -47,6 +47,10 @@ def test_after_a_delay_beyond_the_calendar_is_the_last_moment() -> None:
     assert clock.after(clock.utc_now(), 1e12).startswith("9999-12-31")
 
 
+def test_a_moment_before_the_calendar_is_the_first_moment() -> None:
+    assert clock.after(clock.utc_now(), -1e12).startswith("0001-01-01")
+
+
 def test_a_text_that_is_no_time_is_refused() -> None:
     with pytest.raises(ValueError, match="yesterday"):
         clock.parse("yesterday")

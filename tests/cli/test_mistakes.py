@@ -1,0 +1,196 @@
+"""A user's mistake ends in one clear line and an exit code, never in a traceback."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gigq.cli import main
+
+READING = [("list",), ("stats",), ("status", "x"), ("cancel", "x"), ("requeue", "x"), ("clear",)]
+
+# Root may read and write everything, so it gives that up; for others there is nothing to give up.
+WITHOUT_PRIVILEGE = """
+import ctypes, os, sys
+prctl = ctypes.CDLL(None).prctl
+for capability in (1, 2):
+    prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "gigq", *sys.argv[1:]])
+"""
+
+
+def failed(done, code, *words):
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert done.stderr.startswith("gigq: ")
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("nowhere.resize", "there is no module 'nowhere'"),
+        ("shop.shrink", "has no function 'shrink'"),
+        ("shop.not_a_function", "is not a function"),
+        ("nowhere.py:resize", "there is no script"),
+    ],
+)
+def test_a_function_that_is_not_there(shell, place, words):
+    failed(shell.run("submit", place, "--name", "x"), 1, words)
+    assert not (shell.folder / "gigq.db").exists()
+
+
+@pytest.mark.parametrize("line", ["1 / 0", "import sys; sys.exit(0)", "import not_installed"])
+def test_a_module_that_fails_when_it_is_imported(shell, line):
+    (shell.folder / "broken.py").write_text(f"{line}\ndef work(): pass\n")
+
+    failed(shell.run("submit", "broken.work", "--name", "x"), 1, "importing broken.work failed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("resize", "--name", "x"), "is not MODULE.FUNCTION"),
+        (("shop.resize", "--name", "x", "-p", "file"), "is not KEY=VALUE"),
+        (("shop.resize", "--name", "x", "--timeout", "0"), "is not a number above 0"),
+        (("shop.resize", "--name", "x", "--priority", "high"), "invalid int value"),
+        (("shop.resize", "--name", "x", "--on-parent-failure", "cry"), "invalid choice"),
+    ],
+)
+def test_a_wrong_argument_is_a_usage_error(shell, arguments, words):
+    done = shell.run("submit", *arguments)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_value_that_no_job_may_have_is_a_usage_error(shell):
+    failed(shell.run("submit", "shop.resize", "--name", "x", "--priority", "9" * 30), 2, "priority")
+
+
+def test_a_missing_parent(shell):
+    submit = ("submit", "shop.resize", "--name", "x", "--depends-on", "nobody")
+
+    failed(shell.run(*submit), 1, "nobody")
+
+
+@pytest.mark.parametrize("command", READING)
+def test_looking_never_makes_a_database(shell, command):
+    failed(shell.run(*command, "--db", "typo.db"), 69, "there is no database", "typo.db")
+    assert [p.name for p in shell.folder.iterdir()] == ["shop.py"]
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_file_that_is_no_database(shell, command):
+    failed(shell.run(*command, "--db", "shop.py"), 69, "shop.py", "not a database")
+
+
+def test_a_database_of_another_program_is_left_alone(shell):
+    with closing(sqlite3.connect(shell.folder / "other.db")) as other:
+        other.execute("CREATE TABLE places (name TEXT)")
+    before = (shell.folder / "other.db").read_bytes()
+
+    failed(shell.run("list", "--db", "other.db"), 69, "no queue in it")
+    assert (shell.folder / "other.db").read_bytes() == before
+
+
+def test_a_folder_is_no_database(shell):
+    failed(shell.run("submit", "shop.resize", "--name", "x", "--db", "."), 69)
+    failed(shell.run("list", "--db", "."), 69)
+
+
+def test_a_database_in_a_folder_that_is_not_there(shell):
+    failed(
+        shell.run("submit", "shop.resize", "--name", "x", "--db", "no/such.db"), 69, "no/such.db"
+    )
+
+
+def test_an_address_of_a_database_server_is_refused(shell):
+    failed(shell.run("list", "--db", "postgresql://host/db"), 69, "not supported yet")
+
+
+def test_a_file_that_belongs_to_others(shell):
+    shell.submit()
+    (shell.folder / "gigq.db").chmod(0)
+
+    def run(*arguments):
+        command = [sys.executable, "-c", WITHOUT_PRIVILEGE, *arguments]
+        return subprocess.run(
+            command, cwd=shell.folder, capture_output=True, text=True, check=False
+        )
+
+    failed(run("list"), 77, "gigq.db")
+    failed(run("submit", "shop.resize", "--name", "x"), 77, "gigq.db")
+
+
+def test_a_locked_database_is_waited_for_and_then_named(shell, monkeypatch, capsys):
+    shell.submit()
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setattr("gigq.queue.JobQueue.lock_timeout", 0.05)
+    with closing(sqlite3.connect("gigq.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        code = main(["clear"])
+
+    assert code == 69
+    assert "locked" in capsys.readouterr().err
+
+
+def test_debug_shows_where(shell):
+    for arguments in (("--debug", "list"), ("list", "--debug")):
+        done = shell.run(*arguments)
+
+        assert done.returncode == 69
+        assert "Traceback (most recent call last)" in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("gigq: there is no database")
+
+
+def test_a_defect_of_gigq_is_called_one(shell, monkeypatch, capsys):
+    shell.submit()
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setattr("gigq.queue.JobQueue.stats", lambda self: 1 / 0)
+
+    assert main(["stats"]) == 70
+    assert capsys.readouterr().err.startswith("gigq: internal error: ZeroDivisionError")
+
+
+def test_an_interrupt_has_the_shells_code(shell, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    shell.submit()
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setattr("gigq.queue.JobQueue.stats", interrupted)
+
+    assert main(["stats"]) == 130
+
+
+def test_no_command_is_a_usage_error(shell):
+    done = shell.run()
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: gigq")
+
+
+def test_a_full_disk_is_reported(shell):
+    shell.submit()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gigq", "list"],
+            cwd=shell.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 74
+    assert os.strerror(28) in done.stderr

@@ -1,0 +1,87 @@
+"""`gigq submit`"""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_a_job_is_stored_and_its_id_is_printed(shell):
+    printed = shell.out("submit", "shop.resize", "--name", "thumbnail", "-p", "file=cat.jpg")
+
+    (stored,) = [shell.json("list")]
+    assert printed == f"Job submitted: {stored['id']}\n"
+    assert stored["name"] == "thumbnail"
+    assert stored["params"] == {"file": "cat.jpg"}
+
+
+def test_every_option_reaches_the_job(shell):
+    parent = shell.submit()
+    options = {
+        "--priority": 5,
+        "--max-attempts": 2,
+        "--timeout": 2.5,
+        "--description": "for the front page",
+        "--retry-delay": 30,
+        "--queue": "images",
+        "--on-parent-failure": "run",
+    }
+    flags = [text for pair in options.items() for text in map(str, pair)]
+    job = shell.json("status", shell.submit("shop.total", *flags, "--depends-on", parent))
+
+    found = {flag: job[flag.removeprefix("--").replace("-", "_")] for flag in options}
+    assert found == options
+    assert job["dependencies"] == [parent]
+
+
+def test_a_job_may_depend_on_several(shell):
+    parents = [shell.submit(), shell.submit()]
+    flags = [text for parent in parents for text in ("--depends-on", parent)]
+    job = shell.json("status", shell.submit("shop.total", *flags))
+
+    assert job["dependencies"] == parents
+
+
+def test_no_timeout_means_no_limit(shell):
+    job = shell.json("status", shell.submit("shop.resize", "--no-timeout"))
+
+    assert job["timeout"] is None
+
+
+def test_what_is_not_given_is_as_the_task_says(shell):
+    job = shell.json("status", shell.submit("shop.greet", "-p", "name=Ada", "--max-attempts", "2"))
+
+    assert (job["timeout"], job["queue"], job["max_attempts"]) == (7, "mail", 2)
+    assert job["name"] == "a job"
+
+
+@pytest.mark.parametrize("place", ["shop:resize", "shop.py:resize", "shop:Depot.pack"])
+def test_a_function_may_be_named_in_other_ways(shell, place):
+    shell.submit(place, "-p", "file=cat.jpg") if "resize" in place else shell.submit(place)
+    shell.out("worker", "--once")
+
+    assert shell.json("list")["status"] == "completed"
+
+
+def test_code_in_another_folder_is_found_with_app_dir(shell, tmp_path):
+    elsewhere = tmp_path / "src"
+    elsewhere.mkdir()
+    (elsewhere / "warehouse.py").write_text("def count():\n    return 12\n")
+    submit = ("submit", "warehouse.count", "--name", "stock")
+
+    assert shell.run(*submit).returncode == 1
+    assert shell.run(*submit, "--app-dir", "src").returncode == 0
+    assert shell.run(*submit, GIGQ_APP_DIR="src").returncode == 0
+    assert shell.out("worker", "--once", "--app-dir", "src") == "Processed one job.\n"
+
+
+def test_a_timeout_and_none_exclude_each_other(shell):
+    done = shell.run("submit", "shop.resize", "--name", "x", "--timeout", "3", "--no-timeout")
+
+    assert done.returncode == 2
+
+
+def test_a_name_is_required_as_in_gigq_0_5_1(shell):
+    done = shell.run("submit", "shop.resize")
+
+    assert done.returncode == 2
+    assert "--name" in done.stderr
