@@ -8,39 +8,55 @@ import pytest
 from support.parsers import all_options_of, commands_of, options_of
 from support.tree import ROOT
 
-from gigq.cli import exits
-from gigq.cli.parser import build_parser
+import gigq.cli.exits
+import gigq.cli.parser
+import gigqd.cli.parser
+import gigqd.exits
 
-PART = r"^\.SS \"?gigq {}\b.*?(?=^\.S[SH])"
-COMMON = {"--db", "--debug", "--json", "--version"}
+PART = r'^\.SS "?{} {}\b.*?(?=^\.S[SH])'
+OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+PARSERS = {"gigq": gigq.cli.parser.build_parser(), "gigqd": gigqd.cli.parser.build_parser()}
+COMMANDS = [(program, name) for program, parser in PARSERS.items() for name in commands_of(parser)]
+OF_EVERY_COMMAND = {"gigq": {"--db", "--debug", "--json"}, "gigqd": {"--config", "--debug"}}
+
+programs = pytest.mark.parametrize("program", PARSERS)
 
 
-def manual(name):
-    return (ROOT / f"docs/man/{name}").read_text().replace("\\-", "-")
+def manual(program):
+    return (ROOT / f"docs/man/{program}.1").read_text().replace("\\-", "-")
 
 
-@pytest.mark.parametrize("command", commands_of(build_parser()))
-def test_a_command_has_a_part_with_its_options(command):
-    part = re.search(PART.format(command), manual("gigq.1"), re.MULTILINE | re.DOTALL)
-    options = options_of(commands_of(build_parser())[command])
+def codes_of(program):
+    values = {"gigq": gigq.cli.exits, "gigqd": gigqd.exits}[program]
+    found = {name: value for name, value in vars(values).items() if name.isupper()}
+    return {str(v) for name, v in found.items() if not name.startswith("WORKER_")} | {"130"}
+
+
+@pytest.mark.parametrize(("program", "command"), COMMANDS)
+def test_a_command_has_a_part_with_its_options(program, command):
+    part = re.search(PART.format(program, command), manual(program), re.MULTILINE | re.DOTALL)
+    options = options_of(commands_of(PARSERS[program])[command])
 
     assert part
-    assert options - COMMON == set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", part[0]))
+    assert options - OF_EVERY_COMMAND[program] == {
+        option for option in OPTION.findall(part[0]) if option not in OF_EVERY_COMMAND[program]
+    }
 
 
-def test_every_option_is_there():
-    described = set(re.findall(r"--[a-z][a-z-]*", manual("gigq.1")))
+@programs
+def test_every_option_is_there(program):
+    described = set(OPTION.findall(manual(program)))
 
-    assert {o for o in all_options_of(build_parser()) if o.startswith("--")} <= described
-
-
-def test_every_exit_code_is_there():
-    codes = {str(value) for name, value in vars(exits).items() if name.isupper()}
-
-    assert set(re.findall(r"^\.B (\d+)$", manual("gigq.1"), re.MULTILINE)) == codes
+    assert all_options_of(PARSERS[program]) <= described
 
 
-def test_every_variable_is_there():
-    variables = set(re.findall(r"GIGQ_\w+", build_parser().format_help()))
+@programs
+def test_every_exit_code_is_there(program):
+    assert set(re.findall(r"^\.B (\d+)$", manual(program), re.MULTILINE)) == codes_of(program)
 
-    assert set(re.findall(r"GIGQ_\w+", manual("gigq.1"))) == variables
+
+@programs
+def test_every_variable_of_the_help_text_is_there(program):
+    variables = set(re.findall(r"\b(?:GIGQD?_\w+|NO_COLOR)", PARSERS[program].format_help()))
+
+    assert {name for name in variables if name not in manual(program)} == set()

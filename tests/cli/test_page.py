@@ -11,6 +11,7 @@ from support.tree import ROOT
 
 from gigq.cli import exits, shapes
 from gigq.cli.parser import build_parser
+from gigqd.cli.parser import build_parser as build_daemons_parser
 
 MODULE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGE = (ROOT / "docs/cli.md").read_text()
@@ -29,8 +30,9 @@ def test_there_is_an_example_of_every_command():
     assert used == set(commands_of(build_parser()))
 
 
-def test_every_option_is_there():
-    options = all_options_of(build_parser()) - {"--version"}
+@pytest.mark.parametrize("parser", [build_parser(), build_daemons_parser()], ids=["gigq", "gigqd"])
+def test_every_option_is_there(parser):
+    options = all_options_of(parser) - {"--version"}
 
     assert sorted(option for option in options if option not in PAGE) == []
 
