@@ -98,7 +98,8 @@ class Pools:
 
     def failing(self) -> Slot | None:
         """The slot whose children fail to boot again and again; None when there is none."""
-        worst = max(self.workers(), key=lambda slot: slot.failures, default=None)
+        down = [slot for slot in self.workers() if not self._is_up(slot, 0)]
+        worst = max(down, key=lambda slot: slot.failures, default=None)
         return worst if worst and worst.failures >= CANNOT_BOOT_AFTER else None
 
 

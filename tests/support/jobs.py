@@ -144,6 +144,29 @@ def leave(ledger: str, job: str, code: int = 3) -> None:
         raise SystemExit(code)
 
 
+def interrupt(ledger: str, job: str) -> None:
+    """Raise KeyboardInterrupt."""
+    with noted(ledger, job):
+        raise KeyboardInterrupt
+
+
+def recurse(ledger: str, job: str) -> None:
+    """Call itself until the interpreter refuses."""
+    with noted(ledger, job):
+        recurse_on()
+
+
+def recurse_on() -> None:
+    """One more."""
+    recurse_on()
+
+
+def exhaust_memory(ledger: str, job: str) -> None:
+    """Ask for more memory than there is."""
+    with noted(ledger, job):
+        bytearray(2**62)
+
+
 def os_exit(ledger: str, job: str, code: int = 7) -> None:
     """End the worker's process without a word."""
     with noted(ledger, job):

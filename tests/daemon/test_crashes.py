@@ -1,0 +1,151 @@
+"""A worker that dies is replaced, its job tried again or failed with the cause; no job is lost."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import time
+
+import psutil
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.daemon
+
+
+@pytest.mark.parametrize(
+    ("function", "exit_code", "number"),
+    [
+        pytest.param(jobs.segv, None, "SIGSEGV", id="segmentation fault"),
+        pytest.param(jobs.os_exit, 7, None, id="os._exit"),
+        pytest.param(jobs.kill_worker, None, "SIGKILL", id="killed"),
+    ],
+)
+def test_a_death_in_a_job_is_a_failed_attempt_with_its_cause(daemons, function, exit_code, number):
+    daemon = daemons()
+
+    job = daemon.wait_for_job(daemon.submit(function, "deadly", max_attempts=2))
+
+    assert job["status"] == "failed"
+    assert job["attempts"] == 2
+    assert [e["cause"] for e in job["executions"]] == ["crashed", "crashed"]
+    assert {(e["exit_code"], e["signal"]) for e in job["executions"]} == {(exit_code, number)}
+    assert "WorkerCrashed" in job["error"]
+    assert len(daemon.slots("idle")) == 2
+
+
+def test_an_exit_with_code_zero_in_a_job_is_no_success(daemons):
+    daemon = daemons()
+
+    job_id = daemon.submit(jobs.os_exit, "quiet", {"code": 0}, max_attempts=1)
+
+    assert daemon.wait_for_job(job_id)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "function", [jobs.leave, jobs.interrupt, jobs.recurse, jobs.exhaust_memory, jobs.unjsonable]
+)
+def test_no_exception_counts_as_success_or_takes_the_worker_down(daemons, function):
+    daemon = daemons({"pools.default.size": 1})
+    (pid,) = daemon.worker_pids()
+
+    job = daemon.wait_for_job(daemon.submit(function, "bad", max_attempts=1))
+    after = daemon.wait_for_job(daemon.submit(jobs.ok, "after"))
+
+    assert job["status"] == "failed"
+    assert job["executions"][0]["cause"] == "error"
+    assert after["status"] == "completed"
+    assert daemon.worker_pids() == [pid]
+
+
+def test_a_worker_killed_while_idle_is_replaced(daemons):
+    daemon = daemons()
+    victim, other = daemon.worker_pids()
+
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(pids := daemon.worker_pids()) == 2 and victim not in pids)
+
+    assert other in daemon.worker_pids()
+    assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
+
+
+def test_workers_that_cannot_boot_are_retried_with_growing_delays(daemons, tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    module = code / "shop.py"
+    module.write_text("x = 1\n")
+    daemon = daemons({"code.python_path": [str(code)], "code.imports": ["shop"]})
+    module.write_text("raise RuntimeError('the shop is closed')\n")
+
+    answer = daemon.command("reload", "--wait")
+    status = daemon.status()
+    spawned = len(daemon.events("worker_spawned"))
+    module.write_text("x = 2\n")
+    wait_until(lambda: daemon.status()["state"] == "running", 30)
+
+    assert answer.returncode == 70
+    assert "the shop is closed" in answer.stderr
+    assert status["state"] == "degraded"
+    assert "the shop is closed" in status["reason"]
+    assert spawned < 20
+
+
+def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
+    daemon = daemons({"pools.default.size": 4})
+    chance = random.Random(20261123)
+    ids = {
+        f"job-{number}": daemon.submit(
+            jobs.sleep_py, f"job-{number}", {"seconds": 0.01}, max_attempts=50
+        )
+        for number in range(500)
+    }
+    kills = 0
+    while daemon.queue.stats()["completed"] < 500:
+        victim = chance.choice(daemon.worker_pids() or [0])
+        if victim and psutil.pid_exists(victim):
+            kills += 1
+            os.kill(victim, signal.SIGKILL)
+        pause_until = time.monotonic() + 0.05
+        wait_until(lambda until=pause_until: time.monotonic() > until)
+
+    check_every_job_ended_once(daemon, ids)
+    assert kills >= 5
+
+
+def test_500_jobs_end_once_each_while_the_supervisor_is_killed_five_times(daemons):
+    daemon = daemons({"pools.default.size": 4})
+    ids = {
+        f"job-{number}": daemon.submit(
+            jobs.sleep_py, f"job-{number}", {"seconds": 0.02}, max_attempts=50
+        )
+        for number in range(500)
+    }
+    for round_number in range(1, 6):
+        done = round_number * 60
+        wait_until(lambda done=done: daemon.queue.stats()["completed"] >= done, 30)
+        daemon.kill()
+        daemon.start()
+    wait_until(lambda: daemon.queue.stats()["completed"] == 500, 60)
+
+    check_every_job_ended_once(daemon, ids)
+
+
+def check_every_job_ended_once(daemon, ids):
+    """Against the ledger: none lost, none overlapping itself, no success that nobody saw."""
+    calls_by_job = {key: [] for key in ids}
+    for call in daemon.calls():
+        calls_by_job[call.job].append(call)
+    for key, job_id in ids.items():
+        job = daemon.job(job_id)
+        calls = calls_by_job[key]
+        ends = [execution["status"] for execution in job["executions"]]
+        assert job["status"] == "completed"
+        assert ends.count("completed") == 1
+        assert calls[-1].end is not None
+        assert len(calls) <= job["attempts"] == len(ends)
+        for earlier, later in itertools.pairwise(calls):
+            assert earlier.end is None or earlier.end <= later.start
+            assert not psutil.pid_exists(earlier.pid) or earlier.end is not None
