@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from functools import lru_cache
 from pathlib import Path
 
@@ -98,7 +97,7 @@ def _lock_file(database_path: str | os.PathLike[str]) -> Path:
 
 def _lock_a_byte(descriptor: int) -> int:
     while True:
-        offset = secrets.randbits(_OFFSET_BITS)
+        offset = int.from_bytes(os.urandom(8), "big") >> (64 - _OFFSET_BITS)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
         except BlockingIOError:
