@@ -4,6 +4,8 @@ import gc
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,20 +180,30 @@ def job_columns() -> dict[str, Any]:
     return {**DEFAULTS, **job_row()}
 
 
-def test_a_child_that_exits_the_long_way_does_no_harm(db: Database, address: str) -> None:
-    stored(db)
-    child = os.fork()
-    if child == 0:
-        try:
-            raise SystemExit
-        finally:
-            connect.close_connections()
-            os._exit(0)
-    os.waitpid(child, 0)
-    ran(db)
+FORK_AND_EXIT = """
+import os, sys
+from gigq.store.connect import open_connection
+connection = open_connection(sys.argv[1])
+connection.execute("CREATE TABLE t (x)")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("INSERT INTO t VALUES (1)")
+if os.fork() == 0:
+    sys.exit()
+assert os.wait()[1] == 0
+connection.execute("COMMIT")
+print(connection.execute("SELECT count(*) FROM t").fetchone()[0])
+print(connection.execute("PRAGMA integrity_check").fetchone()[0])
+"""
 
-    assert jobs.counts(db) == {"completed": 1}
-    assert setting(connect.open_connection(address), "integrity_check") == "ok"
+
+def test_a_child_that_exits_the_long_way_does_not_harm_its_parents_connection(
+    address: str,
+) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", FORK_AND_EXIT, address], capture_output=True, text=True
+    )
+
+    assert (said.stderr, said.stdout.split()) == ("", ["1", "ok"])
 
 
 def test_commits_of_submitters_reach_the_disk_and_settles_do_not_wait_for_it(
