@@ -1,0 +1,88 @@
+"""The shipped unit, as systemd's own tools judge it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gigqd import exits
+
+SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
+UNIT = SYSTEMD / "gigqd.service"
+MOST_EXPOSED = 25
+"""Tenths of a point on the scale of `systemd-analyze security`, where 100 is the worst."""
+
+needs_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
+)
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """The unit with a program that exists here in the place of the installed one."""
+    program = tmp_path / "gigqd"
+    program.write_text(f"#!{sys.executable}\n")
+    program.chmod(0o755)
+    copy = tmp_path / "gigqd.service"
+    copy.write_text(UNIT.read_text().replace("/opt/gigqd/bin/gigqd", str(program)))
+    return copy
+
+
+def analyze(*arguments):
+    command = ["systemd-analyze", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def directives():
+    lines = UNIT.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if re.match(r"^[A-Z]\w+=", line))
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong_with_the_unit(unit):
+    done = analyze("verify", "--man=no", unit)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_systemd
+def test_the_unit_exposes_little(unit):
+    done = analyze("security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit)
+
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+def test_what_a_person_must_mend_is_not_restarted():
+    prevented = directives()["RestartPreventExitStatus"].split()
+
+    assert prevented == [str(exits.USAGE), str(exits.BAD_CONFIG)]
+
+
+def test_a_reload_is_one_that_can_fail():
+    assert " reload --wait " in directives()["ExecReload"]
+
+
+def test_every_directive_of_the_service_has_its_reason_above():
+    text = UNIT.read_text().partition("[Service]")[2].partition("[Install]")[0]
+    blocks = [block for block in re.split(r"(?m)^(?=#)", text) if "=" in block]
+
+    assert all(block.startswith("#") for block in blocks)
+    assert not re.search(r"(?m)^[A-Z]\w+=.*\n\n+[A-Z]\w+=", text), "a directive without a comment"
+
+
+def test_what_would_break_jobs_or_supervision_is_not_set():
+    assert not {"ProcSubset", "MemoryDenyWriteExecute", "PrivateNetwork"} & set(directives())
+
+
+@needs_systemd
+@pytest.mark.skipif(not shutil.which("systemd-sysusers"), reason="no systemd-sysusers here")
+def test_the_account_is_made(tmp_path):
+    (tmp_path / "etc").mkdir()
+    command = ["systemd-sysusers", f"--root={tmp_path}", str(SYSTEMD / "gigqd.sysusers")]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert "gigqd:" in (tmp_path / "etc/passwd").read_text()
