@@ -1,0 +1,119 @@
+"""A stop has one deadline; nothing outlives it, and what it cuts short is handed back."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.daemon
+
+
+def test_running_jobs_finish_and_waiting_ones_stay(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    path = daemon.home / "go"
+    running = daemon.submit(jobs.wait_for_file, "running", {"path": str(path)})
+    waiting = daemon.submit(jobs.ok, "waiting")
+    daemon.wait_for_calls("running")
+
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_for_event("drain_started")
+    path.touch()
+
+    assert daemon.wait_for_exit() == 0
+    assert daemon.job(running)["status"] == "completed"
+    assert daemon.job(waiting)["status"] == "pending"
+    (end,) = daemon.events("daemon_stopped")
+    assert (end["finished"], end["handed_back"]) == (1, 0)
+
+
+def test_what_outlives_the_deadline_is_handed_back_with_its_attempt(daemons):
+    daemon = daemons({"daemon.stop_timeout": 0.5})
+    job_id = daemon.submit(jobs.sleep_c, "long", timeout=600)
+    daemon.wait_for_calls("long")
+
+    answer = daemon.command("stop")
+    job = daemon.job(job_id)
+
+    assert answer.returncode == 0
+    assert "1 handed back" in answer.stdout
+    assert (job["status"], job["attempts"]) == ("pending", 0)
+    assert [e["cause"] for e in job["executions"]] == ["stopped"]
+    daemon.start()
+    daemon.wait_for_calls("long", 2)
+
+
+def test_a_job_with_a_single_attempt_is_not_handed_back(daemons):
+    daemon = daemons()
+    job_id = daemon.submit(jobs.sleep_c, "once", timeout=600, max_attempts=1)
+    daemon.wait_for_calls("once")
+
+    daemon.stop(now=True)
+
+    assert daemon.job(job_id)["status"] == "failed"
+    assert daemon.job(job_id)["cause"] == "stopped"
+
+
+@pytest.mark.parametrize("how", ["stop --now", "QUIT"])
+def test_a_stop_at_once_does_not_wait_for_jobs(daemons, how):
+    daemon = daemons({"daemon.stop_timeout": 600})
+    job_id = daemon.submit(jobs.spawn_children, "family", timeout=600)
+    children = wait_until(lambda: len(pids := jobs.child_pids(daemon.ledger)) == 6 and pids)
+
+    if how == "QUIT":
+        daemon.signal(signal.SIGQUIT)
+    else:
+        assert daemon.command("stop", "--now").returncode == 0
+
+    assert daemon.wait_for_exit() == 0
+    assert daemon.job(job_id)["status"] == "pending"
+    assert set(children).isdisjoint(daemon.tagged_pids())
+
+
+def test_several_terms_are_one_stop(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    path = daemon.home / "go"
+    job_id = daemon.submit(jobs.wait_for_file, "running", {"path": str(path)})
+    daemon.wait_for_calls("running")
+
+    for _ in range(5):
+        daemon.signal(signal.SIGTERM)
+    daemon.wait_for_event("drain_started")
+    path.touch()
+
+    assert daemon.wait_for_exit() == 0
+    assert daemon.job(job_id)["status"] == "completed"
+    assert len(daemon.events("drain_started")) == 1
+
+
+def test_a_reload_while_stopping_is_refused(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    path = daemon.home / "go"
+    daemon.submit(jobs.wait_for_file, "running", {"path": str(path)})
+    daemon.wait_for_calls("running")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_for_event("drain_started")
+
+    answer = daemon.command("reload")
+    path.touch()
+
+    assert answer.returncode == 1
+    assert "stopping" in answer.stderr
+    assert daemon.wait_for_exit() == 0
+
+
+def test_a_worker_told_to_leave_by_a_signal_finishes_its_job_and_is_replaced(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    path = daemon.home / "go"
+    job_id = daemon.submit(jobs.wait_for_file, "running", {"path": str(path)})
+    (call,) = daemon.wait_for_calls("running")
+
+    import os
+
+    os.kill(call.pid, signal.SIGTERM)
+    path.touch()
+
+    assert daemon.wait_for_job(job_id)["status"] == "completed"
+    wait_until(lambda: (pids := daemon.worker_pids()) and call.pid not in pids)

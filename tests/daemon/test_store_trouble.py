@@ -1,0 +1,67 @@
+"""A database that is locked or unusable delays no kill, no respawn and no command."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.daemon
+
+
+def test_overruns_are_killed_and_workers_replaced_while_the_database_is_locked(daemons):
+    daemon = daemons({"pools.default.timeout_grace": 0})
+    job_id = daemon.submit(jobs.sleep_c, "late", timeout=1, max_attempts=1)
+    (call,) = daemon.wait_for_calls("late")
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN EXCLUSIVE")
+        exited = daemon.wait_for_event("worker_exited")
+        wait_until(lambda: len(daemon.worker_pids()) == 2)
+        status = wait_until(lambda: (s := daemon.status())["state"] == "degraded" and s)
+        blocker.execute("ROLLBACK")
+
+    assert exited["pid"] == call.pid
+    assert "locked" in status["reason"]
+    assert status["unsettled"] == 1
+    assert daemon.wait_for_job(job_id)["status"] == "timeout"
+    wait_until(lambda: daemon.status()["state"] == "running")
+    assert [e["cause"] for e in daemon.job(job_id)["executions"]] == ["timeout"]
+
+
+def test_a_database_that_is_none_is_refused_at_the_start(daemons):
+    daemon = daemons(start=False)
+    daemon.database.write_bytes(b"this is no database, and it is long enough to be sure of it" * 20)
+
+    answer = daemon.command("run")
+
+    assert answer.returncode in (69, 70)
+    assert "jobs.db" in answer.stderr
+    assert daemon.database.read_bytes().startswith(b"this is no database")
+
+
+def test_a_database_locked_for_too_long_at_the_start_is_said(daemons):
+    daemon = daemons({"daemon.start_timeout": 1.5}, start=False)
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("PRAGMA journal_mode = WAL")
+        blocker.execute("BEGIN EXCLUSIVE")
+        answer = daemon.command("run")
+
+    assert answer.returncode == 69
+    assert "locked" in answer.stderr
+
+
+def test_a_schema_from_the_future_is_refused(daemons):
+    daemon = daemons(start=False)
+    daemon.queue.stats()
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as future:
+        future.execute("INSERT INTO gigq_schema(version, applied_at) VALUES (999, 'tomorrow')")
+
+    answer = daemon.command("run")
+
+    assert answer.returncode == 78
+    assert "999" in answer.stderr

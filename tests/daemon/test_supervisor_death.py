@@ -1,0 +1,64 @@
+"""The supervisor killed with -9: its workers are gone, and the next start settles what was open."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.daemon
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("function", [jobs.sleep_py, jobs.hold_gil], ids=lambda f: f.__name__)
+def test_the_workers_die_with_it_and_the_job_runs_again(daemons, function):
+    daemon = daemons()
+    job_id = daemon.submit(function, "open", timeout=600)
+    (call,) = daemon.wait_for_calls("open")
+    pids = [slot["pid"] for slot in daemon.status()["slots"]]
+
+    daemon.kill()
+    wait_until(lambda: all(is_gone(pid) for pid in pids), 1.0, why="gone within a second")
+    assert daemon.job(job_id)["status"] == "running"
+    daemon.start()
+    _, second = daemon.wait_for_calls("open", 2)
+    executions = daemon.job(job_id)["executions"]
+
+    assert [e["cause"] for e in executions] == ["lost", None]
+    assert second.pid != call.pid
+    assert daemon.job(job_id)["attempts"] == 2
+
+
+def test_children_that_outlive_it_are_gone_before_the_first_claim(daemons):
+    daemon = daemons()
+    daemon.submit(jobs.spawn_children, "family", timeout=600, max_attempts=1)
+    children = wait_until(lambda: len(pids := jobs.child_pids(daemon.ledger)) == 6 and pids)
+
+    daemon.kill()
+    left = [pid for pid in children if not is_gone(pid)]
+    daemon.start()
+
+    assert left
+    assert all(is_gone(pid) for pid in children)
+    assert daemon.events("leftover_killed")
+
+
+def test_a_keeper_that_dies_is_replaced_and_loses_no_verdict(daemons):
+    daemon = daemons()
+    keeper = daemon.status()["slots"][0]["pid"]
+
+    psutil.Process(keeper).suspend()
+    job_id = daemon.submit(jobs.segv, "deadly", max_attempts=1)
+    wait_until(lambda: daemon.status()["unsettled"] == 1)
+    psutil.Process(keeper).kill()
+
+    assert daemon.wait_for_job(job_id)["status"] == "failed"
+    wait_until(lambda: daemon.status()["unsettled"] == 0)
+    assert daemon.status()["slots"][0]["pid"] != keeper
