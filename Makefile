@@ -9,7 +9,7 @@ export PYTHON
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.ready-dev ## create .venv with everything that tests and checks need
@@ -21,6 +21,10 @@ demo: $(VENV)/.ready ## watch gigqd do its whole job on real files, in under a m
 .PHONY: test
 test: $(VENV)/.ready-dev ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+.PHONY: systemd-test
+systemd-test: $(VENV)/.ready ## boot systemd in a container and run gigqd there (needs root)
+	tests/systemd/boot
 
 .PHONY: check
 check: $(VENV)/.ready-dev ## check format, lint, types and import contracts
