@@ -1,0 +1,227 @@
+"""What users do with a queue."""
+
+import math
+import multiprocessing
+import threading
+
+import pytest
+from support import jobs_to_run
+
+from gigq import InvalidJob, Job, JobNotFound, JobQueue, JobStatus, StoreUnavailable, Workflow
+from gigq.errors import DependencyCycle, MissingParent
+from gigq.store.connect import open_connection
+
+
+def job(name="job", function=jobs_to_run.nothing, **options):
+    return Job(name, function, **options)
+
+
+def test_the_same_id_is_stored_once(queue):
+    once = job()
+    ids = {queue.submit(once), queue.submit(once)}
+    once.name = "changed"
+    queue.submit(once)
+
+    assert ids == {once.id}
+    assert queue.stats()["total"] == 1
+    assert queue.get_status(once.id)["name"] == "job"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: job(function=lambda: 1), "job 'job': a lambda has no name"),
+        (lambda: job(function={}.get), "job 'job': dict.get is bound|no module"),
+        (lambda: job(params={"rows": [{1}]}), r"job 'job': params\['rows'\]\[0\]: a set is not"),
+        (lambda: job(params={"x": math.nan}), r"job 'job': params\['x'\]: nan is not JSON"),
+        (lambda: job(params={"x": "x" * 2_000_000}), "job 'job': params: 2,000,0.. bytes of JSON"),
+        (lambda: job(dependencies=["nobody"]), "depends on 'nobody', which is not stored"),
+    ],
+)
+def test_a_job_that_cannot_be_run_is_refused_by_name_and_nothing_is_stored(queue, make, message):
+    with pytest.raises(InvalidJob, match=message):
+        queue.submit(make())
+
+    assert queue.stats()["total"] == 0
+
+
+def test_a_value_that_was_changed_after_the_job_was_made_is_checked_again(queue):
+    changed = job()
+    changed.timeout = 0
+
+    with pytest.raises(InvalidJob, match="timeout is 0"):
+        queue.submit(changed)
+
+
+def test_of_several_jobs_all_are_stored_or_none(queue):
+    with pytest.raises(InvalidJob, match="a set is not JSON"):
+        queue.submit_many([job(), job(params={"x": {1}})])
+
+    assert queue.stats()["total"] == 0
+
+
+def test_a_workflow_is_stored_in_the_order_of_adding_with_parents_anywhere(queue):
+    flow = Workflow("flow")
+    child, parent = job("child"), job("parent")
+    flow.add_job(child, depends_on=[parent])
+    flow.add_job(parent)
+    flow.add_job(parent)
+
+    assert flow.submit_all(queue) == [child.id, parent.id]
+    assert flow.job_map == {child.id: child, parent.id: parent}
+
+
+def test_a_workflow_with_a_circle_is_refused_whole(queue):
+    flow = Workflow("flow")
+    first, second, apart = job("first"), job("second"), job("apart")
+    flow.add_job(apart)
+    flow.add_job(first, depends_on=[second])
+    flow.add_job(second, depends_on=[first])
+
+    with pytest.raises(DependencyCycle, match=r"first.*second|second.*first"):
+        flow.submit_all(queue)
+    assert queue.stats()["total"] == 0
+
+
+def test_a_workflow_with_a_parent_that_is_nowhere_is_refused_whole(queue):
+    flow = Workflow("flow")
+    flow.add_job(job("apart"))
+    flow.add_job(job("child"), depends_on=[job("never added")])
+
+    with pytest.raises(MissingParent, match="submit the parent first, or both in one batch"):
+        flow.submit_all(queue)
+    assert queue.stats()["total"] == 0
+
+
+def test_the_status_has_every_column_decoded_and_times_in_utc(queue, worker):
+    parent = job("parent", jobs_to_run.add, params={"a": 1, "b": 2})
+    child = job("child", jobs_to_run.keyed, dependencies=[parent.id], pass_parent_results=True)
+    queue.submit_many([parent, child])
+    worker.work_off(lambda: True)
+    status = queue.get_status(child.id)
+
+    assert status["exists"] is True
+    assert (status["params"], status["dependencies"]) == ({}, [parent.id])
+    assert (status["result"], status["pass_parent_results"]) == ({parent.id: 3}, True)
+    assert (status["queue"], status["status"]) == ("default", "completed")
+    assert [e["result"] for e in status["executions"]] == [{parent.id: 3}]
+    for time in ("created_at", "updated_at", "started_at", "completed_at"):
+        assert status[time].endswith("+00:00")
+
+
+def test_an_unknown_job_does_not_exist(queue):
+    assert queue.get_status("nobody") == {"exists": False}
+    with pytest.raises(JobNotFound) as caught:
+        queue.get_result("nobody")
+    assert isinstance(caught.value, KeyError)
+    assert str(caught.value) == "there is no job 'nobody'; was it cleared?"
+
+
+def test_a_result_is_none_until_the_job_is_completed(queue, worker):
+    failing = queue.submit(job(function=jobs_to_run.fail, max_attempts=1))
+    fine = queue.submit(job(function=jobs_to_run.add, params={"a": 1, "b": 1}))
+
+    assert queue.get_result(fine) is None
+    worker.work_off(lambda: True)
+    assert (queue.get_result(failing), queue.get_result(fine)) == (None, 2)
+
+
+def test_jobs_are_listed_newest_first_by_status(queue):
+    ids = [queue.submit(job(str(number))) for number in range(3)]
+    queue.cancel(ids[1])
+
+    assert [found["id"] for found in queue.list_jobs()] == ids[::-1]
+    assert [found["id"] for found in queue.list_jobs(JobStatus.CANCELLED)] == [ids[1]]
+    assert [found["id"] for found in queue.list_jobs("pending", limit=1)] == [ids[2]]
+    with pytest.raises(ValueError, match="not a valid JobStatus"):
+        queue.list_jobs("done")
+
+
+def test_a_row_that_foreign_sql_spoilt_can_still_be_looked_at(queue, path):
+    job_id = queue.submit(job())
+    open_connection(path).execute("UPDATE jobs SET params = 'not JSON'")
+
+    assert queue.get_status(job_id)["params"] == "not JSON"
+
+
+def test_a_cancelled_parent_fails_its_children_and_both_can_be_requeued(queue, worker):
+    parent = job("parent")
+    child = job("child", dependencies=[parent.id])
+    queue.submit_many([parent, child])
+
+    assert queue.cancel(parent.id)
+    assert queue.get_status(child.id)["status"] == "failed"
+    assert "'parent'" in queue.get_status(child.id)["error"]
+    assert queue.requeue_job(parent.id)
+    assert queue.requeue_job(child.id)
+    assert worker.work_off(lambda: True) == 2
+    assert queue.stats()["completed"] == 2
+
+
+def test_a_queue_that_was_closed_opens_again(queue):
+    queue.close()
+
+    assert queue.stats()["total"] == 0
+
+
+def test_a_queue_opened_without_initialising_makes_its_tables_at_the_first_use(path):
+    queue = JobQueue(path, initialize=False)
+
+    assert queue.stats()["total"] == 0
+
+
+def test_a_locked_database_is_waited_for_and_then_named(queue, path, tmp_path):
+    locked, release = threading.Event(), threading.Event()
+
+    def hold():
+        connection = open_connection(path)
+        connection.execute("BEGIN IMMEDIATE")
+        locked.set()
+        release.wait(30)
+        connection.execute("ROLLBACK")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait(30)
+    impatient = JobQueue(path, initialize=False)
+    impatient.lock_timeout = 0.05
+    try:
+        with pytest.raises(StoreUnavailable, match=r"jobs\.db was locked .* for 0\.05 s"):
+            impatient.submit(job())
+    finally:
+        release.set()
+        holder.join()
+    impatient.submit(job())
+
+    assert queue.stats()["total"] == 1
+
+
+def test_threads_submit_at_the_same_time_through_one_queue(queue):
+    def submit_some():
+        for _ in range(20):
+            queue.submit(job())
+
+    threads = [threading.Thread(target=submit_some) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert queue.stats()["pending"] == 80
+
+
+def submit_in_child(queue, count):
+    for _ in range(count):
+        queue.submit(job())
+
+
+def test_a_queue_goes_on_in_a_forked_child(queue):
+    queue.submit(job())
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=submit_in_child, args=(queue, 5))
+    child.start()
+    queue.submit(job())
+    child.join()
+
+    assert child.exitcode == 0
+    assert queue.stats()["pending"] == 7
