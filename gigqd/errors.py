@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gigqd import exits
+from gigqd.text import printable
 
 
 class GigqdError(Exception):
@@ -37,7 +38,8 @@ class Problem:
         place = [self.file or "configuration"]
         if self.line is not None:
             place.append(str(self.line))
-        return ": ".join(part for part in (":".join(place), self.key, self.message) if part)
+        parts = (":".join(place), self.key, self.message)
+        return printable(": ".join(part for part in parts if part))
 
 
 class ConfigError(GigqdError):

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gigqd.logs.render import escape
+from gigqd.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """Write an answer. What a terminal would obey instead of show is escaped."""
-    _write(1, escape(text, keep="\n"))
+    _write(1, printable(text, keep="\n"))
 
 
 def say_json(value: object) -> None:
@@ -27,12 +27,12 @@ def say_json(value: object) -> None:
 def complain(text: str) -> None:
     """Write what went wrong."""
     with suppress(OSError):  # nobody to tell: the exit code has to do
-        _write(2, escape(text, keep="\n"))
+        _write(2, printable(text, keep="\n"))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows in aligned columns; the first row is the header."""
-    cleaned = [[escape(cell) for cell in row] for row in rows]
+    cleaned = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from gigqd.logs.values import clean_text, plain
+from gigqd.text import printable
 
 LINE_LIMIT = 30_000
 """Characters of a line: what a pipe takes whole, with room to spare."""
@@ -49,13 +50,13 @@ def console_renderer(*, colors: bool) -> Render:
     def render(entry: Entry) -> str:
         cleaned = plain(entry)
         trace = cleaned.pop("traceback", None)
-        shown = {escape(key): _escape_all(value) for key, value in cleaned.items()}
+        shown = {printable(key): _escape_all(value) for key, value in cleaned.items()}
         shown["ts"] = _to_milliseconds(shown["ts"])
         if isinstance(trace, str):
             # it ends with what these two say
             shown.pop("exc_type", None)
             shown.pop("exc", None)
-            shown["exception"] = escape(trace, keep="\n")
+            shown["exception"] = printable(trace, keep="\n")
         return str(renderer(None, str(shown["level"]), shown))
 
     return render
@@ -66,20 +67,13 @@ def wants_colors(fd: int) -> bool:
     return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def escape(text: str, keep: str = "") -> str:
-    """Text without anything that a terminal would obey instead of show."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
-
-
 def _escape_all(value: Any) -> Any:
     if isinstance(value, str):
-        return escape(value)
+        return printable(value)
     if isinstance(value, list):
         return [_escape_all(item) for item in value]
     if isinstance(value, dict):
-        return {escape(key): _escape_all(item) for key, item in value.items()}
+        return {printable(key): _escape_all(item) for key, item in value.items()}
     return value
 
 
