@@ -4,28 +4,29 @@ import grp
 import os
 import pwd
 from collections.abc import Iterator
-from itertools import pairwise
 
 from gigqd.config.keys import EVERY_QUEUE
 from gigqd.config.kinds import show_duration
 from gigqd.config.runtime import SOCKET_NAME, SOCKET_PATH_LIMIT
 from gigqd.config.schema import Config, PoolConfig
 from gigqd.config.settings import Keys, Settings
+from gigqd.config.source import Source
 from gigqd.config.variables import variable_name
 from gigqd.errors import Problem
 
 DEFAULT_QUEUE = "default"
 
 
-def cross_check(config: Config, settings: Settings) -> list[Problem]:
+def cross_check(config: Config, source: Source | None, settings: Settings) -> list[Problem]:
     """The contradictions between keys, or between keys and this host.
 
     Args:
         config: the configuration, with defaults where a value was bad.
+        source: the file, if there is one.
         settings: where each key was given.
     """
     found = [*_pools(config), *_accounts(config), *_places(config)]
-    return [_at(keys, message, config, settings) for keys, message in found]
+    return [_at(keys, message, source, settings) for keys, message in found]
 
 
 def warnings(config: Config) -> tuple[str, ...]:
@@ -40,13 +41,12 @@ def _pools(config: Config) -> Iterator[Contradiction]:
     if not any(pool.size for pool in config.pools):
         keys = ("pools", config.pools[0].name, "size")
         yield keys, "no pool has a worker; give at least one a size of 1 or more"
-    by_variable = sorted((variable_name([pool.name]), pool.name) for pool in config.pools)
-    for (first, name), (second, other) in pairwise(by_variable):
-        if first == second:
-            yield (
-                ("pools", other),
-                f'is the same name as "{name}" in environment variables; rename one of them',
-            )
+    by_variable: dict[str, str] = {}
+    for pool in config.pools:
+        first = by_variable.setdefault(variable_name([pool.name]), pool.name)
+        if first != pool.name:
+            message = f'is the same name as "{first}" in environment variables; rename one of them'
+            yield ("pools", pool.name), message
 
 
 def _accounts(config: Config) -> Iterator[Contradiction]:
@@ -124,9 +124,7 @@ def _root_jobs(config: Config) -> Iterator[str]:
         yield "jobs run as root; set daemon.user to an account made for them"
 
 
-def _at(keys: Keys, message: str, config: Config, settings: Settings) -> Problem:
+def _at(keys: Keys, message: str, source: Source | None, settings: Settings) -> Problem:
     if keys in settings:
         return settings[keys].problem(message)
-    source = str(config.source) if config.source else None
-    line = next((given.line for key, given in settings.items() if key[: len(keys)] == keys), None)
-    return Problem(source, line, ".".join(keys), message)
+    return source.problem(keys, message) if source else Problem(None, None, ".".join(keys), message)

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from gigqd.text import printable
+
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86400.0
 YEAR = 365 * DAY
 
@@ -43,7 +45,7 @@ class Kind:
 def shorten(value: object, limit: int = 60) -> str:
     """A value for a message: printable, on one line, not longer than `limit` characters."""
     text = value if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: limit + 1])
+    text = printable(text[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -11,7 +11,7 @@ from gigqd.config.checks import cross_check
 from gigqd.config.envfile import check_name, read_environment_file
 from gigqd.config.keys import key_of
 from gigqd.config.kinds import Kind
-from gigqd.config.runtime import default_runtime_dir
+from gigqd.config.runtime import beside, default_runtime_dir
 from gigqd.config.schema import Config, DaemonConfig, PoolConfig
 from gigqd.config.settings import Keys, Settings, from_file, pool_names
 from gigqd.config.source import read_source
@@ -49,7 +49,9 @@ def locate(path: Path | None, environ: Mapping[str, str]) -> DaemonConfig:
         ConfigError: the file cannot be parsed, or what decides the place is wrong.
     """
     config, problems = _read(path, environ)
-    deciding = ("daemon.name", "daemon.runtime_dir", "queue.database")
+    deciding = ["daemon.name", "daemon.runtime_dir"]
+    if config.daemon.runtime_dir.is_relative_to(beside(config.queue.database)):
+        deciding.append("queue.database")
     fatal = [problem for problem in problems if _dotted(problem.key) in deciding]
     if fatal:
         raise ConfigError(sorted(fatal, key=_place))
@@ -71,7 +73,7 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, list[P
     overrides, more = from_environment(environ, pools)
     builder = _Builder(path, settings | overrides, [*problems, *more])
     config = builder.config(pools, environ)
-    return config, [*builder.problems, *cross_check(config, builder.settings)]
+    return config, [*builder.problems, *cross_check(config, source, builder.settings)]
 
 
 def _place(problem: Problem) -> tuple[bool, str, int, str]:

@@ -67,7 +67,7 @@ class _Scanner:
     def _read_key(self, piece: str, line: int) -> None:
         if piece == "[" and not self._nested:
             self._in_header = True
-        elif piece == "=":
+        elif piece == "=" and self._key:
             prefix = self._nested[-1][1] if self._nested else self._table
             self._path = prefix + self._end_key()
             self.found.append((self._path, self._key_line))
@@ -96,7 +96,7 @@ class _Scanner:
         self._in_value = not key_follows and (piece != "\n" or bool(self._nested))
 
     def _add_to_key(self, piece: str, line: int) -> None:
-        if piece in ("\n", ".", ",", "[", "]", "{"):
+        if piece in ("\n", ".", ",", "=", "[", "]", "{"):
             return
         if not self._key:
             self._key_line = line

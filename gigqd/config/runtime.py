@@ -32,5 +32,10 @@ def default_runtime_dir(
     elif session.startswith("/"):
         place = Path(session) / "gigqd"
     else:
-        place = Path(values["queue"]["database"]).parent / ".gigqd"
+        place = beside(values["queue"]["database"])
     return place if daemon["name"] == "default" else place / daemon["name"]
+
+
+def beside(database: str) -> Path:
+    """The run-time directory of last resort, next to the queue's file."""
+    return Path(database).parent / ".gigqd"

@@ -42,13 +42,12 @@ def read_source(path: Path) -> Source:
         ConfigError: the file cannot be read, is too large, or is not TOML in UTF-8.
     """
     text = _decode(str(path), read_limited(path))
-    found = positions(text)
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError([_syntax_problem(str(path), text, error)]) from None
     # a table may be opened again by a dotted key; the first line is the one to show
-    return Source(str(path), document, dict(reversed(found)))
+    return Source(str(path), document, dict(reversed(positions(text))))
 
 
 def read_limited(path: Path) -> bytes:
@@ -120,9 +119,7 @@ def _repeated(name: str, text: str, error_line: int) -> Problem | None:
     """The problem with a key or table that was given before, which tomllib words obscurely."""
     seen: dict[tuple[str, ...], int] = {}
     last: tuple[tuple[str, ...], int] | None = None
-    for keys, line in positions(text):
-        if line > error_line:
-            break
+    for keys, line in positions("\n".join(text.split("\n")[:error_line])):
         last = (keys, line) if keys in seen else None
         seen.setdefault(keys, line)
     if last is None:

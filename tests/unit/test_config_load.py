@@ -1,0 +1,172 @@
+"""Loading a configuration: what it comes to, and everything wrong with it at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.config_files import complete, problems, write
+
+from gigqd.config import PoolConfig, load, locate, schema, warnings
+from gigqd.errors import ConfigError
+
+
+def test_a_database_is_all_that_is_needed(tmp_path):
+    config = load(write(tmp_path, '[queue]\ndatabase = "q.db"\n'), {"XDG_RUNTIME_DIR": "/x"})
+
+    assert config.source == tmp_path / "gigq.toml"
+    assert config.queue.database == str(tmp_path / "q.db")
+    assert config.daemon.working_directory == tmp_path
+    assert config.code.python_path == (tmp_path,)
+    assert config.pools == (PoolConfig("default", size=4, queues=("*",)),)
+
+
+@pytest.mark.parametrize("database", ["", ":memory:", "postgresql://h/d", "file:q.db?mode=ro"])
+def test_only_a_file_can_be_the_database(tmp_path, database):
+    path = write(tmp_path, f'[queue]\ndatabase = "{database}"\n')
+
+    assert problems(path)[0].startswith("2: queue.database: expected the path of an SQLite file")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path):
+    path = write(tmp_path, '\ufeff[queue]\r\ndatabase = "q.db"\r\n[log]\r\nlevl = "x"\r\n')
+
+    assert problems(path) == ['4: log.levl: unknown key; did you mean "level"?']
+
+
+def test_what_cannot_be_read_is_said_before_anything_is_parsed(tmp_path):
+    large = tmp_path / "large.toml"
+    with large.open("wb") as file:
+        file.truncate(50 * 1024**2)
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+
+    assert problems(tmp_path / "missing.toml") == ["no such file"]
+    assert problems(tmp_path) == ["is a directory; a file is needed"]
+    assert problems(pipe) == ["is not a regular file; a file is needed"]
+    assert problems(large) == ["is larger than 1 MiB"]
+    assert problems(Path("a\0b"))[0].endswith(": is not a path")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+def test_a_file_without_permission_says_so(tmp_path):
+    path = write(tmp_path, complete(""))
+    path.chmod(0)
+
+    assert "permission denied" in problems(path)[0]
+
+
+def test_without_a_name_the_file_of_the_environment_is_read(tmp_path):
+    path = write(tmp_path, complete("[pools.a]\nsize = 1"))
+
+    assert load(None, {"GIGQD_CONFIG": str(path)}).pools[0].size == 1
+
+
+def test_without_any_file_the_environment_is_enough(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(schema, "DEFAULT_PATH", tmp_path / "none.toml")
+    config = load(None, {"GIGQD_QUEUE__DATABASE": "q.db", "GIGQD_POOLS__MAIL__SIZE": "2"})
+
+    assert config.source is None
+    assert config.queue.database == str(tmp_path / "q.db")
+    assert [(pool.name, pool.size) for pool in config.pools] == [("mail", 2)]
+
+
+def test_without_any_file_and_database_the_message_has_no_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(schema, "DEFAULT_PATH", tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match=r"^configuration: queue\.database: missing; set it"):
+        load(None, {})
+
+
+@pytest.mark.parametrize(
+    ("daemon", "environ", "as_root", "expected"),
+    [
+        ("", {"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/x"}, True, "/run/a"),
+        ("", {"XDG_RUNTIME_DIR": "/x"}, True, "/run/gigqd"),
+        ("", {"XDG_RUNTIME_DIR": "/x"}, False, "/x/gigqd"),
+        ("", {"XDG_RUNTIME_DIR": "relative"}, False, "{home}/db/.gigqd"),
+        ("", {}, False, "{home}/db/.gigqd"),
+        ("name = 'mail'", {}, False, "{home}/db/.gigqd/mail"),
+        ("name = 'mail'", {"XDG_RUNTIME_DIR": "/x"}, False, "/x/gigqd/mail"),
+        ("name = 'mail'\nruntime_dir = 'run'", {"XDG_RUNTIME_DIR": "/x"}, False, "{home}/run"),
+    ],
+)
+def test_the_runtime_directory_follows_the_host_and_the_name(
+    tmp_path, monkeypatch, daemon, environ, as_root, expected
+):
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if as_root else 1000)
+    path = write(tmp_path, f'[queue]\ndatabase = "db/q.db"\n[daemon]\n{daemon}\n')
+
+    assert str(load(path, environ).daemon.runtime_dir) == expected.format(home=tmp_path)
+
+
+def test_a_daemon_that_changed_its_user_finds_the_same_runtime_directory(tmp_path, monkeypatch):
+    import pwd
+
+    me = pwd.getpwuid(os.geteuid())
+    monkeypatch.setattr(os, "geteuid", lambda: me.pw_uid or 1000)
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: _Account(os.geteuid()))
+    path = write(tmp_path, complete("[daemon]\nuser = 'worker'\n"))
+
+    assert str(load(path, {"XDG_RUNTIME_DIR": "/x"}).daemon.runtime_dir) == "/run/gigqd"
+
+
+class _Account:
+    def __init__(self, uid):
+        self.pw_uid = uid
+
+
+def test_a_user_needs_root(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+    (problem,) = problems(write(tmp_path, complete("[daemon]\nuser = 'root'\n")))
+
+    assert problem.startswith("3: daemon.user: only root can change to another user;")
+
+
+def test_an_instance_is_found_although_other_keys_are_wrong(tmp_path):
+    path = write(tmp_path, '[daemon]\nruntime_dir = "run"\nstop_timeout = "x"\n[pools]\nx = 1\n')
+
+    assert locate(path, {}).runtime_dir == tmp_path / "run"
+
+
+def test_an_instance_is_not_guessed_when_its_place_is_wrong(tmp_path):
+    with pytest.raises(ConfigError, match="runtime_dir"):
+        locate(write(tmp_path, complete("daemon.runtime_dir = 1")), {})
+    with pytest.raises(ConfigError, match="RUNTIME_DIR"):
+        locate(write(tmp_path, complete("")), {"GIGQD_DAEMON__RUNTIME_DIR": "\0"})
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        locate(write(tmp_path, "["), {})
+
+
+def test_what_is_probably_not_meant_is_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    path = write(
+        tmp_path,
+        complete(
+            "daemon.stop_timeout = '1s'\n"
+            "[pools.mail]\nqueues = ['mail']\n[pools.idle]\nqueues = ['slow']\nsize = 0\n"
+        ),
+    )
+
+    assert warnings(load(path, {})) == (
+        'no pool with a worker serves the queue "default"; its jobs will wait',
+        'no pool with a worker serves the queue "slow"; its jobs will wait',
+        'the pool "idle" has no workers (size 0)',
+        "daemon.stop_timeout (1s) is shorter than pools.mail.timeout_grace (2s)",
+        "jobs run as root; set daemon.user to an account made for them",
+    )
+
+
+def test_messages_never_show_what_a_terminal_would_obey(tmp_path):
+    path = write(tmp_path, 'log.level = "\\u001b[31m"\n"\\u001bkey" = 1\n')
+
+    assert all(problem.isprintable() for problem in problems(path))
+
+
+def test_the_environment_is_not_in_the_text_of_a_configuration(tmp_path):
+    config = load(write(tmp_path, complete("code.environment.API = 'hunter2'")), {})
+
+    assert config.code.environment == {"API": "hunter2"}
+    assert "hunter2" not in repr(config)

@@ -1,0 +1,108 @@
+"""Every mistake in a configuration is named with its line and its remedy."""
+
+from __future__ import annotations
+
+import pytest
+from support.config_files import complete, problems, write
+
+
+def test_every_problem_is_reported_at_once_with_its_line_and_a_hint(tmp_path):
+    path = write(
+        tmp_path,
+        "[queue]\n"
+        "lock_timout = 3\n"
+        "[pools.mail]\n"
+        'size = "4"\n'
+        "timeout_grace = -1\n"
+        'queues = ["a", 5]\n'
+        "[deamon]\n"
+        "[log]\n"
+        'level = "inof"\n'
+        "file = 1979-05-27\n"
+        "size = 3\n",
+    )
+    starts = [
+        '2: queue.lock_timout: unknown key; did you mean "lock_timeout"?',
+        "4: pools.mail.size: expected a whole number, not text",
+        "5: pools.mail.timeout_grace: must be at least 0s, not -1s",
+        "6: pools.mail.queues: item 2: expected the name of a queue",
+        '7: deamon: unknown table; did you mean "daemon"?',
+        '9: log.level: "inof" is none of debug, info, warning, error, critical; did',
+        "10: log.file: expected a path, not a date or time",
+        '11: log.size: unknown key; did you mean "pools.<name>.size"?',
+        "queue.database: missing; set it to the queue's file",
+    ]
+
+    assert [
+        problem[: len(start)] for problem, start in zip(problems(path), starts, strict=True)
+    ] == (starts)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stop_timeout = 5", 'stop_timeout: unknown key outside any table; did you mean "daemon.'),
+        ("log = 5", "log: must be a table, not a whole number"),
+        ('[pools."a b"]', "pools.a b: a pool's name is letters and digits joined by - or _"),
+        ("[pools.a-b]\n[pools.A_B]", 'pools.A_B: is the same name as "a-b" in environment'),
+    ],
+)
+def test_a_misplaced_name_is_named_with_its_remedy(tmp_path, text, expected):
+    (problem,) = problems(write(tmp_path, complete(text)))
+
+    assert problem.partition(": ")[2].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "expected"),
+    [
+        ("pools", "size = 5", "must be a table, not a whole number; write it in [pools.default]"),
+        ("code", "environment = 5", "must be a table, not a whole number"),
+        ("code.environment", "A = 5", "expected text in quotes, not a whole number"),
+        ("code.environment", "A-B = ''", "a variable's name is letters, digits and _"),
+        ("code.environment", "GIGQD_X = ''", "names that start with GIGQD_ are set by gigqd"),
+        ("code", "imports = ['a b']", 'item 1: expected a module name such as "myapp.jobs"'),
+        ("pools.a", "size = 0", "no pool has a worker; give at least one a size of 1 or more"),
+        ("pools.a", "size = true", "expected a whole number, not a boolean"),
+        ("pools.a", "size = 99999999999999999999", "must be at most 1000, not a huge number"),
+        ("pools.a", "queues = []", 'an empty list serves no queue; "*" is every queue'),
+        ("pools.a", "queues = ['mail*']", "item 1: expected the name of a queue"),
+        ("pools.a", "timeout_limit = 0", "must be at least 1ms, not 0s"),
+        ("pools.a", "timeout_limit = inf", "must be a finite number, not inf"),
+        ("pools.a", "timeout_limit = nan", "must be a finite number, not nan"),
+        ("security", "allow = []", "an empty list would allow no job at all"),
+        ("daemon", "working_directory = '/no/such/place'", "is not a directory"),
+        ("daemon", "user = 'no-such-user'", "no such user on this host"),
+        ("daemon", "group = 'no-such-group'", "no such group on this host"),
+        ("daemon", f"runtime_dir = '/{'x' * 99}'", "too long for a control socket: 111 bytes"),
+        ("daemon", "umask = 0o22", "expected octal digits in quotes"),
+        ("daemon", "name = '../x'", "expected letters, digits, . _ -"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_remedy(tmp_path, table, line, expected):
+    (problem,) = problems(write(tmp_path, complete(f"[{table}]\n{line}")))
+    key = line.partition(" ")[0]
+
+    assert problem.startswith(f"3: {table}.{key}: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[log]\nfile = 'a'\n\nfile = 'b'\n", "4: log.file: given twice; the first is on line 2"),
+        ("[log]\n[daemon]\n[log]\n", "3: log: given twice; the first is on line 1"),
+        ("[log]\nfile = 'a'\nfile.x = 1\n", "3: not valid TOML: Cannot overwrite a value"),
+        ("[queue\n", "1: not valid TOML: Expected ']' at the end of a table declaration"),
+        ("[daemon]\n\nname = \n", "3: not valid TOML: Invalid value"),
+        ("[log]\nfile = '''\n\n", "2: not valid TOML: Expected \"'''\""),
+        ("x = " + "9" * 5000, "not valid TOML: Exceeds the limit"),
+        ("x = " + "[" * 5000, "not valid TOML: nested too deeply"),
+        (b"[log]\nfile = '\xff'\n", "2: is not UTF-8; save it as UTF-8"),
+        ("[log]\n".encode("utf-16"), "1: is UTF-16; save it as UTF-8"),
+        (b"[log]\nfile = 'a\x00b'\n", "2: not valid TOML: "),
+    ],
+)
+def test_what_is_no_toml_is_reported_with_its_line(tmp_path, text, expected):
+    (problem,) = problems(write(tmp_path, text))
+
+    assert problem.startswith(expected)
