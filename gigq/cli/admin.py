@@ -8,11 +8,10 @@ from gigq import clock
 from gigq.cli import exits, terminal, text
 from gigq.cli.loading import use_app_dir
 from gigq.cli.opening import any_queue, existing_queue
+from gigq.worker import Worker
 
 if TYPE_CHECKING:
     import argparse
-
-    from gigq.worker import Worker
 
 DAY = 86_400
 """Seconds."""
@@ -46,9 +45,6 @@ def clear(args: argparse.Namespace) -> int:
 
 def worker(args: argparse.Namespace) -> int:
     """Run jobs until stopped, or one job."""
-    # Late: the other commands start a third faster without everything that runs a job.
-    from gigq.worker import Worker
-
     use_app_dir(args.app_dir)
     # A worker may be up before the first job is submitted, so it makes the tables.
     with any_queue(args):

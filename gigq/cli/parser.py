@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 from typing import TYPE_CHECKING
 
+from gigq import __version__
 from gigq.cli import admin, jobs, values
 from gigq.cli.values import from_environment
 from gigq.job import FAILURE_POLICIES
@@ -37,8 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    version = importlib.metadata.version("gigqd")
-    parser.add_argument("--version", action="version", version=f"gigq {version}")
+    parser.add_argument("--version", action="version", version=f"gigq {__version__}")
     parser.set_defaults(db=from_environment("GIGQ_DB", "gigq.db"), debug=False)
     _add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

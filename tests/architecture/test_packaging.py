@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 
 import pytest
 from support.tree import ROOT
+
+import gigq
+import gigqd
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,12 @@ def test_the_wheel_has_the_licence_and_both_commands(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "gigq = gigq.cli:main" in commands
     assert "gigqd = gigqd.cli:main" in commands
+
+
+def test_the_project_and_both_packages_have_one_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert gigq.__version__ == gigqd.__version__ == project["version"]
 
 
 def test_an_unpacked_wheel_makes_a_queue(wheel, tmp_path):
