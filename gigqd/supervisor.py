@@ -108,6 +108,8 @@ class Supervisor:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
         until = min(self._crew.next_look(now), now + _LONGEST_SLEEP)
+        if not self._facts.ready:
+            until = min(until, self._start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now))
         if self._watchdog is not None:
@@ -155,8 +157,12 @@ class Supervisor:
             log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
             self._notifier.ready(self._facts.headline)
             self._on_ready()
-        elif time.monotonic() - self._facts.began > self._facts.config.daemon.start_timeout:
+        elif time.monotonic() >= self._start_deadline:
             raise self._too_late()
+
+    @property
+    def _start_deadline(self) -> float:
+        return self._facts.began + self._facts.config.daemon.start_timeout
 
     def _too_late(self) -> StartFailedError:
         seconds = self._facts.config.daemon.start_timeout
