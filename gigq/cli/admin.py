@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from gigq import clock
 from gigq.cli import exits, terminal, text
 from gigq.cli.loading import use_app_dir
 from gigq.cli.opening import any_queue, existing_queue
+from gigq.events import setup_logging
 from gigq.worker import Worker
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def worker(args: argparse.Namespace) -> int:
     )
     if args.once:
         return _work_once(worker)
+    setup_logging(logging.DEBUG if args.debug else logging.INFO)
     print(f"Starting worker {text.printable(worker.worker_id)}...", flush=True)
     worker.start()
     print("Worker stopped by user.")

@@ -41,15 +41,18 @@ def test_a_worker_is_named_by_option_or_variable(shell):
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_running_worker_leaves_when_it_is_asked_to(shell, asked, threads):
-    job_id = shell.submit()
+    job_id = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "1")
     command = [sys.executable, "-m", "gigq", "worker", "--worker-id", "w", "--concurrency", threads]
-    with subprocess.Popen(command, cwd=shell.folder, stdout=subprocess.PIPE, text=True) as worker:
-        wait_until(lambda: shell.json("status", job_id)["status"] == "completed")
+    with subprocess.Popen(
+        command, cwd=shell.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as worker:
+        wait_until(lambda: shell.json("status", job_id)["status"] == "failed")
         worker.send_signal(asked)
-        printed = worker.stdout.read()
+        printed, logged = worker.communicate()
 
     assert worker.returncode == 0
     assert printed == "Starting worker w...\nWorker stopped by user.\n"
+    assert f"job.failed job_id={job_id!r}" in logged
 
 
 def test_a_polling_interval_in_the_environment_is_checked_like_the_option(shell):
