@@ -1,0 +1,75 @@
+"""What wakes an idle worker, and threads that work side by side."""
+
+import threading
+
+from support import jobs_to_run
+from support.waiting import wait_until
+
+from gigq import Job, Worker
+
+
+def submit(queue, function, /, **options):
+    return queue.submit(Job("job", function, **options))
+
+
+def test_a_submit_wakes_a_sleeping_worker_at_once(queue, path):
+    sleeper = Worker(path, polling_interval=3600)
+    thread = threading.Thread(target=sleeper.start)
+    thread.start()
+    ids = []
+    for _ in range(3):
+        ids.append(submit(queue, jobs_to_run.nothing))
+        wait_until(lambda: queue.stats()["completed"] == len(ids))
+    sleeper.stop()
+    thread.join(30)
+
+    assert not thread.is_alive()
+    assert queue.stats()["completed"] == 3
+
+
+def test_two_jobs_submitted_at_once_wake_two_sleeping_workers(queue, path, tmp_path):
+    sleepers = [Worker(path, polling_interval=3600) for _ in range(2)]
+    threads = [threading.Thread(target=sleeper.start) for sleeper in sleepers]
+    for thread in threads:
+        thread.start()
+    names = [str(tmp_path / name) for name in "ab"]
+    for own, other in (names, names[::-1]):
+        # Each job waits for the other to run: one worker alone could not finish them.
+        submit(queue, jobs_to_run.meet, params={"own": own, "other": other})
+    wait_until(lambda: queue.stats()["completed"] == 2)
+    for sleeper, thread in zip(sleepers, threads, strict=True):
+        sleeper.stop()
+        thread.join(30)
+
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_sleeping_worker_wakes_for_a_delayed_attempt(queue, path, tmp_path):
+    sleeper = Worker(path, polling_interval=3600)
+    params = {"path": str(tmp_path / "calls"), "successes_after": 2}
+    job_id = submit(queue, jobs_to_run.fail_until, params=params, retry_delay=0.2)
+    thread = threading.Thread(target=sleeper.start)
+    thread.start()
+    wait_until(lambda: queue.get_status(job_id)["status"] == "completed")
+    sleeper.stop()
+    thread.join(30)
+
+    assert queue.get_status(job_id)["attempts"] == 2
+
+
+def test_threads_have_their_own_names_and_run_at_the_same_time(queue, path, tmp_path):
+    pool = Worker(path, worker_id="pool", concurrency=2)
+    names = [str(tmp_path / name) for name in "ab"]
+    ids = [
+        submit(queue, jobs_to_run.meet, params={"own": own, "other": other})
+        for own, other in (names, names[::-1])
+    ]
+    thread = threading.Thread(target=pool.start)
+    thread.start()
+    wait_until(lambda: queue.stats()["completed"] == 2)
+    pool.stop()
+    thread.join(30)
+
+    assert not thread.is_alive()
+    workers = {queue.get_status(job_id)["executions"][0]["worker_id"] for job_id in ids}
+    assert workers == {"pool-0", "pool-1"}
