@@ -1,0 +1,1 @@
+"""What the demo needs besides the application: the daemon, a progress line, the audit."""
