@@ -1,0 +1,45 @@
+"""What `import gigq` gives and what it costs."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import gigq
+
+LOADED = """
+import sys
+before = set(sys.modules)
+import gigq
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(new - sys.stdlib_module_names - {"gigq"}))
+"""
+NAMES = {
+    "GigqError", "InvalidJob", "Job", "JobNotFound", "JobQueue", "JobStatus", "JobTimeout",
+    "StoreUnavailable", "Worker", "Workflow", "close_connections", "setup_logging", "task",
+}  # fmt: skip
+
+
+def test_the_front_door_has_these_names_and_each_can_be_had():
+    assert set(gigq.__all__) == NAMES
+    assert all(getattr(gigq, name).__doc__ for name in NAMES)
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert gigq.__version__ == version("gigqd")
+
+
+def test_importing_gigq_loads_no_third_party_module():
+    ran = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
+
+    assert ran.stdout == "[]\n"
+
+
+def test_the_connection_helpers_have_the_names_of_0_5_1(path):
+    from gigq.db_utils import close_connection, close_connections, get_connection
+
+    connection = get_connection(path)
+
+    assert get_connection(path) is connection
+    close_connection(path)
+    assert get_connection(path) is not connection
+    close_connections()

@@ -1,0 +1,111 @@
+"""Functions of a script or of a module run with -m are run by another process."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys
+import beside
+import gigq
+
+def work(x):
+    return [x, beside.VALUE, __name__]
+
+@gigq.task
+def more(x):
+    return x
+
+if __name__ == "__main__":
+    queue = gigq.JobQueue(sys.argv[1])
+    print(queue.submit(gigq.Job("work", work, {"x": 1})), more.submit(queue, x=2))
+"""
+WORK_IN_SCRIPT = """
+import sys
+import gigq
+
+def work():
+    return "in the same process"
+
+if __name__ == "__main__":
+    queue = gigq.JobQueue(sys.argv[1])
+    job_id = queue.submit(gigq.Job("work", work))
+    gigq.Worker(sys.argv[1]).process_one()
+    print(queue.get_result(job_id), list(sys.modules).count("__mp_main__"))
+"""
+PROMPT = """
+import gigq
+def work(): pass
+queue = gigq.JobQueue("jobs.db")
+try:
+    queue.submit(gigq.Job("work", work))
+except gigq.InvalidJob as error:
+    print(error)
+print(queue.stats()["total"])
+"""
+
+
+def run(*command, cwd, **options):
+    ran = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=60,
+        **options,
+    )  # fmt: skip
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "application"
+    folder.mkdir()
+    (folder / "beside.py").write_text("VALUE = 7")
+    (folder / "app.py").write_text(SCRIPT)
+    return folder
+
+
+def test_a_function_of_a_script_is_stored_by_its_file_and_run_by_another_process(
+    folder, queue, worker, path
+):
+    first, second = run("app.py", path, cwd=folder).split()
+    run("-c", f"import gigq; gigq.Worker({path!r}).work_off(lambda: True)", cwd="/")
+
+    assert queue.get_status(first)["function_file"] == str(folder / "app.py")
+    assert queue.get_result(first) == [1, 7, "__mp_main__"]
+    assert queue.get_result(second) == 2
+
+
+def test_a_function_of_a_module_run_with_m_is_stored_by_the_modules_name(folder, queue, path):
+    first, _ = run("-m", "app", path, cwd=folder).split()
+    run("-c", f"import gigq; gigq.Worker({path!r}).work_off(lambda: True)", cwd=folder)
+    status = queue.get_status(first)
+
+    assert (status["function_module"], status["function_file"]) == ("app", None)
+    assert queue.get_result(first) == [1, 7, "app"]
+
+
+def test_a_script_that_works_off_its_own_jobs_is_not_loaded_twice(folder, path):
+    (folder / "both.py").write_text(WORK_IN_SCRIPT)
+
+    assert run("both.py", path, cwd=folder) == "in the same process 0\n"
+
+
+@pytest.mark.parametrize("how", ["prompt", "-c"])
+def test_a_function_of_the_prompt_is_refused_with_the_remedy(tmp_path, how):
+    if how == "prompt":
+        printed = run("-", cwd=tmp_path, input=PROMPT)
+    else:
+        printed = run("-c", PROMPT, cwd=tmp_path)
+
+    assert "job 'work': work is defined at an interactive prompt or by -c" in printed
+    assert "put it in a file" in printed
+    assert printed.endswith("\n0\n")
+
+
+def test_a_script_that_is_gone_fails_the_attempt_with_the_reason(folder, queue, worker, path):
+    first, _ = run("app.py", path, cwd=folder).split()
+    (folder / "app.py").unlink()
+    worker.process_one()
+
+    assert "there is no script" in queue.get_status(first)["error"]
