@@ -68,7 +68,10 @@ class Demo:
         self._submit()
         self._watch()
         status = self.daemon.status()
+        # A job is over in the database a moment before the log says how that came about.
+        self._tell_news()
         self._stop()
+        self._tell_news()
         return audit(self._evidence(status))
 
     # --- the acts ----------------------------------------------------------------------------
@@ -94,8 +97,6 @@ class Demo:
             if over >= _RELOAD_AT * len(self._jobs) and len(self._sizes) == 1:
                 self._reload()
             time.sleep(_LOOK_EVERY)
-        self._tell_news()
-        self._stage.say(f"all {over} jobs are over")
 
     def _reload(self) -> None:
         self._stage.show(f"\n{self.daemon.describe()}\n")
@@ -105,6 +106,7 @@ class Demo:
 
     def _stop(self) -> None:
         self._check()
+        self._stage.say(f"all {len(self._jobs)} jobs are over")
         self._children = self._living_children()
         self._stage.say(self.daemon.stop())
 
