@@ -30,6 +30,7 @@ from gigqd.logs.render import (
     wants_colors,
 )
 from gigqd.logs.sink import Sink
+from gigqd.logs.values import plain
 
 _ALIASES = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}
 
@@ -160,7 +161,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - arguments that do not fit the text, or a broken str()
-        return f"{record.msg!r} {len(record.args or ())} arguments that do not fit"
+        return f"{plain(record.msg)} (arguments that cannot be shown)"
 
 
 def _write_event(logger: Any, method: str, event_dict: EventDict) -> NoReturn:

@@ -94,19 +94,9 @@ def exception_fields(exc_info: object) -> Entry:
     name = kind.__qualname__
     return {
         "exc_type": name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}",
-        "exc": plain(_Text(found)),
+        "exc": plain(found),
         "traceback": clean_text(_traceback(found), 8192),
     }
-
-
-class _Text:
-    """Shows an exception by its str(), which plain() guards against being broken."""
-
-    def __init__(self, shown: BaseException) -> None:
-        self._shown = shown
-
-    def __str__(self) -> str:
-        return str(self._shown)
 
 
 def _traceback(error: BaseException) -> str:

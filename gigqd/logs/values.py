@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
@@ -66,16 +66,18 @@ def _plain(value: object, text_limit: int, items: int, depth: int) -> Any:
 
 
 def _collection(
-    value: Mapping[Any, Any] | Iterable[Any], text_limit: int, items: int, depth: int
+    value: Mapping[Any, Any] | Collection[Any], text_limit: int, items: int, depth: int
 ) -> Any:
     limits = {"text_limit": text_limit, "items": items, "depth": depth}
+    left_out = f"… {len(value) - items} more" if len(value) > items else None
     if not isinstance(value, Mapping):
-        return [plain(item, **limits) for item in islice(value, items)]
+        listed = [plain(item, **limits) for item in islice(value, items)]
+        return [*listed, left_out] if left_out else listed
     cleaned = {}
     for raw, item in islice(value.items(), items):
         key = clean_text(raw if isinstance(raw, str) else _description(raw, 200), 200)
         cleaned[key] = MASK if is_secret(key) and item is not None else plain(item, **limits)
-    return cleaned
+    return cleaned | {"…": left_out} if left_out else cleaned
 
 
 def _description(value: object, limit: int) -> str:
