@@ -47,4 +47,7 @@ def _failed(error: Exception, args: argparse.Namespace) -> int:
     if args.debug:
         traceback.print_exception(error)
     print(f"gigq: {text.printable(failures.message_for(error))}", file=sys.stderr)
-    return failures.code_for(error, args.db)
+    code = failures.code_for(error, args.db)
+    if code == exits.OUTPUT:
+        terminal.give_up_output()
+    return code

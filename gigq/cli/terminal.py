@@ -34,7 +34,7 @@ def prepare() -> None:
 
 
 def give_up_output() -> None:
-    """Point standard output at nothing: the reader has gone, and the exit flush would raise."""
+    """Point standard output at nothing: it takes no more, and the flush at the exit would raise."""
     # A test's or an embedding program's stand-in has no file descriptor; it needs no care either.
     with suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)

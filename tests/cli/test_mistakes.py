@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.shell import clean_environment
 
 from gigq.cli import main
 
@@ -186,6 +187,7 @@ def test_a_full_disk_is_reported(shell):
         done = subprocess.run(
             [sys.executable, "-m", "gigq", "list"],
             cwd=shell.folder,
+            env=clean_environment(),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

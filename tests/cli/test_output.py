@@ -12,6 +12,7 @@ import termios
 import tomllib
 
 import pytest
+from support.shell import clean_environment
 from support.tree import ROOT
 
 ESCAPE = "\x1b"
@@ -21,14 +22,13 @@ def on_a_terminal(shell, *arguments, columns, **environment):
     """What a command prints on a terminal of so many columns."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    kept = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "NO_COLOR"}}
     with subprocess.Popen(
         [sys.executable, "-m", "gigq", *arguments],
         cwd=shell.folder,
         stdin=follower,
         stdout=follower,
         stderr=follower,
-        env=kept | {"TERM": "xterm", **environment},
+        env=clean_environment(**{"TERM": "xterm"} | environment),
     ) as process:
         os.close(follower)
         printed = everything_from(leader)
@@ -117,6 +117,7 @@ def test_a_reader_that_leaves_early_is_no_error(shell):
         shell=True,
         executable="/bin/bash",
         cwd=shell.folder,
+        env=clean_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -134,6 +135,7 @@ def test_a_reader_that_is_gone_gets_the_shells_code(shell):
         done = subprocess.run(
             [sys.executable, "-m", "gigq", "list"],
             cwd=shell.folder,
+            env=clean_environment(),
             stdout=nobody,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,0 +1,55 @@
+"""The real `gigq` command, run in a folder as a person there would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Runs `gigq` in a folder, as a person there would."""
+
+    folder: Path
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One command with its exit code and output."""
+        return subprocess.run(
+            [sys.executable, "-m", "gigq", *arguments],
+            cwd=self.folder,
+            env=clean_environment(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def out(self, *arguments: str, **environment: str) -> str:
+        """What a command prints; it must succeed."""
+        done = self.run(*arguments, **environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """What a command answers with `--json`; it must succeed."""
+        return json.loads(self.out(*arguments, "--json"))
+
+    def submit(self, function: str = "shop.resize", *options: str) -> str:
+        """The id of a new job."""
+        if function == "shop.resize":
+            options = ("-p", "file=cat.jpg", *options)
+        return str(self.json("submit", function, "--name", "a job", *options)["id"])
+
+
+def clean_environment(**given: str) -> dict[str, str]:
+    """The environment without what would change the command's answers, and with what is given."""
+    meddling = ("GIGQ", "NO_COLOR", "COLUMNS", "PYTHON")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(meddling)}
+    return kept | {"TZ": "UTC"} | given
