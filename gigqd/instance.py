@@ -18,6 +18,7 @@ import psutil
 
 from gigqd import exits, pidfile
 from gigqd.config import Config, DaemonConfig
+from gigqd.control import address
 from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
@@ -295,7 +296,8 @@ def _listener(path: Path) -> _Listener:
     """Who listens on a socket, as the kernel tells it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         try:
-            probe.connect(str(path))
+            with address(path) as name:
+                probe.connect(name)
         except BlockingIOError:  # its queue is full: it is there, and does not answer
             return _Listener(exists=True)
         except OSError:

@@ -1,6 +1,7 @@
 """One instance, one holder of the lock: with real processes, and with every wrong pid file."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from support.waiting import wait_until
 
 from gigqd import exits, kernel
 from gigqd.config import load
+from gigqd.control import address
 from gigqd.instance import AlreadyRunning, CannotCreate, Instance
 
 pytestmark = pytest.mark.daemon
@@ -218,6 +220,33 @@ def test_a_runtime_directory_that_everybody_may_write_is_refused(tmp_path):
         Instance(config_in(tmp_path, runtime_dir=shared)).lock()
 
     assert names_in(shared) == []
+
+
+def test_a_runtime_directory_of_another_user_is_refused(tmp_path, monkeypatch):
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    if os.geteuid() == 0:
+        os.chown(foreign, 4710, 4710)
+    owner = foreign.stat().st_uid
+    instance = Instance(config_in(tmp_path, runtime_dir=foreign))
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+
+    with pytest.raises(CannotCreate, match=f"belongs to user id {owner}, not to 4711"):
+        instance.lock()
+
+    assert names_in(foreign) == []
+
+
+def test_a_daemon_is_found_however_long_the_path_of_its_socket_is(tmp_path):
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    deep.mkdir(parents=True)
+    instance = Instance(config_in(tmp_path, runtime_dir=deep))
+    with socket.socket(socket.AF_UNIX) as listener:
+        with address(instance.socket_path) as name:
+            listener.bind(name)
+        listener.listen()
+
+        assert instance.running().pid == os.getpid()
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(instance, tmp_path):

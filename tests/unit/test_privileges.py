@@ -1,0 +1,127 @@
+"""Whom the daemon becomes, and what it hands over before."""
+
+import os
+import pwd
+from dataclasses import replace
+
+import pytest
+from support.configs import config_in
+
+from gigqd import exits
+from gigqd.instance import Instance
+from gigqd.privileges import Account, NotPermitted, become, drop_privileges, find_account
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
+NOBODY = 65534
+
+
+def in_a_child(action):
+    """What an action returns in a forked child, as text; its exception's text when it raises."""
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            said = str(action())
+        except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
+            said = f"{type(error).__name__}: {error}"
+        finally:
+            os.write(writer, said.encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
+    os.waitpid(pid, 0)
+    return text
+
+
+def open_up(path):
+    """Let every user pass through the directories above a path."""
+    for parent in path.parents:
+        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o1000:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+
+def test_without_user_and_group_nothing_is_to_change(tmp_path):
+    config = config_in(tmp_path)
+
+    assert find_account(None, None) is None
+    become(config, Instance(config))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_account_is_named():
+    with pytest.raises(NotPermitted, match="no-such-user"):
+        find_account("no-such-user", None)
+    with pytest.raises(NotPermitted, match="no-such-group") as caught:
+        find_account(None, "no-such-group")
+
+    assert caught.value.exit_code == exits.NOT_PERMITTED
+
+
+def test_a_group_alone_keeps_the_user():
+    me = pwd.getpwuid(os.geteuid())
+
+    assert find_account(me.pw_name, None) == Account(me.pw_name, me.pw_uid, me.pw_gid)
+
+
+@pytest.mark.root
+@needs_root
+def test_there_is_no_way_back_and_no_group_of_roots_is_kept():
+    account = find_account("nobody", None)
+
+    def become_nobody():
+        os.setgroups([0, 4711])
+        drop_privileges(account)
+        with pytest.raises(PermissionError):
+            os.setuid(0)
+        return os.getresuid(), os.getresgid(), os.getgroups()
+
+    assert in_a_child(become_nobody) == str(((NOBODY,) * 3, (account.gid,) * 3, [account.gid]))
+
+
+@pytest.mark.root
+@needs_root
+def test_a_process_that_changed_its_user_can_still_be_looked_at_by_that_user():
+    account = find_account("nobody", None)
+
+    def look_at_itself():
+        drop_privileges(account)
+        return os.access(f"/proc/{os.getpid()}/environ", os.R_OK)
+
+    assert in_a_child(look_at_itself) == "True"
+
+
+@pytest.mark.root
+@needs_root
+def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
+    open_up(tmp_path / "x")
+    config = config_in(tmp_path, user="nobody")
+    runtime = tmp_path / "run"
+    instance = Instance(config)
+    instance.lock()
+    (runtime / "somebody else's").touch()
+
+    said = in_a_child(lambda: become(config, instance))
+
+    assert said.startswith("NotPermitted: nobody cannot write in ")
+    assert str(tmp_path) in said
+    owners = {path.name: path.stat().st_uid for path in (tmp_path, *runtime.iterdir(), runtime)}
+    assert owners.pop("gigqd.lock") == NOBODY
+    assert set(owners.values()) == {0}
+    instance.release()
+
+
+@pytest.mark.root
+@needs_root
+def test_a_new_database_folder_is_made_for_the_account(tmp_path):
+    open_up(tmp_path / "x")
+    folder = tmp_path / "data"
+    config = config_in(tmp_path, user="nobody")
+    config = replace(config, queue=replace(config.queue, database=str(folder / "jobs.db")))
+    instance = Instance(config)
+    instance.lock()
+
+    assert in_a_child(lambda: become(config, instance)) == "None"
+
+    assert folder.stat().st_uid == NOBODY
+    assert (tmp_path / "run").stat().st_uid == NOBODY
+    instance.release()
