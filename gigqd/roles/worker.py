@@ -119,6 +119,8 @@ class WorkerRole:
             attempt=claim.attempt,
             execution=claim.execution_id,
         )
+        # Counted here and not when it is settled: the next claim shares the settling transaction.
+        self._jobs_left -= 1
         self._empty_output()
         self._line.busy(claim, _stricter(claim.timeout, self._pool.timeout_limit))
 
@@ -134,7 +136,6 @@ class WorkerRole:
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""
         self._line.settled()
-        self._jobs_left -= 1
         logs.unbind("job_id", "job", "attempt", "execution")
 
     # --- going on or leaving -----------------------------------------------------------------

@@ -85,7 +85,7 @@ class Daemon:
         name = f"gigqd-{worker}-{uuid.uuid4().hex}"
 
         class Starter(ProcessStarter):
-            args = (sys.executable, "-m", "gigqd", "--config", outer.config_path, "run")
+            args = (outer.interpreter, "-m", "gigqd", "--config", outer.config_path, "run")
             env = {**outer.environment, **environment}  # noqa: RUF012 - the library's interface
             popen_kwargs = {"cwd": str(outer.home)}  # noqa: RUF012
             timeout = 30

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -118,6 +119,24 @@ def wait_for_file(ledger: str, job: str, path: str) -> str:
         while not Path(path).exists():
             time.sleep(0.01)
     return "seen"
+
+
+def add_up(ledger: str, job: str, parent_results: dict[str, int]) -> int:
+    """The sum of what the parents returned."""
+    with noted(ledger, job):
+        return sum(parent_results.values())
+
+
+def say(ledger: str, job: str, text: str) -> None:
+    """Print a line."""
+    with noted(ledger, job):
+        print(text)  # noqa: T201 - it is what this job does
+
+
+def log_a_line(ledger: str, job: str, message: str) -> None:
+    """Log a line as any application does."""
+    with noted(ledger, job):
+        logging.getLogger("shop").warning(message)
 
 
 # --- jobs that fail --------------------------------------------------------------------------

@@ -1,0 +1,89 @@
+"""What an idle daemon costs: memory shared and own, wake-ups, processor time.
+
+    .venv/bin/python bench/idle.py --workers 4 --seconds 20
+
+Figures come from the kernel (/proc): proportional set size, voluntary context switches, and
+processor time of every process of the daemon, over a time in which nothing is submitted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+CONFIG = """\
+[daemon]
+runtime_dir = "run"
+[queue]
+database = "jobs.db"
+[pools.default]
+size = {workers}
+"""
+
+
+def main() -> None:
+    """Start a daemon, let it be, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "gigq.toml")
+        config.write_text(CONFIG.format(workers=options.workers))
+        command("start", config)
+        try:
+            report(json.loads(command("status", config, "--json")), options.seconds)
+        finally:
+            command("stop", config)
+
+
+def command(name: str, config: Path, *flags: str) -> str:
+    """Run one gigqd command; what it printed."""
+    arguments = [sys.executable, "-m", "gigqd", "--config", str(config), name, *flags]
+    return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+
+
+def report(status: dict, seconds: float) -> None:
+    """Print what each process used while nothing happened."""
+    pids = {"supervisor": status["pid"]} | {s["slot"]: s["pid"] for s in status["slots"]}
+    before = {name: usage(pid) for name, pid in pids.items()}
+    time.sleep(seconds)
+    after = {name: usage(pid) for name, pid in pids.items()}
+    print(f"machine: {os.cpu_count()} cores, Python {sys.version.split()[0]}; {seconds:g} s idle")
+    print(f"{'process':12} {'PSS MiB':>8} {'own MiB':>8} {'wakes/s':>8} {'CPU s/h':>8}")
+    totals = [0.0, 0.0, 0.0, 0.0]
+    for name, pid in pids.items():
+        memory = psutil.Process(pid).memory_full_info()
+        row = [
+            memory.pss / 2**20,
+            memory.uss / 2**20,
+            (after[name][0] - before[name][0]) / seconds,
+            (after[name][1] - before[name][1]) / seconds * 3600,
+        ]
+        totals = [total + value for total, value in zip(totals, row, strict=True)]
+        print(line(name, row))
+    print(line("together", totals))
+
+
+def usage(pid: int) -> tuple[int, float]:
+    """Voluntary context switches and processor seconds of a process so far."""
+    process = psutil.Process(pid)
+    nanoseconds = Path(f"/proc/{pid}/schedstat").read_text().split()[0]
+    return process.num_ctx_switches().voluntary, int(nanoseconds) / 1e9
+
+
+def line(name: str, row: list[float]) -> str:
+    """One row of the table."""
+    return f"{name:12} " + " ".join(f"{value:8.2f}" for value in row)
+
+
+if __name__ == "__main__":
+    main()

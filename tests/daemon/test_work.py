@@ -1,0 +1,208 @@
+"""What a job finds around it in the daemon, and how it gets there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sqlite3
+import subprocess
+import sys
+import sysconfig
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support import jobs
+from support.daemon import TESTS
+from support.waiting import wait_until
+
+from gigq import Job, Workflow
+
+pytestmark = pytest.mark.daemon
+
+
+def test_what_a_job_logs_carries_who_it_is(daemons):
+    daemon = daemons()
+
+    job_id = daemon.submit(jobs.log_a_line, "talker", {"message": "half way"})
+    daemon.wait_for_job(job_id, "completed")
+    (line,) = daemon.events("half way")
+
+    assert line["job_id"] == job_id
+    assert line["job"] == "talker"
+    assert line["attempt"] == 1
+    assert line["execution"] == daemon.job(job_id)["execution_id"]
+    assert line["slot"] in {slot["slot"] for slot in daemon.slots()}
+    assert line["pid"] in daemon.worker_pids()
+    assert line["level"] == "warning"
+
+
+def test_lines_between_jobs_do_not_carry_the_last_job(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    daemon.wait_for_job(daemon.submit(jobs.ok, "first"))
+
+    daemon.command("reload", "--wait")
+
+    assert "job_id" not in daemon.wait_for_event("worker_exited")
+    assert "job_id" not in daemon.wait_for_event("reload_applied")
+
+
+def test_what_a_job_prints_is_kept_with_its_attempt_and_not_in_the_log(daemons):
+    daemon = daemons()
+
+    job_id = daemon.submit(jobs.say, "printer", {"text": "hello from the job"})
+    (execution,) = daemon.wait_for_job(job_id)["executions"]
+
+    assert execution["output"] == "hello from the job\n"
+    assert "hello from the job" not in daemon.log_text()
+
+
+def test_the_output_of_one_job_does_not_reach_the_next(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    daemon.wait_for_job(daemon.submit(jobs.say, "first", {"text": "first"}))
+
+    (execution,) = daemon.wait_for_job(daemon.submit(jobs.ok, "second"))["executions"]
+
+    assert execution["output"] is None
+
+
+def test_a_function_that_is_not_allowed_is_not_even_imported(daemons, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "forbidden_shop.py").write_text(
+        "import os, pathlib\n"
+        "pathlib.Path(__file__).with_name(f'imported-{os.getpid()}').touch()\n"
+        "def work(): return 1\n"
+    )
+    from importlib import import_module
+
+    function = import_module("forbidden_shop").work
+    daemon = daemons(
+        {"security.allow": ["support.*"], "code.python_path": [str(tmp_path), str(TESTS)]}
+    )
+
+    job = daemon.wait_for_job(daemon.queue.submit(Job("no", function)))
+    allowed = daemon.wait_for_job(daemon.submit(jobs.ok, "yes"))
+
+    assert job["status"] == "failed"
+    assert "forbidden_shop" in job["error"]
+    assert "FunctionNotAllowed" in job["error"]
+    assert allowed["status"] == "completed"
+    assert [path.name for path in tmp_path.glob("imported-*")] == [f"imported-{os.getpid()}"]
+
+
+def test_what_systemd_told_the_daemon_is_kept_from_jobs(daemons):
+    daemon = daemons(start=False)
+    private = ["WATCHDOG_USEC", "INVOCATION_ID", "LISTEN_FDS"]
+    daemon.start(WATCHDOG_USEC="60000000", INVOCATION_ID="abc", LISTEN_FDS="1")
+
+    job_id = daemon.submit(jobs.environment, "look", {"names": [*private, "GIGQD_WORKER"]})
+    found = daemon.wait_for_job(job_id)["result"]["env"]
+
+    assert [found[name] for name in private] == [None, None, None]
+    assert "default/" in found["GIGQD_WORKER"]
+
+
+def test_a_delayed_retry_happens_without_anything_else_to_wake_the_workers(daemons):
+    daemon = daemons()
+
+    job_id = daemon.submit(jobs.flaky, "flaky", {"failures": 2}, retry_delay=1)
+    job = daemon.wait_for_job(job_id)
+
+    assert job["status"] == "completed"
+    first, second, third = daemon.calls("flaky")
+    assert second.start - first.start >= 1.0
+    assert third.start - second.start >= 1.0
+
+
+def test_a_job_that_foreign_sql_wrote_is_noticed(daemons):
+    daemon = daemons()
+    model = daemon.submit(jobs.ok, "model")
+    daemon.wait_for_job(model)
+
+    with closing(sqlite3.connect(daemon.database)) as connection, connection:
+        connection.execute(
+            """INSERT INTO jobs (id, name, function_name, function_module, params, priority,
+                                 dependencies, max_attempts, timeout, status, created_at,
+                                 updated_at, attempts)
+               SELECT 'by-hand', name, function_name, function_module, params, priority,
+                      dependencies, max_attempts, timeout, 'pending', created_at, updated_at, 0
+               FROM jobs WHERE id = ?""",
+            (model,),
+        )
+
+    assert daemon.wait_for_job("by-hand")["status"] == "completed"
+
+
+def test_a_workflow_runs_in_order_with_the_results_of_its_parents(daemons):
+    daemon = daemons({"pools.default.size": 4})
+    workflow = Workflow("sum")
+    params = {"ledger": str(daemon.ledger)}
+    parts = [
+        workflow.add_job(Job(f"part-{n}", jobs.ok, {**params, "job": f"part-{n}", "value": n}))
+        for n in range(20)
+    ]
+    total = workflow.add_job(
+        Job("total", jobs.add_up, {**params, "job": "total"}), depends_on=parts
+    )
+
+    workflow.submit_all(daemon.queue)
+    job = daemon.wait_for_job(total.id)
+
+    assert job["result"] == sum(range(20))
+    (last,) = daemon.calls("total")
+    assert all(call.end <= last.start for call in daemon.calls() if call.job != "total")
+
+
+def test_priority_decides_among_due_jobs(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    path = daemon.home / "go"
+    daemon.submit(jobs.wait_for_file, "gate", {"path": str(path)})
+    daemon.wait_for_calls("gate")
+    for key, priority in (("low", -1), ("first", 5), ("second", 5), ("plain", 0)):
+        last = daemon.submit(jobs.ok, key, priority=priority)
+
+    path.touch()
+    daemon.wait_for_job(last)
+    wait_until(lambda: len(daemon.calls()) == 5)
+
+    assert [call.job for call in daemon.calls()] == ["gate", "first", "second", "plain", "low"]
+
+
+def test_a_worker_is_replaced_after_its_number_of_jobs(daemons):
+    daemon = daemons({"pools.default.size": 1, "pools.default.recycle_after_jobs": 1})
+
+    ids = [daemon.submit(jobs.ok, f"job-{n}") for n in range(5)]
+    for job_id in ids:
+        daemon.wait_for_job(job_id, "completed")
+
+    assert len({call.pid for call in daemon.calls()}) == 5
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_started_as_root_it_runs_jobs_as_the_configured_user(daemons, tmp_path):
+    nobody = pwd.getpwnam("nobody")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    daemon = daemons({"daemon.user": "nobody"}, start=False)
+    daemon.interpreter = interpreter_for("nobody")
+    libraries = sysconfig.get_path("purelib")
+    os.chown(daemon.home, nobody.pw_uid, nobody.pw_gid)
+    daemon.start(PYTHONPATH=f"{libraries}:{TESTS.parent}")
+
+    with closing(sqlite3.connect(daemon.database)):
+        job_id = daemon.submit(jobs.environment, "who", {"names": []})
+
+    assert daemon.wait_for_job(job_id)["result"]["uid"] == nobody.pw_uid
+    assert daemon.database.owner() == "nobody"
+
+
+def interpreter_for(user: str) -> str:
+    """This interpreter, or the system's where this one lies in a folder that only root may read."""
+    if Path(sys.base_prefix, "bin").parts[:2] != ("/", "root"):
+        return sys.executable
+    program = "import sys, sqlite3; sys.exit(sys.version_info < (3, 11))"
+    command = ["setpriv", f"--reuid={user}", "--clear-groups", "/usr/bin/python3", "-c", program]
+    if subprocess.run(command, cwd="/").returncode != 0:
+        pytest.skip(f"no Python 3.11 or newer that {user} may read")
+    return "/usr/bin/python3"
