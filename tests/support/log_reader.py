@@ -43,12 +43,22 @@ def entries(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().decode("ascii").splitlines()]
 
 
-def run_python(body: str, **popen: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run a program that logs, in a process of its own."""
-    program = "from gigqd import logs\nfrom gigqd.config import LogConfig\n" + textwrap.dedent(body)
-    popen.setdefault("stdout", subprocess.PIPE)
-    popen.setdefault("stderr", subprocess.PIPE)
-    environ = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
+def run_python(
+    body: str, environ: dict[str, str] | None = None, stderr: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program that logs, in a process of its own.
+
+    Args:
+        body: what follows the imports of `logging`, `logs` and `LogConfig`.
+        environ: what it has in its environment beside the path.
+        stderr: where its standard error goes.
+    """
+    imports = "import logging\nfrom gigqd import logs\nfrom gigqd.config import LogConfig\n"
     return subprocess.run(
-        [sys.executable, "-c", program], timeout=60, env=environ | {"TERM": "xterm"}, **popen
+        [sys.executable, "-c", imports + textwrap.dedent(body)],
+        env={"PATH": os.environ["PATH"], **(environ or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        timeout=60,
     )
