@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigqd import exits, pidfile
 from gigqd.cli.describing import describe
+from gigqd.cli.places import place_of
 from gigqd.cli.terminal import complain, say, say_json
 from gigqd.client import Client, NotAnswering, NotRunning
 from gigqd.config import locate
@@ -24,7 +25,7 @@ _COMING_UP = ("empty", "booting", "backoff", "draining")
 
 def status(options: argparse.Namespace) -> int:
     """Show the daemon; the exit code is what the LSB wants of an init script's status."""
-    instance = Instance(locate(options.config, os.environ))
+    instance = Instance(place_of(options))
     try:
         answer = Client(instance).ask("status")
     except NotRunning:

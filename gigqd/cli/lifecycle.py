@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from gigqd import config as configuration
 from gigqd import exits, logs
+from gigqd.cli.places import place_of
 from gigqd.cli.terminal import complain, say
 from gigqd.client import Client, NotAnswering
-from gigqd.config import load, locate
+from gigqd.config import load
 from gigqd.daemonize import repair_standard_streams, start_detached
-from gigqd.errors import GigqdError
+from gigqd.errors import ConfigError, GigqdError
 from gigqd.instance import AlreadyRunning, Instance
 from gigqd.notify import is_a_units_process
 from gigqd.privileges import become
@@ -74,7 +75,7 @@ def start(options: argparse.Namespace) -> int:
 
 def stop(options: argparse.Namespace) -> int:
     """Ask the daemon to end and wait until it has."""
-    daemon = locate(options.config, os.environ)
+    daemon = place_of(options)
     instance = Instance(daemon)
     client = Client(instance)
     if instance.running() is None:
@@ -95,7 +96,7 @@ def stop(options: argparse.Namespace) -> int:
 def restart(options: argparse.Namespace) -> int:
     """Stop and start; an invalid configuration leaves the running daemon alone."""
     load(options.config, os.environ)
-    options.now = options.force = False
+    options.now, options.force, options.runtime_dir = False, False, None
     return stop(options) or start(options)
 
 
@@ -153,20 +154,23 @@ def _force(client: Client, options: argparse.Namespace) -> int:
     """SIGKILL the daemon and whatever its jobs have left; the next start settles the jobs."""
     pid = client.kill()
     client.wait_until_gone(_LOCK_RELEASED_WITHIN)
-    swept = _sweep(load(options.config, os.environ))
     say(
-        f"gigqd (pid {pid}) killed, and {swept} processes of its jobs; "
+        f"gigqd (pid {pid}) killed, and {_sweep(options)} left of its jobs; "
         "the next start settles what was running"
     )
     return exits.OK
 
 
-def _sweep(config: Config) -> int:
+def _sweep(options: argparse.Namespace) -> str:
+    """End the processes that the jobs of the killed daemon have left; says how many there were."""
     from gigqd.sweep import end_leftovers
     from gigqd.tag import home_of
 
-    database = config.queue.database
     try:
-        return end_leftovers(Path(database), home_of(database))
+        database = load(options.config, os.environ).queue.database
+        count = end_leftovers(Path(database), home_of(database))
+    except ConfigError:
+        return "not looked for what is"
     except TimeoutError as error:
         raise GigqdError(str(error), exit_code=exits.LEFT_BEHIND) from error
+    return f"{count} {'process' if count == 1 else 'processes'}"

@@ -56,6 +56,7 @@ def _add_lifecycle(commands: argparse._SubParsersAction[_Parser]) -> None:
     stop = _add(commands, "stop", lifecycle.stop, "let running jobs finish, then end")
     stop.add_argument("--now", action="store_true", help="hand running jobs back at once")
     stop.add_argument("--force", action="store_true", help="kill a daemon that does not answer")
+    _add_runtime_dir(stop)
     _add_wait(_add(commands, "restart", lifecycle.restart, "stop and start"))
 
 
@@ -71,6 +72,7 @@ def _add_asking(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     status = _add(commands, "status", asking.status, "show the daemon and each of its slots")
     _add_json(status)
+    _add_runtime_dir(status)
     check = _add(commands, "check", checking.check, "validate the configuration")
     check.add_argument("--db", action="store_true", help="open the database as well")
     check.add_argument(
@@ -105,6 +107,15 @@ def _add_wait(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="how long to wait until it is ready (60)",
+    )
+
+
+def _add_runtime_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runtime-dir",
+        type=Path,
+        metavar="DIR",
+        help="where its lock and socket are, for when the file cannot be read any more",
     )
 
 

@@ -73,6 +73,17 @@ def test_a_stale_pid_file_is_told_and_left_alone(stopped):
         bystander.kill()
 
 
+def test_a_start_over_a_stale_pid_file_is_logged(daemons):
+    daemon = daemons(start=False)
+    daemon.instance.directory.mkdir()
+    daemon.instance.pid_path.write_text("4194000\n1\n")
+
+    daemon.start()
+
+    assert daemon.wait_for_event("stale_pidfile")["stale_pid"] == 4194000
+    assert daemon.instance.pid_path.read_text().split()[0] == str(daemon.pid)
+
+
 def test_status_answers_programs_when_nobody_runs(stopped):
     done = stopped.command("status", "--json")
 
@@ -127,6 +138,19 @@ def test_a_wrong_configuration_does_not_keep_a_daemon_from_being_stopped(daemons
 
     assert (restart.returncode, status.returncode, stop.returncode) == (exits.BAD_CONFIG, 0, 0)
     daemon.configure({"pools.default.size": 2})
+
+
+def test_a_file_that_is_no_toml_needs_the_runtime_directory_named(daemons):
+    daemon = daemons()
+    daemon.configure(text="no toml [[[")
+
+    blind = daemon.command("status")
+    status = daemon.command("status", "--runtime-dir", str(daemon.home / "run"))
+    stop = daemon.command("stop", "--runtime-dir", str(daemon.home / "run"))
+
+    assert blind.returncode == exits.BAD_CONFIG
+    assert (status.returncode, stop.returncode) == (0, 0)
+    assert daemon.wait_for_exit() == 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["start", "--wait", "-1"], ["stop", "x"]])

@@ -66,6 +66,7 @@ class Daemon:
         self.database = home / "jobs.db"
         self.ledger = home / "ledger"
         self.environment = clean_environment()
+        self.interpreter = sys.executable
         self._settings = dict(_DEFAULTS)
         self._xprocess = xprocess
         self._runs: list[Any] = []
