@@ -225,6 +225,29 @@ def test_only_allowed_functions_are_run_and_nothing_else_is_imported(queue, work
     assert "posix.getpid is not among" in queue.get_status(foreign)["error"]
 
 
+def test_a_name_in_an_allowed_module_does_not_lead_out_of_it(queue, path, worker):
+    worker.allow = ("support.jobs_to_run.*",)
+    job_id = submit(queue, jobs_to_run.nothing, max_attempts=1)
+    open_connection(path).execute("UPDATE jobs SET function_name = 'Path'")
+    worker.process_one()
+
+    assert "pathlib.Path is not among the functions" in queue.get_status(job_id)["error"]
+
+
+def test_the_events_of_a_job_come_once_and_in_order(queue, worker, seen):
+    submit(queue, jobs_to_run.fail, max_attempts=2)
+    worker.work_off(lambda: True)
+    worker.process_one()
+
+    assert [name for name, _ in seen] == [
+        "job.submitted",
+        "job.started",
+        "job.retrying",
+        "job.started",
+        "job.failed",
+    ]
+
+
 def test_a_row_that_cannot_be_read_fails_and_does_not_stop_the_worker(queue, path, worker):
     bad = submit(queue, jobs_to_run.nothing)
     open_connection(path).execute("UPDATE jobs SET params = 'not JSON'")

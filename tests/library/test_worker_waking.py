@@ -6,6 +6,7 @@ from support import jobs_to_run
 from support.waiting import wait_until
 
 from gigq import Job, Worker
+from gigq.store.bell import Bell
 
 
 def submit(queue, function, /, **options):
@@ -42,6 +43,18 @@ def test_two_jobs_submitted_at_once_wake_two_sleeping_workers(queue, path, tmp_p
         thread.join(30)
 
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_an_idle_worker_that_finds_a_job_rings_for_the_next_worker(queue, path, worker):
+    for _ in range(2):
+        submit(queue, jobs_to_run.nothing)
+    bell = Bell(path)
+    bell.drain()
+    worker.work_off(lambda: True)
+
+    assert bell.take()
+    assert not bell.take()
+    bell.close()
 
 
 def test_a_sleeping_worker_wakes_for_a_delayed_attempt(queue, path, tmp_path):
