@@ -118,7 +118,7 @@ class Crew:
 
     def next_look(self, now: float) -> float:
         """When to look again at the latest, in seconds of the monotonic clock."""
-        return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now + 1)
+        return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now)
 
     def _next_look_at(self, slot: Slot, now: float) -> float:
         child = self._children.get(slot.name)
