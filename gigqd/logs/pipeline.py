@@ -178,7 +178,7 @@ def _write(level: str, event: object, logger: str, fields: Mapping[str, Any]) ->
     try:
         line = _state.render(_entry(level, event, logger, fields))
     except Exception as error:  # noqa: BLE001 - a defect here must not end the supervisor
-        broken = {"level": level, "failure": type(error).__name__}
+        broken = {"lost_level": level, "lost_event": event, "failure": type(error).__name__}
         line = render_json(_entry("error", "log_failed", __name__, broken))
     _state.sink.write(_encode(line))
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import socket
 import textwrap
 from pathlib import Path
@@ -25,6 +26,20 @@ log = logs.get_logger("gigqd.test")
 def restored():
     with logging_restored():
         yield
+
+
+@pytest.fixture(autouse=True)
+def blocked_writers_fail():
+    """A write that blocks would hang the whole run."""
+
+    def give_up(_number, _frame):
+        raise TimeoutError("logging has blocked")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def read_all(fd):

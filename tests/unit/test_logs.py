@@ -19,6 +19,7 @@ from support.log_reader import entries, logging_restored
 from gigqd import logs
 from gigqd.config import LogConfig
 from gigqd.errors import GigqdError
+from gigqd.logs import pipeline
 from gigqd.logs.render import LINE_LIMIT, render_json
 from gigqd.logs.values import plain
 
@@ -279,6 +280,19 @@ def test_text_without_surrogates_is_kept_as_it_is(text):
     kept = text.encode("utf-8", "ignore").decode()
 
     assert plain(kept) == kept or "://" in kept
+
+
+def test_a_defect_in_making_a_line_is_told_in_its_place(file, monkeypatch):
+    def broken(_entry):
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(pipeline._state, "render", broken)
+    log.warning("worker_exited", slot="default/0")
+
+    assert last(file).items() >= {
+        "event": "log_failed", "lost_event": "worker_exited", "lost_level": "warning",
+        "failure": "KeyError",
+    }.items()  # fmt: skip
 
 
 def test_a_file_that_cannot_be_opened_is_an_error_with_an_exit_code(tmp_path):
