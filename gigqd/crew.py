@@ -70,6 +70,7 @@ class Crew:
         self._board = board
         self._selector = selector
         self._chief = chief
+        self._trials: dict[str, tuple[Config, int]] = {}
         self._births = 0
         self._generation = 1
         self._roles: dict[bool, Callable[[spawn.Birth], int]] = {
@@ -84,9 +85,20 @@ class Crew:
         self._config = config
         self._generation = generation
 
-    def add(self, name: str, pool: str, limits: Limits) -> None:
-        """Open a slot."""
-        self.slots[name] = Slot(name, pool, limits)
+    def add(
+        self, name: str, pool: str, limits: Limits, trial: tuple[Config, int] | None = None
+    ) -> Slot:
+        """Open a slot.
+
+        Args:
+            name: the slot's name.
+            pool: its pool's name.
+            limits: how long its children may take.
+            trial: a configuration and generation to try; None for those in use.
+        """
+        if trial is not None:
+            self._trials[name] = trial
+        return self.slots.setdefault(name, Slot(name, pool, limits))
 
     def retire(self, slot: Slot) -> None:
         """Let a slot's child finish its job and leave, and do not fill the slot again."""
@@ -140,6 +152,11 @@ class Crew:
         """The child in a slot; None while it is empty."""
         return self._children.get(slot.name)
 
+    def is_up(self, slot: Slot) -> bool:
+        """Whether a slot's child has booted."""
+        child = self._children.get(slot.name)
+        return child is not None and child.booted
+
     def hear(self, slot_name: str) -> list[dict[str, Any]]:
         """What a slot's child has sent; its mere rings are not messages and are left out."""
         child = self._children.get(slot_name)
@@ -173,9 +190,13 @@ class Crew:
 
     def _fill(self, slot: Slot, now: float) -> None:
         if slot.retired:
-            del self.slots[slot.name]
+            self._close(slot)
         elif slot.turn(now, Report()) is Do.SPAWN:
             self._spawn(slot, now)
+
+    def _close(self, slot: Slot) -> None:
+        del self.slots[slot.name]
+        self._trials.pop(slot.name, None)
 
     def _watch(self, slot: Slot, child: Child, now: float) -> None:
         report = child.cell.read()
@@ -219,7 +240,8 @@ class Crew:
 
     def _spawn(self, slot: Slot, now: float) -> None:
         ours, theirs = wire.pair()
-        birth = self._birth(slot, theirs)
+        config, generation = self._trials.get(slot.name, (self._config, self._generation))
+        birth = self._birth(slot, theirs, config)
         try:
             pid = spawn.fork(birth, self._roles[slot.name == KEEPER])
         except OSError as error:
@@ -230,12 +252,12 @@ class Crew:
         finally:
             theirs.close()
         slot.spawned(now)
-        self._children[slot.name] = Child(pid, birth, ours, now, self._generation)
+        self._children[slot.name] = Child(pid, birth, ours, now, generation)
         heard = functools.partial(self._chief.heard_from, slot.name)
         self._selector.register(ours, selectors.EVENT_READ, heard)
         log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)
 
-    def _birth(self, slot: Slot, channel: socket.socket) -> spawn.Birth:
+    def _birth(self, slot: Slot, channel: socket.socket, config: Config) -> spawn.Birth:
         self._births += 1
         tag = Tag(self._home, self._run, slot.name, self._births)
         is_keeper = slot.name == KEEPER
@@ -244,7 +266,7 @@ class Crew:
             pool=slot.pool,
             worker_id=f"{slot.name}.{self._births}@{os.getpid()}",
             tag=tag,
-            config=self._config,
+            config=config,
             cell=self._board.take(),
             channel=channel,
             output=None if is_keeper else scratch_file("gigqd-output"),
@@ -282,7 +304,7 @@ class Crew:
         self._log_exit(slot, child, death, report, cause)
         del self._children[slot.name]
         if slot.retired:
-            del self.slots[slot.name]
+            self._close(slot)
         self._stop_listening(child)
         child.close()
         self._board.give_back(child.cell)

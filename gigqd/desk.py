@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gigqd.control import Client
-    from gigqd.pools import Pools
+    from gigqd.reload import Reply
     from gigqd.stop import Stop
 
 
@@ -22,8 +22,8 @@ class Chief(Protocol):
     def status(self) -> dict[str, Any]:
         """The answer to `gigqd status`."""
 
-    def reload(self) -> dict[str, Any]:
-        """Take the configuration anew; the answer to `gigqd reload`."""
+    def reload(self, reply: Reply) -> None:
+        """Take the configuration anew; the answer to `gigqd reload` comes by `reply`."""
 
     def begin_stop(self, *, at_once: bool = False) -> Stop:
         """Begin a stop, or hurry the one under way."""
@@ -32,28 +32,11 @@ class Chief(Protocol):
 class Desk:
     """Passes commands on, and keeps those waiting who asked for an answer at the end."""
 
-    def __init__(
-        self, path: Path, selector: selectors.BaseSelector, chief: Chief, pools: Pools
-    ) -> None:
+    def __init__(self, path: Path, selector: selectors.BaseSelector, chief: Chief) -> None:
         self._chief = chief
-        self._pools = pools
         self._waiting_for_stop: list[Client] = []
-        self._waiting_for_workers: list[tuple[Client, dict[str, Any]]] = []
         commands = {"status": self._status, "stop": self._stop, "reload": self._reload}
         self._server = ControlServer(path, selector, commands)
-
-    def turn(self, *, stopping: bool) -> None:
-        """Tell those who wait for a reload that the new workers are up, or cannot boot."""
-        still_waiting = []
-        for client, answer in self._waiting_for_workers:
-            if (slot := self._pools.failing()) is not None:
-                error = f"taken, but {slot.name} cannot boot: {slot.why_down}"
-                client.answer({"ok": False, "error": error, "code": exits.INTERNAL_ERROR})
-            elif stopping or self._pools.rolled(answer["generation"]):
-                client.answer(answer)
-            else:
-                still_waiting.append((client, answer))
-        self._waiting_for_workers = still_waiting
 
     def flush(self) -> bool:
         """Send on what clients were too slow for; whether something is still unsent."""
@@ -62,7 +45,9 @@ class Desk:
     def close(self, summary: dict[str, Any] | None) -> None:
         """Tell those who wait for the stop how it went, and take no more commands."""
         for client in self._waiting_for_stop:
-            client.answer(summary or {"ok": False, "error": "the daemon failed", "code": 70})
+            client.answer(
+                summary or {"ok": False, "error": "the daemon failed", "code": exits.INTERNAL_ERROR}
+            )
         self._server.close()
 
     def _status(self, client: Client, _request: dict[str, Any]) -> None:
@@ -72,9 +57,5 @@ class Desk:
         self._waiting_for_stop.append(client)
         self._chief.begin_stop(at_once=bool(request.get("now")))
 
-    def _reload(self, client: Client, request: dict[str, Any]) -> None:
-        answer = self._chief.reload()
-        if answer["ok"] and request.get("wait"):
-            self._waiting_for_workers.append((client, answer))
-        else:
-            client.answer(answer)
+    def _reload(self, client: Client, _request: dict[str, Any]) -> None:
+        self._chief.reload(client.answer)

@@ -53,7 +53,7 @@ class Pools:
             self._fit_pool(pool)
 
     def _fit_pool(self, pool: PoolConfig) -> None:
-        limits = Limits(pool.boot_timeout, pool.timeout_grace, pool.record_timeout)
+        limits = limits_of(pool)
         staying = [slot for slot in self.workers() if slot.pool == pool.name and not slot.retired]
         for slot in staying:
             slot.limits = limits
@@ -82,25 +82,18 @@ class Pools:
 
     def any_up(self) -> bool:
         """Whether some worker has booted, or none is wanted."""
-        children = [self._crew.child_in(slot) for slot in self.workers()]
-        return not children or any(child is not None and child.booted for child in children)
-
-    def rolled(self, generation: int) -> bool:
-        """Whether every worker is of this generation, or is only finishing its last job."""
-        return all(
-            slot.retired or self.busy_since(slot) or self._is_up(slot, generation)
-            for slot in self.workers()
-        )
-
-    def _is_up(self, slot: Slot, generation: int) -> bool:
-        child = self._crew.child_in(slot)
-        return child is not None and child.booted and child.generation >= generation
+        return not self.workers() or any(map(self._crew.is_up, self.workers()))
 
     def failing(self) -> Slot | None:
         """The slot whose children fail to boot again and again; None when there is none."""
-        down = [slot for slot in self.workers() if not self._is_up(slot, 0)]
+        down = [slot for slot in self.workers() if not self._crew.is_up(slot)]
         worst = max(down, key=lambda slot: slot.failures, default=None)
         return worst if worst and worst.failures >= CANNOT_BOOT_AFTER else None
+
+
+def limits_of(pool: PoolConfig) -> Limits:
+    """How long a worker of this pool may take."""
+    return Limits(pool.boot_timeout, pool.timeout_grace, pool.record_timeout)
 
 
 def new_names(pool: str, count: int, *, taken: Collection[str]) -> list[str]:

@@ -3,60 +3,137 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gigqd import logs
+from gigqd import exits, logs
 from gigqd.config import compare, load, schema
 from gigqd.config.keys import Effect, key_of
 from gigqd.errors import ConfigError
+from gigqd.pools import limits_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gigqd.config import Changes, Config
     from gigqd.crew import Crew
+    from gigqd.notify import Notifier
     from gigqd.pools import Pools
     from gigqd.report import Facts
+    from gigqd.slots import Slot
+
+    Reply = Callable[[dict[str, Any]], None]
 
 log = logs.get_logger("gigqd.reload")
 
+_CANARY_TRIES = 2
 
-def reload(facts: Facts, crew: Crew, pools: Pools) -> dict[str, Any]:
-    """Take the configuration as it is on disk, or refuse it and leave everything as it was.
 
-    Returns:
-        The answer to `gigqd reload`; when refused, with a note for `systemctl status`.
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A configuration on trial: what it changes, the canary that tries it, and who waits."""
+
+    config: Config
+    changes: Changes
+    slot: Slot
+    replies: list[Reply]
+
+
+class Reloads:
+    """Takes a configuration once a worker has come up with it, one at a time.
+
+    1. Reads and checks the file; a file that is wrong is refused at once.
+    2. Forks one worker more, the canary, with the new configuration and the code on disk.
+    3. When the canary is up, takes the configuration: fits the pools to it, and replaces every
+       child after its current job. When the canary cannot boot, refuses.
+    4. Answers those who asked. Whoever asks while a canary boots is served by the reload after.
     """
-    try:
-        config, changes = read_again(facts.config)
-    except ConfigError as error:
-        problems = [str(problem) for problem in error.problems]
-        log.error("reload_refused", problems=problems)
-        note = f"reload refused: {problems[0]}"
-        return {"ok": False, "error": str(error), "code": error.exit_code, "note": note}
-    _take(config, facts, crew, pools)
-    taken = {
-        "applied": list(changes.live),
-        "recycled": list(changes.recycle),
-        "restart": list(changes.restart),
-    }
-    log.info("reload_applied", generation=facts.generation, **taken)
-    return {"ok": True, "generation": facts.generation, **taken}
 
+    def __init__(self, facts: Facts, crew: Crew, pools: Pools, notifier: Notifier) -> None:
+        self._facts = facts
+        self._crew = crew
+        self._pools = pools
+        self._notifier = notifier
+        self._trial: Trial | None = None
+        self._asked_again: list[Reply] = []
 
-def _take(config: Config, facts: Facts, crew: Crew, pools: Pools) -> None:
-    """Use a configuration: fit the pools to it, and replace every child after its job.
+    def ask(self, reply: Reply) -> None:
+        """Begin a reload, or have one follow that which is under way.
 
-    Fresh children are the point of a reload even when the file is the same: they import the
-    code that is on disk now.
-    """
-    facts.config = config
-    facts.generation += 1
-    facts.counters.reloads += 1
-    logs.set_level(config.log.level)
-    crew.use(config, facts.generation)
-    pools.replace_all()
-    if pools.opened:
-        pools.fit(config)
+        Args:
+            reply: called once with the answer to `gigqd reload`.
+        """
+        if self._facts.stopping:
+            reply({"ok": False, "error": "the daemon is stopping", "code": exits.FAILED})
+        elif self._trial is not None:
+            self._asked_again.append(reply)
+        else:
+            self._begin([reply])
+
+    def turn(self) -> None:
+        """See what has become of the canary."""
+        trial = self._trial
+        if trial is None:
+            return
+        if self._facts.stopping:
+            self._refuse(trial.replies, "the daemon is stopping", exits.FAILED)
+        elif self._crew.is_up(trial.slot):
+            self._take(trial)
+        elif trial.slot.failures >= _CANARY_TRIES:
+            why = f"a new worker cannot boot: {trial.slot.why_down}"
+            self._refuse(trial.replies, why, exits.INTERNAL_ERROR)
+        else:
+            return
+        self._crew.retire(trial.slot)
+        self._trial = None
+        if self._asked_again:
+            replies, self._asked_again = self._asked_again, []
+            self._begin(replies)
+
+    def _begin(self, replies: list[Reply]) -> None:
+        self._notifier.reloading()
+        try:
+            config, changes = read_again(self._facts.config)
+        except ConfigError as error:
+            self._refuse(replies, str(error), error.exit_code)
+            return
+        generation = self._facts.generation + 1
+        self._trial = Trial(config, changes, self._open_canary(config, generation), replies)
+
+    def _open_canary(self, config: Config, generation: int) -> Slot:
+        """One slot more, in the first pool that is to have workers."""
+        pool = next(pool for pool in config.pools if pool.size)
+        limits = limits_of(pool)
+        return self._crew.add(f"{pool.name}/canary", pool.name, limits, (config, generation))
+
+    def _take(self, trial: Trial) -> None:
+        """Use the configuration. Fresh children are the point even when the file is the same."""
+        facts = self._facts
+        facts.config = trial.config
+        facts.generation += 1
+        facts.counters.reloads += 1
+        logs.set_level(trial.config.log.level)
+        self._crew.use(trial.config, facts.generation)
+        self._crew.retire(trial.slot)
+        self._pools.replace_all()
+        if self._pools.opened:
+            self._pools.fit(trial.config)
+        taken = {
+            "applied": list(trial.changes.live),
+            "recycled": list(trial.changes.recycle),
+            "restart": list(trial.changes.restart),
+        }
+        log.info("reload_applied", generation=facts.generation, **taken)
+        self._notifier.ready(facts.headline)
+        for reply in trial.replies:
+            reply({"ok": True, "generation": facts.generation, **taken})
+
+    def _refuse(self, replies: list[Reply], error: str, code: int) -> None:
+        """Leave everything as it was, and say why."""
+        log.error("reload_refused", error=error)
+        self._notifier.ready(f"reload refused: {error.splitlines()[0]}")
+        for reply in replies:
+            reply({"ok": False, "error": error, "code": code})
 
 
 def read_again(current: Config) -> tuple[Config, Changes]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq.store import liveness
-from gigqd import __version__, exits, kernel, logs, reload, report, spawn
+from gigqd import __version__, exits, kernel, logs, report, spawn
 from gigqd.books import Books
 from gigqd.crew import Crew
 from gigqd.desk import Desk
 from gigqd.errors import GigqdError
 from gigqd.notify import Notifier, scrub, watchdog_interval
 from gigqd.pools import Pools
+from gigqd.reload import Reloads
 from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
 from gigqd.signals import SignalPipe
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gigqd.child import Child
     from gigqd.config import Config
     from gigqd.instance import Instance
+    from gigqd.reload import Reply
     from gigqd.slots import Slot
     from gigqd.verdicts import Verdict
 
@@ -74,6 +76,7 @@ class Supervisor:
         mark = (home, self._run_lock.run)
         self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._crew)
+        self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
         self._books = Books()
         self._stop: Stop | None = None
         self._interrupted_at = 0.0
@@ -95,7 +98,7 @@ class Supervisor:
                 self._heed_signals()
                 self._crew.turn(time.monotonic())
                 self._pursue_start()
-                self._desk.turn(stopping=self._stop is not None)
+                self._reloads.turn()
                 self._pursue_stop()
                 self._sleep()
         except BaseException:
@@ -130,7 +133,7 @@ class Supervisor:
         self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
         kernel.become_subreaper()
         self._end_leftovers()
-        self._desk = Desk(self._instance.socket_path, self._selector, self, self._pools)
+        self._desk = Desk(self._instance.socket_path, self._selector, self)
         self._instance.write_pid()
         spawn.settle_memory()
         self._pools.open_keeper()
@@ -231,7 +234,7 @@ class Supervisor:
                 case signal.SIGQUIT:
                     self.begin_stop(at_once=True)
                 case signal.SIGHUP:
-                    self.reload()
+                    self.reload(_tell_nobody)
                 case signal.SIGUSR1:
                     logs.reopen()
                     log.info("log_reopened")
@@ -250,14 +253,9 @@ class Supervisor:
         self._facts.unsettled = len(self._books)
         return report.status(self._facts, self._crew)
 
-    def reload(self) -> dict[str, Any]:
+    def reload(self, reply: Reply) -> None:
         """Take the configuration as it is on disk now, or refuse it."""
-        if self._stop is not None:
-            return {"ok": False, "error": "the daemon is stopping", "code": exits.FAILED}
-        self._notifier.reloading()
-        answer = reload.reload(self._facts, self._crew, self._pools)
-        self._notifier.ready(answer.get("note") or self._facts.headline)
-        return answer
+        self._reloads.ask(reply)
 
     # --- down --------------------------------------------------------------------------------
 
@@ -324,6 +322,10 @@ def _lock_run(config: Config) -> liveness.RunLock:
     except OSError as error:
         text = f"{database.parent}: cannot write beside the database: {error.strerror}"
         raise StartFailedError(text, exit_code=exits.CANNOT_CREATE) from error
+
+
+def _tell_nobody(_answer: dict[str, Any]) -> None:
+    """A signal is not answered; the log tells how the reload went."""
 
 
 def _look_again() -> None:

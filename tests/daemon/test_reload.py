@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support import jobs
+from support.daemon import TESTS
 from support.waiting import wait_until
 
 from gigq import Job
@@ -48,6 +50,39 @@ def test_a_file_that_cannot_be_read_is_refused(daemons, way):
     daemon.config_path.write_text(text)
 
     assert daemon.worker_pids() == before
+
+
+@pytest.mark.parametrize(
+    "body", ["raise RuntimeError('closed')", "import time; time.sleep(600)"], ids=["fails", "hangs"]
+)
+def test_code_that_does_not_boot_is_refused_and_the_old_workers_go_on(daemons, tmp_path, body):
+    module = tmp_path / "shop.py"
+    module.write_text("x = 1\n")
+    daemon = daemons(
+        {"code.python_path": [str(tmp_path), str(TESTS)], "pools.default.boot_timeout": 1}
+    )
+    before = daemon.worker_pids()
+
+    module.write_text(body + "\n")
+    daemon.configure({"code.imports": ["shop"]})
+    answer = daemon.command("reload")
+
+    assert answer.returncode == 70
+    assert "cannot boot" in answer.stderr
+    wait_until(lambda: daemon.worker_pids() == before)
+    assert daemon.status()["generation"] == 1
+    assert daemon.status()["state"] == "running"
+    daemon.wait_for_job(daemon.submit(jobs.ok, "after"), "completed")
+
+
+def test_reloads_at_the_same_time_are_all_answered(daemons):
+    daemon = daemons()
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: daemon.command("reload"), range(4)))
+
+    assert [answer.returncode for answer in answers] == [0] * 4
+    wait_until(lambda: len(daemon.slots("idle")) == 2)
 
 
 def test_the_pool_grows_and_shrinks_under_load_without_losing_or_repeating_a_job(daemons):
