@@ -171,8 +171,11 @@ class Instance:
         """Remove this process's pid file and the socket, then give up the lock."""
         if self._fd is None:
             return
-        pidfile.remove_own(self.pid_path)
-        self.socket_path.unlink(missing_ok=True)
+        # A folder that cannot be written in any more must not keep the lock held, nor hide the
+        # error that ended the daemon.
+        with suppress(OSError):
+            pidfile.remove_own(self.pid_path)
+            self.socket_path.unlink(missing_ok=True)
         self.abandon()
 
     def abandon(self) -> None:

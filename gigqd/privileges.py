@@ -66,16 +66,25 @@ def become(config: Config, instance: Instance) -> None:
         NotPermitted: the account cannot be changed to, or cannot write where it must.
     """
     account = find_account(config.daemon.user, config.daemon.group)
-    database = Path(config.queue.database)
     if account is not None and os.geteuid() == 0:
         _hand_over(account, config, instance)
     if account is not None and not _is_already(account):
         drop_privileges(account)
-    if database.parent.exists() and not os.access(database.parent, os.W_OK | os.X_OK):
-        who = pwd.getpwuid(os.geteuid()).pw_name
-        raise NotPermitted(
-            f"{who} cannot write in {database.parent}, where the database is; change its owner"
-        )
+    if account is not None:
+        _check_access(config, instance)
+
+
+def _check_access(config: Config, instance: Instance) -> None:
+    """Refuse early, and with the folder's name, what would fail later and less clearly."""
+    who = pwd.getpwuid(os.geteuid()).pw_name
+    for folder in (instance.directory, Path(config.queue.database).parent):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise NotPermitted(
+                f"{who} cannot write in {folder}; change its owner, and let {who} pass through "
+                "the folders above it"
+            )
+    if not os.access(config.daemon.working_directory, os.X_OK):
+        raise NotPermitted(f"{who} cannot enter {config.daemon.working_directory}")
 
 
 def drop_privileges(account: Account) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.configs import write_config
-from support.files import names_in
+from support.files import names_in, open_up
 from support.waiting import wait_until
 
 from gigqd import exits
@@ -176,11 +176,9 @@ def test_a_log_that_cannot_be_made_is_named(tmp_path):
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 def test_started_by_root_the_daemon_becomes_another_user_for_good(tmp_path):
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_uid == 0 and parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o011)
+    open_up(tmp_path)
     home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(mode=0o755)
     path = home / "gigq.toml"
     path.write_text(
         '[daemon]\nruntime_dir = "run"\nuser = "nobody"\n[queue]\ndatabase = "db/jobs.db"\n'

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support import jobs
 from support.daemon import TESTS
+from support.files import open_up
 from support.waiting import wait_until
 
 from gigq import Job, Workflow
@@ -182,8 +183,7 @@ def test_a_worker_is_replaced_after_its_number_of_jobs(daemons):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_started_as_root_it_runs_jobs_as_the_configured_user(daemons, tmp_path):
     nobody = pwd.getpwnam("nobody")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_up(tmp_path)
     daemon = daemons({"daemon.user": "nobody"}, start=False)
     daemon.interpreter = interpreter_for("nobody")
     libraries = sysconfig.get_path("purelib")

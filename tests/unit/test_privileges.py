@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.configs import config_in
+from support.files import open_up
 
 from gigqd import exits
 from gigqd.instance import Instance
@@ -31,13 +32,6 @@ def in_a_child(action):
         text = pipe.read()
     os.waitpid(pid, 0)
     return text
-
-
-def open_up(path):
-    """Let every user pass through the directories above a path."""
-    for parent in path.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o1000:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def test_without_user_and_group_nothing_is_to_change(tmp_path):
@@ -93,7 +87,7 @@ def test_a_process_that_changed_its_user_can_still_be_looked_at_by_that_user():
 @pytest.mark.root
 @needs_root
 def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
-    open_up(tmp_path / "x")
+    open_up(tmp_path)
     config = config_in(tmp_path, user="nobody")
     runtime = tmp_path / "run"
     instance = Instance(config)
@@ -102,8 +96,7 @@ def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
 
     said = in_a_child(lambda: become(config, instance))
 
-    assert said.startswith("NotPermitted: nobody cannot write in ")
-    assert str(tmp_path) in said
+    assert said.startswith(f"NotPermitted: nobody cannot write in {runtime}; change its owner")
     owners = {path.name: path.stat().st_uid for path in (tmp_path, *runtime.iterdir(), runtime)}
     assert owners.pop("gigqd.lock") == NOBODY
     assert set(owners.values()) == {0}
@@ -113,7 +106,7 @@ def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
 @pytest.mark.root
 @needs_root
 def test_a_new_database_folder_is_made_for_the_account(tmp_path):
-    open_up(tmp_path / "x")
+    open_up(tmp_path)
     folder = tmp_path / "data"
     config = config_in(tmp_path, user="nobody")
     config = replace(config, queue=replace(config.queue, database=str(folder / "jobs.db")))
