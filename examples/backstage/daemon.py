@@ -120,8 +120,12 @@ class Daemon:
 
 
 def worker_count(status: dict[str, Any]) -> int:
-    """How many workers a status shows to be up."""
-    return sum(slot["role"] == "worker" and slot["pid"] is not None for slot in status["slots"])
+    """How many workers a status shows to be up, a reload's canary not counted."""
+    return sum(_is_worker(slot) and slot["pid"] is not None for slot in status["slots"])
+
+
+def _is_worker(slot: dict[str, Any]) -> bool:
+    return slot["role"] == "worker" and slot["slot"].rpartition("/")[2].isdigit()
 
 
 def _environment() -> dict[str, str]:
