@@ -1,0 +1,65 @@
+"""The pages about the code name what is there: every module has its place, every word its use."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from support.tree import PACKAGES, ROOT, modules
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+INTERNALS = (ROOT / "docs/internals.md").read_text()
+CODE = re.compile(r"`([^`\n]+)`")
+WITH_A_PAGE_OF_THEIR_OWN = ("cli", "config", "logs", "roles")
+
+
+def dotted(file):
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_has_its_place_in_the_architecture(package):
+    placed = set(CODE.findall(ARCHITECTURE))
+    to_place = {
+        dotted(file)
+        for file in modules(package)
+        if not file.name.startswith("__")
+        and file.relative_to(ROOT).parts[1] not in WITH_A_PAGE_OF_THEIR_OWN
+    }
+
+    assert sorted(to_place - placed) == []
+    assert all(f"{package}/{part}/" in placed for part in folders_of(package))
+
+
+def folders_of(package):
+    found = {path.name for path in (ROOT / package).iterdir() if list(path.glob("*.py"))}
+    return found - {"store"}
+
+
+def test_the_walk_of_a_job_names_files_that_exist_and_enough_of_them():
+    named = {text for text in CODE.findall(INTERNALS) if text.endswith((".py", ".sql"))}
+
+    assert sorted(name for name in named if not (ROOT / name).is_file()) == []
+    assert len(named) > 30
+
+
+def test_the_steps_of_the_walk_are_counted_without_a_gap():
+    steps = [int(number) for number in re.findall(r"^(\d+)\. ", INTERNALS, re.MULTILINE)]
+
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs/README.md").read_text()
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    listed = {page for page in pages if f"({page})" in index}
+
+    assert {page for page in pages - listed if not page.startswith("decisions/")} == {"README.md"}
+
+
+def test_every_function_that_the_walk_names_is_in_its_file():
+    steps = re.findall(r"`(gigqd?/[\w/]+\.py)` — `(\w+)`", INTERNALS)
+    missing = [f for f, name in steps if f"def {name}(" not in (ROOT / f).read_text()]
+
+    assert steps
+    assert missing == []
