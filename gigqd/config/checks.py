@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from gigqd.config.keys import EVERY_QUEUE
 from gigqd.config.kinds import show_duration
-from gigqd.config.runtime import SOCKET_NAME, SOCKET_PATH_LIMIT
 from gigqd.config.schema import Config, PoolConfig
 from gigqd.config.settings import Keys, Settings
 from gigqd.config.source import Source
@@ -82,12 +81,7 @@ def _group_problem(name: str) -> str:
 
 
 def _places(config: Config) -> Iterator[Contradiction]:
-    daemon = config.daemon
-    socket = os.fsencode(daemon.runtime_dir / SOCKET_NAME)
-    if len(socket) > SOCKET_PATH_LIMIT:
-        length = f"{len(socket)} bytes where {SOCKET_PATH_LIMIT} fit"
-        yield ("daemon", "runtime_dir"), f"too long for a control socket: {length}"
-    if not daemon.working_directory.is_dir():
+    if not config.daemon.working_directory.is_dir():
         yield ("daemon", "working_directory"), "is not a directory"
 
 

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 SYSTEM = Path("/run/gigqd")
-SOCKET_NAME = "gigqd.sock"
-SOCKET_PATH_LIMIT = 107
-"""Bytes the kernel has for the path of a Unix socket."""
 
 
 def default_runtime_dir(

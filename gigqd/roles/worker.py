@@ -8,12 +8,14 @@ import random
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import StoreError
 from gigq.outcome import PostMortem
+from gigq.status import JobStatus
 from gigq.store import claims
 from gigq.store.bell import Bell
 from gigq.store.connect import open_connection
@@ -25,6 +27,7 @@ from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.line import Line
 from gigqd.roles.prepare import prepare
 from gigqd.scoreboard import Activity, Report
+from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
     from gigq.claim import Claim, Settled
@@ -37,6 +40,7 @@ log = logs.get_logger("gigqd.worker")
 _LONGEST_WAIT = 30.0
 _AFTER_TROUBLE = 1.0
 _RECYCLE_SPREAD = 0.1
+_LEFTOVERS_GONE_WITHIN = 5.0
 
 
 def main(birth: Birth) -> int:
@@ -72,6 +76,7 @@ class WorkerRole:
         self._pool = pool
         self._line = line
         self._asked = AskedToEnd(birth, line)
+        self._context = ExitStack()
         self._leaving = False
         self._jobs_left = _jobs_before_recycling(pool)
         queue = birth.config.queue
@@ -113,11 +118,13 @@ class WorkerRole:
 
     def started(self, claim: Claim) -> None:
         """The first line of the job's function comes next."""
-        logs.bind(
-            job_id=claim.job_id,
-            job=claim.name,
-            attempt=claim.attempt,
-            execution=claim.execution_id,
+        self._context.enter_context(
+            logs.job_context(
+                job_id=claim.job_id,
+                job=claim.name,
+                attempt=claim.attempt,
+                execution=claim.execution_id,
+            )
         )
         # Counted here and not when it is settled: the next claim shares the settling transaction.
         self._jobs_left -= 1
@@ -125,8 +132,13 @@ class WorkerRole:
         self._line.busy(claim, _stricter(claim.timeout, self._pool.timeout_limit))
 
     def ended(self, claim: Claim, ending: Ending) -> Ending:
-        """The job's function is over."""
+        """The job's function is over; unless it was a success, so must be all it has started.
+
+        Another attempt may begin as soon as this one is settled.
+        """
         self._line.settling(claim)
+        if ending.status is not JobStatus.COMPLETED:
+            self._end_what_the_job_started()
         output = self._take_output()
         stack = tail(self._birth.stacks, OUTPUT_KEPT) if self._asked.interrupted else None
         if not (output or stack):
@@ -136,7 +148,19 @@ class WorkerRole:
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""
         self._line.settled()
-        logs.unbind("job_id", "job", "attempt", "execution")
+        self._context.close()
+
+    def _end_what_the_job_started(self) -> None:
+        """Kill what is left of the job, or die and leave it to the supervisor."""
+        tag = self._birth.tag
+        treekill = TreeKill(os.getpid(), lambda other: other == tag)
+        deadline = time.monotonic() + _LEFTOVERS_GONE_WITHIN
+        while not treekill.step():
+            if time.monotonic() > deadline:
+                log.error("leftovers_survive", denied=sorted(treekill.denied))
+                os._exit(exits.WORKER_RESIDUE)
+        if treekill.killed:
+            log.warning("job_leftovers_killed", killed=treekill.killed)
 
     # --- going on or leaving -----------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def test_a_stubborn_job_is_gone_and_recorded_as_a_timeout(daemons, function):
     (call,) = daemon.wait_for_calls("stubborn")
 
     job = daemon.wait_for_job(job_id, "timeout")
-    (verdict,) = daemon.events("verdict_settled")
+    verdict = daemon.wait_for_event("verdict_settled")
 
     assert living([call.pid]) == []
     assert job["attempts"] == 1
@@ -64,6 +64,18 @@ def test_a_job_with_children_of_every_kind_is_gone_with_all_of_them(daemons, bys
 
     assert living(children) == []
     assert bystander.poll() is None
+
+
+def test_the_next_attempt_starts_after_the_children_of_the_last_are_gone(daemons):
+    daemon = daemons({"pools.default.size": 1})
+
+    job_id = daemon.submit(jobs.leave_children_and_raise, "messy", max_attempts=2)
+    job = daemon.wait_for_job(job_id, "failed")
+
+    assert job["attempts"] == 2
+    assert jobs.entries(daemon.ledger, "survivors")[1]["pids"] == []
+    assert living(jobs.child_pids(daemon.ledger)) == []
+    assert daemon.events("job_leftovers_killed")
 
 
 def test_a_job_that_answers_runs_its_finally_and_its_stack_is_kept(daemons):

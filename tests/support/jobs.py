@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from gigqd import kernel
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,7 +36,8 @@ _AGES = 3600.0
 
 def note(ledger: str, **fields: Any) -> None:
     """Append one line to the ledger, in a single write so that lines never mingle."""
-    line = json.dumps({"pid": os.getpid(), "at": time.monotonic(), **fields}) + "\n"
+    who = {"pid": os.getpid(), "born": kernel.start_ticks(os.getpid())}
+    line = json.dumps({**who, "at": time.monotonic(), **fields}) + "\n"
     fd = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(fd, line.encode())
@@ -61,6 +64,7 @@ class Call:
     job: str
     execution: str | None
     pid: int
+    born: int
     start: float
     end: float | None
     """None: it was killed, or still runs."""
@@ -78,7 +82,14 @@ def calls(ledger: Path | str) -> list[Call]:
     """Every call in a ledger, in the order of their starts."""
     ends = {line["call"]: line["at"] for line in entries(ledger, "end")}
     return [
-        Call(line["job"], line["execution"], line["pid"], line["at"], ends.get(line["call"]))
+        Call(
+            line["job"],
+            line["execution"],
+            line["pid"],
+            line["born"],
+            line["at"],
+            ends.get(line["call"]),
+        )
         for line in entries(ledger, "start")
     ]
 
@@ -286,11 +297,12 @@ def spawn_children(
         stay: whether to sleep afterwards instead of returning.
     """
     ways = ways or [f"{how}-{by}" for how in ("plain", "setsid", "double") for by in _BY]
+    before = len(child_pids_of(ledger, job))
     with noted(ledger, job):
         for way in ways:
             how, _, by = way.partition("-")
             _start_child(how, _BY[by], ledger, job)
-        while len(child_pids_of(ledger, job)) < len(ways):
+        while len(child_pids_of(ledger, job)) < before + len(ways):
             time.sleep(0.01)
         if stay:
             time.sleep(_AGES)
@@ -334,6 +346,21 @@ def _exec_and_linger(ledger: str, job: str) -> None:
 
 
 _BY = {"fork": _linger, "exec": _exec_and_linger}
+
+
+def leave_children_and_raise(ledger: str, job: str) -> None:
+    """Note which children of earlier attempts live, start new ones, and fail."""
+    survivors = [pid for pid in child_pids_of(ledger, job) if _lives(pid)]
+    note(ledger, what="survivors", job=job, pids=survivors)
+    spawn_children(ledger, job, ["plain-exec", "double-fork"], stay=False)
+    raise RuntimeError("there is more of me")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return kernel.glance(pid).alive
+    except ProcessLookupError:
+        return False
 
 
 def shell_child(ledger: str, job: str) -> None:
