@@ -7,6 +7,8 @@ import re
 import pytest
 from support.tree import PACKAGES, ROOT, modules
 
+from gigqd.config import load
+
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 INTERNALS = (ROOT / "docs/internals.md").read_text()
 CODE = re.compile(r"`([^`\n]+)`")
@@ -63,3 +65,13 @@ def test_every_function_that_the_walk_names_is_in_its_file():
 
     assert steps
     assert missing == []
+
+
+def test_the_configuration_on_the_page_for_operators_is_valid(tmp_path):
+    page = (ROOT / "docs/operations.md").read_text()
+    (text,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "gigq.toml").write_text(text)
+
+    config = load(tmp_path / "gigq.toml", {})
+
+    assert (config.daemon.user, config.security.allow) == ("shop", ("shop.*",))
