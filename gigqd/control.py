@@ -6,7 +6,7 @@ import os
 import selectors
 import socket
 import struct
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +55,20 @@ class ControlServer:
         self._commands = commands
         self._clients: set[Client] = set()
         self._path = path
-        self._socket = self._listen(path)
-        self._identity = path.stat().st_ino
-        selector.register(self._socket, selectors.EVENT_READ, self._accept)
+        self._listen()
+
+    def repair(self) -> tuple[str, ...]:
+        """Listen anew when somebody has deleted or replaced the socket; its name if so.
+
+        Raises:
+            OSError: the socket cannot be made.
+        """
+        if self._is_ours():
+            return ()
+        self._selector.unregister(self._socket)
+        self._socket.close()
+        self._listen()
+        return (self._path.name,)
 
     def flush(self) -> bool:
         """Send on what clients were too slow for; whether something is still unsent."""
@@ -71,18 +82,25 @@ class ControlServer:
             self._drop(client)
         self._selector.unregister(self._socket)
         self._socket.close()
-        with suppress(FileNotFoundError):
-            if self._path.stat().st_ino == self._identity:
-                self._path.unlink()
+        if self._is_ours():
+            self._path.unlink()
 
-    def _listen(self, path: Path) -> socket.socket:
+    def _listen(self) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        path.unlink(missing_ok=True)
-        with address(path) as name:
+        self._path.unlink(missing_ok=True)
+        with address(self._path) as name:
             listener.bind(name)
-        path.chmod(0o600)
+        self._path.chmod(0o600)
         listener.listen(16)
-        return listener
+        self._identity = self._path.stat().st_ino
+        self._socket = listener
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    def _is_ours(self) -> bool:
+        try:
+            return self._path.stat().st_ino == self._identity
+        except FileNotFoundError:
+            return False
 
     def _accept(self) -> None:
         try:

@@ -38,6 +38,14 @@ class Desk:
         commands = {"status": self._status, "stop": self._stop, "reload": self._reload}
         self._server = ControlServer(path, selector, commands)
 
+    def repair(self) -> tuple[str, ...]:
+        """Put the control socket back when it is gone; its name if it was.
+
+        Raises:
+            OSError: it cannot be made again.
+        """
+        return self._server.repair()
+
     def flush(self) -> bool:
         """Send on what clients were too slow for; whether something is still unsent."""
         return self._server.flush()

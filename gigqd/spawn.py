@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gigqd import exits, kernel, logs, signals
@@ -103,7 +103,8 @@ def _become_child(birth: Birth) -> None:
 def _arrange_descriptors(birth: Birth) -> None:
     """Keep the child's own descriptors only, and put the job's output where it belongs."""
     own_log = os.dup(logs.sink_fd())
-    logs.configure(birth.config.log, fd=own_log, slot=birth.slot, pid=os.getpid())
+    log_config = replace(birth.config.log, file=logs.sink_path())
+    logs.configure(log_config, fd=own_log, slot=birth.slot, pid=os.getpid())
     keep = {own_log, logs.sink_fd(), birth.channel.fileno(), birth.output, birth.stacks}
     _close_all_but({fd for fd in keep if fd is not None})
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - only the descriptor is wanted

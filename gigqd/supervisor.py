@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.supervisor")
 
 _CELLS = 4096
-_LONGEST_SLEEP = 60.0
+_REPAIR_EVERY = 5.0
 _UNSENT_LOOK = 0.05
 _AGAIN_AFTER = 1.0
 
@@ -79,6 +79,7 @@ class Supervisor:
         self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
         self._books = Books()
         self._stop: Stop | None = None
+        self._repair_at = 0.0
         self._interrupted_at = 0.0
 
     # --- the loop ----------------------------------------------------------------------------
@@ -99,6 +100,7 @@ class Supervisor:
                 self._crew.turn(time.monotonic())
                 self._pursue_start()
                 self._reloads.turn()
+                self._repair()
                 self._pursue_stop()
                 self._sleep()
         except BaseException:
@@ -110,9 +112,8 @@ class Supervisor:
     def _sleep(self) -> None:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
-        until = min(self._crew.next_look(now), now + _LONGEST_SLEEP)
-        if not self._facts.ready:
-            until = min(until, self._start_deadline)
+        until = self._crew.next_look(now)
+        until = min(until, self._repair_at if self._facts.ready else self._start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now))
         if self._watchdog is not None:
@@ -174,6 +175,20 @@ class Supervisor:
         why = self._books.trouble or "the keeper did not come up"
         text = f"the database could not be used within {seconds:g} s: {why}"
         return StartFailedError(text, exit_code=exits.DATABASE_UNAVAILABLE)
+
+    def _repair(self) -> None:
+        """Put back runtime files that somebody has deleted, now and then."""
+        now = time.monotonic()
+        if now < self._repair_at:
+            return
+        self._repair_at = now + _REPAIR_EVERY
+        try:
+            repaired = [*self._instance.repair(), *self._desk.repair()]
+        except (GigqdError, OSError) as error:
+            log.error("repair_failed", error=str(error))
+        else:
+            if repaired:
+                log.warning("files_repaired", files=repaired)
 
     # --- what the crew reports ---------------------------------------------------------------
 

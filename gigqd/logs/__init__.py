@@ -8,6 +8,7 @@ from gigqd.logs.pipeline import (
     reopen,
     set_level,
     sink_fd,
+    sink_path,
     unbind,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "reopen",
     "set_level",
     "sink_fd",
+    "sink_path",
     "unbind",
 ]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
@@ -126,6 +127,11 @@ def reopen() -> None:
 def sink_fd() -> int:
     """The descriptor that log lines are written to, to be kept open across a fork."""
     return _state.sink.fd
+
+
+def sink_path() -> Path | None:
+    """The log file's name, for a forked child to open again when it is moved away."""
+    return _state.sink.path
 
 
 class _Origin:

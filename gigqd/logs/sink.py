@@ -27,13 +27,17 @@ class Sink:
         fd: a descriptor that is open already; None opens the path, or takes standard error.
         report: makes the line that tells how many lines were dropped.
 
+    Attributes:
+        path: the file's name; None when there is none to open again.
+        dropped: how many lines were lost since the last one that was written.
+
     Raises:
         OSError: the file cannot be opened.
     """
 
     def __init__(self, path: Path | None, fd: int | None, report: Callable[[int], bytes]) -> None:
         self.dropped = 0
-        self._path = path
+        self.path = path
         self._report = report
         self._torn = False
         self._reader_stuck = False
@@ -61,9 +65,9 @@ class Sink:
         Raises:
             OSError: it cannot be opened; the old file stays in use.
         """
-        if self._path is None:
+        if self.path is None:
             return
-        fresh = open_log(self._path)
+        fresh = open_log(self.path)
         if not self._is_ours():
             self._take(fresh)
             return
@@ -81,9 +85,9 @@ class Sink:
         return self._identity is not None and _identity_of_fd(self._fd) == self._identity
 
     def _follow(self) -> None:
-        if self._path is None:
+        if self.path is None:
             return
-        if self._is_ours() and (not self._regular or _identity(self._path) == self._identity):
+        if self._is_ours() and (not self._regular or _identity(self.path) == self._identity):
             return
         try:
             self.reopen()

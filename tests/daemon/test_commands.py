@@ -422,3 +422,19 @@ def test_workers_do_not_inherit_the_service_managers_variables(daemons, tmp_path
 
     result = daemon.wait_for_job(job_id, "completed")["result"]
     assert result["env"] == {"NOTIFY_SOCKET": None, "INVOCATION_ID": None}
+
+
+# --- files that go missing -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["lock_path", "pid_path", "socket_path"])
+def test_a_runtime_file_that_is_deleted_is_put_back(daemons, which):
+    daemon = daemons()
+    path = getattr(daemon.instance, which)
+
+    path.unlink()
+    wait_until(path.exists)
+
+    assert daemon.wait_for_event("files_repaired")["files"] == [path.name]
+    assert daemon.status()["state"] == "running"
+    assert daemon.command("start", "--strict").returncode == 75
