@@ -1,7 +1,8 @@
 """The pid file: a note for people and for `stop --force`, never a lock.
 
 Line 1 is the process id, line 2 the start time in clock ticks since boot, which together name
-one process for good; a process id alone is soon somebody else's.
+one process for good; a process id alone is soon somebody else's. Line 2 is no bare number, so
+that `kill $(cat gigqd.pid)` cannot take it for a second process id.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _FILE_MODE = 0o640
 _LONGEST_NOTE = 64
 _LARGEST_PID = 2**22
+_TICKS = "start_ticks="
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def write(path: Path) -> None:
     me = os.getpid()
     temporary = path.with_name(f".{path.name}.{me}")
     try:
-        _write_durably(temporary, f"{me}\n{kernel.start_ticks(me)}\n".encode())
+        _write_durably(temporary, f"{me}\n{_TICKS}{kernel.start_ticks(me)}\n".encode())
         temporary.replace(path)
     except OSError:
         with suppress(OSError):  # the write is what failed, and is what the caller hears of
@@ -81,11 +83,16 @@ def ticks_of(pid: int) -> int | None:
 
 
 def _parse(text: bytes) -> PidNote | None:
-    words = text.split()[:2]
-    if not words or not all(word.isdigit() for word in words):
+    first, _, second = text.decode(errors="replace").partition("\n")
+    ticks = second.strip().removeprefix(_TICKS)
+    if not (_is_number(first.strip()) and (not ticks or _is_number(ticks))):
         return None
-    pid, *ticks = (int(word) for word in words)
-    return PidNote(pid, ticks[0] if ticks else None) if 0 < pid <= _LARGEST_PID else None
+    pid = int(first)
+    return PidNote(pid, int(ticks) if ticks else None) if 0 < pid <= _LARGEST_PID else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _write_durably(path: Path, text: bytes) -> None:

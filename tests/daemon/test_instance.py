@@ -106,7 +106,9 @@ def test_a_wrong_pid_file_does_not_hinder_a_start(instance, text):
 
 def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(path, instance, bystander):
     instance.directory.mkdir(parents=True)
-    instance.pid_path.write_text(f"{bystander.pid}\n{kernel.start_ticks(bystander.pid)}\n")
+    instance.pid_path.write_text(
+        f"{bystander.pid}\nstart_ticks={kernel.start_ticks(bystander.pid)}\n"
+    )
 
     assert instance.running() is None
     with lock_holder(path):

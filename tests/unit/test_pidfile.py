@@ -14,7 +14,7 @@ def test_this_process_is_noted_with_its_start_time(tmp_path):
 
     pidfile.write(path)
 
-    assert path.read_text() == f"{os.getpid()}\n{kernel.start_ticks(os.getpid())}\n"
+    assert path.read_text() == f"{os.getpid()}\nstart_ticks={kernel.start_ticks(os.getpid())}\n"
     assert pidfile.read(path).names_a_live_process()
     assert names_in(tmp_path) == ["gigqd.pid"]
 
@@ -22,7 +22,8 @@ def test_this_process_is_noted_with_its_start_time(tmp_path):
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        (b"17\n99\n", PidNote(17, 99)),
+        (b"17\nstart_ticks=99\n", PidNote(17, 99)),
+        (b"17\nstart_ticks=soon\n", None),
         (b"17\n", PidNote(17, None)),
         (b"17 ", PidNote(17, None)),
         (b"", None),
