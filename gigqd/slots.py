@@ -183,7 +183,9 @@ class Slot:
             self._enter(Phase.EMPTY, now)
         else:
             self._back_off(now)
-        return None if left else self.cause or Cause.CRASHED
+        if left:
+            return None
+        return self.cause or (Cause.CRASHED if booted else Cause.BOOT)
 
     def proven(self, now: float, report: Report) -> None:
         """Forget earlier failures once the child has settled a job or has lived for a minute."""

@@ -140,6 +140,13 @@ def test_a_child_that_crashes_idle_again_and_again_is_slowed_down_too() -> None:
     assert slot.phase is Phase.BACKOFF
 
 
+def test_a_child_that_never_came_up_has_not_crashed_in_a_job() -> None:
+    slot = Slot("default/0", "default", LIMITS)
+    slot.spawned(0.0)
+
+    assert died(slot, NOTHING, code=80, booted=False) is Cause.BOOT
+
+
 def test_failures_are_forgotten_after_a_settled_job() -> None:
     slot = slot_up()
     slot.failures = 5
