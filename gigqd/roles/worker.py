@@ -202,7 +202,7 @@ class WorkerRole:
 
 
 def _install_signals(birth: Birth, leave: Any) -> int:
-    """Have TERM mean leave, USR1 dump all stacks even from C code, and INT and HUP nothing.
+    """Have TERM mean leave, USR1 and a crash dump all stacks, and INT and HUP mean nothing.
 
     Returns:
         A descriptor that becomes readable when a signal has come.
@@ -213,6 +213,7 @@ def _install_signals(birth: Birth, leave: Any) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _ignore)
     assert birth.stacks is not None
+    faulthandler.enable(file=birth.stacks, all_threads=True)
     faulthandler.register(signal.SIGUSR1, file=birth.stacks, all_threads=True)
     return reader
 

@@ -39,6 +39,17 @@ def test_a_death_in_a_job_is_a_failed_attempt_with_its_cause(daemons, function, 
     wait_until(lambda: len(daemon.slots("idle")) == 2)
 
 
+def test_a_segmentation_fault_leaves_the_stack_that_led_to_it(daemons):
+    daemon = daemons()
+
+    (execution,) = daemon.wait_for_job(daemon.submit(jobs.segv, "deadly", max_attempts=1))[
+        "executions"
+    ]
+
+    assert "Segmentation fault" in execution["stack"]
+    assert "in segv" in execution["stack"]
+
+
 def test_an_exit_with_code_zero_in_a_job_is_no_success(daemons):
     daemon = daemons()
 
