@@ -110,10 +110,11 @@ def swallow_exceptions(path, seconds=60):
 
 def fork_and_return(path):
     """Fork; both processes return from the job."""
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         note(path, "child")
         return "child"
-    os.wait()
+    os.waitpid(child, 0)
     return "parent"
 
 
