@@ -86,6 +86,8 @@ class WorkerRole:
         self._worker.observer = self
         self._worker.interrupter = self._asked
         self._worker.allow = birth.config.security.allow
+        self._worker.lock_timeout = queue.lock_timeout
+        self._worker.max_result_size = queue.max_result_size
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
         self._bell = Bell(queue.database)
         self._waker = _install_signals(birth, self._leave_when_told)

@@ -206,3 +206,13 @@ def interpreter_for(user: str) -> str:
     if subprocess.run(command, cwd="/").returncode != 0:
         pytest.skip(f"no Python 3.11 or newer that {user} may read")
     return "/usr/bin/python3"
+
+
+def test_a_result_above_the_configured_size_fails_the_attempt(daemons):
+    daemon = daemons({"queue.max_result_size": 2048})
+    small = daemon.submit(jobs.ok, "small", {"value": "x" * 2000})
+    large = daemon.submit(jobs.ok, "large", {"value": "x" * 3000}, max_attempts=1)
+
+    assert daemon.wait_for_job(small)["status"] == "completed"
+    assert daemon.wait_for_job(large)["status"] == "failed"
+    assert "TooLarge" in daemon.job(large)["error"]
