@@ -68,7 +68,8 @@ class WorkerRole:
     2. Gives every job a log context, an output of its own and the pool's time limit.
     3. Sleeps when nothing is due, until the bell rings, a delayed job is due, or it is to leave.
     4. Leaves after its job when told to, when it has done its number of jobs, or after a job
-       that had to be interrupted, which may have left anything behind.
+       that had to be interrupted, which may have left anything behind; but never with an
+       outcome that the database has not taken yet.
     """
 
     def __init__(self, birth: Birth, pool: PoolConfig, line: Line) -> None:
@@ -78,6 +79,7 @@ class WorkerRole:
         self._asked = AskedToEnd(birth, line)
         self._context = ExitStack()
         self._leaving = False
+        self._unsettled = False
         self._jobs_left = _jobs_before_recycling(pool)
         queue = birth.config.queue
         self._queues = None if "*" in pool.queues else pool.queues
@@ -98,7 +100,7 @@ class WorkerRole:
         Returns:
             The exit code.
         """
-        while self._keep_going():
+        while self._keep_going() or self._unsettled:
             self._line.idle()
             wait = _LONGEST_WAIT
             try:
@@ -108,7 +110,7 @@ class WorkerRole:
                 log.error("store_trouble", error=str(error))
                 wait = _AFTER_TROUBLE
             self._line.idle()
-            if self._keep_going():
+            if self._keep_going() or self._unsettled:
                 self._sleep(wait)
         self._worker.close()
         return exits.WORKER_DONE
@@ -128,6 +130,7 @@ class WorkerRole:
                 execution=claim.execution_id,
             )
         )
+        self._unsettled = True
         # Counted here and not when it is settled: the next claim shares the settling transaction.
         self._jobs_left -= 1
         self._empty_output()
@@ -149,6 +152,7 @@ class WorkerRole:
 
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""
+        self._unsettled = False
         self._line.settled()
         self._context.close()
 

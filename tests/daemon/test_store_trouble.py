@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from contextlib import closing
 
@@ -65,3 +67,21 @@ def test_a_schema_from_the_future_is_refused(daemons):
 
     assert answer.returncode == 78
     assert "999" in answer.stderr
+
+
+def test_a_worker_told_to_leave_settles_first_what_a_locked_database_did_not_take(daemons):
+    daemon = daemons({"pools.default.size": 1, "queue.lock_timeout": 0.2})
+    path = daemon.home / "go"
+    job_id = daemon.submit(jobs.wait_for_file, "done", {"path": str(path)}, max_attempts=1)
+    (call,) = daemon.wait_for_calls("done")
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN EXCLUSIVE")
+        path.touch()
+        daemon.wait_for_event("store_trouble")
+        os.kill(call.pid, signal.SIGTERM)
+        wait_until(lambda: len(daemon.events("store_trouble")) >= 3)
+        blocker.execute("ROLLBACK")
+
+    assert daemon.wait_for_job(job_id)["status"] == "completed"
+    wait_until(lambda: (pids := daemon.worker_pids()) and call.pid not in pids)
