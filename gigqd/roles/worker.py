@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import random
-import signal
 import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gigq import clock
 from gigq.errors import StoreError
@@ -24,6 +22,7 @@ from gigq.worker import Worker
 from gigqd import exits, logs
 from gigqd.child import OUTPUT_KEPT, tail
 from gigqd.roles.asked import AskedToEnd
+from gigqd.roles.ear import Ear
 from gigqd.roles.line import Line
 from gigqd.roles.prepare import prepare
 from gigqd.scoreboard import Activity, Report
@@ -92,7 +91,8 @@ class WorkerRole:
         self._worker.max_result_size = queue.max_result_size
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
         self._bell = Bell(queue.database)
-        self._waker = _install_signals(birth, self._leave_when_told)
+        assert birth.stacks is not None
+        self._ear = Ear(self._leave_when_told, birth.stacks)
 
     def run(self) -> int:
         """Work until it is time to leave.
@@ -189,7 +189,8 @@ class WorkerRole:
         return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
 
     def _sleep(self, longest: float) -> None:
-        self._bell.wait(longest, (self._line.wire.fileno(), self._waker))
+        self._bell.wait(longest, (self._line.wire.fileno(), self._ear.fileno()))
+        self._ear.drain()
         self._line.wire.receive()
         if self._line.wire.ended:
             os._exit(exits.WORKER_PARENT_GONE)
@@ -205,27 +206,6 @@ class WorkerRole:
         sys.stdout.flush()
         sys.stderr.flush()
         return tail(_output(self._birth), OUTPUT_KEPT) or None
-
-
-def _install_signals(birth: Birth, leave: Any) -> int:
-    """Have TERM mean leave, USR1 and a crash dump all stacks, and INT and HUP mean nothing.
-
-    Returns:
-        A descriptor that becomes readable when a signal has come.
-    """
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, leave)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _ignore)
-    assert birth.stacks is not None
-    faulthandler.enable(file=birth.stacks, all_threads=True)
-    faulthandler.register(signal.SIGUSR1, file=birth.stacks, all_threads=True)
-    return reader
-
-
-def _ignore(_number: int, _frame: object) -> None:
-    """A handler instead of SIG_IGN, which would be inherited by whatever a job executes."""
 
 
 def _jobs_before_recycling(pool: PoolConfig) -> float:

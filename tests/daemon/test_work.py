@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import sysconfig
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from support import jobs
 from support.daemon import TESTS
@@ -216,3 +218,22 @@ def test_a_result_above_the_configured_size_fails_the_attempt(daemons):
     assert daemon.wait_for_job(small)["status"] == "completed"
     assert daemon.wait_for_job(large)["status"] == "failed"
     assert "TooLarge" in daemon.job(large)["error"]
+
+
+def test_a_process_that_a_job_forks_can_be_terminated(daemons):
+    daemon = daemons()
+    job_id = daemon.submit(jobs.terminate_a_child, "pool", timeout=10)
+
+    assert daemon.wait_for_job(job_id, "completed")["result"] == -signal.SIGTERM
+
+
+def test_an_idle_worker_sleeps_on_after_a_signal_that_means_nothing(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    daemon.wait_for_job(daemon.submit(jobs.ok, "first"))
+    (pid,) = daemon.worker_pids()
+    worker = psutil.Process(pid)
+
+    worker.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: all(worker.status() == psutil.STATUS_SLEEPING for _ in range(200)))
+    assert daemon.worker_pids() == [pid]

@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -346,6 +347,18 @@ def _exec_and_linger(ledger: str, job: str) -> None:
 
 
 _BY = {"fork": _linger, "exec": _exec_and_linger}
+
+
+def terminate_a_child(ledger: str, job: str) -> int | None:
+    """Fork a process that would stay, end it as `multiprocessing` does; how it ended."""
+    with noted(ledger, job):
+        child = multiprocessing.get_context("fork").Process(target=_linger, args=(ledger, job))
+        child.start()
+        while not child_pids_of(ledger, job):
+            time.sleep(0.01)
+        child.terminate()
+        child.join()
+        return child.exitcode
 
 
 def leave_children_and_raise(ledger: str, job: str) -> None:
