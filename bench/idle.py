@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import psutil
+from rig import command, machine, running_daemon
 
 CONFIG = """\
 [daemon]
@@ -35,20 +32,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "gigq.toml")
-        config.write_text(CONFIG.format(workers=options.workers))
-        command("start", config)
-        try:
-            report(json.loads(command("status", config, "--json")), options.seconds)
-        finally:
-            command("stop", config)
-
-
-def command(name: str, config: Path, *flags: str) -> str:
-    """Run one gigqd command; what it printed."""
-    arguments = [sys.executable, "-m", "gigqd", "--config", str(config), name, *flags]
-    return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+    with running_daemon(CONFIG.format(workers=options.workers)) as config:
+        report(json.loads(command("status", config, "--json")), options.seconds)
 
 
 def report(status: dict, seconds: float) -> None:
@@ -57,7 +42,7 @@ def report(status: dict, seconds: float) -> None:
     before = {name: usage(pid) for name, pid in pids.items()}
     time.sleep(seconds)
     after = {name: usage(pid) for name, pid in pids.items()}
-    print(f"machine: {os.cpu_count()} cores, Python {sys.version.split()[0]}; {seconds:g} s idle")
+    print(f"{machine()}; {seconds:g} s idle")
     print(f"{'process':12} {'PSS MiB':>8} {'own MiB':>8} {'wakes/s':>8} {'CPU s/h':>8}")
     totals = [0.0, 0.0, 0.0, 0.0]
     for name, pid in pids.items():
