@@ -24,18 +24,24 @@ class AskedToEnd:
         self._line = line
         self._armed = False
         self.interrupted = False
+        # From the start: without a handler the signal would end the worker.
+        signal.signal(signal.SIGUSR2, self._on_signal)
 
     @contextmanager
     def armed(self, _claim: Claim) -> Iterator[None]:
         """While the job's function runs, let the signal through."""
-        signal.signal(signal.SIGUSR2, self._raise_in_job)
+        signal.signal(signal.SIGUSR2, self._on_signal)  # an earlier job may have set its own
         self._armed = True
         try:
+            self._raise_if_meant()  # the signal may have come before there was anything to raise in
             yield
         finally:
             self._armed = False
 
-    def _raise_in_job(self, _number: int, _frame: object) -> None:
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._raise_if_meant()
+
+    def _raise_if_meant(self) -> None:
         if self._armed and self._cell.asked_to_end() == self._line.started:
             self._armed = False
             self.interrupted = True

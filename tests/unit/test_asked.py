@@ -1,0 +1,109 @@
+"""A job is asked to end by a signal: the one that is meant, while it runs, and no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gigq.errors import JobTimeout
+from gigqd.roles.asked import AskedToEnd
+from gigqd.scoreboard import Cell, Scoreboard
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGUSR2)
+    yield
+    signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.fixture
+def cell() -> Cell:
+    return Scoreboard(1).take()
+
+
+CLAIM: Any = None
+
+
+def asked_to_end(cell: Cell, *, current: int = 1) -> AskedToEnd:
+    birth: Any = SimpleNamespace(cell=cell)
+    line: Any = SimpleNamespace(started=current)
+    return AskedToEnd(birth, line)
+
+
+def send() -> None:
+    os.kill(os.getpid(), signal.SIGUSR2)
+
+
+def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    cell.ask_to_end(1)
+
+    with pytest.raises(JobTimeout), asked.armed(CLAIM):
+        send()
+
+    assert asked.interrupted
+
+
+def test_a_job_that_has_begun_meanwhile_is_left_alone(cell: Cell) -> None:
+    asked = asked_to_end(cell, current=2)
+    cell.ask_to_end(1)
+
+    with asked.armed(CLAIM):
+        send()
+
+    assert not asked.interrupted
+
+
+def test_between_jobs_the_signal_does_nothing(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    with asked.armed(CLAIM):
+        pass
+    cell.ask_to_end(1)
+
+    send()
+
+    assert not asked.interrupted
+
+
+def test_a_job_is_interrupted_once(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    interruptions = 0
+
+    with asked.armed(CLAIM):
+        cell.ask_to_end(1)
+        for _ in range(3):
+            try:
+                send()
+            except JobTimeout:
+                interruptions += 1
+
+    assert interruptions == 1
+
+
+def test_a_signal_that_comes_before_the_function_begins_is_not_lost(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    cell.ask_to_end(1)
+    send()
+    reached = False
+
+    with pytest.raises(JobTimeout), asked.armed(CLAIM):
+        reached = True
+
+    assert not reached
+    assert asked.interrupted
+
+
+def test_a_handler_that_a_job_has_set_does_not_outlive_it(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    with asked.armed(CLAIM):
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+    with pytest.raises(JobTimeout), asked.armed(CLAIM):
+        cell.ask_to_end(1)
+        send()
