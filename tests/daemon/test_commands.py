@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from support import jobs
@@ -387,14 +389,13 @@ def test_a_reload_whose_workers_do_not_come_up_says_so(daemons):
 # --- systemd ---------------------------------------------------------------------------------
 
 
-def test_the_service_manager_hears_of_readiness_once_and_of_the_stop(daemons, tmp_path):
-    import socket
-
+def test_the_service_manager_hears_of_readiness_once_and_of_the_stop(daemons):
     daemon = daemons(start=False)
+    name = f"gigqd-test-{os.getpid()}-{time.monotonic_ns()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
+        manager.bind(f"\0{name}")
         manager.settimeout(5)
-        daemon.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
+        daemon.start(NOTIFY_SOCKET=f"@{name}", WATCHDOG_USEC="400000")
         notes = [manager.recv(4096).decode() for _ in range(6)]
         daemon.stop()
         manager.setblocking(False)

@@ -16,6 +16,7 @@ _PROGRAM = """
 import signal, socket, sys
 from pathlib import Path
 from gigqd.config import load
+from gigqd.control import address
 from gigqd.instance import Instance
 
 instance = Instance(load(Path(sys.argv[1]), {}))
@@ -24,7 +25,8 @@ if "pid" in sys.argv[2:]:
     instance.write_pid()
 if "socket" in sys.argv[2:]:
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(instance.socket_path))
+    with address(instance.socket_path) as name:
+        listener.bind(name)
     listener.listen()
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("held", flush=True)

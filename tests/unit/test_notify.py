@@ -7,13 +7,14 @@ from contextlib import closing
 
 import pytest
 
+from gigqd.control import address
 from gigqd.notify import Notifier, is_a_units_process, scrub, watchdog_interval
 
 
 @pytest.fixture
 def manager(tmp_path):
-    path = str(tmp_path / "notify")
-    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with address(tmp_path / "notify") as path, closing(sock):
         sock.bind(path)
         sock.settimeout(5)
         yield sock, Notifier({"NOTIFY_SOCKET": path})
