@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import shlex
 import struct
 import subprocess
 import sys
@@ -113,7 +114,7 @@ def test_a_reader_that_leaves_early_is_no_error(shell):
     for _ in range(3):
         shell.submit()
     done = subprocess.run(
-        f"{sys.executable} -m gigq list | head -1; echo ${{PIPESTATUS[0]}}",
+        f"{shlex.quote(sys.executable)} -m gigq list | head -1; echo ${{PIPESTATUS[0]}}",
         shell=True,
         executable="/bin/bash",
         cwd=shell.folder,
