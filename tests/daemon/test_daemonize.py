@@ -178,7 +178,8 @@ def test_a_log_that_cannot_be_made_is_named(tmp_path):
 def test_started_by_root_the_daemon_becomes_another_user_for_good(tmp_path):
     open_up(tmp_path)
     home = tmp_path / "home"
-    home.mkdir(mode=0o755)
+    home.mkdir()
+    home.chmod(0o755)
     path = home / "gigq.toml"
     path.write_text(
         '[daemon]\nruntime_dir = "run"\nuser = "nobody"\n[queue]\ndatabase = "db/jobs.db"\n'
@@ -187,8 +188,8 @@ def test_started_by_root_the_daemon_becomes_another_user_for_good(tmp_path):
 
     told = launch(path, "ready")
 
+    assert told["code"] == 0, told
     try:
-        assert told["code"] == 0, told
         uid, gid = psutil.Process(told["pid"]).uids().real, psutil.Process(told["pid"]).gids().real
         assert facts_of(instance)["ids"] == [[uid] * 3, [gid] * 3, [gid]]
         assert (uid, gid) == (65534, 65534)
