@@ -10,7 +10,6 @@ import subprocess
 import sys
 import sysconfig
 from contextlib import closing
-from pathlib import Path
 
 import psutil
 import pytest
@@ -187,10 +186,10 @@ def test_started_as_root_it_runs_jobs_as_the_configured_user(daemons, tmp_path):
     nobody = pwd.getpwnam("nobody")
     open_up(tmp_path)
     daemon = daemons({"daemon.user": "nobody"}, start=False)
-    daemon.interpreter = interpreter_for("nobody")
-    libraries = sysconfig.get_path("purelib")
+    environment = {"PYTHONPATH": f"{sysconfig.get_path('purelib')}:{TESTS.parent}"}
+    daemon.interpreter = interpreter_for("nobody", environment)
     os.chown(daemon.home, nobody.pw_uid, nobody.pw_gid)
-    daemon.start(PYTHONPATH=f"{libraries}:{TESTS.parent}")
+    daemon.start(**environment)
 
     with closing(sqlite3.connect(daemon.database)):
         job_id = daemon.submit(jobs.environment, "who", {"names": []})
@@ -199,15 +198,19 @@ def test_started_as_root_it_runs_jobs_as_the_configured_user(daemons, tmp_path):
     assert daemon.database.owner() == "nobody"
 
 
-def interpreter_for(user: str) -> str:
+def interpreter_for(user: str, environment: dict[str, str]) -> str:
     """This interpreter, or the system's where this one lies in a folder that only root may read."""
-    if Path(sys.base_prefix, "bin").parts[:2] != ("/", "root"):
+
+    def can(*command: str) -> bool:
+        become = ["setpriv", f"--reuid={user}", "--clear-groups", *command]
+        return not subprocess.run(become, cwd="/", env=environment, capture_output=True).returncode
+
+    program = "import sys, sqlite3, gigqd.supervisor; sys.exit(sys.version_info < (3, 11))"
+    if can("test", "-r", sqlite3.__file__) and can(sys.executable, "-c", program):
         return sys.executable
-    program = "import sys, sqlite3; sys.exit(sys.version_info < (3, 11))"
-    command = ["setpriv", f"--reuid={user}", "--clear-groups", "/usr/bin/python3", "-c", program]
-    if subprocess.run(command, cwd="/").returncode != 0:
-        pytest.skip(f"no Python 3.11 or newer that {user} may read")
-    return "/usr/bin/python3"
+    if can("/usr/bin/python3", "-c", program):
+        return "/usr/bin/python3"
+    pytest.skip(f"{user} may not read a Python 3.11 or newer, or not this folder")
 
 
 def test_a_result_above_the_configured_size_fails_the_attempt(daemons):
