@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support import jobs
@@ -94,9 +95,11 @@ def test_status_answers_programs_when_nobody_runs(stopped):
 
 
 def test_a_daemon_that_does_not_answer_is_neither_running_nor_stopped(stopped):
-    with lock_holder(stopped.config_path, "pid", "socket") as holder:
-        done = stopped.command("status")
-        stop = stopped.command("stop")
+    with (
+        lock_holder(stopped.config_path, "pid", "socket") as holder,
+        ThreadPoolExecutor() as threads,
+    ):
+        done, stop = threads.map(stopped.command, ["status", "stop"])
 
     assert done.returncode == exits.STATUS_UNKNOWN
     assert f"running (pid {holder.pid}, since " in done.stdout
@@ -428,14 +431,16 @@ def test_workers_do_not_inherit_the_service_managers_variables(daemons, tmp_path
 # --- files that go missing -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("which", ["lock_path", "pid_path", "socket_path"])
-def test_a_runtime_file_that_is_deleted_is_put_back(daemons, which):
-    daemon = daemons()
-    path = getattr(daemon.instance, which)
+def test_a_runtime_file_that_is_deleted_is_put_back(daemons):
+    # One daemon for each file, side by side: each looks every few seconds only.
+    cases = [(daemons(), which) for which in ("lock_path", "pid_path", "socket_path")]
+    paths = [getattr(daemon.instance, which) for daemon, which in cases]
 
-    path.unlink()
-    wait_until(path.exists)
+    for path in paths:
+        path.unlink()
+    wait_until(lambda: all(path.exists() for path in paths))
 
-    assert daemon.wait_for_event("files_repaired")["files"] == [path.name]
-    assert daemon.status()["state"] == "running"
-    assert daemon.command("start", "--strict").returncode == 75
+    for (daemon, _), path in zip(cases, paths, strict=True):
+        assert daemon.wait_for_event("files_repaired")["files"] == [path.name]
+        assert daemon.status()["state"] == "running"
+        assert daemon.command("start", "--strict").returncode == 75
