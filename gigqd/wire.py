@@ -57,19 +57,25 @@ class Wire:
             del self._outgoing[:sent]
 
     def receive(self) -> list[dict[str, Any]]:
-        """The messages that have arrived; `ended` tells when the other side is gone."""
-        while not self.ended:
+        """Messages that have arrived; `ended` tells when the other side is gone.
+
+        However fast the other side sends, one call takes in no more than `LONGEST_LINE` bytes:
+        the rest waits for the next.
+        """
+        taken = 0
+        while not self.ended and taken < LONGEST_LINE:
             try:
                 data = self._socket.recv(_CHUNK)
             except BlockingIOError:
                 break
             except OSError:
                 data = b""
-            if not data or len(self._incoming) > LONGEST_LINE:
-                self.ended = True
-                break
             self._incoming += data
-        return self._take_lines()
+            taken += len(data)
+            self.ended = not data
+        messages = self._take_lines()
+        self.ended = self.ended or len(self._incoming) > LONGEST_LINE
+        return messages
 
     def _take_lines(self) -> list[dict[str, Any]]:
         *lines, rest = self._incoming.split(b"\n")
@@ -92,6 +98,6 @@ def _parse(line: bytearray) -> dict[str, Any] | None:
     """The message in a line; None for what is none, which is ignored as the protocol says."""
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None

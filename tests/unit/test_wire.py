@@ -1,7 +1,10 @@
 """Messages over a socket: whole, in order, and never waited for."""
 
+import io
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -84,3 +87,39 @@ def test_a_peer_that_never_ends_its_line_is_cut_off(ends: tuple[Wire, socket.soc
             break
 
     assert ours.ended
+
+
+def socket_that_gives(data: bytes) -> Any:
+    """A socket on which all of this has arrived."""
+    arrived = io.BytesIO(data)
+
+    def recv(size: int) -> bytes:
+        if not (chunk := arrived.read(size)):
+            raise BlockingIOError
+        return chunk
+
+    return SimpleNamespace(setblocking=id, recv=recv)
+
+
+def test_many_messages_at_once_are_not_taken_for_a_line_without_an_end() -> None:
+    line = b'{"text": "%s"}\n' % (b"x" * 100_000)
+    wire = Wire(socket_that_gives(line * 100))
+
+    received = [*wire.receive(), *wire.receive(), *wire.receive()]
+
+    assert len(received) == 100
+    assert not wire.ended
+
+
+def test_one_call_takes_no_more_than_its_share() -> None:
+    line = b'{"text": "%s"}\n' % (b"x" * 100_000)
+    wire = Wire(socket_that_gives(line * 100))
+
+    assert len(wire.receive()) * len(line) <= LONGEST_LINE + len(line)
+
+
+def test_a_line_nested_too_deeply_is_garbage(ends: tuple[Wire, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.sendall(b"[" * 100_000 + b'\n{"a": 1}\n')
+
+    assert ours.receive() == [{"a": 1}]
