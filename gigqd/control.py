@@ -65,9 +65,10 @@ class ControlServer:
         """
         if self._is_ours():
             return ()
-        self._selector.unregister(self._socket)
-        self._socket.close()
+        old = self._socket
         self._listen()
+        self._selector.unregister(old)
+        old.close()
         return (self._path.name,)
 
     def flush(self) -> bool:
@@ -87,14 +88,21 @@ class ControlServer:
 
     def _listen(self) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._bind(listener)
+        except OSError:
+            listener.close()
+            raise
+        self._socket = listener
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    def _bind(self, listener: socket.socket) -> None:
         self._path.unlink(missing_ok=True)
         with address(self._path) as name:
             listener.bind(name)
         self._path.chmod(0o600)
         listener.listen(16)
         self._identity = self._path.stat().st_ino
-        self._socket = listener
-        self._selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def _is_ours(self) -> bool:
         try:
