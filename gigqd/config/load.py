@@ -14,7 +14,7 @@ from gigqd.config.kinds import Kind
 from gigqd.config.runtime import beside, default_runtime_dir
 from gigqd.config.schema import Config, DaemonConfig, PoolConfig
 from gigqd.config.settings import Keys, Settings, from_file, pool_names
-from gigqd.config.source import read_source
+from gigqd.config.source import Source, read_source
 from gigqd.config.variables import from_environment
 from gigqd.errors import ConfigError, Problem
 
@@ -71,7 +71,7 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, list[P
     settings, problems = from_file(source) if source else ({}, [])
     pools = pool_names(source)
     overrides, more = from_environment(environ, pools)
-    builder = _Builder(path, settings | overrides, [*problems, *more])
+    builder = _Builder(path, source, settings | overrides, [*problems, *more])
     config = builder.config(pools, environ)
     return config, [*builder.problems, *cross_check(config, source, builder.settings)]
 
@@ -87,9 +87,16 @@ def _dotted(key: str) -> str:
 class _Builder:
     """Makes the values of every table; a bad one becomes a problem and its default goes on."""
 
-    def __init__(self, path: Path | None, settings: Settings, problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        source: Source | None,
+        settings: Settings,
+        problems: list[Problem],
+    ) -> None:
         self.settings = settings
         self.problems = problems
+        self._source = source
         self._path = Path(os.path.abspath(path)) if path else None  # noqa: PTH100
         self._base = self._path.parent if self._path else Path.cwd()
 
@@ -126,7 +133,7 @@ class _Builder:
             except ValueError as error:
                 self.problems.append(given.problem(str(error)))
         elif key.required:
-            self.problems.append(Problem(self._file_name(), None, ".".join(keys), key.required))
+            self.problems.append(self._missing(keys, key.required))
         if key.fallback is not None:
             return key.kind.parse(key.fallback, self._base)
         return item.default
@@ -149,5 +156,7 @@ class _Builder:
             self.problems += problems
         code["environment"] = dict(sorted(code["environment"].items()))
 
-    def _file_name(self) -> str | None:
-        return str(self._path) if self._path else None
+    def _missing(self, keys: Keys, message: str) -> Problem:
+        if self._source:
+            return self._source.problem(keys, message)
+        return Problem(None, None, ".".join(keys), message)

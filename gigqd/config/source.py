@@ -30,9 +30,14 @@ class Source:
 
     def problem(self, keys: tuple[str, ...], message: str) -> Problem:
         """A problem with one key, or with the nearest table above it that has a line."""
-        places = (self.lines.get(keys[:end]) for end in range(len(keys), 0, -1))
+        places = (self._line_of(keys[:end]) for end in range(len(keys), 0, -1))
         line = next((place for place in places if place), None)
         return Problem(self.name, line, ".".join(keys), message)
+
+    def _line_of(self, keys: tuple[str, ...]) -> int | None:
+        """Where a key stands; a table without a header of its own begins with what is in it."""
+        inside = (line for path, line in self.lines.items() if path[: len(keys)] == keys)
+        return self.lines.get(keys) or min(inside, default=None)
 
 
 def read_source(path: Path) -> Source:

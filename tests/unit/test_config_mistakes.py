@@ -22,6 +22,7 @@ def test_every_problem_is_reported_at_once_with_its_line_and_a_hint(tmp_path):
         "size = 3\n",
     )
     starts = [
+        "1: queue.database: missing; set it to the queue's file",
         '2: queue.lock_timout: unknown key; did you mean "lock_timeout"?',
         "4: pools.mail.size: expected a whole number, not text",
         "5: pools.mail.timeout_grace: must be at least 0s, not -1s",
@@ -30,12 +31,17 @@ def test_every_problem_is_reported_at_once_with_its_line_and_a_hint(tmp_path):
         '9: log.level: "inof" is none of debug, info, warning, error, critical; did',
         "10: log.file: expected a path, not a date or time",
         '11: log.size: unknown key; did you mean "pools.<name>.size"?',
-        "queue.database: missing; set it to the queue's file",
     ]
 
     assert [
         problem[: len(start)] for problem, start in zip(problems(path), starts, strict=True)
     ] == (starts)
+
+
+def test_a_table_that_only_the_name_of_another_opens_is_found_on_that_line(tmp_path):
+    path = write(tmp_path, complete("[log]\n[pols.mail]\nsize = 4"))
+
+    assert problems(path) == ['3: pols: unknown table; did you mean "pools"?']
 
 
 @pytest.mark.parametrize(
