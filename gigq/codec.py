@@ -93,13 +93,13 @@ def _dump(value: Any, what: str) -> str:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJson(_complaint(value, what, error)) from None
-    if text.isascii() or _is_unicode(text):
+    if text.isascii() or is_unicode(text):
         return text
     return json.dumps(value, allow_nan=False, ensure_ascii=True)
 
 
-def _is_unicode(text: str) -> bool:
-    """False for half a surrogate pair, which UTF-8 cannot hold (JSON can, escaped)."""
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold a text; not so with half a surrogate pair (JSON can, escaped)."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock
+from gigq import clock, codec
 from gigq.errors import InvalidJob
 from gigq.ids import new_id
 
@@ -114,6 +115,8 @@ def _problem_of_texts(job: Job) -> str | None:
             return f"{what} is {value!r}; give a text"
         if not value and what in {"id", "queue"}:
             return f"{what} is empty; give a text"
+        if not codec.is_unicode(value):
+            return f"{what} is {value!r}, which holds half a character; decode it with a codec"
     return None
 
 
@@ -129,6 +132,8 @@ def _problem_of_params(params: Any) -> str | None:
 def _problem_of_dependencies(dependencies: Any, own_id: str) -> str | None:
     if isinstance(dependencies, str):
         return f"dependencies is the text {dependencies!r}; give a list of job ids"
+    if not isinstance(dependencies, Iterable):
+        return f"dependencies is {dependencies!r}; give a list of job ids"
     for parent in dependencies:
         if not isinstance(parent, str):
             return f"dependencies holds {parent!r}; give the ids of jobs (job.id)"
@@ -139,7 +144,7 @@ def _problem_of_dependencies(dependencies: Any, own_id: str) -> str | None:
 
 def _problem_of_numbers(job: Job) -> str | None:
     if not _is_integer(job.priority) or abs(job.priority) > _LARGEST_INTEGER:
-        return f"priority is {job.priority!r}; give an integer"
+        return f"priority is {job.priority!r}; give an integer of at most 63 bits"
     if not _is_integer(job.max_attempts) or not 1 <= job.max_attempts <= _LARGEST_INTEGER:
         return f"max_attempts is {job.max_attempts!r}; give an integer of at least 1"
     if job.timeout is not None and not _is_seconds(job.timeout, above=0):

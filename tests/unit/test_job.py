@@ -1,6 +1,7 @@
 """Which values a job takes."""
 
 import math
+import os
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_defaults_are_not_shared_between_jobs():
         ({"max_attempts": 0}, "max_attempts is 0; give an integer of at least 1"),
         ({"max_attempts": 1.5}, "max_attempts is 1.5"),
         ({"max_attempts": 2**63}, "max_attempts is"),
-        ({"priority": "high"}, "priority is 'high'; give an integer"),
+        ({"priority": "high"}, "priority is 'high'; give an integer of at most 63 bits"),
         ({"priority": 2**64}, "priority is"),
         ({"retry_delay": -1}, "retry_delay is -1; give seconds, 0 or more"),
         ({"retry_delay": math.inf}, "retry_delay is inf"),
@@ -61,7 +62,9 @@ def test_defaults_are_not_shared_between_jobs():
         ({"params": {1: 2}}, "params has the key 1"),
         ({"dependencies": "abc"}, "dependencies is the text 'abc'; give a list"),
         ({"dependencies": [Job("b", work)]}, "give the ids of jobs"),
+        ({"dependencies": 5}, "dependencies is 5; give a list"),
         ({"queue": ""}, "queue is empty"),
+        ({"description": os.fsdecode(b"\xff.csv")}, "description is '\\udcff.csv', which holds"),
         ({"queue": None}, "queue is None; give a text"),
         ({"description": None}, "description is None"),
         ({"on_parent_failure": "ignore"}, "give one of fail, run, wait"),
