@@ -26,6 +26,15 @@ _scripts: dict[str | None, ModuleType] = {}
 _loading = threading.RLock()
 
 
+class _Here(threading.local):
+    """What this thread is doing."""
+
+    script: str | None = None
+
+
+_here = _Here()
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionRef:
     """Where a function is found again.
@@ -94,6 +103,19 @@ def load(ref: FunctionRef) -> Callable[..., Any]:
     if not callable(function):
         raise FunctionNotFound(f"{ref} is not a function; name one, or redeploy the code")
     return function  # type: ignore[no-any-return]
+
+
+def refuse_while_loading() -> None:
+    """Refuse to go on in the lines of a script that a worker is just loading for a function.
+
+    Raises:
+        FunctionNotImportable: they would submit or work again at every load, without an end.
+    """
+    if _here.script:
+        raise FunctionNotImportable(
+            f"{_here.script} submits or works off jobs when a worker loads it to find its "
+            'functions; put that under `if __name__ == "__main__":`'
+        )
 
 
 def own_reference(function: Callable[..., Any], ref: FunctionRef) -> FunctionRef:
@@ -233,11 +255,14 @@ def _execute(file: str) -> ModuleType:
         # The script's own imports: Python puts its folder on the path when it runs it.
         sys.path.insert(0, folder)
     sys.modules["__mp_main__"] = module
+    outer, _here.script = _here.script, file
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules["__mp_main__"]
         raise
+    finally:
+        _here.script = outer
     return module
 
 

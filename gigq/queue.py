@@ -87,6 +87,7 @@ class JobQueue:
             InvalidJob: as for `submit`.
             StoreError: as for `submit`.
         """
+        functions.refuse_while_loading()
         given = list(jobs_)
         ids = jobs.insert(self._database, [self._columns(job) for job in given])
         for job in given:

@@ -105,6 +105,7 @@ class Worker:
         Raises:
             StoreError: the database cannot be used at all.
         """
+        functions.refuse_while_loading()
         self.running = True
         self._stop_bell = stop_bell = StopBell()
         try:
@@ -132,6 +133,7 @@ class Worker:
             StoreError: the database could not be used within the lock timeout.
             KeyboardInterrupt: Ctrl-C was pressed while the job ran; its attempt is given back.
         """
+        functions.refuse_while_loading()
         return self._thread.process_one()
 
     def work_off(self, keep_going: Callable[[], bool]) -> int:

@@ -34,6 +34,17 @@ if __name__ == "__main__":
     gigq.Worker(sys.argv[1]).process_one()
     print(queue.get_result(job_id), list(sys.modules).count("__mp_main__"))
 """
+UNGUARDED = """
+import os
+import sys
+import gigq
+
+def work():
+    return 1
+
+path = os.environ["QUEUE_OF_THE_TEST"]
+{line}
+"""
 PROMPT = """
 import gigq
 def work(): pass
@@ -109,3 +120,23 @@ def test_a_script_that_is_gone_fails_the_attempt_with_the_reason(folder, queue, 
     worker.process_one()
 
     assert "there is no script" in queue.get_status(first)["error"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'gigq.JobQueue(path).submit(gigq.Job("work", work))',
+        "gigq.Worker(path).process_one()",
+        "gigq.Worker(path).start()",
+    ],
+)
+def test_a_script_that_would_submit_or_work_at_every_load_fails_the_attempt_with_the_remedy(
+    folder, queue, worker, path, monkeypatch, line
+):
+    monkeypatch.setenv("QUEUE_OF_THE_TEST", path)
+    first, _ = run("app.py", path, cwd=folder).split()
+    (folder / "app.py").write_text(UNGUARDED.format(line=line))
+    worker.process_one()
+
+    assert 'put that under `if __name__ == "__main__":`' in queue.get_status(first)["error"]
+    assert queue.stats()["total"] == 2
