@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigqd.scoreboard import Activity, Report
-from gigqd.slots import KEEPER, Limits
+from gigqd.slots import KEEPER, Cause, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -38,6 +38,12 @@ class Pools:
         """Let the keeper finish what it has been told and leave."""
         if keeper := self._crew.slots.get(KEEPER):
             self._crew.retire(keeper)
+
+    def end_keeper(self, now: float) -> None:
+        """End a keeper that does not leave: the database is locked, or it has been stopped."""
+        if keeper := self._crew.slots.get(KEEPER):
+            self._crew.retire(keeper)
+            self._crew.kill(keeper, Cause.STOPPED, now)
 
     def workers(self) -> list[Slot]:
         """Every worker slot, those on their way out included."""

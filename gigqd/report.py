@@ -68,6 +68,11 @@ class Facts:
     counters: Counters = field(default_factory=Counters)
 
     @property
+    def start_deadline(self) -> float:
+        """When the start is given up, in seconds of the monotonic clock."""
+        return self.began + self.config.daemon.start_timeout
+
+    @property
     def state(self) -> str:
         """In one word: starting, running, degraded or stopping."""
         if self.stopping:

@@ -72,8 +72,7 @@ class Supervisor:
         self._facts = Facts(config, self._run_lock.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
-        home = home_of(config.queue.database)
-        mark = (home, self._run_lock.run)
+        mark = (home_of(config.queue.database), self._run_lock.run)
         self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._crew)
         self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
@@ -113,7 +112,7 @@ class Supervisor:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
         until = self._crew.next_look(now)
-        until = min(until, self._repair_at if self._facts.ready else self._start_deadline)
+        until = min(until, self._repair_at if self._facts.ready else self._facts.start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now))
         if self._watchdog is not None:
@@ -161,12 +160,8 @@ class Supervisor:
             log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
             self._notifier.ready(self._facts.headline)
             self._on_ready()
-        elif time.monotonic() >= self._start_deadline:
+        elif time.monotonic() >= self._facts.start_deadline:
             raise self._too_late()
-
-    @property
-    def _start_deadline(self) -> float:
-        return self._facts.began + self._facts.config.daemon.start_timeout
 
     def _too_late(self) -> StartFailedError:
         seconds = self._facts.config.daemon.start_timeout
@@ -224,7 +219,7 @@ class Supervisor:
 
     def _hear_keeper(self, message: dict[str, Any]) -> None:
         self._books.hear(message)
-        if self._books.in_order and not self._pools.opened:
+        if self._books.in_order and not (self._pools.opened or self._stop):
             self._pools.fit(self._facts.config)
         self._judge()
 
@@ -299,7 +294,14 @@ class Supervisor:
         if workers and now >= self._stop.deadline:
             for slot in workers:
                 self._crew.kill(slot, Cause.STOPPED, now)
-        elif not workers and (not self._books or self._stop.books_overdue(now)):
+        elif not workers:
+            self._close_books(self._stop, now)
+
+    def _close_books(self, stop: Stop, now: float) -> None:
+        """Let the keeper leave once all is settled, and end it when that takes too long."""
+        if stop.books_overdue(now):
+            self._pools.end_keeper(now)
+        elif not self._books:
             self._pools.retire_keeper()
 
     def _finished(self) -> int | None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+import subprocess
+from contextlib import closing, suppress
 
+import psutil
 import pytest
 from support import jobs
 from support.waiting import wait_until
+
+from gigqd.errors import GigqdError
 
 pytestmark = pytest.mark.daemon
 
@@ -117,3 +123,59 @@ def test_a_worker_told_to_leave_by_a_signal_finishes_its_job_and_is_replaced(dae
 
     assert daemon.wait_for_job(job_id)["status"] == "completed"
     wait_until(lambda: (pids := daemon.worker_pids()) and call.pid not in pids)
+
+
+def test_a_stop_during_the_start_opens_no_pool(daemons):
+    daemon = daemons({"pools.default.size": 1}, start=False)
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("PRAGMA journal_mode = WAL")
+        blocker.execute("BEGIN EXCLUSIVE")
+        run = subprocess.Popen(
+            [daemon.interpreter, "-m", "gigqd", "--config", str(daemon.config_path), "run"],
+            env=daemon.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: [slot["state"] for slot in _status(daemon).get("slots", ())] == ["idle"])
+        run.send_signal(signal.SIGTERM)
+        wait_until(lambda: _status(daemon).get("state") == "stopping")
+        blocker.execute("ROLLBACK")
+        _, text = run.communicate(timeout=20)
+
+    assert run.returncode == 0
+    assert "default/" not in text
+
+
+def test_a_keeper_that_does_not_answer_does_not_keep_a_stop_from_its_end(daemons):
+    daemon = daemons({"daemon.stop_timeout": 600})
+    keeper = daemon.status()["slots"][0]["pid"]
+    psutil.Process(keeper).suspend()
+
+    daemon.signal(signal.SIGTERM)
+
+    assert daemon.wait_for_exit() == 0
+    assert not psutil.pid_exists(keeper)
+
+
+def test_a_locked_database_does_not_keep_a_stop_from_its_end(daemons):
+    daemon = daemons({"daemon.stop_timeout": 600})
+    job_id = daemon.submit(jobs.sleep_c, "long", timeout=600)
+    daemon.wait_for_calls("long")
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN EXCLUSIVE")
+        daemon.signal(signal.SIGQUIT)
+        code = daemon.wait_for_exit()
+        blocker.execute("ROLLBACK")
+    daemon.start()
+
+    assert code == 0
+    daemon.wait_for_calls("long", 2)
+    assert [e["cause"] for e in daemon.job(job_id)["executions"]] == ["lost", None]
+
+
+def _status(daemon):
+    with suppress(GigqdError):
+        return daemon.status()
+    return {}
