@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     except GigqdError as error:
         # From here on the log is what people read, and every line of it parses.
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        if config.log.file:
+            complain(f"gigqd: {error}")
         return error.exit_code
     finally:
         instance.release()
@@ -54,9 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 def start(options: argparse.Namespace) -> int:
     """Be the launcher of a detached daemon."""
-    if is_a_units_process():
-        why = "a unit's process must not detach; use `gigqd run` in ExecStart"
-        raise GigqdError(why, exit_code=exits.USAGE)
+    _refuse_in_a_unit()
     config = load(options.config, os.environ)
     instance = Instance(config)
     try:
@@ -94,10 +94,17 @@ def stop(options: argparse.Namespace) -> int:
 
 
 def restart(options: argparse.Namespace) -> int:
-    """Stop and start; an invalid configuration leaves the running daemon alone."""
+    """Stop and start; what would keep it from starting leaves the running daemon alone."""
+    _refuse_in_a_unit()
     load(options.config, os.environ)
     options.now, options.force, options.runtime_dir = False, False, None
     return stop(options) or start(options)
+
+
+def _refuse_in_a_unit() -> None:
+    if is_a_units_process():
+        why = "a unit's process must not detach; use `gigqd run` in ExecStart"
+        raise GigqdError(why, exit_code=exits.USAGE)
 
 
 # --- the daemon ------------------------------------------------------------------------------

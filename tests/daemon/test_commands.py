@@ -281,6 +281,29 @@ def test_start_is_refused_in_a_unit(detached, unit):
     assert "use `gigqd run`" in text
 
 
+def test_a_restart_that_would_be_refused_in_a_unit_leaves_the_daemon_running(detached):
+    detached.command("start")
+    pid = detached.client.ask("status")["pid"]
+    detached.environment["NOTIFY_SOCKET"] = "/run/systemd/notify"
+
+    code, text = last_words(detached.command("restart"))
+
+    assert code == exits.USAGE
+    assert "use `gigqd run`" in text
+    assert detached.client.ask("status")["pid"] == pid
+
+
+def test_a_start_in_the_foreground_that_fails_says_so_when_the_log_is_a_file(daemons, tmp_path):
+    log_file = tmp_path / "gigqd.log"
+    stopped = daemons({"log.file": str(log_file), "queue.database": "/dev/null/x"}, start=False)
+
+    code, text = last_words(stopped.command("run"))
+
+    assert code != 0
+    assert text.startswith("gigqd: ")
+    assert text.removeprefix("gigqd: ") in log_file.read_text()
+
+
 def test_a_stop_tells_what_became_of_the_running_jobs(daemons):
     daemon = daemons({"daemon.stop_timeout": "1s"})
     release = daemon.home / "release"
