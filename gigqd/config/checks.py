@@ -83,6 +83,10 @@ def _group_problem(name: str) -> str:
 def _places(config: Config) -> Iterator[Contradiction]:
     if not config.daemon.working_directory.is_dir():
         yield ("daemon", "working_directory"), "is not a directory"
+    if config.log.file and not config.log.file.parent.is_dir():
+        yield ("log", "file"), f"there is no directory {config.log.file.parent}; make it first"
+    if config.log.file and config.log.file.is_dir():
+        yield ("log", "file"), "is a directory; a file is needed"
 
 
 def _unserved(config: Config) -> Iterator[str]:

@@ -78,6 +78,8 @@ def test_a_misplaced_name_is_named_with_its_remedy(tmp_path, text, expected):
         ("pools.a", "timeout_limit = nan", "must be a finite number, not nan"),
         ("security", "allow = []", "an empty list would allow no job at all"),
         ("daemon", "working_directory = '/no/such/place'", "is not a directory"),
+        ("log", "file = '/no/such/place/x.log'", "there is no directory /no/such/place"),
+        ("log", "file = '/tmp'", "is a directory; a file is needed"),
         ("daemon", "user = 'no-such-user'", "no such user on this host"),
         ("daemon", "group = 'no-such-group'", "no such group on this host"),
         ("daemon", "umask = 0o22", "expected octal digits in quotes"),
