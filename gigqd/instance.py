@@ -67,7 +67,7 @@ class RunningInstance:
             return "pid unknown"
         if self.since is None:
             return f"pid {self.pid}"
-        return f"pid {self.pid}, since {self.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"pid {self.pid}, since {self.since.astimezone().isoformat(' ', 'seconds')}"
 
 
 class Instance:
