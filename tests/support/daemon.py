@@ -328,7 +328,9 @@ class Daemon:
 
     def _resources(self) -> tuple[int, int]:
         """How many slots it has, and how many descriptors."""
-        return len(self.status()["slots"]), psutil.Process(self.pid).num_fds()
+        # Counted before asking: the daemon closes the connection in its own time.
+        descriptors = psutil.Process(self.pid).num_fds()
+        return len(self.status()["slots"]), descriptors
 
 
 @pytest.fixture
