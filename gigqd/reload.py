@@ -10,7 +10,7 @@ from gigqd import exits, logs
 from gigqd.config import compare, load, schema
 from gigqd.config.keys import Effect, key_of
 from gigqd.errors import ConfigError
-from gigqd.pools import limits_of
+from gigqd.pools import limits_of, new_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,8 @@ class Reloads:
     2. Forks one worker more, the canary, with the new configuration and the code on disk.
     3. When the canary is up, takes the configuration: fits the pools to it, and replaces every
        child after its current job. When the canary cannot boot, refuses.
-    4. Answers those who asked. Whoever asks while a canary boots is served by the reload after.
+    4. Answers those who asked. Whoever asks while a canary boots is served by the reload after,
+       and whoever asks before the pools are open, once they are.
     """
 
     def __init__(self, facts: Facts, crew: Crew, pools: Pools, notifier: Notifier) -> None:
@@ -55,7 +56,7 @@ class Reloads:
         self._pools = pools
         self._notifier = notifier
         self._trial: Trial | None = None
-        self._asked_again: list[Reply] = []
+        self._waiting: list[Reply] = []
 
     def ask(self, reply: Reply) -> None:
         """Begin a reload, or have one follow that which is under way.
@@ -65,16 +66,21 @@ class Reloads:
         """
         if self._facts.stopping:
             reply({"ok": False, "error": "the daemon is stopping", "code": exits.FAILED})
-        elif self._trial is not None:
-            self._asked_again.append(reply)
+        elif self._trial is not None or not self._pools.opened:
+            self._waiting.append(reply)
         else:
             self._begin([reply])
 
     def turn(self) -> None:
-        """See what has become of the canary."""
-        trial = self._trial
-        if trial is None:
-            return
+        """See what has become of the canary, then serve those who wait."""
+        if self._trial is not None:
+            self._judge(self._trial)
+        if self._waiting and self._facts.stopping:
+            self._refuse(self._take_waiting(), "the daemon is stopping", exits.FAILED)
+        elif self._waiting and self._trial is None and self._pools.opened:
+            self._begin(self._take_waiting())
+
+    def _judge(self, trial: Trial) -> None:
         if self._facts.stopping:
             self._refuse(trial.replies, "the daemon is stopping", exits.FAILED)
         elif self._crew.is_up(trial.slot):
@@ -86,9 +92,10 @@ class Reloads:
             return
         self._crew.retire(trial.slot)
         self._trial = None
-        if self._asked_again:
-            replies, self._asked_again = self._asked_again, []
-            self._begin(replies)
+
+    def _take_waiting(self) -> list[Reply]:
+        replies, self._waiting = self._waiting, []
+        return replies
 
     def _begin(self, replies: list[Reply]) -> None:
         self._notifier.reloading()
@@ -104,7 +111,9 @@ class Reloads:
         """One slot more, in the first pool that is to have workers."""
         pool = next(pool for pool in config.pools if pool.size)
         limits = limits_of(pool)
-        return self._crew.add(f"{pool.name}/canary", pool.name, limits, (config, generation))
+        # An earlier canary may still be running a job, or be on its way out.
+        (name,) = new_names(f"{pool.name}/canary", 1, taken=self._crew.slots)
+        return self._crew.add(name, pool.name, limits, (config, generation))
 
     def _take(self, trial: Trial) -> None:
         """Use the configuration. Fresh children are the point even when the file is the same."""
@@ -116,8 +125,7 @@ class Reloads:
         self._crew.use(trial.config, facts.generation)
         self._crew.retire(trial.slot)
         self._pools.replace_all()
-        if self._pools.opened:
-            self._pools.fit(trial.config)
+        self._pools.fit(trial.config)
         taken = {
             "applied": list(trial.changes.live),
             "recycled": list(trial.changes.recycle),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import signal
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from support import jobs
@@ -184,3 +186,21 @@ def test_many_reloads_leave_no_descriptor_behind(daemons):
     wait_until(lambda: len(daemon.slots("idle")) == 2)
 
     daemon.check_while_running()
+
+
+def test_a_reload_during_the_start_waits_for_the_pools(daemons):
+    daemon = daemons({"pools.default.size": 1}, start=False)
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("PRAGMA journal_mode = WAL")
+        blocker.execute("BEGIN EXCLUSIVE")
+        start = ThreadPoolExecutor(1).submit(daemon.start)
+        wait_until(daemon.instance.socket_path.exists)
+        daemon.signal(signal.SIGHUP)
+        slots = [daemon.status()["slots"] for _ in range(3)][-1]
+        blocker.execute("ROLLBACK")
+    start.result()
+
+    assert [slot["slot"] for slot in slots] == ["keeper"]
+    assert daemon.wait_for_event("reload_applied")["generation"] == 2
+    wait_until(lambda: [slot["slot"] for slot in daemon.slots("idle")] == ["default/0"])

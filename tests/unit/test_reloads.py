@@ -1,0 +1,136 @@
+"""When a configuration is tried, taken and refused; the canary's process is played."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.configs import config_in
+
+from gigqd.reload import Reloads
+from gigqd.report import Facts
+from gigqd.slots import Slot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Crew:
+    """Slots without children; a test says which of them are up."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, Slot] = {}
+        self.up: list[Slot] = []
+
+    def add(self, name: str, pool: str, limits: Any, _trial: object) -> Slot:
+        return self.slots.setdefault(name, Slot(name, pool, limits))
+
+    def retire(self, slot: Slot) -> None:
+        slot.retired = True
+
+    def is_up(self, slot: Slot) -> bool:
+        return slot in self.up
+
+    def use(self, *_given: object) -> None:
+        """Take the configuration."""
+
+    @property
+    def canary(self) -> Slot:
+        """The slot that was opened last."""
+        return list(self.slots.values())[-1]
+
+
+@pytest.fixture
+def crew() -> Crew:
+    return Crew()
+
+
+@pytest.fixture
+def pools() -> Any:
+    return SimpleNamespace(opened=True, replace_all=lambda: None, fit=lambda _config: None)
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Facts:
+    return Facts(config_in(tmp_path), "gigqd:1")
+
+
+@pytest.fixture
+def reloads(facts: Facts, crew: Any, pools: Any) -> Reloads:
+    notifier: Any = SimpleNamespace(reloading=lambda: None, ready=lambda _text: None)
+    return Reloads(facts, crew, pools, notifier)
+
+
+def test_a_configuration_is_taken_when_its_canary_is_up(reloads: Reloads, crew: Crew) -> None:
+    answers: list[dict[str, Any]] = []
+    reloads.ask(answers.append)
+    reloads.turn()
+    before = list(answers)
+
+    crew.up.append(crew.canary)
+    reloads.turn()
+
+    assert before == []
+    assert [answer["ok"] for answer in answers] == [True]
+    assert crew.canary.retired
+
+
+def test_an_earlier_canary_that_still_runs_a_job_proves_nothing(
+    reloads: Reloads, crew: Crew
+) -> None:
+    answers: list[dict[str, Any]] = []
+    reloads.ask(answers.append)
+    crew.up.append(crew.canary)
+    reloads.turn()
+
+    reloads.ask(answers.append)
+    reloads.turn()
+
+    assert len(answers) == 1
+    crew.canary.failures = 2
+    reloads.turn()
+    assert [answer["ok"] for answer in answers] == [True, False]
+
+
+def test_the_failures_of_an_earlier_canary_refuse_nothing(reloads: Reloads, crew: Crew) -> None:
+    answers: list[dict[str, Any]] = []
+    reloads.ask(answers.append)
+    reloads.ask(answers.append)
+    crew.canary.failures = 2
+    reloads.turn()
+
+    reloads.turn()
+
+    assert [answer["ok"] for answer in answers] == [False]
+    crew.up.append(crew.canary)
+    reloads.turn()
+    assert [answer["ok"] for answer in answers] == [False, True]
+
+
+def test_before_the_pools_are_open_a_reload_waits(reloads: Reloads, crew: Crew, pools: Any) -> None:
+    pools.opened = False
+    reloads.ask(lambda _answer: None)
+    reloads.turn()
+    before = dict(crew.slots)
+
+    pools.opened = True
+    reloads.turn()
+
+    assert before == {}
+    assert crew.canary.name.startswith("default/canary")
+
+
+def test_a_stop_refuses_all_that_wait_and_opens_no_other_canary(
+    reloads: Reloads, crew: Crew, facts: Facts
+) -> None:
+    answers: list[dict[str, Any]] = []
+    for _ in range(3):
+        reloads.ask(answers.append)
+    facts.stopping = True
+
+    reloads.turn()
+    reloads.ask(answers.append)
+
+    assert [answer["ok"] for answer in answers] == [False] * 4
+    assert len(crew.slots) == 1
