@@ -18,7 +18,7 @@ _MANY = 4096
 
 
 class Ear:
-    """Has TERM mean leave, USR1 dump all stacks even from C code, and INT and HUP nothing.
+    """Has TERM mean leave, USR1 and a crash dump all stacks, and INT and HUP mean nothing.
 
     A process that a job forks without executing anything gets the default handlers back, unless
     the job has set its own: or it could not be ended by TERM, as `multiprocessing` ends its own.
@@ -34,6 +34,7 @@ class Ear:
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        faulthandler.enable(file=stacks, all_threads=True)
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
         os.register_at_fork(after_in_child=self._give_up)
 
