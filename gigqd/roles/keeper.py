@@ -60,6 +60,8 @@ class Keeper:
         self._path = birth.config.queue.database
         self._run = birth.tag.run
         self._wire = Wire(birth.channel)
+        self._poll = select.poll()  # unlike select(), it takes any descriptor
+        self._poll.register(self._wire, select.POLLIN)
         self._database = Database(lambda: open_connection(self._path), _PATIENCE)
         self._verdicts: deque[tuple[int, Verdict]] = deque()
         self._ready = False
@@ -120,7 +122,7 @@ class Keeper:
     def _listen(self) -> None:
         """Wait for a message, no longer than until the next look is due."""
         wait = self._retry_at - time.monotonic() if self._trouble else _LOOK_EVERY
-        select.select([self._wire], [], [], max(0.0, wait))
+        self._poll.poll(max(0.0, wait) * 1000)
         for message in self._wire.receive():
             if message.get("leave"):
                 self._leaving = True
