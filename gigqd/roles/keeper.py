@@ -68,7 +68,8 @@ class Keeper:
         self._leaving = False
         self._retry = _RETRY_FIRST
         self._retry_at = 0.0
-        self._trouble: str | None = None
+        # An earlier keeper may have told of trouble: what this one finds is told in any case.
+        self._trouble: str | None = ""
         self._tidy_at = 0.0
         self._seen_version = 0
 

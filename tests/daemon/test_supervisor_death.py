@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import psutil
 import pytest
 from support import jobs
@@ -62,3 +65,21 @@ def test_a_keeper_that_dies_is_replaced_and_loses_no_verdict(daemons):
     assert daemon.wait_for_job(job_id)["status"] == "failed"
     wait_until(lambda: daemon.status()["unsettled"] == 0)
     assert daemon.status()["slots"][0]["pid"] != keeper
+
+
+def test_trouble_that_a_keeper_told_of_ends_with_an_heir_that_finds_none(daemons):
+    daemon = daemons()
+    keeper = daemon.status()["slots"][0]["pid"]
+    daemon.submit(jobs.sleep_py, "cut off", timeout=600, max_attempts=1)
+    (call,) = daemon.wait_for_calls("cut off")
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN EXCLUSIVE")
+        psutil.Process(call.pid).kill()
+        wait_until(lambda: daemon.status()["state"] == "degraded")
+        psutil.Process(keeper).suspend()
+        blocker.execute("ROLLBACK")
+    psutil.Process(keeper).kill()
+
+    wait_until(lambda: daemon.status()["state"] == "running")
+    assert daemon.events("db_up")
