@@ -99,6 +99,8 @@ def _attempt(config: Config, attempt: Callable[[Config], str], writer: int) -> N
         found = {"text": attempt(config), "code": exits.OK}
     except GigqdError as error:
         found = {"text": str(error), "code": error.exit_code}
+    except OSError as error:
+        found = {"text": str(error), "code": exits.NOT_PERMITTED}
     finally:
         os.write(writer, json.dumps(found).encode())
         os._exit(exits.OK)

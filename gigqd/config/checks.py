@@ -3,7 +3,9 @@
 import grp
 import os
 import pwd
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from gigqd.config.keys import EVERY_QUEUE
 from gigqd.config.kinds import show_duration
@@ -81,12 +83,23 @@ def _group_problem(name: str) -> str:
 
 
 def _places(config: Config) -> Iterator[Contradiction]:
-    if not config.daemon.working_directory.is_dir():
+    file = config.log.file
+    if _is_directory(config.daemon.working_directory) is False:
         yield ("daemon", "working_directory"), "is not a directory"
-    if config.log.file and not config.log.file.parent.is_dir():
-        yield ("log", "file"), f"there is no directory {config.log.file.parent}; make it first"
-    if config.log.file and config.log.file.is_dir():
+    if file and _is_directory(file.parent) is False:
+        yield ("log", "file"), f"there is no directory {file.parent}; make it first"
+    if file and _is_directory(file):
         yield ("log", "file"), "is a directory; a file is needed"
+
+
+def _is_directory(path: Path) -> bool | None:
+    """None when this account may not look, as somebody who only asks for the status."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except PermissionError:
+        return None
+    except OSError:
+        return False
 
 
 def _unserved(config: Config) -> Iterator[str]:

@@ -40,9 +40,46 @@ def is_alive(pid):
         return False
 
 
+# Root may look everywhere, so it gives that up; for others there is nothing to give up.
+WITHOUT_PRIVILEGE = """
+import ctypes, os, sys
+prctl = ctypes.CDLL(None).prctl
+for capability in (1, 2):
+    prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "gigqd", *sys.argv[1:]])
+"""
+
+
 def last_words(done):
     assert "Traceback" not in done.stderr + done.stdout
     return done.returncode, (done.stdout + done.stderr).strip()
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (("status",), exits.STATUS_STOPPED, "gigqd is not running"),
+        (("check",), exits.OK, "valid"),
+        (("check", "--db"), exits.NOT_PERMITTED, "database: [Errno 13] Permission denied"),
+    ],
+)
+def test_folders_that_one_may_not_enter_are_no_internal_error(
+    daemons, tmp_path, command, code, words
+):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    settings = {"queue.database": str(closed / "q.db"), "log.file": str(closed / "gigqd.log")}
+    stopped = daemons(settings, start=False)
+    arguments = ["--config", str(stopped.config_path), *command]
+
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PRIVILEGE, *arguments],
+        env=stopped.environment, capture_output=True, text=True, timeout=40,
+    )  # fmt: skip
+    closed.chmod(0o700)
+
+    assert (done.returncode, words in done.stdout + done.stderr) == (code, True)
+    assert "internal" not in done.stderr
 
 
 # --- nobody there ----------------------------------------------------------------------------
