@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gigqd.instance import Instance
 
 _FOLDER_MODE = 0o750
+# Much of Python's library and of gigqd's is read only when it is first needed.
+_OWN_CODE = (os.__file__, __file__)
 _PR_SET_DUMPABLE = 4  # of prctl(2), from <linux/prctl.h>
 
 
@@ -70,6 +72,7 @@ def become(config: Config, instance: Instance) -> None:
         _hand_over(account, config, instance)
     if account is not None and not _is_already(account):
         drop_privileges(account)
+        _name_in_environment(account)
     if account is not None:
         _check_access(config, instance)
 
@@ -77,6 +80,11 @@ def become(config: Config, instance: Instance) -> None:
 def _check_access(config: Config, instance: Instance) -> None:
     """Refuse early, and with the folder's name, what would fail later and less clearly."""
     who = pwd.getpwuid(os.geteuid()).pw_name
+    for file in _OWN_CODE:
+        if not os.access(file, os.R_OK):
+            raise NotPermitted(
+                f"{who} cannot read {file}; install gigqd where {who} may, as in /opt"
+            )
     for folder in (instance.directory, Path(config.queue.database).parent):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise NotPermitted(
@@ -107,6 +115,12 @@ def drop_privileges(account: Account) -> None:
     # The kernel hides a process that changed its user from that very user: neither the tags of
     # the workers' processes nor their open files could be read.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def _name_in_environment(account: Account) -> None:
+    """What login(1) sets: a job that looks for its home must not find root's."""
+    home = pwd.getpwuid(account.uid).pw_dir
+    os.environ.update(HOME=home, USER=account.name, LOGNAME=account.name)
 
 
 def _is_already(account: Account) -> bool:

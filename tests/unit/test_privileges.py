@@ -16,6 +16,12 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change 
 NOBODY = 65534
 
 
+@pytest.fixture(autouse=True)
+def code_that_everybody_may_read(monkeypatch):
+    """The interpreter of the tests may lie in a folder that only root may read."""
+    monkeypatch.setattr("gigqd.privileges._OWN_CODE", ())
+
+
 def in_a_child(action):
     """What an action returns in a forked child, as text; its exception's text when it raises."""
     reader, writer = os.pipe()
@@ -117,4 +123,39 @@ def test_a_new_database_folder_is_made_for_the_account(tmp_path):
 
     assert folder.stat().st_uid == NOBODY
     assert (tmp_path / "run").stat().st_uid == NOBODY
+    instance.release()
+
+
+@pytest.mark.root
+@needs_root
+def test_code_that_the_account_may_not_read_is_named_at_once(tmp_path, monkeypatch):
+    open_up(tmp_path)
+    code = tmp_path / "code.py"
+    code.touch(mode=0o600)
+    monkeypatch.setattr("gigqd.privileges._OWN_CODE", (str(code),))
+    config = config_in(tmp_path, user="nobody")
+    instance = Instance(config)
+    instance.lock()
+
+    said = in_a_child(lambda: become(config, instance))
+
+    assert said.startswith(f"NotPermitted: nobody cannot read {code}; install gigqd where")
+    instance.release()
+
+
+@pytest.mark.root
+@needs_root
+def test_the_environment_names_the_account_and_its_home(tmp_path):
+    open_up(tmp_path)
+    config = config_in(tmp_path, user="nobody")
+    config = replace(config, queue=replace(config.queue, database=str(tmp_path / "data" / "q.db")))
+    instance = Instance(config)
+    instance.lock()
+
+    def become_nobody():
+        become(config, instance)
+        return [os.environ[name] for name in ("HOME", "USER", "LOGNAME")]
+
+    home = pwd.getpwnam("nobody").pw_dir
+    assert in_a_child(become_nobody) == str([home, "nobody", "nobody"])
     instance.release()
