@@ -108,7 +108,9 @@ class Crew:
     def replace(self, slot: Slot) -> None:
         """Let a slot's child finish its job and leave; an heir follows unless it is retired."""
         child = self._children.get(slot.name)
-        if child is not None and not slot.leaving:
+        if child is None:
+            slot.hurry()
+        elif not slot.leaving:
             slot.leaving = True
             child.order_leave()
 

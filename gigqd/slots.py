@@ -142,11 +142,16 @@ class Slot:
 
     # --- what the crew reports ---------------------------------------------------------------
 
+    def hurry(self) -> None:
+        """Wait no longer for the next child: what kept the last one down may be over."""
+        self.until = 0.0
+
     def spawned(self, now: float) -> None:
         """A child has been forked."""
         self.generation += 1
         self._enter(Phase.BOOTING, now)
         self.leaving = False
+        self.boot_error = ""
         self.cause = None
 
     def spawn_failed(self, now: float, why: str) -> None:
@@ -176,16 +181,18 @@ class Slot:
             The cause to record for whatever it was running; None when it left as asked.
         """
         in_job = report.activity in (Activity.BUSY, Activity.SETTLING)
-        left = death.as_asked and not in_job and self.cause is None
+        # Whoever ends before it is up, and was not told to leave, has not left: it cannot boot.
+        may_leave = report.activity is Activity.IDLE or self.leaving
+        left = death.as_asked and may_leave and not in_job and self.cause is None
         self.last_exit = f"{self.cause}: {death}" if self.cause else str(death)
         self.restarts += not left
-        if left or self.retired or self.cause is Cause.STOPPED or (booted and in_job):
+        if left or self.retired or self.cause is Cause.STOPPED or in_job:
             self._enter(Phase.EMPTY, now)
         else:
             self._back_off(now)
         if left:
             return None
-        return self.cause or (Cause.CRASHED if booted else Cause.BOOT)
+        return self.cause or (Cause.CRASHED if booted or in_job else Cause.BOOT)
 
     def proven(self, now: float, report: Report) -> None:
         """Forget earlier failures once the child has settled a job or has lived for a minute."""

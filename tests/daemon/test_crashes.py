@@ -105,6 +105,20 @@ def test_workers_that_cannot_boot_are_retried_with_growing_delays(daemons, tmp_p
     assert all(line["error"] for line in daemon.events("worker_boot_failed"))
 
 
+def test_workers_that_leave_while_they_boot_are_no_workers(daemons, tmp_path):
+    (tmp_path / "leaver.py").write_text("import os\nos._exit(0)\n")
+    daemon = daemons(
+        {"code.python_path": [str(tmp_path)], "code.imports": ["leaver"], "pools.default.size": 1},
+        start=False,
+    )
+
+    answer = daemon.command("run")
+
+    assert answer.returncode == 70
+    assert "exited with code 0" in answer.stderr
+    assert answer.stderr.count('"worker_spawned"') <= 4
+
+
 def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
     daemon = daemons({"pools.default.size": 4})
     chance = random.Random(20261123)

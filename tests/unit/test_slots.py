@@ -188,3 +188,65 @@ def test_a_stopped_child_is_not_slowed_down() -> None:
 )
 def test_a_slot_sleeps_until_its_next_deadline(slot: Slot, last: Report, when: float) -> None:
     assert slot.wake_at(last) == when
+
+
+@pytest.mark.parametrize("last", [NOTHING, Report(Activity.BOOTING)], ids=["silent", "booting"])
+def test_a_child_that_exits_before_it_is_up_could_not_boot_whatever_its_code(last: Report) -> None:
+    slot = Slot("default/0", "default", LIMITS)
+    slot.spawned(0.0)
+
+    assert died(slot, last, code=0, booted=False) is Cause.BOOT
+    assert slot.failures == 1
+
+
+def test_a_child_that_was_told_to_leave_while_it_booted_has_left() -> None:
+    slot = Slot("default/0", "default", LIMITS)
+    slot.spawned(0.0)
+    slot.leaving = True
+
+    assert died(slot, Report(Activity.BOOTING), code=0, booted=False) is None
+    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+
+
+def test_a_child_that_was_told_to_leave_and_ended_in_its_job_has_crashed() -> None:
+    slot = slot_up()
+    slot.leaving = True
+
+    assert died(slot, busy(), code=0) is Cause.CRASHED
+
+
+def test_a_crash_in_a_job_is_no_failure_to_boot_even_if_it_was_never_seen_up() -> None:
+    slot = Slot("default/0", "default", LIMITS)
+    slot.spawned(0.0)
+
+    assert died(slot, busy(), code=None, booted=False) is Cause.CRASHED
+    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+    assert slot.failures == 0
+
+
+def test_a_retired_slot_does_not_wait_for_anything_after_a_crash() -> None:
+    slot = slot_up()
+    slot.retired = True
+
+    died(slot, IDLE, code=1)
+
+    assert slot.phase is Phase.EMPTY
+
+
+def test_what_kept_a_child_from_booting_is_not_said_of_the_next() -> None:
+    slot = Slot("default/0", "default", LIMITS)
+    slot.boot_error = "ModuleNotFoundError: no shop"
+    slot.spawned(0.0)
+    died(slot, NOTHING, code=81, booted=False)
+
+    assert slot.why_down == "exited with code 81"
+
+
+def test_a_slot_that_is_hurried_waits_no_longer() -> None:
+    slot = slot_up()
+    died(slot, IDLE, code=1)
+
+    slot.hurry()
+
+    assert slot.wake_at(NOTHING) == 0.0
+    assert slot.turn(200.0, NOTHING) is Do.SPAWN
