@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the arguments are wrong (2), or only asked for help or the version (0).
     """
-    args = build_parser().parse_args(argv)
     terminal.prepare()
+    args = build_parser().parse_args(argv)
     try:
         code = cast("int", args.handler(args))
         sys.stdout.flush()

@@ -28,7 +28,14 @@ def print_json(value: object) -> None:
 
 
 def prepare() -> None:
-    """Let a character that the terminal's encoding lacks be shown as an escape, not raise."""
+    """Let a character that the terminal's encoding lacks be shown as an escape, not raise.
+
+    A stream that was closed at the start is replaced by one that takes everything.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        # In the order of their descriptors: each opening takes the lowest that is free.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115, PTH123
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

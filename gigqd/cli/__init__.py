@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gigqd import exits
 from gigqd.cli.parser import build_parser
 from gigqd.cli.terminal import complain
+from gigqd.daemonize import repair_standard_streams
 from gigqd.errors import ConfigError, GigqdError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; docs/cli.md lists them.
     """
+    repair_standard_streams()
     options = build_parser().parse_args(arguments)
     try:
         return int(options.command(options))

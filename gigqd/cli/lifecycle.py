@@ -13,7 +13,7 @@ from gigqd.cli.places import place_of
 from gigqd.cli.terminal import complain, say
 from gigqd.client import Client, NotAnswering
 from gigqd.config import load
-from gigqd.daemonize import repair_standard_streams, start_detached
+from gigqd.daemonize import start_detached
 from gigqd.errors import ConfigError, GigqdError
 from gigqd.instance import AlreadyRunning, Instance
 from gigqd.notify import is_a_units_process
@@ -35,7 +35,6 @@ _LOCK_RELEASED_WITHIN = 5.0
 
 def run(options: argparse.Namespace) -> int:
     """Be the daemon, in the foreground."""
-    repair_standard_streams()
     config = load(options.config, os.environ)
     instance = Instance(config)
     instance.lock()

@@ -168,3 +168,15 @@ def test_the_database_may_be_named_before_after_and_in_the_environment(shell):
     assert '"total": 2' in shell.out("stats", "--json", GIGQ_DB="b.db")
     assert '"total": 1' in shell.out("--db", "a.db", "stats", "--json", GIGQ_DB="b.db")
     assert '"total": 2' in shell.out("--db", "a.db", "stats", "--json", "--db", "b.db")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["list", "stats --json", "--help"])
+def test_a_stream_that_was_closed_at_the_start_is_no_trouble(shell, command, closed):
+    shell.submit()
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {shlex.quote(sys.executable)} -m gigq {command} {closed}"],
+        cwd=shell.folder, env=clean_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -80,6 +81,18 @@ def test_folders_that_one_may_not_enter_are_no_internal_error(
 
     assert (done.returncode, words in done.stdout + done.stderr) == (code, True)
     assert "internal" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("status", 3), ("stop", 0), ("check", 0)])
+def test_a_stream_that_was_closed_at_the_start_is_no_trouble(stopped, command, code, closed):
+    gigqd = shlex.join([sys.executable, "-m", "gigqd", "--config", str(stopped.config_path)])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {gigqd} {command} {closed}"],
+        env=stopped.environment, capture_output=True, text=True, timeout=40,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (code, "")
 
 
 # --- nobody there ----------------------------------------------------------------------------
