@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import selectors
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gigqd import kernel, logs, reaper, spawn, wire
-from gigqd.child import Child, scratch_file
+from gigqd import kernel, logs, reaper
+from gigqd.births import Births
+from gigqd.child import Child
 from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Cause, Do, Phase, Slot
-from gigqd.tag import Tag
 from gigqd.verdicts import Verdict
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
 
     from gigqd.config import Config
     from gigqd.reaper import Death
     from gigqd.scoreboard import Scoreboard
     from gigqd.slots import Limits
+    from gigqd.spawn import Birth
 
 log = logs.get_logger("gigqd.crew")
 
@@ -66,14 +65,13 @@ class Crew:
         self.slots: dict[str, Slot] = {}
         self._children: dict[str, Child] = {}
         self._config = config
-        self._home, self._run = mark
         self._board = board
         self._selector = selector
         self._chief = chief
         self._trials: dict[str, tuple[Config, int]] = {}
-        self._births = 0
+        self._births = Births(mark, board)
         self._generation = 1
-        self._roles: dict[bool, Callable[[spawn.Birth], int]] = {
+        self._roles: dict[bool, Callable[[Birth], int]] = {
             is_keeper: importlib.import_module(module).main
             for is_keeper, module in ((True, "gigqd.roles.keeper"), (False, "gigqd.roles.worker"))
         }
@@ -241,47 +239,18 @@ class Crew:
     # --- birth -------------------------------------------------------------------------------
 
     def _spawn(self, slot: Slot, now: float) -> None:
-        ours, theirs = wire.pair()
         config, generation = self._trials.get(slot.name, (self._config, self._generation))
-        birth = self._birth(slot, theirs, config)
         try:
-            pid = spawn.fork(birth, self._roles[slot.name == KEEPER])
+            pid, birth, ours = self._births.fork(slot, config, self._roles[slot.name == KEEPER])
         except OSError as error:
-            self._abandon(birth, ours)
             slot.spawn_failed(now, f"cannot fork: {error.strerror}")
             log.error("worker_spawn_failed", slot=slot.name, error=str(error))
             return
-        finally:
-            theirs.close()
         slot.spawned(now)
         self._children[slot.name] = Child(pid, birth, ours, now, generation)
         heard = functools.partial(self._chief.heard_from, slot.name)
         self._selector.register(ours, selectors.EVENT_READ, heard)
         log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)
-
-    def _birth(self, slot: Slot, channel: socket.socket, config: Config) -> spawn.Birth:
-        self._births += 1
-        tag = Tag(self._home, self._run, slot.name, self._births)
-        is_keeper = slot.name == KEEPER
-        return spawn.Birth(
-            slot=slot.name,
-            pool=slot.pool,
-            worker_id=f"{slot.name}.{self._births}@{os.getpid()}",
-            tag=tag,
-            config=config,
-            cell=self._board.take(),
-            channel=channel,
-            output=None if is_keeper else scratch_file("gigqd-output"),
-            stacks=None if is_keeper else scratch_file("gigqd-stacks"),
-            parent=os.getpid(),
-        )
-
-    def _abandon(self, birth: spawn.Birth, ours: wire.Wire) -> None:
-        ours.close()
-        self._board.give_back(birth.cell)
-        for fd in (birth.output, birth.stacks):
-            if fd is not None:
-                os.close(fd)
 
     # --- death -------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ while a write is under way, lets the reader notice a half-written cell and look 
 
 from __future__ import annotations
 
+import errno
 import mmap
 import struct
 from dataclasses import dataclass
@@ -155,8 +156,10 @@ class Scoreboard:
         """A free cell, cleared.
 
         Raises:
-            IndexError: every cell is taken.
+            OSError: every cell is taken.
         """
+        if not self._free:
+            raise OSError(errno.ENOSPC, "there are as many children as the scoreboard can show")
         cell = Cell(self._memory, self._free.pop())
         cell.clear()
         return cell

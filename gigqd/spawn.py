@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ class Birth:
         output: where the job's standard output and error go; None keeps the daemon's own.
         stacks: where the stacks of all threads are dumped on request; None for the keeper.
         parent: the supervisor's process id.
+        file_limit: how many files it may have open, unless it asks the kernel for more.
     """
 
     slot: str
@@ -51,6 +53,7 @@ class Birth:
     output: int | None
     stacks: int | None
     parent: int
+    file_limit: int
 
 
 def settle_memory() -> None:
@@ -96,6 +99,8 @@ def _become_child(birth: Birth) -> None:
     kernel.die_with_parent(birth.parent)
     kernel.name_process(f"gigqd:{birth.slot}")
     _arrange_descriptors(birth)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (birth.file_limit, most))
     mark_this_process(birth.tag)
     signals.restore(set())
 

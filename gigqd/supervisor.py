@@ -98,6 +98,7 @@ class Supervisor:
                 self._heed_signals()
                 self._crew.turn(time.monotonic())
                 self._pursue_start()
+                self._judge()
                 self._reloads.turn()
                 self._repair()
                 self._pursue_stop()
@@ -199,7 +200,6 @@ class Supervisor:
         """A child has booted."""
         if slot.name == KEEPER:
             self._books.serve(child.wire)
-        self._judge()
 
     def child_gone(self, slot: Slot, last: Report, verdict: Verdict | None) -> None:
         """A child and all below it are gone."""
@@ -215,13 +215,11 @@ class Supervisor:
             self._books.add(verdict)
             counters.timeouts += verdict.cause == Cause.TIMEOUT
             counters.crashes += verdict.cause == Cause.CRASHED
-        self._judge()
 
     def _hear_keeper(self, message: dict[str, Any]) -> None:
         self._books.hear(message)
         if self._books.in_order and not (self._pools.opened or self._stop):
             self._pools.fit(self._facts.config)
-        self._judge()
 
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""

@@ -12,6 +12,7 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -114,6 +115,12 @@ def environment(ledger: str, job: str, names: list[str]) -> dict[str, Any]:
     with noted(ledger, job):
         variables = {name: os.environ.get(name) for name in names}
         return {"cwd": str(Path.cwd()), "pid": os.getpid(), "uid": os.getuid(), "env": variables}
+
+
+def file_limit(ledger: str, job: str) -> int:
+    """Tell how many files a job may have open."""
+    with noted(ledger, job):
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def sleep_py(ledger: str, job: str, seconds: float = _AGES) -> str:

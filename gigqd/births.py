@@ -1,0 +1,101 @@
+"""What each child is given at its fork, and the limits within which there can be another one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from gigqd import spawn, wire
+from gigqd.child import scratch_file
+from gigqd.slots import KEEPER
+from gigqd.tag import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigqd.config import Config
+    from gigqd.scoreboard import Scoreboard
+    from gigqd.slots import Slot
+    from gigqd.spawn import Birth
+    from gigqd.wire import Wire
+
+_PER_CHILD = 4
+_SPARE = 96  # for looking at processes, for clients of the control socket, for the log
+
+
+class Births:
+    """Forks children, each with a tag, a cell, a line and an output of its own, or not at all.
+
+    This process's limit of open files is raised to what the kernel allows, because every child
+    takes some; the children get back the limit that it had.
+
+    Args:
+        mark: what stands for the database in tags, and the daemon's run.
+        board: where the children's cells come from.
+    """
+
+    def __init__(self, mark: tuple[str, str], board: Scoreboard) -> None:
+        self._home, self._run = mark
+        self._board = board
+        self._count = 0
+        self._file_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    def fork(
+        self, slot: Slot, config: Config, role: Callable[[Birth], int]
+    ) -> tuple[int, Birth, Wire]:
+        """Fork a child for a slot.
+
+        Returns:
+            Its process id, what it was given, and the supervisor's end of the line to it.
+
+        Raises:
+            OSError: there can be no further child now; nothing of it is left.
+        """
+        _require_descriptors()
+        with ExitStack() as undo:
+            cell = self._board.take()
+            undo.callback(self._board.give_back, cell)
+            ours, theirs = wire.pair()
+            undo.callback(ours.close)
+            with theirs:
+                output, stacks = _scratch_files(undo, wanted=slot.name != KEEPER)
+                self._count += 1
+                birth = spawn.Birth(
+                    slot=slot.name,
+                    pool=slot.pool,
+                    worker_id=f"{slot.name}.{self._count}@{os.getpid()}",
+                    tag=Tag(self._home, self._run, slot.name, self._count),
+                    config=config,
+                    cell=cell,
+                    channel=theirs,
+                    output=output,
+                    stacks=stacks,
+                    parent=os.getpid(),
+                    file_limit=self._file_limit,
+                )
+                pid = spawn.fork(birth, role)
+            undo.pop_all()
+        return pid, birth, ours
+
+
+def _scratch_files(undo: ExitStack, *, wanted: bool) -> tuple[int | None, int | None]:
+    """Where a job's output and the stacks of its threads go; the keeper has neither."""
+    if not wanted:
+        return None, None
+    output = scratch_file("gigqd-output")
+    undo.callback(os.close, output)
+    stacks = scratch_file("gigqd-stacks")
+    undo.callback(os.close, stacks)
+    return output, stacks
+
+
+def _require_descriptors() -> None:
+    """Refuse a child that would leave the supervisor without the files it needs to do its work."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their number is all that is wanted
+    if limit != resource.RLIM_INFINITY and used + _PER_CHILD + _SPARE > limit:
+        raise OSError(errno.EMFILE, f"{used} files are open and {limit} may be (RLIMIT_NOFILE)")

@@ -1,0 +1,97 @@
+"""More workers than the kernel or the scoreboard has room for: the daemon lives with fewer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+from gigqd.births import Births
+from gigqd.scoreboard import Scoreboard
+from gigqd.slots import Limits, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.daemon
+
+
+@pytest.fixture
+def limited(daemons) -> Callable[..., Any]:
+    """A function that starts a daemon of 20 workers below a shell's limits."""
+
+    def start(ulimit: str) -> Any:
+        daemon = daemons({"pools.default.size": 20}, start=False)
+        python = daemon.home / "python"
+        python.write_text(f'#!/bin/sh\n{ulimit}\nexec "{daemon.interpreter}" "$@"\n')
+        python.chmod(0o755)
+        daemon.interpreter = str(python)
+        daemon.start()
+        return daemon
+
+    return start
+
+
+def open_files() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_daemon_that_may_open_few_files_works_with_few_workers_and_says_so(limited):
+    daemon = limited("ulimit -n 140")
+
+    refused = daemon.wait_for_event("worker_spawn_failed")
+    reason = wait_until(lambda: daemon.status()["reason"])
+    daemon.wait_for_job(daemon.submit(jobs.ok, "works"), "completed")
+    overrun = daemon.submit(jobs.sleep_c, "overruns", timeout=0.1, max_attempts=1)
+
+    assert daemon.wait_for_job(overrun)["status"] == "timeout"
+    assert "140" in refused["error"]
+    assert "cannot fork" in reason
+    assert 1 <= len(daemon.worker_pids()) < 20
+
+
+def test_a_daemon_takes_all_files_that_it_may_have_and_gives_its_jobs_the_usual(limited):
+    daemon = limited("ulimit -Sn 140")
+    job_id = daemon.submit(jobs.file_limit, "asks")
+
+    assert daemon.wait_for_job(job_id, "completed")["result"] == 140
+    wait_until(lambda: len(daemon.slots("idle")) == 20)
+
+
+def test_a_child_that_there_is_no_cell_for_takes_nothing_else() -> None:
+    board = Scoreboard(1)
+    board.take()
+    births = Births(("home", "gigqd:1"), board)
+    slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
+    nothing: Any = None
+    before = open_files()
+
+    with pytest.raises(OSError, match="as many children"):
+        births.fork(slot, nothing, nothing)
+
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("missing", ["memfd_create", "fork"])
+def test_a_child_that_the_kernel_refuses_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    def refuse(*_given: object) -> int:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    board = Scoreboard(1)
+    births = Births(("home", "gigqd:1"), board)
+    slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
+    nothing: Any = None
+    before = open_files()
+
+    monkeypatch.setattr(os, missing, refuse)
+    with pytest.raises(OSError, match="temporarily"):
+        births.fork(slot, nothing, nothing)
+
+    assert open_files() == before
+    assert board.take().index == 0
