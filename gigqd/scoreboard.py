@@ -13,8 +13,8 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-_REPORT = struct.Struct("<QBxxxiQQdd40s96s96s")  # sequence first, see _write
 _SEQUENCE = struct.Struct("<Q")
+_REPORT = struct.Struct("<BxxxiQQdd40s96s96s")
 _ORDERS = struct.Struct("<QQ")
 _CELL_BYTES = 512
 _ORDERS_AT = _CELL_BYTES - _ORDERS.size
@@ -65,18 +65,15 @@ class Cell:
         self.index = index
         self._memory = memory
         self._at = index * _CELL_BYTES
+        self._report_at = self._at + _SEQUENCE.size
         self._sequence = 0
+        self._last = Report()
 
     # --- the worker's side -------------------------------------------------------------------
 
     def write(self, report: Report) -> None:
         """Publish a report, in one piece for any reader."""
-        self._sequence += 2
-        _SEQUENCE.pack_into(self._memory, self._at, self._sequence - 1)
-        _REPORT.pack_into(
-            self._memory,
-            self._at,
-            self._sequence - 1,
+        packed = _REPORT.pack(
             report.activity,
             report.attempt,
             report.started,
@@ -87,7 +84,10 @@ class Cell:
             _fit(report.job_id, 96),
             _fit(report.job_name, 96),
         )
-        _SEQUENCE.pack_into(self._memory, self._at, self._sequence)
+        self._write_sequence(self._sequence + 1)
+        self._memory[self._report_at : self._report_at + _REPORT.size] = packed
+        self._write_sequence(self._sequence + 2)
+        self._sequence += 2
 
     def leave_ordered(self) -> bool:
         """Whether the supervisor wants this worker to leave after its current job."""
@@ -103,35 +103,49 @@ class Cell:
         """Make the cell as good as new, before a worker is forked onto it."""
         self._memory[self._at : self._at + _CELL_BYTES] = bytes(_CELL_BYTES)
         self._sequence = 0
+        self._last = Report()
 
     def read(self) -> Report:
-        """The last report. A worker that died while writing leaves a torn one, read as it is."""
+        """The last report that is whole.
+
+        A worker that was interrupted while it wrote, or has died of it, leaves a torn one: then
+        it is the one that was read before.
+        """
         for _ in range(_READ_TRIES):
             before = self._current_sequence()
             report = self._unpack()
             if before % 2 == 0 and before == self._current_sequence():
+                self._last = report
                 break
-        return report
+        return self._last
 
     def order_leave(self) -> None:
         """Ask the worker to leave after its current job."""
-        _ORDERS.pack_into(self._memory, self._at + _ORDERS_AT, 1, self._orders()[1])
+        self._write_orders(1, self._orders()[1])
 
     def ask_to_end(self, number: int) -> None:
         """Mark the execution with this number as the one that a coming signal is meant for."""
-        _ORDERS.pack_into(self._memory, self._at + _ORDERS_AT, self._orders()[0], number)
+        self._write_orders(self._orders()[0], number)
+
+    def _write_orders(self, leave: int, asked: int) -> None:
+        start = self._at + _ORDERS_AT
+        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(leave, asked)
 
     def _orders(self) -> tuple[int, int]:
         leave, asked = _ORDERS.unpack_from(self._memory, self._at + _ORDERS_AT)
         return leave, asked
+
+    def _write_sequence(self, sequence: int) -> None:
+        # Packed first, here as elsewhere: packing into memory clears it before it is written.
+        self._memory[self._at : self._report_at] = _SEQUENCE.pack(sequence)
 
     def _current_sequence(self) -> int:
         (sequence,) = _SEQUENCE.unpack_from(self._memory, self._at)
         return int(sequence)
 
     def _unpack(self) -> Report:
-        fields = _REPORT.unpack_from(self._memory, self._at)
-        _, activity, attempt, started, settled, since, deadline, execution, job_id, name = fields
+        fields = _REPORT.unpack_from(self._memory, self._report_at)
+        activity, attempt, started, settled, since, deadline, execution, job_id, name = fields
         return Report(
             _activity(activity),
             attempt,

@@ -92,6 +92,29 @@ def test_a_reader_never_sees_half_a_report() -> None:
 def test_scribbled_memory_is_read_as_nothing_rather_than_as_an_error() -> None:
     cell = Scoreboard(1).take()
 
-    cell._memory[:512] = b"\xff" * 512
+    cell._memory[8:512] = b"\xff" * 504
 
     assert cell.read().activity is Activity.NOTHING
+
+
+def test_a_worker_interrupted_while_it_writes_is_taken_at_its_last_word() -> None:
+    cell = Scoreboard(1).take()
+    cell.write(REPORT)
+    before = cell.read()
+
+    cell._write_sequence(cell._sequence + 1)
+    cell._memory[8:60] = bytes(52)
+
+    assert cell.read() == before == REPORT
+
+
+def test_a_cell_that_is_lent_out_again_has_no_last_word() -> None:
+    board = Scoreboard(1)
+    cell = board.take()
+    cell.write(REPORT)
+    cell.read()
+
+    cell.clear()
+    cell._write_sequence(1)
+
+    assert cell.read() == Report()
