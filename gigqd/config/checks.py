@@ -32,7 +32,13 @@ def cross_check(config: Config, source: Source | None, settings: Settings) -> li
 
 def warnings(config: Config) -> tuple[str, ...]:
     """What is allowed but probably not meant, one sentence each; to be logged at start."""
-    return (*_unserved(config), *_empty_pools(config), *_short_stop(config), *_root_jobs(config))
+    return (
+        *_unserved(config),
+        *_empty_pools(config),
+        *_short_stop(config),
+        *_short_record(config),
+        *_root_jobs(config),
+    )
 
 
 Contradiction = tuple[Keys, str]
@@ -124,6 +130,17 @@ def _short_stop(config: Config) -> Iterator[str]:
             f"daemon.stop_timeout ({show_duration(config.daemon.stop_timeout)}) is shorter than "
             f"pools.{longest.name}.timeout_grace ({show_duration(longest.timeout_grace)})"
         )
+
+
+def _short_record(config: Config) -> Iterator[str]:
+    lock_timeout = config.queue.lock_timeout
+    for pool in config.pools:
+        if pool.record_timeout <= lock_timeout:
+            yield (
+                f"pools.{pool.name}.record_timeout ({show_duration(pool.record_timeout)}) is not "
+                f"longer than queue.lock_timeout ({show_duration(lock_timeout)}); a worker that "
+                "waits for a lock would be replaced, and the outcome of its job lost"
+            )
 
 
 def _grace(pool: PoolConfig) -> float:
