@@ -13,6 +13,7 @@ import psutil
 import pytest
 from support.configs import write_config
 from support.files import names_in, open_up
+from support.other_user import SEARCH_PATH, interpreter_for
 from support.waiting import wait_until
 
 from gigqd import exits
@@ -38,14 +39,15 @@ def instance(path):
         wait_until(lambda: instance.running() is None)
 
 
-def command(path, how, wait=10):
-    return [sys.executable, "-m", "support.detached", str(path), how, str(wait)]
+def command(path, how, wait=10, interpreter=sys.executable):
+    return [interpreter, "-m", "support.detached", str(path), how, str(wait)]
 
 
-def launch(path, how, wait=10, **options):
+def launch(path, how, wait=10, interpreter=sys.executable, **options):
     options = {"capture_output": True, "text": True, **options}
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    done = subprocess.run(command(path, how, wait), env=environment, timeout=30, **options)
+    environment = {**os.environ, "PYTHONPATH": SEARCH_PATH}
+    line = command(path, how, wait, interpreter)
+    done = subprocess.run(line, env=environment, timeout=30, **options)
     return json.loads(done.stdout) if done.stdout else done
 
 
@@ -187,7 +189,7 @@ def test_started_by_root_the_daemon_becomes_another_user_for_good(tmp_path):
     )
     instance = Instance(load(path, {}))
 
-    told = launch(path, "ready")
+    told = launch(path, "ready", interpreter=interpreter_for("nobody"))
 
     assert told["code"] == 0, told
     try:

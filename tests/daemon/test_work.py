@@ -6,9 +6,6 @@ import os
 import pwd
 import signal
 import sqlite3
-import subprocess
-import sys
-import sysconfig
 from contextlib import closing
 
 import psutil
@@ -16,6 +13,7 @@ import pytest
 from support import jobs
 from support.daemon import TESTS
 from support.files import open_up
+from support.other_user import SEARCH_PATH, interpreter_for
 from support.waiting import wait_until
 
 from gigq import Job, Workflow
@@ -186,31 +184,15 @@ def test_started_as_root_it_runs_jobs_as_the_configured_user(daemons, tmp_path):
     nobody = pwd.getpwnam("nobody")
     open_up(tmp_path)
     daemon = daemons({"daemon.user": "nobody"}, start=False)
-    environment = {"PYTHONPATH": f"{sysconfig.get_path('purelib')}:{TESTS.parent}"}
-    daemon.interpreter = interpreter_for("nobody", environment)
+    daemon.interpreter = interpreter_for("nobody")
     os.chown(daemon.home, nobody.pw_uid, nobody.pw_gid)
-    daemon.start(**environment)
+    daemon.start(PYTHONPATH=SEARCH_PATH)
 
     with closing(sqlite3.connect(daemon.database)):
         job_id = daemon.submit(jobs.environment, "who", {"names": []})
 
     assert daemon.wait_for_job(job_id)["result"]["uid"] == nobody.pw_uid
     assert daemon.database.owner() == "nobody"
-
-
-def interpreter_for(user: str, environment: dict[str, str]) -> str:
-    """This interpreter, or the system's where this one lies in a folder that only root may read."""
-
-    def can(*command: str) -> bool:
-        become = ["setpriv", f"--reuid={user}", "--clear-groups", *command]
-        return not subprocess.run(become, cwd="/", env=environment, capture_output=True).returncode
-
-    program = "import sys, sqlite3, gigqd.supervisor; sys.exit(sys.version_info < (3, 11))"
-    if can("test", "-r", sqlite3.__file__) and can(sys.executable, "-c", program):
-        return sys.executable
-    if can("/usr/bin/python3", "-c", program):
-        return "/usr/bin/python3"
-    pytest.skip(f"{user} may not read a Python 3.11 or newer, or not this folder")
 
 
 def test_a_result_above_the_configured_size_fails_the_attempt(daemons):
