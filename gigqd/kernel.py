@@ -131,8 +131,7 @@ def rewrite_environment_block(text: bytes) -> bool:
     Returns:
         False when the block is too small to hold the text; nothing is changed then.
     """
-    fields = stat_fields("self")
-    start, end = int(fields[_STAT_ENV_START]), int(fields[_STAT_ENV_END])
+    start, end = _environment_block()
     if end - start <= len(text):
         return False
     for name, value in os.environb.items():
@@ -140,3 +139,14 @@ def rewrite_environment_block(text: bytes) -> bool:
     ctypes.memset(start, 0, end - start)
     ctypes.memmove(start, text, len(text))
     return True
+
+
+def environment_room() -> int:
+    """How many bytes `rewrite_environment_block` can use in this process."""
+    start, end = _environment_block()
+    return end - start
+
+
+def _environment_block() -> tuple[int, int]:
+    fields = stat_fields("self")
+    return int(fields[_STAT_ENV_START]), int(fields[_STAT_ENV_END])

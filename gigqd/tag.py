@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from gigqd import kernel
 
 VARIABLE = "GIGQD_WORKER"
 _PREFIX = f"{VARIABLE}=".encode()
+_ROOM = 512
+_FILLER = "GIGQD_FILLER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,19 @@ class Tag:
 def home_of(database: str) -> str:
     """What stands for a database in tags: short, so that it fits a small environment."""
     return hashlib.blake2s(os.path.realpath(database).encode(), digest_size=6).hexdigest()
+
+
+def make_room() -> None:
+    """See to it that this process's environment has room for the tags of what it forks.
+
+    The room is laid down at exec, and cron or `env -i` give hardly any: then this program is
+    executed once more, as the same process, with a variable that takes some.
+    """
+    filled = os.environ.pop(_FILLER, None)
+    if filled is None and kernel.environment_room() < _ROOM:
+        roomy = {**os.environ, _FILLER: "-" * _ROOM}
+        again = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, again, roomy)  # noqa: S606 - itself, as it was called
 
 
 def mark_this_process(tag: Tag) -> None:

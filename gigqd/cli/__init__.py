@@ -11,6 +11,7 @@ from gigqd.cli.parser import build_parser
 from gigqd.cli.terminal import complain
 from gigqd.daemonize import repair_standard_streams
 from gigqd.errors import ConfigError, GigqdError
+from gigqd.tag import make_room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code; docs/cli.md lists them.
     """
     repair_standard_streams()
+    if arguments is None:
+        make_room()
     options = build_parser().parse_args(arguments)
     try:
         return int(options.command(options))

@@ -166,3 +166,18 @@ def test_a_tag_reads_back_as_it_was_written(tag: Tag) -> None:
     assert Tag.parse("") is None
     assert Tag.parse("a|b|c") is None
     assert Tag.parse("a|b|c|d") is None
+
+
+@pytest.mark.daemon
+def test_no_child_gets_away_from_a_daemon_that_was_given_hardly_any_environment(daemons):
+    daemon = daemons({"pools.default.timeout_grace": 0}, start=False)
+    daemon.environment = {"PATH": os.defpath}
+    daemon.start()
+    seen = daemon.submit(jobs.environment, "sees", {"names": ["PATH", "GIGQD_FILLER"]})
+    job_id = daemon.submit(jobs.spawn_children, "family", timeout=3, max_attempts=1)
+    children = wait_until(lambda: len(pids := jobs.child_pids(daemon.ledger)) == 6 and pids)
+
+    daemon.wait_for_job(job_id, "timeout")
+
+    assert [pid for pid in children if not is_gone(pid)] == []
+    assert daemon.job(seen)["result"]["env"] == {"PATH": os.defpath, "GIGQD_FILLER": None}
