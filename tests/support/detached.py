@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigqd import privileges
 from gigqd.config import load
 from gigqd.daemonize import start_detached
 from gigqd.errors import GigqdError
@@ -18,10 +17,6 @@ from gigqd.instance import Instance
 
 if TYPE_CHECKING:
     from gigqd.daemonize import Readiness
-
-
-# The body needs no code that is not loaded yet, and the tests' interpreter may be root's own.
-privileges._OWN_CODE = ()
 
 
 def body(how: str, instance: Instance, readiness: Readiness) -> int:
