@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import resource
@@ -89,7 +88,7 @@ def _live(birth: Birth, role: Callable[[Birth], int]) -> NoReturn:
     except BaseException:
         log.exception("child_failed", slot=birth.slot)
     finally:
-        _flush_standard_streams()
+        flush_standard_streams()
         os._exit(code)
 
 
@@ -138,7 +137,12 @@ def _write_through() -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _flush_standard_streams() -> None:
+def flush_standard_streams() -> bool:
+    """Write out what a job has printed; False when it has closed a stream, or put none there."""
+    whole = True
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # closed by a job, or a full disk
+        try:
             stream.flush()
+        except (OSError, ValueError, AttributeError):
+            whole = False
+    return whole

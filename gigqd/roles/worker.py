@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -26,6 +25,7 @@ from gigqd.roles.ear import Ear
 from gigqd.roles.line import Line
 from gigqd.roles.prepare import prepare
 from gigqd.scoreboard import Activity, Report
+from gigqd.spawn import flush_standard_streams
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class WorkerRole:
     2. Gives every job a log context, an output of its own and the pool's time limit.
     3. Sleeps when nothing is due, until the bell rings, a delayed job is due, or it is to leave.
     4. Leaves after its job when told to, when it has done its number of jobs, or after a job
-       that had to be interrupted, which may have left anything behind; but never with an
-       outcome that the database has not taken yet.
+       that had to be interrupted or has closed its standard streams, which the next must not
+       see; but never with an outcome that the database has not taken yet.
     """
 
     def __init__(self, birth: Birth, pool: PoolConfig, line: Line) -> None:
@@ -79,6 +79,7 @@ class WorkerRole:
         self._context = ExitStack()
         self._leaving = False
         self._unsettled = False
+        self._spoiled = False
         self._jobs_left = _jobs_before_recycling(pool)
         queue = birth.config.queue
         self._queues = None if "*" in pool.queues else pool.queues
@@ -175,6 +176,7 @@ class WorkerRole:
             self._leaving
             or self._birth.cell.leave_ordered()
             or self._asked.interrupted
+            or self._spoiled
             or self._jobs_left <= 0
         )
 
@@ -198,13 +200,11 @@ class WorkerRole:
     # --- output ------------------------------------------------------------------------------
 
     def _empty_output(self) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_standard_streams()
         os.ftruncate(_output(self._birth), 0)
 
     def _take_output(self) -> str | None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        self._spoiled = not flush_standard_streams()
         return tail(_output(self._birth), OUTPUT_KEPT) or None
 
 

@@ -222,3 +222,16 @@ def test_an_idle_worker_sleeps_on_after_a_signal_that_means_nothing(daemons):
 
     wait_until(lambda: all(worker.status() == psutil.STATUS_SLEEPING for _ in range(200)))
     assert daemon.worker_pids() == [pid]
+
+
+def test_a_job_that_closes_its_output_succeeds_and_spoils_nothing_for_the_next(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    closing_one = daemon.submit(jobs.close_output, "closes", max_attempts=1)
+    next_one = daemon.submit(jobs.say, "says", {"text": "heard"}, max_attempts=1)
+
+    assert daemon.wait_for_job(closing_one)["result"] == "closed"
+    assert daemon.wait_for_job(next_one)["status"] == "completed"
+    assert [daemon.job(each)["executions"][0]["output"] for each in (closing_one, next_one)] == [
+        "the last\n",
+        "heard\n",
+    ]
