@@ -14,7 +14,7 @@ from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
     from gigqd.reaper import Death
-    from gigqd.scoreboard import Cell
+    from gigqd.scoreboard import Cell, Why
     from gigqd.spawn import Birth
     from gigqd.tag import Tag
     from gigqd.wire import Wire
@@ -73,14 +73,15 @@ class Child:
         """How it died; None while it lives."""
         return reaper.look(self.pid)
 
-    def ask_to_end(self, number: int) -> None:
-        """Have the stacks of its threads dumped, then JobTimeout raised in its current job.
+    def ask_to_end(self, number: int, why: Why) -> None:
+        """Have the stacks of its threads dumped, then an exception raised in its current job.
 
         Args:
             number: which of its executions is meant; another one that has begun meanwhile does
                 not answer.
+            why: which exception it is to be.
         """
-        self.cell.ask_to_end(number)
+        self.cell.ask_to_end(number, why)
         for each in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
             self._signal(each)
 

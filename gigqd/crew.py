@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gigqd import kernel, logs, reaper
 from gigqd.births import Births
 from gigqd.child import Child
-from gigqd.scoreboard import Activity, Report
+from gigqd.scoreboard import Activity, Report, Why
 from gigqd.slots import KEEPER, Cause, Do, Phase, Slot
 from gigqd.verdicts import Verdict
 
@@ -217,7 +217,7 @@ class Crew:
 
     def _ask(self, slot: Slot, child: Child, report: Report) -> None:
         child.overrun_at = report.deadline
-        child.ask_to_end(report.started)
+        child.ask_to_end(report.started, Why.TIMEOUT)
         log.warning(
             "job_overrun",
             slot=slot.name,

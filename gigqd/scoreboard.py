@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 _SEQUENCE = struct.Struct("<Q")
-_REPORT = struct.Struct("<BxxxiQQdd40s96s96s")
-_ORDERS = struct.Struct("<QQ")
+_REPORT = struct.Struct("<BxxxiQQdddQ40s96s96s")
+_ORDERS = struct.Struct("<QQQQQ")
+_WHY_BITS = 8
 _CELL_BYTES = 512
 _ORDERS_AT = _CELL_BYTES - _ORDERS.size
 _READ_TRIES = 100
@@ -31,6 +32,36 @@ class Activity(IntEnum):
     SETTLING = 4
 
 
+class Why(IntEnum):
+    """Why a job is asked to end."""
+
+    NOTHING = 0
+    TIMEOUT = 1
+    CANCEL = 2
+    STOP = 3
+
+
+@dataclass(slots=True)
+class Orders:
+    """What the supervisor wants of a worker.
+
+    Attributes:
+        leave: leave after the current job.
+        asked: the number of the execution that is asked to end; 0 for none.
+        why: why it is asked.
+        hold: claim nothing.
+        stopping: the daemon is stopping.
+        peak: the most memory that the worker's tree was seen to use during its job, in bytes.
+    """
+
+    leave: bool = False
+    asked: int = 0
+    why: Why = Why.NOTHING
+    hold: bool = False
+    stopping: bool = False
+    peak: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a worker last said of itself.
@@ -42,6 +73,10 @@ class Report:
         settled: how many of them it has settled.
         since: when the activity began, in seconds of the monotonic clock.
         deadline: when the job's time is over, same clock; 0.0 means no limit.
+        cpu: the CPU time in seconds that the worker, and those of its children that it has
+            waited for, had used when the job began.
+        memory_limit: the most memory in bytes that the job's process tree may use; 0 means no
+            limit.
         execution: the execution's id, empty when there is none.
         job_id: the job's id, cut to what the cell holds.
         job_name: the job's name, cut to what the cell holds.
@@ -53,6 +88,8 @@ class Report:
     settled: int = 0
     since: float = 0.0
     deadline: float = 0.0
+    cpu: float = 0.0
+    memory_limit: int = 0
     execution: str = ""
     job_id: str = ""
     job_name: str = ""
@@ -68,6 +105,7 @@ class Cell:
         self._report_at = self._at + _SEQUENCE.size
         self._sequence = 0
         self._last = Report()
+        self._given = Orders()
 
     # --- the worker's side -------------------------------------------------------------------
 
@@ -80,6 +118,8 @@ class Cell:
             report.settled,
             report.since,
             report.deadline,
+            report.cpu,
+            report.memory_limit,
             _fit(report.execution, 40),
             _fit(report.job_id, 96),
             _fit(report.job_name, 96),
@@ -89,13 +129,13 @@ class Cell:
         self._write_sequence(self._sequence + 2)
         self._sequence += 2
 
-    def leave_ordered(self) -> bool:
-        """Whether the supervisor wants this worker to leave after its current job."""
-        return bool(self._orders()[0])
-
-    def asked_to_end(self) -> int:
-        """The number of the execution that was asked to end; 0 when none was."""
-        return self._orders()[1]
+    def orders(self) -> Orders:
+        """What the supervisor wants of this worker now."""
+        leave, asked, hold, stopping, peak = _ORDERS.unpack_from(
+            self._memory, self._at + _ORDERS_AT
+        )
+        why = Why(asked & (1 << _WHY_BITS) - 1)
+        return Orders(bool(leave), asked >> _WHY_BITS, why, bool(hold), bool(stopping), peak)
 
     # --- the supervisor's side ---------------------------------------------------------------
 
@@ -104,6 +144,7 @@ class Cell:
         self._memory[self._at : self._at + _CELL_BYTES] = bytes(_CELL_BYTES)
         self._sequence = 0
         self._last = Report()
+        self._given = Orders()
 
     def read(self) -> Report:
         """The last report that is whole.
@@ -121,19 +162,37 @@ class Cell:
 
     def order_leave(self) -> None:
         """Ask the worker to leave after its current job."""
-        self._write_orders(1, self._orders()[1])
+        self._given.leave = True
+        self._write_orders()
 
-    def ask_to_end(self, number: int) -> None:
+    def ask_to_end(self, number: int, why: Why) -> None:
         """Mark the execution with this number as the one that a coming signal is meant for."""
-        self._write_orders(self._orders()[0], number)
+        self._given.asked, self._given.why = number, why
+        self._write_orders()
 
-    def _write_orders(self, leave: int, asked: int) -> None:
+    def hold(self, *, on: bool) -> None:
+        """Have the worker claim nothing, or claim again."""
+        self._given.hold = on
+        self._write_orders()
+
+    def tell_of_stop(self) -> None:
+        """Let the worker's job see that the daemon is stopping."""
+        self._given.stopping = True
+        self._write_orders()
+
+    def note_peak(self, peak: int) -> None:
+        """Let the worker see how much memory (bytes) its tree has used during its job."""
+        self._given.peak = peak
+        self._write_orders()
+
+    def _write_orders(self) -> None:
+        given = self._given
         start = self._at + _ORDERS_AT
-        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(leave, asked)
-
-    def _orders(self) -> tuple[int, int]:
-        leave, asked = _ORDERS.unpack_from(self._memory, self._at + _ORDERS_AT)
-        return leave, asked
+        # Number and reason share a word: whoever reads one has read the other.
+        asked = given.asked << _WHY_BITS | given.why
+        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(
+            given.leave, asked, given.hold, given.stopping, given.peak
+        )
 
     def _write_sequence(self, sequence: int) -> None:
         # Packed first, here as elsewhere: packing into memory clears it before it is written.
@@ -145,7 +204,8 @@ class Cell:
 
     def _unpack(self) -> Report:
         fields = _REPORT.unpack_from(self._memory, self._report_at)
-        activity, attempt, started, settled, since, deadline, execution, job_id, name = fields
+        *numbers, execution, job_id, name = fields
+        activity, attempt, started, settled, since, deadline, cpu, memory_limit = numbers
         return Report(
             _activity(activity),
             attempt,
@@ -153,6 +213,8 @@ class Cell:
             settled,
             since,
             deadline,
+            cpu,
+            memory_limit,
             _text(execution),
             _text(job_id),
             _text(name),

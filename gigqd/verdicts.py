@@ -11,7 +11,7 @@ class Verdict:
 
     Attributes:
         worker_id: the dead incarnation; all it still holds is settled by this verdict.
-        cause: "timeout", "crashed", "stopped" or "boot".
+        cause: "timeout", "crashed", "memory", "oom", "cancelled", "stopped" or "boot".
         how: how the process ended, in words.
         exit_code: its exit code, when it had one.
         signal: the name of the signal that ended it, when one did.
@@ -20,6 +20,10 @@ class Verdict:
         limit: the job's time limit in seconds, 0.0 when it had none.
         late: how long after the deadline and grace the first SIGKILL was sent, in seconds.
         killed: how many processes of its tree were sent SIGKILL.
+        wall_time: how long its job had run, in seconds; 0.0 when it ran none.
+        cpu_time: the CPU time that the job's processes had used, in seconds.
+        peak_memory: the most memory that the job's processes were seen to use, in bytes.
+        memory_limit: the most memory that they might use, in bytes; 0 when there was no limit.
     """
 
     worker_id: str
@@ -32,3 +36,7 @@ class Verdict:
     limit: float = 0.0
     late: float = 0.0
     killed: int = 0
+    wall_time: float = 0.0
+    cpu_time: float = 0.0
+    peak_memory: int = 0
+    memory_limit: int = 0

@@ -42,7 +42,7 @@ class AskedToEnd:
         self._raise_if_meant()
 
     def _raise_if_meant(self) -> None:
-        if self._armed and self._cell.asked_to_end() == self._line.started:
+        if self._armed and self._cell.orders().asked == self._line.started:
             self._armed = False
             self.interrupted = True
             raise JobTimeout("the job is still running at its time limit")

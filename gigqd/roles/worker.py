@@ -174,7 +174,7 @@ class WorkerRole:
     def _keep_going(self) -> bool:
         return not (
             self._leaving
-            or self._birth.cell.leave_ordered()
+            or self._birth.cell.orders().leave
             or self._asked.interrupted
             or self._spoiled
             or self._jobs_left <= 0

@@ -11,7 +11,7 @@ import pytest
 
 from gigq.errors import JobTimeout
 from gigqd.roles.asked import AskedToEnd
-from gigqd.scoreboard import Cell, Scoreboard
+from gigqd.scoreboard import Cell, Scoreboard, Why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def send() -> None:
 
 def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
     asked = asked_to_end(cell)
-    cell.ask_to_end(1)
+    cell.ask_to_end(1, Why.TIMEOUT)
 
     with pytest.raises(JobTimeout), asked.armed(CLAIM):
         send()
@@ -54,7 +54,7 @@ def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
 
 def test_a_job_that_has_begun_meanwhile_is_left_alone(cell: Cell) -> None:
     asked = asked_to_end(cell, current=2)
-    cell.ask_to_end(1)
+    cell.ask_to_end(1, Why.TIMEOUT)
 
     with asked.armed(CLAIM):
         send()
@@ -66,7 +66,7 @@ def test_between_jobs_the_signal_does_nothing(cell: Cell) -> None:
     asked = asked_to_end(cell)
     with asked.armed(CLAIM):
         pass
-    cell.ask_to_end(1)
+    cell.ask_to_end(1, Why.TIMEOUT)
 
     send()
 
@@ -78,7 +78,7 @@ def test_a_job_is_interrupted_once(cell: Cell) -> None:
     interruptions = 0
 
     with asked.armed(CLAIM):
-        cell.ask_to_end(1)
+        cell.ask_to_end(1, Why.TIMEOUT)
         for _ in range(3):
             try:
                 send()
@@ -90,7 +90,7 @@ def test_a_job_is_interrupted_once(cell: Cell) -> None:
 
 def test_a_signal_that_comes_before_the_function_begins_is_not_lost(cell: Cell) -> None:
     asked = asked_to_end(cell)
-    cell.ask_to_end(1)
+    cell.ask_to_end(1, Why.TIMEOUT)
     send()
     reached = False
 

@@ -3,7 +3,7 @@
 import os
 import threading
 
-from gigqd.scoreboard import Activity, Report, Scoreboard
+from gigqd.scoreboard import Activity, Report, Scoreboard, Why
 
 REPORT = Report(
     Activity.BUSY,
@@ -32,12 +32,12 @@ def test_another_process_reads_what_a_worker_wrote() -> None:
 def test_a_worker_sees_its_orders() -> None:
     cell = Scoreboard(4).take()
 
-    assert not cell.leave_ordered()
+    assert not cell.orders().leave
     cell.order_leave()
-    cell.ask_to_end(7)
+    cell.ask_to_end(7, Why.CANCEL)
 
-    assert cell.leave_ordered()
-    assert cell.asked_to_end() == 7
+    assert cell.orders().leave
+    assert (cell.orders().asked, cell.orders().why) == (7, Why.CANCEL)
 
 
 def test_orders_and_reports_do_not_touch_each_other() -> None:
@@ -46,7 +46,7 @@ def test_orders_and_reports_do_not_touch_each_other() -> None:
 
     cell.write(REPORT)
 
-    assert cell.leave_ordered()
+    assert cell.orders().leave
     assert cell.read() == REPORT
 
 
