@@ -17,7 +17,15 @@ MAX_REFUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class PostMortem:
-    """What the supervisor knows about a process that died. Sizes in bytes, times in seconds."""
+    """What the supervisor knows about a process that died. Sizes in bytes, times in seconds.
+
+    Attributes:
+        peak_rss: the most memory that the job's whole process tree was seen to use.
+        cpu_time: the CPU time of the tree.
+        wall_time: how long the attempt lasted.
+        late: from the end of the limit and its grace to the first SIGKILL.
+        killed: how many processes of the tree were sent SIGKILL.
+    """
 
     exit_code: int | None = None
     signal: str | None = None
@@ -25,6 +33,9 @@ class PostMortem:
     output: str | None = None
     peak_rss: int | None = None
     cpu_time: float | None = None
+    wall_time: float | None = None
+    late: float | None = None
+    killed: int | None = None
     note: str | None = None
 
 

@@ -12,6 +12,7 @@ from support.ledger import ran, stored
 from gigq.errors import SchemaTooNew, UnsupportedStore
 from gigq.store import connect, jobs, migrate
 from gigq.store.database import Database
+from gigq.store.statements import SQL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,15 @@ def empty(address: str) -> Iterator[Database]:
 def schema(address: str) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(address)) as connection:
         return connection.execute("SELECT type, name FROM sqlite_master ORDER BY 1, 2").fetchall()
+
+
+def make_the_first_schema(db: Database) -> None:
+    script = (SQL / "schema" / "sqlite" / "001_ledger.sql").read_text(encoding="utf-8")
+    with db.transaction(durable=True) as session:
+        session.run("create_schema_table")
+        session.run("record_schema_version", {"version": 1, "now": session.now})
+        for statement in script.split(";\n"):
+            session.connection.execute(statement)
 
 
 def start_a_queue(address: str) -> None:
@@ -82,7 +92,7 @@ def test_a_newer_schema_is_refused_and_left_alone(empty: Database, address: str)
         session.run("record_schema_version", {"version": 999, "now": session.now})
     before = schema(address)
 
-    with pytest.raises(SchemaTooNew, match=r"schema 999 .* knows 1.* upgrade gigq here"):
+    with pytest.raises(SchemaTooNew, match=r"schema 999 .* knows 2.* upgrade gigq here"):
         migrate.apply(empty)
     assert schema(address) == before
 
@@ -107,6 +117,24 @@ def test_the_queue_shares_a_file_with_other_tables(empty: Database, address: str
 
     assert ran(empty)
     assert ("table", "app") in schema(address)
+
+
+def test_a_file_of_the_first_schema_keeps_its_jobs_and_gets_the_later_columns(
+    empty: Database,
+) -> None:
+    make_the_first_schema(empty)
+    with empty.transaction(durable=True) as session:
+        session.connection.execute(
+            "INSERT INTO jobs (id, name, function_name, function_module, created_at, updated_at) "
+            "VALUES ('j', 'n', 'f', 'm', '2026-01-01', '2026-01-01')"
+        )
+    migrate.apply(empty)
+    row = jobs.get(empty, "j")
+
+    assert row is not None
+    assert (row["memory_limit"], row["crash_limit"]) == (None, 3)
+    assert ran(empty).job_id == "j"
+    assert jobs.executions(empty, "j")[0]["cancel_requested_at"] is None
 
 
 def test_a_row_written_with_the_first_columns_only_is_a_job(empty: Database) -> None:

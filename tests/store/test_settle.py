@@ -120,13 +120,14 @@ def test_an_orderly_stop_gives_the_attempt_back_three_times(db: Database) -> Non
 
 def test_what_is_known_about_a_dead_process_is_kept_with_the_execution(db: Database) -> None:
     job_id = stored(db)
-    known = PostMortem(-11, "SIGSEGV", "stack", "last words", 1024, 2.5, "note")
+    known = PostMortem(-11, "SIGSEGV", "stack", "last words", 1024, 2.5, 3.5, 0.04, 7, "note")
     ran(db, Ending(JobStatus.FAILED, error="killed", cause=Cause.CRASHED, post_mortem=known))
     (execution,) = jobs.executions(db, job_id)
 
     assert (execution["exit_code"], execution["signal"]) == (-11, "SIGSEGV")
     assert (execution["stack"], execution["output"]) == ("stack", "last words")
     assert (execution["peak_rss"], execution["cpu_time"], execution["note"]) == (1024, 2.5, "note")
+    assert (execution["wall_time"], execution["late"], execution["killed"]) == (3.5, 0.04, 7)
     assert job(db, job_id)["crashes"] == 1
 
 

@@ -66,7 +66,8 @@ VALUES (:execution_id, :job_id, :worker_id, 'running', :now, :attempt, :run);
 UPDATE job_executions
 SET status = :status, completed_at = :now, result = :result, error = :error, cause = :cause,
     exit_code = :exit_code, signal = :signal, stack = :stack, output = :output,
-    peak_rss = :peak_rss, cpu_time = :cpu_time, note = :note
+    peak_rss = :peak_rss, cpu_time = :cpu_time, wall_time = :wall_time, late = :late,
+    killed = :killed, note = :note
 WHERE id = :execution_id AND status = 'running'
 RETURNING job_id;
 
