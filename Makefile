@@ -22,6 +22,10 @@ demo: $(VENV)/.ready ## watch gigqd do its whole job on real files, in under a m
 test: $(VENV)/.ready-dev ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.ready-dev ## run the fault scenarios that take minutes
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m soak $(ARGS)
+
 .PHONY: systemd-test
 systemd-test: $(VENV)/.ready ## boot systemd in a container and run gigqd there (needs root)
 	tests/systemd/boot
