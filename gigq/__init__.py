@@ -1,6 +1,14 @@
 """gigq: background jobs without a broker. This module is the front door and holds no code."""
 
-from gigq.errors import GigqError, InvalidJob, JobNotFound, JobTimeout, StoreUnavailable
+from gigq.errors import (
+    GigqError,
+    InvalidJob,
+    JobCancelled,
+    JobNotFound,
+    JobStopped,
+    JobTimeout,
+    StoreUnavailable,
+)
 from gigq.events import setup_logging
 from gigq.job import Job
 from gigq.queue import JobQueue
@@ -16,9 +24,11 @@ __all__ = [
     "GigqError",
     "InvalidJob",
     "Job",
+    "JobCancelled",
     "JobNotFound",
     "JobQueue",
     "JobStatus",
+    "JobStopped",
     "JobTimeout",
     "StoreUnavailable",
     "Worker",

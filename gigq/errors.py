@@ -3,6 +3,11 @@
 # ruff: noqa: N818 - they are named as a reader says them: "invalid job", "store locked"
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class GigqError(Exception):
     """Base of every error that gigq raises on purpose."""
@@ -77,8 +82,27 @@ class JobInterrupted(BaseException):
 
     A BaseException, so that `except Exception` in the job does not swallow it while
     `finally` blocks still run.
+
+    Attributes:
+        execution_id: the execution that was interrupted; None when the job raised it itself,
+            which is an error of the job like any other.
     """
+
+    execution_id: str | None = None
+
+    def interrupting(self, execution_id: str) -> Self:
+        """This exception, marked as the one that ends an execution. For interrupters only."""
+        self.execution_id = execution_id
+        return self
 
 
 class JobTimeout(JobInterrupted):
     """The job ran longer than its timeout."""
+
+
+class JobCancelled(JobInterrupted):
+    """Somebody has cancelled the job while it ran."""
+
+
+class JobStopped(JobInterrupted):
+    """The worker has to stop now and cannot wait for the job any longer."""

@@ -7,7 +7,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec
-from gigq.errors import JobTimeout
+from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Any]
 
+_INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
+    (JobTimeout, JobStatus.TIMEOUT, Cause.TIMEOUT),
+    (JobCancelled, JobStatus.CANCELLED, Cause.CANCELLED),
+    (JobStopped, JobStatus.FAILED, Cause.STOPPED),
+)
 _INJECTED = "parent_results"
 _MOST_FRAMES = 100
 _MOST_ERROR_TEXT = 64 * 1024
@@ -42,8 +47,10 @@ def run(
         result_limit: the largest result in bytes of JSON.
 
     Returns:
-        COMPLETED with the result; TIMEOUT after `JobTimeout`; FAILED after anything else that
-        was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included.
+        COMPLETED with the result. When the interrupter has ended the job, TIMEOUT after
+        `JobTimeout`, CANCELLED after `JobCancelled`, and FAILED with the cause STOPPED after
+        `JobStopped`, also when the job made another exception of it. FAILED after anything else
+        that was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included.
     """
     try:
         # An import that hangs is an overrun like any other.
@@ -51,10 +58,9 @@ def run(
             function = load(claim)
             value = function(**_params(claim, function, parent_results))
         return Ending(JobStatus.COMPLETED, result=_encoded(claim, value, result_limit))
-    except JobTimeout as error:
-        return Ending(JobStatus.TIMEOUT, error=told(error), cause=Cause.TIMEOUT)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
-        return Ending(JobStatus.FAILED, error=told(error), cause=Cause.ERROR)
+        status, cause = _meaning(claim, error)
+        return Ending(status, error=told(error), cause=cause)
 
 
 def told(error: BaseException) -> str:
@@ -89,6 +95,30 @@ def wants_parent_results(claim: Claim, function: Function) -> bool:
     if claim.pass_parent_results is None:
         return accepts_parent_results(function)
     return claim.pass_parent_results
+
+
+def _meaning(claim: Claim, error: BaseException) -> tuple[JobStatus, Cause]:
+    interruption = _interruption(claim, error)
+    for kind, status, cause in _INTERRUPTED:
+        if isinstance(interruption, kind):
+            return status, cause
+    return JobStatus.FAILED, Cause.ERROR
+
+
+def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
+    """What the interrupter of this claim has raised: the error, or what the error came from."""
+    # Libraries wrap what goes through them, and clean-up may fail: the reason stays the same.
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, JobInterrupted) and one.execution_id == claim.execution_id:
+            return one
+        seen.add(id(one))
+        left += [one.__context__, one.__cause__]
+    return None
 
 
 def _params(

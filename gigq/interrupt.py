@@ -22,7 +22,11 @@ _SHORTEST_TIMER = 1e-6
 
 
 class Interrupter(Protocol):
-    """Guards the run of a job: whoever may raise `JobInterrupted` in it."""
+    """Guards the run of a job: whoever may raise `JobInterrupted` in it.
+
+    What it raises is marked with `interrupting(claim.execution_id)`: only that, and not what a
+    job raises itself, counts as an interruption.
+    """
 
     def armed(self, claim: Claim) -> AbstractContextManager[None]:
         """A context in which the job runs; on leaving it, nothing is raised any more."""
@@ -48,7 +52,7 @@ class TimerInterrupter:
         """A context with a timer; none when the job has no timeout."""
         if claim.timeout is None:
             return nullcontext()
-        return _alarm(claim.timeout)
+        return _alarm(claim.timeout, claim.execution_id)
 
 
 def for_this_thread() -> Interrupter:
@@ -64,14 +68,14 @@ def overrun(timeout: float) -> str:
 
 
 @contextmanager
-def _alarm(timeout: float) -> Iterator[None]:
+def _alarm(timeout: float, execution_id: str) -> Iterator[None]:
     live = True
 
     def ring(_signal: int, _frame: Any) -> None:
         nonlocal live
         if live:
             live = False
-            raise JobTimeout(overrun(timeout))
+            raise JobTimeout(overrun(timeout)).interrupting(execution_id)
 
     previous = signal.signal(signal.SIGALRM, ring)
     started = time.monotonic()

@@ -23,14 +23,16 @@ class AskedToEnd:
         self._cell = birth.cell
         self._line = line
         self._armed = False
+        self._execution = ""
         self.interrupted = False
         # From the start: without a handler the signal would end the worker.
         signal.signal(signal.SIGUSR2, self._on_signal)
 
     @contextmanager
-    def armed(self, _claim: Claim) -> Iterator[None]:
+    def armed(self, claim: Claim) -> Iterator[None]:
         """While the job's function runs, let the signal through."""
         signal.signal(signal.SIGUSR2, self._on_signal)  # an earlier job may have set its own
+        self._execution = claim.execution_id
         self._armed = True
         try:
             self._raise_if_meant()  # the signal may have come before there was anything to raise in
@@ -45,4 +47,5 @@ class AskedToEnd:
         if self._armed and self._cell.orders().asked == self._line.started:
             self._armed = False
             self.interrupted = True
-            raise JobTimeout("the job is still running at its time limit")
+            error = JobTimeout("the job is still running at its time limit")
+            raise error.interrupting(self._execution)

@@ -14,8 +14,8 @@ new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(sorted(new - sys.stdlib_module_names - {"gigq"}))
 """
 NAMES = {
-    "GigqError", "InvalidJob", "Job", "JobNotFound", "JobQueue", "JobStatus", "JobTimeout",
-    "StoreUnavailable", "Worker", "Workflow", "close_connections", "setup_logging", "task",
+    "GigqError", "InvalidJob", "Job", "JobCancelled", "JobNotFound", "JobQueue", "JobStatus",
+    "JobStopped", "JobTimeout", "StoreUnavailable", "Worker", "Workflow", "close_connections", "setup_logging", "task",
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def cell() -> Cell:
     return Scoreboard(1).take()
 
 
-CLAIM: Any = None
+CLAIM: Any = SimpleNamespace(execution_id="e1")
 
 
 def asked_to_end(cell: Cell, *, current: int = 1) -> AskedToEnd:
@@ -46,10 +46,11 @@ def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
     asked = asked_to_end(cell)
     cell.ask_to_end(1, Why.TIMEOUT)
 
-    with pytest.raises(JobTimeout), asked.armed(CLAIM):
+    with pytest.raises(JobTimeout) as raised, asked.armed(CLAIM):
         send()
 
     assert asked.interrupted
+    assert raised.value.execution_id == "e1"
 
 
 def test_a_job_that_has_begun_meanwhile_is_left_alone(cell: Cell) -> None:

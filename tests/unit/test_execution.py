@@ -9,7 +9,7 @@ from support import jobs_to_run
 from support.claims import claim
 
 from gigq import execution
-from gigq.errors import FunctionNotFound, JobTimeout
+from gigq.errors import FunctionNotFound, JobCancelled, JobStopped, JobTimeout
 from gigq.interrupt import NoInterrupter
 from gigq.status import Cause, JobStatus
 
@@ -121,17 +121,114 @@ def test_a_result_that_cannot_be_stored_fails_the_attempt_by_name(function, para
     assert ending.result is None
 
 
-def test_a_timeout_raised_in_the_job_is_a_timeout():
-    class Impatient:
-        @contextmanager
-        def armed(self, claim):
-            yield
-            raise JobTimeout("Job timed out after 1 seconds")
+class Interrupting:
+    """Raises something in the job after it has returned, or when it begins."""
 
-    ending = run(jobs_to_run.nothing, interrupter=Impatient())
+    def __init__(self, error, *, at_once=False):
+        self.error = error
+        self.at_once = at_once
+
+    @contextmanager
+    def armed(self, claim):
+        self.error.interrupting(claim.execution_id)
+        if self.at_once:
+            raise self.error
+        yield
+        raise self.error
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("error", "status", "cause"),
+    [
+        (JobTimeout, JobStatus.TIMEOUT, Cause.TIMEOUT),
+        (JobCancelled, JobStatus.CANCELLED, Cause.CANCELLED),
+        (JobStopped, JobStatus.FAILED, Cause.STOPPED),
+    ],
+)
+def test_an_interruption_ends_the_job_as_it_says(error, status, cause, at_once):
+    interrupter = Interrupting(error("in the middle"), at_once=at_once)
+
+    ending = run(jobs_to_run.nothing, interrupter=interrupter)
+
+    assert (ending.status, ending.cause) == (status, cause)
+    assert re.match(rf"gigq.errors.{error.__name__}: in the middle\n", ending.error)
+
+
+@pytest.mark.parametrize("error", [JobTimeout, JobCancelled, JobStopped])
+def test_a_job_that_raises_an_interruption_itself_is_an_error(error):
+    def impostor():
+        raise error("on my own account")
+
+    ending = run(impostor)
+
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.ERROR)
+
+
+def test_an_interruption_of_another_execution_is_an_error():
+    kept = JobCancelled("long ago").interrupting("another execution")
+
+    def throw_again():
+        raise kept
+
+    ending = run(throw_again)
+
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.ERROR)
+
+
+def wraps(error):
+    try:
+        raise error
+    except BaseException as found:
+        raise ConnectionError("lost") from found
+
+
+def fails_to_clean_up(error):
+    try:
+        raise error
+    finally:
+        raise KeyError("no such lock")
+
+
+def wraps_in_a_circle(error):
+    outer = ValueError("outer")
+    error.__context__ = outer
+    outer.__context__ = error
+    raise outer
+
+
+@pytest.mark.parametrize("job", [wraps, fails_to_clean_up, wraps_in_a_circle])
+def test_an_interruption_that_the_job_made_another_exception_of_is_still_one(job):
+    error = JobTimeout("too long").interrupting("e1")
+
+    ending = run(lambda: job(error))
 
     assert (ending.status, ending.cause) == (JobStatus.TIMEOUT, Cause.TIMEOUT)
-    assert re.match(r"gigq.errors.JobTimeout: Job timed out after 1 seconds\n", ending.error)
+    assert "JobTimeout: too long" in ending.error
+
+
+def test_exceptions_in_a_circle_without_an_interruption_are_an_error():
+    def circle():
+        first, second = ValueError("first"), ValueError("second")
+        first.__context__, second.__context__ = second, first
+        raise first
+
+    assert run(circle).cause is Cause.ERROR
+
+
+def test_an_interruption_that_the_job_got_over_does_not_colour_a_later_error():
+    def carry_on():
+        try:
+            raise JobTimeout("swallowed").interrupting("e1")
+        except JobTimeout:
+            seen.append("swallowed")
+        raise ValueError("later")
+
+    seen = []
+    ending = run(carry_on)
+
+    assert seen
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.ERROR)
 
 
 RESULTS = {"p2": [2], "p1": None}
