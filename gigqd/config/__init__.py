@@ -3,13 +3,13 @@
 from gigqd.config.checks import warnings
 from gigqd.config.compare import Changes, compare
 from gigqd.config.load import config_path, load, locate
+from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import (
     DEFAULT_PATH,
     CodeConfig,
     Config,
     DaemonConfig,
     LogConfig,
-    PoolConfig,
     QueueConfig,
     SecurityConfig,
 )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gigqd.config.keys import EVERY_QUEUE
 from gigqd.config.kinds import show_duration
-from gigqd.config.schema import Config, PoolConfig
+from gigqd.config.pool import PoolConfig
+from gigqd.config.schema import Config
 from gigqd.config.settings import Keys, Settings
 from gigqd.config.source import Source
 from gigqd.config.variables import variable_name

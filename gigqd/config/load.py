@@ -11,8 +11,9 @@ from gigqd.config.checks import cross_check
 from gigqd.config.envfile import check_name, read_environment_file
 from gigqd.config.keys import key_of
 from gigqd.config.kinds import Kind
+from gigqd.config.pool import PoolConfig
 from gigqd.config.runtime import beside, default_runtime_dir
-from gigqd.config.schema import Config, DaemonConfig, PoolConfig
+from gigqd.config.schema import Config, DaemonConfig
 from gigqd.config.settings import Keys, Settings, from_file, pool_names
 from gigqd.config.source import Source, read_source
 from gigqd.config.variables import from_environment

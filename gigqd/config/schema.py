@@ -1,7 +1,7 @@
 """Every key of the configuration: its kind, default, reason and what a reload does with it."""
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -9,17 +9,16 @@ from typing import Any
 from gigqd.config import kinds
 from gigqd.config.keys import (
     ACCOUNT,
-    EVERY_QUEUE,
     MODULE,
     NAME,
     OPTIONAL_PATH,
     PATTERN,
-    QUEUE_NAME,
     Effect,
     about,
     database,
 )
 from gigqd.config.kinds import DAY, HOUR
+from gigqd.config.pool import PoolConfig
 
 DEFAULT_PATH = Path("/etc/gigq.toml")
 
@@ -201,78 +200,6 @@ class SecurityConfig:
             kinds.list_of(PATTERN, required="an empty list would allow no job at all"),
             RECYCLE,
             'Patterns of "module.function" that jobs may call, checked before an import.',
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class PoolConfig:
-    """Some workers that serve the same queues under the same limits."""
-
-    name: str
-    _: KW_ONLY
-    size: int = field(
-        default=4,
-        metadata=about(
-            kinds.whole(0, 1000, "workers"),
-            LIVE,
-            "Number of workers; 0 keeps the pool without any.",
-        ),
-    )
-    queues: tuple[str, ...] = field(
-        default=(EVERY_QUEUE,),
-        metadata=about(
-            kinds.list_of(QUEUE_NAME, required='an empty list serves no queue; "*" is every queue'),
-            RECYCLE,
-            'Queues whose jobs these workers claim; "*" is every queue.',
-        ),
-    )
-    timeout_grace: float = field(
-        default=2.0,
-        metadata=about(
-            kinds.duration(0.0, HOUR),
-            LIVE,
-            "Time between asking an overrunning job to end and killing its process tree.",
-        ),
-    )
-    timeout_limit: float | None = field(
-        default=None,
-        metadata=about(
-            kinds.optional(kinds.duration(0.001), "none"),
-            RECYCLE,
-            "Longest a job may run whatever its own timeout says, also when it has none.",
-        ),
-    )
-    boot_timeout: float = field(
-        default=30.0,
-        metadata=about(
-            kinds.duration(0.1, HOUR),
-            LIVE,
-            "How long a new worker may take to import its modules and open the database.",
-        ),
-    )
-    record_timeout: float = field(
-        default=120.0,
-        metadata=about(
-            kinds.duration(1.0, DAY),
-            LIVE,
-            "How long a worker may take to record an outcome before it is replaced.",
-        ),
-    )
-    recycle_after_jobs: int = field(
-        default=0,
-        metadata=about(
-            kinds.whole(0, 10**9, "jobs"),
-            RECYCLE,
-            "Replace a worker after this many jobs; 0 is never.",
-        ),
-    )
-    nice: int = field(
-        default=0,
-        metadata=about(
-            kinds.whole(-20, 19),
-            RECYCLE,
-            "Scheduling priority of the workers; below 0 needs root.",
         ),
     )
 
