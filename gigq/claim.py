@@ -31,7 +31,10 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One job handed to one worker for one attempt. The execution id is the fencing token."""
+    """One job handed to one worker for one attempt. The execution id is the fencing token.
+
+    Times are in seconds and sizes in bytes; None is no limit, for memory that of the pool.
+    """
 
     job_id: str
     execution_id: str
@@ -45,6 +48,7 @@ class Claim:
     pass_parent_results: bool | None
     queue: str
     worker_id: str
+    memory_limit: int | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Claim:
@@ -71,6 +75,7 @@ class Claim:
             pass_parent_results=_optional_bool(columns.get("pass_parent_results")),
             queue=columns.get("queue") or "default",
             worker_id=columns.get("worker_id") or "",
+            memory_limit=columns.get("memory_limit"),
         )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock, codec
+from gigq import clock, codec, sizes
 from gigq.errors import InvalidJob
 from gigq.ids import new_id
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 FAILURE_POLICIES = ("fail", "run", "wait")
 """What a job does when a parent finally fails."""
 
+DEFAULT_CRASH_LIMIT = 3
+"""How many attempts of a job may kill a process before it fails for good."""
+
 _LARGEST_INTEGER = 2**63 - 1
+_SMALLEST_MEMORY_LIMIT = 2**20
 
 
 class Job:
@@ -45,6 +49,8 @@ class Job:
         retry_delay: float = 0,
         queue: str = "default",
         on_parent_failure: str = "fail",
+        memory_limit: int | str | None = None,
+        crash_limit: int | None = DEFAULT_CRASH_LIMIT,
     ) -> None:
         """Make a job. Nothing is stored before it is submitted.
 
@@ -63,6 +69,12 @@ class Job:
             queue: the named queue it goes to.
             on_parent_failure: when a dependency finally fails, "fail" fails this job too,
                 "run" runs it all the same, "wait" keeps it until the parent is requeued.
+            memory_limit: the most memory that the job may use with all its processes, in bytes
+                or as text ("300 MB", "512 MiB"); None for the limit of the daemon's pool. The
+                daemon ends a job that uses more; a plain worker does not watch it.
+            crash_limit: after so many attempts that killed their process (a crash, the memory
+                limit, the kernel's out-of-memory killer) the job fails for good, even with
+                attempts left; None for no such limit.
 
         Raises:
             InvalidJob: a value makes no sense; the message says which and the remedy.
@@ -80,6 +92,8 @@ class Job:
         self.retry_delay = retry_delay
         self.queue = queue
         self.on_parent_failure = on_parent_failure
+        self.memory_limit = memory_limit
+        self.crash_limit = crash_limit
         self.created_at = clock.utc_now()
         check(self)
 
@@ -98,12 +112,23 @@ def check(job: Job) -> None:
         raise InvalidJob(f"job {job.name!r}: {problem}")
 
 
+def memory_limit_of(job: Job) -> int | None:
+    """A job's memory limit in bytes; None when it has none of its own.
+
+    Raises:
+        ValueError: it is a text that is no size.
+    """
+    limit = job.memory_limit
+    return sizes.parse(limit) if isinstance(limit, str) else limit
+
+
 def _problem(job: Job) -> str | None:
     return (
         _problem_of_texts(job)
         or _problem_of_params(job.params)
         or _problem_of_dependencies(job.dependencies, job.id)
         or _problem_of_numbers(job)
+        or _problem_of_limits(job)
         or _problem_of_choices(job)
     )
 
@@ -151,6 +176,24 @@ def _problem_of_numbers(job: Job) -> str | None:
         return f"timeout is {job.timeout!r}; give seconds above 0, or None for no limit"
     if not (_is_seconds(job.retry_delay, above=0) or job.retry_delay == 0):
         return f"retry_delay is {job.retry_delay!r}; give seconds, 0 or more"
+    return None
+
+
+def _problem_of_limits(job: Job) -> str | None:
+    try:
+        memory = memory_limit_of(job)
+    except ValueError as error:
+        return f"memory_limit: {error}"
+    if memory is not None and (
+        not _is_integer(memory) or not _SMALLEST_MEMORY_LIMIT <= memory <= _LARGEST_INTEGER
+    ):
+        return (
+            f"memory_limit is {job.memory_limit!r}; give bytes, at least 1 MiB, or a text such "
+            "as '300 MB', or None for the limit of the pool"
+        )
+    crashes = job.crash_limit
+    if crashes is not None and not (_is_integer(crashes) and 1 <= crashes <= _LARGEST_INTEGER):
+        return f"crash_limit is {crashes!r}; give an integer of at least 1, or None for no limit"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import codec, events, functions
 from gigq.errors import FunctionNotImportable, JobNotFound
-from gigq.job import check
+from gigq.job import check, memory_limit_of
 from gigq.status import JobStatus
 from gigq.store import connect, jobs, migrate
 from gigq.store.bell import ring
@@ -254,6 +254,8 @@ class JobQueue:
             "retry_delay": job.retry_delay,
             "queue": job.queue,
             "on_parent_failure": job.on_parent_failure,
+            "memory_limit": memory_limit_of(job),
+            "crash_limit": job.crash_limit,
         }
 
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, overload
 
-from gigq.job import Job
+from gigq.job import DEFAULT_CRASH_LIMIT, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,8 @@ _DEFAULTS: dict[str, Any] = {
     "retry_delay": 0,
     "queue": "default",
     "on_parent_failure": "fail",
+    "memory_limit": None,
+    "crash_limit": DEFAULT_CRASH_LIMIT,
 }
 _OPTIONS = ("name", *_DEFAULTS)
 
@@ -97,7 +99,8 @@ def task(
     Args:
         fn: the function, when used without parentheses.
         **options: as for `Job`: name (the function's own by default), priority, max_attempts,
-            timeout (seconds), description, retry_delay (seconds), queue, on_parent_failure.
+            timeout (seconds), description, retry_delay (seconds), queue, on_parent_failure,
+            memory_limit (bytes or text), crash_limit.
 
     Raises:
         TypeError: an unknown option, or something that a worker could not import and call:

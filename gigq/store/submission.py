@@ -32,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
     "dependencies": "[]",
     "description": "",
     "params": "{}",
+    "memory_limit": None,
+    "crash_limit": 3,
 }
 """What a job's columns are when its row does not say."""
 

@@ -27,6 +27,16 @@ def test_the_same_id_is_stored_once(queue):
     assert queue.get_status(once.id)["name"] == "job"
 
 
+def test_the_limits_of_a_job_are_stored_in_bytes_and_attempts(queue):
+    job_id = queue.submit(job(memory_limit="300 MB", crash_limit=None))
+    plain = queue.submit(job())
+
+    assert queue.get_status(job_id)["memory_limit"] == 300_000_000
+    assert queue.get_status(job_id)["crash_limit"] is None
+    assert queue.get_status(plain)["memory_limit"] is None
+    assert queue.get_status(plain)["crash_limit"] == 3
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

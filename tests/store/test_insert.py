@@ -22,6 +22,7 @@ def unmet(db: Database, job_id: str) -> int:
 
 def test_a_stored_job_has_every_column_of_the_row_and_defaults_for_the_rest(db: Database) -> None:
     row = job_row(params='{"n": 1}', priority=7, timeout=1.5, queue="mail", description="d")
+    row |= {"memory_limit": 2**28, "crash_limit": None}
     jobs.insert(db, [row])
     found = jobs.get(db, row["id"])
 

@@ -31,6 +31,7 @@ def test_a_row_of_the_first_columns_is_enough_for_a_claim() -> None:
     assert claim.function == FunctionRef("app", "work", None)
     assert (claim.params, claim.dependencies) == ({"n": 1}, ("p1",))
     assert (claim.queue, claim.pass_parent_results) == ("default", None)
+    assert claim.memory_limit is None
 
 
 def test_decoded_columns_are_taken_as_they_are() -> None:
@@ -57,6 +58,10 @@ def test_empty_columns_have_plain_meanings() -> None:
 
 def test_a_stored_switch_comes_back_as_a_truth_value() -> None:
     assert Claim.from_row({**OLD_ROW, "pass_parent_results": 0}).pass_parent_results is False
+
+
+def test_a_limit_on_memory_comes_with_the_claim() -> None:
+    assert Claim.from_row({**OLD_ROW, "memory_limit": 2**28}).memory_limit == 2**28
 
 
 def test_a_row_without_its_execution_id_is_no_claim() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gigq.clock import parse
 from gigq.errors import InvalidJob
-from gigq.job import Job
+from gigq.job import Job, memory_limit_of
 
 
 def work():
@@ -21,6 +21,7 @@ def test_a_job_has_the_defaults_that_gigq_0_5_1_had():
     assert (job.dependencies, job.max_attempts, job.timeout, job.description) == ([], 3, 300, "")
     assert (job.pass_parent_results, job.retry_delay) == (None, 0)
     assert (job.queue, job.on_parent_failure) == ("default", "fail")
+    assert (job.memory_limit, job.crash_limit) == (None, 3)
 
 
 def test_jobs_have_their_own_ids_in_the_order_of_their_making():
@@ -68,6 +69,18 @@ def test_defaults_are_not_shared_between_jobs():
         ({"queue": None}, "queue is None; give a text"),
         ({"description": None}, "description is None"),
         ({"on_parent_failure": "ignore"}, "give one of fail, run, wait"),
+        ({"memory_limit": 300}, "memory_limit is 300; give bytes, at least 1 MiB, or a text"),
+        ({"memory_limit": "300"}, "memory_limit is '300'; give bytes"),
+        ({"memory_limit": -1}, "memory_limit is -1"),
+        ({"memory_limit": 3e8}, "memory_limit is 300000000.0"),
+        ({"memory_limit": True}, "memory_limit is True"),
+        ({"memory_limit": 2**63}, "memory_limit is"),
+        ({"memory_limit": "9999999 TB"}, "memory_limit is '9999999 TB'"),
+        ({"memory_limit": "300 Mb/s"}, "'300 Mb/s' is not a size; write one such as '300 MB'"),
+        ({"memory_limit": "lots"}, "memory_limit: 'lots' is not a size"),
+        ({"crash_limit": 0}, "crash_limit is 0; give an integer of at least 1, or None"),
+        ({"crash_limit": True}, "crash_limit is True"),
+        ({"crash_limit": 1.5}, "crash_limit is 1.5"),
         ({"pass_parent_results": "yes"}, "pass_parent_results is 'yes'"),
     ],
 )
@@ -81,10 +94,29 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(options, message):
 
 @pytest.mark.parametrize(
     "options",
-    [{"timeout": None}, {"timeout": 0.5}, {"retry_delay": 0.5}, {"priority": -5}, {"params": None}],
+    [
+        {"timeout": None},
+        {"timeout": 0.5},
+        {"retry_delay": 0.5},
+        {"priority": -5},
+        {"params": None},
+        {"memory_limit": 2**20},
+        {"memory_limit": "300 MB"},
+        {"crash_limit": None},
+        {"crash_limit": 1},
+        {"crash_limit": 99},
+    ],
 )
 def test_a_value_that_makes_sense_is_taken(options):
     assert isinstance(Job("resize", work, **options), Job)
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"),
+    [(None, None), (2**30, 2**30), ("300 MB", 300_000_000), ("300MiB", 300 * 2**20)],
+)
+def test_a_memory_limit_is_bytes_or_a_size(limit, size):
+    assert memory_limit_of(Job("resize", work, memory_limit=limit)) == size
 
 
 def test_a_job_shows_its_name_and_id():

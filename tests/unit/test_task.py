@@ -19,7 +19,10 @@ def called(queue):
     return queue
 
 
-@task(name="named", priority=5, max_attempts=2, timeout=60, description="d", retry_delay=7)
+@task(
+    name="named", priority=5, max_attempts=2, timeout=60, description="d", retry_delay=7,
+    memory_limit="300 MB", crash_limit=1,
+)  # fmt: skip
 def full(x=1):
     return x
 
@@ -49,6 +52,7 @@ def test_a_job_of_a_task_holds_the_function_itself_and_the_options():
     assert job.function is full.__wrapped__
     assert (job.name, job.priority, job.max_attempts) == ("named", 5, 2)
     assert (job.timeout, job.description, job.retry_delay) == (60, "d", 7)
+    assert (job.memory_limit, job.crash_limit) == ("300 MB", 1)
     assert job.params == {"x": 9}
 
 
@@ -57,6 +61,7 @@ def test_a_task_has_the_defaults_of_a_job_and_its_functions_name():
 
     assert (job.name, job.priority, job.max_attempts) == ("bare", 0, 3)
     assert (job.timeout, job.description, job.retry_delay) == (300, "", 0)
+    assert (job.memory_limit, job.crash_limit) == (None, 3)
 
 
 def test_a_parameter_may_be_called_queue():
@@ -111,5 +116,5 @@ def test_what_no_worker_could_import_and_call_is_refused(fn, reason):
 
 
 def test_a_task_shows_its_name_and_its_options_in_order():
-    assert repr(full).startswith("<TaskWrapper 'named' (description='d', max_attempts=2, ")
+    assert repr(full).startswith("<TaskWrapper 'named' (crash_limit=1, description='d', max_")
     assert isinstance(full, TaskWrapper)

@@ -13,11 +13,12 @@ INSERT INTO gigq_schema (version, applied_at) VALUES (:version, :now);
 INSERT INTO jobs (
     id, name, queue, priority, created_at, updated_at, retry_after, max_attempts, timeout,
     retry_delay, backoff, on_parent_failure, pass_parent_results, unique_key, function_module,
-    function_name, function_file, dependencies, description, params
+    function_name, function_file, dependencies, description, params, memory_limit, crash_limit
 ) VALUES (
     :id, :name, :queue, :priority, :created_at, :now, :retry_after, :max_attempts, :timeout,
     :retry_delay, :backoff, :on_parent_failure, :pass_parent_results, :unique_key, :function_module,
-    :function_name, :function_file, :dependencies, :description, :params
+    :function_name, :function_file, :dependencies, :description, :params, :memory_limit,
+    :crash_limit
 ) ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_edge
