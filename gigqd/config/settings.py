@@ -10,6 +10,7 @@ from typing import Any
 from gigqd.config import schema
 from gigqd.config.keys import POOL_NAME, key_of
 from gigqd.config.kinds import hint, nearest, suggest, type_name
+from gigqd.config.pool import PoolConfig
 from gigqd.config.source import Source
 from gigqd.errors import Problem
 
@@ -33,7 +34,7 @@ class Given:
 Settings = dict[Keys, Given]
 
 DOTTED = [f"{table}.{key}" for table, cls in schema.TABLES.items() for key in schema.keys(cls)]
-POOL_KEYS = list(schema.keys(schema.PoolConfig))
+POOL_KEYS = list(schema.keys(PoolConfig))
 TABLE_NAMES = [*schema.TABLES, "pools"]
 
 
@@ -83,7 +84,7 @@ def _walk_pools(source: Source, pools: Mapping[str, Any]) -> Iterator[Found]:
             continue
         if not POOL_NAME.fullmatch(name):
             yield source.problem(keys, "a pool's name is letters and digits joined by - or _")
-        yield from _walk_table(source, keys, content, schema.PoolConfig)
+        yield from _walk_table(source, keys, content, PoolConfig)
 
 
 def _walk_table(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from gigqd.config import schema
 from gigqd.config.keys import POOL_NAME, key_of
 from gigqd.config.kinds import Kind, hint, nearest, suggest
+from gigqd.config.pool import PoolConfig
 from gigqd.config.settings import DOTTED, POOL_KEYS, Given, Keys, Settings
 from gigqd.errors import Problem
 
@@ -48,7 +49,7 @@ def variable_name(keys: Sequence[str]) -> str:
 
 
 def _kind(keys: Keys) -> Kind:
-    cls = schema.PoolConfig if keys[0] == "pools" else schema.TABLES[keys[0]]
+    cls = PoolConfig if keys[0] == "pools" else schema.TABLES[keys[0]]
     return key_of(schema.keys(cls)[keys[2] if keys[0] == "pools" else keys[1]]).kind
 
 
