@@ -13,7 +13,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-_OFFSET_BITS = 62
+_OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
 
 
 class _OwnLocks:
@@ -71,6 +71,15 @@ def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     path, offset = _lock_file(database_path), int(number)
     # A process never meets its own locks: asking the kernel would free the byte.
     return (path, offset) in _own.held or _is_locked(_own.descriptor(path), offset)
+
+
+def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
+    """This process's one descriptor of a database's lock file. Closing it would free every run.
+
+    Raises:
+        OSError: the file cannot be made or opened.
+    """
+    return _own.descriptor(_lock_file(database_path))
 
 
 def companion(database_path: str | os.PathLike[str]) -> Path:
