@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gigqd.wire import Wire
 
 _PER_CHILD = 4
+_LONGEST_FILE_NAME = 249  # of a file in memory, memfd_create(2)
 _SPARE = 96  # for looking at processes, for clients of the control socket, for the log
 
 
@@ -62,12 +63,13 @@ class Births:
             ours, theirs = wire.pair()
             undo.callback(ours.close)
             with theirs:
-                output, stacks = _scratch_files(undo, wanted=slot.name != KEEPER)
                 self._count += 1
+                name = f"{slot.name}.{self._count}"
+                output, stacks = _scratch_files(undo, name, wanted=slot.name != KEEPER)
                 birth = spawn.Birth(
                     slot=slot.name,
                     pool=slot.pool,
-                    worker_id=f"{slot.name}.{self._count}@{os.getpid()}",
+                    worker_id=f"{name}@{os.getpid()}",
                     tag=Tag(self._home, self._run, slot.name, self._count),
                     config=config,
                     cell=cell,
@@ -82,11 +84,14 @@ class Births:
         return pid, birth, ours
 
 
-def _scratch_files(undo: ExitStack, *, wanted: bool) -> tuple[int | None, int | None]:
-    """Where a job's output and the stacks of its threads go; the keeper has neither."""
+def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | None, int | None]:
+    """Where a job's output and the stacks of its threads go; the keeper has neither.
+
+    `gigq logs` finds the output of a running job by the worker's name in the file's.
+    """
     if not wanted:
         return None, None
-    output = scratch_file("gigqd-output")
+    output = scratch_file(f"gigqd-output:{name}"[:_LONGEST_FILE_NAME])
     undo.callback(os.close, output)
     stacks = scratch_file("gigqd-stacks")
     undo.callback(os.close, stacks)
