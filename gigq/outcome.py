@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
@@ -10,6 +10,8 @@ from gigq.status import Cause, JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 
 MAX_REFUNDS = 3
 """How often an orderly stop gives an attempt back; then a job that never fits would loop."""
@@ -68,6 +70,7 @@ class Outcome:
     execution_status: JobStatus
     retry_after: str | None = None
     refunded: bool = False
+    crashed: bool = False
     error: str | None = None
     result: str | None = None
     cause: Cause | None = None
@@ -78,13 +81,17 @@ def decide(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
 
     Args:
         ending: what happened.
-        job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`.
+        job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`,
+            and, if they are known, `crashes`, `crash_limit` (attempts) and the execution's
+            `cancel_requested_at`.
         now: the time of the decision, as the store writes times.
     """
     if ending.status is JobStatus.COMPLETED:
         return Outcome(JobStatus.COMPLETED, JobStatus.COMPLETED, result=ending.result)
     if ending.status is JobStatus.CANCELLED and ending.cause is not Cause.STOPPED:
         return _over(ending, JobStatus.CANCELLED)
+    if job.get("cancel_requested_at"):
+        return _cancelled_on_request(ending)
     if ending.cause is Cause.STOPPED and _refundable(ending, job):
         return _given_back(job)
     return _unsuccessful(ending, job, now)
@@ -92,7 +99,18 @@ def decide(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
 
 def _over(ending: Ending, status: JobStatus) -> Outcome:
     cause = ending.cause or _USUAL_CAUSE[status]
-    return Outcome(status, status, error=ending.error, cause=cause)
+    crashed = cause in _CRASHES
+    return Outcome(status, status, crashed=crashed, error=ending.error, cause=cause)
+
+
+def _cancelled_on_request(ending: Ending) -> Outcome:
+    # How the attempt really ended is not lost: the error says it, and the post-mortem shows it.
+    error = "cancelled while it ran"
+    if ending.error:
+        error = f"{error}; the attempt ended so: {ending.error}"
+    status = JobStatus.CANCELLED
+    crashed = ending.cause in _CRASHES
+    return Outcome(status, status, crashed=crashed, error=error, cause=Cause.CANCELLED)
 
 
 def _refundable(ending: Ending, job: Mapping[str, Any]) -> bool:
@@ -114,13 +132,30 @@ def _unsuccessful(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
     ended = JobStatus.TIMEOUT if ending.status is JobStatus.TIMEOUT else JobStatus.FAILED
     if ending.final or job["attempts"] >= job["max_attempts"]:
         return _over(ending, ended)
+    if ending.cause in _CRASHES and _crashed_too_often(job):
+        return _over(replace(ending, error=_poisonous(ending, job)), JobStatus.FAILED)
     return Outcome(
         JobStatus.PENDING,
         ended,
         retry_after=_not_before(job["retry_delay"], now),
+        crashed=ending.cause in _CRASHES,
         error=ending.error,
         cause=ending.cause or _USUAL_CAUSE[ended],
     )
+
+
+def _crashed_too_often(job: Mapping[str, Any]) -> bool:
+    limit = job.get("crash_limit")
+    return limit is not None and (job.get("crashes") or 0) + 1 >= limit
+
+
+def _poisonous(ending: Ending, job: Mapping[str, Any]) -> str:
+    crashes, left = (job.get("crashes") or 0) + 1, job["max_attempts"] - job["attempts"]
+    said = (
+        f"crash limit reached: {crashes} of its attempts killed their process (crash_limit "
+        f"{job['crash_limit']}), so the {left} left are not used"
+    )
+    return f"{said}; the last one: {ending.error}" if ending.error else said
 
 
 def _not_before(delay: float | None, now: str) -> str | None:

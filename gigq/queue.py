@@ -95,20 +95,30 @@ class JobQueue:
         self._ring(len(given))
         return ids
 
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, running: bool = False) -> bool:
         """Cancel a pending job. Jobs that depend on it fail, unless their policy says otherwise.
 
         Args:
             job_id: the job's id.
+            running: ask for the end of the job when it is running, too. The daemon raises
+                `JobCancelled` in it, and ends its processes when it does not answer; a plain
+                worker lets it go on to its end. Whatever that end is, the job is not started
+                again: it is cancelled, or completed when its function returned all the same.
 
         Returns:
-            False when there is no such job, or it is not pending.
+            True when the job was pending and is cancelled, or was running and is asked to end.
+            False when there is no such job, or it is neither.
         """
-        cancelled = jobs.cancel(self._database, job_id)
-        if cancelled:
+        if running:
+            found = jobs.cancel_or_ask(self._database, job_id)
+        else:
+            found = JobStatus.PENDING if jobs.cancel(self._database, job_id) else None
+        if found is JobStatus.PENDING:
             events.emit(events.JOB_CANCELLED, job_id=job_id)
             self._ring()
-        return cancelled
+        elif found is JobStatus.RUNNING:
+            events.emit(events.JOB_CANCEL_REQUESTED, job_id=job_id)
+        return found is not None
 
     def get_status(self, job_id: str) -> dict[str, Any]:
         """Everything known about a job.

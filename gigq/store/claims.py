@@ -21,7 +21,6 @@ from gigq.store.submission import DEFAULTS
 if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
 
-_CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 _POST_MORTEM = tuple(field.name for field in fields(PostMortem))
 _ALIVE = dict.fromkeys(_POST_MORTEM)
 
@@ -95,6 +94,33 @@ def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> R
             if not session.run("adopt_execution", {**who, **opened}):
                 session.run("open_execution", {**who, **opened})
         return job
+
+
+def request_cancel(db: Database, job_id: str) -> bool:
+    """Ask for the end of a running job: however its attempt ends, there is no other.
+
+    Only a function that returns all the same completes the job.
+
+    Returns:
+        False when the job is unknown or does not run; then nothing changed.
+    """
+    with db.transaction(durable=True) as session:
+        return ask_to_cancel(session, job_id)
+
+
+def ask_to_cancel(session: Session, job_id: str) -> bool:
+    """The same as `request_cancel`, as part of a transaction."""
+    return session.run("request_cancel", {"job_id": job_id, "now": session.now}) > 0
+
+
+def cancel_requests(db: Database) -> list[Row]:
+    """The open executions whose cancel is requested: `execution_id`, `run`, `worker_id`."""
+    return db.all("cancel_requests")
+
+
+def is_cancel_requested(db: Database, execution_id: str) -> bool:
+    """Whether the execution is open and its cancel is requested."""
+    return db.one("is_cancel_requested", {"execution_id": execution_id}) is not None
 
 
 def open_executions(db: Database) -> list[Row]:
@@ -207,7 +233,7 @@ def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, atte
         "status": outcome.status.value,
         "attempts": attempts,
         "refunded": int(outcome.refunded),
-        "crashed": int(outcome.cause in _CRASHES),
+        "crashed": int(outcome.crashed),
         "error": outcome.error,
         "cause": outcome.cause,
         "completed_at": None if again else session.now,

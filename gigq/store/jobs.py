@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.store import dependents
+from gigq.status import JobStatus
+from gigq.store import claims, dependents
 from gigq.store.submission import Submission
 
 if TYPE_CHECKING:
@@ -75,11 +76,29 @@ def cancel(db: Database, job_id: str) -> bool:
         False when the job is unknown or no longer pending; then nothing changed.
     """
     with db.transaction(durable=True) as session:
-        row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
-        if row is None:
-            return False
-        parent = dependents.Parent(job_id, row["name"], "cancelled")
-        dependents.cut_off(session, parent)
+        return _cancel(session, job_id)
+
+
+def cancel_or_ask(db: Database, job_id: str) -> JobStatus | None:
+    """Cancel a pending job, or ask for the end of a running one.
+
+    Both in one transaction: a job that is just being claimed or settled cannot slip through.
+
+    Returns:
+        PENDING when it was pending and is cancelled, RUNNING when its end is asked for, None
+        when the job is unknown or over; then nothing changed.
+    """
+    with db.transaction(durable=True) as session:
+        if _cancel(session, job_id):
+            return JobStatus.PENDING
+        return JobStatus.RUNNING if claims.ask_to_cancel(session, job_id) else None
+
+
+def _cancel(session: Session, job_id: str) -> bool:
+    row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
+    if row is None:
+        return False
+    dependents.cut_off(session, dependents.Parent(job_id, row["name"], "cancelled"))
     return True
 
 

@@ -7,8 +7,19 @@ import threading
 import pytest
 from support import jobs_to_run
 
-from gigq import InvalidJob, Job, JobNotFound, JobQueue, JobStatus, StoreUnavailable, Workflow
+from gigq import (
+    InvalidJob,
+    Job,
+    JobNotFound,
+    JobQueue,
+    JobStatus,
+    StoreUnavailable,
+    Workflow,
+    events,
+)
+from gigq.claim import Claimant
 from gigq.errors import DependencyCycle, MissingParent
+from gigq.store import claims
 from gigq.store.connect import open_connection
 
 
@@ -152,6 +163,39 @@ def test_a_row_that_foreign_sql_spoilt_can_still_be_looked_at(queue, path):
     open_connection(path).execute("UPDATE jobs SET params = 'not JSON'")
 
     assert queue.get_status(job_id)["params"] == "not JSON"
+
+
+def test_a_running_job_is_asked_to_end_only_when_that_is_meant(queue):
+    seen = []
+    job_id = queue.submit(job())
+    claims.claim(queue._database, Claimant("w", "worker:1"), "e1")
+    unsubscribe = events.subscribe(lambda name, fields: seen.append((name, fields)))
+
+    assert not queue.cancel(job_id)
+    assert queue.cancel(job_id, running=True)
+    assert seen == [(events.JOB_CANCEL_REQUESTED, {"job_id": job_id})]
+    assert queue.get_status(job_id)["status"] == "running"
+    assert queue.get_status(job_id)["executions"][0]["cancel_requested_at"]
+    unsubscribe()
+
+
+def test_a_pending_job_is_cancelled_at_once_whatever_else_is_meant(queue):
+    job_id = queue.submit(job())
+
+    assert queue.cancel(job_id, running=True)
+    assert queue.get_status(job_id)["status"] == "cancelled"
+    assert not queue.cancel(job_id, running=True)
+    assert not queue.cancel("nobody", running=True)
+
+
+def test_a_plain_worker_does_not_start_a_job_again_that_was_asked_to_end(queue, worker):
+    job_id = queue.submit(job(function=jobs_to_run.cancels_itself, params={"path": queue.db_path}))
+    worker.process_one()
+    found = queue.get_status(job_id)
+
+    assert (found["status"], found["attempts"], found["cause"]) == ("cancelled", 1, "cancelled")
+    assert "ValueError: all the same" in found["error"]
+    assert not worker.process_one()
 
 
 def test_a_cancelled_parent_fails_its_children_and_both_can_be_requeued(queue, worker):

@@ -49,6 +49,8 @@ def test_delayed_jobs_are_found_by_their_time(db: Database, name: str) -> None:
     [
         ("open_executions", "job_executions_open"),
         ("strays", "jobs_stray"),
+        ("cancel_requests", "job_executions_to_cancel"),
+        ("request_cancel", "job_executions_open"),
         ("adopt_execution", "job_executions_open"),
         ("executions_of_job", "job_executions_of"),
         ("forget_executions", "job_executions_of"),

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import gigq
+
 
 def add(a, b):
     return a + b
@@ -116,6 +118,14 @@ def fork_and_return(path):
         return "child"
     os.waitpid(child, 0)
     return "parent"
+
+
+def cancels_itself(path):
+    """Have the only running job of a queue asked to end, and fail all the same."""
+    queue = gigq.JobQueue(path)
+    (running,) = queue.list_jobs(status="running")
+    assert queue.cancel(running["id"], running=True)
+    raise ValueError("all the same")
 
 
 def keyed(parent_results):

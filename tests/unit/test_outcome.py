@@ -96,6 +96,77 @@ def test_a_stop_counts_as_a_failure_when_the_start_cannot_be_given_back(
     assert (outcome.status, outcome.cause) == (status, Cause.STOPPED)
 
 
+@pytest.mark.parametrize("cause", [None, *Cause])
+@pytest.mark.parametrize("ended", [JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED])
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_an_attempt_that_ends_without_success_after_a_cancel_was_asked_for_cancels_the_job(
+    ended: JobStatus, cause: Cause | None, attempts: int
+) -> None:
+    asked = job(attempts=attempts, crash_limit=1, cancel_requested_at=NOW)
+    outcome = decide(Ending(ended, error="boom", cause=cause), asked, NOW)
+
+    assert (outcome.status, outcome.execution_status) == (JobStatus.CANCELLED, JobStatus.CANCELLED)
+    assert "boom" in (outcome.error or "")
+    assert (outcome.refunded, outcome.retry_after) == (False, None)
+
+
+def test_the_error_of_a_cancelled_attempt_says_how_it_ended() -> None:
+    asked = job(cancel_requested_at=NOW)
+    itself = Ending(JobStatus.CANCELLED, error="JobCancelled: asked", cause=Cause.CANCELLED)
+
+    assert decide(itself, asked, NOW).error == "JobCancelled: asked"
+    assert decide(failed(), asked, NOW).error == (
+        "cancelled while it ran; the attempt ended so: boom"
+    )
+    assert decide(Ending(JobStatus.FAILED), asked, NOW).error == "cancelled while it ran"
+    assert decide(failed(cause=Cause.LOST), asked, NOW).cause is Cause.CANCELLED
+
+
+def test_a_function_that_returns_all_the_same_completes_the_job() -> None:
+    outcome = decide(Ending(JobStatus.COMPLETED), job(cancel_requested_at=NOW), NOW)
+
+    assert outcome.status is JobStatus.COMPLETED
+
+
+CRASHES = [Cause.CRASHED, Cause.MEMORY, Cause.OOM]
+
+
+@pytest.mark.parametrize("cause", CRASHES)
+def test_the_crash_that_reaches_the_limit_ends_the_job(cause: Cause) -> None:
+    poison = job(max_attempts=9, crash_limit=2)
+    first = decide(failed(cause=cause), {**poison, "crashes": 0}, NOW)
+    second = decide(failed(cause=cause), {**poison, "crashes": 1, "attempts": 4}, NOW)
+
+    assert (first.status, first.crashed) == (JobStatus.PENDING, True)
+    assert (second.status, second.crashed, second.cause) == (JobStatus.FAILED, True, cause)
+    assert second.error == (
+        "crash limit reached: 2 of its attempts killed their process (crash_limit 2), so the 5 "
+        "left are not used; the last one: boom"
+    )
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_without_a_crash_limit_or_below_it_a_crash_is_an_attempt_like_any_other(
+    limit: int | None,
+) -> None:
+    outcome = decide(failed(cause=Cause.CRASHED), job(crashes=1, crash_limit=limit), NOW)
+
+    assert outcome.status is JobStatus.PENDING
+
+
+@pytest.mark.parametrize("cause", [c for c in Cause if c not in CRASHES])
+def test_what_is_no_crash_never_reaches_the_crash_limit(cause: Cause) -> None:
+    outcome = decide(failed(cause=cause), job(crashes=5, crash_limit=1, refunds=MAX_REFUNDS), NOW)
+
+    assert (outcome.status, outcome.crashed) == (JobStatus.PENDING, False)
+
+
+def test_a_crash_in_the_last_attempt_is_told_as_it_was() -> None:
+    last = job(attempts=3, crashes=2, crash_limit=3)
+
+    assert decide(failed(cause=Cause.CRASHED), last, NOW).error == "boom"
+
+
 @pytest.mark.parametrize("ended", [s for s in JobStatus if s in TRANSITIONS[JobStatus.RUNNING]])
 @pytest.mark.parametrize("cause", [None, *Cause])
 @pytest.mark.parametrize("attempts", [1, 3])

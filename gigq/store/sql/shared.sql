@@ -51,6 +51,26 @@ SET status = 'cancelled', cause = 'cancelled', completed_at = :now, updated_at =
 WHERE id = :job_id AND status = 'pending'
 RETURNING name;
 
+-- The first request stands. Foreign SQL may have opened the execution and not named it on the job.
+-- name: request_cancel
+UPDATE job_executions SET cancel_requested_at = coalesce(cancel_requested_at, :now)
+WHERE job_id = :job_id AND status = 'running'
+    AND EXISTS (
+        SELECT 1 FROM jobs j
+        WHERE j.id = job_executions.job_id AND j.status = 'running'
+            AND coalesce(j.execution_id, job_executions.id) = job_executions.id
+    );
+
+-- name: cancel_requests
+SELECT id AS execution_id, run, worker_id
+FROM job_executions
+WHERE status = 'running' AND cancel_requested_at IS NOT NULL
+ORDER BY job_id;
+
+-- name: is_cancel_requested
+SELECT 1 AS requested FROM job_executions
+WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NOT NULL;
+
 -- name: requeue_job
 UPDATE jobs
 SET status = 'pending', attempts = 0, refunds = 0, crashes = 0, error = NULL, result = NULL,
@@ -80,7 +100,8 @@ WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING attempts, max_attempts;
 
 -- name: job_to_decide
-SELECT j.id, j.name, j.attempts, j.max_attempts, j.retry_delay, j.refunds, j.error
+SELECT j.id, j.name, j.attempts, j.max_attempts, j.retry_delay, j.refunds, j.crashes,
+    j.crash_limit, j.error, e.cancel_requested_at
 FROM job_executions e
 JOIN jobs j ON j.id = e.job_id AND j.status = 'running' AND j.execution_id = e.id
 WHERE e.id = :execution_id AND e.status = 'running';

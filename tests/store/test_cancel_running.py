@@ -1,0 +1,192 @@
+"""Asking for the end of a running job, and what it means for every way in which it may end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.ledger import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    FAILED_FOR_GOOD,
+    STOPPED,
+    TIMED_OUT,
+    WORKER,
+    ran,
+    status_of,
+    stored,
+    taken,
+)
+
+from gigq.ids import new_id
+from gigq.outcome import Ending
+from gigq.status import Cause, JobStatus
+from gigq.store import claims, jobs
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+LOST = Ending(JobStatus.FAILED, error="its worker was lost", cause=Cause.LOST)
+CRASHED = Ending(JobStatus.FAILED, error="its process died", cause=Cause.CRASHED)
+UNSUCCESSFUL = [FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED, CANCELLED, LOST, CRASHED]
+
+
+def asked(db: Database, **columns: Any) -> dict[str, Any]:
+    """A running job that has been asked to end: its row."""
+    stored(db, **columns)
+    row = taken(db)
+    assert claims.request_cancel(db, row["id"])
+    return row
+
+
+def sql(db: Database, statement: str, *values: Any) -> None:
+    with db.transaction(durable=False) as session:
+        session.connection.execute(statement, values)
+
+
+@pytest.mark.parametrize("ending", UNSUCCESSFUL, ids=lambda e: f"{e.status.value}-{e.cause}")
+def test_a_job_that_was_asked_to_end_is_cancelled_however_its_attempt_fails(
+    db: Database, ending: Ending
+) -> None:
+    row = asked(db, retry_delay=60)
+    settled = claims.settle(db, row["execution_id"], ending)
+    (execution,) = jobs.executions(db, row["id"])
+
+    assert settled is not None
+    assert settled.job_status is JobStatus.CANCELLED
+    assert (status_of(db, row["id"]), execution["status"]) == ("cancelled", "cancelled")
+    assert execution["cause"] == "cancelled"
+    assert claims.claim(db, WORKER, new_id()) is None
+    assert claims.next_due_at(db, None) is None
+
+
+def test_a_job_that_was_asked_to_end_and_returns_is_completed(db: Database) -> None:
+    row = asked(db)
+    settled = claims.settle(db, row["execution_id"], COMPLETED)
+
+    assert settled is not None
+    assert status_of(db, row["id"]) == "completed"
+
+
+def test_a_requeued_job_does_not_remember_that_it_was_asked_to_end(db: Database) -> None:
+    row = asked(db)
+    claims.settle(db, row["execution_id"], FAILED)
+
+    assert jobs.requeue(db, row["id"])
+    assert ran(db, FAILED).job_status is JobStatus.PENDING
+
+
+def test_dependents_of_a_job_that_was_cancelled_while_it_ran_are_cut_off(db: Database) -> None:
+    row = asked(db)
+    child = stored(db, dependencies=[row["id"]])
+    settled = claims.settle(db, row["execution_id"], FAILED)
+
+    assert settled is not None
+    assert settled.cut_off == (child,)
+
+
+def test_the_request_names_the_execution_and_who_answers_for_it_until_it_is_over(
+    db: Database,
+) -> None:
+    stored(db, "left alone")
+    taken(db)
+    row = asked(db)
+    who = {"execution_id": row["execution_id"], "run": WORKER.run, "worker_id": WORKER.worker_id}
+
+    assert claims.cancel_requests(db) == [who]
+    assert claims.is_cancel_requested(db, row["execution_id"])
+
+    claims.settle(db, row["execution_id"], COMPLETED)
+
+    assert claims.cancel_requests(db) == []
+    assert not claims.is_cancel_requested(db, row["execution_id"])
+
+
+def test_asking_again_keeps_the_time_of_the_first_request(db: Database) -> None:
+    row = asked(db)
+    (before,) = jobs.executions(db, row["id"])
+
+    assert claims.request_cancel(db, row["id"])
+    assert jobs.executions(db, row["id"]) == [before]
+    assert before["cancel_requested_at"]
+
+
+@pytest.mark.parametrize("ending", [COMPLETED, FAILED_FOR_GOOD, FAILED])
+def test_a_job_that_does_not_run_is_not_asked(db: Database, ending: Ending) -> None:
+    job_id = stored(db)
+
+    assert not claims.request_cancel(db, job_id)
+    ran(db, ending)
+    assert not claims.request_cancel(db, job_id)
+    assert not claims.request_cancel(db, "nobody")
+    assert claims.cancel_requests(db) == []
+
+
+def test_an_execution_that_is_not_the_jobs_current_one_is_not_asked(db: Database) -> None:
+    job_id = stored(db)
+    taken(db)
+    sql(db, "UPDATE jobs SET execution_id = 'another' WHERE id = ?", job_id)
+
+    assert not claims.request_cancel(db, job_id)
+    sql(db, "UPDATE jobs SET execution_id = NULL, status = 'completed' WHERE id = ?", job_id)
+    assert not claims.request_cancel(db, job_id)
+    assert claims.cancel_requests(db) == []
+
+
+def test_an_execution_that_foreign_sql_opened_may_be_asked_before_its_worker_adopts_it(
+    db: Database,
+) -> None:
+    job_id = stored(db)
+    sql(db, "UPDATE jobs SET status = 'running', attempts = 1 WHERE id = ?", job_id)
+    sql(
+        db,
+        "INSERT INTO job_executions (id, job_id, worker_id, status, started_at) "
+        "VALUES ('theirs', ?, 'w', 'running', '2026-01-01')",
+        job_id,
+    )
+
+    assert claims.request_cancel(db, job_id)
+    assert claims.adopt(db, job_id, "ours", WORKER) is not None
+
+    settled = claims.settle(db, "ours", FAILED)
+
+    assert settled is not None
+    assert settled.job_status is JobStatus.CANCELLED
+
+
+def test_one_verb_cancels_what_waits_and_asks_what_runs(db: Database) -> None:
+    running = stored(db, priority=1)
+    waiting = stored(db)
+    taken(db)
+
+    assert jobs.cancel_or_ask(db, running) is JobStatus.RUNNING
+    assert jobs.cancel_or_ask(db, waiting) is JobStatus.PENDING
+    assert jobs.cancel_or_ask(db, waiting) is None
+    assert jobs.cancel_or_ask(db, "nobody") is None
+    assert (status_of(db, running), status_of(db, waiting)) == ("running", "cancelled")
+    assert [r["worker_id"] for r in claims.cancel_requests(db)] == [WORKER.worker_id]
+
+
+@pytest.mark.parametrize("cause", [Cause.CRASHED, Cause.MEMORY, Cause.OOM])
+def test_a_job_that_kills_its_process_ends_at_its_crash_limit(db: Database, cause: Cause) -> None:
+    job_id = stored(db, max_attempts=9, crash_limit=2)
+    crash = Ending(JobStatus.FAILED, error="killed", cause=cause)
+    ran(db, crash)
+    ran(db, FAILED)
+    settled = ran(db, crash)
+    row = jobs.get(db, job_id)
+
+    assert row is not None
+    assert (settled.job_status, row["crashes"], row["attempts"]) == (JobStatus.FAILED, 2, 3)
+    assert (row["cause"], row["status"]) == (cause.value, "failed")
+    assert "crash limit reached: 2" in row["error"]
+
+
+def test_a_requeued_job_may_crash_as_often_again(db: Database) -> None:
+    job_id = stored(db, max_attempts=9, crash_limit=1)
+    ran(db, CRASHED)
+
+    assert jobs.requeue(db, job_id)
+    assert ran(db, FAILED).job_status is JobStatus.PENDING
+    assert ran(db, CRASHED).job_status is JobStatus.FAILED
