@@ -26,12 +26,17 @@ class Books:
     Attributes:
         in_order: what dead runs left open is settled, so claims may begin.
         trouble: why the keeper cannot write now; None when it can.
+        hold: claims must stop until the trouble is over: what lies at the database's path is not
+            the file that the workers know, or is no database.
+        cancels: the open executions of this run that somebody has asked to cancel.
         failure: why it never will; None while there is hope.
     """
 
     def __init__(self) -> None:
         self.in_order = False
         self.trouble: str | None = None
+        self.hold = False
+        self.cancels: frozenset[str] = frozenset()
         self.failure: GigqdError | None = None
         self._open: dict[int, Verdict] = {}
         self._wire: Wire | None = None
@@ -65,15 +70,17 @@ class Books:
             case {"settled": int(number), **fields}:
                 if self._open.pop(number, None) is not None:
                     log.info("verdict_settled", **fields)
-            case {"trouble": trouble}:
-                self._hear_of_trouble(trouble)
+            case {"cancel": [*executions]}:
+                self.cancels = frozenset(map(str, executions))
+            case {"trouble": trouble, "hold": bool(hold)}:
+                self._hear_of_trouble(trouble, hold=hold)
 
-    def _hear_of_trouble(self, trouble: str | None) -> None:
-        if trouble and not self.trouble:
-            log.error("db_down", error=trouble)
+    def _hear_of_trouble(self, trouble: str | None, *, hold: bool) -> None:
+        if trouble and (not self.trouble or hold != self.hold):
+            log.error("db_down", error=trouble, hold=hold)
         elif self.trouble and not trouble:
             log.info("db_up")
-        self.trouble = trouble
+        self.trouble, self.hold = trouble, hold
 
     def _send(self, number: int) -> None:
         if self._wire is not None and not self._wire.ended:

@@ -103,9 +103,9 @@ class Keeper:
         except (SchemaTooNew, UnsupportedStore, StoreCorrupt) as error:
             self._give_up(error)
         except (StoreError, OSError) as error:
-            self._note_trouble(str(error))
+            self._note_trouble(str(error), hold=False)
         else:
-            self._note_trouble(None)
+            self._note_trouble(None, hold=False)
 
     def _do_duties(self) -> None:
         if not self._ready:
@@ -188,7 +188,7 @@ class Keeper:
 
     # --- trouble -----------------------------------------------------------------------------
 
-    def _note_trouble(self, trouble: str | None) -> None:
+    def _note_trouble(self, trouble: str | None, *, hold: bool) -> None:
         """Tell the supervisor when trouble begins, changes and ends; try again later and later."""
         if trouble is not None:
             self._retry_at = time.monotonic() + self._retry
@@ -197,14 +197,14 @@ class Keeper:
             self._retry = _RETRY_FIRST
         if trouble != self._trouble:
             self._trouble = trouble
-            self.tell({"trouble": trouble})
+            self.tell({"trouble": trouble, "hold": hold})
 
     def _give_up(self, error: StoreError) -> None:
         """Before the daemon is up this ends it; afterwards it is trouble like any other."""
         code = exits.BAD_CONFIG if isinstance(error, SchemaTooNew | UnsupportedStore) else 70
         if not self._ready:
             self.tell({"failed": str(error), "code": code})
-        self._note_trouble(str(error))
+        self._note_trouble(str(error), hold=True)
 
     def _told_by_signal(self, _number: int, _frame: object) -> None:
         self._leaving = True
