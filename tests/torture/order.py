@@ -1,0 +1,64 @@
+"""Checks of when a job began: not before its parents had ended, and not before its time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torture.history import WITHOUT_SUCCESS
+from torture.violations import CLOCK, of_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torture.history import Story
+    from torture.violations import Violation
+
+
+def before_its_time(story: Story) -> Iterator[Violation]:
+    """A delayed job does not begin before the time that its submitter gave."""
+    not_before = story.spec.get("not_before") or 0.0
+    early = [start for start in story.starts.values() if start.wall < not_before - CLOCK]
+    if early:
+        text = f"it began {not_before - early[0].wall:.3f} s before its time"
+        yield of_job("early", story, text, *early)
+
+
+def before_its_delay(story: Story) -> Iterator[Violation]:
+    """The retry delay lies between two attempts, unless the first was given back by a stop."""
+    delay = story.row.retry_delay if story.row else 0.0
+    for one, following in pairwise(story.executions):
+        due = (one.completed_at or 0.0) + delay
+        if delay and one.cause != "stopped" and following.started_at < due - CLOCK:
+            ahead = due - following.started_at
+            text = f"{following.id} began {ahead:.3f} s before the retry delay was over"
+            yield of_job("early", story, text, *story.start_of(following.id))
+
+
+def before_parents(story: Story, stories: dict[str, Story]) -> Iterator[Violation]:
+    """A dependent begins after its parents have ended: with success, or as its policy says."""
+    if story.row is None or not (story.executions or story.starts):
+        return
+    for parent in (stories[id_] for id_ in story.row.dependencies if id_ in stories):
+        yield from _before(story, parent)
+
+
+def _before(story: Story, parent: Story) -> Iterator[Violation]:
+    assert story.row is not None
+    first = next(iter(story.starts.values()), None)
+    shown = (first,) if first else ()
+    enough = {"completed"}
+    if story.row.on_parent_failure == "run":
+        enough |= WITHOUT_SUCCESS
+    if parent.row is None or parent.row.status not in enough:
+        status = parent.row.status if parent.row else "missing"
+        yield of_job("early", story, f"it began, and its parent {parent.id} is {status}", *shown)
+        return
+    claimed = min((e.started_at for e in story.executions), default=float("inf"))
+    if claimed < (parent.row.completed_at or 0.0):
+        text = f"it was claimed before its parent {parent.id} had ended"
+        yield of_job("early", story, text, *shown)
+    ended = parent.last_sign(parent.row.execution_id or "")
+    if first and ended and first.at < ended.at:
+        text = f"it began while its parent {parent.id} was running"
+        yield of_job("early", story, text, first, ended)
