@@ -6,18 +6,34 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gigq.errors import JobTimeout
+from gigq.errors import JobCancelled, JobStopped, JobTimeout
+from gigqd.scoreboard import Why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gigq.claim import Claim
+    from gigq.errors import JobInterrupted
     from gigqd.roles.line import Line
     from gigqd.spawn import Birth
 
+_STOP = (JobStopped, "the worker stops and cannot wait for the job any longer")
+_WORDS: dict[Why, tuple[type[JobInterrupted], str]] = {
+    Why.TIMEOUT: (JobTimeout, "the job is still running at its time limit"),
+    Why.CANCEL: (JobCancelled, "the job was cancelled while it was running"),
+    Why.STOP: _STOP,
+}
+
 
 class AskedToEnd:
-    """Raises JobTimeout in the job that the supervisor's signal is meant for, and in no other."""
+    """Raises an exception in the job that the supervisor's signal is meant for, and in no other.
+
+    JobTimeout at its deadline, JobCancelled when somebody has cancelled it, JobStopped when the
+    daemon cannot wait for it; once, and never between jobs.
+
+    Attributes:
+        interrupted: a job of this worker was interrupted, wherever it was in its code.
+    """
 
     def __init__(self, birth: Birth, line: Line) -> None:
         self._cell = birth.cell
@@ -44,8 +60,11 @@ class AskedToEnd:
         self._raise_if_meant()
 
     def _raise_if_meant(self) -> None:
-        if self._armed and self._cell.orders().asked == self._line.started:
+        if not self._armed:
+            return
+        orders = self._cell.orders()
+        if orders.asked == self._line.started:
             self._armed = False
             self.interrupted = True
-            error = JobTimeout("the job is still running at its time limit")
-            raise error.interrupting(self._execution)
+            kind, words = _WORDS.get(orders.why, _STOP)
+            raise kind(words).interrupting(self._execution)

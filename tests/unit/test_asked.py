@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gigq.errors import JobTimeout
+from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigqd.roles.asked import AskedToEnd
 from gigqd.scoreboard import Cell, Scoreboard, Why
 
@@ -51,6 +51,18 @@ def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
 
     assert asked.interrupted
     assert raised.value.execution_id == "e1"
+
+
+@pytest.mark.parametrize(
+    ("why", "raised"),
+    [(Why.TIMEOUT, JobTimeout), (Why.CANCEL, JobCancelled), (Why.STOP, JobStopped)],
+)
+def test_the_job_is_told_why(cell: Cell, why: Why, raised: type[JobInterrupted]) -> None:
+    asked = asked_to_end(cell)
+    cell.ask_to_end(1, why)
+
+    with pytest.raises(raised), asked.armed(CLAIM):
+        send()
 
 
 def test_a_job_that_has_begun_meanwhile_is_left_alone(cell: Cell) -> None:
