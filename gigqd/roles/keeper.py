@@ -28,6 +28,7 @@ log = logs.get_logger("gigqd.keeper")
 
 _LOOK_EVERY = 0.25
 _TIDY_EVERY = 5.0
+_CANCELS_EVERY = 1.0
 _PATIENCE = 1.0
 _RETRY_FIRST = 0.1
 _RETRY_LONGEST = 5.0
@@ -57,6 +58,7 @@ class Keeper:
     """
 
     def __init__(self, birth: Birth) -> None:
+        self._birth = birth
         self._path = birth.config.queue.database
         self._run = birth.tag.run
         self._wire = Wire(birth.channel)
@@ -72,6 +74,8 @@ class Keeper:
         self._trouble: str | None = ""
         self._tidy_at = 0.0
         self._seen_version = 0
+        self._cancels: list[str] | None = None
+        self._cancels_at = 0.0
 
     def run(self) -> int:
         """Do the duties until told to leave with nothing left to settle.
@@ -83,6 +87,7 @@ class Keeper:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _ignore)
         while not (self._leaving and not self._verdicts):
+            self._birth.cell.write(Report(Activity.IDLE, since=time.monotonic()))
             self._work()
             self._listen()
             if self._wire.ended:
@@ -118,6 +123,7 @@ class Keeper:
             self._settle_verdict(number, verdict)
             self._verdicts.popleft()
         self._ring_for_unheard()
+        self._relay_cancels()
         self._tidy()
 
     def _listen(self) -> None:
@@ -175,8 +181,21 @@ class Keeper:
         due_at = claims.next_due_at(self._database, None)
         if version != self._seen_version or (due_at is not None and due_at <= clock.utc_now()):
             self._seen_version = version
+            self._cancels_at = 0.0
             if due_at is not None or claims.anything_due(self._database):
                 bell.ring(self._path)
+
+    def _relay_cancels(self) -> None:
+        """Tell which running jobs of this daemon somebody has asked to cancel, when that changes."""
+        now = time.monotonic()
+        if now < self._cancels_at:
+            return
+        self._cancels_at = now + _CANCELS_EVERY
+        requests = claims.cancel_requests(self._database)
+        cancels = sorted(row["execution_id"] for row in requests if row["run"] == self._run)
+        if cancels != self._cancels:
+            self._cancels = cancels
+            self.tell({"cancel": cancels})
 
     def _tidy(self) -> None:
         now = time.monotonic()
