@@ -109,6 +109,8 @@ def _arrange_descriptors(birth: Birth) -> None:
     own_log = os.dup(logs.sink_fd())
     log_config = replace(birth.config.log, file=logs.sink_path())
     logs.configure(log_config, fd=own_log, slot=birth.slot, pid=os.getpid())
+    if birth.pool:
+        logs.bind(pool=birth.pool, worker=birth.worker_id)
     keep = {own_log, logs.sink_fd(), birth.channel.fileno(), birth.output, birth.stacks}
     _close_all_but({fd for fd in keep if fd is not None})
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - only the descriptor is wanted

@@ -73,10 +73,10 @@ class Line:
         """The outcome is written down."""
         self._settled += 1
 
-    def tell_boot_error(self, error: Exception) -> None:
+    def tell_boot_error(self, why: str) -> None:
         """Why this worker cannot work, for those who read the daemon's status."""
-        log.error("worker_boot_failed", error=f"{type(error).__name__}: {error}")
-        self.wire.send({"boot_error": f"{type(error).__name__}: {error}"})
+        log.error("worker_boot_failed", error=why)
+        self.wire.send({"boot_error": why})
 
     def _write(self, report: Report) -> None:
         quiet = self._activity in (Activity.BOOTING, Activity.IDLE)

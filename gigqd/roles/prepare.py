@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def prepare(config: Config, pool: PoolConfig) -> None:
     """Set up directory, permissions, environment and module path, and import what is asked for.
 
     Raises:
-        Exception: whatever an imported module raises, or the kernel refuses.
+        BaseException: whatever an imported module raises, or the kernel refuses.
     """
     _volunteer_for_the_oom_killer()
     os.chdir(config.daemon.working_directory)
@@ -28,6 +29,16 @@ def prepare(config: Config, pool: PoolConfig) -> None:
     sys.path[:0] = [str(folder) for folder in config.code.python_path]
     for module in config.code.imports:
         importlib.import_module(module)
+
+
+def failure(error: BaseException) -> str:
+    """What kept a worker from booting, on one line, and where in the code."""
+    what = ": ".join(part for part in (type(error).__name__, str(error)) if part)
+    if isinstance(error, SystemExit):
+        what = f"SystemExit: an import has left with {error.code!r}"
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename[0] != "<"]
+    return f"{what} ({places[-1]})" if places else what
 
 
 def _volunteer_for_the_oom_killer() -> None:

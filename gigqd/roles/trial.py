@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from gigq.store.connect import close_connections, open_connection
 from gigq.store.database import Database
 from gigqd import exits
 from gigqd.errors import GigqdError
-from gigqd.roles.prepare import prepare
+from gigqd.roles.prepare import failure, prepare
 
 if TYPE_CHECKING:
     from gigqd.config import Config
@@ -53,9 +52,7 @@ def try_imports(config: Config) -> str:
     try:
         prepare(config, config.pools[0])
     except BaseException as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
-        raise GigqdError(why) from error
+        raise GigqdError(failure(error)) from error
     return ", ".join(config.code.imports) or "none are configured"
 
 

@@ -23,7 +23,7 @@ from gigqd.child import OUTPUT_KEPT, tail
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.ear import Ear
 from gigqd.roles.line import Line
-from gigqd.roles.prepare import prepare
+from gigqd.roles.prepare import failure, prepare
 from gigqd.scoreboard import Activity, Report
 from gigqd.spawn import flush_standard_streams
 from gigqd.treekill import TreeKill
@@ -54,8 +54,8 @@ def main(birth: Birth) -> int:
     try:
         prepare(birth.config, pool)
         role = WorkerRole(birth, pool, line)
-    except Exception as error:  # noqa: BLE001 - whatever keeps it from booting is reported
-        line.tell_boot_error(error)
+    except BaseException as error:  # noqa: BLE001 - an import may even leave: all is reported
+        line.tell_boot_error(failure(error))
         return exits.WORKER_BOOT_FAILED
     return role.run()
 
