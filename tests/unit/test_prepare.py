@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> str:
-    module = tmp_path / "shop_that_fails.py"
+    module = tmp_path / "bad_shop.py"
     module.write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(BaseException) as raised:  # noqa: PT011 - whatever it is
-        importlib.import_module("shop_that_fails")
+        importlib.import_module("bad_shop")
     return failure(raised.value).replace(str(tmp_path), "")
 
 
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("x = 1\nx.y\n", "AttributeError: 'int' object has no attribute 'y' (/shop_that_fails.py:2)"),
-        ("import sys\nsys.exit(3)", "SystemExit: an import has left with 3 (/shop_that_fails.py:2)"),
-        ("import no_such", "ModuleNotFoundError: No module named 'no_such' (/shop_that_fails.py:1)"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt (/shop_that_fails.py:1)"),
+        ("x = 1\nx.y\n", "AttributeError: 'int' object has no attribute 'y' (/bad_shop.py:2)"),
+        ("import sys\nsys.exit(3)", "SystemExit: an import has left with 3 (/bad_shop.py:2)"),
+        ("import no_such", "ModuleNotFoundError: No module named 'no_such' (/bad_shop.py:1)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt (/bad_shop.py:1)"),
     ],
 )  # fmt: skip
 def test_what_an_import_raises_is_told_with_its_place(
