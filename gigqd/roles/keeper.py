@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import SchemaTooNew, StoreCorrupt, StoreError, UnsupportedStore
-from gigq.outcome import Ending, PostMortem
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.store import bell, checkpoint, claims, liveness, migrate
 from gigq.store.connect import open_connection
 from gigq.store.database import Database
 from gigqd import exits, logs
+from gigqd.roles.keeper_endings import ending_of, ending_of_lost
 from gigqd.scoreboard import Activity, Report
 from gigqd.verdicts import Verdict
 from gigqd.wire import Wire
@@ -147,7 +147,7 @@ class Keeper:
             run = execution["run"]
             if run == self._run or run is None or liveness.is_alive(self._path, run):
                 continue
-            ending = Ending(JobStatus.FAILED, error=_lost(execution), cause=Cause.LOST)
+            ending = ending_of_lost(execution)
             if done := claims.settle(self._database, execution["execution_id"], ending):
                 settled += 1
                 log.warning("job_lost", job_id=done.job_id, execution=done.execution_id, run=run)
@@ -186,7 +186,7 @@ class Keeper:
                 bell.ring(self._path)
 
     def _relay_cancels(self) -> None:
-        """Tell which running jobs of this daemon somebody has asked to cancel, when that changes."""
+        """Tell which running jobs of this daemon are to be cancelled, whenever that changes."""
         now = time.monotonic()
         if now < self._cancels_at:
             return
@@ -227,43 +227,6 @@ class Keeper:
 
     def _told_by_signal(self, _number: int, _frame: object) -> None:
         self._leaving = True
-
-
-def ending_of(verdict: Verdict) -> Ending:
-    """What a verdict means for the execution that the worker was running."""
-    post_mortem = PostMortem(
-        exit_code=verdict.exit_code,
-        signal=verdict.signal,
-        stack=verdict.stack or None,
-        output=verdict.output or None,
-        note=_note(verdict),
-    )
-    if verdict.cause == Cause.TIMEOUT:
-        error = f"JobTimeout: still running at its limit of {verdict.limit:g} s; it was killed"
-        return Ending(JobStatus.TIMEOUT, None, error, Cause.TIMEOUT, post_mortem=post_mortem)
-    if verdict.cause == Cause.STOPPED:
-        error = "cut short by a stop of the daemon"
-        return Ending(JobStatus.FAILED, None, error, Cause.STOPPED, post_mortem=post_mortem)
-    error = f"WorkerCrashed: the worker process {_past(verdict.how)} while it ran this job"
-    return Ending(JobStatus.FAILED, None, error, Cause.CRASHED, post_mortem=post_mortem)
-
-
-def _past(how: str) -> str:
-    return f"was {how}" if how.startswith("killed") else how
-
-
-def _note(verdict: Verdict) -> str | None:
-    if not verdict.killed:
-        return None
-    late = f", {verdict.late * 1000:.0f} ms after the limit and grace" if verdict.late else ""
-    return f"{verdict.killed} processes killed{late}"
-
-
-def _lost(execution: dict[str, Any]) -> str:
-    return (
-        f"WorkerLost: worker {execution['worker_id']} was gone, with the process that watched it, "
-        "before it could say how this attempt ended"
-    )
 
 
 def _told(outcomes: list[Settled], verdict: Verdict) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from gigq.outcome import decide
 from gigq.status import Cause, JobStatus
 from gigqd import wire
 from gigqd.books import Books
-from gigqd.roles.keeper import ending_of
+from gigqd.roles.keeper_endings import ending_of
 from gigqd.verdicts import Verdict
 from gigqd.wire import Wire
 
@@ -82,3 +82,62 @@ def test_a_stop_gives_the_attempt_back() -> None:
 
     assert outcome.status is JobStatus.PENDING
     assert outcome.refunded
+
+
+def test_a_memory_limit_names_what_was_used_and_what_was_allowed() -> None:
+    ending = ending_of(
+        Verdict(
+            "w1", "memory", "killed by SIGKILL", peak_memory=345_600_000, memory_limit=300_000_000
+        )
+    )
+
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.MEMORY)
+    assert "346 MB" in str(ending.error)
+    assert "300 MB" in str(ending.error)
+    assert ending.post_mortem is not None
+    assert ending.post_mortem.peak_rss == 345_600_000
+
+
+def test_a_kill_by_the_kernel_for_want_of_memory_says_so() -> None:
+    ending = ending_of(Verdict("w1", "oom", "killed by SIGKILL", peak_memory=900_000_000))
+
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.OOM)
+    assert "the kernel killed" in str(ending.error)
+    assert "it had no limit" in str(ending.error)
+
+
+def test_a_cancelled_job_that_had_to_be_killed_is_cancelled_for_good() -> None:
+    ending = ending_of(Verdict("w1", "cancelled", "killed by SIGKILL"))
+
+    assert (ending.status, ending.cause) == (JobStatus.CANCELLED, Cause.CANCELLED)
+
+
+def test_a_worker_that_fails_before_it_is_up_is_told_from_one_that_crashes() -> None:
+    ending = ending_of(Verdict("w1", "boot", "exited with code 80"))
+
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.BOOT)
+    assert "exited with code 80 before it was up" in str(ending.error)
+
+
+def test_a_post_mortem_has_the_figures_that_are_known_and_no_others() -> None:
+    known = ending_of(
+        Verdict(
+            "w1", "timeout", "killed", limit=2, wall_time=2.51, cpu_time=0.2, late=0.013, killed=4
+        )
+    ).post_mortem
+    nothing = ending_of(CRASH).post_mortem
+
+    assert known is not None
+    assert (known.wall_time, known.cpu_time, known.late, known.killed) == (2.51, 0.2, 0.013, 4)
+    assert nothing is not None
+    assert (nothing.wall_time, nothing.cpu_time, nothing.late, nothing.peak_rss) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    "cause", ["timeout", "crashed", "memory", "oom", "cancelled", "stopped", "boot"]
+)
+def test_every_cause_is_one_sentence(cause: str) -> None:
+    error = str(ending_of(Verdict("w1", cause, "killed by SIGKILL")).error)
+
+    assert "\n" not in error
+    assert not error.endswith(".")
