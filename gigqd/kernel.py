@@ -5,10 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gigqd import exits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Numbers of prctl(2), from <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
@@ -18,10 +22,24 @@ _PR_SET_CHILD_SUBREAPER = 36
 # Fields of /proc/<pid>/stat counted behind the command's closing bracket; see proc(5).
 _STAT_STATE = 0
 _STAT_PPID = 1
+_STAT_GROUP = 2
 _STAT_SESSION = 3
+_STAT_FLAGS = 6
+_STAT_CPU = slice(11, 15)  # own user and system time, and those of children waited for
 _STAT_START_TICKS = 19
+_STAT_RSS = 21
 _STAT_ENV_START = 47
 _STAT_ENV_END = 48
+_PF_KTHREAD = 0x00200000  # <linux/sched.h>
+
+_PAGE = os.sysconf("SC_PAGESIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_STAT_BYTES = 4096
+_HAS_CHILDREN_LISTS = os.path.exists("/proc/thread-self/children")  # noqa: PTH110 - once
+
+# Modes of fallocate(2), from <linux/falloc.h>.
+_FALLOC_FL_KEEP_SIZE = 1
+_FALLOC_FL_PUNCH_HOLE = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,10 +80,14 @@ def stat_fields(pid: int | str) -> list[str]:
         ProcessLookupError: there is no such process.
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except FileNotFoundError:
         raise ProcessLookupError(pid) from None
-    return text.rpartition(")")[2].split()
+    try:
+        text = os.read(descriptor, _STAT_BYTES)
+    finally:
+        os.close(descriptor)
+    return text[text.rindex(b")") + 1 :].decode().split()
 
 
 def start_ticks(pid: int) -> int:
@@ -74,35 +96,101 @@ def start_ticks(pid: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What one look at a process tells: whether it runs, its session, when it started."""
+class Process:
+    """A process as one look shows it.
 
-    alive: bool
+    Attributes:
+        pid: its id.
+        parent: its parent's id.
+        group: its process group.
+        session: its session.
+        start_ticks: when it started, in clock ticks since boot.
+        state: the letter that the kernel gives its state.
+        memory: what it has in memory (RSS), in bytes.
+        cpu: the CPU time that it, and the children it has waited for, have used, in seconds.
+        is_kernel_thread: whether it is a thread of the kernel, which no signal concerns.
+    """
+
+    pid: int
+    parent: int
+    group: int
     session: int
     start_ticks: int
+    state: str
+    memory: int
+    cpu: float
+    is_kernel_thread: bool
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Its id and when it started: no other process has both."""
+        return self.pid, self.start_ticks
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended; a dead one may wait to be reaped."""
+        return self.state not in ("Z", "X")
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a signal or a debugger holds it."""
+        return self.state in ("T", "t")
 
 
-def glance(pid: int) -> Glance:
+def glance(pid: int) -> Process:
     """Look at a process once.
 
     Raises:
         ProcessLookupError: there is no such process.
     """
     fields = stat_fields(pid)
-    return Glance(
-        alive=fields[_STAT_STATE] not in ("Z", "X"),
+    return Process(
+        pid,
+        parent=int(fields[_STAT_PPID]),
+        group=int(fields[_STAT_GROUP]),
         session=int(fields[_STAT_SESSION]),
         start_ticks=int(fields[_STAT_START_TICKS]),
+        state=fields[_STAT_STATE],
+        memory=int(fields[_STAT_RSS]) * _PAGE,
+        cpu=sum(map(int, fields[_STAT_CPU])) / _TICKS,
+        is_kernel_thread=bool(int(fields[_STAT_FLAGS]) & _PF_KTHREAD),
     )
 
 
 def own_children() -> list[int]:
     """The process ids of this process's children, adopted ones and zombies included."""
-    listing = Path(f"/proc/self/task/{os.getpid()}/children")
+    return children_of(os.getpid())
+
+
+def children_of(pid: int) -> list[int]:
+    """The process ids of a process's children, zombies included; none when it is gone.
+
+    Of a process that runs the list may lack one that came or went meanwhile; of oneself and of a
+    stopped process it is complete.
+    """
+    if not _HAS_CHILDREN_LISTS:
+        return _children_by_parent(pid)
+    found: list[int] = []
     try:
-        return [int(pid) for pid in listing.read_text().split()]
-    except FileNotFoundError:  # a kernel built without CONFIG_PROC_CHILDREN
-        return [pid for pid in all_pids() if _parent(pid) == os.getpid()]
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as listing:  # noqa: PTH123
+                found += map(int, listing.read().split())
+    except (FileNotFoundError, ProcessLookupError):  # the process, or one of its threads, ended
+        return found
+    return found
+
+
+def descendants(pid: int) -> Iterator[Process]:
+    """Everything below a process, parents before their children."""
+    above = [pid]
+    met = {pid}
+    while above:
+        for child in children_of(above.pop()):
+            if child not in met:
+                met.add(child)
+                above.append(child)
+                with suppress(ProcessLookupError):
+                    yield glance(child)
 
 
 def all_pids() -> list[int]:
@@ -110,11 +198,42 @@ def all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - hot
 
 
+def _children_by_parent(parent: int) -> list[int]:
+    """What a kernel without lists of children (CONFIG_PROC_CHILDREN) takes: a look at everybody."""
+    return [pid for pid in all_pids() if _parent(pid) == parent]
+
+
 def _parent(pid: int) -> int:
     try:
         return int(stat_fields(pid)[_STAT_PPID])
     except ProcessLookupError:
         return 0
+
+
+def free_front(descriptor: int, keep: int) -> None:
+    """Give back the memory of all but the last bytes of a file in memory.
+
+    A hole is punched: the file keeps its size and its writers their places, so nothing is lost
+    that is written meanwhile. What is left to read begins with up to a page of older bytes; what
+    lies before that reads as zero bytes.
+
+    Args:
+        descriptor: the file, open for writing.
+        keep: how many bytes at its end stay, at least.
+
+    Raises:
+        OSError: the file cannot have holes.
+    """
+    gone = (os.fstat(descriptor).st_size - keep) // _PAGE * _PAGE
+    if gone > 0:
+        _punch(descriptor, gone)
+
+
+def _punch(descriptor: int, length: int) -> None:
+    mode = _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE
+    if _libc.fallocate(descriptor, mode, ctypes.c_int64(0), ctypes.c_int64(length)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"fallocate: {os.strerror(number)}")
 
 
 def rewrite_environment_block(text: bytes) -> bool:
