@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import selectors
 import socket
+import stat
 import struct
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gigqd import exits, logs
+from gigqd.errors import GigqdError
 from gigqd.wire import Wire
 
 if TYPE_CHECKING:
@@ -31,6 +35,12 @@ class Client:
     def __init__(self, sock: socket.socket) -> None:
         self.wire = Wire(sock)
 
+    def has_hung_up(self) -> bool:
+        """Whether nobody will hear an answer; one that only sends no more still listens."""
+        poll = select.poll()
+        poll.register(self.wire, 0)
+        return any(event & select.POLLHUP for _, event in poll.poll(0))
+
     def answer(self, message: dict[str, Any]) -> None:
         """Send the answer."""
         self.wire.send(message)
@@ -45,7 +55,7 @@ class ControlServer:
         commands: what to call for each command, with the client and the request.
 
     Raises:
-        OSError: the socket cannot be made.
+        GigqdError: the socket cannot be made.
     """
 
     def __init__(
@@ -55,7 +65,11 @@ class ControlServer:
         self._commands = commands
         self._clients: set[Client] = set()
         self._path = path
-        self._listen()
+        try:
+            self._listen()
+        except OSError as error:
+            text = f"cannot create control socket {path}: {error.strerror}"
+            raise GigqdError(text, exit_code=exits.CANNOT_CREATE) from error
 
     def repair(self) -> tuple[str, ...]:
         """Listen anew when somebody has deleted or replaced the socket; its name if so.
@@ -102,11 +116,11 @@ class ControlServer:
             listener.bind(name)
         self._path.chmod(0o600)
         listener.listen(16)
-        self._identity = self._path.stat().st_ino
+        self._identity = self._path.lstat()
 
     def _is_ours(self) -> bool:
         try:
-            return self._path.stat().st_ino == self._identity
+            return os.path.samestat(self._path.lstat(), self._identity)
         except FileNotFoundError:
             return False
 
@@ -124,7 +138,11 @@ class ControlServer:
 
     def _hear(self, client: Client) -> None:
         for request in client.wire.receive():
-            self._obey(client, request)
+            # A command that gave up waiting has told its user that nothing will come of it.
+            if client.has_hung_up():
+                log.warning("control_dropped", command=str(request.get("command")))
+            else:
+                self._obey(client, request)
         if client.wire.ended:
             self._drop(client)
 
@@ -144,8 +162,7 @@ class ControlServer:
 
 def _may_command(connection: socket.socket) -> bool:
     """Only the daemon's own user and root may give commands."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    _, uid = peer_of(connection)
     if uid in (0, os.geteuid()):
         return True
     log.warning("control_refused", uid=uid)
@@ -160,3 +177,26 @@ def address(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)
+
+
+@contextmanager
+def existing(path: Path) -> Iterator[str]:
+    """A name for the very socket that is at a path now, however long that is; no link is followed.
+
+    Raises:
+        OSError: there is none, or it is something else.
+    """
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise OSError(errno.ENOTSOCK, "what lies at its control socket's path is no socket")
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def peer_of(connection: socket.socket) -> tuple[int, int]:
+    """Who is at the other end, as the kernel tells it: a process id (or 0) and a user id."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(credentials)
+    return pid, uid
