@@ -9,16 +9,21 @@ import signal
 import socket
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigqd import exits, pidfile
-from gigqd.control import address
+from gigqd.control import existing, peer_of
 from gigqd.errors import GigqdError
+from gigqd.wire import LONGEST_LINE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from gigqd.instance import Instance, RunningInstance
+    from gigqd.instance import Instance
+    from gigqd.presence import RunningInstance
+
+T = TypeVar("T")
 
 ANSWER_WITHIN = 5.0
 """Seconds after which a daemon that should answer at once counts as not answering."""
@@ -61,13 +66,13 @@ class Client:
         return running
 
     def ask(
-        self, command: str, *, within: float | None = ANSWER_WITHIN, **fields: object
+        self, command: str, *, within: float = ANSWER_WITHIN, **fields: object
     ) -> dict[str, Any]:
         """Send one command and wait for its answer.
 
         Args:
-            command: "status", "stop" or "reload".
-            within: how long to wait for the answer, in seconds; None waits as long as it takes.
+            command: "status", "stop", "reload", "pause" or "resume".
+            within: how long to wait for the answer, in seconds.
             fields: what else belongs to the request.
 
         Raises:
@@ -78,7 +83,8 @@ class Client:
         running = self.find()
         request = json.dumps({"command": command, **fields}).encode() + b"\n"
         try:
-            line = _exchange(self._instance.socket_path, request, within)
+            path, trusted = self._instance.socket_path, self._instance.trusts
+            line = _exchange(path, request, within, trusted)
         except PermissionError as error:
             why = f"only its own user and root may talk to the daemon ({running})"
             raise GigqdError(why, exit_code=exits.NOT_PERMITTED) from error
@@ -169,20 +175,42 @@ class _Handle:
         os.close(self._fd)
 
 
-def _exchange(path: Path, request: bytes, within: float | None) -> bytes:
+def understand(read: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
+    """Read an answer that may come from anybody.
+
+    Raises:
+        NotAnswering: it lacks something, or has something else in its place.
+    """
+    try:
+        return read(answer)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        why = "what listens on the control socket does not answer as gigqd does"
+        raise NotAnswering(why) from error
+
+
+# --- talking ---------------------------------------------------------------------------------
+
+
+def _exchange(path: Path, request: bytes, within: float, trusted: Callable[[int], bool]) -> bytes:
     """Send a request, and read up to the end of the line that answers it."""
-    deadline = time.monotonic() + (ANSWER_WITHIN if within is None else within)
+    deadline = time.monotonic() + within
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(within)
         _connect(sock, path, deadline)
+        pid, uid = peer_of(sock)
+        if not trusted(uid):
+            raise NotAnswering(f"process {pid} of user id {uid} listens in the place of gigqd")
         sock.sendall(request)
-        answer = bytearray()
-        while not answer.endswith(b"\n"):
-            if within is not None:
-                sock.settimeout(max(0.001, deadline - time.monotonic()))
-            if not (chunk := sock.recv(_CHUNK)):
-                break
-            answer += chunk
+        return _read_line(sock, deadline)
+
+
+def _read_line(sock: socket.socket, deadline: float) -> bytes:
+    answer = bytearray()
+    while not answer.endswith(b"\n") and len(answer) <= LONGEST_LINE:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        if not (chunk := sock.recv(_CHUNK)):
+            break
+        answer += chunk
     return bytes(answer)
 
 
@@ -190,7 +218,7 @@ def _connect(sock: socket.socket, path: Path, deadline: float) -> None:
     """Connect; a daemon that has only just taken its lock is given time to make its socket."""
     while True:
         try:
-            with address(path) as name:
+            with existing(path) as name:
                 sock.connect(name)
         except (FileNotFoundError, ConnectionRefusedError):
             if time.monotonic() > deadline:
@@ -205,8 +233,15 @@ def _parse(line: bytes, running: RunningInstance) -> dict[str, Any]:
         raise NotAnswering(f"the daemon ({running}) hung up without an answer")
     try:
         answer = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotAnswering(f"the daemon ({running}) sent no sensible answer") from error
-    if not isinstance(answer, dict):
+    if not (isinstance(answer, dict) and _is_whole(answer)):
         raise NotAnswering(f"the daemon ({running}) sent no sensible answer")
     return answer
+
+
+def _is_whole(answer: dict[str, Any]) -> bool:
+    """Whether an answer has what every answer has."""
+    if answer.get("ok") is True:
+        return True
+    return isinstance(answer.get("error"), str) and isinstance(answer.get("code"), int)

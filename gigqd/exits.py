@@ -14,7 +14,7 @@ FAILED: Final = 1
 
 USAGE: Final = 64
 DATABASE_UNAVAILABLE: Final = 69
-"""The database could not be opened within `daemon.start_timeout`."""
+"""The database cannot be used: missing folder, locked for too long, damaged, no space."""
 
 INTERNAL_ERROR: Final = 70
 """A defect of gigqd, or a pool whose first worker never booted."""
@@ -23,13 +23,22 @@ CANNOT_FORK: Final = 71
 CANNOT_CREATE: Final = 73
 """The lock, pid file, control socket or log file could not be created."""
 
+OUTPUT_FAILED: Final = 74
+"""The answer could not be written to standard output."""
+
 ALREADY_RUNNING: Final = 75
+"""This daemon runs, or another of the same name serves the same database."""
+
 NOT_PERMITTED: Final = 77
 BAD_CONFIG: Final = 78
 """The configuration is invalid, or the database was written by a newer version."""
 
 LEFT_BEHIND: Final = 79
 """The stop is over but some process could not be killed; the log names it."""
+
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+"""Whoever read the answer has stopped reading."""
 
 STATUS_STALE: Final = 1
 """`gigqd status`: not running, but a pid file is left."""
@@ -52,3 +61,8 @@ WORKER_RESIDUE: Final = 83
 
 WORKER_RECORD_FAILED: Final = 84
 WORKER_PARENT_GONE: Final = 85
+
+
+def for_database(error: OSError) -> int:
+    """The code for a database that the operating system keeps us from."""
+    return NOT_PERMITTED if isinstance(error, PermissionError) else DATABASE_UNAVAILABLE

@@ -5,32 +5,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
 import stat
-import struct
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
-
-import psutil
 
 from gigqd import exits, pidfile
 from gigqd.config import Config, DaemonConfig
-from gigqd.control import address
 from gigqd.errors import GigqdError
+from gigqd.presence import describe, has_open, listener
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gigqd.pidfile import PidNote
+    from gigqd.presence import Listener, RunningInstance
 
 _LOCK_PATIENCE = 0.5
 _LOCK_RETRY = 0.02
 _DIRECTORY_MODE = 0o750
 _FILE_MODE = 0o640
-_CREDENTIALS = struct.Struct("3i")
 
 
 class CannotCreate(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
@@ -52,22 +45,6 @@ class AlreadyRunning(GigqdError):  # noqa: N818 - a sentence, as the library's e
         self.pid = running.pid
         self.since = running.since
         super().__init__(f"already running ({running})")
-
-
-@dataclass(frozen=True, slots=True)
-class RunningInstance:
-    """The process that holds the lock; None for what cannot be told."""
-
-    pid: int | None
-    start_ticks: int | None
-    since: datetime | None
-
-    def __str__(self) -> str:
-        if self.pid is None:
-            return "pid unknown"
-        if self.since is None:
-            return f"pid {self.pid}"
-        return f"pid {self.pid}, since {self.since.astimezone().isoformat(' ', 'seconds')}"
 
 
 class Instance:
@@ -120,7 +97,7 @@ class Instance:
             time.sleep(_LOCK_RETRY)
         # Somebody may have deleted the lock file of a running daemon: the lock just taken is a
         # new one then, but the old daemon still listens.
-        if _listener(self.socket_path).exists:
+        if self._listener().exists:
             self.abandon()
             raise AlreadyRunning(self._holder())
 
@@ -175,7 +152,9 @@ class Instance:
         # error that ended the daemon.
         with suppress(OSError):
             pidfile.remove_own(self.pid_path)
-            self.socket_path.unlink(missing_ok=True)
+            # The socket of a daemon whose runtime files had been deleted may be back already.
+            if not self._listener().exists:
+                self.socket_path.unlink(missing_ok=True)
         self.abandon()
 
     def abandon(self) -> None:
@@ -190,11 +169,17 @@ class Instance:
         """Who holds the lock, or None when nobody does.
 
         Raises:
-            GigqdError: the lock cannot be looked at, as by a user without access.
+            GigqdError: the lock cannot be looked at, as by a user without access, or is in a
+                directory where anybody may put one.
         """
-        if self._is_held() or _listener(self.socket_path).exists:
+        self._distrust_directory()
+        if self._is_held() or self._listener().exists:
             return self._holder()
         return None
+
+    def trusts(self, uid: int) -> bool:
+        """Whether the daemon may run as this user: root, we, or who owns its lock or directory."""
+        return uid in {0, os.geteuid(), _owner(self.directory), _owner(self.lock_path)}
 
     def stale_pid(self) -> int | None:
         """The process id in a pid file that a dead daemon has left; None when there is none."""
@@ -203,12 +188,21 @@ class Instance:
         note = pidfile.read(self.pid_path)
         return note.pid if note else None
 
+    def _distrust_directory(self) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            if self.directory.stat().st_mode & stat.S_IWOTH:
+                raise GigqdError(
+                    f"cannot trust what is in {self.directory}: everybody may write in it",
+                    exit_code=exits.NOT_PERMITTED,
+                )
+
     # --- the lock ----------------------------------------------------------------------------
 
     def _try_lock(self) -> bool:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             fd = os.open(self.lock_path, flags, _FILE_MODE)
+            _must_be_regular(fd)
         except OSError as error:
             raise _cannot_create("lock", self.lock_path, error) from error
         taken = False
@@ -224,12 +218,14 @@ class Instance:
 
     def _is_held(self) -> bool:
         try:
-            fd = os.open(self.lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # Without O_NONBLOCK a FIFO in its place would hold the reader for ever.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            fd = os.open(self.lock_path, flags)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
             raise GigqdError(
-                f"cannot look at the lock {self.lock_path}: {error.strerror}",
+                f"cannot look at the lock {self.lock_path}: {_reason(error)}",
                 exit_code=exits.NOT_PERMITTED,
             ) from error
         try:
@@ -265,61 +261,18 @@ class Instance:
 
     def _holder(self) -> RunningInstance:
         note = pidfile.read(self.pid_path)
-        if note is not None and self._is_holder(note):
-            return _describe(note.pid)
-        return _describe(_listener(self.socket_path).pid)
+        if note is not None and has_open(note, self.lock_path):
+            return describe(note.pid)
+        return describe(self._listener().pid)
 
-    def _is_holder(self, note: PidNote) -> bool:
-        """Whether the noted process lives, is the same one, and has the lock file open."""
-        if not note.names_a_live_process():
-            return False
-        try:
-            lock = self.lock_path.stat()
-            fds = os.listdir(f"/proc/{note.pid}/fd")  # noqa: PTH208 - names, not paths
-        except PermissionError:
-            return True  # another user's daemon: its start time must do
-        except OSError:
-            return False
-        return any(_is_open_at(f"/proc/{note.pid}/fd/{fd}", lock) for fd in fds)
+    def _listener(self) -> Listener:
+        return listener(self.socket_path, self.trusts)
 
 
 def _place(config: Config | DaemonConfig) -> tuple[DaemonConfig, Path | None]:
     if isinstance(config, Config):
         return config.daemon, config.log.file
     return config, None
-
-
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    exists: bool
-    pid: int | None = None
-
-
-def _listener(path: Path) -> _Listener:
-    """Who listens on a socket, as the kernel tells it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            with address(path) as name:
-                probe.connect(name)
-        except BlockingIOError:  # its queue is full: it is there, and does not answer
-            return _Listener(exists=True)
-        except OSError:
-            return _Listener(exists=False)
-        peer = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, _uid, _gid = _CREDENTIALS.unpack(peer)
-    return _Listener(exists=True, pid=pid or None)
-
-
-def _describe(pid: int | None) -> RunningInstance:
-    if pid is None:
-        return RunningInstance(None, None, None)
-    return RunningInstance(pid, pidfile.ticks_of(pid), _started_at(pid))
-
-
-def _started_at(pid: int) -> datetime | None:
-    with suppress(psutil.Error):
-        return datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)
-    return None
 
 
 def _distrust(found: os.stat_result) -> str | None:
@@ -338,13 +291,25 @@ def _is_same_file(fd: int, path: Path) -> bool:
         return False
 
 
-def _is_open_at(link: str, wanted: os.stat_result) -> bool:
+def _must_be_regular(fd: int) -> None:
+    """Close what is no plain file again, and say so."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a plain file; remove it")
+
+
+def _owner(path: Path) -> int | None:
     try:
-        return os.path.samestat(os.stat(link), wanted)  # noqa: PTH116 - follows the magic link
+        return path.lstat().st_uid
     except OSError:
-        return False
+        return None
 
 
 def _cannot_create(what: str, path: Path, error: OSError) -> CannotCreate:
-    reason = error.strerror or errno.errorcode.get(error.errno or 0, "unknown reason")
-    return CannotCreate(f"cannot create {what} {path}: {reason}")
+    return CannotCreate(f"cannot create {what} {path}: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link; remove it"
+    return error.strerror or errno.errorcode.get(error.errno or 0, "unknown reason")

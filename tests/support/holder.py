@@ -31,6 +31,8 @@ if "socket" in sys.argv[2:]:
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("held", flush=True)
 signal.sigwait([signal.SIGTERM])
+if "socket" in sys.argv[2:]:
+    listener.close()
 instance.release()
 """
 
