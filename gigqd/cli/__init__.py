@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from gigqd import exits
 from gigqd.cli.parser import build_parser
-from gigqd.cli.terminal import complain
+from gigqd.cli.places import heed_name
+from gigqd.cli.terminal import OutputFailed, complain, say_json
 from gigqd.daemonize import repair_standard_streams
 from gigqd.errors import ConfigError, GigqdError
 from gigqd.tag import make_room
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,29 +26,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; None takes the process's own.
 
     Returns:
-        The exit code; docs/cli.md lists them.
+        The exit code; docs/signals.md lists them.
     """
     repair_standard_streams()
     if arguments is None:
         make_room()
     options = build_parser().parse_args(arguments)
+    heed_name(options)
     try:
         return int(options.command(options))
-    except ConfigError as error:
-        return _fail(str(error), error.exit_code, debug=options.debug)
     except GigqdError as error:
-        return _fail(f"gigqd: {error}", error.exit_code, debug=options.debug)
+        return _refuse(error, options)
     except KeyboardInterrupt:
-        return _fail("gigqd: interrupted", _INTERRUPTED, debug=options.debug)
+        return _fail("gigqd: interrupted", exits.INTERRUPTED, options)
     except BrokenPipeError:
-        return _fail("", exits.FAILED, debug=options.debug)
+        return _fail("", exits.BROKEN_PIPE, options)
     except Exception as error:  # noqa: BLE001 - a defect is told in one line, too
         text = f"gigqd: internal error: {type(error).__name__}: {error} (--debug shows where)"
-        return _fail(text, exits.INTERNAL_ERROR, debug=options.debug)
+        return _fail(text, exits.INTERNAL_ERROR, options)
 
 
-def _fail(text: str, code: int, *, debug: bool) -> int:
-    if debug:
+def _refuse(error: GigqdError, options: argparse.Namespace) -> int:
+    if not getattr(options, "json", False) or isinstance(error, OutputFailed):
+        start = "" if isinstance(error, ConfigError) else "gigqd: "
+        return _fail(f"{start}{error}", error.exit_code, options)
+    try:
+        say_json({"ok": False, "code": error.exit_code, "error": str(error)})
+    except (GigqdError, OSError) as worse:
+        return _fail(f"gigqd: {worse}", exits.OUTPUT_FAILED, options)
+    return error.exit_code
+
+
+def _fail(text: str, code: int, options: argparse.Namespace) -> int:
+    if options.debug:
         traceback.print_exc(file=sys.stderr)
     if text:
         complain(text)

@@ -1,26 +1,37 @@
-"""The answer to `gigqd status` as text for a person: a headline and a table of slots."""
+"""The answer to `gigqd status` as text for a person: a headline, the slots, the last bad ends.
+
+Keys that only a newer daemon has are not relied on: a command may be newer than the daemon.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gigqd.cli.terminal import table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_TITLES = (
+_SLOT_TITLES = (
     "SLOT", "PID", "STATE", "JOB", "TIME/LIMIT", "MEMORY", "JOBS", "RESTARTS", "LAST EXIT",
 )  # fmt: skip
+_END_TITLES = ("AT", "SLOT", "CAUSE", "ENDED BY", "JOB", "RAN", "CPU", "PEAK", "NOW")
+_ENDS_SHOWN = 5
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 _MIB = 1024 * 1024
 
 
 def describe(answer: Mapping[str, Any]) -> str:
     """The whole answer."""
-    rows = [_TITLES, *(_row(slot) for slot in answer["slots"])]
-    return f"{_headline(answer)}\n\n{table(rows)}"
+    parts = ["\n".join(_head(answer)), table([_SLOT_TITLES, *map(_slot, answer["slots"])])]
+    newest = list(reversed(answer.get("recent", [])))
+    if newest:
+        shown = newest[:_ENDS_SHOWN]
+        title = f"last bad ends ({len(shown)} of {len(newest)}, `gigqd status --json` has all)"
+        parts.append(f"{title}\n{table([_END_TITLES, *map(_bad_end, shown)])}")
+    return "\n\n".join(parts)
 
 
 def duration(seconds: float) -> str:
@@ -35,52 +46,108 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f}s"
 
 
+def job_of(slot: Mapping[str, Any]) -> str:
+    """The job of a slot, or of a bad end; a dash when there is none."""
+    if not slot["job_id"]:
+        return "-"
+    return f"{slot['job'] or slot['job_id']} (attempt {slot['attempt']})"
+
+
+# --- the daemon ------------------------------------------------------------------------------
+
+
+def _head(answer: Mapping[str, Any]) -> Iterator[str]:
+    pools = ", ".join(f"{pool['name']} {pool['size']}" for pool in answer["pools"])
+    yield _headline(answer)
+    yield f"  pid         {answer['pid']}, up {duration(answer['uptime'])} since {_started(answer)}"
+    yield f"  version     {answer['version']}, generation {answer['generation']}"
+    yield f"  config      {answer['config'] or 'none, defaults and environment'}"
+    yield f"  database    {answer['database']}"
+    yield f"  pools       {pools}"
+    yield f"  since start {_counted(answer['counters'])}"
+    if answer.get("unsettled"):
+        yield f"  unsettled   {answer['unsettled']} bad ends wait to be recorded"
+    if answer.get("held_back"):
+        yield f"  held back   {', '.join(answer['held_back'])}: workers cannot boot, one is tried"
+
+
 def _headline(answer: Mapping[str, Any]) -> str:
     name = "" if answer["name"] == "default" else f" {answer['name']}"
-    reason = f": {answer['reason']}" if answer["reason"] else ""
-    pools = ", ".join(f"{pool['name']} {pool['size']}" for pool in answer["pools"])
-    up = f"{duration(answer['uptime'])} since {answer['started_at']}"
-    lines = [
-        f"gigqd{name} is {answer['state']}{reason}",
-        f"  pid         {answer['pid']}, up {up}",
-        f"  version     {answer['version']}, generation {answer['generation']}",
-        f"  config      {answer['config'] or 'none, defaults and environment'}",
-        f"  database    {answer['database']}",
-        f"  pools       {pools}",
-        f"  since start {_counted(answer['counters'])}",
-    ]
-    return "\n".join(lines)
+    since = f" (since {_time(answer['degraded_since'])})" if answer.get("degraded_since") else ""
+    reason = f": {answer['reason']}{since}" if answer["reason"] else ""
+    also = ", and paused" if answer.get("paused") and answer["state"] != "paused" else ""
+    hint = ": it starts no jobs until `gigqd resume`" if answer["state"] == "paused" else ""
+    return f"gigqd{name} is {answer['state']}{also}{reason}{hint}"
+
+
+def _started(answer: Mapping[str, Any]) -> str:
+    return _time(answer["started_at"])
 
 
 def _counted(counters: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counters.items())
+    """The counters that a person expects, and the others when there is something to count."""
+    usual = ("settled", "timeouts", "crashes", "restarts", "reloads")
+    shown = [name for name, count in counters.items() if count or name in usual]
+    return ", ".join(f"{counters[name]} {name.replace('_', ' ')}" for name in shown)
 
 
-def _row(slot: Mapping[str, Any]) -> tuple[str, ...]:
+def _time(text: str) -> str:
+    """A time in this machine's zone, which is part of it."""
+    return datetime.fromisoformat(text).astimezone().isoformat(" ", "seconds")
+
+
+# --- a slot ----------------------------------------------------------------------------------
+
+
+def _slot(slot: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         slot["slot"],
         _or_dash(slot["pid"]),
         slot["state"],
-        _job(slot),
-        _time(slot),
-        f"{slot['rss'] / _MIB:.0f} MiB" if slot["rss"] else "-",
+        job_of(slot),
+        _elapsed(slot),
+        _memory(slot),
         str(slot["jobs_done"]),
         str(slot["restarts"]),
         _or_dash(slot["last_exit"]),
     )
 
 
-def _job(slot: Mapping[str, Any]) -> str:
-    if not slot["job_id"]:
-        return "-"
-    return f"{slot['job'] or slot['job_id']} (attempt {slot['attempt']})"
-
-
-def _time(slot: Mapping[str, Any]) -> str:
+def _elapsed(slot: Mapping[str, Any]) -> str:
     if slot["elapsed"] is None:
         return "-"
     limit = duration(slot["timeout"]) if slot["timeout"] else "none"
     return f"{duration(slot['elapsed'])}/{limit}"
+
+
+def _memory(slot: Mapping[str, Any]) -> str:
+    """What the worker and all below it use, and may use; its own part while that is not known."""
+    used, limit = slot.get("memory") or slot["rss"], slot.get("memory_limit")
+    return f"{_mib(used)}/{_mib(limit)}" if limit else _mib(used)
+
+
+# --- a bad end -------------------------------------------------------------------------------
+
+
+def _bad_end(end: Mapping[str, Any]) -> tuple[str, ...]:
+    killed = f", {end['killed']} killed" if end["killed"] else ""
+    late = f", {end['late'] * 1000:.0f} ms late" if end["late"] else ""
+    how = end["signal"] or (f"exit {end['exit_code']}" if end["exit_code"] is not None else "-")
+    return (
+        _time(end["at"]),
+        end["slot"],
+        end["cause"],
+        f"{how}{killed}{late}",
+        job_of(end),
+        duration(end["wall_time"]) if end["wall_time"] else "-",
+        duration(end["cpu_time"]) if end["cpu_time"] else "-",
+        _mib(end["peak_memory"]),
+        _or_dash(end["status"]),
+    )
+
+
+def _mib(size: int | None) -> str:
+    return f"{size / _MIB:.0f} MiB" if size else "-"
 
 
 def _or_dash(value: object) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigqd import config as configuration
-from gigqd import exits, logs
+from gigqd import exits, fence, logs
 from gigqd.cli.places import place_of
 from gigqd.cli.terminal import complain, say
-from gigqd.client import Client, NotAnswering
+from gigqd.cli.told import Told
+from gigqd.client import Client, NotAnswering, understand
 from gigqd.config import load
 from gigqd.daemonize import start_detached
 from gigqd.errors import ConfigError, GigqdError
@@ -21,7 +22,7 @@ from gigqd.privileges import become
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from gigqd.config import Config, LogConfig
@@ -31,6 +32,7 @@ log = logs.get_logger("gigqd.start")
 
 _BEYOND_STOP_TIMEOUT = 10.0
 _LOCK_RELEASED_WITHIN = 5.0
+_FAREWELL = ("finished", "handed_back", "seconds")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,40 +58,12 @@ def run(options: argparse.Namespace) -> int:
 def start(options: argparse.Namespace) -> int:
     """Be the launcher of a detached daemon."""
     _refuse_in_a_unit()
-    config = load(options.config, os.environ)
-    instance = Instance(config)
-    try:
-        launch = start_detached(config, instance, _body(config, instance), options.wait)
-    except AlreadyRunning as error:
-        if getattr(options, "strict", False):
-            raise
-        say(f"gigqd is {error}")
-        return exits.OK
-    if launch.code:
-        complain(f"gigqd: {launch.text}")
-    else:
-        say(f"gigqd started (pid {launch.pid}), log {instance.log_path}")
-    return launch.code
+    return _start(options).tell(as_json=options.json)
 
 
 def stop(options: argparse.Namespace) -> int:
     """Ask the daemon to end and wait until it has."""
-    daemon = place_of(options)
-    instance = Instance(daemon)
-    client = Client(instance)
-    if instance.running() is None:
-        pid = instance.stale_pid()
-        say("gigqd is not running" + (f" (stale pid file: {pid})" if pid else ""))
-        return exits.OK
-    if options.force:
-        return _force(client, options)
-    try:
-        client.ask("status")
-        answer = client.stop(now=options.now, within=daemon.stop_timeout + _BEYOND_STOP_TIMEOUT)
-    except NotAnswering as error:
-        return _not_stopped(client, error)
-    say(_farewell(answer))
-    return int(answer["code"])
+    return _stop(options).tell(as_json=options.json)
 
 
 def restart(options: argparse.Namespace) -> int:
@@ -97,13 +71,38 @@ def restart(options: argparse.Namespace) -> int:
     _refuse_in_a_unit()
     load(options.config, os.environ)
     options.now, options.force, options.runtime_dir = False, False, None
-    return stop(options) or start(options)
+    stopped = _stop(options)
+    if stopped.code:
+        return stopped.tell(as_json=options.json)
+    if not options.json:
+        say(stopped.text)
+    started = _start(options)
+    facts = {**started.facts, "stopped": stopped.facts}
+    return replace(started, facts=facts).tell(as_json=options.json)
 
 
 def _refuse_in_a_unit() -> None:
     if is_a_units_process():
         why = "a unit's process must not detach; use `gigqd run` in ExecStart"
         raise GigqdError(why, exit_code=exits.USAGE)
+
+
+# --- starting --------------------------------------------------------------------------------
+
+
+def _start(options: argparse.Namespace) -> Told:
+    config = load(options.config, os.environ)
+    instance = Instance(config)
+    try:
+        launch = start_detached(config, instance, _body(config, instance), options.wait)
+    except AlreadyRunning as error:
+        if getattr(options, "strict", False):
+            raise
+        return Told(exits.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
+    if launch.code:
+        return Told(launch.code, launch.text, {"started": False})
+    facts = {"pid": launch.pid, "log": str(instance.log_path), "started": True}
+    return Told(exits.OK, f"gigqd started (pid {launch.pid}), log {instance.log_path}", facts)
 
 
 # --- the daemon ------------------------------------------------------------------------------
@@ -127,6 +126,7 @@ def _serve(
         log.warning("stale_pidfile", path=str(instance.pid_path), stale_pid=stale)
     for warning in configuration.warnings(config):
         log.warning("config_warning", warning=warning)
+    fence.take(Path(config.queue.database), config.daemon.name)
     return Supervisor(config, instance, on_ready).run()
 
 
@@ -137,7 +137,25 @@ def _nobody_waits() -> None:
 # --- stopping --------------------------------------------------------------------------------
 
 
-def _farewell(answer: dict[str, Any]) -> str:
+def _stop(options: argparse.Namespace) -> Told:
+    daemon = place_of(options)
+    instance = Instance(daemon)
+    client = Client(instance)
+    if instance.running() is None:
+        pid = instance.stale_pid()
+        text = "gigqd is not running" + (f" (stale pid file: {pid})" if pid else "")
+        return Told(exits.OK, text, {"state": "stopped", "stale_pid": pid})
+    if options.force:
+        return _force(client, options)
+    try:
+        client.ask("status")
+        answer = client.stop(now=options.now, within=daemon.stop_timeout + _BEYOND_STOP_TIMEOUT)
+    except NotAnswering as error:
+        return _not_stopped(client, error)
+    return understand(_farewell, answer)
+
+
+def _farewell(answer: Mapping[str, Any]) -> Told:
     finished, handed_back = answer["finished"], answer["handed_back"]
     text = (
         f"gigqd stopped in {answer['seconds']:.1f} s: {finished} running "
@@ -145,26 +163,26 @@ def _farewell(answer: dict[str, Any]) -> str:
     )
     if answer["code"] == exits.LEFT_BEHIND:
         text += "; some processes could not be killed, the log names them"
-    return text
+    return Told(answer["code"], text, {key: answer[key] for key in _FAREWELL})
 
 
-def _not_stopped(client: Client, error: NotAnswering) -> int:
+def _not_stopped(client: Client, error: NotAnswering) -> Told:
     if client.wait_until_gone(0.0):
-        say("gigqd ended without a word about its jobs; the next start settles them")
-        return exits.OK
-    complain(f"gigqd: not stopped: {error}; `gigqd stop --force` kills it and its jobs")
-    return exits.FAILED
+        text = "gigqd ended without a word about its jobs; the next start settles them"
+        return Told(exits.OK, text)
+    text = f"not stopped: {error}; `gigqd stop --force` kills it and its jobs"
+    return Told(exits.FAILED, text)
 
 
-def _force(client: Client, options: argparse.Namespace) -> int:
+def _force(client: Client, options: argparse.Namespace) -> Told:
     """SIGKILL the daemon and whatever its jobs have left; the next start settles the jobs."""
     pid = client.kill()
     client.wait_until_gone(_LOCK_RELEASED_WITHIN)
-    say(
+    text = (
         f"gigqd (pid {pid}) killed, and {_sweep(options)} left of its jobs; "
         "the next start settles what was running"
     )
-    return exits.OK
+    return Told(exits.OK, text, {"killed": pid})
 
 
 def _sweep(options: argparse.Namespace) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from gigqd import __version__, exits
-from gigqd.cli import asking, checking, lifecycle
+from gigqd.cli import asking, checking, lifecycle, reloading
+from gigqd.config.keys import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,16 +35,11 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gigqd {__version__}")
-    parser.add_argument("--config", type=Path, default=None, metavar="FILE", help=_CONFIG_HELP)
-    parser.add_argument("--debug", action="store_true", help=_DEBUG_HELP)
+    _add_common(parser, None, debug=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_lifecycle(commands)
     _add_asking(commands)
     return parser
-
-
-_CONFIG_HELP = "the configuration file"
-_DEBUG_HELP = "show tracebacks"
 
 
 def _add_lifecycle(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -53,26 +49,32 @@ def _add_lifecycle(commands: argparse._SubParsersAction[_Parser]) -> None:
     start.add_argument(
         "--strict", action="store_true", help="make it an error (75) if it is already running"
     )
+    _add_json(start)
     stop = _add(commands, "stop", lifecycle.stop, "let running jobs finish, then end")
     stop.add_argument("--now", action="store_true", help="hand running jobs back at once")
     stop.add_argument("--force", action="store_true", help="kill a daemon that does not answer")
+    _add_json(stop)
     _add_runtime_dir(stop)
-    _add_wait(_add(commands, "restart", lifecycle.restart, "stop and start"))
+    restart = _add(commands, "restart", lifecycle.restart, "stop and start")
+    _add_wait(restart)
+    _add_json(restart)
 
 
 def _add_asking(commands: argparse._SubParsersAction[_Parser]) -> None:
-    reload = _add(commands, "reload", asking.reload, "take the configuration and code on disk")
+    reload = _add(commands, "reload", reloading.reload, "take the configuration and code on disk")
     reload.add_argument(
         "--wait",
-        type=_seconds,
-        nargs="?",
-        const=60.0,
-        metavar="SECONDS",
-        help="return once the new workers are up (at most 60 s)",
+        action="store_true",
+        help="return once no worker with the old configuration or code is left",
     )
+    pause = _add(commands, "pause", asking.pause, "start no more jobs; running ones go on")
+    resume = _add(commands, "resume", asking.resume, "start jobs again")
     status = _add(commands, "status", asking.status, "show the daemon and each of its slots")
-    _add_json(status)
-    _add_runtime_dir(status)
+    within = ((reload, 60.0), (pause, 5.0), (resume, 5.0), (status, asking.STATUS_WITHIN))
+    for parser, seconds in within:
+        _add_timeout(parser, seconds)
+        _add_json(parser)
+        _add_runtime_dir(parser)
     check = _add(commands, "check", checking.check, "validate the configuration")
     check.add_argument("--db", action="store_true", help="open the database as well")
     check.add_argument(
@@ -92,12 +94,19 @@ def _add(
 ) -> _Parser:
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     # Also understood behind the command; absent there, they must not undo what stood before it.
-    parser.add_argument(
-        "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=_CONFIG_HELP
-    )
-    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP)
+    _add_common(parser, argparse.SUPPRESS, debug=argparse.SUPPRESS)
     parser.set_defaults(command=command)
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, absent: str | None, *, debug: bool | str) -> None:
+    parser.add_argument(
+        "--config", type=Path, default=absent, metavar="FILE", help="the configuration file"
+    )
+    parser.add_argument(
+        "--name", type=_name, default=absent, help="which daemon, instead of daemon.name"
+    )
+    parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks")
 
 
 def _add_wait(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +116,16 @@ def _add_wait(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="how long to wait until it is ready (60)",
+    )
+
+
+def _add_timeout(parser: argparse.ArgumentParser, default: float) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=default,
+        metavar="SECONDS",
+        help=f"how long to wait at most ({default:g})",
     )
 
 
@@ -121,6 +140,12 @@ def _add_runtime_dir(parser: argparse.ArgumentParser) -> None:
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name (letters, digits, . _ -)")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -8,20 +8,37 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gigqd import exits
+from gigqd.errors import GigqdError
 from gigqd.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+class OutputFailed(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """The answer cannot be written to standard output."""
+
+    exit_code = exits.OUTPUT_FAILED
+
+
 def say(text: str) -> None:
-    """Write an answer. What a terminal would obey instead of show is escaped."""
-    _write(1, printable(text, keep="\n"))
+    """Write an answer. What a terminal would obey instead of show is escaped.
+
+    Raises:
+        OutputFailed: it cannot be written, because the disk is full for instance.
+        BrokenPipeError: whoever read has stopped reading.
+    """
+    _answer(printable(text, keep="\n"))
 
 
 def say_json(value: object) -> None:
-    """Write an answer for programs: one line, ASCII only."""
-    _write(1, json.dumps(value, default=str))
+    """Write an answer for programs: one line, ASCII only.
+
+    Raises:
+        as `say`.
+    """
+    _answer(json.dumps(value, default=str))
 
 
 def complain(text: str) -> None:
@@ -39,6 +56,15 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         for row in cleaned
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _answer(text: str) -> None:
+    try:
+        _write(1, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(f"cannot write to standard output: {error.strerror}") from error
 
 
 def _write(fd: int, text: str) -> None:

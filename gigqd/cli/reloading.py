@@ -1,0 +1,101 @@
+"""reload: have the daemon take what is on disk, and wait for it as long as one wants to."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gigqd import exits
+from gigqd.cli.describing import job_of
+from gigqd.cli.places import place_of
+from gigqd.cli.told import Told
+from gigqd.client import Client, NotAnswering, understand
+from gigqd.instance import Instance
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+_LOOK = 0.05
+_TITLES = {
+    "applied": "applied at once",
+    "recycled": "applied by new workers",
+    "restart": "needs `gigqd restart`",
+}
+
+
+def reload(options: argparse.Namespace) -> int:
+    """Have the daemon take the configuration that is on disk, or say why it does not."""
+    client = Client(Instance(place_of(options)))
+    deadline = time.monotonic() + options.timeout
+    try:
+        answer = client.ask("reload", within=options.timeout)
+    except NotAnswering as error:
+        return _judge_silence(client, error, options).tell(as_json=options.json)
+    if not answer["ok"]:
+        text = f"reload refused, nothing has changed:\n{answer['error']}"
+        return Told(answer["code"], text).tell(as_json=options.json)
+    told = Told(exits.OK, understand(_taken, answer), _facts(answer))
+    if options.wait:
+        told = _wait_for_workers(client, told, deadline, options.timeout)
+    return told.tell(as_json=options.json)
+
+
+def _judge_silence(client: Client, error: NotAnswering, options: argparse.Namespace) -> Told:
+    """Whether the daemon still tries the new configuration, or does nothing at all."""
+    try:
+        client.ask("status", within=1.0)
+    except NotAnswering:
+        return Told(error.exit_code, f"{error}; the daemon drops the request, try again")
+    text = (
+        f"a worker with the new configuration is not up after {options.timeout:g} s; the daemon "
+        "goes on trying it, and the log tells how that ends"
+    )
+    return Told(exits.FAILED, text)
+
+
+def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: answer.get(key) for key in ("generation", *_TITLES)}
+
+
+def _taken(answer: Mapping[str, Any]) -> str:
+    lines = [f"{text}: {', '.join(answer[key])}" for key, text in _TITLES.items() if answer[key]]
+    return "\n".join(["gigqd reloaded" if lines else "gigqd reloaded: no key has changed", *lines])
+
+
+# --- waiting for the workers -----------------------------------------------------------------
+
+
+def _wait_for_workers(client: Client, told: Told, deadline: float, timeout: float) -> Told:
+    """Wait until every worker has the new configuration and is up."""
+    generation = told.facts["generation"]
+    while True:
+        status = client.ask("status")
+        left = understand(lambda answer: _not_yet(answer, generation), status)
+        if status.get("reason") and any(slot["state"] == "backoff" for slot in left):
+            text = f"reloaded, but the new workers do not come up: {status['reason']}"
+            return Told(exits.INTERNAL_ERROR, text, told.facts)
+        if not left:
+            return told
+        if time.monotonic() > deadline:
+            return _too_late(left, told, timeout)
+        time.sleep(_LOOK)
+
+
+def _not_yet(status: Mapping[str, Any], generation: int) -> list[Mapping[str, Any]]:
+    """The slots whose worker is an old one, or not up yet."""
+    workers = [slot for slot in status["slots"] if slot["role"] == "worker"]
+    return [
+        slot
+        for slot in workers
+        if (slot.get("configuration") or 0) < generation or slot["state"] == "booting"
+    ]
+
+
+def _too_late(left: list[Mapping[str, Any]], told: Told, timeout: float) -> Told:
+    slots = ", ".join(f"{slot['slot']} ({slot['state']}, {job_of(slot)})" for slot in left)
+    text = (
+        f"reloaded, but after {timeout:g} s these still have the old configuration: {slots}; "
+        "each is replaced after its job"
+    )
+    return Told(exits.FAILED, text, {**told.facts, "old": [slot["slot"] for slot in left]})
