@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ class Claim:
 
         Raises:
             KeyError: a column that GigQ always had is missing.
-            ValueError: the parameters or dependencies are not JSON.
+            ValueError: the parameters or dependencies are not JSON, or a number is none.
         """
         columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates values
         return cls(
@@ -68,14 +69,14 @@ class Claim:
             name=columns["name"],
             function=_function(columns),
             params=dict(_decoded(columns.get("params"), {})),
-            attempt=columns.get("attempts") or 1,
-            max_attempts=columns.get("max_attempts") or 1,
-            timeout=columns.get("timeout"),
+            attempt=_number(columns, "attempts") or 1,
+            max_attempts=_number(columns, "max_attempts") or 1,
+            timeout=_number(columns, "timeout"),
             dependencies=tuple(_decoded(columns.get("dependencies"), ())),
             pass_parent_results=_optional_bool(columns.get("pass_parent_results")),
             queue=columns.get("queue") or "default",
             worker_id=columns.get("worker_id") or "",
-            memory_limit=columns.get("memory_limit"),
+            memory_limit=_number(columns, "memory_limit"),
         )
 
 
@@ -116,6 +117,13 @@ def _decoded(value: Any, empty: Any) -> Any:
     if isinstance(value, str | bytes):
         value = json.loads(value)
     return empty if value is None else value
+
+
+def _number(columns: Mapping[str, Any], name: str) -> Any:
+    value = columns.get(name)
+    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        return value
+    raise ValueError(f"the column {name} of the job holds {value!r}, which is no number")
 
 
 def _optional_bool(value: Any) -> bool | None:

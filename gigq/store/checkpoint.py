@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gigq.store.connect import BUSY_TIMEOUT
+from gigq.store.identity import require_same
 from gigq.store.liveness import companion
 
 if TYPE_CHECKING:
@@ -40,7 +41,15 @@ def wal_size(path: str) -> int:
 
 
 def after_commit(connection: StoreConnection) -> None:
-    """Look at the WAL every so many commits, and shorten it when nobody else seems to."""
+    """Make sure that the commit went into the file at the path; every so often look at the WAL.
+
+    A WAL that is too long is shortened here when nobody else seems to do it.
+
+    Raises:
+        StoreGone: the file was deleted or replaced meanwhile; what was committed is lost.
+        StoreCorrupt: the file was emptied.
+    """
+    require_same(connection.path, connection.file_id)
     connection.commits += 1
     if connection.commits % _COMMITS_BETWEEN_LOOKS or wal_size(connection.path) < TOO_LONG:
         return

@@ -16,6 +16,7 @@ from gigq.ids import new_id
 from gigq.outcome import Ending, Outcome, PostMortem, decide
 from gigq.status import Cause, JobStatus
 from gigq.store import dependents
+from gigq.store.database import UnreadableText
 from gigq.store.submission import DEFAULTS
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def exchange(
         claimant: who claims; None to claim nothing.
         new_execution_id: the id that the claim's execution gets.
     """
-    for durable in (False, True):
+    durable = again = False
+    while True:
         try:
             with db.transaction(durable=durable) as session:
                 done = _settle(session, execution_id, ending) if execution_id and ending else None
@@ -73,8 +75,12 @@ def exchange(
                     return done, None
                 return done, _claim(session, claimant, new_execution_id, durable=durable)
         except _MustBeDurable:
-            continue
-    raise AssertionError("a durable transaction asked to be durable")
+            durable = True
+        except UnreadableText:
+            # Nothing is changed, and the second time it can be read.
+            if again:
+                raise
+            again = True
 
 
 def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> Row | None:
@@ -92,7 +98,7 @@ def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> R
         if job is not None:
             opened = {"job_id": job_id, "attempt": job["attempts"], "run": claimant.run}
             if not session.run("adopt_execution", {**who, **opened}):
-                session.run("open_execution", {**who, **opened})
+                _open(session, {**who, **opened})
         return job
 
 
@@ -148,7 +154,8 @@ def next_due_at(db: Database, queues: tuple[str, ...] | None) -> str | None:
         row = db.one("next_due_at")
     else:
         row = db.one("next_due_at_in_queues", {"queues": json.dumps(queues)})
-    return row["due_at"] if row else None
+    due_at = row["due_at"] if row else None
+    return due_at if _is_time(due_at) else None
 
 
 def anything_due(db: Database) -> bool:
@@ -165,8 +172,16 @@ def _claim(session: Session, claimant: Claimant, execution_id: str, *, durable: 
     if job["max_attempts"] == 1 and not durable:
         raise _MustBeDurable
     opened = {"job_id": job["id"], "attempt": job["attempts"], "run": claimant.run}
-    session.run("open_execution", {**who, **opened})
+    _open(session, {**who, **opened})
     return job
+
+
+def _open(session: Session, execution: Row) -> None:
+    if session.run("open_execution", execution):
+        return
+    # Foreign SQL made the job pending while its execution was open. That one is not current.
+    session.run("supersede_execution", {"job_id": execution["job_id"], "now": session.now})
+    session.run("open_execution", execution)
 
 
 def _take_best(session: Session, queues: tuple[str, ...] | None, who: dict[str, str]) -> Row | None:
@@ -287,9 +302,18 @@ def _limited(row: Row) -> Row:
 
 
 def _is_over(row: Row, now: str) -> bool:
-    if row["timeout"] is None:
+    # Foreign SQL may have written anything: a limit that is no number is none.
+    if not isinstance(row["timeout"], int | float) or not _is_time(row["started_at"]):
         return False
     return clock.after(row["started_at"], row["timeout"]) <= now
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        clock.parse(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _adopt_strays(db: Database, now: str) -> None:
@@ -306,4 +330,4 @@ def _adopt_stray(session: Session, stray: Row) -> None:
     job = session.one("adopt_stray", ids)
     if job is not None:
         opened = {"attempt": job["attempts"], "run": None, "worker_id": job["worker_id"]}
-        session.run("open_execution", {**ids, **opened, "now": stray["started_at"]})
+        _open(session, {**ids, **opened, "now": stray["started_at"]})

@@ -11,6 +11,14 @@ from typing import Any
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.store.failures import until_free
 from gigq.store.filesystem import refuse_network, resolve
+from gigq.store.identity import (
+    FileId,
+    file_id,
+    is_same,
+    refuse_missing,
+    refuse_remains,
+    refuse_stray_log,
+)
 
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT = 0.010
@@ -21,12 +29,18 @@ JOURNAL_SIZE_LIMIT = 4 * 1024 * 1024
 # Corrupt An SQLite Database File", 2.6), so they are kept from being collected.
 _inherited: list[dict[str, StoreConnection]] = []
 
+# Files that this process never creates: those it has opened and not closed again, and those
+# that `require` names.
+_opened_here: set[str] = set()
+_required: set[str] = set()
+
 
 class StoreConnection(sqlite3.Connection):
     """A connection that remembers its file, its durability and whether it was closed."""
 
     path: str = ""
-    file_id: tuple[int, int] | None = None
+    file_id: FileId | None = None
+    log_id: FileId | None = None
     synchronous: str = ""
     closed: bool = False
     commits: int = 0
@@ -37,10 +51,18 @@ class StoreConnection(sqlite3.Connection):
         super().close()
 
     def is_usable(self) -> bool:
-        """Whether it is open and its file is still the one that lies at its path."""
+        """Whether it is open and its file is still the one that lies at its path.
+
+        Raises:
+            StoreGone: there is none any more, or it was replaced only in part.
+            StoreCorrupt: it was emptied.
+        """
         if self.closed:
             return False
-        return self.in_transaction or self.file_id == _file_id(self.path)
+        if self.in_transaction or is_same(self.path, self.file_id):
+            return True
+        refuse_remains(self.path, self.log_id)
+        return False
 
 
 class _OfThread:
@@ -82,17 +104,25 @@ def _new_lock() -> None:
 os.register_at_fork(after_in_child=_new_lock)
 
 
-def open_connection(path: str | os.PathLike[str]) -> StoreConnection:
+def open_connection(
+    path: str | os.PathLike[str], patience: float = OPEN_TIMEOUT
+) -> StoreConnection:
     """This thread's connection to the database file at `path`.
 
     The file is created, readable by its owner only, when it does not exist. The connection is
     kept for the thread; it is opened again when it was closed, when the file was replaced, and
-    in a forked child.
+    in a forked child. A file that is missing although this process has it open is not created:
+    it was deleted, and a new one would hide that.
+
+    Args:
+        path: the file.
+        patience: seconds to wait at most while it is locked.
 
     Raises:
         UnsupportedStore: not a file, a network file system, or an SQLite that is too old.
+        StoreGone: the file was deleted, may not be read, or was replaced only in part.
         StoreUnavailable: the file cannot be opened.
-        StoreCorrupt: the file is not a database.
+        StoreCorrupt: the file is not a database, or was emptied.
     """
     real = resolve(path)
     mine = _of_this_thread()
@@ -101,19 +131,27 @@ def open_connection(path: str | os.PathLike[str]) -> StoreConnection:
         return connection
     if connection is not None:
         connection.close()
-    connection = mine[real] = _opened(real)
+    connection = mine[real] = _opened(real, patience)
     return connection
 
 
+def require(path: str | os.PathLike[str]) -> None:
+    """Never create the file at `path` in this process, nor in those that it forks."""
+    _required.add(resolve(path))
+
+
 def close_connection(path: str | os.PathLike[str]) -> None:
-    """Close this thread's connection to one file; the next use opens another."""
-    connection = _of_this_thread().pop(resolve(path), None)
+    """Close this thread's connection to one file; the next use opens another, or begins a file."""
+    real = resolve(path)
+    _opened_here.discard(real)
+    connection = _of_this_thread().pop(real, None)
     if connection is not None:
         connection.close()
 
 
 def close_connections() -> None:
-    """Close all connections of this thread; the next use opens others."""
+    """Close all connections of this thread; the next use opens others, or begins files."""
+    _opened_here.clear()
     if _local.of_thread is not None and _local.of_thread.pid == os.getpid():
         _local.of_thread.close()
 
@@ -128,14 +166,19 @@ def _of_this_thread() -> dict[str, StoreConnection]:
     return held.by_path
 
 
-def _opened(path: str) -> StoreConnection:
+def _opened(path: str, patience: float) -> StoreConnection:
     refuse_old_sqlite(sqlite3.sqlite_version_info)
     refuse_network(path)
     with _opening:
-        _create_private(path)
-        connection = until_free(lambda: _connected(path), OPEN_TIMEOUT, path)
+        if path not in _opened_here and path not in _required:
+            _create_private(path)
+        refuse_missing(path)
+        found = file_id(path)
+        connection = until_free(lambda: _connected(path), patience, path)
     connection.path = path
-    connection.file_id = _file_id(path)
+    connection.file_id = found
+    connection.log_id = file_id(f"{path}-wal")
+    _opened_here.add(path)
     return connection
 
 
@@ -151,6 +194,9 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
 def _create_private(path: str) -> None:
     # Exclusive, and before any connection: closing a file that SQLite has open in this
     # process would drop SQLite's locks. SQLite gives the -wal and -shm files the same mode.
+    if file_id(path) is not None:
+        return
+    refuse_stray_log(path)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
@@ -163,8 +209,10 @@ def _create_private(path: str) -> None:
 
 
 def _connected(path: str) -> StoreConnection:
+    # Not to be created by SQLite: whoever deletes the file in between is to be told.
     connection = sqlite3.connect(
-        path,
+        f"file://{_escaped(path)}?mode=rw",
+        uri=True,
         timeout=BUSY_TIMEOUT,
         isolation_level=None,
         cached_statements=256,
@@ -176,6 +224,10 @@ def _connected(path: str) -> StoreConnection:
         connection.close()
         raise
     return connection
+
+
+def _escaped(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def _configure(connection: StoreConnection, path: str) -> None:
@@ -191,6 +243,7 @@ def _configure(connection: StoreConnection, path: str) -> None:
     connection.execute(f"PRAGMA journal_size_limit={JOURNAL_SIZE_LIMIT}")
     connection.execute("PRAGMA trusted_schema=OFF")
     set_synchronous(connection, "FULL")
+    connection.execute("PRAGMA schema_version").fetchone()  # the first read opens the log
 
 
 def set_synchronous(connection: Any, level: str) -> None:
@@ -200,11 +253,3 @@ def set_synchronous(connection: Any, level: str) -> None:
     connection.execute(f"PRAGMA synchronous={level}")
     if isinstance(connection, StoreConnection):
         connection.synchronous = level
-
-
-def _file_id(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - at every use
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigq import clock
+from gigq.errors import StoreError
 from gigq.store.checkpoint import after_commit
 from gigq.store.connect import StoreConnection, set_synchronous
 from gigq.store.dialect import dialect_of
@@ -23,6 +25,10 @@ Bounds = tuple[str, str, tuple[str, ...]]
 
 LOCK_TIMEOUT = 30.0
 NOTHING: Mapping[str, Any] = {}
+
+
+class UnreadableText(StoreError):  # noqa: N818 - as the other store errors are named
+    """A row held text that is not UTF-8. The connection reads such text leniently from now on."""
 
 
 class Session:
@@ -47,8 +53,12 @@ class Session:
 
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
         """Every row as a dict."""
-        cursor = self._execute(name, params)
-        rows = cursor.fetchall()
+        try:
+            cursor = self._execute(name, params)
+            rows = cursor.fetchall()
+        except sqlite3.OperationalError as error:
+            self._note_unreadable_text(error)
+            raise
         if not rows:
             return []
         names = [column[0] for column in cursor.description]
@@ -66,6 +76,13 @@ class Session:
         cursor = self._cursor()
         cursor.execute(self._sql[name], params)
         return cursor
+
+    def _note_unreadable_text(self, error: sqlite3.OperationalError) -> None:
+        # The database has a code for each of its errors. Without one the error is Python's own,
+        # which could not decode what foreign SQL wrote. Always reading leniently would be slow.
+        if not hasattr(error, "sqlite_errorcode"):
+            self.connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+            raise UnreadableText(f"{_path_of(self.connection)}: {error}") from error
 
     def _cursor(self) -> Any:
         cursor = self.connection.cursor()
@@ -146,7 +163,7 @@ class Database:
     def _patiently(self, connection: Any, action: Callable[[], Value]) -> Value:
         try:
             return action()
-        except sqlite3.Error:
+        except (sqlite3.Error, UnreadableText):
             return until_free(action, self.lock_timeout, _path_of(connection))
 
 

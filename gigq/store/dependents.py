@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gigq.store.database import Row, Session
@@ -59,6 +60,15 @@ def reason(parent: Parent) -> str:
         f"parent job {parent.name!r} ({parent.id}) ended as {parent.status}; requeue it and "
         "then this job, or submit this job with on_parent_failure='run' or 'wait'"
     )
+
+
+def listed(dependencies: Any) -> str:
+    """A job's list of parents as JSON text; an empty one for what foreign SQL left no list."""
+    try:
+        ids = json.loads(dependencies or "[]")
+    except (TypeError, ValueError):
+        ids = []
+    return json.dumps(ids if isinstance(ids, list) else [])
 
 
 def _one_level(session: Session, parent: Parent) -> tuple[list[Row], int]:

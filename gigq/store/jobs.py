@@ -121,13 +121,14 @@ def requeue(db: Database, job_id: str) -> bool:
 
 
 def _wait_again(session: Session, job_id: str, row: Row) -> None:
-    if row["dependencies"] == "[]":
+    named = dependents.listed(row["dependencies"])
+    if named == "[]":
         return
-    session.run("forget_edges_to", {"job_id": job_id, "parents": row["dependencies"]})
+    session.run("forget_edges_to", {"job_id": job_id, "parents": named})
     done = {"completed"}
     if row["on_parent_failure"] == "run":
         done |= {"failed", "timeout", "cancelled"}
-    parents = session.all("jobs_by_id", {"ids": row["dependencies"]})
+    parents = session.all("jobs_by_id", {"ids": named})
     unmet = [parent["id"] for parent in parents if parent["status"] not in done]
     session.many("insert_edge", [{"parent_id": id_, "job_id": job_id} for id_ in unmet])
     session.run("set_unmet", {"job_id": job_id, "unmet": len(unmet)})
@@ -162,6 +163,6 @@ def _clear_some(db: Database, before: str | None) -> int:
         session.run("forget_executions", {"ids": json.dumps([row["id"] for row in rows])})
         for row in rows:
             if row["dependencies"] != "[]":
-                edges = {"job_id": row["id"], "parents": row["dependencies"]}
-                session.run("forget_edges_to", edges)
+                parents = dependents.listed(row["dependencies"])
+                session.run("forget_edges_to", {"job_id": row["id"], "parents": parents})
     return len(rows)

@@ -7,11 +7,11 @@ down. See docs/decisions/0003-the-0.5.1-file-is-upgraded-once.md.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import UnsupportedStore
+from gigq.store import dependents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def _job(row: Row) -> Row:
     if job["status"] in {"cancelled", "timeout", "failed", "completed"}:
         job["completed_at"] = job["completed_at"] or job["updated_at"]
     job["timeout"] = job["timeout"] or _OLD_TIMEOUT
-    job["dependencies"] = _list_of_ids(job["dependencies"])
+    job["dependencies"] = dependents.listed(job["dependencies"])
     for column, value in (("priority", 0), ("attempts", 0), ("max_attempts", 3)):
         job[column] = value if job[column] is None else job[column]
     job["retry_delay"] = job["retry_delay"] or 0
@@ -109,11 +109,3 @@ def _utc(value: Any) -> str | None:
         return clock.normalise(value) if value else None
     except (TypeError, ValueError):
         return None  # not a time: better none than one that sorts anywhere
-
-
-def _list_of_ids(text: str | None) -> str:
-    try:
-        ids = json.loads(text or "[]")
-    except ValueError:
-        ids = []
-    return json.dumps(ids if isinstance(ids, list) else [])

@@ -81,7 +81,14 @@ RETURNING dependencies, on_parent_failure;
 
 -- name: open_execution
 INSERT INTO job_executions (id, job_id, worker_id, status, started_at, attempt, run)
-VALUES (:execution_id, :job_id, :worker_id, 'running', :now, :attempt, :run);
+VALUES (:execution_id, :job_id, :worker_id, 'running', :now, :attempt, :run)
+ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
+
+-- name: supersede_execution
+UPDATE job_executions
+SET status = 'failed', completed_at = :now, cause = 'lost',
+    note = 'superseded: its job had been taken away from it and was started again'
+WHERE job_id = :job_id AND status = 'running';
 
 -- name: settle_execution
 UPDATE job_executions
@@ -99,9 +106,12 @@ SET status = 'completed', result = :result, error = NULL, cause = NULL, worker_i
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING attempts, max_attempts;
 
+-- The casts make numbers of what foreign SQL may have left in the columns.
 -- name: job_to_decide
-SELECT j.id, j.name, j.attempts, j.max_attempts, j.retry_delay, j.refunds, j.crashes,
-    j.crash_limit, j.error, e.cancel_requested_at
+SELECT j.id, j.name, CAST(j.attempts AS INTEGER) AS attempts,
+    CAST(j.max_attempts AS INTEGER) AS max_attempts, CAST(j.retry_delay AS REAL) AS retry_delay,
+    CAST(j.refunds AS INTEGER) AS refunds, CAST(j.crashes AS INTEGER) AS crashes,
+    CAST(j.crash_limit AS INTEGER) AS crash_limit, j.error, e.cancel_requested_at
 FROM job_executions e
 JOIN jobs j ON j.id = e.job_id AND j.status = 'running' AND j.execution_id = e.id
 WHERE e.id = :execution_id AND e.status = 'running';
@@ -179,7 +189,7 @@ WHERE id = :job_id AND status = 'running' AND execution_id IS NULL
 RETURNING worker_id, attempts;
 
 -- name: open_executions
-SELECT e.id AS execution_id, e.job_id, e.run, e.worker_id, e.started_at, e.attempt, j.name, j.timeout
+SELECT e.id AS execution_id, e.job_id, CAST(e.run AS TEXT) AS run, e.worker_id, e.started_at, e.attempt, j.name, j.timeout
 FROM job_executions e
 LEFT JOIN jobs j ON j.id = e.job_id
 WHERE e.status = 'running'

@@ -110,7 +110,9 @@ WHERE rowid IN (
         AND (:before IS NULL OR completed_at < :before)
         AND id NOT IN (
             SELECT parent.value
-            FROM jobs AS child, json_each(child.dependencies) AS parent
+            FROM jobs AS child, json_each(
+                CASE WHEN json_valid(child.dependencies) THEN child.dependencies ELSE '[]' END
+            ) AS parent
             WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
         )
     LIMIT :limit

@@ -1,0 +1,116 @@
+"""Which file lies at a path. What is written into one that was deleted or replaced is lost."""
+
+from __future__ import annotations
+
+import os
+
+from gigq.errors import StoreCorrupt, StoreGone
+
+FileId = tuple[int, int]
+
+
+def file_id(path: str) -> FileId | None:
+    """What tells the file at `path` from any other; None when there is none."""
+    found = _look(path)
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def is_same(path: str, known: FileId | None) -> bool:
+    """Whether the file at `path` is still the known one.
+
+    Raises:
+        StoreGone: there is none.
+        StoreCorrupt: it was emptied; a database in use is never empty.
+    """
+    found = _look(path)
+    if found is None:
+        raise _gone(path)
+    if (found.st_dev, found.st_ino) != known:
+        return False
+    if not found.st_size:
+        raise StoreCorrupt(f"{path} was emptied while it was in use; {_RESTORE}")
+    return True
+
+
+def require_same(path: str, known: FileId | None) -> None:
+    """After a commit: make sure that it went into the file at `path`.
+
+    Raises:
+        StoreGone: that one was deleted or replaced meanwhile.
+        StoreCorrupt: it was emptied.
+    """
+    if not is_same(path, known):
+        raise StoreGone(f"{path} was replaced while it was written to; do it again")
+
+
+def refuse_remains(path: str, log: FileId | None) -> None:
+    """Refuse a replaced file beside which the old one's log still lies.
+
+    SQLite would take the log for the new file's and write the old pages into it.
+
+    Args:
+        path: the database file, which is not the one that was open before.
+        log: the log of that one.
+
+    Raises:
+        StoreGone: the log is still there, and is not empty.
+    """
+    found = _look(f"{path}-wal")
+    if found is not None and found.st_size and (found.st_dev, found.st_ino) == log:
+        raise StoreGone(
+            f"{path} was replaced, but {path}-wal ({found.st_size} bytes) is still the log of the "
+            "old file; move the -wal and the -shm away, together with the old file"
+        )
+
+
+def refuse_missing(path: str) -> None:
+    """Refuse to open what is not there, or what SQLite would make worse by opening it.
+
+    Raises:
+        StoreGone: there is no file, or it may not be read.
+        StoreCorrupt: it is empty and its log is not; SQLite would delete the log.
+    """
+    found = _look(path)
+    if found is None:
+        raise _gone(path)
+    if not os.access(path, os.R_OK):
+        raise StoreGone(f"{path} may not be read; check who owns the file")
+    if not found.st_size and (left := _log_size(path)):
+        raise StoreCorrupt(f"{path} is empty although its log has {left} bytes; {_RESTORE}")
+
+
+def refuse_stray_log(path: str) -> None:
+    """Refuse to begin a new file beside the log of one that was lost.
+
+    Raises:
+        StoreGone: there is such a log.
+    """
+    if left := _log_size(path):
+        raise StoreGone(
+            f"{path} is not there, but its log {path}-wal ({left} bytes) is; put the file back "
+            "beside it, or move the -wal and the -shm away to begin a new file"
+        )
+
+
+_RESTORE = "keep it and its -wal, and put a good copy in its place with both moved away"
+
+
+def _gone(path: str) -> StoreGone:
+    return StoreGone(
+        f"{path} is gone: it was deleted or moved away; put it back, or a copy of it. A new one "
+        "is begun by a new process, or after close_connections()"
+    )
+
+
+def _log_size(path: str) -> int:
+    found = _look(f"{path}-wal")
+    return 0 if found is None else found.st_size
+
+
+def _look(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - at every use; and never open it, only ask
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreGone(f"{path} cannot be reached: {error.strerror}") from error

@@ -1,0 +1,190 @@
+"""Rows in which foreign SQL has left anything: they are shown, failed or skipped, no more."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.ledger import FAILED, WORKER, job_row, ran, status_of, stored, taken
+
+from gigq import JobQueue, Worker, rescue
+from gigq.ids import new_id
+from gigq.store import claims, connect, jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gigq.store.database import Database
+
+VALUES = (
+    *("'nonsense'", "''", "x'00ff'", "CAST(x'c3' AS TEXT)", "9e999", "-9e999", "1e300", "-1"),
+    *("5", "'[1'", "'{}'", "'[[1]]'", "NULL"),
+)
+JOB_COLUMNS = (
+    *("name", "status", "queue", "priority", "created_at", "updated_at", "started_at"),
+    *("completed_at", "retry_after", "unmet", "attempts", "max_attempts", "refunds", "crashes"),
+    *("timeout", "retry_delay", "backoff", "on_parent_failure", "pass_parent_results"),
+    *("worker_id", "execution_id", "unique_key", "cause", "function_module", "function_name"),
+    *("function_file", "dependencies", "description", "params", "error", "result"),
+    *("memory_limit", "crash_limit", "id"),
+)
+EXECUTION_COLUMNS = (
+    *("id", "worker_id", "status", "started_at", "completed_at", "attempt", "run", "cause"),
+    *("exit_code", "signal", "peak_rss", "output", "cancel_requested_at", "job_id"),
+)
+
+
+def nothing_row(**columns: Any) -> dict[str, Any]:
+    where = {"function_module": "support.jobs_to_run", "function_name": "nothing"}
+    return job_row(**where, **columns)
+
+
+def spoil(db: Database, table: str, column: str, value: str, job_id: str) -> bool:
+    """Write a bad value into a row of a job; False when the schema itself refuses it."""
+    key = "id" if table == "jobs" else "job_id"
+    with db.read() as session:
+        connection = session.connection
+    try:
+        connection.execute(f"UPDATE {table} SET {column} = {value} WHERE {key} = ?", (job_id,))
+    except sqlite3.IntegrityError:
+        return False
+    return True
+
+
+def look_at_everything(queue: JobQueue, db: Database, path: Path) -> None:
+    queue.stats()
+    for found in queue.list_jobs(limit=1000):
+        queue.get_status(found["id"])
+    for due_at in (claims.next_due_at(db, None), claims.next_due_at(db, ("default", "other"))):
+        assert due_at is None or due_at > "2026"
+    claims.open_executions(db)
+    claims.cancel_requests(db)
+    rescue.overdue(db)
+    rescue.lost(db, path)
+
+
+def spoiled_jobs(db: Database, table: str, column: str) -> tuple[list[str], list[str]]:
+    """Jobs of which one column is spoilt in every way; and what is open or was."""
+    rows = [nothing_row(priority=1) for _ in VALUES]
+    jobs.insert(db, rows)
+    open_ids = [taken(db)["execution_id"] for _ in rows]
+    waiting = [nothing_row(priority=1) for _ in VALUES]
+    jobs.insert(db, waiting)
+    for value, running, pending in zip(VALUES, rows, waiting, strict=True):
+        spoil(db, table, column, value, running["id"])
+        if table == "jobs":
+            spoil(db, table, column, value, pending["id"])
+    return [row["id"] for row in (*rows, *waiting)], open_ids
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("jobs", column) for column in JOB_COLUMNS),
+        *(("job_executions", column) for column in EXECUTION_COLUMNS),
+    ],
+)
+def test_bad_rows_stop_nobody(tmp_path: Path, table: str, column: str) -> None:
+    path = tmp_path / "queue.db"
+    queue, worker = JobQueue(path), Worker(path)
+    db = queue._database
+    ids, open_ids = spoiled_jobs(db, table, column)
+    (good,) = jobs.insert(db, [nothing_row()])
+    look_at_everything(queue, db, path)
+    for execution_id in open_ids[::2]:
+        claims.settle(db, execution_id, FAILED)
+    while worker.process_one():
+        pass
+    look_at_everything(queue, db, path)
+    for job_id in ids:
+        queue.cancel(job_id, running=True)
+        queue.requeue_job(job_id)
+    queue.clear_completed("2020-01-01")
+
+    assert status_of(db, good) == "completed"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "error"),
+    [
+        ("params", "'[1'", "JSONDecodeError"),
+        ("dependencies", "'nonsense'", "JSONDecodeError"),
+        ("timeout", "'soon'", "the column timeout of the job holds 'soon', which is no number"),
+        ("memory_limit", "9e999", "the column memory_limit of the job holds inf"),
+        ("function_module", "'no_such_module'", "No module named 'no_such_module'"),
+    ],
+)
+def test_a_job_that_cannot_be_read_fails_and_says_why(
+    tmp_path: Path, column: str, value: str, error: str
+) -> None:
+    queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
+    (job_id,) = jobs.insert(queue._database, [nothing_row(max_attempts=1)])
+    spoil(queue._database, "jobs", column, value, job_id)
+    worker.process_one()
+    found = queue.get_status(job_id)
+
+    assert found["status"] == "failed"
+    assert error in found["error"]
+
+
+def test_text_that_is_no_utf_8_is_shown_with_a_mark_for_each_bad_byte(tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "queue.db")
+    (job_id,) = jobs.insert(queue._database, [nothing_row()])
+    spoil(queue._database, "jobs", "name", "CAST(x'66c366' AS TEXT)", job_id)
+
+    assert queue.get_status(job_id)["name"] == "f\N{REPLACEMENT CHARACTER}f"
+    assert [job["name"] for job in JobQueue(tmp_path / "queue.db").list_jobs()] == [
+        "f\N{REPLACEMENT CHARACTER}f"
+    ]
+
+
+def test_a_job_that_was_taken_away_from_its_execution_can_be_claimed_again(db: Database) -> None:
+    job_id = stored(db)
+    first = taken(db)
+    spoil(db, "jobs", "status", "'pending'", job_id)
+    second = taken(db)
+
+    assert second["execution_id"] != first["execution_id"]
+    assert claims.settle(db, first["execution_id"], FAILED) is None
+    assert [e["status"] for e in jobs.executions(db, job_id)] == ["failed", "running"]
+    assert jobs.executions(db, job_id)[0]["cause"] == "lost"
+    assert claims.settle(db, second["execution_id"], FAILED) is not None
+
+
+@pytest.mark.parametrize("status", ["'paused'", "''", "x'00'", "'PENDING'", "'completed '"])
+def test_a_job_with_a_status_that_nobody_knows_is_left_as_it_is(db: Database, status: str) -> None:
+    job_id, other = stored(db), stored(db)
+    spoil(db, "jobs", "status", status, job_id)
+    before = jobs.get(db, job_id)
+    verbs: list[Callable[[], object]] = [
+        lambda: jobs.cancel(db, job_id),
+        lambda: jobs.cancel_or_ask(db, job_id),
+        lambda: jobs.requeue(db, job_id),
+        lambda: jobs.clear(db),
+        lambda: claims.adopt(db, job_id, new_id(), WORKER),
+    ]
+
+    assert not any(verb() for verb in verbs)
+    assert ran(db).job_id == other
+    assert jobs.get(db, job_id) == before
+
+
+def test_a_bad_list_of_parents_does_not_keep_others_from_being_cleared(db: Database) -> None:
+    bad, done, gone = stored(db, priority=-1), stored(db), stored(db)
+    ran(db)
+    jobs.cancel(db, gone)
+    for job_id in (bad, gone):
+        spoil(db, "jobs", "dependencies", "'nonsense'", job_id)
+
+    assert jobs.clear(db) == 2
+    assert jobs.get(db, done) is None
+    assert status_of(db, bad) == "pending"
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Any:
+    """No connection outlives a test's folder."""
+    yield
+    connect.close_connections()
