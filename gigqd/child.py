@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gigqd import reaper
+from gigqd import kernel, reaper
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OUTPUT_KEPT = 64 * 1024
 _OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
+_BLOCK = 512  # the unit of st_blocks, whatever the file system
 _STACKS_KEPT = 64 * 1024
 
 
@@ -104,13 +105,10 @@ class Child:
         return tail(self.birth.stacks, _STACKS_KEPT)
 
     def trim_output(self) -> None:
-        """Drop all but the tail of an output that has grown large."""
+        """Give back the memory of an output that has grown large, all but that of its tail."""
         fd = self.birth.output
-        if fd is None or os.fstat(fd).st_size < _OUTPUT_TRIMMED_AT:
-            return
-        tail = os.pread(fd, OUTPUT_KEPT, os.fstat(fd).st_size - OUTPUT_KEPT)
-        os.ftruncate(fd, 0)
-        os.write(fd, tail)
+        if fd is not None and os.fstat(fd).st_blocks * _BLOCK > _OUTPUT_TRIMMED_AT:
+            kernel.free_front(fd, keep=OUTPUT_KEPT)
 
     def close(self) -> None:
         """Reap it and let go of all that belonged to it."""
@@ -138,4 +136,5 @@ def tail(fd: int | None, limit: int) -> str:
     if fd is None:
         return ""
     size = os.fstat(fd).st_size
-    return os.pread(fd, limit, max(0, size - limit)).decode(errors="replace")
+    read = os.pread(fd, limit, max(0, size - limit))
+    return read.lstrip(b"\0").decode(errors="replace")  # what was freed reads as zero bytes
