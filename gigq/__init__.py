@@ -1,5 +1,6 @@
 """gigq: background jobs without a broker. This module is the front door and holds no code."""
 
+from gigq.current import current_job
 from gigq.errors import (
     GigqError,
     InvalidJob,
@@ -34,6 +35,7 @@ __all__ = [
     "Worker",
     "Workflow",
     "close_connections",
+    "current_job",
     "setup_logging",
     "task",
 ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable
 
+    from gigq.current import Surroundings
     from gigq.interrupt import Interrupter
 
 _MOST_RINGS = 16
@@ -49,6 +50,7 @@ class Worker:
         allow: shell-style patterns of the functions it may run; None for every one.
         observer: is told what the worker does.
         interrupter: guards the run of each job; None for the timer of the main thread.
+        surroundings: answers what jobs ask about their limits; None for what this worker knows.
     """
 
     db_path: str | os.PathLike[str]
@@ -62,6 +64,7 @@ class Worker:
     allow: tuple[str, ...] | None = None
     observer: WorkerObserver = SilentObserver()
     interrupter: Interrupter | None = None
+    surroundings: Surroundings | None = None
     _stop_bell: StopBell | None = None
 
     def __init__(
@@ -261,6 +264,10 @@ class Worker:
     @property
     def _active_worker_id(self) -> str:
         return self._thread.worker_id
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stop_bell is not None and not self.running
 
     def _overrides(self, seam: str) -> bool:
         """Whether a subclass has brought its own."""

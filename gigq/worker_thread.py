@@ -7,13 +7,14 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, execution, functions, interrupt, reports
+from gigq import codec, current, execution, functions, interrupt, reports
 from gigq.claim import Claim, Claimant
 from gigq.errors import FunctionNotAllowed
 from gigq.ids import new_id
 from gigq.outcome import Ending, decide
 from gigq.status import Cause, JobStatus
 from gigq.store import claims, foreign, jobs
+from gigq.surroundings import PlainSurroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +168,8 @@ class WorkerThread:
 
     def _ending_of(self, claim: Claim) -> Ending:
         pid = os.getpid()
-        with interrupt.watching_for_ctrl_c() as ctrl_c:
+        surroundings = self._worker.surroundings or PlainSurroundings(self._worker)
+        with interrupt.watching_for_ctrl_c() as ctrl_c, current.running(claim, surroundings):
             ending = execution.run(
                 claim,
                 load=self._load,

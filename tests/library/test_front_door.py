@@ -16,7 +16,7 @@ print(sorted(new - sys.stdlib_module_names - {"gigq"}))
 NAMES = {
     "GigqError", "InvalidJob", "Job", "JobCancelled", "JobNotFound", "JobQueue", "JobStatus",
     "JobStopped", "JobTimeout", "StoreUnavailable", "Worker", "Workflow", "close_connections",
-    "setup_logging", "task",
+    "current_job", "setup_logging", "task",
 }  # fmt: skip
 
 

@@ -1,0 +1,117 @@
+"""What the function of a job can ask about itself while it runs: `current_job()`."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gigq.claim import Claim
+
+
+class Surroundings(Protocol):
+    """What a worker knows of the limits of the job that it runs.
+
+    It is asked by the job's own code, so it raises nothing and answers at once.
+    """
+
+    def deadline(self, claim: Claim) -> float | None:
+        """When the job's time is over, in seconds of the monotonic clock; None for no limit.
+
+        Asked once, when the job begins.
+        """
+        ...
+
+    def stop_requested(self) -> bool:
+        """Whether the worker wants to stop."""
+        ...
+
+    def cancel_requested(self, claim: Claim) -> bool:
+        """Whether somebody has cancelled the job since it began."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentJob:
+    """The job that runs here, as its own function sees it.
+
+    Attributes:
+        id: the job's id.
+        name: its name.
+        queue: the named queue that it came from.
+        attempt: which attempt this is, from 1.
+        max_attempts: how many it may use.
+        execution_id: the id of this attempt; it is in the worker's log too.
+    """
+
+    id: str
+    name: str
+    queue: str
+    attempt: int
+    max_attempts: int
+    execution_id: str
+    _claim: Claim = field(repr=False)
+    _surroundings: Surroundings = field(repr=False)
+    _deadline: float | None = field(repr=False)
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the job's time is over, 0.0 when it is; None when there is no limit."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the worker wants to stop: a job that can, ends early or saves what it has."""
+        return self._surroundings.stop_requested()
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody has cancelled the job: what it does from now on is in vain."""
+        return self._surroundings.cancel_requested(self._claim)
+
+
+_current: ContextVar[CurrentJob | None] = ContextVar("gigq_current_job", default=None)
+
+
+def current_job() -> CurrentJob | None:
+    """The job whose function is running here.
+
+    It is found in the thread that runs the job, in coroutines that it runs, and in processes that
+    it forks. A thread that the job starts has to be given the job's context:
+    `Thread(target=contextvars.copy_context().run, args=(function,))`.
+
+    Returns:
+        The job; None outside of one.
+    """
+    return _current.get()
+
+
+@contextmanager
+def running(claim: Claim, surroundings: Surroundings) -> Iterator[None]:
+    """Have `current_job()` tell of this claim.
+
+    Args:
+        claim: the job and its attempt.
+        surroundings: answers what the job asks about its limits.
+    """
+    job = CurrentJob(
+        id=claim.job_id,
+        name=claim.name,
+        queue=claim.queue,
+        attempt=claim.attempt,
+        max_attempts=claim.max_attempts,
+        execution_id=claim.execution_id,
+        _claim=claim,
+        _surroundings=surroundings,
+        _deadline=surroundings.deadline(claim),
+    )
+    token = _current.set(job)
+    try:
+        yield
+    finally:
+        _current.reset(token)
