@@ -65,6 +65,10 @@ class StoreLocked(StoreUnavailable):
     """Another connection held the write lock for longer than the lock timeout."""
 
 
+class StoreGone(StoreUnavailable):
+    """The file at the store's path is missing, may not be read, or is not the one it was."""
+
+
 class UnsupportedStore(StoreError):
     """A kind of store, file system or SQLite version that gigq does not work with."""
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.ledger import job_row, ran, stored
 
-from gigq.errors import StoreCorrupt, StoreError, StoreUnavailable, UnsupportedStore
+from gigq.errors import (
+    StoreCorrupt,
+    StoreError,
+    StoreGone,
+    StoreUnavailable,
+    UnsupportedStore,
+)
 from gigq.store import checkpoint, connect, filesystem, jobs, migrate
 from gigq.store.database import Database
 from gigq.store.dialect import dialect_of
@@ -116,14 +122,160 @@ def test_close_connection_closes_one(address: str, tmp_path: Path) -> None:
     assert (one.closed, other.closed) == (True, False)
 
 
+def companions(address: str) -> list[Path]:
+    return [Path(f"{address}-wal"), Path(f"{address}-shm")]
+
+
+def another_file(address: str, pending: int) -> Path:
+    """A whole database elsewhere, with so many jobs."""
+    path = Path(f"{address}.other")
+    other = Database(lambda: connect.open_connection(path))
+    migrate.apply(other)
+    for _ in range(pending):
+        stored(other)
+    checkpoint.shorten(connect.open_connection(path))
+    connect.close_connection(path)
+    return path
+
+
 def test_a_file_that_was_replaced_is_opened_again(db: Database, address: str) -> None:
     stored(db)
-    connect.open_connection(address)
-    for name in (address, f"{address}-wal", f"{address}-shm"):
-        Path(name).unlink()
+    other = another_file(address, pending=3)
+    for name in companions(address):
+        name.unlink()
+    other.replace(address)
+
+    assert jobs.counts(db) == {"pending": 3}
+    assert stored(db)
+    assert jobs.counts(db) == {"pending": 4}
+
+
+def test_a_new_file_beside_the_log_of_the_old_one_is_refused_and_left_alone(
+    db: Database, address: str
+) -> None:
+    stored(db)
+    other = another_file(address, pending=3)
+    whole = other.read_bytes()
+    other.replace(address)
+
+    with pytest.raises(StoreGone, match="still the log of the old file; move"):
+        jobs.counts(db)
+    assert Path(address).read_bytes() == whole
+    for name in companions(address):
+        name.unlink()
+    assert jobs.counts(db) == {"pending": 3}
+
+
+def test_nothing_is_submitted_into_a_file_that_was_deleted(db: Database, address: str) -> None:
+    stored(db)
+    Path(address).unlink()
+
+    with pytest.raises(StoreGone, match=r"queue\.db is gone: it was deleted or moved away"):
+        stored(db)
+    with pytest.raises(StoreGone):
+        jobs.counts(db)
+    assert not Path(address).exists()
+
+
+def test_a_commit_that_the_deletion_of_the_file_overtook_is_no_success(
+    db: Database, address: str
+) -> None:
+    def overtaken() -> None:
+        with db.transaction(durable=True) as session:
+            session.run("insert_job", {**job_columns(), "now": session.now})
+            Path(address).unlink()
+
+    with pytest.raises(StoreGone):
+        overtaken()
+
+
+def test_a_file_that_comes_back_is_used_again(db: Database, address: str) -> None:
+    stored(db)
+    files = [Path(address), *companions(address)]
+    away = [file.rename(file.with_name(f"{file.name}.away")) for file in files]
+    with pytest.raises(StoreGone):
+        stored(db)
+    for file, moved in zip(files, away, strict=True):
+        moved.rename(file)
+
+    stored(db)
+    assert jobs.counts(db) == {"pending": 2}
+
+
+def test_another_thread_does_not_begin_a_new_file_either(db: Database, address: str) -> None:
+    stored(db)
+    Path(address).unlink()
+
+    def begins() -> bool:
+        try:
+            connect.open_connection(address)
+        except StoreGone:
+            return False
+        return True
+
+    assert not in_thread(begins)
+    assert not Path(address).exists()
+
+
+def test_whoever_closes_the_connections_may_begin_a_new_file(db: Database, address: str) -> None:
+    stored(db)
+    connect.close_connections()
+    Path(address).unlink()
     migrate.apply(db)
 
     assert jobs.counts(db) == {}
+
+
+def test_a_required_file_is_never_created(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "_required", set())
+    connect.require(address)
+
+    with pytest.raises(StoreGone):
+        connect.open_connection(address)
+    assert not Path(address).exists()
+
+
+def test_nothing_is_written_into_a_file_that_was_emptied(db: Database, address: str) -> None:
+    stored(db)
+    os.truncate(address, 0)
+
+    with pytest.raises(StoreCorrupt, match="was emptied while it was in use"):
+        stored(db)
+    assert Path(address).stat().st_size == 0
+
+
+def test_an_empty_file_with_a_log_is_refused_and_the_log_is_kept(
+    db: Database, address: str, tmp_path: Path
+) -> None:
+    stored(db)
+    emptied = tmp_path / "emptied.db"
+    emptied.touch()
+    log = companions(address)[0].read_bytes()
+    Path(f"{emptied}-wal").write_bytes(log)
+
+    with pytest.raises(StoreCorrupt, match=r"is empty although its log has \d+ bytes"):
+        connect.open_connection(emptied)
+    assert Path(f"{emptied}-wal").read_bytes() == log
+
+
+def test_no_new_file_is_begun_beside_the_log_of_a_lost_one(address: str) -> None:
+    log = companions(address)[0]
+    log.write_bytes(b"frames")
+
+    with pytest.raises(StoreGone, match="is not there, but its log"):
+        connect.open_connection(address)
+    assert log.read_bytes() == b"frames"
+    assert not Path(address).exists()
+
+
+def test_a_path_may_have_every_character(tmp_path: Path) -> None:
+    path = tmp_path / "a ?mode=memory#50%25 ü.db"
+    db = Database(lambda: connect.open_connection(path))
+    migrate.apply(db)
+    stored(db)
+
+    assert path.stat().st_size > 0
+    assert jobs.counts(db) == {"pending": 1}
 
 
 def test_a_forked_child_gets_a_connection_of_its_own(db: Database, address: str) -> None:
