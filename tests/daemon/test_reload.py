@@ -109,7 +109,7 @@ def test_a_running_job_is_finished_by_the_worker_that_began_it(daemons):
     job_id = daemon.submit(jobs.wait_for_file, "long", {"path": str(daemon.home / "go")})
     (call,) = daemon.wait_for_calls("long")
 
-    daemon.command("reload", "--wait")
+    daemon.command("reload")
     assert daemon.job(job_id)["status"] == "running"
     (daemon.home / "go").touch()
     job = daemon.wait_for_job(job_id)
