@@ -4,6 +4,7 @@
 
 VENV ?= .venv
 ARGS ?=
+DURATION ?= 60
 BIN := $(VENV)/bin
 export PYTHON
 
@@ -25,6 +26,10 @@ test: $(VENV)/.ready-dev ## run the whole test suite
 .PHONY: soak
 soak: $(VENV)/.ready-dev ## run the fault scenarios that take minutes
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m soak $(ARGS)
+
+.PHONY: torture
+torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays its faults
+	PYTHONPATH=tests $(BIN)/python -m torture --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 .PHONY: systemd-test
 systemd-test: $(VENV)/.ready ## boot systemd in a container and run gigqd there (needs root)

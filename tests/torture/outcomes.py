@@ -91,7 +91,7 @@ def wrong_inputs(story: Story, stories: dict[str, Story]) -> Iterator[Violation]
     for start in story.starts.values():
         for parent, told in (start.data.get("parents") or {}).items():
             success = stories[parent].success if parent in stories else None
-            if told != {"execution": success.id if success else None}:
+            if told != ({"execution": success.id} if success else None):
                 text = f"it was given {told} as the result of its parent {parent}"
                 yield of_job("disagreeing", story, text, start)
 

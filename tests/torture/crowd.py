@@ -1,0 +1,94 @@
+"""Those around the daemon: the submitters, which are killed, and bystanders, which must live."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torture.daemon import Daemon
+    from torture.notes import Notes
+
+_PACE = 6.0
+"""Submits a second of each submitter, on average."""
+
+
+class Crowd:
+    """The submitters and the bystanders.
+
+    Args:
+        daemon: where they submit to.
+        seed: the run's seed.
+        size: how many submitters.
+        notes: what is counted.
+    """
+
+    def __init__(self, daemon: Daemon, seed: int, size: int, notes: Notes) -> None:
+        self._daemon = daemon
+        self._seed = seed
+        self._notes = notes
+        self._lives = {f"s{number}": 0 for number in range(size)}
+        self._submitters: dict[str, subprocess.Popen[bytes]] = {}
+        self._bystanders = [self._bystander(), self._bystander("0123456789ab|run|default/0|1")]
+
+    def tend(self, *, go_on: bool = True) -> None:
+        """Start every submitter that is not there, as long as it is to go on."""
+        for name, process in list(self._submitters.items()):
+            if process.poll() is not None:
+                del self._submitters[name]
+                self._ended(name, process.returncode)
+        for name in self._lives if go_on else ():
+            if name not in self._submitters:
+                self._lives[name] += 1
+                self._submitters[name] = self._submitter(name)
+
+    @property
+    def are_gone(self) -> bool:
+        """Whether no submitter runs any more."""
+        return not self._submitters
+
+    def kill_one(self, pick: float) -> None:
+        """SIGKILL one of the submitters: own children, so their numbers are theirs."""
+        processes = list(self._submitters.values())
+        if processes:
+            self._notes.did("SIGKILL submitter")
+            processes[int(pick * len(processes))].kill()
+
+    def look_at_bystanders(self) -> None:
+        """Those who have nothing to do with it must still be there."""
+        for process in self._bystanders:
+            if process.poll() is not None:
+                text = f"process {process.pid} was ended by {process.returncode}"
+                self._notes.wrong("bystander", text)
+
+    def end(self) -> None:
+        """Leave nobody."""
+        for process in [*self._submitters.values(), *self._bystanders]:
+            process.kill()
+            process.wait()
+
+    def _ended(self, name: str, code: int) -> None:
+        if code == -signal.SIGALRM:
+            self._notes.did("submitter that killed itself within a submit")
+        elif code not in (0, -signal.SIGKILL):
+            text = f"{name} ended with {code}; see submitters.log"
+            self._notes.wrong("submitter", text)
+
+    def _submitter(self, name: str) -> subprocess.Popen[bytes]:
+        home = self._daemon.home
+        arguments = [str(home), name, str(self._lives[name]), str(self._seed), str(_PACE)]
+        with (home / "submitters.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "torture.submitter", *arguments],
+                env=self._daemon.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _bystander(self, tag: str | None = None) -> subprocess.Popen[bytes]:
+        """A process that nobody may touch; perhaps with the tag of a daemon on another database."""
+        environment = self._daemon.environment | ({"GIGQD_WORKER": tag} if tag else {})
+        return subprocess.Popen(["sleep", "86400"], env=environment, start_new_session=True)

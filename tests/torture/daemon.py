@@ -1,0 +1,148 @@
+"""The gigqd under torture: configured, started in every way, watched, and found again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from support.configs import clean_environment, to_toml
+from torture.victims import Gone, Victim, is_tagged
+
+from gigqd import pidfile
+from gigqd.client import Client
+from gigqd.config import DaemonConfig
+from gigqd.errors import GigqdError
+from gigqd.instance import Instance
+from gigqd.tag import home_of
+
+TESTS = Path(__file__).resolve().parents[1]
+_ROOT = TESTS.parent
+
+_SETTINGS: dict[str, Any] = {
+    "daemon.runtime_dir": "run",
+    "daemon.stop_timeout": "2s",
+    "daemon.start_timeout": "20s",
+    "queue.database": "disk/jobs.db",
+    "code.python_path": [str(TESTS)],
+    "pools.default.size": 4,
+    "pools.default.queues": ["default"],
+    "pools.default.timeout_grace": "500ms",
+    "pools.second.size": 1,
+    "pools.second.queues": ["second", "default"],
+    "pools.second.timeout_grace": "200ms",
+    "pools.second.recycle_after_jobs": 10,
+    "pools.second.nice": 5,
+}
+_VARIANTS: tuple[dict[str, Any], ...] = (
+    {"pools.default.size": 4, "pools.second.size": 1},
+    {"pools.default.size": 5, "pools.second.size": 2},
+    {"pools.default.size": 3, "pools.second.recycle_after_jobs": 3},
+    {"pools.default.timeout_grace": "300ms", "pools.default.recycle_after_jobs": 20},
+)
+_UP = ("running", "degraded")
+
+
+class Daemon:
+    """One gigqd, whoever of its processes is alive at the moment.
+
+    Args:
+        home: the run's directory.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.database = home / "disk" / "jobs.db"
+        self.mark = home_of(str(self.database))
+        self.environment = clean_environment() | {"PYTHONPATH": f"{TESTS}:{_ROOT}"}
+        self._config = home / "gigq.toml"
+        self._slots: list[dict[str, Any]] = []
+        config = DaemonConfig(runtime_dir=home / "run", working_directory=home)
+        self.instance = Instance(config)
+        self.client = Client(self.instance)
+        self.log_path = self.instance.log_path
+        self.instance.directory.mkdir(mode=0o700)
+        self.configure(0)
+
+    def configure(self, variant: int, text: str = "") -> None:
+        """Write the configuration, in one of its variants; `text` goes below as it is."""
+        settings = _SETTINGS | _VARIANTS[variant % len(_VARIANTS)]
+        self._config.write_text(to_toml(settings) + text)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a `gigqd` command; what it prints goes to the daemon's log."""
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "gigqd", "--config", str(self._config), *arguments],
+                env=self.environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log if arguments == ("run",) else subprocess.PIPE,
+                stderr=log if arguments == ("run",) else subprocess.STDOUT,
+            )
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def is_up(self) -> bool:
+        """Whether it answers that it runs."""
+        with suppress(GigqdError):
+            return bool(self.client.ask("status", within=0.3)["state"] in _UP)
+        return False
+
+    def status(self, within: float = 5.0) -> dict[str, Any] | None:
+        """Its answer to `status`; None when it does not answer."""
+        with suppress(GigqdError):
+            answer = self.client.ask("status", within=within)
+            self._slots = answer["slots"]
+            return answer
+        return None
+
+    def supervisor(self) -> Victim:
+        """The process that holds the lock.
+
+        Raises:
+            Gone: nobody does, or it cannot be told for sure who.
+        """
+        running = self.instance.running()
+        if running is None or running.pid is None:
+            raise Gone("supervisor")
+
+        def is_ours(pid: int) -> bool:
+            return pidfile.ticks_of(pid) == running.start_ticks and self.holder() == pid
+
+        return Victim(running.pid, is_ours)
+
+    def holder(self) -> int | None:
+        """The process id of the running daemon; None when there is none."""
+        with suppress(GigqdError):
+            running = self.instance.running()
+            return running.pid if running else None
+        return None
+
+    def child(self, role: str, pick: float) -> Victim:
+        """A worker, or the keeper, as the last status has them.
+
+        Raises:
+            Gone: there is none, or it is dead by now.
+        """
+        pids = [slot["pid"] for slot in self._slots if slot["role"] == role and slot["pid"]]
+        if not pids:
+            raise Gone(role)
+        return Victim(pids[int(pick * len(pids))], lambda pid: is_tagged(pid, self.mark))
+
+    def log_problems(self) -> list[str]:
+        """Tracebacks of the daemon's own code in its log, and lines that are none."""
+        problems = []
+        for text in self.log_path.read_text(errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                if not text.startswith(("gigqd: ", "gigqd ")):
+                    problems.append(f"no JSON: {text[:200]}")
+                continue
+            if "traceback" in line and str(line.get("logger")).startswith("gigqd."):
+                problems.append(f"{line['event']}: {str(line['traceback'])[-1500:]}")
+        return problems

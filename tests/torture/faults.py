@@ -1,0 +1,192 @@
+"""Playing the plan: each fault is done to the daemon, or to those around it, and undone in time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
+from typing import TYPE_CHECKING
+
+from torture.victims import Gone, Victim
+
+from gigqd import exits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torture.crowd import Crowd
+    from torture.daemon import Daemon
+    from torture.disk import Disk
+    from torture.life import Answer, Life
+    from torture.notes import Notes
+    from torture.plan import Fault
+
+_NUMBERS: dict[str, Signals] = {"kill": SIGKILL, "term": SIGTERM, "freeze": SIGSTOP}
+_KILLED_WHILE_STARTING = 0.3
+
+
+class Faults:
+    """Does what the plan says.
+
+    Args:
+        daemon: whom it is done to.
+        disk: where its database is.
+        crowd: the submitters.
+        notes: what is counted.
+    """
+
+    def __init__(self, daemon: Daemon, disk: Disk, crowd: Crowd, notes: Notes) -> None:
+        self.life: Life
+        self._daemon = daemon
+        self._disk = disk
+        self._crowd = crowd
+        self._notes = notes
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._locks: list[subprocess.Popen[bytes]] = []
+        self._frozen: dict[str, Victim] = {}
+        self._disk_is_full = False
+        self._clear_since = 0.0
+        self._variant = 0
+
+    def is_possible(self, fault: Fault) -> bool:
+        """Whether it can be played now; else it has to wait."""
+        if fault.target in ("database", "disk", "submitter"):
+            return True
+        if fault.what in ("kill", "term", "freeze") and fault.target in ("worker", "keeper"):
+            return self.life.state == "up"
+        if fault.what == "kill":
+            return self.life.is_settled
+        return self.life.is_settled and "supervisor" not in self._frozen
+
+    def play(self, fault: Fault) -> None:
+        """Do it now."""
+        if fault.target in ("worker", "keeper"):
+            self._signal_child(fault)
+        elif fault.target == "supervisor":
+            self._signal_supervisor(fault)
+        else:
+            getattr(self, f"_{fault.what.replace('-', '_')}")(fault)
+
+    def tend(self) -> None:
+        """Undo what was to last until now."""
+        while self._later and self._later[0][0] <= time.monotonic():
+            heapq.heappop(self._later)[2]()
+        for holder in [h for h in self._locks if h.poll() is not None]:
+            self._locks.remove(holder)
+            self._clear_since = time.monotonic()
+
+    def disturbed_since(self, moment: float) -> bool:
+        """Whether the database was locked, or its disk full, at some time since a moment."""
+        return bool(self._locks) or self._disk_is_full or self._clear_since > moment
+
+    def undo(self) -> None:
+        """Undo everything at once."""
+        while self._later:
+            heapq.heappop(self._later)[2]()
+        for holder in self._locks:
+            holder.kill()
+            holder.wait()
+        self._locks = []
+
+    # --- signals ---------------------------------------------------------------------------------
+
+    def _signal_child(self, fault: Fault) -> None:
+        if "supervisor" not in self._frozen:
+            began = time.monotonic()
+            self._daemon.status()
+            self._notes.took("an answer to status", time.monotonic() - began)
+        with suppress(Gone):
+            victim = self._daemon.child(fault.target, fault.pick)
+            self._signal(fault, victim, f"{fault.target} {victim.pid}")
+
+    def _signal_supervisor(self, fault: Fault) -> None:
+        if fault.what == "kill":
+            self._notes.did("SIGKILL supervisor")
+            self.life.kill(fault.start, fault.seconds)
+            if fault.pick < _KILLED_WHILE_STARTING:
+                self._do_later(fault.seconds + fault.pick, lambda: self._kill_again(fault))
+            return
+        with suppress(Gone):
+            self._signal(fault, self._daemon.supervisor(), "supervisor")
+
+    def _kill_again(self, fault: Fault) -> None:
+        if self.life.state == "starting":
+            self._notes.did("SIGKILL supervisor while it starts")
+            self.life.kill(fault.start, 0.0)
+
+    def _signal(self, fault: Fault, victim: Victim, name: str) -> None:
+        number = _NUMBERS[fault.what]
+        if not victim.send(number):
+            victim.close()
+            return
+        self._notes.did(f"{number.name} {fault.target}", victim=victim.pid)
+        if number is SIGSTOP and name not in self._frozen:
+            self._frozen[name] = victim
+            self._do_later(fault.seconds, lambda: self._thaw(name))
+        else:
+            victim.close()
+
+    def _thaw(self, name: str) -> None:
+        victim = self._frozen.pop(name)
+        victim.send(SIGCONT)
+        victim.close()
+
+    # --- the others ------------------------------------------------------------------------------
+
+    def _kill(self, fault: Fault) -> None:
+        self._crowd.kill_one(fault.pick)
+
+    def _lock(self, fault: Fault) -> None:
+        self._notes.did("lock", seconds=fault.seconds)
+        command = [sys.executable, "-m", "torture.holder", str(self._daemon.database)]
+        self._locks.append(
+            subprocess.Popen(
+                [*command, str(fault.seconds)],
+                env=self._daemon.environment,
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+
+    def _fill(self, fault: Fault) -> None:
+        if not self._disk.small or self._disk_is_full:
+            return
+        self._notes.did("full disk", seconds=fault.seconds)
+        self._disk_is_full = True
+        self._disk.fill()
+        self._do_later(fault.seconds, self._free_disk)
+
+    def _free_disk(self) -> None:
+        self._disk.free()
+        self._disk_is_full, self._clear_since = False, time.monotonic()
+
+    def _reload(self, fault: Fault) -> None:
+        self._notes.did("reload")
+        self._variant = int(fault.pick * 100)
+        self._daemon.configure(self._variant)
+        self.life.command("reload", lambda answer: self.life.expect(answer, exits.OK))
+
+    def _reload_broken(self, _fault: Fault) -> None:
+        self._notes.did("reload of a broken file")
+        self._daemon.configure(self._variant, '[pools.default\nsize = "many"\n')
+        self.life.command("reload", self._refused)
+
+    def _refused(self, answer: Answer) -> None:
+        self._daemon.configure(self._variant)
+        self.life.expect(answer, exits.BAD_CONFIG)
+
+    def _bounce(self, fault: Fault) -> None:
+        self._notes.did("stop --now" if fault.now else "stop")
+        self.life.stop(now=fault.now, start=fault.start, pause=fault.seconds)
+
+    def _rival(self, _fault: Fault) -> None:
+        self._notes.did("second daemon")
+        self.life.command("run", lambda answer: self.life.expect(answer, exits.ALREADY_RUNNING))
+
+    def _do_later(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._order), action))

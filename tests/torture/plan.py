@@ -1,0 +1,80 @@
+"""The plan of faults: everything that chance decides about them, drawn before the run begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+_PACE = 0.8
+"""Seconds between two faults, on average."""
+
+_DECK = {
+    ("kill", "worker"): 10,
+    ("term", "worker"): 1,
+    ("freeze", "worker"): 4,
+    ("kill", "keeper"): 3,
+    ("freeze", "keeper"): 2,
+    ("kill", "supervisor"): 5,
+    ("freeze", "supervisor"): 2,
+    ("kill", "submitter"): 4,
+    ("lock", "database"): 4,
+    ("fill", "disk"): 3,
+    ("reload", "daemon"): 3,
+    ("reload-broken", "daemon"): 1,
+    ("bounce", "daemon"): 2,
+    ("rival", "daemon"): 1,
+}
+"""How often each fault is in the deck. It is shuffled again when it is empty."""
+
+_LONGEST = {"freeze": 3.0, "lock": 4.0, "fill": 3.0}
+_STARTS = ("run", "run", "two", "start")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing to do to the daemon or to those around it.
+
+    Attributes:
+        at: when, in seconds from the beginning; later when what came before takes its time.
+        what: kill, term, freeze, lock, fill, reload, reload-broken, bounce or rival.
+        target: to whom.
+        pick: chooses among several targets: 0 is the first, just below 1 the last.
+        seconds: how long a freeze, lock or full disk lasts; how long a killed or stopped daemon
+            stays down.
+        start: how the daemon comes back: run, start, or two at once of which one may win.
+        now: whether a stop cuts running jobs short at once.
+    """
+
+    at: float
+    what: str
+    target: str
+    pick: float
+    seconds: float
+    start: str
+    now: bool
+
+
+def plan(seed: int, duration: float) -> list[Fault]:
+    """The faults of one seed, in the order of time; a longer run begins as a shorter one does."""
+    rng = Random(f"{seed}/faults")
+    faults: list[Fault] = []
+    deck: list[tuple[str, str]] = []
+    at = 1.0
+    while at < duration:
+        if not deck:
+            deck = [card for card, count in _DECK.items() for _ in range(count)]
+            rng.shuffle(deck)
+        what, target = deck.pop()
+        faults.append(
+            Fault(
+                at=round(at, 3),
+                what=what,
+                target=target,
+                pick=rng.random(),
+                seconds=round(rng.uniform(0.1, _LONGEST.get(what, 1.0)), 3),
+                start=rng.choice(_STARTS),
+                now=rng.random() < 0.5,
+            )
+        )
+        at += rng.expovariate(1 / _PACE)
+    return faults

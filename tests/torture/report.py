@@ -1,0 +1,80 @@
+"""The figures of a run, as it prints them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torture.history import Execution, History, Story
+    from torture.run import Run
+
+
+def figures(run: Run) -> list[str]:
+    """Everything that was counted, one line for each subject."""
+    history = run.history
+    stories = history.stories()
+    counts = Counter(line.what for line in history.lines)
+    return [
+        _line("submits", _submits(counts)),
+        _line("jobs", Counter(row.status for row in history.jobs)),
+        _line("executions", _executions(history)),
+        _line("re-runs after", _causes(stories)),
+        _line("kinds", Counter(str(story.spec.get("kind")) for story in stories.values())),
+        _line("faults", run.notes.counts),
+        _line("worst", {what: f"{seconds:.2f} s" for what, seconds in _worst(run).items()}),
+        *_remarks(run),
+    ]
+
+
+def _submits(counts: Counter[str]) -> dict[str, int]:
+    """Intents and what became of them, job by job: a batch counts as its jobs."""
+    unanswered = counts["intent"] - counts["accepted"] - counts["refused"]
+    return {
+        "begun": counts["intent"],
+        "accepted": counts["accepted"],
+        "refused": counts["refused"],
+        "killed within": unanswered,
+        "cancels": counts["answer"],
+    }
+
+
+def _executions(history: History) -> dict[str, int]:
+    endings = Counter(_ending(e) for e in history.executions)
+    return {"total": len(history.executions), **dict(endings.most_common())}
+
+
+def _causes(stories: dict[str, Story]) -> Counter[str]:
+    """For each execution that was not a job's first: how the one before it had ended."""
+    return Counter(_ending(e) for story in stories.values() for e in story.executions[:-1])
+
+
+def _ending(execution: Execution) -> str:
+    return execution.cause or execution.status
+
+
+def _worst(run: Run) -> dict[str, float]:
+    lates = [e.late for e in run.history.executions if e.late is not None]
+    answered: dict[str | None, float] = {}
+    longest = 0.0
+    for line in run.history.lines:
+        if line.what == "intent":
+            answered[line.job] = line.at
+        elif line.what in ("accepted", "refused") and line.job in answered:
+            longest = max(longest, line.at - answered.pop(line.job))
+    return {"a kill's lateness": max(lates, default=0.0), "a submit": longest, **run.notes.worst}
+
+
+def _remarks(run: Run) -> list[str]:
+    remarks = []
+    if run.torn:
+        remarks.append(f"{run.torn} ledger lines were cut off by a kill and left out")
+    if run.unplayed:
+        remarks.append(f"{run.unplayed} faults of the plan found no time to be made")
+    if not run.has_a_small_disk:
+        remarks.append("no full disk: that needs root, for a small tmpfs")
+    return remarks
+
+
+def _line(subject: str, numbers: Counter[str] | dict[str, int] | dict[str, str]) -> str:
+    return f"{subject + ':':<15} " + ", ".join(f"{name} {n}" for name, n in numbers.items())

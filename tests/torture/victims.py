@@ -1,0 +1,81 @@
+"""Processes of this run that may be signalled, each held by a descriptor and never by number alone.
+
+A victim is made from a number, then recognised, and only then signalled: between the two a
+number cannot change its meaning, because the descriptor was opened first.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from typing import TYPE_CHECKING
+
+from gigqd import kernel
+from gigqd.tag import tag_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Gone(Exception):  # noqa: N818 - an outcome, not an error
+    """There is no such process any more, or it is none of ours."""
+
+
+class Victim:
+    """One process of this run.
+
+    Args:
+        pid: its number.
+        is_ours: asked once the process is held: whether it belongs to this run.
+
+    Raises:
+        Gone: there is no such process, or it does not belong to this run.
+    """
+
+    def __init__(self, pid: int, is_ours: Callable[[int], bool]) -> None:
+        if pid <= 1 or pid == os.getpid():
+            raise Gone(pid)
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            raise Gone(pid) from None
+        self.pid = pid
+        if not is_ours(pid):
+            self.close()
+            raise Gone(pid)
+
+    def send(self, number: signal.Signals) -> bool:
+        """Signal it; False when it is gone."""
+        try:
+            signal.pidfd_send_signal(self._descriptor, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is dead, reaped or not."""
+        return bool(select.select([self._descriptor], [], [], 0)[0])
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
+def tagged(home: str) -> list[int]:
+    """Every living process with the tag of this run's database."""
+    return [pid for pid in kernel.all_pids() if is_tagged(pid, home) and _lives(pid)]
+
+
+def is_tagged(pid: int, home: str) -> bool:
+    """Whether a process is one of the daemon's children, or descends from one."""
+    tag = tag_of(pid)
+    return tag is not None and tag.home == home
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return kernel.glance(pid).alive
+    except ProcessLookupError:
+        return False
