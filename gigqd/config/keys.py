@@ -55,6 +55,26 @@ def key_of(item: Field[Any]) -> Key:
     return key
 
 
+RESIDUE = (
+    "threads",
+    "children",
+    "descriptors",
+    "handlers",
+    "mask",
+    "timers",
+    "directory",
+    "umask",
+    "environment",
+    "limits",
+    "priority",
+    "locale",
+    "path",
+    "streams",
+    "interpreter",
+)
+"""What a job can leave behind in its worker, by the names that the log gives it."""
+
+
 def _fits_queue(text: str) -> bool:
     # a star inside a name would look like a pattern, and queues are matched by name only
     return text == EVERY_QUEUE or (text.strip() != "" and text.isprintable() and "*" not in text)
@@ -72,6 +92,7 @@ ACCOUNT = kinds.optional(kinds.text(expected="a name", name="name"), "")
 OPTIONAL_PATH = kinds.optional(kinds.path(), "")
 QUEUE_NAME = kinds.text(_fits_queue, 'the name of a queue, or "*" for every queue', "queue name")
 MODULE = kinds.text(_fits_module, 'a module name such as "myapp.jobs"', "module name")
+LEFT_BEHIND = kinds.choice(*RESIDUE, name="word")
 PATTERN = kinds.text(lambda text: bool(text.strip()), "a pattern", "pattern")
 
 

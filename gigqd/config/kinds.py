@@ -187,8 +187,8 @@ def text(
     return Kind(name, unit, parse, quote)
 
 
-def choice(*words: str) -> Kind:
-    """One word of a few."""
+def choice(*words: str, name: str = "") -> Kind:
+    """One word of a few; `name` stands for them where the list would be too long."""
 
     def parse(raw: object, _base: Path) -> str:
         if not isinstance(raw, str):
@@ -198,7 +198,7 @@ def choice(*words: str) -> Kind:
             raise ValueError(f'"{shorten(raw)}" is none of {listed}{suggest(raw, words)}')
         return raw.lower()
 
-    return Kind(" | ".join(words), "", parse, quote)
+    return Kind(name or " | ".join(words), "", parse, quote)
 
 
 def octal(maximum: int = 0o777) -> Kind:

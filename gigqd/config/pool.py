@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass, field
 
 from gigqd.config import kinds
-from gigqd.config.keys import EVERY_QUEUE, QUEUE_NAME, Effect, about
+from gigqd.config.keys import EVERY_QUEUE, LEFT_BEHIND, QUEUE_NAME, Effect, about
 from gigqd.config.kinds import DAY, HOUR
 
 LIVE, RECYCLE = Effect.LIVE, Effect.RECYCLE
@@ -101,6 +101,14 @@ class PoolConfig:
             kinds.size(0),
             RECYCLE,
             "Replace a worker whose own memory is above this after a job; 0 is never.",
+        ),
+    )
+    allowed_residue: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            kinds.list_of(LEFT_BEHIND),
+            RECYCLE,
+            "What a job may leave behind without its worker being replaced.",
         ),
     )
     keep_output: int = field(

@@ -42,6 +42,10 @@ class Ear:
         """The descriptor that becomes readable when a signal has come."""
         return self._reader
 
+    def listen_again(self) -> bool:
+        """Have signals wake this process; False when something else had taken that over."""
+        return signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False) == self._writer
+
     def drain(self) -> None:
         """Forget the signals that came: their handlers have run."""
         with suppress(BlockingIOError):

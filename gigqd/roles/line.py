@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gigqd import logs
@@ -21,38 +20,59 @@ class Line:
     """A worker's side of its cell and of its channel.
 
     The supervisor sleeps while nobody works, so a worker that turns from idle to busy rings.
+
+    Attributes:
+        started: the number of the current execution: how many this worker has started.
+        deadline: when the current job's time is over, in seconds of the monotonic clock; 0.0
+            when it has no limit.
     """
 
     def __init__(self, birth: Birth) -> None:
         self._cell = birth.cell
         self.wire = Wire(birth.channel)
+        self.started = 0
+        self.deadline = 0.0
         self._activity = Activity.BOOTING
-        self._started = 0
         self._settled = 0
-
-    @property
-    def started(self) -> int:
-        """The number of the current execution: how many this worker has started."""
-        return self._started
 
     def idle(self) -> None:
         """Nothing to do."""
         if self._activity is not Activity.IDLE:
-            self._write(Report(Activity.IDLE, since=time.monotonic()))
+            self._write(
+                Report(
+                    Activity.IDLE,
+                    started=self.started,
+                    settled=self._settled,
+                    since=time.monotonic(),
+                )
+            )
 
-    def busy(self, claim: Claim, limit: float | None) -> None:
-        """A job begins; its deadline is `limit` seconds from now."""
-        self._started += 1
-        now = time.monotonic()
+    def busy(self, claim: Claim, now: float, cpu: float, limits: tuple[float | None, int]) -> None:
+        """A job begins.
+
+        Args:
+            claim: the job and its attempt.
+            now: the time, in seconds of the monotonic clock.
+            cpu: the CPU time in seconds that this process has used so far.
+            limits: how long it may run, in seconds, None for ever; and the most memory that its
+                processes may use, in bytes, 0 for no limit.
+        """
+        limit, memory_limit = limits
+        self.started += 1
+        self.deadline = 0.0 if limit is None else now + limit
         self._write(
             Report(
                 Activity.BUSY,
-                attempt=claim.attempt,
-                since=now,
-                deadline=now + limit if limit is not None else 0.0,
-                execution=claim.execution_id,
-                job_id=claim.job_id,
-                job_name=claim.name,
+                claim.attempt,
+                self.started,
+                self._settled,
+                now,
+                self.deadline,
+                cpu,
+                memory_limit,
+                claim.execution_id,
+                claim.job_id,
+                claim.name,
             )
         )
 
@@ -62,6 +82,8 @@ class Line:
             Report(
                 Activity.SETTLING,
                 attempt=claim.attempt,
+                started=self.started,
+                settled=self._settled,
                 since=time.monotonic(),
                 execution=claim.execution_id,
                 job_id=claim.job_id,
@@ -73,6 +95,11 @@ class Line:
         """The outcome is written down."""
         self._settled += 1
 
+    def peak(self) -> int:
+        """The most memory in bytes that the supervisor saw the current job's processes use."""
+        orders = self._cell.orders()
+        return orders.peak if orders.peak_of == self.started else 0
+
     def tell_boot_error(self, why: str) -> None:
         """Why this worker cannot work, for those who read the daemon's status."""
         log.error("worker_boot_failed", error=why)
@@ -81,6 +108,6 @@ class Line:
     def _write(self, report: Report) -> None:
         quiet = self._activity in (Activity.BOOTING, Activity.IDLE)
         self._activity = report.activity
-        self._cell.write(replace(report, started=self._started, settled=self._settled))
+        self._cell.write(report)
         if quiet:
             self.wire.ring()

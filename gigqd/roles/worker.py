@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
+import resource
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import StoreError
@@ -19,16 +20,21 @@ from gigq.store.connect import open_connection
 from gigq.store.database import Database
 from gigq.worker import Worker
 from gigqd import exits, logs
-from gigqd.child import OUTPUT_KEPT, tail
+from gigqd.roles.around import AroundJob
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.ear import Ear
+from gigqd.roles.lifetime import Lifetime
 from gigqd.roles.line import Line
+from gigqd.roles.output import Output
 from gigqd.roles.prepare import failure, prepare
+from gigqd.roles.residue import Residue
+from gigqd.roles.usage import Meter
 from gigqd.scoreboard import Activity, Report
-from gigqd.spawn import flush_standard_streams
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gigq.claim import Claim, Settled
     from gigq.outcome import Ending
     from gigqd.config import PoolConfig
@@ -38,7 +44,6 @@ log = logs.get_logger("gigqd.worker")
 
 _LONGEST_WAIT = 30.0
 _AFTER_TROUBLE = 1.0
-_RECYCLE_SPREAD = 0.1
 _LEFTOVERS_GONE_WITHIN = 5.0
 
 
@@ -60,15 +65,29 @@ def main(birth: Birth) -> int:
     return role.run()
 
 
+class ImportingWorker(Worker):
+    """A worker that says when it has imported a module for a job."""
+
+    imported: Callable[[], None]
+
+    def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
+        known = len(sys.modules)
+        function = super()._import_function(module_name, function_name)
+        if len(sys.modules) != known:
+            self.imported()
+        return function
+
+
 class WorkerRole:
     """Works until told to leave.
 
     1. Says on the scoreboard what it does, before and after each job.
-    2. Gives every job a log context, an output of its own and the pool's time limit.
-    3. Sleeps when nothing is due, until the bell rings, a delayed job is due, or it is to leave.
-    4. Leaves after its job when told to, when it has done its number of jobs, or after a job
-       that had to be interrupted or has closed its standard streams, which the next must not
-       see; but never with an outcome that the database has not taken yet.
+    2. Gives every job a log context, an output of its own and the limits of its pool.
+    3. Sleeps when nothing is due, until the bell rings, a delayed job is due, or it is to leave;
+       claims nothing while the supervisor holds it.
+    4. Leaves after its job when told to, when its lifetime is over, or after a job that had to
+       be interrupted or has left something behind, which the next must not see; but never with
+       an outcome that the database has not taken yet.
     """
 
     def __init__(self, birth: Birth, pool: PoolConfig, line: Line) -> None:
@@ -77,23 +96,37 @@ class WorkerRole:
         self._line = line
         self._asked = AskedToEnd(birth, line)
         self._context = ExitStack()
-        self._leaving = False
+        self._told_to_leave = False
         self._unsettled = False
-        self._spoiled = False
-        self._jobs_left = _jobs_before_recycling(pool)
+        self._why_leave = ""
+        self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
         self._queues = None if "*" in pool.queues else pool.queues
-        self._worker = Worker(queue.database, worker_id=birth.worker_id, queues=self._queues)
-        self._worker.run = birth.tag.run
-        self._worker.observer = self
-        self._worker.interrupter = self._asked
-        self._worker.allow = birth.config.security.allow
-        self._worker.lock_timeout = queue.lock_timeout
-        self._worker.max_result_size = queue.max_result_size
+        self._worker = self._make_worker()
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
         self._bell = Bell(queue.database)
         assert birth.stacks is not None
         self._ear = Ear(self._leave_when_told, birth.stacks)
+        self._output = Output(birth, pool.keep_output)
+        self._residue = Residue(self._ear.listen_again, pool.allowed_residue)
+        self._worker.imported = self._residue.accept
+        self._meter = Meter()
+
+    def _make_worker(self) -> ImportingWorker:
+        config = self._birth.config
+        worker = ImportingWorker(
+            config.queue.database, worker_id=self._birth.worker_id, queues=self._queues
+        )
+        worker.run = self._birth.tag.run
+        worker.observer = self
+        worker.interrupter = self._asked
+        worker.surroundings = AroundJob(
+            worker, self._birth.cell, self._line, lambda: self._told_to_leave
+        )
+        worker.allow = config.security.allow
+        worker.lock_timeout = config.queue.lock_timeout
+        worker.max_result_size = config.queue.max_result_size
+        return worker
 
     def run(self) -> int:
         """Work until it is time to leave.
@@ -101,20 +134,26 @@ class WorkerRole:
         Returns:
             The exit code.
         """
-        while self._keep_going() or self._unsettled:
-            self._line.idle()
-            wait = _LONGEST_WAIT
-            try:
-                self._worker.work_off(self._keep_going)
-                wait = self._until_next_due()
-            except StoreError as error:
-                log.error("store_trouble", error=str(error))
-                wait = _AFTER_TROUBLE
-            self._line.idle()
-            if self._keep_going() or self._unsettled:
+        while self._stays():
+            wait = self._work()
+            if self._stays():
                 self._sleep(wait)
+        if self._why_leave:
+            log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
         self._worker.close()
         return exits.WORKER_DONE
+
+    def _work(self) -> float:
+        """Do what is due; how many seconds to wait for more."""
+        self._line.idle()
+        try:
+            self._worker.work_off(self._may_claim)
+            wait = self._until_next_due()
+        except StoreError as error:
+            log.error("store_trouble", error=str(error))
+            wait = _AFTER_TROUBLE
+        self._line.idle()
+        return min(wait, self._life.remaining(time.monotonic()))
 
     # --- the worker reports ------------------------------------------------------------------
 
@@ -132,10 +171,12 @@ class WorkerRole:
             )
         )
         self._unsettled = True
-        # Counted here and not when it is settled: the next claim shares the settling transaction.
-        self._jobs_left -= 1
-        self._empty_output()
-        self._line.busy(claim, _stricter(claim.timeout, self._pool.timeout_limit))
+        self._life.job_began()
+        self._output.empty()
+        limit = _stricter(claim.timeout, self._pool.timeout_limit)
+        memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
+        now = time.monotonic()
+        self._line.busy(claim, now, self._meter.begin(now), (limit, int(memory_limit or 0)))
 
     def ended(self, claim: Claim, ending: Ending) -> Ending:
         """The job's function is over; unless it was a success, so must be all it has started.
@@ -143,13 +184,19 @@ class WorkerRole:
         Another attempt may begin as soon as this one is settled.
         """
         self._line.settling(claim)
+        usage = self._meter.end(self._line.peak())
         if ending.status is not JobStatus.COMPLETED:
             self._end_what_the_job_started()
-        output = self._take_output()
-        stack = tail(self._birth.stacks, OUTPUT_KEPT) if self._asked.interrupted else None
-        if not (output or stack):
-            return ending
-        return replace(ending, post_mortem=PostMortem(output=output, stack=stack))
+        post_mortem = PostMortem(
+            output=self._output.take(),
+            stack=self._output.stacks() if self._asked.interrupted else None,
+            peak_rss=usage.peak,
+            cpu_time=usage.cpu_time,
+            wall_time=usage.wall_time,
+        )
+        # Decided here and not once it is settled: the next claim shares that transaction.
+        self._why_leave = self._why_leave_now()
+        return replace(ending, post_mortem=post_mortem)
 
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""
@@ -159,6 +206,7 @@ class WorkerRole:
 
     def _end_what_the_job_started(self) -> None:
         """Kill what is left of the job, or die and leave it to the supervisor."""
+        _make_room()
         tag = self._birth.tag
         treekill = TreeKill(os.getpid(), lambda other: other == tag)
         deadline = time.monotonic() + _LEFTOVERS_GONE_WITHIN
@@ -171,19 +219,38 @@ class WorkerRole:
 
     # --- going on or leaving -----------------------------------------------------------------
 
-    def _keep_going(self) -> bool:
-        return not (
-            self._leaving
-            or self._birth.cell.orders().leave
-            or self._asked.interrupted
-            or self._spoiled
-            or self._jobs_left <= 0
-        )
+    def _may_claim(self) -> bool:
+        if self._told_to_leave or self._why_leave:
+            return False
+        orders = self._birth.cell.orders()
+        return not (orders.leave or orders.hold)
+
+    def _stays(self) -> bool:
+        if self._unsettled:
+            return True
+        if not self._why_leave and self._life.remaining(time.monotonic()) <= 0:
+            self._why_leave = "age"
+        return not (self._told_to_leave or self._why_leave or self._birth.cell.orders().leave)
+
+    def _why_leave_now(self) -> str:
+        """Why the job that is over was the last one of this worker; empty when it was not."""
+        left = self._residue.left()
+        if not self._output.whole:
+            left.append("streams")
+        if left:
+            _make_room()
+            log.warning("job_left_residue", left=left)
+        if self._asked.interrupted:
+            return "interrupted"
+        return "residue" if left else self._life.why_over(time.monotonic(), self._meter.resident)
 
     def _leave_when_told(self, _number: int, _frame: object) -> None:
-        self._leaving = True
+        self._told_to_leave = True
 
     def _until_next_due(self) -> float:
+        # Held because of the database, which is then not to be touched.
+        if not self._may_claim():
+            return _LONGEST_WAIT
         due_at = claims.next_due_at(self._database, self._queues)
         if due_at is None:
             return _LONGEST_WAIT
@@ -197,30 +264,16 @@ class WorkerRole:
         if self._line.wire.ended:
             os._exit(exits.WORKER_PARENT_GONE)
 
-    # --- output ------------------------------------------------------------------------------
 
-    def _empty_output(self) -> None:
-        flush_standard_streams()
-        os.ftruncate(_output(self._birth), 0)
-
-    def _take_output(self) -> str | None:
-        self._spoiled = not flush_standard_streams()
-        return tail(_output(self._birth), OUTPUT_KEPT) or None
-
-
-def _jobs_before_recycling(pool: PoolConfig) -> float:
-    """How many jobs to run, with a spread so that a pool's workers do not all leave at once."""
-    if not pool.recycle_after_jobs:
-        return float("inf")
-    spread = random.uniform(1 - _RECYCLE_SPREAD, 1 + _RECYCLE_SPREAD)  # noqa: S311 - no secret
-    return max(1, round(pool.recycle_after_jobs * spread))
+def _make_room() -> None:
+    """Raise the limit of open files when a job has used all of them up: we need some ourselves."""
+    try:
+        os.close(os.dup(0))
+    except OSError:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stricter(*limits: float | None) -> float | None:
-    """The shortest of some time limits; None when there is none."""
+    """The smallest of some limits; None when there is none."""
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _output(birth: Birth) -> int:
-    assert birth.output is not None
-    return birth.output

@@ -1,0 +1,47 @@
+"""What the current job writes to its standard output and error."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gigqd.child import tail
+from gigqd.spawn import flush_standard_streams
+
+if TYPE_CHECKING:
+    from gigqd.spawn import Birth
+
+_STACKS_KEPT = 64 * 1024
+
+
+class Output:
+    """The file behind the standard streams, emptied before each job.
+
+    Args:
+        birth: has the descriptors.
+        kept: how many bytes of it are kept; 0 for none.
+
+    Attributes:
+        whole: the last job has left the standard streams open.
+    """
+
+    def __init__(self, birth: Birth, kept: int) -> None:
+        assert birth.output is not None
+        self._output = birth.output
+        self._stacks = birth.stacks
+        self._kept = kept
+        self.whole = True
+
+    def empty(self) -> None:
+        """Forget what was written so far."""
+        flush_standard_streams()
+        os.ftruncate(self._output, 0)
+
+    def take(self) -> str | None:
+        """The last of what the job has written; None when it has written nothing."""
+        self.whole = flush_standard_streams()
+        return tail(self._output, self._kept) or None
+
+    def stacks(self) -> str | None:
+        """The stacks of all threads, if they were dumped."""
+        return tail(self._stacks, _STACKS_KEPT) or None
