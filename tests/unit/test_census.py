@@ -1,0 +1,196 @@
+"""One look at all that runs below the supervisor, sorted by worker."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from support.waiting import wait_until
+
+from gigqd import census, kernel, reaper
+from gigqd.census import Census, cpu_of, memory_of, proportional_memory
+from gigqd.tag import Tag, mark_this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def _adopt_and_clean_up() -> Iterator[None]:
+    kernel.become_subreaper()
+    before = set(kernel.own_children())
+    yield
+    while mine := set(kernel.own_children()) - before:
+        for pid in mine:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: reaper.look(pid))
+            reaper.reap(pid)
+
+
+@pytest.fixture
+def tag() -> Tag:
+    return Tag("home", f"gigqd:{os.getpid()}", "default/0", 1)
+
+
+def forked(body: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            body()
+            time.sleep(60)
+        finally:
+            os._exit(0)
+    return pid
+
+
+def worker(tag: Tag, body: Callable[[], object] = lambda: None) -> int:
+    """A child in a session of its own that carries a tag and does something."""
+
+    def live() -> None:
+        os.setsid()
+        mark_this_process(tag)
+        body()
+
+    return forked(live)
+
+
+def daemonized() -> None:
+    """Start a process that has left the session and its parents."""
+
+    def leave() -> None:
+        os.setsid()
+        forked(lambda: None)
+        os._exit(0)
+
+    os.waitpid(forked(leave), 0)
+
+
+def taken(*workers: tuple[int, Tag]) -> Census:
+    look = Census()
+    look.take(dict(workers))
+    return look
+
+
+def size(pid: int, tag: Tag) -> int:
+    return len(taken((pid, tag)).tree_of(pid))
+
+
+def test_a_tree_is_the_worker_and_all_below_it(tag: Tag) -> None:
+    pid = worker(tag, lambda: forked(lambda: forked(lambda: None)))
+    wait_until(lambda: size(pid, tag) == 3)
+
+    tree = taken((pid, tag)).tree_of(pid)
+
+    assert tree[0].pid == pid
+    assert tree[1].parent == pid
+    assert tree[2].parent == tree[1].pid
+
+
+def test_an_adopted_orphan_belongs_to_the_worker_whose_mark_it_carries(tag: Tag) -> None:
+    other = Tag(tag.home, tag.run, "default/1", 2)
+    first, second = worker(tag, daemonized), worker(other)
+    wait_until(lambda: size(first, tag) == 2)
+
+    look = taken((first, tag), (second, other))
+
+    assert look.tree_of(first)[1].parent == os.getpid()
+    assert [process.pid for process in look.tree_of(second)] == [second]
+    assert look.strangers() == ()
+
+
+def test_an_adopted_orphan_without_a_mark_is_told_once(tag: Tag) -> None:
+    stranger = forked(lambda: None)
+    look = Census()
+
+    look.take({})
+    told = look.strangers()
+    look.take({})
+
+    assert stranger in [process.pid for process in told]
+    assert look.strangers() == ()
+
+
+def test_the_mark_of_an_adopted_process_is_looked_for_once(
+    tag: Tag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(census, "tag_of", asked.append)
+    stranger, pid = forked(lambda: None), worker(tag)
+    look = Census()
+
+    for _ in range(3):
+        look.take({pid: tag})
+
+    assert asked.count(stranger) == 1
+    assert pid not in asked
+
+
+def test_memory_and_time_are_those_of_the_whole_tree(tag: Tag) -> None:
+    def use() -> None:
+        forked(lambda: (bytearray(b"x" * 50 * MIB), spin()))
+        bytearray(b"x" * 50 * MIB)
+
+    pid = worker(tag, use)
+
+    wait_until(lambda: memory_of(taken((pid, tag)).tree_of(pid)) > 50 * MIB)
+    wait_until(lambda: cpu_of(taken((pid, tag)).tree_of(pid)) > 0.1)
+
+
+def spin() -> None:
+    while True:
+        sum(range(1000))
+
+
+def test_memory_that_processes_share_is_counted_once_when_a_kill_depends_on_it(tag: Tag) -> None:
+    shared = mmap.mmap(-1, 40 * MIB)
+    shared.write(b"x" * 40 * MIB)
+
+    def share() -> None:
+        for _ in range(3):
+            forked(lambda: shared[::4096])
+
+    pid = worker(tag, share)
+    wait_until(lambda: memory_of(taken((pid, tag)).tree_of(pid)) > 120 * MIB)
+    tree = taken((pid, tag)).tree_of(pid)
+
+    assert proportional_memory(tree) < 100 * MIB
+
+
+def test_a_process_that_may_not_be_looked_into_counts_with_all_it_has(
+    tag: Tag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(process: psutil.Process) -> None:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "memory_full_info", refuse)
+    pid = worker(tag)
+    tree = taken((pid, tag)).tree_of(pid)
+
+    assert proportional_memory(tree) == memory_of(tree) > 0
+
+
+def test_a_tree_that_is_gone_has_no_memory(tag: Tag) -> None:
+    pid = worker(tag)
+    tree = taken((pid, tag)).tree_of(pid)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: reaper.look(pid))
+    reaper.reap(pid)
+
+    assert proportional_memory(tree) == 0
+    assert taken((pid, tag)).tree_of(pid) == ()
+
+
+def test_a_stopped_worker_is_seen_to_be(tag: Tag) -> None:
+    pid = worker(tag)
+    assert not taken((pid, tag)).is_stopped(pid)
+
+    os.kill(pid, signal.SIGSTOP)
+
+    wait_until(lambda: taken((pid, tag)).is_stopped(pid))
