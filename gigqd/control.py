@@ -36,7 +36,7 @@ class Client:
         self.wire = Wire(sock)
 
     def has_hung_up(self) -> bool:
-        """Whether nobody will hear an answer; one that only sends no more still listens."""
+        """Whether nobody is there any more; who only sends no more still is."""
         poll = select.poll()
         poll.register(self.wire, 0)
         return any(event & select.POLLHUP for _, event in poll.poll(0))

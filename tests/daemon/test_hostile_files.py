@@ -1,0 +1,367 @@
+"""Commands among stale, garbled and hostile runtime files: a clear word, and nobody harmed."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+from support.holder import lock_holder
+from support.impostor import impostor
+from support.waiting import wait_until
+
+from gigqd import exits, kernel
+from gigqd.client import Client, NotAnswering
+from gigqd.config import DaemonConfig
+from gigqd.instance import CannotCreate, Instance
+
+pytestmark = pytest.mark.daemon
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+
+@pytest.fixture
+def stopped(daemons):
+    daemon = daemons(start=False)
+    daemon.instance.directory.mkdir()
+    yield daemon
+    daemon.instance.directory.chmod(0o750)
+    for path in (daemon.instance.pid_path, daemon.instance.socket_path, daemon.instance.lock_path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def instance(tmp_path):
+    (tmp_path / "run").mkdir()
+    return Instance(DaemonConfig(runtime_dir=tmp_path / "run", working_directory=tmp_path))
+
+
+@pytest.fixture
+def bystander():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        assert process.poll() is None, "somebody has ended a process that is none of ours"
+        process.kill()
+
+
+def ended_well(*done):
+    """Whether commands have ended by themselves, in words and not in tracebacks."""
+    texts = [each.stdout + each.stderr for each in done]
+    assert not [text for text in texts if "Traceback" in text or "internal error" in text]
+    assert not [text for text in texts if not text.replace("\n", "").isprintable()]
+    return [each.returncode for each in done]
+
+
+# --- pid files -------------------------------------------------------------------------------
+
+
+def note_of(pid):
+    return f"{pid}\nstart_ticks={kernel.start_ticks(pid)}\n"
+
+
+def plant(path, kind, bystander):
+    """Put something in the place of a runtime file; other kinds are texts."""
+    match kind:
+        case "a link":
+            (path.parent / "elsewhere").write_text(note_of(bystander.pid))
+            path.symlink_to(path.parent / "elsewhere")
+        case "a dangling link":
+            path.symlink_to("nowhere")
+        case "a FIFO":
+            os.mkfifo(path)
+        case "a directory":
+            path.mkdir()
+        case "a socket":
+            os.mknod(path, stat.S_IFSOCK | 0o600)
+        case "100 MB":
+            path.touch()
+            os.truncate(path, 100_000_000)
+        case _:
+            path.write_text(text_of(kind, bystander))
+
+
+def text_of(kind, bystander):
+    named = {"a bystander": bystander.pid, "pid 1": 1, "the asker's parent": os.getpid()}
+    return note_of(named[kind]) if kind in named else kind
+
+
+PID_FILES = [
+    "a link", "a dangling link", "a FIFO", "a directory", "a socket", "100 MB", "a bystander",
+    "pid 1", "the asker's parent", "0", "-1\n", "99999999999999999999\nstart_ticks=1\n",
+    "1 2 3\n", "\x1b[2J\n",
+]  # fmt: skip
+
+
+@pytest.mark.fault("A7", "A8", "A10")
+@pytest.mark.parametrize("kind", PID_FILES)
+def test_no_pid_file_keeps_a_command_from_its_end_or_has_it_signal_a_bystander(
+    stopped, bystander, kind
+):
+    path = stopped.instance.pid_path
+    plant(path, kind, bystander)
+
+    done = [stopped.command(*c.split()) for c in ("status", "stop", "stop --force", "stop --now")]
+    codes = ended_well(*done)
+
+    assert codes == [exits.STATUS_STALE, 0, 0, 0]
+    assert os.path.lexists(path)
+    assert bystander.poll() is None
+
+
+@pytest.mark.fault("A7", "A8")
+@pytest.mark.parametrize("kind", ["a link", "a FIFO", "100 MB", "a bystander"])
+def test_a_daemon_starts_over_what_is_no_pid_file_of_its_own(daemons, bystander, kind):
+    daemon = daemons(start=False)
+    daemon.instance.directory.mkdir()
+    plant(daemon.instance.pid_path, kind, bystander)
+
+    daemon.start()
+
+    assert daemon.instance.pid_path.read_text().split()[0] == str(daemon.pid)
+    assert daemon.status()["state"] == "running"
+
+
+def test_a_directory_in_the_place_of_the_pid_file_is_named(stopped, bystander):
+    plant(stopped.instance.pid_path, "a directory", bystander)
+
+    start = stopped.command("start")
+
+    assert ended_well(start) == [exits.CANNOT_CREATE]
+    assert f"cannot create pid file {stopped.instance.pid_path}: Is a directory" in start.stderr
+
+
+@pytest.mark.parametrize("kind", ["a bystander", "pid 1", "a link"])
+def test_force_spares_a_bystander_that_the_pid_file_names_while_the_lock_is_held(
+    stopped, bystander, kind
+):
+    plant(stopped.instance.pid_path, kind, bystander)
+    with lock_holder(stopped.config_path) as holder:
+        done = stopped.command("stop", "--force")
+
+        assert holder.poll() is None
+    assert ended_well(done) == [exits.STATUS_UNKNOWN]
+    assert "its process cannot be told" in done.stderr
+
+
+@pytest.mark.fault("A8")
+@pytest.mark.root
+@needs_root
+def test_a_process_id_that_was_given_to_somebody_else_is_not_signalled(stopped):
+    old = subprocess.Popen(["true"])
+    note = note_of(old.pid)
+    old.wait()
+    reused = reuse(old.pid)
+    stopped.instance.pid_path.write_text(note)
+    try:
+        with lock_holder(stopped.config_path):
+            done = stopped.command("stop", "--force")
+
+        assert ended_well(done) == [exits.STATUS_UNKNOWN]
+        assert kernel.glance(reused.pid).alive
+    finally:
+        reused.kill()
+        reused.wait()
+
+
+def reuse(pid):
+    """A process with this very process id, as soon as the kernel gives it out again."""
+    began = time.monotonic()
+    while time.monotonic() < began + 20:
+        try:
+            with open("/proc/sys/kernel/ns_last_pid", "w") as last:  # noqa: PTH123
+                last.write(str(pid - 1))
+        except OSError:
+            pytest.skip("this kernel does not let the next process id be chosen")
+        process = subprocess.Popen(["sleep", "60"])
+        if process.pid == pid:
+            return process
+        process.kill()
+        process.wait()
+    pytest.skip("others take process ids too fast here")
+
+
+# --- sockets ---------------------------------------------------------------------------------
+
+WRONG_ANSWERS = [
+    "silent", "hangs up", "garbage", "a number", "an empty object", "ok only", "wrong kinds",
+    "nested", "huge", "lies",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WRONG_ANSWERS)
+def test_no_answer_is_believed_that_gigqd_does_not_give(stopped, how):
+    with impostor(stopped.instance.socket_path, how) as process:
+        status = stopped.command("status")
+        as_json = stopped.command("status", "--json")
+        pause = stopped.command("pause", "--timeout", "0.5")
+        reload = stopped.command("reload", "--timeout", "0.5")
+
+        assert process.poll() is None
+    first, second, third, fourth = ended_well(status, as_json, pause, reload)
+    assert (first, second) == (exits.STATUS_UNKNOWN, exits.STATUS_UNKNOWN)
+    if how == "lies":
+        assert (third, fourth) == (70, 70)
+    else:
+        assert third in (exits.STATUS_UNKNOWN, exits.OK)
+        assert fourth == exits.STATUS_UNKNOWN
+
+
+def test_a_command_does_not_take_in_more_than_an_answer_can_be(stopped):
+    with (
+        impostor(stopped.instance.socket_path, "huge"),
+        pytest.raises(NotAnswering, match="no sensible answer"),
+    ):
+        Client(stopped.instance).ask("status", within=30)
+
+    assert memory_of_this_process() < 300 * 1024 * 1024
+
+
+def memory_of_this_process():
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * 4096
+
+
+def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, instance):
+    other = daemons()
+    instance.socket_path.symlink_to(other.instance.socket_path)
+
+    assert instance.running() is None
+    with client_of_a_held(instance) as client, pytest.raises(NotAnswering, match="no socket"):
+        client.ask("stop", within=0.5)
+
+    instance.lock()
+    instance.release()
+    assert other.status()["state"] == "running"
+
+
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def client_of_a_held(instance):
+    """A client of an instance whose lock a process holds that has nothing to do with it."""
+    command = [sys.executable, "-c", HOLDER, str(instance.lock_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as holder:
+        holder.stdout.readline()
+        yield Client(instance)
+        holder.communicate()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a FIFO", "a dangling link"])
+def test_what_lies_in_the_place_of_the_socket_is_no_daemon_and_is_replaced(
+    daemons, bystander, kind
+):
+    daemon = daemons(start=False)
+    daemon.instance.directory.mkdir()
+    plant(daemon.instance.socket_path, kind, bystander)
+
+    status = daemon.command("status")
+    daemon.start()
+
+    assert ended_well(status) == [exits.STATUS_STOPPED]
+    assert daemon.status()["state"] == "running"
+
+
+def test_a_directory_in_the_place_of_the_socket_is_named(stopped, bystander):
+    plant(stopped.instance.socket_path, "a directory", bystander)
+
+    start = stopped.command("start")
+
+    assert ended_well(start) == [exits.CANNOT_CREATE]
+    assert f"cannot create control socket {stopped.instance.socket_path}: " in start.stderr
+
+
+@pytest.mark.root
+@needs_root
+def test_a_stranger_who_listens_is_not_taken_for_the_daemon(stopped):
+    with impostor(stopped.instance.socket_path, "silent", uid=4711) as process:
+        alone = stopped.command("status")
+        with lock_holder(stopped.config_path):
+            beside = stopped.command("status")
+            force = stopped.command("stop", "--force")
+
+        assert process.poll() is None
+    assert ended_well(alone, beside, force) == [3, 4, 4]
+    assert f"process {process.pid} of user id 4711 listens in the place of gigqd" in beside.stdout
+
+
+# --- locks and directories -------------------------------------------------------------------
+
+
+@pytest.mark.fault("A13")
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [
+        ("a directory", exits.STATUS_STOPPED, "Is a directory"),
+        ("a FIFO", exits.STATUS_STOPPED, "it is not a plain file; remove it"),
+        ("a link", exits.STATUS_UNKNOWN, "it is a symbolic link; remove it"),
+    ],
+)
+def test_what_is_no_lock_keeps_a_daemon_from_starting_and_a_command_from_nothing(
+    stopped, bystander, kind, code, words
+):
+    plant(stopped.instance.lock_path, kind, bystander)
+
+    status, start = stopped.command("status"), stopped.command("start")
+
+    assert ended_well(status, start) == [code, exits.CANNOT_CREATE]
+    assert f"cannot create lock {stopped.instance.lock_path}: {words}" in start.stderr
+
+
+@pytest.mark.fault("A13")
+@pytest.mark.parametrize("command", ["status", "stop", "reload", "pause"])
+def test_nothing_in_a_directory_that_everybody_may_write_is_believed(stopped, bystander, command):
+    plant(stopped.instance.pid_path, "a bystander", bystander)
+    stopped.instance.directory.chmod(0o777)
+
+    done = stopped.command(command)
+
+    code = exits.STATUS_UNKNOWN if command == "status" else exits.NOT_PERMITTED
+    assert ended_well(done) == [code]
+    assert "everybody may write in it" in done.stdout + done.stderr
+
+
+@pytest.mark.fault("A13")
+@pytest.mark.root
+@needs_root
+def test_the_runtime_directory_of_another_is_not_used(tmp_path, instance, monkeypatch):
+    os.chown(instance.directory, 4710, 4710)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+
+    with pytest.raises(CannotCreate, match="belongs to user id 4710, not to 4711"):
+        instance.lock()
+    assert instance.running() is None
+
+
+# --- a daemon that cannot answer -------------------------------------------------------------
+
+
+@pytest.mark.fault("B9")
+def test_a_request_that_its_command_gave_up_is_not_obeyed_later(daemons):
+    daemon = daemons()
+    before = daemon.status()["generation"]
+    daemon.signal(signal.SIGSTOP)
+
+    reload = daemon.command("reload", "--timeout", "0.5")
+    pause = daemon.command("pause", "--timeout", "0.5")
+    daemon.signal(signal.SIGCONT)
+    wait_until(lambda: len(daemon.events("control_dropped")) >= 2)
+
+    assert ended_well(reload, pause) == [exits.STATUS_UNKNOWN, exits.STATUS_UNKNOWN]
+    assert "the daemon drops the request" in reload.stderr
+    status = daemon.status()
+    assert (status["generation"], status["paused"], status["state"]) == (before, False, "running")

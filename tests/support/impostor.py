@@ -1,0 +1,69 @@
+"""A process that listens in the place of a daemon, and behaves in one of many wrong ways."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PROGRAM = r"""
+import os, socket, sys
+path, how, uid = sys.argv[1], sys.argv[2], int(sys.argv[3])
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+os.chmod(path, 0o666)
+if uid:
+    os.setuid(uid)
+listener.listen()
+print("listening", flush=True)
+while True:
+    client, _ = listener.accept()
+    if how == "silent":
+        continue
+    with client:
+        try:
+            if client.recv(65536):
+                client.sendall({
+                    "hangs up": b"",
+                    "garbage": b"\xff\xfe\x1b[2J not json\n",
+                    "a number": b"1\n",
+                    "an empty object": b"{}\n",
+                    "ok only": b'{"ok": true}\n',
+                    "wrong kinds": b'{"ok": true, "slots": [[]], "pools": 3, "recent": {}}\n',
+                    "nested": b"[" * 100000 + b"\n",
+                    "huge": b"x" * 100_000_000,
+                    "lies": b'{"ok": false, "error": "\\u001b[2J", "code": 70}\n',
+                }[how])
+        except OSError:
+            pass
+"""
+
+
+@contextmanager
+def impostor(path: Path, how: str, uid: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """A process that listens at a path.
+
+    Args:
+        path: where.
+        how: what it does with whoever connects, one of the words in the program above.
+        uid: which user it becomes first, as root only; 0 stays.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(path), how, str(uid)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "listening\n"
+            yield process
+        finally:
+            process.kill()
