@@ -54,7 +54,7 @@ class Life:
         disturbed_since: whether a lock or a full disk has been in the way since a moment.
 
     Attributes:
-        state: down, starting, up or stopping.
+        state: down, starting, up, dying or stopping.
         supervisor: the process that runs; None when none does.
     """
 
@@ -82,7 +82,7 @@ class Life:
         """Look at what has happened, and start it if it is down."""
         self._look_at_command()
         self._look_for_losers()
-        if self.state == "up":
+        if self.state in ("up", "dying"):
             self._look_for_death()
         elif self.state == "starting":
             self._look_for_start()
@@ -99,6 +99,7 @@ class Life:
         self._start, self._start_at = start, time.monotonic() + pause
         if self.supervisor is not None:
             self._expected = self.supervisor.send(SIGKILL)
+            self.state = "dying"
         elif self.state == "starting" and self._processes:
             self._expected = True
             for process in self._processes:
@@ -178,7 +179,7 @@ class Life:
 
     def _look_for_losers(self) -> None:
         """Of two starts at once only one may win; the other says so and leaves."""
-        if self.state not in ("up", "down"):
+        if self.state not in ("up", "dying", "down"):
             return
         winner = self.supervisor.pid if self.supervisor else None
         for process in [p for p in self._processes if p.pid != winner]:
@@ -233,6 +234,6 @@ class Life:
             self._notes.wrong("command", f"{command.name} did not end in {_COMMAND_WITHIN:g} s")
         output, _ = command.process.communicate()
         self._command = None
-        self._notes.took(f"a {command.name}", seconds)
+        self._notes.took(f"gigqd {command.name}", seconds)
         text = (output or b"").decode(errors="replace").strip()
         command.done(Answer(command.name, command.process.returncode, text, command.began))

@@ -137,7 +137,7 @@ class Run:
     def _tend(self, *, go_on: bool) -> None:
         self._faults.tend()
         self._life.tend()
-        self._crowd.tend(go_on=go_on and self._life.state != "never")
+        self._crowd.tend(go_on=go_on)
         time.sleep(_STEP)
 
     def _wait(

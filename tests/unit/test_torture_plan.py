@@ -1,0 +1,50 @@
+"""The plan of the torture run: what a seed decides, and what is drawn for submitters."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+from torture.kinds import KINDS, draw, draw_family, from_fields, to_fields, to_job
+from torture.plan import plan
+
+
+def test_one_seed_is_one_plan():
+    assert plan(7, 60.0) == plan(7, 60.0)
+    assert plan(7, 60.0) != plan(8, 60.0)
+
+
+def test_a_longer_run_begins_as_a_shorter_one_of_the_same_seed():
+    short = plan(7, 30.0)
+
+    assert plan(7, 300.0)[: len(short)] == short
+
+
+def test_a_minute_has_every_fault():
+    done = {(fault.what, fault.target) for fault in plan(7, 60.0)}
+
+    assert len(done) == 14
+
+
+def test_every_kind_of_job_can_be_made_also_from_its_ledger_line():
+    rng = Random(7)
+    drawn = [draw(rng) for _ in range(1000)]
+    again = [from_fields(json.loads(json.dumps(to_fields(spec)))) for spec in drawn]
+
+    made = [to_job("a", spec, "ledger") for spec in again]
+
+    assert again == drawn
+    assert {job.name for job in made} == set(KINDS)
+
+
+def test_a_family_has_no_circles_and_all_its_parents_within():
+    ids = [f"s.{number}" for number in range(7)]
+    rng = Random(7)
+
+    for _ in range(50):
+        family = dict(draw_family(rng, ids))
+
+        assert set(family) == set(ids)
+        assert all(
+            ids.index(parent) < ids.index(job) for job in family for parent in family[job].parents
+        )
