@@ -6,15 +6,18 @@ import fcntl
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gigqd import kernel, reaper
+from gigqd.scoreboard import Activity
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
+    from resource import struct_rusage
+
     from gigqd.reaper import Death
-    from gigqd.scoreboard import Cell, Why
+    from gigqd.scoreboard import Cell, Report, Why
     from gigqd.spawn import Birth
     from gigqd.tag import Tag
     from gigqd.wire import Wire
@@ -23,6 +26,22 @@ OUTPUT_KEPT = 64 * 1024
 _OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
 _BLOCK = 512  # the unit of st_blocks, whatever the file system
 _STACKS_KEPT = 64 * 1024
+_LINE_LOST_AFTER = 1.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a worker's tree was seen to use during one execution.
+
+    Attributes:
+        number: the execution's number.
+        memory: the most memory, in bytes.
+        cpu: the CPU time that the processes alive at the last look had used, in seconds.
+    """
+
+    number: int
+    memory: int = 0
+    cpu: float = 0.0
 
 
 @dataclass(slots=True)
@@ -41,6 +60,11 @@ class Child:
         overrun_at: the deadline that its job has passed; 0.0 when it has passed none.
         listening: whether its line is still waited on.
         line_lost_at: when its line was found closed; 0.0 while it is open.
+        began: the number of its last execution and when that began, on the same clock.
+        seen: what its tree was last seen to use.
+        oom_mark: the number of its last execution, and how many processes the kernel had killed
+            for want of memory when that began.
+        usage: what the kernel says it has used, once it is reaped.
     """
 
     pid: int
@@ -54,6 +78,10 @@ class Child:
     overrun_at: float = 0.0
     listening: bool = True
     line_lost_at: float = 0.0
+    began: tuple[int, float] = (0, 0.0)
+    seen: Seen = field(default_factory=lambda: Seen(0))
+    oom_mark: tuple[int, int] = (-1, 0)
+    usage: struct_rusage | None = None
 
     @property
     def cell(self) -> Cell:
@@ -86,15 +114,60 @@ class Child:
         for each in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
             self._signal(each)
 
+    def ask_for_stacks(self) -> None:
+        """Have the stacks of its threads dumped."""
+        for each in (signal.SIGUSR1, signal.SIGCONT):
+            self._signal(each)
+
     def order_leave(self) -> None:
-        """Tell it to leave after its current job."""
+        """Tell it to leave after its current job, and see to it that it can hear that."""
         self.cell.order_leave()
         self.wire.send({"leave": True})
+        self._signal(signal.SIGCONT)
+
+    def hold(self, *, on: bool) -> None:
+        """Have it claim nothing, or claim again."""
+        self.cell.hold(on=on)
+        self.wire.send({"hold": on})
+
+    def note(self, report: Report) -> None:
+        """Remember when its execution began; settling tells only when that began."""
+        if report.activity is Activity.BUSY:
+            self.began = (report.started, report.since)
+
+    def note_tree(self, number: int, memory: int, cpu: float) -> None:
+        """Remember what its tree uses during an execution, and let it know."""
+        if self.seen.number != number:
+            self.seen = Seen(number)
+        self.seen.memory = max(self.seen.memory, memory)
+        self.seen.cpu = cpu
+        self.cell.note_peak(number, self.seen.memory)
+
+    def job_began(self, number: int) -> float:
+        """When an execution began, in seconds of the monotonic clock; 0.0 when nobody knows."""
+        return self.began[1] if self.began[0] == number else 0.0
+
+    def peak_of_job(self, number: int) -> int:
+        """The most memory that an execution's processes are known to have used, in bytes."""
+        seen = self.seen.memory if self.seen.number == number else 0
+        return max(seen, self.usage.ru_maxrss * 1024 if self.usage else 0)
+
+    def cpu_of_job(self, report: Report) -> float:
+        """The CPU time that its last execution's processes have used, in seconds."""
+        seen = self.seen.cpu if self.seen.number == report.started else 0.0
+        used = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
+        return max(0.0, max(seen, used) - report.cpu)
 
     def begin_end(self) -> None:
         """Start ending its whole tree."""
         tag = self.tag
         self.treekill = TreeKill(self.pid, lambda other: other == tag)
+
+    def is_deaf(self, now: float) -> bool:
+        """Whether its line is gone for good, so that it can no longer be told anything."""
+        if self.wire.ended and not self.line_lost_at:
+            self.line_lost_at = now
+        return bool(self.line_lost_at) and now - self.line_lost_at > _LINE_LOST_AFTER
 
     def output_tail(self) -> str:
         """The last of what its job wrote to standard output and error."""
@@ -110,9 +183,12 @@ class Child:
         if fd is not None and os.fstat(fd).st_blocks * _BLOCK > _OUTPUT_TRIMMED_AT:
             kernel.free_front(fd, keep=OUTPUT_KEPT)
 
+    def reap(self) -> None:
+        """Collect it: its process id is free from here on."""
+        self.usage = reaper.reap(self.pid)
+
     def close(self) -> None:
-        """Reap it and let go of all that belonged to it."""
-        reaper.reap(self.pid)
+        """Let go of all that belonged to it."""
         self.wire.close()
         for fd in (self.birth.output, self.birth.stacks):
             if fd is not None:
@@ -132,9 +208,16 @@ def scratch_file(name: str) -> int:
 
 
 def tail(fd: int | None, limit: int) -> str:
-    """The last bytes of a file as text."""
-    if fd is None:
+    """The last bytes of a file as text; a character that the cut goes through is left out."""
+    if fd is None or limit <= 0:
         return ""
     size = os.fstat(fd).st_size
     read = os.pread(fd, limit, max(0, size - limit))
-    return read.lstrip(b"\0").decode(errors="replace")  # what was freed reads as zero bytes
+    whole = read[_rest_of_character(read) if size > limit else 0 :]
+    return whole.lstrip(b"\0").decode(errors="replace")  # what was freed reads as zero bytes
+
+
+def _rest_of_character(text: bytes) -> int:
+    """How many bytes at the start belong to a character of UTF-8 that began before them."""
+    start = text[:3]
+    return len(start) - len(start.lstrip(bytes(range(0x80, 0xC0))))

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gigqd import kernel, logs, reaper
 from gigqd.births import Births
 from gigqd.child import Child
-from gigqd.scoreboard import Activity, Report, Why
+from gigqd.endings import End, log_exit, note_overrun, verdict_of
+from gigqd.restarts import Restarts
+from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Cause, Do, Phase, Slot
-from gigqd.verdicts import Verdict
+from gigqd.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from gigqd.config import Config
     from gigqd.reaper import Death
     from gigqd.scoreboard import Scoreboard
     from gigqd.slots import Limits
     from gigqd.spawn import Birth
+    from gigqd.verdicts import Verdict
 
 log = logs.get_logger("gigqd.crew")
 
@@ -29,7 +32,6 @@ BUSY_LOOK = 0.05
 _ENDING_LOOK = 0.01
 _STUCK_LOOK = 1.0
 _STUCK_AFTER = 5.0
-_LINE_LOST_AFTER = 1.0
 
 
 class Chief(Protocol):
@@ -44,13 +46,16 @@ class Chief(Protocol):
     def child_gone(self, slot: Slot, report: Report, verdict: Verdict | None) -> None:
         """A child and all below it are gone; there is a verdict unless it left as asked."""
 
+    def child_stuck(self, slot: Slot) -> None:
+        """Something of a child's tree survives SIGKILL; its slot is not to be filled again."""
+
 
 class Crew:
     """Keeps every slot filled with a child that does its work.
 
-    1. Forks a child for each slot that wants one.
+    1. Forks a child for each slot that wants one, as fast as the rules of restarts allow.
     2. Watches what the children say on the scoreboard, and whether they live.
-    3. Asks an overrunning job to end, then ends the child's whole tree.
+    3. Asks a job that is to end to do so, then ends the child's whole tree.
     4. Collects the dead, and tells the chief what became of them.
     """
 
@@ -70,6 +75,8 @@ class Crew:
         self._chief = chief
         self._trials: dict[str, tuple[Config, int]] = {}
         self._births = Births(mark, board)
+        self.restarts = Restarts()
+        self._lookout = Watch()
         self._generation = 1
         self._roles: dict[bool, Callable[[Birth], int]] = {
             is_keeper: importlib.import_module(module).main
@@ -107,6 +114,7 @@ class Crew:
         """Let a slot's child finish its job and leave; an heir follows unless it is retired."""
         child = self._children.get(slot.name)
         if child is None:
+            self.restarts.forgive(slot.pool)
             slot.hurry()
         elif not slot.leaving:
             slot.leaving = True
@@ -116,9 +124,47 @@ class Crew:
         """End a slot's child and its whole tree."""
         child = self._children.get(slot.name)
         if child is not None and child.treekill is None:
+            self._lookout.look_once_more(child)
             slot.end(now, cause)
             child.begin_end()
             self._carry_on_ending(slot, child, now)
+
+    def want_end(self, slot: Slot, cause: Cause, grace: float | None = None) -> None:
+        """Have a slot's job, if it runs one, asked to end and then ended.
+
+        Args:
+            slot: the slot.
+            cause: why.
+            grace: seconds between asking and killing; None for the slot's own.
+        """
+        child = self._children.get(slot.name)
+        last = child.cell.read() if child else Report()
+        if last.activity is Activity.BUSY:
+            slot.want_end(last.started, cause, grace)
+
+    def cancel(self, executions: Collection[str]) -> None:
+        """Have these executions ended, those of them that run here."""
+        for slot in self.slots.values():
+            child = self._children.get(slot.name)
+            if child is not None and child.cell.read().execution in executions:
+                self.want_end(slot, Cause.CANCELLED)
+
+    def hold(self, *, on: bool) -> None:
+        """Have no worker claim a job, or let them claim again; running jobs go on."""
+        if self._board.held != on:
+            self._board.held = on
+            for child in self._children.values():
+                child.hold(on=on)
+
+    def tell_of_stop(self) -> None:
+        """Let the running jobs see that the daemon is stopping."""
+        for child in self._children.values():
+            child.cell.tell_of_stop()
+
+    def excuse(self, now: float) -> None:
+        """Blame nobody for what has taken long until now: it could not be done."""
+        for slot in self.slots.values():
+            slot.excused = now
 
     # --- the turn ----------------------------------------------------------------------------
 
@@ -126,7 +172,14 @@ class Crew:
         """Look at every slot once and do what it needs."""
         for slot in list(self.slots.values()):
             self._attend(slot, now)
+        self._look_at_trees(now)
         reaper.reap_adopted(kernel.own_children(), {child.pid for child in self.children()})
+
+    def _look_at_trees(self, now: float) -> None:
+        up = ((self.slots[name], child) for name, child in self._children.items())
+        alive = [(slot, child) for slot, child in up if child.treekill is None]
+        for slot in self._lookout.turn(alive, now):
+            self.replace(slot)
 
     def next_look(self, now: float) -> float:
         """When to look again at the latest, in seconds of the monotonic clock."""
@@ -140,6 +193,8 @@ class Crew:
             return now + _ENDING_LOOK
         if slot.phase is Phase.STUCK:
             return now + _STUCK_LOOK
+        if slot.phase is Phase.ASKED:
+            return min(now + BUSY_LOOK, slot.until)
         report = child.cell.read()
         look_again = now + BUSY_LOOK if report.activity >= Activity.BUSY else float("inf")
         return min(look_again, slot.wake_at(report))
@@ -192,7 +247,11 @@ class Crew:
         if slot.retired:
             self._close(slot)
         elif slot.turn(now, Report()) is Do.SPAWN:
-            self._spawn(slot, now)
+            wait = self.restarts.wait(slot, now)
+            if wait:
+                slot.wait(now + wait, now)
+            else:
+                self._spawn(slot, now)
 
     def _close(self, slot: Slot) -> None:
         del self.slots[slot.name]
@@ -200,41 +259,30 @@ class Crew:
 
     def _watch(self, slot: Slot, child: Child, now: float) -> None:
         report = child.cell.read()
+        child.note(report)
         match slot.turn(now, report):
             case Do.READY:
-                child.booted = True
-                log.info("worker_ready", slot=slot.name, pid=child.pid)
-                self._chief.child_ready(slot, child)
+                self._up(slot, child)
             case Do.ASK:
-                self._ask(slot, child, report)
+                note_overrun(slot, child, report)
+                child.ask_to_end(report.started, slot.asked_why.why)
+            case Do.DUMP:
+                note_overrun(slot, child, report)
+                child.ask_for_stacks()
             case Do.KILL:
-                child.overrun_at = child.overrun_at or report.deadline
+                self._lookout.look_once_more(child)
                 child.begin_end()
                 self._carry_on_ending(slot, child, now)
-            case _:
-                self._check_line(slot, child, now)
+            case _ if child.is_deaf(now):
+                self.kill(slot, Cause.CRASHED, now)
         child.trim_output()
 
-    def _ask(self, slot: Slot, child: Child, report: Report) -> None:
-        child.overrun_at = report.deadline
-        child.ask_to_end(report.started, Why.TIMEOUT)
-        log.warning(
-            "job_overrun",
-            slot=slot.name,
-            pid=child.pid,
-            job_id=report.job_id,
-            job=report.job_name,
-            attempt=report.attempt,
-            execution=report.execution,
-            limit=round(report.deadline - report.since, 3),
-        )
-
-    def _check_line(self, slot: Slot, child: Child, now: float) -> None:
-        """A child whose line is gone for good can no longer be told anything."""
-        if child.wire.ended and not child.line_lost_at:
-            child.line_lost_at = now
-        elif child.line_lost_at and now - child.line_lost_at > _LINE_LOST_AFTER:
-            self.kill(slot, Cause.CRASHED, now)
+    def _up(self, slot: Slot, child: Child) -> None:
+        child.booted = True
+        log.info("worker_ready", slot=slot.name, pid=child.pid)
+        if self.restarts.booted(slot):
+            log.info("pool_breaker_closed", pool=slot.pool)
+        self._chief.child_ready(slot, child)
 
     # --- birth -------------------------------------------------------------------------------
 
@@ -265,14 +313,22 @@ class Crew:
         if nothing_left and death is not None:
             self._bury(slot, child, death, now)
         elif now - slot.since > _STUCK_AFTER:
+            first = slot.phase is not Phase.STUCK
             slot.stuck(now)
             log.error("tree_kill_incomplete", slot=slot.name, pid=child.pid, denied=treekill.denied)
+            if first:
+                self._chief.child_stuck(slot)
 
     def _bury(self, slot: Slot, child: Child, death: Death, now: float) -> None:
         report = child.cell.read()
-        cause = slot.died(now, death, report, booted=child.booted)
-        verdict = _verdict(slot, child, report, death, cause) if cause else None
-        self._log_exit(slot, child, death, report, cause)
+        oom = slot.cause is None and self._lookout.was_oom(child, death)
+        cause = slot.died(now, death, report, booted=child.booted, oom=oom)
+        child.reap()
+        end = End(death, report, cause, now)
+        log_exit(slot, child, end)
+        verdict = verdict_of(slot, child, end)
+        if slot.phase is Phase.BACKOFF and self.restarts.failed(slot, now):
+            log.error("pool_breaker_open", pool=slot.pool, why=slot.why_down)
         del self._children[slot.name]
         if slot.retired:
             self._close(slot)
@@ -285,35 +341,3 @@ class Crew:
         if child.listening:
             child.listening = False
             self._selector.unregister(child.wire)
-
-    def _log_exit(
-        self, slot: Slot, child: Child, death: Death, report: Report, cause: Cause | None
-    ) -> None:
-        emit = log.info if cause is None else log.warning
-        emit(
-            "worker_exited",
-            slot=slot.name,
-            pid=child.pid,
-            exit_code=death.exit_code,
-            signal=death.signal,
-            cause=cause,
-            execution=report.execution or None,
-            killed=child.killed,
-        )
-
-
-def _verdict(slot: Slot, child: Child, report: Report, death: Death, cause: Cause) -> Verdict:
-    """All that is known of a child's bad end, for the keeper to record."""
-    due = child.overrun_at + slot.limits.grace
-    return Verdict(
-        worker_id=child.birth.worker_id,
-        cause=cause,
-        how=str(death),
-        exit_code=death.exit_code,
-        signal=death.signal,
-        stack=child.stacks(),
-        output=child.output_tail(),
-        limit=report.deadline - report.since if report.deadline else 0.0,
-        late=max(0.0, child.killed_at - due) if cause is Cause.TIMEOUT else 0.0,
-        killed=child.killed,
-    )

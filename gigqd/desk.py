@@ -1,4 +1,4 @@
-"""The desk: what `gigqd status`, `stop` and `reload` ask of a running daemon, and who waits."""
+"""The desk: what the commands ask of a running daemon, and who waits for an answer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ class Chief(Protocol):
     def status(self) -> dict[str, Any]:
         """The answer to `gigqd status`."""
 
+    def pause(self, *, on: bool) -> None:
+        """Have no job claimed, or let them be claimed again."""
+
     def reload(self, reply: Reply) -> None:
         """Take the configuration anew; the answer to `gigqd reload` comes by `reply`."""
 
@@ -35,7 +38,13 @@ class Desk:
     def __init__(self, path: Path, selector: selectors.BaseSelector, chief: Chief) -> None:
         self._chief = chief
         self._waiting_for_stop: list[Client] = []
-        commands = {"status": self._status, "stop": self._stop, "reload": self._reload}
+        commands = {
+            "status": self._status,
+            "stop": self._stop,
+            "reload": self._reload,
+            "pause": self._pause,
+            "resume": self._resume,
+        }
         self._server = ControlServer(path, selector, commands)
 
     def repair(self) -> tuple[str, ...]:
@@ -67,3 +76,11 @@ class Desk:
 
     def _reload(self, client: Client, _request: dict[str, Any]) -> None:
         self._chief.reload(client.answer)
+
+    def _pause(self, client: Client, _request: dict[str, Any]) -> None:
+        self._chief.pause(on=True)
+        client.answer({"ok": True, "paused": True})
+
+    def _resume(self, client: Client, _request: dict[str, Any]) -> None:
+        self._chief.pause(on=False)
+        client.answer({"ok": True, "paused": False})

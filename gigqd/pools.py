@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigqd.scoreboard import Activity, Report
-from gigqd.slots import KEEPER, Cause, Limits
+from gigqd.slots import KEEPER, Cause, Limits, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gigqd.slots import Slot
 
 CANNOT_BOOT_AFTER = 3
-_KEEPER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"))
+_KEEPER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"), hang=60.0)
 _NUMBERS = range(100_000)
 
 
@@ -33,6 +33,12 @@ class Pools:
     def open_keeper(self) -> None:
         """Open the keeper's slot; it may wait for the database as long as it must."""
         self._crew.add(KEEPER, "", _KEEPER_LIMITS)
+
+    def give_up(self, slot: Slot, config: Config) -> None:
+        """Open another slot for one that will not be free again soon."""
+        slot.retired = True
+        if self.opened and slot.name != KEEPER:
+            self.fit(config)
 
     def retire_keeper(self) -> None:
         """Let the keeper finish what it has been told and leave."""
@@ -60,6 +66,7 @@ class Pools:
 
     def _fit_pool(self, pool: PoolConfig) -> None:
         limits = limits_of(pool)
+        self._crew.restarts.resize(pool.name, pool.size)
         staying = [slot for slot in self.workers() if slot.pool == pool.name and not slot.retired]
         for slot in staying:
             slot.limits = limits
@@ -90,6 +97,13 @@ class Pools:
         """Whether some worker has booted, or none is wanted."""
         return not self.workers() or any(map(self._crew.is_up, self.workers()))
 
+    def trouble(self) -> str | None:
+        """Why the pools cannot do their whole work, in words; None when they can."""
+        if slot := self.failing():
+            return f"{slot.name} cannot boot: {slot.why_down}"
+        stuck = next((slot for slot in self.workers() if slot.phase is Phase.STUCK), None)
+        return f"{stuck.name} survives SIGKILL; its job waits for that" if stuck else None
+
     def failing(self) -> Slot | None:
         """The slot whose children fail to boot again and again; None when there is none."""
         down = [slot for slot in self.workers() if not self._crew.is_up(slot)]
@@ -99,7 +113,7 @@ class Pools:
 
 def limits_of(pool: PoolConfig) -> Limits:
     """How long a worker of this pool may take."""
-    return Limits(pool.boot_timeout, pool.timeout_grace, pool.record_timeout)
+    return Limits(pool.boot_timeout, pool.timeout_grace, pool.record_timeout, pool.hang_timeout)
 
 
 def new_names(pool: str, count: int, *, taken: Collection[str]) -> list[str]:

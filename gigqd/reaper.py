@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gigqd import exits
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,18 @@ def look(pid: int) -> Death | None:
     return Death(pid, signal=_signal_name(info.si_status))
 
 
-def reap(pid: int) -> None:
-    """Collect a dead child; its process id is free from here on."""
+def reap(pid: int) -> struct_rusage | None:
+    """Collect a dead child; its process id is free from here on.
+
+    Returns:
+        What it, and those of its children that it had waited for, have used; None when somebody
+        else has collected it.
+    """
     try:
-        os.waitpid(pid, os.WNOHANG)
+        _, _, usage = os.wait4(pid, os.WNOHANG)
     except ChildProcessError:
-        return
+        return None
+    return usage
 
 
 def reap_adopted(children: list[int], own: set[int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,26 @@ from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gigqd.child import Child
     from gigqd.config import Config
     from gigqd.crew import Crew
     from gigqd.slots import Slot
+    from gigqd.verdicts import Verdict
+
+_RECENT = 20
+_COUNTER_OF = {"timeout": "timeouts", "crashed": "crashes"}
+_TOLD_OF_A_BAD_END = (
+    "cause",
+    "exit_code",
+    "signal",
+    "wall_time",
+    "cpu_time",
+    "peak_memory",
+    "late",
+    "killed",
+)
 
 
 @dataclass(slots=True)
@@ -29,6 +46,11 @@ class Counters:
         settled: executions whose outcome a worker recorded itself.
         timeouts: workers killed because their job overran.
         crashes: workers that died by themselves.
+        memory: workers killed because their job used too much memory.
+        oom: workers that the kernel killed because memory ran out.
+        cancelled: workers killed because their job was cancelled.
+        stopped: workers killed because the daemon was stopped.
+        boot: workers that did not come up.
         restarts: children that were replaced after a bad end.
         reloads: configurations taken.
     """
@@ -36,6 +58,11 @@ class Counters:
     settled: int = 0
     timeouts: int = 0
     crashes: int = 0
+    memory: int = 0
+    oom: int = 0
+    cancelled: int = 0
+    stopped: int = 0
+    boot: int = 0
     restarts: int = 0
     reloads: int = 0
 
@@ -50,7 +77,10 @@ class Facts:
         generation: 1, and one more for every configuration taken.
         ready: the first worker has come up.
         stopping: a stop is under way.
+        paused: nothing is to be claimed, because somebody has asked for that.
         trouble: why it cannot do its whole work; None when it can.
+        trouble_since: since when, as a UTC time.
+        recent: the last bad ends, newest last.
         unsettled: how many verdicts the keeper has not confirmed.
         began: when it was started, in seconds of the monotonic clock.
         began_at: the same as a UTC time.
@@ -61,7 +91,10 @@ class Facts:
     generation: int = 1
     ready: bool = False
     stopping: bool = False
+    paused: bool = False
     trouble: str | None = None
+    trouble_since: datetime | None = None
+    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     unsettled: int = 0
     began: float = field(default_factory=time.monotonic)
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -74,18 +107,53 @@ class Facts:
 
     @property
     def state(self) -> str:
-        """In one word: starting, running, degraded or stopping."""
+        """In one word: starting, running, paused, degraded or stopping."""
         if self.stopping:
             return "stopping"
         if not self.ready:
             return "starting"
-        return "degraded" if self.trouble else "running"
+        if self.trouble:
+            return "degraded"
+        return "paused" if self.paused else "running"
 
     @property
     def headline(self) -> str:
         """One line for `systemctl status`."""
         sizes = ", ".join(f"{pool.name} {pool.size}" for pool in self.config.pools)
         return f"{self.state}{f': {self.trouble}' if self.trouble else ''}; pools: {sizes}"
+
+    def note_trouble(self, trouble: str | None) -> bool:
+        """Remember why not the whole work is done, and since when; whether that is news."""
+        if trouble == self.trouble:
+            return False
+        if not (trouble and self.trouble):
+            self.trouble_since = datetime.now(UTC) if trouble else None
+        self.trouble = trouble
+        return True
+
+    def note_bad_end(self, slot: Slot, last: Report, verdict: Verdict) -> None:
+        """Count a child's bad end, and remember it for those who ask."""
+        counter = _COUNTER_OF.get(verdict.cause, verdict.cause)
+        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+        self.counters.restarts += not slot.retired
+        self.recent.append(
+            {
+                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "slot": slot.name,
+                "job_id": last.job_id or None,
+                "job": last.job_name or None,
+                "attempt": last.attempt or None,
+                "execution": last.execution or None,
+                **{name: getattr(verdict, name) for name in _TOLD_OF_A_BAD_END},
+                "status": None,
+            }
+        )
+
+    def note_settled(self, message: Mapping[str, Any]) -> None:
+        """Remember what has become of the job whose bad end the keeper has settled."""
+        for entry in self.recent:
+            if entry["execution"] and entry["execution"] == message.get("execution"):
+                entry["status"] = message.get("status")
 
 
 def status(facts: Facts, crew: Crew) -> dict[str, Any]:
@@ -95,6 +163,8 @@ def status(facts: Facts, crew: Crew) -> dict[str, Any]:
         "ok": True,
         "state": facts.state,
         "reason": facts.trouble,
+        "degraded_since": _iso(facts.trouble_since),
+        "paused": facts.paused,
         "name": config.daemon.name,
         "pid": os.getpid(),
         "version": __version__,
@@ -108,7 +178,13 @@ def status(facts: Facts, crew: Crew) -> dict[str, Any]:
         "slots": _slots(crew),
         "counters": _counters(facts.counters, crew),
         "unsettled": facts.unsettled,
+        "held_back": crew.restarts.held_back(),
+        "recent": list(facts.recent),
     }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat(timespec="seconds") if when else None
 
 
 def _counters(counters: Counters, crew: Crew) -> dict[str, int]:
@@ -134,8 +210,11 @@ def _slot(slot: Slot, child: Child | None, now: float) -> dict[str, Any]:
         "since": round(now - slot.since, 3) if slot.since else None,
         **_job(last, now),
         "rss": _resident(child.pid) if child else None,
+        "memory": _seen_memory(child, last),
+        "memory_limit": last.memory_limit or None,
         "jobs_done": last.settled,
         "generation": slot.generation,
+        "configuration": child.generation if child else None,
         "restarts": slot.restarts,
         "last_exit": slot.last_exit or None,
     }
@@ -157,6 +236,13 @@ def _state(slot: Slot, last: Report) -> str:
     if slot.phase is not Phase.UP:
         return str(slot.phase)
     return "draining" if slot.leaving else last.activity.name.lower()
+
+
+def _seen_memory(child: Child | None, last: Report) -> int | None:
+    """The most memory that the running job's tree was seen to use, in bytes."""
+    if child is None or last.activity is not Activity.BUSY or child.seen.number != last.started:
+        return None
+    return child.seen.memory
 
 
 def _resident(pid: int) -> int | None:

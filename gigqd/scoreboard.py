@@ -15,11 +15,12 @@ from enum import IntEnum
 
 _SEQUENCE = struct.Struct("<Q")
 _REPORT = struct.Struct("<BxxxiQQdddQ40s96s96s")
-_ORDERS = struct.Struct("<QQQQQ")
+_ORDERS = struct.Struct("<6Q")
 _WHY_BITS = 8
 _CELL_BYTES = 512
 _ORDERS_AT = _CELL_BYTES - _ORDERS.size
 _READ_TRIES = 100
+_ACTIVITY_AT = _SEQUENCE.size
 
 
 class Activity(IntEnum):
@@ -51,7 +52,8 @@ class Orders:
         why: why it is asked.
         hold: claim nothing.
         stopping: the daemon is stopping.
-        peak: the most memory that the worker's tree was seen to use during its job, in bytes.
+        peak: the most memory that the worker's tree was seen to use during a job, in bytes.
+        peak_of: the number of that job's execution.
     """
 
     leave: bool = False
@@ -60,6 +62,7 @@ class Orders:
     hold: bool = False
     stopping: bool = False
     peak: int = 0
+    peak_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,16 @@ class Cell:
 
     def orders(self) -> Orders:
         """What the supervisor wants of this worker now."""
-        leave, asked, hold, stopping, peak = _ORDERS.unpack_from(
-            self._memory, self._at + _ORDERS_AT
-        )
+        fields = _ORDERS.unpack_from(self._memory, self._at + _ORDERS_AT)
+        leave, asked, hold, stopping, peak, peak_of = fields
         why = Why(asked & (1 << _WHY_BITS) - 1)
-        return Orders(bool(leave), asked >> _WHY_BITS, why, bool(hold), bool(stopping), peak)
+        number = asked >> _WHY_BITS
+        return Orders(bool(leave), number, why, bool(hold), bool(stopping), peak, peak_of)
+
+    def whole_board(self) -> list[Report]:
+        """What every child last said; for the keeper, who looks after what all of them hold."""
+        activities = self._memory[_ACTIVITY_AT::_CELL_BYTES]
+        return [Cell(self._memory, index).read() for index, a in enumerate(activities) if a]
 
     # --- the supervisor's side ---------------------------------------------------------------
 
@@ -180,10 +188,11 @@ class Cell:
         self._given.stopping = True
         self._write_orders()
 
-    def note_peak(self, peak: int) -> None:
-        """Let the worker see how much memory (bytes) its tree has used during its job."""
-        self._given.peak = peak
-        self._write_orders()
+    def note_peak(self, number: int, peak: int) -> None:
+        """Let the worker see how much memory (bytes) its tree uses during this execution."""
+        if (self._given.peak_of, self._given.peak) != (number, peak):
+            self._given.peak_of, self._given.peak = number, peak
+            self._write_orders()
 
     def _write_orders(self) -> None:
         given = self._given
@@ -191,7 +200,7 @@ class Cell:
         # Number and reason share a word: whoever reads one has read the other.
         asked = given.asked << _WHY_BITS | given.why
         self._memory[start : start + _ORDERS.size] = _ORDERS.pack(
-            given.leave, asked, given.hold, given.stopping, given.peak
+            given.leave, asked, given.hold, given.stopping, given.peak, given.peak_of
         )
 
     def _write_sequence(self, sequence: int) -> None:
@@ -222,9 +231,14 @@ class Cell:
 
 
 class Scoreboard:
-    """Cells in anonymous shared memory, mapped before the first fork; free ones are lent out."""
+    """Cells in anonymous shared memory, mapped before the first fork; free ones are lent out.
+
+    Attributes:
+        held: whether new workers are told from the start to claim nothing.
+    """
 
     def __init__(self, cells: int) -> None:
+        self.held = False
         self._memory = mmap.mmap(-1, cells * _CELL_BYTES)
         self._free = list(range(cells - 1, -1, -1))
 
@@ -238,10 +252,12 @@ class Scoreboard:
             raise OSError(errno.ENOSPC, "there are as many children as the scoreboard can show")
         cell = Cell(self._memory, self._free.pop())
         cell.clear()
+        cell.hold(on=self.held)
         return cell
 
     def give_back(self, cell: Cell) -> None:
-        """Return a cell whose worker has been reaped."""
+        """Return a cell whose worker has been reaped, with nothing left on it to be read."""
+        cell.clear()
         self._free.append(cell.index)
 
 

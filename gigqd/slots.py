@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gigqd.scoreboard import Activity, Report
+from gigqd.scoreboard import Activity, Report, Why
 
 if TYPE_CHECKING:
     from gigqd.reaper import Death
@@ -22,6 +22,7 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 _DELAY_SPREAD = 0.2
 _PROVEN_AFTER = 60.0
+_TO_DUMP = 0.02
 
 
 class Phase(StrEnum):
@@ -43,6 +44,7 @@ class Do(StrEnum):
     SPAWN = "spawn"
     READY = "ready"
     ASK = "ask"
+    DUMP = "dump"
     KILL = "kill"
 
 
@@ -50,9 +52,21 @@ class Cause(StrEnum):
     """Why a child's job came to a bad end; the words that the keeper records."""
 
     TIMEOUT = "timeout"
-    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+    MEMORY = "memory"
     STOPPED = "stopped"
+    CRASHED = "crashed"
+    OOM = "oom"
     BOOT = "boot"
+
+    @property
+    def why(self) -> Why:
+        """What a job that is asked to end for this cause is told."""
+        return _TOLD.get(self, Why.NOTHING)
+
+
+_TOLD = {Cause.TIMEOUT: Why.TIMEOUT, Cause.CANCELLED: Why.CANCEL, Cause.STOPPED: Why.STOP}
+_BY_ITSELF = frozenset({Cause.CRASHED, Cause.OOM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +77,22 @@ class Limits:
         boot: from the fork until it is ready.
         grace: from being asked to end its job until it is killed.
         record: for writing down an outcome.
+        hang: for standing still while it has nothing to do.
     """
 
     boot: float
     grace: float
     record: float
+    hang: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """That one execution of a child be ended: its number, why, and the grace in seconds."""
+
+    number: int
+    cause: Cause
+    grace: float
 
 
 @dataclass(slots=True)
@@ -81,6 +106,12 @@ class Slot:
         leaving: its child has been told to leave after its job.
         retired: it is not to be filled again.
         cause: why its child is being killed; None while it is not.
+        asked: the number of the execution that has been asked to end.
+        asked_why: why it was asked.
+        still_since: when its child was first seen to stand still; 0.0 while it moves.
+        excused: before this time nobody is blamed for being slow: the database was away, or
+            this process was stopped itself.
+        crashed_at_work: its last child died by itself, in a job.
         boot_error: what its last child said before it failed to boot.
     """
 
@@ -99,6 +130,11 @@ class Slot:
     retired: bool = False
     cause: Cause | None = None
     asked: int = 0
+    asked_why: Cause = Cause.TIMEOUT
+    still_since: float = 0.0
+    excused: float = 0.0
+    crashed_at_work: bool = False
+    wish: Wish | None = None
     _spread: random.Random = field(default_factory=random.Random, repr=False)
 
     def turn(self, now: float, report: Report) -> Do:
@@ -125,11 +161,11 @@ class Slot:
             case Phase.BACKOFF:
                 return self.until
             case Phase.BOOTING:
-                return self.since + self.limits.boot
+                return max(self.since, self.excused) + self.limits.boot
             case Phase.UP if report.activity is Activity.BUSY and report.deadline:
                 return report.deadline
             case Phase.UP if report.activity is Activity.SETTLING:
-                return report.since + self.limits.record
+                return max(report.since, self.excused) + self.limits.record
             case Phase.ASKED:
                 return self.until
             case _:
@@ -146,6 +182,21 @@ class Slot:
         """Wait no longer for the next child: what kept the last one down may be over."""
         self.until = 0.0
 
+    def wait(self, until: float, now: float) -> None:
+        """Have no child before this time."""
+        self.until = until
+        self._enter(Phase.BACKOFF, now)
+
+    def want_end(self, number: int, cause: Cause, grace: float | None = None) -> None:
+        """Have the child's job ended, if it still is the execution with this number.
+
+        Args:
+            number: which of its executions is meant.
+            cause: why.
+            grace: seconds between asking it and killing it; None for the slot's own.
+        """
+        self.wish = Wish(number, cause, self.limits.grace if grace is None else grace)
+
     def spawned(self, now: float) -> None:
         """A child has been forked."""
         self.generation += 1
@@ -153,6 +204,9 @@ class Slot:
         self.leaving = False
         self.boot_error = ""
         self.cause = None
+        self.wish = None
+        self.still_since = 0.0
+        self.crashed_at_work = False
 
     def spawn_failed(self, now: float, why: str) -> None:
         """The kernel refused to fork."""
@@ -168,7 +222,9 @@ class Slot:
         """Something of the child's tree survives SIGKILL; it is looked at again and again."""
         self._enter(Phase.STUCK, now)
 
-    def died(self, now: float, death: Death, report: Report, *, booted: bool) -> Cause | None:
+    def died(
+        self, now: float, death: Death, report: Report, *, booted: bool, oom: bool = False
+    ) -> Cause | None:
         """The child and its tree are gone.
 
         Args:
@@ -176,6 +232,7 @@ class Slot:
             death: how the child ended.
             report: what it last said.
             booted: whether it had become ready.
+            oom: whether the kernel killed it because memory ran out.
 
         Returns:
             The cause to record for whatever it was running; None when it left as asked.
@@ -184,15 +241,16 @@ class Slot:
         # Whoever ends before it is up, and was not told to leave, has not left: it cannot boot.
         may_leave = report.activity is Activity.IDLE or self.leaving
         left = death.as_asked and may_leave and not in_job and self.cause is None
+        by_itself = Cause.OOM if oom else Cause.CRASHED if booted or in_job else Cause.BOOT
+        cause = None if left else self.cause or by_itself
         self.last_exit = f"{self.cause}: {death}" if self.cause else str(death)
         self.restarts += not left
+        self.crashed_at_work = in_job and cause in _BY_ITSELF
         if left or self.retired or self.cause is Cause.STOPPED or in_job:
             self._enter(Phase.EMPTY, now)
         else:
             self._back_off(now)
-        if left:
-            return None
-        return self.cause or (Cause.CRASHED if booted or in_job else Cause.BOOT)
+        return cause
 
     def proven(self, now: float, report: Report) -> None:
         """Forget earlier failures once the child has settled a job or has lived for a minute."""
@@ -215,34 +273,58 @@ class Slot:
         if report.activity >= Activity.IDLE:
             self._enter(Phase.UP, now)
             return Do.READY
-        if now >= self.since + self.limits.boot:
-            self.end(now, Cause.BOOT)
-            return Do.KILL
+        if now >= max(self.since, self.excused) + self.limits.boot:
+            return self._kill(now, Cause.BOOT)
         return Do.NOTHING
 
     def _watch(self, now: float, report: Report) -> Do:
         self.proven(now, report)
-        if report.activity is Activity.BUSY and report.deadline and now >= report.deadline:
-            return self._overrun(now, report)
-        if report.activity is Activity.SETTLING and now >= report.since + self.limits.record:
-            self.end(now, Cause.CRASHED)
-            return Do.KILL
-        return Do.NOTHING
+        match report.activity:
+            case Activity.BUSY:
+                wish = self._wish_for(now, report)
+                return self._ask(now, wish) if wish else Do.NOTHING
+            case Activity.SETTLING:
+                late = now >= max(report.since, self.excused) + self.limits.record
+                return self._kill(now, Cause.CRASHED) if late else Do.NOTHING
+            case _:
+                return self._kill(now, Cause.CRASHED) if self._hangs(now) else Do.NOTHING
 
-    def _overrun(self, now: float, report: Report) -> Do:
-        if self.limits.grace <= 0:
-            self.end(now, Cause.TIMEOUT)
-            return Do.KILL
-        self.asked = report.started
-        self.until = now + self.limits.grace
+    def _hangs(self, now: float) -> bool:
+        still = max(self.still_since, self.excused)
+        return bool(self.still_since) and now - still >= self.limits.hang
+
+    def _wish_for(self, now: float, report: Report) -> Wish | None:
+        """Why the current job is to be ended now, if it is."""
+        if self.wish is not None and self.wish.number == report.started:
+            return self.wish
+        if report.deadline and now >= report.deadline:
+            return Wish(report.started, Cause.TIMEOUT, self.limits.grace)
+        return None
+
+    def _ask(self, now: float, wish: Wish) -> Do:
+        self.asked = wish.number
+        self.asked_why = wish.cause
+        self.until = now + (wish.grace if wish.grace > 0 else _TO_DUMP)
         self._enter(Phase.ASKED, now)
-        return Do.ASK
+        return Do.ASK if wish.grace > 0 else Do.DUMP
 
     def _wait_for_answer(self, now: float, report: Report) -> Do:
         if report.activity is not Activity.BUSY or report.started != self.asked:
             self._enter(Phase.UP, now)
             return Do.NOTHING
+        if (other := self._impatient_wish()) is not None:
+            return self._kill(now, other.cause)
         if now >= self.until:
-            self.end(now, Cause.TIMEOUT)
-            return Do.KILL
+            return self._kill(now, self.asked_why)
         return Do.NOTHING
+
+    def _impatient_wish(self) -> Wish | None:
+        """A wish to end the job that has been asked already, for a cause that gives it no grace."""
+        wish = self.wish
+        if wish is None or wish.number != self.asked or wish.cause is self.asked_why:
+            return None
+        return wish if wish.grace <= 0 else None
+
+    def _kill(self, now: float, cause: Cause) -> Do:
+        self.end(now, cause)
+        return Do.KILL

@@ -6,18 +6,27 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gigqd.slots import Cause
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigqd.crew import Crew
+    from gigqd.slots import Slot
     from gigqd.verdicts import Verdict
 
 STOP_EXTENSION = 20.0
 _UNKILLABLE_AFTER = 10.0
 _ASK_FOR_TIME_EVERY = 10.0
 _BOOKS_WITHIN = 5.0
+_TO_DUMP = 0.05
 
 
 @dataclass(slots=True)
 class Stop:
     """An orderly stop: running jobs may finish until the deadline, then they are cut short.
+
+    A job that still runs is asked to end a grace before the deadline, and killed at it.
 
     Attributes:
         deadline: when what still runs is killed, in seconds of the monotonic clock.
@@ -31,12 +40,22 @@ class Stop:
     began: float = field(default_factory=time.monotonic)
     finished: int = 0
     handed_back: int = 0
+    at_once: bool = False
     workers_gone_at: float = 0.0
     asked_for_time_at: float = 0.0
 
     def hurry(self, now: float) -> None:
-        """Cut short what runs at once."""
-        self.deadline = min(self.deadline, now)
+        """Cut short what runs at once; there is only time to note where it stands."""
+        self.deadline = min(self.deadline, now + _TO_DUMP)
+        self.at_once = True
+
+    def turn(self, crew: Crew, slot: Slot, now: float) -> None:
+        """Ask a worker's job to end, or end the worker, when it is time for that."""
+        grace = 0.0 if self.at_once else slot.limits.grace
+        if now >= self.deadline:
+            crew.kill(slot, Cause.STOPPED, now)
+        elif now >= self.deadline - grace or self.at_once:
+            crew.want_end(slot, Cause.STOPPED, grace)
 
     def worker_gone(self, slot: str, verdict: Verdict | None) -> None:
         """Count what became of a worker's job."""
@@ -64,13 +83,15 @@ class Stop:
         self.asked_for_time_at = now if due else self.asked_for_time_at
         return due
 
-    def next_look(self, now: float) -> float:
+    def next_look(self, now: float, slots: Iterable[Slot]) -> float:
         """When to look again, in seconds of the monotonic clock."""
         if self.workers_gone_at:
             return now + 0.02
         if now >= self.deadline:
             return now + 0.02
-        return min(self.deadline, self.asked_for_time_at + _ASK_FOR_TIME_EVERY)
+        ask_at = self.deadline - max((slot.limits.grace for slot in slots), default=0.0)
+        look = ask_at if now < ask_at else now + 0.05
+        return min(self.deadline, look, self.asked_for_time_at + _ASK_FOR_TIME_EVERY)
 
     def summary(self, code: int) -> dict[str, Any]:
         """What the waiting clients are told at the end."""

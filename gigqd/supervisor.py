@@ -6,10 +6,8 @@ import os
 import selectors
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gigq.store import liveness
 from gigqd import __version__, exits, kernel, logs, report, spawn
 from gigqd.books import Books
 from gigqd.crew import Crew
@@ -22,8 +20,8 @@ from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
 from gigqd.signals import SignalPipe
 from gigqd.slots import KEEPER, Cause
+from gigqd.start import end_leftovers_of, lock_run, start_failure
 from gigqd.stop import STOP_EXTENSION, Stop
-from gigqd.sweep import end_leftovers
 from gigqd.tag import home_of
 
 if TYPE_CHECKING:
@@ -40,12 +38,9 @@ log = logs.get_logger("gigqd.supervisor")
 
 _CELLS = 4096
 _REPAIR_EVERY = 5.0
+_OVERSLEPT = 2.0
 _UNSENT_LOOK = 0.05
 _AGAIN_AFTER = 1.0
-
-
-class StartFailedError(GigqdError):
-    """The daemon could not be brought up."""
 
 
 class Supervisor:
@@ -68,7 +63,7 @@ class Supervisor:
         self._notifier = Notifier()
         interval = watchdog_interval()
         self._watchdog = interval / 4 if interval else None
-        self._run_lock = _lock_run(config)
+        self._run_lock = lock_run(config.queue.database)
         self._facts = Facts(config, self._run_lock.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
@@ -98,6 +93,7 @@ class Supervisor:
                 self._heed_signals()
                 self._crew.turn(time.monotonic())
                 self._pursue_start()
+                self._heed_the_books()
                 self._judge()
                 self._reloads.turn()
                 self._repair()
@@ -115,7 +111,7 @@ class Supervisor:
         until = self._crew.next_look(now)
         until = min(until, self._repair_at if self._facts.ready else self._facts.start_deadline)
         if self._stop is not None:
-            until = min(until, self._stop.next_look(now))
+            until = min(until, self._stop.next_look(now, self._pools.workers()))
         if self._watchdog is not None:
             self._notifier.watchdog()
             until = min(until, now + self._watchdog)
@@ -123,6 +119,14 @@ class Supervisor:
             until = min(until, now + _UNSENT_LOOK)
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
             key.data()
+        self._excuse_if_overslept(until)
+
+    def _excuse_if_overslept(self, until: float) -> None:
+        """After a sleep much longer than asked for, this process, or the host, was suspended."""
+        late = time.monotonic() - until
+        if late > _OVERSLEPT:
+            log.warning("supervisor_overslept", seconds=round(late, 3))
+            self._crew.excuse(time.monotonic())
 
     # --- up ----------------------------------------------------------------------------------
 
@@ -133,44 +137,23 @@ class Supervisor:
         self._signals.install()
         self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
         kernel.become_subreaper()
-        self._end_leftovers()
+        end_leftovers_of(self._facts.config.queue.database)
         self._desk = Desk(self._instance.socket_path, self._selector, self)
         self._instance.write_pid()
         spawn.settle_memory()
         self._pools.open_keeper()
 
-    def _end_leftovers(self) -> None:
-        database = self._facts.config.queue.database
-        try:
-            killed = end_leftovers(Path(database), home_of(database))
-        except TimeoutError as error:
-            raise StartFailedError(str(error)) from error
-        if killed:
-            log.warning("leftover_killed", killed=killed)
-
     def _pursue_start(self) -> None:
         """Declare readiness when the first worker is up, or give up when none ever will be."""
         if self._facts.ready or self._stop is not None:
             return
-        if self._books.failure is not None:
-            raise self._books.failure
-        if (slot := self._pools.failing()) is not None:
-            raise StartFailedError(f"no worker can boot: {slot.why_down}")
+        if (failure := start_failure(self._facts, self._books, self._pools)) is not None:
+            raise failure
         if self._books.in_order and self._pools.any_up():
             self._facts.ready = True
             log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
             self._notifier.ready(self._facts.headline)
             self._on_ready()
-        elif time.monotonic() >= self._facts.start_deadline:
-            raise self._too_late()
-
-    def _too_late(self) -> StartFailedError:
-        seconds = self._facts.config.daemon.start_timeout
-        if self._books.in_order:
-            return StartFailedError(f"no worker was ready within {seconds:g} s")
-        why = self._books.trouble or "the keeper did not come up"
-        text = f"the database could not be used within {seconds:g} s: {why}"
-        return StartFailedError(text, exit_code=exits.DATABASE_UNAVAILABLE)
 
     def _repair(self) -> None:
         """Put back runtime files that somebody has deleted, now and then."""
@@ -203,9 +186,7 @@ class Supervisor:
 
     def child_gone(self, slot: Slot, last: Report, verdict: Verdict | None) -> None:
         """A child and all below it are gone."""
-        counters = self._facts.counters
-        counters.settled += last.settled
-        counters.restarts += verdict is not None
+        self._facts.counters.settled += last.settled
         if slot.name == KEEPER:
             self._books.serve(None)
             return
@@ -213,21 +194,31 @@ class Supervisor:
             self._stop.worker_gone(slot.name, verdict)
         if verdict is not None:
             self._books.add(verdict)
-            counters.timeouts += verdict.cause == Cause.TIMEOUT
-            counters.crashes += verdict.cause == Cause.CRASHED
+            self._facts.note_bad_end(slot, last, verdict)
+
+    def child_stuck(self, slot: Slot) -> None:
+        """A child cannot be killed: its job waits for that, the pool does not."""
+        if self._stop is None:
+            self._pools.give_up(slot, self._facts.config)
 
     def _hear_keeper(self, message: dict[str, Any]) -> None:
         self._books.hear(message)
+        if "settled" in message:
+            self._facts.note_settled(message)
         if self._books.in_order and not (self._pools.opened or self._stop):
             self._pools.fit(self._facts.config)
 
+    def _heed_the_books(self) -> None:
+        """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
+        self._crew.cancel(self._books.cancels)
+        self._crew.hold(on=self._facts.paused or self._books.hold)
+        if self._books.trouble:
+            self._crew.excuse(time.monotonic())
+
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
-        slot = self._pools.failing()
-        boot = f"{slot.name} cannot boot: {slot.why_down}" if slot else None
-        trouble = self._books.trouble or boot
-        if trouble != self._facts.trouble:
-            self._facts.trouble = trouble
+        trouble = self._books.trouble or self._pools.trouble()
+        if self._facts.note_trouble(trouble):
             self._notifier.status(self._facts.headline)
 
     # --- signals and commands ----------------------------------------------------------------
@@ -261,6 +252,16 @@ class Supervisor:
         self._facts.unsettled = len(self._books)
         return report.status(self._facts, self._crew)
 
+    def pause(self, *, on: bool) -> None:
+        """Have no job claimed until it is resumed; running jobs go on, within their limits."""
+        if self._facts.paused != on:
+            self._facts.paused = on
+            if on:
+                log.info("paused")
+            else:
+                log.info("resumed")
+            self._notifier.status(self._facts.headline)
+
     def reload(self, reply: Reply) -> None:
         """Take the configuration as it is on disk now, or refuse it."""
         self._reloads.ask(reply)
@@ -276,6 +277,7 @@ class Supervisor:
             self._facts.stopping = True
             log.info("drain_started", busy=len(self._stop.busy), timeout=timeout)
             self._notifier.stopping("draining")
+            self._crew.tell_of_stop()
             self._pools.retire_workers()
         if at_once:
             self._stop.hurry(now)
@@ -289,11 +291,10 @@ class Supervisor:
         if self._stop.wants_more_time(now):
             self._notifier.extend_timeout(STOP_EXTENSION)
         workers = self._pools.workers()
-        if workers and now >= self._stop.deadline:
-            for slot in workers:
-                self._crew.kill(slot, Cause.STOPPED, now)
-        elif not workers:
+        if not workers:
             self._close_books(self._stop, now)
+        for slot in workers:
+            self._stop.turn(self._crew, slot, now)
 
     def _close_books(self, stop: Stop, now: float) -> None:
         """Let the keeper leave once all is settled, and end it when that takes too long."""
@@ -328,15 +329,6 @@ class Supervisor:
             self._crew.turn(time.monotonic())
         self._desk.close(None)
         self._run_lock.release()
-
-
-def _lock_run(config: Config) -> liveness.RunLock:
-    database = Path(config.queue.database)
-    try:
-        return liveness.RunLock(database, "gigqd")
-    except OSError as error:
-        text = f"{database.parent}: cannot write beside the database: {error.strerror}"
-        raise StartFailedError(text, exit_code=exits.CANNOT_CREATE) from error
 
 
 def _tell_nobody(_answer: dict[str, Any]) -> None:

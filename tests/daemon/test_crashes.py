@@ -124,7 +124,11 @@ def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
     chance = random.Random(20261123)
     ids = {
         f"job-{number}": daemon.submit(
-            jobs.sleep_py, f"job-{number}", {"seconds": 0.01}, max_attempts=50
+            jobs.sleep_py,
+            f"job-{number}",
+            {"seconds": 0.01},
+            max_attempts=50,
+            crash_limit=None,
         )
         for number in range(500)
     }
@@ -134,7 +138,7 @@ def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
         if victim and psutil.pid_exists(victim):
             kills += 1
             os.kill(victim, signal.SIGKILL)
-        pause_until = time.monotonic() + 0.05
+        pause_until = time.monotonic() + 0.1
         wait_until(lambda until=pause_until: time.monotonic() > until)
 
     check_every_job_ended_once(daemon, ids)
@@ -145,7 +149,11 @@ def test_500_jobs_end_once_each_while_the_supervisor_is_killed_five_times(daemon
     daemon = daemons({"pools.default.size": 4})
     ids = {
         f"job-{number}": daemon.submit(
-            jobs.sleep_py, f"job-{number}", {"seconds": 0.02}, max_attempts=50
+            jobs.sleep_py,
+            f"job-{number}",
+            {"seconds": 0.02},
+            max_attempts=50,
+            crash_limit=None,
         )
         for number in range(500)
     }

@@ -8,7 +8,7 @@ from gigqd.reaper import Death
 from gigqd.scoreboard import Activity, Report
 from gigqd.slots import Cause, Do, Limits, Phase, Slot
 
-LIMITS = Limits(boot=30.0, grace=2.0, record=120.0)
+LIMITS = Limits(boot=30.0, grace=2.0, record=120.0, hang=60.0)
 NOTHING = Report()
 IDLE = Report(Activity.IDLE, since=100.0)
 
@@ -18,7 +18,7 @@ def busy(*, number: int = 1, since: float = 100.0, deadline: float = 110.0) -> R
 
 
 def slot_up(*, grace: float = 2.0) -> Slot:
-    slot = Slot("default/0", "default", Limits(boot=30.0, grace=grace, record=120.0))
+    slot = Slot("default/0", "default", Limits(boot=30.0, grace=grace, record=120.0, hang=60.0))
     slot.spawned(99.0)
     assert slot.turn(100.0, IDLE) is Do.READY
     return slot
@@ -65,8 +65,106 @@ def test_a_job_is_asked_at_its_deadline_and_killed_after_the_grace() -> None:
     assert slot.cause is Cause.TIMEOUT
 
 
-def test_without_a_grace_a_job_is_killed_at_its_deadline() -> None:
-    assert slot_up(grace=0.0).turn(110.0, busy()) is Do.KILL
+def test_without_a_grace_there_is_only_time_to_dump_the_stacks() -> None:
+    slot = slot_up(grace=0.0)
+
+    assert slot.turn(110.0, busy()) is Do.DUMP
+    assert slot.wake_at(busy()) == pytest.approx(110.02)
+    assert slot.turn(110.01, busy()) is Do.NOTHING
+    assert slot.turn(110.02, busy()) is Do.KILL
+
+
+@pytest.mark.parametrize("cause", [Cause.CANCELLED, Cause.STOPPED])
+def test_a_job_that_somebody_wants_ended_is_asked_and_then_killed(cause: Cause) -> None:
+    slot = slot_up()
+    slot.want_end(1, cause)
+
+    assert slot.turn(101.0, busy()) is Do.ASK
+    assert slot.asked_why is cause
+    assert slot.turn(102.9, busy()) is Do.NOTHING
+    assert slot.turn(103.0, busy()) is Do.KILL
+    assert slot.cause is cause
+
+
+def test_a_job_over_its_memory_limit_has_no_grace() -> None:
+    slot = slot_up()
+    slot.want_end(1, Cause.MEMORY, 0.0)
+
+    assert slot.turn(101.0, busy()) is Do.DUMP
+    assert slot.turn(101.03, busy()) is Do.KILL
+    assert slot.cause is Cause.MEMORY
+
+
+def test_a_wish_for_an_execution_that_is_over_does_not_hit_the_next() -> None:
+    slot = slot_up()
+    slot.want_end(1, Cause.CANCELLED)
+
+    assert slot.turn(101.0, busy(number=2)) is Do.NOTHING
+
+
+def test_a_job_that_eats_memory_in_its_grace_is_killed_at_once() -> None:
+    slot = slot_up()
+    slot.turn(110.0, busy())
+    slot.want_end(1, Cause.MEMORY, 0.0)
+
+    assert slot.turn(110.1, busy()) is Do.KILL
+    assert slot.cause is Cause.MEMORY
+
+
+def test_a_second_wish_with_a_grace_does_not_prolong_the_first() -> None:
+    slot = slot_up()
+    slot.turn(110.0, busy())
+    slot.want_end(1, Cause.CANCELLED)
+
+    assert slot.turn(111.0, busy()) is Do.NOTHING
+    assert slot.turn(112.0, busy()) is Do.KILL
+    assert slot.cause is Cause.TIMEOUT
+
+
+def test_nobody_is_blamed_for_the_time_that_the_database_was_away() -> None:
+    slot = slot_up()
+    settling = Report(Activity.SETTLING, started=1, since=100.0)
+    slot.excused = 300.0
+
+    assert slot.turn(419.9, settling) is Do.NOTHING
+    assert slot.wake_at(settling) == 420.0
+    assert slot.turn(420.0, settling) is Do.KILL
+
+
+def test_an_idle_child_that_stands_still_for_too_long_is_killed() -> None:
+    slot = slot_up()
+    slot.still_since = 150.0
+
+    assert slot.turn(209.9, IDLE) is Do.NOTHING
+    assert slot.turn(210.0, IDLE) is Do.KILL
+    assert slot.cause is Cause.CRASHED
+
+
+def test_standing_still_while_this_process_was_suspended_does_not_count() -> None:
+    slot = slot_up()
+    slot.still_since = 150.0
+    slot.excused = 1000.0
+
+    assert slot.turn(1059.9, IDLE) is Do.NOTHING
+
+
+def test_a_child_killed_by_the_kernel_for_memory_has_its_own_cause() -> None:
+    slot = slot_up()
+    slot.end(200.0, None)
+
+    cause = slot.died(200.0, Death(1, signal="SIGKILL"), busy(), booted=True, oom=True)
+
+    assert cause is Cause.OOM
+    assert slot.crashed_at_work
+
+
+def test_a_child_killed_for_its_job_has_not_crashed_at_work() -> None:
+    slot = slot_up()
+    slot.end(200.0, Cause.TIMEOUT)
+
+    slot.died(200.0, Death(1, signal="SIGKILL"), busy(), booted=True)
+
+    assert not slot.crashed_at_work
 
 
 def test_a_job_without_a_limit_is_left_alone() -> None:

@@ -1,0 +1,68 @@
+"""Bringing the daemon up: what must be had before the first claim, and when to give up."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigq.store import liveness
+from gigqd import exits, logs
+from gigqd.errors import GigqdError
+from gigqd.sweep import end_leftovers
+from gigqd.tag import home_of
+
+if TYPE_CHECKING:
+    from gigqd.books import Books
+    from gigqd.pools import Pools
+    from gigqd.report import Facts
+
+log = logs.get_logger("gigqd.supervisor")
+
+
+class StartFailedError(GigqdError):
+    """The daemon could not be brought up."""
+
+
+def lock_run(database: str) -> liveness.RunLock:
+    """Take the lock that tells others that this daemon's run lives.
+
+    Raises:
+        StartFailedError: nothing can be written beside the database.
+    """
+    try:
+        return liveness.RunLock(Path(database), "gigqd")
+    except OSError as error:
+        text = f"{Path(database).parent}: cannot write beside the database: {error.strerror}"
+        raise StartFailedError(text, exit_code=exits.CANNOT_CREATE) from error
+
+
+def end_leftovers_of(database: str) -> None:
+    """End what dead runs on this database have left behind.
+
+    Raises:
+        StartFailedError: some of it survives SIGKILL.
+    """
+    try:
+        killed = end_leftovers(Path(database), home_of(database))
+    except TimeoutError as error:
+        raise StartFailedError(str(error)) from error
+    if killed:
+        log.warning("leftover_killed", killed=killed)
+
+
+def start_failure(facts: Facts, books: Books, pools: Pools) -> GigqdError | None:
+    """Why the daemon will not come up; None while there is hope."""
+    if books.failure is not None:
+        return books.failure
+    if (slot := pools.failing()) is not None:
+        return StartFailedError(f"no worker can boot: {slot.why_down}")
+    is_up = books.in_order and pools.any_up()
+    if is_up or time.monotonic() < facts.start_deadline:
+        return None
+    seconds = facts.config.daemon.start_timeout
+    if books.in_order:
+        return StartFailedError(f"no worker was ready within {seconds:g} s")
+    why = books.trouble or "the keeper did not come up"
+    text = f"the database could not be used within {seconds:g} s: {why}"
+    return StartFailedError(text, exit_code=exits.DATABASE_UNAVAILABLE)

@@ -1,0 +1,106 @@
+"""The watch over what workers use: memory, CPU time, and whether they move at all."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gigqd import logs, oom
+from gigqd.census import Census, cpu_of, memory_of, proportional_memory
+from gigqd.scoreboard import Activity, Report
+from gigqd.slots import KEEPER, Cause, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigqd.child import Child
+    from gigqd.reaper import Death
+
+    Post = tuple[Slot, Child]
+
+log = logs.get_logger("gigqd.crew")
+
+_LOOK_WITH_LIMITS = 0.2
+_LOOK_AT_WORK = 1.0
+_LOOK_IDLE = 5.0
+
+
+class Watch:
+    """Looks at the processes below the supervisor now and then, more often the more depends on it.
+
+    1. Notes what each running job's tree uses, for its post-mortem and for `gigqd status`.
+    2. Has a job ended that is over its memory limit.
+    3. Tells which workers to replace because a job has left them with an orphan.
+    4. Marks who stands still.
+    5. Tells a kill by the kernel, for want of memory, from others.
+    """
+
+    def __init__(self) -> None:
+        self._census = Census()
+        self._oom = oom.OomWatch()
+        self._at = 0.0
+
+    def turn(self, posts: Iterable[Post], now: float) -> list[Slot]:
+        """Look if it is time to; the slots whose jobs have left an orphan are returned."""
+        told = [(slot, child, child.cell.read()) for slot, child in posts]
+        for _, child, report in told:
+            if report.started != child.oom_mark[0]:
+                child.oom_mark = (report.started, self._oom.look())
+        if now < self._at + _pause(report for _, _, report in told):
+            return []
+        self._at = now
+        self._census.take({child.pid: child.tag for _, child, _ in told})
+        for stranger in self._census.strangers():
+            log.warning("stranger_adopted", stranger=stranger.pid)
+        for slot, child, report in told:
+            self._look_at(slot, child, report, now)
+        return [slot for slot, child, _ in told if self._has_orphan(slot, child)]
+
+    def look_once_more(self, child: Child) -> None:
+        """Note what a job's tree uses just before it is killed."""
+        report = child.cell.read()
+        if report.activity is Activity.BUSY:
+            self._census.take({child.pid: child.tag})
+            tree = self._census.tree_of(child.pid)
+            child.note_tree(report.started, memory_of(tree), cpu_of(tree))
+
+    def was_oom(self, child: Child, death: Death) -> bool:
+        """Whether the kernel has killed a child because memory ran out; nobody here has."""
+        return death.signal == "SIGKILL" and self._oom.happened_since(child.oom_mark[1])
+
+    def _has_orphan(self, slot: Slot, child: Child) -> bool:
+        """Whether a job has left a process that the supervisor has adopted."""
+        if slot.leaving or slot.name == KEEPER:
+            return False
+        tree = self._census.tree_of(child.pid)
+        adopted = [each for each in tree if each.parent == os.getpid() and each.pid != child.pid]
+        orphans = sorted(each.pid for each in adopted if each.alive)
+        if orphans:
+            log.warning("job_left_orphans", slot=slot.name, pid=child.pid, orphans=orphans)
+        return bool(orphans)
+
+    def _look_at(self, slot: Slot, child: Child, report: Report, now: float) -> None:
+        if slot.name == KEEPER:
+            slot.still_since = report.since
+            return
+        if report.activity is not Activity.BUSY:
+            stopped = self._census.is_stopped(child.pid)
+            slot.still_since = (slot.still_since or now) if stopped else 0.0
+            return
+        slot.still_since = 0.0
+        tree = self._census.tree_of(child.pid)
+        memory = memory_of(tree)
+        if 0 < report.memory_limit < memory:
+            # Forked processes share pages: only who is over the limit without those counts.
+            memory = proportional_memory(tree)
+            if memory > report.memory_limit:
+                slot.want_end(report.started, Cause.MEMORY, 0.0)
+        child.note_tree(report.started, memory, cpu_of(tree))
+
+
+def _pause(reports: Iterable[Report]) -> float:
+    """How many seconds to wait between two looks."""
+    busy = [report for report in reports if report.activity is Activity.BUSY]
+    if any(report.memory_limit for report in busy):
+        return _LOOK_WITH_LIMITS
+    return _LOOK_AT_WORK if busy else _LOOK_IDLE
