@@ -21,8 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
+from support import checks
 from support import jobs as ledgers
 from support.configs import clean_environment, to_toml
 from support.waiting import wait_until
@@ -70,7 +70,9 @@ class Daemon:
         self._settings = dict(_DEFAULTS)
         self._xprocess = xprocess
         self._runs: list[Any] = []
-        self._baseline: tuple[int, int] | None = None
+        self.submitted: dict[str, str] = {}
+        self.excused: dict[str, str] = {}
+        self.baseline: tuple[int, int] | None = None
         self.configure(settings)
 
     # --- its life ----------------------------------------------------------------------------
@@ -98,7 +100,7 @@ class Daemon:
         # Known before `ensure` returns: it is needed while the start is waited for.
         self._runs.append(name)
         self._xprocess.ensure(name, Starter, persist_logs=False)
-        self._baseline = self._resources()
+        self.baseline = checks.resources(self)
 
     def stop(self, *, now: bool = False, within: float = 20.0) -> dict[str, Any]:
         """Stop in good order; the daemon's answer."""
@@ -200,7 +202,9 @@ class Daemon:
             The job's id.
         """
         given = {"ledger": str(self.ledger), "job": key, **(params or {})}
-        return self.queue.submit(Job(name=key, function=function, params=given, **job))
+        job_id = self.queue.submit(Job(name=key, function=function, params=given, **job))
+        self.submitted[job_id] = key
+        return job_id
 
     def job(self, job_id: str) -> dict[str, Any]:
         """What the queue says of a job, its executions included."""
@@ -251,11 +255,20 @@ class Daemon:
         tags = {pid: tag_of(pid) for pid in kernel.all_pids()}
         return [pid for pid, tag in tags.items() if tag is not None and tag.home == home]
 
+    def breaks(self, rule: str, why: str) -> None:
+        """Excuse this daemon from one of the rules of `support.checks`.
+
+        Args:
+            rule: "P1" to "P9".
+            why: what the test does that breaks it, as a sentence for readers.
+        """
+        self.excused[rule] = why
+
     def finish(self) -> None:
-        """End the test's use of it: stop it if it runs, and look for remains.
+        """End the test's use of it: stop it if it runs, and hold it to the rules.
 
         Raises:
-            AssertionError: something is left.
+            AssertionError: one is broken.
         """
         if self.alive:
             self.check_while_running()
@@ -264,31 +277,16 @@ class Daemon:
 
     def check_while_running(self) -> None:
         """No zombie, no thread, and no descriptor more than at the start."""
-        wait_until(lambda: not self._zombies(), 2.0, why=f"no zombies below {self.pid}")
-        before = self._baseline
-
-        def is_back() -> bool:
-            slots, descriptors = self._resources()
-            return before is None or slots != before[0] or descriptors <= before[1] + 1
-
-        wait_until(is_back, 5.0, why=f"descriptors back to {before}")
-        assert psutil.Process(self.pid).num_threads() == 1
+        checks.while_running(self)
 
     def check_remains(self) -> None:
-        """No tagged process, a free lock, no pid file or socket, and a log of whole lines."""
-        wait_until(lambda: not self.tagged_pids(), 2.0, why="no tagged process is left")
-        assert self.instance.running() is None
-        stopped = bool(self._runs) and self._process.poll() == 0
-        if stopped:
-            assert not self.instance.pid_path.exists()
-            assert not self.instance.socket_path.exists()
-        self.log()
-        tracebacks = [
-            line
-            for line in self.log()
-            if line["logger"].startswith("gigqd.") and "traceback" in line
-        ]
-        assert not tracebacks
+        """Nothing is left of it, every job is accounted for, and its log is whole."""
+        checks.afterwards(self)
+
+    @property
+    def stopped_in_order(self) -> bool:
+        """Whether its last run has ended as a stop that was asked for ends."""
+        return bool(self._runs) and self._process.poll() == 0
 
     def abandon(self) -> None:
         """Kill all that is left, whatever it is; for a test that has failed."""
@@ -322,16 +320,6 @@ class Daemon:
         path = Path(str(self._xprocess.getinfo(name).logpath))
         return path.read_text() if path.exists() else ""
 
-    def _zombies(self) -> list[int]:
-        children = psutil.Process(self.pid).children()
-        return [child.pid for child in children if _is_zombie(child)]
-
-    def _resources(self) -> tuple[int, int]:
-        """How many slots it has, and how many descriptors."""
-        # Counted before asking: the daemon closes the connection in its own time.
-        descriptors = psutil.Process(self.pid).num_fds()
-        return len(self.status()["slots"]), descriptors
-
 
 @pytest.fixture
 def daemons(
@@ -339,6 +327,7 @@ def daemons(
 ) -> Iterator[Callable[..., Daemon]]:
     """A function that makes daemons, started unless `start=False`; all are checked at the end."""
     made: list[Daemon] = []
+    bystander = checks.Bystander()
 
     def make(settings: Mapping[str, Any] | None = None, *, start: bool = True) -> Daemon:
         home = tmp_path / f"d{len(made)}"
@@ -352,15 +341,11 @@ def daemons(
         yield make
         for daemon in made:
             daemon.finish()
+        bystander.check()
     finally:
+        bystander.end()
         for daemon in made:
             daemon.abandon()
-
-
-def _is_zombie(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    return False
 
 
 def _text(status: JobStatus | str) -> str:

@@ -7,6 +7,7 @@ appends a line when it starts and one when it ends; what a killed call never wri
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import json
 import logging
@@ -18,14 +19,13 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from gigqd import kernel
+from gigqd.logs import pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +51,36 @@ def note(ledger: str, **fields: Any) -> None:
 def noted(ledger: str, job: str) -> Iterator[None]:
     """Note the start and the end of one call; an end by an exception is an end, too."""
     call = uuid.uuid4().hex
-    execution = structlog.contextvars.get_contextvars().get("execution")
-    note(ledger, what="start", job=job, call=call, execution=execution)
+    context = pipeline._state.job
+    job_id, execution = context.get("job_id"), context.get("execution")
+    fields = {"job": job, "call": call, "job_id": job_id, "execution": execution}
+    with _alone(ledger, fields):
+        note(ledger, what="start", **fields)
+        try:
+            yield
+        finally:
+            note(ledger, what="end", **fields)
+
+
+@contextmanager
+def _alone(ledger: str, fields: dict[str, Any]) -> Iterator[None]:
+    """Hold a lock that lasts as long as this process or one that it forks; note if it is held.
+
+    The kernel knows whether something of an earlier attempt lives; a dead one left no end.
+    """
+    if fields["job_id"] is None:
+        yield
+        return
+    lock = os.open(f"{ledger}.{fields['job_id']}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        note(ledger, what="overlap", **fields)
     try:
         yield
     finally:
-        note(ledger, what="end", job=job, call=call, execution=execution)
+        with suppress(OSError):  # the job may have closed what was not its own
+            os.close(lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +88,7 @@ class Call:
     """One call of a job function, as the ledger tells it."""
 
     job: str
+    job_id: str | None
     execution: str | None
     pid: int
     born: int
@@ -86,6 +111,7 @@ def calls(ledger: Path | str) -> list[Call]:
     return [
         Call(
             line["job"],
+            line["job_id"],
             line["execution"],
             line["pid"],
             line["born"],
