@@ -14,7 +14,9 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gigq.errors import StoreError
 from gigq.store.connect import BUSY_TIMEOUT
+from gigq.store.failures import is_busy, translated
 from gigq.store.identity import require_same
 from gigq.store.liveness import companion
 
@@ -54,7 +56,7 @@ def after_commit(connection: StoreConnection) -> None:
     if connection.commits % _COMMITS_BETWEEN_LOOKS or wal_size(connection.path) < TOO_LONG:
         return
     # The commit stands whatever happens here; the next look tries again.
-    with contextlib.suppress(sqlite3.Error, OSError):
+    with contextlib.suppress(StoreError, OSError):
         shorten(connection)
 
 
@@ -63,6 +65,9 @@ def shorten(connection: StoreConnection) -> bool:
 
     Returns:
         False when readers or writers were in the way, or another checkpointer: try later.
+
+    Raises:
+        StoreError: the disk is full or fails; the WAL is as good as before.
     """
     with _elected(connection.path) as elected:
         return elected and _truncated(connection)
@@ -72,6 +77,10 @@ def _truncated(connection: StoreConnection) -> bool:
     _set_patience(connection, _PATIENCE)
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        if is_busy(error):
+            return False
+        raise translated(error, connection.path) from error
     finally:
         _set_patience(connection, BUSY_TIMEOUT)
     return bool(busy == 0)

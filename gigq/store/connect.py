@@ -211,7 +211,7 @@ def _create_private(path: str) -> None:
 def _connected(path: str) -> StoreConnection:
     # Not to be created by SQLite: whoever deletes the file in between is to be told.
     connection = sqlite3.connect(
-        f"file://{_escaped(path)}?mode=rw",
+        address_of(path),
         uri=True,
         timeout=BUSY_TIMEOUT,
         isolation_level=None,
@@ -226,8 +226,10 @@ def _connected(path: str) -> StoreConnection:
     return connection
 
 
-def _escaped(path: str) -> str:
-    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def address_of(path: str) -> str:
+    """The address by which SQLite opens the file at an absolute path, and does not create it."""
+    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file://{escaped}?mode=rw"
 
 
 def _configure(connection: StoreConnection, path: str) -> None:

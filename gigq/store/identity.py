@@ -15,6 +15,18 @@ def file_id(path: str) -> FileId | None:
     return None if found is None else (found.st_dev, found.st_ino)
 
 
+def stamp(path: str) -> tuple[int, int]:
+    """Size in bytes and time of the last change of the file at `path`, in nanoseconds.
+
+    Raises:
+        StoreGone: there is none.
+    """
+    found = _look(path)
+    if found is None:
+        raise _gone(path)
+    return found.st_size, found.st_mtime_ns
+
+
 def is_same(path: str, known: FileId | None) -> bool:
     """Whether the file at `path` is still the known one.
 

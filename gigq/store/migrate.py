@@ -34,6 +34,16 @@ def apply(db: Database) -> None:
         _migrate(session)
 
 
+def refuse_newer(db: Database) -> None:
+    """Look whether a newer gigq has migrated the store meanwhile.
+
+    Raises:
+        SchemaTooNew: it has.
+    """
+    with db.read() as session:
+        _refuse_newer(_version(session), latest(dialect_of(session.connection).name))
+
+
 def latest(dialect: str) -> int:
     """The version of the schema that this gigq works with."""
     return max(number for number, _ in _steps(dialect))
@@ -42,11 +52,7 @@ def latest(dialect: str) -> int:
 def _migrate(session: Session) -> None:
     dialect = dialect_of(session.connection).name
     found = _version(session)
-    if found > latest(dialect):
-        raise SchemaTooNew(
-            f"the store has schema {found} and this gigq knows {latest(dialect)}: a newer gigq "
-            "has used it; upgrade gigq here, or give this one a file of its own"
-        )
+    _refuse_newer(found, latest(dialect))
     old_file = found == 0 and upgrade.set_aside(session)
     session.run("create_schema_table")
     for number, path in _steps(dialect):
@@ -56,6 +62,14 @@ def _migrate(session: Session) -> None:
             session.run("record_schema_version", {"version": number, "now": session.now})
     if old_file:
         upgrade.carry_over(session)
+
+
+def _refuse_newer(found: int, known: int) -> None:
+    if found > known:
+        raise SchemaTooNew(
+            f"the store has schema {found} and this gigq knows {known}: a newer gigq has used it; "
+            "upgrade gigq here, or give this one a file of its own"
+        )
 
 
 def _version(session: Session) -> int:

@@ -8,30 +8,25 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock
-from gigq.errors import SchemaTooNew, StoreCorrupt, StoreError, UnsupportedStore
-from gigq.status import JobStatus
-from gigq.store import bell, checkpoint, claims, liveness, migrate
-from gigq.store.connect import open_connection
+from gigq.errors import StoreError
+from gigq.store import connect, health, migrate
 from gigq.store.database import Database
-from gigqd import exits, logs
-from gigqd.roles.keeper_endings import ending_of, ending_of_lost
+from gigqd import exits
+from gigqd.roles.keeper_rounds import Rounds
+from gigqd.roles.keeper_settling import Settling, told
+from gigqd.roles.keeper_trouble import Patience, Trouble, trouble_of
 from gigqd.scoreboard import Activity, Report
 from gigqd.verdicts import Verdict
 from gigqd.wire import Wire
 
 if TYPE_CHECKING:
-    from gigq.claim import Settled
+    from gigq.store.connect import StoreConnection
+    from gigq.store.identity import FileId
     from gigqd.spawn import Birth
 
-log = logs.get_logger("gigqd.keeper")
-
 _LOOK_EVERY = 0.25
-_TIDY_EVERY = 5.0
-_CANCELS_EVERY = 1.0
 _PATIENCE = 1.0
-_RETRY_FIRST = 0.1
-_RETRY_LONGEST = 5.0
+_STRAY_AFTER = 5.0
 
 
 def main(birth: Birth) -> int:
@@ -41,7 +36,7 @@ def main(birth: Birth) -> int:
         The exit code.
     """
     keeper = Keeper(birth)
-    birth.cell.write(Report(Activity.IDLE, since=time.monotonic()))
+    keeper.beat()
     keeper.tell({"up": True})
     return keeper.run()
 
@@ -49,33 +44,45 @@ def main(birth: Birth) -> int:
 class Keeper:
     """Writes what nobody else can.
 
-    1. Settles what dead runs have left open, before the first claim.
+    1. Settles what dead runs have left open, before the first claim and after every trouble
+       with the file.
     2. Settles the executions of dead workers, as the supervisor's verdicts say.
-    3. Rings the bell for what came due, or was written, without a ring.
-    4. Keeps the write-ahead log short.
+    3. Makes its rounds: rings for what came due or was written without a ring, relays requests
+       to cancel, keeps the write-ahead log short, and tries whether the file can be used.
 
     A database that cannot be used is tried again and again; nothing it was told is forgotten.
+    Only the first keeper of a daemon may create the file, and only before the daemon is up.
     """
 
     def __init__(self, birth: Birth) -> None:
-        self._birth = birth
+        self._cell = birth.cell
         self._path = birth.config.queue.database
-        self._run = birth.tag.run
         self._wire = Wire(birth.channel)
         self._poll = select.poll()  # unlike select(), it takes any descriptor
         self._poll.register(self._wire, select.POLLIN)
-        self._database = Database(lambda: open_connection(self._path), _PATIENCE)
+        self._database = Database(self._connection, _PATIENCE)
+        self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
+        self._rounds = Rounds(
+            self._database,
+            self._path,
+            birth.tag.run,
+            _PATIENCE,
+            self._cell.whole_board,
+            self.beat,
+            self.tell,
+        )
         self._verdicts: deque[tuple[int, Verdict]] = deque()
-        self._ready = False
+        self._file: FileId | None = None
+        self._in_order = False
+        self._was_in_order = birth.tag.generation > 1
+        self._suspects: set[str] = set()
+        self._suspects_at = 0.0
         self._leaving = False
-        self._retry = _RETRY_FIRST
-        self._retry_at = 0.0
+        self._patience = Patience()
         # An earlier keeper may have told of trouble: what this one finds is told in any case.
-        self._trouble: str | None = ""
-        self._tidy_at = 0.0
-        self._seen_version = 0
-        self._cancels: list[str] | None = None
-        self._cancels_at = 0.0
+        self._trouble: Trouble | None = Trouble("", hold=False)
+        if self._was_in_order:
+            connect.require(self._path)
 
     def run(self) -> int:
         """Do the duties until told to leave with nothing left to settle.
@@ -87,7 +94,7 @@ class Keeper:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _ignore)
         while not (self._leaving and not self._verdicts):
-            self._birth.cell.write(Report(Activity.IDLE, since=time.monotonic()))
+            self.beat()
             self._work()
             self._listen()
             if self._wire.ended:
@@ -98,37 +105,38 @@ class Keeper:
         """Send a message to the supervisor."""
         self._wire.send(message)
 
+    def beat(self) -> None:
+        """Show life: a keeper that stands still is replaced."""
+        self._cell.write(Report(Activity.IDLE, since=time.monotonic()))
+
     # --- one turn ----------------------------------------------------------------------------
 
     def _work(self) -> None:
-        if time.monotonic() < self._retry_at:
+        if time.monotonic() < self._patience.until:
             return
         try:
             self._do_duties()
-        except (SchemaTooNew, UnsupportedStore, StoreCorrupt) as error:
-            self._give_up(error)
         except (StoreError, OSError) as error:
-            self._note_trouble(str(error), hold=False)
+            self._have(trouble_of(error))
         else:
-            self._note_trouble(None, hold=False)
+            self._have(None)
 
     def _do_duties(self) -> None:
-        if not self._ready:
-            migrate.apply(self._database)
-            settled = self._settle_dead_runs()
-            self._ready = True
-            self.tell({"ready": settled})
+        connection = self._connection()
+        if not self._in_order or connection.file_id != self._file:
+            connection = self._put_in_order()
+        self._rounds.look_at_file()
         while self._verdicts:
             number, verdict = self._verdicts[0]
-            self._settle_verdict(number, verdict)
+            outcomes = self._settling.dead_worker(verdict)
+            self.tell({"settled": number, "worker": verdict.worker_id, **told(outcomes, verdict)})
             self._verdicts.popleft()
-        self._ring_for_unheard()
-        self._relay_cancels()
-        self._tidy()
+        self._rounds.go(connection)
+        self._settle_strays()
 
     def _listen(self) -> None:
         """Wait for a message, no longer than until the next look is due."""
-        wait = self._retry_at - time.monotonic() if self._trouble else _LOOK_EVERY
+        wait = self._patience.until - time.monotonic() if self._trouble else _LOOK_EVERY
         self._poll.poll(max(0.0, wait) * 1000)
         for message in self._wire.receive():
             if message.get("leave"):
@@ -138,110 +146,62 @@ class Keeper:
                 self._verdicts.append((number, Verdict(**message)))
         self._wire.flush()
 
-    # --- settling ----------------------------------------------------------------------------
+    # --- putting the file in order -----------------------------------------------------------
 
-    def _settle_dead_runs(self) -> int:
-        """Settle what is open under a run that nobody keeps alive: it was lost with its process."""
-        settled = 0
-        for execution in claims.open_executions(self._database):
-            run = execution["run"]
-            if run == self._run or run is None or liveness.is_alive(self._path, run):
-                continue
-            ending = ending_of_lost(execution)
-            if done := claims.settle(self._database, execution["execution_id"], ending):
-                settled += 1
-                log.warning("job_lost", job_id=done.job_id, execution=done.execution_id, run=run)
-                self._ring_after(done)
-        return settled
+    def _connection(self) -> StoreConnection:
+        return connect.open_connection(self._path, _PATIENCE)
 
-    def _settle_verdict(self, number: int, verdict: Verdict) -> None:
-        """Settle every execution that the dead worker still held; there may be none."""
-        ending = ending_of(verdict)
-        outcomes = []
-        for execution in claims.open_executions(self._database):
-            if (execution["run"], execution["worker_id"]) != (self._run, verdict.worker_id):
-                continue
-            done = claims.settle(self._database, execution["execution_id"], ending)
-            if done is not None:
-                outcomes.append(done)
-                self._ring_after(done)
-        self.tell({"settled": number, "worker": verdict.worker_id, **_told(outcomes, verdict)})
+    def _put_in_order(self) -> StoreConnection:
+        """Make the file fit to claim from: at the start, after trouble, and when it is another."""
+        again = self._was_in_order
+        if again:
+            # Anew, so that nothing is left in memory of a file that was written over.
+            connect.close_connection(self._path)
+        connection = self._connection()
+        health.show_life(connection, self.beat)
+        self._rounds.begin(damaged=again)
+        self._rounds.look_at_file()
+        migrate.apply(self._database)
+        settled = self._settling.dead_runs()
+        if again:
+            self._suspects = {row["execution_id"] for row in self._settling.own()}
+            self._suspects_at = time.monotonic() + _STRAY_AFTER
+        self._file, self._in_order, self._was_in_order = connection.file_id, True, True
+        connect.require(self._path)
+        self.tell({"ready": settled})
+        return connection
 
-    def _ring_after(self, done: Settled) -> None:
-        due_again = done.job_status is JobStatus.PENDING and not done.retry_after
-        for _ in range(min(done.released + due_again, 8)):
-            bell.ring(self._path)
+    def _settle_strays(self) -> None:
+        """Settle what this file has open under our run although no worker runs it.
 
-    # --- housekeeping ------------------------------------------------------------------------
-
-    def _ring_for_unheard(self) -> None:
-        """Wake a worker for rows that foreign SQL wrote and for jobs whose time has come."""
-        connection = open_connection(self._path)
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
-        due_at = claims.next_due_at(self._database, None)
-        if version != self._seen_version or (due_at is not None and due_at <= clock.utc_now()):
-            self._seen_version = version
-            self._cancels_at = 0.0
-            if due_at is not None or claims.anything_due(self._database):
-                bell.ring(self._path)
-
-    def _relay_cancels(self) -> None:
-        """Tell which running jobs of this daemon are to be cancelled, whenever that changes."""
-        now = time.monotonic()
-        if now < self._cancels_at:
-            return
-        self._cancels_at = now + _CANCELS_EVERY
-        requests = claims.cancel_requests(self._database)
-        cancels = sorted(row["execution_id"] for row in requests if row["run"] == self._run)
-        if cancels != self._cancels:
-            self._cancels = cancels
-            self.tell({"cancel": cancels})
-
-    def _tidy(self) -> None:
-        now = time.monotonic()
-        long = checkpoint.wal_size(self._path) >= checkpoint.LONG
-        if long or now >= self._tidy_at:
-            self._tidy_at = now + _TIDY_EVERY
-            if checkpoint.wal_size(self._path):
-                checkpoint.shorten(open_connection(self._path))
+        A copy of an earlier moment has such executions, and so has a file that was away while
+        something was written to it.
+        """
+        if self._suspects and time.monotonic() >= self._suspects_at:
+            running = {report.execution for report in self._cell.whole_board()}
+            self._settling.strays(self._suspects, running)
+            self._suspects = set()
 
     # --- trouble -----------------------------------------------------------------------------
 
-    def _note_trouble(self, trouble: str | None, *, hold: bool) -> None:
+    def _have(self, trouble: Trouble | None) -> None:
         """Tell the supervisor when trouble begins, changes and ends; try again later and later."""
-        if trouble is not None:
-            self._retry_at = time.monotonic() + self._retry
-            self._retry = min(_RETRY_LONGEST, self._retry * 2)
+        if trouble is None:
+            self._patience.end()
         else:
-            self._retry = _RETRY_FIRST
+            self._patience.wait(time.monotonic())
+            self._rounds.begin(damaged=trouble.hold)
+            self._in_order = self._in_order and not trouble.hold
+            if trouble.code is not None and not self._was_in_order:
+                # Before the daemon is up this ends it; afterwards it is trouble like any other.
+                self.tell({"failed": trouble.text, "code": trouble.code})
         if trouble != self._trouble:
             self._trouble = trouble
-            self.tell({"trouble": trouble, "hold": hold})
-
-    def _give_up(self, error: StoreError) -> None:
-        """Before the daemon is up this ends it; afterwards it is trouble like any other."""
-        code = exits.BAD_CONFIG if isinstance(error, SchemaTooNew | UnsupportedStore) else 70
-        if not self._ready:
-            self.tell({"failed": str(error), "code": code})
-        self._note_trouble(str(error), hold=True)
+            text = trouble.text if trouble else None
+            self.tell({"trouble": text, "hold": trouble is not None and trouble.hold})
 
     def _told_by_signal(self, _number: int, _frame: object) -> None:
         self._leaving = True
-
-
-def _told(outcomes: list[Settled], verdict: Verdict) -> dict[str, Any]:
-    if not outcomes:
-        return {"cause": verdict.cause, "job_id": None}
-    done = outcomes[0]
-    return {
-        "cause": verdict.cause,
-        "job_id": done.job_id,
-        "execution": done.execution_id,
-        "status": done.job_status.value,
-        "attempt": done.attempt,
-        "killed": verdict.killed,
-        "late_ms": round(verdict.late * 1000, 1),
-    }
 
 
 def _ignore(_number: int, _frame: object) -> None:

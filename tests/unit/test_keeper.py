@@ -12,6 +12,7 @@ import pytest
 
 from gigqd import wire
 from gigqd.roles.keeper import Keeper
+from gigqd.scoreboard import Scoreboard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,8 @@ def test_a_daemon_with_many_workers_can_replace_its_keeper(tmp_path: Path) -> No
     channel = socket.socket(fileno=high)
     birth: Any = SimpleNamespace(
         config=SimpleNamespace(queue=SimpleNamespace(database=str(tmp_path / "jobs.db"))),
-        tag=SimpleNamespace(run="gigqd:1"),
+        tag=SimpleNamespace(run="gigqd:1", generation=1),
+        cell=Scoreboard(1).take(),
         channel=channel,
     )
     keeper = Keeper(birth)

@@ -1,0 +1,125 @@
+"""Whether a database in use can still be read and written, asked of the file and not of memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from gigq.errors import StoreCorrupt
+from gigq.store.connect import BUSY_TIMEOUT, address_of
+from gigq.store.failures import until_free
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.store.connect import StoreConnection
+
+
+STEPS_A_BEAT = 1_000_000
+"""Steps of SQLite's machine, a few milliseconds at most, between two signs of life."""
+
+
+def require_readable(path: str, patience: float) -> None:
+    """Read the file anew. A connection that is open may go on from memory and notice nothing.
+
+    Args:
+        path: the database file; somebody must have it open.
+        patience: seconds to wait for a lock at most.
+
+    Raises:
+        StoreCorrupt: it is no database.
+        StoreError: it cannot be read now.
+    """
+    until_free(lambda: _ask(path, "SELECT count(*) FROM sqlite_master"), patience, path)
+
+
+def require_whole(path: str, patience: float, beat: Callable[[], None]) -> None:
+    """Look at every page; the time it takes grows with the file.
+
+    Args:
+        path: the database file; somebody must have it open.
+        patience: seconds to wait for a lock at most.
+        beat: called now and then meanwhile.
+
+    Raises:
+        StoreCorrupt: it is damaged, or no database.
+        StoreError: it cannot be read now.
+    """
+    found = until_free(lambda: _ask(path, "PRAGMA quick_check(1)", beat), patience, path)
+    if found != "ok":
+        raise StoreCorrupt(
+            f"{path} is damaged ({found}); stop using it, keep the file, its -wal and its -shm "
+            "together, and restore a backup"
+        )
+
+
+def show_life(connection: sqlite3.Connection, beat: Callable[[], None]) -> None:
+    """Have `beat` called now and then while a statement of a connection takes long."""
+
+    def step() -> int:
+        beat()
+        return 0
+
+    connection.set_progress_handler(step, STEPS_A_BEAT)
+
+
+def require_lock(connection: StoreConnection, patience: float) -> None:
+    """Take the write lock and give it back; the disk is not touched.
+
+    Raises:
+        StoreLocked: somebody held it for longer than `patience` seconds.
+        StoreUnavailable: the file may not be written.
+    """
+    until_free(lambda: _lock(connection), patience, connection.path)
+
+
+def require_writable(connection: StoreConnection, patience: float) -> None:
+    """Commit a page that changes nothing: it takes what any other commit does, room included.
+
+    Raises:
+        StoreLocked: somebody held the write lock for longer than `patience` seconds.
+        StoreUnavailable: the file cannot be written; nothing has changed.
+    """
+    until_free(lambda: _write(connection), patience, connection.path)
+
+
+def version_of(connection: StoreConnection, patience: float) -> int:
+    """A number that is another one after somebody else has committed.
+
+    Raises:
+        StoreError: the file cannot be read, or is locked for longer than `patience` seconds.
+    """
+
+    def ask() -> int:
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    return until_free(ask, patience, connection.path)
+
+
+def _ask(path: str, question: str, beat: Callable[[], None] | None = None) -> object:
+    connection = sqlite3.connect(
+        address_of(path), uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+    )
+    with closing(connection):
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        if beat is not None:
+            show_life(connection, beat)
+        return connection.execute(question).fetchone()[0]
+
+
+def _lock(connection: StoreConnection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
+
+
+def _write(connection: StoreConnection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version={version}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,152 @@
+"""The keeper's rounds: what it looks after in every turn while the database is in order."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock
+from gigq.store import bell, checkpoint, claims, health, identity, migrate
+from gigqd.scoreboard import Activity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.store.connect import StoreConnection
+    from gigq.store.database import Database
+    from gigqd.scoreboard import Report
+
+_TIDY_EVERY = 5.0
+_LOOK_EVERY = 1.0
+_SLOW = 1.0
+
+
+class Rounds:
+    """Looks after the file, the jobs that came due unheard, and requests to cancel.
+
+    A connection may go on from memory for long. So that trouble is known before it costs
+    anything: the file is read anew when its size or time has changed without a checkpoint of
+    ours; the write lock is tried every second; and a page is written when jobs are due, when an
+    outcome takes long to be taken, and at the end of every trouble.
+
+    Args:
+        database: the database.
+        path: its file.
+        run: the daemon's run.
+        patience: seconds to wait for a lock at most.
+        board: what every worker last said.
+        beat: called now and then while all of the file is read.
+        tell: sends a message to the supervisor.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        path: str,
+        run: str,
+        patience: float,
+        board: Callable[[], list[Report]],
+        beat: Callable[[], None],
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._database = database
+        self._path = path
+        self._run = run
+        self._patience = patience
+        self._board = board
+        self._beat = beat
+        self._tell = tell
+        self._cancels: list[str] | None = None
+        self.begin()
+
+    def begin(self, *, damaged: bool = False) -> None:
+        """Take nothing for granted: the file may be another one, or its trouble is just over.
+
+        Args:
+            damaged: the trouble was with the file itself, so all of it is to be read.
+        """
+        self._in_doubt = True
+        self._damaged = damaged
+        self._stamp: tuple[int, int] = (0, 0)
+        self._version = 0
+        self._look_at = 0.0
+        self._tidy_at = 0.0
+
+    def go(self, connection: StoreConnection) -> None:
+        """Look once.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        changed = self._has_changed(connection)
+        due_at = claims.next_due_at(self._database, None)
+        if changed or (due_at is not None and due_at <= clock.utc_now()):
+            self._ring(due_at)
+        now = time.monotonic()
+        due = now >= self._look_at
+        if changed or due:
+            migrate.refuse_newer(self._database)
+            self._relay_cancels()
+        if due:
+            self._try_to_write(connection, now)
+            self._look_at = now + _LOOK_EVERY
+        self._tidy(connection, now)
+
+    # --- the file ----------------------------------------------------------------------------
+
+    def look_at_file(self) -> None:
+        """Read the file anew when somebody else has written to it; all of it when it has shrunk.
+
+        Raises:
+            StoreError: it is damaged, or cannot be read.
+        """
+        stamp = identity.stamp(self._path)
+        if stamp == self._stamp:
+            return
+        if self._damaged or stamp[0] < self._stamp[0]:
+            health.require_whole(self._path, self._patience, self._beat)
+        else:
+            health.require_readable(self._path, self._patience)
+        self._stamp, self._damaged = stamp, False
+
+    def _try_to_write(self, connection: StoreConnection, now: float) -> None:
+        if self._in_doubt or self._is_wanted(now):
+            health.require_writable(connection, self._patience)
+            self._in_doubt = False
+        else:
+            health.require_lock(connection, self._patience)
+
+    def _is_wanted(self, now: float) -> bool:
+        """Whether somebody needs to write: jobs are due, or an outcome is not taken."""
+        return claims.anything_due(self._database) or any(
+            report.activity is Activity.SETTLING and now - report.since > _SLOW
+            for report in self._board()
+        )
+
+    def _tidy(self, connection: StoreConnection, now: float) -> None:
+        long = checkpoint.wal_size(self._path) >= checkpoint.LONG
+        if long or now >= self._tidy_at:
+            self._tidy_at = now + _TIDY_EVERY
+            if checkpoint.wal_size(self._path):
+                checkpoint.shorten(connection)
+                self._stamp = identity.stamp(self._path)
+
+    # --- the jobs ----------------------------------------------------------------------------
+
+    def _has_changed(self, connection: StoreConnection) -> bool:
+        """Whether somebody else has committed since the last look."""
+        before, self._version = self._version, health.version_of(connection, self._patience)
+        return self._version != before
+
+    def _ring(self, due_at: str | None) -> None:
+        """Wake a worker for rows that foreign SQL wrote and for jobs whose time has come."""
+        if due_at is not None or claims.anything_due(self._database):
+            bell.ring(self._path)
+
+    def _relay_cancels(self) -> None:
+        """Tell which running jobs of this daemon are to be cancelled, whenever that changes."""
+        requests = claims.cancel_requests(self._database)
+        cancels = sorted(row["execution_id"] for row in requests if row["run"] == self._run)
+        if cancels != self._cancels:
+            self._cancels = cancels
+            self._tell({"cancel": cancels})

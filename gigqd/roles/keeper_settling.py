@@ -1,0 +1,100 @@
+"""Settling for those who cannot: dead runs, dead workers, and executions that nobody runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.status import JobStatus
+from gigq.store import bell, claims, liveness
+from gigqd import logs
+from gigqd.roles.keeper_endings import ending_of, ending_of_lost, ending_of_stray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.claim import Settled
+    from gigq.outcome import Ending
+    from gigq.store.database import Database
+    from gigqd.verdicts import Verdict
+
+log = logs.get_logger("gigqd.keeper")
+
+_MOST_RINGS = 8
+
+
+class Settling:
+    """Settles the executions of others, each by the guarded verb, and rings for what is due.
+
+    Args:
+        database: the database.
+        path: its file.
+        run: the daemon's own run.
+        beat: called after each settled execution, to show life.
+    """
+
+    def __init__(self, database: Database, path: str, run: str, beat: Callable[[], None]) -> None:
+        self._database = database
+        self._path = path
+        self._run = run
+        self._beat = beat
+
+    def dead_runs(self) -> int:
+        """Settle what is open under runs that nobody keeps alive; how many there were."""
+        settled = 0
+        for execution in claims.open_executions(self._database):
+            run = execution["run"]
+            if run == self._run or run is None or liveness.is_alive(self._path, run):
+                continue
+            settled += self._lost(execution, ending_of_lost(execution))
+        return settled
+
+    def dead_worker(self, verdict: Verdict) -> list[Settled]:
+        """Settle every execution that a dead worker still held; there may be none."""
+        ending = ending_of(verdict)
+        held = [row for row in self.own() if row["worker_id"] == verdict.worker_id]
+        done = (self._settle(row, ending) for row in held)
+        return [one for one in done if one is not None]
+
+    def strays(self, suspects: set[str], running: set[str]) -> int:
+        """Settle those of some executions that are open still and that no worker runs."""
+        left = [row for row in self.own() if row["execution_id"] in suspects - running]
+        return sum(self._lost(row, ending_of_stray(row)) for row in left)
+
+    def own(self) -> list[dict[str, Any]]:
+        """The open executions of this daemon."""
+        rows = claims.open_executions(self._database)
+        return [row for row in rows if row["run"] == self._run]
+
+    def _lost(self, execution: dict[str, Any], ending: Ending) -> bool:
+        done = self._settle(execution, ending)
+        if done is None:
+            return False
+        log.warning(
+            "job_lost", job_id=done.job_id, execution=done.execution_id, run=execution["run"]
+        )
+        return True
+
+    def _settle(self, execution: dict[str, Any], ending: Ending) -> Settled | None:
+        done = claims.settle(self._database, execution["execution_id"], ending)
+        self._beat()
+        if done is not None:
+            due_again = done.job_status is JobStatus.PENDING and not done.retry_after
+            for _ in range(min(done.released + due_again, _MOST_RINGS)):
+                bell.ring(self._path)
+        return done
+
+
+def told(outcomes: list[Settled], verdict: Verdict) -> dict[str, Any]:
+    """What the supervisor is told of a verdict that has been settled."""
+    if not outcomes:
+        return {"cause": verdict.cause, "job_id": None}
+    done = outcomes[0]
+    return {
+        "cause": verdict.cause,
+        "job_id": done.job_id,
+        "execution": done.execution_id,
+        "status": done.job_status.value,
+        "attempt": done.attempt,
+        "killed": verdict.killed,
+        "late_ms": round(verdict.late * 1000, 1),
+    }
