@@ -144,7 +144,7 @@ class Crew:
 
     def cancel(self, executions: Collection[str]) -> None:
         """Have these executions ended, those of them that run here."""
-        for slot in self.slots.values():
+        for slot in self.slots.values() if executions else ():
             child = self._children.get(slot.name)
             if child is not None and child.cell.read().execution in executions:
                 self.want_end(slot, Cause.CANCELLED)
@@ -260,6 +260,7 @@ class Crew:
     def _watch(self, slot: Slot, child: Child, now: float) -> None:
         report = child.cell.read()
         child.note(report)
+        child.trim_output()
         match slot.turn(now, report):
             case Do.READY:
                 self._up(slot, child)
@@ -275,7 +276,6 @@ class Crew:
                 self._carry_on_ending(slot, child, now)
             case _ if child.is_deaf(now):
                 self.kill(slot, Cause.CRASHED, now)
-        child.trim_output()
 
     def _up(self, slot: Slot, child: Child) -> None:
         child.booted = True

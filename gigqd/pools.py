@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gigqd.scoreboard import Activity, Report
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gigqd.slots import Slot
 
 CANNOT_BOOT_AFTER = 3
-_KEEPER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"), hang=60.0)
+_KEEPER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"))
 _NUMBERS = range(100_000)
 
 
@@ -63,6 +64,9 @@ class Pools:
             self._crew.retire(slot)
         for pool in config.pools:
             self._fit_pool(pool)
+        if keeper := self._crew.slots.get(KEEPER):
+            patience = min(pool.hang_timeout for pool in config.pools)
+            keeper.limits = replace(_KEEPER_LIMITS, hang=patience)
 
     def _fit_pool(self, pool: PoolConfig) -> None:
         limits = limits_of(pool)
