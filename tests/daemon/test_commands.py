@@ -83,6 +83,7 @@ def test_folders_that_one_may_not_enter_are_no_internal_error(
     assert "internal" not in done.stderr
 
 
+@pytest.mark.fault("A14")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("command", "code"), [("status", 3), ("stop", 0), ("check", 0)])
 def test_a_stream_that_was_closed_at_the_start_is_no_trouble(stopped, command, code, closed):
@@ -98,6 +99,7 @@ def test_a_stream_that_was_closed_at_the_start_is_no_trouble(stopped, command, c
 # --- nobody there ----------------------------------------------------------------------------
 
 
+@pytest.mark.fault("A4")
 @pytest.mark.parametrize(
     ("command", "code"),
     [("status", 3), ("stop", 0), ("reload", 7), ("stop --now", 0), ("stop --force", 0)],
@@ -109,6 +111,7 @@ def test_without_a_daemon_commands_say_so(stopped, command, code):
     )
 
 
+@pytest.mark.fault("A8")
 def test_a_stale_pid_file_is_told_and_left_alone(stopped):
     with subprocess.Popen(["sleep", "60"]) as bystander:
         stopped.instance.directory.mkdir()
@@ -126,6 +129,7 @@ def test_a_stale_pid_file_is_told_and_left_alone(stopped):
         bystander.kill()
 
 
+@pytest.mark.fault("A7")
 def test_a_start_over_a_stale_pid_file_is_logged(daemons):
     daemon = daemons(start=False)
     daemon.instance.directory.mkdir()
@@ -146,6 +150,7 @@ def test_status_answers_programs_when_nobody_runs(stopped):
     }  # fmt: skip
 
 
+@pytest.mark.fault("B9")
 def test_a_daemon_that_does_not_answer_is_neither_running_nor_stopped(stopped):
     with (
         lock_holder(stopped.config_path, "pid", "socket") as holder,
@@ -163,6 +168,7 @@ def test_a_daemon_that_does_not_answer_is_neither_running_nor_stopped(stopped):
 # --- a wrong configuration -------------------------------------------------------------------
 
 
+@pytest.mark.fault("A21")
 @pytest.mark.parametrize("command", ["run", "start", "restart", "check"])
 def test_a_wrong_configuration_is_refused_with_file_line_and_key(stopped, command):
     stopped.configure({"pools.default.sise": 3, "daemon.stop_timeout": "soon"})
@@ -264,6 +270,7 @@ def test_check_finds_a_database_that_cannot_be_used(stopped, content):
 # --- start, status, stop ---------------------------------------------------------------------
 
 
+@pytest.mark.fault("A1")
 def test_start_returns_when_the_pool_is_ready_and_stop_when_it_is_gone(detached):
     start = detached.command("start")
     status = detached.command("status", "--json")
@@ -281,6 +288,7 @@ def test_start_returns_when_the_pool_is_ready_and_stop_when_it_is_gone(detached)
     assert not is_alive(answer["pid"])
 
 
+@pytest.mark.fault("A3")
 def test_starting_twice_is_fine_unless_it_must_not_be(detached):
     detached.command("start")
     pid = detached.status()["pid"]
@@ -296,6 +304,7 @@ def test_starting_twice_is_fine_unless_it_must_not_be(detached):
     assert detached.status()["pid"] == pid
 
 
+@pytest.mark.fault("A2")
 def test_of_several_starts_at_once_one_starts_the_daemon(detached):
     command = [sys.executable, "-m", "gigqd", "--config", str(detached.config_path), "start"]
     options = {"stdout": subprocess.PIPE, "text": True, "env": detached.environment}
@@ -307,6 +316,7 @@ def test_of_several_starts_at_once_one_starts_the_daemon(detached):
     assert sorted(text.split()[1] for text in outputs) == ["is", "is", "is", "started"]
 
 
+@pytest.mark.fault("A15", "F1")
 def test_a_start_that_fails_prints_the_cause_and_leaves_nothing_running(detached):
     detached.configure({"code.imports": ["no_such_module"]})
 
@@ -317,6 +327,7 @@ def test_a_start_that_fails_prints_the_cause_and_leaves_nothing_running(detached
     assert detached.command("status").returncode == 3
 
 
+@pytest.mark.fault("A20")
 @pytest.mark.parametrize(
     "unit",
     [
@@ -383,6 +394,7 @@ def test_stop_now_does_not_wait_for_jobs(daemons):
     assert "0 running jobs finished, 1 handed back" in done.stdout
 
 
+@pytest.mark.fault("B9")
 def test_a_stopped_supervisor_is_ended_by_force_with_its_jobs(daemons):
     daemon = daemons()
     daemon.submit(jobs.spawn_children, "family")
@@ -437,6 +449,7 @@ def test_a_reload_lists_what_it_took(daemons):
     assert not set(before) & set(daemon.worker_pids())
 
 
+@pytest.mark.fault("D1")
 def test_a_refused_reload_changes_nothing_and_says_why(daemons):
     daemon = daemons()
     before = daemon.status()
@@ -454,6 +467,7 @@ def test_a_refused_reload_changes_nothing_and_says_why(daemons):
     daemon.configure({"pools.default.size": 2})
 
 
+@pytest.mark.fault("D2")
 def test_a_reload_whose_workers_do_not_come_up_says_so(daemons):
     daemon = daemons()
     daemon.configure({"code.imports": ["no_such_module"]})
@@ -467,6 +481,7 @@ def test_a_reload_whose_workers_do_not_come_up_says_so(daemons):
 # --- systemd ---------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("A20", "B13")
 def test_the_service_manager_hears_of_readiness_once_and_of_the_stop(daemons):
     daemon = daemons(start=False)
     name = f"gigqd-test-{os.getpid()}-{time.monotonic_ns()}"
@@ -493,6 +508,7 @@ def drain(sock):
             return notes
 
 
+@pytest.mark.fault("H4")
 def test_workers_do_not_inherit_the_service_managers_variables(daemons, tmp_path):
     daemon = daemons(start=False)
     daemon.start(NOTIFY_SOCKET=str(tmp_path / "nobody"), INVOCATION_ID="1f")
@@ -506,6 +522,7 @@ def test_workers_do_not_inherit_the_service_managers_variables(daemons, tmp_path
 # --- files that go missing -------------------------------------------------------------------
 
 
+@pytest.mark.fault("A11", "H10")
 def test_a_runtime_file_that_is_deleted_is_put_back(daemons):
     # One daemon for each file, side by side: each looks every few seconds only.
     cases = [(daemons(), which) for which in ("lock_path", "pid_path", "socket_path")]

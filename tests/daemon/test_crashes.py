@@ -50,6 +50,7 @@ def test_a_segmentation_fault_leaves_the_stack_that_led_to_it(daemons):
     assert "in segv" in execution["stack"]
 
 
+@pytest.mark.fault("F6")
 def test_an_exit_with_code_zero_in_a_job_is_no_success(daemons):
     daemon = daemons()
 
@@ -58,6 +59,7 @@ def test_an_exit_with_code_zero_in_a_job_is_no_success(daemons):
     assert daemon.wait_for_job(job_id)["status"] == "failed"
 
 
+@pytest.mark.fault("F6")
 @pytest.mark.parametrize(
     "function", [jobs.leave, jobs.interrupt, jobs.recurse, jobs.exhaust_memory, jobs.unjsonable]
 )
@@ -85,6 +87,7 @@ def test_a_worker_killed_while_idle_is_replaced(daemons):
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
 
 
+@pytest.mark.fault("F2")
 def test_workers_that_cannot_boot_are_retried_with_growing_delays(daemons, tmp_path):
     code = tmp_path / "code"
     code.mkdir()
@@ -105,6 +108,7 @@ def test_workers_that_cannot_boot_are_retried_with_growing_delays(daemons, tmp_p
     assert all(line["error"] for line in daemon.events("worker_boot_failed"))
 
 
+@pytest.mark.fault("F1")
 def test_workers_that_leave_while_they_boot_are_no_workers(daemons, tmp_path):
     (tmp_path / "leaver.py").write_text("import os\nos._exit(0)\n")
     daemon = daemons(
@@ -119,6 +123,7 @@ def test_workers_that_leave_while_they_boot_are_no_workers(daemons, tmp_path):
     assert answer.stderr.count('"worker_spawned"') <= 4
 
 
+@pytest.mark.fault("F5")
 def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
     daemon = daemons({"pools.default.size": 4})
     chance = random.Random(20261123)
@@ -145,6 +150,7 @@ def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
     assert kills >= 5
 
 
+@pytest.mark.fault("E1")
 def test_500_jobs_end_once_each_while_the_supervisor_is_killed_five_times(daemons):
     daemon = daemons({"pools.default.size": 4})
     ids = {

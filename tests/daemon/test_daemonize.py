@@ -61,6 +61,7 @@ def test_the_launcher_returns_when_the_daemon_is_ready(path, instance):
     assert told == {"code": 0, "pid": instance.running().pid, "text": ""}
 
 
+@pytest.mark.fault("A14")
 def test_the_daemon_is_detached_and_clean(path, instance, tmp_path):
     told = launch(path, "ready")
 
@@ -79,6 +80,7 @@ def test_the_daemon_is_detached_and_clean(path, instance, tmp_path):
     assert sum(link.startswith("pipe:") for link in left) == 1
 
 
+@pytest.mark.fault("A15")
 @pytest.mark.parametrize(
     ("how", "code", "cause"),
     [
@@ -111,6 +113,7 @@ def test_a_defect_leaves_its_traceback_in_the_log(path, instance):
     assert "ZeroDivisionError: a defect" in instance.log_path.read_text()
 
 
+@pytest.mark.fault("A16")
 def test_a_daemon_that_takes_longer_than_the_wait_goes_on_starting(path, instance):
     told = launch(path, "late", wait=0.3)
 
@@ -122,6 +125,7 @@ def test_a_daemon_that_takes_longer_than_the_wait_goes_on_starting(path, instanc
     assert facts_of(instance)["pid"] == instance.running().pid
 
 
+@pytest.mark.fault("A17")
 def test_a_launcher_that_is_killed_does_not_take_the_daemon_along(path, instance):
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(command(path, "late"), env=environment) as launcher:
@@ -134,6 +138,7 @@ def test_a_launcher_that_is_killed_does_not_take_the_daemon_along(path, instance
     assert facts_of(instance)["pid"] == instance.running().pid
 
 
+@pytest.mark.fault("A14")
 def test_closed_standard_streams_do_not_hinder_a_start(path, instance):
     def close_all():
         for fd in (0, 1, 2):
@@ -145,6 +150,7 @@ def test_closed_standard_streams_do_not_hinder_a_start(path, instance):
     assert facts_of(instance)["fds"]["2"] == str(instance.log_path)
 
 
+@pytest.mark.fault("A14")
 def test_a_socket_as_standard_input_does_not_keep_it_from_detaching(path, instance):
     ours, theirs = socket.socketpair()
     with ours, theirs:

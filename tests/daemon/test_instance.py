@@ -104,6 +104,7 @@ def test_a_wrong_pid_file_does_not_hinder_a_start(instance, text):
     assert instance.pid_path.read_text().splitlines()[0] == str(os.getpid())
 
 
+@pytest.mark.fault("A8")
 def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(path, instance, bystander):
     instance.directory.mkdir(parents=True)
     instance.pid_path.write_text(
@@ -117,6 +118,7 @@ def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(path, inst
     instance.lock()
 
 
+@pytest.mark.fault("A10")
 def test_the_own_pid_in_a_stale_file_does_not_hinder_a_start(instance):
     instance.directory.mkdir(parents=True)
     instance.pid_path.write_text(f"{os.getpid()}\n1\n")
@@ -126,6 +128,7 @@ def test_the_own_pid_in_a_stale_file_does_not_hinder_a_start(instance):
     assert instance.stale_pid() == os.getpid()
 
 
+@pytest.mark.fault("A11")
 def test_a_daemon_without_its_pid_file_is_found_by_its_socket(path, instance):
     with lock_holder(path, "socket") as holder:
         assert instance.running().pid == holder.pid
@@ -174,6 +177,7 @@ def test_the_lock_does_not_travel_to_executed_programs(instance):
     assert not os.get_inheritable(instance.lock_fd)
 
 
+@pytest.mark.fault("A2")
 def test_of_many_that_start_at_once_exactly_one_wins(path):
     program = (
         "import sys; from pathlib import Path\n"
@@ -204,6 +208,7 @@ def test_names_tell_instances_in_one_directory_apart(tmp_path):
     second.release()
 
 
+@pytest.mark.fault("A13")
 def test_a_runtime_directory_that_cannot_be_made_is_named_with_the_reason(tmp_path):
     (tmp_path / "file").write_text("")
 
@@ -224,6 +229,7 @@ def test_a_runtime_directory_that_everybody_may_write_is_refused(tmp_path):
     assert names_in(shared) == []
 
 
+@pytest.mark.fault("A13")
 def test_a_runtime_directory_of_another_user_is_refused(tmp_path, monkeypatch):
     foreign = tmp_path / "foreign"
     foreign.mkdir()

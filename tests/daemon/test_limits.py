@@ -76,6 +76,7 @@ def test_a_child_that_there_is_no_cell_for_takes_nothing_else() -> None:
     assert open_files() == before
 
 
+@pytest.mark.fault("F8")
 @pytest.mark.parametrize("missing", ["memfd_create", "fork"])
 def test_a_child_that_the_kernel_refuses_takes_nothing(
     monkeypatch: pytest.MonkeyPatch, missing: str

@@ -18,6 +18,7 @@ from gigq import Job
 pytestmark = pytest.mark.daemon
 
 
+@pytest.mark.fault("D1")
 def test_a_broken_file_is_refused_with_file_and_line_and_changes_nothing(daemons):
     daemon = daemons()
     before = daemon.worker_pids()
@@ -34,6 +35,7 @@ def test_a_broken_file_is_refused_with_file_and_line_and_changes_nothing(daemons
     assert daemon.events("reload_refused")
 
 
+@pytest.mark.fault("D1")
 @pytest.mark.parametrize("way", ["missing", "a directory", "empty of sense"])
 def test_a_file_that_cannot_be_read_is_refused(daemons, way):
     daemon = daemons()
@@ -54,6 +56,7 @@ def test_a_file_that_cannot_be_read_is_refused(daemons, way):
     assert daemon.worker_pids() == before
 
 
+@pytest.mark.fault("D2", "D3")
 @pytest.mark.parametrize(
     "body", ["raise RuntimeError('closed')", "import time; time.sleep(600)"], ids=["fails", "hangs"]
 )
@@ -77,6 +80,7 @@ def test_code_that_does_not_boot_is_refused_and_the_old_workers_go_on(daemons, t
     daemon.wait_for_job(daemon.submit(jobs.ok, "after"), "completed")
 
 
+@pytest.mark.fault("D7")
 def test_reloads_at_the_same_time_are_all_answered(daemons):
     daemon = daemons()
 
@@ -87,6 +91,7 @@ def test_reloads_at_the_same_time_are_all_answered(daemons):
     wait_until(lambda: len(daemon.slots("idle")) == 2)
 
 
+@pytest.mark.fault("D5")
 def test_the_pool_grows_and_shrinks_under_load_without_losing_or_repeating_a_job(daemons):
     daemon = daemons({"pools.default.size": 2})
     ids = {
@@ -104,6 +109,7 @@ def test_the_pool_grows_and_shrinks_under_load_without_losing_or_repeating_a_job
     assert all(daemon.job(job_id)["attempts"] == 1 for job_id in ids.values())
 
 
+@pytest.mark.fault("D13")
 def test_a_running_job_is_finished_by_the_worker_that_began_it(daemons):
     daemon = daemons({"pools.default.size": 1})
     job_id = daemon.submit(jobs.wait_for_file, "long", {"path": str(daemon.home / "go")})
@@ -148,6 +154,7 @@ def test_a_change_of_the_environment_reaches_the_next_workers(daemons):
     assert daemon.wait_for_job(job_id)["result"]["env"] == {"SHOP": "open"}
 
 
+@pytest.mark.fault("D10")
 def test_what_only_a_restart_can_change_is_named_and_left_as_it_was(daemons):
     daemon = daemons()
     daemon.configure({"queue.database": "other.db", "pools.default.size": 3})
@@ -176,6 +183,7 @@ def test_a_pool_is_added_with_its_own_queue_and_taken_away_again(daemons):
     wait_until(lambda: {slot["pool"] for slot in daemon.slots()} == {"default"})
 
 
+@pytest.mark.fault("D9")
 def test_many_reloads_leave_no_descriptor_behind(daemons):
     daemon = daemons()
 

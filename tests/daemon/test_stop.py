@@ -17,6 +17,7 @@ from gigqd.errors import GigqdError
 pytestmark = pytest.mark.daemon
 
 
+@pytest.mark.fault("B2")
 def test_running_jobs_finish_and_waiting_ones_stay(daemons):
     daemon = daemons({"pools.default.size": 1})
     path = daemon.home / "go"
@@ -35,6 +36,7 @@ def test_running_jobs_finish_and_waiting_ones_stay(daemons):
     assert (end["finished"], end["handed_back"]) == (1, 0)
 
 
+@pytest.mark.fault("B2")
 def test_what_outlives_the_deadline_is_handed_back_with_its_attempt(daemons):
     daemon = daemons({"daemon.stop_timeout": 0.5})
     job_id = daemon.submit(jobs.sleep_c, "long", timeout=600)
@@ -62,6 +64,7 @@ def test_a_job_with_a_single_attempt_is_not_handed_back(daemons):
     assert daemon.job(job_id)["cause"] == "stopped"
 
 
+@pytest.mark.fault("B6")
 @pytest.mark.parametrize("how", ["stop --now", "QUIT"])
 def test_a_stop_at_once_does_not_wait_for_jobs(daemons, how):
     daemon = daemons({"daemon.stop_timeout": 600})
@@ -78,6 +81,7 @@ def test_a_stop_at_once_does_not_wait_for_jobs(daemons, how):
     assert set(children).isdisjoint(daemon.tagged_pids())
 
 
+@pytest.mark.fault("B6")
 def test_several_terms_are_one_stop(daemons):
     daemon = daemons({"pools.default.size": 1})
     path = daemon.home / "go"
@@ -94,6 +98,7 @@ def test_several_terms_are_one_stop(daemons):
     assert len(daemon.events("drain_started")) == 1
 
 
+@pytest.mark.fault("B7")
 def test_a_reload_while_stopping_is_refused(daemons):
     daemon = daemons({"pools.default.size": 1})
     path = daemon.home / "go"
@@ -110,6 +115,7 @@ def test_a_reload_while_stopping_is_refused(daemons):
     assert daemon.wait_for_exit() == 0
 
 
+@pytest.mark.fault("B5")
 def test_a_worker_told_to_leave_by_a_signal_finishes_its_job_and_is_replaced(daemons):
     daemon = daemons({"pools.default.size": 1})
     path = daemon.home / "go"
@@ -125,6 +131,7 @@ def test_a_worker_told_to_leave_by_a_signal_finishes_its_job_and_is_replaced(dae
     wait_until(lambda: (pids := daemon.worker_pids()) and call.pid not in pids)
 
 
+@pytest.mark.fault("B4")
 def test_a_stop_during_the_start_opens_no_pool(daemons):
     daemon = daemons({"pools.default.size": 1}, start=False)
 
@@ -147,6 +154,7 @@ def test_a_stop_during_the_start_opens_no_pool(daemons):
     assert "default/" not in text
 
 
+@pytest.mark.fault("B15")
 def test_a_keeper_that_does_not_answer_does_not_keep_a_stop_from_its_end(daemons):
     daemon = daemons({"daemon.stop_timeout": 600})
     keeper = daemon.status()["slots"][0]["pid"]
@@ -158,6 +166,7 @@ def test_a_keeper_that_does_not_answer_does_not_keep_a_stop_from_its_end(daemons
     assert not psutil.pid_exists(keeper)
 
 
+@pytest.mark.fault("B15")
 def test_a_locked_database_does_not_keep_a_stop_from_its_end(daemons):
     daemon = daemons({"daemon.stop_timeout": 600})
     job_id = daemon.submit(jobs.sleep_c, "long", timeout=600)

@@ -20,6 +20,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.fault("E1", "E2")
 @pytest.mark.parametrize("function", [jobs.sleep_py, jobs.hold_gil], ids=lambda f: f.__name__)
 def test_the_workers_die_with_it_and_the_job_runs_again(daemons, function):
     daemon = daemons()
@@ -39,6 +40,7 @@ def test_the_workers_die_with_it_and_the_job_runs_again(daemons, function):
     assert daemon.job(job_id)["attempts"] == 2
 
 
+@pytest.mark.fault("E5")
 def test_children_that_outlive_it_are_gone_before_the_first_claim(daemons):
     daemon = daemons()
     daemon.submit(jobs.spawn_children, "family", timeout=600, max_attempts=1)
@@ -53,6 +55,7 @@ def test_children_that_outlive_it_are_gone_before_the_first_claim(daemons):
     assert daemon.events("leftover_killed")
 
 
+@pytest.mark.fault("E11")
 def test_a_keeper_that_dies_is_replaced_and_loses_no_verdict(daemons):
     daemon = daemons()
     keeper = daemon.status()["slots"][0]["pid"]

@@ -32,6 +32,7 @@ def living(pids: list[int]) -> list[int]:
     ]
 
 
+@pytest.mark.fault("C2")
 @pytest.mark.parametrize("function", STUBBORN, ids=lambda function: function.__name__)
 def test_a_stubborn_job_is_gone_and_recorded_as_a_timeout(daemons, function):
     daemon = daemons({"pools.default.timeout_grace": GRACE})
@@ -55,6 +56,7 @@ def test_a_stubborn_job_is_gone_and_recorded_as_a_timeout(daemons, function):
     daemon.wait_for_job(neighbour, "completed")
 
 
+@pytest.mark.fault("C3", "C4", "C5")
 def test_a_job_with_children_of_every_kind_is_gone_with_all_of_them(daemons, bystander):
     daemon = daemons({"pools.default.timeout_grace": GRACE})
     job_id = daemon.submit(jobs.spawn_children, "family", timeout=4, max_attempts=1)
@@ -78,6 +80,7 @@ def test_the_next_attempt_starts_after_the_children_of_the_last_are_gone(daemons
     assert daemon.events("job_leftovers_killed")
 
 
+@pytest.mark.fault("C1")
 def test_a_job_that_answers_runs_its_finally_and_its_stack_is_kept(daemons):
     daemon = daemons({"pools.default.timeout_grace": GRACE})
 
@@ -93,6 +96,7 @@ def test_a_job_that_answers_runs_its_finally_and_its_stack_is_kept(daemons):
     assert daemon.events("worker_exited")[0]["killed"] == 0
 
 
+@pytest.mark.fault("C1")
 def test_a_job_that_overruns_is_tried_again_while_attempts_are_left(daemons):
     daemon = daemons({"pools.default.timeout_grace": 0})
 
@@ -133,6 +137,7 @@ def test_the_output_of_a_killed_job_is_kept(daemons):
     assert execution["output"] == "to stdout\nto stderr\nfrom a child\n"
 
 
+@pytest.mark.fault("H3")
 def test_an_output_of_many_megabytes_is_kept_to_its_tail(daemons):
     daemon = daemons()
 

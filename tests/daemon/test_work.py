@@ -90,6 +90,7 @@ def test_a_function_that_is_not_allowed_is_not_even_imported(daemons, tmp_path, 
     assert [path.name for path in tmp_path.glob("imported-*")] == [f"imported-{os.getpid()}"]
 
 
+@pytest.mark.fault("H4")
 def test_what_systemd_told_the_daemon_is_kept_from_jobs(daemons):
     daemon = daemons(start=False)
     private = ["WATCHDOG_USEC", "INVOCATION_ID", "LISTEN_FDS"]
@@ -168,6 +169,7 @@ def test_priority_decides_among_due_jobs(daemons):
     assert [call.job for call in daemon.calls()] == ["gate", "first", "second", "plain", "low"]
 
 
+@pytest.mark.fault("D11")
 def test_a_worker_is_replaced_after_its_number_of_jobs(daemons):
     daemon = daemons({"pools.default.size": 1, "pools.default.recycle_after_jobs": 1})
 
@@ -205,6 +207,7 @@ def test_a_result_above_the_configured_size_fails_the_attempt(daemons):
     assert "TooLarge" in daemon.job(large)["error"]
 
 
+@pytest.mark.fault("H6")
 def test_a_process_that_a_job_forks_can_be_terminated(daemons):
     daemon = daemons()
     job_id = daemon.submit(jobs.terminate_a_child, "pool", timeout=10)
@@ -224,6 +227,7 @@ def test_an_idle_worker_sleeps_on_after_a_signal_that_means_nothing(daemons):
     assert daemon.worker_pids() == [pid]
 
 
+@pytest.mark.fault("H3")
 def test_a_job_that_closes_its_output_succeeds_and_spoils_nothing_for_the_next(daemons):
     daemon = daemons({"pools.default.size": 1})
     closing_one = daemon.submit(jobs.close_output, "closes", max_attempts=1)

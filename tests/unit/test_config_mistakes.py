@@ -59,6 +59,7 @@ def test_a_misplaced_name_is_named_with_its_remedy(tmp_path, text, expected):
     assert problem.partition(": ")[2].startswith(expected)
 
 
+@pytest.mark.fault("A21")
 @pytest.mark.parametrize(
     ("table", "line", "expected"),
     [
@@ -93,6 +94,7 @@ def test_a_bad_value_is_named_with_its_remedy(tmp_path, table, line, expected):
     assert problem.startswith(f"3: {table}.{key}: {expected}")
 
 
+@pytest.mark.fault("A21")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -282,6 +282,7 @@ def test_text_without_surrogates_is_kept_as_it_is(text):
     assert plain(kept) == kept or "://" in kept
 
 
+@pytest.mark.fault("H11")
 def test_a_defect_in_making_a_line_is_told_in_its_place(file, monkeypatch):
     def broken(_entry):
         raise KeyError("a defect")
