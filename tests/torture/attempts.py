@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from torture.children import ORPHANS
 from torture.violations import CLOCK, Violation, of_job
 
 if TYPE_CHECKING:
@@ -12,6 +15,10 @@ if TYPE_CHECKING:
 
     from torture.history import History, Story
     from torture.ledger import Line
+
+_ORPHANS_FOUND_WITHIN = 6.0
+"""Seconds from a job's start until its worker takes no further job because of its orphans: the job
+itself lasts one at most, and a supervisor may be frozen for three."""
 
 
 def started_twice(story: Story) -> Iterator[Violation]:
@@ -82,17 +89,23 @@ def survivors(story: Story) -> Iterator[Violation]:
 
 
 def residue(history: History) -> Iterator[Violation]:
-    """What a job has left running never meets the next job of its worker."""
-    following = _next_of_the_worker(history)
+    """What a job has left running does not meet the next job of its worker.
+
+    Orphans are found by the supervisor, a little later: they may meet jobs that begin soon.
+    """
+    starts = _starts_of_workers(history)
+    origins = {line.execution: line for lines in starts.values() for line in lines}
     reported = set()
     for line in history.lines:
-        if line.what != "child" or line.execution not in following:
+        if line.what != "child" or line.execution not in origins or line.execution in reported:
             continue
-        next_ = following[line.execution]
-        if line.at > next_.at and line.execution not in reported:
+        origin = origins[line.execution]
+        patience = _ORPHANS_FOUND_WITHIN if line.data.get("way") in ORPHANS else 0.0
+        met = _next_start(starts[origin.pid], origin, patience)
+        if met is not None and line.at > met.at:
             reported.add(line.execution)
             text = f"a child of execution {line.execution} wrote during its worker's next job"
-            yield Violation("survivor", line.job, text, (next_.number, line.number))
+            yield Violation("survivor", line.job, text, (met.number, line.number))
 
 
 def after_the_stop(history: History) -> Iterator[Violation]:
@@ -111,15 +124,15 @@ def after_the_stop(history: History) -> Iterator[Violation]:
         yield Violation("survivor", late[0].job, text, numbers)
 
 
-def _next_of_the_worker(history: History) -> dict[str, Line]:
-    """For each execution, the start of the next one in the same process."""
-    latest: dict[int, Line] = {}
-    following: dict[str, Line] = {}
+def _starts_of_workers(history: History) -> dict[int, list[Line]]:
+    found: dict[int, list[Line]] = defaultdict(list)
     for line in history.lines:
-        if line.what != "start":
-            continue
-        before = latest.get(line.pid)
-        if before is not None and before.execution:
-            following[before.execution] = line
-        latest[line.pid] = line
-    return following
+        if line.what == "start":
+            found[line.pid].append(line)
+    return found
+
+
+def _next_start(starts: list[Line], origin: Line, patience: float) -> Line | None:
+    """The first job that a worker began after another one, and after some time on top of that."""
+    after = bisect_right(starts, origin.at + patience, key=lambda line: line.at)
+    return starts[after] if after < len(starts) else None

@@ -13,6 +13,9 @@ WAYS = ("plain", "setsid", "double", "exec")
 """How a child leaves its parent: not at all, by a session of its own, by a second fork on top of
 that, or by another program on top of both."""
 
+ORPHANS = frozenset({"double", "exec"})
+"""The ways that leave nobody who could wait for the child."""
+
 _LONGEST_LIFE = 20.0
 _PACE = 0.03
 
@@ -21,13 +24,13 @@ def start(way: str, ledger: str, job: str, execution: str) -> None:
     """Start one child that lingers."""
     pid = os.fork()
     if pid:
-        if way in ("double", "exec"):
+        if way in ORPHANS:
             os.waitpid(pid, 0)
         return
     try:
         if way != "plain":
             os.setsid()
-        if way in ("double", "exec") and os.fork():
+        if way in ORPHANS and os.fork():
             os._exit(0)
         if way == "exec":
             _become_another_program(ledger, job, execution)

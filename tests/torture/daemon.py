@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -134,15 +135,16 @@ class Daemon:
         return Victim(pids[int(pick * len(pids))], lambda pid: is_tagged(pid, self.mark))
 
     def log_problems(self) -> list[str]:
-        """Tracebacks of the daemon's own code in its log, and lines that are none."""
-        problems = []
+        """Tracebacks of the daemon's own code in its log, and lines that are none; each once."""
+        problems: Counter[str] = Counter()
         for text in self.log_path.read_text(errors="replace").splitlines():
             try:
                 line = json.loads(text)
             except ValueError:
-                if not text.startswith(("gigqd: ", "gigqd ")):
-                    problems.append(f"no JSON: {text[:200]}")
+                if not text.startswith("gigqd"):
+                    problems[f"no JSON: {text[:200]}"] += 1
                 continue
             if "traceback" in line and str(line.get("logger")).startswith("gigqd."):
-                problems.append(f"{line['event']}: {str(line['traceback'])[-1500:]}")
-        return problems
+                frames = [one.strip() for one in str(line["traceback"]).splitlines()]
+                problems[" | ".join([str(line["event"]), *frames[-4:]])] += 1
+        return [f"{count} times {text}" for text, count in problems.items()]

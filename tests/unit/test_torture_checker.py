@@ -306,6 +306,19 @@ def test_survivor_beside_the_next_job_of_its_worker():
     assert kinds(GOOD, other, line("child", 2.5, "e1", pid=99)) == []
 
 
+@pytest.mark.parametrize(("start", "found"), [(3.0, []), (20.0, ["survivor"])])
+def test_survivor_as_an_orphan_that_nobody_has_found_for_long(start, found):
+    later = [
+        intent("b"),
+        *call("f1", start, start + 0.9, job="b"),
+        ran("f1", start - 0.1, start + 1.0, job="b"),
+        row(execution="f1", job="b"),
+    ]
+    orphan = line("child", start + 0.5, "e1", pid=99, way="double")
+
+    assert kinds(GOOD, later, orphan) == found
+
+
 def test_survivor_of_the_daemon():
     stopped = line("stopped", 5.0, job=None)
 
