@@ -1,16 +1,20 @@
-"""The store against a model of a few lines, with stale execution ids kept on purpose."""
+"""The store against a naive model: every verb in any order, with stale execution ids on purpose."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.ledger import (
     CANCELLED,
     COMPLETED,
@@ -18,35 +22,33 @@ from support.ledger import (
     FAILED_FOR_GOOD,
     STOPPED,
     TIMED_OUT,
-    WORKER,
     job_row,
 )
+from support.ledger_model import Model, ModelJob
 
+from gigq import clock, rescue
+from gigq.claim import Claimant
+from gigq.errors import StoreError
 from gigq.outcome import MAX_REFUNDS, Ending
-from gigq.status import Cause, JobStatus
-from gigq.store import claims, connect, jobs, migrate
+from gigq.status import TRANSITIONS, Cause, JobStatus
+from gigq.store import claims, connect, jobs, liveness, migrate
 from gigq.store.database import Database
 
-ENDINGS = [COMPLETED, FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED, CANCELLED]
-UNFINISHED = {"pending", "running"}
-NOT_COMPLETED = {*UNFINISHED, "failed", "timeout", "cancelled"}
-
-
-@dataclass
-class Model:
-    """A job as the rules say it must be."""
-
-    id: str
-    age: int
-    priority: int
-    max_attempts: int
-    policy: str
-    parents: list[str]
-    status: str = "pending"
-    attempts: int = 0
-    refunds: int = 0
-    execution: str | None = None
-    waits: set[str] = field(default_factory=set)
+BASE = "2026-06-01T00:00:00.000000+00:00"
+ENDINGS = [
+    *(COMPLETED, COMPLETED, FAILED, FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED, CANCELLED),
+    *(Ending(JobStatus.FAILED, error="it died", cause=cause) for cause in (Cause.CRASHED,)),
+    *(Ending(JobStatus.FAILED, cause=cause) for cause in (Cause.MEMORY, Cause.OOM, Cause.LOST)),
+]
+RUNS = ["worker:alive", "worker:dead", "daemon:1"]
+WHO = st.builds(
+    Claimant,
+    worker_id=st.just("w"),
+    run=st.sampled_from(RUNS),
+    queues=st.sampled_from([None, None, ("a",), ("b",), ("a", "b")]),
+)
+PICK = st.integers(0, 1000)
+FOREIGN = ["'paused'", "''", "x'00'", "'COMPLETED'"]
 
 
 class Ledger(RuleBasedStateMachine):
@@ -57,156 +59,293 @@ class Ledger(RuleBasedStateMachine):
         self.folder = tempfile.mkdtemp()
         self.path = str(Path(self.folder) / "queue.db")
         self.db = Database(lambda: connect.open_connection(self.path))
-        migrate.apply(self.db)
-        self.jobs: dict[str, Model] = {}
-        self.tokens: list[tuple[str, str]] = []
+        self.model = Model()
         self.numbers = itertools.count()
+        self.foreign: dict[str, Any] = {}
+        self.was: dict[str, str] = {}
+        self.over: dict[str, Any] = {}
+        self.stack = ExitStack()
+        self.stack.enter_context(patch.object(clock, "utc_now", self.time))
+        alive = patch.object(liveness, "is_alive", lambda _path, run: run != "worker:dead")
+        self.stack.enter_context(alive)
+        migrate.apply(self.db)
+        for policy in ("fail", "run", "wait"):
+            self.submit([0], 1, "a", 3, policy, (5, 2), (0, None))
 
     def teardown(self) -> None:
+        self.stack.close()
         connect.close_connection(self.path)
         shutil.rmtree(self.folder)
 
+    # Submitting.
+
     @rule(
-        parents=st.lists(st.integers(0, 50), max_size=3),
+        parents=st.lists(PICK, max_size=3),
         priority=st.integers(0, 2),
-        attempts=st.integers(1, 3),
+        queue=st.sampled_from("aab"),
+        attempts=st.integers(1, 4),
         policy=st.sampled_from(["fail", "fail", "run", "wait"]),
+        limits=st.tuples(st.sampled_from([None, 5, 20]), st.sampled_from([None, 1, 2])),
+        times=st.tuples(st.sampled_from([0, 0, 7]), st.sampled_from([None, None, 10])),
     )
-    def submit(self, parents: list[int], priority: int, attempts: int, policy: str) -> None:
-        known = list(self.jobs)
+    def submit(
+        self,
+        parents: list[int],
+        priority: int,
+        queue: str,
+        attempts: int,
+        policy: str,
+        limits: tuple[int | None, int | None],
+        times: tuple[int, int | None],
+    ) -> None:
+        known, number = list(self.model.jobs), next(self.numbers)
         ids = list(dict.fromkeys(known[n % len(known)] for n in parents)) if known else []
-        number = next(self.numbers)
-        job = Model(f"j{number}", number, priority, attempts, policy, ids)
-        row = job_row(id=job.id, priority=priority, max_attempts=attempts, dependencies=ids)
-        jobs.insert(self.db, [{**row, "on_parent_failure": policy}])
-        self.jobs[job.id] = job
-        ended = [p for p in ids if self.jobs[p].status not in {*UNFINISHED, "completed"}]
-        if ended and policy == "fail":
-            job.status = "failed"
-            return
-        job.waits = {p for p in ids if self.jobs[p].status in UNFINISHED}
-        job.waits |= set(ended) if policy == "wait" else set()
+        due = None if times[1] is None else self.model.now + times[1]
+        job = ModelJob(
+            f"j{number:05}", number, priority, queue, attempts, policy, ids,
+            limits[0], times[0], limits[1], due,
+        )  # fmt: skip
+        self._insert(job)
+        self._insert(job)
+        self.model.submit(job)
 
-    @rule()
-    def claim(self) -> None:
-        token = f"e{next(self.numbers)}"
-        row = claims.claim(self.db, WORKER, token)
-        due = [j for j in self.jobs.values() if j.status == "pending" and not j.waits]
-        best = min(due, key=lambda job: (-job.priority, job.age), default=None)
+    def _insert(self, job: ModelJob) -> None:
+        row = job_row(id=job.id, priority=job.priority, max_attempts=job.max_attempts)
+        row |= {"dependencies": job.parents, "on_parent_failure": job.policy, "queue": job.queue}
+        row |= {"timeout": job.timeout, "retry_delay": job.retry_delay}
+        row |= {"crash_limit": job.crash_limit, "retry_after": self._text(job.not_before)}
+        row |= {"created_at": clock.after("2026-01-01T00:00:00+00:00", job.age)}
+        jobs.insert(self.db, [row])
 
-        assert (row and row["id"]) == (best and best.id)
-        if best:
-            best.status, best.execution, best.attempts = "running", token, best.attempts + 1
-            self.tokens.append((best.id, token))
+    @rule(status=st.sampled_from(FOREIGN), column=st.sampled_from(["timeout", "params", "name"]))
+    def write_a_foreign_row(self, status: str, column: str) -> None:
+        id_ = f"foreign{next(self.numbers)}"
+        jobs.insert(self.db, [job_row(id=id_, priority=99)])
+        self._sql(f"UPDATE jobs SET status = {status}, {column} = x'ff00' WHERE id = '{id_}'")
+        self.foreign[id_] = jobs.get(self.db, id_)
 
-    @rule(which=st.integers(0, 1000), ending=st.sampled_from(ENDINGS))
-    def settle(self, which: int, ending: Ending) -> None:
-        if not self.tokens:
-            return
-        job_id, token = self.tokens[-1 - which % len(self.tokens)]
-        settled = claims.settle(self.db, token, ending)
-        job = self.jobs.get(job_id)
-        current = job is not None and job.status == "running" and job.execution == token
+    # Claiming and settling.
+
+    @rule(who=WHO)
+    def claim(self, who: Claimant) -> None:
+        token = f"e{next(self.numbers):05}"
+        best = self.model.best(who)
+        self._claimed(claims.claim(self.db, who, token), best, token, who)
+
+    @rule(who=WHO, which=PICK, ending=st.sampled_from(ENDINGS))
+    def exchange(self, who: Claimant, which: int, ending: Ending) -> None:
+        stale, token = self._token(which), f"e{next(self.numbers):05}"
+        current = self.model.end(stale, ending)
+        best = self.model.best(who)
+        settled, row = claims.exchange(self.db, stale, ending, who, token)
 
         assert (settled is not None) == current
-        if job and current:
-            self._end(job, ending)
+        self._claimed(row, best, token, who)
 
-    @rule(which=st.integers(0, 50))
-    def cancel(self, which: int) -> None:
-        if job := self._pick(which):
-            assert jobs.cancel(self.db, job.id) == (job.status == "pending")
-            if job.status == "pending":
-                self._fall(job, "cancelled")
+    @rule(which=PICK, ending=st.sampled_from(ENDINGS))
+    def settle(self, which: int, ending: Ending) -> None:
+        token = self._token(which)
+        settled = claims.settle(self.db, token, ending)
 
-    @rule(which=st.integers(0, 50))
-    def requeue(self, which: int) -> None:
+        assert (settled is not None) == self.model.end(token, ending)
+        if settled is not None:
+            assert settled.job_status.value == self._job_of(token).status
+
+    @precondition(lambda self: self.model.executions)
+    @rule(who=WHO, which=PICK)
+    def claim_under_a_used_id(self, who: Claimant, which: int) -> None:
+        best, token = self.model.best(who), self._token(which)
+        claims.claim(self.db, Claimant("w", who.run, ("none",)), "unused")  # what is due is now
+        if best is None:
+            assert claims.claim(self.db, who, token) is None
+        else:
+            with pytest.raises(StoreError):
+                claims.claim(self.db, who, token)
+
+    @rule(who=WHO, which=PICK, token=PICK, fresh=st.booleans())
+    def adopt(self, who: Claimant, which: int, token: int, fresh: bool) -> None:
         if not (job := self._pick(which)):
             return
-        over = job.status in {"failed", "timeout", "cancelled"}
+        id_ = f"e{next(self.numbers):05}" if fresh else self._token(token)
+        used = self.model.executions.get(id_)
+        starts = job.status == "pending" and not job.waits and used is None
+        goes_on = used is not None and used in self.model.open_of(job.id) and used.current
+        goes_on = goes_on and job.status == "running"
+        leftover = used is not None and used in self.model.open_of(job.id)
+        leftover = leftover and job.status == "pending" and not job.waits
+        row = claims.adopt(self.db, job.id, id_, who)
 
-        assert jobs.requeue(self.db, job.id) == over
-        if over:
-            job.status, job.attempts, job.refunds, job.execution = "pending", 0, 0, None
-            wanted = (
-                UNFINISHED
-                if job.policy == "run"
-                else {*UNFINISHED, *["failed", "timeout", "cancelled"]}
-            )
-            job.waits = {p for p in job.parents if p in self.jobs and self.jobs[p].status in wanted}
+        assert (row is not None) == (starts or goes_on or leftover)
+        if starts:
+            self.model.start(job, id_, who.run)
+        elif row is not None and used is not None:
+            job.attempts += leftover
+            job.starts += leftover
+            job.status, used.current, used.run = "running", True, who.run
+
+    @rule(who=WHO)
+    def rescue_the_overdue(self, who: Claimant) -> None:
+        late = [
+            e.id
+            for e in self._plain()
+            if (limit := self.model.jobs[e.job].timeout) is not None
+            and e.started + limit + 1 <= self.model.now
+        ]
+        rescue.overdue(self.db)
+        for token in late:
+            self.model.end(token, TIMED_OUT)
 
     @rule()
-    def clear(self) -> None:
-        needed = {p for j in self.jobs.values() if j.status in UNFINISHED for p in j.parents}
-        gone = {
-            job.id
-            for job in self.jobs.values()
-            if job.status in {"completed", "cancelled"} and job.id not in needed
-        }
+    def rescue_the_lost(self) -> None:
+        lost = [e.id for e in self._plain() if e.run == "worker:dead"]
+        rescue.lost(self.db, self.path)
+        for token in lost:
+            self.model.end(token, FAILED)
 
-        assert jobs.clear(self.db) == len(gone)
-        self.jobs = {id_: job for id_, job in self.jobs.items() if id_ not in gone}
+    # What people do.
+
+    @rule(which=PICK, running=st.sampled_from(["no", "too", "only"]))
+    def cancel(self, which: int, running: str) -> None:
+        if not (job := self._pick(which)):
+            assert jobs.cancel_or_ask(self.db, "nobody") is None
+        elif running == "no":
+            assert jobs.cancel(self.db, job.id) == self.model.cancel(job)
+        elif running == "only":
+            assert claims.request_cancel(self.db, job.id) == self.model.ask(job)
+        else:
+            said = jobs.cancel_or_ask(self.db, job.id)
+            expected = JobStatus.PENDING if self.model.cancel(job) else None
+            assert said == (expected or (JobStatus.RUNNING if self.model.ask(job) else None))
+
+    @rule(which=PICK)
+    def requeue(self, which: int) -> None:
+        if job := self._pick(which):
+            assert jobs.requeue(self.db, job.id) == self.model.requeue(job)
+
+    @rule(ago=st.sampled_from([None, 0, 30]))
+    def clear(self, ago: int | None) -> None:
+        before = None if ago is None else self.model.now - ago
+        gone = self.model.clear(before)
+
+        assert jobs.clear(self.db, self._text(before)) == len(gone)
+
+    @rule(which=PICK)
+    def snatch_with_foreign_sql(self, which: int) -> None:
+        job = self._pick(which)
+        if job and job.status == "running":
+            self._sql(f"UPDATE jobs SET status = 'pending' WHERE id = '{job.id}'")
+            self.model.snatch(job)
+
+    @rule(seconds=st.sampled_from([1, 5, 10, 30, -1, -20]))
+    def set_the_clock(self, seconds: int) -> None:
+        self.model.now += seconds
+
+    # What holds after each step.
 
     @invariant()
     def they_agree(self) -> None:
+        """I1, I2, I3, I5, I6: every job is where the model has it, by a legal move."""
         if not hasattr(self, "db"):
             return
         found = {row["id"]: row for row in jobs.page(self.db, limit=-1)}
 
-        assert {id_: row["status"] for id_, row in found.items()} == {
-            id_: job.status for id_, job in self.jobs.items()
-        }
-        for id_, job in self.jobs.items():
-            assert found[id_]["attempts"] == job.attempts <= job.max_attempts
-            if job.status == "pending":
-                assert found[id_]["unmet"] == len(job.waits)
+        assert {id_: found.pop(id_) for id_ in self.foreign} == self.foreign
+        assert found.keys() == self.model.jobs.keys()
+        for id_, job in self.model.jobs.items():
+            row = found[id_]
+            counts = (row["attempts"], row["refunds"], row["crashes"], row["unmet"])
+            assert row["status"] == job.status
+            assert counts == (job.attempts, job.refunds, job.crashes, len(job.waits))
+            assert row["retry_after"] in (None, self._text(job.not_before))
+            assert job.starts <= job.max_attempts + min(job.refunds, MAX_REFUNDS) + job.snatched
+            assert may_become(self.was.get(id_, "pending"), job.status)
+            assert not {p for p in job.waits if self._is_completed(p)}
+        self.was = {id_: job.status for id_, job in self.model.jobs.items()}
 
     @invariant()
-    def the_ledger_is_sound(self) -> None:
+    def the_executions_agree(self) -> None:
+        """I3, I4: one row for each start, one open at most, and what is over never changes."""
         if not hasattr(self, "db"):
             return
-        running = {j.id: j.execution for j in self.jobs.values() if j.status == "running"}
+        known = self.model.executions
+        rows = {e["id"]: e for id_ in self.model.jobs for e in jobs.executions(self.db, id_)}
+        open_ = {row["execution_id"] for row in claims.open_executions(self.db)}
+        asked = {row["execution_id"] for row in claims.cancel_requests(self.db)}
+
+        assert rows.keys() == known.keys()
+        assert open_ == {e.id for e in known.values() if not e.over}
+        assert asked == {e.id for e in known.values() if e.asked and not e.over}
+        assert all(len(self.model.open_of(id_)) <= 1 for id_ in self.model.jobs)
+        over = {id_: row for id_, row in rows.items() if id_ not in open_}
+        assert {id_: over[id_] for id_ in self.over if id_ in over} == {
+            id_: row for id_, row in self.over.items() if id_ in known
+        }
+        self.over = over
+
+    @invariant()
+    def the_tables_fit_together(self) -> None:
+        """I15: counters are right, no row is left of a job that is gone, the file is whole."""
+        if not hasattr(self, "db"):
+            return
+        edges = "(SELECT count(*) FROM job_dependencies d WHERE d.job_id = jobs.id)"
+        orphans = "SELECT id FROM job_executions WHERE job_id NOT IN (SELECT id FROM jobs)"
+
+        assert self._sql(f"SELECT id FROM jobs WHERE unmet <> {edges}") == []
+        assert self._sql(orphans) == []
+        assert self._sql("PRAGMA quick_check") == [("ok",)]
+
+    def _claimed(
+        self, row: dict[str, Any] | None, best: ModelJob | None, token: str, who: Claimant
+    ) -> None:
+        """I7, I8, I11: the best due job, not before its time, never one that was cancelled."""
+        assert (row and row["id"]) == (best and best.id)
+        if best:
+            assert not best.never_again
+            self.model.start(best, token, who.run)
+
+    # Short ways.
+
+    def time(self) -> str:
+        return clock.after(BASE, self.model.now)
+
+    def _text(self, moment: int | None) -> str | None:
+        return None if moment is None else clock.after(BASE, moment)
+
+    def _sql(self, statement: str) -> list[Any]:
         with self.db.read() as session:
-            wrong = session.connection.execute(
-                "SELECT id FROM jobs WHERE unmet <> "
-                "(SELECT count(*) FROM job_dependencies d WHERE d.job_id = jobs.id)"
-            ).fetchall()
+            connection = session.connection
+        return [tuple(row) for row in connection.execute(statement).fetchall()]
 
-        assert {r["job_id"]: r["execution_id"] for r in claims.open_executions(self.db)} == running
-        assert wrong == []
+    def _pick(self, which: int) -> ModelJob | None:
+        known = list(self.model.jobs.values())
+        return known[-1 - which % len(known)] if known else None
 
-    def _pick(self, which: int) -> Model | None:
-        known = list(self.jobs.values())
-        return known[which % len(known)] if known else None
+    def _token(self, which: int) -> str:
+        known = list(self.model.executions)
+        return known[-1 - which % len(known)] if known else "never used"
 
-    def _end(self, job: Model, ending: Ending) -> None:
-        job.execution = None
-        if ending.status is JobStatus.COMPLETED:
-            job.status = "completed"
-            for other in self.jobs.values():
-                other.waits.discard(job.id)
-        elif ending.cause is Cause.STOPPED and job.max_attempts > 1 and job.refunds < MAX_REFUNDS:
-            job.status, job.attempts, job.refunds = "pending", job.attempts - 1, job.refunds + 1
-        elif (
-            ending.status is JobStatus.CANCELLED or ending.final or job.attempts == job.max_attempts
-        ):
-            self._fall(job, ending.status.value)
-        else:
-            job.status = "pending"
+    def _job_of(self, token: str) -> ModelJob:
+        return self.model.jobs[self.model.executions[token].job]
 
-    def _fall(self, job: Model, status: str) -> None:
-        job.status = status
-        for other in [j for j in self.jobs.values() if job.id in j.waits]:
-            if other.policy != "wait":
-                other.waits.discard(job.id)
-            if other.policy == "fail" and other.status == "pending":
-                self._fall(other, "failed")
+    def _plain(self) -> list[Any]:
+        open_ = [e for e in self.model.executions.values() if not e.over]
+        return sorted(
+            (e for e in open_ if e.run.startswith("worker:")), key=lambda e: (e.started, e.id)
+        )
+
+    def _is_completed(self, job_id: str) -> bool:
+        return job_id in self.model.jobs and self.model.jobs[job_id].status == "completed"
 
 
-def _is_the_last(job: Model, ending: Ending) -> bool:
-    used_up = job.attempts == job.max_attempts
-    return used_up or ending.final or ending.status is JobStatus.CANCELLED
+def may_become(old: str, new: str) -> bool:
+    """Whether one verb may lead from one status to another: settling and claiming are one."""
+    moves = {s.value: {t.value for t in to} for s, to in TRANSITIONS.items()}
+    return new == old or any(new in moves[via] for via in {old, *moves[old]})
 
 
-Ledger.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Ledger.TestCase.settings = settings(
+    max_examples=int(os.environ.get("GIGQ_MODEL_EXAMPLES", "60")),
+    stateful_step_count=int(os.environ.get("GIGQ_MODEL_STEPS", "40")),
+    deadline=None,
+)
 TestLedger = Ledger.TestCase

@@ -171,12 +171,17 @@ WHERE id = :job_id
         (status = 'pending' AND unmet = 0)
         OR (status = 'running' AND (execution_id IS NULL OR execution_id = :execution_id))
     )
+    AND NOT EXISTS (
+        SELECT 1 FROM job_executions e
+        WHERE e.id = :execution_id AND (e.status <> 'running' OR e.job_id <> :job_id)
+    )
 RETURNING *;
 
+-- Foreign SQL does not know the column `run`: an open execution that has one is a leftover of ours.
 -- name: adopt_execution
 UPDATE job_executions
 SET id = :execution_id, run = :run, attempt = :attempt
-WHERE job_id = :job_id AND status = 'running';
+WHERE job_id = :job_id AND status = 'running' AND (run IS NULL OR id = :execution_id);
 
 -- name: strays
 SELECT id AS job_id, coalesce(started_at, updated_at) AS started_at, timeout, NULL AS run

@@ -1,0 +1,192 @@
+"""The rules of the ledger once more, as naively as they can be written: the oracle of the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gigq.outcome import MAX_REFUNDS
+from gigq.status import Cause, JobStatus
+
+if TYPE_CHECKING:
+    from gigq.claim import Claimant
+    from gigq.outcome import Ending
+
+UNFINISHED = {"pending", "running"}
+WITHOUT_SUCCESS = {"failed", "timeout", "cancelled"}
+CRASHES = {Cause.CRASHED, Cause.MEMORY, Cause.OOM}
+
+
+@dataclass
+class Execution:
+    """One start of a job. `current`: the job still points to it; `over`: it is settled."""
+
+    id: str
+    job: str
+    run: str
+    started: int
+    current: bool = True
+    over: bool = False
+    asked: bool = False
+
+
+@dataclass
+class ModelJob:
+    """A job as the rules say it must be. Times are seconds on the test's clock."""
+
+    id: str
+    age: int
+    priority: int
+    queue: str
+    max_attempts: int
+    policy: str
+    parents: list[str]
+    timeout: int | None
+    retry_delay: int
+    crash_limit: int | None
+    not_before: int | None
+    status: str = "pending"
+    attempts: int = 0
+    refunds: int = 0
+    crashes: int = 0
+    starts: int = 0
+    snatched: int = 0
+    ended: int | None = None
+    never_again: bool = False
+    waits: set[str] = field(default_factory=set)
+
+
+class Model:
+    """What the store must hold after each verb."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.jobs: dict[str, ModelJob] = {}
+        self.executions: dict[str, Execution] = {}
+
+    def submit(self, job: ModelJob) -> None:
+        """A parent that has ended without success fails the job, unless its policy says else."""
+        self.jobs[job.id] = job
+        ended = {p for p in job.parents if self.jobs[p].status in WITHOUT_SUCCESS}
+        if ended and job.policy == "fail":
+            self.fall(job, "failed")
+            return
+        job.waits = {p for p in job.parents if self.jobs[p].status in UNFINISHED}
+        job.waits |= ended if job.policy == "wait" else set()
+
+    def best(self, claimant: Claimant) -> ModelJob | None:
+        """The job that a claim must take now."""
+        for job in self.jobs.values():
+            if job.status == "pending" and not job.waits and (job.not_before or 0) <= self.now:
+                job.not_before = None
+        due = [
+            job
+            for job in self.jobs.values()
+            if job.status == "pending"
+            and not job.waits
+            and job.not_before is None
+            and (claimant.queues is None or job.queue in claimant.queues)
+        ]
+        return min(due, key=lambda job: (-job.priority, job.age), default=None)
+
+    def start(self, job: ModelJob, execution_id: str, run: str) -> None:
+        """An attempt begins; what another gigq has left open of the job is over."""
+        for old in self.open_of(job.id):
+            old.over, old.current = True, False
+        job.status, job.attempts, job.starts = "running", job.attempts + 1, job.starts + 1
+        self.executions[execution_id] = Execution(execution_id, job.id, run, self.now)
+
+    def open_of(self, job_id: str) -> list[Execution]:
+        """The executions of a job that are not settled."""
+        return [e for e in self.executions.values() if e.job == job_id and not e.over]
+
+    def end(self, execution_id: str, ending: Ending) -> bool:
+        """Settle; False when it was not the job's current execution."""
+        execution = self.executions.get(execution_id)
+        if execution is None or execution.over:
+            return False
+        execution.over = True
+        job = self.jobs[execution.job]
+        if job.status != "running" or not execution.current:
+            return False
+        self._end(job, execution, ending)
+        return True
+
+    def _end(self, job: ModelJob, execution: Execution, ending: Ending) -> None:
+        crashed = ending.cause in CRASHES
+        stopped = ending.cause is Cause.STOPPED
+        if ending.status is JobStatus.COMPLETED:
+            job.status, job.ended = "completed", self.now
+            for other in self.jobs.values():
+                other.waits.discard(job.id)
+            return
+        job.crashes += crashed
+        if execution.asked or (ending.status is JobStatus.CANCELLED and not stopped):
+            self.fall(job, "cancelled")
+        elif stopped and not ending.final and job.max_attempts > 1 and job.refunds < MAX_REFUNDS:
+            job.status, job.not_before = "pending", None
+            job.attempts, job.refunds = job.attempts - 1, job.refunds + 1
+        elif ending.final or job.attempts >= job.max_attempts:
+            self.fall(job, "timeout" if ending.status is JobStatus.TIMEOUT else "failed")
+        elif crashed and job.crash_limit is not None and job.crashes >= job.crash_limit:
+            self.fall(job, "failed")
+        else:
+            job.status = "pending"
+            job.not_before = self.now + job.retry_delay if job.retry_delay else None
+
+    def fall(self, job: ModelJob, status: str) -> None:
+        """A job ends without success, and its dependents meet their policies."""
+        job.status, job.ended, job.not_before = status, self.now, None
+        for other in [j for j in self.jobs.values() if job.id in j.waits]:
+            if other.policy != "wait":
+                other.waits.discard(job.id)
+            if other.policy == "fail" and other.status == "pending":
+                self.fall(other, "failed")
+
+    def cancel(self, job: ModelJob) -> bool:
+        """Cancel a pending job."""
+        if job.status != "pending":
+            return False
+        job.never_again = True
+        self.fall(job, "cancelled")
+        return True
+
+    def ask(self, job: ModelJob) -> bool:
+        """Ask for the end of a running one."""
+        asked = [e for e in self.open_of(job.id) if e.current and job.status == "running"]
+        for execution in asked:
+            execution.asked = job.never_again = True
+        return bool(asked)
+
+    def requeue(self, job: ModelJob) -> bool:
+        """Send back what ended without success, as if it had never been started."""
+        if job.status not in WITHOUT_SUCCESS:
+            return False
+        job.status, job.attempts, job.refunds, job.crashes, job.starts = "pending", 0, 0, 0, 0
+        job.not_before = job.ended = None
+        job.never_again, job.snatched = False, 0
+        wanted = UNFINISHED if job.policy == "run" else UNFINISHED | WITHOUT_SUCCESS
+        job.waits -= set(job.parents)
+        job.waits |= {p for p in job.parents if p in self.jobs and self.jobs[p].status in wanted}
+        return True
+
+    def clear(self, before: int | None) -> set[str]:
+        """Delete what is over and not needed; which jobs?"""
+        needed = {p for j in self.jobs.values() if j.status in UNFINISHED for p in j.parents}
+        gone = {
+            job.id
+            for job in self.jobs.values()
+            if job.status in {"completed", "cancelled"}
+            and job.id not in needed
+            and (before is None or (job.ended or 0) < before)
+        }
+        self.jobs = {id_: job for id_, job in self.jobs.items() if id_ not in gone}
+        self.executions = {e.id: e for e in self.executions.values() if e.job not in gone}
+        return gone
+
+    def snatch(self, job: ModelJob) -> None:
+        """Foreign SQL makes a running job pending and leaves its execution open."""
+        for execution in self.open_of(job.id):
+            execution.current = False
+        job.status, job.never_again = "pending", False
+        job.snatched += 1
