@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 import psutil
 
 from gigqd import kernel
-from gigqd.tag import tag_of
+from gigqd.tag import mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gigqd.kernel import Process
-    from gigqd.tag import Tag
+    from gigqd.tag import Mark, Tag
 
 Tree = tuple["Process", ...]
 
@@ -48,7 +48,7 @@ class Census:
     def __init__(self, top: int | None = None) -> None:
         self._top = os.getpid() if top is None else top
         self._trees: dict[int, list[Process]] = {}
-        self._tags: dict[tuple[int, int], Tag | None] = {}
+        self._marks: dict[tuple[int, int], Mark] = {}
         self._strangers: list[Process] = []
         self.took = 0.0
 
@@ -59,26 +59,30 @@ class Census:
             workers: the children that sit in slots, by process id, with the tags given to them.
         """
         began = time.perf_counter()
-        by_tag = {tag: pid for pid, tag in workers.items()}
         self._trees = {pid: [] for pid in workers}
         self._strangers = []
-        known: dict[tuple[int, int], Tag | None] = {}
+        known: dict[tuple[int, int], Mark] = {}
         for process in _look_at(kernel.children_of(self._top)):
             if process.pid in workers:
                 self._add(process.pid, process)
-                continue
-            new = process.identity not in self._tags
-            tag = tag_of(process.pid) if new else self._tags[process.identity]
-            known[process.identity] = tag
-            owner = by_tag.get(tag) if tag is not None else None
-            if process.session in workers:
-                owner = process.session
-            if owner is not None:
-                self._add(owner, process)
-            elif tag is None and new and process.alive:
-                self._strangers.append(process)
-        self._tags = known
+            else:
+                self._sort(process, workers, known)
+        self._marks = known
         self.took = time.perf_counter() - began
+
+    def _sort(
+        self, process: Process, workers: Mapping[int, Tag], known: dict[tuple[int, int], Mark]
+    ) -> None:
+        """Find whose an adopted process is."""
+        new = process.identity not in self._marks
+        mark = mark_of(process.pid) if new else self._marks[process.identity]
+        known[process.identity] = mark
+        owners = (pid for pid, tag in workers.items() if tag.is_on(mark))
+        owner = process.session if process.session in workers else next(owners, None)
+        if owner is not None:
+            self._add(owner, process)
+        elif new and process.alive and mark.tag is None and mark.stamp is None:
+            self._strangers.append(process)
 
     def tree_of(self, worker: int) -> Tree:
         """The processes of a worker's tree at the last look, itself first; empty when unknown."""

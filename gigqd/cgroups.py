@@ -16,8 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gigqd import logs
+from gigqd import kernel, logs
+
+if TYPE_CHECKING:
+    from gigqd.kernel import Process
 
 log = logs.get_logger("gigqd.cgroups")
 
@@ -42,6 +46,15 @@ class Leaf:
             (self.folder / "cgroup.kill").write_text("1")
             return True
         return False
+
+    def processes(self) -> list[Process]:
+        """What is alive in it."""
+        found: list[Process] = []
+        with suppress(OSError):
+            for pid in (self.folder / "cgroup.procs").read_text().split():
+                with suppress(ProcessLookupError):
+                    found.append(kernel.glance(int(pid)))
+        return [process for process in found if process.alive]
 
     @property
     def is_empty(self) -> bool:

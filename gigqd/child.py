@@ -161,7 +161,7 @@ class Child:
     def begin_end(self) -> None:
         """Start ending its whole tree."""
         tag = self.tag
-        self.treekill = TreeKill(self.pid, lambda other: other == tag)
+        self.treekill = TreeKill(self.pid, tag.is_on)
 
     def is_deaf(self, now: float) -> bool:
         """Whether its line is gone for good, so that it can no longer be told anything."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 
 # Fields of /proc/<pid>/stat counted behind the command's closing bracket; see proc(5).
 _STAT_STATE = 0
@@ -44,9 +45,23 @@ _FALLOC_FL_PUNCH_HOLE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def become_subreaper() -> None:
-    """Let orphans below this process become its children instead of init's."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def become_subreaper() -> bool:
+    """Let orphans below this process become its children instead of init's.
+
+    Returns:
+        False where the kernel cannot do that; then they have to be looked for everywhere.
+    """
+    with suppress(OSError):
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    return is_subreaper()
+
+
+def is_subreaper() -> bool:
+    """Whether orphans below this process become its children."""
+    answer = ctypes.c_int(0)
+    with suppress(OSError):
+        _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer))
+    return bool(answer.value) or os.getpid() == 1
 
 
 def die_with_parent(parent: int) -> None:
@@ -67,7 +82,7 @@ def name_process(name: str) -> None:
     _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()))
 
 
-def _prctl(option: int, value: int | ctypes.c_char_p) -> None:
+def _prctl(option: int, value: object) -> None:
     if _libc.prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"prctl({option}): {os.strerror(number)}")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from gigq.store import liveness
 from gigqd import kernel
-from gigqd.tag import tag_of
+from gigqd.tag import is_of_home, is_of_run, tag_of
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gigqd.tag import Tag
+    from gigqd.tag import Mark
 
 _PAUSE = 0.01
 
@@ -35,12 +35,14 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
     Raises:
         TimeoutError: something survived SIGKILL for that long.
     """
-    dead = {run for run in _tagged_runs(home) if not liveness.is_alive(database, run)}
-    if not dead:
-        return 0
+    alive = {run for run in _tagged_runs(home) if liveness.is_alive(database, run)}
 
-    def is_leftover(tag: Tag) -> bool:
-        return tag.home == home and tag.run in dead
+    def is_leftover(mark: Mark) -> bool:
+        if mark.tag is not None:
+            return mark.tag.home == home and mark.tag.run not in alive
+        if mark.stamp is None or not is_of_home(mark.stamp, home):
+            return False
+        return not any(is_of_run(mark.stamp, run) for run in alive)
 
     treekill = TreeKill(None, is_leftover)
     deadline = time.monotonic() + within

@@ -1,14 +1,20 @@
-"""The tag that marks a worker's process and everything below it.
+"""The marks of a worker's process and everything below it: a tag and a stamp.
 
 A tag names the daemon's run, the slot and the generation. It travels in the environment, so a
 process is recognised even when it has left its session, its group and its parents.
+
+A process may also empty its environment and execute something. So a number made from the tag, the
+stamp, is set as a resource limit that has had no effect since Linux 2.4: it too passes to every
+child, through any exec, can be read by everybody, and without privileges cannot be raised again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +24,11 @@ VARIABLE = "GIGQD_WORKER"
 _PREFIX = f"{VARIABLE}=".encode()
 _ROOM = 512
 _FILLER = "GIGQD_FILLER"
+
+_RLIMIT_LOCKS = 10  # <asm-generic/resource.h>; Python's module has no name for it
+_LIMIT_NAME = b"Max file locks"
+_STAMP = 1 << 61
+_HOME_BITS, _RUN_BITS, _GENERATION_BITS = 32, 14, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,17 @@ class Tag:
     def __str__(self) -> str:
         return f"{self.home}|{self.run}|{self.slot}|{self.generation}"
 
+    @property
+    def stamp(self) -> int:
+        """The number that stands for it."""
+        home = _digest(self.home, _HOME_BITS) << (_RUN_BITS + _GENERATION_BITS)
+        run = _digest(self.run, _RUN_BITS) << _GENERATION_BITS
+        return _STAMP | home | run | self.generation % (1 << _GENERATION_BITS)
+
+    def is_on(self, mark: Mark) -> bool:
+        """Whether a mark is this one's."""
+        return mark.tag == self or mark.stamp == self.stamp
+
     @classmethod
     def parse(cls, text: str) -> Tag | None:
         """The tag in a text, or None when the text is not one."""
@@ -46,6 +68,14 @@ class Tag:
             case [home, run, slot, generation] if generation.isdigit():
                 return cls(home, run, slot, int(generation))
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What of its origin a process carries; either may have been put down."""
+
+    tag: Tag | None
+    stamp: int | None
 
 
 def home_of(database: str) -> str:
@@ -67,9 +97,16 @@ def make_room() -> None:
 
 
 def mark_this_process(tag: Tag) -> None:
-    """Put the tag where this process's children inherit it: exec'd ones and forked ones."""
+    """Put tag and stamp where this process's children inherit them: exec'd ones and forked ones."""
     os.environ[VARIABLE] = str(tag)
     kernel.rewrite_environment_block(_PREFIX + str(tag).encode())
+    with suppress(ValueError, OSError):  # somebody has set this limit lower: then there is no stamp
+        resource.setrlimit(_RLIMIT_LOCKS, (tag.stamp, tag.stamp))
+
+
+def mark_of(pid: int) -> Mark:
+    """What a process carries; the stamp can be read of a dead one, too."""
+    return Mark(tag_of(pid), stamp_of(pid))
 
 
 def tag_of(pid: int) -> Tag | None:
@@ -82,3 +119,32 @@ def tag_of(pid: int) -> Tag | None:
         if entry.startswith(_PREFIX):
             return Tag.parse(entry.removeprefix(_PREFIX).decode(errors="replace"))
     return None
+
+
+def stamp_of(pid: int) -> int | None:
+    """The stamp that a process carries; None when it has none or is gone."""
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_bytes()
+    except OSError:
+        return None
+    for line in limits.splitlines():
+        if line.startswith(_LIMIT_NAME):
+            hard = line.removeprefix(_LIMIT_NAME).split()[1]
+            return int(hard) if hard.isdigit() and int(hard) & _STAMP else None
+    return None
+
+
+def is_of_run(stamp: int, run: str) -> bool:
+    """Whether a stamp was made from a tag of this run, or of one in 16,384 others."""
+    return stamp >> _GENERATION_BITS & (1 << _RUN_BITS) - 1 == _digest(run, _RUN_BITS)
+
+
+def is_of_home(stamp: int, home: str) -> bool:
+    """Whether a stamp was made from a tag of this database."""
+    found = stamp >> (_RUN_BITS + _GENERATION_BITS) & (1 << _HOME_BITS) - 1
+    return found == _digest(home, _HOME_BITS)
+
+
+def _digest(text: str, bits: int) -> int:
+    digest = hashlib.blake2s(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> (64 - bits)

@@ -208,7 +208,7 @@ class WorkerRole:
         """Kill what is left of the job, or die and leave it to the supervisor."""
         _make_room()
         tag = self._birth.tag
-        treekill = TreeKill(os.getpid(), lambda other: other == tag)
+        treekill = TreeKill(os.getpid(), tag.is_on)
         deadline = time.monotonic() + _LEFTOVERS_GONE_WITHIN
         while not treekill.step():
             if time.monotonic() > deadline:

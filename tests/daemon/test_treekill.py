@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog.testing
 from support import jobs
 from support.waiting import wait_until
 
-from gigqd import kernel, reaper
-from gigqd.tag import Tag, mark_this_process, tag_of
+from gigqd import kernel, reaper, sending
+from gigqd.sending import Sent
+from gigqd.tag import Tag, mark_of, mark_this_process, tag_of
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
@@ -58,9 +62,33 @@ def worker_running(function: object, tag: Tag, *args: object) -> int:
 
 
 def end(root: int | None, tag: Tag) -> TreeKill:
-    treekill = TreeKill(root, lambda other: other == tag)
+    treekill = TreeKill(root, tag.is_on)
     wait_until(treekill.step, why="the tree is gone")
     return treekill
+
+
+def failing(error: int) -> object:
+    def fail(*_arguments: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    return fail
+
+
+def without_pidfds(monkeypatch: pytest.MonkeyPatch, error: int | None) -> None:
+    if error is not None:
+        monkeypatch.setattr(os, "pidfd_open", failing(error))
+
+
+def assert_the_family_is_ended(tag: Tag, folder: Path) -> None:
+    ledger = str(folder / "ledger")
+    root = worker_running(jobs.spawn_children, tag, ledger, "job")
+    children = wait_until(lambda: len(pids := jobs.child_pids(ledger)) == len(WAYS) and pids)
+
+    treekill = end(root, tag)
+
+    assert [pid for pid in children if not is_gone(pid)] == []
+    assert treekill.killed == len(WAYS) + 1
+    reaper.reap(root)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -131,23 +159,109 @@ def test_a_stopped_tree_is_ended(tag: Tag, tmp_path: Path) -> None:
     reaper.reap(root)
 
 
-def test_a_process_is_not_signalled_when_its_number_belongs_to_another_by_now(tag: Tag) -> None:
+@pytest.mark.fault("C12")
+@pytest.mark.parametrize("target", ["zero", "init", "minus one", "own", "own group", "kernel"])
+def test_a_signal_to_what_is_never_a_jobs_is_refused(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(sending, "log", log)
+    pid = {"zero": 0, "init": 1, "minus one": -1, "kernel": 2}.get(target, os.getpid())
+    pid = os.getpgrp() if target == "own group" else pid
+    ticks = kernel.start_ticks(pid) if pid > 0 else 0
+    if target == "kernel" and not kernel.glance(pid).is_kernel_thread:
+        pytest.skip("in this process namespace there are no threads of the kernel")
+
+    sent = sending.send((pid, ticks), signal.SIGCONT)
+
+    assert sent is Sent.REFUSED
+    assert [(call.args, call.kwargs) for call in log.calls] == [
+        (("kill_refused",), {"target": pid})
+    ]
+
+
+@pytest.mark.fault("C12")
+def test_a_signal_to_a_group_that_is_never_a_jobs_is_refused() -> None:
+    for leader in (-1, 0, 1, os.getpid(), os.getpgrp()):
+        assert sending.send_to_group(leader, signal.SIGCONT) is Sent.REFUSED
+
+
+@pytest.mark.parametrize("error", [None, errno.ENOSYS, errno.EPERM, errno.EMFILE])
+def test_a_process_is_not_signalled_when_its_number_belongs_to_another_by_now(
+    error: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_pidfds(monkeypatch, error)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    treekill = TreeKill(None, lambda other: other == tag)
+    earlier = (bystander.pid, kernel.start_ticks(bystander.pid) - 1)
 
-    sent = treekill._signal(bystander.pid, kernel.start_ticks(bystander.pid) + 1, signal.SIGKILL)
+    sent = sending.send(earlier, signal.SIGKILL)
 
-    assert sent is False
+    assert sent is Sent.GONE
     assert bystander.poll() is None
     bystander.kill()
     bystander.wait()
 
 
-def test_the_supervisor_itself_is_never_part_of_a_tree(tag: Tag) -> None:
-    treekill = TreeKill(os.getpid(), lambda _other: True)
+@pytest.mark.fault("I3")
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM, errno.EMFILE])
+def test_a_tree_is_ended_without_pidfds(
+    error: int, tag: Tag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_pidfds(monkeypatch, error)
 
-    assert os.getpid() not in treekill._find()
-    assert 1 not in treekill._find()
+    assert_the_family_is_ended(tag, tmp_path)
+
+
+@pytest.mark.fault("I3")
+def test_a_tree_is_ended_where_a_pidfd_cannot_be_signalled(
+    tag: Tag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "pidfd_send_signal", failing(errno.ENOSYS))
+
+    assert_the_family_is_ended(tag, tmp_path)
+
+
+@pytest.mark.fault("I3")
+def test_a_tree_is_ended_where_the_kernel_has_no_lists_of_children(
+    tag: Tag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "_HAS_CHILDREN_LISTS", False)
+
+    assert_the_family_is_ended(tag, tmp_path)
+
+
+@pytest.mark.fault("I3")
+def test_a_tree_is_ended_where_orphans_are_adopted_by_somebody_else(
+    tag: Tag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "is_subreaper", lambda: False)
+
+    assert_the_family_is_ended(tag, tmp_path)
+
+
+def test_the_process_that_kills_is_never_part_of_a_tree(tag: Tag, tmp_path: Path) -> None:
+    treekill = TreeKill(None, lambda mark: mark.tag == tag or mark == mark_of(os.getpid()))
+
+    assert os.getpid() not in [process.pid for process in treekill._members()]
+
+
+def test_a_worker_ends_what_its_job_has_started_and_lives(tag: Tag, tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+
+    def live() -> None:
+        jobs.spawn_children(ledger, "job", stay=False)
+        end(os.getpid(), tag)
+        (tmp_path / "lives").touch()
+        time.sleep(60)
+
+    root = worker_running(live, tag)
+    wait_until((tmp_path / "lives").exists)
+
+    assert len(jobs.child_pids(ledger)) == len(WAYS)
+    assert [pid for pid in jobs.child_pids(ledger) if not is_gone(pid)] == []
+    assert not is_gone(root)
+    end(root, tag)
+    reaper.reap(root)
 
 
 def test_a_forked_child_that_never_execs_carries_the_tag(tag: Tag, tmp_path: Path) -> None:

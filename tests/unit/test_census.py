@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 from gigqd import census, kernel, reaper
 from gigqd.census import Census, cpu_of, memory_of, proportional_memory
-from gigqd.tag import Tag, mark_this_process
+from gigqd.tag import Mark, Tag, mark_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,7 +121,7 @@ def test_the_mark_of_an_adopted_process_is_looked_for_once(
     tag: Tag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(census, "tag_of", asked.append)
+    monkeypatch.setattr(census, "mark_of", lambda pid: asked.append(pid) or Mark(None, None))
     stranger, pid = forked(lambda: None), worker(tag)
     look = Census()
 
