@@ -8,7 +8,7 @@ import resource
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from gigqd import spawn, wire
+from gigqd import cgroups, spawn, wire
 from gigqd.child import scratch_file
 from gigqd.slots import KEEPER
 from gigqd.tag import Tag
@@ -16,6 +16,7 @@ from gigqd.tag import Tag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gigqd.cgroups import Leaf
     from gigqd.config import Config
     from gigqd.scoreboard import Scoreboard
     from gigqd.slots import Slot
@@ -42,6 +43,7 @@ class Births:
         self._home, self._run = mark
         self._board = board
         self._count = 0
+        self._delegation = cgroups.settle_in()
         self._file_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -66,6 +68,7 @@ class Births:
                 self._count += 1
                 name = f"{slot.name}.{self._count}"
                 output, stacks = _scratch_files(undo, name, wanted=slot.name != KEEPER)
+                leaf = self._leaf(undo)
                 birth = spawn.Birth(
                     slot=slot.name,
                     pool=slot.pool,
@@ -78,10 +81,20 @@ class Births:
                     stacks=stacks,
                     parent=os.getpid(),
                     file_limit=self._file_limit,
+                    leaf=leaf,
                 )
                 pid = spawn.fork(birth, role)
             undo.pop_all()
         return pid, birth, ours
+
+    def _leaf(self, undo: ExitStack) -> Leaf | None:
+        """A control group for the next child, where the system lets the daemon have some."""
+        if self._delegation is None:
+            return None
+        leaf = self._delegation.leaf(f"{os.getpid()}.{self._count}")
+        if leaf is not None:
+            undo.callback(leaf.remove)
+        return leaf
 
 
 def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | None, int | None]:

@@ -3,10 +3,10 @@
 A process cannot leave its group by forking, by a session of its own or by emptying its environment,
 and one write to `cgroup.kill` ends all that is in it, also while it forks (version 2, Linux 5.14).
 
-A group is delegated when the daemon is not root and may write to it all the same, or when it
-carries the mark that systemd sets for `Delegate=yes`. Root may write everywhere, which does not
-make it root's to rearrange. Where nothing is delegated there are no leaves, and nothing is lost
-but this net. docs/decisions/0012 tells more.
+A group is delegated when it carries the mark that systemd sets for `Delegate=yes`. Others may be
+writable as well, for root or below a user's own manager, which does not make them the daemon's to
+divide. Where nothing is delegated there are no leaves, and nothing is lost but this net.
+docs/decisions/0013-a-control-group-for-each-worker.md tells more.
 """
 
 from __future__ import annotations
@@ -111,6 +111,19 @@ class Delegation:
         return leaf
 
 
+def settle_in() -> Delegation | None:
+    """Take possession of the delegated group, if there is one and it works."""
+    delegation = Delegation.find()
+    if delegation is None:
+        return None
+    try:
+        delegation.settle()
+    except OSError as error:
+        log.warning("cgroup_failed", path=str(delegation.folder), error=str(error))
+        return None
+    return delegation
+
+
 def join(leaf: Leaf | None) -> None:
     """Move this process, which has just been forked, into its leaf; without one, stay."""
     if leaf is None:
@@ -136,9 +149,8 @@ def own_folder() -> Path | None:
 
 
 def _is_delegated(folder: Path) -> bool:
-    if not os.access(folder, os.W_OK) or not os.access(folder / "cgroup.procs", os.W_OK):
-        return False
-    return os.geteuid() != 0 or any(_has_mark(folder, mark) for mark in _MARKS)
+    writable = os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)
+    return writable and any(_has_mark(folder, mark) for mark in _MARKS)
 
 
 def _has_mark(folder: Path, mark: str) -> bool:

@@ -160,8 +160,7 @@ class Child:
 
     def begin_end(self) -> None:
         """Start ending its whole tree."""
-        tag = self.tag
-        self.treekill = TreeKill(self.pid, tag.is_on)
+        self.treekill = TreeKill(self.pid, self.tag.is_on, self.birth.leaf)
 
     def is_deaf(self, now: float) -> bool:
         """Whether its line is gone for good, so that it can no longer be told anything."""

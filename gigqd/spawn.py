@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gigqd import exits, kernel, logs, signals
+from gigqd import cgroups, exits, kernel, logs, signals
 from gigqd.tag import mark_this_process
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from gigqd.cgroups import Leaf
     from gigqd.config import Config
     from gigqd.scoreboard import Cell
     from gigqd.tag import Tag
@@ -40,6 +41,7 @@ class Birth:
         stacks: where the stacks of all threads are dumped on request; None for the keeper.
         parent: the supervisor's process id.
         file_limit: how many files it may have open, unless it asks the kernel for more.
+        leaf: its control group, where the system has delegated one to the daemon.
     """
 
     slot: str
@@ -53,6 +55,7 @@ class Birth:
     stacks: int | None
     parent: int
     file_limit: int
+    leaf: Leaf | None
 
 
 def settle_memory() -> None:
@@ -101,6 +104,7 @@ def _become_child(birth: Birth) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (birth.file_limit, most))
     mark_this_process(birth.tag)
+    cgroups.join(birth.leaf)
     signals.restore(set())
 
 
