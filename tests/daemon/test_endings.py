@@ -141,3 +141,48 @@ def test_the_status_remembers_bad_ends_and_what_became_of_the_job(daemons):
     assert entry["job_id"] == job_id
     assert (entry["cause"], entry["signal"], entry["status"]) == ("crashed", "SIGSEGV", "failed")
     assert daemon.status()["counters"]["crashes"] == 1
+
+
+@pytest.mark.fault("C19")
+def test_a_cancel_at_any_moment_ends_a_job_once_and_a_refused_one_changes_nothing(daemons):
+    daemon = daemons({"pools.default.size": 2})
+    ids = {
+        f"job-{number}": daemon.submit(
+            jobs.sleep_py, f"job-{number}", {"seconds": 0.02}, max_attempts=3
+        )
+        for number in range(120)
+    }
+    asked = {}
+    for key, job_id in list(ids.items())[::2]:
+        daemon.wait_for_job(job_id, "running", "completed")
+        asked[key] = daemon.queue.cancel(job_id, running=True)
+    ends = {key: daemon.wait_for_job(job_id) for key, job_id in ids.items()}
+
+    for key, job in ends.items():
+        assert job["status"] in (("completed", "cancelled") if asked.get(key) else ("completed",))
+        assert len(job["executions"]) == 1
+        assert len(daemon.calls(key)) <= 1
+
+
+@pytest.mark.fault("C19")
+def test_a_pending_job_that_was_cancelled_never_starts(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    ids = [daemon.submit(jobs.ok, f"job-{number}") for number in range(200)]
+
+    cancelled = [job_id for job_id in reversed(ids) if daemon.queue.cancel(job_id)]
+    ends = {job_id: daemon.wait_for_job(job_id)["status"] for job_id in ids}
+
+    assert [job_id for job_id in reversed(ids) if ends[job_id] == "cancelled"] == cancelled
+    called = {call.job for call in daemon.calls()}
+    names = {job_id: f"job-{number}" for number, job_id in enumerate(ids)}
+    assert not called & {names[job_id] for job_id in cancelled}
+
+
+@pytest.mark.fault("C16")
+@pytest.mark.parametrize("timeout", [0.5, 1e12, None], ids=str)
+def test_any_limit_that_a_job_may_have_works(daemons, timeout):
+    daemon = daemons()
+
+    job = daemon.wait_for_job(daemon.submit(jobs.ok, "job", timeout=timeout))
+
+    assert job["status"] == "completed"
