@@ -22,7 +22,7 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 _DELAY_SPREAD = 0.2
 _PROVEN_AFTER = 60.0
-_TO_DUMP = 0.02
+_TO_DUMP = 0.01
 
 
 class Phase(StrEnum):

@@ -69,9 +69,9 @@ def test_without_a_grace_there_is_only_time_to_dump_the_stacks() -> None:
     slot = slot_up(grace=0.0)
 
     assert slot.turn(110.0, busy()) is Do.DUMP
-    assert slot.wake_at(busy()) == pytest.approx(110.02)
-    assert slot.turn(110.01, busy()) is Do.NOTHING
-    assert slot.turn(110.02, busy()) is Do.KILL
+    assert slot.wake_at(busy()) == pytest.approx(110.01)
+    assert slot.turn(110.005, busy()) is Do.NOTHING
+    assert slot.turn(110.011, busy()) is Do.KILL
 
 
 @pytest.mark.parametrize("cause", [Cause.CANCELLED, Cause.STOPPED])
