@@ -54,12 +54,9 @@ WORKER_DONE: Final = 0
 """Drained or recycled: the worker settled its last job and left."""
 
 WORKER_BOOT_FAILED: Final = 80
-WORKER_DATABASE_UNUSABLE: Final = 81
-WORKER_CLAIM_LOST: Final = 82
 WORKER_RESIDUE: Final = 83
 """A job left something behind that the next job must not see."""
 
-WORKER_RECORD_FAILED: Final = 84
 WORKER_PARENT_GONE: Final = 85
 
 

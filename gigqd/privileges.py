@@ -85,7 +85,11 @@ def _check_access(config: Config, instance: Instance) -> None:
             raise NotPermitted(
                 f"{who} cannot read {file}; install gigqd where {who} may, as in /opt"
             )
-    for folder in (instance.directory, Path(config.queue.database).parent):
+    database = Path(config.queue.database).parent
+    if not database.exists():
+        text = f"{database}: the folder of the database is not there; make it, and let {who} write"
+        raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
+    for folder in (instance.directory, database):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise NotPermitted(
                 f"{who} cannot write in {folder}; change its owner, and let {who} pass through "
@@ -144,8 +148,17 @@ def _hand_over_folder_of(database: Path, account: Account) -> None:
     folder = database.parent
     if not folder.exists():
         folder.mkdir(mode=_FOLDER_MODE, parents=True)
-    if folder.stat().st_uid == 0 and not any(folder.iterdir()):
+    if is_to_be_given(folder):
         _give(folder, account)
+
+
+def is_to_be_given(folder: Path) -> bool:
+    """Whether root, when it starts the daemon, gives a database's folder to its account.
+
+    Args:
+        folder: it is made when it is missing; it is given when it is root's and empty.
+    """
+    return not folder.exists() or (folder.stat().st_uid == 0 and not any(folder.iterdir()))
 
 
 def _is_gigqds(path: Path) -> bool:

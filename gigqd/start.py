@@ -34,7 +34,7 @@ def lock_run(database: str) -> liveness.RunLock:
         return liveness.RunLock(Path(database), "gigqd")
     except OSError as error:
         text = f"{Path(database).parent}: cannot write beside the database: {error.strerror}"
-        raise StartFailedError(text, exit_code=exits.CANNOT_CREATE) from error
+        raise StartFailedError(text, exit_code=exits.for_database(error)) from error
 
 
 def end_leftovers_of(database: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gigqd import config as configuration
@@ -12,7 +13,7 @@ from gigqd import exits
 from gigqd.cli.terminal import complain, say, say_json
 from gigqd.config import load
 from gigqd.errors import ConfigError, GigqdError
-from gigqd.privileges import drop_privileges, find_account
+from gigqd.privileges import drop_privileges, find_account, is_to_be_given
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +35,8 @@ def check(options: argparse.Namespace) -> int:
     code = max((finding["code"] for finding in findings), default=exits.OK)
     if options.json:
         source = str(config.source) if config.source else None
-        say_json({"ok": not code, "config": source, "findings": findings, "problems": []})
+        facts = {"config": source, "findings": findings, "problems": []}
+        say_json({"ok": not code, "code": code, **facts})
     else:
         _report(config, findings)
     return code
@@ -44,15 +46,30 @@ def _try_out(config: Config, *, database: bool, imports: bool) -> Iterator[dict[
     from gigqd.roles import trial
 
     if database:
-        yield _in_child(config, "database", trial.try_database)
+        yield _gift(config) or _in_child(config, "database", trial.try_database)
     if imports:
         yield _in_child(config, "imports", trial.try_imports)
+
+
+def _gift(config: Config) -> dict[str, Any] | None:
+    """What is to be said of a folder that the first start by root makes, or gives away."""
+    database = Path(config.queue.database)
+    try:
+        account = find_account(config.daemon.user, config.daemon.group)
+        if account is None or os.geteuid() != 0 or not is_to_be_given(database.parent):
+            return None
+    except (GigqdError, OSError):
+        return None  # the child finds the same, and says it
+    text = f"{database} does not exist yet; the first start by root gives {account.name} its folder"
+    return _as_finding("database", text)
 
 
 def _refuse(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
         problems = [asdict(problem) for problem in error.problems]
-        say_json({"ok": False, "problems": problems, "findings": []})
+        code, text = error.exit_code, str(error)
+        facts = {"problems": problems, "findings": []}
+        say_json({"ok": False, "code": code, "error": text, **facts})
     else:
         complain(str(error))
     return error.exit_code
@@ -100,7 +117,7 @@ def _attempt(config: Config, attempt: Callable[[Config], str], writer: int) -> N
     except GigqdError as error:
         found = {"text": str(error), "code": error.exit_code}
     except OSError as error:
-        found = {"text": str(error), "code": exits.NOT_PERMITTED}
+        found = {"text": str(error), "code": exits.for_database(error)}
     finally:
         os.write(writer, json.dumps(found).encode())
         os._exit(exits.OK)

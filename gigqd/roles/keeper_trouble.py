@@ -12,7 +12,7 @@ _RETRY_LONGEST = 2.0
 _HOPELESS = {
     SchemaTooNew: exits.BAD_CONFIG,
     UnsupportedStore: exits.BAD_CONFIG,
-    StoreCorrupt: exits.INTERNAL_ERROR,
+    StoreCorrupt: exits.DATABASE_UNAVAILABLE,
 }
 
 
@@ -37,6 +37,13 @@ def trouble_of(error: Exception) -> Trouble:
     code = next((code for kind, code in _HOPELESS.items() if isinstance(error, kind)), None)
     hold = code is not None or isinstance(error, StoreGone)
     return Trouble(str(error), hold, code)
+
+
+def exit_code_for(error: Exception) -> int:
+    """What a command exits with that cannot use the database; docs/signals.md has the table."""
+    if isinstance(error, OSError):
+        return exits.for_database(error)
+    return trouble_of(error).code or exits.DATABASE_UNAVAILABLE
 
 
 class Patience:

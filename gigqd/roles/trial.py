@@ -12,6 +12,7 @@ from gigq.store.connect import close_connections, open_connection
 from gigq.store.database import Database
 from gigqd import exits
 from gigqd.errors import GigqdError
+from gigqd.roles.keeper_trouble import exit_code_for
 from gigqd.roles.prepare import failure, prepare
 
 if TYPE_CHECKING:
@@ -25,17 +26,15 @@ def try_database(config: Config) -> str:
         What was found, in words.
 
     Raises:
-        GigqdError: the daemon could not use it; exit code 69, or 78 for a newer schema.
+        GigqdError: the daemon could not use it; the exit code is what `start` would have.
     """
     path = Path(config.queue.database)
     if not path.exists():
         return _judge_folder(path)
     try:
         return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
-    except SchemaTooNew as error:
-        raise GigqdError(str(error), exit_code=exits.BAD_CONFIG) from error
-    except GigqError as error:
-        raise GigqdError(str(error), exit_code=exits.DATABASE_UNAVAILABLE) from error
+    except (GigqError, OSError) as error:
+        raise GigqdError(str(error), exit_code=exit_code_for(error)) from error
     finally:
         close_connections()
 
@@ -58,9 +57,10 @@ def try_imports(config: Config) -> str:
 
 def _judge_folder(path: Path) -> str:
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        why = "cannot be written in" if path.parent.exists() else "does not exist"
-        text = f"{path} does not exist, and its folder {why}"
-        raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
+        there = path.parent.is_dir()
+        why = "cannot be written in" if there else "does not exist"
+        code = exits.NOT_PERMITTED if there else exits.DATABASE_UNAVAILABLE
+        raise GigqdError(f"{path} does not exist, and its folder {why}", exit_code=code)
     return f"{path} does not exist yet; the first start or submit makes it"
 
 

@@ -1,0 +1,101 @@
+"""One table of exit codes for databases that cannot be used: `check --db` and `start` agree."""
+
+import os
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+from support.files import open_up
+from support.tree import ROOT
+
+from gigqd import exits
+
+pytestmark = pytest.mark.daemon
+
+
+def damaged(daemon):
+    daemon.database.write_bytes(b"this is no database, but long enough to be one" * 99)
+
+
+def a_folder_in_its_place(daemon):
+    daemon.database.mkdir()
+
+
+def a_folder_that_is_missing(daemon):
+    daemon.configure({"queue.database": str(daemon.home / "none" / "jobs.db")})
+
+
+def a_file_for_its_folder(daemon):
+    (daemon.home / "file").touch()
+    daemon.configure({"queue.database": str(daemon.home / "file" / "jobs.db")})
+
+
+def a_newer_schema(daemon):
+    daemon.queue.stats()
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as future:
+        future.execute("INSERT INTO gigq_schema(version, applied_at) VALUES (999, 'tomorrow')")
+
+
+@pytest.mark.fault("G10", "G11")
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (damaged, exits.DATABASE_UNAVAILABLE),
+        (a_folder_in_its_place, exits.DATABASE_UNAVAILABLE),
+        (a_folder_that_is_missing, exits.DATABASE_UNAVAILABLE),
+        (a_file_for_its_folder, exits.DATABASE_UNAVAILABLE),
+        (a_newer_schema, exits.BAD_CONFIG),
+    ],
+)
+def test_check_tells_with_the_code_that_a_start_would_end_with(daemons, spoil, code):
+    daemon = daemons({"daemon.start_timeout": "2s"}, start=False)
+    spoil(daemon)
+
+    check, start, run = (daemon.command(*c.split()) for c in ("check --db", "start", "run"))
+
+    assert (check.returncode, start.returncode, run.returncode) == (code, code, code)
+    for done in (check, start, run):
+        assert "jobs.db" in done.stdout + done.stderr or "999" in done.stdout + done.stderr
+        assert "internal error" not in done.stderr
+
+
+@pytest.mark.fault("G2")
+def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(daemons):
+    daemon = daemons({"daemon.start_timeout": "2s"}, start=False)
+    daemon.queue.stats()
+
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN EXCLUSIVE")
+        check, start = daemon.command("check", "--db"), daemon.command("start")
+
+    assert (check.returncode, start.returncode) == (69, 69), start
+    assert "locked" in check.stderr
+    assert "locked" in start.stderr, start
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+@pytest.mark.parametrize("make", [True, False])
+def test_check_by_root_knows_that_a_start_gives_the_folder_to_the_account(daemons, make):
+    folder = "empty" if make else "missing"
+    daemon = daemons({"queue.database": f"{folder}/jobs.db", "daemon.user": "nobody"}, start=False)
+    open_up(daemon.home)
+    if make:
+        (daemon.home / folder).mkdir()
+
+    check = daemon.command("check", "--db")
+
+    assert check.returncode == exits.OK, check
+    assert "the first start by root gives nobody its folder" in check.stdout
+    assert (daemon.home / folder).exists() == make
+    shutil.rmtree(daemon.home / folder, ignore_errors=True)
+
+
+def test_the_table_on_the_page_has_every_code_of_the_command():
+    page = (ROOT / "docs/signals.md").read_text()
+    on_page = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    codes = {value for name, value in vars(exits).items() if name.isupper()}
+
+    assert codes <= on_page
