@@ -100,6 +100,7 @@ def start_detached(
     Raises:
         AlreadyRunning: another process holds the lock.
         CannotCreate: the runtime directory, the lock or the log cannot be made.
+        GigqdError: no process can be forked.
     """
     repair_standard_streams()
     instance.lock()
@@ -142,7 +143,7 @@ class _Launcher:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        pid = _fork()
         if pid == 0:
             os.close(reader)
             self._be_the_daemon(writer)
@@ -201,6 +202,14 @@ class _Launcher:
         )
         context.open()
         self.log.close()  # it is standard output and standard error now
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except OSError as error:
+        text = f"cannot fork: {error.strerror}"
+        raise GigqdError(text, exit_code=exits.CANNOT_FORK) from error
 
 
 def _listen(pipe: BinaryIO, deadline: float) -> bytes | None:

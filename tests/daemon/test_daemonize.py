@@ -18,6 +18,8 @@ from support.waiting import wait_until
 
 from gigqd import exits
 from gigqd.config import load
+from gigqd.daemonize import start_detached
+from gigqd.errors import GigqdError
 from gigqd.instance import Instance
 
 pytestmark = pytest.mark.daemon
@@ -180,6 +182,19 @@ def test_a_log_that_cannot_be_made_is_named(tmp_path):
 
     assert f"cannot create log {tmp_path}/gigqd.log" in done.stderr
     assert names_in(tmp_path / "run") == ["gigqd.lock"]
+
+
+def test_a_process_that_cannot_be_forked_is_named(instance, path, monkeypatch):
+    def refuse():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+
+    with pytest.raises(GigqdError, match="cannot fork: Resource temporarily") as caught:
+        start_detached(load(path, {}), instance, lambda _readiness: 0, 5.0)
+
+    assert caught.value.exit_code == exits.CANNOT_FORK
+    assert instance.running() is None
 
 
 @pytest.mark.root
