@@ -32,6 +32,7 @@ _SETTINGS: dict[str, Any] = {
     "pools.default.size": 4,
     "pools.default.queues": ["default"],
     "pools.default.timeout_grace": "500ms",
+    "pools.default.hang_timeout": "2s",
     "pools.second.size": 1,
     "pools.second.queues": ["second", "default"],
     "pools.second.timeout_grace": "200ms",
@@ -43,6 +44,8 @@ _VARIANTS: tuple[dict[str, Any], ...] = (
     {"pools.default.size": 5, "pools.second.size": 2},
     {"pools.default.size": 3, "pools.second.recycle_after_jobs": 3},
     {"pools.default.timeout_grace": "300ms", "pools.default.recycle_after_jobs": 20},
+    {"pools.default.recycle_after_age": "5s", "pools.default.keep_output": 0},
+    {"pools.default.recycle_above_memory": "60MiB", "pools.second.memory_limit": "250MiB"},
 )
 _UP = ("running", "degraded")
 
