@@ -7,7 +7,8 @@ import json
 import socket
 from typing import Any
 
-_CHUNK = 65536
+_CHUNK = 16384
+_LINE_COST = 1024  # reading a line costs as much as so many bytes of one
 LONGEST_LINE = 4 * 1024 * 1024
 
 
@@ -59,8 +60,8 @@ class Wire:
     def receive(self) -> list[dict[str, Any]]:
         """Messages that have arrived; `ended` tells when the other side is gone.
 
-        However fast the other side sends, one call takes in no more than `LONGEST_LINE` bytes:
-        the rest waits for the next.
+        However fast the other side sends, one call takes in no more than `LONGEST_LINE` bytes, and
+        much less when they are many short lines: the rest waits for the next.
         """
         taken = 0
         while not self.ended and taken < LONGEST_LINE:
@@ -71,7 +72,7 @@ class Wire:
             except OSError:
                 data = b""
             self._incoming += data
-            taken += len(data)
+            taken += len(data) + _LINE_COST * data.count(b"\n")
             self.ended = not data
         messages = self._take_lines()
         self.ended = self.ended or len(self._incoming) > LONGEST_LINE
@@ -80,7 +81,7 @@ class Wire:
     def _take_lines(self) -> list[dict[str, Any]]:
         *lines, rest = self._incoming.split(b"\n")
         self._incoming = bytearray(rest)
-        return [message for line in lines if (message := _parse(line)) is not None]
+        return [message for line in lines if line and (message := _parse(line))]
 
     def close(self) -> None:
         """Close this end."""

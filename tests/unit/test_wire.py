@@ -118,6 +118,13 @@ def test_one_call_takes_no_more_than_its_share() -> None:
     assert len(wire.receive()) * len(line) <= LONGEST_LINE + len(line)
 
 
+def test_one_call_takes_few_of_very_many_short_lines() -> None:
+    line = b'{"a": 1}\n'
+    wire = Wire(socket_that_gives(line * 500_000))
+
+    assert 1 <= len(wire.receive()) <= 10_000
+
+
 def test_a_line_nested_too_deeply_is_garbage(ends: tuple[Wire, socket.socket]) -> None:
     ours, theirs = ends
     theirs.sendall(b"[" * 100_000 + b'\n{"a": 1}\n')
