@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gigqd import exits
+from gigqd.config import DaemonConfig
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 UNIT = SYSTEMD / "gigqd.service"
@@ -61,8 +62,49 @@ def test_what_a_person_must_mend_is_not_restarted():
     assert prevented == [str(exits.USAGE), str(exits.BAD_CONFIG)]
 
 
-def test_a_reload_is_one_that_can_fail():
-    assert " reload --wait " in directives()["ExecReload"]
+def test_a_reload_is_one_that_can_fail_and_does_not_wait_for_jobs():
+    assert "/gigqd reload --config " in directives()["ExecReload"]
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong_with_the_unit_and_delegation(unit):
+    drop_ins = unit.with_name("gigqd.service.d")
+    drop_ins.mkdir()
+    shutil.copy(SYSTEMD / "gigqd-delegate.conf", drop_ins)
+
+    done = analyze("verify", "--man=no", unit)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_systemd
+def test_a_mistake_in_a_drop_in_would_be_noticed(unit):
+    drop_ins = unit.with_name("gigqd.service.d")
+    drop_ins.mkdir()
+    text = (SYSTEMD / "gigqd-delegate.conf").read_text()
+    (drop_ins / "gigqd-delegate.conf").write_text(text.replace("Delegate=yes", "Delgate=yes"))
+
+    done = analyze("verify", "--man=no", unit)
+
+    assert "Delgate" in done.stdout + done.stderr
+
+
+def test_what_delegation_needs_is_all_in_its_drop_in():
+    lines = (SYSTEMD / "gigqd-delegate.conf").read_text().splitlines()
+    changes = dict(line.split("=", 1) for line in lines if re.match(r"^[A-Z]\w+=", line))
+
+    assert changes == {
+        "Delegate": "yes", "ProtectControlGroups": "no", "OOMPolicy": directives()["OOMPolicy"],
+    }  # fmt: skip
+
+
+def test_the_watchdog_and_the_limits_are_what_the_daemon_counts_on():
+    unit = directives()
+
+    assert (unit["Type"], unit["NotifyAccess"], unit["KillMode"]) == ("notify", "main", "mixed")
+    assert (unit["WatchdogSec"], unit["OOMPolicy"]) == ("60", "continue")
+    assert int(unit["TimeoutStopSec"]) > DaemonConfig.__dataclass_fields__["stop_timeout"].default
+    assert int(unit["TimeoutStartSec"]) > DaemonConfig.__dataclass_fields__["start_timeout"].default
 
 
 def test_every_directive_of_the_service_has_its_reason_above():
