@@ -84,7 +84,7 @@ class Client:
         request = json.dumps({"command": command, **fields}).encode() + b"\n"
         try:
             path, trusted = self._instance.socket_path, self._instance.trusts
-            line = _exchange(path, request, within, trusted)
+            line = _exchange(path, request, within, trusted, self._is_gone)
         except PermissionError as error:
             why = f"only its own user and root may talk to the daemon ({running})"
             raise GigqdError(why, exit_code=exits.NOT_PERMITTED) from error
@@ -92,9 +92,14 @@ class Client:
             why = f"running ({running}), but not answering for {within:g} s"
             raise NotAnswering(why) from error
         except OSError as error:
+            if self._is_gone():
+                raise NotRunning("not running any more") from error
             why = f"running ({running}), but not answering: {error.strerror}"
             raise NotAnswering(why) from error
         return _parse(line, running)
+
+    def _is_gone(self) -> bool:
+        return self._instance.running() is None
 
     def stop(self, *, now: bool, within: float) -> dict[str, Any]:
         """Ask the daemon to stop, and wait until its process has ended.
@@ -191,12 +196,18 @@ def understand(read: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]
 # --- talking ---------------------------------------------------------------------------------
 
 
-def _exchange(path: Path, request: bytes, within: float, trusted: Callable[[int], bool]) -> bytes:
+def _exchange(
+    path: Path,
+    request: bytes,
+    within: float,
+    trusted: Callable[[int], bool],
+    gone: Callable[[], bool],
+) -> bytes:
     """Send a request, and read up to the end of the line that answers it."""
     deadline = time.monotonic() + within
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(within)
-        _connect(sock, path, deadline)
+        _connect(sock, path, deadline, gone)
         pid, uid = peer_of(sock)
         if not trusted(uid):
             raise NotAnswering(f"process {pid} of user id {uid} listens in the place of gigqd")
@@ -214,14 +225,14 @@ def _read_line(sock: socket.socket, deadline: float) -> bytes:
     return bytes(answer)
 
 
-def _connect(sock: socket.socket, path: Path, deadline: float) -> None:
+def _connect(sock: socket.socket, path: Path, deadline: float, gone: Callable[[], bool]) -> None:
     """Connect; a daemon that has only just taken its lock is given time to make its socket."""
     while True:
         try:
             with existing(path) as name:
                 sock.connect(name)
         except (FileNotFoundError, ConnectionRefusedError):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or gone():
                 raise
             time.sleep(_LOOK)
         else:

@@ -12,7 +12,7 @@ from gigqd import exits, fence, logs
 from gigqd.cli.places import place_of
 from gigqd.cli.terminal import complain, say
 from gigqd.cli.told import Told
-from gigqd.client import Client, NotAnswering, understand
+from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
 from gigqd.daemonize import start_detached
 from gigqd.errors import ConfigError, GigqdError
@@ -150,6 +150,8 @@ def _stop(options: argparse.Namespace) -> Told:
     try:
         client.ask("status")
         answer = client.stop(now=options.now, within=daemon.stop_timeout + _BEYOND_STOP_TIMEOUT)
+    except NotRunning:  # it has ended while it was looked for, as by another stop
+        return Told(exits.OK, "gigqd is not running", {"state": "stopped", "stale_pid": None})
     except NotAnswering as error:
         return _not_stopped(client, error)
     return understand(_farewell, answer)
