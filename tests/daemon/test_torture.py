@@ -12,7 +12,7 @@ from support.tree import ROOT
 pytestmark = pytest.mark.daemon
 
 SEED = 1
-SECONDS = 12
+SECONDS = 10
 
 
 @pytest.mark.fault("J1")

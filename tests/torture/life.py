@@ -56,6 +56,7 @@ class Life:
     Attributes:
         state: down, starting, up, dying or stopping.
         supervisor: the process that runs; None when none does.
+        failures: how many starts in a row have failed.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Life:
     ) -> None:
         self.state = "down"
         self.supervisor: Victim | None = None
+        self.failures = 0
         self._daemon = daemon
         self._notes = notes
         self._disturbed_since = disturbed_since
@@ -156,7 +158,7 @@ class Life:
         if self._daemon.is_up():
             with suppress(Gone):
                 self.supervisor = self._daemon.supervisor()
-                self.state = "up"
+                self.state, self.failures = "up", 0
                 self._notes.took("a start", time.monotonic() - self._began)
             return
         codes = [process.poll() for process in self._processes]
@@ -171,6 +173,7 @@ class Life:
         if not (self._expected or self._disturbed_since(self._began)):
             self._notes.wrong("daemon", f"a start ended with {codes}: {output}")
         self._notes.did("start that failed", codes=codes)
+        self.failures += 1
         self._start_again()
 
     def _start_again(self) -> None:

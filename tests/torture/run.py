@@ -32,6 +32,12 @@ _STARTS_WITHIN = 60.0
 _SUBMITTERS_LEAVE_WITHIN = 60.0
 _DRAINS_WITHIN = 120.0
 _LOOK_EVERY = 0.5
+_MOST_FAILED_STARTS = 40
+"""In a row; a daemon that is killed while it starts, or finds the disk full, needs a few."""
+
+
+class Hopeless(Exception):  # noqa: N818 - an outcome, not an error
+    """The daemon does not start any more."""
 
 
 class Run:
@@ -76,6 +82,8 @@ class Run:
             self._make_faults()
             self._calm_down()
             self._stop()
+        except Hopeless:
+            self.notes.wrong("daemon", f"{self._life.failures} starts in a row have failed")
         finally:
             self._end_everything()
         return self._check()
@@ -137,6 +145,8 @@ class Run:
     def _tend(self, *, go_on: bool) -> None:
         self._faults.tend()
         self._life.tend()
+        if self._life.failures >= _MOST_FAILED_STARTS:
+            raise Hopeless
         self._crowd.tend(go_on=go_on)
         time.sleep(_STEP)
 
