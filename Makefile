@@ -35,6 +35,10 @@ torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays
 systemd-test: $(VENV)/.ready ## boot systemd in a container and run gigqd there (needs root)
 	tests/systemd/boot
 
+.PHONY: mutants
+mutants: $(VENV)/.ready-dev ## break each guard on purpose in a copy and see a test notice (some minutes)
+	$(BIN)/python tools/break-on-purpose $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.ready-dev ## check format, lint, types and import contracts
 	$(BIN)/ruff format --check .

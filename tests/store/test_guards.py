@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ledger import COMPLETED, FAILED, WORKER, stored, taken
+from support.ledger import COMPLETED, FAILED, WORKER, status_of, stored, taken
 
 from gigq.store import claims, jobs
 
@@ -108,6 +108,17 @@ def test_adopting_leaves_open_executions_of_ours_and_what_is_over_as_they_are(db
     assert jobs.executions(db, job_id) == before
 
 
+@pytest.mark.parametrize("status", STATUSES)
+def test_only_an_open_execution_of_foreign_sql_is_adopted(db: Database, status: str) -> None:
+    job_id = stored(db)
+    claims.settle(db, taken(db)["execution_id"], FAILED)
+    sql(db, "UPDATE job_executions SET run = NULL, status = ?", status)
+    with db.transaction(durable=False) as session:
+        done = session.run("adopt_execution", {**PARAMS, "job_id": job_id, "execution_id": "mine"})
+
+    assert done == (status == "running")
+
+
 @pytest.mark.parametrize("name", ["settle_execution", "supersede_execution", "request_cancel"])
 @pytest.mark.parametrize("status", STATUSES)
 def test_only_an_open_execution_is_changed(db: Database, name: str, status: str) -> None:
@@ -192,10 +203,11 @@ CLAIMS = [
 def test_only_what_is_due_is_claimed(
     db: Database, name: str, where: dict[str, str], change: str
 ) -> None:
-    job_id = stored(db)
+    job_id, due = stored(db, priority=9), stored(db)
     sql(db, f"UPDATE jobs SET {change} WHERE id = ?", job_id)
 
     assert not changed(db, name, job_id, "mine", **where)
+    assert status_of(db, due) == "running"
 
 
 @pytest.mark.parametrize(("name", "where"), CLAIMS)
