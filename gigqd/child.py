@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gigqd.tag import Tag
     from gigqd.wire import Wire
 
-OUTPUT_KEPT = 64 * 1024
 _OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
 _BLOCK = 512  # the unit of st_blocks, whatever the file system
 _STACKS_KEPT = 64 * 1024
@@ -170,7 +169,7 @@ class Child:
 
     def output_tail(self) -> str:
         """The last of what its job wrote to standard output and error."""
-        return tail(self.birth.output, OUTPUT_KEPT)
+        return tail(self.birth.output, self.birth.output_kept)
 
     def stacks(self) -> str:
         """The stacks of its threads, if they were dumped."""
@@ -180,7 +179,7 @@ class Child:
         """Give back the memory of an output that has grown large, all but that of its tail."""
         fd = self.birth.output
         if fd is not None and os.fstat(fd).st_blocks * _BLOCK > _OUTPUT_TRIMMED_AT:
-            kernel.free_front(fd, keep=OUTPUT_KEPT)
+            kernel.free_front(fd, keep=self.birth.output_kept)
 
     def reap(self) -> None:
         """Collect it: its process id is free from here on."""

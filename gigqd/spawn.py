@@ -57,6 +57,12 @@ class Birth:
     file_limit: int
     leaf: Leaf | None
 
+    @property
+    def output_kept(self) -> int:
+        """How much of a job's output is kept, in bytes."""
+        pools = self.config.pools
+        return next((pool.keep_output for pool in pools if pool.name == self.pool), 0)
+
 
 def settle_memory() -> None:
     """Move what the supervisor holds out of the collector's sight, so that children share it."""

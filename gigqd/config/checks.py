@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gigqd.config.keys import EVERY_QUEUE
-from gigqd.config.kinds import show_duration
+from gigqd.config.kinds import show_duration, show_size
 from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import Config
 from gigqd.config.settings import Keys, Settings
@@ -38,6 +38,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         *_empty_pools(config),
         *_short_stop(config),
         *_short_record(config),
+        *_late_recycling(config),
         *_root_jobs(config),
     )
 
@@ -141,6 +142,16 @@ def _short_record(config: Config) -> Iterator[str]:
                 f"pools.{pool.name}.record_timeout ({show_duration(pool.record_timeout)}) is not "
                 f"longer than queue.lock_timeout ({show_duration(lock_timeout)}); a worker that "
                 "waits for a lock would be replaced, and the outcome of its job lost"
+            )
+
+
+def _late_recycling(config: Config) -> Iterator[str]:
+    for pool in config.pools:
+        if pool.memory_limit is not None and pool.recycle_above_memory >= pool.memory_limit:
+            yield (
+                f"pools.{pool.name}.recycle_above_memory ({show_size(pool.recycle_above_memory)}) "
+                f"is not below pools.{pool.name}.memory_limit ({show_size(pool.memory_limit)}); "
+                "a job is killed before its worker is ever too large"
             )
 
 

@@ -98,6 +98,13 @@ def test_no_output_is_kept_when_none_is_wanted(daemons):
     assert daemon.wait_for_job(job_id)["executions"][0]["output"] is None
 
 
+def test_of_a_killed_job_as_much_output_is_kept_as_of_others(daemons):
+    daemon = daemons({"pools.default.keep_output": 10, "pools.default.timeout_grace": 0})
+    job_id = daemon.submit(jobs.print_and_hang, "chatty", timeout=0.5, max_attempts=1)
+
+    assert daemon.wait_for_job(job_id)["executions"][0]["output"] == "m a child\n"
+
+
 def test_as_much_output_is_kept_as_is_wanted_and_no_half_character(daemons):
     daemon = daemons({"pools.default.keep_output": 10})
     job_id = daemon.submit(jobs.say, "printer", {"text": "€" * 1000})
