@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from gigqd import config as configuration
 from gigqd import exits, fence, logs
 from gigqd.cli.places import place_of
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger("gigqd.start")
 
+_OLDEST_PSUTIL = (7, 1)
 _BEYOND_STOP_TIMEOUT = 10.0
 _LOCK_RELEASED_WITHIN = 5.0
 _FAREWELL = ("finished", "handed_back", "seconds")
@@ -37,6 +40,7 @@ _FAREWELL = ("finished", "handed_back", "seconds")
 
 def run(options: argparse.Namespace) -> int:
     """Be the daemon, in the foreground."""
+    _require_psutil()
     config = load(options.config, os.environ)
     instance = Instance(config)
     instance.lock()
@@ -57,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
 def start(options: argparse.Namespace) -> int:
     """Be the launcher of a detached daemon."""
+    _require_psutil()
     _refuse_in_a_unit()
     return _start(options).tell(as_json=options.json)
 
@@ -68,6 +73,7 @@ def stop(options: argparse.Namespace) -> int:
 
 def restart(options: argparse.Namespace) -> int:
     """Stop and start; what would keep it from starting leaves the running daemon alone."""
+    _require_psutil()
     _refuse_in_a_unit()
     load(options.config, os.environ)
     options.now, options.force, options.runtime_dir = False, False, None
@@ -132,6 +138,13 @@ def _serve(
 
 def _nobody_waits() -> None:
     """In the foreground readiness is told to systemd only, which the supervisor does itself."""
+
+
+def _require_psutil() -> None:
+    """Refuse a psutil that may take another process for a job's child."""
+    if psutil.version_info[:2] < _OLDEST_PSUTIL:
+        wanted = ".".join(map(str, _OLDEST_PSUTIL))
+        raise GigqdError(f"psutil {psutil.__version__} is too old; install {wanted} or newer")
 
 
 # --- stopping --------------------------------------------------------------------------------
