@@ -237,6 +237,7 @@ class Crew:
         elif child.treekill is not None:
             self._carry_on_ending(slot, child, now)
         elif child.look() is not None:
+            self._chief.heard_from(slot.name)  # what it said last comes before its end
             slot.end(now, None)
             child.begin_end()
             self._carry_on_ending(slot, child, now)

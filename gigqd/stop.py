@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gigqd.crew import Crew
+    from gigqd.scoreboard import Report
     from gigqd.slots import Slot
     from gigqd.verdicts import Verdict
 
@@ -57,12 +58,18 @@ class Stop:
         elif now >= self.deadline - grace or self.at_once:
             crew.want_end(slot, Cause.STOPPED, grace)
 
-    def worker_gone(self, slot: str, verdict: Verdict | None) -> None:
-        """Count what became of a worker's job."""
-        if slot in self.busy:
-            self.busy.discard(slot)
-            self.finished += verdict is None
-            self.handed_back += verdict is not None and verdict.cause == "stopped"
+    def worker_gone(self, slot: Slot, last: Report, verdict: Verdict | None) -> None:
+        """Count what became of a worker's job.
+
+        A job that answers when it is asked to end for the stop is handed back by its worker.
+        """
+        if slot.name not in self.busy:
+            return
+        self.busy.discard(slot.name)
+        answered = slot.asked_why is Cause.STOPPED and slot.asked == last.started
+        cut_short = answered if verdict is None else verdict.cause == Cause.STOPPED
+        self.handed_back += cut_short
+        self.finished += verdict is None and not answered
 
     def books_overdue(self, now: float) -> bool:
         """Whether the keeper has had its time to settle the last verdicts.

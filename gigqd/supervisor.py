@@ -191,7 +191,7 @@ class Supervisor:
             self._books.serve(None)
             return
         if self._stop is not None:
-            self._stop.worker_gone(slot.name, verdict)
+            self._stop.worker_gone(slot, last, verdict)
         if verdict is not None:
             self._books.add(verdict)
             self._facts.note_bad_end(slot, last, verdict)
