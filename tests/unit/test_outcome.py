@@ -79,6 +79,12 @@ def test_a_start_cut_short_by_a_stop_is_given_back_at_once(ended: JobStatus) -> 
     assert (outcome.retry_after, outcome.error) == (None, "an older one")
 
 
+def test_what_is_final_is_not_given_back() -> None:
+    outcome = decide(failed(cause=Cause.STOPPED, final=True), job(), NOW)
+
+    assert (outcome.status, outcome.refunded) == (JobStatus.FAILED, False)
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

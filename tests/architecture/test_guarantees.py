@@ -1,0 +1,28 @@
+"""Every promise of the page names tests, and those tests exist."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from support.tree import ROOT
+
+PAGE = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| (I\d+) \|(.*)\|$", PAGE, re.MULTILINE))
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
+
+
+def test_every_invariant_has_its_row():
+    assert list(ROWS) == [f"I{number}" for number in range(1, 18)]
+
+
+@pytest.mark.parametrize("invariant", ROWS)
+def test_an_invariant_names_a_test_that_holds_it(invariant):
+    assert re.search(r"`tests/[\w/]+\.py::\w+`", ROWS[invariant])
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED)
+def test_a_named_test_exists(file, name):
+    source = (ROOT / file).read_text(encoding="utf-8")
+
+    assert re.search(rf"^(def {name}\(|{name} = )", source, re.MULTILINE)
