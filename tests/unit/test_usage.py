@@ -77,3 +77,15 @@ def test_what_others_have_seen_of_the_tree_counts_when_it_is_more() -> None:
     meter.begin(time.monotonic())
 
     assert meter.end(2**40).peak == 2**40
+
+
+def test_a_child_that_is_gone_again_before_anybody_looks_counts() -> None:
+    meter = Meter()
+    most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss + 64 * MEGABYTE
+    meter.begin(time.monotonic())
+    subprocess.run([sys.executable, "-c", f"bytearray(b'x') * {most}"], check=True)
+    first = meter.end(0).peak
+    meter.begin(time.monotonic())
+
+    assert first >= most
+    assert meter.end(0).peak < most
