@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from gigq import clock
-from gigq.cli import exits, terminal, text
+from gigq.cli import exits, terminal, text, values
 from gigq.cli.loading import use_app_dir
 from gigq.cli.opening import any_queue, existing_queue
 from gigq.events import setup_logging
@@ -47,6 +47,9 @@ def clear(args: argparse.Namespace) -> int:
 
 def worker(args: argparse.Namespace) -> int:
     """Run jobs until stopped, or one job."""
+    interval = args.polling_interval
+    if interval is None:
+        interval = values.variable("GIGQ_POLLING_INTERVAL", "5", values.positive)
     use_app_dir(args.app_dir)
     # A worker may be up before the first job is submitted, so it makes the tables.
     with any_queue(args):
@@ -54,7 +57,7 @@ def worker(args: argparse.Namespace) -> int:
     worker = Worker(
         args.db,
         worker_id=args.worker_id,
-        polling_interval=args.polling_interval,
+        polling_interval=interval,
         concurrency=args.concurrency,
         queues=args.queues,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigq.errors import StoreUnavailable
 from gigq.queue import JobQueue
 from gigq.store.peek import refuse_without_queue
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 def any_queue(args: argparse.Namespace) -> closing[JobQueue]:
     """The queue that `--db` names; its database is made when it is missing."""
+    _refuse_what_is_no_file(args.db)
     return closing(JobQueue(args.db))
 
 
@@ -23,5 +26,14 @@ def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:
     Raises:
         StoreError: there is no such database, or no queue in it.
     """
+    _refuse_what_is_no_file(args.db)
     refuse_without_queue(args.db)
     return any_queue(args)
+
+
+def _refuse_what_is_no_file(name: str) -> None:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        raise StoreUnavailable(f"{name} is a folder; name a file in it: --db {path / 'gigq.db'}")
+    if path.exists() and not path.is_file():
+        raise StoreUnavailable(f"{name} is not a file; name one that is, or a new one")

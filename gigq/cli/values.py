@@ -6,6 +6,18 @@ import argparse
 import json
 import math
 import os
+from typing import TYPE_CHECKING, TypeVar
+
+from gigq.errors import GigqError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Value = TypeVar("Value")
+
+
+class VariableError(GigqError):
+    """An environment variable holds what its option would not take."""
 
 
 def parameter(text: str) -> tuple[str, object]:
@@ -67,3 +79,15 @@ def count(text: str) -> int:
 def from_environment(name: str, default: str) -> str:
     """The variable's value; an empty variable counts as unset."""
     return os.environ.get(name) or default
+
+
+def variable(name: str, default: str, kind: Callable[[str], Value]) -> Value:
+    """The variable's value, read as that of its option is.
+
+    Raises:
+        VariableError: it makes no sense.
+    """
+    try:
+        return kind(from_environment(name, default))
+    except argparse.ArgumentTypeError as error:
+        raise VariableError(f"the variable {name}: {error}; set it right, or unset it") from error

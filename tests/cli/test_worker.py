@@ -59,5 +59,5 @@ def test_a_polling_interval_in_the_environment_is_checked_like_the_option(shell)
     done = shell.run("worker", "--once", GIGQ_POLLING_INTERVAL="soon")
 
     assert done.returncode == 2
-    assert "--polling-interval: 'soon' is not a number" in done.stderr
+    assert "the variable GIGQ_POLLING_INTERVAL: 'soon' is not a number" in done.stderr
     assert shell.run("worker", "--once", GIGQ_POLLING_INTERVAL="0.5").returncode == 0
