@@ -7,12 +7,16 @@ from pathlib import Path
 
 from gigq import errors
 from gigq.cli import exits
+from gigq.cli.live import HiddenOutputError
+from gigq.cli.values import VariableError
 
 # The first kind that fits decides.
 CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.FunctionNotImportable, exits.NEGATIVE),
     (errors.MissingParent, exits.NEGATIVE),
     (errors.InvalidJob, exits.USAGE),
+    (VariableError, exits.USAGE),
+    (HiddenOutputError, exits.NO_PERMISSION),
     (errors.StoreError, exits.UNAVAILABLE),
     (errors.GigqError, exits.NEGATIVE),
     (PermissionError, exits.NO_PERMISSION),

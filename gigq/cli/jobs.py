@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import exits, shapes, terminal, text
+from gigq.cli import describing, exits, shapes, terminal, text
 from gigq.cli.loading import function_at
 from gigq.cli.opening import any_queue, existing_queue
 from gigq.job import Job
+from gigq.status import JobStatus
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def status(args: argparse.Namespace) -> int:
     with existing_queue(args) as queue:
         found = queue.get_status(args.job_id)
     if not found["exists"]:
-        return _not_found(args)
+        return not_found(args, args.job_id)
     if args.json:
         terminal.print_json(shapes.job_with_executions(found))
     else:
-        print("\n\n".join(_described(found, args)))
+        print("\n\n".join(describing.parts(found, args)))
     return exits.OK
 
 
@@ -66,15 +66,16 @@ def list_jobs(args: argparse.Namespace) -> int:
 
 
 def cancel(args: argparse.Namespace) -> int:
-    """Cancel a pending job."""
+    """Cancel pending jobs; with `--running`, ask running ones to end, too."""
     with existing_queue(args) as queue:
-        return _change(args, queue, queue.cancel, "cancelled")
+        codes = [_cancel(args, queue, job_id) for job_id in args.job_ids]
+    return max(codes)
 
 
 def requeue(args: argparse.Namespace) -> int:
     """Make a finished job pending again."""
     with existing_queue(args) as queue:
-        return _change(args, queue, queue.requeue_job, "requeued")
+        return _requeue(args, queue)
 
 
 def _job(args: argparse.Namespace, function: Callable[..., Any]) -> Job:
@@ -95,28 +96,62 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     return given | ({"timeout": None} if args.no_timeout else {})
 
 
-def _change(
-    args: argparse.Namespace, queue: JobQueue, change: Callable[[str], bool], done: str
-) -> int:
-    changed = change(args.job_id)
-    found = queue.get_status(args.job_id)
+def _cancel(args: argparse.Namespace, queue: JobQueue, job_id: str) -> int:
+    changed = queue.cancel(job_id, running=args.running)
+    found = queue.get_status(job_id)
     if not found["exists"]:
-        return _not_found(args)
-    refusal = f"could not be {done}: it is {found['status']}."
-    _answer(
-        args,
-        {"id": args.job_id, done: changed, "status": found["status"]},
-        f"Job {text.printable(args.job_id)} {f'{done}.' if changed else refusal}",
-    )
+        return not_found(args, job_id)
+    cancelled = found["status"] == JobStatus.CANCELLED.value
+    shape = {"id": job_id, "cancelled": changed and cancelled, "status": found["status"]}
+    sentence = _asked(found) if changed else _not_cancelled(found, args)
+    if args.running:
+        shape["requested"] = changed
+    _answer(args, shape, f"Job {text.printable(job_id)} {sentence}")
     return exits.OK if changed else exits.NEGATIVE
 
 
-def _not_found(args: argparse.Namespace) -> int:
+def _asked(found: Mapping[str, Any]) -> str:
+    if found["status"] == JobStatus.CANCELLED.value:
+        return "cancelled."
+    if found["status"] != JobStatus.RUNNING.value:
+        return f"was asked to end, and is {found['status']}."
+    if all(is_plain(one) for one in found["executions"][-1:]):
+        return (
+            "is asked to end. It runs in a plain worker, which cannot interrupt it: it goes on "
+            "unless it asks current_job().cancel_requested, and will not be tried again."
+        )
+    return "is asked to end."
+
+
+def _not_cancelled(found: Mapping[str, Any], args: argparse.Namespace) -> str:
+    running = found["status"] == JobStatus.RUNNING.value and not args.running
+    hint = "; --running asks it to end" if running else ""
+    return f"could not be cancelled: it is {found['status']}{hint}."
+
+
+def is_plain(execution: Mapping[str, Any]) -> bool:
+    """Whether an attempt is not the daemon's."""
+    return not (execution["run"] or "").startswith("gigqd:")
+
+
+def _requeue(args: argparse.Namespace, queue: JobQueue) -> int:
+    requeued = queue.requeue_job(args.job_id)
+    found = queue.get_status(args.job_id)
+    if not found["exists"]:
+        return not_found(args, args.job_id)
+    refusal = f"could not be requeued: it is {found['status']}."
     _answer(
         args,
-        {"id": args.job_id, "exists": False},
-        f"Job {text.printable(args.job_id)} not found.",
+        {"id": args.job_id, "requeued": requeued, "status": found["status"]},
+        f"Job {text.printable(args.job_id)} {'requeued.' if requeued else refusal}",
     )
+    return exits.OK if requeued else exits.NEGATIVE
+
+
+def not_found(args: argparse.Namespace, job_id: str) -> int:
+    """Say that there is no such job."""
+    sentence = f"Job {text.printable(job_id)} not found."
+    _answer(args, {"id": job_id, "exists": False}, sentence)
     return exits.NEGATIVE
 
 
@@ -144,54 +179,3 @@ def _listed(found: Iterable[Mapping[str, Any]]) -> str:
     if terminal.takes_colour():
         return text.table(TITLES, rows, fit=fit, paint=text.painted_status)
     return text.table(TITLES, rows, fit=fit)
-
-
-def _described(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
-    """The parts of `gigq status` that were asked for."""
-    yield text.fields(_job_fields(found))
-    if args.show_params:
-        pairs = [(key, _as_json(value)) for key, value in (found["params"] or {}).items()]
-        yield "Parameters:\n" + (text.fields(pairs, "  ") or "  none")
-    if args.show_result:
-        yield "Result:\n" + text.indented(json.dumps(found["result"], indent=2), "  ")
-    if args.show_executions:
-        parts = [text.fields(_execution_fields(one), "  ") for one in found["executions"]]
-        yield "Executions:\n" + ("\n\n".join(parts) or "  none")
-
-
-def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    yield "Job", f"{found['name']} ({found['id']})"
-    yield "Status", found["status"]
-    yield "Created", text.local_time(found["created_at"])
-    yield "Updated", text.local_time(found["updated_at"])
-    yield "Started", text.local_time(found["started_at"])
-    yield "Completed", text.local_time(found["completed_at"])
-    yield "Attempts", f"{found['attempts']} / {found['max_attempts']}"
-    yield "Queue", found["queue"]
-    if found["retry_after"]:
-        yield "Not before", text.local_time(found["retry_after"])
-    if found["dependencies"]:
-        yield "Depends on", ", ".join(found["dependencies"])
-    if found["worker_id"]:
-        yield "Worker", found["worker_id"]
-    if found["cause"]:
-        yield "Cause", found["cause"]
-    if found["error"]:
-        yield "Error", found["error"]
-
-
-def _execution_fields(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    yield "Execution", one["id"]
-    yield "Attempt", one["attempt"] or "-"
-    yield "Status", one["status"]
-    yield "Worker", one["worker_id"] or "-"
-    yield "Started", text.local_time(one["started_at"])
-    yield "Completed", text.local_time(one["completed_at"])
-    yield "Took", text.seconds(one["started_at"], one["completed_at"])
-    for label in ("cause", "exit_code", "signal", "error", "note", "stack", "output"):
-        if one[label] is not None:
-            yield label.replace("_", " ").capitalize(), one[label]
-
-
-def _as_json(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gigq import __version__
-from gigq.cli import admin, jobs, values
+from gigq.cli import admin, jobs, logs, values
 from gigq.cli.values import from_environment
 from gigq.job import FAILURE_POLICIES
 from gigq.status import JobStatus
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(db=from_environment("GIGQ_DB", "gigq.db"), debug=False)
     _add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_submit, _status, _list, _stats, _cancel, _requeue, _clear, _worker):
+    for add in (_submit, _status, _logs, _list, _stats, _cancel, _requeue, _clear, _worker):
         add(commands)
     return parser
 
@@ -174,6 +174,27 @@ def _status(commands: Commands[argparse.ArgumentParser]) -> None:
     _add_json(parser)
 
 
+def _logs(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "logs",
+        logs.logs,
+        "show what a job has printed, in its last attempt",
+        example="gigq logs -f ID",
+    )
+    add = parser.add_argument
+    add("job_id", metavar="ID")
+    add("--attempt", type=values.count, metavar="N", help="in this attempt, from 1")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="go on until the job is finished, or the attempt that was named",
+    )
+    how.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _list(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = _command(
         commands,
@@ -200,9 +221,12 @@ def _stats(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _cancel(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = _command(
-        commands, "cancel", jobs.cancel, "cancel a pending job", example="gigq cancel ID"
+        commands, "cancel", jobs.cancel, "cancel jobs", example="gigq cancel --running ID"
     )
-    parser.add_argument("job_id", metavar="ID")
+    parser.add_argument("job_ids", metavar="ID", nargs="+")
+    parser.add_argument(
+        "--running", action="store_true", help="running ones too; without it, only pending ones"
+    )
     _add_json(parser)
 
 
@@ -251,7 +275,6 @@ def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
         "--polling-interval",
         type=values.positive,
         metavar="SECONDS",
-        default=from_environment("GIGQ_POLLING_INTERVAL", "5"),
         help="longest wait between two looks for jobs (default: 5)",
     )
     add("--once", action="store_true", help="run one job that is due, then leave")

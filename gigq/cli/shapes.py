@@ -34,6 +34,8 @@ JOB_KEYS = (
     "result",
     "error",
     "cause",
+    "memory_limit",
+    "crash_limit",
 )
 EXECUTION_KEYS = (
     "id",
@@ -51,6 +53,10 @@ EXECUTION_KEYS = (
     "peak_rss",
     "cpu_time",
     "note",
+    "wall_time",
+    "late",
+    "killed",
+    "cancel_requested_at",
 )
 
 

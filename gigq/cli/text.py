@@ -42,6 +42,17 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def flowing(text: str) -> str:
+    """Part of a text with its line breaks and tabs, every other control character an escape."""
+    text = text.replace("\r\n", "\n")
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+
+
+def size(count: int) -> str:
+    """A number of bytes as a person reads it, in MiB."""
+    return f"{count / 2**20:.1f} MiB"
+
+
 def indented(value: object, margin: str) -> str:
     """`value` with its own line breaks kept, each line made printable and indented."""
     lines = str(value).expandtabs().splitlines() or [""]

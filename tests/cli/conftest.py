@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.daemon import daemons
 from support.shell import Shell
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+__all__ = ["daemons"]
 
 SHOP = """
 from gigq import task

@@ -60,3 +60,21 @@ def test_a_number_of_days_beyond_the_calendar_clears_nothing(shell):
     shell.out("worker", "--once")
 
     assert shell.json("clear", "--before", "9999999999") == {"cleared": 0}
+
+
+def test_several_jobs_are_cancelled_and_one_refusal_does_not_keep_the_others(shell):
+    ids = [shell.submit(), "nobody", shell.submit()]
+    done = shell.run("cancel", *ids)
+
+    assert done.returncode == 1
+    assert done.stdout == (
+        f"Job {ids[0]} cancelled.\nJob nobody not found.\nJob {ids[2]} cancelled.\n"
+    )
+
+
+def test_running_includes_pending_jobs(shell):
+    job_id = shell.submit()
+
+    assert shell.json("cancel", "--running", job_id) == {
+        "id": job_id, "cancelled": True, "status": "cancelled", "requested": True
+    }  # fmt: skip

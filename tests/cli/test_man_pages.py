@@ -17,7 +17,10 @@ PART = r'^\.SS "?{} {}\b.*?(?=^\.S[SH])'
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 PARSERS = {"gigq": gigq.cli.parser.build_parser(), "gigqd": gigqd.cli.parser.build_parser()}
 COMMANDS = [(program, name) for program, parser in PARSERS.items() for name in commands_of(parser)]
-OF_EVERY_COMMAND = {"gigq": {"--db", "--debug", "--json"}, "gigqd": {"--config", "--debug", "--name"}}
+OF_EVERY_COMMAND = {
+    "gigq": {"--db", "--debug", "--json"},
+    "gigqd": {"--config", "--debug", "--name"},
+}
 
 programs = pytest.mark.parametrize("program", PARSERS)
 

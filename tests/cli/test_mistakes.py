@@ -14,7 +14,8 @@ from support.shell import clean_environment
 
 from gigq.cli import main
 
-READING = [("list",), ("stats",), ("status", "x"), ("cancel", "x"), ("requeue", "x"), ("clear",)]
+READING = [("list",), ("stats",), ("status", "x"), ("cancel", "x"), ("requeue", "x"), ("clear",),
+           ("logs", "x")]  # fmt: skip
 
 # Root may read and write everything, so it gives that up; for others there is nothing to give up.
 WITHOUT_PRIVILEGE = """
@@ -196,3 +197,14 @@ def test_a_full_disk_is_reported(shell):
 
     assert done.returncode == 74
     assert os.strerror(28) in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [*READING, ("submit", "shop.resize", "--name", "x")])
+def test_a_folder_is_not_a_database_and_the_remedy_is_to_name_a_file_in_it(shell, arguments):
+    failed(shell.run(*arguments, "--db", "."), 69, ". is a folder; name a file in it: --db gigq.db")
+
+
+def test_a_pipe_is_not_a_database(shell):
+    os.mkfifo(shell.folder / "pipe")
+
+    failed(shell.run("worker", "--once", "--db", "pipe"), 69, "pipe is not a file")

@@ -1,0 +1,121 @@
+"""What `gigq status` says of a job and its attempts, a bad end's post-mortem included."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping
+
+_OUTPUT_LINES = 10
+_FINE = ("running", "completed")
+
+
+def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
+    """The parts of `gigq status` that were asked for, and the last attempt if it ended badly."""
+    yield text.fields(_job_fields(found))
+    if args.show_params:
+        pairs = [(key, _as_json(value)) for key, value in (found["params"] or {}).items()]
+        yield "Parameters:\n" + (text.fields(pairs, "  ") or "  none")
+    if args.show_result:
+        yield "Result:\n" + text.indented(json.dumps(found["result"], indent=2), "  ")
+    executions = found["executions"]
+    if args.show_executions:
+        described = [_execution(found, one, with_error=True) for one in executions]
+        yield "Executions:\n" + ("\n\n".join(described) or "  none")
+    elif executions and executions[-1]["status"] not in _FINE:
+        last = executions[-1]
+        yield "Last attempt:\n" + _execution(
+            found, last, with_error=last["error"] != found["error"]
+        )
+
+
+def ending(one: Mapping[str, Any]) -> str:
+    """How an attempt ended, in one line."""
+    known = [one["cause"] if one["cause"] != one["status"] else None, one["signal"]]
+    if one["exit_code"] is not None:
+        known.append(f"exit code {one['exit_code']}")
+    known.append(f"after {text.seconds(one['started_at'], one['completed_at'])}")
+    known.append((one["error"] or "").partition("\n")[0] or None)
+    return f"{one['status']} ({', '.join(text.printable(word) for word in known if word)})"
+
+
+def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    yield "Job", f"{found['name']} ({found['id']})"
+    yield "Status", found["status"]
+    yield "Created", text.local_time(found["created_at"])
+    yield "Updated", text.local_time(found["updated_at"])
+    yield "Started", text.local_time(found["started_at"])
+    yield "Completed", text.local_time(found["completed_at"])
+    yield "Attempts", f"{found['attempts']} / {found['max_attempts']}"
+    yield "Queue", found["queue"]
+    if found["memory_limit"]:
+        yield "Memory limit", text.size(found["memory_limit"])
+    if found["retry_after"]:
+        yield "Not before", text.local_time(found["retry_after"])
+    if found["dependencies"]:
+        yield "Depends on", ", ".join(found["dependencies"])
+    if found["worker_id"]:
+        yield "Worker", found["worker_id"]
+    if found["cause"]:
+        yield "Cause", found["cause"]
+    if found["error"]:
+        yield "Error", found["error"]
+
+
+def _execution(found: Mapping[str, Any], one: Mapping[str, Any], *, with_error: bool) -> str:
+    pairs = [*_life(one), *_figures(one)]
+    if with_error and one["error"] is not None:
+        pairs.append(("Error", one["error"]))
+    if one["note"] is not None:
+        pairs.append(("Note", one["note"]))
+    if one["stack"] is not None:
+        pairs.append(("Stack", one["stack"]))
+    if one["output"] is not None:
+        pairs.append(("Output", _end_of_output(found, one)))
+    return text.fields(pairs, "  ")
+
+
+def _life(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    yield "Execution", one["id"]
+    yield "Attempt", one["attempt"] or "-"
+    yield "Status", one["status"]
+    yield "Worker", one["worker_id"] or "-"
+    yield "Started", text.local_time(one["started_at"])
+    if one["cancel_requested_at"]:
+        yield "Cancel asked", text.local_time(one["cancel_requested_at"])
+    yield "Completed", text.local_time(one["completed_at"])
+    yield "Took", text.seconds(one["started_at"], one["completed_at"])
+    for label in ("cause", "exit_code", "signal"):
+        if one[label] is not None:
+            yield label.replace("_", " ").capitalize(), one[label]
+
+
+def _figures(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    if one["wall_time"] is not None:
+        yield "Wall time", f"{one['wall_time']:.3f} s"
+    if one["cpu_time"] is not None:
+        yield "CPU time", f"{one['cpu_time']:.3f} s"
+    if one["peak_rss"] is not None:
+        yield "Peak memory", text.size(one["peak_rss"])
+    if one["killed"]:
+        yield "Killed", f"{one['killed']} process{'' if one['killed'] == 1 else 'es'}"
+    if one["late"] is not None:
+        yield "Kill was late by", f"{one['late'] * 1000:.0f} ms"
+
+
+def _end_of_output(found: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    lines = str(one["output"]).rstrip("\n").split("\n")
+    if len(lines) <= _OUTPUT_LINES:
+        return "\n".join(lines)
+    which = f" --attempt {one['attempt']}" if one["attempt"] else ""
+    hint = f"[the last {_OUTPUT_LINES} of {len(lines)} lines; gigq logs {found['id']}{which}]"
+    return "\n".join([hint, *lines[-_OUTPUT_LINES:]])
+
+
+def _as_json(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

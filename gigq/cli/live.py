@@ -1,0 +1,127 @@
+"""The output of a job while it runs: a file in the daemon's memory, found through /proc."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from typing import TYPE_CHECKING
+
+from gigq.errors import GigqError
+from gigq.store.liveness import lock_descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_FLOCK = struct.Struct("@hhqqi4x")
+_CHUNK = 256 * 1024
+_LONGEST_FILE_NAME = 249
+_OFFSET_BITS = 62
+
+
+class HiddenOutputError(GigqError):
+    """The job runs in a process that cannot be looked into from here."""
+
+
+class LiveOutput:
+    """Reads what a running attempt prints, as it grows.
+
+    The file keeps its end only: what it has freed is left out. It begins anew with the worker's
+    next job, so whoever has read something looks whether the attempt is still the same.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._at = 0
+
+    def read(self) -> bytes:
+        """What was added since the last time, not all at once; empty when there is nothing."""
+        while True:
+            size = os.fstat(self._descriptor).st_size
+            if size < self._at:
+                self._at = 0
+            start = self._first_kept(size)
+            chunk = os.pread(self._descriptor, min(_CHUNK, size - start), start)
+            if self._first_kept(size) == start:
+                break
+        jumped, self._at = start > self._at, start + len(chunk)
+        # The first page that is kept may be freed in part, and what is freed reads as zeros.
+        return chunk.lstrip(b"\0") if jumped else chunk
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+    def _first_kept(self, size: int) -> int:
+        try:
+            return min(size, os.lseek(self._descriptor, self._at, os.SEEK_DATA))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return size
+
+
+def find(database: str, execution: Mapping[str, Any]) -> LiveOutput | None:
+    """The output of an attempt that a daemon runs.
+
+    Args:
+        database: the database file.
+        execution: a row with `run` and `worker_id`.
+
+    Returns:
+        None when there is none, or none any more: the worker is just ending.
+
+    Raises:
+        HiddenOutputError: this process may not, or cannot, look into the daemon.
+    """
+    pid = _holder(database, execution["run"])
+    if pid is None:
+        return None
+    if pid <= 0:
+        raise HiddenOutputError(
+            "the daemon that runs this job is in another container (pid namespace); "
+            "run gigq logs there, or wait for the job's end"
+        )
+    name = "gigqd-output:" + (execution["worker_id"] or "").rpartition("@")[0]
+    try:
+        return _opened(f"/proc/{pid}/fd", f"/memfd:{name[:_LONGEST_FILE_NAME]} (deleted)")
+    except PermissionError as error:
+        raise HiddenOutputError(
+            f"this user may not look into the daemon that runs this job (pid {pid}); "
+            "run gigq logs as root or as the daemon's user, or wait for the job's end"
+        ) from error
+
+
+def _holder(database: str, run: str) -> int | None:
+    """The process that holds a run; 0 when it cannot be seen from here, None when it is dead."""
+    number = run.split(":")[1]
+    if not number.isdecimal() or int(number) >> _OFFSET_BITS:
+        return None  # foreign SQL has made it up
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, int(number), 1, 0)
+        told = fcntl.fcntl(lock_descriptor(database), fcntl.F_GETLK, asked)
+    except PermissionError as error:
+        raise HiddenOutputError(
+            f"this user may not read {error.filename}, which tells where the job runs; "
+            "run gigq logs as root or as the daemon's user, or wait for the job's end"
+        ) from error
+    kind, _, _, _, pid = _FLOCK.unpack(told)
+    return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def _opened(folder: str, wanted: str) -> LiveOutput | None:
+    try:
+        with os.scandir(folder) as entries:
+            found = next((e.path for e in entries if _target(e.path) == wanted), None)
+        return None if found is None else LiveOutput(os.open(found, os.O_RDONLY | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return None  # closed at this moment, or the daemon is gone
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)  # noqa: PTH115 - the target is no path
+    except FileNotFoundError:
+        return ""

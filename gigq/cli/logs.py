@@ -1,0 +1,227 @@
+"""`gigq logs`: what a job has printed, and prints."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import describing, exits, live, terminal, text
+from gigq.cli.jobs import is_plain, not_found
+from gigq.cli.opening import existing_queue
+from gigq.status import FINISHED, JobStatus
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gigq.cli.live import LiveOutput
+    from gigq.queue import JobQueue
+
+    Row = Mapping[str, Any]
+
+_BETWEEN_LOOKS = 0.2
+_REMEMBERED = 2 * 1024 * 1024
+_KEY = 32
+_RUNNING = JobStatus.RUNNING.value
+_OVER = {status.value for status in FINISHED}
+_PLAIN = "a plain worker, so what it prints goes where that worker's output goes"
+
+
+def logs(args: argparse.Namespace) -> int:
+    """Show the output of a job's last attempt, or of another one; perhaps go on as it grows."""
+    with existing_queue(args) as queue:
+        found = queue.get_status(args.job_id)
+        if not found["exists"]:
+            return not_found(args, args.job_id)
+        if args.follow:
+            return Follower(queue, args).run()
+        return _show(queue, found, args)
+
+
+def _show(queue: JobQueue, found: Row, args: argparse.Namespace) -> int:
+    chosen = _chosen(found, args.attempt)
+    if chosen is None:
+        say(_no_attempt(found, args.attempt))
+        return exits.NEGATIVE
+    printed = _live_so_far(args.db, chosen)
+    if printed is not None:
+        # Only now is it certain that it is not the output of the worker's next job.
+        chosen = _again(queue, chosen) or chosen
+    if chosen["status"] != _RUNNING:
+        printed = chosen["output"]
+    if args.json:
+        terminal.print_json(_shape(args.job_id, chosen, printed))
+        return exits.OK
+    if not printed:
+        say(_why_nothing(chosen))
+    Page().write(printed or "", ends=True)
+    return exits.OK
+
+
+def _live_so_far(database: str, one: Row) -> str | None:
+    if one["status"] != _RUNNING or is_plain(one):
+        return None
+    output = live.find(database, one)
+    if output is None:
+        return None
+    with closing(output):
+        return b"".join(iter(output.read, b"")).decode(errors="replace")
+
+
+def _again(queue: JobQueue, one: Row) -> Row | None:
+    executions = queue.get_status(one["job_id"]).get("executions", ())
+    return next((row for row in executions if row["id"] == one["id"]), None)
+
+
+def _chosen(found: Row, attempt: int | None) -> Row | None:
+    """The last execution, or the last one of an attempt: a start that was given back has none."""
+    fitting = [one for one in found["executions"] if attempt in (None, one["attempt"])]
+    return fitting[-1] if fitting else None
+
+
+def _shape(job_id: str, one: Row, printed: str | None) -> dict[str, Any]:
+    known = {"execution": one["id"], "attempt": one["attempt"], "status": one["status"]}
+    return {"id": job_id, **known, "output": printed}
+
+
+def _no_attempt(found: Row, attempt: int | None) -> str:
+    if not found["executions"]:
+        return f"job {found['id']} has not begun yet; it is {found['status']}"
+    return f"job {found['id']} has no attempt {attempt}; it has had {found['attempts']}"
+
+
+def _why_nothing(one: Row) -> str:
+    which = f"attempt {one['attempt']}"
+    if is_plain(one):
+        return f"nothing is kept of {which}: " + f"it ran in {_PLAIN}"
+    return (
+        f"{which} has printed nothing so far, or is just ending"
+        if one["status"] == _RUNNING
+        else (f"nothing is kept of {which}: it printed nothing, or its pool has keep_output = 0")
+    )
+
+
+def say(sentence: str) -> None:
+    """A word about the output, beside the output."""
+    sys.stdout.flush()
+    print(f"gigq: {text.printable(sentence)}", file=sys.stderr, flush=True)
+
+
+class Page:
+    """Writes a job's output to standard output, and remembers the end of it."""
+
+    def __init__(self) -> None:
+        self.written = ""
+
+    def write(self, printed: str, *, ends: bool = False) -> None:
+        """Write some more; at the end of it all, end the line too."""
+        self.written = (self.written + printed)[-_REMEMBERED:]
+        missing = "\n" if ends and self.written and not self.written.endswith("\n") else ""
+        sys.stdout.write(text.flowing(printed) + missing)
+        sys.stdout.flush()
+
+
+class Follower:
+    """Shows a job's output as it grows, attempt after attempt, until the job is finished.
+
+    1. While an attempt runs, shows what its file in the daemon's memory has got.
+    2. When it is over, shows what is missing from what was stored, and says how it ended.
+    3. Waits for the next attempt, unless one was named.
+    """
+
+    def __init__(self, queue: JobQueue, args: argparse.Namespace) -> None:
+        self._queue = queue
+        self._args = args
+        self._last: str | None = None
+        self._waited = False
+
+    def run(self) -> int:
+        """Follow to the end.
+
+        Returns:
+            0 when the job, or the attempt that was named, is completed.
+        """
+        while True:
+            found = self._queue.get_status(self._args.job_id)
+            if not found["exists"]:
+                return not_found(self._args, self._args.job_id)
+            one = self._next(found)
+            if one is not None:
+                over = self._attempt(one)
+                if self._args.attempt:
+                    return _code(over)
+            elif found["status"] in _OVER:
+                return self._finish(found)
+            else:
+                self._wait(found)
+
+    def _next(self, found: Row) -> Row | None:
+        if self._last is None:
+            return _chosen(found, self._args.attempt)
+        ids = [one["id"] for one in found["executions"]]
+        later = ids.index(self._last) + 1 if self._last in ids else 0
+        return found["executions"][later] if later < len(ids) else None
+
+    def _attempt(self, one: Row) -> Row:
+        self._last = one["id"]
+        self._waited = False
+        page = Page()
+        if one["status"] == _RUNNING:
+            say(f"attempt {one['attempt']} runs in {one['worker_id']}")
+            one = self._while_it_runs(one, page)
+        page.write(continued(page.written, one["output"] or ""), ends=True)
+        say(f"attempt {one['attempt']} ended: {describing.ending(one)}")
+        return one
+
+    def _while_it_runs(self, one: Row, page: Page) -> Row:
+        """Show what it prints until it is over; its row then."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        output: LiveOutput | None = None
+        if is_plain(one):
+            say(f"it runs in {_PLAIN}")
+        try:
+            while True:
+                if output is None and not is_plain(one):
+                    output = live.find(self._args.db, one)
+                chunk = output.read() if output else b""
+                now = _again(self._queue, one) or {**one, "status": "cleared"}
+                if now["status"] != _RUNNING:
+                    return now
+                page.write(decoder.decode(chunk))
+                if not chunk:
+                    time.sleep(_BETWEEN_LOOKS)
+        finally:
+            if output:
+                output.close()
+
+    def _finish(self, found: Row) -> int:
+        if self._args.attempt:
+            say(_no_attempt(found, self._args.attempt))
+            return exits.NEGATIVE
+        say(f"job {found['id']} is {found['status']}")
+        return _code(found)
+
+    def _wait(self, found: Row) -> None:
+        if not self._waited:
+            self._waited = True
+            since = text.local_time(found["retry_after"]) if found["retry_after"] else ""
+            say(f"job {found['id']} is {found['status']}" + (f", not before {since}" * bool(since)))
+        time.sleep(_BETWEEN_LOOKS)
+
+
+def continued(written: str, stored: str) -> str:
+    """What follows in `stored`, the end of an output, on `written`, a beginning of it."""
+    stored = stored.lstrip("\ufffd")  # it may begin within a character
+    key = stored[:_KEY]
+    for start in range(max(0, len(written) - len(stored)), len(written)):
+        overlap = len(written) - start
+        if written.startswith(key[:overlap], start) and stored.startswith(written[start:]):
+            return stored[overlap:]
+    return stored
+
+
+def _code(row: Row) -> int:
+    return exits.OK if row["status"] == JobStatus.COMPLETED.value else exits.NEGATIVE
