@@ -1,0 +1,48 @@
+"""Which executions plain workers take back from each other, and which they leave alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.ledger import status_of, stored, taken
+
+from gigq import clock, rescue
+from gigq.claim import Claimant
+from gigq.store import liveness
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+LIVING, DEAD, DAEMON = "worker:living", "worker:dead", "daemon:dead"
+
+
+@pytest.fixture(autouse=True)
+def one_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all runs only one has a process."""
+    monkeypatch.setattr(liveness, "is_alive", lambda _path, run: run == LIVING)
+
+
+def running(db: Database, run: str) -> str:
+    """A job with a limit of 10 s that has just begun; its id."""
+    stored(db, timeout=10)
+    return str(taken(db, Claimant("w", run))["id"])
+
+
+def test_what_a_dead_plain_worker_ran_is_lost(db: Database, address: str) -> None:
+    dead, living, daemon = (running(db, run) for run in (DEAD, LIVING, DAEMON))
+
+    assert [done.job_id for done in rescue.lost(db, address)] == [dead]
+    assert (status_of(db, living), status_of(db, daemon)) == ("running", "running")
+
+
+@pytest.mark.parametrize(("seconds", "is_overdue"), [(9, False), (10.5, False), (12, True)])
+def test_a_plain_workers_job_is_overdue_a_second_after_its_limit(
+    db: Database, monkeypatch: pytest.MonkeyPatch, seconds: float, is_overdue: bool
+) -> None:
+    plain, daemon = running(db, LIVING), running(db, DAEMON)
+    later = clock.after(clock.utc_now(), seconds)
+    monkeypatch.setattr(clock, "utc_now", lambda: later)
+
+    assert [done.job_id for done in rescue.overdue(db)] == ([plain] if is_overdue else [])
+    assert status_of(db, daemon) == "running"
