@@ -125,7 +125,7 @@ class Instance:
         return os.fdopen(fd, "ab", buffering=0)
 
     def repair(self) -> tuple[str, ...]:
-        """Put back the lock and the pid file when somebody has deleted or replaced them.
+        """Put back the directory, the lock and the pid file when somebody has taken them away.
 
         The old lock is kept as well: giving it up could only help a second daemon.
 
@@ -136,6 +136,9 @@ class Instance:
             CannotCreate: a file cannot be made.
         """
         repaired = []
+        if not self.directory.is_dir():
+            self._make_directory()
+            repaired.append(self.directory.name)
         if not _is_same_file(self.lock_fd, self.lock_path) and self._try_lock():
             repaired.append(self.lock_path.name)
         note = pidfile.read(self.pid_path)
@@ -245,12 +248,15 @@ class Instance:
             ) from error
         return True
 
-    def _prepare_directory(self) -> None:
+    def _make_directory(self) -> os.stat_result:
         try:
             self.directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-            found = self.directory.stat()
+            return self.directory.stat()
         except OSError as error:
             raise _cannot_create("runtime directory", self.directory, error) from error
+
+    def _prepare_directory(self) -> None:
+        found = self._make_directory()
         why = _distrust(found)
         if why is None and not os.access(self.directory, os.W_OK | os.X_OK):
             why = "not writable"

@@ -1,6 +1,7 @@
 """One instance, one holder of the lock: with real processes, and with every wrong pid file."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -152,6 +153,17 @@ def test_a_deleted_lock_and_pid_file_are_put_back(path, instance):
     assert instance.repair() == ("gigqd.lock", "gigqd.pid")
     assert instance.repair() == ()
     assert Instance(load(path, {})).running().pid == os.getpid()
+
+
+def test_a_deleted_runtime_directory_is_made_anew(path, instance):
+    instance.lock()
+    instance.write_pid()
+    shutil.rmtree(instance.directory)
+
+    assert instance.repair() == ("run", "gigqd.lock", "gigqd.pid")
+    assert instance.repair() == ()
+    assert Instance(load(path, {})).running().pid == os.getpid()
+    assert instance.directory.stat().st_mode & 0o777 == 0o750
 
 
 def test_a_clean_end_leaves_only_the_lock_file(path, instance):
