@@ -64,9 +64,9 @@ def test_check_tells_with_the_code_that_a_start_would_end_with(daemons, spoil, c
 @pytest.mark.fault("G2")
 def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(daemons):
     daemon = daemons({"daemon.start_timeout": "2s"}, start=False)
-    daemon.queue.stats()
 
     with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
+        blocker.execute("PRAGMA journal_mode = WAL")
         blocker.execute("BEGIN EXCLUSIVE")
         check, start = daemon.command("check", "--db"), daemon.command("start")
 
