@@ -8,7 +8,7 @@ import re
 from support.tree import PACKAGES, ROOT, modules, parsed
 
 PAGE = ROOT / "docs" / "events.md"
-NAME = re.compile(r"[a-z]+([._][a-z]+)+|status")
+NAME = re.compile(r"[a-z]+([._][a-z]+)+|status|paused|resumed")
 METHODS = {"debug", "info", "warning", "error", "critical", "exception", "emit"}
 NOT_FIELDS = {"level", "source", "exc_info", None}
 ROW = re.compile(
