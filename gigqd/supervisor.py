@@ -8,6 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from gigq.store import liveness
 from gigqd import __version__, exits, kernel, logs, report, spawn
 from gigqd.books import Books
 from gigqd.crew import Crew
@@ -163,6 +164,7 @@ class Supervisor:
         self._repair_at = now + _REPAIR_EVERY
         try:
             repaired = [*self._instance.repair(), *self._desk.repair()]
+            repaired += ["locks"] * liveness.renew()
         except (GigqdError, OSError) as error:
             log.error("repair_failed", error=str(error))
         else:

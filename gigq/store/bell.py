@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _NAME = "bell"
 _ONE = b"\0"
 _MANY = 65536
+_ALL = 256
 
 
 class Bell:
@@ -30,15 +31,41 @@ class Bell:
     """
 
     def __init__(self, database_path: str | os.PathLike[str]) -> None:
-        path = companion(database_path) / _NAME
+        self._database_path = database_path
+        self._open()
+
+    def _open(self) -> None:
+        path = companion(self._database_path) / _NAME
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         # Open for writing too: with no writer left, the pipe would look ready for ever.
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pipe = os.fstat(self._descriptor)
 
     def fileno(self) -> int:
         """The descriptor that becomes readable at a ring."""
         return self._descriptor
+
+    def renew(self) -> bool:
+        """Hang the bell up again if somebody has deleted it, and wake who listens to the old one.
+
+        Returns:
+            Whether it was gone. Whoever rang meanwhile was not heard.
+        """
+        path = companion_path(self._database_path) / _NAME
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(path), self._pipe):  # noqa: PTH116 - at every wait
+                return False
+        for _ in range(_ALL):
+            self.ring()
+        self.close()
+        self._open()
+        return True
+
+    def ring(self) -> None:
+        """Wake one of those who listen to this very bell, wherever it has got to."""
+        with contextlib.suppress(BlockingIOError):  # it is full: they are being woken already
+            os.write(self._descriptor, _ONE)
 
     def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
         """Sleep until a ring, input on one of the descriptors `others`, or `timeout` seconds.
@@ -46,6 +73,7 @@ class Bell:
         Returns:
             True when there was something; a ring has then been taken.
         """
+        self.renew()
         deadline = time.monotonic() + timeout
         with select.epoll() as poll:
             # Exclusive: of many that wait, the kernel wakes one for one byte.

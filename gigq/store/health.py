@@ -31,7 +31,7 @@ def require_readable(path: str, patience: float) -> None:
         StoreCorrupt: it is no database.
         StoreError: it cannot be read now.
     """
-    until_free(lambda: _ask(path, "SELECT count(*) FROM sqlite_master"), patience, path)
+    until_free(lambda: _ask(path, "PRAGMA schema_version"), patience, path)
 
 
 def require_whole(path: str, patience: float, beat: Callable[[], None]) -> None:

@@ -3,7 +3,14 @@
 A run is one byte of a lock file, held by one process. POSIX record locks belong to a process:
 kill -9 frees them, a fork does not inherit them, and pid numbers play no part, so processes in
 different containers see each other's. The price: closing any descriptor of the file drops all
-of a process's locks on it. So there is one descriptor per process and file, never closed.
+of a process's locks on it. So there is one descriptor per process and file, never closed while
+the file is there.
+
+Somebody may delete the file while runs are held. Then nobody sees the locks any more, until
+their holders have put them on the next file. So that no run is taken for dead meanwhile, a run
+also names its file, by a word that is written in it, and its process, by boot, process namespace,
+pid and start time. Where another file lies now, a run is dead when its byte is free and that
+process is gone, as far as it can be seen from here.
 """
 
 from __future__ import annotations
@@ -12,26 +19,55 @@ import fcntl
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 _OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
+_WORD_LOCK = (1 << 63) - 2  # beyond those, too
+
+
+class _LockFile(NamedTuple):
+    """A lock file that this process has open, and the word that tells it from any other."""
+
+    descriptor: int
+    word: str
 
 
 class _OwnLocks:
-    """This process's descriptors of lock files, and the runs that it holds."""
+    """This process's descriptors of lock files, and the bytes that it holds."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """Start anew in a forked child: it holds no lock, and inherited numbers may be reused."""
-        self.files: dict[Path, int] = {}
+        self.files: dict[Path, _LockFile] = {}
         self.held: set[tuple[Path, int]] = set()
 
-    def descriptor(self, path: Path) -> int:
-        """The one descriptor of this process for a lock file."""
-        if path not in self.files:
-            self.files[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return self.files[path]
+    def file(self, path: Path) -> _LockFile:
+        """This process's one descriptor of a lock file; of the next one if it was deleted."""
+        known = self.files.get(path)
+        if known is not None and _is_at(path, known.descriptor):
+            return known
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        opened = self.files[path] = _LockFile(descriptor, _word_in(descriptor))
+        for _, offset in (one for one in self.held if one[0] == path):
+            _try_lock(descriptor, offset)
+        if known is not None:
+            os.close(known.descriptor)
+        return opened
+
+    def lock(self, path: Path, offset: int) -> bool:
+        """Hold a byte until `unlock` or this process's death. False when somebody else does."""
+        if not _try_lock(self.file(path).descriptor, offset):
+            return False
+        self.held.add((path, offset))
+        return True
+
+    def unlock(self, path: Path, offset: int) -> None:
+        """Free a byte."""
+        self.held.discard((path, offset))
+        fcntl.lockf(self.file(path).descriptor, fcntl.LOCK_UN, 1, offset)
 
 
 _own = _OwnLocks()
@@ -46,31 +82,33 @@ class RunLock:
         kind: `worker` for a plain worker, `gigqd` for a daemon.
 
     Attributes:
-        run: what executions store, as `worker:1234`.
+        run: what executions store, as `worker:1234:…`: the byte, the file, the process.
     """
 
     def __init__(self, database_path: str | os.PathLike[str], kind: str) -> None:
         self._path = _lock_file(database_path)
-        self._offset = _lock_a_byte(_own.descriptor(self._path))
+        self._offset = _lock_a_byte(self._path)
         self._pid = os.getpid()
-        _own.held.add((self._path, self._offset))
-        self.run = f"{kind}:{self._offset}"
+        word = _own.file(self._path).word
+        self.run = ":".join([kind, str(self._offset), word, *_own_process()])
 
     def release(self) -> None:
         """End the run: its open executions may be rescued. In a forked child it does nothing."""
         if self._pid == os.getpid() and (self._path, self._offset) in _own.held:
-            _own.held.discard((self._path, self._offset))
-            fcntl.lockf(_own.descriptor(self._path), fcntl.LOCK_UN, 1, self._offset)
+            _own.unlock(self._path, self._offset)
 
 
 def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     """Whether the process that holds `run` is still there. No run, or no such run: no."""
-    _, _, number = (run or "").partition(":")
+    _, number, *rest = (run or ":").split(":")
     if not number.isdecimal() or int(number) >= 1 << _OFFSET_BITS:
         return False
     path, offset = _lock_file(database_path), int(number)
+    file = _own.file(path)
     # A process never meets its own locks: asking the kernel would free the byte.
-    return (path, offset) in _own.held or _is_locked(_own.descriptor(path), offset)
+    if (path, offset) in _own.held or _is_locked(file.descriptor, offset):
+        return True
+    return rest[:1] != [file.word] and _is_there(rest[1:])
 
 
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
@@ -79,7 +117,34 @@ def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
     Raises:
         OSError: the file cannot be made or opened.
     """
-    return _own.descriptor(_lock_file(database_path))
+    return _own.file(_lock_file(database_path)).descriptor
+
+
+def hold(database_path: str | os.PathLike[str], offset: int) -> bool:
+    """Hold a byte of a database's lock file until this process's death.
+
+    Returns:
+        False when another process holds it.
+
+    Raises:
+        OSError: the file cannot be made or opened.
+    """
+    return _own.lock(_lock_file(database_path), offset)
+
+
+def renew() -> bool:
+    """Put what this process holds on the next lock file, where one was deleted.
+
+    Returns:
+        Whether one was.
+
+    Raises:
+        OSError: the next one cannot be made.
+    """
+    before = dict(_own.files)
+    for path in {path for path, _ in _own.held}:
+        _own.file(path)
+    return before != _own.files
 
 
 def companion(database_path: str | os.PathLike[str]) -> Path:
@@ -104,14 +169,37 @@ def _lock_file(database_path: str | os.PathLike[str]) -> Path:
     return companion(database_path) / "locks"
 
 
-def _lock_a_byte(descriptor: int) -> int:
-    while True:
+def _lock_a_byte(path: Path) -> int:
+    while True:  # somebody's byte: one chance in very many
         offset = int.from_bytes(os.urandom(8), "big") >> (64 - _OFFSET_BITS)
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
-        except BlockingIOError:
-            continue  # somebody's byte: one chance in very many
-        return offset
+        if _own.lock(path, offset):
+            return offset
+
+
+def _try_lock(descriptor: int, offset: int) -> bool:
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _word_in(descriptor: int) -> str:
+    """The word in a lock file, written by whoever opens it first."""
+    fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, _WORD_LOCK)
+    try:
+        if not os.fstat(descriptor).st_size:
+            os.pwrite(descriptor, os.urandom(8).hex().encode(), 0)
+        return os.pread(descriptor, 16, 0).decode("ascii", "replace")
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, _WORD_LOCK)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - hot
+    except FileNotFoundError:
+        return False
 
 
 def _is_locked(descriptor: int, offset: int) -> bool:
@@ -122,3 +210,36 @@ def _is_locked(descriptor: int, offset: int) -> bool:
         return True
     fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)
     return False
+
+
+def _own_process() -> list[str]:
+    """What tells this process from every other one: boot, process namespace, pid, start time."""
+    pid = os.getpid()
+    started = _start_of(pid)
+    return [] if started is None else [*_here(), str(pid), started]
+
+
+def _is_there(process: list[str]) -> bool:
+    """Whether a process that a run names lives and can be seen from here."""
+    if len(process) != 4 or process[:2] != _here():
+        return False
+    pid, started = process[2:]
+    return pid != str(os.getpid()) and started == _start_of(pid)
+
+
+def _here() -> list[str]:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return [boot.partition("-")[0], str(Path("/proc/self/ns/pid").stat().st_ino)]
+    except OSError:
+        return []  # without /proc the locks alone decide
+
+
+def _start_of(pid: int | str) -> str | None:
+    """When a living process began, in ticks since the boot; None when it is gone or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (OSError, ValueError):
+        return None
+    state, *fields = stat.rpartition(b")")[2].split()
+    return None if state in (b"Z", b"X") else fields[18].decode()

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.store import bell, checkpoint, claims, health, identity, migrate
+from gigq.store import checkpoint, claims, health, identity, migrate
+from gigq.store.bell import Bell
 from gigqd.scoreboard import Activity
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Rounds:
         self._board = board
         self._beat = beat
         self._tell = tell
+        self._bell: Bell | None = None
         self._cancels: list[str] | None = None
         self.begin()
 
@@ -84,6 +86,8 @@ class Rounds:
             self._ring(due_at)
         now = time.monotonic()
         due = now >= self._look_at
+        if due:
+            self._hung_bell()
         if changed or due:
             migrate.refuse_newer(self._database)
             self._relay_cancels()
@@ -141,7 +145,17 @@ class Rounds:
     def _ring(self, due_at: str | None) -> None:
         """Wake a worker for rows that foreign SQL wrote and for jobs whose time has come."""
         if due_at is not None or claims.anything_due(self._database):
-            bell.ring(self._path)
+            self._hung_bell().ring()
+
+    def _hung_bell(self) -> Bell:
+        """The bell that workers listen to, hung up again if somebody has deleted it.
+
+        Submits ring by its path: while that is gone, they are heard through their commits.
+        """
+        if self._bell is None:
+            self._bell = Bell(self._path)
+        self._bell.renew()
+        return self._bell
 
     def _relay_cancels(self) -> None:
         """Tell which running jobs of this daemon are to be cancelled, whenever that changes."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 from support.waiting import wait_until
 
 from gigq.store.bell import Bell, ring
+from gigq.store.liveness import companion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,3 +126,36 @@ def test_closing_twice_closes_once(bell: Bell) -> None:
     bell.close()
 
     assert bell.fileno() == -1
+
+
+def test_a_bell_that_was_deleted_is_hung_up_again_before_the_next_sleep(
+    database: Path, bell: Bell
+) -> None:
+    shutil.rmtree(companion(database))
+    ring(database)
+
+    assert not bell.wait(0)
+    ring(database)
+    assert bell.wait(LONG)
+
+
+def test_who_hangs_a_bell_up_again_wakes_those_who_sleep_beside_the_old_one(
+    database: Path, bell: Bell
+) -> None:
+    keeper = Bell(database)
+    woken: list[bool] = []
+    sleeper = threading.Thread(target=lambda: woken.append(bell.wait(LONG)))
+    sleeper.start()
+    shutil.rmtree(companion(database))
+
+    while sleeper.is_alive():
+        keeper.ring()
+        keeper.renew()
+        sleeper.join(0.01)
+
+    assert woken == [True]
+    assert not keeper.renew()
+    bell.renew()
+    keeper.ring()
+    assert bell.wait(LONG)
+    keeper.close()

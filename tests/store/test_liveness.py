@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gigq.store import liveness
 from gigq.store.liveness import RunLock, companion, is_alive
 
 if TYPE_CHECKING:
@@ -177,3 +179,65 @@ def test_the_companion_folder_is_private_and_shared_by_the_names_of_a_file(
 
     assert folder == companion(database) == tmp_path / "queue.db.gigq"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_run_outlives_the_deletion_of_the_lock_file(
+    database: Path, holder: subprocess.Popen[str]
+) -> None:
+    run = name_of(holder)
+    shutil.rmtree(companion(database))
+
+    assert is_alive(database, run)
+    assert others_see(database, run)
+
+    holder.kill()
+    holder.wait()
+
+    assert not is_alive(database, run)
+    assert not others_see(database, run)
+
+
+def test_a_dead_process_that_nobody_has_waited_for_holds_nothing(
+    database: Path, holder: subprocess.Popen[str]
+) -> None:
+    run = name_of(holder)
+    shutil.rmtree(companion(database))
+    holder.kill()
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+
+    assert not is_alive(database, run)
+
+
+def test_a_number_that_another_process_has_got_meanwhile_is_not_the_holder(
+    database: Path, holder: subprocess.Popen[str]
+) -> None:
+    *run, started = name_of(holder).split(":")
+    shutil.rmtree(companion(database))
+
+    assert not is_alive(database, ":".join([*run, str(int(started) + 1)]))
+
+
+def test_what_is_held_is_put_on_the_next_lock_file(database: Path) -> None:
+    lock = RunLock(database, "gigqd")
+    assert liveness.hold(database, 1 << 62)
+    shutil.rmtree(companion(database))
+
+    assert liveness.renew()
+    assert not liveness.renew()
+    without_process = ":".join(lock.run.split(":")[:2])
+    assert others_see(database, without_process)
+    lock.release()
+    assert not others_see(database, without_process)
+
+
+def test_a_run_in_the_words_of_before_is_judged_by_its_lock(
+    database: Path, holder: subprocess.Popen[str]
+) -> None:
+    run = ":".join(name_of(holder).split(":")[:2])
+
+    assert is_alive(database, run)
+
+    holder.kill()
+    holder.wait()
+
+    assert not is_alive(database, run)
