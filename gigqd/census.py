@@ -60,7 +60,6 @@ class Census:
         """
         began = time.perf_counter()
         self._trees = {pid: [] for pid in workers}
-        self._strangers = []
         known: dict[tuple[int, int], Mark] = {}
         for process in _look_at(kernel.children_of(self._top)):
             if process.pid in workers:
@@ -93,12 +92,13 @@ class Census:
         return any(each.stopped for each in self.tree_of(worker) if each.pid == worker)
 
     def strangers(self) -> Tree:
-        """Adopted processes without a mark that the last look was the first to see.
+        """Adopted processes without a mark, each told once.
 
         Whose they are cannot be told: a process of a job that has put down every mark, or
         somebody else's when the supervisor is the first process of a container.
         """
-        return tuple(self._strangers)
+        told, self._strangers = tuple(self._strangers), []
+        return told
 
     def _add(self, worker: int, process: Process) -> None:
         tree = self._trees[worker]

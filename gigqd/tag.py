@@ -5,7 +5,7 @@ process is recognised even when it has left its session, its group and its paren
 
 A process may also empty its environment and execute something. So a number made from the tag, the
 stamp, is set as a resource limit that has had no effect since Linux 2.4: it too passes to every
-child, through any exec, can be read by everybody, and without privileges cannot be raised again.
+child, through any exec, and everybody may read it. Only who sets this very limit puts it down.
 """
 
 from __future__ import annotations

@@ -80,8 +80,6 @@ class TreeKill:
         """
         until = time.monotonic() + seconds
         for pass_over in self._work:
-            if self._clean_looks >= _CLEAN_LOOKS:
-                return True
             if pass_over or time.monotonic() >= until:
                 return False
         return True
