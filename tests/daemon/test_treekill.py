@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,13 +18,13 @@ from support import jobs
 from support.waiting import wait_until
 
 from gigqd import kernel, reaper, sending
+from gigqd import treekill as treekill_module
 from gigqd.sending import Sent
 from gigqd.tag import Tag, mark_of, mark_this_process, tag_of
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 WAYS = [f"{how}-{by}" for how in ("plain", "setsid", "double") for by in ("fork", "exec")]
 
@@ -237,6 +239,56 @@ def test_a_tree_is_ended_where_orphans_are_adopted_by_somebody_else(
     monkeypatch.setattr(kernel, "is_subreaper", lambda: False)
 
     assert_the_family_is_ended(tag, tmp_path)
+
+
+@pytest.mark.fault("C13")
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has children of several users")
+def test_a_child_of_another_user_is_told_of_once_and_nobody_crashes(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+
+    def work() -> None:
+        os.fork()
+        if os.getpid() == os.getsid(0):
+            os.setresuid(65534, 65534, 65534)
+        signal.pause()
+
+    def supervise() -> None:
+        log = structlog.testing.CapturingLogger()
+        treekill_module.log = log
+        kernel.become_subreaper()
+        worker = forked_into_a_session(work)
+        wait_until(lambda: kernel.children_of(worker))
+        wait_until(lambda: Path(f"/proc/{worker}").stat().st_uid == 65534)
+        os.setresuid(65534, 65534, 65534)
+        treekill = TreeKill(worker, lambda _mark: False)
+        for _ in range(10):
+            treekill.step()
+        seen = [[list(call.args), call.kwargs] for call in log.calls]
+        facts = [seen, sorted(treekill.denied), reaper.look(worker) is not None]
+        os.write(note, json.dumps(facts).encode())
+
+    note = os.open(told, os.O_WRONLY | os.O_CREAT)
+    supervisor = forked_into_a_session(supervise)
+    calls, denied, worker_is_dead = json.loads(wait_until(told.read_text))
+    os.close(note)
+    (grandchild,) = denied
+
+    assert calls == [[["kill_denied"], {"pid": grandchild, "uid": 0}]]
+    assert worker_is_dead
+    wait_until(lambda: is_gone(supervisor))
+    os.kill(grandchild, signal.SIGKILL)
+
+
+def forked_into_a_session(function: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            function()
+        finally:
+            os._exit(0)
+    return pid
 
 
 def test_the_process_that_kills_is_never_part_of_a_tree(tag: Tag, tmp_path: Path) -> None:

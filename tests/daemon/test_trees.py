@@ -1,0 +1,358 @@
+"""Processes of jobs multiply, leave home and deny where they come from: none outlives its job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support import families, jobs
+from support.waiting import wait_until
+
+from gigqd import exits, kernel
+from gigqd.tag import mark_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.daemon
+
+KILLED_AT_ONCE = {"pools.default.timeout_grace": 0}
+
+
+def is_gone(pid: int, born: int | None = None) -> bool:
+    try:
+        process = kernel.glance(pid)
+    except ProcessLookupError:
+        return True
+    return not process.alive or (born is not None and process.start_ticks != born)
+
+
+def living_children(daemon) -> list[int]:
+    return [
+        line["pid"]
+        for line in jobs.entries(daemon.ledger, "child")
+        if not is_gone(line["pid"], line["born"])
+    ]
+
+
+def tree_of(pid: int) -> set[tuple[int, int]]:
+    return {process.identity for process in kernel.descendants(pid)}
+
+
+def survivors(tree: set[tuple[int, int]]) -> list[int]:
+    return [pid for pid, born in tree if not is_gone(pid, born)]
+
+
+def marked(daemon) -> list[int]:
+    """Every process that carries a stamp of this daemon's run, whatever became of its tag."""
+    stamps = {mark_of(pid).stamp for pid in (*daemon.worker_pids(),)}
+    runs = {stamp >> 15 for stamp in stamps if stamp}
+    found = {pid: mark_of(pid).stamp for pid in kernel.all_pids() if not is_gone(pid)}
+    return [pid for pid, stamp in found.items() if stamp and stamp >> 15 in runs]
+
+
+@contextmanager
+def control_group(folder: Path) -> Iterator[Path]:
+    """A control group made for this test; skips where that cannot be."""
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made: {error}")
+    try:
+        yield folder
+    finally:
+        leaves = [path for path in folder.iterdir() if path.is_dir()]
+        for group in (*leaves, folder):
+            wait_until(lambda group=group: is_removed(group), why=f"{group} is empty")
+
+
+def is_removed(group: Path) -> bool:
+    with suppress(OSError):
+        group.rmdir()
+    return not group.exists()
+
+
+@pytest.fixture
+def delegated() -> Iterator[Path]:
+    """A control group that carries the mark of systemd's `Delegate=yes`."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    unified = [Path(mount[1]) for mount in mounts if mount[2] == "cgroup2"]
+    if not unified:
+        pytest.skip("no control groups of version 2")
+    with control_group(unified[0] / f"gigqd-test-{os.getpid()}") as folder:
+        if not (folder / "cgroup.kill").exists():
+            pytest.skip("this kernel cannot kill a control group")
+        os.setxattr(folder, "user.delegate", b"1")
+        yield folder
+
+
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A group of the freezer of version 1, in which a process survives SIGKILL until it thaws."""
+    with control_group(Path(f"/sys/fs/cgroup/freezer/gigqd-test-{os.getpid()}")) as folder:
+        try:
+            yield folder
+        finally:
+            thaw(folder)
+
+
+def freeze(group: Path, pid: int) -> None:
+    (group / "cgroup.procs").write_text(str(pid))
+    (group / "freezer.state").write_text("FROZEN")
+    wait_until(lambda: (group / "freezer.state").read_text().strip() == "FROZEN")
+
+
+def thaw(group: Path) -> None:
+    (group / "freezer.state").write_text("THAWED")
+
+
+def below(daemon, group: Path) -> None:
+    """Have a daemon start inside a control group."""
+    python = daemon.home / "python"
+    script = f'echo $$ > "{group}/cgroup.procs"\nexec "{daemon.interpreter}" "$@"'
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    daemon.interpreter = str(python)
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A child of this test, in a session of its own as a daemonized child of a job would be."""
+    process = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.fault("C3")
+def test_a_tree_of_forty_shells_four_levels_deep_is_gone(daemons, bystander):
+    daemon = daemons(KILLED_AT_ONCE)
+    job_id = daemon.submit(families.shell_tree, "tree", {"levels": 3}, timeout=6, max_attempts=1)
+    (call,) = daemon.wait_for_calls("tree")
+    tree = wait_until(lambda: len(found := tree_of(call.pid)) >= 80 and found)
+
+    execution = daemon.wait_for_job(job_id, "timeout")["executions"][0]
+
+    assert survivors(tree) == []
+    assert execution["killed"] >= 81
+    assert bystander.poll() is None
+
+
+@pytest.mark.fault("C6")
+def test_a_child_without_tag_session_or_parent_is_known_by_its_stamp(daemons, bystander):
+    daemon = daemons(KILLED_AT_ONCE)
+    job_id = daemon.submit(families.slip_away, "slips", timeout=2, max_attempts=1)
+    (child,) = wait_until(lambda: living_children(daemon))
+    wait_until(lambda: mark_of(child).tag is None)
+
+    daemon.wait_for_job(job_id, "timeout")
+
+    assert is_gone(child)
+    assert bystander.poll() is None
+
+
+@pytest.mark.fault("C6")
+def test_a_child_that_puts_down_every_mark_is_told_of(daemons):
+    daemon = daemons(KILLED_AT_ONCE)
+    daemon.excused["P1"] = "the child carries no mark"
+    job_id = daemon.submit(families.slip_away_without_a_trace, "ghost", timeout=2, max_attempts=1)
+    (child,) = wait_until(lambda: living_children(daemon))
+
+    daemon.wait_for_job(job_id, "timeout")
+    told = daemon.wait_for_event("stranger_adopted")
+
+    assert told["stranger"] == child
+    assert not is_gone(child)
+    os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.fault("C6")
+@pytest.mark.root
+def test_no_child_leaves_a_delegated_control_group(daemons, delegated):
+    daemon = daemons(KILLED_AT_ONCE, start=False)
+    below(daemon, delegated)
+    daemon.start()
+    leaves = {path.name for path in delegated.iterdir() if path.is_dir()}
+    job_id = daemon.submit(families.slip_away_without_a_trace, "ghost", timeout=2, max_attempts=1)
+    (child,) = wait_until(lambda: living_children(daemon))
+
+    execution = daemon.wait_for_job(job_id, "timeout")["executions"][0]
+    daemon.wait_for_job(daemon.submit(jobs.ok, "next"), "completed")
+    daemon.stop()
+
+    assert is_gone(child)
+    assert execution["killed"] == 2
+    assert len(leaves) >= 3
+    assert [path.name for path in delegated.iterdir() if path.is_dir()] == ["gigqd"]
+
+
+@pytest.mark.fault("F11")
+@pytest.mark.root
+def test_a_worker_killed_for_want_of_memory_is_told_from_others(daemons):
+    group = Path(f"/sys/fs/cgroup/memory/gigqd-test-{os.getpid()}")
+    with control_group(group):
+        (group / "memory.limit_in_bytes").write_text(str(64 * 2**20))
+        daemon = daemons()
+        go = daemon.home / "go"
+        job_id = daemon.submit(
+            families.eat_memory, "eats", {"path": str(go), "megabytes": 500}, max_attempts=1
+        )
+        (call,) = daemon.wait_for_calls("eats")
+        (group / "cgroup.procs").write_text(str(call.pid))
+        go.touch()
+
+        (eaten,) = daemon.wait_for_job(job_id)["executions"]
+        killed_id = daemon.submit(jobs.kill_worker, "killed", max_attempts=1)
+        (killed,) = daemon.wait_for_job(killed_id)["executions"]
+
+    assert (eaten["cause"], eaten["signal"]) == ("oom", "SIGKILL")
+    assert (killed["cause"], killed["signal"]) == ("crashed", "SIGKILL")
+
+
+@pytest.mark.fault("C14")
+@pytest.mark.root
+def test_a_process_that_cannot_be_killed_holds_up_its_job_and_nothing_else(daemons, freezer):
+    daemon = daemons({**KILLED_AT_ONCE, "pools.default.size": 1})
+    job_id = daemon.submit(jobs.sleep_py, "frozen", timeout=1, max_attempts=2)
+    (call,) = daemon.wait_for_calls("frozen")
+    freeze(freezer, call.pid)
+
+    daemon.wait_for_event("tree_kill_incomplete", within=20)
+    daemon.wait_for_job(daemon.submit(jobs.ok, "other"), "completed")
+    meanwhile = (str(daemon.job(job_id)["status"]), len(daemon.calls("frozen")))
+    thaw(freezer)
+    job = daemon.wait_for_job(job_id, "timeout", within=30)
+
+    assert meanwhile == ("running", 1)
+    assert is_gone(call.pid, call.born)
+    assert job["attempts"] == 2
+
+
+@pytest.mark.fault("C14")
+@pytest.mark.root
+def test_a_stop_that_leaves_a_process_behind_says_so_by_its_exit_code(daemons, freezer):
+    daemon = daemons({**KILLED_AT_ONCE, "daemon.stop_timeout": 1})
+    for rule in ("P1", "P4", "P7"):
+        daemon.excused[rule] = "a process is left on purpose"
+    daemon.submit(jobs.sleep_py, "frozen", max_attempts=1)
+    (call,) = daemon.wait_for_calls("frozen")
+    freeze(freezer, call.pid)
+
+    answer = daemon.client.ask("stop", now=True, within=40)
+    code = daemon.wait_for_exit(40)
+
+    thaw(freezer)
+    wait_until(lambda: is_gone(call.pid, call.born))
+    assert (answer["code"], code) == (exits.LEFT_BEHIND, exits.LEFT_BEHIND)
+
+
+@pytest.mark.fault("C5")
+@pytest.mark.parametrize("setsid", [False, True], ids=["in-the-group", "each-in-its-session"])
+def test_processes_that_fork_an_heir_and_end_are_caught(daemons, setsid):
+    daemon = daemons(KILLED_AT_ONCE)
+    settings = {"chains": 3, "setsid": setsid}
+    job_id = daemon.submit(families.hop, "hops", settings, timeout=3, max_attempts=1)
+    wait_until(lambda: jobs.entries(daemon.ledger, "child"))
+
+    daemon.wait_for_job(job_id, "timeout", within=30)
+
+    assert [pid for pid in marked(daemon) if pid not in all_slots(daemon)] == []
+
+
+def all_slots(daemon) -> list[int]:
+    return [slot["pid"] for slot in daemon.status()["slots"]]
+
+
+@pytest.mark.fault("C5")
+def test_a_tree_that_doubles_as_fast_as_it_can_is_ended(daemons, bystander):
+    daemon = daemons(KILLED_AT_ONCE)
+    job_id = daemon.submit(families.multiply, "bomb", {"most": 300}, timeout=2, max_attempts=1)
+    wait_until(lambda: jobs.entries(daemon.ledger, "child"))
+
+    execution = daemon.wait_for_job(job_id, "timeout", within=30)["executions"][0]
+
+    assert [pid for pid in marked(daemon) if pid not in all_slots(daemon)] == []
+    assert execution["killed"] >= 100
+    assert bystander.poll() is None
+
+
+@pytest.mark.fault("C9")
+@pytest.mark.parametrize("how", ["flood", "garbage", "half", "megabyte"])
+def test_a_worker_that_abuses_its_line_hinders_nobody(daemons, how):
+    daemon = daemons({**KILLED_AT_ONCE, "pools.default.size": 2})
+    job_id = daemon.submit(
+        families.abuse_the_line, "abuse", {"how": how}, timeout=3, max_attempts=1
+    )
+    wait_until(lambda: jobs.entries(daemon.ledger, "child"))
+
+    others = [daemon.submit(jobs.ok, f"other {number}") for number in range(10)]
+    for other in others:
+        daemon.wait_for_job(other, "completed")
+    began = time.monotonic()
+    daemon.status()
+    took = time.monotonic() - began
+
+    assert took < 1
+    assert str(daemon.wait_for_job(job_id)["status"]) in ("timeout", "failed")
+
+
+@pytest.mark.fault("H6")
+def test_a_job_ends_its_own_children_as_multiprocessing_does(daemons):
+    daemon = daemons()
+
+    job_id = daemon.submit(jobs.terminate_a_child, "pool")
+
+    assert daemon.wait_for_job(job_id, "completed")["result"] == -signal.SIGTERM
+    assert living_children(daemon) == []
+
+
+@pytest.mark.fault("C8")
+def test_a_tree_is_gone_though_the_clock_jumps_while_it_is_ended(daemons):
+    daemon = daemons(KILLED_AT_ONCE, start=False)
+    paths = [str(jumping_clock(daemon.home)), daemon.environment.get("PYTHONPATH", "")]
+    daemon.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    daemon.start()
+    job_id = daemon.submit(jobs.spawn_children, "family", timeout=3, max_attempts=1)
+    children = wait_until(lambda: len(pids := living_children(daemon)) == 6 and pids)
+
+    daemon.wait_for_job(job_id, "timeout")
+
+    assert [pid for pid in children if not is_gone(pid)] == []
+    assert (daemon.home / "jumped").exists()
+
+
+def jumping_clock(folder: Path) -> Path:
+    """Code for every interpreter: an hour forth and back at each look at the wall clock."""
+    code = folder / "code"
+    code.mkdir()
+    (code / "sitecustomize.py").write_text(JUMPING.format(path=str(folder / "jumped")))
+    return code
+
+
+JUMPING = """
+import itertools, pathlib, time
+def jump(now=time.time, jumps=itertools.cycle((0, 3600, -3600))):
+    pathlib.Path({path!r}).touch()
+    return now() + next(jumps)
+time.time = jump
+"""
+
+
+@pytest.mark.fault("E5")
+def test_what_a_killed_daemon_leaves_is_ended_by_the_next_start_before_a_job_begins(daemons):
+    daemon = daemons({"pools.default.size": 2})
+    daemon.submit(jobs.spawn_children, "family", max_attempts=1)
+    daemon.submit(families.slip_away, "slips", max_attempts=1)
+    wait_until(lambda: len(living_children(daemon)) == 7)
+
+    daemon.kill()
+    daemon.start()
+
+    assert living_children(daemon) == []
+    assert daemon.wait_for_event("leftover_killed")["killed"] >= 7
