@@ -118,7 +118,8 @@ class Supervisor:
             until = min(until, now + self._watchdog)
         if self._crew.flush() | self._desk.flush():
             until = min(until, now + _UNSENT_LOOK)
-        for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
+        until = max(until, time.monotonic())
+        for key, _ in self._selector.select(until - time.monotonic()):
             key.data()
         self._excuse_if_overslept(until)
 

@@ -32,6 +32,15 @@ def test_a_job_that_hangs_leaves_its_stack_its_output_and_its_figures(daemons):
     assert execution["killed"] == 1
 
 
+def test_a_supervisor_that_replaces_a_worker_at_once_has_not_overslept(daemons):
+    daemon = daemons()
+
+    daemon.wait_for_job(daemon.submit(jobs.segv, "deadly", max_attempts=1))
+    daemon.wait_for_job(daemon.submit(jobs.ok, "after"))
+
+    assert daemon.events("supervisor_overslept") == []
+
+
 def test_a_running_job_is_cancelled_after_it_could_clean_up(daemons):
     daemon = daemons()
     job_id = daemon.submit(bad_ends.clean_up_when_interrupted, "long", max_attempts=3)
