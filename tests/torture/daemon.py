@@ -137,6 +137,14 @@ class Daemon:
             raise Gone(role)
         return Victim(pids[int(pick * len(pids))], lambda pid: is_tagged(pid, self.mark))
 
+    def children(self) -> list[Victim]:
+        """The workers and the keeper that the last status has, as far as they live."""
+        found = []
+        for pid in [slot["pid"] for slot in self._slots if slot["pid"]]:
+            with suppress(Gone):
+                found.append(Victim(pid, lambda pid: is_tagged(pid, self.mark)))
+        return found
+
     def log_problems(self) -> list[str]:
         """Tracebacks of the daemon's own code in its log, and lines that are none; each once."""
         problems: Counter[str] = Counter()

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _NUMBERS: dict[str, Signals] = {"kill": SIGKILL, "term": SIGTERM, "freeze": SIGSTOP}
 _KILLED_WHILE_STARTING = 0.3
+_BEFORE_A_SWEEP = 0.1
+"""Seconds in which no daemon gets as far as to end what the one before it has left."""
+
+_CHILDREN_DIE_WITHIN = 0.5
 
 
 class Faults:
@@ -96,10 +100,7 @@ class Faults:
     # --- signals ---------------------------------------------------------------------------------
 
     def _signal_child(self, fault: Fault) -> None:
-        if "supervisor" not in self._frozen:
-            began = time.monotonic()
-            self._daemon.status()
-            self._notes.took("an answer to status", time.monotonic() - began)
+        self._ask_status()
         with suppress(Gone):
             victim = self._daemon.child(fault.target, fault.pick)
             self._signal(fault, victim, f"{fault.target} {victim.pid}")
@@ -107,24 +108,44 @@ class Faults:
     def _signal_supervisor(self, fault: Fault) -> None:
         if fault.what == "kill":
             self._notes.did("SIGKILL supervisor")
+            self._ask_status()
+            children = self._daemon.children()
             self.life.kill(fault.start, fault.seconds)
+            died = time.monotonic()
+            self._do_later(fault.seconds + _BEFORE_A_SWEEP, lambda: self._mourn(died, children))
             if fault.pick < _KILLED_WHILE_STARTING:
                 self._do_later(fault.seconds + fault.pick, lambda: self._kill_again(fault))
             return
         with suppress(Gone):
             self._signal(fault, self._daemon.supervisor(), "supervisor")
 
+    def _mourn(self, died: float, children: list[Victim]) -> None:
+        """Children die with their supervisor, before the next one could see to it."""
+        seconds = time.monotonic() - died
+        for child in children:
+            if not child.has_ended and seconds > _CHILDREN_DIE_WITHIN:
+                text = f"process {child.pid} lives {seconds:.1f} s after its supervisor"
+                self._notes.wrong("survivor", text)
+            child.close()
+
     def _kill_again(self, fault: Fault) -> None:
         if self.life.state == "starting":
             self._notes.did("SIGKILL supervisor while it starts")
             self.life.kill(fault.start, 0.0)
+
+    def _ask_status(self) -> None:
+        if "supervisor" not in self._frozen:
+            began = time.monotonic()
+            self._daemon.status()
+            self._notes.took("an answer to status", time.monotonic() - began)
 
     def _signal(self, fault: Fault, victim: Victim, name: str) -> None:
         number = _NUMBERS[fault.what]
         if not victim.send(number):
             victim.close()
             return
-        self._notes.did(f"{number.name} {fault.target}", victim=victim.pid)
+        fields = {"victim": victim.pid, "seconds": fault.seconds}
+        self._notes.did(f"{number.name} {fault.target}", **fields)
         if number is SIGSTOP and name not in self._frozen:
             self._frozen[name] = victim
             self._do_later(fault.seconds, lambda: self._thaw(name))

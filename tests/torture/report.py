@@ -54,15 +54,35 @@ def _ending(execution: Execution) -> str:
 
 
 def _worst(run: Run) -> dict[str, float]:
-    lates = [e.late for e in run.history.executions if e.late is not None]
-    answered: dict[str | None, float] = {}
+    late = [e for e in run.history.executions if e.late is not None]
+    unhindered = [e for e in late if not _was_frozen(run.history, e)]
+    return {
+        "a kill's lateness": max((e.late or 0.0 for e in late), default=0.0),
+        "the same with no supervisor frozen": max((e.late or 0.0 for e in unhindered), default=0.0),
+        "a submit": _longest_submit(run.history),
+        **run.notes.worst,
+    }
+
+
+def _was_frozen(history: History, execution: Execution) -> bool:
+    """Whether the supervisor was frozen at some time while an execution was open."""
+    return any(
+        line.wall <= (execution.completed_at or float("inf"))
+        and execution.started_at <= line.wall + line.data["seconds"]
+        for line in history.lines
+        if line.what == "fault" and line.data["name"] == "SIGSTOP supervisor"
+    )
+
+
+def _longest_submit(history: History) -> float:
+    begun: dict[str | None, float] = {}
     longest = 0.0
-    for line in run.history.lines:
+    for line in history.lines:
         if line.what == "intent":
-            answered[line.job] = line.at
-        elif line.what in ("accepted", "refused") and line.job in answered:
-            longest = max(longest, line.at - answered.pop(line.job))
-    return {"a kill's lateness": max(lates, default=0.0), "a submit": longest, **run.notes.worst}
+            begun[line.job] = line.at
+        elif line.what in ("accepted", "refused") and line.job in begun:
+            longest = max(longest, line.at - begun.pop(line.job))
+    return longest
 
 
 def _remarks(run: Run) -> list[str]:
