@@ -3,9 +3,9 @@
 The lock in the runtime directory tells who runs there. It cannot tell of a daemon of the same
 name with another runtime directory, nor of one whose directory has been deleted. So a daemon also
 holds one byte of `<database>.gigq/locks`, the file of the runs, at a place that its name gives.
-The technique is that of `gigq/store/liveness.py`, and so is the descriptor: closing another one
-of the same file would free every lock of this process on it. A fork does not inherit the byte;
-it is to be taken by the process that is the daemon, after detaching.
+`gigq/store/liveness.py` holds it: closing another descriptor of the same file would free every
+lock of this process on it. A fork does not inherit the byte; it is to be taken by the process that
+is the daemon, after detaching.
 """
 
 from __future__ import annotations
@@ -52,24 +52,20 @@ def take(database: Path, name: str) -> None:
         GigqdError: nothing can be written beside the database.
     """
     try:
-        descriptor = liveness.lock_descriptor(database)
+        _take(database, name)
     except OSError as error:
         text = f"{database}: cannot write beside the database: {error.strerror}"
         raise GigqdError(text, exit_code=exits.for_database(error)) from error
-    deadline = time.monotonic() + _PATIENCE
-    while not _try_lock(descriptor, _place_of(name)):
-        if time.monotonic() >= deadline:
-            raise Fenced(_refusal(database, name, holder(descriptor, name)))
-        time.sleep(_RETRY)
 
 
-def holder(descriptor: int, name: str) -> int | None:
+def holder(database: Path, name: str) -> int | None:
     """The process that holds the fence of a name; None when nobody does, or it cannot be seen.
 
     Args:
-        descriptor: of the lock file, as `liveness.lock_descriptor` gives it.
+        database: the daemon's database.
         name: the daemon's name.
     """
+    descriptor = liveness.lock_descriptor(database)
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _place_of(name), 1, 0)
     kind, _whence, _start, _length, pid = _FLOCK.unpack(
         fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
@@ -77,17 +73,17 @@ def holder(descriptor: int, name: str) -> int | None:
     return pid if kind != fcntl.F_UNLCK and pid > 0 else None
 
 
+def _take(database: Path, name: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not liveness.hold(database, _place_of(name)):
+        if time.monotonic() >= deadline:
+            raise Fenced(_refusal(database, name, holder(database, name)))
+        time.sleep(_RETRY)
+
+
 def _place_of(name: str) -> int:
     digest = hashlib.sha256(name.encode()).digest()
     return _FIRST + int.from_bytes(digest[:8], "big") % _PLACES
-
-
-def _try_lock(descriptor: int, place: int) -> bool:
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
 
 
 def _refusal(database: Path, name: str, pid: int | None) -> str:

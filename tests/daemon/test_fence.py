@@ -51,6 +51,19 @@ def first_pid(started):
     return started.stdout.partition('"pid": ')[2].partition(",")[0]
 
 
+def test_deleting_the_lock_file_too_lets_nobody_in_for_long(daemons):
+    daemon = daemons()
+    shutil.rmtree(f"{daemon.database}.gigq")
+    shutil.rmtree(daemon.instance.directory)
+    wait_until(daemon.instance.socket_path.exists)
+
+    start = daemon.command("start", "--strict")
+
+    assert start.returncode == exits.ALREADY_RUNNING
+    with pytest.raises(fence.Fenced, match=f"pid {daemon.pid}"):
+        fence.take(daemon.database, "default")
+
+
 @pytest.mark.fault("A6")
 def test_daemons_of_different_names_share_a_database(twins):
     first, second = twins({"daemon.name": "mail"}, {"daemon.name": "web"})
@@ -130,8 +143,7 @@ def test_the_fence_falls_with_its_holder(holder):
 
     fence.take(holder.database, "mail")
 
-    descriptor = liveness.lock_descriptor(holder.database)
-    assert fence.holder(descriptor, "mail") is None, "one never meets one's own lock"
+    assert fence.holder(holder.database, "mail") is None, "one never meets one's own lock"
     in_a_child = subprocess.run(
         [sys.executable, "-c", HOLDER, str(holder.database), "mail"], capture_output=True, text=True
     )
