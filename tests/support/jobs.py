@@ -222,6 +222,18 @@ def interrupt(ledger: str, job: str) -> None:
         raise KeyboardInterrupt
 
 
+def close_generator(ledger: str, job: str) -> None:
+    """Raise GeneratorExit."""
+    with noted(ledger, job):
+        raise GeneratorExit
+
+
+def raise_base(ledger: str, job: str) -> None:
+    """Raise an exception that no `except Exception` catches."""
+    with noted(ledger, job):
+        raise BaseException("beyond Exception")
+
+
 def recurse(ledger: str, job: str) -> None:
     """Call itself until the interpreter refuses."""
     with noted(ledger, job):
