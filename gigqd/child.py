@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import kernel, reaper
 from gigqd.scoreboard import Activity
+from gigqd.stacks import of_the_job
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class Child:
 
     def stacks(self) -> str:
         """The stacks of its threads, if they were dumped."""
-        return tail(self.birth.stacks, _STACKS_KEPT)
+        return of_the_job(tail(self.birth.stacks, _STACKS_KEPT))
 
     def trim_output(self) -> None:
         """Give back the memory of an output that has grown large, all but that of its tail."""

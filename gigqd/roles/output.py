@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigqd.child import tail
 from gigqd.spawn import flush_standard_streams
+from gigqd.stacks import of_the_job
 
 if TYPE_CHECKING:
     from gigqd.spawn import Birth
@@ -44,4 +45,4 @@ class Output:
 
     def stacks(self) -> str | None:
         """The stacks of all threads, if they were dumped."""
-        return tail(self._stacks, _STACKS_KEPT) or None
+        return of_the_job(tail(self._stacks, _STACKS_KEPT)) or None

@@ -1,0 +1,44 @@
+"""What is left of a dump of all stacks."""
+
+from gigq import execution
+from gigqd.stacks import of_the_job
+
+DUMP = f"""\
+Thread 0x00007f1 (most recent call first):
+  File "/app/pool.py", line 5 in wait
+  File "/app/pool.py", line 9 in run
+
+Current thread 0x00007f0 (most recent call first):
+  File "/app/shop.py", line 9 in deepest
+  File "/app/execution.py", line 4 in outer
+  File "{execution.__file__}", line 59 in run
+  File "/lib/gigqd/supervisor.py", line 94 in run
+  File "/bin/gigqd", line 8 in <module>
+
+Extension modules: _psutil_linux
+"""
+
+
+def test_the_frames_that_every_job_has_are_left_out() -> None:
+    assert (
+        of_the_job(DUMP)
+        == """\
+Thread 0x00007f1 (most recent call first):
+  File "/app/pool.py", line 5 in wait
+  File "/app/pool.py", line 9 in run
+
+Current thread 0x00007f0 (most recent call first):
+  File "/app/shop.py", line 9 in deepest
+  File "/app/execution.py", line 4 in outer
+
+Extension modules: _psutil_linux
+"""
+    )
+
+
+def test_a_worker_that_was_not_running_a_job_keeps_its_whole_stack() -> None:
+    stack = (
+        'Current thread (most recent call first):\n  File "/lib/gigqd/worker.py", line 1 in run\n'
+    )
+
+    assert of_the_job(stack) == stack
