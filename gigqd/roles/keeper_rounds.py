@@ -26,8 +26,8 @@ class Rounds:
     """Looks after the file, the jobs that came due unheard, and requests to cancel.
 
     A connection may go on from memory for long. So that trouble is known before it costs
-    anything: the file is read anew when its size or time has changed without a checkpoint of
-    ours; the write lock is tried every second; and a page is written when jobs are due, when an
+    anything: the file is read anew when its size or time has changed, be it by a checkpoint; the
+    write lock is tried every second; and a page is written when jobs are due, when an
     outcome takes long to be taken, and at the end of every trouble.
 
     Args:
@@ -133,7 +133,6 @@ class Rounds:
             self._tidy_at = now + _TIDY_EVERY
             if checkpoint.wal_size(self._path):
                 checkpoint.shorten(connection)
-                self._stamp = identity.stamp(self._path)
 
     # --- the jobs ----------------------------------------------------------------------------
 
