@@ -27,7 +27,8 @@ _TO_DUMP = 0.05
 class Stop:
     """An orderly stop: running jobs may finish until the deadline, then they are cut short.
 
-    A job that still runs is asked to end a grace before the deadline, and killed at it.
+    A job that still runs is asked to end a grace before the deadline, but not before half of the
+    time is over, and killed at the deadline.
 
     Attributes:
         deadline: when what still runs is killed, in seconds of the monotonic clock.
@@ -52,7 +53,7 @@ class Stop:
 
     def turn(self, crew: Crew, slot: Slot, now: float) -> None:
         """Ask a worker's job to end, or end the worker, when it is time for that."""
-        grace = 0.0 if self.at_once else slot.limits.grace
+        grace = 0.0 if self.at_once else self._grace(slot)
         if now >= self.deadline:
             crew.kill(slot, Cause.STOPPED, now)
         elif now >= self.deadline - grace or self.at_once:
@@ -96,9 +97,12 @@ class Stop:
             return now + 0.02
         if now >= self.deadline:
             return now + 0.02
-        ask_at = self.deadline - max((slot.limits.grace for slot in slots), default=0.0)
+        ask_at = self.deadline - max(map(self._grace, slots), default=0.0)
         look = ask_at if now < ask_at else now + 0.05
         return min(self.deadline, look, self.asked_for_time_at + _ASK_FOR_TIME_EVERY)
+
+    def _grace(self, slot: Slot) -> float:
+        return min(slot.limits.grace, (self.deadline - self.began) / 2)
 
     def summary(self, code: int) -> dict[str, Any]:
         """What the waiting clients are told at the end."""

@@ -140,8 +140,8 @@ class Supervisor:
         self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
         kernel.become_subreaper()
         end_leftovers_of(self._facts.config.queue.database)
-        self._desk = Desk(self._instance.socket_path, self._selector, self)
         self._instance.write_pid()
+        self._desk = Desk(self._instance.socket_path, self._selector, self)
         spawn.settle_memory()
         self._pools.open_keeper()
 
