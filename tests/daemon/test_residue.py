@@ -49,6 +49,7 @@ def test_a_worker_full_of_threads_or_files_is_gone_within_a_second(daemons, what
     assert daemon.wait_for_event("worker_recycled")["reason"] == "residue"
 
 
+@pytest.mark.fault("C20")
 def test_a_child_that_a_job_leaves_is_ended_with_the_worker(daemons):
     daemon = daemons(ONE)
     job_id = daemon.submit(jobs.spawn_children, "parent", {"ways": ["plain-exec"], "stay": False})
@@ -60,6 +61,7 @@ def test_a_child_that_a_job_leaves_is_ended_with_the_worker(daemons):
     assert residue(daemon) == [("parent", ["children"])]
 
 
+@pytest.mark.fault("C20")
 def test_what_the_pool_allows_is_left_alone(daemons):
     daemon = daemons({**ONE, "pools.default.allowed_residue": ["threads"]})
 

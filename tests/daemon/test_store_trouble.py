@@ -14,6 +14,7 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.daemon
 
 
+@pytest.mark.fault("G1", "G4")
 def test_overruns_are_killed_and_workers_replaced_while_the_database_is_locked(daemons):
     daemon = daemons({"pools.default.timeout_grace": 0})
     job_id = daemon.submit(jobs.sleep_c, "late", timeout=1, max_attempts=1)
@@ -45,6 +46,7 @@ def test_a_database_that_is_none_is_refused_at_the_start(daemons):
     assert daemon.database.read_bytes().startswith(b"this is no database")
 
 
+@pytest.mark.fault("G2")
 def test_a_database_locked_for_too_long_at_the_start_is_said(daemons):
     daemon = daemons({"daemon.start_timeout": 1.5}, start=False)
 

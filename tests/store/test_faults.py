@@ -36,6 +36,7 @@ def read_only(address: str) -> Iterator[None]:
     connection.execute("PRAGMA query_only = 0")
 
 
+@pytest.mark.fault("G7")
 def test_a_full_disk_stores_nothing_says_so_and_is_over_when_there_is_room(
     db: Database, address: str
 ) -> None:
@@ -47,6 +48,7 @@ def test_a_full_disk_stores_nothing_says_so_and_is_over_when_there_is_room(
     assert len(jobs.insert(db, rows)) == 51
 
 
+@pytest.mark.fault("G7")
 def test_a_settle_that_met_a_full_disk_can_be_repeated(db: Database, address: str) -> None:
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
@@ -58,6 +60,7 @@ def test_a_settle_that_met_a_full_disk_can_be_repeated(db: Database, address: st
     assert claims.settle(db, execution_id, ending) is not None
 
 
+@pytest.mark.fault("G8")
 def test_a_file_that_may_not_be_written_is_unavailable(db: Database, address: str) -> None:
     with read_only(address), pytest.raises(StoreUnavailable, match=r"READONLY.*who owns"):
         stored(db)

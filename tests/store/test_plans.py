@@ -28,6 +28,7 @@ def plan(db: Database, name: str) -> list[str]:
     return [row[3] for row in rows]
 
 
+@pytest.mark.fault("G12")
 @pytest.mark.parametrize("name", DUE)
 def test_a_claim_looks_only_at_due_jobs(db: Database, name: str) -> None:
     steps = [step for step in plan(db, name) if re.search(r"\b(jobs|best)\b", step)]
@@ -87,6 +88,7 @@ def work_of_a_round(db: Database) -> int:
     return len(ticks)
 
 
+@pytest.mark.fault("G12")
 def test_a_claim_costs_the_same_whatever_waits_and_whatever_has_finished(db: Database) -> None:
     jobs.insert(db, [job_row() for _ in range(10)])
     ran(db)

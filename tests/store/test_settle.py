@@ -141,6 +141,7 @@ def test_an_unknown_execution_changes_nothing(db: Database, ending: Ending) -> N
     assert everything(db) == before
 
 
+@pytest.mark.fault("G5")
 @pytest.mark.parametrize("first", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 @pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 def test_an_execution_is_settled_once(db: Database, first: Ending, late: Ending) -> None:
@@ -153,6 +154,7 @@ def test_an_execution_is_settled_once(db: Database, first: Ending, late: Ending)
     assert everything(db) == before
 
 
+@pytest.mark.fault("G5")
 @pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 def test_a_superseded_execution_does_not_touch_its_successor(db: Database, late: Ending) -> None:
     stored(db)

@@ -36,6 +36,7 @@ def test_the_longest_and_last_mount_holds_the_file(path: str, kind: str) -> None
     assert file_system_of(path, MOUNTS) == kind
 
 
+@pytest.mark.fault("G13")
 @pytest.mark.parametrize(
     "path", ["/mnt/share/q.db", "/mnt/with blank/q.db", "/home/me/remote/q.db"]
 )

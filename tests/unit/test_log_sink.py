@@ -228,6 +228,7 @@ def test_a_full_device_costs_lines_and_nothing_else(tmp_path):
         log.info("two")
 
 
+@pytest.mark.fault("G7")
 def test_a_full_disk_costs_lines_and_the_next_good_line_tells_how_many(tmp_path):
     file = tmp_path / "log"
     result = run_python(
