@@ -65,6 +65,10 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         yield "Cause", found["cause"]
     if found["error"]:
         yield "Error", found["error"]
+    if found["status"] == "running" and found["executions"]:
+        asked = found["executions"][-1]["cancel_requested_at"]
+        if asked:
+            yield "Cancel asked", text.local_time(asked)
 
 
 def _execution(found: Mapping[str, Any], one: Mapping[str, Any], *, with_error: bool) -> str:

@@ -44,11 +44,11 @@ class LiveOutput:
                 self._at = 0
             start = self._first_kept(size)
             chunk = os.pread(self._descriptor, min(_CHUNK, size - start), start)
+            # What is freed reads as zeros; what was freed while it was read is not shown.
             if self._first_kept(size) == start:
                 break
-        jumped, self._at = start > self._at, start + len(chunk)
-        # The first page that is kept may be freed in part, and what is freed reads as zeros.
-        return chunk.lstrip(b"\0") if jumped else chunk
+        self._at = start + len(chunk)
+        return chunk
 
     def close(self) -> None:
         """Let go of the file."""
