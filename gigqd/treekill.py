@@ -61,7 +61,7 @@ class TreeKill:
         self._top = _who_adopts(root)
         self._judged: dict[_Identity, bool] = {}
         self._met: set[_Identity] = set()
-        self._held: set[_Identity] = set()
+        self._held: dict[_Identity, int] = {}  # with its group
         self._hit: set[_Identity] = set()
         self._clean_looks = 0
         self._work = self._passes()
@@ -79,7 +79,7 @@ class TreeKill:
             seconds: how long a step may take; a little more when a single look at a process does.
         """
         until = time.monotonic() + seconds
-        for pass_over in self._work:
+        while (pass_over := next(self._work, None)) is not None:
             if pass_over or time.monotonic() >= until:
                 return False
         return True
@@ -144,16 +144,19 @@ class TreeKill:
             found = len(self._held)
             for process in self._members():
                 if process.alive and process.identity not in self._held:
-                    self._held.add(process.identity)
+                    self._held[process.identity] = process.group
                     self._send(process.identity, signal.SIGSTOP)
                 yield False
             if len(self._held) == found:
                 return
 
     def _kill(self) -> Iterator[bool]:
-        if self._root not in (None, os.getpid()) and self._held - self._hit:
-            send_to_group(self._root, signal.SIGKILL)
-        for identity in self._held - self._hit:
+        root = None if self._root == os.getpid() else self._root
+        left = {identity for identity in self._held if identity not in self._hit}
+        if left and root and send_to_group(root, signal.SIGKILL) is Sent.SENT:
+            # Counted now: who of them is reaped meanwhile is not found again.
+            self._hit |= {identity for identity in left if self._held[identity] == root}
+        for identity in left:
             if self._send(identity, signal.SIGKILL):
                 self._hit.add(identity)
             yield False
