@@ -196,7 +196,7 @@ def _cancelled(rng: Random) -> Spec:
 
 def _cancelled_while_running(rng: Random) -> Spec:
     spec = rng.choice((_overrun, _stubborn, _hang_in_c, _forker))(rng)
-    spec.options = {"timeout": 5.0, "max_attempts": 3}
+    spec.options = {"timeout": 5.0, "max_attempts": 3, "priority": 5}
     if spec.function == "fork":
         spec.params["then"] = "stay"
     spec.cancel, spec.cancel_after = "running", rng.uniform(0.1, 1.5)

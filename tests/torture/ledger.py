@@ -55,12 +55,17 @@ def note(ledger: str | Path, what: str, **fields: Any) -> None:
         os.close(descriptor)
 
 
-def read(ledger: Path) -> tuple[list[Line], int]:
-    """Every whole record, and how many a kill has cut off."""
+def read(ledger: Path, about: str = "") -> tuple[list[Line], int]:
+    """Every whole record, and how many a kill has cut off.
+
+    Args:
+        ledger: the file.
+        about: a text that the records must have in them; a large ledger is read faster so.
+    """
     texts = ledger.read_text(errors="replace").split("\n") if ledger.exists() else []
     lines, torn = [], 0
     for number, text in enumerate(texts, 1):
-        if not text:
+        if not text or about not in text:
             continue
         try:
             lines.append(_line(number, json.loads(text)))

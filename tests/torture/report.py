@@ -55,7 +55,8 @@ def _ending(execution: Execution) -> str:
 
 def _worst(run: Run) -> dict[str, float]:
     late = [e for e in run.history.executions if e.late is not None]
-    unhindered = [e for e in late if not _was_frozen(run.history, e)]
+    freezes = _freezes(run.history)
+    unhindered = [e for e in late if not _overlap(e, freezes)]
     return {
         "a kill's lateness": max((e.late or 0.0 for e in late), default=0.0),
         "the same with no supervisor frozen": max((e.late or 0.0 for e in unhindered), default=0.0),
@@ -64,14 +65,18 @@ def _worst(run: Run) -> dict[str, float]:
     }
 
 
-def _was_frozen(history: History, execution: Execution) -> bool:
-    """Whether the supervisor was frozen at some time while an execution was open."""
-    return any(
-        line.wall <= (execution.completed_at or float("inf"))
-        and execution.started_at <= line.wall + line.data["seconds"]
+def _freezes(history: History) -> list[tuple[float, float]]:
+    """From when to when a supervisor was frozen."""
+    return [
+        (line.wall, line.wall + line.data["seconds"])
         for line in history.lines
         if line.what == "fault" and line.data["name"] == "SIGSTOP supervisor"
-    )
+    ]
+
+
+def _overlap(execution: Execution, spans: list[tuple[float, float]]) -> bool:
+    end = execution.completed_at or float("inf")
+    return any(execution.started_at <= until and since <= end for since, until in spans)
 
 
 def _longest_submit(history: History) -> float:

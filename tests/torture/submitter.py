@@ -109,7 +109,7 @@ class Submitter:
     def _answer_what_was_left_open(self) -> None:
         """Submit again what the one before this of the same name got no answer for."""
         mine = f"{self._name.partition('.')[0]}."
-        lines, _ = ledgers.read(Path(self._ledger))
+        lines, _ = ledgers.read(Path(self._ledger), about=f'"{mine}')
         answered = {line.job for line in lines if line.what in ("accepted", "refused")}
         left: dict[str, list[tuple[str, Spec]]] = {}
         for line in lines:
