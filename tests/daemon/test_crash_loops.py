@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+import psutil
 import pytest
 from support import jobs
 from support.hooks import hooked
@@ -93,6 +94,29 @@ def test_jobs_that_crash_in_a_row_do_not_become_forks_in_a_row(daemons, count):
     assert all(len(daemon.job(job_id)["executions"]) == 1 for job_id in crashing)
     assert len(daemon.events("worker_spawned")) <= 4 + 3 + 10 + 2 * seconds
     assert daemon.status()["state"] == "running"
+
+
+@pytest.mark.fault("C11")
+@pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.soak)])
+def test_timeouts_in_a_row_leave_no_descriptor_no_memory_and_no_zombie(daemons, count):
+    daemon = daemons({"pools.default.size": 4, "pools.default.timeout_grace": 0})
+    supervisor = psutil.Process(daemon.pid)
+
+    def overrun(number):
+        ids = [
+            daemon.submit(jobs.sleep_py, f"late-{number}-{n}", timeout=0.05, max_attempts=1)
+            for n in range(4)
+        ]
+        for job_id in ids:
+            daemon.wait_for_job(job_id, "timeout", within=30)
+
+    overrun("first")
+    before = supervisor.memory_info().rss
+    for number in range(count // 4):
+        overrun(number)
+
+    daemon.check_while_running()
+    assert supervisor.memory_info().rss - before < 4 * 1024**2
 
 
 @pytest.mark.fault("F6")
