@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ timeout_grace = "{grace:g}s"
 """
 _NOT_INHERITED = ("GIGQ", "NOTIFY_SOCKET", "WATCHDOG_", "INVOCATION_ID", "RUNTIME_DIRECTORY")
 _ENDS_WITHIN = 60.0
+_UP_WITHIN = 10.0
+_LOOK_EVERY = 0.1
 
 
 class DemoFailedError(Exception):
@@ -48,6 +51,7 @@ class Daemon:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._workers = 0
         self.folder = folder
         self.database = folder / "jobs.db"
         self.log = folder / "gigqd.log"
@@ -59,6 +63,7 @@ class Daemon:
         examples = json.dumps(str(EXAMPLES))
         text = _CONFIG.format(examples=examples, workers=workers, grace=GRACE)
         self._config.write_text(text)
+        self._workers = workers
 
     def start(self) -> str:
         """Start it detached; what the command said."""
@@ -66,8 +71,15 @@ class Daemon:
         return self._command("start")
 
     def reload(self) -> str:
-        """Have it take the configuration, and wait for the new workers; what the command said."""
-        return self._command("reload", "--wait")
+        """Have it take the configuration, and wait for the new workers; what the command said.
+
+        `--wait` would wait for the job as well that overruns.
+        """
+        said = self._command("reload")
+        end = time.monotonic() + _UP_WITHIN
+        while worker_count(self.status()) != self._workers and time.monotonic() < end:
+            time.sleep(_LOOK_EVERY)
+        return said
 
     def status(self) -> dict[str, Any]:
         """Everything it knows of itself."""

@@ -28,6 +28,6 @@ def left_in(folder: Path) -> set[int]:
 
 
 def _lives_in(process: psutil.Process, folder: Path) -> bool:
-    with suppress(psutil.Error):
+    with suppress(psutil.Error, FileNotFoundError):  # of others, the folder may be gone
         return bool(process.is_running()) and folder.samefile(process.cwd())
     return False
