@@ -49,8 +49,8 @@ def a_newer_schema(daemon):
         (a_newer_schema, exits.BAD_CONFIG),
     ],
 )
-def test_check_tells_with_the_code_that_a_start_would_end_with(daemons, spoil, code):
-    daemon = daemons({"daemon.start_timeout": "2s"}, start=False)
+def test_check_tells_with_the_code_that_a_start_would_end_with(launched, spoil, code):
+    daemon = launched({"daemon.start_timeout": "2s"})
     spoil(daemon)
 
     check, start, run = (daemon.command(*c.split()) for c in ("check --db", "start", "run"))
@@ -62,8 +62,8 @@ def test_check_tells_with_the_code_that_a_start_would_end_with(daemons, spoil, c
 
 
 @pytest.mark.fault("G2")
-def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(daemons):
-    daemon = daemons({"daemon.start_timeout": "2s"}, start=False)
+def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(launched):
+    daemon = launched({"daemon.start_timeout": "2s"})
 
     with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
         blocker.execute("PRAGMA journal_mode = WAL")

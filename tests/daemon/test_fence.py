@@ -17,12 +17,12 @@ pytestmark = pytest.mark.daemon
 
 
 @pytest.fixture
-def twins(daemons):
+def twins(launched):
     """Makes two daemons that are not started, with settings of their own on one database."""
 
     def make(first, second):
-        one = daemons(first, start=False)
-        other = daemons({"queue.database": str(one.database), **second}, start=False)
+        one = launched(first)
+        other = launched({"queue.database": str(one.database), **second})
         return one, other
 
     return make
