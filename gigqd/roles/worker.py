@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ from gigqd.roles.lifetime import Lifetime
 from gigqd.roles.line import Line
 from gigqd.roles.output import Output
 from gigqd.roles.prepare import failure, prepare
+from gigqd.roles.reserve import Reserve
 from gigqd.roles.residue import Residue
 from gigqd.roles.usage import Meter
 from gigqd.scoreboard import Activity, Report
@@ -108,6 +108,7 @@ class WorkerRole:
         assert birth.stacks is not None
         self._ear = Ear(self._leave_when_told, birth.stacks)
         self._output = Output(birth, pool.keep_output)
+        self._reserve = Reserve()
         self._residue = Residue(self._ear.listen_again, pool.allowed_residue)
         self._worker.imported = self._residue.accept
         self._meter = Meter()
@@ -206,7 +207,7 @@ class WorkerRole:
 
     def _end_what_the_job_started(self) -> None:
         """Kill what is left of the job, or die and leave it to the supervisor."""
-        _make_room()
+        self._reserve.make_room()
         tag = self._birth.tag
         treekill = TreeKill(os.getpid(), tag.is_on)
         deadline = time.monotonic() + _LEFTOVERS_GONE_WITHIN
@@ -238,7 +239,7 @@ class WorkerRole:
         if not self._output.whole:
             left.append("streams")
         if left:
-            _make_room()
+            self._reserve.make_room()
             log.warning("job_left_residue", left=left)
         if self._asked.interrupted:
             return "interrupted"
@@ -263,15 +264,6 @@ class WorkerRole:
         self._line.wire.receive()
         if self._line.wire.ended:
             os._exit(exits.WORKER_PARENT_GONE)
-
-
-def _make_room() -> None:
-    """Raise the limit of open files when a job has used all of them up: we need some ourselves."""
-    try:
-        os.close(os.dup(0))
-    except OSError:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stricter(*limits: float | None) -> float | None:

@@ -109,12 +109,15 @@ def test_what_a_job_logs_names_its_pool_and_its_worker(daemons):
     assert line["worker"] == daemon.job(job_id)["executions"][0]["worker_id"]
 
 
-def test_a_held_worker_is_woken_when_the_hold_ends(daemons):
+def test_a_held_worker_claims_nothing_and_is_woken_when_the_hold_ends(daemons):
     daemon = daemons({"pools.default.size": 1})
     paused = daemon.command("pause")
     job_id = daemon.submit(jobs.ok, "later")
 
+    # Time enough for an idle worker to wake and claim many times over.
+    while_held = {(daemon.status()["state"], daemon.job(job_id)["status"]) for _ in range(100)}
     resumed = daemon.command("resume")
 
+    assert [status for _, status in while_held] == ["pending"]
     assert (paused.returncode, resumed.returncode) == (0, 0)
     wait_until(lambda: daemon.job(job_id)["status"] == "completed", 5.0)

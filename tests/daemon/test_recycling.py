@@ -189,3 +189,17 @@ def test_an_import_that_leaves_is_told_as_what_it_is(daemons, tmp_path):
     assert answer.returncode == 70
     assert f"an import has left with 3 ({tmp_path}/leaver.py:2)" in answer.stderr
     assert "child_failed" not in answer.stderr
+
+
+@pytest.mark.fault("D12")
+def test_the_stricter_limit_of_memory_counts_the_pools_or_the_jobs(daemons):
+    daemon = daemons({"pools.default.memory_limit": "300MiB", "pools.default.size": 1})
+    greedy = {"megabytes": 500, "keep": True}
+    modest = {"megabytes": 200, "keep": True}
+    by_pool = daemon.submit(spoilers.grow, "pool", greedy, max_attempts=1)
+    by_job = daemon.submit(spoilers.grow, "job", modest, max_attempts=1, memory_limit="150MiB")
+    within = daemon.submit(spoilers.grow, "within", modest, max_attempts=1)
+
+    causes = [daemon.wait_for_job(each)["cause"] for each in (by_pool, by_job, within)]
+
+    assert causes == ["memory", "memory", None]

@@ -109,7 +109,8 @@ def test_a_job_that_uses_up_all_descriptors_fails_and_harms_nobody(daemons, keep
     assert job["status"] == "failed"
     assert "Too many open files" in job["error"]
     assert after["status"] == "completed"
-    assert residue(daemon) == ([("greedy", ["descriptors"])] if keep else [])
+    assert residue(daemon) == ([("greedy", ["children", "descriptors"])] if keep else [])
+    assert len(daemon.events("job_leftovers_killed")) == keep
 
 
 @pytest.mark.fault("C18")

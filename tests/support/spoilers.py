@@ -81,8 +81,10 @@ def spoil(ledger: str, job: str, what: str) -> None:
 
 
 def exhaust_descriptors(ledger: str, job: str, *, keep: bool) -> None:
-    """Open files until the kernel refuses, and keep them or not."""
+    """Open files until the kernel refuses, and keep them and a child or not."""
     with noted(ledger, job):
+        if keep:
+            _KEPT.append(subprocess.Popen(["sleep", "600"]))
         mine: list[int] = []
         try:
             while True:
@@ -157,6 +159,17 @@ def use_memory(ledger: str, job: str, megabytes: int, *, keep: bool) -> None:
         block = bytearray(b"x") * (megabytes * 1024 * 1024)
         if keep:
             _KEPT.append(block)
+
+
+def grow(ledger: str, job: str, megabytes: int, *, keep: bool) -> None:
+    """Use more and more memory up to so much, over a second or two, and stay a moment."""
+    with noted(ledger, job):
+        blocks = []
+        for _ in range(20):
+            blocks.append(bytearray(b"x") * (megabytes * 1024 * 1024 // 20))
+            time.sleep(0.05)
+        if keep:
+            time.sleep(1)
 
 
 def use_memory_in_a_child(ledger: str, job: str, megabytes: int) -> None:
