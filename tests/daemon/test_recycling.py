@@ -19,15 +19,16 @@ def reasons(daemon):
 
 
 @pytest.mark.fault("D11")
-def test_a_worker_for_every_job_loses_and_doubles_none(daemons):
+@pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.soak)])
+def test_a_worker_for_every_job_loses_and_doubles_none(daemons, count):
     daemon = daemons({"pools.default.size": 4, "pools.default.recycle_after_jobs": 1})
 
-    ids = [daemon.submit(jobs.ok, f"job-{number}") for number in range(100)]
+    ids = [daemon.submit(jobs.ok, f"job-{number}") for number in range(count)]
     for job_id in ids:
-        assert daemon.wait_for_job(job_id, within=60)["status"] == "completed"
+        assert daemon.wait_for_job(job_id, within=300)["status"] == "completed"
 
-    assert len(daemon.calls()) == 100
-    assert len({(call.pid, call.born) for call in daemon.calls()}) == 100
+    assert len(daemon.calls()) == count
+    assert len({(call.pid, call.born) for call in daemon.calls()}) == count
     assert set(reasons(daemon)) == {"jobs"}
 
 
