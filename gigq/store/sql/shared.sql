@@ -92,7 +92,9 @@ WHERE job_id = :job_id AND status = 'running';
 
 -- name: settle_execution
 UPDATE job_executions
-SET status = :status, completed_at = :now, result = :result, error = :error, cause = :cause,
+SET status = :status, result = :result, error = :error, cause = :cause,
+    -- the clock may have been put back meanwhile
+    completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END,
     exit_code = :exit_code, signal = :signal, stack = :stack, output = :output,
     peak_rss = :peak_rss, cpu_time = :cpu_time, wall_time = :wall_time, late = :late,
     killed = :killed, note = :note
@@ -102,7 +104,7 @@ RETURNING job_id;
 -- name: complete_job
 UPDATE jobs
 SET status = 'completed', result = :result, error = NULL, cause = NULL, worker_id = NULL,
-    completed_at = :now, updated_at = :now
+    completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END, updated_at = :now
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING attempts, max_attempts;
 
@@ -120,7 +122,8 @@ WHERE e.id = :execution_id AND e.status = 'running';
 UPDATE jobs
 SET status = :status, attempts = :attempts, refunds = refunds + :refunded,
     crashes = crashes + :crashed, error = :error, cause = :cause, worker_id = NULL,
-    completed_at = :completed_at, retry_after = :retry_after, execution_id = :next_execution_id,
+    completed_at = CASE WHEN started_at > :completed_at THEN started_at ELSE :completed_at END,
+    retry_after = :retry_after, execution_id = :next_execution_id,
     updated_at = :now
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
 
