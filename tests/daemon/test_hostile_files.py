@@ -191,7 +191,7 @@ def reuse(pid):
 
 WRONG_ANSWERS = [
     "silent", "hangs up", "garbage", "a number", "an empty object", "ok only", "wrong kinds",
-    "nested", "huge", "lies",
+    "nested", "endless", "lies",
 ]  # fmt: skip
 
 
@@ -215,17 +215,10 @@ def test_no_answer_is_believed_that_gigqd_does_not_give(stopped, how):
 
 def test_a_command_does_not_take_in_more_than_an_answer_can_be(stopped):
     with (
-        impostor(stopped.instance.socket_path, "huge"),
+        impostor(stopped.instance.socket_path, "endless"),
         pytest.raises(NotAnswering, match="no sensible answer"),
     ):
-        Client(stopped.instance).ask("status", within=30)
-
-    assert memory_of_this_process() < 300 * 1024 * 1024
-
-
-def memory_of_this_process():
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * 4096
+        Client(stopped.instance).ask("status", within=10)
 
 
 def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, instance):

@@ -37,9 +37,11 @@ while True:
                     "ok only": b'{"ok": true}\n',
                     "wrong kinds": b'{"ok": true, "slots": [[]], "pools": 3, "recent": {}}\n',
                     "nested": b"[" * 100000 + b"\n",
-                    "huge": b"x" * 100_000_000,
+                    "endless": b"x" * 1_000_000,
                     "lies": b'{"ok": false, "error": "\\u001b[2J", "code": 70}\n',
                 }[how])
+                while how == "endless":
+                    client.sendall(b"x" * 1_000_000)
         except OSError:
             pass
 """
