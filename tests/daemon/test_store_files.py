@@ -22,6 +22,7 @@ from support.store_faults import (
 )
 from support.waiting import wait_until
 
+from gigq import Job
 from gigq.errors import StoreGone
 from gigq.store.connect import close_connection
 from gigq.store.liveness import companion, is_alive
@@ -100,16 +101,10 @@ def test_a_submit_into_a_deleted_file_is_no_success_and_makes_no_file(daemons):
         name.unlink()
 
     with pytest.raises(StoreGone):
-        queue.submit(jobs_job(daemon))
+        queue.submit(Job("never", jobs.ok, {"ledger": str(daemon.ledger), "job": "never"}))
     wait_until_degraded(daemon, "is gone")
     assert not daemon.database.exists()
     close_connection(daemon.database)
-
-
-def jobs_job(daemon):
-    from gigq import Job
-
-    return Job("never", jobs.ok, {"ledger": str(daemon.ledger), "job": "never"})
 
 
 @pytest.mark.fault("G10")
@@ -227,6 +222,8 @@ def test_a_database_that_is_none_is_refused_at_the_start_and_left_as_it_is(daemo
 @pytest.mark.fault("G11")
 def test_a_schema_from_the_future_that_appears_while_running_stops_all_claims(daemons):
     daemon = daemons()
+    queue = daemon.queue
+    queue.stats()
     with closing(sqlite3.connect(daemon.database)) as newer, newer:
         newer.execute("INSERT INTO gigq_schema(version, applied_at) VALUES (999, 'tomorrow')")
 
@@ -234,8 +231,12 @@ def test_a_schema_from_the_future_that_appears_while_running_stops_all_claims(da
     wait_until(lambda: daemon.events("db_down")[-1]["hold"])
 
     assert "upgrade gigq" in status["reason"]
+    job_id = queue.submit(Job("held", jobs.ok, {"ledger": str(daemon.ledger), "job": "held"}))
+    with pytest.raises(AssertionError):
+        daemon.wait_for_calls("held", within=1.0)
     with closing(sqlite3.connect(daemon.database)) as older, older:
         older.execute("DELETE FROM gigq_schema WHERE version = 999")
+    assert daemon.wait_for_job(job_id)["status"] == "completed"
     wait_until_running(daemon)
     assert works(daemon, "after")
 

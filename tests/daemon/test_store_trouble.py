@@ -15,6 +15,7 @@ pytestmark = pytest.mark.daemon
 
 
 @pytest.mark.fault("G1", "G4")
+@pytest.mark.fault("G1")
 def test_overruns_are_killed_and_workers_replaced_while_the_database_is_locked(daemons):
     daemon = daemons({"pools.default.timeout_grace": 0})
     job_id = daemon.submit(jobs.sleep_c, "late", timeout=1, max_attempts=1)
@@ -35,17 +36,6 @@ def test_overruns_are_killed_and_workers_replaced_while_the_database_is_locked(d
     assert [e["cause"] for e in daemon.job(job_id)["executions"]] == ["timeout"]
 
 
-def test_a_database_that_is_none_is_refused_at_the_start(daemons):
-    daemon = daemons(start=False)
-    daemon.database.write_bytes(b"this is no database, and it is long enough to be sure of it" * 20)
-
-    answer = daemon.command("run")
-
-    assert answer.returncode == 69
-    assert "jobs.db" in answer.stderr
-    assert daemon.database.read_bytes().startswith(b"this is no database")
-
-
 @pytest.mark.fault("G2")
 def test_a_database_locked_for_too_long_at_the_start_is_said(daemons):
     daemon = daemons({"daemon.start_timeout": 1.5}, start=False)
@@ -59,6 +49,7 @@ def test_a_database_locked_for_too_long_at_the_start_is_said(daemons):
     assert "locked" in answer.stderr
 
 
+@pytest.mark.fault("G11")
 def test_a_schema_from_the_future_is_refused(daemons):
     daemon = daemons(start=False)
     daemon.queue.stats()
@@ -87,3 +78,18 @@ def test_a_worker_told_to_leave_settles_first_what_a_locked_database_did_not_tak
 
     assert daemon.wait_for_job(job_id)["status"] == "completed"
     wait_until(lambda: (pids := daemon.worker_pids()) and call.pid not in pids)
+
+
+@pytest.mark.fault("G4")
+def test_a_keeper_that_stands_still_is_replaced_and_its_heir_settles_what_it_was_told(daemons):
+    daemon = daemons({"pools.default.hang_timeout": "2s"})
+    job_id = daemon.submit(jobs.sleep_py, "dying", max_attempts=1)
+    (call,) = daemon.wait_for_calls("dying")
+    keeper = daemon.status()["slots"][0]["pid"]
+
+    os.kill(keeper, signal.SIGSTOP)
+    os.kill(call.pid, signal.SIGKILL)
+
+    assert daemon.wait_for_job(job_id)["executions"][0]["cause"] == "crashed"
+    assert daemon.status()["slots"][0]["pid"] != keeper
+    assert len(daemon.events("verdict_settled")) == 1

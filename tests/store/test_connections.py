@@ -380,6 +380,7 @@ def test_an_old_sqlite_is_refused_with_both_versions() -> None:
         connect.refuse_old_sqlite((3, 34, 1))
 
 
+@pytest.mark.fault("G13")
 def test_a_database_on_a_network_file_system_is_refused(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

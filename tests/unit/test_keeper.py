@@ -1,4 +1,4 @@
-"""What the keeper hears, whatever its line's descriptor is."""
+"""What the keeper hears and tells, and what trouble means."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gigq.errors import (
+    SchemaTooNew,
+    StoreCorrupt,
+    StoreGone,
+    StoreLocked,
+    StoreUnavailable,
+    UnsupportedStore,
+)
 from gigqd import wire
+from gigqd.books import Books
 from gigqd.roles.keeper import Keeper
+from gigqd.roles.keeper_trouble import Patience, trouble_of
 from gigqd.scoreboard import Scoreboard
 
 if TYPE_CHECKING:
@@ -51,3 +61,51 @@ def test_a_daemon_with_many_workers_can_replace_its_keeper(tmp_path: Path) -> No
     assert keeper._leaving
     for each in (ours, channel, theirs):
         each.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "hold", "code"),
+    [
+        (StoreLocked("q.db is locked"), False, None),
+        (StoreUnavailable("q.db: disk full"), False, None),
+        (OSError("no room"), False, None),
+        (StoreGone("q.db is gone"), True, None),
+        (StoreCorrupt("q.db is damaged"), True, 69),
+        (SchemaTooNew("schema 999"), True, 78),
+        (UnsupportedStore("on nfs"), True, 78),
+    ],
+)
+def test_trouble_holds_claims_when_the_file_itself_is_not_to_be_trusted(
+    error: Exception, hold: bool, code: int | None
+) -> None:
+    trouble = trouble_of(error)
+
+    assert (trouble.text, trouble.hold, trouble.code) == (str(error), hold, code)
+
+
+def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> None:
+    patience = Patience()
+    waits = []
+    for _ in range(8):
+        patience.wait(100.0)
+        waits.append(patience.until - 100.0)
+
+    assert waits == sorted(waits)
+    assert waits[0] == pytest.approx(0.1)
+    assert waits[-1] == pytest.approx(2.0)
+    patience.end()
+    patience.wait(100.0)
+    assert patience.until - 100.0 == pytest.approx(0.1)
+
+
+def test_the_supervisor_hears_what_to_cancel_and_whether_to_hold() -> None:
+    books = Books()
+    books.hear({"cancel": ["e1", "e2"]})
+    books.hear({"trouble": "the file is gone", "hold": True})
+
+    assert books.cancels == {"e1", "e2"}
+    assert (books.trouble, books.hold) == ("the file is gone", True)
+    books.hear({"cancel": []})
+    books.hear({"trouble": None, "hold": False})
+    assert books.cancels == frozenset()
+    assert (books.trouble, books.hold) == (None, False)
