@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import TYPE_CHECKING
 
@@ -100,6 +102,8 @@ class Faults:
     # --- signals ---------------------------------------------------------------------------------
 
     def _signal_child(self, fault: Fault) -> None:
+        if self.life.state != "up":
+            return
         self._ask_status()
         with suppress(Gone):
             victim = self._daemon.child(fault.target, fault.pick)
@@ -173,6 +177,13 @@ class Faults:
                 stderr=subprocess.DEVNULL,
             )
         )
+
+    def _siege(self, fault: Fault) -> None:
+        """While the database is locked a worker dies, and then the keeper that knows of it."""
+        self._lock(fault)
+        for seconds, target in ((0.3, "worker"), (0.6, "keeper")):
+            victim = replace(fault, what="kill", target=target)
+            self._do_later(seconds, partial(self._signal_child, victim))
 
     def _fill(self, fault: Fault) -> None:
         if not self._disk.small or self._disk_is_full:

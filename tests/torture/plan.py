@@ -18,6 +18,7 @@ _DECK = {
     ("freeze", "supervisor"): 2,
     ("kill", "submitter"): 4,
     ("lock", "database"): 4,
+    ("siege", "database"): 2,
     ("fill", "disk"): 3,
     ("reload", "daemon"): 3,
     ("reload-broken", "daemon"): 1,
@@ -26,7 +27,8 @@ _DECK = {
 }
 """How often each fault is in the deck. It is shuffled again when it is empty."""
 
-_LONGEST = {"freeze": 3.0, "lock": 4.0, "fill": 3.0}
+_SHORTEST = {"siege": 1.5}
+_LONGEST = {"freeze": 3.0, "lock": 4.0, "siege": 4.0, "fill": 3.0}
 _STARTS = ("run", "run", "two", "start")
 
 
@@ -36,7 +38,7 @@ class Fault:
 
     Attributes:
         at: when, in seconds from the beginning; later when what came before takes its time.
-        what: kill, term, freeze, lock, fill, reload, reload-broken, bounce or rival.
+        what: kill, term, freeze, lock, siege, fill, reload, reload-broken, bounce or rival.
         target: to whom.
         pick: chooses among several targets: 0 is the first, just below 1 the last.
         seconds: how long a freeze, lock or full disk lasts; how long a killed or stopped daemon
@@ -71,7 +73,7 @@ def plan(seed: int, duration: float) -> list[Fault]:
                 what=what,
                 target=target,
                 pick=rng.random(),
-                seconds=round(rng.uniform(0.1, _LONGEST.get(what, 1.0)), 3),
+                seconds=round(rng.uniform(_SHORTEST.get(what, 0.1), _LONGEST.get(what, 1.0)), 3),
                 start=rng.choice(_STARTS),
                 now=rng.random() < 0.5,
             )
