@@ -1,4 +1,4 @@
-"""An orphan without any mark is known by the session of the worker that it came from."""
+"""An orphan without a mark, in a group of its own, is known by the session of its worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def forked(work):
 def parent_of_an_orphan():
     def work():
         os.setsid()
-        child = forked(lambda: (forked(lambda: None), os._exit(0)))
+        child = forked(lambda: (forked(os.setpgrp), os._exit(0)))
         os.waitpid(child, 0)
     return work
 

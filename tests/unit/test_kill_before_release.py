@@ -1,0 +1,87 @@
+"""Nothing is settled, and nothing is started in its place, before its processes are gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.waiting import wait_until
+
+from gigq.store.liveness import RunLock
+from gigqd import sweep
+from gigqd.crew import Crew
+from gigqd.reaper import Death
+from gigqd.scoreboard import Scoreboard
+from gigqd.slots import Limits
+from gigqd.tag import VARIABLE, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOBODY: Any = None
+HOME = f"test{os.getpid():08}"
+
+
+class Tree:
+    """A tree of which something is alive for a number of steps."""
+
+    killed_at = 1.0
+    denied = frozenset({7})
+
+    def __init__(self, alive_for: int) -> None:
+        self.alive_for = alive_for
+
+    def step(self) -> bool:
+        self.alive_for -= 1
+        return self.alive_for < 0
+
+
+def test_a_dead_worker_is_not_buried_before_its_whole_tree_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    buried: list[float] = []
+    crew = Crew(NOBODY, ("home", "gigqd:1"), Scoreboard(1), NOBODY, NOBODY)
+    slot = crew.add("default/0", "default", Limits(30.0, 2.0, 120.0))
+    child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=lambda: Death(0, None))
+    monkeypatch.setattr(crew, "_bury", lambda _slot, _child, _death, now: buried.append(now))
+    slot.end(100.0, None)
+    for turn in range(5):
+        crew._carry_on_ending(slot, child, 100.0 + turn / 10)  # type: ignore[arg-type]
+
+    assert buried == [100.3, 100.4]
+
+
+@pytest.fixture
+def tagged() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes to come that carry tags; whatever is left of them is ended."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def with_tag(run: str) -> subprocess.Popen[bytes]:
+    tag = Tag(HOME, run, "default/0", 1)
+    waiting = [sys.executable, "-c", "import signal; signal.pause()"]
+    return subprocess.Popen(waiting, env={**os.environ, VARIABLE: str(tag)})
+
+
+def test_a_start_ends_what_dead_runs_left_and_nothing_of_a_living_one(
+    tmp_path: Path, tagged: list[subprocess.Popen[bytes]]
+) -> None:
+    database = tmp_path / "queue.db"
+    living, dead = RunLock(database, "gigqd"), RunLock(database, "gigqd")
+    dead.release()
+    tagged += [with_tag(living.run), with_tag(dead.run)]
+    ended = sweep.end_leftovers(database, HOME)
+
+    assert ended == 1
+    assert wait_until(lambda: tagged[1].poll() is not None)
+    assert tagged[0].poll() is None
+    living.release()
