@@ -308,8 +308,8 @@ class Crew:
             return
         treekill = child.treekill
         assert treekill is not None
-        child.killed_at = child.killed_at or now
         nothing_left = treekill.step()
+        child.killed_at = treekill.killed_at
         death = child.look()
         if nothing_left and death is not None:
             self._bury(slot, child, death, now)

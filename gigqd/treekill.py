@@ -50,6 +50,8 @@ class TreeKill:
 
     Attributes:
         denied: the processes that may not be signalled, by id.
+        killed_at: when the first SIGKILL was sent, in seconds of the monotonic clock; 0.0 when none
+            was.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class TreeKill:
         self._clean_looks = 0
         self._work = self._passes()
         self.denied: set[int] = set()
+        self.killed_at = 0.0
 
     @property
     def killed(self) -> int:
@@ -135,7 +138,8 @@ class TreeKill:
     def _kill_group_of_leaf(self) -> None:
         if self._leaf is not None:
             inside = self._leaf.processes()
-            if self._leaf.kill():
+            if inside and self._leaf.kill():
+                self._note_kill()
                 self._hit.update(process.identity for process in inside)
 
     def _freeze(self) -> Iterator[bool]:
@@ -154,12 +158,17 @@ class TreeKill:
         root = None if self._root == os.getpid() else self._root
         left = {identity for identity in self._held if identity not in self._hit}
         if left and root and send_to_group(root, signal.SIGKILL) is Sent.SENT:
+            self._note_kill()
             # Counted now: who of them is reaped meanwhile is not found again.
             self._hit |= {identity for identity in left if self._held[identity] == root}
         for identity in left:
             if self._send(identity, signal.SIGKILL):
+                self._note_kill()
                 self._hit.add(identity)
             yield False
+
+    def _note_kill(self) -> None:
+        self.killed_at = self.killed_at or time.monotonic()
 
     def _send(self, identity: _Identity, number: signal.Signals) -> bool:
         sent = send(identity, number)
