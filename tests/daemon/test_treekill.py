@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -306,7 +305,7 @@ def test_a_worker_ends_what_its_job_has_started_and_lives(tag: Tag, tmp_path: Pa
         jobs.spawn_children(ledger, "job", stay=False)
         end(os.getpid(), tag)
         (tmp_path / "lives").touch()
-        time.sleep(60)
+        signal.pause()
 
     root = worker_running(live, tag)
     wait_until((tmp_path / "lives").exists)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import signal
-import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -44,7 +43,7 @@ def forked(body: Callable[[], object]) -> int:
     if pid == 0:
         try:
             body()
-            time.sleep(60)
+            signal.pause()
         finally:
             os._exit(0)
     return pid
