@@ -1,0 +1,37 @@
+"""The marks by which a process is known: the tag, and the stamp made from it."""
+
+from __future__ import annotations
+
+import resource
+
+from gigqd.tag import Mark, Tag, is_of_home, is_of_run
+
+TAG = Tag("0123456789ab", "gigqd:77", "default/0", 5)
+
+
+def test_a_stamp_fits_a_resource_limit_and_is_no_limit_that_somebody_sets() -> None:
+    assert 2**61 < TAG.stamp < 2**62
+    assert TAG.stamp != resource.RLIM_INFINITY
+
+
+def test_a_stamp_tells_the_database_and_the_run() -> None:
+    assert is_of_home(TAG.stamp, TAG.home)
+    assert not is_of_home(TAG.stamp, "another")
+    assert is_of_run(TAG.stamp, TAG.run)
+    assert not is_of_run(TAG.stamp, "gigqd:78")
+
+
+def test_generations_have_different_stamps() -> None:
+    others = {Tag(TAG.home, TAG.run, TAG.slot, number).stamp for number in range(1000)}
+
+    assert len(others) == 1000
+
+
+def test_a_process_is_known_by_either_mark() -> None:
+    other = Tag(TAG.home, TAG.run, TAG.slot, 6)
+
+    assert TAG.is_on(Mark(TAG, None))
+    assert TAG.is_on(Mark(None, TAG.stamp))
+    assert TAG.is_on(Mark(other, TAG.stamp))
+    assert not TAG.is_on(Mark(other, other.stamp))
+    assert not TAG.is_on(Mark(None, None))
