@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from support.daemon import Daemon
 
-FINISHED = {"completed", "failed", "timeout", "cancelled"}
 CUT_SHORT = {"timeout", "crashed", "memory", "oom", "cancelled", "stopped", "lost"}
 
 

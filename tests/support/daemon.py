@@ -232,7 +232,7 @@ class Daemon:
     # --- the log -----------------------------------------------------------------------------
 
     def log_text(self) -> str:
-        """All that its runs have written to standard output and error."""
+        """All that its runs have written."""
         return "".join(self._log_of(name) for name in self._runs)
 
     def log(self) -> list[dict[str, Any]]:
@@ -256,12 +256,7 @@ class Daemon:
         return [pid for pid, tag in tags.items() if tag is not None and tag.home == home]
 
     def breaks(self, rule: str, why: str) -> None:
-        """Excuse this daemon from one of the rules of `support.checks`.
-
-        Args:
-            rule: "P1" to "P9".
-            why: what the test does that breaks it, as a sentence for readers.
-        """
+        """Excuse this daemon from a rule of `support.checks`, "P1" to "P9", for a reason."""
         self.excused[rule] = why
 
     def finish(self) -> None:
