@@ -75,6 +75,21 @@ def refuse_remains(path: str, log: FileId | None) -> None:
         )
 
 
+def require_log(path: str, log: FileId | None) -> None:
+    """Make sure that the log in use still lies beside the file.
+
+    Whoever opens the file without it begins another log, and the two overwrite each other.
+
+    Raises:
+        StoreGone: it was deleted or replaced.
+    """
+    if log is not None and file_id(f"{path}-wal") != log:
+        raise StoreGone(
+            f"{path}-wal was deleted or moved away while it was in use; put it back, or stop "
+            f"everything that uses {path}: whoever stops last writes the log into the file"
+        )
+
+
 def refuse_missing(path: str) -> None:
     """Refuse to open what is not there, or what SQLite would make worse by opening it.
 

@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreError
-from gigq.store import connect, health, migrate
+from gigq.store import connect, health, identity, migrate
 from gigq.store.database import Database
 from gigqd import exits
 from gigqd.roles.keeper_rounds import Rounds
@@ -123,6 +123,8 @@ class Keeper:
 
     def _do_duties(self) -> None:
         connection = self._connection()
+        if connection.file_id == self._file:
+            identity.require_log(connection.path, connection.log_id)
         if not self._in_order or connection.file_id != self._file:
             connection = self._put_in_order()
         self._rounds.look_at_file()

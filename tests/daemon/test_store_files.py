@@ -241,6 +241,24 @@ def test_a_schema_from_the_future_that_appears_while_running_stops_all_claims(da
     assert works(daemon, "after")
 
 
+@pytest.mark.fault("G10")
+def test_a_log_that_is_moved_away_stops_all_claims_until_it_is_back(daemons):
+    daemon = daemons()
+    assert works(daemon, "before")
+    log = Path(f"{daemon.database}-wal")
+    away = log.rename(daemon.home / "away")
+
+    status = wait_until_degraded(daemon, "jobs.db-wal was deleted or moved away")
+    wait_until(lambda: daemon.events("db_down")[-1]["hold"])
+
+    assert "whoever stops last" in status["reason"]
+    assert not log.exists()
+    away.rename(log)
+    wait_until_running(daemon)
+    assert works(daemon, "after")
+    assert integrity(daemon.database) == "ok"
+
+
 def test_a_deleted_companion_folder_costs_no_wake_and_no_running_job(daemons):
     daemon = daemons()
     path = daemon.home / "go"
