@@ -35,13 +35,14 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
     Raises:
         TimeoutError: something survived SIGKILL for that long.
     """
-    alive = {run for run in _tagged_runs(home) if liveness.is_alive(database, run)}
 
     def is_leftover(mark: Mark) -> bool:
         if mark.tag is not None:
-            return mark.tag.home == home and mark.tag.run not in alive
+            return mark.tag.home == home and not liveness.is_alive(database, mark.tag.run)
         if mark.stamp is None or not is_of_home(mark.stamp, home):
             return False
+        # A stamp alone does not spell its run out: it is spared if it may be of one that lives.
+        alive = (run for run in _tagged_runs(home) if liveness.is_alive(database, run))
         return not any(is_of_run(mark.stamp, run) for run in alive)
 
     treekill = TreeKill(None, is_leftover)
