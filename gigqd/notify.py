@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
 _SOCKET = "NOTIFY_SOCKET"
+_ASK_EVERY = 10.0
 _PRIVATE_PREFIXES = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "INVOCATION_ID")
 
 
@@ -25,6 +26,7 @@ class Notifier:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._address = _address(environ.get(_SOCKET, ""))
+        self._ask_at = 0.0
 
     def ready(self, status: str = "") -> None:
         """Start-up, or a reload, is over."""
@@ -54,6 +56,20 @@ class Notifier:
             seconds: how long from now systemd shall wait for the next note.
         """
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
+    def ask_for_patience(self, now: float) -> float:
+        """While a start or a stop goes on, ask for more time now and every ten seconds.
+
+        Args:
+            now: the time, in seconds of the monotonic clock.
+
+        Returns:
+            When to ask again, same clock.
+        """
+        if now >= self._ask_at:
+            self._ask_at = now + _ASK_EVERY
+            self.extend_timeout(2 * _ASK_EVERY)
+        return self._ask_at
 
     def _send(self, *lines: str) -> None:
         if not self._address:

@@ -75,6 +75,7 @@ class Reloads:
         """See what has become of the canary, then serve those who wait."""
         if self._trial is not None:
             self._judge(self._trial)
+        self._facts.reloading = self._trial is not None
         if self._waiting and self._facts.stopping:
             self._refuse(self._take_waiting(), "the daemon is stopping", exits.FAILED)
         elif self._waiting and self._trial is None and self._pools.opened:

@@ -77,6 +77,7 @@ class Facts:
         generation: 1, and one more for every configuration taken.
         ready: the first worker has come up.
         stopping: a stop is under way.
+        reloading: a new configuration is being tried.
         paused: nothing is to be claimed, because somebody has asked for that.
         trouble: why it cannot do its whole work; None when it can.
         trouble_since: since when, as a UTC time.
@@ -91,6 +92,7 @@ class Facts:
     generation: int = 1
     ready: bool = False
     stopping: bool = False
+    reloading: bool = False
     paused: bool = False
     trouble: str | None = None
     trouble_since: datetime | None = None
@@ -107,14 +109,16 @@ class Facts:
 
     @property
     def state(self) -> str:
-        """In one word: starting, running, paused, degraded or stopping."""
+        """In one word: starting, running, reloading, paused, degraded or stopping."""
         if self.stopping:
             return "stopping"
         if not self.ready:
             return "starting"
         if self.trouble:
             return "degraded"
-        return "paused" if self.paused else "running"
+        if self.paused:
+            return "paused"
+        return "reloading" if self.reloading else "running"
 
     @property
     def headline(self) -> str:

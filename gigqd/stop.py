@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from gigqd.slots import Slot
     from gigqd.verdicts import Verdict
 
-STOP_EXTENSION = 20.0
 _UNKILLABLE_AFTER = 10.0
-_ASK_FOR_TIME_EVERY = 10.0
 _BOOKS_WITHIN = 5.0
 _TO_DUMP = 0.05
 
@@ -44,7 +42,6 @@ class Stop:
     handed_back: int = 0
     at_once: bool = False
     workers_gone_at: float = 0.0
-    asked_for_time_at: float = 0.0
 
     def hurry(self, now: float) -> None:
         """Cut short what runs at once; there is only time to note where it stands."""
@@ -85,12 +82,6 @@ class Stop:
         """Whether something has survived SIGKILL for too long to go on waiting."""
         return now > self.deadline + _UNKILLABLE_AFTER
 
-    def wants_more_time(self, now: float) -> bool:
-        """Whether the service manager is to be asked for patience, now and every ten seconds."""
-        due = now - self.asked_for_time_at >= _ASK_FOR_TIME_EVERY
-        self.asked_for_time_at = now if due else self.asked_for_time_at
-        return due
-
     def next_look(self, now: float, slots: Iterable[Slot]) -> float:
         """When to look again, in seconds of the monotonic clock."""
         if self.workers_gone_at:
@@ -99,7 +90,7 @@ class Stop:
             return now + 0.02
         ask_at = self.deadline - max(map(self._grace, slots), default=0.0)
         look = ask_at if now < ask_at else now + 0.05
-        return min(self.deadline, look, self.asked_for_time_at + _ASK_FOR_TIME_EVERY)
+        return min(self.deadline, look)
 
     def _grace(self, slot: Slot) -> float:
         return min(slot.limits.grace, (self.deadline - self.began) / 2)

@@ -22,7 +22,7 @@ from gigqd.scoreboard import Report, Scoreboard
 from gigqd.signals import SignalPipe
 from gigqd.slots import KEEPER, Cause
 from gigqd.start import end_leftovers_of, lock_run, start_failure
-from gigqd.stop import STOP_EXTENSION, Stop
+from gigqd.stop import Stop
 from gigqd.tag import home_of
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ class Supervisor:
         until = min(until, self._repair_at if self._facts.ready else self._facts.start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now, self._pools.workers()))
+        if self._stop is not None or not self._facts.ready:
+            until = min(until, self._notifier.ask_for_patience(now))
         if self._watchdog is not None:
             self._notifier.watchdog()
             until = min(until, now + self._watchdog)
@@ -291,8 +293,6 @@ class Supervisor:
         if self._stop is None:
             return
         now = time.monotonic()
-        if self._stop.wants_more_time(now):
-            self._notifier.extend_timeout(STOP_EXTENSION)
         workers = self._pools.workers()
         if not workers:
             self._close_books(self._stop, now)

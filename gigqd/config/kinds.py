@@ -14,6 +14,7 @@ from gigqd.text import printable
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86400.0
 YEAR = 365 * DAY
 
+_MOST_FAULTS = 5
 _DURATION_UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 0.001}
 _DURATION_PART = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*(ms|[dhms])\s*")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
@@ -264,7 +265,9 @@ def _parse_items(item: Kind, raws: Sequence[object], base: Path) -> tuple[Any, .
             faults.append(f'item {number}: "{shorten(str(value))}" is listed twice')
         values.append(value)
     if faults:
-        raise ValueError("; ".join(faults))
+        more = len(faults) - _MOST_FAULTS
+        told = [*faults[:_MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])]
+        raise ValueError("; ".join(told))
     return tuple(values)
 
 
