@@ -15,7 +15,7 @@ from gigq.outcome import PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
 from gigq.store.bell import Bell
-from gigq.store.connect import open_connection
+from gigq.store.connect import open_connection, require
 from gigq.store.database import Database
 from gigq.worker import Worker
 from gigqd import exits, logs
@@ -102,6 +102,7 @@ class WorkerRole:
         self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
         self._queues = None if "*" in pool.queues else pool.queues
+        require(queue.database)  # the keeper has made it; a worker that did would hide its loss
         self._worker = self._make_worker()
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
         self._bell = Bell(queue.database)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -72,6 +74,34 @@ def test_a_database_that_is_moved_away_is_waited_for_and_never_begun_anew(daemon
     wait_until_running(daemon)
     assert works(daemon, "after")
     assert daemon.worker_pids() == pids
+
+
+@pytest.mark.fault("G10")
+def test_neither_a_new_worker_nor_a_new_keeper_begins_a_new_file(daemons):
+    daemon = daemons()
+    assert works(daemon, "before")
+    away = move_away(daemon.database)
+    wait_until_degraded(daemon, "is gone")
+
+    before = [slot["pid"] for slot in daemon.status()["slots"]]
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: all_up(daemon) and not set(before) & set(pids_of(daemon)))
+    wait_until_degraded(daemon, "is gone")
+
+    assert not daemon.database.exists()
+    for name, place in away.items():
+        place.rename(name)
+    wait_until_running(daemon)
+    assert works(daemon, "after")
+
+
+def pids_of(daemon):
+    return [slot["pid"] for slot in daemon.status()["slots"]]
+
+
+def all_up(daemon):
+    return all(slot["state"] == "idle" for slot in daemon.status()["slots"])
 
 
 @pytest.mark.fault("G10")
