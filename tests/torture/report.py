@@ -22,7 +22,7 @@ def figures(run: Run) -> list[str]:
         _line("re-runs after", _causes(stories)),
         _line("kinds", Counter(str(story.spec.get("kind")) for story in stories.values())),
         _line("faults", run.notes.counts),
-        _line("worst", {what: f"{seconds:.2f} s" for what, seconds in _worst(run).items()}),
+        _line("worst", {what: f"{seconds:.3f} s" for what, seconds in _worst(run).items()}),
         *_remarks(run),
     ]
 
@@ -54,12 +54,15 @@ def _ending(execution: Execution) -> str:
 
 
 def _worst(run: Run) -> dict[str, float]:
-    late = [e for e in run.history.executions if e.late is not None]
+    late = sorted(e.late for e in run.history.executions if e.late is not None)
     freezes = _freezes(run.history)
-    unhindered = [e for e in late if not _overlap(e, freezes)]
+    alone = sorted(
+        e.late for e in run.history.executions if e.late is not None and not _overlap(e, freezes)
+    )
     return {
-        "a kill's lateness": max((e.late or 0.0 for e in late), default=0.0),
-        "the same with no supervisor frozen": max((e.late or 0.0 for e in unhindered), default=0.0),
+        f"a kill's lateness, of {len(late)}": max(late, default=0.0),
+        f"without those with a frozen supervisor, of {len(alone)}": max(alone, default=0.0),
+        "99 % of these at most": alone[int(len(alone) * 0.99)] if alone else 0.0,
         "a submit": _longest_submit(run.history),
         **run.notes.worst,
     }
