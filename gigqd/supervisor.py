@@ -165,14 +165,14 @@ class Supervisor:
         if now < self._repair_at:
             return
         self._repair_at = now + _REPAIR_EVERY
-        try:
-            repaired = [*self._instance.repair(), *self._desk.repair()]
-            repaired += ["locks"] * liveness.renew()
-        except (GigqdError, OSError) as error:
-            log.error("repair_failed", error=str(error))
-        else:
-            if repaired:
-                log.warning("files_repaired", files=repaired)
+        repaired: list[str] = []
+        for repair in (_renew_locks, self._instance.repair, self._desk.repair):
+            try:
+                repaired += repair()
+            except (GigqdError, OSError) as error:
+                log.error("repair_failed", error=str(error))
+        if repaired:
+            log.warning("files_repaired", files=repaired)
 
     # --- what the crew reports ---------------------------------------------------------------
 
@@ -332,6 +332,10 @@ class Supervisor:
             self._crew.turn(time.monotonic())
         self._desk.close(None)
         self._run_lock.release()
+
+
+def _renew_locks() -> list[str]:
+    return ["locks"] if liveness.renew() else []
 
 
 def _tell_nobody(_answer: dict[str, Any]) -> None:
