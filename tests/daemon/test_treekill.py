@@ -95,6 +95,8 @@ def assert_the_family_is_ended(tag: Tag, folder: Path) -> None:
     reaper.reap(root)
 
 
+@pytest.mark.fault("C4")
+@pytest.mark.fault("C5")
 @pytest.mark.parametrize("way", WAYS)
 def test_no_child_gets_away(way: str, tag: Tag, tmp_path: Path) -> None:
     ledger = str(tmp_path / "ledger")
@@ -125,6 +127,7 @@ def test_all_children_at_once_are_gone_and_a_bystander_lives(tag: Tag, tmp_path:
     reaper.reap(bystander)
 
 
+@pytest.mark.fault("C5")
 def test_children_whose_parent_is_dead_already_are_found_by_their_tag(
     tag: Tag, tmp_path: Path
 ) -> None:

@@ -78,6 +78,16 @@ def is_removed(group: Path) -> bool:
     return not group.exists()
 
 
+@pytest.fixture(autouse=True)
+def _end_what_a_failed_test_leaves(tmp_path: Path) -> Iterator[None]:
+    """What has put down its marks is found by nobody else."""
+    yield
+    for ledger in tmp_path.glob("*/ledger"):
+        for line in jobs.entries(ledger, "child"):
+            if not is_gone(line["pid"], line["born"]):
+                os.kill(line["pid"], signal.SIGKILL)
+
+
 @pytest.fixture
 def delegated() -> Iterator[Path]:
     """A control group that carries the mark of systemd's `Delegate=yes`."""
@@ -169,7 +179,6 @@ def test_a_child_that_puts_down_every_mark_is_told_of(daemons):
 
     assert told["stranger"] == child
     assert not is_gone(child)
-    os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.fault("C6")
@@ -315,8 +324,7 @@ def test_a_job_ends_its_own_children_as_multiprocessing_does(daemons):
 @pytest.mark.fault("C8")
 def test_a_tree_is_gone_though_the_clock_jumps_while_it_is_ended(daemons):
     daemon = daemons(KILLED_AT_ONCE, start=False)
-    paths = [str(jumping_clock(daemon.home)), daemon.environment.get("PYTHONPATH", "")]
-    daemon.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    run_in_every_interpreter(daemon, JUMPING.format(path=str(daemon.home / "met")))
     daemon.start()
     job_id = daemon.submit(jobs.spawn_children, "family", timeout=3, max_attempts=1)
     children = wait_until(lambda: len(pids := living_children(daemon)) == 6 and pids)
@@ -324,17 +332,42 @@ def test_a_tree_is_gone_though_the_clock_jumps_while_it_is_ended(daemons):
     daemon.wait_for_job(job_id, "timeout")
 
     assert [pid for pid in children if not is_gone(pid)] == []
-    assert (daemon.home / "jumped").exists()
+    assert (daemon.home / "met").exists()
 
 
-def jumping_clock(folder: Path) -> Path:
-    """Code for every interpreter: an hour forth and back at each look at the wall clock."""
-    code = folder / "code"
+@pytest.mark.fault("I3")
+def test_a_daemon_without_pidfds_ends_trees_as_well(daemons, bystander):
+    daemon = daemons(KILLED_AT_ONCE, start=False)
+    run_in_every_interpreter(daemon, WITHOUT_PIDFDS.format(path=str(daemon.home / "met")))
+    daemon.start()
+    job_id = daemon.submit(jobs.spawn_children, "family", timeout=3, max_attempts=1)
+    children = wait_until(lambda: len(pids := living_children(daemon)) == 6 and pids)
+
+    daemon.wait_for_job(job_id, "timeout")
+
+    assert [pid for pid in children if not is_gone(pid)] == []
+    assert (daemon.home / "met").exists()
+    assert bystander.poll() is None
+
+
+def run_in_every_interpreter(daemon, text: str) -> None:
+    """Have the daemon, and what it starts, run some code first."""
+    code = daemon.home / "code"
     code.mkdir()
-    (code / "sitecustomize.py").write_text(JUMPING.format(path=str(folder / "jumped")))
-    return code
+    (code / "sitecustomize.py").write_text(text)
+    paths = [str(code), daemon.environment.get("PYTHONPATH", "")]
+    daemon.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
+WITHOUT_PIDFDS = """
+import errno, os, pathlib
+def refuse(*_):
+    pathlib.Path({path!r}).touch()
+    raise OSError(errno.ENOSYS, "Function not implemented")
+os.pidfd_open = refuse
+"""
+
+# An hour forth and back at each look at the wall clock.
 JUMPING = """
 import itertools, pathlib, time
 def jump(now=time.time, jumps=itertools.cycle((0, 3600, -3600))):
