@@ -145,7 +145,7 @@ def test_a_choice_is_read_in_any_case_and_hints_at_the_nearest():
 
 
 def test_of_many_wrong_items_only_some_are_told() -> None:
-    with pytest.raises(ValueError, match="item 5: .*; and 17 more$") as caught:
+    with pytest.raises(ValueError, match=r"item 5: .*; and 17 more$") as caught:
         kinds.list_of(kinds.path()).parse([0] * 22, Path("/"))
 
     assert "item 6" not in str(caught.value)
