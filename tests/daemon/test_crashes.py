@@ -131,7 +131,7 @@ def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
         f"job-{number}": daemon.submit(
             jobs.sleep_py,
             f"job-{number}",
-            {"seconds": 0.01},
+            {"seconds": 0.04},
             max_attempts=50,
             crash_limit=None,
         )
