@@ -75,6 +75,7 @@ class Supervisor:
         self._books = Books()
         self._stop: Stop | None = None
         self._repair_at = 0.0
+        self._awoke = time.monotonic()
         self._interrupted_at = 0.0
 
     # --- the loop ----------------------------------------------------------------------------
@@ -109,6 +110,7 @@ class Supervisor:
     def _sleep(self) -> None:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
+        self._excuse_if_late(now - self._awoke)
         until = self._crew.next_look(now)
         until = min(until, self._repair_at if self._facts.ready else self._facts.start_deadline)
         if self._stop is not None:
@@ -123,11 +125,11 @@ class Supervisor:
         until = max(until, time.monotonic())
         for key, _ in self._selector.select(until - time.monotonic()):
             key.data()
-        self._excuse_if_overslept(until)
+        self._awoke = time.monotonic()
+        self._excuse_if_late(self._awoke - until)
 
-    def _excuse_if_overslept(self, until: float) -> None:
-        """After a sleep much longer than asked for, this process, or the host, was suspended."""
-        late = time.monotonic() - until
+    def _excuse_if_late(self, late: float) -> None:
+        """After a turn or a sleep that was far too long: this process, or the host, was stopped."""
         if late > _OVERSLEPT:
             log.warning("supervisor_overslept", seconds=round(late, 3))
             self._crew.excuse(time.monotonic())
@@ -146,6 +148,7 @@ class Supervisor:
         self._desk = Desk(self._instance.socket_path, self._selector, self)
         spawn.settle_memory()
         self._pools.open_keeper()
+        self._awoke = time.monotonic()
 
     def _pursue_start(self) -> None:
         """Declare readiness when the first worker is up, or give up when none ever will be."""

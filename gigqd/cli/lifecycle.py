@@ -182,7 +182,7 @@ def _farewell(answer: Mapping[str, Any]) -> Told:
 
 
 def _not_stopped(client: Client, error: NotAnswering) -> Told:
-    if client.wait_until_gone(0.0):
+    if client.wait_until_gone(_LOCK_RELEASED_WITHIN):  # it may be just about to
         text = "gigqd ended without a word about its jobs; the next start settles them"
         return Told(exits.OK, text)
     text = f"not stopped: {error}; `gigqd stop --force` kills it and its jobs"
