@@ -46,6 +46,8 @@ class Worker:
         worker_id: the worker's name, as stored and shown.
         running: whether `start` goes on.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
+        durable: whether claims and outcomes survive a power cut, at the price of an fsync for
+            each; otherwise one may undo the last of them, and their jobs run again.
         max_result_size: the largest result of a job, in bytes of JSON.
         allow: shell-style patterns of the functions it may run; None for every one.
         observer: is told what the worker does.
@@ -60,6 +62,7 @@ class Worker:
     queues: tuple[str, ...] | None = None
     running: bool = False
     lock_timeout: float = LOCK_TIMEOUT
+    durable: bool = False
     max_result_size: int = codec.DEFAULT_LIMIT
     allow: tuple[str, ...] | None = None
     observer: WorkerObserver = SilentObserver()
@@ -291,7 +294,7 @@ class Worker:
     @cached_property
     def _database(self) -> Database:
         """The database with today's tables, whoever made them: 0.5.1 or nobody yet."""
-        database = Database(self._get_connection, self.lock_timeout)
+        database = Database(self._get_connection, self.lock_timeout, durable=self.durable)
         migrate.apply(database)
         return database
 

@@ -66,7 +66,7 @@ def exchange(
         claimant: who claims; None to claim nothing.
         new_execution_id: the id that the claim's execution gets.
     """
-    durable = again = False
+    durable, again = db.durable, False
     while True:
         try:
             with db.transaction(durable=durable) as session:

@@ -98,13 +98,20 @@ class Database:
         get_connection: called at the start of every transaction. Any `sqlite3` connection
             will do: those of `open_connection`, or what a subclass supplies.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
+        durable: whether every commit must survive a power cut, also where the transaction does
+            not ask for it.
     """
 
     def __init__(
-        self, get_connection: Callable[[], Any], lock_timeout: float = LOCK_TIMEOUT
+        self,
+        get_connection: Callable[[], Any],
+        lock_timeout: float = LOCK_TIMEOUT,
+        *,
+        durable: bool = False,
     ) -> None:
         self._get_connection = get_connection
         self.lock_timeout = lock_timeout
+        self.durable = durable
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[Session]:
@@ -122,7 +129,7 @@ class Database:
         if connection.in_transaction:
             begin, commit, undo = _PART
         else:
-            set_synchronous(connection, "FULL" if durable else "NORMAL")
+            set_synchronous(connection, "FULL" if durable or self.durable else "NORMAL")
         self._patiently(connection, lambda: connection.execute(begin))
         try:
             yield Session(connection)

@@ -108,6 +108,15 @@ class QueueConfig:
             "How long a transaction waits for another writer before it is an error.",
         ),
     )
+    durability: str = field(
+        default="normal",
+        metadata=about(
+            kinds.choice("normal", "full"),
+            RECYCLE,
+            'What a power cut may undo: "normal" the last outcomes, whose jobs run again; '
+            '"full" nothing, at the price of an fsync for every transaction.',
+        ),
+    )
     max_result_size: int = field(
         default=1024**2,
         metadata=about(

@@ -58,9 +58,10 @@ class Keeper:
         self._cell = birth.cell
         self._path = birth.config.queue.database
         self._wire = Wire(birth.channel)
+        full = birth.config.queue.durability == "full"
         self._poll = select.poll()  # unlike select(), it takes any descriptor
         self._poll.register(self._wire, select.POLLIN)
-        self._database = Database(self._connection, _PATIENCE)
+        self._database = Database(self._connection, _PATIENCE, durable=full)
         self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
         self._rounds = Rounds(
             self._database,

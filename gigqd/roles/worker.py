@@ -127,6 +127,7 @@ class WorkerRole:
         )
         worker.allow = config.security.allow
         worker.lock_timeout = config.queue.lock_timeout
+        worker.durable = config.queue.durability == "full"
         worker.max_result_size = config.queue.max_result_size
         return worker
 

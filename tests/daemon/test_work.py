@@ -207,6 +207,20 @@ def test_a_result_above_the_configured_size_fails_the_attempt(daemons):
     assert "TooLarge" in daemon.job(large)["error"]
 
 
+def test_workers_write_as_durably_as_they_are_told(daemons):
+    daemon = daemons({"pools.default.size": 1})
+
+    def written_with():
+        job_id = daemon.submit(jobs.synchronous, "look", {"database": str(daemon.database)})
+        return daemon.wait_for_job(job_id, "completed")["result"]
+
+    assert written_with() == 1
+
+    daemon.configure({"queue.durability": "full"})
+    daemon.command("reload")
+    wait_until(lambda: written_with() == 2)
+
+
 @pytest.mark.fault("H6")
 def test_a_process_that_a_job_forks_can_be_terminated(daemons):
     daemon = daemons()

@@ -172,6 +172,17 @@ def test_a_job_with_a_single_attempt_is_claimed_durably(
     assert len(jobs.executions(db, row["id"])) == 1
 
 
+def test_a_durable_database_claims_a_job_with_a_single_attempt_at_once(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.durable = True
+    stored(db, max_attempts=1)
+    levels = durability_of(db, monkeypatch)
+    taken(db)
+
+    assert levels == [True]
+
+
 def test_settling_and_claiming_travel_in_one_transaction(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -375,6 +375,16 @@ def test_commits_of_submitters_reach_the_disk_and_settles_do_not_wait_for_it(
     assert setting(connection, "synchronous") == 2
 
 
+def test_every_commit_of_a_durable_database_reaches_the_disk(address: str) -> None:
+    db = Database(lambda: connect.open_connection(address), durable=True)
+    migrate.apply(db)
+    connection = connect.open_connection(address)
+    stored(db)
+    ran(db)
+
+    assert setting(connection, "synchronous") == 2
+
+
 def test_an_old_sqlite_is_refused_with_both_versions() -> None:
     with pytest.raises(UnsupportedStore, match=r"SQLite 3\.34\.1 and gigq needs 3\.37\.0"):
         connect.refuse_old_sqlite((3, 34, 1))

@@ -21,6 +21,7 @@ from typing import Any
 
 from support.calls import Call, calls, child_pids, entries, note, noted
 
+from gigq.store.connect import open_connection
 from gigqd import kernel
 
 __all__ = ["Call", "calls", "child_pids", "entries", "note", "noted"]
@@ -48,6 +49,12 @@ def file_limit(ledger: str, job: str) -> int:
     """Tell how many files a job may have open."""
     with noted(ledger, job):
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def synchronous(ledger: str, job: str, database: str) -> int:
+    """Tell how the worker's own connection commits: 1 is NORMAL, 2 is FULL."""
+    with noted(ledger, job):
+        return int(open_connection(database).execute("PRAGMA synchronous").fetchone()[0])
 
 
 def sleep_py(ledger: str, job: str, seconds: float = _AGES) -> str:

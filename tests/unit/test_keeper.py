@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import resource
 import socket
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from gigq.errors import (
     StoreUnavailable,
     UnsupportedStore,
 )
+from gigq.store import connect
 from gigqd import wire
 from gigqd.books import Books
 from gigqd.roles.keeper import Keeper
@@ -42,18 +44,35 @@ def high_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def birth_of(channel: socket.socket, database: str, durability: str = "normal") -> Any:
+    return SimpleNamespace(
+        config=SimpleNamespace(queue=SimpleNamespace(database=database, durability=durability)),
+        tag=SimpleNamespace(run="gigqd:1", generation=1),
+        cell=Scoreboard(1).take(),
+        channel=channel,
+    )
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("normal", 1), ("full", 2)])
+def test_a_keeper_writes_as_durably_as_it_is_told(
+    tmp_path: Path, durability: str, synchronous: int
+) -> None:
+    ours, theirs = wire.pair()
+    with closing(ours), theirs:
+        keeper = Keeper(birth_of(theirs, str(tmp_path / "jobs.db"), durability))
+        with keeper._database.transaction(durable=False) as session:
+            found = session.connection.execute("PRAGMA synchronous").fetchone()[0]
+    connect.close_connections()
+
+    assert found == synchronous
+
+
 @pytest.mark.usefixtures("high_descriptors")
 def test_a_daemon_with_many_workers_can_replace_its_keeper(tmp_path: Path) -> None:
     ours, theirs = wire.pair()
     high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, _BEYOND_SELECT)
     channel = socket.socket(fileno=high)
-    birth: Any = SimpleNamespace(
-        config=SimpleNamespace(queue=SimpleNamespace(database=str(tmp_path / "jobs.db"))),
-        tag=SimpleNamespace(run="gigqd:1", generation=1),
-        cell=Scoreboard(1).take(),
-        channel=channel,
-    )
-    keeper = Keeper(birth)
+    keeper = Keeper(birth_of(channel, str(tmp_path / "jobs.db")))
     ours.send({"leave": True})
 
     keeper._listen()
