@@ -38,6 +38,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _STAT_BYTES = 4096
 _HAS_CHILDREN_LISTS = os.path.exists("/proc/thread-self/children")  # noqa: PTH110 - once
 
+# What inotify(7) tells of, from <linux/inotify.h>: writes, and that a file is moved or deleted.
+_IN_TOLD = 0x00000002 | 0x00000004 | 0x00000800
+
 # Modes of fallocate(2), from <linux/falloc.h>.
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
@@ -84,8 +87,7 @@ def name_process(name: str) -> None:
 
 def _prctl(option: int, value: object) -> None:
     if _libc.prctl(option, value, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl({option}): {os.strerror(number)}")
+        raise _os_error(f"prctl({option})")
 
 
 def stat_fields(pid: int | str) -> list[str]:
@@ -247,8 +249,29 @@ def free_front(descriptor: int, keep: int) -> None:
 def _punch(descriptor: int, length: int) -> None:
     mode = _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE
     if _libc.fallocate(descriptor, mode, ctypes.c_int64(0), ctypes.c_int64(length)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"fallocate: {os.strerror(number)}")
+        raise _os_error("fallocate")
+
+
+def told_of_writes(*paths: str) -> int:
+    """A descriptor that becomes readable when one of some files is written, moved or deleted.
+
+    Raises:
+        OSError: there is no such file, or this user has too many such descriptors.
+    """
+    descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor < 0:
+        raise _os_error("inotify_init1")
+    for path in paths:
+        if _libc.inotify_add_watch(descriptor, os.fsencode(path), _IN_TOLD) < 0:
+            error = _os_error(f"inotify_add_watch({path})")
+            os.close(descriptor)
+            raise error
+    return int(descriptor)
+
+
+def _os_error(call: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{call}: {os.strerror(number)}")
 
 
 def rewrite_environment_block(text: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import signal
 import time
 from collections import deque
@@ -12,6 +11,7 @@ from gigq.errors import StoreError
 from gigq.store import connect, health, identity, migrate
 from gigq.store.database import Database
 from gigqd import exits
+from gigqd.roles.keeper_pace import Pace
 from gigqd.roles.keeper_rounds import Rounds
 from gigqd.roles.keeper_settling import Settling, told
 from gigqd.roles.keeper_trouble import Patience, Trouble, trouble_of
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gigq.store.identity import FileId
     from gigqd.spawn import Birth
 
-_LOOK_EVERY = 0.25
 _PATIENCE = 1.0
 _STRAY_AFTER = 5.0
 
@@ -58,9 +57,8 @@ class Keeper:
         self._cell = birth.cell
         self._path = birth.config.queue.database
         self._wire = Wire(birth.channel)
+        self._pace = Pace(self._wire)
         full = birth.config.queue.durability == "full"
-        self._poll = select.poll()  # unlike select(), it takes any descriptor
-        self._poll.register(self._wire, select.POLLIN)
         self._database = Database(self._connection, _PATIENCE, durable=full)
         self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
         self._rounds = Rounds(
@@ -139,8 +137,10 @@ class Keeper:
 
     def _listen(self) -> None:
         """Wait for a message, no longer than until the next look is due."""
-        wait = self._patience.until - time.monotonic() if self._trouble else _LOOK_EVERY
-        self._poll.poll(max(0.0, wait) * 1000)
+        if self._trouble:
+            self._pace.wait(self._patience.until - time.monotonic())
+        else:
+            self._pace.sleep()
         for message in self._wire.receive():
             if message.get("leave"):
                 self._leaving = True
@@ -162,6 +162,7 @@ class Keeper:
             connect.close_connection(self._path)
         connection = self._connection()
         health.show_life(connection, self.beat)
+        self._pace.follow(connection.path)
         self._rounds.begin(damaged=again)
         self._rounds.look_at_file()
         migrate.apply(self._database)

@@ -70,7 +70,9 @@ class Rounds:
         self._in_doubt = True
         self._damaged = damaged
         self._stamp: tuple[int, int] = (0, 0)
-        self._version = 0
+        self._version = (0, 0)
+        self._due_at: str | None = None
+        self._anything_due = False
         self._look_at = 0.0
         self._tidy_at = 0.0
 
@@ -80,20 +82,18 @@ class Rounds:
         Raises:
             StoreError: the database cannot be used.
         """
-        changed = self._has_changed(connection)
-        due_at = claims.next_due_at(self._database, None)
-        if changed or (due_at is not None and due_at <= clock.utc_now()):
-            self._ring(due_at)
         now = time.monotonic()
-        due = now >= self._look_at
-        if due:
-            self._hung_bell()
-        if changed or due:
+        changed = self._has_changed(connection)
+        if changed:
             migrate.refuse_newer(self._database)
             self._relay_cancels()
-        if due:
-            self._try_to_write(connection, now)
+            self._due_at = claims.next_due_at(self._database, None)
+            self._anything_due = claims.anything_due(self._database)
+        self._ring(changed=changed)
+        if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
+            self._hung_bell()
+            self._try_to_write(connection, now)
         self._tidy(connection, now)
 
     # --- the file ----------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class Rounds:
 
     def _is_wanted(self, now: float) -> bool:
         """Whether somebody needs to write: jobs are due, or an outcome is not taken."""
-        return claims.anything_due(self._database) or any(
+        return self._anything_due or any(
             report.activity is Activity.SETTLING and now - report.since > _SLOW
             for report in self._board()
         )
@@ -137,13 +137,16 @@ class Rounds:
     # --- the jobs ----------------------------------------------------------------------------
 
     def _has_changed(self, connection: StoreConnection) -> bool:
-        """Whether somebody else has committed since the last look."""
-        before, self._version = self._version, health.version_of(connection, self._patience)
+        """Whether anybody has committed since the last look; otherwise all is as it was."""
+        before = self._version
+        version = health.version_of(connection, self._patience)
+        self._version = (version, connection.total_changes)
         return self._version != before
 
-    def _ring(self, due_at: str | None) -> None:
+    def _ring(self, *, changed: bool) -> None:
         """Wake a worker for rows that foreign SQL wrote and for jobs whose time has come."""
-        if due_at is not None or claims.anything_due(self._database):
+        is_time = self._due_at is not None and self._due_at <= clock.utc_now()
+        if is_time or (changed and (self._anything_due or self._due_at is not None)):
             self._hung_bell().ring()
 
     def _hung_bell(self) -> Bell:

@@ -1,0 +1,74 @@
+"""When the keeper looks next: soon after something was written, and every second in any case."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gigqd import kernel
+
+if TYPE_CHECKING:
+    from gigqd.wire import Wire
+
+LATE = 1.0
+SOON = 0.2
+_LIVELY = 2.0
+_MANY = 65536
+
+
+class Pace:
+    """Sleeps between two looks at the database.
+
+    The kernel tells of every write to the file and to its log. It does so before a commit can be
+    read, and once a page; so it is taken for a sign of life only. The first one has the keeper
+    look soon, and look again and again until nothing was written for two seconds. Where the kernel
+    does not tell, it is always taken to be lively.
+
+    Args:
+        wire: the line to the supervisor; what comes there ends any sleep.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._lines = select.poll()  # unlike select(), it takes any descriptor
+        self._lines.register(wire, select.POLLIN)
+        self._both = select.poll()
+        self._both.register(wire, select.POLLIN)
+        self._ear: int | None = None
+        self._lively_until = 0.0
+
+    def follow(self, path: str) -> None:
+        """Hear of writes to the database file and the log that lie at their paths now."""
+        self._be_deaf()
+        with suppress(OSError):  # this user has too many such descriptors: look more often
+            self._ear = kernel.told_of_writes(path, f"{path}-wal")
+            self._both.register(self._ear, select.POLLIN)
+        self._lively_until = time.monotonic() + _LIVELY
+
+    def sleep(self) -> None:
+        """Sleep until there is a message, or the next look at the database is due."""
+        if self._ear is None or time.monotonic() < self._lively_until:
+            self.wait(SOON)
+        elif any(descriptor == self._ear for descriptor, _ in self._both.poll(LATE * 1000)):
+            self.wait(SOON)
+        self._drain()
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until there is a message."""
+        self._lines.poll(max(0.0, seconds) * 1000)
+
+    def _drain(self) -> None:
+        """Forget what was heard before the look that comes next; what is heard during it counts."""
+        if self._ear is None:
+            return
+        with suppress(BlockingIOError):
+            os.read(self._ear, _MANY)
+            self._lively_until = time.monotonic() + _LIVELY
+
+    def _be_deaf(self) -> None:
+        if self._ear is not None:
+            self._both.unregister(self._ear)
+            os.close(self._ear)
+            self._ear = None
