@@ -25,6 +25,8 @@ database = "jobs.db"
 size = {workers}
 """
 
+SETTLED_AFTER = 5.0
+
 
 def main() -> None:
     """Start a daemon, let it be, print a table."""
@@ -38,6 +40,7 @@ def main() -> None:
 
 def report(status: dict, seconds: float) -> None:
     """Print what each process used while nothing happened."""
+    time.sleep(SETTLED_AFTER)
     pids = {"supervisor": status["pid"]} | {s["slot"]: s["pid"] for s in status["slots"]}
     before = {name: usage(pid) for name, pid in pids.items()}
     time.sleep(seconds)

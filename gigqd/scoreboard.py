@@ -16,6 +16,7 @@ from enum import IntEnum
 _SEQUENCE = struct.Struct("<Q")
 _REPORT = struct.Struct("<BxxxiQQdddQ40s96s96s")
 _ORDERS = struct.Struct("<6Q")
+_LENT = struct.Struct("<Q")
 _WHY_BITS = 8
 _CELL_BYTES = 512
 _ORDERS_AT = _CELL_BYTES - _ORDERS.size
@@ -142,7 +143,9 @@ class Cell:
 
     def whole_board(self) -> list[Report]:
         """What every child last said; for the keeper, who looks after what all of them hold."""
-        activities = self._memory[_ACTIVITY_AT::_CELL_BYTES]
+        # No further than cells were ever lent: a look at memory that nobody has used takes it up.
+        (lent,) = _LENT.unpack_from(self._memory)
+        activities = self._memory[_ACTIVITY_AT : lent * _CELL_BYTES : _CELL_BYTES]
         return [Cell(self._memory, index).read() for index, a in enumerate(activities) if a]
 
     # --- the supervisor's side ---------------------------------------------------------------
@@ -233,14 +236,17 @@ class Cell:
 class Scoreboard:
     """Cells in anonymous shared memory, mapped before the first fork; free ones are lent out.
 
+    The place of the first cell tells how many of those behind it were ever lent, and itself.
+
     Attributes:
         held: whether new workers are told from the start to claim nothing.
     """
 
     def __init__(self, cells: int) -> None:
         self.held = False
-        self._memory = mmap.mmap(-1, cells * _CELL_BYTES)
-        self._free = list(range(cells - 1, -1, -1))
+        self._memory = mmap.mmap(-1, (1 + cells) * _CELL_BYTES)
+        self._free = list(range(cells, 0, -1))
+        self._lent = 1
 
     def take(self) -> Cell:
         """A free cell, cleared.
@@ -251,6 +257,8 @@ class Scoreboard:
         if not self._free:
             raise OSError(errno.ENOSPC, "there are as many children as the scoreboard can show")
         cell = Cell(self._memory, self._free.pop())
+        self._lent = max(self._lent, cell.index + 1)
+        _LENT.pack_into(self._memory, 0, self._lent)
         cell.clear()
         cell.hold(on=self.held)
         return cell

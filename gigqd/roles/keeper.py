@@ -70,6 +70,7 @@ class Keeper:
             self.beat,
             self.tell,
         )
+        self._held: StoreConnection | None = None
         self._verdicts: deque[tuple[int, Verdict]] = deque()
         self._file: FileId | None = None
         self._in_order = False
@@ -138,10 +139,10 @@ class Keeper:
     def _listen(self) -> None:
         """Wait for a message, no longer than until the next look is due."""
         if self._trouble:
-            self._pace.wait(self._patience.until - time.monotonic())
+            told = self._pace.wait(self._patience.until - time.monotonic())
         else:
-            self._pace.sleep()
-        for message in self._wire.receive():
+            told = self._pace.sleep()
+        for message in self._wire.receive() if told else ():
             if message.get("leave"):
                 self._leaving = True
             elif "verdict" in message:
@@ -152,7 +153,9 @@ class Keeper:
     # --- putting the file in order -----------------------------------------------------------
 
     def _connection(self) -> StoreConnection:
-        return connect.open_connection(self._path, _PATIENCE)
+        if self._held is None or not self._held.is_usable():
+            self._held = connect.open_connection(self._path, _PATIENCE)
+        return self._held
 
     def _put_in_order(self) -> StoreConnection:
         """Make the file fit to claim from: at the start, after trouble, and when it is another."""

@@ -47,25 +47,28 @@ class Pace:
             self._both.register(self._ear, select.POLLIN)
         self._lively_until = time.monotonic() + _LIVELY
 
-    def sleep(self) -> None:
-        """Sleep until there is a message, or the next look at the database is due."""
-        if self._ear is None or time.monotonic() < self._lively_until:
-            self.wait(SOON)
-        elif any(descriptor == self._ear for descriptor, _ in self._both.poll(LATE * 1000)):
-            self.wait(SOON)
-        self._drain()
+    def sleep(self) -> bool:
+        """Sleep until there is a message, or the next look at the database is due.
 
-    def wait(self, seconds: float) -> None:
-        """Wait so long, or until there is a message."""
-        self._lines.poll(max(0.0, seconds) * 1000)
-
-    def _drain(self) -> None:
-        """Forget what was heard before the look that comes next; what is heard during it counts."""
+        Returns:
+            Whether there is a message.
+        """
         if self._ear is None:
-            return
+            return self.wait(SOON)
+        lively = time.monotonic() < self._lively_until
+        heard = () if lively else [number for number, _ in self._both.poll(LATE * 1000)]
+        if not (lively or heard):
+            return False
+        told = any(number != self._ear for number in heard) or self.wait(SOON)
+        # Before the look that comes next, so that what is written during it counts.
         with suppress(BlockingIOError):
             os.read(self._ear, _MANY)
             self._lively_until = time.monotonic() + _LIVELY
+        return told
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until there is a message; whether there is one."""
+        return bool(self._lines.poll(max(0.0, seconds) * 1000))
 
     def _be_deaf(self) -> None:
         if self._ear is not None:

@@ -118,3 +118,13 @@ def test_a_cell_that_is_lent_out_again_has_no_last_word() -> None:
     cell._write_sequence(1)
 
     assert cell.read() == Report()
+
+
+def test_the_keeper_sees_what_every_child_said_and_nothing_of_those_that_are_gone() -> None:
+    board = Scoreboard(4096)
+    cells = [board.take() for _ in range(3)]
+    for number, cell in enumerate(cells):
+        cell.write(Report(Activity.BUSY, execution=f"e{number}"))
+    board.give_back(cells[1])
+
+    assert [report.execution for report in cells[0].whole_board()] == ["e0", "e2"]
