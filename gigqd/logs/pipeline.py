@@ -14,13 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-import structlog
-from structlog.contextvars import clear_contextvars, get_contextvars
-from structlog.typing import EventDict, FilteringBoundLogger
-
 from gigqd import exits
 from gigqd.config import LogConfig
 from gigqd.errors import GigqdError
+from gigqd.logs import guests
 from gigqd.logs.render import (
     CORE,
     Entry,
@@ -73,7 +70,7 @@ def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
     _state.render = _choose_renderer(log.format, _state.sink.fd)
     bind(**bound)
     set_level(log.level)
-    _route_structlog()
+    guests.when_loaded(_route_structlog)
     _route_standard_library()
 
 
@@ -83,12 +80,47 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(_state.level)
 
 
-def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger for events: `log.info("worker_ready", slot=…)`; may be made before `configure`."""
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        _Origin(name), processors=[_write_event], wrapper_class=_WRAPPER
-    )
-    return logger
+class EventLog:
+    """Writes events, one line each: `log.info("worker_ready", slot=…)`.
+
+    Args:
+        name: the module that writes them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Write an event of this level, as all of these do."""
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Something has happened as it should."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Something is not as it should be."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Something has failed."""
+        self._write("error", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """Something has failed, with the exception that is being handled."""
+        self._write("error", event, {"exc_info": True, **fields})
+
+    def critical(self, event: str, **fields: Any) -> None:
+        """The daemon gives up."""
+        self._write("critical", event, fields)
+
+    def _write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        _write_event(self._name, level, event, fields)
+
+
+def get_logger(name: str) -> EventLog:
+    """A logger for events; may be made before `configure`."""
+    return EventLog(name)
 
 
 def bind(**fields: Any) -> None:
@@ -108,12 +140,12 @@ def job_context(**fields: Any) -> Iterator[None]:
     What the job bound through structlog's context variables ends with it.
     """
     before, _state.job = _state.job, {**_state.job, **fields}
-    clear_contextvars()
+    guests.clear_context()
     try:
         yield
     finally:
         _state.job = before
-        clear_contextvars()
+        guests.clear_context()
 
 
 def reopen() -> None:
@@ -132,16 +164,6 @@ def sink_fd() -> int:
 def sink_path() -> Path | None:
     """The log file's name, for a forked child to open again when it is moved away."""
     return _state.sink.path
-
-
-class _Origin:
-    """The place of structlog's output; `_write_event` has written before it is reached."""
-
-    def __init__(self, name: str = "root") -> None:
-        self.name = name
-
-    def __getattr__(self, method: str) -> NoReturn:
-        raise AttributeError(method)
 
 
 class _Handler(logging.Handler):
@@ -170,14 +192,12 @@ def _message(record: logging.LogRecord) -> str:
         return f"{plain(record.msg)} (arguments that cannot be shown)"
 
 
-def _write_event(logger: Any, method: str, event_dict: EventDict) -> NoReturn:
+def _write_event(logger: str, method: str, event: object, fields: Mapping[str, Any]) -> None:
     level = _ALIASES.get(method, method)
     if _number(level) >= _state.level:
-        fields = dict(event_dict)
-        event = fields.pop("event", "")
-        fields |= exception_fields(fields.pop("exc_info", None))
-        _write(level, event, getattr(logger, "name", "root"), fields)
-    raise structlog.DropEvent
+        exc_info = fields.get("exc_info")
+        told = {key: fields[key] for key in fields if key != "exc_info"}
+        _write(level, event, logger, told | exception_fields(exc_info))
 
 
 def _write(level: str, event: object, logger: str, fields: Mapping[str, Any]) -> None:
@@ -192,7 +212,7 @@ def _write(level: str, event: object, logger: str, fields: Mapping[str, Any]) ->
 def _entry(level: str, event: object, logger: str, fields: Mapping[str, Any]) -> Entry:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     core = {"ts": now, "level": level, "event": event, "logger": logger, "pid": os.getpid()}
-    more = {**_state.bound, **_state.job, **get_contextvars(), **fields}
+    more = {**_state.bound, **_state.job, **guests.context(), **fields}
     # the line's own facts cannot be replaced; the process that an event is about can be named
     return core | {key: more[key] for key in more if key not in CORE or key == "pid"}
 
@@ -215,11 +235,29 @@ def _choose_renderer(form: str, fd: int) -> Render:
     return console_renderer(colors=wants_colors(fd))
 
 
+class _Origin:
+    """The place of structlog's output; every event is written before that is reached."""
+
+    def __init__(self, name: str = "root") -> None:
+        self.name = name
+
+    def __getattr__(self, method: str) -> NoReturn:
+        raise AttributeError(method)
+
+
 def _route_structlog() -> None:
     """Let code that uses structlog itself, as a job may, write to the same place."""
+    import structlog
+
+    def write(logger: Any, method: str, event_dict: Mapping[str, Any]) -> NoReturn:
+        fields = dict(event_dict)
+        event = fields.pop("event", "")
+        _write_event(getattr(logger, "name", "root"), method, event, fields)
+        raise structlog.DropEvent
+
     structlog.configure(
-        processors=[_write_event],
-        wrapper_class=_WRAPPER,
+        processors=[write],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=_Origin,
         cache_logger_on_first_use=False,
     )
@@ -234,5 +272,4 @@ def _route_standard_library() -> None:
     logging.captureWarnings(capture=True)
 
 
-_WRAPPER = structlog.make_filtering_bound_logger(logging.NOTSET)
 _state = _State(Sink(None, None, _report_dropped), render_json)

@@ -3,11 +3,8 @@
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import structlog
 
 from gigqd.logs.values import clean_text, plain
 from gigqd.text import printable
@@ -39,6 +36,8 @@ def _dump(cleaned: Mapping[str, Any]) -> str:
 
 def console_renderer(*, colors: bool) -> Render:
     """What renders entries for a person: escaped, aligned, a traceback below its line."""
+    import structlog  # as slow to import as a whole worker, and only for this
+
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors,
         sort_keys=False,
@@ -100,6 +99,8 @@ def exception_fields(exc_info: object) -> Entry:
 
 
 def _traceback(error: BaseException) -> str:
+    import traceback
+
     try:
         return "".join(traceback.format_exception(error)).rstrip("\n")
     except Exception:  # noqa: BLE001 - an exception's own methods may raise anything

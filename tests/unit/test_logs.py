@@ -14,7 +14,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from support.log_reader import entries, logging_restored
+from support.log_reader import entries, logging_restored, run_python
 
 from gigqd import logs
 from gigqd.config import LogConfig
@@ -301,3 +301,24 @@ def test_a_file_that_cannot_be_opened_is_an_error_with_an_exit_code(tmp_path):
         logs.configure(LogConfig(file=tmp_path / "missing" / "log"))
 
     assert caught.value.exit_code == 73
+
+
+def test_structlog_is_loaded_for_a_job_that_imports_it_and_for_nobody_else(tmp_path):
+    run_python(f"""
+        import sys
+        from pathlib import Path
+        import gigqd.supervisor, gigqd.roles.keeper, gigqd.roles.worker
+        logs.configure(LogConfig(format="json", file=Path({str(tmp_path / "log")!r})))
+        logs.configure(LogConfig(format="json", file=Path({str(tmp_path / "log")!r})))
+        heavy = {{"structlog", "asyncio", "ssl"}} & set(sys.modules)
+        logs.get_logger("gigqd.test").info("one", heavy=sorted(heavy))
+        import structlog
+        structlog.contextvars.bind_contextvars(order=5)
+        structlog.get_logger("mine").info("two")
+        logs.get_logger("gigqd.test").info("three")
+    """)
+    one, two, three = entries(tmp_path / "log")
+
+    assert one["heavy"] == []
+    assert ("order" in one, two["order"], three["order"]) == (False, 5, 5)
+    assert (two["event"], two["logger"]) == ("two", "mine")
