@@ -18,6 +18,7 @@ from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 Row = dict[str, Any]
 Value = TypeVar("Value")
@@ -39,12 +40,15 @@ class Session:
         connection: the connection itself, for the schema's own files.
     """
 
-    __slots__ = ("connection", "now", "_sql")  # noqa: RUF023 - the public ones first
+    __slots__ = ("connection", "now", "_cursor", "_sql")  # noqa: RUF023 - the public ones first
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.now = clock.utc_now()
         self._sql = statements(dialect_of(connection).name)
+        self._cursor = connection.cursor()
+        # Plain tuples, whatever row factory the connection's owner has set.
+        self._cursor.row_factory = None
 
     def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
         """The first row, or None. The statement is always stepped to its end."""
@@ -53,8 +57,9 @@ class Session:
 
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
         """Every row as a dict."""
+        cursor = self._cursor
         try:
-            cursor = self._execute(name, params)
+            cursor.execute(self._sql[name], params)
             rows = cursor.fetchall()
         except sqlite3.OperationalError as error:
             self._note_unreadable_text(error)
@@ -66,16 +71,11 @@ class Session:
 
     def run(self, name: str, params: Mapping[str, Any] = NOTHING) -> int:
         """Run a statement without rows; the number of rows it changed."""
-        return int(self._execute(name, params).rowcount)
+        return int(self._cursor.execute(self._sql[name], params).rowcount)
 
     def many(self, name: str, params: Sequence[Mapping[str, Any]]) -> None:
         """Run a statement without rows once for each set of parameters."""
-        self._cursor().executemany(self._sql[name], params)
-
-    def _execute(self, name: str, params: Mapping[str, Any]) -> Any:
-        cursor = self._cursor()
-        cursor.execute(self._sql[name], params)
-        return cursor
+        self._cursor.executemany(self._sql[name], params)
 
     def _note_unreadable_text(self, error: sqlite3.OperationalError) -> None:
         # The database has a code for each of its errors. Without one the error is Python's own,
@@ -83,12 +83,6 @@ class Session:
         if not hasattr(error, "sqlite_errorcode"):
             self.connection.text_factory = partial(str, encoding="utf-8", errors="replace")
             raise UnreadableText(f"{_path_of(self.connection)}: {error}") from error
-
-    def _cursor(self) -> Any:
-        cursor = self.connection.cursor()
-        # Plain tuples, whatever row factory the connection's owner has set.
-        cursor.row_factory = None
-        return cursor
 
 
 class Database:
@@ -113,8 +107,7 @@ class Database:
         self.lock_timeout = lock_timeout
         self.durable = durable
 
-    @contextmanager
-    def transaction(self, *, durable: bool) -> Iterator[Session]:
+    def transaction(self, *, durable: bool) -> AbstractContextManager[Session]:
         """A write transaction: all or nothing. Inside an open transaction it is a part of it.
 
         Args:
@@ -124,23 +117,7 @@ class Database:
             StoreLocked: the write lock was not free within the lock timeout.
             StoreError: what the database refused; nothing was changed.
         """
-        connection = self._get_connection()
-        begin, commit, undo = _OWN
-        if connection.in_transaction:
-            begin, commit, undo = _PART
-        else:
-            set_synchronous(connection, "FULL" if durable or self.durable else "NORMAL")
-        self._patiently(connection, lambda: connection.execute(begin))
-        try:
-            yield Session(connection)
-            connection.execute(commit)
-        except BaseException as error:
-            _undo(connection, undo)
-            if isinstance(error, sqlite3.Error):
-                raise translated(error, _path_of(connection)) from error
-            raise
-        if isinstance(connection, StoreConnection) and not connection.in_transaction:
-            after_commit(connection)
+        return _Transaction(self, durable=durable or self.durable)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -149,7 +126,7 @@ class Database:
         if connection.in_transaction:
             yield Session(connection)
             return
-        self._patiently(connection, lambda: _take_snapshot(connection))
+        self._patiently(connection, partial(_take_snapshot, connection))
         try:
             yield Session(connection)
         except sqlite3.Error as error:
@@ -172,6 +149,44 @@ class Database:
             return action()
         except (sqlite3.Error, UnreadableText):
             return until_free(action, self.lock_timeout, _path_of(connection))
+
+
+class _Transaction:
+    """One write transaction, from `with` to the commit or the undoing."""
+
+    __slots__ = ("_bounds", "_connection", "_database", "_durable")
+
+    def __init__(self, database: Database, *, durable: bool) -> None:
+        self._database = database
+        self._durable = durable
+
+    def __enter__(self) -> Session:
+        connection = self._connection = self._database._get_connection()
+        if connection.in_transaction:
+            self._bounds = _PART
+        else:
+            self._bounds = _OWN
+            set_synchronous(connection, "FULL" if self._durable else "NORMAL")
+        self._database._patiently(connection, partial(connection.execute, self._bounds[0]))
+        return Session(connection)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            self._undo(error)
+            return
+        connection = self._connection
+        try:
+            connection.execute(self._bounds[1])
+        except BaseException as refused:
+            self._undo(refused)
+            raise
+        if isinstance(connection, StoreConnection) and not connection.in_transaction:
+            after_commit(connection)
+
+    def _undo(self, error: BaseException) -> None:
+        _undo(self._connection, self._bounds[2])
+        if isinstance(error, sqlite3.Error):
+            raise translated(error, _path_of(self._connection)) from error
 
 
 _OWN: Bounds = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))

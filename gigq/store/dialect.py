@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gigq.errors import UnsupportedStore
@@ -24,7 +25,12 @@ def dialect_of(connection: Any) -> Dialect:
     Raises:
         UnsupportedStore: a database driver that gigq does not know.
     """
-    module = type(connection).__module__.partition(".")[0]
+    return _dialect_of(type(connection).__module__)
+
+
+@cache
+def _dialect_of(driver: str) -> Dialect:
+    module = driver.partition(".")[0]
     if module in {"psycopg", "psycopg2", "asyncpg", "pg8000", "MySQLdb", "pymysql"}:
         raise UnsupportedStore(f"connections of {module} are not supported yet; use sqlite3")
     return SQLITE

@@ -23,6 +23,8 @@ def resolve(path: str | os.PathLike[str]) -> str:
         UnsupportedStore: `path` does not name a file.
     """
     text = os.fspath(path)
+    if text.startswith("/"):
+        return _real(text)
     if not text or text == ":memory:" or text.startswith("file:"):
         raise UnsupportedStore(
             f"{text!r} is not a path to a file: jobs must outlive the process; give a file name"
