@@ -17,7 +17,7 @@ from gigq.store.failures import translated, until_free
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 Row = dict[str, Any]
@@ -73,7 +73,7 @@ class Session:
         """Run a statement without rows; the number of rows it changed."""
         return int(self._cursor.execute(self._sql[name], params).rowcount)
 
-    def many(self, name: str, params: Sequence[Mapping[str, Any]]) -> None:
+    def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> None:
         """Run a statement without rows once for each set of parameters."""
         self._cursor.executemany(self._sql[name], params)
 

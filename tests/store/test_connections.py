@@ -23,6 +23,7 @@ from gigq.errors import (
 from gigq.store import checkpoint, connect, filesystem, jobs, migrate
 from gigq.store.database import Database
 from gigq.store.dialect import dialect_of
+from gigq.store.submission import columns, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +183,7 @@ def test_a_commit_that_the_deletion_of_the_file_overtook_is_no_success(
 ) -> None:
     def overtaken() -> None:
         with db.transaction(durable=True) as session:
-            session.run("insert_job", {**job_columns(), "now": session.now})
+            session.many("insert_job", [values(columns(job_row(), session.now))])
             Path(address).unlink()
 
     with pytest.raises(StoreGone):
@@ -320,16 +321,10 @@ def test_a_forked_child_closes_no_connection_that_it_inherited(db: Database, add
 
 def test_a_fork_inside_a_transaction_does_not_end_it(db: Database, address: str) -> None:
     with db.transaction(durable=True) as session:
-        session.run("insert_job", {**job_columns(), "now": session.now})
+        session.many("insert_job", [values(columns(job_row(), session.now))])
 
         assert in_child(lambda: jobs.counts(db) == {})
     assert jobs.counts(db) == {"pending": 1}
-
-
-def job_columns() -> dict[str, Any]:
-    from gigq.store.submission import DEFAULTS
-
-    return {**DEFAULTS, **job_row()}
 
 
 FORK_AND_EXIT = """

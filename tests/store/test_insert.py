@@ -161,3 +161,36 @@ def test_a_parent_whose_status_nobody_knows_is_waited_for(db: Database) -> None:
         session.connection.execute("UPDATE jobs SET status = 'paused'")
 
     assert unmet(db, stored(db, dependencies=[parent])) == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_rows_with_one_id_the_first_is_stored_with_its_parents_alone(
+    db: Database, order: int
+) -> None:
+    parent = job_row("parent")
+    free = job_row("free")
+    waiting = {**free, "name": "waiting", "dependencies": [parent["id"]]}
+    jobs.insert(db, [parent, *[free, waiting][::order]])
+    row = jobs.get(db, free["id"])
+
+    assert row is not None
+    assert (row["name"], row["unmet"]) == (("free", 0) if order == 1 else ("waiting", 1))
+    assert unmet(db, free["id"]) == edges_to(db, free["id"])
+
+
+def test_a_known_id_in_a_batch_gets_no_edges_to_the_parents_it_names_now(db: Database) -> None:
+    known, parent = job_row("known"), job_row("parent")
+    jobs.insert(db, [known])
+    child = job_row("child", dependencies=[parent["id"]])
+    jobs.insert(db, [parent, {**known, "dependencies": [parent["id"]]}, child])
+
+    assert (unmet(db, known["id"]), edges_to(db, known["id"])) == (0, 0)
+    assert (unmet(db, child["id"]), edges_to(db, child["id"])) == (1, 1)
+
+
+def edges_to(db: Database, job_id: str) -> int:
+    with db.read() as session:
+        found = session.connection.execute(
+            "SELECT count(*) FROM job_dependencies WHERE job_id = ?", (job_id,)
+        ).fetchone()
+    return int(found[0])
