@@ -11,6 +11,9 @@ DEFAULT_LIMIT = MEBIBYTE
 
 _JSON_COLUMNS = frozenset({"params", "dependencies", "result"})
 
+# Made once: json.dumps makes an encoder for every call that is not a plain one.
+_write = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
 # Beyond this depth the search for the culprit stops: json itself gives up soon after.
 _SEARCH_DEPTH = 200
 
@@ -54,7 +57,7 @@ def encode(value: Any, what: str, limit_bytes: int = DEFAULT_LIMIT) -> str:
         TooLarge: the text is larger than the limit; the message has both sizes.
     """
     text = _dump(value, what)
-    size = len(text.encode())
+    size = len(text) if text.isascii() else len(text.encode())
     if size > limit_bytes:
         raise TooLarge(
             f"{what}: {size:,} bytes of JSON, over the limit of {limit_bytes:,} bytes; "
@@ -90,7 +93,7 @@ def _decoded(name: str, value: Any) -> Any:
 
 def _dump(value: Any, what: str) -> str:
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text = _write(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJson(_complaint(value, what, error)) from None
     if text.isascii() or is_unicode(text):
@@ -100,6 +103,8 @@ def _dump(value: Any, what: str) -> str:
 
 def is_unicode(text: str) -> bool:
     """Whether UTF-8 can hold a text; not so with half a surrogate pair (JSON can, escaped)."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -52,6 +52,11 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     return unsubscribe
 
 
+def heard(level: int = logging.INFO) -> bool:
+    """Whether anybody would hear an event of this level: a subscriber, or the log."""
+    return bool(_subscribers) or logger.isEnabledFor(level)
+
+
 def emit(
     name: str, /, *, level: int = logging.INFO, source: logging.Logger = logger, **fields: Any
 ) -> None:

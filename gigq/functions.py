@@ -6,12 +6,13 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import threading
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import FunctionNotFound, FunctionNotImportable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MOVE_IT = "define it with def at the top level of a module"
+_NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR
 _SCRIPT_MODULES = ("__main__", "__mp_main__")
 
 _scripts: dict[str | None, ModuleType] = {}
@@ -137,6 +139,8 @@ def allowed(ref: FunctionRef, patterns: Iterable[str]) -> bool:
 
 def _problem(function: Any) -> str | None:
     """Why a function can never be found by name, or None."""
+    if _is_plain(function):
+        return None
     shown = _shown(function)
     if not callable(function):
         return f"{shown} is not callable; pass the function itself"
@@ -152,6 +156,17 @@ def _problem(function: Any) -> str | None:
     if inspect.isgeneratorfunction(function):
         return f"{shown} is a generator, which does nothing when called; return a list instead"
     return _unreachable(function, name, shown)
+
+
+def _is_plain(function: Any) -> bool:
+    """Whether it is a function without anything that needs a closer look, as most are."""
+    return (
+        type(function) is FunctionType
+        and not function.__code__.co_flags & _NOT_PLAIN
+        and not function.__dict__
+        and "<" not in function.__qualname__
+        and bool(function.__module__)
+    )
 
 
 def _unreachable(function: Any, name: str, shown: str) -> str | None:
@@ -173,12 +188,20 @@ def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
     if spec is not None and spec.name not in _SCRIPT_MODULES:
         return FunctionRef(spec.name, name)
     file = getattr(module, "__file__", None)
-    if not file or not Path(file).is_file():
+    if not file or not os.path.isfile(file):  # noqa: PTH113 - at every submit of a script
         raise FunctionNotImportable(
             f"{name} is defined at an interactive prompt or by -c, where no worker can find it; "
             "put it in a file"
         )
-    return FunctionRef("__main__", name, str(Path(file).resolve()))
+    return FunctionRef("__main__", name, _resolved(file) if file[0] == os.sep else _real(file))
+
+
+def _real(file: str) -> str:
+    return str(Path(file).resolve())
+
+
+# Not for a relative name, which means another file in another folder.
+_resolved = functools.cache(_real)
 
 
 def _script_module(function: Callable[..., Any]) -> ModuleType:

@@ -20,6 +20,7 @@ DEFAULT_CRASH_LIMIT = 3
 """How many attempts of a job may kill a process before it fails for good."""
 
 _LARGEST_INTEGER = 2**63 - 1
+_PLAINLY_RIGHT = 2**31
 _SMALLEST_MEMORY_LIMIT = 2**20
 
 
@@ -108,7 +109,7 @@ def check(job: Job) -> None:
     Raises:
         InvalidJob: with the job's name, the value, what is allowed and the remedy.
     """
-    if problem := _problem(job):
+    if not _is_plain(job) and (problem := _problem(job)):
         raise InvalidJob(f"job {job.name!r}: {problem}")
 
 
@@ -120,6 +121,29 @@ def memory_limit_of(job: Job) -> int | None:
     """
     limit = job.memory_limit
     return sizes.parse(limit) if isinstance(limit, str) else limit
+
+
+def _is_plain(job: Any) -> bool:
+    """Whether a job's values are plainly right, as most are; what is not may still be right."""
+    return (
+        type(job.id) is type(job.name) is type(job.queue) is type(job.description) is str
+        and bool(job.id and job.queue)
+        and (job.id + job.name + job.queue + job.description).isascii()
+        and type(job.params) is dict
+        and all(type(key) is str for key in job.params)
+        and type(job.dependencies) is list
+        and all(type(parent) is str for parent in job.dependencies)
+        and job.id not in job.dependencies
+        and type(job.priority) is type(job.max_attempts) is int
+        and -_PLAINLY_RIGHT < job.priority < _PLAINLY_RIGHT
+        and 0 < job.max_attempts < _PLAINLY_RIGHT
+        and (type(job.timeout) is int and 0 < job.timeout < _PLAINLY_RIGHT)
+        and (type(job.retry_delay) is int and 0 <= job.retry_delay < _PLAINLY_RIGHT)
+        and job.memory_limit is None
+        and (type(job.crash_limit) is int and 0 < job.crash_limit < _PLAINLY_RIGHT)
+        and job.pass_parent_results in (None, True, False)
+        and job.on_parent_failure in FAILURE_POLICIES
+    )
 
 
 def _problem(job: Job) -> str | None:

@@ -90,8 +90,9 @@ class JobQueue:
         functions.refuse_while_loading()
         given = list(jobs_)
         ids = jobs.insert(self._database, [self._columns(job) for job in given])
-        for job in given:
-            events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
+        if events.heard():
+            for job in given:
+                events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
         self._ring(len(given))
         return ids
 

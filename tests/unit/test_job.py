@@ -7,7 +7,7 @@ import pytest
 
 from gigq.clock import parse
 from gigq.errors import InvalidJob
-from gigq.job import Job, memory_limit_of
+from gigq.job import Job, check, memory_limit_of
 
 
 def work():
@@ -123,3 +123,11 @@ def test_a_job_shows_its_name_and_id():
     job = Job("resize", work)
 
     assert repr(job) == f"<Job 'resize' {job.id}>"
+
+
+def test_a_job_that_was_made_to_depend_on_itself_is_refused_at_the_next_check():
+    job = Job("a", work)
+    job.dependencies = ["another", job.id]
+
+    with pytest.raises(InvalidJob, match="depends on itself"):
+        check(job)
