@@ -1,0 +1,75 @@
+"""An environment for each queue, made once and kept, and where they are kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.protocol import Peer
+
+HERE = Path(__file__).parent
+INSTALL_SECONDS = 600.0
+
+
+class CannotBeMeasured(Exception):  # noqa: N818 - it reads as what it says
+    """A queue or its server is not to be had here; the text is the reason for the table."""
+
+
+def cache() -> Path:
+    """Where environments and servers are kept: $GIGQ_BENCH_CACHE, else bench/.cache."""
+    folder = Path(os.environ.get("GIGQ_BENCH_CACHE") or HERE / ".cache").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def python_of(peer: Peer) -> str:
+    """The interpreter of the environment in which a queue is installed, making it when needed."""
+    if not peer.requires:
+        return sys.executable
+    return _made(peer.name, peer.requires)
+
+
+def plotting() -> str:
+    """The interpreter of the environment that draws."""
+    return _made("plot", ("matplotlib==3.11.2",))
+
+
+def _made(name: str, requires: tuple[str, ...]) -> str:
+    folder = cache() / "venvs" / name
+    stamp, wanted = folder / "installed", "\n".join(requires)
+    python = str(folder / "bin" / "python")
+    if stamp.exists() and stamp.read_text() == wanted and Path(python).exists():
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(folder)])
+    _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requires])
+    stamp.write_text(wanted)
+    return python
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CannotBeMeasured(f"{command[-1]}: not installed after {error.timeout:g} s") from error
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise CannotBeMeasured(lines[-1] if lines else f"{' '.join(command)}: {done.stderr[-200:]}")
+
+
+def library() -> Path:
+    """A folder from which `bench` can be imported, and no other package of this project."""
+    folder = cache() / "lib"
+    folder.mkdir(exist_ok=True)
+    link = folder / "bench"
+    if not link.is_symlink() or link.resolve() != HERE:
+        link.unlink(missing_ok=True)
+        link.symlink_to(HERE)
+    return folder
