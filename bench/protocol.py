@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,9 +64,6 @@ class Adapter(Protocol):
     def submit_many(self, kind: str, count: int) -> None:
         """Submit so many, in the quickest way that its documentation has."""
 
-    def waiting(self) -> int:
-        """How many accepted jobs are not finished; asked only near the end of a drain."""
-
     def stop(self) -> None:
         """End the workers."""
 
@@ -103,3 +101,24 @@ class Processes:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self.running.clear()
+
+
+class Pool:
+    """What most adapters share: a folder, an address and processes of the same Python."""
+
+    def __init__(self, place: Place) -> None:
+        """Live at a place."""
+        self.folder = place.folder
+        self.address = place.address
+        self.processes = Processes()
+
+    def run(self, *arguments: str, **variables: str) -> int:
+        """Start Python with these arguments; its process id."""
+        log = self.folder / "log"
+        return self.processes.start(
+            sys.executable, *arguments, log=log, cwd=self.folder, **variables
+        )
+
+    def stop(self) -> None:
+        """End the workers."""
+        self.processes.stop()

@@ -104,7 +104,7 @@ def _owner(folder: Path) -> list[str]:
 
 def _redis_server() -> str:
     found = shutil.which("redis-server")
-    return found or str(_unpacked("redis-server", "redis-tools") / "usr/bin/redis-check-rdb")
+    return found or str(_unpacked("redis", "redis-server", "redis-tools") / "usr/bin/redis-server")
 
 
 def _postgres_programs() -> Path:

@@ -86,12 +86,6 @@ class Gigq:
 
         self.queue.submit_many([Job(kind, work.FUNCTIONS[kind]) for _ in range(count)])
 
-    def waiting(self) -> int:
-        """Pending and running ones."""
-        sql = "SELECT count(*) FROM jobs WHERE status IN ('pending', 'running')"
-        with sqlite3.connect(self.database) as connection:
-            return int(connection.execute(sql).fetchone()[0])
-
     def stop(self) -> None:
         """End the daemon."""
         self.processes.stop()
