@@ -31,6 +31,11 @@ soak: $(VENV)/.ready-dev ## run the fault scenarios that take minutes
 torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays its faults
 	PYTHONPATH=tests $(BIN)/python -m torture --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
+.PHONY: bench
+bench: $(VENV)/.ready ## measure gigq beside its peers; QUICK=1, PEERS=a,b, SCENARIOS=a,b, OUT=dir
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
+		$(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(OUT),--out $(OUT))
+
 .PHONY: systemd-test
 systemd-test: $(VENV)/.ready ## boot systemd in a container and run gigqd there (needs root)
 	tests/systemd/boot

@@ -71,6 +71,7 @@ def run(plan: Plan) -> None:
             print(f"{number} {scenario:12} {name:14} {_brief(found)}", flush=True)
         _write(plan, record)
     report.write(plan.out, record.as_json())
+    print(f"written: {plan.out}/results.md")
 
 
 def _steps(plan: Plan, able: list[str]) -> Iterator[tuple[int, str, str]]:

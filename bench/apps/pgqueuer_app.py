@@ -12,7 +12,11 @@ from bench import work
 
 
 async def main() -> None:
-    """Work until killed. (The command `pgq run` fails with the typer of today.) The functions block, so that each worker does one job at a time."""
+    """Work until killed.
+
+    The command `pgq run` fails with the typer of today. The functions block, so that each worker
+    does one job at a time.
+    """
     queue = PgQueuer(AsyncpgDriver(await asyncpg.connect()))
     for name, function in work.FUNCTIONS.items():
         queue.entrypoint(name)(asynchronous(function))

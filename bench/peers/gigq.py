@@ -127,9 +127,9 @@ class Gigq:
         """Milliseconds that it takes to look at the queue, the median of three."""
         run = (sys.executable, "-m", "gigqd", "--config", str(self.config), "status", "--json")
         return {
-            "stats": _median_ms(self.queue.stats),
-            "list_jobs": _median_ms(self.queue.list_jobs),
-            "status": _median_ms(lambda: subprocess.run(run, check=True, capture_output=True)),
+            "stats ms": _median_ms(self.queue.stats),
+            "list_jobs ms": _median_ms(self.queue.list_jobs),
+            "status ms": _median_ms(lambda: subprocess.run(run, check=True, capture_output=True)),
         }
 
     def claims(self, count: int) -> list[int]:

@@ -1,0 +1,105 @@
+"""How each scenario is shown: its title, its text, its columns and which of them is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """How a scenario is shown.
+
+    Attributes:
+        title: the heading of its table.
+        text: what was done.
+        columns: the figures that are shown, by their names in the results.
+        more_is_better: whether the first of them is a rate rather than a time or a cost.
+    """
+
+    title: str
+    text: str
+    columns: tuple[str, ...]
+    more_is_better: bool = True
+
+    @property
+    def main(self) -> str:
+        """The figure that is compared."""
+        return self.columns[0]
+
+
+_DRAIN = ("jobs/s", "jobs")
+_DEPTH = ("jobs/s", "claim p50 ms", "claim p99 ms", "stats ms", "list_jobs ms", "status ms")
+_FLOW = ("jobs/s", "independent jobs/s", "cost", "submit jobs/s")
+
+HEADINGS = {
+    "submit": Heading(
+        "Submit one at a time",
+        "One process submits, nobody works.",
+        ("jobs/s", "p50 ms", "p99 ms"),
+    ),
+    "bulk": Heading(
+        "Submit in bulk",
+        "The quickest way that the queue's documentation has; one by one where there is none.",
+        _DRAIN,
+    ),
+    "drain": Heading(
+        "Drain of jobs that do nothing, 2 workers",
+        "The jobs lie there; from the first job's first line to the last's.",
+        _DRAIN,
+    ),
+    "drain8": Heading("The same with 8 workers", "On the same cores.", _DRAIN),
+    "sleep10": Heading(
+        "Jobs of 10 ms, 2 workers",
+        "The overhead is what each job costs its worker beside the 10 ms.",
+        ("share of ideal", "overhead ms"),
+    ),
+    "latency": Heading(
+        "Latency into an idle pool, 2 workers",
+        "From the call of `submit` (whole), or from its return, to the first line of the function. "
+        "Less than zero after the return: the job began before `submit` had returned.",
+        (
+            "whole p50 ms",
+            "whole p99 ms",
+            "after return p50 ms",
+            "after return p99 ms",
+            "samples",
+        ),
+        more_is_better=False,
+    ),
+    "load": Heading(
+        "Submit while 2 workers drain without pause",
+        "One job a millisecond from another process. The spread is how far the busiest or laziest "
+        "worker is from the mean.",
+        ("p99 ms", "p50 ms", "worst ms", "spread %", "samples"),
+        more_is_better=False,
+    ),
+    "idle": Heading(
+        "An idle pool of 2 workers, with its server",
+        "Processor time an hour, and proportional memory of all processes.",
+        ("CPU s/h", "PSS MB", "processes"),
+        more_is_better=False,
+    ),
+    "idle4": Heading(
+        "An idle pool of 4 workers",
+        "The same.",
+        ("CPU s/h", "PSS MB", "processes"),
+        more_is_better=False,
+    ),
+    "startup": Heading(
+        "Start to first job",
+        "From the command that starts 2 workers to the first line of a job that lies there; the "
+        "server is up before.",
+        ("ms",),
+        more_is_better=False,
+    ),
+    "depth_1k": Heading("1,000 pending", "Drain, claim and looks.", _DEPTH),
+    "depth_100k": Heading("100,000 pending", "Drain, claim and looks.", _DEPTH),
+    "depth_1m": Heading("1,000,000 pending", "Drain, claim and looks.", _DEPTH),
+    "finished_1m": Heading(
+        "1,000,000 finished jobs are kept", "And 10,000 are pending.", (*_DEPTH, "finished")
+    ),
+    "chain": Heading(
+        "A workflow: a chain", "Cost: time of a job by that of independent ones beside it.", _FLOW
+    ),
+    "fan": Heading("A workflow: fan-out and fan-in", "1, then half of the steps, then 1.", _FLOW),
+}
