@@ -85,4 +85,5 @@ def taken() -> tuple[memoryview, int]:
         cell = min(words[USED] + 1, CELLS)
         struct.pack_into("QQ", shared, cell * CELL, os.getpid(), os.getppid())
         words[USED] = cell
+        fcntl.flock(file, fcntl.LOCK_UN)  # the mapping keeps a duplicate, and with it the lock
     return words, cell * WORDS + 2
