@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -12,7 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+CONFIG_OF_WORKERS = f"""\
+[daemon]
+runtime_dir = "run"
+[code]
+python_path = ["{Path(__file__).parent}"]
+[queue]
+database = "jobs.db"
+durability = "{{durability}}"
+[pools.default]
+size = {{workers}}
+"""
 
 
 @contextmanager
@@ -32,6 +45,25 @@ def command(name: str, config: Path, *flags: str) -> str:
     """Run one gigqd command; what it printed."""
     arguments = [sys.executable, "-m", "gigqd", "--config", str(config), name, *flags]
     return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+
+
+def in_turns(script: str, others: Sequence[str], rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Run a script's `--once`, which prints JSON, by this checkout and by others in turn.
+
+    Args:
+        script: the script; all run this one, each with the library of its own checkout.
+        others: folders of other checkouts that have a `.venv`.
+        rounds: how many times each.
+    """
+    here = str(Path(script).parents[1])
+    found: dict[str, list[dict[str, float]]] = {tree: [] for tree in [here, *others]}
+    for _ in range(rounds):
+        for tree, so_far in found.items():
+            python = Path(tree, ".venv", "bin", "python")
+            arguments = [str(python), script, *sys.argv[1:], "--once"]
+            run = subprocess.run(arguments, check=True, capture_output=True, text=True)
+            so_far.append(json.loads(run.stdout))
+    return found
 
 
 def machine() -> str:

@@ -233,7 +233,7 @@ class JobQueue:
 
     @cached_property
     def _connected(self) -> Database:
-        return Database(self._get_connection, self.lock_timeout)
+        return Database(self._get_connection, self.lock_timeout, urgent=True)
 
     @cached_property
     def _database(self) -> Database:

@@ -11,6 +11,7 @@ from typing import Any
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.store.failures import until_free
 from gigq.store.filesystem import refuse_network, resolve
+from gigq.store.gate import Gate, gate_of
 from gigq.store.identity import (
     FileId,
     file_id,
@@ -44,6 +45,7 @@ class StoreConnection(sqlite3.Connection):
     synchronous: str = ""
     closed: bool = False
     commits: int = 0
+    gate: Gate | None = None
 
     def close(self) -> None:
         """Close, and say so to whoever looks this connection up again."""
@@ -178,6 +180,7 @@ def _opened(path: str, patience: float) -> StoreConnection:
     connection.path = path
     connection.file_id = found
     connection.log_id = file_id(f"{path}-wal")
+    connection.gate = gate_of(path)
     _opened_here.add(path)
     return connection
 

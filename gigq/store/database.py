@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from gigq.store.gate import Gate
+
 Row = dict[str, Any]
 Value = TypeVar("Value")
 Bounds = tuple[str, str, tuple[str, ...]]
@@ -94,6 +96,7 @@ class Database:
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
         durable: whether every commit must survive a power cut, also where the transaction does
             not ask for it.
+        urgent: whether somebody waits for its transactions; they are let in before others.
     """
 
     def __init__(
@@ -102,10 +105,12 @@ class Database:
         lock_timeout: float = LOCK_TIMEOUT,
         *,
         durable: bool = False,
+        urgent: bool = False,
     ) -> None:
         self._get_connection = get_connection
         self.lock_timeout = lock_timeout
         self.durable = durable
+        self.urgent = urgent
 
     def transaction(self, *, durable: bool) -> AbstractContextManager[Session]:
         """A write transaction: all or nothing. Inside an open transaction it is a part of it.
@@ -154,7 +159,7 @@ class Database:
 class _Transaction:
     """One write transaction, from `with` to the commit or the undoing."""
 
-    __slots__ = ("_bounds", "_connection", "_database", "_durable")
+    __slots__ = ("_bounds", "_connection", "_database", "_durable", "_gate")
 
     def __init__(self, database: Database, *, durable: bool) -> None:
         self._database = database
@@ -162,13 +167,19 @@ class _Transaction:
 
     def __enter__(self) -> Session:
         connection = self._connection = self._database._get_connection()
+        self._gate: Gate | None = None
         if connection.in_transaction:
             self._bounds = _PART
         else:
             self._bounds = _OWN
             set_synchronous(connection, "FULL" if self._durable else "NORMAL")
-        self._database._patiently(connection, partial(connection.execute, self._bounds[0]))
-        return Session(connection)
+            self._pass_gate()
+        try:
+            self._database._patiently(connection, partial(connection.execute, self._bounds[0]))
+            return Session(connection)
+        except BaseException:
+            self._leave_gate()
+            raise
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None:
@@ -180,13 +191,25 @@ class _Transaction:
         except BaseException as refused:
             self._undo(refused)
             raise
+        self._leave_gate()
         if isinstance(connection, StoreConnection) and not connection.in_transaction:
             after_commit(connection)
 
     def _undo(self, error: BaseException) -> None:
         _undo(self._connection, self._bounds[2])
+        self._leave_gate()
         if isinstance(error, sqlite3.Error):
             raise translated(error, _path_of(self._connection)) from error
+
+    def _pass_gate(self) -> None:
+        gate = getattr(self._connection, "gate", None)
+        if gate is not None and gate.enter(urgent=self._database.urgent):
+            self._gate = gate
+
+    def _leave_gate(self) -> None:
+        if self._gate is not None:
+            gate, self._gate = self._gate, None
+            gate.leave()
 
 
 _OWN: Bounds = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))

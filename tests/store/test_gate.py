@@ -1,0 +1,212 @@
+"""The gate before the write lock: in order, freed by a death, and never needed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import stat
+import struct
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.ledger import stored
+from support.waiting import wait_until
+
+from gigq.store import gate as gates
+from gigq.store import jobs
+from gigq.store.gate import Gate, gate_of
+from gigq.store.liveness import companion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from gigq.store.database import Database
+
+_FLOCK = struct.Struct("@hhqqi")
+
+
+@pytest.fixture
+def path(address: str) -> str:
+    companion(address)
+    return address
+
+
+@contextmanager
+def child(action: Callable[[], Any]) -> Iterator[int]:
+    """A forked process that has done `action` and waits to be killed; its pid."""
+    told, telling = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        action()
+        os.write(telling, b"\0")
+        signal.pause()
+    os.close(telling)
+    try:
+        os.read(told, 1)
+        yield pid
+    finally:
+        os.close(told)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@contextmanager
+def waiting(action: Callable[[], Any]) -> Iterator[int]:
+    """A forked process that does `action` and ends; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        action()
+        os._exit(0)
+    try:
+        yield pid
+    finally:
+        os.waitpid(pid, 0)
+
+
+def first_in_line(path: str, before: int = 0) -> int:
+    """The place in which somebody waits, of those `before` another one; 0 when nobody does."""
+    descriptor = gate_of(path)._descriptor
+    length = before - gates._LINE if before else 0
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, gates._LINE, length, 0)
+    kind, _, start, _, _ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    return 0 if kind == fcntl.F_UNLCK else start
+
+
+def passed(gate: Gate) -> bool:
+    held = gate.enter(urgent=False)
+    if held:
+        gate.leave()
+    return held
+
+
+def test_the_file_is_private(path: str) -> None:
+    assert passed(gate_of(path))
+    assert stat.S_IMODE((companion(path) / "gate").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("urgent", "order"), [(False, "first second"), (True, "second first")])
+def test_who_came_first_is_let_in_first_and_the_urgent_before(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, urgent: bool, order: str
+) -> None:
+    monkeypatch.setattr(gates, "_PATIENCE", 60_000_000)
+    monkeypatch.setattr(gates, "_HEAD_START", 60_000_000)
+    book = tmp_path / "book"
+
+    def come(name: str, *, urgent: bool) -> None:
+        gate = Gate(path)
+        assert gate.enter(urgent=urgent)
+        with book.open("a") as file:
+            file.write(f"{name} ")
+        gate.leave()
+
+    mine = gate_of(path)
+    assert mine.enter(urgent=False)
+    with waiting(lambda: come("first", urgent=False)):
+        wait_until(lambda: first_in_line(path))
+        place = first_in_line(path)
+        with waiting(lambda: come("second", urgent=urgent)):
+            wait_until(lambda: stands_in_line(path, place, urgent=urgent))
+            mine.leave()
+
+    assert book.read_text().strip() == order
+
+
+def stands_in_line(path: str, place: int, *, urgent: bool) -> bool:
+    if urgent:
+        return first_in_line(path, before=place) > 0
+    descriptor = gate_of(path)._descriptor
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place + 1, 0, 0)
+    return _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK
+
+
+def test_a_holder_that_dies_frees_it(path: str) -> None:
+    with child(lambda: gate_of(path).enter(urgent=False)):
+        assert not passed(Gate(path))
+
+    assert passed(Gate(path))
+
+
+def test_what_a_job_forks_does_not_keep_it(path: str, tmp_path: Path) -> None:
+    left_behind = tmp_path / "pid"
+
+    def hold_and_fork() -> None:
+        gate_of(path).enter(urgent=False)
+        if pid := os.fork():
+            left_behind.write_text(str(pid))
+        else:
+            signal.pause()
+
+    with child(hold_and_fork):
+        assert not passed(Gate(path))
+    try:
+        assert passed(Gate(path))
+    finally:
+        os.kill(int(left_behind.read_text()), signal.SIGKILL)
+
+
+def test_a_stopped_holder_keeps_nobody_from_writing(db: Database, path: str) -> None:
+    with child(lambda: gate_of(path).enter(urgent=False)) as holder:
+        os.kill(holder, signal.SIGSTOP)
+        os.waitpid(holder, os.WUNTRACED)
+        ids = [stored(db) for _ in range(20)]
+
+    assert jobs.counts(db) == {"pending": len(ids)}
+
+
+def test_who_has_waited_in_vain_does_not_wait_again_at_once(path: str) -> None:
+    mine = Gate(path)
+    with child(lambda: gate_of(path).enter(urgent=False)):
+        assert not mine.enter(urgent=True)
+
+    assert not mine.enter(urgent=True)
+    assert passed(Gate(path))
+
+
+def test_a_transaction_leaves_it_whatever_its_end(db: Database, path: str) -> None:
+    stored(db)
+    with pytest.raises(RuntimeError), db.transaction(durable=False):
+        raise RuntimeError("no")
+    with waiting(lambda: os._exit(0 if passed(Gate(path)) else 1)) as other:
+        ended = os.waitid(os.P_PID, other, os.WEXITED | os.WNOWAIT)
+
+    assert ended is not None
+    assert ended.si_status == 0
+
+
+def test_threads_of_one_process_wait_for_each_other(path: str) -> None:
+    mine = gate_of(path)
+    assert mine.enter(urgent=False)
+    held: list[bool] = []
+    other = threading.Thread(target=lambda: held.append(passed(gate_of(path))))
+    other.start()
+    mine.leave()
+    other.join()
+
+    assert held == [True]
+
+
+def test_without_a_folder_or_rights_there_is_no_gate_and_writing_goes_on(
+    db: Database, address: str
+) -> None:
+    assert not passed(Gate(address))
+
+    (companion(address) / "gate").mkdir()
+
+    assert not passed(Gate(address))
+    stored(db)
+    assert jobs.counts(db) == {"pending": 1}
+
+
+def test_a_file_that_was_deleted_is_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "_BETWEEN_LOOKS", 0)
+    mine = Gate(path)
+    assert passed(mine)
+    (companion(path) / "gate").unlink()
+    assert passed(mine)
+
+    with child(lambda: Gate(path).enter(urgent=False)):
+        assert not passed(mine)
