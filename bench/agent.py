@@ -68,7 +68,8 @@ class Commands:
 
     def submit(self, kind: str, count: int, seconds: float, pause: float = 0.0) -> list[int]:
         """Submit one by one, at most `count` in at most `seconds`; nanoseconds of each call."""
-        took, end = [], time.monotonic() + seconds
+        took: list[int] = []
+        end = time.monotonic() + seconds
         while len(took) < count and time.monotonic() < end:
             began = time.monotonic_ns()
             self.adapter.submit(kind)

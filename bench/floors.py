@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 INSERT = (
     "INSERT INTO jobs (id, name, queue, priority, created_at, updated_at, max_attempts, timeout,"
@@ -144,7 +144,7 @@ def _fork(_folder: Path, seconds: float) -> float:
     return done / (time.monotonic() - began)
 
 
-FLOORS: dict[str, Callable[[Path, float], float]] = {
+FLOORS: Mapping[str, Callable[[Path, float], float]] = {
     "fdatasync of a page": _fsync,
     "fork and wait": _fork,
     "store one job, durable commit": _commits,

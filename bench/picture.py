@@ -68,11 +68,14 @@ def _panel(axis: Any, values: dict[str, float], peers: dict[str, Any]) -> None:
         axis.annotate(
             text, (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axis.set_xscale("log")
     if shown:
+        axis.set_xscale("log")
         axis.set_xlim(min(shown) / 3, max(shown) * 5)
     axis.tick_params(axis="y", length=0)
     axis.xaxis.set_visible(False)
+    axis.yaxis.set_visible(bool(shown))
+    if not shown:
+        axis.text(0, 0.9, "not measured in this run", transform=axis.transAxes, color="#57606a")
     for side in ("top", "right", "bottom", "left"):
         axis.spines[side].set_visible(False)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench import floors, machine, peers, report, venvs
-from bench.scenarios import ONCE, ONLY_OURS, SCENARIOS
+from bench.scenarios import FULL_TOO, ONCE, ONLY_OURS, SCENARIOS
 from bench.session import session
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.scenarios import Effort, Found
-
-OURS = ("gigq", "gigq_full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +63,11 @@ def run(plan: Plan) -> None:
             if not late:
                 _measure_floor(plan, name, record)
         else:
-            said: Found = {"stopped": "the time of the run was up"}
-            found = said if late else measure(name, scenario, plan)
-            record.rounds.setdefault(scenario, {}).setdefault(name, []).append(found)
+            tries = record.rounds.setdefault(scenario, {}).setdefault(name, [])
+            if late and tries:
+                continue
+            found = _hopeless(scenario, name, record, late=late) or measure(name, scenario, plan)
+            tries.append(found)
             print(f"{number} {scenario:12} {name:14} {_brief(found)}", flush=True)
         _write(plan, record)
     report.write(plan.out, record.as_json())
@@ -83,8 +83,24 @@ def _steps(plan: Plan, able: list[str]) -> Iterator[tuple[int, str, str]]:
             if number and scenario in ONCE:
                 continue
             for name in able:
-                if scenario not in ONLY_OURS or name in OURS:
+                if _belongs(scenario, name):
                     yield number, scenario, name
+
+
+def _belongs(scenario: str, name: str) -> bool:
+    if name == "gigq_full":
+        return scenario in FULL_TOO
+    return name == "gigq" or scenario not in ONLY_OURS
+
+
+def _hopeless(scenario: str, name: str, record: Record, *, late: bool) -> Found | None:
+    """Why a measurement is not even tried; None when it is."""
+    if late:
+        return {"stopped": "the time of the run was up"}
+    shallower = record.rounds.get("depth_100k", {}).get(name, [])
+    if scenario == "depth_1m" and any("stopped" in found for found in shallower):
+        return {"stopped": "not tried: see 100,000"}
+    return None
 
 
 def _introduced(name: str, record: Record) -> bool:

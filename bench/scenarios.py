@@ -31,10 +31,10 @@ class Effort:
 
     seconds: float = 2.0
     latencies: int = 150
-    idle: float = 15.0
+    idle: float = 10.0
     deep: int = 1_000_000
     steps: int = 10_000
-    fill: float = 30.0
+    fill: float = 15.0
 
 
 SHORT = Effort(seconds=0.5, latencies=40, idle=3.0, deep=100_000, steps=1_000, fill=5.0)
@@ -90,7 +90,7 @@ def latency(s: Session, effort: Effort) -> Found:
     """From `submit()` into an idle pool to the first line of the function."""
     s.start(WORKERS)
     _warm(s)
-    found = s.ask("latency", count=effort.latencies, seconds=10 * effort.seconds, limit=60)
+    found = s.ask("latency", count=effort.latencies, seconds=4 * effort.seconds, limit=60)
     whole, after = [call for call, _ in found], [late for _, late in found]
     return {
         "after return p50 ms": quantile(after, 0.5) / 1e6,
@@ -153,7 +153,8 @@ def _depth(s: Session, effort: Effort, pending: int) -> Found:
     """Drain at a depth: so many lie there."""
     if pending > effort.deep:
         return {"stopped": "left out of a short run"}
-    done, took = s.ask("submit_many", kind="noop", count=pending, seconds=effort.fill, limit=200)
+    patience = effort.fill * (1 if pending <= 100_000 else 3)
+    done, took = s.ask("submit_many", kind="noop", count=pending, seconds=patience, limit=200)
     if done < pending:
         return {"stopped": f"filling stopped after {took:.0f} s at {done:,} jobs"}
     found: Found = {}
@@ -189,7 +190,7 @@ def finished_1m(s: Session, effort: Effort) -> Found:
     if not _can(s, "claims"):
         return {"stopped": "only measured for queues that keep finished jobs as rows"}
     count = min(effort.deep, 1_000_000)
-    s.ask("submit_many", kind="noop", count=count, seconds=effort.fill * 2, limit=200)
+    s.ask("submit_many", kind="noop", count=count, seconds=effort.fill * 3, limit=200)
     s.ask("extra", name="finish_all", limit=200)
     return _depth(s, effort, 10_000) | {"finished": count}
 
@@ -286,4 +287,5 @@ SCENARIOS: dict[str, Callable[[Session, Effort], Found]] = {
     )
 }  # fmt: skip
 ONCE = {"idle", "idle4", "depth_1k", "depth_100k", "depth_1m", "finished_1m", "chain", "fan"}
+FULL_TOO = {"submit", "drain", "drain8", "sleep10", "load"}
 ONLY_OURS = {"drain8", "idle4", "finished_1m", "chain", "fan"}

@@ -71,7 +71,7 @@ def _redis(folder: Path, processes: Processes) -> str:
         str(folder),
         *REDIS,
         log=folder / "log",
-        **_libraries(),
+        LD_LIBRARY_PATH=_libraries().get("LD_LIBRARY_PATH", ""),
     )
     _wait(lambda: _answers(port), folder)
     return f"redis://127.0.0.1:{port}/0"
