@@ -98,7 +98,7 @@ def _hopeless(scenario: str, name: str, record: Record, *, late: bool) -> Found 
     if late:
         return {"stopped": "the time of the run was up"}
     shallower = record.rounds.get("depth_100k", {}).get(name, [])
-    if scenario == "depth_1m" and any("stopped" in found for found in shallower):
+    if scenario == "depth_1m" and any("jobs/s" not in found for found in shallower):
         return {"stopped": "not tried: see 100,000"}
     return None
 
