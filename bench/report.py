@@ -15,7 +15,7 @@ Record = dict[str, Any]
 
 
 def write(out: Path, record: Record) -> None:
-    """Write `results.md`, and `results.svg` when its library can be had, beside the figures."""
+    """Write `results.md` and `results.svg`, when its library can be had, beside the figures."""
     (out / "results.md").write_text(page(record))
     try:
         draw = [venvs.plotting(), str(Path(__file__).with_name("picture.py")), str(out)]

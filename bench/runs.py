@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,7 @@ class Record:
 
 def run(plan: Plan) -> None:
     """Measure, and write results after every step."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that servers are ended
     plan.out.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + plan.minutes * 60
     record = Record(machine.facts(plan))
@@ -141,3 +144,4 @@ def _brief(found: Found) -> str:
 
 def _write(plan: Plan, record: Record) -> None:
     (plan.out / "results.json").write_text(json.dumps(record.as_json(), indent=1) + "\n")
+    (plan.out / "results.md").write_text(report.page(record.as_json()))
