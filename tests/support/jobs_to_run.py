@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +12,13 @@ import gigq
 
 def add(a, b):
     return a + b
+
+
+told = threading.Semaphore(0)
+
+
+def tell():
+    told.release()
 
 
 def nothing():
