@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 _UNITS = {"": 1, "b": 1} | {
     f"{letter}{suffix}": base**power
@@ -30,4 +29,6 @@ def parse(text: str) -> int:
     factor = _UNITS.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise ValueError(f"{text!r} is not a size; write one such as '300 MB' or '512 MiB'")
+    from fractions import Fraction  # slow to import, and few jobs have a limit
+
     return int(Fraction(match[1]) * factor)

@@ -19,8 +19,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import psutil
-
 from gigqd import kernel
 from gigqd.tag import mark_of
 
@@ -129,6 +127,8 @@ def cpu_of(tree: Iterable[Process]) -> float:
 
 
 def _proportional_memory(process: Process) -> int:
+    import psutil  # slow to import, and only for who is near a limit
+
     with suppress(psutil.NoSuchProcess):
         try:
             return int(psutil.Process(process.pid).memory_full_info().pss)

@@ -85,6 +85,10 @@ class Crew:
 
     # --- what the supervisor orders ----------------------------------------------------------
 
+    def preload(self) -> None:
+        """Do before the first fork what every child would do by itself."""
+        importlib.import_module("gigqd.roles.preload").preload(self._config.queue.database)
+
     def use(self, config: Config, generation: int) -> None:
         """Fork children of this generation, with its configuration, from now on."""
         self._config = config

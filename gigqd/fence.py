@@ -11,7 +11,6 @@ is the daemon, after detaching.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import struct
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from gigq.store import liveness
 from gigqd import exits
 from gigqd.errors import GigqdError
+from gigqd.tag import digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,8 +82,7 @@ def _take(database: Path, name: str) -> None:
 
 
 def _place_of(name: str) -> int:
-    digest = hashlib.sha256(name.encode()).digest()
-    return _FIRST + int.from_bytes(digest[:8], "big") % _PLACES
+    return _FIRST + int.from_bytes(digest(name, 8), "big") % _PLACES
 
 
 def _refusal(database: Path, name: str, pid: int | None) -> str:

@@ -252,6 +252,13 @@ def _punch(descriptor: int, length: int) -> None:
         raise _os_error("fallocate")
 
 
+def give_back_memory() -> None:
+    """Give what this process has freed back to the system, where the C library can do that."""
+    trim = getattr(_libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def told_of_writes(*paths: str) -> int:
     """A descriptor that becomes readable when one of some files is written, moved or deleted.
 

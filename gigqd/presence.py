@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import psutil
-
 from gigqd import pidfile
 from gigqd.control import existing, peer_of
 
@@ -86,6 +84,8 @@ def has_open(note: PidNote, lock: Path) -> bool:
 
 
 def _started_at(pid: int) -> datetime | None:
+    import psutil  # slow to import, and only for this
+
     with suppress(psutil.Error):
         return datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)
     return None

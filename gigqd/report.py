@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from gigqd import __version__
 from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Phase
@@ -251,6 +249,8 @@ def _seen_memory(child: Child | None, last: Report) -> int | None:
 
 def _resident(pid: int) -> int | None:
     """A process's resident memory in bytes; None when it is gone."""
+    import psutil  # slow to import, and not wanted before somebody asks for the status
+
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

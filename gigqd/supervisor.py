@@ -146,6 +146,7 @@ class Supervisor:
         end_leftovers_of(self._facts.config.queue.database)
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self)
+        self._crew.preload()
         spawn.settle_memory()
         self._pools.open_keeper()
         self._awoke = time.monotonic()
@@ -161,6 +162,7 @@ class Supervisor:
             log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
             self._notifier.ready(self._facts.headline)
             self._on_ready()
+            kernel.give_back_memory()
 
     def _repair(self) -> None:
         """Put back runtime files that somebody has deleted, now and then."""

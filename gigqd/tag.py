@@ -10,7 +10,6 @@ child, through any exec, and everybody may read it. Only who sets this very limi
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import sys
@@ -19,6 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gigqd import kernel
+
+try:
+    from _blake2 import blake2s  # hashlib loads OpenSSL besides, into every process
+except ImportError:
+    from hashlib import blake2s
 
 VARIABLE = "GIGQD_WORKER"
 _PREFIX = f"{VARIABLE}=".encode()
@@ -80,7 +84,12 @@ class Mark:
 
 def home_of(database: str) -> str:
     """What stands for a database in tags: short, so that it fits a small environment."""
-    return hashlib.blake2s(os.path.realpath(database).encode(), digest_size=6).hexdigest()
+    return digest(os.path.realpath(database), 6).hex()
+
+
+def digest(text: str, size: int) -> bytes:
+    """What stands for a text where there is room for so many bytes."""
+    return bytes(blake2s(text.encode(), digest_size=size).digest())
 
 
 def make_room() -> None:
@@ -146,5 +155,4 @@ def is_of_home(stamp: int, home: str) -> bool:
 
 
 def _digest(text: str, bits: int) -> int:
-    digest = hashlib.blake2s(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> (64 - bits)
+    return int.from_bytes(digest(text, 8), "big") >> (64 - bits)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 from gigqd import exits
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     repair_standard_streams()
     if arguments is None:
+        gc.disable()  # a command is over before it pays; the daemon takes it up once it is loaded
         make_room()
     options = build_parser().parse_args(arguments)
     heed_name(options)
@@ -59,6 +60,8 @@ def _refuse(error: GigqdError, options: argparse.Namespace) -> int:
 
 def _fail(text: str, code: int, options: argparse.Namespace) -> int:
     if options.debug:
+        import traceback
+
         traceback.print_exc(file=sys.stderr)
     if text:
         complain(text)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gigqd import __version__, exits
 from gigqd.cli import asking, checking, lifecycle, reloading
@@ -18,12 +22,33 @@ Without --config the file named by $GIGQD_CONFIG is read, else /etc/gigq.toml. A
 set in the environment instead: GIGQD_QUEUE__DATABASE, GIGQD_POOLS__DEFAULT__SIZE."""
 
 
+class _Text(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal; argparse makes one for each option, only to check it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose refusals carry the exit code for a wrong use."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"formatter_class": _Text, **given})
 
     def error(self, message: str) -> NoReturn:
         self.print_usage()
         self.exit(exits.USAGE, f"{self.prog}: {message}\n")
+
+
+@cache
+def _columns() -> int:
+    """How wide the terminal is, as shutil finds it, which is slow to import."""
+    with suppress(KeyError, ValueError):
+        if (columns := int(os.environ["COLUMNS"])) > 0:
+            return columns
+    with suppress(AttributeError, ValueError, OSError):
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    return 80
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,7 +57,6 @@ def build_parser() -> argparse.ArgumentParser:
         prog="gigqd",
         description="Run background jobs in a pool of workers that is watched over.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gigqd {__version__}")
     _add_common(parser, None, debug=False)

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,8 @@ def shorten(value: object, limit: int = 60) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that looks most like a given one, in any case; None when none is near."""
+    from difflib import get_close_matches  # slow to import, and only for mistakes
+
     by_folded = {candidate.lower(): candidate for candidate in known}
     near = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
     return by_folded[near[0]] if near else None

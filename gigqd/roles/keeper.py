@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import StoreError
 from gigq.store import connect, health, identity, migrate
 from gigq.store.database import Database
-from gigqd import exits
+from gigqd import exits, kernel
 from gigqd.roles.keeper_pace import Pace
 from gigqd.roles.keeper_rounds import Rounds
 from gigqd.roles.keeper_settling import Settling, told
@@ -176,6 +176,7 @@ class Keeper:
         self._file, self._in_order, self._was_in_order = connection.file_id, True, True
         connect.require(self._path)
         self.tell({"ready": settled})
+        kernel.give_back_memory()
         return connection
 
     def _settle_strays(self) -> None:

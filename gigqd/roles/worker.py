@@ -18,7 +18,7 @@ from gigq.store.bell import Bell
 from gigq.store.connect import open_connection, require
 from gigq.store.database import Database
 from gigq.worker import Worker
-from gigqd import exits, logs
+from gigqd import exits, kernel, logs
 from gigqd.roles.around import AroundJob
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.ear import Ear
@@ -139,6 +139,8 @@ class WorkerRole:
         """
         while self._stays():
             wait = self._work()
+            if not self._line.started:
+                kernel.give_back_memory()
             if self._stays():
                 self._sleep(wait)
         if self._why_leave:

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.hooks import hooked
 from support.waiting import wait_until
 
 from gigqd import cli, exits
@@ -260,11 +259,13 @@ def test_a_place_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
 @pytest.mark.fault("I2")
 def test_a_psutil_that_is_too_old_is_refused_with_the_reason(daemons, tmp_path):
     daemon = daemons(start=False)
-    old = "module.version_info, module.__version__ = (6, 9, 9), '6.9.9'"
-    daemon.environment |= hooked(tmp_path / "hook", "psutil", old)
+    old = tmp_path / "old" / "psutil"
+    old.mkdir(parents=True)
+    (old / "__init__.py").write_text('__version__ = "6.9.9"\n')
+    daemon.environment["PYTHONPATH"] = str(old.parent)
 
     told = [daemon.command(command) for command in ("run", "start", "restart")]
 
     assert {done.returncode for done in told} == {exits.INTERNAL_ERROR}
-    assert all("psutil 6.9.9 is too old; install 7.1 or newer" in done.stderr for done in told)
+    assert all("psutil 6.9 is too old; install 7.1 or newer" in done.stderr for done in told)
     assert not daemon.instance.directory.exists()
