@@ -7,7 +7,7 @@ import importlib
 import selectors
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gigqd import kernel, logs, reaper
+from gigqd import kernel, logs, reaper, spawn
 from gigqd.births import Births
 from gigqd.child import Child
 from gigqd.endings import End, log_exit, note_overrun, verdict_of
@@ -86,8 +86,9 @@ class Crew:
     # --- what the supervisor orders ----------------------------------------------------------
 
     def preload(self) -> None:
-        """Do before the first fork what every child would do by itself."""
+        """Do before the first fork what every child would do by itself, to be shared by all."""
         importlib.import_module("gigqd.roles.preload").preload(self._config.queue.database)
+        spawn.settle_memory()
 
     def use(self, config: Config, generation: int) -> None:
         """Fork children of this generation, with its configuration, from now on."""

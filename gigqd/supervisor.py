@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq.store import liveness
-from gigqd import __version__, exits, kernel, logs, report, spawn
+from gigqd import __version__, exits, kernel, logs, report
 from gigqd.books import Books
 from gigqd.crew import Crew
 from gigqd.desk import Desk
@@ -147,7 +147,6 @@ class Supervisor:
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self)
         self._crew.preload()
-        spawn.settle_memory()
         self._pools.open_keeper()
         self._awoke = time.monotonic()
 

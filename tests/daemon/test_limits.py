@@ -11,7 +11,7 @@ from support import jobs
 from support.waiting import wait_until
 
 from gigqd.births import Births
-from gigqd.scoreboard import Scoreboard
+from gigqd.scoreboard import Report, Scoreboard
 from gigqd.slots import Limits, Slot
 
 if TYPE_CHECKING:
@@ -95,4 +95,4 @@ def test_a_child_that_the_kernel_refuses_takes_nothing(
         births.fork(slot, nothing, nothing)
 
     assert open_files() == before
-    assert board.take().index == 0
+    assert board.take().read() == Report()
