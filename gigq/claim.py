@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gigq.functions import FunctionRef
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+_EMPTY = ("{}", "[]", None)
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gigq.outcome import Ending
     from gigq.status import JobStatus
 
 
@@ -62,7 +66,7 @@ class Claim:
             KeyError: a column that GigQ always had is missing.
             ValueError: the parameters or dependencies are not JSON, or a number is none.
         """
-        columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates values
+        columns = _columns(row)
         return cls(
             job_id=columns["id"],
             execution_id=columns["execution_id"],
@@ -78,6 +82,47 @@ class Claim:
             worker_id=columns.get("worker_id") or "",
             memory_limit=_number(columns, "memory_limit"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A claim whose function is over, and how it ended."""
+
+    claim: Claim
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The claims that a worker lets go of.
+
+    Attributes:
+        over: those that it has run.
+        unbegun: those that it has not begun and is not going to.
+    """
+
+    over: tuple[Over, ...] = ()
+    unbegun: tuple[Claim, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.over or self.unbegun)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How much a worker asks for.
+
+    Attributes:
+        first_id: the id that the first claim's execution gets; those of others come after it.
+        most: how many jobs at once, at most.
+        sharers: how many workers share what is due: nobody takes more than a fair share.
+        fits: whether a job, by its row, is short enough to be taken together with others.
+    """
+
+    first_id: str
+    most: int = 1
+    sharers: int = 1
+    fits: Callable[[Mapping[str, Any]], bool] = lambda _row: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +150,26 @@ class Settled:
     cut_off: tuple[str, ...] = ()
 
 
+def _columns(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(row, dict):
+        return row
+    return {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates values
+
+
 def _function(columns: Mapping[str, Any]) -> FunctionRef:
-    return FunctionRef(
-        module=columns["function_module"],
-        name=columns["function_name"],
-        file=columns.get("function_file"),
+    return _reference(
+        columns["function_module"], columns["function_name"], columns.get("function_file")
     )
 
 
+@lru_cache(maxsize=1000)
+def _reference(module: str, name: str, file: str | None) -> FunctionRef:
+    return FunctionRef(module, name, file)
+
+
 def _decoded(value: Any, empty: Any) -> Any:
+    if value in _EMPTY:
+        return empty
     if isinstance(value, str | bytes):
         value = json.loads(value)
     return empty if value is None else value
@@ -121,7 +177,9 @@ def _decoded(value: Any, empty: Any) -> Any:
 
 def _number(columns: Mapping[str, Any], name: str) -> Any:
     value = columns.get(name)
-    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+    if value is None or type(value) is int:
+        return value
+    if isinstance(value, int | float) and math.isfinite(value):
         return value
     raise ValueError(f"the column {name} of the job holds {value!r}, which is no number")
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gigq.claim import Claim
 
 
@@ -75,7 +72,7 @@ class CurrentJob:
         return self._surroundings.cancel_requested(self._claim)
 
 
-_current: ContextVar[CurrentJob | None] = ContextVar("gigq_current_job", default=None)
+_current: ContextVar[Running | None] = ContextVar("gigq_current_job", default=None)
 
 
 def current_job() -> CurrentJob | None:
@@ -88,30 +85,43 @@ def current_job() -> CurrentJob | None:
     Returns:
         The job; None outside of one.
     """
-    return _current.get()
+    running = _current.get()
+    return running.job if running else None
 
 
-@contextmanager
-def running(claim: Claim, surroundings: Surroundings) -> Iterator[None]:
-    """Have `current_job()` tell of this claim.
+class Running:
+    """A context in which `current_job()` tells of a claim. Most jobs never ask.
 
     Args:
         claim: the job and its attempt.
         surroundings: answers what the job asks about its limits.
     """
-    job = CurrentJob(
-        id=claim.job_id,
-        name=claim.name,
-        queue=claim.queue,
-        attempt=claim.attempt,
-        max_attempts=claim.max_attempts,
-        execution_id=claim.execution_id,
-        _claim=claim,
-        _surroundings=surroundings,
-        _deadline=surroundings.deadline(claim),
-    )
-    token = _current.set(job)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_claim", "_deadline", "_surroundings", "_token")
+
+    def __init__(self, claim: Claim, surroundings: Surroundings) -> None:
+        self._claim = claim
+        self._surroundings = surroundings
+
+    def __enter__(self) -> None:
+        self._deadline = self._surroundings.deadline(self._claim)
+        self._token = _current.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+    @property
+    def job(self) -> CurrentJob:
+        """The job as its own function sees it."""
+        claim = self._claim
+        return CurrentJob(
+            id=claim.job_id,
+            name=claim.name,
+            queue=claim.queue,
+            attempt=claim.attempt,
+            max_attempts=claim.max_attempts,
+            execution_id=claim.execution_id,
+            _claim=claim,
+            _surroundings=self._surroundings,
+            _deadline=self._deadline,
+        )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 JOB_SUBMITTED = "job.submitted"
 JOB_STARTED = "job.started"
 JOB_COMPLETED = "job.completed"
+JOBS_COMPLETED = "jobs.completed"
 JOB_FAILED = "job.failed"
 JOB_TIMEOUT = "job.timeout"
 JOB_CANCELLED = "job.cancelled"
@@ -52,9 +53,14 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     return unsubscribe
 
 
-def heard(level: int = logging.INFO) -> bool:
-    """Whether anybody would hear an event of this level: a subscriber, or the log."""
-    return bool(_subscribers) or logger.isEnabledFor(level)
+def heard(level: int = logging.INFO, source: logging.Logger = logger) -> bool:
+    """Whether anybody would be told of an event: worth asking where events come by the thousand.
+
+    Args:
+        level: the level of its log line.
+        source: the logger: `gigq` or one below it.
+    """
+    return bool(_subscribers) or source.isEnabledFor(level)
 
 
 def emit(

@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from gigq.errors import JobTimeout
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from gigq.claim import Claim
+
+# What `signal` itself offers makes an enumeration of every answer.
+_getsignal: Any = import_module("_signal").getsignal
 
 # What the kernel takes for a timer; longer limits are as good as none.
 _LONGEST_TIMER = 1e8
@@ -57,7 +61,7 @@ class TimerInterrupter:
 
 def for_this_thread() -> Interrupter:
     """The interrupter that works here: Python runs signal handlers in the main thread only."""
-    if threading.current_thread() is threading.main_thread():
+    if _in_main_thread():
         return TimerInterrupter()
     return NoInterrupter()
 
@@ -95,30 +99,33 @@ def _alarm(timeout: float, execution_id: str) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, left)
 
 
-@contextmanager
-def watching_for_ctrl_c() -> Iterator[threading.Event]:
-    """Tell a pressed Ctrl-C from a job that raises `KeyboardInterrupt` itself.
+class CtrlC:
+    """While entered, tells a pressed Ctrl-C from a job that raises `KeyboardInterrupt` itself.
 
-    Gives an event that is set when the key was really pressed. Where somebody else handles
-    SIGINT, or in another thread than the main one, it never is.
+    Where somebody else handles SIGINT, or in another thread than the main one, it tells nothing.
+
+    Attributes:
+        pressed: whether the key was really pressed.
     """
-    pressed = threading.Event()
-    if not _ctrl_c_is_ours():
-        yield pressed
-        return
 
-    def press(signum: int, frame: Any) -> None:
-        pressed.set()
+    __slots__ = ("_ours", "pressed")
+
+    def __enter__(self) -> Self:
+        self.pressed = False
+        # The cheap question first: in the daemon SIGINT always has a handler of its own.
+        self._ours = _getsignal(signal.SIGINT) is signal.default_int_handler and _in_main_thread()
+        if self._ours:
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _press(self, signum: int, frame: Any) -> None:
+        self.pressed = True
         signal.default_int_handler(signum, frame)
 
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
-def _ctrl_c_is_ours() -> bool:
-    if threading.current_thread() is not threading.main_thread():
-        return False
-    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

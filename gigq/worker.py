@@ -53,6 +53,10 @@ class Worker:
         observer: is told what the worker does.
         interrupter: guards the run of each job; None for the timer of the main thread.
         surroundings: answers what jobs ask about their limits; None for what this worker knows.
+        most_at_once: how many short jobs `work_off` may claim and settle together. Above 1 the
+            unbegun ones of a worker that dies are charged an attempt, unless somebody knows
+            better, as the daemon does.
+        sharers: how many workers share what is due: nobody takes more than a fair share.
     """
 
     db_path: str | os.PathLike[str]
@@ -68,6 +72,8 @@ class Worker:
     observer: WorkerObserver = SilentObserver()
     interrupter: Interrupter | None = None
     surroundings: Surroundings | None = None
+    most_at_once: int = 1
+    sharers: int = 1
     _stop_bell: StopBell | None = None
 
     def __init__(
@@ -166,6 +172,22 @@ class Worker:
         while keep_going() and self.process_one():
             done += 1
         return done
+
+    @property
+    def held(self) -> int:
+        """How many claims this thread holds besides the running one: over, or not begun."""
+        return self._thread.held
+
+    def settle_meanwhile(self, database: Database) -> None:
+        """Let go of all that is held besides the running job, in the middle of that job's code.
+
+        Args:
+            database: one with a connection that the job's code cannot be using.
+
+        Raises:
+            StoreError: not now; all is held as before.
+        """
+        self._thread.settle_meanwhile(database)
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, replace
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec, current, execution, functions, interrupt, reports
-from gigq.claim import Claim, Claimant
+from gigq.claim import Claim, Claimant, Wanted
 from gigq.errors import FunctionNotAllowed
+from gigq.hand import Hand
 from gigq.ids import new_id
 from gigq.outcome import Ending, decide
+from gigq.pace import Pace
 from gigq.status import Cause, JobStatus
 from gigq.store import claims, foreign, jobs
 from gigq.surroundings import PlainSurroundings
@@ -20,51 +23,51 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.claim import Settled
+    from gigq.store.database import Database
     from gigq.worker import Worker
 
-
-@dataclass(slots=True)
-class Held:
-    """A claim that this thread holds, with its ending once it has one, until it is settled."""
-
-    claim: Claim
-    ending: Ending | None = None
+_NOT_A_JOB = (KeyError, TypeError, ValueError)
 
 
 class WorkerThread:
     """What a worker does in one of its threads, through the worker's own seams.
 
-    1. Settles what it has run and claims the next job, in one transaction.
-    2. Runs it, and tells the observer and the log.
+    1. Settles what it has run and claims what comes next, in one transaction.
+    2. Runs it, and tells the observer and the log. Short jobs are claimed and settled several at
+       once; what is claimed and not begun is handed back when its turn does not come soon.
     3. Keeps an ending that the database would not take, and settles it first next time.
 
     Attributes:
         worker_id: the worker's name in this thread.
         current_job_id: the job that runs here now.
+        logger: the logger of this thread's worker.
     """
 
     def __init__(self, worker: Worker, worker_id: str) -> None:
         self.worker_id = worker_id
         self.current_job_id: str | None = None
+        self.logger = logging.getLogger(f"gigq.worker.{worker_id}")
         self._worker = worker
-        self._held: Held | None = None
+        self._hand = Hand()
+        self._pace = Pace(worker.most_at_once)
+        self._reports = reports.Reports(self.logger)
         # Who was idle, or took others' rings, and then finds a job, rings for the next worker.
         self._is_to_ring = True
         self._ctrl_c = False
-
-    @property
-    def logger(self) -> logging.Logger:
-        """The logger of this thread's worker."""
-        return logging.getLogger(f"gigq.worker.{self.worker_id}")
 
     @property
     def claimant(self) -> Claimant:
         """This thread as the store knows it."""
         return Claimant(self.worker_id, self._worker.run, self._worker.queues)
 
+    @property
+    def held(self) -> int:
+        """How many claims are held here besides the running one."""
+        return len(self._hand)
+
     def process_one(self) -> bool:
         """Claim, run and settle one job; False when none was due."""
-        self._settle_and_claim(more=False)
+        self._let_go()
         self._worker._check_for_timeouts()
         claim = self._claim()
         if claim is None:
@@ -77,13 +80,24 @@ class WorkerThread:
     def work_off(self, keep_going: Callable[[], bool]) -> int:
         """Claim, run and settle until nothing is due or `keep_going()` is false; how many ran."""
         done = 0
-        claim = self._settle_and_claim(more=keep_going())
-        while claim is not None:
+        while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
             self._run(claim)
             done += 1
-            claim = self._settle_and_claim(more=not self._ctrl_c and keep_going())
         self._pass_on_ctrl_c()
         return done
+
+    def settle_meanwhile(self, database: Database) -> None:
+        """Let go of all that is held besides the running job, while that one takes long.
+
+        Called in the middle of the job's code: nothing is told to anybody before the job is over.
+
+        Args:
+            database: one with a connection that the job's code cannot be using.
+        """
+        handover = self._hand.let_go()
+        done, _ = claims.exchange(database, handover, None, None)
+        self._hand.settled(handover, done)
+        self._worker._ring(sum(map(_became_due, filter(None, done))))
 
     def took_rings(self) -> None:
         """Rings were taken that may have been meant for others."""
@@ -91,11 +105,12 @@ class WorkerThread:
 
     def complete(self, execution_id: str, ending: Ending) -> None:
         """Settle an execution as `Worker._complete_job` was told to."""
-        if self._held is None or self._held.claim.execution_id != execution_id:
+        before = self._hand.ending_of(execution_id)
+        if before is None:
             claims.settle(self._worker._database, execution_id, ending)
             return
-        self._held.ending = _with_what_is_known(ending, self._held.ending)
-        self._settle_and_claim(more=False)
+        self._hand.change(execution_id, _with_what_is_known(ending, before))
+        self._let_go()
 
     # Claiming.
 
@@ -103,7 +118,7 @@ class WorkerThread:
         """Claim through `_claim_job`, which a subclass may have written with SQL of its own."""
         worker = self._worker
         if not worker._overrides("_claim_job"):
-            return self._settle_and_claim(more=True)
+            return self._exchange(more=True, most=1)
         row = worker._claim_job()
         foreign.end_transaction(worker._get_connection(), keep=row is not None)
         if row is None:
@@ -113,63 +128,97 @@ class WorkerThread:
         adopted = claims.adopt(worker._database, columns["id"], execution_id, self.claimant)
         return self._read(adopted and {**adopted, **columns, "execution_id": execution_id})
 
-    def _settle_and_claim(self, *, more: bool) -> Claim | None:
-        """Settle what this thread has run and, if there is to be `more`, claim the next job."""
-        over = self._held if self._held and self._held.ending else None
-        if over is None and not more:
-            return None
-        settled, row = self._exchange(over, more=more)
-        if over is not None:
-            self._held = None
-            self._settled(over.claim, settled, claimed=row is not None)
-        if row is None:
-            self._is_to_ring = self._is_to_ring or more
-            return None
-        return self._read(row) or self._settle_and_claim(more=more)
+    def _next(self, *, more: bool) -> Claim | None:
+        """The next claim to run: one that is held already, or the first of those claimed now."""
+        now = time.monotonic()
+        ahead = self._hand.peek(now) if more else None
+        if ahead is None or not self._pace.is_short(ahead):
+            return self._exchange(more=more, most=self._pace.size())
+        if self._hand.is_overdue(now):
+            self._settle_endings()
+        return self._hand.next()
 
-    def _exchange(
-        self, over: Held | None, *, more: bool
-    ) -> tuple[Settled | None, dict[str, Any] | None]:
-        execution_id = new_id() if more else None
-        if execution_id is not None:
-            self._worker.observer.claiming(execution_id)
-        return claims.exchange(
-            self._worker._database,
-            over.claim.execution_id if over else None,
-            over.ending if over else None,
-            self.claimant if more else None,
-            execution_id,
-        )
+    def _let_go(self) -> None:
+        """Settle what has been run, and hand back what has not begun."""
+        self._exchange(more=False)
+
+    def _settle_endings(self) -> None:
+        """Settle what has been run, and keep what has not begun."""
+        handover = self._hand.endings
+        done, _ = claims.exchange(self._worker._database, handover, None, None)
+        self._hand.settled(handover, done)
+
+    def _exchange(self, *, more: bool, most: int = 1) -> Claim | None:
+        """Let go of what is held and, if there is to be `more`, claim what comes next."""
+        while rows := self._swap(more=more, most=most):
+            self._hold(rows)
+            if (claim := self._hand.next()) is not None:
+                return claim
+        self._is_to_ring = self._is_to_ring or more
+        return None
+
+    def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
+        worker, handover = self._worker, self._hand.let_go()
+        wanted = Wanted(new_id(), most, worker.sharers, self._pace.fits) if more else None
+        if wanted is not None:
+            worker.observer.claiming(wanted.first_id)
+        rows: list[dict[str, Any]] = []
+        if handover or more:
+            claimant = self.claimant if more else None
+            done, rows = claims.exchange(worker._database, handover, claimant, wanted)
+            self._hand.settled(handover, done)
+        self._tell_what_was_settled(claimed=len(rows))
+        return rows
+
+    def _hold(self, rows: list[dict[str, Any]]) -> None:
+        """Take claimed rows into the hand, those that cannot be read last: that may fail."""
+        read: list[Claim] = []
+        unreadable: list[tuple[dict[str, Any], Exception]] = []
+        for row in rows:
+            try:
+                read.append(Claim.from_row(row))
+            except _NOT_A_JOB as error:
+                unreadable.append((row, error))
+        self._hand.take(read, time.monotonic())
+        for row, reason in unreadable:
+            self._fail(row, reason)
 
     def _read(self, row: dict[str, Any] | None) -> Claim | None:
-        """A claimed row as a claim. One that cannot be read fails, or it would stay for ever."""
+        """A claimed row as a claim; None when it cannot be read."""
         if row is None:
             return None
         try:
             return Claim.from_row(row)
-        except (KeyError, TypeError, ValueError) as error:
-            ending = Ending(JobStatus.FAILED, error=execution.told(error), final=True)
-            claims.settle(self._worker._database, row["execution_id"], ending)
-            reports.unreadable(row, error, self.logger)
+        except _NOT_A_JOB as error:
+            self._fail(row, error)
             return None
+
+    def _fail(self, row: dict[str, Any], error: Exception) -> None:
+        """End a claimed row that cannot be read, or it would stay for ever."""
+        ending = Ending(JobStatus.FAILED, error=execution.told(error), final=True)
+        claims.settle(self._worker._database, row["execution_id"], ending)
+        self._reports.unreadable(row, error)
 
     # Running.
 
     def _run(self, claim: Claim) -> None:
+        began = time.monotonic()
         self._wake_the_next()
-        self._held = held = Held(claim)
         self.current_job_id = claim.job_id
-        reports.started(claim, self.logger)
+        self._reports.started(claim, among_many=self._hand.together)
         self._worker.observer.started(claim)
         try:
-            held.ending = self._worker.observer.ended(claim, self._ending_of(claim))
+            ending = self._worker.observer.ended(claim, self._ending_of(claim))
         finally:
             self.current_job_id = None
+        now = time.monotonic()
+        self._hand.end(claim, ending, now)
+        self._pace.ran(claim, now - began)
 
     def _ending_of(self, claim: Claim) -> Ending:
         pid = os.getpid()
         surroundings = self._worker.surroundings or PlainSurroundings(self._worker)
-        with interrupt.watching_for_ctrl_c() as ctrl_c, current.running(claim, surroundings):
+        with interrupt.CtrlC() as ctrl_c, current.Running(claim, surroundings):
             ending = execution.run(
                 claim,
                 load=self._load,
@@ -180,7 +229,7 @@ class WorkerThread:
         if os.getpid() != pid:
             # The job forked and came back twice: this copy must not settle it, or go on.
             os._exit(0)
-        self._ctrl_c = ctrl_c.is_set()
+        self._ctrl_c = ctrl_c.pressed
         pressed = self._ctrl_c and ending.status is not JobStatus.COMPLETED
         return replace(ending, cause=Cause.STOPPED) if pressed else ending
 
@@ -207,10 +256,10 @@ class WorkerThread:
     # Settling.
 
     def _finish(self, claim: Claim) -> None:
-        ending = self._held.ending if self._held else None
+        ending = self._hand.ending_of(claim.execution_id)
         if ending and self._worker._overrides("_complete_job") and _is_last(claim, ending):
             self._complete_through_override(claim, ending)
-        self._settle_and_claim(more=False)
+        self._let_go()
 
     def _complete_through_override(self, claim: Claim, ending: Ending) -> None:
         self._worker._complete_job(
@@ -220,17 +269,24 @@ class WorkerThread:
             result=codec.decode(ending.result),
             error=ending.error,
         )
-        if self._held is not None:
+        if self._hand.ending_of(claim.execution_id) is not None:
             # It did not call ours. Its SQL may have ended the job; then the dependents come next.
             foreign.end_transaction(self._worker._get_connection(), keep=True)
             self._worker._ring(foreign.follow_up(self._worker._database, claim.job_id))
 
-    def _settled(self, claim: Claim, settled: Settled | None, *, claimed: bool) -> None:
-        reports.settled(claim, settled, self.logger)
-        self._worker.observer.settled(claim, settled)
-        if settled is not None:
-            # Less the one job that this worker took itself.
-            self._worker._ring(_became_due(settled) - claimed)
+    def _tell_what_was_settled(self, *, claimed: int) -> None:
+        worker, due = self._worker, 0
+        for claim, settled, had_begun in self._hand.news():
+            if had_begun:
+                self._reports.settled(claim, settled, among_many=self._hand.together)
+                worker.observer.settled(claim, settled)
+            elif settled is not None:
+                self._reports.handed_back(claim, settled)
+            if settled is not None:
+                due += _became_due(settled)
+        self._reports.sum_up(worker_is_idle=not claimed)
+        # Less the jobs that this worker took itself.
+        worker._ring(due - claimed)
 
     def _wake_the_next(self) -> None:
         if self._is_to_ring:

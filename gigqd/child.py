@@ -27,6 +27,7 @@ _OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
 _BLOCK = 512  # the unit of st_blocks, whatever the file system
 _STACKS_KEPT = 64 * 1024
 _LINE_LOST_AFTER = 1.0
+_HELD_UP_AFTER = 0.02
 
 
 @dataclass(slots=True)
@@ -130,10 +131,16 @@ class Child:
         self.cell.hold(on=on)
         self.wire.send({"hold": on})
 
-    def note(self, report: Report) -> None:
-        """Remember when its execution began; settling tells only when that began."""
+    def note(self, report: Report, now: float) -> None:
+        """Remember when its execution began; settling tells only when that began.
+
+        A job that takes longer than others may wait has its worker let go of what else it holds.
+        """
         if report.activity is Activity.BUSY:
             self.began = (report.started, report.since)
+            if report.held and now - report.since > _HELD_UP_AFTER:
+                self.cell.order_let_go(report.started)
+                self._signal(signal.SIGUSR2)
 
     def note_tree(self, number: int, memory: int, cpu: float) -> None:
         """Remember what its tree uses during an execution, and let it know."""

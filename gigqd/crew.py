@@ -265,7 +265,7 @@ class Crew:
 
     def _watch(self, slot: Slot, child: Child, now: float) -> None:
         report = child.cell.read()
-        child.note(report)
+        child.note(report, now)
         child.trim_output()
         match slot.turn(now, report):
             case Do.READY:

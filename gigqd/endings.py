@@ -47,6 +47,8 @@ def verdict_of(slot: Slot, child: Child, end: End) -> Verdict | None:
         worker_id=child.birth.worker_id,
         cause=end.cause,
         how=str(death),
+        latest=report.latest,
+        running=report.activity in (Activity.BUSY, Activity.SETTLING),
         exit_code=death.exit_code,
         signal=death.signal,
         stack=child.stacks(),

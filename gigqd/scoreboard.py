@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 _SEQUENCE = struct.Struct("<Q")
-_REPORT = struct.Struct("<BxxxiQQdddQ40s96s96s")
-_ORDERS = struct.Struct("<6Q")
+_REPORT = struct.Struct("<BxxxiQQdddQQ40s40s96s96s")
+_ORDERS = struct.Struct("<7Q")
 _LENT = struct.Struct("<Q")
 _WHY_BITS = 8
 _CELL_BYTES = 512
 _ORDERS_AT = _CELL_BYTES - _ORDERS.size
+_TIMES = struct.Struct("<dd")
+_TIMES_AT = struct.calcsize("<BxxxiQQ")
 _READ_TRIES = 100
 _ACTIVITY_AT = _SEQUENCE.size
 
@@ -55,6 +57,8 @@ class Orders:
         stopping: the daemon is stopping.
         peak: the most memory that the worker's tree was seen to use during a job, in bytes.
         peak_of: the number of that job's execution.
+        let_go: the number of the execution during which all that is held besides it is to be
+            settled and handed back: it takes longer than the others may wait.
     """
 
     leave: bool = False
@@ -64,6 +68,7 @@ class Orders:
     stopping: bool = False
     peak: int = 0
     peak_of: int = 0
+    let_go: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class Report:
             waited for, had used when the job began.
         memory_limit: the most memory in bytes that the job's process tree may use; 0 means no
             limit.
+        held: how many other claims the worker holds: over and not settled, or not begun.
+        latest: the id of the execution that it has begun last, also when that is settled.
         execution: the execution's id, empty when there is none.
         job_id: the job's id, cut to what the cell holds.
         job_name: the job's name, cut to what the cell holds.
@@ -94,6 +101,8 @@ class Report:
     deadline: float = 0.0
     cpu: float = 0.0
     memory_limit: int = 0
+    held: int = 0
+    latest: str = ""
     execution: str = ""
     job_id: str = ""
     job_name: str = ""
@@ -107,6 +116,7 @@ class Cell:
         self._memory = memory
         self._at = index * _CELL_BYTES
         self._report_at = self._at + _SEQUENCE.size
+        self._orders_at = self._at + _ORDERS_AT
         self._sequence = 0
         self._last = Report()
         self._given = Orders()
@@ -124,6 +134,8 @@ class Cell:
             report.deadline,
             report.cpu,
             report.memory_limit,
+            report.held,
+            _fit(report.latest, 40),
             _fit(report.execution, 40),
             _fit(report.job_id, 96),
             _fit(report.job_name, 96),
@@ -133,13 +145,44 @@ class Cell:
         self._write_sequence(self._sequence + 2)
         self._sequence += 2
 
+    def write_settling(self, since: float) -> None:
+        """Publish that the job last reported is over and its outcome is being written down.
+
+        Args:
+            since: the time now, in seconds of the monotonic clock. There is no deadline any more.
+        """
+        at, times = self._report_at, self._report_at + _TIMES_AT
+        self._write_sequence(self._sequence + 1)
+        self._memory[at] = Activity.SETTLING
+        self._memory[times : times + _TIMES.size] = _TIMES.pack(since, 0.0)
+        self._write_sequence(self._sequence + 2)
+        self._sequence += 2
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether the supervisor has this worker neither leave nor wait."""
+        leave, _, hold, *_ = _ORDERS.unpack_from(self._memory, self._orders_at)
+        return not (leave or hold)
+
+    @property
+    def asked(self) -> int:
+        """The number of the execution that is asked to end; 0 for none."""
+        number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[1] >> _WHY_BITS
+        return number
+
+    @property
+    def let_go(self) -> int:
+        """The number of the execution during which all else is to be let go of; 0 for none."""
+        number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[6]
+        return number
+
     def orders(self) -> Orders:
         """What the supervisor wants of this worker now."""
-        fields = _ORDERS.unpack_from(self._memory, self._at + _ORDERS_AT)
-        leave, asked, hold, stopping, peak, peak_of = fields
+        fields = _ORDERS.unpack_from(self._memory, self._orders_at)
+        leave, asked, hold, stopping, peak, peak_of, let_go = fields
         why = Why(asked & (1 << _WHY_BITS) - 1)
         number = asked >> _WHY_BITS
-        return Orders(bool(leave), number, why, bool(hold), bool(stopping), peak, peak_of)
+        return Orders(bool(leave), number, why, bool(hold), bool(stopping), peak, peak_of, let_go)
 
     def whole_board(self) -> list[Report]:
         """What every child last said; for the keeper, who looks after what all of them hold."""
@@ -197,13 +240,24 @@ class Cell:
             self._given.peak_of, self._given.peak = number, peak
             self._write_orders()
 
+    def order_let_go(self, number: int) -> None:
+        """Have the worker let go of what else it holds while it runs this execution."""
+        self._given.let_go = number
+        self._write_orders()
+
     def _write_orders(self) -> None:
         given = self._given
-        start = self._at + _ORDERS_AT
+        start = self._orders_at
         # Number and reason share a word: whoever reads one has read the other.
         asked = given.asked << _WHY_BITS | given.why
         self._memory[start : start + _ORDERS.size] = _ORDERS.pack(
-            given.leave, asked, given.hold, given.stopping, given.peak, given.peak_of
+            given.leave,
+            asked,
+            given.hold,
+            given.stopping,
+            given.peak,
+            given.peak_of,
+            given.let_go,
         )
 
     def _write_sequence(self, sequence: int) -> None:
@@ -216,8 +270,8 @@ class Cell:
 
     def _unpack(self) -> Report:
         fields = _REPORT.unpack_from(self._memory, self._report_at)
-        *numbers, execution, job_id, name = fields
-        activity, attempt, started, settled, since, deadline, cpu, memory_limit = numbers
+        *numbers, latest, execution, job_id, name = fields
+        activity, attempt, started, settled, since, deadline, cpu, memory_limit, held = numbers
         return Report(
             _activity(activity),
             attempt,
@@ -227,6 +281,8 @@ class Cell:
             deadline,
             cpu,
             memory_limit,
+            held,
+            _text(latest),
             _text(execution),
             _text(job_id),
             _text(name),

@@ -13,6 +13,9 @@ class Verdict:
         worker_id: the dead incarnation; all it still holds is settled by this verdict.
         cause: "timeout", "crashed", "memory", "oom", "cancelled", "stopped" or "boot".
         how: how the process ended, in words.
+        latest: the id of the execution that it had begun last; empty when it had begun none. Of
+            what it still holds, those with a greater id had not begun.
+        running: whether that one was still running, or its outcome was just being written down.
         exit_code: its exit code, when it had one.
         signal: the name of the signal that ended it, when one did.
         stack: the stacks of its threads at the deadline, empty when not dumped.
@@ -29,6 +32,8 @@ class Verdict:
     worker_id: str
     cause: str
     how: str
+    latest: str = ""
+    running: bool = False
     exit_code: int | None = None
     signal: str | None = None
     stack: str = ""

@@ -7,27 +7,19 @@ an error: somebody else was first, and the caller is told with None.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.claim import Claimant, Settled
+from gigq.claim import Handover, Wanted
 from gigq.ids import new_id
-from gigq.outcome import Ending, Outcome, PostMortem, decide
-from gigq.status import Cause, JobStatus
-from gigq.store import dependents
+from gigq.store import settling, taking
 from gigq.store.database import UnreadableText
 from gigq.store.submission import DEFAULTS
 
 if TYPE_CHECKING:
+    from gigq.claim import Claimant, Settled
+    from gigq.outcome import Ending
     from gigq.store.database import Database, Row, Session
-
-_POST_MORTEM = tuple(field.name for field in fields(PostMortem))
-_ALIVE = dict.fromkeys(_POST_MORTEM)
-
-
-class _MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, never seen outside
-    """The job has a single attempt: its start must not be forgotten in a power cut."""
 
 
 def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
@@ -38,7 +30,8 @@ def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
     Returns:
         The job's row, its execution id included; None when nothing is due.
     """
-    return exchange(db, None, None, claimant, execution_id)[1]
+    rows = exchange(db, Handover(), claimant, Wanted(execution_id))[1]
+    return rows[0] if rows else None
 
 
 def settle(db: Database, execution_id: str, ending: Ending) -> Settled | None:
@@ -47,40 +40,53 @@ def settle(db: Database, execution_id: str, ending: Ending) -> Settled | None:
     Returns:
         None when it was not the job's current execution any more; then the job is unchanged.
     """
-    return exchange(db, execution_id, ending, None, None)[0]
+    with db.transaction(durable=False) as session:
+        return settling.settle(session, execution_id, ending)
 
 
 def exchange(
-    db: Database,
-    execution_id: str | None,
-    ending: Ending | None,
-    claimant: Claimant | None,
-    new_execution_id: str | None,
-) -> tuple[Settled | None, Row | None]:
-    """Settle what is done and claim what fits, in one transaction.
+    db: Database, handover: Handover, claimant: Claimant | None, wanted: Wanted | None
+) -> tuple[list[Settled | None], list[Row]]:
+    """Settle what is over, hand back what has not begun and take what fits, in one transaction.
 
     Args:
         db: the database.
-        execution_id: the execution that is over, with `ending`; None when there is none.
-        ending: what happened to it.
+        handover: the claims that the worker lets go of.
         claimant: who claims; None to claim nothing.
-        new_execution_id: the id that the claim's execution gets.
+        wanted: how much it asks for.
+
+    Returns:
+        What settling each of the handed over did, those that are over first; None for one that
+        was not its job's current execution any more. And the rows of the claimed jobs, each with
+        its execution id, in the order in which they are to be run.
     """
-    durable, again = db.durable, False
+    durable, together, again = db.durable, True, False
     while True:
         try:
             with db.transaction(durable=durable) as session:
-                done = _settle(session, execution_id, ending) if execution_id and ending else None
-                if claimant is None or new_execution_id is None:
-                    return done, None
-                return done, _claim(session, claimant, new_execution_id, durable=durable)
-        except _MustBeDurable:
+                done = _hand_over(session, handover, together=together)
+                if claimant is None or wanted is None:
+                    return done, []
+                return done, taking.take(session, claimant, wanted, durable=durable)
+        except taking.MustBeDurable:
             durable = True
+        except settling.Contended:
+            together = False
         except UnreadableText:
             # Nothing is changed, and the second time it can be read.
             if again:
                 raise
             again = True
+
+
+def give_back(db: Database, job_id: str, execution_id: str) -> Settled | None:
+    """Undo the claim of a job whose function has not begun: it is due again, with no attempt used.
+
+    Returns:
+        None when it was not the job's current execution any more; then the job is unchanged.
+    """
+    with db.transaction(durable=False) as session:
+        return settling.give_back(session, job_id, execution_id)
 
 
 def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> Row | None:
@@ -98,7 +104,7 @@ def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> R
         if job is not None:
             opened = {"job_id": job_id, "attempt": job["attempts"], "run": claimant.run}
             if not session.run("adopt_execution", {**who, **opened}):
-                _open(session, {**who, **opened})
+                taking.open_execution(session, {**who, **opened})
         return job
 
 
@@ -163,132 +169,17 @@ def anything_due(db: Database) -> bool:
     return db.one("anything_due") is not None
 
 
-def _claim(session: Session, claimant: Claimant, execution_id: str, *, durable: bool) -> Row | None:
-    session.run("promote_delayed", {"now": session.now})
-    who = {"worker_id": claimant.worker_id, "execution_id": execution_id, "now": session.now}
-    job = _take_best(session, claimant.queues, who)
-    if job is None:
-        return None
-    if job["max_attempts"] == 1 and not durable:
-        raise _MustBeDurable
-    opened = {"job_id": job["id"], "attempt": job["attempts"], "run": claimant.run}
-    _open(session, {**who, **opened})
-    return job
-
-
-def _open(session: Session, execution: Row) -> None:
-    if session.run("open_execution", execution):
-        return
-    # Foreign SQL made the job pending while its execution was open. That one is not current.
-    session.run("supersede_execution", {"job_id": execution["job_id"], "now": session.now})
-    session.run("open_execution", execution)
-
-
-def _take_best(session: Session, queues: tuple[str, ...] | None, who: dict[str, str]) -> Row | None:
-    if queues is None:
-        return session.one("claim_from_every_queue", who)
-    if len(queues) == 1:
-        return session.one("claim_from_queue", {**who, "queue": queues[0]})
-    return session.one("claim_from_queues", {**who, "queues": json.dumps(queues)})
-
-
-def _settle(session: Session, execution_id: str, ending: Ending) -> Settled | None:
-    if ending.status is JobStatus.COMPLETED:
-        return _settle_completed(session, execution_id, ending)
-    return _settle_otherwise(session, execution_id, ending)
-
-
-def _settle_completed(session: Session, execution_id: str, ending: Ending) -> Settled | None:
-    job_id = _close_execution(session, execution_id, ending, JobStatus.COMPLETED, None)
-    if job_id is None:
-        return None
-    job = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
-    row = session.one("complete_job", {**job, "result": ending.result})
-    if row is None:
-        return None
-    released = dependents.release(session, job_id)
-    return Settled(
-        job_id,
-        execution_id,
-        JobStatus.COMPLETED,
-        row["attempts"],
-        row["max_attempts"],
-        released=released,
-    )
-
-
-def _settle_otherwise(session: Session, execution_id: str, ending: Ending) -> Settled | None:
-    job = session.one("job_to_decide", {"execution_id": execution_id})
-    if job is None:
-        # Somebody's SQL took the job away from its open execution: that one is over all the same.
-        _close_execution(session, execution_id, ending, ending.status, ending.cause)
-        return None
-    outcome = decide(ending, job, session.now)
-    _close_execution(session, execution_id, ending, outcome.execution_status, outcome.cause)
-    attempts = job["attempts"] - outcome.refunded
-    session.run("end_attempt", _ended(session, job, execution_id, outcome, attempts))
-    after = _consequences(session, job, outcome)
-    return Settled(
-        job["id"],
-        execution_id,
-        outcome.status,
-        attempts,
-        job["max_attempts"],
-        outcome.retry_after,
-        after.released,
-        after.cut_off,
-    )
-
-
-def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, attempts: int) -> Row:
-    again = outcome.status is JobStatus.PENDING
-    return {
-        "job_id": job["id"],
-        "execution_id": execution_id,
-        "status": outcome.status.value,
-        "attempts": attempts,
-        "refunded": int(outcome.refunded),
-        "crashed": int(outcome.crashed),
-        "error": outcome.error,
-        "cause": outcome.cause,
-        "completed_at": None if again else session.now,
-        "retry_after": outcome.retry_after,
-        "next_execution_id": None if again else execution_id,
-        "now": session.now,
-    }
-
-
-def _consequences(session: Session, job: Row, outcome: Outcome) -> dependents.Consequences:
-    if outcome.status is JobStatus.PENDING:
-        return dependents.Consequences()
-    return dependents.cut_off(
-        session, dependents.Parent(job["id"], job["name"], outcome.status.value)
-    )
-
-
-def _close_execution(
-    session: Session, execution_id: str, ending: Ending, status: JobStatus, cause: Cause | None
-) -> str | None:
-    """End an open execution; its job's id, or None when it is not open."""
-    row = session.one(
-        "settle_execution",
-        {
-            "execution_id": execution_id,
-            "status": status.value,
-            "now": session.now,
-            "result": ending.result,
-            "error": ending.error,
-            "cause": cause,
-            **_known(ending.post_mortem),
-        },
-    )
-    return None if row is None else str(row["job_id"])
-
-
-def _known(post_mortem: PostMortem | None) -> dict[str, Any]:
-    if post_mortem is None:
-        return _ALIVE
-    return {name: getattr(post_mortem, name) for name in _POST_MORTEM}
+def _hand_over(session: Session, handover: Handover, *, together: bool) -> list[Settled | None]:
+    if together and len(handover.over) > 1:
+        done = settling.settle_together(session, handover.over)
+    else:
+        done = [
+            settling.settle(session, one.claim.execution_id, one.ending) for one in handover.over
+        ]
+    back = [
+        settling.give_back(session, claim.job_id, claim.execution_id) for claim in handover.unbegun
+    ]
+    return [*done, *back]
 
 
 def _is_plain(run: str | None) -> bool:
@@ -330,4 +221,4 @@ def _adopt_stray(session: Session, stray: Row) -> None:
     job = session.one("adopt_stray", ids)
     if job is not None:
         opened = {"attempt": job["attempts"], "run": None, "worker_id": job["worker_id"]}
-        _open(session, {**ids, **opened, "now": stray["started_at"]})
+        taking.open_execution(session, {**ids, **opened, "now": stray["started_at"]})

@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 from gigq.errors import StoreUnavailable, UnsupportedStore
-from gigq.store.failures import until_free
+from gigq.store.failures import translated, until_free
 from gigq.store.filesystem import refuse_network, resolve
 from gigq.store.gate import Gate, gate_of
 from gigq.store.identity import (
@@ -137,6 +137,26 @@ def open_connection(
     return connection
 
 
+def open_another(path: str | os.PathLike[str]) -> StoreConnection:
+    """A connection that nobody else uses or finds, to a file that exists. The caller closes it.
+
+    It takes no lock of this process, and passes no gate: it may be called in a signal handler.
+
+    Raises:
+        StoreError: the file cannot be opened now.
+    """
+    real = resolve(path)
+    refuse_missing(real)
+    found = file_id(real)
+    try:
+        connection = _connected(real)
+    except sqlite3.Error as error:
+        raise translated(error, real) from error
+    connection = _known_as(connection, real, found)
+    connection.gate = None
+    return connection
+
+
 def require(path: str | os.PathLike[str]) -> None:
     """Never create the file at `path` in this process, nor in those that it forks."""
     _required.add(resolve(path))
@@ -177,11 +197,15 @@ def _opened(path: str, patience: float) -> StoreConnection:
         refuse_missing(path)
         found = file_id(path)
         connection = until_free(lambda: _connected(path), patience, path)
+    _opened_here.add(path)
+    return _known_as(connection, path, found)
+
+
+def _known_as(connection: StoreConnection, path: str, found: FileId | None) -> StoreConnection:
     connection.path = path
     connection.file_id = found
     connection.log_id = file_id(f"{path}-wal")
     connection.gate = gate_of(path)
-    _opened_here.add(path)
     return connection
 
 

@@ -75,9 +75,9 @@ class Session:
         """Run a statement without rows; the number of rows it changed."""
         return int(self._cursor.execute(self._sql[name], params).rowcount)
 
-    def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> None:
-        """Run a statement without rows once for each set of parameters."""
-        self._cursor.executemany(self._sql[name], params)
+    def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
+        """Run a statement without rows once for each set; the number of rows changed in all."""
+        return int(self._cursor.executemany(self._sql[name], params).rowcount)
 
     def _note_unreadable_text(self, error: sqlite3.OperationalError) -> None:
         # The database has a code for each of its errors. Without one the error is Python's own,

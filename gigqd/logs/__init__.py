@@ -3,8 +3,9 @@
 from gigqd.logs.pipeline import (
     bind,
     configure,
+    enter_job,
     get_logger,
-    job_context,
+    leave_job,
     reopen,
     set_level,
     sink_fd,
@@ -15,8 +16,9 @@ from gigqd.logs.pipeline import (
 __all__ = [
     "bind",
     "configure",
+    "enter_job",
     "get_logger",
-    "job_context",
+    "leave_job",
     "reopen",
     "set_level",
     "sink_fd",

@@ -7,8 +7,7 @@ are kept for the process and not for the thread, so that threads a job starts ha
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,19 +132,15 @@ def unbind(*keys: str) -> None:
     _state.bound = {key: value for key, value in _state.bound.items() if key not in keys}
 
 
-@contextmanager
-def job_context(**fields: Any) -> Iterator[None]:
-    """Add fields to every line that is written while a job runs, by any thread of the process.
+def enter_job(fields: Mapping[str, Any]) -> None:
+    """Add fields to every line until the job is left, by any thread of the process."""
+    _state.job = fields
 
-    What the job bound through structlog's context variables ends with it.
-    """
-    before, _state.job = _state.job, {**_state.job, **fields}
+
+def leave_job() -> None:
+    """The job is over: forget its fields, and what it bound through structlog's variables."""
+    _state.job = {}
     guests.clear_context()
-    try:
-        yield
-    finally:
-        _state.job = before
-        guests.clear_context()
 
 
 def reopen() -> None:

@@ -33,11 +33,11 @@ class AroundJob:
         self._cell = cell
         self._line = line
         self._is_leaving = is_leaving
-        self._plain = PlainSurroundings(worker)
+        self._plain: PlainSurroundings | None = None
 
     def deadline(self, claim: Claim) -> float | None:  # noqa: ARG002 - the protocol
         """When the supervisor asks the job to end."""
-        self._plain = PlainSurroundings(self._worker)
+        self._plain = None
         return self._line.deadline or None
 
     def stop_requested(self) -> bool:
@@ -48,4 +48,5 @@ class AroundJob:
         """Whether the job was told to end because it is cancelled, or is about to be."""
         orders = self._cell.orders()
         told = orders.why is Why.CANCEL and orders.asked == self._line.started
+        self._plain = self._plain or PlainSurroundings(self._worker)
         return told or self._plain.cancel_requested(claim)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from gigq.errors import JobCancelled, JobStopped, JobTimeout
 from gigqd.scoreboard import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from gigq.claim import Claim
     from gigq.errors import JobInterrupted
     from gigqd.roles.line import Line
     from gigqd.spawn import Birth
+
+# What `signal` itself offers makes an enumeration of every answer.
+_signal: Any = import_module("_signal")
 
 _STOP = (JobStopped, "the worker stops and cannot wait for the job any longer")
 _WORDS: dict[Why, tuple[type[JobInterrupted], str]] = {
@@ -29,10 +32,12 @@ class AskedToEnd:
     """Raises an exception in the job that the supervisor's signal is meant for, and in no other.
 
     JobTimeout at its deadline, JobCancelled when somebody has cancelled it, JobStopped when the
-    daemon cannot wait for it; once, and never between jobs.
+    daemon cannot wait for it; once, and never between jobs. The same signal may only mean that
+    the worker is to let go of the other claims that it holds.
 
     Attributes:
         interrupted: a job of this worker was interrupted, wherever it was in its code.
+        let_go: lets go of the other claims.
     """
 
     def __init__(self, birth: Birth, line: Line) -> None:
@@ -40,31 +45,49 @@ class AskedToEnd:
         self._line = line
         self._armed = False
         self._execution = ""
+        self._letting_go = False
         self.interrupted = False
+        self.let_go: Callable[[], None] = _nothing
+        self._handler = self._on_signal
         # From the start: without a handler the signal would end the worker.
-        signal.signal(signal.SIGUSR2, self._on_signal)
+        signal.signal(signal.SIGUSR2, self._handler)
 
-    @contextmanager
-    def armed(self, claim: Claim) -> Iterator[None]:
+    def armed(self, claim: Claim) -> AskedToEnd:
         """While the job's function runs, let the signal through."""
-        signal.signal(signal.SIGUSR2, self._on_signal)  # an earlier job may have set its own
         self._execution = claim.execution_id
+        return self
+
+    def __enter__(self) -> None:
+        if _signal.getsignal(signal.SIGUSR2) is not self._handler:
+            signal.signal(signal.SIGUSR2, self._handler)  # an earlier job has set its own
         self._armed = True
         try:
             self._raise_if_meant()  # the signal may have come before there was anything to raise in
-            yield
-        finally:
+        except BaseException:
             self._armed = False
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._armed = False
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        self._raise_if_meant()
+        # Another signal may come while this one is answered: the first one looks again for it.
+        if self._armed and not self._letting_go and self._cell.let_go == self._line.started:
+            self._letting_go = True
+            try:
+                self.let_go()
+            finally:
+                self._letting_go = False
+        if not self._letting_go:
+            self._raise_if_meant()
 
     def _raise_if_meant(self) -> None:
-        if not self._armed:
-            return
-        orders = self._cell.orders()
-        if orders.asked == self._line.started:
+        if self._armed and self._cell.asked == self._line.started:
             self._armed = False
             self.interrupted = True
-            kind, words = _WORDS.get(orders.why, _STOP)
+            kind, words = _WORDS.get(self._cell.orders().why, _STOP)
             raise kind(words).interrupting(self._execution)
+
+
+def _nothing() -> None:
+    """No claims are held."""

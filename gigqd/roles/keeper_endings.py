@@ -33,6 +33,15 @@ def ending_of_lost(execution: dict[str, Any]) -> Ending:
     return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
+def ending_of_unrecorded(verdict: Verdict) -> Ending:
+    """The ending of an execution that was over when its worker died, with the outcome it had."""
+    error = (
+        f"WorkerLost: the worker process {_past(verdict.how)} after this attempt had ended and "
+        "before its outcome was recorded"
+    )
+    return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
+
+
 def ending_of_stray(execution: dict[str, Any]) -> Ending:
     """The ending of an execution that another database file has open, and that nobody runs."""
     error = (

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from gigq.status import JobStatus
 from gigq.store import bell, claims, liveness
 from gigqd import logs
-from gigqd.roles.keeper_endings import ending_of, ending_of_lost, ending_of_stray
+from gigqd.roles.keeper_endings import (
+    ending_of,
+    ending_of_lost,
+    ending_of_stray,
+    ending_of_unrecorded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +54,18 @@ class Settling:
         return settled
 
     def dead_worker(self, verdict: Verdict) -> list[Settled]:
-        """Settle every execution that a dead worker still held; there may be none."""
-        ending = ending_of(verdict)
+        """Settle every execution that a dead worker still held; there may be none.
+
+        It may have held several. The ids of executions grow in the order in which they begin: the
+        one that it had begun last ends as the verdict says, those before it were over and run
+        again, and those after it had not begun and are handed back.
+
+        Returns:
+            What became of them, of the one that the verdict is about first.
+        """
         held = [row for row in self.own() if row["worker_id"] == verdict.worker_id]
-        done = (self._settle(row, ending) for row in held)
+        held.sort(key=lambda row: row["execution_id"] != verdict.latest)
+        done = (self._conclude(row, verdict) for row in held)
         return [one for one in done if one is not None]
 
     def strays(self, suspects: set[str], running: set[str]) -> int:
@@ -65,6 +78,17 @@ class Settling:
         rows = claims.open_executions(self._database)
         return [row for row in rows if row["run"] == self._run]
 
+    def _conclude(self, execution: dict[str, Any], verdict: Verdict) -> Settled | None:
+        if execution["execution_id"] > verdict.latest:
+            return self._give_back(execution)
+        is_meant = execution["execution_id"] == verdict.latest and verdict.running
+        ending = ending_of(verdict) if is_meant else ending_of_unrecorded(verdict)
+        return self._settle(execution, ending)
+
+    def _give_back(self, execution: dict[str, Any]) -> Settled | None:
+        ids = execution["job_id"], execution["execution_id"]
+        return self._follow_up(claims.give_back(self._database, *ids))
+
     def _lost(self, execution: dict[str, Any], ending: Ending) -> bool:
         done = self._settle(execution, ending)
         if done is None:
@@ -75,7 +99,9 @@ class Settling:
         return True
 
     def _settle(self, execution: dict[str, Any], ending: Ending) -> Settled | None:
-        done = claims.settle(self._database, execution["execution_id"], ending)
+        return self._follow_up(claims.settle(self._database, execution["execution_id"], ending))
+
+    def _follow_up(self, done: Settled | None) -> Settled | None:
         self._beat()
         if done is not None:
             due_again = done.job_status is JobStatus.PENDING and not done.retry_after
@@ -86,9 +112,9 @@ class Settling:
 
 def told(outcomes: list[Settled], verdict: Verdict) -> dict[str, Any]:
     """What the supervisor is told of a verdict that has been settled."""
-    if not outcomes:
+    done = outcomes[0] if outcomes else None
+    if done is None or done.execution_id != verdict.latest:
         return {"cause": verdict.cause, "job_id": None}
-    done = outcomes[0]
     return {
         "cause": verdict.cause,
         "job_id": done.job_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gigqd import logs
@@ -32,6 +33,7 @@ class Line:
         self.wire = Wire(birth.channel)
         self.started = 0
         self.deadline = 0.0
+        self._busy = Report()
         self._activity = Activity.BOOTING
         self._settled = 0
 
@@ -44,10 +46,18 @@ class Line:
                     started=self.started,
                     settled=self._settled,
                     since=time.monotonic(),
+                    latest=self._busy.latest,
                 )
             )
 
-    def busy(self, claim: Claim, now: float, cpu: float, limits: tuple[float | None, int]) -> None:
+    def busy(
+        self,
+        claim: Claim,
+        now: float,
+        cpu: float,
+        limits: tuple[float | None, int],
+        held: int = 0,
+    ) -> None:
         """A job begins.
 
         Args:
@@ -56,40 +66,37 @@ class Line:
             cpu: the CPU time in seconds that this process has used so far.
             limits: how long it may run, in seconds, None for ever; and the most memory that its
                 processes may use, in bytes, 0 for no limit.
+            held: how many other claims the worker holds meanwhile.
         """
         limit, memory_limit = limits
         self.started += 1
         self.deadline = 0.0 if limit is None else now + limit
-        self._write(
-            Report(
-                Activity.BUSY,
-                claim.attempt,
-                self.started,
-                self._settled,
-                now,
-                self.deadline,
-                cpu,
-                memory_limit,
-                claim.execution_id,
-                claim.job_id,
-                claim.name,
-            )
+        self._busy = Report(
+            Activity.BUSY,
+            claim.attempt,
+            self.started,
+            self._settled,
+            now,
+            self.deadline,
+            cpu,
+            memory_limit,
+            held,
+            claim.execution_id,
+            claim.execution_id,
+            claim.job_id,
+            claim.name,
         )
+        self._write(self._busy)
 
-    def settling(self, claim: Claim) -> None:
+    def holds_nothing_else(self) -> None:
+        """All that was held besides the running job has been let go of."""
+        self._busy = replace(self._busy, held=0)
+        self._write(self._busy)
+
+    def settling(self) -> None:
         """The job's function is over; its outcome is being written down."""
-        self._write(
-            Report(
-                Activity.SETTLING,
-                attempt=claim.attempt,
-                started=self.started,
-                settled=self._settled,
-                since=time.monotonic(),
-                execution=claim.execution_id,
-                job_id=claim.job_id,
-                job_name=claim.name,
-            )
-        )
+        self._activity = Activity.SETTLING
+        self._cell.write_settling(time.monotonic())
 
     def settled(self) -> None:
         """The outcome is written down."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import StoreError
-from gigq.outcome import PostMortem
+from gigq.outcome import Ending, PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
 from gigq.store.bell import Bell
@@ -24,6 +22,7 @@ from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.ear import Ear
 from gigqd.roles.lifetime import Lifetime
 from gigqd.roles.line import Line
+from gigqd.roles.meanwhile import Meanwhile
 from gigqd.roles.output import Output
 from gigqd.roles.prepare import failure, prepare
 from gigqd.roles.reserve import Reserve
@@ -36,13 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.claim import Claim, Settled
-    from gigq.outcome import Ending
     from gigqd.config import PoolConfig
     from gigqd.spawn import Birth
 
 log = logs.get_logger("gigqd.worker")
 
 _LONGEST_WAIT = 30.0
+_MOST_AT_ONCE = 64
 _AFTER_TROUBLE = 1.0
 _LEFTOVERS_GONE_WITHIN = 5.0
 
@@ -95,9 +94,7 @@ class WorkerRole:
         self._pool = pool
         self._line = line
         self._asked = AskedToEnd(birth, line)
-        self._context = ExitStack()
         self._told_to_leave = False
-        self._unsettled = False
         self._why_leave = ""
         self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
@@ -112,6 +109,7 @@ class WorkerRole:
         self._reserve = Reserve()
         self._residue = Residue(self._ear.listen_again, pool.allowed_residue)
         self._worker.imported = self._residue.accept
+        self._asked.let_go = Meanwhile(self._worker, queue.database, line).let_go
         self._meter = Meter()
 
     def _make_worker(self) -> ImportingWorker:
@@ -125,10 +123,12 @@ class WorkerRole:
         worker.surroundings = AroundJob(
             worker, self._birth.cell, self._line, lambda: self._told_to_leave
         )
-        worker.allow = config.security.allow
+        worker.allow = None if "*" in config.security.allow else config.security.allow
         worker.lock_timeout = config.queue.lock_timeout
         worker.durable = config.queue.durability == "full"
         worker.max_result_size = config.queue.max_result_size
+        worker.most_at_once = _MOST_AT_ONCE
+        worker.sharers = self._pool.size
         return worker
 
     def run(self) -> int:
@@ -167,28 +167,28 @@ class WorkerRole:
 
     def started(self, claim: Claim) -> None:
         """The first line of the job's function comes next."""
-        self._context.enter_context(
-            logs.job_context(
-                job_id=claim.job_id,
-                job=claim.name,
-                attempt=claim.attempt,
-                execution=claim.execution_id,
-            )
+        logs.enter_job(
+            {
+                "job_id": claim.job_id,
+                "job": claim.name,
+                "attempt": claim.attempt,
+                "execution": claim.execution_id,
+            }
         )
-        self._unsettled = True
         self._life.job_began()
         self._output.empty()
         limit = _stricter(claim.timeout, self._pool.timeout_limit)
         memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
         now = time.monotonic()
-        self._line.busy(claim, now, self._meter.begin(now), (limit, int(memory_limit or 0)))
+        limits = (limit, int(memory_limit or 0))
+        self._line.busy(claim, now, self._meter.begin(now), limits, self._worker.held)
 
-    def ended(self, claim: Claim, ending: Ending) -> Ending:
+    def ended(self, _claim: Claim, ending: Ending) -> Ending:
         """The job's function is over; unless it was a success, so must be all it has started.
 
         Another attempt may begin as soon as this one is settled.
         """
-        self._line.settling(claim)
+        self._line.settling()
         usage = self._meter.end(self._line.peak())
         if ending.status is not JobStatus.COMPLETED:
             self._end_what_the_job_started()
@@ -201,13 +201,14 @@ class WorkerRole:
         )
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now()
-        return replace(ending, post_mortem=post_mortem)
+        logs.leave_job()
+        return Ending(
+            ending.status, ending.result, ending.error, ending.cause, ending.final, post_mortem
+        )
 
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""
-        self._unsettled = False
         self._line.settled()
-        self._context.close()
 
     def _end_what_the_job_started(self) -> None:
         """Kill what is left of the job, or die and leave it to the supervisor."""
@@ -227,11 +228,10 @@ class WorkerRole:
     def _may_claim(self) -> bool:
         if self._told_to_leave or self._why_leave:
             return False
-        orders = self._birth.cell.orders()
-        return not (orders.leave or orders.hold)
+        return self._birth.cell.may_claim
 
     def _stays(self) -> bool:
-        if self._unsettled:
+        if self._worker.held:
             return True
         if not self._why_leave and self._life.remaining(time.monotonic()) <= 0:
             self._why_leave = "age"

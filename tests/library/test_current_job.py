@@ -11,7 +11,7 @@ from support.waiting import wait_until
 
 import gigq
 from gigq import Job, Worker, current_job
-from gigq.current import running
+from gigq.current import Running
 from gigq.store import claims
 from gigq.store.connect import open_connection
 
@@ -219,7 +219,7 @@ def test_another_worker_brings_surroundings_of_its_own(queue, worker):
 
 
 def test_it_can_be_printed_without_the_parameters():
-    with running(claim(params={"password": "secret"}), _Still()):
+    with Running(claim(params={"password": "secret"}), _Still()):
         text = repr(current_job())
 
     assert "'the job'" in text

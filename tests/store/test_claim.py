@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.ledger import COMPLETED, WORKER, job_row, ran, stored, taken
+from support.ledger import COMPLETED, WORKER, job_row, ran, stored, swapped, taken
 
 from gigq import clock
 from gigq.claim import Claim, Claimant
@@ -187,10 +187,9 @@ def test_settling_and_claiming_travel_in_one_transaction(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = stored(db), stored(db)
-    taken(db)
-    (execution,) = jobs.executions(db, first)
+    done = taken(db)
     levels = durability_of(db, monkeypatch)
-    settled, row = claims.exchange(db, execution["id"], COMPLETED, WORKER, new_id())
+    settled, row = swapped(db, done)
 
     assert settled is not None
     assert row is not None
@@ -200,8 +199,7 @@ def test_settling_and_claiming_travel_in_one_transaction(
 def test_an_exchange_may_claim_the_dependent_that_it_released(db: Database) -> None:
     parent = stored(db)
     child = stored(db, dependencies=[parent], max_attempts=1)
-    execution_id = taken(db)["execution_id"]
-    settled, row = claims.exchange(db, execution_id, COMPLETED, WORKER, new_id())
+    settled, row = swapped(db, taken(db))
 
     assert settled is not None
     assert row is not None

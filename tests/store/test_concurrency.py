@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import COMPLETED, WORKER, job_row, stored
+from support.ledger import COMPLETED, WORKER, job_row, stored, swapped
 
 from gigq.claim import Claimant
 from gigq.errors import StoreLocked
@@ -28,13 +28,9 @@ def work_off(address: str, name: str, note: Path) -> None:
     """Claim and settle until nothing is due, and write down what was claimed."""
     db = Database(lambda: connect.open_connection(address))
     claimant = Claimant(name, "worker:1")
-    done, ending, mine = None, None, []
-    while True:
-        _, row = claims.exchange(db, done, ending, claimant, new_id())
-        if row is None:
-            break
+    row, mine = None, []
+    while (row := swapped(db, row, claimant)[1]) is not None:
         mine.append(row["id"])
-        done, ending = row["execution_id"], COMPLETED
     note.write_text("\n".join(mine))
     connect.close_connections()
 

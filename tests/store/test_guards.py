@@ -5,12 +5,13 @@ The verbs look before they write, so that a guard that is missing might not show
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.ledger import COMPLETED, FAILED, WORKER, status_of, stored, taken
 
-from gigq.store import claims, jobs
+from gigq.store import claims, jobs, settling
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -24,6 +25,8 @@ PARAMS = {
 }  # fmt: skip
 ALLOWED = {
     "complete_job": {"running"},
+    "complete_job_of_execution": {"running"},
+    "give_back_job": {"running"},
     "end_attempt": {"running"},
     "cancel_job": {"pending"},
     "cut_off_job": {"pending"},
@@ -58,7 +61,10 @@ def test_a_status_is_left_only_by_the_statements_that_may(
     assert changed(db, name, job_id, "mine") == (status in ALLOWED[name])
 
 
-@pytest.mark.parametrize("name", ["complete_job", "end_attempt", "adopt_job"])
+@pytest.mark.parametrize(
+    "name",
+    ["complete_job", "complete_job_of_execution", "give_back_job", "end_attempt", "adopt_job"],
+)
 @pytest.mark.parametrize("held", ["another", None])
 def test_a_running_job_answers_only_to_its_current_execution(
     db: Database, name: str, held: str | None
@@ -119,7 +125,13 @@ def test_only_an_open_execution_of_foreign_sql_is_adopted(db: Database, status: 
     assert done == (status == "running")
 
 
-@pytest.mark.parametrize("name", ["settle_execution", "supersede_execution", "request_cancel"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("settle_execution", "complete_execution", "forget_unbegun_execution"),
+        *("supersede_execution", "request_cancel"),
+    ],
+)
 @pytest.mark.parametrize("status", STATUSES)
 def test_only_an_open_execution_is_changed(db: Database, name: str, status: str) -> None:
     job_id = stored(db)
@@ -128,9 +140,44 @@ def test_only_an_open_execution_is_changed(db: Database, name: str, status: str)
     before = jobs.executions(db, job_id)
     with db.transaction(durable=False) as session:
         ids = {"job_id": job_id, "execution_id": token}
-        session.all(name, {**claims._ALIVE, **PARAMS, **ids})
+        session.all(name, {**settling._ALIVE, **PARAMS, **ids})
 
     assert (jobs.executions(db, job_id) != before) == (status == "running")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_only_another_open_execution_is_superseded(db: Database, status: str) -> None:
+    job_id = stored(db)
+    token = taken(db)["execution_id"]
+    sql(db, "UPDATE job_executions SET status = ?", status)
+    with db.transaction(durable=False) as session:
+        own = session.run("supersede_others", {**PARAMS, "job_id": job_id, "execution_id": token})
+        others = session.run("supersede_others", {**PARAMS, "job_id": job_id, "execution_id": "x"})
+
+    assert (own, others) == (0, status == "running")
+
+
+@pytest.mark.parametrize("name", ["settle_execution", "complete_execution"])
+def test_an_execution_is_ended_and_the_others_stay_open(db: Database, name: str) -> None:
+    stored(db), stored(db)
+    tokens = [taken(db)["execution_id"] for _ in range(2)]
+    with db.transaction(durable=False) as session:
+        session.all(name, {**settling._ALIVE, **PARAMS, "execution_id": tokens[0]})
+
+    assert [row["execution_id"] for row in claims.open_executions(db)] == tokens[1:]
+
+
+def test_a_claim_is_forgotten_alone_and_only_while_its_cancel_is_not_requested(
+    db: Database,
+) -> None:
+    ids = [stored(db) for _ in range(3)]
+    tokens = [taken(db)["execution_id"] for _ in ids]
+    claims.request_cancel(db, ids[1])
+    with db.transaction(durable=False) as session:
+        done = [session.run("forget_unbegun_execution", {"execution_id": t}) for t in tokens[:2]]
+
+    assert done == [1, 0]
+    assert [row["execution_id"] for row in claims.open_executions(db)] == tokens[1:]
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -225,6 +272,53 @@ def test_the_highest_priority_is_claimed_first_then_the_oldest_then_the_lowest_i
             order += [row["id"] for row in session.all(name, params)]
 
     assert order == ["c", "d", "b", "e", "a"]
+
+
+def best(db: Database, limit: int, *queues: str) -> list[str]:
+    where = {"queues": json.dumps(queues or ["default", "more"]), "limit": limit}
+    return [row["id"] for row in db.all("best_due", where)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(f"status = '{status}'" for status in STATUSES if status != "pending"),
+        "unmet = 1",
+        "retry_after = '2020-01-01'",
+        "queue = 'other'",
+    ],
+)
+def test_several_are_looked_for_only_among_what_is_due_in_those_queues(
+    db: Database, change: str
+) -> None:
+    job_id, due = stored(db, priority=9), stored(db, queue="more")
+    sql(db, f"UPDATE jobs SET {change} WHERE id = ?", job_id)
+
+    assert best(db, 9) == [due]
+    assert db.one("due_up_to", {"queues": '["default", "more"]', "limit": 9}) == {"due": 1}
+
+
+@pytest.mark.parametrize("queues", [["default", "default"], ["default", "more"]])
+def test_several_are_looked_for_in_the_order_of_single_claims(
+    db: Database, queues: list[str]
+) -> None:
+    rows = [(0, "2026-01-01", "a"), (1, "2026-01-03", "b"), (1, "2026-01-02", "d")]
+    rows += [(1, "2026-01-02", "c"), (0, "2025-01-01", "e"), (0, "2025-01-01", "f")]
+    for number, (priority, created_at, id_) in enumerate(rows):
+        queue = queues[number % 2]
+        stored(db, id=id_, priority=priority, created_at=created_at, queue=queue)
+
+    for limit in range(1, 7):
+        assert best(db, limit, *dict.fromkeys(queues)) == ["c", "d", "b", "e", "f", "a"][:limit]
+
+
+def test_every_queue_with_a_due_job_is_found_and_no_other(db: Database) -> None:
+    for queue in ("", "a", "a", "é", "b"):
+        stored(db, queue=queue)
+    stored(db, queue="later", retry_after="2999-01-01")
+    sql(db, "UPDATE jobs SET status = 'running' WHERE queue = 'b'")
+
+    assert [row["queue"] for row in db.all("queues_with_due_jobs")] == ["", "a", "é"]
 
 
 @pytest.mark.parametrize(("name", "where"), CLAIMS[:2])

@@ -6,12 +6,13 @@ import collections
 import multiprocessing
 import os
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from support.ledger import COMPLETED, job_row
+import pytest
+from support.ledger import job_row, over
 from support.waiting import wait_until
 
-from gigq.claim import Claimant
+from gigq.claim import Claim, Claimant, Handover, Wanted
 from gigq.ids import new_id
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
@@ -29,21 +30,21 @@ JOBS = 2000
 KILLS = 30
 
 
-def work(address: str, diary: Path) -> None:
+def work(address: str, diary: Path, most: int) -> None:
     """Run jobs for ever, writing down each start and each end outside of the database."""
     db = Database(lambda: connect.open_connection(address))
     claimant = Claimant(str(os.getpid()), RunLock(address, "worker").run)
     lines = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    done, ending = None, None
+    rows: list[dict[str, Any]] = []
     while True:
-        settled, row = claims.exchange(db, done, ending, claimant, new_id())
-        if settled:
-            os.write(lines, f"settled {settled.job_id}\n".encode())
-        done, ending = None, None
-        if row is not None:
+        begun, unbegun = rows[: len(rows) * 3 // 4 + 1], rows[len(rows) * 3 // 4 + 1 :]
+        for row in begun:
             os.write(lines, f"start {row['id']}\n".encode())
             os.write(lines, f"end {row['id']}\n".encode())
-            done, ending = row["execution_id"], COMPLETED
+        handover = Handover(tuple(map(over, begun)), tuple(map(Claim.from_row, unbegun)))
+        done, rows = claims.exchange(db, handover, claimant, Wanted(new_id(), most, sharers=3))
+        for settled in filter(None, done[: len(begun)]):
+            os.write(lines, f"settled {settled.job_id}\n".encode())
 
 
 def rescue(db: Database, address: str) -> None:
@@ -53,19 +54,20 @@ def rescue(db: Database, address: str) -> None:
             claims.settle(db, execution["execution_id"], LOST)
 
 
-def start(address: str, diary: Path) -> BaseProcess:
-    worker = forked.Process(target=work, args=(address, diary), daemon=True)
+def start(address: str, diary: Path, most: int) -> BaseProcess:
+    worker = forked.Process(target=work, args=(address, diary, most), daemon=True)
     worker.start()
     return worker
 
 
+@pytest.mark.parametrize("most", [1, 16])
 def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settled(
-    db: Database, address: str, tmp_path: Path
+    db: Database, address: str, tmp_path: Path, most: int
 ) -> None:
     diary = tmp_path / "diary"
     diary.touch()
     ids = jobs.insert(db, [job_row(max_attempts=100) for _ in range(JOBS)])
-    workers = [start(address, diary) for _ in range(3)]
+    workers = [start(address, diary, most) for _ in range(3)]
     for number in range(1, KILLS + 1):
         share = JOBS * number // (2 * KILLS)
         wait_until(lambda share=share: diary.read_text().count("settled") >= share)
@@ -73,7 +75,7 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
         victim.kill()
         victim.join()
         rescue(db, address)
-        workers.append(start(address, diary))
+        workers.append(start(address, diary, most))
     wait_until(lambda: jobs.counts(db) == {"completed": JOBS}, 60)
     for worker in workers:
         worker.kill()

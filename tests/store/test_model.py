@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.claims import claim
 from support.ledger import (
     CANCELLED,
     COMPLETED,
@@ -24,10 +25,10 @@ from support.ledger import (
     TIMED_OUT,
     job_row,
 )
-from support.ledger_model import Model, ModelJob
+from support.ledger_model import SLOW, Model, ModelJob
 
 from gigq import clock, rescue
-from gigq.claim import Claimant
+from gigq.claim import Claim, Claimant, Handover, Over, Wanted
 from gigq.errors import StoreError
 from gigq.outcome import MAX_REFUNDS, Ending
 from gigq.status import TRANSITIONS, Cause, JobStatus
@@ -48,6 +49,7 @@ WHO = st.builds(
     queues=st.sampled_from([None, None, ("a",), ("b",), ("a", "b")]),
 )
 PICK = st.integers(0, 1000)
+HELD = st.tuples(st.sampled_from([True, True, True, False]), PICK)
 FOREIGN = ["'paused'", "''", "x'00'", "'COMPLETED'"]
 
 
@@ -71,6 +73,7 @@ class Ledger(RuleBasedStateMachine):
         migrate.apply(self.db)
         for policy in ("fail", "run", "wait"):
             self.submit([0], 1, "a", 3, policy, (5, 2), (0, None))
+        self.submit_some([(n % 2, "ab"[n % 2], n) for n in (4, 1, 3, 4, 2)], False)
 
     def teardown(self) -> None:
         self.stack.close()
@@ -109,6 +112,22 @@ class Ledger(RuleBasedStateMachine):
         self._insert(job)
         self.model.submit(job)
 
+    @rule(
+        some=st.lists(
+            st.tuples(st.integers(0, 2), st.sampled_from("aab"), st.integers(1, 4)),
+            min_size=3,
+            max_size=6,
+        ),
+        awaited=st.booleans(),
+    )
+    def submit_some(self, some: list[tuple[int, str, int]], awaited: bool) -> None:
+        """Jobs that are due at once; one of them may be waited for."""
+        for priority, queue, attempts in some:
+            self.submit([], priority, queue, attempts, "fail", (None, None), (0, None))
+        if awaited:
+            self.submit([0, len(self.model.jobs) - 1], 0, "a", 3, "fail", (None, None), (0, None))
+            self.submit([2], 0, "a", 3, "fail", (None, None), (0, None))
+
     def _insert(self, job: ModelJob) -> None:
         row = job_row(id=job.id, priority=job.priority, max_attempts=job.max_attempts)
         row |= {"dependencies": job.parents, "on_parent_failure": job.policy, "queue": job.queue}
@@ -132,29 +151,76 @@ class Ledger(RuleBasedStateMachine):
         best = self.model.best(who)
         self._claimed(claims.claim(self.db, who, token), best, token, who)
 
-    @rule(who=WHO, which=PICK, ending=st.sampled_from(ENDINGS))
-    def exchange(self, who: Claimant, which: int, ending: Ending) -> None:
-        stale, token = self._token(which), f"e{next(self.numbers):05}"
-        current = self.model.end(stale, ending)
-        best = self.model.best(who)
-        settled, row = claims.exchange(self.db, stale, ending, who, token)
+    @rule(who=WHO, most=st.sampled_from([4, 8]), sharers=st.sampled_from([1, 1, 1, 2]))
+    def claim_several(self, who: Claimant, most: int, sharers: int) -> None:
+        self._exchange([], [], who, (most, sharers, False))
 
-        assert (settled is not None) == current
-        self._claimed(row, best, token, who)
+    @rule(
+        over=st.lists(st.tuples(HELD, st.sampled_from([*ENDINGS, *[COMPLETED] * 9])), max_size=5),
+        unbegun=st.lists(HELD, max_size=3),
+        who=st.one_of(st.none(), WHO),
+        wanted=st.tuples(st.sampled_from([1, 2, 3, 8]), st.sampled_from([1, 2, 3]), st.booleans()),
+    )
+    def exchange(
+        self,
+        over: list[tuple[tuple[bool, int], Ending]],
+        unbegun: list[tuple[bool, int]],
+        who: Claimant | None,
+        wanted: tuple[int, int, bool],
+    ) -> None:
+        ended = {self._held(held): ending for held, ending in over}
+        back = [self._held(held) for held in unbegun]
+        left = [token for token in dict.fromkeys(back) if token not in ended]
+        self._exchange(list(ended.items()), left, who, wanted)
+
+    def _exchange(
+        self,
+        over: list[tuple[str, Ending]],
+        unbegun: list[str],
+        who: Claimant | None,
+        wanted: tuple[int, int, bool],
+    ) -> None:
+        handover = Handover(
+            tuple(Over(self._claim_of(token), ending) for token, ending in over),
+            tuple(map(self._claim_of, unbegun)),
+        )
+        expected = [self._after(token, self.model.end(token, ending)) for token, ending in over]
+        expected += [self._after(token, self.model.give_back(token)) for token in unbegun]
+        most, sharers, picky = wanted
+        best = self.model.best_few(who, most, sharers, picky=picky) if who else []
+        first_id = f"e{next(self.numbers):05}"
+        asked = Wanted(first_id, most, sharers, lambda row: not picky or row["timeout"] != SLOW)
+        settled, rows = claims.exchange(self.db, handover, who, asked)
+
+        told = [None if one is None else (one.job_status.value, one.attempt) for one in settled]
+        assert told == expected
+        assert [row["id"] for row in rows] == [job.id for job in best]
+        assert [row["execution_id"] for row in rows[:1]] == [first_id] * len(rows[:1])
+        for row, job in zip(rows, best, strict=True):
+            self._claimed(row, job, row["execution_id"], who)
+            assert row["attempts"] == job.attempts
+
+    @rule(held=HELD)
+    def give_back(self, held: tuple[bool, int]) -> None:
+        claim = self._claim_of(self._held(held))
+        expected = self._after(claim.execution_id, self.model.give_back(claim.execution_id))
+        settled = claims.give_back(self.db, claim.job_id, claim.execution_id)
+
+        assert (settled and (settled.job_status.value, settled.attempt)) == expected
 
     @rule(which=PICK, ending=st.sampled_from(ENDINGS))
     def settle(self, which: int, ending: Ending) -> None:
         token = self._token(which)
         settled = claims.settle(self.db, token, ending)
+        expected = self._after(token, self.model.end(token, ending))
 
-        assert (settled is not None) == self.model.end(token, ending)
-        if settled is not None:
-            assert settled.job_status.value == self._job_of(token).status
+        assert (settled and (settled.job_status.value, settled.attempt)) == expected
 
     @precondition(lambda self: self.model.executions)
     @rule(who=WHO, which=PICK)
     def claim_under_a_used_id(self, who: Claimant, which: int) -> None:
-        best, token = self.model.best(who), self._token(which)
+        used = list(self.model.executions)
+        best, token = self.model.best(who), used[-1 - which % len(used)]
         claims.claim(self.db, Claimant("w", who.run, ("none",)), "unused")  # what is due is now
         if best is None:
             assert claims.claim(self.db, who, token) is None
@@ -321,8 +387,25 @@ class Ledger(RuleBasedStateMachine):
         return known[-1 - which % len(known)] if known else None
 
     def _token(self, which: int) -> str:
-        known = list(self.model.executions)
+        known = [*self.model.executions, *self.model.forgotten]
         return known[-1 - which % len(known)] if known else "never used"
+
+    def _held(self, held: tuple[bool, int]) -> str:
+        """A token, most often one that is open."""
+        is_open, which = held
+        open_ = [e.id for e in self.model.executions.values() if not e.over]
+        return open_[-1 - which % len(open_)] if is_open and open_ else self._token(which)
+
+    def _claim_of(self, token: str) -> Claim:
+        """What the worker remembers of a claim."""
+        started = self.model.executions.get(token) or self.model.forgotten.get(token)
+        if started is None:
+            return claim(job_id="nobody", execution_id=token)
+        return claim(job_id=started.job, execution_id=token, attempt=started.attempt)
+
+    def _after(self, token: str, job: ModelJob | None) -> tuple[str, int] | None:
+        """What is to be told of an execution that was settled; nothing of one that was not."""
+        return job and (job.status, job.attempts)
 
     def _job_of(self, token: str) -> ModelJob:
         return self.model.jobs[self.model.executions[token].job]

@@ -6,17 +6,23 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import WORKER, job_row, ran, stored, taken
+from support.ledger import WORKER, job_row, over, ran, stored, taken
 
 from gigq import clock
+from gigq.claim import Handover, Wanted
 from gigq.ids import new_id
+from gigq.outcome import Ending
+from gigq.status import JobStatus
 from gigq.store import claims, jobs
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
 
-DUE = ["claim_from_queue", "claim_from_queues", "claim_from_every_queue", "anything_due"]
+DUE = [
+    *("claim_from_queue", "claim_from_queues", "claim_from_every_queue", "anything_due"),
+    *("queues_with_due_jobs", "due_up_to", "best_due"),
+]
 DELAYED = ["promote_delayed", "next_due_at", "next_due_at_in_queues"]
 
 
@@ -65,10 +71,19 @@ def test_each_index_serves_the_statement_it_was_made_for(
     assert any(f"INDEX {index}" in step for step in plan(db, name))
 
 
+def test_whether_others_wait_for_a_job_is_asked_of_indexes(db: Database) -> None:
+    steps = [step for step in plan(db, "best_due") if re.search(r"dependen", step)]
+
+    assert len(steps) == 2
+    assert all(re.match(r"SEARCH .* USING (PRIMARY KEY|INDEX|COVERING INDEX)", s) for s in steps)
+
+
 SETTLE = (
     *("settle_execution", "complete_job", "job_to_decide", "end_attempt", "release_dependents"),
     *("cut_off_dependents", "release_dependents_that_do_not_wait", "forget_edges_from"),
     *("forget_edges_to_dependents_that_do_not_wait", "forget_edges_to", "jobs_by_id", "job"),
+    *("complete_execution", "complete_job_of_execution", "awaited_among", "claim_row"),
+    *("forget_unbegun_execution", "give_back_job", "supersede_others"),
 )
 
 
@@ -104,6 +119,54 @@ def test_a_claim_costs_the_same_whatever_waits_and_whatever_has_finished(db: Dat
     assert work_of_a_round(db) <= alone * 1.2
 
 
+def work_of_a_batch(db: Database) -> int:
+    """The same for claiming eight at once, and for settling them together."""
+    ticks: list[int] = []
+    with db.read() as session:
+        connection = session.connection
+    connection.set_progress_handler(lambda: ticks.append(1), 10)
+    rows = claims.exchange(db, Handover(), WORKER, Wanted(new_id(), most=8, sharers=2))[1]
+    claims.exchange(db, Handover(tuple(map(over, rows))), None, None)
+    connection.set_progress_handler(None, 0)
+    assert len(rows) == 8
+    return len(ticks)
+
+
+@pytest.mark.fault("G12")
+def test_claiming_several_costs_the_same_whatever_waits_and_whatever_has_finished(
+    db: Database,
+) -> None:
+    jobs.insert(db, [job_row() for _ in range(40)])
+    work_of_a_batch(db)
+    alone = work_of_a_batch(db)
+    late = clock.after(clock.utc_now(), 3600)
+    jobs.insert(db, [job_row() for _ in range(3000)])
+    jobs.insert(db, [job_row(retry_after=late) for _ in range(1000)])
+    parent = stored(db, priority=-9)
+    jobs.insert(db, [job_row(dependencies=[parent], priority=9) for _ in range(1000)])
+    for _ in range(40):
+        work_of_a_batch(db)
+
+    assert work_of_a_batch(db) <= alone * 1.2
+
+
+def test_several_completed_jobs_are_settled_by_two_statements_and_one_question(
+    db: Database,
+) -> None:
+    jobs.insert(db, [job_row() for _ in range(5)])
+    rows = claims.exchange(db, Handover(), WORKER, Wanted(new_id(), most=8))[1]
+    said: list[str] = []
+    with db.read() as session:
+        connection = session.connection
+    connection.set_trace_callback(said.append)
+    settled = claims.exchange(db, Handover(tuple(map(over, rows))), None, None)[0]
+    connection.set_trace_callback(None)
+    verbs = [text.split()[0] for text in said]
+
+    assert all(settled)
+    assert verbs == ["BEGIN", *["UPDATE"] * 10, "SELECT", "COMMIT"]
+
+
 def test_a_completed_settle_reads_nothing_before_it_writes(db: Database) -> None:
     stored(db)
     execution_id = taken(db)["execution_id"]
@@ -111,7 +174,7 @@ def test_a_completed_settle_reads_nothing_before_it_writes(db: Database) -> None
     with db.read() as session:
         connection = session.connection
     connection.set_trace_callback(said.append)
-    settled = claims.settle(db, execution_id, claims.Ending(claims.JobStatus.COMPLETED))
+    settled = claims.settle(db, execution_id, Ending(JobStatus.COMPLETED))
     connection.set_trace_callback(None)
     verbs = [text.split()[0] for text in said]
 

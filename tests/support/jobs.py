@@ -66,6 +66,18 @@ def sleep_py(ledger: str, job: str, seconds: float = _AGES) -> str:
     return "slept"
 
 
+def tiny(ledger: str, job: str, how: str = "", path: str = "") -> None:
+    """Return at once, as nearly always; or wait for a file, or die, under the same name."""
+    with noted(ledger, job):
+        if how == "wait":
+            while not Path(path).exists():
+                time.sleep(0.01)
+        elif how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif how == "raise":
+            raise ValueError("one of many")
+
+
 def wait_for_file(ledger: str, job: str, path: str) -> str:
     """Run until a file exists: a job whose end the test decides."""
     with noted(ledger, job):

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.claim import Claimant, Settled
+from gigq.claim import Claim, Claimant, Handover, Over, Settled, Wanted
 from gigq.ids import new_id
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
@@ -55,6 +55,20 @@ def ran(db: Database, ending: Ending = COMPLETED, claimant: Claimant = WORKER) -
     settled = claims.settle(db, taken(db, claimant)["execution_id"], ending)
     assert settled is not None
     return settled
+
+
+def over(row: dict[str, Any], ending: Ending = COMPLETED) -> Over:
+    """A claimed row as a claim whose function is over."""
+    return Over(Claim.from_row(row), ending)
+
+
+def swapped(
+    db: Database, done: dict[str, Any] | None, claimant: Claimant = WORKER
+) -> tuple[Settled | None, dict[str, Any] | None]:
+    """Settle one completed row, if there is one, and claim the next in the same transaction."""
+    handover = Handover() if done is None else Handover((over(done),))
+    settled, rows = claims.exchange(db, handover, claimant, Wanted(new_id()))
+    return settled[0] if settled else None, rows[0] if rows else None
 
 
 def status_of(db: Database, job_id: str) -> str:

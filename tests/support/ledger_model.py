@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gigq.outcome import MAX_REFUNDS
+from gigq.outcome import MAX_REFUNDS, Ending
 from gigq.status import Cause, JobStatus
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant
-    from gigq.outcome import Ending
 
 UNFINISHED = {"pending", "running"}
 WITHOUT_SUCCESS = {"failed", "timeout", "cancelled"}
+SLOW = 5
+"""The timeout of jobs that are to travel alone where the claimant is picky."""
 CRASHES = {Cause.CRASHED, Cause.MEMORY, Cause.OOM}
 
 
@@ -25,6 +28,7 @@ class Execution:
     job: str
     run: str
     started: int
+    attempt: int
     current: bool = True
     over: bool = False
     asked: bool = False
@@ -63,6 +67,7 @@ class Model:
         self.now = 0
         self.jobs: dict[str, ModelJob] = {}
         self.executions: dict[str, Execution] = {}
+        self.forgotten: dict[str, Execution] = {}
 
     def submit(self, job: ModelJob) -> None:
         """A parent that has ended without success fails the job, unless its policy says else."""
@@ -76,6 +81,10 @@ class Model:
 
     def best(self, claimant: Claimant) -> ModelJob | None:
         """The job that a claim must take now."""
+        return next(iter(self.due(claimant)), None)
+
+    def due(self, claimant: Claimant) -> list[ModelJob]:
+        """All that may be claimed now, in order."""
         for job in self.jobs.values():
             if job.status == "pending" and not job.waits and (job.not_before or 0) <= self.now:
                 job.not_before = None
@@ -87,30 +96,69 @@ class Model:
             and job.not_before is None
             and (claimant.queues is None or job.queue in claimant.queues)
         ]
-        return min(due, key=lambda job: (-job.priority, job.age), default=None)
+        return sorted(due, key=lambda job: (-job.priority, job.age))
+
+    def best_few(
+        self, claimant: Claimant, most: int, sharers: int, *, picky: bool
+    ) -> list[ModelJob]:
+        """The jobs that a claim of several must take now: those that may travel, or the best."""
+        due = self.due(claimant)
+        queues = {job.queue for job in due} if claimant.queues is None else set(claimant.queues)
+        share = math.ceil(min(len(due), most * sharers) / sharers)
+        if len(queues) > most or share < 2:
+            return due[:1]
+        few = list(
+            itertools.takewhile(
+                lambda job: self.may_travel(job) and not (picky and job.timeout == SLOW),
+                due[: min(share, most)],
+            )
+        )
+        return few if len(few) > 1 else due[:1]
+
+    def may_travel(self, job: ModelJob) -> bool:
+        """Not the last attempt, and not one that another job waits for last: a few are asked."""
+        waiting = sorted((j for j in self.jobs.values() if job.id in j.waits), key=lambda j: j.id)
+        awaited = any(len(other.waits) == 1 for other in waiting[:8])
+        return job.attempts + 1 < job.max_attempts and not awaited
 
     def start(self, job: ModelJob, execution_id: str, run: str) -> None:
         """An attempt begins; what another gigq has left open of the job is over."""
         for old in self.open_of(job.id):
             old.over, old.current = True, False
         job.status, job.attempts, job.starts = "running", job.attempts + 1, job.starts + 1
-        self.executions[execution_id] = Execution(execution_id, job.id, run, self.now)
+        started = Execution(execution_id, job.id, run, self.now, job.attempts)
+        self.executions[execution_id] = started
 
     def open_of(self, job_id: str) -> list[Execution]:
         """The executions of a job that are not settled."""
         return [e for e in self.executions.values() if e.job == job_id and not e.over]
 
-    def end(self, execution_id: str, ending: Ending) -> bool:
-        """Settle; False when it was not the job's current execution."""
+    def end(self, execution_id: str, ending: Ending) -> ModelJob | None:
+        """Settle; the job, or None when it was not the job's current execution."""
         execution = self.executions.get(execution_id)
         if execution is None or execution.over:
-            return False
+            return None
         execution.over = True
         job = self.jobs[execution.job]
         if job.status != "running" or not execution.current:
-            return False
+            return None
         self._end(job, execution, ending)
-        return True
+        return job
+
+    def give_back(self, execution_id: str) -> ModelJob | None:
+        """Undo a claim that has not begun; the job, or None as above."""
+        execution = self.executions.get(execution_id)
+        if execution is None or execution.over:
+            return None
+        if execution.asked:
+            return self.end(execution_id, Ending(JobStatus.FAILED, cause=Cause.STOPPED))
+        self.forgotten[execution_id] = self.executions.pop(execution_id)
+        job = self.jobs[execution.job]
+        if job.status != "running" or not execution.current:
+            return None
+        job.status = "pending"
+        job.attempts, job.starts = job.attempts - 1, job.starts - 1
+        return job
 
     def _end(self, job: ModelJob, execution: Execution, ending: Ending) -> None:
         crashed = ending.cause in CRASHES

@@ -123,3 +123,61 @@ def test_a_handler_that_a_job_has_set_does_not_outlive_it(cell: Cell) -> None:
         handler = signal.getsignal(signal.SIGUSR2)
 
     assert handler is not signal.SIG_IGN
+
+
+def noting(asked: AskedToEnd) -> list[str]:
+    noted: list[str] = []
+    asked.let_go = lambda: noted.append("let go")
+    return noted
+
+
+def test_a_worker_that_is_to_let_go_does_so_and_its_job_goes_on(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    noted = noting(asked)
+    cell.order_let_go(1)
+
+    with asked.armed(CLAIM):
+        send()
+
+    assert noted == ["let go"]
+    assert not asked.interrupted
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_what_is_held_besides_another_job_is_not_let_go_of(cell: Cell, number: int) -> None:
+    asked = asked_to_end(cell, current=2)
+    noted = noting(asked)
+    cell.order_let_go(number)
+
+    with asked.armed(CLAIM):
+        send()
+
+    assert noted == []
+
+
+def test_between_jobs_nothing_is_let_go_of(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    noted = noting(asked)
+    cell.order_let_go(1)
+    send()
+
+    assert noted == []
+
+
+def test_a_signal_that_comes_while_the_others_are_let_go_of_waits_for_that(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    steps: list[str] = []
+
+    def slowly() -> None:
+        steps.append("begin")
+        cell.ask_to_end(1, Why.CANCEL)
+        send()
+        steps.append("end")
+
+    asked.let_go = slowly
+    cell.order_let_go(1)
+    with pytest.raises(JobCancelled), asked.armed(CLAIM):
+        send()
+
+    assert steps == ["begin", "end"]
+    assert asked.interrupted

@@ -78,7 +78,7 @@ def test_logging_can_be_set_up_more_than_once_and_writes_each_line_once(
     assert "quiet" not in stderr.getvalue()
 
 
-def test_an_event_is_heard_by_a_subscriber_or_by_a_log_of_its_level(caplog):
+def test_an_event_heard_by_a_subscriber_or_by_a_log_of_its_level(caplog):
     assert not events.heard(logging.DEBUG)
     with caplog.at_level(logging.DEBUG, logger="gigq"):
         assert events.heard(logging.DEBUG)

@@ -10,7 +10,7 @@ from support.claims import claim
 
 from gigq import execution
 from gigq.errors import JobInterrupted, JobTimeout
-from gigq.interrupt import NoInterrupter, TimerInterrupter, for_this_thread, watching_for_ctrl_c
+from gigq.interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
 from gigq.status import JobStatus
 
 
@@ -118,20 +118,20 @@ def test_only_the_main_thread_can_be_interrupted():
 
 
 def test_ctrl_c_is_told_apart_from_a_job_that_raises_keyboard_interrupt():
-    with watching_for_ctrl_c() as pressed, pytest.raises(KeyboardInterrupt):
+    with CtrlC() as raised, pytest.raises(KeyboardInterrupt):
         raise KeyboardInterrupt
-    with watching_for_ctrl_c() as really_pressed, pytest.raises(KeyboardInterrupt):
+    with CtrlC() as pressed, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
-    assert not pressed.is_set()
-    assert really_pressed.is_set()
+    assert not raised.pressed
+    assert pressed.pressed
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_applications_own_handler_for_ctrl_c_stays():
     own = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with watching_for_ctrl_c():
+        with CtrlC():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, own)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import status_of, stored, taken
+from support.ledger import COMPLETED, job_row, status_of, stored, taken
 
-from gigq.claim import Claimant
-from gigq.store import claims, connect, liveness, migrate
+from gigq.claim import Claimant, Handover, Wanted
+from gigq.ids import new_id
+from gigq.store import claims, connect, jobs, liveness, migrate
 from gigq.store.database import Database
-from gigqd.roles.keeper_settling import Settling
+from gigqd.roles.keeper_settling import Settling, told
 from gigqd.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -83,3 +84,130 @@ def test_strays_are_settled_only_when_no_worker_runs_them(db: Database, settling
 
     assert settling.strays(set(tokens.values()), {tokens[busy]}) == 1
     assert (status_of(db, idle), status_of(db, busy)) == ("pending", "running")
+
+
+def holding(db: Database, count: int, worker_id: str = "w1", **columns: object) -> list[str]:
+    """Jobs that a worker of this run has claimed at once; the ids of their executions, in order."""
+    jobs.insert(db, [job_row(**{"max_attempts": 5, **columns}) for _ in range(count)])
+    wanted = Wanted(new_id(), most=count)
+    rows = claims.exchange(db, Handover(), Claimant(worker_id, OWN), wanted)[1]
+    assert len(rows) == count
+    return [row["execution_id"] for row in rows]
+
+
+def crash(latest: str, *, running: bool = True) -> Verdict:
+    return Verdict("w1", "crashed", "killed by SIGSEGV", latest=latest, running=running)
+
+
+def left(db: Database) -> list[tuple[str, int, int, str | None]]:
+    """Status, attempts and crashes of each job, and the cause of its last execution."""
+    found = []
+    for row in sorted(jobs.page(db), key=lambda row: str(row["created_at"])):
+        causes = [execution["cause"] for execution in jobs.executions(db, row["id"])]
+        last = causes[-1] if causes else None
+        found.append((row["status"], row["attempts"], row["crashes"], last))
+    return found
+
+
+OVER, CRASHED, UNBEGUN = ("pending", 1, 0, "lost"), ("pending", 1, 1, "crashed"), ("pending", 0, 0)
+
+
+@pytest.mark.parametrize("begun_last", range(5))
+def test_of_several_the_one_begun_last_crashed_those_before_run_again_and_those_after_are_free(
+    db: Database, settling: Settling, begun_last: int
+) -> None:
+    tokens = holding(db, 5)
+    settled = settling.dead_worker(crash(tokens[begun_last]))
+
+    assert left(db) == [
+        *[OVER] * begun_last,
+        CRASHED,
+        *[(*UNBEGUN, None)] * (4 - begun_last),
+    ]
+    assert settled[0].execution_id == tokens[begun_last]
+    assert sorted(done.execution_id for done in settled) == tokens
+    assert claims.open_executions(db) == []
+
+
+def test_one_that_was_over_when_its_worker_died_is_not_said_to_have_crashed(
+    db: Database, settling: Settling
+) -> None:
+    tokens = holding(db, 3)
+    settling.dead_worker(crash(tokens[1], running=False))
+    errors = [row["error"] for row in sorted(jobs.page(db), key=lambda row: str(row["created_at"]))]
+
+    assert left(db) == [OVER, OVER, (*UNBEGUN, None)]
+    assert errors[0] == errors[1]
+    assert errors[0].startswith("WorkerLost: the worker process was killed by SIGSEGV after")
+    assert errors[2] is None
+
+
+def test_a_worker_that_died_before_it_began_any_hands_all_back(
+    db: Database, settling: Settling
+) -> None:
+    holding(db, 3)
+    settled = settling.dead_worker(crash("", running=False))
+
+    assert left(db) == [(*UNBEGUN, None)] * 3
+    assert [done.attempt for done in settled] == [0, 0, 0]
+
+
+def test_what_was_claimed_after_the_one_begun_last_had_been_settled_is_handed_back(
+    db: Database, settling: Settling
+) -> None:
+    earlier = holding(db, 2)
+    for token in earlier:
+        claims.settle(db, token, COMPLETED)
+    holding(db, 3)
+    settled = settling.dead_worker(crash(earlier[-1], running=False))
+
+    assert [status for status, *_ in left(db)] == ["completed"] * 2 + ["pending"] * 3
+    assert [attempts for _, attempts, *_ in left(db)] == [1, 1, 0, 0, 0]
+    assert len(settled) == 3
+
+
+def test_a_verdict_on_one_that_is_settled_already_charges_nobody_else(
+    db: Database, settling: Settling
+) -> None:
+    tokens = holding(db, 3)
+    claims.settle(db, tokens[0], COMPLETED)
+    verdict = crash(tokens[0])
+    settled = settling.dead_worker(verdict)
+
+    assert left(db) == [("completed", 1, 0, None), (*UNBEGUN, None), (*UNBEGUN, None)]
+    assert told(settled, verdict) == {"cause": "crashed", "job_id": None}
+
+
+def test_the_supervisor_is_told_of_the_one_that_the_verdict_is_about(
+    db: Database, settling: Settling
+) -> None:
+    tokens = holding(db, 4)
+    verdict = crash(tokens[2])
+    said = told(settling.dead_worker(verdict), verdict)
+
+    assert (said["execution"], said["status"], said["attempt"]) == (tokens[2], "pending", 1)
+
+
+def test_one_that_was_cancelled_before_it_began_is_cancelled_when_its_worker_dies(
+    db: Database, settling: Settling
+) -> None:
+    tokens = holding(db, 3)
+    cancelled = next(
+        row["job_id"] for row in claims.open_executions(db) if row["execution_id"] == tokens[2]
+    )
+    claims.request_cancel(db, cancelled)
+    settling.dead_worker(crash(tokens[0]))
+
+    assert [status for status, *_ in left(db)] == ["pending", "pending", "cancelled"]
+
+
+def test_a_verdict_on_several_that_comes_twice_settles_each_once(
+    db: Database, settling: Settling
+) -> None:
+    verdict = crash(holding(db, 4)[1])
+    settling.dead_worker(verdict)
+    before = left(db)
+    holding(db, 1, "w2", priority=9)
+
+    assert settling.dead_worker(verdict) == []
+    assert left(db) == [*before, ("running", 1, 0, None)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def test_a_job_without_limits_has_none(cell: Cell, line: Line) -> None:
 
 def test_jobs_are_counted_when_they_begin_and_when_they_are_settled(cell: Cell, line: Line) -> None:
     line.busy(CLAIM, 100.0, 0.0, (None, 0))
-    line.settling(CLAIM)
+    line.settling()
     line.settled()
     line.idle()
 
@@ -67,3 +68,29 @@ def test_the_peak_that_was_seen_of_an_earlier_job_is_not_this_ones(cell: Cell, l
     line.busy(CLAIM, 101.0, 0.0, (None, 0))
 
     assert (seen, line.peak()) == (5000, 0)
+
+
+def test_the_execution_begun_last_is_known_until_the_next_one_begins(
+    cell: Cell, line: Line
+) -> None:
+    before = cell.read().latest
+    line.busy(CLAIM, 100.0, 0.0, (None, 0))
+    during = cell.read().latest
+    line.settling()
+    line.idle()
+    after = cell.read()
+    line.busy(SimpleNamespace(**{**vars(CLAIM), "execution_id": "e2"}), 101.0, 0.0, (None, 0))
+
+    assert (before, during, after.latest, cell.read().latest) == ("", "e1", "e1", "e2")
+    assert (after.activity, after.execution) == (Activity.IDLE, "")
+
+
+def test_what_a_worker_holds_besides_its_job_is_shown_until_it_has_let_go(
+    cell: Cell, line: Line
+) -> None:
+    line.busy(CLAIM, 100.0, 0.0, (30.0, 4096), held=7)
+    before = cell.read()
+    line.holds_nothing_else()
+
+    assert before.held == 7
+    assert cell.read() == replace(before, held=0)

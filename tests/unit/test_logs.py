@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import warnings
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +26,15 @@ from gigqd.logs.values import plain
 
 log = logs.get_logger("gigqd.test")
 job_log = logging.getLogger("myapp.jobs")
+
+
+@contextmanager
+def in_job(**fields):
+    logs.enter_job(fields)
+    try:
+        yield
+    finally:
+        logs.leave_job()
 
 
 @pytest.fixture
@@ -77,7 +87,7 @@ def test_only_what_has_the_level_is_written_and_the_level_may_change(file):
 
 
 def test_the_jobs_own_logging_has_the_fields_of_the_job(file):
-    with logs.job_context(job="j1", attempt=2):
+    with in_job(job="j1", attempt=2):
         job_log.warning("sent %d of %d", 3, 4, extra={"shop": "north"})
     job_log.warning("later")
     sent, later = entries(file)
@@ -89,7 +99,7 @@ def test_the_jobs_own_logging_has_the_fields_of_the_job(file):
 
 
 def test_a_thread_that_a_job_starts_has_the_fields_of_the_job_too(file):
-    with logs.job_context(job="j1"):
+    with in_job(job="j1"):
         thread = threading.Thread(target=job_log.warning, args=("from a thread",))
         thread.start()
         thread.join()
@@ -98,7 +108,7 @@ def test_a_thread_that_a_job_starts_has_the_fields_of_the_job_too(file):
 
 
 def test_a_job_that_uses_structlog_itself_writes_to_the_same_place(file):
-    with logs.job_context(job="j1"):
+    with in_job(job="j1"):
         structlog.get_logger("mine").bind(a=1).warn("hello", b=2)
 
     assert last(file).items() >= {
@@ -108,7 +118,7 @@ def test_a_job_that_uses_structlog_itself_writes_to_the_same_place(file):
 
 def test_what_a_job_bound_ends_with_it(file):
     def run():
-        with logs.job_context(job="j1"):
+        with in_job(job="j1"):
             structlog.contextvars.bind_contextvars(order=5)
             log.info("one")
         log.info("two")

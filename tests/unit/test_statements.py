@@ -25,6 +25,8 @@ def test_every_statement_is_used_and_every_use_is_there() -> None:
     source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
     called = re.findall(r"\.(?:one|all|run|many)\(\s*\"(\w+)\"|_pages\(session, \"(\w+)\"", source)
     used = {name for pair in called for name in pair if name}
+    for names in re.findall(r"for statement in \(([^)]*)\)", source):
+        used |= set(re.findall(r"\"(\w+)\"", names))
 
     assert used == set(statements("sqlite"))
 

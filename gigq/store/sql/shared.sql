@@ -89,6 +89,12 @@ SET status = 'failed', completed_at = :now, cause = 'lost',
     note = 'superseded: its job had been taken away from it and was started again'
 WHERE job_id = :job_id AND status = 'running';
 
+-- name: supersede_others
+UPDATE job_executions
+SET status = 'failed', completed_at = :now, cause = 'lost',
+    note = 'superseded: its job had been taken away from it and was started again'
+WHERE job_id = :job_id AND status = 'running' AND id <> :execution_id;
+
 -- name: settle_execution
 UPDATE job_executions
 SET status = :status, result = :result, error = :error, cause = :cause,
@@ -104,6 +110,33 @@ RETURNING job_id;
 UPDATE jobs
 SET status = 'completed', result = :result, error = NULL, cause = NULL, worker_id = NULL,
     completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END, updated_at = :now
+WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
+RETURNING attempts, max_attempts;
+
+-- The same two for many at once: without RETURNING, so that one call runs them all and counts.
+-- An open execution has none of the other columns of a bad end.
+-- name: complete_execution
+UPDATE job_executions
+SET status = 'completed', result = :result, output = :output,
+    peak_rss = :peak_rss, cpu_time = :cpu_time, wall_time = :wall_time,
+    completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END
+WHERE id = :execution_id AND status = 'running';
+
+-- name: complete_job_of_execution
+UPDATE jobs
+SET status = 'completed', result = :result, error = NULL, cause = NULL, worker_id = NULL,
+    completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END, updated_at = :now
+WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
+
+-- A claim whose function has not begun leaves no trace, unless its cancel was requested.
+-- name: forget_unbegun_execution
+DELETE FROM job_executions
+WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NULL;
+
+-- name: give_back_job
+UPDATE jobs
+SET status = 'pending', attempts = attempts - 1, worker_id = NULL, execution_id = NULL,
+    started_at = CASE attempts WHEN 1 THEN NULL ELSE started_at END, updated_at = :now
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING attempts, max_attempts;
 

@@ -72,6 +72,63 @@ WHERE rowid = (
 )
 RETURNING *;
 
+-- The same order for several jobs at once: they are looked at first, and then taken row by row.
+-- name: queues_with_due_jobs
+WITH RECURSIVE named (queue) AS (
+    SELECT min(queue) FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(queue) FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
+    )
+    FROM named
+    WHERE named.queue IS NOT NULL
+)
+SELECT queue FROM named WHERE queue IS NOT NULL;
+
+-- name: due_up_to
+SELECT count(*) AS due
+FROM (
+    SELECT 1
+    FROM json_each(:queues) AS named
+    JOIN jobs ON jobs.queue = named.value
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    LIMIT :limit
+);
+
+-- A job is awaited when its end is all that another one still waits for. A few of its dependents
+-- stand for all: this only keeps those from waiting for its companions.
+-- name: best_due
+SELECT jobs.rowid AS row, jobs.id, jobs.name, jobs.queue, jobs.attempts, jobs.max_attempts,
+    jobs.timeout, jobs.memory_limit, jobs.pass_parent_results, jobs.dependencies, jobs.params,
+    jobs.function_module, jobs.function_name, jobs.function_file, EXISTS (
+    SELECT 1
+    FROM (SELECT job_id FROM job_dependencies WHERE parent_id = jobs.id LIMIT 8) AS edge
+    JOIN jobs AS dependent ON dependent.id = edge.job_id
+    WHERE dependent.unmet <= 1
+) AS awaited
+FROM json_each(:queues) AS named
+JOIN jobs ON jobs.rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+    ORDER BY priority DESC, created_at, id
+    LIMIT :limit
+)
+ORDER BY jobs.priority DESC, jobs.created_at, jobs.id
+LIMIT :limit;
+
+-- name: claim_row
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = :execution_id
+WHERE rowid = :row;
+
+-- Those among some jobs that others wait for.
+-- name: awaited_among
+SELECT DISTINCT parent_id FROM job_dependencies
+WHERE parent_id IN (SELECT value FROM json_each(:ids));
+
 -- A bounded number, so that a million jobs with one due time do not hold the lock for long.
 -- name: promote_delayed
 UPDATE jobs SET retry_after = NULL

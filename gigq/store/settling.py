@@ -1,0 +1,200 @@
+"""Settling inside a transaction: an outcome, what follows from it, and claims handed back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from gigq.claim import Settled
+from gigq.outcome import Ending, Outcome, PostMortem, decide
+from gigq.status import Cause, JobStatus
+from gigq.store import dependents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gigq.claim import Over
+    from gigq.store.database import Row, Session
+
+_POST_MORTEM = tuple(field.name for field in fields(PostMortem))
+_ALIVE = dict.fromkeys(_POST_MORTEM)
+_UNKNOWN = PostMortem()
+
+
+class Contended(Exception):  # noqa: N818 - a signal between two tries, never seen outside
+    """Somebody else was first with one of several executions: each is to be settled by itself."""
+
+
+def settle(session: Session, execution_id: str, ending: Ending) -> Settled | None:
+    """Settle one execution; None when it is not the job's current one any more."""
+    if ending.status is JobStatus.COMPLETED:
+        return _settle_completed(session, execution_id, ending)
+    return _settle_otherwise(session, execution_id, ending)
+
+
+def settle_together(session: Session, over: Sequence[Over]) -> list[Settled | None]:
+    """Settle several executions, the successful ones with one statement for all of them.
+
+    Raises:
+        Contended: not all of them could be; the transaction is to be undone.
+    """
+    done = _complete(session, [one for one in over if _is_plain(one.ending)])
+    for one in over:
+        if not _is_plain(one.ending):
+            done[one.claim.execution_id] = settle(session, one.claim.execution_id, one.ending)
+    return [done[one.claim.execution_id] for one in over]
+
+
+def give_back(session: Session, job_id: str, execution_id: str) -> Settled | None:
+    """Undo a claim whose function has not begun: its attempt was none, and leaves no trace.
+
+    A job whose cancel was requested meanwhile is cancelled instead.
+
+    Returns:
+        None when it was not the job's current execution any more.
+    """
+    ids = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
+    if not session.run("forget_unbegun_execution", ids):
+        return settle(session, execution_id, Ending(JobStatus.FAILED, cause=Cause.STOPPED))
+    row = session.one("give_back_job", ids)
+    if row is None:
+        return None
+    left, most = row["attempts"], row["max_attempts"]
+    return Settled(job_id, execution_id, JobStatus.PENDING, left, most)
+
+
+def _is_plain(ending: Ending) -> bool:
+    """Whether an ending is a success of which no more than usual is known."""
+    known = ending.post_mortem
+    usual = known is None or (known.stack is None and known.note is None)
+    return ending.status is JobStatus.COMPLETED and usual
+
+
+def _complete(session: Session, over: Sequence[Over]) -> dict[str, Settled | None]:
+    rows = [_completed(one, session.now) for one in over]
+    for statement in ("complete_execution", "complete_job_of_execution") if rows else ():
+        if session.many(statement, rows) != len(rows):
+            raise Contended
+    parents = json.dumps([row["job_id"] for row in rows])
+    awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
+    return {
+        one.claim.execution_id: Settled(
+            one.claim.job_id,
+            one.claim.execution_id,
+            JobStatus.COMPLETED,
+            one.claim.attempt,
+            one.claim.max_attempts,
+            released=(
+                dependents.release(session, one.claim.job_id) if one.claim.job_id in awaited else 0
+            ),
+        )
+        for one in over
+    }
+
+
+def _completed(one: Over, now: str) -> Row:
+    known = one.ending.post_mortem or _UNKNOWN
+    return {
+        "job_id": one.claim.job_id,
+        "execution_id": one.claim.execution_id,
+        "now": now,
+        "result": one.ending.result,
+        "output": known.output,
+        "peak_rss": known.peak_rss,
+        "cpu_time": known.cpu_time,
+        "wall_time": known.wall_time,
+    }
+
+
+def _settle_completed(session: Session, execution_id: str, ending: Ending) -> Settled | None:
+    job_id = _close_execution(session, execution_id, ending, JobStatus.COMPLETED, None)
+    if job_id is None:
+        return None
+    job = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
+    row = session.one("complete_job", {**job, "result": ending.result})
+    if row is None:
+        return None
+    released = dependents.release(session, job_id)
+    return Settled(
+        job_id,
+        execution_id,
+        JobStatus.COMPLETED,
+        row["attempts"],
+        row["max_attempts"],
+        released=released,
+    )
+
+
+def _settle_otherwise(session: Session, execution_id: str, ending: Ending) -> Settled | None:
+    job = session.one("job_to_decide", {"execution_id": execution_id})
+    if job is None:
+        # Somebody's SQL took the job away from its open execution: that one is over all the same.
+        _close_execution(session, execution_id, ending, ending.status, ending.cause)
+        return None
+    outcome = decide(ending, job, session.now)
+    _close_execution(session, execution_id, ending, outcome.execution_status, outcome.cause)
+    attempts = job["attempts"] - outcome.refunded
+    session.run("end_attempt", _ended(session, job, execution_id, outcome, attempts))
+    after = _consequences(session, job, outcome)
+    return Settled(
+        job["id"],
+        execution_id,
+        outcome.status,
+        attempts,
+        job["max_attempts"],
+        outcome.retry_after,
+        after.released,
+        after.cut_off,
+    )
+
+
+def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, attempts: int) -> Row:
+    again = outcome.status is JobStatus.PENDING
+    return {
+        "job_id": job["id"],
+        "execution_id": execution_id,
+        "status": outcome.status.value,
+        "attempts": attempts,
+        "refunded": int(outcome.refunded),
+        "crashed": int(outcome.crashed),
+        "error": outcome.error,
+        "cause": outcome.cause,
+        "completed_at": None if again else session.now,
+        "retry_after": outcome.retry_after,
+        "next_execution_id": None if again else execution_id,
+        "now": session.now,
+    }
+
+
+def _consequences(session: Session, job: Row, outcome: Outcome) -> dependents.Consequences:
+    if outcome.status is JobStatus.PENDING:
+        return dependents.Consequences()
+    return dependents.cut_off(
+        session, dependents.Parent(job["id"], job["name"], outcome.status.value)
+    )
+
+
+def _close_execution(
+    session: Session, execution_id: str, ending: Ending, status: JobStatus, cause: Cause | None
+) -> str | None:
+    """End an open execution; its job's id, or None when it is not open."""
+    row = session.one(
+        "settle_execution",
+        {
+            "execution_id": execution_id,
+            "status": status.value,
+            "now": session.now,
+            "result": ending.result,
+            "error": ending.error,
+            "cause": cause,
+            **_known(ending.post_mortem),
+        },
+    )
+    return None if row is None else str(row["job_id"])
+
+
+def _known(post_mortem: PostMortem | None) -> dict[str, Any]:
+    if post_mortem is None:
+        return _ALIVE
+    return {name: getattr(post_mortem, name) for name in _POST_MORTEM}

@@ -1,0 +1,134 @@
+"""Taking due jobs inside a transaction: the best one, or several short ones at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gigq.ids import new_id
+
+if TYPE_CHECKING:
+    from gigq.claim import Claimant, Wanted
+    from gigq.store.database import Row, Session
+
+
+class MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, never seen outside
+    """The job has a single attempt: its start must not be forgotten in a power cut."""
+
+
+def take(session: Session, claimant: Claimant, wanted: Wanted, *, durable: bool) -> list[Row]:
+    """Take the best due job, or the best few when they may travel together.
+
+    Jobs whose time has come are due first. Nobody takes more than a fair share of what is due.
+
+    Raises:
+        MustBeDurable: the job is to be taken in a durable transaction.
+    """
+    session.run("promote_delayed", {"now": session.now})
+    if wanted.most > 1:
+        rows = _companions(session, claimant, wanted)
+        if len(rows) > 1:
+            return _take_several(session, claimant, wanted, rows)
+    row = _take_one(session, claimant, wanted.first_id, durable=durable)
+    return [] if row is None else [row]
+
+
+def open_execution(session: Session, execution: Row) -> None:
+    """Open the execution of a job that has just been claimed."""
+    if session.run("open_execution", execution):
+        return
+    # Foreign SQL made the job pending while its execution was open. That one is not current.
+    session.run("supersede_execution", {"job_id": execution["job_id"], "now": session.now})
+    session.run("open_execution", execution)
+
+
+def _take_one(
+    session: Session, claimant: Claimant, execution_id: str, *, durable: bool
+) -> Row | None:
+    who = {"worker_id": claimant.worker_id, "execution_id": execution_id, "now": session.now}
+    job = _take_best(session, claimant.queues, who)
+    if job is None:
+        return None
+    if job["max_attempts"] == 1 and not durable:
+        raise MustBeDurable
+    opened = {"job_id": job["id"], "attempt": job["attempts"], "run": claimant.run}
+    open_execution(session, {**who, **opened})
+    return job
+
+
+def _take_best(session: Session, queues: tuple[str, ...] | None, who: dict[str, str]) -> Row | None:
+    if queues is None:
+        return session.one("claim_from_every_queue", who)
+    if len(queues) == 1:
+        return session.one("claim_from_queue", {**who, "queue": queues[0]})
+    return session.one("claim_from_queues", {**who, "queues": json.dumps(queues)})
+
+
+def _companions(session: Session, claimant: Claimant, wanted: Wanted) -> list[Row]:
+    """The best due jobs, in order, up to the first that is to travel alone."""
+    queues = _served(session, claimant)
+    if not 0 < len(queues) <= wanted.most:
+        return []
+    where = {"queues": json.dumps(queues)}
+    found = session.one("due_up_to", {**where, "limit": wanted.most * wanted.sharers})
+    share = -(-found["due"] // wanted.sharers) if found else 0
+    if share < 2:
+        return []
+    rows = session.all("best_due", {**where, "limit": min(share, wanted.most)})
+    return rows[: next((i for i, row in enumerate(rows) if not _fits(row, wanted)), len(rows))]
+
+
+def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
+    """The names of the queues to look into, each once; none when one cannot be asked for."""
+    if claimant.queues is not None:
+        return tuple(dict.fromkeys(claimant.queues))
+    names = tuple(row["queue"] for row in session.all("queues_with_due_jobs"))
+    # Foreign SQL may have written bytes, or text that could only be read with replacements.
+    return names if all(isinstance(n, str) and "\ufffd" not in n for n in names) else ()
+
+
+def _fits(row: Row, wanted: Wanted) -> bool:
+    """Whether a job may travel with others: it is short, and none waits for it alone.
+
+    The last attempt travels alone: should its worker die before the outcome is recorded, there
+    is no other.
+    """
+    attempts, most = row["attempts"], row["max_attempts"]
+    if not (isinstance(attempts, int) and isinstance(most, int)) or row["awaited"]:
+        return False
+    return attempts + 1 < most and wanted.fits(row)
+
+
+def _take_several(
+    session: Session, claimant: Claimant, wanted: Wanted, rows: list[Row]
+) -> list[Row]:
+    claimed = [
+        {
+            "row": row["row"],
+            "job_id": row["id"],
+            "attempt": row["attempts"] + 1,
+            "worker_id": claimant.worker_id,
+            "run": claimant.run,
+            "execution_id": new_id() if number else wanted.first_id,
+            "now": session.now,
+        }
+        for number, row in enumerate(rows)
+    ]
+    session.many("claim_row", claimed)
+    if session.many("open_execution", claimed) != len(claimed):
+        # One of them has an execution open that foreign SQL has taken its job from.
+        for row in claimed:
+            session.run("supersede_others", row)
+            session.run("open_execution", row)
+    return [{**row, **_as_claimed(taken)} for row, taken in zip(rows, claimed, strict=True)]
+
+
+def _as_claimed(taken: Row) -> Row:
+    return {
+        "status": "running",
+        "attempts": taken["attempt"],
+        "started_at": taken["now"],
+        "updated_at": taken["now"],
+        "worker_id": taken["worker_id"],
+        "execution_id": taken["execution_id"],
+    }

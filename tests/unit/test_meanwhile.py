@@ -1,0 +1,123 @@
+"""What a worker lets go of in the middle of a job that takes long."""
+
+from __future__ import annotations
+
+import sqlite3
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import jobs_to_run
+
+import gigq
+from gigq import Job, Worker, current_job
+from gigq.pace import Pace
+from gigqd.roles.meanwhile import Meanwhile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[str]:
+    yield str(tmp_path / "queue.db")
+    gigq.close_connections()
+
+
+@pytest.fixture
+def worker(path: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    monkeypatch.setattr(Pace, "fits", lambda _self, _row: True)
+    monkeypatch.setattr(Pace, "is_short", lambda _self, _claim: True)
+    monkeypatch.setattr(Pace, "size", lambda _self: 8)
+    monkeypatch.setattr("gigq.hand.HELD_BACK", 1e9)
+    monkeypatch.setattr("gigq.hand._STALE_AFTER", 1e9)
+    worker = Worker(path, worker_id="w")
+    worker.most_at_once = 8
+    return worker
+
+
+class Line:
+    """Counts how often it is told that nothing is held any more."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def holds_nothing_else(self) -> None:
+        self.told += 1
+
+
+def in_the_third_of_five(worker: Worker, path: str, action: Callable[[], None]) -> list[str]:
+    """Have a worker run five jobs that it holds at once, with an action in the third; the ids."""
+    queue = gigq.JobQueue(path)
+    ids = queue.submit_many([Job(f"j{n}", jobs_to_run.nothing, max_attempts=5) for n in range(5)])
+
+    def function() -> None:
+        job = current_job()
+        if job is not None and job.id == ids[2] and job.attempt == 1:
+            action()
+
+    worker._import_function = lambda *_: function  # type: ignore[method-assign]
+    worker.work_off(lambda: True)
+    return ids
+
+
+def test_what_is_over_is_settled_and_what_has_not_begun_is_free_for_others(
+    worker: Worker, path: str
+) -> None:
+    line: Any = Line()
+    meanwhile = Meanwhile(worker, path, line)
+    seen: list[list[tuple[str, int]]] = []
+
+    def let_go() -> None:
+        assert worker.held == 4
+        meanwhile.let_go()
+        meanwhile.let_go()
+        rows = sorted(gigq.JobQueue(path).list_jobs(), key=lambda row: str(row["id"]))
+        seen.append([(row["status"], row["attempts"]) for row in rows])
+        assert worker.held == 0
+
+    ids = in_the_third_of_five(worker, path, let_go)
+    queue = gigq.JobQueue(path)
+
+    assert seen == [
+        [("completed", 1), ("completed", 1), ("running", 1), ("pending", 0), ("pending", 0)]
+    ]
+    assert line.told == 1
+    assert [len(queue.get_status(id_)["executions"]) for id_ in ids] == [1] * 5
+    assert queue.stats()["completed"] == 5
+
+
+def test_while_the_database_is_locked_all_is_kept_and_the_job_goes_on(
+    worker: Worker, path: str
+) -> None:
+    line: Any = Line()
+    meanwhile = Meanwhile(worker, path, line)
+    held: list[int] = []
+
+    def let_go() -> None:
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        meanwhile.let_go()
+        held.append(worker.held)
+        holder.execute("COMMIT")
+        holder.close()
+
+    in_the_third_of_five(worker, path, let_go)
+
+    assert held == [4]
+    assert line.told == 0
+    assert gigq.JobQueue(path).stats()["completed"] == 5
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_the_outcomes_are_as_durable_as_the_worker_is(path: str, durable: bool) -> None:
+    found: list[bool] = []
+    worker: Any = SimpleNamespace(
+        held=1, durable=durable, settle_meanwhile=lambda database: found.append(database.durable)
+    )
+    line: Any = Line()
+    gigq.JobQueue(path)
+    Meanwhile(worker, path, line).let_go()
+
+    assert found == [durable]

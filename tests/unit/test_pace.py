@@ -1,0 +1,123 @@
+"""How many jobs travel together, from how long they took."""
+
+from __future__ import annotations
+
+import pytest
+from support.claims import claim
+
+from gigq.functions import FunctionRef
+from gigq.pace import Pace
+
+SHORT, LONG = 0.00005, 0.02
+
+
+def of(name="f", module="m"):
+    return claim(function=FunctionRef(module, name))
+
+
+def row(name="f", module="m"):
+    return {"function_module": module, "function_name": name}
+
+
+def after(pace, *runs):
+    for seconds in runs:
+        pace.ran(of(), seconds)
+    return pace
+
+
+def test_at_first_jobs_are_taken_one_at_a_time():
+    assert Pace(64).size() == 1
+
+
+def test_a_function_that_has_not_run_is_not_known_to_be_short():
+    pace = Pace(64)
+
+    assert not pace.fits(row())
+    assert not pace.is_short(of())
+
+
+def test_while_jobs_are_short_twice_as_many_are_taken_each_time_up_to_the_most():
+    pace = after(Pace(64), *[SHORT] * 100)
+
+    assert [pace.size() for _ in range(8)] == [2, 4, 8, 16, 32, 64, 64, 64]
+
+
+def test_they_are_no_more_than_what_fits_into_the_time_that_outcomes_may_wait():
+    pace = after(Pace(64), *[0.001] * 200)
+    sizes = [pace.size() for _ in range(8)]
+
+    assert sizes[-1] in (3, 4)
+
+
+def test_one_long_job_makes_the_next_batch_smaller_at_once():
+    pace = after(Pace(64), *[SHORT] * 100)
+    before = [pace.size() for _ in range(8)][-1]
+    pace.ran(of(), LONG)
+
+    assert before == 64
+    assert pace.size() <= 2
+
+
+def test_after_a_long_job_the_number_grows_again_from_there():
+    pace = after(Pace(64), *[SHORT] * 100)
+    for _ in range(8):
+        pace.size()
+    after(pace, LONG)
+    small = pace.size()
+    after(pace, *[SHORT] * 100)
+
+    assert pace.size() == 2 * small
+
+
+def test_long_jobs_are_taken_one_at_a_time():
+    pace = after(Pace(64), *[LONG] * 3)
+
+    assert [pace.size() for _ in range(3)] == [1, 1, 1]
+
+
+def test_a_function_is_short_when_its_runs_are():
+    pace = Pace(64)
+    pace.ran(of("quick"), SHORT)
+    pace.ran(of("slow"), LONG)
+
+    assert (pace.fits(row("quick")), pace.is_short(of("quick"))) == (True, True)
+    assert (pace.fits(row("slow")), pace.is_short(of("slow"))) == (False, False)
+    assert not pace.fits(row("quick", "another"))
+
+
+def test_a_short_function_that_takes_long_once_is_not_short_any_more_for_a_while():
+    pace = after(Pace(64), *[SHORT] * 50, LONG)
+    at_once = pace.fits(row())
+    after(pace, *[SHORT] * 20)
+
+    assert (at_once, pace.fits(row())) == (False, True)
+
+
+@pytest.mark.parametrize("function", [b"\xff", None, 7])
+def test_what_foreign_sql_wrote_for_a_function_is_not_known(function):
+    assert not Pace(64).fits({"function_module": function, "function_name": function})
+
+
+def test_a_worker_that_takes_one_at_a_time_learns_nothing():
+    pace = after(Pace(1), *[SHORT] * 100)
+
+    assert pace.size() == 1
+    assert not pace.fits(row())
+
+
+def test_the_memory_of_functions_is_bounded():
+    pace = Pace(64)
+    for number in range(5000):
+        pace.ran(of(f"f{number}"), SHORT)
+
+    assert len(pace._of_function) <= 1000
+    assert pace.fits(row("f4999"))
+
+
+def test_a_function_that_is_known_stays_known_when_the_memory_is_full():
+    pace = Pace(64)
+    for number in range(1000):
+        pace.ran(of(f"f{number}"), SHORT)
+    pace.ran(of("f0"), SHORT)
+
+    assert pace.fits(row("f999"))
