@@ -30,10 +30,12 @@ class Consequences:
 
 def release(session: Session, parent_id: str) -> int:
     """A parent completed: its dependents have one less to wait for. How many wait for none?"""
-    rows = session.all("release_dependents", {"parent_id": parent_id, "now": session.now})
-    if rows:
-        session.run("forget_edges_from", {"parent_id": parent_id})
-    return _freed(rows)
+    parent = {"parent_id": parent_id, "now": session.now}
+    if session.one("is_awaited", parent) is None:
+        return 0
+    rows = session.all("release_dependents", parent)
+    session.run("forget_edges_from", parent)
+    return _pending(rows)
 
 
 def cut_off(session: Session, parent: Parent) -> Consequences:
@@ -73,12 +75,13 @@ def listed(dependencies: Any) -> str:
 
 def _one_level(session: Session, parent: Parent) -> tuple[list[Row], int]:
     edges = {"parent_id": parent.id, "now": session.now}
+    if session.one("is_awaited", edges) is None:
+        return [], 0
     cut = session.all("cut_off_dependents", {**edges, "error": reason(parent)})
     rows = session.all("release_dependents_that_do_not_wait", edges)
-    if rows:
-        session.run("forget_edges_to_dependents_that_do_not_wait", {"parent_id": parent.id})
-    return cut, _freed(rows)
+    session.run("forget_edges_to_dependents_that_do_not_wait", edges)
+    return cut, _pending(rows)
 
 
-def _freed(rows: list[Row]) -> int:
-    return sum(row["status"] == "pending" and row["unmet"] == 0 for row in rows)
+def _pending(rows: list[Row]) -> int:
+    return sum(row["status"] == "pending" for row in rows)

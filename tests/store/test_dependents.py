@@ -20,7 +20,7 @@ from support.ledger import (
 from gigq.ids import new_id
 from gigq.outcome import Ending
 from gigq.status import JobStatus
-from gigq.store import claims, jobs
+from gigq.store import claims, dependents, jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,6 +154,55 @@ def test_a_failure_runs_down_thousands_of_dependents_with_work_in_proportion(
     short, long = work(1000), work(6000)
 
     assert long < 9 * short, "six times the jobs; a quadratic walk would be 36 times the work"
+
+
+def test_a_job_is_released_by_the_last_of_thousands_of_parents_with_work_in_proportion(
+    db: Database,
+) -> None:
+    def work(parents: int) -> int:
+        rows = [job_row() for _ in range(parents)]
+        child = stored(db, dependencies=jobs.insert(db, rows))
+        with _counted(db) as ticks, db.transaction(durable=False) as session:
+            released = [dependents.release(session, str(row["id"])) for row in rows]
+        assert released == [0] * (parents - 1) + [1]
+        assert jobs.cancel(db, child)
+        return len(ticks)
+
+    short, long = work(500), work(3000)
+
+    assert long < 9 * short, "six times the parents"
+
+
+def test_a_job_is_written_once_however_many_parents_it_waits_for(db: Database) -> None:
+    parents = jobs.insert(db, [job_row() for _ in range(9)])
+    child = stored(db, dependencies=parents)
+    cut_off = stored(db, dependencies=parents)
+    jobs.cancel(db, cut_off)
+    with db.transaction(durable=False) as session:
+        session.connection.execute("CREATE TEMP TABLE written (id TEXT)")
+        session.connection.execute(
+            "CREATE TEMP TRIGGER note AFTER UPDATE ON jobs "
+            "BEGIN INSERT INTO written VALUES (new.id); END"
+        )
+        released = [dependents.release(session, parent) for parent in parents]
+        written = session.connection.execute("SELECT id FROM written").fetchall()
+
+    assert released == [0] * 8 + [1]
+    assert sorted(row[0] for row in written) == sorted([child, cut_off])
+    assert taken(db)["id"] == parents[0]
+
+
+@pytest.mark.parametrize("policy", ["fail", "run"])
+def test_a_parent_that_failed_is_not_the_only_one_that_a_job_waits_for(
+    db: Database, policy: str
+) -> None:
+    bad, good = stored(db, priority=2), stored(db, priority=1)
+    child = stored(db, dependencies=[bad, good], on_parent_failure=policy, priority=3)
+    settled = ran(db, FAILED_FOR_GOOD)
+
+    assert (settled.job_id, settled.released) == (bad, 0)
+    assert taken(db)["id"] == good
+    assert status_of(db, child) == ("pending" if policy == "run" else "failed")
 
 
 @contextmanager

@@ -92,7 +92,9 @@ def test_a_newer_schema_is_refused_and_left_alone(empty: Database, address: str)
         session.run("record_schema_version", {"version": 999, "now": session.now})
     before = schema(address)
 
-    with pytest.raises(SchemaTooNew, match=r"schema 999 .* knows 2.* upgrade gigq here"):
+    with pytest.raises(
+        SchemaTooNew, match=rf"schema 999 .* knows {migrate.latest('sqlite')}.* upgrade gigq here"
+    ):
         migrate.apply(empty)
     assert schema(address) == before
 

@@ -159,11 +159,19 @@ SET status = :status, attempts = :attempts, refunds = refunds + :refunded,
     updated_at = :now
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
 
+-- name: is_awaited
+SELECT 1 AS awaited FROM job_dependencies WHERE parent_id = :parent_id LIMIT 1;
+
+-- A dependent is written once, when it waits for nobody else: counting down would write its row,
+-- which holds the list of its parents, once for each of them.
 -- name: release_dependents
 UPDATE jobs
-SET unmet = unmet - 1, updated_at = :now
+SET unmet = 0, updated_at = :now
 WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
-RETURNING status, unmet;
+    AND NOT EXISTS (
+        SELECT 1 FROM job_dependencies d WHERE d.job_id = jobs.id AND d.parent_id <> :parent_id
+    )
+RETURNING status;
 
 -- name: forget_edges_from
 DELETE FROM job_dependencies WHERE parent_id = :parent_id;
@@ -177,10 +185,13 @@ RETURNING id, name;
 
 -- name: release_dependents_that_do_not_wait
 UPDATE jobs
-SET unmet = unmet - 1, updated_at = :now
+SET unmet = 0, updated_at = :now
 WHERE on_parent_failure <> 'wait'
     AND id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
-RETURNING status, unmet;
+    AND NOT EXISTS (
+        SELECT 1 FROM job_dependencies d WHERE d.job_id = jobs.id AND d.parent_id <> :parent_id
+    )
+RETURNING status;
 
 -- name: forget_edges_to_dependents_that_do_not_wait
 DELETE FROM job_dependencies

@@ -105,8 +105,10 @@ SELECT jobs.rowid AS row, jobs.id, jobs.name, jobs.queue, jobs.attempts, jobs.ma
     jobs.function_module, jobs.function_name, jobs.function_file, EXISTS (
     SELECT 1
     FROM (SELECT job_id FROM job_dependencies WHERE parent_id = jobs.id LIMIT 8) AS edge
-    JOIN jobs AS dependent ON dependent.id = edge.job_id
-    WHERE dependent.unmet <= 1
+    WHERE NOT EXISTS (
+        SELECT 1 FROM job_dependencies AS other
+        WHERE other.job_id = edge.job_id AND other.parent_id <> jobs.id
+    )
 ) AS awaited
 FROM json_each(:queues) AS named
 JOIN jobs ON jobs.rowid IN (
