@@ -1,7 +1,8 @@
 """Parameters and results as JSON text: what fits, what does not, and where it sits."""
 
 import json
-from collections.abc import Iterator, Mapping
+import json.encoder
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gigq.errors import NotJson, TooLarge
@@ -11,8 +12,22 @@ DEFAULT_LIMIT = MEBIBYTE
 
 _JSON_COLUMNS = frozenset({"params", "dependencies", "result"})
 
-# Made once: json.dumps makes an encoder for every call that is not a plain one.
-_write = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
+def _writer() -> Callable[[Any], str]:
+    """`JSONEncoder.encode` with its inner encoder made once, where Python has the fast one.
+
+    What contains itself ends as too deep a recursion, and is then found by the search.
+    """
+    plain = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return plain.encode
+    as_text = json.encoder.encode_basestring
+    chunks = make(None, plain.default, as_text, None, ": ", ", ", False, False, False)
+    return lambda value: "".join(chunks(value, 0))
+
+
+_write = _writer()
 
 # Beyond this depth the search for the culprit stops: json itself gives up soon after.
 _SEARCH_DEPTH = 200

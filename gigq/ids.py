@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 
-_VERSION = 7 << 76
 _VARIANT = 0b10 << 62
 
 
@@ -30,13 +30,14 @@ class _Stamps:
 
 
 _stamps = _Stamps()
+# A generator of our own, seeded by the system: whoever seeds Python's would seed the ids too.
+_noise = random.Random()  # noqa: S311 - ids must differ, nothing more
 os.register_at_fork(after_in_child=_stamps.forget_lock)
+os.register_at_fork(after_in_child=_noise.seed)
 
 
 def new_id() -> str:
     """A new id, greater than every one made before in this process."""
-    stamp = _stamps.next()
-    head = (stamp >> 12) << 80 | _VERSION | (stamp & 0xFFF) << 64
-    noise = int.from_bytes(os.urandom(8), "big") >> 2
-    text = f"{head | _VARIANT | noise:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    stamp = f"{_stamps.next():015x}"
+    noise = f"{_VARIANT | _noise.getrandbits(62):016x}"
+    return f"{stamp[:8]}-{stamp[8:12]}-7{stamp[12:]}-{noise[:4]}-{noise[4:]}"

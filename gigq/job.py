@@ -21,6 +21,7 @@ DEFAULT_CRASH_LIMIT = 3
 
 _LARGEST_INTEGER = 2**63 - 1
 _PLAINLY_RIGHT = 2**31
+_TEXT = frozenset({str})
 _SMALLEST_MEMORY_LIMIT = 2**20
 
 
@@ -123,17 +124,30 @@ def memory_limit_of(job: Job) -> int | None:
     return sizes.parse(limit) if isinstance(limit, str) else limit
 
 
-def _is_plain(job: Any) -> bool:
-    """Whether a job's values are plainly right, as most are; what is not may still be right."""
+def is_plain_by_itself(job: Any) -> bool:
+    """Whether the values that every job has for itself are plainly right, as most are."""
+    id_, name, text = job.id, job.name, job.description
+    params, parents = job.params, job.dependencies
     return (
-        type(job.id) is type(job.name) is type(job.queue) is type(job.description) is str
-        and bool(job.id and job.queue)
-        and (job.id + job.name + job.queue + job.description).isascii()
-        and type(job.params) is dict
-        and all(type(key) is str for key in job.params)
-        and type(job.dependencies) is list
-        and all(type(parent) is str for parent in job.dependencies)
-        and job.id not in job.dependencies
+        type(id_) is type(name) is type(text) is str
+        and id_ != ""
+        and id_.isascii()
+        and name.isascii()
+        and text.isascii()
+        and type(params) is dict
+        and (not params or _are_texts(params))
+        and type(parents) is list
+        and (not parents or (_are_texts(parents) and id_ not in parents))
+    )
+
+
+def _is_plain(job: Any) -> bool:
+    """Whether a job's values are plainly right; what is not may still be right."""
+    return (
+        is_plain_by_itself(job)
+        and type(job.queue) is str
+        and bool(job.queue)
+        and job.queue.isascii()
         and type(job.priority) is type(job.max_attempts) is int
         and -_PLAINLY_RIGHT < job.priority < _PLAINLY_RIGHT
         and 0 < job.max_attempts < _PLAINLY_RIGHT
@@ -144,6 +158,10 @@ def _is_plain(job: Any) -> bool:
         and job.pass_parent_results in (None, True, False)
         and job.on_parent_failure in FAILURE_POLICIES
     )
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return _TEXT.issuperset(map(type, values))
 
 
 def _problem(job: Job) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, events, functions
-from gigq.errors import FunctionNotImportable, JobNotFound
-from gigq.job import check, memory_limit_of
+from gigq import clock, codec, events, functions
+from gigq.errors import JobNotFound
+from gigq.rows import Rows
 from gigq.status import JobStatus
 from gigq.store import connect, jobs, migrate
 from gigq.store.bell import ring
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gigq.job import Job
-    from gigq.store.database import Row
 
 # A worker that wakes and finds work wakes the next one, so a few rings start them all.
 _MOST_RINGS = 16
@@ -89,12 +88,13 @@ class JobQueue:
         """
         functions.refuse_while_loading()
         given = list(jobs_)
-        ids = jobs.insert(self._database, [self._columns(job) for job in given])
+        new = self._new_rows(given)
+        jobs.insert_rows(self._database, new.rows, new.waits)
         if events.heard():
             for job in given:
                 events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
         self._ring(len(given))
-        return ids
+        return [job.id for job in given]
 
     def cancel(self, job_id: str, running: bool = False) -> bool:
         """Cancel a pending job. Jobs that depend on it fail, unless their policy says otherwise.
@@ -247,36 +247,8 @@ class JobQueue:
             for _ in range(min(times, _MOST_RINGS)):
                 ring(self.db_path)
 
-    def _columns(self, job: Job) -> Row:
-        """The columns of a new job, after every check that needs no database."""
-        check(job)
-        return {
-            **_function_columns(job),
-            "id": job.id,
-            "name": job.name,
-            "params": codec.encode(job.params, f"job {job.name!r}: params", self.max_params_size),
-            "priority": job.priority,
-            "dependencies": list(job.dependencies),
-            "max_attempts": job.max_attempts,
-            "timeout": job.timeout,
-            "description": job.description,
-            "created_at": job.created_at,
-            "pass_parent_results": job.pass_parent_results,
-            "retry_delay": job.retry_delay,
-            "queue": job.queue,
-            "on_parent_failure": job.on_parent_failure,
-            "memory_limit": memory_limit_of(job),
-            "crash_limit": job.crash_limit,
-        }
-
-
-def _function_columns(job: Job) -> Row:
-    try:
-        ref = functions.describe(job.function)
-    except FunctionNotImportable as error:
-        raise FunctionNotImportable(f"job {job.name!r}: {error}") from error
-    return {
-        "function_module": ref.module,
-        "function_name": ref.name,
-        "function_file": ref.file,
-    }
+    def _new_rows(self, given: Iterable[Job]) -> Rows:
+        """The rows of new jobs, after every check that needs no database."""
+        rows = Rows(self.max_params_size, clock.utc_now())
+        rows.add(given)
+        return rows

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from gigq import clock
 from gigq.status import JobStatus
 from gigq.store import claims, dependents
-from gigq.store.submission import Submission
+from gigq.store.submission import Submission, columns, parents_named, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gigq.store.database import Database, Row, Session
+    from gigq.store.submission import Values
 
 _CLEAR_AT_ONCE = 500
 
@@ -37,8 +38,24 @@ def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         StoreError: nothing was stored.
     """
     with db.transaction(durable=True) as session:
-        Submission(session, rows).store()
+        full = [columns(row, session.now) for row in rows]
+        Submission(session, list(map(values, full)), parents_named(full)).store()
     return [str(row["id"]) for row in rows]
+
+
+def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]) -> None:
+    """The same with rows as they are bound, in the order of `submission.COLUMNS`.
+
+    Args:
+        db: the database.
+        rows: the values of each job.
+        waits: by their place in `rows`, the parents that jobs name.
+
+    Raises:
+        MissingParent, DependencyCycle, StoreError: as `insert`.
+    """
+    with db.transaction(durable=True) as session:
+        Submission(session, rows, waits).store()
 
 
 def get(db: Database, job_id: str) -> Row | None:
@@ -130,7 +147,7 @@ def _wait_again(session: Session, job_id: str, row: Row) -> None:
         done |= {"failed", "timeout", "cancelled"}
     parents = session.all("jobs_by_id", {"ids": named})
     unmet = [parent["id"] for parent in parents if parent["status"] not in done]
-    session.many("insert_edge", [{"parent_id": id_, "job_id": job_id} for id_ in unmet])
+    session.many("insert_edge", [(id_, job_id) for id_ in unmet])
     session.run("set_unmet", {"job_id": job_id, "unmet": len(unmet)})
 
 

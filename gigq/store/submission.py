@@ -13,9 +13,11 @@ from gigq.store import dependents
 from gigq.store.dependents import Parent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from gigq.store.database import Row, Session
+
+    Values = tuple[Any, ...]
 
 DEFAULTS: dict[str, Any] = {
     "queue": "default",
@@ -39,78 +41,124 @@ DEFAULTS: dict[str, Any] = {
 }
 """What a job's columns are when its row does not say."""
 
-COLUMNS = (
-    *("id", "name", "queue", "priority", "created_at", "now", "retry_after", "max_attempts"),
-    *("timeout", "retry_delay", "backoff", "on_parent_failure", "pass_parent_results"),
-    *("unique_key", "function_module", "function_name", "function_file", "dependencies"),
-    *("description", "params", "memory_limit", "crash_limit", "unmet"),
+OWN = ("id", "name", "dependencies", "params", "description", "created_at", "now")
+"""The columns in which the jobs of a batch mostly differ."""
+
+ALIKE = (
+    *("on_parent_failure", "queue", "priority", "retry_after", "max_attempts", "timeout"),
+    *("retry_delay", "backoff", "pass_parent_results", "unique_key", "function_module"),
+    *("function_name", "function_file", "memory_limit", "crash_limit", "unmet"),
 )
+"""The columns that many of them have in common."""
+
+COLUMNS = OWN + ALIKE
 """The values of the statement `insert_job`, in its order."""
 
 values = itemgetter(*COLUMNS)
 """What to bind to that statement, of the columns of one job."""
 
+values_alike = itemgetter(*ALIKE)
+"""The same of the columns in `ALIKE`."""
+
+_ID, _NAME = COLUMNS.index("id"), COLUMNS.index("name")
+_POLICY = COLUMNS.index("on_parent_failure")
+
 _PENDING = JobStatus.PENDING.value
+_FAILED = JobStatus.FAILED.value
 _DONE = JobStatus.COMPLETED.value
 _WITHOUT_SUCCESS = frozenset(status.value for status in FINISHED) - {_DONE}
 _SETTLED = _WITHOUT_SUCCESS | {_DONE}
 
 
 class Submission:
-    """1. Settles who waits for whom. 2. Stores the rows that are new. 3. Applies policies."""
+    """1. Settles who waits for whom. 2. Stores the rows that are new. 3. Applies policies.
 
-    def __init__(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    Args:
+        session: the transaction.
+        rows: the values of `COLUMNS` of each job; of two with one id the first counts.
+        waits: by their place in `rows`, the parents that jobs name.
+    """
+
+    def __init__(
+        self, session: Session, rows: list[Values], waits: Mapping[int, list[str]]
+    ) -> None:
         self._session = session
-        self._rows = [columns(row, session.now) for row in rows]
-        self._edges: list[Row] = []
-        self._cut_off: list[tuple[Row, Row]] = []
+        self._rows = rows
+        self._waits = waits
+        self._edges: list[tuple[str, str]] = []
+        self._cut_off: list[tuple[str, Parent]] = []
+        # Name and status of every job that may be a parent.
+        self._known: dict[str, tuple[str, str]] = {}
 
     def store(self) -> None:
         """Store all rows, or raise and leave it to the transaction to undo."""
-        if any(row["dependencies"] != "[]" for row in self._rows):
+        if self._waits:
             self._link_all()
-        self._session.many("insert_job", map(values, self._rows))
-        self._session.many("insert_edge", self._edges)
+        self._session.many("insert_job", self._rows)
+        if self._edges:
+            self._session.many("insert_edge", self._edges)
         # All rows and edges stand before the first end: it may take others of the batch along.
-        for row, parent in self._cut_off:
-            self._fail(row, parent)
+        for job_id, parent in self._cut_off:
+            self._fail(job_id, parent)
 
     def _link_all(self) -> None:
-        first: dict[str, Row] = {}
-        for row in self._rows:
-            first.setdefault(row["id"], row)
-        named = {id_: _parents(row) for id_, row in first.items() if row["dependencies"] != "[]"}
-        stored = self._stored(named.keys() | {id_ for parents in named.values() for id_ in parents})
-        linked = [(first[id_], parents) for id_, parents in named.items() if id_ not in stored]
-        _refuse_cycles(linked)
-        pending = {id_: {**row, "status": _PENDING} for id_, row in first.items()}
-        found = {**pending, **stored}
-        for row, parents in linked:
-            _refuse_missing(row, parents, found)
-            self._link(row, parents, found)
+        first = {row[_ID]: place for place, row in reversed(list(enumerate(self._rows)))}
+        # A parent that is named twice is waited for once.
+        named = {
+            place: list(dict.fromkeys(parents))
+            for place, parents in self._waits.items()
+            if first[self._rows[place][_ID]] == place
+        }
+        stored = self._stored(named)
+        linked = {p: parents for p, parents in named.items() if self._rows[p][_ID] not in stored}
+        self._refuse_cycles(linked, first)
+        self._known = {
+            id_: (self._rows[place][_NAME], _PENDING) for id_, place in first.items()
+        } | {row["id"]: (row["name"], row["status"]) for row in stored.values()}
+        for place, parents in linked.items():
+            self._link(place, parents)
 
-    def _stored(self, ids: Iterable[str]) -> dict[str, Row]:
+    def _stored(self, named: Mapping[int, list[str]]) -> dict[str, Row]:
+        ids = {self._rows[place][_ID] for place in named}
+        ids.update(*named.values())
         rows = self._session.all("jobs_by_id", {"ids": json.dumps(list(ids))})
         return {row["id"]: row for row in rows}
 
-    def _link(self, row: Row, parents: list[str], found: Mapping[str, Row]) -> None:
-        ended = [id_ for id_ in parents if found[id_]["status"] in _WITHOUT_SUCCESS]
+    def _link(self, place: int, parents: list[str]) -> None:
+        row, known = self._rows[place], self._known
+        if not all(parent in known for parent in parents):
+            _refuse_missing(row, parents, known)
         # A status that nobody knows is waited for: somebody may still complete that job.
-        unfinished = [id_ for id_ in parents if found[id_]["status"] not in _SETTLED]
-        if ended and row["on_parent_failure"] not in {"run", "wait"}:
-            self._cut_off.append((row, found[ended[0]]))
-            found[row["id"]]["status"] = "failed"
-            return
-        if row["on_parent_failure"] == "wait":
-            unfinished += ended
-        self._edges += [{"parent_id": id_, "job_id": row["id"]} for id_ in unfinished]
-        row["unmet"] = len(unfinished)
+        unfinished = [id_ for id_ in parents if known[id_][1] not in _SETTLED]
+        if len(unfinished) < len(parents):
+            ended = [id_ for id_ in parents if known[id_][1] in _WITHOUT_SUCCESS]
+            if ended and row[_POLICY] not in {"run", "wait"}:
+                self._cut_off.append((row[_ID], Parent(ended[0], *known[ended[0]])))
+                known[row[_ID]] = row[_NAME], _FAILED
+                return
+            if row[_POLICY] == "wait":
+                unfinished += ended
+        self._edges += [(parent, row[_ID]) for parent in unfinished]
+        self._rows[place] = (*row[:-1], len(unfinished))
 
-    def _fail(self, row: Row, parent: Row) -> None:
-        error = dependents.reason(Parent(parent["id"], parent["name"], parent["status"]))
-        job = {"job_id": row["id"], "error": error, "now": self._session.now}
+    def _fail(self, job_id: str, parent: Parent) -> None:
+        job = {"job_id": job_id, "error": dependents.reason(parent), "now": self._session.now}
         self._session.run("cut_off_job", job)
-        dependents.cut_off(self._session, Parent(row["id"], row["name"], "failed"))
+        name, status = self._known[job_id]
+        dependents.cut_off(self._session, Parent(job_id, name, status))
+
+    def _refuse_cycles(self, linked: Mapping[int, list[str]], first: Mapping[str, int]) -> None:
+        # Where every parent stands before its dependents there is none.
+        if all(first.get(id_, -1) < place for place, ids in linked.items() for id_ in ids):
+            return
+        rows = self._rows
+        try:
+            TopologicalSorter({rows[p][_ID]: parents for p, parents in linked.items()}).prepare()
+        except CycleError as error:
+            path = " -> ".join(repr(rows[first[id_]][_NAME]) for id_ in error.args[1])
+            raise DependencyCycle(
+                f"jobs wait for each other: {path}; remove one of these"
+            ) from None
 
 
 def columns(row: Mapping[str, Any], now: str) -> Row:
@@ -124,25 +172,15 @@ def columns(row: Mapping[str, Any], now: str) -> Row:
     return full
 
 
-def _parents(row: Row) -> list[str]:
-    # A parent that is named twice is waited for once.
-    return list(dict.fromkeys(json.loads(row["dependencies"])))
+def parents_named(rows: Iterable[Row]) -> dict[int, list[str]]:
+    """By the place of each row that names parents, their ids."""
+    named = ((place, row["dependencies"]) for place, row in enumerate(rows))
+    return {place: json.loads(listed) for place, listed in named if listed != "[]"}
 
 
-def _refuse_missing(row: Row, parents: list[str], found: Mapping[str, Row]) -> None:
-    missing = [id_ for id_ in parents if id_ not in found]
-    if missing:
-        raise MissingParent(
-            f"job {row['name']!r} ({row['id']}) depends on {missing[0]!r}, which is not stored; "
-            "submit the parent first, or both in one batch"
-        )
-
-
-def _refuse_cycles(linked: list[tuple[Row, list[str]]]) -> None:
-    graph = {row["id"]: parents for row, parents in linked}
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        names = {row["id"]: row["name"] for row, _ in linked}
-        path = " -> ".join(repr(names[id_]) for id_ in error.args[1])
-        raise DependencyCycle(f"jobs wait for each other: {path}; remove one of these") from None
+def _refuse_missing(row: Values, parents: list[str], known: Mapping[str, Any]) -> None:
+    missing = next(id_ for id_ in parents if id_ not in known)
+    raise MissingParent(
+        f"job {row[_NAME]!r} ({row[_ID]}) depends on {missing!r}, which is not stored; "
+        "submit the parent first, or both in one batch"
+    )

@@ -279,3 +279,53 @@ def test_a_queue_goes_on_in_a_forked_child(queue):
 
     assert child.exitcode == 0
     assert queue.stats()["pending"] == 7
+
+
+def test_jobs_that_are_alike_but_for_a_value_that_is_only_equal_are_checked_each(queue):
+    jobs = [Job(str(number), jobs_to_run.nothing, priority=1) for number in range(3)]
+    jobs[2].priority = True
+
+    with pytest.raises(InvalidJob, match="job '2': priority is True; give an integer"):
+        queue.submit_many(jobs)
+    assert queue.stats()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": ""}, "id is empty"),
+        ({"name": 5}, "name is 5"),
+        ({"description": None}, "description is None"),
+        ({"params": {1: 2}}, "params has the key 1"),
+        ({"params": {"a": {1}}}, r"params\['a'\]: a set is not JSON"),
+        ({"dependencies": [5]}, "dependencies holds 5"),
+        ({"function": print, "max_attempts": 0}, "max_attempts is 0"),
+    ],
+)
+def test_one_of_many_that_are_alike_is_checked_like_the_first(queue, change, message):
+    jobs = [Job("many", jobs_to_run.nothing) for _ in range(3)]
+    for name, value in change.items():
+        setattr(jobs[2], name, value)
+
+    with pytest.raises(InvalidJob, match=message):
+        queue.submit_many(jobs)
+    assert queue.stats()["total"] == 0
+
+
+def test_many_kinds_of_jobs_are_stored_as_each_was_made(queue):
+    jobs = [
+        Job(f"job {number}", jobs_to_run.nothing, {"n": number}, number, timeout=number + 0.5)
+        for number in range(2500)
+    ]
+    jobs[7].memory_limit, jobs[7].pass_parent_results, jobs[7].crash_limit = "2 MiB", False, None
+    queue.submit_many(jobs)
+    found = {row["id"]: row for row in queue.list_jobs(limit=-1)}
+    plain, rich = found[jobs[8].id], found[jobs[7].id]
+    columns = ("memory_limit", "pass_parent_results", "crash_limit", "function_file")
+
+    assert [found[job.id]["priority"] for job in jobs] == list(range(2500))
+    assert [found[job.id]["timeout"] for job in jobs] == [job.timeout for job in jobs]
+    assert [found[job.id]["params"] for job in jobs] == [job.params for job in jobs]
+    assert [plain[name] for name in columns] == [None, None, 3, None]
+    assert [rich[name] for name in columns] == [2 * 2**20, False, None, None]
+    assert {plain[name] for name in ("retry_after", "backoff", "unique_key")} == {None}

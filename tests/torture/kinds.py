@@ -10,10 +10,13 @@ from torture import jobs
 from torture.children import WAYS
 
 from gigq import Job, JobQueue, clock
+from gigq.store.submission import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from random import Random
+
+    from gigq.rows import Rows
 
 _SECOND_POOL = 0.15
 
@@ -83,12 +86,16 @@ class DelayedJob(Job):
 class DelayingQueue(JobQueue):
     """A queue that stores when a job is due first."""
 
-    def _columns(self, job: Job) -> dict[str, Any]:
-        columns = super()._columns(job)
-        not_before = getattr(job, "not_before", None)
-        if not_before is None:
-            return columns
-        return {**columns, "retry_after": clock.to_text(datetime.fromtimestamp(not_before, UTC))}
+    def _new_rows(self, given: Iterable[Job]) -> Rows:
+        given = list(given)
+        new = super()._new_rows(given)
+        for place, job in enumerate(given):
+            if (not_before := getattr(job, "not_before", None)) is not None:
+                row = list(new.rows[place])
+                due_at = clock.to_text(datetime.fromtimestamp(not_before, UTC))
+                row[COLUMNS.index("retry_after")] = due_at
+                new.rows[place] = tuple(row)
+        return new
 
 
 def to_job(job_id: str, spec: Spec, ledger: str) -> Job:

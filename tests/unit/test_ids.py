@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import uuid
 from typing import TYPE_CHECKING
@@ -57,3 +58,26 @@ def test_a_child_makes_ids_even_when_the_lock_was_held_at_the_fork() -> None:
             os._exit(0 if len(ids.new_id()) == 36 else 1)
 
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_child_makes_ids_of_its_own_though_its_clock_stands_where_its_parents_does() -> None:
+    ids.new_id()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, ids.new_id()[19:].encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    made_there = os.read(read, 100).decode()
+    os.close(read)
+    os.close(write)
+
+    assert made_there != ids.new_id()[19:]
+
+
+def test_whoever_seeds_the_common_generator_does_not_seed_the_ids() -> None:
+    random.seed(1)
+    first = ids.new_id()
+    random.seed(1)
+
+    assert first[19:] != ids.new_id()[19:]

@@ -9,19 +9,8 @@ CREATE TABLE IF NOT EXISTS gigq_schema (version INTEGER NOT NULL PRIMARY KEY, ap
 -- name: record_schema_version
 INSERT INTO gigq_schema (version, applied_at) VALUES (:version, :now);
 
--- By position, in the order of submission.COLUMNS: names would cost as much as the insert.
--- name: insert_job
-INSERT INTO jobs (
-    id, name, queue, priority, created_at, updated_at, retry_after, max_attempts, timeout,
-    retry_delay, backoff, on_parent_failure, pass_parent_results, unique_key, function_module,
-    function_name, function_file, dependencies, description, params, memory_limit, crash_limit,
-    unmet
-) VALUES (
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-) ON CONFLICT (id) DO NOTHING;
-
 -- name: insert_edge
-INSERT INTO job_dependencies (parent_id, job_id) VALUES (:parent_id, :job_id);
+INSERT INTO job_dependencies (parent_id, job_id) VALUES (?, ?);
 
 -- name: set_unmet
 UPDATE jobs SET unmet = :unmet WHERE id = :job_id;

@@ -7,6 +7,18 @@ SELECT name FROM sqlite_master WHERE type = 'table';
 -- name: columns_of_jobs
 SELECT name FROM pragma_table_info('jobs');
 
+-- By position, in the order of submission.COLUMNS: names would cost as much as the insert, and so
+-- would NULL as a value, which Python's sqlite3 looks up an adapter for. Nothing is empty text here.
+-- name: insert_job
+INSERT INTO jobs (
+    id, name, dependencies, params, description, created_at, updated_at, on_parent_failure, queue,
+    priority, retry_after, max_attempts, timeout, retry_delay, backoff, pass_parent_results,
+    unique_key, function_module, function_name, function_file, memory_limit, crash_limit, unmet
+) VALUES (
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, nullif(?, ''), ?, nullif(?, ''), nullif(?, ''),
+    nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), ?
+) ON CONFLICT (id) DO NOTHING;
+
 -- BEGIN IMMEDIATE has made us the only writer: no row needs to be locked or skipped. The
 -- predicate is written out each time, because a bound value does not imply a partial index.
 -- name: claim_from_queue

@@ -1,0 +1,123 @@
+"""New jobs as rows to store, after every check that needs no database."""
+
+from __future__ import annotations
+
+import json
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from gigq import codec, functions
+from gigq.errors import FunctionNotImportable
+from gigq.job import check, is_plain_by_itself, memory_limit_of
+from gigq.store.submission import DEFAULTS, values_alike
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigq.job import Job
+
+_ALIKE = attrgetter(
+    *("function", "queue", "priority", "max_attempts", "timeout", "retry_delay"),
+    *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit"),
+)
+_MOST_KINDS = 1000
+
+Kind = tuple[Any, ...]
+
+
+class Rows:
+    """Turns jobs into rows of `submission.COLUMNS`.
+
+    The jobs of a batch mostly differ in a few values only. What they have in common is checked
+    once, and known again by its identity: equal is not enough where True equals 1.
+
+    Args:
+        most: the largest parameters of a job, in bytes of JSON.
+        now: the time of the change, as stored text.
+
+    Attributes:
+        rows: the rows, in the order of the jobs.
+        waits: for those that name parents, by their place in `rows`, the ids of these.
+    """
+
+    def __init__(self, most: int, now: str) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.waits: dict[int, list[str]] = {}
+        self._most = most
+        self._now = now
+        # With the values themselves: while they are held, no others can have their identities.
+        self._kinds: dict[tuple[int, ...], tuple[Kind, Kind]] = {}
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Check jobs and append their rows.
+
+        Raises:
+            InvalidJob: one of them cannot be stored as it is.
+        """
+        now, append = self._now, self.rows.append
+        for job in jobs:
+            kind = self._kind_of(job)
+            append(
+                (
+                    job.id,
+                    job.name,
+                    self._listed(job),
+                    self._params_of(job),
+                    job.description,
+                    job.created_at or now,
+                    now,
+                    *kind,
+                )
+            )
+
+    def _kind_of(self, job: Job) -> Kind:
+        alike = _ALIKE(job)
+        key = tuple(map(id, alike))
+        known = self._kinds.get(key)
+        if known is None:
+            check(job)
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            known = self._kinds[key] = alike, _kind(job)
+        elif not is_plain_by_itself(job):
+            check(job)
+        return known[1]
+
+    def _listed(self, job: Job) -> str:
+        if not job.dependencies:
+            return "[]"
+        parents = self.waits[len(self.rows)] = list(job.dependencies)
+        return json.dumps(parents)
+
+    def _params_of(self, job: Job) -> str:
+        if not job.params:
+            return "{}"
+        return codec.encode(job.params, f"job {job.name!r}: params", self._most)
+
+
+def _kind(job: Job) -> Kind:
+    """The columns that jobs of a kind share, in order. Nothing is bound as empty text."""
+    ref = _reference(job)
+    columns = {
+        **DEFAULTS,
+        "queue": job.queue,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "timeout": job.timeout,
+        "retry_delay": job.retry_delay,
+        "on_parent_failure": job.on_parent_failure,
+        "pass_parent_results": job.pass_parent_results,
+        "function_module": ref.module,
+        "function_name": ref.name,
+        "function_file": ref.file,
+        "memory_limit": memory_limit_of(job),
+        "crash_limit": job.crash_limit,
+    }
+    return tuple("" if value is None else value for value in values_alike(columns))
+
+
+def _reference(job: Job) -> functions.FunctionRef:
+    try:
+        return functions.describe(job.function)
+    except FunctionNotImportable as error:
+        raise FunctionNotImportable(f"job {job.name!r}: {error}") from error
