@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from gigq import codec, functions
 from gigq.errors import FunctionNotImportable
 from gigq.job import check, is_plain_by_itself, memory_limit_of
-from gigq.store.submission import DEFAULTS, values_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +20,7 @@ _ALIKE = attrgetter(
     *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit"),
 )
 _MOST_KINDS = 1000
+_NOTHING = ""
 
 Kind = tuple[Any, ...]
 
@@ -96,24 +96,18 @@ class Rows:
 
 
 def _kind(job: Job) -> Kind:
-    """The columns that jobs of a kind share, in order. Nothing is bound as empty text."""
+    """The values of `submission.ALIKE`. Nothing is bound as empty text."""
     ref = _reference(job)
-    columns = {
-        **DEFAULTS,
-        "queue": job.queue,
-        "priority": job.priority,
-        "max_attempts": job.max_attempts,
-        "timeout": job.timeout,
-        "retry_delay": job.retry_delay,
-        "on_parent_failure": job.on_parent_failure,
-        "pass_parent_results": job.pass_parent_results,
-        "function_module": ref.module,
-        "function_name": ref.name,
-        "function_file": ref.file,
-        "memory_limit": memory_limit_of(job),
-        "crash_limit": job.crash_limit,
-    }
-    return tuple("" if value is None else value for value in values_alike(columns))
+    return (
+        *(job.on_parent_failure, job.queue, job.priority, _NOTHING, job.max_attempts),
+        *(_bound(job.timeout), job.retry_delay, _NOTHING, _bound(job.pass_parent_results)),
+        *(_NOTHING, ref.module, ref.name, _bound(ref.file), _bound(memory_limit_of(job))),
+        *(_bound(job.crash_limit), 0),
+    )
+
+
+def _bound(value: Any) -> Any:
+    return _NOTHING if value is None else value
 
 
 def _reference(job: Job) -> functions.FunctionRef:

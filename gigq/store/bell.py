@@ -10,8 +10,10 @@ import contextlib
 import os
 import select
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gigq.store.filesystem import resolve
 from gigq.store.liveness import companion, companion_path
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ _NAME = "bell"
 _ONE = b"\0"
 _MANY = 65536
 _ALL = 256
+_TO_RING = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Bell:
@@ -111,9 +114,13 @@ def ring(database_path: str | os.PathLike[str]) -> None:
     """Wake one idle worker, if there is one. Never blocks and never raises."""
     # No listener, a full pipe, a missing folder or no rights: the worker's own look will do.
     with contextlib.suppress(OSError):
-        path = companion_path(database_path) / _NAME
-        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(_path_beside(resolve(database_path)), _TO_RING)
         try:
             os.write(descriptor, _ONE)
         finally:
             os.close(descriptor)
+
+
+@lru_cache(maxsize=256)
+def _path_beside(real: str) -> str:
+    return str(companion_path(real) / _NAME)

@@ -175,7 +175,10 @@ class _Transaction:
             set_synchronous(connection, "FULL" if self._durable else "NORMAL")
             self._pass_gate()
         try:
-            self._database._patiently(connection, partial(connection.execute, self._bounds[0]))
+            try:
+                connection.execute(self._bounds[0])
+            except sqlite3.Error:
+                self._database._patiently(connection, partial(connection.execute, self._bounds[0]))
             return Session(connection)
         except BaseException:
             self._leave_gate()

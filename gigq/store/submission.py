@@ -57,9 +57,6 @@ COLUMNS = OWN + ALIKE
 values = itemgetter(*COLUMNS)
 """What to bind to that statement, of the columns of one job."""
 
-values_alike = itemgetter(*ALIKE)
-"""The same of the columns in `ALIKE`."""
-
 _ID, _NAME = COLUMNS.index("id"), COLUMNS.index("name")
 _POLICY = COLUMNS.index("on_parent_failure")
 
