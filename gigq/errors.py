@@ -81,6 +81,10 @@ class StoreCorrupt(StoreError):
     """SQLite says that the file is damaged or is not a database."""
 
 
+class BackupRefused(GigqError):
+    """A backup cannot be written where it was asked for; nothing was changed."""
+
+
 class JobInterrupted(BaseException):
     """Raised inside a running job to end it.
 

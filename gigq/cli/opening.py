@@ -26,9 +26,18 @@ def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:
     Raises:
         StoreError: there is no such database, or no queue in it.
     """
-    _refuse_what_is_no_file(args.db)
-    refuse_without_queue(args.db)
+    refuse_what_is_no_queue(args.db)
     return any_queue(args)
+
+
+def refuse_what_is_no_queue(name: str) -> None:
+    """Refuse a name at which there is no queue, and leave the file as it is.
+
+    Raises:
+        StoreError: there is no such database, or no queue in it.
+    """
+    _refuse_what_is_no_file(name)
+    refuse_without_queue(name)
 
 
 def _refuse_what_is_no_file(name: str) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gigq import __version__
-from gigq.cli import admin, jobs, logs, values
+from gigq.cli import admin, backup, jobs, logs, values
 from gigq.cli.values import from_environment
 from gigq.job import FAILURE_POLICIES
 from gigq.status import JobStatus
@@ -41,7 +41,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(db=from_environment("GIGQ_DB", "gigq.db"), debug=False)
     _add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_submit, _status, _logs, _list, _stats, _cancel, _requeue, _clear, _worker):
+    for add in (
+        _submit,
+        _status,
+        _logs,
+        _list,
+        _stats,
+        _cancel,
+        _requeue,
+        _clear,
+        _backup,
+        _worker,
+    ):
         add(commands)
     return parser
 
@@ -253,6 +264,19 @@ def _clear(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--before", type=values.number, metavar="DAYS", help="only those over for DAYS days"
     )
+    _add_json(parser)
+
+
+def _backup(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "backup",
+        backup.backup,
+        "copy the database to a file while it is in use, and verify the copy",
+        example="gigq backup /backup/jobs.db --force",
+    )
+    parser.add_argument("target", metavar="DEST")
+    parser.add_argument("--force", action="store_true", help="replace DEST if it is there")
     _add_json(parser)
 
 
