@@ -88,13 +88,13 @@ def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
 
 
 def _fits(row: Row, wanted: Wanted) -> bool:
-    """Whether a job may travel with others: it is short, and none waits for it alone.
+    """Whether a job may travel with others: it is short, and has another attempt.
 
     The last attempt travels alone: should its worker die before the outcome is recorded, there
     is no other.
     """
     attempts, most = row["attempts"], row["max_attempts"]
-    if not (isinstance(attempts, int) and isinstance(most, int)) or row["awaited"]:
+    if not (isinstance(attempts, int) and isinstance(most, int)):
         return False
     return attempts + 1 < most and wanted.fits(row)
 

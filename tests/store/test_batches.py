@@ -208,23 +208,22 @@ def test_a_job_with_a_single_attempt_travels_alone_and_durably(
     assert levels == [False, True, False]
 
 
-def test_a_job_that_another_waits_for_last_travels_alone(db: Database) -> None:
-    a = stored(db, "a")
-    awaited = stored(db, "awaited")
-    b, c = stored(db, "b"), stored(db, "c")
-    stored(db, "child", dependencies=[awaited])
-    stored(db, "child of two", dependencies=[b, c])
-
-    assert names(take(db)) == ["a"]
-    assert names(take(db)) == ["awaited"]
+def test_jobs_that_others_wait_for_travel_with_the_rest_and_release_them_together(
+    db: Database,
+) -> None:
+    parents = [stored(db, name) for name in "abcd"]
+    children = [stored(db, f"child of {n}", dependencies=[p]) for n, p in enumerate(parents)]
+    stored(db, "child of two", dependencies=parents[1:3])
     rows = take(db)
-    assert names(rows) == ["b", "c"]
 
-    done = settle(db, *map(over, rows))
+    assert names(rows) == ["a", "b", "c", "d"]
+    assert names(take(db)) == []
 
-    assert [settled and settled.released for settled in done] == [0, 1]
-    assert status_of(db, a) == "running"
-    assert names(take(db)) == ["child of two"]
+    done, more = swap(db, Handover(tuple(map(over, rows))))
+
+    assert [settled and settled.released for settled in done] == [1, 1, 2, 1]
+    assert [row["id"] for row in more][:4] == children
+    assert names(more)[4] == "child of two"
 
 
 @pytest.mark.parametrize(

@@ -71,13 +71,6 @@ def test_each_index_serves_the_statement_it_was_made_for(
     assert any(f"INDEX {index}" in step for step in plan(db, name))
 
 
-def test_whether_others_wait_for_a_job_is_asked_of_indexes(db: Database) -> None:
-    steps = [step for step in plan(db, "best_due") if re.search(r"parent_id|job_id", step)]
-
-    assert len(steps) == 2
-    assert all(re.match(r"SEARCH .* USING (PRIMARY KEY|INDEX|COVERING INDEX)", s) for s in steps)
-
-
 SETTLE = (
     *("settle_execution", "complete_job", "job_to_decide", "end_attempt", "release_dependents"),
     *("is_awaited",),

@@ -119,19 +119,10 @@ FROM (
     LIMIT :limit
 );
 
--- A job is awaited when its end is all that another one still waits for. A few of its dependents
--- stand for all: this only keeps those from waiting for its companions.
 -- name: best_due
 SELECT jobs.rowid AS row, jobs.id, jobs.name, jobs.queue, jobs.attempts, jobs.max_attempts,
     jobs.timeout, jobs.memory_limit, jobs.pass_parent_results, jobs.dependencies, jobs.params,
-    jobs.function_module, jobs.function_name, jobs.function_file, EXISTS (
-    SELECT 1
-    FROM (SELECT job_id FROM job_dependencies WHERE parent_id = jobs.id LIMIT 8) AS edge
-    WHERE NOT EXISTS (
-        SELECT 1 FROM job_dependencies AS other
-        WHERE other.job_id = edge.job_id AND other.parent_id <> jobs.id
-    )
-) AS awaited
+    jobs.function_module, jobs.function_name, jobs.function_file
 FROM json_each(:queues) AS named
 JOIN jobs ON jobs.rowid IN (
     SELECT rowid FROM jobs
