@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gigq import __version__
-from gigq.cli import admin, backup, jobs, logs, values
+from gigq.cli import admin, backup, doctor, jobs, logs, values
 from gigq.cli.values import from_environment
 from gigq.job import FAILURE_POLICIES
 from gigq.status import JobStatus
@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         _requeue,
         _clear,
         _backup,
+        _doctor,
         _worker,
     ):
         add(commands)
@@ -277,6 +278,23 @@ def _backup(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("target", metavar="DEST")
     parser.add_argument("--force", action="store_true", help="replace DEST if it is there")
+    _add_json(parser)
+
+
+def _doctor(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "doctor",
+        doctor.doctor,
+        "look at the database, and say what is wrong and what to do",
+        example="gigq doctor --integrity",
+    )
+    how = parser.add_mutually_exclusive_group()
+    for option, check, what in (
+        ("--integrity", "full", "read every page and index"),
+        ("--quick", "quick", "read every page"),
+    ):
+        how.add_argument(option, dest="check", action="store_const", const=check, help=what)
     _add_json(parser)
 
 

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from gigq.errors import BackupRefused, GigqError, StoreCorrupt, UnsupportedStore
 from gigq.store.connect import address_of
-from gigq.store.dialect import SQLITE
 from gigq.store.failures import primary_code, translated
 from gigq.store.filesystem import resolve
 from gigq.store.liveness import companion_path
-from gigq.store.statements import statements
+from gigq.store.statements import looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +183,7 @@ def _opened(address: str) -> sqlite3.Connection:
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
     """The number of rows in each table of the queue that is there; an old file lacks some."""
-    sql = statements(SQLITE.name)
+    sql = looks()
     there = {name for (name,) in connection.execute(sql["table_names"])}
     return {
         table: connection.execute(sql[count]).fetchone()[0]

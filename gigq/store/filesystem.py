@@ -53,11 +53,16 @@ def refuse_network(path: str, mounts: str | None = None) -> None:
         UnsupportedStore: the file would lie on a network file system.
     """
     kind = file_system_of(path, _own_mounts() if mounts is None else mounts)
-    if _is_network(kind):
+    if is_network(kind):
         raise UnsupportedStore(
             f"{path} is on a network file system ({kind}), where SQLite cannot keep the file "
             "consistent: WAL needs memory shared by all processes; use a local disk"
         )
+
+
+def kind_of(path: str) -> str:
+    """The type of the file system that holds `path` here and now; "" when it is not known."""
+    return file_system_of(path, _own_mounts())
 
 
 def file_system_of(path: str, mounts: str) -> str:
@@ -71,7 +76,8 @@ def file_system_of(path: str, mounts: str) -> str:
     return kind
 
 
-def _is_network(kind: str) -> bool:
+def is_network(kind: str) -> bool:
+    """Whether SQLite cannot keep a file consistent on this type of file system."""
     return kind in _NETWORK or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE)
 
 

@@ -19,6 +19,12 @@ def statements(dialect: str) -> Mapping[str, str]:
     return {**read("shared"), **read(dialect)}
 
 
+@cache
+def looks() -> Mapping[str, str]:
+    """What is asked of an SQLite file from outside, with the statements of its store, by name."""
+    return {**statements("sqlite"), **read("looks")}
+
+
 def read(file: str) -> dict[str, str]:
     """The statements of one file in `sql/`, by name, without their comments."""
     text = (SQL / f"{file}.sql").read_text(encoding="utf-8")

@@ -52,7 +52,7 @@ def test_the_copy_is_a_queue_with_every_job(shell, queue_file):
     said = shell.out("backup", "copy.db")
     copied = shell.out("list", "--json", "--db", "copy.db")
 
-    assert said.startswith(f"Backed up gigq.db to copy.db: 2 jobs, ")
+    assert said.startswith("Backed up gigq.db to copy.db: 2 jobs, ")
     assert copied == shell.out("list", "--json")
 
 

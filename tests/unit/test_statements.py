@@ -21,6 +21,12 @@ def test_comments_and_the_last_semicolon_are_not_sent() -> None:
         assert not text.endswith(";")
 
 
+def test_every_look_is_used() -> None:
+    source = "".join((PACKAGE / name).read_text() for name in ("backup.py", "facts.py"))
+
+    assert sorted(name for name in read("looks") if f'"{name}"' not in source) == []
+
+
 def test_every_statement_is_used_and_every_use_is_there() -> None:
     source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
     called = re.findall(r"\.(?:one|all|run|many)\(\s*\"(\w+)\"|_pages\(session, \"(\w+)\"", source)

@@ -19,16 +19,6 @@ INSERT INTO jobs (
     nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), ?
 ) ON CONFLICT (id) DO NOTHING;
 
--- The look at a whole file, for a backup: it is always SQLite's.
--- name: number_of_jobs
-SELECT count(*) FROM jobs;
-
--- name: number_of_executions
-SELECT count(*) FROM job_executions;
-
--- name: number_of_edges
-SELECT count(*) FROM job_dependencies;
-
 -- BEGIN IMMEDIATE has made us the only writer: no row needs to be locked or skipped. The
 -- predicate is written out each time, because a bound value does not imply a partial index.
 -- name: claim_from_queue

@@ -1,0 +1,161 @@
+"""What the facts about a queue mean, and what to do: a pure function a check, and all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq import clock
+from gigq.store import findings
+from gigq.store.findings import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gigq.store.facts import Facts
+
+LONG_WAIT = 60
+"""Seconds that a due job may wait before it is worth a word."""
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """The findings of all checks, in a fixed order."""
+    return [finding for check in CHECKS for finding in check(facts)]
+
+
+def readable(facts: Facts) -> Iterator[Finding]:
+    """Whether the file can be read, and holds a queue."""
+    if facts.content is None:
+        yield Finding(
+            "database", "problem", facts.trouble or "it cannot be read", "see docs/operations.md"
+        )
+    elif "jobs" not in facts.content.tables:
+        yield Finding("database", "problem", "there is no queue in it", "name another: --db FILE")
+
+
+def schema(facts: Facts) -> Iterator[Finding]:
+    """The version of its tables."""
+    if facts.content is None or "jobs" not in facts.content.tables:
+        return
+    found, known = facts.content.schema, facts.known_schema
+    if found > known:
+        yield Finding(
+            "schema", "problem", f"schema {found}, this gigq knows {known}", "upgrade this gigq"
+        )
+    elif found < known:
+        named = f"schema {found}" if found else "a file of GigQ 0.5.1"
+        yield Finding(
+            "schema",
+            "note",
+            f"{named}; this gigq works with {known}",
+            "it is brought up to date when it is next opened; older versions refuse it then, so "
+            "run gigq backup first",
+        )
+    else:
+        yield Finding("schema", "ok", f"schema {found}")
+
+
+def jobs(facts: Facts) -> Iterator[Finding]:
+    """How many there are."""
+    if facts.content is None or facts.content.schema < 1:
+        return
+    counts = facts.content.counts
+    known = [f"{counts[name]} {word}" for name, word in _WORDS.items() if name in counts]
+    left_out = [word for name, word in _WORDS.items() if name not in counts]
+    if left_out:
+        known.append(f"not counted in the time for it: {', '.join(left_out)}")
+    yield Finding("jobs", "ok", ", ".join(known))
+
+
+def serving(facts: Facts) -> Iterator[Finding]:
+    """Who runs the jobs."""
+    if facts.servers is None:
+        yield Finding(
+            "workers", "note", "this user may not ask who runs the jobs", "run as the owner"
+        )
+        return
+    known = [
+        f"{word} {' '.join(map(str, facts.servers[kind]))}"
+        for kind, word in (("daemons", "gigqd"), ("workers", "worker"))
+        if facts.servers[kind]
+    ]
+    if known:
+        yield Finding("workers", "ok", f"jobs are run by {', '.join(known)}")
+    else:
+        yield Finding("workers", "note", "nobody runs jobs", "gigqd start, or gigq worker")
+
+
+def waiting(facts: Facts) -> Iterator[Finding]:
+    """How long due jobs have waited."""
+    if facts.content is None or facts.content.waiting is None:
+        return
+    late = [(one.oldest, f"queue {one.queue}") for one in facts.content.waiting]
+    if facts.content.overdue_since is not None:
+        late.append((facts.content.overdue_since, "a retry"))
+    if not late:
+        yield Finding("oldest", "ok", "no job is due")
+        return
+    since, where = min(late)
+    waited = (clock.parse(facts.now) - clock.parse(since)).total_seconds()
+    found = f"the oldest due job ({where}) was stored {_span(waited)} ago"
+    if waited <= LONG_WAIT:
+        yield Finding("oldest", "ok", found)
+    else:
+        yield Finding("oldest", "warning", found, _why_it_waits(facts))
+
+
+def _why_it_waits(facts: Facts) -> str:
+    if facts.servers and not any(facts.servers.values()):
+        return "nobody runs jobs: gigqd start, or gigq worker"
+    return "see in gigqd status whether a pool serves that queue, is paused, or has too few workers"
+
+
+def lost(facts: Facts) -> Iterator[Finding]:
+    """Running jobs whose worker is gone."""
+    if not facts.gone:
+        return
+    served = facts.servers and any(facts.servers.values())
+    yield Finding(
+        "lost",
+        "note" if served else "warning",
+        f"{facts.gone} running jobs have no process any more",
+        "look again: whoever works here takes them back within seconds"
+        if served
+        else "start gigqd or a worker: it takes them back before it claims anything",
+    )
+
+
+def integrity(facts: Facts) -> Iterator[Finding]:
+    """What the check of all pages has said, if it was asked for."""
+    if facts.content is None or facts.content.integrity is None:
+        return
+    if facts.content.integrity == ("ok",):
+        yield Finding("integrity", "ok", "every page was read and is in order")
+        return
+    yield Finding(
+        "integrity",
+        "problem",
+        f"damaged: {'; '.join(facts.content.integrity)}",
+        "stop everything, keep the file, its -wal and its -shm together, and restore a backup",
+    )
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    *(findings.library, findings.file_system, findings.rights, readable, schema),
+    *(findings.journal, findings.log, findings.size, findings.room),
+    *(jobs, serving, waiting, lost, integrity),
+)
+_WORDS = {
+    "total": "jobs",
+    "due": "due",
+    "delayed": "delayed",
+    "waiting": "waiting for others",
+    "running": "running",
+    "finished": "finished",
+}
+
+
+def _span(seconds: float) -> str:
+    for size, word in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {word}"
+    return f"{max(0, seconds):.0f} s"

@@ -1,0 +1,294 @@
+"""What can be known of a database without changing it or beginning it: facts, not judgements."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gigq import clock
+from gigq.errors import StoreCorrupt, StoreUnavailable
+from gigq.store import migrate, serving
+from gigq.store.checkpoint import wal_size
+from gigq.store.connect import address_of
+from gigq.store.dialect import SQLITE
+from gigq.store.failures import primary_code, translated
+from gigq.store.filesystem import kind_of, resolve
+from gigq.store.identity import stamp
+from gigq.store.statements import looks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUDGET = 0.5
+"""Seconds that the counting of jobs may take; what is not known by then stays unknown."""
+
+CHECKS = {"quick": "PRAGMA quick_check(20)", "full": "PRAGMA integrity_check(20)"}
+_COUNTS = {
+    "delayed": "number_of_delayed",
+    "waiting": "number_of_dependents",
+    "due": "number_of_due",
+    "total": "number_of_jobs",
+}
+_WITH_EDGES_BY_JOB = 3
+_STEPS_A_LOOK = 10_000
+_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file or folder: its rights, its owner, how many names it has."""
+
+    path: str
+    mode: int
+    owner: int
+    group: int
+    links: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The due jobs of one queue.
+
+    Attributes:
+        queue: its name.
+        oldest: when the oldest of them was stored.
+    """
+
+    queue: str
+    oldest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the database says of itself.
+
+    Attributes:
+        journal_mode: None when nobody has the file open: then it was not asked, since SQLite makes
+            a log to find out.
+        tables: their names.
+        schema: the version; 0 for a file of GigQ 0.5.1, or without a queue.
+        page_size: bytes.
+        pages: how many.
+        free_pages: how many of them are unused.
+        counts: jobs by what they do; what was not counted within the time for it is left out.
+        waiting: the queues with due jobs; None when not found within the time.
+        overdue_since: the earliest retry time that has passed.
+        running: the open executions, with `run` and `worker_id`.
+        integrity: what the check said, `("ok",)` when all is well; None when not asked for.
+    """
+
+    journal_mode: str | None
+    tables: frozenset[str]
+    schema: int
+    page_size: int
+    pages: int
+    free_pages: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    waiting: tuple[Waiting, ...] | None = None
+    overdue_since: str | None = None
+    running: tuple[Mapping[str, Any], ...] = ()
+    integrity: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the checks judge.
+
+    Attributes:
+        path: the database file.
+        now: the time, as stored text.
+        python: its version.
+        sqlite: the library's version.
+        file_system: its type, "" when unknown.
+        files: the folder, the file, and its `-wal` and `-shm` where they are there.
+        writable: whether this user may write the file and its folder.
+        size: bytes of the file.
+        wal: bytes of its log.
+        room: free bytes on the disk.
+        known_schema: the version that this gigq works with.
+        readers: processes within a read transaction at both of two looks.
+        servers: processes that run jobs; None when this user may not ask.
+        gone: open executions whose process has ended; None when that cannot be told.
+        content: what is in the file; None when it cannot be read.
+        trouble: why it cannot.
+    """
+
+    path: str
+    now: str
+    python: str
+    sqlite: tuple[int, ...]
+    file_system: str
+    files: tuple[File, ...]
+    writable: bool
+    size: int
+    wal: int
+    room: int
+    known_schema: int
+    readers: tuple[int, ...] = ()
+    servers: Mapping[str, tuple[int, ...]] | None = None
+    gone: int | None = None
+    content: Content | None = None
+    trouble: str | None = None
+
+
+def gather(database: str | os.PathLike[str], check: str | None = None) -> Facts:
+    """Look at a database. Nothing is written, made or waited for.
+
+    Args:
+        database: the file.
+        check: `quick` or `full` to read every page too.
+
+    Raises:
+        StoreUnavailable: there is no such file, or it may not be read.
+        UnsupportedStore: it is no name of a file.
+    """
+    path = resolve(database)
+    _refuse_unreadable(path, os.fspath(database))
+    before = serving.readers(path)
+    content, trouble = _content_or_trouble(path, check)
+    found = Path(path).stat()
+    folder = str(Path(path).parent)
+    return Facts(
+        path=path,
+        now=clock.utc_now(),
+        python=sys.version.partition(" ")[0],
+        sqlite=sqlite3.sqlite_version_info,
+        file_system=kind_of(path),
+        files=tuple(_files(folder, path, f"{path}-wal", f"{path}-shm")),
+        writable=os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK),
+        size=found.st_size,
+        wal=wal_size(path),
+        room=shutil.disk_usage(folder).free,
+        known_schema=migrate.latest(SQLITE.name),
+        readers=tuple(sorted(before & serving.readers(path))),
+        servers=serving.servers(path),
+        gone=_gone(path, content),
+        content=content,
+        trouble=trouble,
+    )
+
+
+def _refuse_unreadable(path: str, shown: str) -> None:
+    if not os.path.lexists(path):
+        log = (
+            f"; its log {path}-wal is there: put the file back beside it" if wal_size(path) else ""
+        )
+        raise StoreUnavailable(f"there is no database {shown}{log}; name another: --db FILE")
+    if not Path(path).is_file():
+        raise StoreUnavailable(f"{shown} is not a file; name one that is: --db FILE")
+    if not os.access(path, os.R_OK):
+        owner = Path(path).stat().st_uid
+        raise StoreUnavailable(f"{shown} may not be read by this user; it belongs to user {owner}")
+
+
+def _files(*paths: str) -> list[File]:
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            s = os.stat(path)  # noqa: PTH116 - never open it, only ask
+            found.append(File(path, s.st_mode & 0o7777, s.st_uid, s.st_gid, s.st_nlink))
+    return found
+
+
+def _content_or_trouble(path: str, check: str | None) -> tuple[Content | None, str | None]:
+    for looks_left in reversed(range(_LOOKS)):
+        before = _state(path)
+        try:
+            return _content(path, check), None
+        except sqlite3.Error as error:
+            # Without a log it is read as if nobody could write; somebody may have begun to.
+            if _state(path) == before or not looks_left:
+                return None, str(translated(error, path))
+    raise AssertionError("unreachable")
+
+
+def _state(path: str) -> tuple[object, ...]:
+    return (*stamp(path), os.path.exists(f"{path}-wal"))  # noqa: PTH110
+
+
+def _content(path: str, check: str | None) -> Content:
+    # A connection to a file in WAL mode that nobody has open would make a log; `immutable` does
+    # not. A log that is there must be read.
+    used = os.path.exists(f"{path}-wal")  # noqa: PTH110
+    address = f"{address_of(path)[:-2]}ro{'' if used else '&immutable=1'}"
+    with closing(sqlite3.connect(address, uri=True, timeout=1, isolation_level=None)) as reader:
+        reader.row_factory = sqlite3.Row
+        reader.text_factory = lambda text: text.decode(errors="replace")
+        tables = frozenset(row[0] for row in reader.execute(_sql("table_names")))
+        schema = _number(reader, _sql("schema_version")) if "gigq_schema" in tables else 0
+        known = {} if schema < 1 else _jobs(reader, schema)
+        return Content(
+            journal_mode=str(_one(reader, "PRAGMA journal_mode")) if used else None,
+            tables=tables,
+            schema=schema,
+            page_size=_number(reader, "PRAGMA page_size"),
+            pages=_number(reader, "PRAGMA page_count"),
+            free_pages=_number(reader, "PRAGMA freelist_count"),
+            integrity=_integrity(reader, check),
+            **known,
+        )
+
+
+def _jobs(reader: sqlite3.Connection, schema: int) -> dict[str, Any]:
+    """What is known of the jobs, by narrow indexes only, within the time for it."""
+    deadline = time.monotonic() + BUDGET
+    reader.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_LOOK)
+    known: dict[str, Any] = {"counts": {}}
+    try:
+        known["running"] = tuple(dict(row) for row in reader.execute(_sql("open_executions")))
+        known["overdue_since"] = _one(reader, _sql("overdue_since"), {"now": clock.utc_now()})
+        known["waiting"] = tuple(Waiting(*row) for row in reader.execute(_sql("oldest_due")))
+        known["counts"]["running"] = len(known["running"])
+        # The quick ones first; the last two grow with the number of jobs.
+        for name, sql in _COUNTS.items():
+            if name != "waiting" or schema >= _WITH_EDGES_BY_JOB:
+                known["counts"][name] = _number(reader, _sql(sql))
+        rest = sum(number for name, number in known["counts"].items() if name != "total")
+        known["counts"]["finished"] = max(0, known["counts"]["total"] - rest)
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+    finally:
+        reader.set_progress_handler(None, 0)
+    return known
+
+
+def _integrity(reader: sqlite3.Connection, check: str | None) -> tuple[str, ...] | None:
+    if check is None:
+        return None
+    reader.set_progress_handler(lambda: 0, _STEPS_A_LOOK)  # where Python heeds a signal
+    try:
+        return tuple(str(row[0]) for row in reader.execute(CHECKS[check]))
+    except sqlite3.DatabaseError as error:
+        found = translated(error, "it")
+        if not isinstance(found, StoreCorrupt):
+            raise
+        return (str(error),)
+
+
+def _gone(path: str, content: Content | None) -> int | None:
+    if content is None:
+        return None
+    answers = [serving.is_gone(path, row["run"]) for row in content.running]
+    return None if None in answers else sum(map(bool, answers))
+
+
+def _sql(name: str) -> str:
+    return looks()[name]
+
+
+def _one(reader: sqlite3.Connection, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+    row = reader.execute(sql, params or {}).fetchone()
+    return None if row is None else row[0]
+
+
+def _number(reader: sqlite3.Connection, sql: str) -> int:
+    return int(_one(reader, sql) or 0)

@@ -1,0 +1,90 @@
+"""Which processes work on a database, and which read it now, seen without touching it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigq.store.liveness import companion_path, is_alive, lock_descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FLOCK = struct.Struct("@hhqqi")  # struct flock of fcntl(2) on Linux
+_RUNS = (0, 1 << 62)
+_DAEMONS = (1 << 62, (1 << 63) - 2)
+_READERS = range(123, 128)  # bytes of the -shm that a reader in WAL mode locks, WAL_READ_LOCK(0..4)
+_MOST = 1000
+
+
+def servers(path: str) -> dict[str, tuple[int, ...]] | None:
+    """The ids of the processes that run jobs of a database.
+
+    Args:
+        path: the database file.
+
+    Returns:
+        `daemons` and `workers`, or None when this user may not ask. An id is 0 or negative where
+        the process is in another container.
+    """
+    if not _may_ask(path):
+        return None if _locks(path).exists() else {"daemons": (), "workers": ()}
+    descriptor = lock_descriptor(path)
+    daemons = sorted(set(_holders(descriptor, *_DAEMONS)))
+    workers = sorted(set(_holders(descriptor, *_RUNS)) - set(daemons))
+    return {"daemons": tuple(daemons), "workers": tuple(workers)}
+
+
+def is_gone(path: str, run: str | None) -> bool | None:
+    """Whether the process of a run has ended; None when that cannot be told."""
+    if run is None or not _may_ask(path):
+        return None
+    return not is_alive(path, run)
+
+
+def readers(path: str) -> frozenset[int]:
+    """The processes that are within a read transaction, this one left out, as far as visible."""
+    try:
+        inode = Path(f"{path}-shm").stat().st_ino
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(readers_in(lines, inode)) - {os.getpid()}
+
+
+def readers_in(lines: list[str], inode: int) -> Iterator[int]:
+    """The processes that hold a reader's lock on a -shm file, in lines of /proc/locks."""
+    for line in lines:
+        # 12: POSIX  ADVISORY  READ 4711 08:01:131 123 123, and "->" after the number in a queue
+        fields = line.split()
+        if len(fields) == 8 and fields[1] == "POSIX" and fields[5].endswith(f":{inode}"):
+            first, last = int(fields[6]), fields[7]
+            if first in _READERS and last != "EOF":
+                yield int(fields[4])
+
+
+def _locks(path: str) -> Path:
+    return companion_path(path) / "locks"
+
+
+def _may_ask(path: str) -> bool:
+    # Asking for what is not there would make it, and the first who opens it writes into it.
+    locks = _locks(path)
+    return os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size > 0
+
+
+def _holders(descriptor: int, first: int, end: int) -> Iterator[int]:
+    for _ in range(_MOST):
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, end - first, 0)
+        kind, _, start, length, pid = _FLOCK.unpack(
+            fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)[: _FLOCK.size]
+        )
+        if kind == fcntl.F_UNLCK:
+            return
+        yield pid
+        first = start + length
+        if not length or first >= end:
+            return
