@@ -149,6 +149,7 @@ def gather(database: str | os.PathLike[str], check: str | None = None) -> Facts:
     Raises:
         StoreUnavailable: there is no such file, or it may not be read.
         UnsupportedStore: it is no name of a file.
+        OSError: it cannot be reached.
     """
     path = resolve(database)
     _refuse_unreadable(path, os.fspath(database))
@@ -177,11 +178,18 @@ def gather(database: str | os.PathLike[str], check: str | None = None) -> Facts:
 
 
 def _refuse_unreadable(path: str, shown: str) -> None:
-    if not os.path.lexists(path):
+    try:
+        os.lstat(path)
+    except FileNotFoundError as error:
         log = (
             f"; its log {path}-wal is there: put the file back beside it" if wal_size(path) else ""
         )
-        raise StoreUnavailable(f"there is no database {shown}{log}; name another: --db FILE")
+        raise StoreUnavailable(
+            f"there is no database {shown}{log}; name another: --db FILE"
+        ) from error
+    except OSError as error:
+        why = f"{shown} cannot be reached by this user ({error.strerror}); run as its owner"
+        raise type(error)(why) from error
     if not Path(path).is_file():
         raise StoreUnavailable(f"{shown} is not a file; name one that is: --db FILE")
     if not os.access(path, os.R_OK):

@@ -9,10 +9,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from support.old_files import OldFile
-from support.shell import clean_environment
+from support.other_user import SEARCH_PATH, interpreter_for
+from support.shell import Shell, clean_environment
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
@@ -310,3 +313,59 @@ def test_what_takes_too_long_to_count_is_left_out_and_said(shell, file, monkeypa
     monkeypatch.setattr("gigq.store.facts._STEPS_A_LOOK", 1)
 
     assert gather(file).content.counts == {}
+
+
+def test_a_daemon_that_serves_the_file_is_named(shell, daemons):
+    daemon = daemons()
+    _, found, _ = examined(shell, "--db", str(daemon.queue.db_path))
+
+    assert found["workers"]["found"] == f"jobs are run by gigqd {daemon.pid}"
+
+
+@pytest.fixture
+def public():
+    """A shell in a folder that everybody may look into, with a queue."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may become somebody else")
+    with TemporaryDirectory() as folder:
+        shell = Shell(Path(folder))
+        shell.folder.chmod(0o755)
+        (shell.folder / "shop.py").write_text("def resize(file):\n    return file\n")
+        shell.submit()
+        yield shell
+
+
+def as_nobody(shell, *arguments):
+    """`gigq` in the folder as a user who owns nothing there."""
+    become = ["setpriv", "--reuid=nobody", "--clear-groups", interpreter_for("nobody")]
+    return subprocess.run(
+        [*become, "-m", "gigq", *arguments],
+        cwd=shell.folder,
+        env=clean_environment(PYTHONPATH=SEARCH_PATH),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_file_that_this_user_may_not_read_is_told(public):
+    done = as_nobody(public, "doctor")
+
+    assert done.returncode == 77
+    assert "gigq.db may not be read by this user; it belongs to user 0" in done.stderr
+
+
+def test_a_file_in_a_folder_that_this_user_may_not_enter_is_told(public, file):
+    done = as_nobody(public, "doctor", "--db", str(file))
+
+    assert done.returncode == 77
+    assert "cannot be reached by this user (Permission denied)" in done.stderr
+
+
+def test_a_user_who_may_only_read_gets_what_can_be_seen(public):
+    (public.folder / "gigq.db").chmod(0o644)
+    done = as_nobody(public, "doctor")
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "this user may not write the file" in done.stdout
+    assert "1 jobs, 1 due" in done.stdout
