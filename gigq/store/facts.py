@@ -27,7 +27,7 @@ from gigq.store.statements import looks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BUDGET = 0.5
+BUDGET = 0.3
 """Seconds that the counting of jobs may take; what is not known by then stays unknown."""
 
 CHECKS = {"quick": "PRAGMA quick_check(20)", "full": "PRAGMA integrity_check(20)"}
