@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.functions import FunctionRef
 
@@ -34,8 +34,7 @@ class Claimant:
     queues: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One job handed to one worker for one attempt. The execution id is the fencing token.
 
     Times are in seconds and sizes in bytes; None is no limit, for memory that of the pool.
@@ -67,25 +66,25 @@ class Claim:
             ValueError: the parameters or dependencies are not JSON, or a number is none.
         """
         columns = _columns(row)
+        get = columns.get
         return cls(
-            job_id=columns["id"],
-            execution_id=columns["execution_id"],
-            name=columns["name"],
-            function=_function(columns),
-            params=dict(_decoded(columns.get("params"), {})),
-            attempt=_number(columns, "attempts") or 1,
-            max_attempts=_number(columns, "max_attempts") or 1,
-            timeout=_number(columns, "timeout"),
-            dependencies=tuple(_decoded(columns.get("dependencies"), ())),
-            pass_parent_results=_optional_bool(columns.get("pass_parent_results")),
-            queue=columns.get("queue") or "default",
-            worker_id=columns.get("worker_id") or "",
-            memory_limit=_number(columns, "memory_limit"),
+            columns["id"],
+            columns["execution_id"],
+            columns["name"],
+            _function(columns),
+            dict(_decoded(get("params"), {})),
+            _number(columns, "attempts") or 1,
+            _number(columns, "max_attempts") or 1,
+            _number(columns, "timeout"),
+            tuple(_decoded(get("dependencies"), ())),
+            _optional_bool(get("pass_parent_results")),
+            get("queue") or "default",
+            get("worker_id") or "",
+            _number(columns, "memory_limit"),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(NamedTuple):
     """A claim whose function is over, and how it ended."""
 
     claim: Claim
@@ -125,8 +124,7 @@ class Wanted:
     fits: Callable[[Mapping[str, Any]], bool] = lambda _row: True
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What settling an execution did.
 
     Attributes:

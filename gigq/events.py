@@ -78,7 +78,7 @@ def emit(
     for subscriber in tuple(_subscribers):
         _tell(subscriber, name, fields)
     if source.isEnabledFor(level):
-        source.log(level, "%s", _line(name, fields), extra={"event": name, "fields": fields})
+        source.log(level, "%s", _Line(name, fields), extra={"event": name, "fields": fields})
 
 
 def setup_logging(level: int = logging.INFO) -> None:
@@ -103,6 +103,13 @@ def _tell(subscriber: Subscriber, name: str, fields: dict[str, Any]) -> None:
         logger.exception("a subscriber failed at %s", name)
 
 
-def _line(name: str, fields: dict[str, Any]) -> str:
-    shown = " ".join(f"{key}={value!r}" for key, value in fields.items() if value is not None)
-    return f"{name} {shown}".rstrip()
+class _Line:
+    """An event as text, made only where somebody wants text."""
+
+    def __init__(self, name: str, fields: dict[str, Any]) -> None:
+        self._name = name
+        self._fields = fields
+
+    def __str__(self) -> str:
+        pairs = [(key, value) for key, value in self._fields.items() if value is not None]
+        return " ".join((self._name, *(f"{key}={value!r}" for key, value in pairs)))

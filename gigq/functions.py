@@ -20,11 +20,14 @@ from gigq.errors import FunctionNotFound, FunctionNotImportable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    Found = tuple[ModuleType, Callable[..., Any]]
+
 _MOVE_IT = "define it with def at the top level of a module"
 _NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR
 _SCRIPT_MODULES = ("__main__", "__mp_main__")
 
 _scripts: dict[str | None, ModuleType] = {}
+_found: dict[tuple[str, str], Found] = {}
 _loading = threading.RLock()
 
 
@@ -107,6 +110,22 @@ def load(ref: FunctionRef) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
+def find(module_name: str, name: str) -> Callable[..., Any]:
+    """The function of a module name that may be a script's path: as `load`, fast at later times.
+
+    What was found before is only looked at again: the module may have been imported anew since,
+    or have another function under the name.
+    """
+    known = _found.get((module_name, name))
+    if known is not None and _is_still_there(module_name, name, *known):
+        return known[1]
+    function = load(reference(module_name, name))
+    module = sys.modules.get(module_name)
+    if module is not None:
+        _found[module_name, name] = (module, function)
+    return function
+
+
 def refuse_while_loading() -> None:
     """Refuse to go on in the lines of a script that a worker is just loading for a function.
 
@@ -135,6 +154,10 @@ def allowed(ref: FunctionRef, patterns: Iterable[str]) -> bool:
     """
     text = ref.file or f"{ref.module}.{ref.name}"
     return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def _is_still_there(module_name: str, name: str, module: ModuleType, function: Any) -> bool:
+    return sys.modules.get(module_name) is module and vars(module).get(name) is function
 
 
 def _problem(function: Any) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import clock
 from gigq.status import Cause, JobStatus
@@ -17,8 +17,7 @@ MAX_REFUNDS = 3
 """How often an orderly stop gives an attempt back; then a job that never fits would loop."""
 
 
-@dataclass(frozen=True, slots=True)
-class PostMortem:
+class PostMortem(NamedTuple):
     """What the supervisor knows about a process that died. Sizes in bytes, times in seconds.
 
     Attributes:
@@ -41,8 +40,7 @@ class PostMortem:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """What happened to one execution.
 
     Attributes:
@@ -133,7 +131,7 @@ def _unsuccessful(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
     if ending.final or job["attempts"] >= job["max_attempts"]:
         return _over(ending, ended)
     if ending.cause in _CRASHES and _crashed_too_often(job):
-        return _over(replace(ending, error=_poisonous(ending, job)), JobStatus.FAILED)
+        return _over(ending._replace(error=_poisonous(ending, job)), JobStatus.FAILED)
     return Outcome(
         JobStatus.PENDING,
         ended,

@@ -28,15 +28,19 @@ class Pace:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._grown = 1
+        self._grown = 0
         self._mean = _TOGETHER
         self._of_function: dict[tuple[str, str], float] = {}
 
     def size(self) -> int:
         """How many jobs to claim now: twice as many as last time, while they are short."""
         fitting = max(1, min(self._most, int(_TOGETHER / self._mean)))
-        self._grown = min(self._grown * _GROWTH, fitting)
+        self._grown = min(self._grown * _GROWTH or 1, fitting)
         return self._grown
+
+    def rest(self) -> None:
+        """Nothing was due: what comes next comes alone, as far as anybody knows."""
+        self._grown = 0
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether a job is known to be short, by its row."""

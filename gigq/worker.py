@@ -231,7 +231,7 @@ class Worker:
             module_name: the dotted module name, or the absolute path of a script.
             function_name: the name in it.
         """
-        return functions.load(functions.reference(module_name, function_name))
+        return functions.find(module_name, function_name)
 
     def _claim_job(self) -> dict[str, Any] | None:
         """Claim the best due job: its row, with `execution_id`, or None when nothing is due."""

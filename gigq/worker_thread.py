@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec, current, execution, functions, interrupt, reports
@@ -51,7 +50,7 @@ class WorkerThread:
         self._hand = Hand()
         self._pace = Pace(worker.most_at_once)
         self._reports = reports.Reports(self.logger)
-        # Who was idle, or took others' rings, and then finds a job, rings for the next worker.
+        # Who was idle, or took others' rings, rings for the next worker if it leaves it something.
         self._is_to_ring = True
         self._ctrl_c = False
 
@@ -155,6 +154,7 @@ class WorkerThread:
             if (claim := self._hand.next()) is not None:
                 return claim
         self._is_to_ring = self._is_to_ring or more
+        self._pace.rest()
         return None
 
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
@@ -231,14 +231,15 @@ class WorkerThread:
             os._exit(0)
         self._ctrl_c = ctrl_c.pressed
         pressed = self._ctrl_c and ending.status is not JobStatus.COMPLETED
-        return replace(ending, cause=Cause.STOPPED) if pressed else ending
+        return ending._replace(cause=Cause.STOPPED) if pressed else ending
 
     def _load(self, claim: Claim) -> Callable[..., Any]:
         ref = claim.function
         self._refuse_unless_allowed(ref)
         function = self._worker._import_function(ref.file or ref.module, ref.name)
-        # An allowed module may have imported a function that is not.
-        self._refuse_unless_allowed(functions.own_reference(function, ref))
+        if self._worker.allow is not None:
+            # An allowed module may have imported a function that is not.
+            self._refuse_unless_allowed(functions.own_reference(function, ref))
         return function
 
     def _refuse_unless_allowed(self, ref: functions.FunctionRef) -> None:
@@ -291,7 +292,8 @@ class WorkerThread:
     def _wake_the_next(self) -> None:
         if self._is_to_ring:
             self._is_to_ring = False
-            self._worker._ring(1)
+            if claims.anything_due(self._worker._database):
+                self._worker._ring(1)
 
     def _pass_on_ctrl_c(self) -> None:
         if self._ctrl_c:
@@ -306,7 +308,7 @@ def _became_due(settled: Settled) -> int:
 def _with_what_is_known(ending: Ending, before: Ending | None) -> Ending:
     if before is None or before.status is not ending.status:
         return ending
-    return replace(ending, cause=before.cause, post_mortem=before.post_mortem)
+    return ending._replace(cause=before.cause, post_mortem=before.post_mortem)
 
 
 def _is_last(claim: Claim, ending: Ending) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import selectors
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from gigqd import cgroups, spawn, wire
+from gigqd.alarm import Alarm
 from gigqd.child import scratch_file
 from gigqd.slots import KEEPER
 from gigqd.tag import Tag
@@ -37,12 +39,17 @@ class Births:
     Args:
         mark: what stands for the database in tags, and the daemon's run.
         board: where the children's cells come from.
+        selector: what the supervisor sleeps in, to be woken by the children's alarm.
     """
 
-    def __init__(self, mark: tuple[str, str], board: Scoreboard) -> None:
+    def __init__(
+        self, mark: tuple[str, str], board: Scoreboard, selector: selectors.BaseSelector
+    ) -> None:
         self._home, self._run = mark
         self._board = board
         self._count = 0
+        self._alarm = Alarm()
+        selector.register(self._alarm, selectors.EVENT_READ, self._alarm.heard)
         self._delegation = cgroups.settle_in()
         self._file_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -82,6 +89,7 @@ class Births:
                     parent=os.getpid(),
                     file_limit=self._file_limit,
                     leaf=leaf,
+                    alarm=self._alarm,
                 )
                 pid = spawn.fork(birth, role)
             undo.pop_all()

@@ -74,7 +74,7 @@ class Crew:
         self._selector = selector
         self._chief = chief
         self._trials: dict[str, tuple[Config, int]] = {}
-        self._births = Births(mark, board)
+        self._births = Births(mark, board, selector)
         self.restarts = Restarts()
         self._lookout = Watch()
         self._generation = 1

@@ -45,6 +45,8 @@ _IN_TOLD = 0x00000002 | 0x00000004 | 0x00000800
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
 
+_CLOCK_MONOTONIC = 1  # <time.h>
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -274,6 +276,35 @@ def told_of_writes(*paths: str) -> int:
             os.close(descriptor)
             raise error
     return int(descriptor)
+
+
+class _TimerSetting(ctypes.Structure):
+    """`struct itimerspec`: seconds and nanoseconds of the interval, then of the time left."""
+
+    _fields_ = tuple((name, ctypes.c_long) for name in ("every", "every_ns", "left", "left_ns"))
+
+
+def timer() -> int:
+    """A descriptor that becomes readable when the time it is started with is over; timerfd(2).
+
+    Raises:
+        OSError: too many files are open.
+    """
+    descriptor = _libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor < 0:
+        raise _os_error("timerfd_create")
+    return int(descriptor)
+
+
+def start_timer(descriptor: int, seconds: float) -> bool:
+    """Start a timer unless it runs already. False when the descriptor is not that of a timer."""
+    setting = _TimerSetting()
+    if _libc.timerfd_gettime(descriptor, ctypes.byref(setting)) != 0:
+        return False
+    if setting.left == setting.left_ns == 0:
+        setting.left, setting.left_ns = divmod(int(seconds * 1e9), 10**9)
+        _libc.timerfd_settime(descriptor, 0, ctypes.byref(setting), None)
+    return True
 
 
 def _os_error(call: str) -> OSError:

@@ -12,6 +12,7 @@ import mmap
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 _SEQUENCE = struct.Struct("<Q")
 _REPORT = struct.Struct("<BxxxiQQdddQQ40s40s96s96s")
@@ -71,8 +72,7 @@ class Orders:
     let_go: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a worker last said of itself.
 
     Attributes:
@@ -135,10 +135,11 @@ class Cell:
             report.cpu,
             report.memory_limit,
             report.held,
-            _fit(report.latest, 40),
-            _fit(report.execution, 40),
-            _fit(report.job_id, 96),
-            _fit(report.job_name, 96),
+            # Packing cuts each to what the cell holds.
+            report.latest.encode("utf-8", "replace"),
+            report.execution.encode("utf-8", "replace"),
+            report.job_id.encode("utf-8", "replace"),
+            report.job_name.encode("utf-8", "replace"),
         )
         self._write_sequence(self._sequence + 1)
         self._memory[self._report_at : self._report_at + _REPORT.size] = packed
@@ -175,6 +176,11 @@ class Cell:
         """The number of the execution during which all else is to be let go of; 0 for none."""
         number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[6]
         return number
+
+    def peak_of(self, number: int) -> int:
+        """The most memory (bytes) that this execution's tree was seen to use; 0 for not known."""
+        *_, peak, peak_of, _ = _ORDERS.unpack_from(self._memory, self._orders_at)
+        return int(peak) if peak_of == number else 0
 
     def orders(self) -> Orders:
         """What the supervisor wants of this worker now."""
@@ -330,10 +336,6 @@ def _activity(number: int) -> Activity:
         return Activity(number)
     except ValueError:  # a job scribbled over the shared memory
         return Activity.NOTHING
-
-
-def _fit(text: str, limit: int) -> bytes:
-    return text.encode(errors="replace")[:limit]
 
 
 def _text(field: bytes) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from gigqd.alarm import Alarm
     from gigqd.cgroups import Leaf
     from gigqd.config import Config
     from gigqd.scoreboard import Cell
@@ -42,6 +43,7 @@ class Birth:
         parent: the supervisor's process id.
         file_limit: how many files it may have open, unless it asks the kernel for more.
         leaf: its control group, where the system has delegated one to the daemon.
+        alarm: wakes the supervisor.
     """
 
     slot: str
@@ -56,6 +58,7 @@ class Birth:
     parent: int
     file_limit: int
     leaf: Leaf | None
+    alarm: Alarm
 
     @property
     def output_kept(self) -> int:
@@ -124,8 +127,8 @@ def _arrange_descriptors(birth: Birth) -> None:
     logs.configure(log_config, fd=own_log, slot=birth.slot, pid=os.getpid())
     if birth.pool:
         logs.bind(pool=birth.pool, worker=birth.worker_id)
-    keep = {own_log, logs.sink_fd(), birth.channel.fileno(), birth.output, birth.stacks}
-    _close_all_but({fd for fd in keep if fd is not None})
+    given = (birth.channel.fileno(), birth.alarm.fileno(), birth.output, birth.stacks)
+    _close_all_but({own_log, logs.sink_fd(), *(fd for fd in given if fd is not None)})
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - only the descriptor is wanted
         os.dup2(nothing.fileno(), 0)
     if birth.output is not None:

@@ -122,8 +122,7 @@ class Supervisor:
             until = min(until, now + self._watchdog)
         if self._crew.flush() | self._desk.flush():
             until = min(until, now + _UNSENT_LOOK)
-        # From the first look at the clock: a stop in the middle of these lines is one too.
-        until = max(until, now)
+        until = max(until, now)  # not the time now: a stop in the middle of these lines is one too
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
             key.data()
         self._awoke = time.monotonic()

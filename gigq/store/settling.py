@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gigq.claim import Settled
 from gigq.outcome import Ending, Outcome, PostMortem, decide
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from gigq.claim import Over
     from gigq.store.database import Row, Session
 
-_POST_MORTEM = tuple(field.name for field in fields(PostMortem))
-_ALIVE = dict.fromkeys(_POST_MORTEM)
 _UNKNOWN = PostMortem()
 
 
@@ -188,13 +185,7 @@ def _close_execution(
             "result": ending.result,
             "error": ending.error,
             "cause": cause,
-            **_known(ending.post_mortem),
+            **(ending.post_mortem or _UNKNOWN)._asdict(),
         },
     )
     return None if row is None else str(row["job_id"])
-
-
-def _known(post_mortem: PostMortem | None) -> dict[str, Any]:
-    if post_mortem is None:
-        return _ALIVE
-    return {name: getattr(post_mortem, name) for name in _POST_MORTEM}

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -34,6 +35,7 @@ def plain(value: object, *, text_limit: int = 8192, items: int = 200, depth: int
         return _description(value, text_limit)
 
 
+@lru_cache(maxsize=1000)
 def is_secret(key: str) -> bool:
     """Whether a field's name says that its value must not be seen."""
     return bool(_SECRET.search(key))
@@ -47,6 +49,13 @@ def clean_text(text: str, limit: int) -> str:
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return _URL_PASSWORD.sub(rf"\1:{MASK}@", text) if "://" in text else text
+
+
+def _is_clean(value: object, text_limit: int) -> bool:
+    """Whether a value can stay as it is, as most can."""
+    if type(value) is str:
+        return len(value) <= text_limit and value.isascii() and "://" not in value
+    return type(value) is int and -_HUGE < value < _HUGE
 
 
 def _plain(value: object, text_limit: int, items: int, depth: int) -> Any:
@@ -76,7 +85,10 @@ def _collection(
     cleaned = {}
     for raw, item in islice(value.items(), items):
         key = clean_text(raw if isinstance(raw, str) else _description(raw, 200), 200)
-        cleaned[key] = MASK if is_secret(key) and item is not None else plain(item, **limits)
+        if is_secret(key) and item is not None:
+            cleaned[key] = MASK
+        else:
+            cleaned[key] = item if _is_clean(item, text_limit) else plain(item, **limits)
     return cleaned | {"…": left_out} if left_out else cleaned
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gigqd import logs
@@ -20,7 +19,8 @@ log = logs.get_logger("gigqd.worker")
 class Line:
     """A worker's side of its cell and of its channel.
 
-    The supervisor sleeps while nobody works, so a worker that turns from idle to busy rings.
+    The supervisor sleeps while nobody works, so a worker that turns from idle to busy starts
+    the alarm; one that has booted is waited for, and rings.
 
     Attributes:
         started: the number of the current execution: how many this worker has started.
@@ -30,6 +30,7 @@ class Line:
 
     def __init__(self, birth: Birth) -> None:
         self._cell = birth.cell
+        self._alarm = birth.alarm
         self.wire = Wire(birth.channel)
         self.started = 0
         self.deadline = 0.0
@@ -90,7 +91,7 @@ class Line:
 
     def holds_nothing_else(self) -> None:
         """All that was held besides the running job has been let go of."""
-        self._busy = replace(self._busy, held=0)
+        self._busy = self._busy._replace(held=0)
         self._write(self._busy)
 
     def settling(self) -> None:
@@ -104,8 +105,7 @@ class Line:
 
     def peak(self) -> int:
         """The most memory in bytes that the supervisor saw the current job's processes use."""
-        orders = self._cell.orders()
-        return orders.peak if orders.peak_of == self.started else 0
+        return self._cell.peak_of(self.started)
 
     def tell_boot_error(self, why: str) -> None:
         """Why this worker cannot work, for those who read the daemon's status."""
@@ -113,8 +113,7 @@ class Line:
         self.wire.send({"boot_error": why})
 
     def _write(self, report: Report) -> None:
-        quiet = self._activity in (Activity.BOOTING, Activity.IDLE)
-        self._activity = report.activity
+        before, self._activity = self._activity, report.activity
         self._cell.write(report)
-        if quiet:
+        if before is Activity.BOOTING or (before is Activity.IDLE and not self._alarm.start()):
             self.wire.ring()

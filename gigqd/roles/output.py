@@ -31,17 +31,20 @@ class Output:
         self._output = birth.output
         self._stacks = birth.stacks
         self._kept = kept
+        self._is_empty = False
         self.whole = True
 
     def empty(self) -> None:
         """Forget what was written so far."""
-        flush_standard_streams()
-        os.ftruncate(self._output, 0)
+        if not self._is_empty:
+            flush_standard_streams()
+            os.ftruncate(self._output, 0)
 
     def take(self) -> str | None:
         """The last of what the job has written; None when it has written nothing."""
         self.whole = flush_standard_streams()
-        return tail(self._output, self._kept) or None
+        self._is_empty = os.fstat(self._output).st_size == 0
+        return None if self._is_empty else tail(self._output, self._kept) or None
 
     def stacks(self) -> str | None:
         """The stacks of all threads, if they were dumped."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import locale
+import math
 import os
 import resource
 import signal
 import socket
 import sys
 import time
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ _GONE_WITHIN = 0.1
 _LOOK_AGAIN = 0.005
 _SPARE_DESCRIPTORS = 32
 _SIGNALS = range(1, signal.SIGRTMIN)
-_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_REAL, _VIRTUAL, _PROF = signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF
 _LIMITS = (
     resource.RLIMIT_AS,
     resource.RLIMIT_CORE,
@@ -48,30 +50,33 @@ class Residue:
     """
 
     def __init__(self, is_listening: Callable[[], bool], allowed: Collection[str] = ()) -> None:
+        self._tasks = os.open("/proc/self/task", os.O_PATH | os.O_CLOEXEC)
+        self._files = os.open("/proc/self/fd", os.O_PATH | os.O_CLOEXEC)
         looks: dict[str, Callable[[], object]] = {
-            "threads": lambda: _threads() > self._threads,
+            "threads": lambda: _threads(self._tasks) > self._threads,
             "children": _has_children,
-            "descriptors": lambda: _descriptors() > self._descriptors,
+            "descriptors": lambda: _descriptors(self._files) > self._descriptors,
             "handlers": lambda: (is_listening(), *map(_signal.getsignal, _SIGNALS)),
-            "mask": lambda: _signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-            "timers": lambda: [_signal.getitimer(timer)[0] > 0.0 for timer in _TIMERS],
+            "mask": partial(_signal.pthread_sigmask, signal.SIG_BLOCK, ()),
+            "timers": lambda: _timer(_REAL) or _timer(_VIRTUAL) or _timer(_PROF),
             "directory": _directory,
             "umask": _umask,
             "environment": _environment,
             "limits": lambda: [*map(resource.getrlimit, _LIMITS)],
-            "priority": lambda: os.getpriority(os.PRIO_PROCESS, 0),
-            "locale": lambda: locale.setlocale(locale.LC_ALL),
+            "priority": partial(os.getpriority, os.PRIO_PROCESS, 0),
+            "locale": partial(locale.setlocale, locale.LC_ALL),
             "path": sys.path.copy,
             "streams": lambda: (id(sys.stdin), id(sys.stdout), id(sys.stderr)),
             "interpreter": _interpreter,
         }
         self._looks = {name: look for name, look in looks.items() if name not in allowed}
+        self._every_look = tuple(self._looks.values())
         self.accept()
 
     def accept(self) -> None:
         """Take the state as it is now for the normal one."""
-        self._threads = _threads()
-        self._descriptors = _descriptors() + _SPARE_DESCRIPTORS
+        self._threads = _threads(self._tasks)
+        self._descriptors = _descriptors(self._files) + _SPARE_DESCRIPTORS
         self._normal = self._state()
 
     def left(self) -> list[str]:
@@ -84,16 +89,19 @@ class Residue:
         return names
 
     def _state(self) -> list[object]:
-        return [look() for look in self._looks.values()]
+        return [look() for look in self._every_look]
 
     def _differences(self) -> list[str]:
         pairs = zip(self._looks, self._normal, self._state(), strict=True)
         return [name for name, before, now in pairs if before != now]
 
 
-def _threads() -> int:
+def _threads(folder: int) -> float:
     """How many threads the kernel sees, and two; many libraries start some that Python does not."""
-    return os.stat("/proc/self/task").st_nlink  # noqa: PTH116 - after every job
+    try:
+        return os.fstat(folder).st_nlink
+    except OSError:  # the job has closed what is not its own
+        return math.inf
 
 
 def _has_children() -> bool:
@@ -105,9 +113,12 @@ def _has_children() -> bool:
     return True
 
 
-def _descriptors() -> int:
+def _descriptors(folder: int) -> float:
     """How many descriptors are open; kernels before 6.2 do not tell without listing them."""
-    size = os.stat("/proc/self/fd").st_size  # noqa: PTH116 - after every job
+    try:
+        size = os.fstat(folder).st_size
+    except OSError:  # the job has closed what is not its own
+        return math.inf
     return size or len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers only
 
 
@@ -116,6 +127,11 @@ def _directory() -> str:
         return os.getcwd()  # noqa: PTH109 - after every job
     except OSError:  # somebody has removed it
         return ""
+
+
+def _timer(which: int) -> bool:
+    """Whether a timer is set."""
+    return bool(_signal.getitimer(which)[0])
 
 
 def _umask() -> int:

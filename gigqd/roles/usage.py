@@ -6,14 +6,13 @@ import os
 import resource
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _SLACK = 1024 * 1024
 _KIBI = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What a job has used.
 
     Attributes:

@@ -270,6 +270,8 @@ class WorkerRole:
             os._exit(exits.WORKER_PARENT_GONE)
 
 
-def _stricter(*limits: float | None) -> float | None:
-    """The smallest of some limits; None when there is none."""
-    return min((limit for limit in limits if limit is not None), default=None)
+def _stricter(one: float | None, other: float | None) -> float | None:
+    """The smaller of two limits; None when there is none."""
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)

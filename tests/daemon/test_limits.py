@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def test_a_daemon_takes_all_files_that_it_may_have_and_gives_its_jobs_the_usual(
 def test_a_child_that_there_is_no_cell_for_takes_nothing_else() -> None:
     board = Scoreboard(1)
     board.take()
-    births = Births(("home", "gigqd:1"), board)
+    births = Births(("home", "gigqd:1"), board, selectors.DefaultSelector())
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     nothing: Any = None
     before = open_files()
@@ -85,7 +86,7 @@ def test_a_child_that_the_kernel_refuses_takes_nothing(
         raise OSError(11, "Resource temporarily unavailable")
 
     board = Scoreboard(1)
-    births = Births(("home", "gigqd:1"), board)
+    births = Births(("home", "gigqd:1"), board, selectors.DefaultSelector())
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     nothing: Any = None
     before = open_files()

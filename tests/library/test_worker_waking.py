@@ -73,6 +73,16 @@ def test_an_idle_worker_that_finds_a_job_rings_for_the_next_worker(queue, path, 
     bell.close()
 
 
+def test_an_idle_worker_that_takes_the_only_job_rings_for_nobody(queue, path, worker):
+    submit(queue, jobs_to_run.nothing)
+    bell = Bell(path)
+    bell.drain()
+    worker.work_off(lambda: True)
+
+    assert not bell.take()
+    bell.close()
+
+
 def test_a_sleeping_worker_wakes_for_a_delayed_attempt(queue, path, tmp_path):
     sleeper = Worker(path, polling_interval=3600)
     params = {"path": str(tmp_path / "calls"), "successes_after": 2}

@@ -140,7 +140,7 @@ def test_only_an_open_execution_is_changed(db: Database, name: str, status: str)
     before = jobs.executions(db, job_id)
     with db.transaction(durable=False) as session:
         ids = {"job_id": job_id, "execution_id": token}
-        session.all(name, {**settling._ALIVE, **PARAMS, **ids})
+        session.all(name, {**settling._UNKNOWN._asdict(), **PARAMS, **ids})
 
     assert (jobs.executions(db, job_id) != before) == (status == "running")
 
@@ -162,7 +162,7 @@ def test_an_execution_is_ended_and_the_others_stay_open(db: Database, name: str)
     stored(db), stored(db)
     tokens = [taken(db)["execution_id"] for _ in range(2)]
     with db.transaction(durable=False) as session:
-        session.all(name, {**settling._ALIVE, **PARAMS, "execution_id": tokens[0]})
+        session.all(name, {**settling._UNKNOWN._asdict(), **PARAMS, "execution_id": tokens[0]})
 
     assert [row["execution_id"] for row in claims.open_executions(db)] == tokens[1:]
 

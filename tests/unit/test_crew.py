@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 from typing import Any
 
 from gigqd.crew import Crew
@@ -12,7 +13,7 @@ NOBODY: Any = None
 
 
 def test_a_slot_that_waits_out_a_delay_is_tried_at_once_when_its_child_is_to_be_replaced() -> None:
-    crew = Crew(NOBODY, ("home", "gigqd:1"), Scoreboard(1), NOBODY, NOBODY)
+    crew = Crew(NOBODY, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOBODY)
     slot = crew.add("default/0", "default", Limits(30.0, 2.0, 120.0))
     slot.spawn_failed(100.0, "cannot fork")
     before = slot.turn(100.0, Report())

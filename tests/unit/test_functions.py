@@ -204,3 +204,31 @@ def test_a_name_that_leads_elsewhere_is_known_by_where_it_was_defined():
     through = FunctionRef("asyncio", "run")
 
     assert functions.own_reference(asyncio.run, through).module == "asyncio.runners"
+
+
+def test_a_function_that_was_found_before_is_looked_at_again(module, monkeypatch):
+    first = functions.find(module.__name__, "plain")
+    again = functions.find(module.__name__, "plain")
+    monkeypatch.setattr(module, "plain", module.tasked)
+    replaced = functions.find(module.__name__, "plain")
+    monkeypatch.delattr(module, "plain")
+
+    assert first is again
+    assert replaced is module.tasked
+    with pytest.raises(FunctionNotFound):
+        functions.find(module.__name__, "plain")
+
+
+def test_a_function_of_a_module_that_was_imported_anew_is_the_new_one(module, monkeypatch):
+    old = functions.find(module.__name__, "plain")
+    new = types.ModuleType(module.__name__)
+    new.plain = lambda: "new"
+    monkeypatch.setitem(sys.modules, module.__name__, new)
+
+    assert functions.find(module.__name__, "plain") is new.plain is not old
+
+
+def test_a_dotted_name_and_one_in_a_script_are_found_every_time(module, script):
+    for _ in range(2):
+        assert functions.find(module.__name__, "Tools.static")() == "static"
+        assert functions.find(str(script), "f")() == ("__mp_main__", 7)

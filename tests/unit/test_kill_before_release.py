@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -45,7 +46,7 @@ def test_a_dead_worker_is_not_buried_before_its_whole_tree_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     buried: list[float] = []
-    crew = Crew(NOBODY, ("home", "gigqd:1"), Scoreboard(1), NOBODY, NOBODY)
+    crew = Crew(NOBODY, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOBODY)
     slot = crew.add("default/0", "default", Limits(30.0, 2.0, 120.0))
     child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=lambda: Death(0, None))
     monkeypatch.setattr(crew, "_bury", lambda _slot, _child, _death, now: buried.append(now))

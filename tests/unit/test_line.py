@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
-from dataclasses import replace
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.waiting import wait_until
 
+from gigqd.alarm import Alarm
 from gigqd.roles.line import Line
 from gigqd.scoreboard import Activity, Cell, Scoreboard
 
@@ -24,11 +28,28 @@ def cell() -> Cell:
 
 
 @pytest.fixture
-def line(cell: Cell) -> Iterator[Line]:
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
-    birth: Any = SimpleNamespace(cell=cell, channel=theirs)
     with ours, theirs:
-        yield Line(birth)
+        yield ours, theirs
+
+
+@pytest.fixture
+def alarm() -> Iterator[Alarm]:
+    alarm = Alarm()
+    yield alarm
+    with suppress(OSError):
+        os.close(alarm.fileno())
+
+
+@pytest.fixture
+def line(cell: Cell, ends: tuple[socket.socket, socket.socket], alarm: Alarm) -> Line:
+    birth: Any = SimpleNamespace(cell=cell, channel=ends[1], alarm=alarm)
+    return Line(birth)
+
+
+def readable(*descriptors: Any, within: float = 5.0) -> list[Any]:
+    return select.select(descriptors, (), (), within)[0]
 
 
 def test_a_job_is_shown_with_its_limits_and_what_was_used_before(cell: Cell, line: Line) -> None:
@@ -93,4 +114,41 @@ def test_what_a_worker_holds_besides_its_job_is_shown_until_it_has_let_go(
     line.holds_nothing_else()
 
     assert before.held == 7
-    assert cell.read() == replace(before, held=0)
+    assert cell.read() == before._replace(held=0)
+
+
+def test_a_worker_that_has_booted_wakes_the_supervisor_at_once(ends, line: Line) -> None:
+    line.idle()
+
+    assert readable(ends[0], within=0.0)
+
+
+def test_a_job_of_an_idle_worker_wakes_the_supervisor_a_moment_later(
+    ends, alarm: Alarm, line: Line
+) -> None:
+    line.idle()
+    ends[0].recv(1)
+    line.busy(CLAIM, 100.0, 0.0, (None, 0))
+
+    assert readable(ends[0], alarm) == [alarm]
+    alarm.heard()
+    assert not readable(alarm, within=0.0)
+
+
+def test_an_alarm_that_was_started_goes_off_however_often_it_is_started_again(alarm: Alarm) -> None:
+    def start_again() -> bool:
+        alarm.start()
+        return bool(readable(alarm, within=0.0))
+
+    wait_until(start_again, 5)
+
+
+def test_a_job_that_has_closed_the_alarm_does_not_keep_the_supervisor_asleep(
+    ends, alarm: Alarm, line: Line
+) -> None:
+    line.idle()
+    ends[0].recv(1)
+    os.close(alarm.fileno())
+    line.busy(CLAIM, 100.0, 0.0, (None, 0))
+
+    assert readable(ends[0])

@@ -36,10 +36,18 @@ def test_a_function_that_has_not_run_is_not_known_to_be_short():
     assert not pace.is_short(of())
 
 
+def test_after_a_rest_jobs_are_taken_one_at_a_time_again():
+    pace = after(Pace(64), *[SHORT] * 100)
+    grown = [pace.size() for _ in range(3)]
+    pace.rest()
+
+    assert (grown, pace.size(), pace.size()) == ([1, 2, 4], 1, 2)
+
+
 def test_while_jobs_are_short_twice_as_many_are_taken_each_time_up_to_the_most():
     pace = after(Pace(64), *[SHORT] * 100)
 
-    assert [pace.size() for _ in range(8)] == [2, 4, 8, 16, 32, 64, 64, 64]
+    assert [pace.size() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 64, 64]
 
 
 def test_they_are_no_more_than_what_fits_into_the_time_that_outcomes_may_wait():

@@ -69,6 +69,8 @@ def test_what_is_left_is_named(name: str) -> None:
         ("environment", "del os.environ['PATH']"),
         ("timers", "signal.alarm(60)"),
         ("interpreter", "import gc; gc.disable()"),
+        ("threads", "os.close(residue._tasks)"),
+        ("descriptors", "os.close(residue._files)"),
         ("interpreter", "import socket; socket.setdefaulttimeout(1)"),
         ("directory", ("os.mkdir('/tmp/gone-%d' % os.getpid()); "
          "os.chdir('/tmp/gone-%d' % os.getpid()); os.rmdir(os.getcwd())")),

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from dataclasses import replace
 
 from gigqd.scoreboard import Activity, Report, Scoreboard, Why
 
@@ -135,7 +134,7 @@ def test_a_worker_sees_that_it_is_to_let_go_and_the_supervisor_what_it_holds() -
     cell = Scoreboard(4).take()
     before = cell.let_go
     cell.order_let_go(7)
-    cell.write(replace(REPORT, held=63, latest="0198-latest"))
+    cell.write(REPORT._replace(held=63, latest="0198-latest"))
 
     assert (before, cell.let_go, cell.orders().let_go) == (0, 7, 7)
     assert (cell.read().held, cell.read().latest) == (63, "0198-latest")
@@ -143,10 +142,10 @@ def test_a_worker_sees_that_it_is_to_let_go_and_the_supervisor_what_it_holds() -
 
 def test_an_outcome_that_is_being_written_down_has_no_deadline_and_the_rest_stays() -> None:
     cell = Scoreboard(4).take()
-    cell.write(replace(REPORT, held=3, latest="0198-latest"))
+    cell.write(REPORT._replace(held=3, latest="0198-latest"))
     cell.write_settling(50.0)
     report = cell.read()
 
     assert (report.activity, report.since, report.deadline) == (Activity.SETTLING, 50.0, 0.0)
     busy = {"activity": REPORT.activity, "since": REPORT.since, "deadline": REPORT.deadline}
-    assert replace(report, **busy) == replace(REPORT, held=3, latest="0198-latest")
+    assert report._replace(**busy) == REPORT._replace(held=3, latest="0198-latest")
