@@ -9,7 +9,7 @@ from gigq import clock, codec, events, functions
 from gigq.errors import JobNotFound
 from gigq.rows import Rows
 from gigq.status import JobStatus
-from gigq.store import connect, jobs, migrate
+from gigq.store import connect, jobs, migrate, retention
 from gigq.store.bell import ring
 from gigq.store.database import LOCK_TIMEOUT, Database
 
@@ -201,6 +201,38 @@ class JobQueue:
             ValueError: the text is not an ISO time.
         """
         return jobs.clear(self._database, before_timestamp)
+
+    def prune(
+        self,
+        *,
+        older_than: float | None = None,
+        keep: int | None = None,
+        statuses: Iterable[JobStatus | str] = retention.FINISHED,
+        dry_run: bool = False,
+    ) -> dict[str, int]:
+        """Delete finished jobs with their executions, by age or number, the oldest first.
+
+        Jobs that an unfinished one names as a parent stay. It goes in small bites, so that nobody
+        waits for it. gigqd does so by itself, as its table `[retention]` says.
+
+        Args:
+            older_than: jobs that ended more than so many seconds ago; None: of any age.
+            keep: how many of each status stay at most; None: as many as there are.
+            statuses: the statuses to prune.
+            dry_run: count only.
+
+        Returns:
+            How many jobs were deleted, or would have been, by status.
+
+        Raises:
+            ValueError: neither an age nor a number, a number below 0, or a status that is not a
+                finished one.
+        """
+        since = None if older_than is None else clock.after(clock.utc_now(), -older_than)
+        policy = dict.fromkeys(
+            (JobStatus(status).value for status in statuses), retention.Keep(since, keep)
+        )
+        return retention.prune(self._database, policy, dry_run=dry_run)
 
     def requeue_job(self, job_id: str) -> bool:
         """Make a failed, timed out or cancelled job pending again, with no attempt used.

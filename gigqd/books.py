@@ -72,6 +72,8 @@ class Books:
                     log.info("verdict_settled", **fields)
             case {"cancel": [*executions]}:
                 self.cancels = frozenset(map(str, executions))
+            case {"pruned": dict(pruned), "seconds": seconds}:
+                log.info("jobs_pruned", pruned=pruned, seconds=seconds)
             case {"trouble": trouble, "hold": bool(hold)}:
                 self._hear_of_trouble(trouble, hold=hold)
 

@@ -1,4 +1,4 @@
-"""The commands about the whole queue: stats, clear, worker."""
+"""The commands about the whole queue: stats, clear, prune, worker."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gigq.cli import exits, terminal, text, values
 from gigq.cli.loading import use_app_dir
 from gigq.cli.opening import any_queue, existing_queue
 from gigq.events import setup_logging
+from gigq.store.retention import FINISHED
 from gigq.worker import Worker
 
 if TYPE_CHECKING:
@@ -42,6 +43,22 @@ def clear(args: argparse.Namespace) -> int:
         terminal.print_json({"cleared": cleared})
     else:
         print(f"Cleared {cleared} completed jobs.")
+    return exits.OK
+
+
+def prune(args: argparse.Namespace) -> int:
+    """Delete finished jobs by age or number."""
+    older_than = None if args.before is None else args.before * DAY
+    statuses = args.statuses or FINISHED
+    with existing_queue(args) as queue:
+        pruned = queue.prune(
+            older_than=older_than, keep=args.keep, statuses=statuses, dry_run=args.dry_run
+        )
+    if args.json:
+        terminal.print_json({"pruned": pruned, "dry_run": args.dry_run})
+        return exits.OK
+    counts = ", ".join(f"{count} {status}" for status, count in pruned.items())
+    print(f"{'Would prune' if args.dry_run else 'Pruned'} {counts}.")
     return exits.OK
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from gigq import __version__
 from gigq.cli import admin, backup, doctor, jobs, logs, values
+from gigq.cli.commands import Commands, add_common, add_json, choices, command
 from gigq.cli.values import from_environment
 from gigq.job import FAILURE_POLICIES
 from gigq.status import JobStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from gigq.store.retention import FINISHED
 
 DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
 ENVIRONMENT = """\
@@ -39,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gigq {__version__}")
     parser.set_defaults(db=from_environment("GIGQ_DB", "gigq.db"), debug=False)
-    _add_common(parser)
+    add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (
         _submit,
@@ -50,54 +48,13 @@ def build_parser() -> argparse.ArgumentParser:
         _cancel,
         _requeue,
         _clear,
+        _prune,
         _backup,
         _doctor,
         _worker,
     ):
         add(commands)
     return parser
-
-
-Commands = argparse._SubParsersAction
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Options that may stand before and after the command."""
-    # Suppressed defaults: the second parser to run must not undo what the first one found.
-    parser.add_argument(
-        "--db", metavar="FILE", default=argparse.SUPPRESS, help="the database (default: gigq.db)"
-    )
-    parser.add_argument(
-        "--debug",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="show the traceback of an error",
-    )
-
-
-def _command(
-    commands: Commands[argparse.ArgumentParser],
-    name: str,
-    handler: Callable[[argparse.Namespace], int],
-    help_text: str,
-    *,
-    example: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=help_text,
-        description=help_text[0].upper() + help_text[1:] + ".",
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(handler=handler)
-    _add_common(parser)
-    return parser
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_app_dir(parser: argparse.ArgumentParser) -> None:
@@ -109,12 +66,8 @@ def _add_app_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _choices(names: Sequence[str]) -> str:
-    return "one of: " + ", ".join(names)
-
-
 def _submit(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "submit",
         jobs.submit,
@@ -127,7 +80,7 @@ def _submit(commands: Commands[argparse.ArgumentParser]) -> None:
     _add_job_options(parser)
     _add_parent_options(parser)
     _add_app_dir(parser)
-    _add_json(parser)
+    add_json(parser)
 
 
 def _add_job_options(parser: argparse.ArgumentParser) -> None:
@@ -173,21 +126,21 @@ def _add_parent_options(parser: argparse.ArgumentParser) -> None:
         "--on-parent-failure",
         choices=FAILURE_POLICIES,
         metavar="WHAT",
-        help=f"when that job fails, {_choices(FAILURE_POLICIES)} (default: fail)",
+        help=f"when that job fails, {choices(FAILURE_POLICIES)} (default: fail)",
     )
 
 
 def _status(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "status", jobs.status, "show one job", example="gigq status ID")
+    parser = command(commands, "status", jobs.status, "show one job", example="gigq status ID")
     parser.add_argument("job_id", metavar="ID")
     parser.add_argument("--show-params", action="store_true", help="its parameters too")
     parser.add_argument("--show-result", action="store_true", help="its result too")
     parser.add_argument("--show-executions", action="store_true", help="its attempts too")
-    _add_json(parser)
+    add_json(parser)
 
 
 def _logs(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "logs",
         logs.logs,
@@ -208,7 +161,7 @@ def _logs(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _list(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "list",
         jobs.list_jobs,
@@ -216,34 +169,34 @@ def _list(commands: Commands[argparse.ArgumentParser]) -> None:
         example="gigq list --status failed --limit 20",
     )
     names = [status.value for status in JobStatus]
-    parser.add_argument("--status", choices=names, metavar="STATUS", help=_choices(names))
+    parser.add_argument("--status", choices=names, metavar="STATUS", help=choices(names))
     parser.add_argument("--queue", metavar="NAME", help="only this named queue")
     parser.add_argument(
         "--limit", type=values.count, default=100, metavar="N", help="at most N (default: 100)"
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 def _stats(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "stats", admin.stats, "count the jobs in each status", example="gigq stats --json"
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 def _cancel(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "cancel", jobs.cancel, "cancel jobs", example="gigq cancel --running ID"
     )
     parser.add_argument("job_ids", metavar="ID", nargs="+")
     parser.add_argument(
         "--running", action="store_true", help="running ones too; without it, only pending ones"
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 def _requeue(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "requeue",
         jobs.requeue,
@@ -251,11 +204,11 @@ def _requeue(commands: Commands[argparse.ArgumentParser]) -> None:
         example="gigq requeue ID",
     )
     parser.add_argument("job_id", metavar="ID")
-    _add_json(parser)
+    add_json(parser)
 
 
 def _clear(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "clear",
         admin.clear,
@@ -265,11 +218,38 @@ def _clear(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--before", type=values.number, metavar="DAYS", help="only those over for DAYS days"
     )
-    _add_json(parser)
+    add_json(parser)
+
+
+def _prune(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = command(
+        commands,
+        "prune",
+        admin.prune,
+        "delete finished jobs by age or number",
+        example="gigq prune --before 30 --status failed --dry-run",
+    )
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument(
+        "--before", type=values.number, metavar="DAYS", help="those over for DAYS days"
+    )
+    how.add_argument(
+        "--keep", type=values.amount, metavar="N", help="all but the N of a status stored last"
+    )
+    parser.add_argument(
+        "--status",
+        dest="statuses",
+        action="append",
+        choices=FINISHED,
+        metavar="STATUS",
+        help=f"only {choices(FINISHED)} (may be repeated; default: all)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="count them only")
+    add_json(parser)
 
 
 def _backup(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "backup",
         backup.backup,
@@ -278,11 +258,11 @@ def _backup(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("target", metavar="DEST")
     parser.add_argument("--force", action="store_true", help="replace DEST if it is there")
-    _add_json(parser)
+    add_json(parser)
 
 
 def _doctor(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "doctor",
         doctor.doctor,
@@ -295,11 +275,11 @@ def _doctor(commands: Commands[argparse.ArgumentParser]) -> None:
         ("--quick", "quick", "read every page"),
     ):
         how.add_argument(option, dest="check", action="store_const", const=check, help=what)
-    _add_json(parser)
+    add_json(parser)
 
 
 def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "worker",
         admin.worker,

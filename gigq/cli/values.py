@@ -76,6 +76,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def amount(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
 def from_environment(name: str, default: str) -> str:
     """The variable's value; an empty variable counts as unset."""
     return os.environ.get(name) or default

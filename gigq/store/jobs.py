@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.status import JobStatus
-from gigq.store import claims, dependents
+from gigq.store import claims, dependents, retention
+from gigq.store.retention import Keep
 from gigq.store.submission import Submission, columns, parents_named, values
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
     from gigq.store.submission import Values
 
-_CLEAR_AT_ONCE = 500
+_CLEARED = (JobStatus.COMPLETED.value, JobStatus.CANCELLED.value)
 
 
 def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -152,10 +153,7 @@ def _wait_again(session: Session, job_id: str, row: Row) -> None:
 
 
 def clear(db: Database, before: str | None = None) -> int:
-    """Delete completed and cancelled jobs with their executions.
-
-    A parent of an unfinished job stays: its result may be asked for. It goes in batches, so
-    that nobody waits long for the write lock.
+    """Delete completed and cancelled jobs with their executions, as `retention` does.
 
     Args:
         db: the database.
@@ -167,19 +165,5 @@ def clear(db: Database, before: str | None = None) -> int:
     Raises:
         ValueError: `before` is not an ISO 8601 time.
     """
-    limit = None if before is None else clock.normalise(before)
-    cleared = 0
-    while deleted := _clear_some(db, limit):
-        cleared += deleted
-    return cleared
-
-
-def _clear_some(db: Database, before: str | None) -> int:
-    with db.transaction(durable=False) as session:
-        rows = session.all("clear_finished", {"before": before, "limit": _CLEAR_AT_ONCE})
-        session.run("forget_executions", {"ids": json.dumps([row["id"] for row in rows])})
-        for row in rows:
-            if row["dependencies"] != "[]":
-                parents = dependents.listed(row["dependencies"])
-                session.run("forget_edges_to", {"job_id": row["id"], "parents": parents})
-    return len(rows)
+    keep = Keep(most=0) if before is None else Keep(since=clock.normalise(before))
+    return sum(retention.prune(db, dict.fromkeys(_CLEARED, keep)).values())

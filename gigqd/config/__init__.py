@@ -11,6 +11,7 @@ from gigqd.config.schema import (
     DaemonConfig,
     LogConfig,
     QueueConfig,
+    RetentionConfig,
     SecurityConfig,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "LogConfig",
     "PoolConfig",
     "QueueConfig",
+    "RetentionConfig",
     "SecurityConfig",
     "compare",
     "config_path",

@@ -128,6 +128,80 @@ class QueueConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    """How long and how many finished jobs are kept, with their executions, before they go."""
+
+    completed_age: float = field(
+        default=7 * DAY,
+        metadata=about(
+            kinds.duration(),
+            RECYCLE,
+            "How long a completed job is kept after its end; 0 is for ever.",
+        ),
+    )
+    completed_count: int = field(
+        default=1_000_000,
+        metadata=about(
+            kinds.whole(0, 1_000_000_000, "jobs"),
+            RECYCLE,
+            "How many completed jobs are kept at most, those stored last; 0 is all.",
+        ),
+    )
+    failed_age: float = field(
+        default=30 * DAY,
+        metadata=about(
+            kinds.duration(),
+            RECYCLE,
+            "How long a failed job is kept after its end; 0 is for ever.",
+        ),
+    )
+    failed_count: int = field(
+        default=1_000_000,
+        metadata=about(
+            kinds.whole(0, 1_000_000_000, "jobs"),
+            RECYCLE,
+            "How many failed jobs are kept at most, those stored last; 0 is all.",
+        ),
+    )
+    timeout_age: float = field(
+        default=30 * DAY,
+        metadata=about(
+            kinds.duration(),
+            RECYCLE,
+            "How long a timed out job is kept after its end; 0 is for ever.",
+        ),
+    )
+    timeout_count: int = field(
+        default=1_000_000,
+        metadata=about(
+            kinds.whole(0, 1_000_000_000, "jobs"),
+            RECYCLE,
+            "How many timed out jobs are kept at most, those stored last; 0 is all.",
+        ),
+    )
+    cancelled_age: float = field(
+        default=7 * DAY,
+        metadata=about(
+            kinds.duration(),
+            RECYCLE,
+            "How long a cancelled job is kept after its end; 0 is for ever.",
+        ),
+    )
+    cancelled_count: int = field(
+        default=1_000_000,
+        metadata=about(
+            kinds.whole(0, 1_000_000_000, "jobs"),
+            RECYCLE,
+            "How many cancelled jobs are kept at most, those stored last; 0 is all.",
+        ),
+    )
+
+    def of(self, status: str) -> tuple[float, int]:
+        """Seconds and number for which jobs of a finished status are kept; 0 is no limit."""
+        return getattr(self, f"{status}_age"), getattr(self, f"{status}_count")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CodeConfig:
     """The code that jobs run: where it is found and what surrounds it.
 
@@ -220,6 +294,7 @@ class Config:
     source: Path | None
     daemon: DaemonConfig
     queue: QueueConfig
+    retention: RetentionConfig
     code: CodeConfig
     log: LogConfig
     security: SecurityConfig
@@ -230,6 +305,7 @@ TABLES: Mapping[str, type] = MappingProxyType(
     {
         "daemon": DaemonConfig,
         "queue": QueueConfig,
+        "retention": RetentionConfig,
         "code": CodeConfig,
         "log": LogConfig,
         "security": SecurityConfig,

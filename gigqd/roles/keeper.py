@@ -12,6 +12,7 @@ from gigq.store import connect, health, identity, migrate
 from gigq.store.database import Database
 from gigqd import exits, kernel
 from gigqd.roles.keeper_pace import Pace
+from gigqd.roles.keeper_retention import BREATH, Retention
 from gigqd.roles.keeper_rounds import Rounds
 from gigqd.roles.keeper_settling import Settling, told
 from gigqd.roles.keeper_trouble import Patience, Trouble, trouble_of
@@ -48,6 +49,7 @@ class Keeper:
     2. Settles the executions of dead workers, as the supervisor's verdicts say.
     3. Makes its rounds: rings for what came due or was written without a ring, relays requests
        to cancel, keeps the write-ahead log short, and tries whether the file can be used.
+    4. Deletes finished jobs that are too old or too many.
 
     A database that cannot be used is tried again and again; nothing it was told is forgotten.
     Only the first keeper of a daemon may create the file, and only before the daemon is up.
@@ -70,6 +72,7 @@ class Keeper:
             self.beat,
             self.tell,
         )
+        self._retention = Retention(self._database, birth.config.retention, self.tell)
         self._held: StoreConnection | None = None
         self._verdicts: deque[tuple[int, Verdict]] = deque()
         self._file: FileId | None = None
@@ -133,13 +136,16 @@ class Keeper:
             outcomes = self._settling.dead_worker(verdict)
             self.tell({"settled": number, "worker": verdict.worker_id, **told(outcomes, verdict)})
             self._verdicts.popleft()
-        self._rounds.go(connection)
+        changed = self._rounds.go(connection)
         self._settle_strays()
+        self._retention.go(changed=changed)
 
     def _listen(self) -> None:
         """Wait for a message, no longer than until the next look is due."""
         if self._trouble:
             told = self._pace.wait(self._patience.until - time.monotonic())
+        elif self._retention.is_at_work:
+            told = self._pace.wait(BREATH)
         else:
             told = self._pace.sleep()
         for message in self._wire.receive() if told else ():
@@ -199,6 +205,7 @@ class Keeper:
         else:
             self._patience.wait(time.monotonic())
             self._rounds.begin(damaged=trouble.hold)
+            self._retention.begin()
             self._in_order = self._in_order and not trouble.hold
             if trouble.code is not None and not self._was_in_order:
                 # Before the daemon is up this ends it; afterwards it is trouble like any other.

@@ -76,8 +76,11 @@ class Rounds:
         self._look_at = 0.0
         self._tidy_at = 0.0
 
-    def go(self, connection: StoreConnection) -> None:
+    def go(self, connection: StoreConnection) -> bool:
         """Look once.
+
+        Returns:
+            Whether anybody has committed since the last look.
 
         Raises:
             StoreError: the database cannot be used.
@@ -95,6 +98,7 @@ class Rounds:
             self._hung_bell()
             self._try_to_write(connection, now)
         self._tidy(connection, now)
+        return changed
 
     # --- the file ----------------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ def test_a_locked_database_is_waited_for_and_then_named(shell, monkeypatch, caps
     monkeypatch.setattr("gigq.queue.JobQueue.lock_timeout", 0.05)
     with closing(sqlite3.connect("gigq.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        code = main(["clear"])
+        code = main(["cancel", "some-job"])
 
     assert code == 69
     assert "locked" in capsys.readouterr().err

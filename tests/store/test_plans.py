@@ -60,8 +60,11 @@ def test_delayed_jobs_are_found_by_their_time(db: Database, name: str) -> None:
         ("request_cancel", "job_executions_open"),
         ("adopt_execution", "job_executions_open"),
         ("executions_of_job", "job_executions_of"),
-        ("forget_executions", "job_executions_of"),
-        ("clear_finished", "jobs_with_parents"),
+        ("prune_executions", "job_executions_of"),
+        ("prune_edges", "job_dependencies_of"),
+        ("parents_of_unfinished", "jobs_with_parents"),
+        ("oldest_finished", "jobs_finished"),
+        ("latest_beyond", "jobs_finished"),
         ("page", "jobs_by_age"),
     ],
 )

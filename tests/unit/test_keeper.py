@@ -22,6 +22,7 @@ from gigq.errors import (
 from gigq.store import connect
 from gigqd import wire
 from gigqd.books import Books
+from gigqd.config import RetentionConfig
 from gigqd.roles.keeper import Keeper
 from gigqd.roles.keeper_trouble import Patience, trouble_of
 from gigqd.scoreboard import Scoreboard
@@ -46,7 +47,10 @@ def high_descriptors() -> Iterator[None]:
 
 def birth_of(channel: socket.socket, database: str, durability: str = "normal") -> Any:
     return SimpleNamespace(
-        config=SimpleNamespace(queue=SimpleNamespace(database=database, durability=durability)),
+        config=SimpleNamespace(
+            queue=SimpleNamespace(database=database, durability=durability),
+            retention=RetentionConfig(),
+        ),
         tag=SimpleNamespace(run="gigqd:1", generation=1),
         cell=Scoreboard(1).take(),
         channel=channel,

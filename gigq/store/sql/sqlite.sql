@@ -164,25 +164,48 @@ WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
 DELETE FROM job_dependencies
 WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
 
--- name: clear_finished
-DELETE FROM jobs
-WHERE rowid IN (
-    SELECT rowid FROM jobs
-    WHERE status IN ('completed', 'cancelled')
-        AND (:before IS NULL OR completed_at < :before)
-        AND id NOT IN (
-            SELECT parent.value
-            FROM jobs AS child, json_each(
-                CASE WHEN json_valid(child.dependencies) THEN child.dependencies ELSE '[]' END
-            ) AS parent
-            WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
-        )
-    LIMIT :limit
-)
-RETURNING id, dependencies;
+-- Row numbers are the order in which jobs were stored. The condition stands there as in the index.
+-- name: oldest_finished
+SELECT rowid AS row, id, created_at, dependencies, coalesce(completed_at, updated_at) AS over_at
+FROM jobs
+WHERE status = :status AND status <> 'pending' AND status <> 'running' AND rowid > :after
+ORDER BY rowid
+LIMIT :limit;
 
--- name: forget_executions
-DELETE FROM job_executions WHERE job_id IN (SELECT value FROM json_each(:ids));
+-- name: latest_beyond
+SELECT rowid AS row FROM jobs
+WHERE status = :status AND status <> 'pending' AND status <> 'running'
+ORDER BY rowid DESC
+LIMIT 1 OFFSET :kept;
+
+-- name: latest_row
+SELECT rowid AS row, id FROM jobs ORDER BY rowid DESC LIMIT 1;
+
+-- name: is_still_there
+SELECT 1 AS there FROM jobs WHERE rowid = :row AND id = :id;
+
+-- name: parents_of_unfinished
+SELECT DISTINCT parent.value AS id
+FROM jobs AS child, json_each(
+    CASE WHEN json_valid(child.dependencies) THEN child.dependencies ELSE '[]' END
+) AS parent
+WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
+    AND child.rowid > :row;
+
+-- Only as it was when it was chosen, and never under an execution that is still open.
+-- name: prune_job
+DELETE FROM jobs
+WHERE rowid = :row AND id = :id AND status = :status
+    AND coalesce(completed_at, updated_at) = :over_at
+    AND NOT EXISTS (SELECT 1 FROM job_executions e WHERE e.job_id = :id AND e.status = 'running');
+
+-- name: prune_executions
+DELETE FROM job_executions
+WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);
+
+-- name: prune_edges
+DELETE FROM job_dependencies
+WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);
 
 -- The upgrade of a file of GigQ 0.5.1, which was always SQLite.
 -- name: set_jobs_aside

@@ -1,0 +1,233 @@
+"""Retention: finished jobs go by age and by number, a few at a time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gigq.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gigq.store.database import Database, Row, Session
+
+FINISHED = tuple(
+    status.value
+    for status in (
+        JobStatus.COMPLETED,
+        JobStatus.FAILED,
+        JobStatus.TIMEOUT,
+        JobStatus.CANCELLED,
+    )
+)
+
+_FIRST = 32
+_MOST = 512
+_LONG = 0.003
+_MANY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept of the finished jobs of one status.
+
+    Attributes:
+        since: jobs that ended earlier go; stored UTC text; None: none goes for its age.
+        most: how many are kept at most, those stored last; None: all.
+    """
+
+    since: str | None = None
+    most: int | None = None
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The way through the finished jobs of one status, in the order in which they were stored.
+
+    Attributes:
+        status: the status.
+        before: what was over earlier is too old; None: nothing is.
+        beyond: rows up to this one are too many; 0: none is.
+        after: the last row that was looked at.
+    """
+
+    status: str
+    before: str | None
+    beyond: int
+    after: int = 0
+
+
+class Pruning:
+    """One pass over the finished jobs, in bites that hold the write lock for a few ms at most.
+
+    Jobs that an unfinished one names as a parent stay, since their results may be asked for, and
+    so do jobs with an open execution. The pass over a status ends at the first job that was
+    made so late that it cannot be too old.
+
+    Args:
+        database: the database.
+        policy: what is kept, by status.
+        dry_run: count only.
+
+    Attributes:
+        pruned: how many jobs were deleted so far, by status.
+
+    Raises:
+        ValueError: a status that is not a finished one, or nothing sensible to keep.
+    """
+
+    def __init__(
+        self, database: Database, policy: Mapping[str, Keep], *, dry_run: bool = False
+    ) -> None:
+        _check(policy)
+        self.pruned: dict[str, int] = dict.fromkeys(policy, 0)
+        self._database = database
+        self._dry_run = dry_run
+        self._left = list(policy.items())
+        self._walk: _Walk | None = None
+        self._parents = _Parents(database)
+        self._size = _FIRST
+
+    def bite(self) -> bool:
+        """Look at a few jobs and delete what is too old or too many.
+
+        Returns:
+            False when the pass is over.
+
+        Raises:
+            StoreError: this bite deleted nothing; it may be tried again.
+        """
+        walk = self._walk or self._next_walk()
+        if walk is None:
+            return False
+        rows = self._database.all(
+            "oldest_finished", {"status": walk.status, "after": walk.after, "limit": self._size}
+        )
+        chosen, is_over = _surplus(rows, walk)
+        is_over = is_over or len(rows) < self._size
+        if chosen and not self._take(walk.status, chosen):
+            return True
+        if is_over:
+            self._walk = None
+        else:
+            walk.after = rows[-1]["row"]
+        return not is_over or bool(self._left)
+
+    def _next_walk(self) -> _Walk | None:
+        if not self._left:
+            return None
+        status, keep = self._left.pop(0)
+        beyond = None
+        if keep.most is not None:
+            beyond = self._database.one("latest_beyond", {"status": status, "kept": keep.most})
+        self._walk = _Walk(status, keep.since, beyond["row"] if beyond else 0)
+        return self._walk
+
+    def _take(self, status: str, chosen: Sequence[Row]) -> bool:
+        """Delete them, but for parents; False when somebody must look again at who is one."""
+        self._parents.refresh()
+        if self._dry_run:
+            self.pruned[status] += sum(not self._parents.is_one(row["id"]) for row in chosen)
+            return True
+        with self._database.transaction(durable=False) as session:
+            began = time.monotonic()
+            if not self._parents.follow(session):
+                return False
+            gone = [
+                {**row, "status": status} for row in chosen if not self._parents.is_one(row["id"])
+            ]
+            deleted = session.many("prune_job", gone)
+            session.many("prune_executions", gone)
+            session.many("prune_edges", [row for row in gone if row["dependencies"] != "[]"])
+        self.pruned[status] += deleted
+        self._suit(time.monotonic() - began)
+        return True
+
+    def _suit(self, seconds: float) -> None:
+        """Take more at once while that is quick; what a job has kept decides how long it takes."""
+        if seconds > _LONG:
+            self._size = max(1, self._size // 2)
+        elif seconds < _LONG / 2:
+            self._size = min(_MOST, self._size * 2)
+
+
+class _Parents:
+    """The jobs that unfinished ones name as parents: as read at one moment, and those since.
+
+    Whatever is stored has a higher row number than the latest row has, so the jobs stored since
+    are the ones above it, for as long as that row is there. They are read under the write lock;
+    the rest is not.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._latest: Row | None = None
+        self._named: set[str] = set()
+        self._since: set[str] = set()
+
+    def refresh(self) -> None:
+        """Read all of them, unless what was read is still good."""
+        if self._latest is not None and len(self._since) < _MANY:
+            return
+        with self._database.read() as session:
+            self._latest = session.one("latest_row")
+            self._named = _ids(session.all("parents_of_unfinished", {"row": 0}))
+            self._since = set()
+
+    def follow(self, session: Session) -> bool:
+        """Read those since; False when that cannot be told any more."""
+        latest = self._latest
+        if latest is None or session.one("is_still_there", latest) is None:
+            self._latest = None
+            return False
+        self._since = _ids(session.all("parents_of_unfinished", {"row": latest["row"]}))
+        return True
+
+    def is_one(self, job_id: str) -> bool:
+        """Whether an unfinished job names this one."""
+        return job_id in self._named or job_id in self._since
+
+
+def prune(
+    database: Database, policy: Mapping[str, Keep], *, dry_run: bool = False
+) -> dict[str, int]:
+    """Make a whole pass; how many jobs were deleted, or would have been, by status.
+
+    Raises:
+        ValueError: as `Pruning`.
+        StoreError: the rest of the pass is left undone.
+    """
+    pruning = Pruning(database, policy, dry_run=dry_run)
+    while pruning.bite():
+        pass
+    return pruning.pruned
+
+
+def _ids(rows: Iterable[Row]) -> set[str]:
+    return {row["id"] for row in rows}
+
+
+def _surplus(rows: Sequence[Row], walk: _Walk) -> tuple[list[Row], bool]:
+    """Those too old or too many among rows in order; whether no more can follow."""
+    chosen: list[Row] = []
+    for row in rows:
+        if row["row"] <= walk.beyond:
+            chosen.append(row)
+        elif walk.before is None or row["created_at"] >= walk.before:
+            return chosen, True
+        elif row["over_at"] < walk.before:
+            chosen.append(row)
+    return chosen, False
+
+
+def _check(policy: Mapping[str, Keep]) -> None:
+    for status, keep in policy.items():
+        if status not in FINISHED:
+            known = ", ".join(FINISHED)
+            raise ValueError(f"{status!r} jobs are not finished; name some of: {known}")
+        if keep.since is None and keep.most is None:
+            raise ValueError("everything would be kept; give an age or a number")
+        if keep.most is not None and keep.most < 0:
+            raise ValueError(f"{keep.most} jobs cannot be kept; give 0 or more")

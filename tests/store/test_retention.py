@@ -1,0 +1,264 @@
+"""Finished jobs go by age and by number, and nothing else does."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gigq import Job, JobQueue, JobStatus, Worker
+from gigq.store import retention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DAY = 86400.0
+
+
+def work() -> str:
+    return "done"
+
+
+def fail() -> None:
+    raise RuntimeError("no")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "jobs.db")
+
+
+@pytest.fixture
+def queue(path: str) -> JobQueue:
+    return JobQueue(path)
+
+
+def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -> list[str]:
+    jobs = [Job(f"job {n}", function, max_attempts=1) for n in range(count)]
+    return queue.submit_many(jobs)
+
+
+def elsewhere(queue: JobQueue) -> list[str]:
+    """A pending job that nobody here claims."""
+    return [queue.submit(Job("pending", work, queue="elsewhere"))]
+
+
+def run_all(path: str) -> None:
+    worker = Worker(path, queues=["default"])
+    while worker.process_one():
+        pass
+
+
+def run_sql(path: str, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement, values)
+
+
+def rows_of(path: str, table: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def make_old(path: str, *ids: str, days: int = 10) -> None:
+    for id_ in ids:
+        run_sql(
+            path,
+            "UPDATE jobs SET created_at = strftime('%Y-%m-%dT%H:%M:%f', 'now', ?) || '000+00:00', "
+            "completed_at = strftime('%Y-%m-%dT%H:%M:%f', 'now', ?) || '000+00:00' WHERE id = ?",
+            f"-{days} days",
+            f"-{days} days",
+            id_,
+        )
+
+
+def left(queue: JobQueue) -> set[str]:
+    return {row["id"] for row in queue.list_jobs(limit=1000)}
+
+
+def test_what_ended_long_ago_goes_with_its_executions(queue: JobQueue, path: str) -> None:
+    old, young = submit(queue, 2), submit(queue, 2)
+    run_all(path)
+    make_old(path, *old)
+
+    assert queue.prune(older_than=7 * DAY, statuses=["completed"]) == {"completed": 2}
+    assert left(queue) == set(young)
+    assert rows_of(path, "job_executions") == 2
+
+
+def test_a_job_that_waited_long_and_ended_now_stays(queue: JobQueue, path: str) -> None:
+    late, old = submit(queue, 2)
+    run_all(path)
+    make_old(path, old, late)
+    run_sql(path, "UPDATE jobs SET completed_at = updated_at WHERE id = ?", late)
+
+    assert queue.prune(older_than=7 * DAY)["completed"] == 1
+    assert left(queue) == {late}
+
+
+def test_of_too_many_those_stored_last_are_kept(queue: JobQueue, path: str) -> None:
+    ids = submit(queue, 200)
+    run_all(path)
+
+    assert queue.prune(keep=30)["completed"] == 170
+    assert left(queue) == set(ids[-30:])
+
+
+def test_each_status_is_pruned_by_itself(queue: JobQueue, path: str) -> None:
+    submit(queue, 2)
+    failed = submit(queue, 2, fail)
+    pending = elsewhere(queue)
+    run_all(path)
+
+    assert queue.prune(keep=0, statuses=[JobStatus.COMPLETED]) == {"completed": 2}
+    assert left(queue) == {*failed, *pending}
+
+
+def test_a_parent_stays_while_a_child_may_ask_for_its_result(queue: JobQueue, path: str) -> None:
+    parent = queue.submit(Job("parent", work))
+    run_all(path)
+    child = queue.submit(Job("child", work, dependencies=[parent]))
+
+    assert queue.prune(keep=0)["completed"] == 0
+    run_all(path)
+    assert queue.prune(keep=0)["completed"] == 2
+    assert left(queue) == set()
+    assert child not in left(queue)
+
+
+def test_a_child_stored_between_two_bites_keeps_its_parent(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_FIRST", 1)
+    monkeypatch.setattr(retention, "_MOST", 1)
+    ids = submit(queue, 4)
+    run_all(path)
+    keep = elsewhere(queue)
+    pruning = retention.Pruning(queue._database, {"completed": retention.Keep(most=0)})
+    assert pruning.bite()
+    child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
+    while pruning.bite():
+        pass
+
+    assert left(queue) == {ids[2], child, *keep}
+
+
+def test_a_row_number_that_is_used_again_hides_no_child(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_FIRST", 1)
+    monkeypatch.setattr(retention, "_MOST", 1)
+    ids = submit(queue, 4)
+    run_all(path)
+    last = elsewhere(queue)
+    pruning = retention.Pruning(queue._database, {"completed": retention.Keep(most=0)})
+    assert pruning.bite()
+    run_sql(path, "DELETE FROM jobs WHERE id = ?", last[0])
+    child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
+    while pruning.bite():
+        pass
+
+    assert left(queue) == {ids[2], child}
+
+
+def test_a_job_with_an_open_execution_stays(queue: JobQueue, path: str) -> None:
+    (job,) = submit(queue, 1)
+    run_all(path)
+    run_sql(path, "UPDATE job_executions SET status = 'running' WHERE job_id = ?", job)
+
+    assert queue.prune(keep=0)["completed"] == 0
+    assert left(queue) == {job}
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something happen between the choice of the jobs and their deletion."""
+    refresh = retention._Parents.refresh
+
+    def act_and_refresh(parents: retention._Parents) -> None:
+        act()
+        refresh(parents)
+
+    monkeypatch.setattr(retention._Parents, "refresh", act_and_refresh)
+
+
+def test_what_was_requeued_meanwhile_stays(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = submit(queue, 1, fail)
+    run_all(path)
+    meanwhile(monkeypatch, lambda: queue.requeue_job(job))
+
+    assert queue.prune(keep=0)["failed"] == 0
+    assert queue.get_status(job)["status"] == "pending"
+    assert len(queue.get_status(job)["executions"]) == 1
+
+
+def test_what_was_requeued_and_is_over_again_stays_for_its_time(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = submit(queue, 1, fail)
+    run_all(path)
+    make_old(path, job)
+
+    def run_again() -> None:
+        queue.requeue_job(job)
+        run_all(path)
+
+    meanwhile(monkeypatch, run_again)
+
+    assert queue.prune(older_than=7 * DAY)["failed"] == 0
+    assert left(queue) == {job}
+
+
+def test_what_foreign_sql_made_pending_meanwhile_stays(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = submit(queue, 1)
+    run_all(path)
+    meanwhile(
+        monkeypatch,
+        lambda: run_sql(path, "UPDATE jobs SET status = 'pending' WHERE id = ?", job),
+    )
+
+    assert queue.prune(keep=0)["completed"] == 0
+    assert left(queue) == {job}
+
+
+def test_a_child_requeued_meanwhile_still_waits_for_its_parent(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = queue.submit(Job("parent", work))
+    child = queue.submit(Job("child", work, dependencies=[parent]))
+    assert queue.cancel(child)
+    meanwhile(monkeypatch, lambda: queue.requeue_job(child))
+
+    assert queue.prune(keep=0)["cancelled"] == 0
+    assert rows_of(path, "job_dependencies") == 1
+
+
+def test_a_dry_run_counts_the_same_and_deletes_nothing(queue: JobQueue, path: str) -> None:
+    ids = submit(queue, 5)
+    run_all(path)
+    queue.submit(Job("child", work, dependencies=[ids[0]]))
+    would = queue.prune(keep=2, dry_run=True)
+
+    assert would["completed"] == 2
+    assert set(ids) <= left(queue)
+    assert queue.prune(keep=2) == would
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "everything would be kept"),
+        ({"keep": -1}, "cannot be kept"),
+        ({"keep": 0, "statuses": ["running"]}, "not finished"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    queue: JobQueue, asked: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        queue.prune(**asked)  # type: ignore[arg-type]
