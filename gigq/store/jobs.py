@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
     from gigq.store.submission import Values
 
+_FEW = 2000
 _CLEARED = (JobStatus.COMPLETED.value, JobStatus.CANCELLED.value)
 
 
@@ -73,12 +74,25 @@ def page(
     db: Database, status: str | None = None, limit: int = 100, *, queue: str | None = None
 ) -> list[Row]:
     """The newest jobs, at most `limit`, of one status and queue or of all; all when below 0."""
-    return db.all("page", {"limit": limit, "status": status, "queue": queue})
+    asked = {"limit": limit, "status": status, "queue": queue}
+    return db.all(_page_for(db, status), asked)
+
+
+def _page_for(db: Database, status: str | None) -> str:
+    """The statement that finds the newest jobs of a status soonest."""
+    kind = "pending" if status == JobStatus.PENDING.value else "finished"
+    if status is None or status == JobStatus.RUNNING.value:
+        return "page"
+    row = db.one(f"are_few_{kind}", {"status": status, "few": _FEW})
+    return f"page_of_few_{kind}" if row and row["few"] else "page"
 
 
 def counts(db: Database) -> dict[str, int]:
     """How many jobs each status has; a status without jobs is not there."""
-    return {row["status"]: row["jobs"] for row in db.all("counts")}
+    found = {row["status"]: int(row["jobs"]) for row in db.all("counts")}
+    total = found.pop("total")
+    running = total - sum(found.values())
+    return {status: jobs for status, jobs in {**found, "running": running}.items() if jobs}
 
 
 def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:

@@ -29,9 +29,6 @@ WHERE (CAST(:status AS TEXT) IS NULL OR status = :status)
 ORDER BY created_at DESC, id DESC
 LIMIT :limit;
 
--- name: counts
-SELECT status, count(*) AS jobs FROM jobs GROUP BY status;
-
 -- name: cancel_job
 UPDATE jobs
 SET status = 'cancelled', cause = 'cancelled', completed_at = :now, updated_at = :now,

@@ -164,6 +164,62 @@ WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
 DELETE FROM job_dependencies
 WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
 
+-- Each part reads one narrow index, and the first the narrowest: no row is looked at. What is
+-- neither finished nor pending runs.
+-- name: counts
+SELECT 'total' AS status, count(*) AS jobs FROM jobs
+UNION ALL
+SELECT status, count(*) FROM jobs WHERE status <> 'pending' AND status <> 'running' GROUP BY status
+UNION ALL
+SELECT 'pending', (
+    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+) + (
+    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+) + (
+    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet <> 0
+);
+
+-- Where few jobs have a status they are taken from its indexes and sorted; where many have it,
+-- the newest are soon found by age.
+-- name: are_few_finished
+SELECT count(*) < :few AS few FROM (
+    SELECT 1 FROM jobs
+    WHERE status = :status AND status <> 'pending' AND status <> 'running' LIMIT :few
+);
+
+-- name: are_few_pending
+SELECT count(*) < :few AS few FROM (
+    SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    UNION ALL
+    SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    UNION ALL
+    SELECT 1 FROM jobs WHERE status = 'pending' AND unmet <> 0
+    LIMIT :few
+);
+
+-- name: page_of_few_finished
+SELECT * FROM jobs
+WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = :status AND status <> 'pending' AND status <> 'running'
+)
+    AND (:queue IS NULL OR queue = :queue)
+ORDER BY created_at DESC, id DESC
+LIMIT :limit;
+
+-- name: page_of_few_pending
+SELECT * FROM jobs
+WHERE rowid IN (
+    SELECT rowid FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    UNION ALL
+    SELECT rowid FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    UNION ALL
+    SELECT rowid FROM jobs WHERE status = 'pending' AND unmet <> 0
+)
+    AND (:queue IS NULL OR queue = :queue)
+ORDER BY created_at DESC, id DESC
+LIMIT :limit;
+
 -- Row numbers are the order in which jobs were stored. The condition stands there as in the index.
 -- name: oldest_finished
 SELECT rowid AS row, id, created_at, dependencies, coalesce(completed_at, updated_at) AS over_at

@@ -7,3 +7,6 @@ DROP INDEX jobs_with_parents;
 
 CREATE INDEX jobs_with_parents ON jobs (status)
     WHERE dependencies <> '[]' AND status IN ('pending', 'running');
+
+-- Pending jobs that wait for others. With jobs_due and jobs_delayed these are all pending ones.
+CREATE INDEX jobs_blocked ON jobs (status) WHERE status = 'pending' AND unmet <> 0;

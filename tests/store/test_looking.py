@@ -1,0 +1,101 @@
+"""Counting and listing read narrow indexes, and say the same as a look at every row."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gigq import Job, JobQueue, Worker
+from gigq.store import jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def work() -> None:
+    return None
+
+
+def fail() -> None:
+    raise RuntimeError("no")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "jobs.db")
+
+
+@pytest.fixture
+def queue(path: str) -> JobQueue:
+    return JobQueue(path)
+
+
+def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -> list[str]:
+    return queue.submit_many([Job(f"job {n}", function, max_attempts=1) for n in range(count)])
+
+
+def elsewhere(queue: JobQueue) -> list[str]:
+    """A pending job that nobody here claims."""
+    return [queue.submit(Job("pending", work, queue="elsewhere"))]
+
+
+def run_all(path: str) -> None:
+    worker = Worker(path, queues=["default"])
+    while worker.process_one():
+        pass
+
+
+def run_sql(path: str, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement, values)
+
+
+def test_every_job_is_counted_once_whoever_wrote_it(queue: JobQueue, path: str) -> None:
+    parent = elsewhere(queue)[0]
+    queue.submit(Job("blocked", work, dependencies=[parent], queue="elsewhere"))
+    submit(queue, 2)
+    submit(queue, 1, fail)
+    run_all(path)
+    copied = "id, name, status, created_at, updated_at, function_module, function_name"
+    for number, (status, more) in enumerate(
+        [("pending", "retry_after = '2099-01-01T00:00:00.000000+00:00'"), ("running", "unmet = 0")]
+    ):
+        run_sql(
+            path,
+            f"INSERT INTO jobs ({copied}) SELECT '{number}', name, '{status}', created_at, "
+            f"updated_at, function_module, function_name FROM jobs WHERE id = ?",
+            parent,
+        )
+        run_sql(path, f"UPDATE jobs SET {more} WHERE id = ?", str(number))
+
+    assert queue.stats() == {
+        "pending": 3,
+        "running": 1,
+        "completed": 2,
+        "failed": 1,
+        "cancelled": 0,
+        "timeout": 0,
+        "total": 7,
+    }
+
+
+@pytest.mark.parametrize("few", [1, 100])
+@pytest.mark.parametrize("status", ["pending", "completed", "running"])
+def test_a_list_is_the_same_whether_few_or_many_jobs_have_the_status(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, status: str, few: int
+) -> None:
+    monkeypatch.setattr(jobs, "_FEW", few)
+    done = submit(queue, 4)
+    run_all(path)
+    parent = elsewhere(queue)[0]
+    child = queue.submit(Job("blocked", work, dependencies=[parent], queue="elsewhere"))
+    other = elsewhere(queue)[0]
+    wanted = {"pending": [other, child, parent], "completed": done[::-1], "running": []}[status]
+
+    assert [row["id"] for row in queue.list_jobs(status)] == wanted
+    assert [row["id"] for row in queue.list_jobs(status, limit=2)] == wanted[:2]
+    assert len(queue.list_jobs(status, queue="default")) == 4 * (status == "completed")
