@@ -75,16 +75,16 @@ def page(
 ) -> list[Row]:
     """The newest jobs, at most `limit`, of one status and queue or of all; all when below 0."""
     asked = {"limit": limit, "status": status, "queue": queue}
-    return db.all(_page_for(db, status), asked)
+    few = {"status": status, "few": _FEW}
+    if status == JobStatus.PENDING.value and _says_so(db.all("are_few_pending", few)):
+        return db.all("page_of_few_pending", asked)
+    if status in retention.FINISHED and _says_so(db.all("are_few_finished", few)):
+        return db.all("page_of_few_finished", asked)
+    return db.all("page", asked)
 
 
-def _page_for(db: Database, status: str | None) -> str:
-    """The statement that finds the newest jobs of a status soonest."""
-    kind = "pending" if status == JobStatus.PENDING.value else "finished"
-    if status is None or status == JobStatus.RUNNING.value:
-        return "page"
-    row = db.one(f"are_few_{kind}", {"status": status, "few": _FEW})
-    return f"page_of_few_{kind}" if row and row["few"] else "page"
+def _says_so(rows: list[Row]) -> bool:
+    return any(row["few"] for row in rows)
 
 
 def counts(db: Database) -> dict[str, int]:
