@@ -116,12 +116,15 @@ class Wanted:
         most: how many jobs at once, at most.
         sharers: how many workers share what is due: nobody takes more than a fair share.
         fits: whether a job, by its row, is short enough to be taken together with others.
+        still: whether anything is wanted at all, asked once nobody else can write: the wait for
+            that may have been long, and the worker may have been told to hold meanwhile.
     """
 
     first_id: str
     most: int = 1
     sharers: int = 1
     fits: Callable[[Mapping[str, Any]], bool] = lambda _row: True
+    still: Callable[[], bool] = lambda: True
 
 
 class Settled(NamedTuple):

@@ -57,6 +57,8 @@ class Worker:
             unbegun ones of a worker that dies are charged an attempt, unless somebody knows
             better, as the daemon does.
         sharers: how many workers share what is due: nobody takes more than a fair share.
+        may_claim: asked once more when its turn to write has come, which may take long; with
+            False it claims nothing.
     """
 
     db_path: str | os.PathLike[str]
@@ -74,6 +76,7 @@ class Worker:
     surroundings: Surroundings | None = None
     most_at_once: int = 1
     sharers: int = 1
+    may_claim: Callable[[], bool] = staticmethod(lambda: True)
     _stop_bell: StopBell | None = None
 
     def __init__(

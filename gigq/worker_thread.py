@@ -159,7 +159,7 @@ class WorkerThread:
 
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
         worker, handover = self._worker, self._hand.let_go()
-        wanted = Wanted(new_id(), most, worker.sharers, self._pace.fits) if more else None
+        wanted = self._wanted(most) if more else None
         if wanted is not None:
             worker.observer.claiming(wanted.first_id)
         rows: list[dict[str, Any]] = []
@@ -169,6 +169,10 @@ class WorkerThread:
             self._hand.settled(handover, done)
         self._tell_what_was_settled(claimed=len(rows))
         return rows
+
+    def _wanted(self, most: int) -> Wanted:
+        worker = self._worker
+        return Wanted(new_id(), most, worker.sharers, self._pace.fits, worker.may_claim)
 
     def _hold(self, rows: list[dict[str, Any]]) -> None:
         """Take claimed rows into the hand, those that cannot be read last: that may fail."""

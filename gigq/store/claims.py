@@ -65,7 +65,7 @@ def exchange(
         try:
             with db.transaction(durable=durable) as session:
                 done = _hand_over(session, handover, together=together)
-                if claimant is None or wanted is None:
+                if claimant is None or wanted is None or not wanted.still():
                     return done, []
                 return done, taking.take(session, claimant, wanted, durable=durable)
         except taking.MustBeDurable:

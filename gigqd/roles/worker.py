@@ -129,6 +129,7 @@ class WorkerRole:
         worker.max_result_size = config.queue.max_result_size
         worker.most_at_once = _MOST_AT_ONCE
         worker.sharers = self._pool.size
+        worker.may_claim = self._may_claim
         return worker
 
     def run(self) -> int:

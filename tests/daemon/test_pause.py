@@ -6,6 +6,7 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
+from gigq import clock
 from gigqd import exits
 
 pytestmark = pytest.mark.daemon
@@ -63,6 +64,21 @@ def test_a_pause_survives_a_reload_and_not_a_restart(daemons):
     assert (status["state"], status["paused"]) == ("paused", True)
     assert called == []
     assert daemon.wait_for_job(job_id)["status"] == "completed"
+
+
+def test_nothing_is_started_that_was_submitted_after_the_answer(daemons):
+    daemon = daemons({"pools.default.size": 16})
+    too_early = []
+
+    for number in range(50):
+        daemon.client.ask("pause")
+        job_id = daemon.submit(jobs.ok, f"job-{number}")
+        resumed_at = clock.utc_now()
+        daemon.client.ask("resume")
+        if daemon.wait_for_job(job_id)["started_at"] < resumed_at:
+            too_early.append(number)
+
+    assert too_early == []
 
 
 def test_asking_twice_changes_nothing_and_programs_are_told(daemons):

@@ -156,6 +156,21 @@ def test_a_worker_that_is_to_end_at_once_claims_nothing(queue, worker, exchanges
     assert exchanges == []
 
 
+def test_a_worker_that_is_to_hold_while_it_waits_for_its_turn_claims_nothing(
+    queue, worker, exchanges
+):
+    ids = submit(queue, 5)
+    worker.may_claim = lambda: False
+    done = worker.work_off(lambda: True)
+    held = rows(queue, *ids)
+    worker.may_claim = lambda: True
+
+    assert done == 0
+    assert exchanges == [(0, 0, 0)]
+    assert {row["attempts"] for row in held} == {0}
+    assert worker.work_off(lambda: True) == 5
+
+
 def test_a_long_job_is_not_taken_along(queue, worker, exchanges):
     submit(queue, 5)
     slow = one(queue, long)
