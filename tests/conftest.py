@@ -6,6 +6,7 @@ import signal
 
 
 def pytest_sessionstart() -> None:
-    """Hear Ctrl-C and SIGQUIT: a shell starts what it puts in the background deaf to both."""
+    """Hear what a shell makes the background deaf to, SIGINT and SIGQUIT, and nohup SIGHUP."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
