@@ -220,17 +220,13 @@ class Supervisor:
     def _heed_the_books(self) -> None:
         """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
         self._crew.cancel(self._books.cancels)
-        self._hold()
+        self._crew.hold(on=self._facts.paused or self._books.hold)
         if self._books.trouble:
             self._crew.excuse(time.monotonic())
 
-    def _hold(self) -> None:
-        self._crew.hold(on=self._facts.paused or self._books.hold)
-
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
-        trouble = self._books.trouble or self._pools.trouble()
-        if self._facts.note_trouble(trouble):
+        if self._facts.note_trouble(self._books.trouble or self._pools.trouble()):
             self._notifier.status(self._facts.headline)
 
     # --- signals and commands ----------------------------------------------------------------
@@ -268,7 +264,7 @@ class Supervisor:
         """Have no job claimed until it is resumed; running jobs go on, within their limits."""
         if self._facts.paused != on:
             self._facts.paused = on
-            self._hold()  # at once: whoever asked may submit as soon as it is answered
+            self._heed_the_books()  # at once: who has asked may submit as soon as it is answered
             if on:
                 log.info("paused")
             else:

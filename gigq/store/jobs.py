@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq import clock
 from gigq.status import JobStatus
 from gigq.store import claims, dependents, retention
+from gigq.store.database import UnreadableText
 from gigq.store.retention import Keep
 from gigq.store.submission import Submission, columns, parents_named, values
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gigq.store.submission import Values
 
 _FEW = 2000
+_MANY = {"limit": 20_000}
 _CLEARED = (JobStatus.COMPLETED.value, JobStatus.CANCELLED.value)
 
 
@@ -73,26 +75,62 @@ def executions(db: Database, job_id: str) -> list[Row]:
 def page(
     db: Database, status: str | None = None, limit: int = 100, *, queue: str | None = None
 ) -> list[Row]:
-    """The newest jobs, at most `limit`, of one status and queue or of all; all when below 0."""
+    """The newest jobs, at most `limit`, of one status and queue or of all; all when below 0.
+
+    Of finished jobs, those stored last are the newest.
+    """
     asked = {"limit": limit, "status": status, "queue": queue}
-    few = {"status": status, "few": _FEW}
-    if status == JobStatus.PENDING.value and _says_so(db.all("are_few_pending", few)):
+    if status == JobStatus.RUNNING.value:
+        return db.all("page_of_running", asked)
+    if status in retention.FINISHED:
+        return db.all("page_of_finished", asked)
+    if status == JobStatus.PENDING.value and _jobs(db.one("pending_up_to", {"limit": _FEW})) < _FEW:
         return db.all("page_of_few_pending", asked)
-    if status in retention.FINISHED and _says_so(db.all("are_few_finished", few)):
-        return db.all("page_of_few_finished", asked)
     return db.all("page", asked)
 
 
-def _says_so(rows: list[Row]) -> bool:
-    return any(row["few"] for row in rows)
-
-
 def counts(db: Database) -> dict[str, int]:
-    """How many jobs each status has; a status without jobs is not there."""
-    found = {row["status"]: int(row["jobs"]) for row in db.all("counts")}
-    total = found.pop("total")
-    running = total - sum(found.values())
-    return {status: jobs for status, jobs in {**found, "running": running}.items() if jobs}
+    """How many jobs each status has; a status without jobs is not there.
+
+    Counting takes as long as there are jobs to count, so a status that many jobs have is not
+    counted: it has all that are left.
+    """
+    try:
+        found = _counted(db)
+    except UnreadableText:
+        found = _counted(db)  # the second time it can be read
+    return {status: number for status, number in found.items() if number}
+
+
+def _counted(db: Database) -> dict[str, int]:
+    with db.read() as session:
+        total = _jobs(session.one("number_of_all"))
+        counted = {JobStatus.PENDING.value: _jobs(session.one("pending_up_to", _MANY))}
+        for row in session.all("finished_statuses"):
+            status = str(row["status"])
+            counted[status] = _jobs(session.one("finished_up_to", {"status": status, **_MANY}))
+        rest = _count_the_many(session, counted)
+    counted[rest] = total - sum(counted.values())
+    return counted
+
+
+def _count_the_many(session: Session, counted: dict[str, int]) -> str:
+    """Count to the end where that was not reached, but for one status, which is taken out."""
+    many = [status for status, number in counted.items() if number == _MANY["limit"]]
+    if not many:
+        return JobStatus.RUNNING.value
+    for status in many[:-1]:
+        if status == JobStatus.PENDING.value:
+            counted[status] = _jobs(session.one("number_of_pending"))
+        else:
+            counted[status] = _jobs(session.one("number_of_finished", {"status": status}))
+    counted[JobStatus.RUNNING.value] = _jobs(session.one("number_of_running"))
+    del counted[many[-1]]
+    return many[-1]
+
+
+def _jobs(row: Row | None) -> int:
+    return int(row["jobs"]) if row else 0
 
 
 def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:

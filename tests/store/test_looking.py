@@ -54,7 +54,11 @@ def run_sql(path: str, statement: str, *values: object) -> None:
         connection.execute(statement, values)
 
 
-def test_every_job_is_counted_once_whoever_wrote_it(queue: JobQueue, path: str) -> None:
+@pytest.mark.parametrize("many", [1, 2, 3, 100])
+def test_every_job_is_counted_once_whoever_wrote_it(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(jobs, "_MANY", {"limit": many})
     parent = elsewhere(queue)[0]
     queue.submit(Job("blocked", work, dependencies=[parent], queue="elsewhere"))
     submit(queue, 2)
@@ -81,6 +85,29 @@ def test_every_job_is_counted_once_whoever_wrote_it(queue: JobQueue, path: str) 
         "timeout": 0,
         "total": 7,
     }
+
+
+@pytest.mark.parametrize("claimed_by_us", [True, False])
+def test_what_runs_is_counted_and_listed_without_a_look_at_the_rest(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, *, claimed_by_us: bool
+) -> None:
+    monkeypatch.setattr(jobs, "_MANY", {"limit": 2})
+    submit(queue, 5)
+    if claimed_by_us:
+        running = Worker(path)._claim_job()["id"]
+    else:
+        running = queue.list_jobs()[0]["id"]
+        run_sql(path, "UPDATE jobs SET status = 'running' WHERE id = ?", running)
+        run_sql(
+            path,
+            "INSERT INTO job_executions (id, job_id, status, started_at) SELECT 'x', id, 'running',"
+            " created_at FROM jobs WHERE id = ?",
+            running,
+        )
+
+    assert (queue.stats()["running"], queue.stats()["pending"]) == (1, 4)
+    assert [row["id"] for row in queue.list_jobs("running")] == [running]
+    assert queue.list_jobs("running", queue="elsewhere") == []
 
 
 @pytest.mark.parametrize("few", [1, 100])

@@ -12,7 +12,7 @@ from gigq.store.peek import refuse_without_queue
 
 
 def test_a_queue_is_recognised(db, address):
-    db.all("counts")
+    db.all("number_of_all")
 
     assert refuse_without_queue(address) is None
 

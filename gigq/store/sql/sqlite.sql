@@ -164,49 +164,89 @@ WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
 DELETE FROM job_dependencies
 WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
 
--- Each part reads one narrow index, and the first the narrowest: no row is looked at. What is
--- neither finished nor pending runs.
--- name: counts
-SELECT 'total' AS status, count(*) AS jobs FROM jobs
-UNION ALL
-SELECT status, count(*) FROM jobs WHERE status <> 'pending' AND status <> 'running' GROUP BY status
-UNION ALL
-SELECT 'pending', (
-    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-) + (
-    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
-) + (
-    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet <> 0
-);
+-- Without a condition only the pages of the narrowest index are counted through, not its entries.
+-- name: number_of_all
+SELECT count(*) AS jobs FROM jobs;
 
--- Where few jobs have a status they are taken from its indexes and sorted; where many have it,
--- the newest are soon found by age.
--- name: are_few_finished
-SELECT count(*) < :few AS few FROM (
+-- Leaping from one status to the next in the index.
+-- name: finished_statuses
+WITH RECURSIVE found (status) AS (
+    SELECT min(status) FROM jobs WHERE status <> 'pending' AND status <> 'running'
+    UNION ALL
+    SELECT (
+        SELECT min(status) FROM jobs
+        WHERE status <> 'pending' AND status <> 'running' AND status > found.status
+    )
+    FROM found
+    WHERE found.status IS NOT NULL
+)
+SELECT status FROM found WHERE status IS NOT NULL;
+
+-- name: finished_up_to
+SELECT count(*) AS jobs FROM (
     SELECT 1 FROM jobs
-    WHERE status = :status AND status <> 'pending' AND status <> 'running' LIMIT :few
+    WHERE status = :status AND status <> 'pending' AND status <> 'running' LIMIT :limit
 );
 
--- name: are_few_pending
-SELECT count(*) < :few AS few FROM (
+-- name: pending_up_to
+SELECT count(*) AS jobs FROM (
     SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
     UNION ALL
     SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
     UNION ALL
     SELECT 1 FROM jobs WHERE status = 'pending' AND unmet <> 0
-    LIMIT :few
+    LIMIT :limit
 );
 
--- name: page_of_few_finished
+-- Quicker than the two above, by half, where there are many.
+-- name: number_of_finished
+SELECT count(*) AS jobs FROM jobs
+WHERE status = :status AND status <> 'pending' AND status <> 'running';
+
+-- name: number_of_pending
+SELECT (
+    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+) + (
+    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+) + (
+    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet <> 0
+) AS jobs;
+
+-- Whatever runs has an open execution, or foreign SQL has claimed it.
+-- name: number_of_running
+SELECT (
+    SELECT count(*) FROM job_executions e JOIN jobs j ON j.id = e.job_id
+    WHERE e.status = 'running' AND j.status = 'running' AND j.execution_id IS NOT NULL
+) + (
+    SELECT count(*) FROM jobs WHERE status = 'running' AND execution_id IS NULL
+) AS jobs;
+
+-- Of finished jobs those that were stored last, wherever they stand among others. Their index has
+-- them in that order.
+-- name: page_of_finished
+SELECT * FROM (
+    SELECT * FROM jobs
+    WHERE status = :status AND status <> 'pending' AND status <> 'running'
+        AND (:queue IS NULL OR queue = :queue)
+    ORDER BY rowid DESC
+    LIMIT :limit
+)
+ORDER BY created_at DESC, id DESC;
+
+-- Few jobs run, as a rule: they are taken from the index of open executions and sorted.
+-- name: page_of_running
 SELECT * FROM jobs
 WHERE rowid IN (
-    SELECT rowid FROM jobs
-    WHERE status = :status AND status <> 'pending' AND status <> 'running'
+    SELECT j.rowid FROM job_executions e JOIN jobs j ON j.id = e.job_id
+    WHERE e.status = 'running' AND j.status = 'running' AND j.execution_id IS NOT NULL
+    UNION ALL
+    SELECT rowid FROM jobs WHERE status = 'running' AND execution_id IS NULL
 )
     AND (:queue IS NULL OR queue = :queue)
 ORDER BY created_at DESC, id DESC
 LIMIT :limit;
 
+-- So are few pending ones; where there are many, the newest are soon found by age.
 -- name: page_of_few_pending
 SELECT * FROM jobs
 WHERE rowid IN (
