@@ -1,20 +1,25 @@
-"""How long a submit takes while workers drain without pause, and how evenly they share the jobs.
+"""How long a submit takes while workers drain without pause, how evenly they share the jobs, and
+how long the write-ahead log gets.
 
     .venv/bin/python bench/contention.py --rounds 3
     .venv/bin/python bench/contention.py --rounds 3 /path/to/another/checkout
 
 Every round runs this checkout and each of the others in turn, with their own `.venv`: a daemon
-with a full queue of jobs that do nothing, and a process that submits one job every few ms.
+with a full queue of jobs that do nothing, a process that submits one job every few ms, and so many
+readers as are asked for, each of which holds one snapshot of 50 ms after another.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures import median, quantile, spread
@@ -23,7 +28,7 @@ from rig import CONFIG_OF_WORKERS, in_turns, machine, running_daemon
 from gigq import Job, JobQueue
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 _LONGEST_PAUSE = 0.006
 
@@ -41,18 +46,29 @@ def main() -> None:
     parser.add_argument("--durability", default="normal", choices=["normal", "full"])
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--jobs", type=int, default=150_000)
+    parser.add_argument("--readers", type=int, default=0)
     parser.add_argument("--once", action="store_true", help="measure this checkout, print JSON")
     options = parser.parse_args()
     if options.once:
         print(json.dumps(measured(options)))
         return
-    print(f"{machine()}; {options.workers} workers, durability {options.durability}")
-    print(f"{'jobs/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'uneven':>7}  checkout")
+    print(
+        f"{machine()}; {options.workers} workers, {options.readers} readers, "
+        f"durability {options.durability}"
+    )
+    print(
+        f"{'jobs/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'uneven':>7} {'log MB':>7}  "
+        "checkout"
+    )
     for tree, rounds in in_turns(__file__, options.others, options.rounds).items():
         names = ("rate", "p50", "p99", "max", "uneven")
         row = [median([found[name] for found in rounds]) for name in names]
         row[3] = max(found["max"] for found in rounds)
-        print(f"{row[0]:8.0f} {row[1]:8.2f} {row[2]:8.2f} {row[3]:8.2f} {row[4]:7.2f}  {tree}")
+        log = max(found["log"] for found in rounds)
+        print(
+            f"{row[0]:8.0f} {row[1]:8.2f} {row[2]:8.2f} {row[3]:8.2f} {row[4]:7.2f} {log:7.1f}  "
+            f"{tree}"
+        )
 
 
 def measured(options: argparse.Namespace) -> dict[str, float]:
@@ -63,7 +79,8 @@ def measured(options: argparse.Namespace) -> dict[str, float]:
         queue.submit_many([Job("n", nothing) for _ in range(options.jobs)])
         time.sleep(0.2)
         before, began = ended(queue.db_path), time.monotonic()
-        taken = submits(queue, options.seconds)
+        with readers(queue.db_path, options.readers):
+            taken, log = submits(queue, options.seconds)
         seconds = time.monotonic() - began
         jobs = {name: n - before.get(name, 0) for name, n in ended(queue.db_path).items()}
         left = queue.stats()["pending"]
@@ -75,12 +92,42 @@ def measured(options: argparse.Namespace) -> dict[str, float]:
         "p99": quantile(taken, 0.99),
         "max": max(taken),
         "uneven": spread(list(jobs.values())),
+        "log": log,
     }
 
 
-def submits(queue: JobQueue, seconds: float) -> list[float]:
-    """Submit one job now and then; how long each took, in ms."""
-    taken = []
+@contextmanager
+def readers(path: Path, count: int) -> Iterator[None]:
+    """So many processes that read, and hold what they have seen for 50 ms."""
+    processes = [
+        multiprocessing.Process(target=read, args=(os.fspath(path),), daemon=True)
+        for _ in range(count)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def read(path: str) -> None:
+    """Read for ever."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    while True:
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM (SELECT 1 FROM jobs LIMIT 1)").fetchone()
+        time.sleep(0.050)
+        connection.execute("COMMIT")
+
+
+def submits(queue: JobQueue, seconds: float) -> tuple[list[float], float]:
+    """Submit one job now and then; how long each took, in ms, and the longest log, in MB."""
+    taken, longest = [], 0
+    log = Path(f"{queue.db_path}-wal")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - out of step with the workers
@@ -88,7 +135,8 @@ def submits(queue: JobQueue, seconds: float) -> list[float]:
         began = time.monotonic()
         queue.submit(job)
         taken.append((time.monotonic() - began) * 1000)
-    return taken
+        longest = max(longest, log.stat().st_size)
+    return taken, longest / 1e6
 
 
 def ended(path: Path) -> dict[str, int]:

@@ -1,8 +1,8 @@
-"""Keeping the WAL short: one checkpointer at a time, and never a PASSIVE checkpoint on purpose.
+"""Keeping the WAL short: one checkpointer at a time, and none that a new beginning can overtake.
 
-SQLite before 3.51.3 can lose commits when a passive checkpoint races with a writer, and all
-its automatic checkpoints are passive. They are switched off on every connection; whoever finds
-the WAL long becomes the checkpointer for one round. With a daemon that is its keeper.
+SQLite before 3.51.3 can lose commits when a passive checkpoint races with a writer that begins the
+WAL anew, and all its automatic checkpoints are passive. They are switched off on every connection;
+whoever finds the WAL long becomes the checkpointer for one round. With a daemon that is its keeper.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gigq.errors import StoreError
-from gigq.store.connect import BUSY_TIMEOUT
+from gigq.store.connect import BUSY_TIMEOUT, open_another
 from gigq.store.failures import is_busy, translated
+from gigq.store.health import require_writable
 from gigq.store.identity import require_same
 from gigq.store.liveness import companion
 
@@ -31,7 +32,9 @@ LONG = 4 * 1024 * 1024
 TOO_LONG = 4 * LONG
 """Bytes from which anybody does, because there seems to be no keeper."""
 
-_PATIENCE = 0.25
+_SHORT = 1024 * 1024
+_PATIENCE = 0.05
+_PATIENCE_WITH_TOO_LONG = 0.25
 _COMMITS_BETWEEN_LOOKS = 128
 
 
@@ -63,6 +66,8 @@ def after_commit(connection: StoreConnection) -> None:
 def shorten(connection: StoreConnection) -> bool:
     """Write the WAL into the database and empty it, unless somebody else is doing so.
 
+    Most of it is written back while others go on writing; they wait for the rest only.
+
     Returns:
         False when readers or writers were in the way, or another checkpointer: try later.
 
@@ -70,13 +75,36 @@ def shorten(connection: StoreConnection) -> bool:
         StoreError: the disk is full or fails; the WAL is as good as before.
     """
     with _elected(connection.path) as elected:
-        return elected and _truncated(connection)
+        if not elected:
+            return False
+        if wal_size(connection.path) > _SHORT:
+            _write_back(connection)
+        return _empty(connection)
 
 
-def _truncated(connection: StoreConnection) -> bool:
-    _set_patience(connection, _PATIENCE)
+def _write_back(connection: StoreConnection) -> None:
+    """Write back what is in the WAL by now, by a passive checkpoint that nobody waits for.
+
+    A writer begins the WAL anew only where all of it is written back and nobody reads it. Neither
+    can be while this goes on: a page has just been written that is not back yet, and a witness
+    reads as of then.
+    """
+    # On a full disk that page cannot be written; emptying the WAL needs no room in it.
+    with contextlib.suppress(StoreError, sqlite3.Error):
+        with _turn_to_write(connection):
+            require_writable(connection, _PATIENCE)
+        with contextlib.closing(open_another(connection.path)) as witness:
+            witness.execute("BEGIN")
+            witness.execute("PRAGMA schema_version").fetchone()
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+def _empty(connection: StoreConnection) -> bool:
+    too_long = wal_size(connection.path) >= TOO_LONG
+    _set_patience(connection, _PATIENCE_WITH_TOO_LONG if too_long else _PATIENCE)
     try:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        with _turn_to_write(connection):
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as error:
         if is_busy(error):
             return False
@@ -84,6 +112,18 @@ def _truncated(connection: StoreConnection) -> bool:
     finally:
         _set_patience(connection, BUSY_TIMEOUT)
     return bool(busy == 0)
+
+
+@contextmanager
+def _turn_to_write(connection: StoreConnection) -> Iterator[None]:
+    """Through the gate: no writer of gigq is in the way then, and none meets a closed lock."""
+    gate = connection.gate
+    held = gate is not None and gate.enter(urgent=False)
+    try:
+        yield
+    finally:
+        if gate is not None and held:
+            gate.leave()
 
 
 def _set_patience(connection: StoreConnection, seconds: float) -> None:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -447,6 +448,47 @@ def test_a_long_log_is_written_back_and_emptied(db: Database, address: str) -> N
     assert checkpoint.shorten(connection)
     assert checkpoint.wal_size(address) == 0
     assert setting(connection, "busy_timeout") <= 50
+
+
+ALL = {"status": None, "queue": None, "limit": 10}
+
+
+def beginning_of_the_log(address: str) -> bytes:
+    """The numbers that are drawn anew whenever a writer begins the log anew."""
+    return Path(f"{address}-wal").read_bytes()[16:24]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_no_writer_begins_the_log_anew_while_it_is_written_back(
+    db: Database, address: str, moment: str
+) -> None:
+    stored(db, params="x" * 2_000_000)
+    connection = connect.open_connection(address)
+    # As a foreign program leaves it: all is written back, and the next writer would begin anew.
+    assert connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
+    real, seen = connection.execute, []
+
+    def write() -> None:
+        with closing(connect.open_another(address)) as other:
+            other.execute("UPDATE jobs SET priority = priority + 1")
+
+    def execute(statement: str) -> sqlite3.Cursor:
+        if "PASSIVE" not in statement:
+            return real(statement)
+        seen.append(beginning_of_the_log(address))
+        if moment == "before":
+            write()
+        cursor = real(statement)
+        if moment == "after":
+            write()
+        seen.append(beginning_of_the_log(address))
+        return cursor
+
+    connection.execute = execute  # type: ignore[method-assign,assignment]
+
+    assert checkpoint.shorten(connection)
+    assert len(set(seen)) == 1
+    assert [row["priority"] for row in db.all("page", ALL)] == [1]
 
 
 def test_nobody_shortens_the_log_while_another_does(db: Database, address: str) -> None:
