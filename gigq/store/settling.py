@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigq.claim import Settled
 from gigq.outcome import Ending, Outcome, PostMortem, decide
@@ -69,11 +69,14 @@ def _is_plain(ending: Ending) -> bool:
 
 
 def _complete(session: Session, over: Sequence[Over]) -> dict[str, Settled | None]:
-    rows = [_completed(one, session.now) for one in over]
-    for statement in ("complete_execution", "complete_job_of_execution") if rows else ():
-        if session.many(statement, rows) != len(rows):
-            raise Contended
-    parents = json.dumps([row["job_id"] for row in rows])
+    if not over:
+        return {}
+    now = session.now
+    closed = session.many("complete_execution", [_execution(one, now) for one in over])
+    ended = session.many("complete_job_of_execution", [_job(one, now) for one in over])
+    if (closed, ended) != (len(over), len(over)):
+        raise Contended
+    parents = json.dumps([one.claim.job_id for one in over])
     awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
     return {
         one.claim.execution_id: Settled(
@@ -90,18 +93,14 @@ def _complete(session: Session, over: Sequence[Over]) -> dict[str, Settled | Non
     }
 
 
-def _completed(one: Over, now: str) -> Row:
+def _execution(one: Over, now: str) -> tuple[Any, ...]:
     known = one.ending.post_mortem or _UNKNOWN
-    return {
-        "job_id": one.claim.job_id,
-        "execution_id": one.claim.execution_id,
-        "now": now,
-        "result": one.ending.result,
-        "output": known.output,
-        "peak_rss": known.peak_rss,
-        "cpu_time": known.cpu_time,
-        "wall_time": known.wall_time,
-    }
+    used = known.peak_rss, known.cpu_time, known.wall_time
+    return one.ending.result, known.output, *used, now, now, one.claim.execution_id
+
+
+def _job(one: Over, now: str) -> tuple[Any, ...]:
+    return one.ending.result, now, now, now, one.claim.job_id, one.claim.execution_id
 
 
 def _settle_completed(session: Session, execution_id: str, ending: Ending) -> Settled | None:

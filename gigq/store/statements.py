@@ -1,4 +1,4 @@
-"""The named statements: `-- name:` sections of `sql/shared.sql` and of one dialect's file."""
+"""The named statements: `-- name:` sections of `sql/shared.sql` and of one dialect's files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
+_FILES = {"sqlite": ("shared", "sqlite", "upgrade")}
 
 
 @cache
 def statements(dialect: str) -> Mapping[str, str]:
     """Every statement that a dialect's store runs, by name."""
-    return {**read("shared"), **read(dialect)}
+    found: dict[str, str] = {}
+    for file in _FILES[dialect]:
+        found |= read(file)
+    return found
 
 
 @cache

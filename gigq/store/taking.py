@@ -102,33 +102,30 @@ def _fits(row: Row, wanted: Wanted) -> bool:
 def _take_several(
     session: Session, claimant: Claimant, wanted: Wanted, rows: list[Row]
 ) -> list[Row]:
-    claimed = [
-        {
-            "row": row["row"],
-            "job_id": row["id"],
-            "attempt": row["attempts"] + 1,
-            "worker_id": claimant.worker_id,
-            "run": claimant.run,
-            "execution_id": new_id() if number else wanted.first_id,
-            "now": session.now,
-        }
-        for number, row in enumerate(rows)
-    ]
-    session.many("claim_row", claimed)
-    if session.many("open_execution", claimed) != len(claimed):
-        # One of them has an execution open that foreign SQL has taken its job from.
-        for row in claimed:
-            session.run("supersede_others", row)
-            session.run("open_execution", row)
-    return [{**row, **_as_claimed(taken)} for row, taken in zip(rows, claimed, strict=True)]
+    ids = [wanted.first_id, *(new_id() for _ in rows[1:])]
+    taken = json.dumps({id_: row["row"] for id_, row in zip(ids, rows, strict=True)})
+    who = {"now": session.now, "worker_id": claimant.worker_id}
+    session.run("claim_rows", {**who, "taken": taken})
+    claimed = [{**row, **_as_claimed(row, id_, who)} for id_, row in zip(ids, rows, strict=True)]
+    if session.run("open_executions_of_rows", {"run": claimant.run, "taken": taken}) != len(rows):
+        _open_one_by_one(session, claimed, claimant.run)
+    return claimed
 
 
-def _as_claimed(taken: Row) -> Row:
+def _open_one_by_one(session: Session, claimed: list[Row], run: str) -> None:
+    """One of them has an execution open that foreign SQL has taken its job from."""
+    for row in claimed:
+        opened = {**row, "job_id": row["id"], "attempt": row["attempts"], "run": run}
+        session.run("supersede_others", {**opened, "now": session.now})
+        session.run("open_execution", {**opened, "now": session.now})
+
+
+def _as_claimed(row: Row, execution_id: str, who: Row) -> Row:
     return {
         "status": "running",
-        "attempts": taken["attempt"],
-        "started_at": taken["now"],
-        "updated_at": taken["now"],
-        "worker_id": taken["worker_id"],
-        "execution_id": taken["execution_id"],
+        "attempts": row["attempts"] + 1,
+        "started_at": who["now"],
+        "updated_at": who["now"],
+        "worker_id": who["worker_id"],
+        "execution_id": execution_id,
     }

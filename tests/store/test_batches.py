@@ -400,7 +400,8 @@ class StumbleError(Exception):
     [
         *("complete_execution", "complete_job_of_execution", "awaited_among", "settle_execution"),
         *("release_dependents", "end_attempt", "forget_unbegun_execution", "give_back_job"),
-        *("promote_delayed", "due_up_to", "best_due", "claim_row", "open_execution"),
+        *("promote_delayed", "due_up_to", "best_due", "claim_rows"),
+        "open_executions_of_rows",
     ],
 )
 def test_whatever_breaks_in_the_middle_all_of_it_is_undone(

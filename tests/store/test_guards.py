@@ -23,6 +23,12 @@ PARAMS = {
     "error": "changed", "cause": "error", "completed_at": NOW, "retry_after": NOW,
     "next_execution_id": "changed", "worker_id": "changed", "run": "changed", "attempt": 9,
 }  # fmt: skip
+BY_POSITION = {
+    "complete_execution": (
+        *("result", "output", "peak_rss", "cpu_time", "wall_time", "now", "now", "execution_id"),
+    ),
+    "complete_job_of_execution": ("result", "now", "now", "now", "job_id", "execution_id"),
+}
 ALLOWED = {
     "complete_job": {"running"},
     "complete_job_of_execution": {"running"},
@@ -41,11 +47,17 @@ def sql(db: Database, statement: str, *values: Any) -> None:
         session.connection.execute(statement, values)
 
 
+def bound(name: str, params: dict[str, Any]) -> Any:
+    """Parameters as the statement takes them."""
+    return tuple(params[key] for key in BY_POSITION[name]) if name in BY_POSITION else params
+
+
 def changed(db: Database, name: str, job_id: str, execution_id: str | None, **more: Any) -> bool:
     """Whether a statement changes the job."""
     before = jobs.get(db, job_id)
     with db.transaction(durable=False) as session:
-        session.all(name, {**PARAMS, "job_id": job_id, "execution_id": execution_id, **more})
+        params = {**PARAMS, "job_id": job_id, "execution_id": execution_id, **more}
+        session.all(name, bound(name, params))
     return jobs.get(db, job_id) != before
 
 
@@ -140,7 +152,7 @@ def test_only_an_open_execution_is_changed(db: Database, name: str, status: str)
     before = jobs.executions(db, job_id)
     with db.transaction(durable=False) as session:
         ids = {"job_id": job_id, "execution_id": token}
-        session.all(name, {**settling._UNKNOWN._asdict(), **PARAMS, **ids})
+        session.all(name, bound(name, {**settling._UNKNOWN._asdict(), **PARAMS, **ids}))
 
     assert (jobs.executions(db, job_id) != before) == (status == "running")
 
@@ -162,7 +174,8 @@ def test_an_execution_is_ended_and_the_others_stay_open(db: Database, name: str)
     stored(db), stored(db)
     tokens = [taken(db)["execution_id"] for _ in range(2)]
     with db.transaction(durable=False) as session:
-        session.all(name, {**settling._UNKNOWN._asdict(), **PARAMS, "execution_id": tokens[0]})
+        params = {**settling._UNKNOWN._asdict(), **PARAMS, "execution_id": tokens[0]}
+        session.all(name, bound(name, params))
 
     assert [row["execution_id"] for row in claims.open_executions(db)] == tokens[1:]
 

@@ -28,7 +28,8 @@ DELAYED = ["promote_delayed", "next_due_at", "next_due_at_in_queues"]
 
 def plan(db: Database, name: str) -> list[str]:
     sql = statements("sqlite")[name]
-    params = dict.fromkeys(re.findall(r":(\w+)", sql), "[]") | {"limit": 1}
+    by_name = dict.fromkeys(re.findall(r":(\w+)", sql), "[]") | {"limit": 1}
+    params = ["[]"] * sql.count("?") or by_name
     with db.read() as session:
         rows = session.connection.execute(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
     return [row[3] for row in rows]
@@ -95,7 +96,8 @@ SETTLE = (
     *("is_awaited",),
     *("cut_off_dependents", "release_dependents_that_do_not_wait", "forget_edges_from"),
     *("forget_edges_to_dependents_that_do_not_wait", "forget_edges_to", "jobs_by_id", "job"),
-    *("complete_execution", "complete_job_of_execution", "awaited_among", "claim_row"),
+    *("complete_execution", "complete_job_of_execution", "awaited_among"),
+    *("claim_rows", "open_executions_of_rows"),
     *("forget_unbegun_execution", "give_back_job", "supersede_others"),
 )
 

@@ -100,19 +100,19 @@ WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING attempts, max_attempts;
 
 -- The same two for many at once: without RETURNING, so that one call runs them all and counts.
--- An open execution has none of the other columns of a bad end.
+-- An open execution has none of the other columns of a bad end. By position, since names cost a
+-- tenth more here.
 -- name: complete_execution
 UPDATE job_executions
-SET status = 'completed', result = :result, output = :output,
-    peak_rss = :peak_rss, cpu_time = :cpu_time, wall_time = :wall_time,
-    completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END
-WHERE id = :execution_id AND status = 'running';
+SET status = 'completed', result = ?, output = ?, peak_rss = ?, cpu_time = ?, wall_time = ?,
+    completed_at = CASE WHEN started_at > ? THEN started_at ELSE ? END
+WHERE id = ? AND status = 'running';
 
 -- name: complete_job_of_execution
 UPDATE jobs
-SET status = 'completed', result = :result, error = NULL, cause = NULL, worker_id = NULL,
-    completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END, updated_at = :now
-WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
+SET status = 'completed', result = ?, error = NULL, cause = NULL, worker_id = NULL,
+    completed_at = CASE WHEN started_at > ? THEN started_at ELSE ? END, updated_at = ?
+WHERE id = ? AND status = 'running' AND execution_id = ?;
 
 -- A claim whose function has not begun leaves no trace, unless its cancel was requested.
 -- name: forget_unbegun_execution
