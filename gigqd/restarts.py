@@ -22,9 +22,10 @@ _LONGEST_PROBE = 60.0
 
 @dataclass(slots=True)
 class Bucket:
-    """Tokens for workers that replace one that its job has killed: ten at once, then two a second.
+    """Tokens for workers that replace one that had worked and died by itself.
 
-    So a thousand jobs that crash do not become a thousand forks in a row.
+    There are ten at once, then two a second, so that a thousand jobs that crash do
+    not become a thousand forks in a row.
     """
 
     _tokens: float = _BURST
@@ -108,7 +109,7 @@ class Restarts:
         held = self._breakers[slot.pool].hold_until(now)
         if held > now:
             return held - now
-        return self._buckets[slot.pool].take(now) if slot.crashed_at_work else 0.0
+        return self._buckets[slot.pool].take(now) if slot.crashed else 0.0
 
     def failed(self, slot: Slot, now: float) -> bool:
         """A slot's child could not boot; whether its pool's breaker has opened by this."""

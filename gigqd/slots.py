@@ -111,7 +111,7 @@ class Slot:
         still_since: when its child was first seen to stand still; 0.0 while it moves.
         excused: before this time nobody is blamed for being slow: the database was away, or
             this process was stopped itself.
-        crashed_at_work: its last child died by itself, in a job.
+        crashed: its last child had work, or had done some, and died by itself.
         boot_error: what its last child said before it failed to boot.
     """
 
@@ -133,7 +133,7 @@ class Slot:
     asked_why: Cause = Cause.TIMEOUT
     still_since: float = 0.0
     excused: float = 0.0
-    crashed_at_work: bool = False
+    crashed: bool = False
     wish: Wish | None = None
     _spread: random.Random = field(default_factory=random.Random, repr=False)
 
@@ -206,7 +206,7 @@ class Slot:
         self.cause = None
         self.wish = None
         self.still_since = 0.0
-        self.crashed_at_work = False
+        self.crashed = False
 
     def spawn_failed(self, now: float, why: str) -> None:
         """The kernel refused to fork."""
@@ -245,8 +245,10 @@ class Slot:
         cause = None if left else self.cause or by_itself
         self.last_exit = f"{self.cause}: {death}" if self.cause else str(death)
         self.restarts += not left
-        self.crashed_at_work = in_job and cause in _BY_ITSELF
-        if left or self.retired or self.cause is Cause.STOPPED or in_job:
+        # That it can work it has shown: the next one will.
+        has_worked = in_job or (booted and report.settled > 0)
+        self.crashed = has_worked and cause in _BY_ITSELF
+        if left or self.retired or self.cause is Cause.STOPPED or has_worked:
             self._enter(Phase.EMPTY, now)
         else:
             self._back_off(now)

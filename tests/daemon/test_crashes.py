@@ -140,7 +140,8 @@ def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
     kills = 0
     while daemon.queue.stats()["completed"] < 500:
         victim = chance.choice(daemon.worker_pids() or [0])
-        if victim and psutil.pid_exists(victim):
+        # More would only wait for workers: they are replaced two a second after the first ten.
+        if kills < 25 and victim and psutil.pid_exists(victim):
             kills += 1
             os.kill(victim, signal.SIGKILL)
         pause_until = time.monotonic() + 0.1

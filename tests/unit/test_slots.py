@@ -155,16 +155,16 @@ def test_a_child_killed_by_the_kernel_for_memory_has_its_own_cause() -> None:
     cause = slot.died(200.0, Death(1, signal="SIGKILL"), busy(), booted=True, oom=True)
 
     assert cause is Cause.OOM
-    assert slot.crashed_at_work
+    assert slot.crashed
 
 
-def test_a_child_killed_for_its_job_has_not_crashed_at_work() -> None:
+def test_a_child_killed_for_its_job_has_not_crashed() -> None:
     slot = slot_up()
     slot.end(200.0, Cause.TIMEOUT)
 
     slot.died(200.0, Death(1, signal="SIGKILL"), busy(), booted=True)
 
-    assert not slot.crashed_at_work
+    assert not slot.crashed
 
 
 def test_a_job_without_a_limit_is_left_alone() -> None:
@@ -230,12 +230,32 @@ def test_a_child_that_cannot_boot_is_retried_after_growing_delays() -> None:
     assert slot.turn(slot.until, NOTHING) is Do.SPAWN
 
 
-def test_a_child_that_crashes_idle_again_and_again_is_slowed_down_too() -> None:
+def test_a_child_that_crashes_idle_before_it_has_worked_is_slowed_down_too() -> None:
     slot = slot_up()
 
     died(slot, IDLE, code=1)
 
     assert slot.phase is Phase.BACKOFF
+    assert not slot.crashed
+
+
+def test_a_child_that_has_worked_and_dies_idle_is_replaced_at_once_as_after_a_crash() -> None:
+    slot = slot_up()
+
+    died(slot, IDLE._replace(settled=1), code=1)
+
+    assert slot.phase is Phase.EMPTY
+    assert slot.crashed
+    assert slot.failures == 0
+
+
+def test_a_child_that_left_as_asked_has_not_crashed() -> None:
+    slot = slot_up()
+
+    died(slot, IDLE, code=0)
+
+    assert slot.phase is Phase.EMPTY
+    assert not slot.crashed
 
 
 def test_a_child_that_never_came_up_has_not_crashed_in_a_job() -> None:
