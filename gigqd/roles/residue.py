@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import time
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ _GONE_WITHIN = 0.1
 _LOOK_AGAIN = 0.005
 _SPARE_DESCRIPTORS = 32
 _SIGNALS = range(1, signal.SIGRTMIN)
-_REAL, _VIRTUAL, _PROF = signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF
+_TIMERS = (int(signal.ITIMER_REAL), int(signal.ITIMER_VIRTUAL), int(signal.ITIMER_PROF))
 _LIMITS = (
     resource.RLIMIT_AS,
     resource.RLIMIT_CORE,
@@ -31,6 +30,11 @@ _LIMITS = (
     resource.RLIMIT_FSIZE,
     resource.RLIMIT_NOFILE,
     resource.RLIMIT_NPROC,
+)
+
+NAMES = (
+    *("threads", "children", "descriptors", "handlers", "mask", "timers", "directory", "umask"),
+    *("environment", "limits", "priority", "locale", "path", "streams", "interpreter"),
 )
 
 # What `signal` itself offers makes an enumeration of every answer and takes 15 times as long.
@@ -50,27 +54,10 @@ class Residue:
     """
 
     def __init__(self, is_listening: Callable[[], bool], allowed: Collection[str] = ()) -> None:
+        self._is_listening = is_listening
+        self._allowed = frozenset(allowed)
         self._tasks = os.open("/proc/self/task", os.O_PATH | os.O_CLOEXEC)
         self._files = os.open("/proc/self/fd", os.O_PATH | os.O_CLOEXEC)
-        looks: dict[str, Callable[[], object]] = {
-            "threads": lambda: _threads(self._tasks) > self._threads,
-            "children": _has_children,
-            "descriptors": lambda: _descriptors(self._files) > self._descriptors,
-            "handlers": lambda: (is_listening(), *map(_signal.getsignal, _SIGNALS)),
-            "mask": partial(_signal.pthread_sigmask, signal.SIG_BLOCK, ()),
-            "timers": lambda: _timer(_REAL) or _timer(_VIRTUAL) or _timer(_PROF),
-            "directory": _directory,
-            "umask": _umask,
-            "environment": _environment,
-            "limits": lambda: [*map(resource.getrlimit, _LIMITS)],
-            "priority": partial(os.getpriority, os.PRIO_PROCESS, 0),
-            "locale": partial(locale.setlocale, locale.LC_ALL),
-            "path": sys.path.copy,
-            "streams": lambda: (id(sys.stdin), id(sys.stdout), id(sys.stderr)),
-            "interpreter": _interpreter,
-        }
-        self._looks = {name: look for name, look in looks.items() if name not in allowed}
-        self._every_look = tuple(self._looks.values())
         self.accept()
 
     def accept(self) -> None:
@@ -88,12 +75,36 @@ class Residue:
             time.sleep(_LOOK_AGAIN)
         return names
 
-    def _state(self) -> list[object]:
-        return [look() for look in self._every_look]
+    def _state(self) -> tuple[object, ...]:
+        """What is looked at, in the order of `NAMES`. After every job: so no call too many."""
+        return (
+            _threads(self._tasks) > self._threads,
+            _has_children(),
+            _descriptors(self._files) > self._descriptors,
+            (self._is_listening(), *map(_signal.getsignal, _SIGNALS)),
+            _signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            (*map(_signal.getitimer, _TIMERS),),
+            _directory(),
+            _umask(),
+            _environment(),
+            (*map(resource.getrlimit, _LIMITS),),
+            os.getpriority(os.PRIO_PROCESS, 0),
+            locale.setlocale(locale.LC_ALL),
+            sys.path.copy(),
+            (id(sys.stdin), id(sys.stdout), id(sys.stderr)),
+            _interpreter(),
+        )
 
     def _differences(self) -> list[str]:
-        pairs = zip(self._looks, self._normal, self._state(), strict=True)
-        return [name for name, before, now in pairs if before != now]
+        now = self._state()
+        names = [
+            name
+            for name, before, after in zip(NAMES, self._normal, now, strict=True)
+            if before != after and name not in self._allowed
+        ]
+        if not names:
+            self._normal = now  # what differs is allowed, and the next look is a quick one again
+        return names
 
 
 def _threads(folder: int) -> float:
@@ -127,11 +138,6 @@ def _directory() -> str:
         return os.getcwd()  # noqa: PTH109 - after every job
     except OSError:  # somebody has removed it
         return ""
-
-
-def _timer(which: int) -> bool:
-    """Whether a timer is set."""
-    return bool(_signal.getitimer(which)[0])
 
 
 def _umask() -> int:
