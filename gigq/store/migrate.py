@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from typing import TYPE_CHECKING
 
 from gigq.errors import SchemaTooNew
@@ -44,6 +45,7 @@ def refuse_newer(db: Database) -> None:
         _refuse_newer(_version(session), latest(dialect_of(session.connection).name))
 
 
+@cache
 def latest(dialect: str) -> int:
     """The version of the schema that this gigq works with."""
     return max(number for number, _ in _steps(dialect))

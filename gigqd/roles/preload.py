@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 from gigq.errors import UnsupportedStore
+from gigq.store import migrate
 from gigq.store.dialect import SQLITE
 from gigq.store.filesystem import refuse_network
 from gigq.store.statements import statements
 
 
 def preload(database: str) -> None:
-    """Read the statements and look at the file systems; no database is opened.
+    """Read what the store needs of this package, and look at the file systems; no database is opened.
 
     Each child that does so for itself takes a millisecond and most of a megabyte for it.
 
@@ -19,5 +20,6 @@ def preload(database: str) -> None:
         database: where the database is.
     """
     statements(SQLITE.name)
+    migrate.latest(SQLITE.name)
     with suppress(UnsupportedStore):  # the keeper finds out, and says so
         refuse_network(database)
