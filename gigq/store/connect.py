@@ -263,6 +263,8 @@ def _configure(connection: StoreConnection, path: str) -> None:
     connection.row_factory = sqlite3.Row
     # Automatic checkpoints are PASSIVE, the kind that can lose commits before SQLite 3.51.3.
     connection.execute("PRAGMA wal_autocheckpoint=0")
+    if not os.stat(path).st_size:  # noqa: PTH116 - only an empty file can be made so
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         raise UnsupportedStore(

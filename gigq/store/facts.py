@@ -83,6 +83,7 @@ class Content:
         overdue_since: the earliest retry time that has passed.
         running: the open executions, with `run` and `worker_id`.
         integrity: what the check said, `("ok",)` when all is well; None when not asked for.
+        gives_back: whether unused pages can be given back to the disk a few at a time.
     """
 
     journal_mode: str | None
@@ -96,6 +97,7 @@ class Content:
     overdue_since: str | None = None
     running: tuple[Mapping[str, Any], ...] = ()
     integrity: tuple[str, ...] | None = None
+    gives_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,7 @@ def _content(path: str, check: str | None) -> Content:
             page_size=_number(reader, "PRAGMA page_size"),
             pages=_number(reader, "PRAGMA page_count"),
             free_pages=_number(reader, "PRAGMA freelist_count"),
+            gives_back=_number(reader, "PRAGMA auto_vacuum") > 0,
             integrity=_integrity(reader, check),
             **known,
         )

@@ -206,7 +206,10 @@ def size(facts: Facts) -> Iterator[Finding]:
             "size",
             "note",
             found,
-            "the free pages are used again; to have them back, stop everything and run VACUUM",
+            "the free pages are used again, and given back a few at a time by gigqd or `gigq prune`"
+            if c.gives_back
+            else "the free pages are used again; to have them back, stop everything and run "
+            "`PRAGMA auto_vacuum = INCREMENTAL; VACUUM`; from then on gigqd gives them back",
         )
     else:
         yield Finding("size", "ok", found)

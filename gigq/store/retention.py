@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gigq.status import JobStatus
+from gigq.store.vacuum import vacuum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -195,6 +196,8 @@ def prune(
 ) -> dict[str, int]:
     """Make a whole pass; how many jobs were deleted, or would have been, by status.
 
+    Where that leaves much of the file free, the file gets shorter.
+
     Raises:
         ValueError: as `Pruning`.
         StoreError: the rest of the pass is left undone.
@@ -202,6 +205,8 @@ def prune(
     pruning = Pruning(database, policy, dry_run=dry_run)
     while pruning.bite():
         pass
+    if not dry_run:
+        vacuum(database)
     return pruning.pruned
 
 

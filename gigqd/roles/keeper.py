@@ -72,7 +72,9 @@ class Keeper:
             self.beat,
             self.tell,
         )
-        self._retention = Retention(self._database, birth.config.retention, self.tell)
+        self._retention = Retention(
+            self._database, birth.config.retention, self.tell, self._rounds.expect_size
+        )
         self._held: StoreConnection | None = None
         self._verdicts: deque[tuple[int, Verdict]] = deque()
         self._file: FileId | None = None

@@ -1,4 +1,4 @@
-"""The keeper's retention: finished jobs go in the background, in bites between its other duties."""
+"""The keeper's retention: finished jobs go in the background, and the room that they took."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.store.retention import FINISHED, Keep, Pruning
+from gigq.store.vacuum import Vacuum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gigq.store.database import Database
     from gigqd.config import RetentionConfig
@@ -25,10 +26,13 @@ _LATE = 600.0
 class Retention:
     """Makes a pass over the finished jobs soon after something was written, and now and then.
 
+    It is made in bites, between the keeper's other duties.
+
     Args:
         database: the database.
         config: what is kept of each status.
         tell: sends a message to the supervisor.
+        shrinks: told how long, in bytes, the file is going to be at least, before it gets shorter.
     """
 
     def __init__(
@@ -36,22 +40,24 @@ class Retention:
         database: Database,
         config: RetentionConfig,
         tell: Callable[[dict[str, Any]], None],
+        shrinks: Callable[[int], None],
     ) -> None:
         self._database = database
         self._config = config
         self._tell = tell
+        self._shrinks = shrinks
         self._next_at = time.monotonic() + _SOON
         self.begin()
 
     def begin(self) -> None:
         """Take nothing for granted: a pass that was begun is given up."""
-        self._pruning: Pruning | None = None
+        self._pass: Iterator[None] | None = None
         self._has_changed = True
 
     @property
     def is_at_work(self) -> bool:
         """Whether a pass is not at its end."""
-        return self._pruning is not None
+        return self._pass is not None
 
     def go(self, *, changed: bool) -> None:
         """Do a share of a pass, if one is due.
@@ -63,20 +69,32 @@ class Retention:
             StoreError: the database cannot be used.
         """
         self._has_changed = self._has_changed or changed
-        if self._pruning is None and not self._is_due():
+        if self._pass is None and not self._is_due():
             return
-        if self._pruning is None:
-            self._pruning, self._has_changed = Pruning(self._database, self._policy()), False
-            self._began = time.monotonic()
+        if self._pass is None:
+            self._pass, self._has_changed = self._bites(), False
         until = time.monotonic() + _SHARE
-        while self._pruning.bite():
+        for _ in self._pass:
             if time.monotonic() >= until:
                 return
-        self._end(self._pruning)
+        self._pass, self._next_at = None, time.monotonic() + _SOON
 
     def _is_due(self) -> bool:
         late = 0.0 if self._has_changed else _LATE - _SOON
         return time.monotonic() >= self._next_at + late
+
+    def _bites(self) -> Iterator[None]:
+        """A whole pass, step by step."""
+        pruning, began = Pruning(self._database, self._policy()), time.monotonic()
+        while pruning.bite():
+            yield
+        if any(pruning.pruned.values()):
+            seconds = round(time.monotonic() - began, 3)
+            self._tell({"pruned": pruning.pruned, "seconds": seconds})
+        vacuum = Vacuum(self._database)
+        while vacuum.bite():
+            self._shrinks(vacuum.size)
+            yield
 
     def _policy(self) -> dict[str, Keep]:
         now = clock.utc_now()
@@ -86,9 +104,3 @@ class Retention:
             for status, (age, most) in kept.items()
             if age or most
         }
-
-    def _end(self, pruning: Pruning) -> None:
-        now = time.monotonic()
-        if any(pruning.pruned.values()):
-            self._tell({"pruned": pruning.pruned, "seconds": round(now - self._began, 3)})
-        self._pruning, self._next_at = None, now + _SOON

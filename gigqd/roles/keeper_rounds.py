@@ -70,6 +70,7 @@ class Rounds:
         self._in_doubt = True
         self._damaged = damaged
         self._stamp: tuple[int, int] = (0, 0)
+        self._expected = float("inf")
         self._version = (0, 0)
         self._due_at: str | None = None
         self._anything_due = False
@@ -103,7 +104,7 @@ class Rounds:
     # --- the file ----------------------------------------------------------------------------
 
     def look_at_file(self) -> None:
-        """Read the file anew when somebody else has written to it; all of it when it has shrunk.
+        """Read the file anew when somebody else has written to it; all of it when it was cut.
 
         Raises:
             StoreError: it is damaged, or cannot be read.
@@ -111,11 +112,18 @@ class Rounds:
         stamp = identity.stamp(self._path)
         if stamp == self._stamp:
             return
-        if self._damaged or stamp[0] < self._stamp[0]:
+        has_shrunk = stamp[0] < self._stamp[0]
+        if self._damaged or (has_shrunk and stamp[0] < self._expected):
             health.require_whole(self._path, self._patience, self._beat)
         else:
             health.require_readable(self._path, self._patience)
+        if has_shrunk:
+            self._expected = float("inf")
         self._stamp, self._damaged = stamp, False
+
+    def expect_size(self, size: int) -> None:
+        """Free pages are given back: the file may become as short as this, in bytes, once."""
+        self._expected = size
 
     def _try_to_write(self, connection: StoreConnection, now: float) -> None:
         if self._in_doubt or self._is_wanted(now):

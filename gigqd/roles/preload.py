@@ -12,7 +12,7 @@ from gigq.store.statements import statements
 
 
 def preload(database: str) -> None:
-    """Read what the store needs of this package, and look at the file systems; no database is opened.
+    """Read what the store needs of this package, and look at the file systems; no database opens.
 
     Each child that does so for itself takes a millisecond and most of a megabyte for it.
 

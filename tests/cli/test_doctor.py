@@ -138,7 +138,7 @@ def damage(file, index):
 
 @pytest.mark.parametrize("option", ["--quick", "--integrity"])
 def test_a_damaged_page_is_found_on_request(shell, file, option):
-    damage(file, "jobs_by_age")
+    damage(file, "job_executions_of")
     code, found, _ = examined(shell, option)
 
     assert (code, found["integrity"]["severity"]) == (1, "problem")
@@ -146,7 +146,7 @@ def test_a_damaged_page_is_found_on_request(shell, file, option):
 
 
 def test_without_the_request_no_page_is_checked(shell, file):
-    damage(file, "jobs_by_age")
+    damage(file, "job_executions_of")
     _, found, _ = examined(shell)
 
     assert "integrity" not in found

@@ -38,6 +38,15 @@ def severity_of(check: str, facts: Facts) -> str:
     return worst([one for one in judge(facts) if one.check == check])
 
 
+@pytest.mark.parametrize(("gives_back", "remedy"), [(True, "gigq prune"), (False, "VACUUM")])
+def test_free_pages_are_given_back_or_it_is_said_how(gives_back: bool, remedy: str) -> None:
+    facts = replace(GOOD, content=replace(EMPTIED, gives_back=gives_back))
+    (size,) = [one for one in judge(facts) if one.check == "size"]
+
+    assert remedy in size.remedy
+    assert ("VACUUM" in size.remedy) is not gives_back
+
+
 def test_all_is_well() -> None:
     assert {one.severity for one in judge(GOOD)} == {"ok"}
 

@@ -1,0 +1,91 @@
+"""Giving free pages back to the disk, from the end of the file, a few at a time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database, Session
+
+_SPARE = 2560
+"""Free pages (10 MiB) that a file may always keep: they are used again soon."""
+
+_FIRST = 32
+_MOST = 256
+_LONG = 0.003
+
+
+class Vacuum:
+    """One pass over the free pages, in bites that hold the write lock for a few ms at most.
+
+    It begins where a quarter of the file is free, and leaves half of that: a queue that fills and
+    empties would otherwise move pages for ever. The file gets shorter when its log is written back.
+    A file that was made before gigq asked SQLite for this keeps its free pages.
+
+    Args:
+        database: the database.
+
+    Attributes:
+        size: how long the file is going to be, in bytes; 0 before it has become shorter.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.size = 0
+        self._database = database
+        self._pages = _FIRST
+        self._goal: int | None = None
+
+    def bite(self) -> bool:
+        """Give back a few pages.
+
+        Returns:
+            False when the pass is over.
+
+        Raises:
+            StoreError: this bite gave nothing back; it may be tried again.
+        """
+        if self._goal is None and not self._begin():
+            return False
+        with self._database.transaction(durable=False) as session:
+            began = time.monotonic()
+            left = _number(session, "freelist_count") - (self._goal or 0)
+            if left <= 0:
+                return False
+            # A step a page: all of them have to be taken.
+            session.connection.execute(
+                f"PRAGMA incremental_vacuum({min(left, self._pages)})"
+            ).fetchall()
+            self.size = _number(session, "page_count") * _number(session, "page_size")
+        self._suit(time.monotonic() - began)
+        return True
+
+    def _begin(self) -> bool:
+        with self._database.read() as session:
+            free, pages = _number(session, "freelist_count"), _number(session, "page_count")
+            is_possible = _number(session, "auto_vacuum") > 0
+        if not is_possible or free <= max(_SPARE, pages // 4):
+            return False
+        self._goal = max(_SPARE, pages // 4) // 2
+        return True
+
+    def _suit(self, seconds: float) -> None:
+        if seconds > _LONG:
+            self._pages = max(1, self._pages // 2)
+        elif seconds < _LONG / 2:
+            self._pages = min(_MOST, self._pages * 2)
+
+
+def vacuum(database: Database) -> None:
+    """Make a whole pass.
+
+    Raises:
+        StoreError: the rest of the pass is left undone.
+    """
+    one = Vacuum(database)
+    while one.bite():
+        pass
+
+
+def _number(session: Session, what: str) -> int:
+    return int(session.connection.execute(f"PRAGMA {what}").fetchone()[0])
