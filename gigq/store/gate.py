@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from enum import Enum, auto
 
 from gigq.store.liveness import companion_path
 
@@ -38,6 +39,19 @@ _PATIENCE = 100_000
 _HEAD_START = 10_000
 _TURN = 2_000
 _SHORTEST_PAUSE = 30
+
+
+class _Turn(Enum):
+    """How near the turn is."""
+
+    MINE = auto()
+    NEXT = auto()
+    LATER = auto()
+
+
+# Who is next looks often, so that the gate does not stand empty. The others need not: of eight
+# that wait, seven would keep a processor busy with looking.
+_LOOKS = {_Turn.NEXT: 100, _Turn.LATER: 10}
 
 
 class Gate:
@@ -98,7 +112,7 @@ class Gate:
     def _pass(self, now: int, *, urgent: bool) -> bool:
         in_turn = now - self._turn_began < _TURN
         early = now - _HEAD_START
-        if self._is_next(early if urgent or in_turn else now):
+        if self._try(early if urgent or in_turn else now) is _Turn.MINE:
             self._turn_began = self._turn_began if in_turn else now
             return True
         held = self._wait_in_line(early if urgent else now, now)
@@ -107,27 +121,29 @@ class Gate:
 
     def _wait_in_line(self, place: int, began: int) -> bool:
         fcntl.lockf(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _LINE + place)
+        turn = _Turn.NEXT
         try:
             while (waited := _now() - began) < _PATIENCE:
-                pause = max(_SHORTEST_PAUSE, waited // 100) / _SECOND
+                pause = max(_SHORTEST_PAUSE, waited // _LOOKS[turn]) / _SECOND
                 time.sleep(random.uniform(pause, 3 * pause))  # noqa: S311 - jitter
-                if self._is_next(place):
+                turn = self._try(place)
+                if turn is _Turn.MINE:
                     return True
         finally:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _LINE + place)
         self._shut_until = _now() + _SECOND
         return False
 
-    def _is_next(self, place: int) -> bool:
-        """Whether nobody stands before a place and nobody writes; then the gate is held."""
+    def _try(self, place: int) -> _Turn:
+        """Take the gate, if nobody stands before a place and nobody writes."""
         before = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 1, _LINE + place - 1, 0)
         if fcntl.fcntl(self._descriptor, fcntl.F_GETLK, before)[: len(_FREE)] != _FREE:
-            return False
+            return _Turn.LATER
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _WRITER)
         except (BlockingIOError, PermissionError):
-            return False
-        return True
+            return _Turn.NEXT
+        return _Turn.MINE
 
     def _look(self, now: int) -> None:
         """Open the file that lies at the path, once a second: it may be new, or another one."""
