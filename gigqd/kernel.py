@@ -7,6 +7,7 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from gigqd import exits
@@ -317,8 +318,7 @@ def rewrite_environment_block(text: bytes) -> bool:
 
     Setting a variable only changes the process's own list; the block that the kernel shows is
     the one laid down at exec. Children that never exec would carry no mark of their own, so the
-    block is overwritten in place. Every variable is first set once more, which moves it to
-    memory of its own: nothing in this process reads the old block afterwards.
+    block is overwritten in place; nothing in this process reads it any more.
 
     Args:
         text: what to show, without its closing zero byte.
@@ -329,8 +329,6 @@ def rewrite_environment_block(text: bytes) -> bool:
     start, end = _environment_block()
     if end - start <= len(text):
         return False
-    for name, value in os.environb.items():
-        os.putenv(name, value)
     ctypes.memset(start, 0, end - start)
     ctypes.memmove(start, text, len(text))
     return True
@@ -342,6 +340,10 @@ def environment_room() -> int:
     return end - start
 
 
+@cache
 def _environment_block() -> tuple[int, int]:
+    """Where it begins and ends. Once for all forks; every variable moves to memory of its own."""
+    for name, value in os.environb.items():
+        os.putenv(name, value)
     fields = stat_fields("self")
     return int(fields[_STAT_ENV_START]), int(fields[_STAT_ENV_END])

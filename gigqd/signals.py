@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import FrameType
+
+# What `signal` itself offers makes enumerations of all it is given and answers, which costs each
+# child some hundred kilobytes of its own.
+_signal: Any = import_module("_signal")
 
 HANDLED = (
     signal.SIGTERM,
@@ -54,19 +59,20 @@ def forget_in_child() -> None:
 
     A wake-up descriptor left in place would tell the parent of the child's signals.
     """
-    signal.set_wakeup_fd(-1)
+    _signal.set_wakeup_fd(-1)
     for number in HANDLED:
-        signal.signal(number, signal.SIG_DFL)
+        _signal.signal(number, _signal.SIG_DFL)
 
 
-def block_all() -> set[signal.Signals]:
+def block_all() -> set[int]:
     """Hold back every signal; returns the mask to give to `restore`."""
-    return signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # type: ignore[return-value]
+    mask: set[int] = _signal.pthread_sigmask(signal.SIG_BLOCK, _signal.valid_signals())
+    return mask
 
 
-def restore(mask: set[signal.Signals]) -> None:
+def restore(mask: set[int]) -> None:
     """Let the signals through again."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _only_wake(_number: int, _frame: FrameType | None) -> None:

@@ -50,7 +50,7 @@ class AskedToEnd:
         self.let_go: Callable[[], None] = _nothing
         self._handler = self._on_signal
         # From the start: without a handler the signal would end the worker.
-        signal.signal(signal.SIGUSR2, self._handler)
+        _signal.signal(signal.SIGUSR2, self._handler)
 
     def armed(self, claim: Claim) -> AskedToEnd:
         """While the job's function runs, let the signal through."""

@@ -6,7 +6,8 @@ import faulthandler
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], None]
 
 _MANY = 4096
+
+# What `signal` itself offers makes enumerations of what it is given, at a price in memory.
+_signal: Any = import_module("_signal")
 
 
 class Ear:
@@ -33,7 +37,7 @@ class Ear:
         self._handlers = {signal.SIGTERM: leave, signal.SIGINT: _ignore, signal.SIGHUP: _ignore}
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+            _signal.signal(number, handler)
         faulthandler.enable(file=stacks, all_threads=True)
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
         os.register_at_fork(after_in_child=self._give_up)
