@@ -38,7 +38,6 @@ _BETWEEN_LOOKS = _SECOND
 _PATIENCE = 100_000
 _HEAD_START = 10_000
 _TURN = 2_000
-_SHORTEST_PAUSE = 30
 
 
 class _Turn(Enum):
@@ -49,9 +48,10 @@ class _Turn(Enum):
     LATER = auto()
 
 
-# Who is next looks often, so that the gate does not stand empty. The others need not: of eight
-# that wait, seven would keep a processor busy with looking.
-_LOOKS = {_Turn.NEXT: 100, _Turn.LATER: 10}
+# The shortest pause between two looks, in microseconds, and by what the time waited so far is divided
+# for a longer one. Who is next looks often, so that the gate does not stand empty. The others need
+# not: of eight that wait, seven would keep a processor busy with looking.
+_PAUSES = {_Turn.NEXT: (30, 100), _Turn.LATER: (1000, 10)}
 
 
 class Gate:
@@ -124,7 +124,8 @@ class Gate:
         turn = _Turn.NEXT
         try:
             while (waited := _now() - began) < _PATIENCE:
-                pause = max(_SHORTEST_PAUSE, waited // _LOOKS[turn]) / _SECOND
+                shortest, divisor = _PAUSES[turn]
+                pause = max(shortest, waited // divisor) / _SECOND
                 time.sleep(random.uniform(pause, 3 * pause))  # noqa: S311 - jitter
                 turn = self._try(place)
                 if turn is _Turn.MINE:
