@@ -14,7 +14,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gigq.errors import StoreError
+from gigq.errors import StoreError, StoreLocked
 from gigq.store.connect import BUSY_TIMEOUT, open_another
 from gigq.store.failures import is_busy, translated
 from gigq.store.health import require_writable
@@ -33,8 +33,9 @@ TOO_LONG = 4 * LONG
 """Bytes from which anybody does, because there seems to be no keeper."""
 
 _SHORT = 1024 * 1024
-_PATIENCE = 0.05
-_PATIENCE_WITH_TOO_LONG = 0.25
+_FAR_TOO_LONG = 16 * LONG
+_PATIENCE = 0.005
+_PATIENCE_AT_LAST = 0.25
 _COMMITS_BETWEEN_LOOKS = 128
 
 
@@ -100,11 +101,19 @@ def _write_back(connection: StoreConnection) -> None:
 
 
 def _empty(connection: StoreConnection) -> bool:
-    too_long = wal_size(connection.path) >= TOO_LONG
-    _set_patience(connection, _PATIENCE_WITH_TOO_LONG if too_long else _PATIENCE)
+    """Write back the rest and empty the WAL, while writers wait.
+
+    Readers are waited for as well, in vain where one begins before another ends. As everybody
+    else waits meanwhile, that is for a moment only, and for longer once the WAL is far too long.
+    """
+    far_too_long = wal_size(connection.path) >= _FAR_TOO_LONG
+    _set_patience(connection, _PATIENCE_AT_LAST if far_too_long else _PATIENCE)
     try:
         with _turn_to_write(connection):
+            _leave_something(connection)
             busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except StoreLocked:
+        return False
     except sqlite3.Error as error:
         if is_busy(error):
             return False
@@ -112,6 +121,22 @@ def _empty(connection: StoreConnection) -> bool:
     finally:
         _set_patience(connection, BUSY_TIMEOUT)
     return bool(busy == 0)
+
+
+def _leave_something(connection: StoreConnection) -> None:
+    """Have something in the WAL that is not written back, so that no writer begins it anew.
+
+    Where the write lock is not to be had, SQLite makes a passive checkpoint of any other.
+
+    Raises:
+        StoreLocked: it is not to be had now.
+    """
+    try:
+        require_writable(connection, _PATIENCE)
+    except StoreLocked:
+        raise
+    except StoreError:
+        return  # the disk is full: nobody can begin it anew either
 
 
 @contextmanager

@@ -69,8 +69,8 @@ def library(facts: Facts) -> Iterator[Finding]:
             "note",
             f"{found} has the WAL-reset defect (3.7.0 to 3.51.2, but not 3.50.7 and later 3.50, "
             "nor 3.44.6 and later 3.44), unless your distribution has mended it",
-            "gigq avoids what sets it off, passive checkpoints; let no other program write to the "
-            "file, or use a Python with SQLite 3.51.3",
+            "gigq lets no writer overtake its checkpoints, which would set it off; let no other "
+            "program write to the file, or use a Python with SQLite 3.51.3",
         )
     else:
         yield Finding("sqlite", "ok", f"{found}, without the WAL-reset defect")

@@ -48,9 +48,9 @@ class _Turn(Enum):
     LATER = auto()
 
 
-# The shortest pause between two looks, in microseconds, and by what the time waited so far is divided
-# for a longer one. Who is next looks often, so that the gate does not stand empty. The others need
-# not: of eight that wait, seven would keep a processor busy with looking.
+# The shortest pause between two looks, in microseconds, and by what the time waited so far is
+# divided for a longer one. Who is next looks often, so that the gate does not stand empty. The
+# others need not: of eight that wait, seven would keep a processor busy with looking.
 _PAUSES = {_Turn.NEXT: (30, 100), _Turn.LATER: (1000, 10)}
 
 

@@ -491,6 +491,22 @@ def test_no_writer_begins_the_log_anew_while_it_is_written_back(
     assert [row["priority"] for row in db.all("page", ALL)] == [1]
 
 
+def test_while_somebody_writes_no_checkpoint_is_begun_that_would_not_wait_for_it(
+    db: Database, address: str
+) -> None:
+    stored(db, params="x" * 2_000_000)
+    connection = connect.open_connection(address)
+    assert connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
+    real, seen = connection.execute, []
+    connection.execute = lambda sql: (seen.append(sql), real(sql))[1]  # type: ignore[method-assign]
+    with closing(sqlite3.connect(address, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        assert not checkpoint.shorten(connection)
+        assert not [sql for sql in seen if "wal_checkpoint" in sql]
+    assert checkpoint.shorten(connection)
+
+
 def test_nobody_shortens_the_log_while_another_does(db: Database, address: str) -> None:
     stored(db)
     with checkpoint._elected(address) as elected:
