@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import signal
 import sys
@@ -59,6 +60,8 @@ def run(plan: Plan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + plan.minutes * 60
     record = Record(machine.facts(plan))
+    for package in ("gigq", "gigqd"):
+        compileall.compile_dir(venvs.HERE.parent / package, quiet=2)
     able = [name for name in plan.peers if name != "floor" and _introduced(name, record)]
     for number, scenario, name in _steps(plan, able):
         late = time.monotonic() > end

@@ -116,8 +116,13 @@ def session(peer: Peer, where: Path | None = None) -> Iterator[Session]:
                 _end(agent)
 
 
+def _with_compiled_modules() -> dict[str, str]:
+    """This environment, but modules are compiled once and kept, as those of the others are."""
+    return {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def _agent(python: str, peer: Peer, folder: Path, address: str) -> subprocess.Popen[str]:
-    surroundings = os.environ | {
+    surroundings = _with_compiled_modules() | {
         board.VARIABLE: str(folder / "board"),
         "PYTHONPATH": str(venvs.library()),
         "BENCH_ADDRESS": address,

@@ -23,7 +23,7 @@ PEER = Peer(
     requires=(),
     durable="yes, fsync for each accepted job",
     settings="defaults: submit synchronous=FULL, outcomes NORMAL",
-    pace=15_000,
+    pace=25_000,
     bulk=50_000,
 )
 
