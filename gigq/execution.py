@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec
@@ -88,12 +89,19 @@ def accepts_parent_results(function: Function) -> bool:
     return named is not None and named.kind is not inspect.Parameter.POSITIONAL_ONLY
 
 
+# To look at a signature takes as long as many a job.
+_accepts_parent_results = lru_cache(maxsize=256)(accepts_parent_results)
+
+
 def wants_parent_results(claim: Claim, function: Function) -> bool:
     """Whether the job is to get the results of its dependencies."""
     if not claim.dependencies:
         return False
     if claim.pass_parent_results is None:
-        return accepts_parent_results(function)
+        try:
+            return _accepts_parent_results(function)
+        except TypeError:  # what cannot be hashed cannot be remembered
+            return accepts_parent_results(function)
     return claim.pass_parent_results
 
 

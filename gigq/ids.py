@@ -17,12 +17,13 @@ class _Stamps:
         self._lock = threading.Lock()
         self._last = 0
 
-    def next(self) -> int:
-        """The time now, or one tick past the last stamp when the clock did not move on."""
+    def take(self, count: int) -> range:
+        """So many, from the time now, or past the last one when the clock did not move on."""
         milliseconds, rest = divmod(time.time_ns(), 1_000_000)
         with self._lock:
-            self._last = max(milliseconds << 12 | (rest << 12) // 1_000_000, self._last + 1)
-            return self._last
+            first = max(milliseconds << 12 | (rest << 12) // 1_000_000, self._last + 1)
+            self._last = first + count - 1
+        return range(first, first + count)
 
     def forget_lock(self) -> None:
         """Replace the lock: at a fork, a thread that the child does not have may hold it."""
@@ -38,6 +39,15 @@ os.register_at_fork(after_in_child=_noise.seed)
 
 def new_id() -> str:
     """A new id, greater than every one made before in this process."""
-    stamp = f"{_stamps.next():015x}"
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """So many new ids, each greater than the one before."""
+    return [_id(stamp) for stamp in _stamps.take(count)]
+
+
+def _id(stamp: int) -> str:
+    time_ = f"{stamp:015x}"
     noise = f"{_VARIANT | _noise.getrandbits(62):016x}"
-    return f"{stamp[:8]}-{stamp[8:12]}-7{stamp[12:]}-{noise[:4]}-{noise[4:]}"
+    return f"{time_[:8]}-{time_[8:12]}-7{time_[12:]}-{noise[:4]}-{noise[4:]}"

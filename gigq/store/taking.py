@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gigq.ids import new_id
+from gigq.ids import new_ids
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant, Wanted
@@ -102,7 +102,7 @@ def _fits(row: Row, wanted: Wanted) -> bool:
 def _take_several(
     session: Session, claimant: Claimant, wanted: Wanted, rows: list[Row]
 ) -> list[Row]:
-    ids = [wanted.first_id, *(new_id() for _ in rows[1:])]
+    ids = [wanted.first_id, *new_ids(len(rows) - 1)]
     taken = json.dumps({id_: row["row"] for id_, row in zip(ids, rows, strict=True)})
     who = {"now": session.now, "worker_id": claimant.worker_id}
     session.run("claim_rows", {**who, "taken": taken})

@@ -288,3 +288,18 @@ def test_the_functions_parameters_are_not_changed():
     run(jobs_to_run.any_keywords, params=params, dependencies=("p1",))
 
     assert params == {"a": 1}
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self, parent_results=None):
+        return parent_results
+
+
+def test_parent_results_are_passed_to_what_cannot_be_hashed_too():
+    child = claim(dependencies=("parent",), pass_parent_results=None)
+
+    assert execution.wants_parent_results(child, Unhashable())
+    assert execution.wants_parent_results(child, lambda **_: None)
+    assert not execution.wants_parent_results(child, lambda: None)

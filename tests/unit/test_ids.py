@@ -32,7 +32,7 @@ def test_ids_grow_while_the_clock_stands_still_or_goes_back(
     times = iter([2_000_000_000_000_000_000] * 5 + [1_999_999_999_000_000_000] * 5)
     monkeypatch.setattr(ids.time, "time_ns", lambda: next(times))
     stamps = ids._Stamps()
-    made = [stamps.next() for _ in range(10)]
+    made = [stamp for count in (1, 3, 1, 5) for stamp in stamps.take(count)]
 
     assert made == sorted(set(made))
 
@@ -81,3 +81,11 @@ def test_whoever_seeds_the_common_generator_does_not_seed_the_ids() -> None:
     random.seed(1)
 
     assert first[19:] != ids.new_id()[19:]
+
+
+def test_ids_made_together_grow_and_go_before_those_made_later():
+    made = [*ids.new_ids(100), *ids.new_ids(0), ids.new_id(), *ids.new_ids(2)]
+
+    assert len(made) == 103
+    assert made == sorted(set(made))
+    assert {uuid.UUID(id_).version for id_ in made} == {7}
