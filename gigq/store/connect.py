@@ -15,6 +15,7 @@ from gigq.store.gate import Gate, gate_of
 from gigq.store.identity import (
     FileId,
     file_id,
+    is_empty,
     is_same,
     refuse_missing,
     refuse_remains,
@@ -263,7 +264,7 @@ def _configure(connection: StoreConnection, path: str) -> None:
     connection.row_factory = sqlite3.Row
     # Automatic checkpoints are PASSIVE, the kind that can lose commits before SQLite 3.51.3.
     connection.execute("PRAGMA wal_autocheckpoint=0")
-    if not os.stat(path).st_size:  # noqa: PTH116 - only an empty file can be made so
+    if is_empty(path):  # no other can be made so that it gives free pages back
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":

@@ -27,6 +27,16 @@ def stamp(path: str) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
+def is_empty(path: str) -> bool:
+    """Whether a file lies at `path` in which nothing was written yet.
+
+    Raises:
+        StoreGone: it cannot be reached.
+    """
+    found = _look(path)
+    return found is not None and not found.st_size
+
+
 def is_same(path: str, known: FileId | None) -> bool:
     """Whether the file at `path` is still the known one.
 
