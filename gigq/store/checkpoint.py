@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ LONG = 4 * 1024 * 1024
 TOO_LONG = 4 * LONG
 """Bytes from which anybody does, because there seems to be no keeper."""
 
+# Page size and salts in the header of the log, and where the salts of a frame are.
+_HEADER = struct.Struct(">8xI4x8s")
+_HEADER_BYTES = 32
+_FRAME_HEADER = 24
+_SALT_OF_FRAME_AT = 8
+
 _SHORT = 1024 * 1024
 _FAR_TOO_LONG = 16 * LONG
 _PATIENCE = 0.005
@@ -40,10 +47,50 @@ _COMMITS_BETWEEN_LOOKS = 128
 
 
 def wal_size(path: str) -> int:
-    """Bytes of the write-ahead log of the database at `path`; 0 when there is none."""
+    """Bytes in use of the write-ahead log of the database at `path`; 0 when there is none.
+
+    The file may be longer: who begins it anew writes over what is left of the last time.
+    """
+    try:
+        # It may be opened and closed: SQLite's locks are on the other two files.
+        log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return wal_room(path)
+    try:
+        return _in_use(log)
+    finally:
+        os.close(log)
+
+
+def wal_room(path: str) -> int:
+    """Bytes that the file of the write-ahead log takes; 0 when there is none."""
     with contextlib.suppress(FileNotFoundError):
-        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - never open it, only ask
+        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - only asked
     return 0
+
+
+def _in_use(log: int) -> int:
+    """Up to the last frame that bears the salt of the header (sqlite.org, "WAL-mode File Format").
+
+    The frames in use stand at the beginning, without a gap.
+    """
+    header = os.pread(log, _HEADER.size, 0)
+    if len(header) < _HEADER.size:
+        return 0
+    page_size, salt = _HEADER.unpack(header)
+    frame = _FRAME_HEADER + page_size
+    # How many frames are in use lies between these two.
+    few, many = 0, max(0, os.fstat(log).st_size - _HEADER_BYTES) // frame
+    while few < many:
+        middle = (few + many + 1) // 2
+        at = _HEADER_BYTES + (middle - 1) * frame + _SALT_OF_FRAME_AT
+        if os.pread(log, len(salt), at) == salt:
+            few = middle
+        else:
+            many = middle - 1
+    return int(_HEADER_BYTES + few * frame)
 
 
 def after_commit(connection: StoreConnection) -> None:
@@ -64,10 +111,15 @@ def after_commit(connection: StoreConnection) -> None:
         shorten(connection)
 
 
-def shorten(connection: StoreConnection) -> bool:
-    """Write the WAL into the database and empty it, unless somebody else is doing so.
+def shorten(connection: StoreConnection, *, truncate: bool = False) -> bool:
+    """Write the WAL into the database and begin it anew, unless somebody else is doing so.
 
     Most of it is written back while others go on writing; they wait for the rest only.
+
+    Args:
+        connection: a connection without an open transaction.
+        truncate: whether the file is to be emptied. Otherwise its room is kept: to write over it
+            and have that on disk takes half as long as to make the file longer.
 
     Returns:
         False when readers or writers were in the way, or another checkpointer: try later.
@@ -80,7 +132,7 @@ def shorten(connection: StoreConnection) -> bool:
             return False
         if wal_size(connection.path) > _SHORT:
             _write_back(connection)
-        return _empty(connection)
+        return _finish(connection, truncate=truncate)
 
 
 def _write_back(connection: StoreConnection) -> None:
@@ -100,18 +152,22 @@ def _write_back(connection: StoreConnection) -> None:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
-def _empty(connection: StoreConnection) -> bool:
-    """Write back the rest and empty the WAL, while writers wait.
+def _finish(connection: StoreConnection, *, truncate: bool) -> bool:
+    """Write back the rest and begin the WAL anew, while writers wait.
 
     Readers are waited for as well, in vain where one begins before another ends. As everybody
     else waits meanwhile, that is for a moment only, and for longer once the WAL is far too long.
     """
     far_too_long = wal_size(connection.path) >= _FAR_TOO_LONG
     _set_patience(connection, _PATIENCE_AT_LAST if far_too_long else _PATIENCE)
+    mode = "TRUNCATE" if truncate else "RESTART"
     try:
         with _turn_to_write(connection):
             _leave_something(connection)
-            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            busy, _, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            if not (busy or truncate):
+                # Who writes next begins it anew: here, where no checkpoint is under way.
+                _leave_something(connection)
     except StoreLocked:
         return False
     except sqlite3.Error as error:

@@ -25,7 +25,7 @@ from gigq.store.identity import (
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT = 0.010
 OPEN_TIMEOUT = 30.0
-JOURNAL_SIZE_LIMIT = 4 * 1024 * 1024
+JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024
 
 # Handles that came over a fork. Using or even closing one is unsafe (sqlite.org, "How To
 # Corrupt An SQLite Database File", 2.6), so they are kept from being collected.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gigq import clock
 from gigq.errors import StoreCorrupt, StoreUnavailable
 from gigq.store import migrate, serving
-from gigq.store.checkpoint import wal_size
+from gigq.store.checkpoint import wal_room, wal_size
 from gigq.store.connect import address_of
 from gigq.store.dialect import SQLITE
 from gigq.store.failures import primary_code, translated
@@ -184,7 +184,7 @@ def _refuse_unreadable(path: str, shown: str) -> None:
         os.lstat(path)
     except FileNotFoundError as error:
         log = (
-            f"; its log {path}-wal is there: put the file back beside it" if wal_size(path) else ""
+            f"; its log {path}-wal is there: put the file back beside it" if wal_room(path) else ""
         )
         raise StoreUnavailable(
             f"there is no database {shown}{log}; name another: --db FILE"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
     from gigqd.scoreboard import Report
 
-_TIDY_EVERY = 5.0
+_TIDY_AFTER = 5.0
 _LOOK_EVERY = 1.0
 _SLOW = 1.0
 
@@ -98,7 +98,7 @@ class Rounds:
             self._look_at = now + _LOOK_EVERY
             self._hung_bell()
             self._try_to_write(connection, now)
-        self._tidy(connection, now)
+        self._tidy(connection, now, changed=changed)
         return changed
 
     # --- the file ----------------------------------------------------------------------------
@@ -139,12 +139,16 @@ class Rounds:
             for report in self._board()
         )
 
-    def _tidy(self, connection: StoreConnection, now: float) -> None:
-        long = checkpoint.wal_size(self._path) >= checkpoint.LONG
-        if long or now >= self._tidy_at:
-            self._tidy_at = now + _TIDY_EVERY
-            if checkpoint.wal_size(self._path):
+    def _tidy(self, connection: StoreConnection, now: float, *, changed: bool) -> None:
+        """Keep the log short; once nothing has been written for a while, without its room."""
+        if changed:
+            self._tidy_at = now + _TIDY_AFTER
+            if checkpoint.wal_size(self._path) >= checkpoint.LONG:
                 checkpoint.shorten(connection)
+        elif now >= self._tidy_at:
+            self._tidy_at = now + _TIDY_AFTER
+            if checkpoint.wal_room(self._path):
+                checkpoint.shorten(connection, truncate=True)
 
     # --- the jobs ----------------------------------------------------------------------------
 

@@ -440,22 +440,53 @@ def test_a_driver_that_is_not_known_is_refused() -> None:
         dialect_of(foreign())
 
 
-def test_a_long_log_is_written_back_and_emptied(db: Database, address: str) -> None:
-    stored(db, params="x" * 200_000)
-    connection = connect.open_connection(address)
-
-    assert checkpoint.wal_size(address) > 200_000
-    assert checkpoint.shorten(connection)
-    assert checkpoint.wal_size(address) == 0
-    assert setting(connection, "busy_timeout") <= 50
-
-
 ALL = {"status": None, "queue": None, "limit": 10}
 
 
 def beginning_of_the_log(address: str) -> bytes:
     """The numbers that are drawn anew whenever a writer begins the log anew."""
     return Path(f"{address}-wal").read_bytes()[16:24]
+
+
+def test_a_long_log_is_written_back_and_emptied(db: Database, address: str) -> None:
+    stored(db, params="x" * 200_000)
+    connection = connect.open_connection(address)
+
+    assert checkpoint.wal_size(address) > 200_000
+    assert checkpoint.shorten(connection, truncate=True)
+    assert checkpoint.wal_size(address) == checkpoint.wal_room(address) == 0
+    assert setting(connection, "busy_timeout") <= 50
+
+
+def test_the_room_of_a_log_is_kept_and_written_over(db: Database, address: str) -> None:
+    ids = [stored(db, params="x" * 200_000) for _ in range(10)]
+    connection = connect.open_connection(address)
+    began = beginning_of_the_log(address)
+
+    assert checkpoint.shorten(connection)
+    room = checkpoint.wal_room(address)
+    assert beginning_of_the_log(address) != began, "nothing waits for a writer to begin it anew"
+    assert 0 < checkpoint.wal_size(address) < 10_000
+    ids += [stored(db, params="y" * 200_000) for _ in range(5)]
+    assert checkpoint.wal_room(address) == room
+    assert len(db.all("page", {**ALL, "limit": -1})) == len(set(ids)) == 15
+    assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+def test_the_part_of_the_log_that_is_in_use_is_told_from_what_is_left_of_the_last_time(
+    db: Database, address: str
+) -> None:
+    connection = connect.open_connection(address)
+    page_size = setting(connection, "page_size")
+    checkpoint.shorten(connection, truncate=True)
+    assert checkpoint.wal_size(address) == 0
+    for size in (1, 300_000, 10, 100_000):
+        stored(db, params="x" * size)
+        # It tells how many frames there are.
+        _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        assert checkpoint.wal_size(address) == 32 + frames * (24 + page_size)
+        checkpoint.shorten(connection)
+    assert checkpoint.wal_size(f"{address}-none") == checkpoint.wal_room(f"{address}-none") == 0
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -55,7 +55,7 @@ def fill_and_empty(path: str, kept: int) -> list[str]:
 
 
 def size_on_disk(path: str) -> int:
-    assert checkpoint.shorten(connect.open_connection(path))
+    assert checkpoint.shorten(connect.open_connection(path), truncate=True)
     return Path(path).stat().st_size
 
 
