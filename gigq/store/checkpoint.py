@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gigq.errors import StoreError, StoreLocked
-from gigq.store.connect import BUSY_TIMEOUT, open_another
+from gigq.store.connect import BUSY_TIMEOUT, open_another, set_synchronous
 from gigq.store.failures import is_busy, translated
 from gigq.store.health import require_writable
 from gigq.store.identity import require_same
@@ -130,6 +130,8 @@ def shorten(connection: StoreConnection, *, truncate: bool = False) -> bool:
     with _elected(connection.path) as elected:
         if not elected:
             return False
+        # A checkpoint syncs what it must either way; the pages that change nothing need not be.
+        set_synchronous(connection, "NORMAL")
         if wal_size(connection.path) > _SHORT:
             _write_back(connection)
         return _finish(connection, truncate=truncate)
