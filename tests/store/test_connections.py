@@ -461,16 +461,31 @@ def test_a_long_log_is_written_back_and_emptied(db: Database, address: str) -> N
 def test_the_room_of_a_log_is_kept_and_written_over(db: Database, address: str) -> None:
     ids = [stored(db, params="x" * 200_000) for _ in range(10)]
     connection = connect.open_connection(address)
-    began = beginning_of_the_log(address)
 
     assert checkpoint.shorten(connection)
     room = checkpoint.wal_room(address)
-    assert beginning_of_the_log(address) != began, "nothing waits for a writer to begin it anew"
     assert 0 < checkpoint.wal_size(address) < 10_000
     ids += [stored(db, params="y" * 200_000) for _ in range(5)]
     assert checkpoint.wal_room(address) == room
     assert len(db.all("page", {**ALL, "limit": -1})) == len(set(ids)) == 15
     assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+def test_the_log_is_begun_anew_before_anybody_else_writes(db: Database, address: str) -> None:
+    stored(db)
+    connection = connect.open_connection(address)
+    real, at_the_restart = connection.execute, []
+
+    def execute(statement: str) -> sqlite3.Cursor:
+        cursor = real(statement)
+        if "RESTART" in statement:
+            at_the_restart.append(beginning_of_the_log(address))
+        return cursor
+
+    connection.execute = execute  # type: ignore[method-assign,assignment]
+
+    assert checkpoint.shorten(connection)
+    assert beginning_of_the_log(address) not in at_the_restart
 
 
 def test_the_part_of_the_log_that_is_in_use_is_told_from_what_is_left_of_the_last_time(
