@@ -370,10 +370,14 @@ os.pidfd_open = refuse
 # An hour forth and back at each look at the wall clock.
 JUMPING = """
 import itertools, pathlib, time
-def jump(now=time.time, jumps=itertools.cycle((0, 3600, -3600))):
+jumps = itertools.cycle((0, 3600, -3600))
+def jump(now=time.time):
     pathlib.Path({path!r}).touch()
     return now() + next(jumps)
-time.time = jump
+def jump_ns(now=time.time_ns):
+    pathlib.Path({path!r}).touch()
+    return now() + next(jumps) * 1_000_000_000
+time.time, time.time_ns = jump, jump_ns
 """
 
 

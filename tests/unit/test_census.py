@@ -95,8 +95,12 @@ def test_a_tree_is_the_worker_and_all_below_it(tag: Tag) -> None:
 def test_an_adopted_orphan_belongs_to_the_worker_whose_mark_it_carries(tag: Tag) -> None:
     other = Tag(tag.home, tag.run, "default/1", 2)
     first, second = worker(tag, daemonized), worker(other)
-    wait_until(lambda: size(first, tag) == 2)
 
+    def is_adopted() -> bool:
+        tree = taken((first, tag)).tree_of(first)
+        return len(tree) == 2 and tree[1].parent == os.getpid()
+
+    wait_until(is_adopted)  # the one in between may live for a moment longer
     look = taken((first, tag), (second, other))
 
     assert look.tree_of(first)[1].parent == os.getpid()
