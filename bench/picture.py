@@ -37,7 +37,7 @@ def main() -> None:
     for axis, (scenario, figure_name, title, unit) in zip(axes.flat, PANELS, strict=True):
         _panel(axis, _values(record, scenario, figure_name), record["peers"])
         axis.set_title(title, loc="left", fontweight="bold", fontsize=11, pad=18)
-        axis.text(0, 1.02, f"{unit}, logarithmic", transform=axis.transAxes, color="#57606a")
+        axis.text(0, 1.02, f"{unit}, log scale", transform=axis.transAxes, color="#57606a")
     about = record["machine"]
     figure.text(
         0.01,
