@@ -234,7 +234,7 @@ def _content(path: str, check: str | None) -> Content:
         reader.text_factory = lambda text: text.decode(errors="replace")
         tables = frozenset(row[0] for row in reader.execute(_sql("table_names")))
         schema = _number(reader, _sql("schema_version")) if "gigq_schema" in tables else 0
-        known = {} if schema < 1 else _jobs(reader, schema)
+        known = {} if schema < 1 else _jobs(reader, schema, is_checked=check is not None)
         return Content(
             journal_mode=str(_one(reader, "PRAGMA journal_mode")) if used else None,
             tables=tables,
@@ -248,8 +248,11 @@ def _content(path: str, check: str | None) -> Content:
         )
 
 
-def _jobs(reader: sqlite3.Connection, schema: int) -> dict[str, Any]:
-    """What is known of the jobs, by narrow indexes only, within the time for it."""
+def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[str, Any]:
+    """What is known of the jobs, by narrow indexes only, within the time for it.
+
+    Where every page is going to be checked, damage that is met here is left to the check to tell.
+    """
     deadline = time.monotonic() + BUDGET
     reader.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_LOOK)
     known: dict[str, Any] = {"counts": {}}
@@ -264,8 +267,9 @@ def _jobs(reader: sqlite3.Connection, schema: int) -> dict[str, Any]:
                 known["counts"][name] = _number(reader, _sql(sql))
         rest = sum(number for name, number in known["counts"].items() if name != "total")
         known["counts"]["finished"] = max(0, known["counts"]["total"] - rest)
-    except sqlite3.OperationalError as error:
-        if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+    except sqlite3.DatabaseError as error:
+        is_told = is_checked and isinstance(translated(error, "it"), StoreCorrupt)
+        if primary_code(error) != sqlite3.SQLITE_INTERRUPT and not is_told:
             raise
     finally:
         reader.set_progress_handler(None, 0)

@@ -136,9 +136,10 @@ def damage(file, index):
         opened.write(b"\xff" * 64)
 
 
+@pytest.mark.parametrize("index", ["jobs_by_age", "job_executions_of"])
 @pytest.mark.parametrize("option", ["--quick", "--integrity"])
-def test_a_damaged_page_is_found_on_request(shell, file, option):
-    damage(file, "job_executions_of")
+def test_a_damaged_page_is_found_on_request(shell, file, option, index):
+    damage(file, index)
     code, found, _ = examined(shell, option)
 
     assert (code, found["integrity"]["severity"]) == (1, "problem")
@@ -146,7 +147,7 @@ def test_a_damaged_page_is_found_on_request(shell, file, option):
 
 
 def test_without_the_request_no_page_is_checked(shell, file):
-    damage(file, "job_executions_of")
+    damage(file, "jobs_by_age")
     _, found, _ = examined(shell)
 
     assert "integrity" not in found
