@@ -50,8 +50,7 @@ def test_short_jobs_travel_together_and_each_is_run_once(daemons):
     ids = submit_many(daemon, MANY, {})
     wait_until(lambda: statuses(daemon) == {"completed": MANY})
 
-    # How many of them is a matter of how quick the machine is just now.
-    assert sum(line["count"] for line in daemon.events("jobs.completed")) > 1
+    assert sum(line["count"] for line in daemon.events("jobs.completed")) > MANY / 2
     assert sorted(call.job for call in daemon.calls()) == sorted(f"j{n}" for n in range(MANY))
     executions = [daemon.job(job_id)["executions"] for job_id in ids]
     assert [len(of_job) for of_job in executions] == [1] * MANY
