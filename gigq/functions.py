@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import FunctionNotFound, FunctionNotImportable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     Found = tuple[ModuleType, Callable[..., Any]]
 
+SCRIPT_MODULES = ("__main__", "__mp_main__")
+"""Names of the module that a script is: when it is run, and when a worker loads it."""
+
 _MOVE_IT = "define it with def at the top level of a module"
 _NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR
-_SCRIPT_MODULES = ("__main__", "__mp_main__")
 
 _scripts: dict[str | None, ModuleType] = {}
 _found: dict[tuple[str, str], Found] = {}
@@ -71,7 +72,7 @@ def describe(function: Callable[..., Any]) -> FunctionRef:
     if problem := _problem(function):
         raise FunctionNotImportable(problem)
     name = function.__qualname__
-    if function.__module__ in _SCRIPT_MODULES:
+    if function.__module__ in SCRIPT_MODULES:
         return _describe_script(function, name)
     _check_found(function, _imported(function.__module__, name), name)
     return FunctionRef(function.__module__, name)
@@ -86,14 +87,20 @@ def parse(text: str) -> FunctionRef:
     module, _, name = text.rpartition(":" if ":" in text else ".")
     if not module or not name:
         raise FunctionNotFound(f"{text!r} names no function; write module:function")
-    return reference(module, name)
+    return _script_reference(module, name) if module.endswith(".py") else FunctionRef(module, name)
 
 
 def reference(module: str, name: str) -> FunctionRef:
-    """The reference for a module name that may be the path of a script."""
-    if module.endswith(".py"):
-        return FunctionRef("__main__", name, str(Path(module).resolve()))
-    return FunctionRef(module, name)
+    """The reference for a module name that may be the absolute path of a script.
+
+    Only an absolute path is one: `myapp.py` is the module `py` of a package, never a file in
+    whatever folder the worker runs in.
+    """
+    return _script_reference(module, name) if module[:1] == os.sep else FunctionRef(module, name)
+
+
+def _script_reference(path: str, name: str) -> FunctionRef:
+    return FunctionRef("__main__", name, str(Path(path).resolve()))
 
 
 def load(ref: FunctionRef) -> Callable[..., Any]:
@@ -137,23 +144,6 @@ def refuse_while_loading() -> None:
             f"{_here.script} submits or works off jobs when a worker loads it to find its "
             'functions; put that under `if __name__ == "__main__":`'
         )
-
-
-def own_reference(function: Callable[..., Any], ref: FunctionRef) -> FunctionRef:
-    """The reference under which a loaded function was defined, whatever name led to it."""
-    if ref.file:
-        return ref
-    name = getattr(function, "__qualname__", ref.name)
-    return FunctionRef(getattr(function, "__module__", None) or ref.module, name)
-
-
-def allowed(ref: FunctionRef, patterns: Iterable[str]) -> bool:
-    """Whether a pattern such as `myapp.*` covers the function.
-
-    Patterns are shell-style and match `module.name`; for a script they match its path.
-    """
-    text = ref.file or f"{ref.module}.{ref.name}"
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def _is_still_there(module_name: str, name: str, module: ModuleType, function: Any) -> bool:
@@ -208,7 +198,7 @@ def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
     module = _script_module(function)
     _check_found(function, _attribute_or_none(module, name), name)
     spec = getattr(module, "__spec__", None)
-    if spec is not None and spec.name not in _SCRIPT_MODULES:
+    if spec is not None and spec.name not in SCRIPT_MODULES:
         return FunctionRef(spec.name, name)
     file = getattr(module, "__file__", None)
     if not file or not os.path.isfile(file):  # noqa: PTH113 - at every submit of a script

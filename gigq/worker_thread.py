@@ -7,9 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, current, execution, functions, interrupt, reports
+from gigq import allow_list, codec, current, execution, interrupt, reports
 from gigq.claim import Claim, Claimant, Wanted
-from gigq.errors import FunctionNotAllowed
 from gigq.hand import Hand
 from gigq.ids import new_id
 from gigq.outcome import Ending, decide
@@ -238,21 +237,13 @@ class WorkerThread:
         return ending._replace(cause=Cause.STOPPED) if pressed else ending
 
     def _load(self, claim: Claim) -> Callable[..., Any]:
-        ref = claim.function
-        self._refuse_unless_allowed(ref)
+        ref, allow = claim.function, self._worker.allow
+        if allow is not None:
+            allow_list.check(ref, allow)
         function = self._worker._import_function(ref.file or ref.module, ref.name)
-        if self._worker.allow is not None:
-            # An allowed module may have imported a function that is not.
-            self._refuse_unless_allowed(functions.own_reference(function, ref))
+        if allow is not None:
+            allow_list.check_found(function, ref, allow)
         return function
-
-    def _refuse_unless_allowed(self, ref: functions.FunctionRef) -> None:
-        allow = self._worker.allow
-        if allow is not None and not functions.allowed(ref, allow):
-            raise FunctionNotAllowed(
-                f"{ref} is not among the functions that this worker may run "
-                f"({', '.join(allow) or 'none'}); extend the allow list, or move the function"
-            )
 
     def _parent_results(self, parents: tuple[str, ...]) -> dict[str, Any]:
         found = jobs.results_of(self._worker._database, parents)
