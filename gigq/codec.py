@@ -10,75 +10,102 @@ from gigq.errors import NotJson, TooLarge
 MEBIBYTE = 1024 * 1024
 DEFAULT_LIMIT = MEBIBYTE
 
+MOST_LEVELS = 100
+"""How many lists and dicts may stand one inside the other."""
+
+_SHORTEST_TOO_DEEP = 2 * (MOST_LEVELS + 1)
+_NESTS = (dict, list, tuple)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
 _JSON_COLUMNS = frozenset({"params", "dependencies", "result"})
 
 
 def _writer() -> Callable[[Any], str]:
     """`JSONEncoder.encode` with its inner encoder made once, where Python has the fast one.
 
-    What contains itself ends as too deep a recursion, and is then found by the search.
+    What contains itself ends as too deep a recursion, and is then found by the search. NaN and
+    infinities are written as Python's `json` reads them.
     """
-    plain = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+    plain = json.JSONEncoder(ensure_ascii=False)
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return plain.encode
     as_text = json.encoder.encode_basestring
-    chunks = make(None, plain.default, as_text, None, ": ", ", ", False, False, False)
+    chunks = make(None, plain.default, as_text, None, ": ", ", ", False, False, True)
     return lambda value: "".join(chunks(value, 0))
 
 
 _write = _writer()
 
-# Beyond this depth the search for the culprit stops: json itself gives up soon after.
-_SEARCH_DEPTH = 200
-
+# What to pass or return instead, by the name of a class or of one that it comes from.
 _REMEDIES: Mapping[str, str] = {
-    "set": "make it a list",
-    "frozenset": "make it a list",
-    "generator": "make it a list",
-    "dict_keys": "make it a list",
-    "dict_values": "make it a list",
-    "datetime": "pass its isoformat() text",
-    "date": "pass its isoformat() text",
-    "time": "pass its isoformat() text",
-    "timedelta": "pass its total_seconds()",
-    "bytes": "decode it, or pass base64 text or a file name",
-    "bytearray": "decode it, or pass base64 text or a file name",
-    "Decimal": "pass it as text",
-    "UUID": "pass it as text",
-    "PosixPath": "pass it as text",
-    "ndarray": "pass its tolist()",
-    "DataFrame": "store it and pass the file name",
-    "coroutine": "a job function must not be async; return the awaited value",
+    "set": "a list",
+    "frozenset": "a list",
+    "generator": "a list",
+    "dict_keys": "a list",
+    "dict_values": "a list",
+    "dict_items": "a list",
+    "map": "a list",
+    "datetime": "its isoformat() text",
+    "date": "its isoformat() text",
+    "time": "its isoformat() text",
+    "timedelta": "its total_seconds()",
+    "bytes": "its decoded text, base64 text or a file name",
+    "bytearray": "its decoded text, base64 text or a file name",
+    "Decimal": "it as text",
+    "UUID": "it as text",
+    "PurePath": "it as text",
+    "Enum": "its value",
+    "ndarray": "its tolist()",
+    "generic": "its item()",
+    "DataFrame": "the name of a file in which it is stored",
+    "coroutine": "the awaited value: a job function must not be async",
 }
-_PLAIN_DATA = "pass plain data (dict, list, str, int, float, bool or None), or where it is stored"
+_PLAIN_DATA = "plain data (dict, list, str, int, float, bool or None), or where it is stored"
+_LONGEST_PLACE = 200
 
 
-def encode(value: Any, what: str, limit_bytes: int = DEFAULT_LIMIT) -> str:
+def encode(value: Any, what: str, limit_bytes: int = DEFAULT_LIMIT, *, verb: str = "pass") -> str:
     """Turn a value into JSON text.
 
-    Tuples become lists and plain keys become text, as the standard `json` module does it.
+    Tuples become lists and plain keys become text, as the standard `json` module does it. So do
+    NaN and infinities become `NaN`, `Infinity` and `-Infinity`.
 
     Args:
         value: the value to store.
         what: the label of its root in messages, for instance ``job 'resize': params``.
         limit_bytes: the largest allowed size of the text in UTF-8 bytes.
+        verb: what the caller does with the value, for the remedy in messages.
 
     Returns:
         The JSON text.
 
     Raises:
-        NotJson: something inside is not JSON; the message names its place and a remedy.
+        NotJson: something inside is not JSON, or stands below more than `MOST_LEVELS` lists and
+            dicts; the message names its place and a remedy.
         TooLarge: the text is larger than the limit; the message has both sizes.
     """
-    text = _dump(value, what)
+    text = _dump(value, what, verb)
     size = len(text) if text.isascii() else len(text.encode())
     if size > limit_bytes:
         raise TooLarge(
             f"{what}: {size:,} bytes of JSON, over the limit of {limit_bytes:,} bytes; "
-            "store the data in a file or a table and pass where it is"
+            f"store the data in a file or a table and {verb} where it is"
         )
+    if is_too_deep(value, text):
+        raise NotJson(_complaint(value, what, verb, "too deep"))
     return text
+
+
+def checked_limit(limit_bytes: int) -> int:
+    """Return a limit for `encode` as it is.
+
+    Raises:
+        ValueError: nothing would be within it.
+    """
+    if limit_bytes < 1:
+        raise ValueError(f"max_result_size is {limit_bytes}; give at least 1 byte")
+    return limit_bytes
 
 
 def decode(text: str | None) -> Any:
@@ -86,10 +113,36 @@ def decode(text: str | None) -> Any:
     return json.loads(text) if text else None
 
 
+def is_too_deep(value: Any, text: str) -> bool:
+    """Return whether a value, whose JSON text is given, has more than `MOST_LEVELS` levels."""
+    if len(text) < _SHORTEST_TOO_DEEP:
+        return False
+    # To look at the text's brackets takes a tenth of the time that it takes to look at the value.
+    brackets = text.encode().translate(None, _NO_BRACKETS)
+    # Each round takes off one level or two.
+    for _ in range(MOST_LEVELS // 2):
+        rest = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if not rest:
+            return False
+        if len(rest) == len(brackets):
+            break
+        brackets = rest
+    return _is_nested_too_deeply(value)
+
+
+def _is_nested_too_deeply(value: Any) -> bool:
+    level = [value] if isinstance(value, _NESTS) else []
+    for _ in range(MOST_LEVELS):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for items in inside for item in items if isinstance(item, _NESTS)]
+    return bool(level)
+
+
 def decode_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `jobs` or `job_executions` with its JSON columns and flags as values.
 
-    Text that is not JSON, which only foreign SQL can have written, stays text.
+    Text that is not JSON, or is nested too deeply, stays text:
+    only foreign SQL can have written it.
     """
     decoded = {name: _decoded(name, value) for name, value in row.items()}
     if decoded.get("pass_parent_results") is not None:
@@ -101,19 +154,20 @@ def _decoded(name: str, value: Any) -> Any:
     if name not in _JSON_COLUMNS or not isinstance(value, str):
         return value
     try:
-        return decode(value)
-    except ValueError:
+        decoded = decode(value)
+    except (ValueError, RecursionError):
         return value
+    return value if is_too_deep(decoded, value) else decoded
 
 
-def _dump(value: Any, what: str) -> str:
+def _dump(value: Any, what: str, verb: str) -> str:
     try:
         text = _write(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise NotJson(_complaint(value, what, error)) from None
+        raise NotJson(_complaint(value, what, verb, error)) from None
     if text.isascii() or is_unicode(text):
         return text
-    return json.dumps(value, allow_nan=False, ensure_ascii=True)
+    return json.dumps(value)
 
 
 def is_unicode(text: str) -> bool:
@@ -127,20 +181,28 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _complaint(value: Any, what: str, error: Exception) -> str:
-    found = next(_culprits(value, what, ()), None)
+def _complaint(value: Any, what: str, verb: str, error: object) -> str:
+    try:
+        found = next(_culprits(value, what, ()), None)
+    except Exception:  # noqa: BLE001 - a user's object may raise anything when looked at
+        found = None
     if found is None:
-        return f"{what}: cannot be written as JSON ({error}); {_PLAIN_DATA}"
-    place, problem = found
-    return f"{place}: {problem}"
+        return f"{what}: cannot be written as JSON ({error}); {verb} {_PLAIN_DATA}"
+    place, problem, remedy = found
+    return f"{place}: {problem}; {remedy.format(verb=verb)}"
 
 
-def _culprits(value: Any, place: str, above: tuple[int, ...]) -> Iterator[tuple[str, str]]:
-    """Every (place, problem) under a value, depth first."""
+Culprit = tuple[str, str, str]
+"""The place, the problem, and the remedy with a place for the verb."""
+
+
+def _culprits(value: Any, place: str, above: tuple[int, ...]) -> Iterator[Culprit]:
+    """Every culprit under a value, depth first."""
     if id(value) in above:
-        yield place, "contains itself; pass plain data without a cycle"
-    elif len(above) >= _SEARCH_DEPTH:
-        yield place, "is nested too deeply for JSON; flatten it"
+        yield place, "contains itself", "{verb} plain data without a cycle"
+    elif len(above) >= MOST_LEVELS and isinstance(value, _NESTS):
+        problem = f"is nested more than {MOST_LEVELS} levels deep"
+        yield _cut(place), problem, "flatten it, or {verb} where it is stored"
     elif isinstance(value, dict):
         yield from _culprits_in_dict(value, place, (*above, id(value)))
     elif isinstance(value, list | tuple):
@@ -152,24 +214,27 @@ def _culprits(value: Any, place: str, above: tuple[int, ...]) -> Iterator[tuple[
 
 def _culprits_in_dict(
     value: dict[Any, Any], place: str, above: tuple[int, ...]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Culprit]:
     for key, item in value.items():
         if not isinstance(key, str | int | float | bool | None):
-            yield place, f"the key {_short(key)} is {_kind(key)}, and JSON keys are text"
+            problem = f"the key {_short(key)} is {_kind(key)}, and JSON keys are text"
+            yield place, problem, "{verb} it as text"
         yield from _culprits(item, f"{place}[{_short(key)}]", above)
 
 
-def _culprit_leaf(value: Any, place: str) -> Iterator[tuple[str, str]]:
+def _culprit_leaf(value: Any, place: str) -> Iterator[Culprit]:
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(value)
     except TypeError:
-        yield place, f"{_kind(value)} is not JSON; {_remedy(value)}"
+        yield place, f"{_kind(value)} is not JSON", f"{{verb}} {_remedy(value)}"
     except ValueError:
-        yield place, f"{_short(value)} is not JSON; pass None or text instead"
+        # Python refuses to print an integer of many thousand digits.
+        yield place, f"{_kind(value)} has too many digits", "{verb} it as hexadecimal text"
 
 
 def _remedy(value: Any) -> str:
-    return _REMEDIES.get(type(value).__name__, _PLAIN_DATA)
+    names = (kind.__name__ for kind in type(value).__mro__)
+    return next((_REMEDIES[name] for name in names if name in _REMEDIES), _PLAIN_DATA)
 
 
 def _kind(value: Any) -> str:
@@ -177,10 +242,13 @@ def _kind(value: Any) -> str:
     return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
 
 
+def _cut(place: str) -> str:
+    return place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}..."
+
+
 def _short(value: Any) -> str:
     try:
         text = repr(value)
-    except ValueError:
-        # Python refuses to print an integer of many thousand digits.
+    except Exception:  # noqa: BLE001 - also an integer of many thousand digits
         return _kind(value)
     return text if len(text) <= 40 else text[:37] + "..."

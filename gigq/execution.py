@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec
-from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
+from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
+from gigq.storable import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,9 @@ _INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
 _INJECTED = "parent_results"
 _MOST_FRAMES = 100
 _MOST_ERROR_TEXT = 64 * 1024
+_MOST_REPEATED = 4 * 1024
+_LONGEST_NAME = 200
+_NOT_AGAIN = "\n\nThe function has returned; it is not called again."
 
 
 def run(
@@ -51,21 +55,35 @@ def run(
         COMPLETED with the result. When the interrupter has ended the job, TIMEOUT after
         `JobTimeout`, CANCELLED after `JobCancelled`, and FAILED with the cause STOPPED after
         `JobStopped`, also when the job made another exception of it. FAILED after anything else
-        that was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included.
+        that was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included. FAILED for
+        good after a result that cannot be stored: the work is done, and would be done again.
     """
     try:
         # An import that hangs is an overrun like any other.
         with interrupter.armed(claim):
             function = load(claim)
             value = function(**_params(claim, function, parent_results))
-        return Ending(JobStatus.COMPLETED, result=_encoded(claim, value, result_limit))
+        return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
         status, cause = _meaning(claim, error)
         return Ending(status, error=told(error), cause=cause)
 
 
 def told(error: BaseException) -> str:
-    """An exception as it is stored: type and message first, then the traceback."""
+    """An exception as it is stored: type and message first, then the traceback.
+
+    Its own methods may raise anything, and its text may hold anything.
+    """
+    try:
+        return storable(_shortened(_report(error)))
+    except BaseException as broken:  # noqa: BLE001 - the outcome is recorded whatever they do
+        kind = type.__dict__["__name__"].__get__(type(error))
+        why = type.__dict__["__name__"].__get__(type(broken))
+        shown = f"{kind}: <its text cannot be shown: {why}>\n\n{_frames(error)}"
+        return storable(_shortened(shown))
+
+
+def _report(error: BaseException) -> str:
     frames = error.__traceback__
     if frames is not None and frames.tb_next is not None and frames.tb_frame.f_code is run.__code__:
         frames = frames.tb_next
@@ -73,7 +91,46 @@ def told(error: BaseException) -> str:
         type(error), error, frames, limit=-_MOST_FRAMES, compact=True
     )
     headline = "".join(report.format_exception_only()).strip()
-    return _shortened(f"{headline}\n\n{''.join(report.format())}")
+    # The body repeats a long text that the headline has: it must not push the frames out.
+    body = (_shortened(piece, _MOST_REPEATED) for piece in report.format())
+    return f"{_shortened(headline, _MOST_ERROR_TEXT // 2)}\n\n{''.join(body)}"
+
+
+def _frames(error: BaseException) -> str:
+    return "".join(traceback.format_tb(error.__traceback__, limit=-_MOST_FRAMES))
+
+
+def _completed(claim: Claim, value: Any, limit: int) -> Ending:
+    # No result and the result None are the same to whoever asks for it. Most jobs have none.
+    if value is None:
+        return Ending(JobStatus.COMPLETED)
+    return ending_with(JobStatus.COMPLETED, value, f"job {_called(claim)}: the result", limit)
+
+
+def ending_with(status: JobStatus, value: Any, what: str, limit: int) -> Ending:
+    """Return how a function ended that returned `value`: FAILED for good if it cannot be stored.
+
+    Args:
+        status: the status if it can be.
+        value: the function's return value.
+        what: the name of the value in messages.
+        limit: its largest size in bytes of JSON.
+    """
+    if value is None:
+        return Ending(status)
+    try:
+        return Ending(status, result=codec.encode(value, what, limit, verb="return"))
+    except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
+        # The traceback of our own errors says nothing about the job.
+        ours = isinstance(error, GigqError)
+        said = f"{type(error).__module__}.{type(error).__name__}: {error}" if ours else told(error)
+        said = storable(_shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
+        return Ending(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
+
+
+def _called(claim: Claim) -> str:
+    name = claim.name
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
 
 
 def accepts_parent_results(function: Function) -> bool:
@@ -137,15 +194,8 @@ def _params(
     return {**claim.params, _INJECTED: parent_results(claim.dependencies)}
 
 
-def _encoded(claim: Claim, value: Any, limit: int) -> str | None:
-    # No result and the result None are the same to whoever asks for it.
-    if value is None:
-        return None
-    return codec.encode(value, f"job {claim.name!r}: the result", limit)
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= _MOST_ERROR_TEXT:
+def _shortened(text: str, most: int = _MOST_ERROR_TEXT) -> str:
+    if len(text) <= most:
         return text
-    half = _MOST_ERROR_TEXT // 2
+    half = most // 2
     return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"

@@ -8,11 +8,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, events, functions, rescue
+from gigq import codec, events, execution, functions, rescue
 from gigq.ids import new_id
 from gigq.observer import SilentObserver, WorkerObserver
-from gigq.outcome import Ending
 from gigq.status import JobStatus
+from gigq.storable import storable
 from gigq.store import bell, claims, connect, migrate
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.liveness import RunLock
@@ -87,6 +87,7 @@ class Worker:
         concurrency: int = 1,
         *,
         queues: Iterable[str] | None = None,
+        max_result_size: int | None = None,
     ) -> None:
         """Make a worker. It opens nothing before it works.
 
@@ -98,6 +99,7 @@ class Worker:
             concurrency: how many jobs at a time, each in a thread. Jobs in threads cannot be
                 interrupted when they overrun, only be marked.
             queues: the names of the queues to serve; None for all.
+            max_result_size: the largest result of a job, in bytes of JSON; None for 1 MiB.
 
         Raises:
             ValueError: a number makes no sense.
@@ -106,8 +108,10 @@ class Worker:
             raise ValueError(f"concurrency is {concurrency}; a worker needs at least 1 thread")
         if polling_interval <= 0:
             raise ValueError(f"polling_interval is {polling_interval}; give seconds above 0")
+        if max_result_size is not None:
+            self.max_result_size = codec.checked_limit(max_result_size)
         self.db_path = db_path
-        self.worker_id = worker_id or f"worker-{new_id()}"
+        self.worker_id = storable(worker_id) if worker_id else f"worker-{new_id()}"
         self.polling_interval = polling_interval
         self.concurrency = concurrency
         self.queues = None if queues is None else tuple(queues)
@@ -253,6 +257,8 @@ class Worker:
     ) -> None:
         """Settle an execution for good: no further attempt, whatever is left.
 
+        With a result that cannot be stored it is FAILED, and the error says what to return instead.
+
         Args:
             job_id: the job.
             execution_id: its execution.
@@ -260,8 +266,9 @@ class Worker:
             result: what the function returned.
             error: what went wrong.
         """
-        text = None if result is None else codec.encode(result, "the result", self.max_result_size)
-        ending = Ending(JobStatus(status), result=text, error=error, final=True)
+        limit = self.max_result_size
+        ending = execution.ending_with(JobStatus(status), result, "the result", limit)
+        ending = ending._replace(error=ending.error or error, final=True)
         self._thread.complete(execution_id, ending)
 
     def _check_for_timeouts(self) -> None:

@@ -77,6 +77,7 @@ def worker(args: argparse.Namespace) -> int:
         polling_interval=interval,
         concurrency=args.concurrency,
         queues=args.queues,
+        max_result_size=args.max_result_size,
     )
     if args.once:
         return _work_once(worker)

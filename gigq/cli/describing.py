@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import text
+from gigq.cli import terminal, text
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +21,7 @@ def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
         pairs = [(key, _as_json(value)) for key, value in (found["params"] or {}).items()]
         yield "Parameters:\n" + (text.fields(pairs, "  ") or "  none")
     if args.show_result:
-        yield "Result:\n" + text.indented(json.dumps(found["result"], indent=2), "  ")
+        yield "Result:\n" + text.indented(terminal.valid_json(found["result"], indent=2), "  ")
     executions = found["executions"]
     if args.show_executions:
         described = [_execution(found, one, with_error=True) for one in executions]
@@ -122,4 +121,4 @@ def _end_of_output(found: Mapping[str, Any], one: Mapping[str, Any]) -> str:
 
 
 def _as_json(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else terminal.valid_json(value)

@@ -308,6 +308,12 @@ def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
         help="jobs at a time, in threads (default: 1)",
     )
     add(
+        "--max-result-size",
+        type=values.size,
+        metavar="SIZE",
+        help="largest result of a job, as JSON, such as 4MiB (default: 1MiB)",
+    )
+    add(
         "--queue",
         dest="queues",
         action="append",

@@ -8,6 +8,7 @@ import math
 import os
 from typing import TYPE_CHECKING, TypeVar
 
+from gigq import sizes
 from gigq.errors import GigqError
 
 if TYPE_CHECKING:
@@ -81,6 +82,17 @@ def amount(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
+
+
+def size(text: str) -> int:
+    """A size of at least one byte, such as 512KiB or 4MiB."""
+    try:
+        count = sizes.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not count:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size of at least 1 byte")
+    return count
 
 
 def from_environment(name: str, default: str) -> str:

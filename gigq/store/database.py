@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigq import clock
 from gigq.errors import StoreError
+from gigq.storable import storable_value
 from gigq.store.checkpoint import after_commit
 from gigq.store.connect import StoreConnection, set_synchronous
 from gigq.store.dialect import dialect_of
@@ -63,6 +64,8 @@ class Session:
         try:
             cursor.execute(self._sql[name], params)
             rows = cursor.fetchall()
+        except UnicodeEncodeError:
+            return self.all(name, _storable(params))
         except sqlite3.OperationalError as error:
             self._note_unreadable_text(error)
             raise
@@ -73,7 +76,10 @@ class Session:
 
     def run(self, name: str, params: Mapping[str, Any] = NOTHING) -> int:
         """Run a statement without rows; the number of rows it changed."""
-        return int(self._cursor.execute(self._sql[name], params).rowcount)
+        try:
+            return int(self._cursor.execute(self._sql[name], params).rowcount)
+        except UnicodeEncodeError:
+            return self.run(name, _storable(params))
 
     def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
         """Run a statement without rows once for each set; the number of rows changed in all."""
@@ -221,6 +227,10 @@ _PART: Bounds = (
     "RELEASE gigq",
     ("ROLLBACK TO gigq", "RELEASE gigq"),
 )
+
+
+def _storable(params: Mapping[str, Any]) -> Row:
+    return {name: storable_value(value) for name, value in params.items()}
 
 
 def _take_snapshot(connection: Any) -> None:

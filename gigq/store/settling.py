@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.claim import Settled
 from gigq.outcome import Ending, Outcome, PostMortem, decide
 from gigq.status import Cause, JobStatus
+from gigq.storable import storable, storable_value
 from gigq.store import dependents
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def _complete(session: Session, over: Sequence[Over]) -> dict[str, Settled | Non
 def _execution(one: Over, now: str) -> tuple[Any, ...]:
     known = one.ending.post_mortem or _UNKNOWN
     used = known.peak_rss, known.cpu_time, known.wall_time
-    return one.ending.result, known.output, *used, now, now, one.claim.execution_id
+    output = None if known.output is None else storable(known.output)
+    return one.ending.result, output, *used, now, now, one.claim.execution_id
 
 
 def _job(one: Over, now: str) -> tuple[Any, ...]:
@@ -154,7 +156,7 @@ def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, atte
         "attempts": attempts,
         "refunded": int(outcome.refunded),
         "crashed": int(outcome.crashed),
-        "error": outcome.error,
+        "error": storable_value(outcome.error),
         "cause": outcome.cause,
         "completed_at": None if again else session.now,
         "retry_after": outcome.retry_after,
@@ -175,6 +177,7 @@ def _close_execution(
     session: Session, execution_id: str, ending: Ending, status: JobStatus, cause: Cause | None
 ) -> str | None:
     """End an open execution; its job's id, or None when it is not open."""
+    known = (ending.post_mortem or _UNKNOWN)._asdict()
     row = session.one(
         "settle_execution",
         {
@@ -182,9 +185,9 @@ def _close_execution(
             "status": status.value,
             "now": session.now,
             "result": ending.result,
-            "error": ending.error,
+            "error": storable_value(ending.error),
             "cause": cause,
-            **(ending.post_mortem or _UNKNOWN)._asdict(),
+            **{name: storable_value(value) for name, value in known.items()},
         },
     )
     return None if row is None else str(row["job_id"])

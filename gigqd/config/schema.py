@@ -122,7 +122,7 @@ class QueueConfig:
         metadata=about(
             kinds.size(1024, 1024**3),
             RECYCLE,
-            "Largest result of a job, as JSON; a larger one fails the attempt.",
+            "Largest result of a job, as JSON; a job with a larger one fails for good.",
         ),
     )
 

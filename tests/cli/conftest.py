@@ -25,6 +25,10 @@ def charge(order):
     raise ValueError(f"order {order} has no card")
 
 
+def limits():
+    return {"n": float("nan"), "i": [float("inf"), -float("inf")], "x": 1.5}
+
+
 def total(parent_results):
     return sorted(parent_results.values())
 

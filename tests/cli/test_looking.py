@@ -124,3 +124,21 @@ def test_the_json_of_a_job_has_the_documented_keys_in_their_order(shell):
     assert tuple(shown) == ("exists", *shapes.JOB_KEYS, "executions")
     assert tuple(shown["executions"][0]) == shapes.EXECUTION_KEYS
     assert shown["result"] == "cat.jpg: 100 pixels wide"
+
+
+def strict(text):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_nan_and_infinities_are_texts_in_json(shell):
+    job_id = shell.submit("shop.limits")
+    shell.out("worker", "--once")
+    found = strict(shell.out("status", job_id, "--json"))
+    listed = strict(shell.out("list", "--json"))
+
+    assert found["result"] == {"n": "NaN", "i": ["Infinity", "-Infinity"], "x": 1.5}
+    assert listed["result"] == found["result"]
+    assert '"NaN"' in shell.out("status", job_id, "--show-result")

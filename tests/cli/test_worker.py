@@ -61,3 +61,22 @@ def test_a_polling_interval_in_the_environment_is_checked_like_the_option(shell)
     assert done.returncode == 2
     assert "the variable GIGQ_POLLING_INTERVAL: 'soon' is not a number" in done.stderr
     assert shell.run("worker", "--once", GIGQ_POLLING_INTERVAL="0.5").returncode == 0
+
+
+def test_the_largest_result_is_an_option(shell):
+    small, large = shell.submit(), shell.submit()
+    shell.out("worker", "--once", "--max-result-size", "10B")
+    shell.out("worker", "--once", "--max-result-size", "4MiB")
+    first, second = shell.json("status", small), shell.json("status", large)
+
+    assert (first["status"], first["attempts"]) == ("failed", 1)
+    assert "over the limit of 10 bytes" in first["error"]
+    assert second["result"] == "cat.jpg: 100 pixels wide"
+
+
+@pytest.mark.parametrize("wrong", ["0", "much", "-1MiB", "nan"])
+def test_a_largest_result_that_is_no_size_is_a_usage_error(shell, wrong):
+    done = shell.run("worker", "--once", f"--max-result-size={wrong}")
+
+    assert done.returncode == 2
+    assert "--max-result-size" in done.stderr

@@ -1,6 +1,5 @@
 """What users do with a queue."""
 
-import math
 import multiprocessing
 import threading
 
@@ -54,7 +53,6 @@ def test_the_limits_of_a_job_are_stored_in_bytes_and_attempts(queue):
         (lambda: job(function=lambda: 1), "job 'job': a lambda has no name"),
         (lambda: job(function={}.get), "job 'job': dict.get is bound|no module"),
         (lambda: job(params={"rows": [{1}]}), r"job 'job': params\['rows'\]\[0\]: a set is not"),
-        (lambda: job(params={"x": math.nan}), r"job 'job': params\['x'\]: nan is not JSON"),
         (lambda: job(params={"x": "x" * 2_000_000}), "job 'job': params: 2,000,0.. bytes of JSON"),
         (lambda: job(dependencies=["nobody"]), "depends on 'nobody', which is not stored"),
     ],

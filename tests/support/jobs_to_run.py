@@ -1,5 +1,8 @@
 """Functions that tests submit as jobs."""
 
+import datetime as dt
+import decimal
+import math
 import os
 import signal
 import sys
@@ -156,3 +159,76 @@ class Tools:
     @staticmethod
     def double(x):
         return 2 * x
+
+
+def fail_with(text, note="", times=1):
+    """Fail with any text, so many times over, and perhaps with a note."""
+    error = ValueError(text * times)
+    if note:
+        error.add_note(note)
+    raise error
+
+
+def give(what, path=None):
+    """Return a value of the kind that is named; `path` counts the calls."""
+    if path:
+        note(path)
+    return RESULTS[what]()
+
+
+def nested(levels):
+    """Return a list in a list, so many levels deep."""
+    value = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def count_levels(a):
+    levels = 0
+    while isinstance(a, list):
+        levels, a = levels + 1, a[0] if a else None
+    return levels
+
+
+class UntellableError(Exception):
+    def __str__(self):
+        raise SystemExit("no text")
+
+    @property
+    def __notes__(self):
+        raise RecursionError
+
+
+class UntellableErrors(ExceptionGroup):
+    @property
+    def exceptions(self):
+        raise KeyError("none")
+
+
+class BrokenDict(dict):
+    def items(self):
+        raise RuntimeError("no items")
+
+
+def fail_untellably(kind):
+    raise (
+        UntellableError()
+        if kind == "exception"
+        else UntellableErrors("group", [ValueError("inside")])
+    )
+
+
+RESULTS = {
+    "datetime": lambda: dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+    "decimal": lambda: decimal.Decimal("1.5"),
+    "bytes": lambda: b"x",
+    "set": lambda: {1},
+    "too large": lambda: "x" * 2**21,
+    "too deep": lambda: nested(101),
+    "far too deep": lambda: nested(100_000),
+    "broken": lambda: BrokenDict(a=1),
+    "many digits": lambda: 10**5000,
+    "deep": lambda: nested(100),
+    "nan": lambda: {"n": math.nan, "i": [math.inf, -math.inf]},
+}

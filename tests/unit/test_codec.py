@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,16 @@ from hypothesis import strategies as st
 from gigq import codec
 from gigq.errors import InvalidJob, NotJson, TooLarge
 
+
+def datetime_of_a_library():
+    class Stamp(dt.datetime):
+        """As pandas has one."""
+
+    return Stamp(2026, 1, 2)
+
+
 JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
@@ -37,11 +42,11 @@ def test_nothing_stored_reads_as_none():
 @pytest.mark.parametrize(
     ("value", "place", "remedy"),
     [
-        ({"rows": [1, 2, 3, {4}]}, "params['rows'][3]: a set is not JSON", "make it a list"),
+        ({"rows": [1, 2, 3, {4}]}, "params['rows'][3]: a set is not JSON", "pass a list"),
         ({"when": dt.date(2026, 1, 2)}, "params['when']: a date is not JSON", "isoformat()"),
         ({"a": {"b": b"x"}}, "params['a']['b']: a bytes is not JSON", "base64"),
-        ({"x": math.nan}, "params['x']: nan is not JSON", "None"),
-        ({"x": [math.inf]}, "params['x'][0]: inf is not JSON", "None"),
+        ({"x": datetime_of_a_library()}, "params['x']: a Stamp is not JSON", "isoformat()"),
+        ({"x": Path("/x")}, "params['x']: a PosixPath is not JSON", "pass it as text"),
         ({"x": object}, "params['x']: a type is not JSON", "plain data"),
         ({"x": {(1, 2): 3}}, "params['x']: the key (1, 2) is a tuple", "text"),
     ],
@@ -74,13 +79,41 @@ def test_a_value_nested_too_deeply_is_refused_and_not_a_crash():
     for _ in range(100_000):
         deep = [deep]
 
-    with pytest.raises(NotJson, match="nested too deeply"):
+    with pytest.raises(NotJson, match="nested more than 100 levels deep"):
         codec.encode(deep, "params")
 
 
 def test_an_integer_that_python_refuses_to_print_is_refused():
-    with pytest.raises(NotJson, match=r"params\['n'\]: an int is not JSON"):
+    with pytest.raises(NotJson, match=r"params\['n'\]: an int has too many digits"):
         codec.encode({"n": 10**5000}, "params")
+
+
+def test_nan_and_infinities_are_written_as_the_json_module_writes_them():
+    assert codec.encode([math.nan, math.inf, -math.inf], "params") == "[NaN, Infinity, -Infinity]"
+    assert math.isnan(codec.decode("NaN"))
+    assert codec.decode("[Infinity, -Infinity]") == [math.inf, -math.inf]
+
+
+def nested(levels, leaf, kinds):
+    for level in range(levels):
+        leaf = {"k": leaf} if kinds[level % len(kinds)] is dict else [leaf]
+    return leaf
+
+
+@pytest.mark.parametrize("kinds", [(list,), (dict,), (list, dict), (dict, dict, list)])
+@pytest.mark.parametrize("leaf", [0, "é[[{", "]}" * 300])
+def test_a_hundred_levels_are_allowed_and_one_more_is_not(kinds, leaf):
+    codec.encode(nested(100, leaf, kinds), "params")
+
+    with pytest.raises(NotJson, match="more than 100 levels deep; flatten it"):
+        codec.encode({"wide": [0] * 500} | {"k": nested(100, leaf, kinds)}, "params")
+
+
+def test_a_row_written_by_foreign_sql_that_is_nested_too_deeply_stays_text():
+    deep = "[" * 101 + "]" * 101
+    far = "[" * 100_000 + "]" * 100_000
+
+    assert codec.decode_row({"params": deep, "result": far}) == {"params": deep, "result": far}
 
 
 def test_half_a_surrogate_pair_survives():
