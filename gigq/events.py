@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +28,45 @@ WORKER_STARTED = "worker.started"
 WORKER_STOPPING = "worker.stopping"
 WORKER_STOPPED = "worker.stopped"
 STORE_UNAVAILABLE = "store.unavailable"
+SUBSCRIBER_FAILED = "subscriber.failed"
 
 logger = logging.getLogger("gigq")
 # A library leaves it to its application whether and where anything is logged.
 logger.addHandler(logging.NullHandler())
 
 _subscribers: list[Subscriber] = []
+
+
+class Route(Protocol):
+    """A place for events that no setting of the logging module can close."""
+
+    def takes(self, level: int) -> bool:
+        """Return whether it writes events of this level."""
+
+    def write(self, name: str, level: int, source: str, fields: dict[str, Any]) -> None:
+        """Write one event of a level that it takes. It raises nothing.
+
+        Args:
+            name: one of this module's names.
+            level: the level, as in the logging module.
+            source: the name of the logger that the event would have gone to.
+            fields: what is known about it.
+        """
+
+
+_routes: list[Route] = []  # none or one
+
+
+def send_to(route: Route | None) -> None:
+    """Send the events of this process to one place, and to no logger.
+
+    gigqd and `gigq worker` do so: their lines must not depend on how the application that they
+    load configures the logging module. Subscribers are called as before.
+
+    Args:
+        route: the place; None for the logger `gigq` again.
+    """
+    _routes[:] = [] if route is None else [route]
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
@@ -60,7 +94,9 @@ def heard(level: int = logging.INFO, source: logging.Logger = logger) -> bool:
         level: the level of its log line.
         source: the logger: `gigq` or one below it.
     """
-    return bool(_subscribers) or source.isEnabledFor(level)
+    if _subscribers:
+        return True
+    return _routes[0].takes(level) if _routes else source.isEnabledFor(level)
 
 
 def emit(
@@ -77,8 +113,7 @@ def emit(
     """
     for subscriber in tuple(_subscribers):
         _tell(subscriber, name, fields)
-    if source.isEnabledFor(level):
-        source.log(level, "%s", _Line(name, fields), extra={"event": name, "fields": fields})
+    _log(name, level, source, fields)
 
 
 def setup_logging(level: int = logging.INFO) -> None:
@@ -99,8 +134,17 @@ def setup_logging(level: int = logging.INFO) -> None:
 def _tell(subscriber: Subscriber, name: str, fields: dict[str, Any]) -> None:
     try:
         subscriber(name, fields)
-    except Exception:
-        logger.exception("a subscriber failed at %s", name)
+    except Exception:  # noqa: BLE001 - the worker must go on, and the log says what was raised
+        failed = {"at": name, "error_traceback": traceback.format_exc()}
+        _log(SUBSCRIBER_FAILED, logging.ERROR, logger, failed)
+
+
+def _log(name: str, level: int, source: logging.Logger, fields: dict[str, Any]) -> None:
+    if _routes:
+        if _routes[0].takes(level):
+            _routes[0].write(name, level, source.name, fields)
+    elif source.isEnabledFor(level):
+        source.log(level, "%s", _Line(name, fields), extra={"event": name, "fields": fields})
 
 
 class _Line:

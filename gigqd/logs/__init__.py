@@ -1,6 +1,7 @@
 """The daemon's log, and the only place that configures structlog: one event, one line."""
 
 from gigqd.logs.pipeline import (
+    LibraryEvents,
     bind,
     configure,
     enter_job,
@@ -14,6 +15,7 @@ from gigqd.logs.pipeline import (
 )
 
 __all__ = [
+    "LibraryEvents",
     "bind",
     "configure",
     "enter_job",

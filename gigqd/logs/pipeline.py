@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from gigqd import exits
 from gigqd.config import LogConfig
 from gigqd.errors import GigqdError
-from gigqd.logs import guests
+from gigqd.logs import guests, standard_library
 from gigqd.logs.render import (
     CORE,
     Entry,
@@ -27,15 +27,10 @@ from gigqd.logs.render import (
     wants_colors,
 )
 from gigqd.logs.sink import Sink
-from gigqd.logs.values import plain
 
 _ALIASES = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}
-
-# what the library's events leave on a log record instead of text to be parsed
-_EVENT_ATTRIBUTES = ("event", "fields")
-_RECORD_ATTRIBUTES = frozenset(
-    (*logging.makeLogRecord({}).__dict__, "message", "asctime", *_EVENT_ATTRIBUTES)
-)
+# Not those of the logging module, to which an application may give other names.
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
 @dataclass(slots=True)
@@ -70,7 +65,7 @@ def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
     bind(**bound)
     set_level(log.level)
     guests.when_loaded(_route_structlog)
-    _route_standard_library()
+    standard_library.send_to(_write_numbered)
 
 
 def set_level(level: str) -> None:
@@ -161,30 +156,21 @@ def sink_path() -> Path | None:
     return _state.sink.path
 
 
-class _Handler(logging.Handler):
-    """Brings the records of the standard library, a job's own included, to the same place."""
+class LibraryEvents:
+    """The way of the library's events to the log, past the logging module: see `events.send_to`."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; the library's events keep their name and fields."""
-        attributes = record.__dict__
-        fields = {k: v for k, v in attributes.items() if k not in _RECORD_ATTRIBUTES}
-        event = attributes.get("event")
-        given = attributes.get("fields")
-        if isinstance(event, str) and isinstance(given, dict):
-            fields |= given
-        else:
-            event = _message(record)
-        fields |= exception_fields(record.exc_info)
-        if record.stack_info:
-            fields["stack"] = record.stack_info
-        _write(record.levelname.lower(), event, record.name, fields)
+    def takes(self, level: int) -> bool:
+        """Return whether an event of this level is written."""
+        return level >= _state.level
+
+    def write(self, name: str, level: int, source: str, fields: Mapping[str, Any]) -> None:
+        """Write one event."""
+        _write(_name_of(level), name, source, fields)
 
 
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except Exception:  # noqa: BLE001 - arguments that do not fit the text, or a broken str()
-        return f"{plain(record.msg)} (arguments that cannot be shown)"
+def _write_numbered(level: int, event: object, logger: str, fields: Mapping[str, Any]) -> None:
+    if level >= _state.level:
+        _write(_name_of(level), event, logger, fields)
 
 
 def _write_event(logger: str, method: str, event: object, fields: Mapping[str, Any]) -> None:
@@ -221,7 +207,12 @@ def _report_dropped(count: int) -> bytes:
 
 
 def _number(level: str) -> int:
-    return logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    return _LEVELS.get(level, logging.INFO)
+
+
+def _name_of(number: int) -> str:
+    """Return the level that a number belongs to, as those between two belong to the lower one."""
+    return next((name for name in reversed(_LEVELS) if number >= _LEVELS[name]), "debug")
 
 
 def _choose_renderer(form: str, fd: int) -> Render:
@@ -256,15 +247,6 @@ def _route_structlog() -> None:
         logger_factory=_Origin,
         cache_logger_on_first_use=False,
     )
-
-
-def _route_standard_library() -> None:
-    root = logging.getLogger()
-    for handler in [*root.handlers]:
-        if isinstance(handler, _Handler):
-            root.removeHandler(handler)
-    root.addHandler(_Handler())
-    logging.captureWarnings(capture=True)
 
 
 _state = _State(Sink(None, None, _report_dropped), render_json)

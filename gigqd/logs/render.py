@@ -48,7 +48,7 @@ def console_renderer(*, colors: bool) -> Render:
 
     def render(entry: Entry) -> str:
         cleaned = plain(entry)
-        trace = cleaned.pop("traceback", None)
+        trace = cleaned.pop("traceback", None) or cleaned.pop("error_traceback", None)
         shown = {printable(key): _escape_all(value) for key, value in cleaned.items()}
         shown["ts"] = _to_milliseconds(shown["ts"])
         if isinstance(trace, str):

@@ -7,10 +7,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from gigq import events
 from gigq.errors import StoreError
 from gigq.store import connect, health, identity, migrate
 from gigq.store.database import Database
-from gigqd import exits, kernel
+from gigqd import exits, kernel, logs
 from gigqd.roles.keeper_pace import Pace
 from gigqd.roles.keeper_retention import BREATH, Retention
 from gigqd.roles.keeper_rounds import Rounds
@@ -35,6 +36,7 @@ def main(birth: Birth) -> int:
     Returns:
         The exit code.
     """
+    events.send_to(logs.LibraryEvents())
     keeper = Keeper(birth)
     keeper.beat()
     keeper.tell({"up": True})

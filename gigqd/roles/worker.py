@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock
+from gigq import clock, events
 from gigq.errors import StoreError
 from gigq.outcome import Ending, PostMortem
 from gigq.status import JobStatus
@@ -55,6 +55,7 @@ def main(birth: Birth) -> int:
     birth.cell.write(Report(Activity.BOOTING, since=time.monotonic()))
     pool = next(pool for pool in birth.config.pools if pool.name == birth.pool)
     line = Line(birth)
+    events.send_to(logs.LibraryEvents())
     try:
         prepare(birth.config, pool)
         role = WorkerRole(birth, pool, line)

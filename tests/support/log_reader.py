@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gigqd.logs import pipeline
+from gigqd.logs import pipeline, standard_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ def logging_restored() -> Iterator[None]:
         yield
     finally:
         logging.captureWarnings(capture=False)
+        standard_library.restore()
         warnings.showwarning = showwarning
         structlog.reset_defaults()
         root.handlers[:], pipeline._state = handlers, state

@@ -36,7 +36,8 @@ def test_a_subscriber_that_fails_is_logged_and_the_others_are_told(seen, caplog)
     end()
 
     assert seen == [("job.started", {"job_id": "a"})]
-    assert "a subscriber failed at job.started" in caplog.text
+    assert "subscriber.failed at='job.started'" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_log_record_carries_the_event_and_its_fields(caplog):
