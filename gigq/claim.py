@@ -85,10 +85,11 @@ class Claim(NamedTuple):
 
 
 class Over(NamedTuple):
-    """A claim whose function is over, and how it ended."""
+    """A claim whose function is over, how it ended, and how many seconds it took."""
 
     claim: Claim
     ending: Ending
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,16 @@ class Wanted:
     still: Callable[[], bool] = lambda: True
 
 
+class CutOff(NamedTuple):
+    """A job that failed because a parent ended without success, with that parent."""
+
+    job_id: str
+    name: str
+    parent_id: str
+    parent_name: str
+    parent_status: str
+
+
 class Settled(NamedTuple):
     """What settling an execution did.
 
@@ -138,7 +149,8 @@ class Settled(NamedTuple):
         max_attempts: attempts the job may use.
         retry_after: not before this time, when it is tried again with a delay.
         released: dependents that became due, or wait for their time only.
-        cut_off: ids of dependents that failed because this job ended without success.
+        cut_off: dependents that failed because this job ended without success, each with the
+            parent that failed it: this job, or one that failed because of this job.
     """
 
     job_id: str
@@ -148,7 +160,7 @@ class Settled(NamedTuple):
     max_attempts: int
     retry_after: str | None = None
     released: int = 0
-    cut_off: tuple[str, ...] = ()
+    cut_off: tuple[CutOff, ...] = ()
 
 
 def _columns(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import traceback
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec
+from gigq import codec, failure
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
@@ -66,7 +66,9 @@ def run(
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
         status, cause = _meaning(claim, error)
-        return Ending(status, error=told(error), cause=cause)
+        text = told(error)
+        facts = failure.of_exception(error, text, claim.function.module)
+        return Ending(status, error=text, cause=cause, failure=facts)
 
 
 def told(error: BaseException) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gigq.claim import Claim, Settled
     from gigq.outcome import Ending
 
-    Told = tuple[Claim, Settled | None, bool]
+    Told = tuple[Claim, Settled | None, Over | None]
 
 _STALE_AFTER = 0.1
 """Seconds after which a claim that has not begun is handed back: much may have happened since."""
@@ -70,11 +70,11 @@ class Hand:
         fresh = self._ahead and now - self._taken_at < _STALE_AFTER
         return self._ahead[0] if fresh else None
 
-    def end(self, claim: Claim, ending: Ending, now: float) -> None:
-        """The function of a claim is over."""
+    def end(self, claim: Claim, ending: Ending, now: float, seconds: float = 0.0) -> None:
+        """The function of a claim is over; it took so many seconds."""
         if not self._over:
             self._first_over_at = now
-        self._over.append(Over(claim, ending))
+        self._over.append(Over(claim, ending, seconds))
 
     def is_overdue(self, now: float) -> bool:
         """Whether some ending has been held back for as long as it may be."""
@@ -88,7 +88,7 @@ class Hand:
     def change(self, execution_id: str, ending: Ending) -> None:
         """Give an execution that is over another ending."""
         self._over = [
-            Over(one.claim, ending) if one.claim.execution_id == execution_id else one
+            one._replace(ending=ending) if one.claim.execution_id == execution_id else one
             for one in self._over
         ]
 
@@ -98,11 +98,19 @@ class Hand:
         self._over = self._over[ended:]
         for _ in handover.unbegun:
             self._ahead.popleft()
-        claims = (*(one.claim for one in handover.over), *handover.unbegun)
-        for number, (claim, settled) in enumerate(zip(claims, done, strict=True)):
-            self._told.append((claim, settled, number < ended))
+        self._told += (
+            (one.claim, settled, one)
+            for one, settled in zip(handover.over, done[:ended], strict=True)
+        )
+        self._told += (
+            (claim, settled, None)
+            for claim, settled in zip(handover.unbegun, done[ended:], strict=True)
+        )
 
     def news(self) -> list[Told]:
-        """What settling has done since the last time: claim, what it did, whether it had begun."""
+        """What settling has done since the last time: claim, what it did, and how it had ended.
+
+        Where it had not begun, that is None.
+        """
         told, self._told = self._told, []
         return told

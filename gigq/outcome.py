@@ -11,6 +11,8 @@ from gigq.status import Cause, JobStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gigq.failure import Failure
+
 _CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 
 MAX_REFUNDS = 3
@@ -50,6 +52,7 @@ class Ending(NamedTuple):
         cause: why it ended without success.
         final: no further attempt, even when some are left.
         post_mortem: what is known about the process, when it died.
+        failure: the facts of the exception that ended it, for events; they are not stored.
     """
 
     status: JobStatus
@@ -58,6 +61,7 @@ class Ending(NamedTuple):
     cause: Cause | None = None
     final: bool = False
     post_mortem: PostMortem | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock, codec, events, functions
+from gigq import clock, codec, events, failure, functions, reports
 from gigq.errors import JobNotFound
 from gigq.rows import Rows
 from gigq.status import JobStatus
@@ -15,7 +15,7 @@ from gigq.store.database import LOCK_TIMEOUT, Database
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gigq.job import Job
 
@@ -89,10 +89,11 @@ class JobQueue:
         functions.refuse_while_loading()
         given = list(jobs_)
         new = self._new_rows(given)
-        jobs.insert_rows(self._database, new.rows, new.waits)
+        failed = jobs.insert_rows(self._database, new.rows, new.waits)
         if events.heard():
             for job in given:
                 events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
+        reports.failed_by_parents(failed)
         self._ring(len(given))
         return [job.id for job in given]
 
@@ -110,16 +111,18 @@ class JobQueue:
             True when the job was pending and is cancelled, or was running and is asked to end.
             False when there is no such job, or it is neither.
         """
+        asked = False
         if running:
-            found = jobs.cancel_or_ask(self._database, job_id)
+            after, asked = jobs.cancel_or_ask(self._database, job_id)
         else:
-            found = JobStatus.PENDING if jobs.cancel(self._database, job_id) else None
-        if found is JobStatus.PENDING:
+            after = jobs.cancel(self._database, job_id)
+        if after is not None:
             events.emit(events.JOB_CANCELLED, job_id=job_id)
+            reports.failed_by_parents(after.cut_off)
             self._ring()
-        elif found is JobStatus.RUNNING:
+        elif asked:
             events.emit(events.JOB_CANCEL_REQUESTED, job_id=job_id)
-        return found is not None
+        return after is not None or asked
 
     def get_status(self, job_id: str) -> dict[str, Any]:
         """Everything known about a job.
@@ -130,13 +133,14 @@ class JobQueue:
         Returns:
             `{"exists": False}` when there is no such job. Otherwise its columns, with `params`,
             `dependencies` and `result` decoded, `exists`, and `executions`: one dict for every
-            attempt, oldest first. Times are UTC in ISO format.
+            attempt, oldest first. Beside `error` stand its parts, `error_type`,
+            `error_message` and `error_traceback`. Times are UTC in ISO format.
         """
         row = jobs.get(self._database, job_id)
         if row is None:
             return {"exists": False}
-        executions = [codec.decode_row(e) for e in jobs.executions(self._database, job_id)]
-        return {"exists": True, **codec.decode_row(row), "executions": executions}
+        executions = [_shown(each) for each in jobs.executions(self._database, job_id)]
+        return {"exists": True, **_shown(row), "executions": executions}
 
     def get_result(self, job_id: str) -> Any:
         """What the job's function returned.
@@ -177,9 +181,7 @@ class JobQueue:
             ValueError: there is no such status.
         """
         wanted = JobStatus(status).value if status else None
-        return [
-            codec.decode_row(row) for row in jobs.page(self._database, wanted, limit, queue=queue)
-        ]
+        return [_shown(row) for row in jobs.page(self._database, wanted, limit, queue=queue)]
 
     def stats(self) -> dict[str, int]:
         """How many jobs there are of every status, and their `total`."""
@@ -284,3 +286,8 @@ class JobQueue:
         rows = Rows(self.max_params_size, clock.utc_now())
         rows.add(given)
         return rows
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as users see it."""
+    return {**codec.decode_row(row), **failure.columns(row["error"])}

@@ -6,11 +6,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from gigq import events
+from gigq import events, failure
 from gigq.status import Cause, JobStatus
 
 if TYPE_CHECKING:
-    from gigq.claim import Claim, Settled
+    from collections.abc import Iterable, Mapping
+
+    from gigq.claim import Claim, CutOff, Over, Settled
+    from gigq.outcome import Ending
 
 _SUM_EVERY = 1.0
 _EVENTS = {
@@ -43,26 +46,26 @@ class Reports:
         if events.heard(level, self._logger):
             events.emit(events.JOB_STARTED, level=level, source=self._logger, **_told(claim))
 
-    def settled(self, claim: Claim, done: Settled | None, *, among_many: bool) -> None:
+    def settled(self, over: Over, done: Settled | None, *, among_many: bool) -> None:
         """What settling did; without `done`, somebody else had settled the execution before."""
+        claim = over.claim
         if done is None:
             superseded = events.JOB_SUPERSEDED
             events.emit(superseded, level=logging.WARNING, source=self._logger, **_told(claim))
             return
-        name, level = _EVENTS[done.job_status]
-        if among_many and done.job_status is JobStatus.COMPLETED:
-            self._completed += 1
-            level = logging.DEBUG
+        if done.job_status is not JobStatus.COMPLETED:
+            ended(done, over.ending, _told(claim), over.seconds, self._logger)
+            return
+        self._completed += among_many
+        level = logging.DEBUG if among_many else logging.INFO
         if events.heard(level, self._logger):
-            told = {**_told(claim), "retry_after": done.retry_after}
-            events.emit(name, level=level, source=self._logger, **told)
-        for job_id in done.cut_off:
-            self._failed(job_id=job_id, cause=Cause.PARENT.value)
+            told = {**_told(claim), "duration": round(over.seconds, 6), "retry_after": None}
+            events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **told)
 
     def handed_back(self, claim: Claim, done: Settled) -> None:
         """A job was claimed and did not begin: it is due again, or was cancelled meanwhile."""
         if done.job_status is not JobStatus.PENDING:
-            self.settled(claim, done, among_many=False)
+            ended(done, None, _told(claim), None, self._logger)
 
     def sum_up(self, *, worker_is_idle: bool) -> None:
         """Tell how many of many have been completed, if it is time to."""
@@ -76,10 +79,75 @@ class Reports:
 
     def unreadable(self, row: dict[str, Any], error: Exception) -> None:
         """A claimed row, written by foreign SQL, is not a job."""
-        self._failed(job_id=row["id"], job=row.get("name"), error=str(error))
+        facts = failure.Failure(type(error).__name__, str(error))
+        known = {"job_id": row["id"], "job": row.get("name"), **failure.fields(facts)}
+        events.emit(events.JOB_FAILED, level=logging.ERROR, source=self._logger, **known)
 
-    def _failed(self, **fields: Any) -> None:
-        events.emit(events.JOB_FAILED, level=logging.ERROR, source=self._logger, **fields)
+
+def ended(
+    done: Settled,
+    ending: Ending | None,
+    known: Mapping[str, Any],
+    seconds: float | None = None,
+    source: logging.Logger = events.logger,
+) -> None:
+    """Report an execution that was settled, why it ended without success, and what followed.
+
+    Args:
+        done: what settling did.
+        ending: how it had ended; None when it had not begun.
+        known: the fields that name the job and the attempt.
+        seconds: how long it had run; None when that is not known.
+        source: the logger.
+    """
+    name, level = _EVENTS[done.job_status]
+    if events.heard(level, source):
+        facts = _facts(ending) if ending else {}
+        duration = None if seconds is None else round(seconds, 6)
+        more = {"duration": duration, "retry_after": done.retry_after, **facts}
+        events.emit(name, level=level, source=source, **known, **more)
+    failed_by_parents(done.cut_off, source)
+
+
+def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
+    """Return the fields that name the job and the attempt of an execution of another process.
+
+    Args:
+        row: one of `claims.open_executions`.
+        done: what settling it did.
+    """
+    return {
+        "job_id": done.job_id,
+        "job": row["name"],
+        "attempt": row["attempt"],
+        "max_attempts": done.max_attempts,
+        "execution": done.execution_id,
+        "worker": row["worker_id"],
+        "queue": row["queue"],
+    }
+
+
+def failed_by_parents(jobs: Iterable[CutOff], source: logging.Logger = events.logger) -> None:
+    """Report jobs that failed because a parent of theirs ended without success."""
+    for one in jobs:
+        events.emit(
+            events.JOB_FAILED,
+            level=logging.ERROR,
+            source=source,
+            job_id=one.job_id,
+            job=one.name,
+            cause=Cause.PARENT.value,
+            parent_id=one.parent_id,
+            parent=one.parent_name,
+            parent_status=one.parent_status,
+        )
+
+
+def _facts(ending: Ending) -> dict[str, Any]:
+    """Why an execution ended without success, as fields of an event."""
+    facts = ending.failure or failure.split(ending.error)
+    cause = ending.cause.value if ending.cause else None
+    return {"cause": cause, **failure.fields(facts)}
 
 
 def _told(claim: Claim) -> dict[str, Any]:

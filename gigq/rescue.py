@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock, events
+from gigq import clock, events, reports
 from gigq.interrupt import overrun
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
@@ -71,4 +71,5 @@ def _settle(db: Database, row: dict[str, Any], ending: Ending) -> Settled | None
             status=done.job_status.value,
             reason=ending.error,
         )
+        reports.ended(done, ending, reports.known_of(row, done))
     return done

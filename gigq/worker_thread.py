@@ -215,7 +215,7 @@ class WorkerThread:
         finally:
             self.current_job_id = None
         now = time.monotonic()
-        self._hand.end(claim, ending, now)
+        self._hand.end(claim, ending, now, now - began)
         self._pace.ran(claim, now - began)
 
     def _ending_of(self, claim: Claim) -> Ending:
@@ -272,9 +272,9 @@ class WorkerThread:
 
     def _tell_what_was_settled(self, *, claimed: int) -> None:
         worker, due = self._worker, 0
-        for claim, settled, had_begun in self._hand.news():
-            if had_begun:
-                self._reports.settled(claim, settled, among_many=self._hand.together)
+        for claim, settled, over in self._hand.news():
+            if over is not None:
+                self._reports.settled(over, settled, among_many=self._hand.together)
                 worker.observer.settled(claim, settled)
             elif settled is not None:
                 self._reports.handed_back(claim, settled)
@@ -303,7 +303,9 @@ def _became_due(settled: Settled) -> int:
 def _with_what_is_known(ending: Ending, before: Ending | None) -> Ending:
     if before is None or before.status is not ending.status:
         return ending
-    return ending._replace(cause=before.cause, post_mortem=before.post_mortem)
+    return ending._replace(
+        cause=before.cause, post_mortem=before.post_mortem, failure=before.failure
+    )
 
 
 def _is_last(claim: Claim, ending: Ending) -> bool:

@@ -36,6 +36,9 @@ JOB_KEYS = (
     "cause",
     "memory_limit",
     "crash_limit",
+    "error_type",
+    "error_message",
+    "error_traceback",
 )
 EXECUTION_KEYS = (
     "id",
@@ -57,6 +60,9 @@ EXECUTION_KEYS = (
     "late",
     "killed",
     "cancel_requested_at",
+    "error_type",
+    "error_message",
+    "error_traceback",
 )
 
 

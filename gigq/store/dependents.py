@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gigq.claim import CutOff
+
 if TYPE_CHECKING:
     from gigq.store.database import Row, Session
 
@@ -22,10 +24,10 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """How many dependents wait for no parent any more, and the ids of those that failed."""
+    """How many dependents wait for no parent any more, and those that failed."""
 
     released: int = 0
-    cut_off: tuple[str, ...] = ()
+    cut_off: tuple[CutOff, ...] = ()
 
 
 def release(session: Session, parent_id: str) -> int:
@@ -44,16 +46,22 @@ def cut_off(session: Session, parent: Parent) -> Consequences:
     `fail` fails it, and its own dependents in turn; `run` counts the parent as done; `wait`
     keeps it waiting, for a requeue of the parent. A loop, not a recursion: chains are long.
     """
-    released, failed = 0, []
+    released = 0
+    failed: list[CutOff] = []
     ended = deque([parent])
     while ended:
         parent = ended.popleft()
         cut, freed = _one_level(session, parent)
         released += freed
         for row in cut:
-            failed.append(row["id"])
+            failed.append(failed_by(parent, row["id"], row["name"]))
             ended.append(Parent(row["id"], row["name"], "failed"))
     return Consequences(released, tuple(failed))
+
+
+def failed_by(parent: Parent, job_id: str, name: str) -> CutOff:
+    """Return a dependent that a parent has failed, as a value."""
+    return CutOff(job_id, name, parent.id, parent.name, parent.status)
 
 
 def reason(parent: Parent) -> str:

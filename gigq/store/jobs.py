@@ -15,7 +15,9 @@ from gigq.store.submission import Submission, columns, parents_named, values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from gigq.claim import CutOff
     from gigq.store.database import Database, Row, Session
+    from gigq.store.dependents import Consequences
     from gigq.store.submission import Values
 
 _FEW = 2000
@@ -47,7 +49,7 @@ def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [str(row["id"]) for row in rows]
 
 
-def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]) -> None:
+def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]) -> list[CutOff]:
     """The same with rows as they are bound, in the order of `submission.COLUMNS`.
 
     Args:
@@ -55,11 +57,14 @@ def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]
         rows: the values of each job.
         waits: by their place in `rows`, the parents that jobs name.
 
+    Returns:
+        The jobs that failed at once, because a parent had ended without success.
+
     Raises:
         MissingParent, DependencyCycle, StoreError: as `insert`.
     """
     with db.transaction(durable=True) as session:
-        Submission(session, rows, waits).store()
+        return Submission(session, rows, waits).store()
 
 
 def get(db: Database, job_id: str) -> Row | None:
@@ -139,37 +144,35 @@ def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:
     return {row["id"]: row["result"] for row in rows}
 
 
-def cancel(db: Database, job_id: str) -> bool:
+def cancel(db: Database, job_id: str) -> Consequences | None:
     """Cancel a pending job, and do to its dependents what their policies say.
 
     Returns:
-        False when the job is unknown or no longer pending; then nothing changed.
+        What followed; None when the job is unknown or no longer pending: then nothing changed.
     """
     with db.transaction(durable=True) as session:
         return _cancel(session, job_id)
 
 
-def cancel_or_ask(db: Database, job_id: str) -> JobStatus | None:
+def cancel_or_ask(db: Database, job_id: str) -> tuple[Consequences | None, bool]:
     """Cancel a pending job, or ask for the end of a running one.
 
     Both in one transaction: a job that is just being claimed or settled cannot slip through.
 
     Returns:
-        PENDING when it was pending and is cancelled, RUNNING when its end is asked for, None
-        when the job is unknown or over; then nothing changed.
+        What followed when it was pending and is cancelled, else None; and whether it is running
+        and its end is asked for. When the job is unknown or over, nothing changed.
     """
     with db.transaction(durable=True) as session:
-        if _cancel(session, job_id):
-            return JobStatus.PENDING
-        return JobStatus.RUNNING if claims.ask_to_cancel(session, job_id) else None
+        after = _cancel(session, job_id)
+        return after, after is None and claims.ask_to_cancel(session, job_id)
 
 
-def _cancel(session: Session, job_id: str) -> bool:
+def _cancel(session: Session, job_id: str) -> Consequences | None:
     row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
     if row is None:
-        return False
-    dependents.cut_off(session, dependents.Parent(job_id, row["name"], "cancelled"))
-    return True
+        return None
+    return dependents.cut_off(session, dependents.Parent(job_id, row["name"], "cancelled"))
 
 
 def requeue(db: Database, job_id: str) -> bool:

@@ -15,6 +15,7 @@ from gigq.store.dependents import Parent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gigq.claim import CutOff
     from gigq.store.database import Row, Session
 
     Values = tuple[Any, ...]
@@ -87,16 +88,19 @@ class Submission:
         # Name and status of every job that may be a parent.
         self._known: dict[str, tuple[str, str]] = {}
 
-    def store(self) -> None:
-        """Store all rows, or raise and leave it to the transaction to undo."""
+    def store(self) -> list[CutOff]:
+        """Store all rows, or raise and leave it to the transaction to undo.
+
+        Returns:
+            The jobs that failed at once, because a parent had ended without success.
+        """
         if self._waits:
             self._link_all()
         self._session.many("insert_job", self._rows)
         if self._edges:
             self._session.many("insert_edge", self._edges)
         # All rows and edges stand before the first end: it may take others of the batch along.
-        for job_id, parent in self._cut_off:
-            self._fail(job_id, parent)
+        return [failed for one in self._cut_off for failed in self._fail(*one)]
 
     def _link_all(self) -> None:
         first = {row[_ID]: place for place, row in reversed(list(enumerate(self._rows)))}
@@ -138,11 +142,12 @@ class Submission:
         self._edges += [(parent, row[_ID]) for parent in unfinished]
         self._rows[place] = (*row[:-1], len(unfinished))
 
-    def _fail(self, job_id: str, parent: Parent) -> None:
+    def _fail(self, job_id: str, parent: Parent) -> tuple[CutOff, ...]:
         job = {"job_id": job_id, "error": dependents.reason(parent), "now": self._session.now}
         self._session.run("cut_off_job", job)
         name, status = self._known[job_id]
-        dependents.cut_off(self._session, Parent(job_id, name, status))
+        after = dependents.cut_off(self._session, Parent(job_id, name, status))
+        return (dependents.failed_by(parent, job_id, name), *after.cut_off)
 
     def _refuse_cycles(self, linked: Mapping[int, list[str]], first: Mapping[str, int]) -> None:
         # Where every parent stands before its dependents there is none.

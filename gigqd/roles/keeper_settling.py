@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gigq import reports
 from gigq.status import JobStatus
 from gigq.store import bell, claims, liveness
 from gigqd import logs
@@ -83,7 +84,8 @@ class Settling:
             return self._give_back(execution)
         is_meant = execution["execution_id"] == verdict.latest and verdict.running
         ending = ending_of(verdict) if is_meant else ending_of_unrecorded(verdict)
-        return self._settle(execution, ending)
+        seconds = verdict.wall_time if is_meant else None
+        return self._settle(execution, ending, seconds)
 
     def _give_back(self, execution: dict[str, Any]) -> Settled | None:
         ids = execution["job_id"], execution["execution_id"]
@@ -98,8 +100,13 @@ class Settling:
         )
         return True
 
-    def _settle(self, execution: dict[str, Any], ending: Ending) -> Settled | None:
-        return self._follow_up(claims.settle(self._database, execution["execution_id"], ending))
+    def _settle(
+        self, execution: dict[str, Any], ending: Ending, seconds: float | None = None
+    ) -> Settled | None:
+        done = claims.settle(self._database, execution["execution_id"], ending)
+        if done is not None:
+            reports.ended(done, ending, reports.known_of(execution, done), seconds)
+        return self._follow_up(done)
 
     def _follow_up(self, done: Settled | None) -> Settled | None:
         self._beat()

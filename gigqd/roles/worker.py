@@ -204,9 +204,8 @@ class WorkerRole:
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now()
         logs.leave_job()
-        return Ending(
-            ending.status, ending.result, ending.error, ending.cause, ending.final, post_mortem
-        )
+        status, result, error, cause, final, _, facts = ending
+        return Ending(status, result, error, cause, final, post_mortem, facts)
 
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""

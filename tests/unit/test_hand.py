@@ -108,7 +108,11 @@ def test_everything_that_was_let_go_of_is_told_once_in_order():
     back = settled(C, JobStatus.PENDING)
     hand.settled(hand.let_go(), [settled(A), None, back])
 
-    assert hand.news() == [(A, settled(A), True), (B, None, True), (C, back, False)]
+    assert hand.news() == [
+        (A, settled(A), Over(A, COMPLETED)),
+        (B, None, Over(B, FAILED)),
+        (C, back, None),
+    ]
     assert hand.news() == []
     assert len(hand) == 0
 

@@ -226,7 +226,7 @@ WHERE id = :job_id AND status = 'running' AND execution_id IS NULL
 RETURNING worker_id, attempts;
 
 -- name: open_executions
-SELECT e.id AS execution_id, e.job_id, CAST(e.run AS TEXT) AS run, e.worker_id, e.started_at, e.attempt, j.name, j.timeout
+SELECT e.id AS execution_id, e.job_id, CAST(e.run AS TEXT) AS run, e.worker_id, e.started_at, e.attempt, j.name, j.queue, j.timeout
 FROM job_executions e
 LEFT JOIN jobs j ON j.id = e.job_id
 WHERE e.status = 'running'
