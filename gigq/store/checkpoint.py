@@ -21,6 +21,7 @@ from gigq.store.failures import is_busy, translated
 from gigq.store.health import require_writable
 from gigq.store.identity import require_same
 from gigq.store.liveness import companion
+from gigq.store.private_files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,7 +216,7 @@ def _set_patience(connection: StoreConnection, seconds: float) -> None:
 
 @contextmanager
 def _elected(path: str) -> Iterator[bool]:
-    lock = os.open(companion(path) / "checkpointer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = open_file(companion(path) / "checkpointer")
     try:
         yield _is_ours(lock)
     finally:

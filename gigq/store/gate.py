@@ -21,7 +21,9 @@ import threading
 import time
 from contextlib import suppress
 from enum import Enum, auto
+from pathlib import Path
 
+from gigq.store import private_files
 from gigq.store.liveness import companion_path
 
 _NAME = "gate"
@@ -155,7 +157,7 @@ class Gate:
             if known >= 0 and _lies_at(self._path, known):
                 self._descriptor, known = known, -1
             elif sys.platform == "linux":
-                self._descriptor = _opened(self._path)
+                self._descriptor = _opened(Path(self._path))
         if known >= 0:
             os.close(known)
 
@@ -183,12 +185,10 @@ def _lies_at(path: str, descriptor: int) -> bool:
     return False
 
 
-def _opened(path: str) -> int:
-    flags = os.O_RDWR | os.O_CLOEXEC
-    # Made by the folder's owner only: one made by root would shut the workers out.
-    if os.stat(os.path.dirname(path)).st_uid == os.geteuid():  # noqa: PTH116, PTH120
-        flags |= os.O_CREAT
-    return os.open(path, flags, 0o600)
+def _opened(path: Path) -> int:
+    path.parent.lstat()  # a folder that is missing is made by the first worker
+    private_files.make_folder(path.parent)
+    return private_files.open_file(path)
 
 
 def _now() -> int:

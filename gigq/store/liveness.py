@@ -21,6 +21,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from gigq.store import private_files
+
 _OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
 _WORD_LOCK = (1 << 63) - 2  # beyond those, too
 
@@ -48,8 +50,8 @@ class _OwnLocks:
         known = self.files.get(path)
         if known is not None and _is_at(path, known.descriptor):
             return known
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        private_files.make_folder(path.parent)
+        descriptor = private_files.open_file(path)
         opened = self.files[path] = _LockFile(descriptor, _word_in(descriptor))
         for _, offset in (one for one in self.held if one[0] == path):
             _try_lock(descriptor, offset)
@@ -148,9 +150,13 @@ def renew() -> bool:
 
 
 def companion(database_path: str | os.PathLike[str]) -> Path:
-    """The folder `<database>.gigq` for the lock file and the bell, made private when missing."""
+    """The folder `<database>.gigq` for the lock file and the bell, made private when missing.
+
+    Raises:
+        OSError: it cannot be made, or another account may have placed what is there.
+    """
     folder = companion_path(database_path)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_files.make_folder(folder)
     return folder
 
 
@@ -162,7 +168,7 @@ def companion_path(database_path: str | os.PathLike[str]) -> Path:
 
 @lru_cache(maxsize=256)
 def _beside(absolute: str) -> Path:
-    return Path(os.path.realpath(absolute) + ".gigq")
+    return Path(os.path.realpath(absolute) + private_files.SUFFIX)
 
 
 def _lock_file(database_path: str | os.PathLike[str]) -> Path:
@@ -197,7 +203,7 @@ def _word_in(descriptor: int) -> str:
 
 def _is_at(path: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - hot
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from support.configs import config_in
 from support.files import open_up
+from support.forked import in_a_child
 
 from gigqd import exits
 from gigqd.instance import Instance
@@ -20,24 +21,6 @@ NOBODY = 65534
 def code_that_everybody_may_read(monkeypatch):
     """The interpreter of the tests may lie in a folder that only root may read."""
     monkeypatch.setattr("gigqd.privileges._OWN_CODE", ())
-
-
-def in_a_child(action):
-    """What an action returns in a forked child, as text; its exception's text when it raises."""
-    reader, writer = os.pipe()
-    if (pid := os.fork()) == 0:
-        try:
-            said = str(action())
-        except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
-            said = f"{type(error).__name__}: {error}"
-        finally:
-            os.write(writer, said.encode())
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        text = pipe.read()
-    os.waitpid(pid, 0)
-    return text
 
 
 def test_without_user_and_group_nothing_is_to_change(tmp_path):

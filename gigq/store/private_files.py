@@ -1,0 +1,152 @@
+"""The files that gigq keeps beside a database, where another account may have placed something.
+
+The folder of a database may be shared, and the name of the folder beside it is known. So that
+folder is no link and belongs to this account, to the database's or to root. A file in it is opened
+without following a link and without waiting, and must be of the kind that gigq makes. What root
+makes belongs to the owner of the folder, as with SQLite's own files.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+SUFFIX = ".gigq"
+"""What the name of the folder has after that of the database."""
+
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder `<database>.gigq` where it is missing.
+
+    Raises:
+        OSError: it cannot be made, or another account may have placed what is there.
+    """
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(folder, _FOLDER_MODE)  # noqa: PTH102 - beside the lstat
+            _give_to_owner_of(_database_of(folder), folder)
+        found = os.lstat(folder)
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o002:
+        _check_folder(found, folder)
+
+
+def open_file(path: Path, *, kind: int = stat.S_IFREG) -> int:
+    """Open a file of a private folder for reading and writing, made when it is missing.
+
+    Args:
+        path: the file; `make_folder` has accepted its folder.
+        kind: the type of the file, `stat.S_IFREG` or `stat.S_IFIFO`.
+
+    Raises:
+        OSError: it cannot be opened or made, is a link, or is of another kind.
+    """
+    while True:
+        try:
+            descriptor = os.open(path, _FLAGS)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                _make(path, kind)
+            continue
+        except OSError as error:
+            raise _of_a_link(error, path) from error
+        try:
+            require_kind(descriptor, path, kind)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def require_kind(descriptor: int, path: str | os.PathLike[str], kind: int) -> None:
+    """Refuse an open file of another kind, and for root one that has a name elsewhere.
+
+    Raises:
+        OSError: it is none that gigq has made.
+    """
+    found = os.fstat(descriptor)
+    if stat.S_IFMT(found.st_mode) != kind:
+        raise _refused(path, "is not the kind of file that gigq makes there")
+    # In a folder of its owner's a second name may be that of a file which only root can open.
+    if os.geteuid() == 0 and found.st_nlink > 1 and _owner_of(os.path.dirname(path)):  # noqa: PTH120
+        raise _refused(path, "has a second name")
+
+
+def is_known(uid: int) -> bool:
+    """Whether a user id is that of one account.
+
+    In a user namespace, as with PrivateUsers= of systemd, every account without a number of its
+    own shows as the overflow id, which outside is that of `nobody`.
+    """
+    overflow, ranges = _user_ids()
+    return uid != overflow or any(first <= uid < first + count for first, count in ranges)
+
+
+@cache
+def _user_ids() -> tuple[int, list[tuple[int, int]]]:
+    """Read the overflow id, and which ids this namespace has; a fork does not change them."""
+    try:
+        overflow = int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii"))
+        lines = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return -1, []
+    fields = [line.split() for line in lines]
+    return overflow, [(int(first), int(count)) for first, _outside, count in fields]
+
+
+def _check_folder(found: os.stat_result, folder: Path) -> None:
+    if not stat.S_ISDIR(found.st_mode):
+        raise _refused(folder, "is no folder")
+    if found.st_mode & stat.S_IWOTH:
+        raise _refused(folder, "may be written by every account")
+    if found.st_uid in (0, os.geteuid()):
+        return
+    if not is_known(found.st_uid) or found.st_uid != _owner_of(_database_of(folder)):
+        raise _refused(
+            folder, f"belongs to user id {found.st_uid}, neither to this account nor the database's"
+        )
+
+
+def _database_of(folder: Path) -> str:
+    return str(folder).removesuffix(SUFFIX)
+
+
+def _make(path: Path, kind: int) -> None:
+    if kind == stat.S_IFIFO:
+        os.mkfifo(path, _FILE_MODE)
+    else:
+        os.close(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _FILE_MODE))
+    _give_to_owner_of(path.parent, path)
+
+
+def _give_to_owner_of(other: str | os.PathLike[str], path: Path) -> None:
+    """Hand what root has just made to the owner of its surroundings, who could not use it else."""
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            there = os.stat(other)  # noqa: PTH116
+            os.chown(path, there.st_uid, there.st_gid, follow_symlinks=False)
+
+
+def _owner_of(path: str | os.PathLike[str]) -> int | None:
+    try:
+        return os.stat(path).st_uid  # noqa: PTH116 - as the callers have it
+    except OSError:
+        return None
+
+
+def _of_a_link(error: OSError, path: Path) -> OSError:
+    return _refused(path, "is a symbolic link") if error.errno == errno.ELOOP else error
+
+
+def _refused(path: str | os.PathLike[str], why: str) -> OSError:
+    text = f"{path} {why}; another account may have placed it there, remove it"
+    return PermissionError(errno.EPERM, text)
