@@ -5,10 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import sqlite3
+import sys
 import threading
+import weakref
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from gigq.errors import StoreUnavailable, UnsupportedStore
+from gigq.store.closing import turn_to_close
 from gigq.store.failures import translated, until_free
 from gigq.store.filesystem import refuse_network, resolve
 from gigq.store.gate import Gate, gate_of
@@ -36,6 +40,10 @@ _inherited: list[dict[str, StoreConnection]] = []
 _opened_here: set[str] = set()
 _required: set[str] = set()
 
+# The connections that this process has opened, of all its threads.
+_open: weakref.WeakSet[StoreConnection] = weakref.WeakSet()
+_closes_with_multiprocessing = False
+
 
 class StoreConnection(sqlite3.Connection):
     """A connection that remembers its file, its durability and whether it was closed."""
@@ -49,9 +57,16 @@ class StoreConnection(sqlite3.Connection):
     gate: Gate | None = None
 
     def close(self) -> None:
-        """Close, and say so to whoever looks this connection up again."""
+        """Close, and note it for the next look-up of this connection.
+
+        The last process that closes its connections leaves one file, without a log.
+        """
+        if self.closed:
+            return
         self.closed = True
-        super().close()
+        # Without a gate it may be in a signal handler, which must not wait; and is never the last.
+        with turn_to_close(self.path) if self.gate else nullcontext():
+            super().close()
 
     def is_usable(self) -> bool:
         """Whether it is open and its file is still the one that lies at its path.
@@ -99,12 +114,14 @@ _local = _Local()
 _opening = threading.Lock()
 
 
-def _new_lock() -> None:
-    global _opening  # noqa: PLW0603 - at the fork another thread may have held it
-    _opening = threading.Lock()
+def _begin_in_child() -> None:
+    global _opening, _open, _closes_with_multiprocessing  # noqa: PLW0603 - what is another process's
+    _opening = threading.Lock()  # at the fork another thread may have held it
+    _open = weakref.WeakSet()
+    _closes_with_multiprocessing = False
 
 
-os.register_at_fork(after_in_child=_new_lock)
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def open_connection(
@@ -179,7 +196,19 @@ def close_connections() -> None:
         _local.of_thread.close()
 
 
-atexit.register(close_connections)
+def close_all_connections() -> None:
+    """Close the connections of all threads of this process, for it ends now.
+
+    A thread in the middle of a transaction keeps its own; one that works on opens another.
+    """
+    close_connections()
+    for connection in list(_open):
+        with suppress(sqlite3.Error):
+            if not (connection.closed or connection.in_transaction):
+                connection.close()
+
+
+atexit.register(close_all_connections)
 
 
 def _of_this_thread() -> dict[str, StoreConnection]:
@@ -207,7 +236,21 @@ def _known_as(connection: StoreConnection, path: str, found: FileId | None) -> S
     connection.file_id = found
     connection.log_id = file_id(f"{path}-wal")
     connection.gate = gate_of(path)
+    _open.add(connection)
+    _close_with_multiprocessing()
     return connection
+
+
+def _close_with_multiprocessing() -> None:
+    """Close at the end of a child of `multiprocessing` too: it leaves without the exit handlers."""
+    global _closes_with_multiprocessing  # noqa: PLW0603 - once in a process
+    process: Any = sys.modules.get("multiprocessing.process")
+    if _closes_with_multiprocessing or process is None or process.parent_process() is None:
+        return
+    from multiprocessing.util import Finalize
+
+    _closes_with_multiprocessing = True
+    Finalize(None, close_all_connections, exitpriority=0)
 
 
 def refuse_old_sqlite(version: tuple[int, ...]) -> None:
@@ -244,6 +287,8 @@ def _connected(path: str) -> StoreConnection:
         timeout=BUSY_TIMEOUT,
         isolation_level=None,
         cached_statements=256,
+        # Each thread has its own. Only at the end of the process another one closes it.
+        check_same_thread=False,
         factory=StoreConnection,
     )
     try:

@@ -28,7 +28,7 @@ def readable(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "database", "problem", facts.trouble or "it cannot be read", "see docs/operations.md"
         )
-    elif "jobs" not in facts.content.tables:
+    elif "jobs" not in facts.content.tables and not findings.is_log_missing(facts):
         yield Finding("database", "problem", "there is no queue in it", "name another: --db FILE")
 
 

@@ -179,7 +179,10 @@ def journal(facts: Facts) -> Iterator[Finding]:
 
 
 def log(facts: Facts) -> Iterator[Finding]:
-    """The size of the write-ahead log."""
+    """The write-ahead log: whether it is there, and its size."""
+    if is_log_missing(facts):
+        yield _missing_log(facts)
+        return
     pids = " ".join(map(str, facts.readers))
     if facts.wal <= TOO_LONG:
         yield Finding("wal", "ok", f"{_mib(facts.wal)} in the log")
@@ -193,6 +196,27 @@ def log(facts: Facts) -> Iterator[Finding]:
         if pids
         else "start gigqd, whose keeper shortens it; if it runs, look for long transactions",
     )
+
+
+def is_log_missing(facts: Facts) -> bool:
+    """Return whether the log was deleted while the file was in use: its index alone is there."""
+    names = {file.path.removeprefix(facts.path) for file in facts.files}
+    return "-shm" in names and "-wal" not in names
+
+
+def _missing_log(facts: Facts) -> Finding:
+    if facts.servers and not any(facts.servers.values()):
+        remedy = (
+            "put it back; if it is lost and no process has the file open any more, what it held is "
+            "lost too: restore a backup, with the -shm moved away"
+        )
+    else:
+        remedy = (
+            "put it back, or stop everything that uses the file, without kill -9 (gigqd stop): the "
+            "process that ends last writes the log into the file; until then start nothing new "
+            "there, and copy nothing"
+        )
+    return Finding("wal", "problem", f"{facts.path}-wal was deleted while it was in use", remedy)
 
 
 def size(facts: Facts) -> Iterator[Finding]:

@@ -96,7 +96,8 @@ def require_log(path: str, log: FileId | None) -> None:
     if log is not None and file_id(f"{path}-wal") != log:
         raise StoreGone(
             f"{path}-wal was deleted or moved away while it was in use; put it back, or stop "
-            f"everything that uses {path}: whoever stops last writes the log into the file"
+            f"everything that uses {path}, without kill -9: the process that ends last writes the "
+            "log into the file. Until then start nothing new there, and copy nothing"
         )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
 from gigq.errors import StoreError
-from gigq.store import connect, health, identity, migrate
+from gigq.store import checkpoint, connect, health, identity, migrate
 from gigq.store.database import Database
 from gigqd import exits, kernel, logs
 from gigqd.roles.keeper_pace import Pace
@@ -106,6 +107,7 @@ class Keeper:
             self._listen()
             if self._wire.ended:
                 return exits.WORKER_PARENT_GONE
+        self._close()
         return exits.WORKER_DONE
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -218,6 +220,18 @@ class Keeper:
             self._trouble = trouble
             text = trouble.text if trouble else None
             self.tell({"trouble": text, "hold": trouble is not None and trouble.hold})
+
+    def _close(self) -> None:
+        """Leave one complete file, as the last process that used it.
+
+        A damaged file is left as it is: the log beside it may be all that is whole.
+        """
+        self.beat()
+        if self._trouble is None and self._held is not None:
+            with suppress(StoreError, OSError):
+                checkpoint.shorten(self._held, truncate=True)
+        if self._trouble is None or self._trouble.code is None:
+            connect.close_connections()
 
     def _told_by_signal(self, _number: int, _frame: object) -> None:
         self._leaving = True

@@ -13,7 +13,7 @@ from gigq.outcome import Ending, PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
 from gigq.store.bell import Bell
-from gigq.store.connect import open_connection, require
+from gigq.store.connect import close_all_connections, open_connection, require
 from gigq.store.database import Database
 from gigq.worker import Worker
 from gigqd import exits, kernel, logs
@@ -147,7 +147,7 @@ class WorkerRole:
                 self._sleep(wait)
         if self._why_leave:
             log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
-        self._worker.close()
+        close_all_connections()  # also those to other databases that its jobs have opened
         return exits.WORKER_DONE
 
     def _work(self) -> float:

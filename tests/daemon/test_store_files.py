@@ -281,7 +281,7 @@ def test_a_log_that_is_moved_away_stops_all_claims_until_it_is_back(daemons):
     status = wait_until_degraded(daemon, "jobs.db-wal was deleted or moved away")
     wait_until(lambda: daemon.events("db_down")[-1]["hold"])
 
-    assert "whoever stops last" in status["reason"]
+    assert "the process that ends last writes the log" in status["reason"]
     assert not log.exists()
     away.rename(log)
     wait_until_running(daemon)

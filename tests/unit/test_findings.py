@@ -47,6 +47,27 @@ def test_free_pages_are_given_back_or_it_is_said_how(gives_back: bool, remedy: s
     assert ("VACUUM" in size.remedy) is not gives_back
 
 
+@pytest.mark.parametrize(
+    ("servers", "remedy"),
+    [
+        ({"daemons": (7,), "workers": ()}, "the process that ends last writes the log"),
+        (None, "the process that ends last writes the log"),
+        ({"daemons": (), "workers": ()}, "restore a backup"),
+    ],
+)
+def test_a_log_that_was_deleted_in_use_is_a_problem_and_it_is_said_how_to_keep_it(
+    servers: dict[str, tuple[int, ...]] | None, remedy: str
+) -> None:
+    index = File("/srv/jobs.db-shm", 0o600, 1000, 1000, 1)
+    empty = replace(GOOD.content, tables=frozenset()) if GOOD.content else None
+    facts = replace(GOOD, files=(*GOOD.files[:2], index), servers=servers, content=empty)
+    found = {one.check: one for one in judge(facts)}
+
+    assert found["wal"].severity == "problem"
+    assert remedy in str(found["wal"].remedy)
+    assert "database" not in found
+
+
 def test_all_is_well() -> None:
     assert {one.severity for one in judge(GOOD)} == {"ok"}
 
