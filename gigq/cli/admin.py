@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 
-from gigq import clock
+from gigq import clock, events
 from gigq.cli import exits, terminal, text, values
 from gigq.cli.loading import use_app_dir
 from gigq.cli.opening import any_queue, existing_queue
-from gigq.events import setup_logging
+from gigq.cli.worker_log import WorkerLog
 from gigq.store.retention import FINISHED
 from gigq.worker import Worker
 
@@ -79,9 +80,16 @@ def worker(args: argparse.Namespace) -> int:
         queues=args.queues,
         max_result_size=args.max_result_size,
     )
-    if args.once:
-        return _work_once(worker)
-    setup_logging(logging.DEBUG if args.debug else logging.INFO)
+    usual = logging.WARNING if args.once else logging.INFO
+    # Not through the logging module, which the application may configure as it likes.
+    events.send_to(WorkerLog(sys.stderr, logging.DEBUG if args.debug else usual))
+    try:
+        return _work_once(worker) if args.once else _work(worker)
+    finally:
+        events.send_to(None)
+
+
+def _work(worker: Worker) -> int:
     print(f"Starting worker {text.printable(worker.worker_id)}...", flush=True)
     worker.start()
     print("Worker stopped by user.")

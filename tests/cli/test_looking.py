@@ -32,7 +32,7 @@ def test_params_result_and_executions_are_shown_on_request(shell):
 
 def test_a_failed_job_shows_type_text_and_traceback(shell):
     job_id = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "1")
-    shell.out("worker", "--once")
+    shell.run("worker", "--once")
     shown = shell.out("status", job_id)
 
     assert "Status: failed\n" in shown
@@ -43,7 +43,7 @@ def test_a_failed_job_shows_type_text_and_traceback(shell):
 
 def test_a_delayed_job_shows_when_it_is_tried_again(shell):
     job_id = shell.submit("shop.charge", "-p", "order=7", "--retry-delay", "3600")
-    shell.out("worker", "--once")
+    shell.run("worker", "--once")
 
     assert re.search(f"^Not before: {TIME}$", shell.out("status", job_id), re.MULTILINE)
 

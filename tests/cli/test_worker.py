@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_a_running_worker_leaves_when_it_is_asked_to(shell, asked, threads):
 
     assert worker.returncode == 0
     assert printed == "Starting worker w...\nWorker stopped by user.\n"
-    assert f"job.failed job_id={job_id!r}" in logged
+    assert f"job.failed a job ({job_id}), attempt 1 of 1" in logged
 
 
 def test_a_polling_interval_in_the_environment_is_checked_like_the_option(shell):
@@ -65,7 +66,7 @@ def test_a_polling_interval_in_the_environment_is_checked_like_the_option(shell)
 
 def test_the_largest_result_is_an_option(shell):
     small, large = shell.submit(), shell.submit()
-    shell.out("worker", "--once", "--max-result-size", "10B")
+    shell.run("worker", "--once", "--max-result-size", "10B")
     shell.out("worker", "--once", "--max-result-size", "4MiB")
     first, second = shell.json("status", small), shell.json("status", large)
 
@@ -80,3 +81,67 @@ def test_a_largest_result_that_is_no_size_is_a_usage_error(shell, wrong):
 
     assert done.returncode == 2
     assert "--max-result-size" in done.stderr
+
+
+NOISY = """
+import logging.config
+logging.config.dictConfig({
+    "version": 1, "handlers": {"own": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["own"], "level": "DEBUG"},
+})
+
+
+def boom():
+    logging.getLogger("shop").warning("from the application")
+    raise ValueError("no \\x1b[31m luck\\nat all")
+"""
+
+
+def test_once_reports_a_failed_job_on_standard_error_and_still_exits_with_zero(shell):
+    job_id = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "1")
+    done = shell.run("worker", "--once")
+    first, *below = done.stderr.splitlines()
+
+    assert (done.returncode, done.stdout) == (0, "Processed one job.\n")
+    assert f"job.failed a job ({job_id}), attempt 1 of 1, " in first
+    assert f": ValueError: order 7 has no card (at {shell.folder / 'shop.py'}:10)" in first
+    assert below[0] == "    Traceback (most recent call last):"
+    assert below[-1] == "    ValueError: order 7 has no card"
+
+
+def test_once_is_silent_about_a_job_that_did_well(shell):
+    shell.submit()
+
+    assert shell.run("worker", "--once").stderr == ""
+
+
+def test_an_attempt_that_is_followed_by_another_says_when(shell):
+    shell.submit("shop.charge", "-p", "order=7", "--retry-delay", "600")
+    shell.submit("shop.charge", "-p", "order=8")
+    later, at_once = (shell.run("worker", "--once").stderr.splitlines()[0] for _ in range(2))
+
+    assert re.search(r"; next attempt at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00$", later)
+    assert at_once.endswith("; next attempt at once")
+
+
+def test_a_job_that_its_parent_failed_is_reported_with_both(shell):
+    parent = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "1")
+    child = shell.submit("shop.resize", "--depends-on", parent)
+    lines = shell.run("worker", "--once").stderr.splitlines()
+
+    assert lines[-1].endswith(
+        f"job.failed a job ({child}): its parent a job ({parent}) ended as failed"
+    )
+
+
+def test_the_applications_logging_neither_silences_nor_repeats_a_line(shell):
+    (shell.folder / "noisy.py").write_text(NOISY)
+    shell.submit("noisy.boom", "--max-attempts", "1")
+    shell.submit("noisy.boom", "--max-attempts", "1")
+    logged = [shell.run("worker", "--once").stderr for _ in range(2)]
+
+    for text in logged:
+        assert text.startswith("from the application\n")
+        assert text.count("job.failed") == 1
+        assert r"ValueError: no \x1b[31m luck (at " in text
+        assert "\x1b" not in text

@@ -1,0 +1,88 @@
+"""The lines of `gigq worker` on standard error: one for each event, a traceback below it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+from gigq import clock, events
+from gigq.cli import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Fields = Mapping[str, Any]
+
+_MARGIN = "    "
+_LONGEST = 250
+
+
+class WorkerLog:
+    """Writes events to one stream, whatever becomes of `sys.stderr` while jobs run.
+
+    Args:
+        stream: where the lines go; what it does not take is lost.
+        level: the lowest level to write, as in the logging module.
+    """
+
+    def __init__(self, stream: TextIO, level: int) -> None:
+        self._stream = stream
+        self._level = level
+
+    def takes(self, level: int) -> bool:
+        """Return whether events of this level are written."""
+        return level >= self._level
+
+    def write(self, name: str, level: int, source: str, fields: dict[str, Any]) -> None:  # noqa: ARG002 - the protocol
+        """Write one event, in one piece: jobs in other threads may write as well."""
+        now = text.local_time(clock.utc_now())
+        with suppress(OSError, ValueError):  # a full disk, a closed stream
+            self._stream.write(f"{now} {entry(name, fields)}\n")
+            self._stream.flush()
+
+
+def entry(name: str, fields: Fields) -> str:
+    """Return an event as a person reads it, without its time."""
+    line = f"{name} {_job_event(name, fields)}" if "job" in fields else f"{name} {_others(fields)}"
+    trace = fields.get("error_traceback")
+    below = f"\n{text.indented(trace, _MARGIN)}" if trace else ""
+    return text.printable(line.rstrip()) + below
+
+
+def _job_event(name: str, fields: Fields) -> str:
+    parts = [_job(fields["job"], fields["job_id"]), *_attempt(fields)]
+    why = _why(fields)
+    line = ", ".join(parts) + (f": {why}" if why else "")
+    if name != events.JOB_RETRYING:
+        return line
+    again = fields.get("retry_after")
+    return f"{line}; next attempt {f'at {text.local_time(again)}' if again else 'at once'}"
+
+
+def _job(name: object, job_id: object) -> str:
+    # The whole id, since `gigq status` asks for it; what foreign SQL made very long is cut.
+    return f"{text.shorten(str(name), _LONGEST)} ({text.shorten(str(job_id), _LONGEST)})"
+
+
+def _attempt(fields: Fields) -> Iterable[str]:
+    if fields.get("attempt") is not None:
+        yield f"attempt {fields['attempt']} of {fields.get('max_attempts', '?')}"
+    if fields.get("duration") is not None:
+        yield f"{fields['duration']:.3f} s"
+
+
+def _why(fields: Fields) -> str:
+    if "parent" in fields:
+        parent = _job(fields["parent"], fields["parent_id"])
+        return f"its parent {parent} ended as {fields['parent_status']}"
+    # A longer message is at the end of the traceback.
+    message = (fields.get("error_message") or fields.get("reason") or "").partition("\n")[0]
+    why = ": ".join(part for part in (fields.get("error_type"), message) if part)
+    if why and fields.get("error_file"):
+        return f"{why} (at {fields['error_file']}:{fields['error_line']})"
+    return why
+
+
+def _others(fields: Fields) -> str:
+    shown = {key: value for key, value in fields.items() if key != "error_traceback"}
+    return " ".join(f"{key}={value!r}" for key, value in shown.items() if value is not None)
