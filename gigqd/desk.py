@@ -1,10 +1,11 @@
-"""The desk: what the commands ask of a running daemon, and who waits for an answer."""
+"""The desk: what the commands ask of a running daemon, who waits, and what all may read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gigqd import exits
+from gigqd.announcement import Announcement
 from gigqd.control import ControlServer
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from gigqd.control import Client
     from gigqd.reload import Reply
+    from gigqd.report import Facts
     from gigqd.stop import Stop
 
 
@@ -35,8 +37,11 @@ class Chief(Protocol):
 class Desk:
     """Passes commands on, and keeps those waiting who asked for an answer at the end."""
 
-    def __init__(self, path: Path, selector: selectors.BaseSelector, chief: Chief) -> None:
+    def __init__(
+        self, path: Path, selector: selectors.BaseSelector, chief: Chief, facts: Facts
+    ) -> None:
         self._chief = chief
+        self._announcement = Announcement(facts)
         self._waiting_for_stop: list[Client] = []
         commands = {
             "status": self._status,
@@ -56,11 +61,17 @@ class Desk:
         return self._server.repair()
 
     def flush(self) -> bool:
-        """Send on what clients were too slow for; whether something is still unsent."""
+        """Announce what has changed, and send on what clients were too slow for.
+
+        Returns:
+            Whether something is still unsent.
+        """
+        self._announcement.turn()
         return self._server.flush()
 
     def close(self, summary: dict[str, Any] | None) -> None:
         """Tell those who wait for the stop how it went, and take no more commands."""
+        self._announcement.withdraw()
         for client in self._waiting_for_stop:
             client.answer(
                 summary or {"ok": False, "error": "the daemon failed", "code": exits.INTERNAL_ERROR}

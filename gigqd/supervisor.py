@@ -145,7 +145,7 @@ class Supervisor:
         kernel.become_subreaper()
         end_leftovers_of(self._facts.config.queue.database)
         self._instance.write_pid()
-        self._desk = Desk(self._instance.socket_path, self._selector, self)
+        self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)
         self._crew.preload()
         self._pools.open_keeper()
         self._awoke = time.monotonic()

@@ -46,6 +46,8 @@ def ending(one: Mapping[str, Any]) -> str:
 def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     yield "Job", f"{found['name']} ({found['id']})"
     yield "Status", found["status"]
+    if found["why_waiting"]:
+        yield "Waiting", found["why_waiting"]
     yield "Created", text.local_time(found["created_at"])
     yield "Updated", text.local_time(found["updated_at"])
     yield "Started", text.local_time(found["started_at"])

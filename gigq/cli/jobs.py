@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import describing, exits, shapes, terminal, text
+from gigq.cli import describing, exits, pending, shapes, terminal, text
 from gigq.cli.loading import function_at
 from gigq.cli.opening import any_queue, existing_queue
 from gigq.job import Job
@@ -44,8 +44,9 @@ def status(args: argparse.Namespace) -> int:
     """Show one job."""
     with existing_queue(args) as queue:
         found = queue.get_status(args.job_id)
-    if not found["exists"]:
-        return not_found(args, args.job_id)
+        if not found["exists"]:
+            return not_found(args, args.job_id)
+        found["why_waiting"] = pending.why_waiting(queue, args.db, found)
     if args.json:
         terminal.print_json(shapes.job_with_executions(found))
     else:

@@ -73,7 +73,9 @@ def job(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def job_with_executions(row: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of `gigq status --json`."""
-    return {"exists": True} | job(row) | {"executions": [_execution(e) for e in row["executions"]]}
+    executions = [_execution(e) for e in row["executions"]]
+    more = {"executions": executions, "why_waiting": row["why_waiting"]}
+    return {"exists": True} | job(row) | more
 
 
 def _execution(row: Mapping[str, Any]) -> dict[str, Any]:

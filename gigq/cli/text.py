@@ -73,6 +73,19 @@ def seconds(started: str | None, ended: str | None) -> str:
     return f"{(clock.parse(ended) - clock.parse(started)).total_seconds():.3f} s"
 
 
+def ahead(seconds: float) -> str:
+    """Return how far ahead something is, in its two largest units: `in 2 h 5 min`."""
+    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    left = max(0, round(seconds))
+    parts: list[tuple[int, str]] = []
+    for size, name in units:
+        count, left = divmod(left, size)
+        if count or (parts and len(parts) < 2):
+            parts.append((count, name))
+    shown = [f"{count} {name}" for count, name in parts[:2] if count]
+    return f"in {' '.join(shown)}" if shown else "in less than a second"
+
+
 def cells(text: str) -> int:
     """How many terminal cells `text` takes: wide characters take two, combining marks none."""
     return sum(_cells_of(c) for c in text)

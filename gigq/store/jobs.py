@@ -77,6 +77,14 @@ def executions(db: Database, job_id: str) -> list[Row]:
     return db.all("executions_of_job", {"job_id": job_id})
 
 
+def awaited_parents(db: Database, job_id: str, most: int = 1000) -> list[Row]:
+    """Return the parents that a job still waits for: `id`, `name` and `status` of each.
+
+    Name and status of one that raw SQL has deleted are None.
+    """
+    return db.all("awaited_parents", {"job_id": job_id, "limit": most})
+
+
 def page(
     db: Database, status: str | None = None, limit: int = 100, *, queue: str | None = None
 ) -> list[Row]:

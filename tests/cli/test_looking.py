@@ -15,9 +15,10 @@ def test_a_new_job_is_shown_with_a_dash_for_what_has_not_come(shell):
     lines = shell.out("status", job_id).splitlines()
 
     assert lines[:2] == [f"Job: a job ({job_id})", "Status: pending"]
-    assert re.fullmatch(f"Created: {TIME}", lines[2])
-    assert re.fullmatch(f"Updated: {TIME}", lines[3])
-    assert lines[4:] == ["Started: -", "Completed: -", "Attempts: 0 / 3", "Queue: default"]
+    assert lines[2].startswith("Waiting: no daemon and no worker runs on this database")
+    assert re.fullmatch(f"Created: {TIME}", lines[3])
+    assert re.fullmatch(f"Updated: {TIME}", lines[4])
+    assert lines[5:] == ["Started: -", "Completed: -", "Attempts: 0 / 3", "Queue: default"]
 
 
 def test_params_result_and_executions_are_shown_on_request(shell):
@@ -121,7 +122,7 @@ def test_the_json_of_a_job_has_the_documented_keys_in_their_order(shell):
     shown, listed = shell.json("status", job_id), shell.json("list")
 
     assert tuple(listed) == shapes.JOB_KEYS
-    assert tuple(shown) == ("exists", *shapes.JOB_KEYS, "executions")
+    assert tuple(shown) == ("exists", *shapes.JOB_KEYS, "executions", "why_waiting")
     assert tuple(shown["executions"][0]) == shapes.EXECUTION_KEYS
     assert shown["result"] == "cat.jpg: 100 pixels wide"
 

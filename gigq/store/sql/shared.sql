@@ -159,6 +159,14 @@ WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
     )
 RETURNING status;
 
+-- name: awaited_parents
+SELECT d.parent_id AS id, j.name, j.status
+FROM job_dependencies d
+LEFT JOIN jobs j ON j.id = d.parent_id
+WHERE d.job_id = :job_id
+ORDER BY j.created_at, d.parent_id
+LIMIT :limit;
+
 -- name: forget_edges_from
 DELETE FROM job_dependencies WHERE parent_id = :parent_id;
 

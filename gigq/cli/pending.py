@@ -1,0 +1,134 @@
+"""Why a pending job does not run yet, in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gigq import clock
+from gigq.cli import text
+from gigq.status import FINISHED
+from gigq.store import announcements, jobs, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gigq.queue import JobQueue
+
+    Row = Mapping[str, Any]
+
+_OVER = {status.value for status in FINISHED}
+_POLICIES = {
+    "fail": "if that one ends without success, this job fails too",
+    "run": "this job runs however that one ends",
+    "wait": "if that one ends without success, this job waits for its requeue",
+}
+
+
+class Servers(NamedTuple):
+    """The processes that run jobs of a database.
+
+    Attributes:
+        daemons: what the daemons say of themselves: name, state, reason, pools.
+        processes: the ids of `daemons` and plain `workers`; None where this user may not ask.
+    """
+
+    daemons: Sequence[Row]
+    processes: Mapping[str, Sequence[int]] | None
+
+    @classmethod
+    def of(cls, database: str) -> Servers:
+        """Look for those of a database; nothing is changed by it."""
+        return cls(announcements.living(database), serving.servers(database))
+
+
+def why_waiting(queue: JobQueue, database: str, found: Row) -> str | None:
+    """Return why a job is still pending; None for a job with another status.
+
+    Args:
+        queue: the queue.
+        database: its file.
+        found: the answer of `get_status`.
+    """
+    if found["status"] != "pending":
+        return None
+    parents = jobs.awaited_parents(queue._database, found["id"])
+    now = clock.utc_now()
+    return reason(found, parents, now) or served(found["queue"], Servers.of(database))
+
+
+def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
+    """Return what the job itself waits for: a parent, or its time; None when it is due."""
+    if parents:
+        return _for_parents(parents, job["on_parent_failure"])
+    due_at = job["retry_after"]
+    if not isinstance(due_at, str) or due_at <= now:
+        return None
+    try:
+        left = clock.parse(due_at) - clock.parse(now)
+    except ValueError:  # raw SQL has written it; the store compares texts
+        return f"not due until {due_at}"
+    return f"not due until {text.local_time(due_at)} ({text.ahead(left.total_seconds())})"
+
+
+def served(queue: object, servers: Servers) -> str:
+    """Return why a job that is due has not begun yet, as far as the processes tell."""
+    serving_it = [
+        (daemon, pool)
+        for daemon in servers.daemons
+        for pool in daemon["pools"]
+        if _serves(pool["queues"], queue)
+    ]
+    if serving_it:
+        return _by_daemon(*serving_it[0])
+    if servers.processes is None:
+        return "due; this user may not see which processes run jobs of this database"
+    workers = servers.processes["workers"]
+    if workers:
+        return f"due; {_plain(workers)} and is busy, or does not serve queue {queue!r}"
+    if servers.daemons:
+        return f"its queue {queue!r} is served by no pool ({_pools(servers.daemons)})"
+    if servers.processes["daemons"]:
+        return "due; the daemon of this database is just starting, or cannot say what it serves"
+    return "no daemon and no worker runs on this database; start gigqd, or gigq worker"
+
+
+def _for_parents(parents: Sequence[Row], policy: object) -> str:
+    # One that is over already holds the job back until it is requeued: that is worth more.
+    parent = next((row for row in parents if row["status"] in _OVER), parents[0])
+    more = f", and {len(parents) - 1} more" if len(parents) > 1 else ""
+    is_over = parent["status"] in _OVER
+    what = "requeue that one" if is_over else _POLICIES.get(str(policy), _POLICIES["fail"])
+    name = text.shorten(str(parent["name"]), 200)
+    state = parent["status"] or "missing"
+    return (
+        f"waits for its parent {name} ({parent['id']}), which is {state}{more}; "
+        f"{what} (on_parent_failure is {policy})"
+    )
+
+
+def _by_daemon(daemon: Row, pool: Row) -> str:
+    who = f"the daemon {daemon['name']!r}"
+    match daemon["state"]:
+        case "paused":
+            return f"{who} is paused; gigqd resume goes on"
+        case "degraded":
+            return f"{who} cannot do its whole work: {daemon['reason']}"
+        case "starting" | "stopping":
+            return f"{who} is {daemon['state']}"
+        case _:
+            return f"due; waits for a free worker of pool {pool['name']!r}"
+
+
+def _serves(queues: Sequence[str], queue: object) -> bool:
+    return f"!{queue}" not in queues and ("*" in queues or queue in queues)
+
+
+def _pools(daemons: Sequence[Row]) -> str:
+    pools = (pool for daemon in daemons for pool in daemon["pools"])
+    return "; ".join(f"{pool['name']}: {', '.join(pool['queues'])}" for pool in pools)
+
+
+def _plain(workers: Sequence[int]) -> str:
+    pids = ", ".join(str(pid) for pid in workers if pid > 0)
+    which = f" (pid {pids})" if pids else " (in another container)"
+    return f"a plain worker{which} runs on this database"

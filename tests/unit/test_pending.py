@@ -1,0 +1,127 @@
+"""Why a pending job does not run yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from gigq import clock
+from gigq.cli import text
+from gigq.cli.pending import Servers, reason, served
+
+NOW = "2026-11-28T12:00:00.000000+00:00"
+JOB = {"retry_after": None, "on_parent_failure": "fail", "queue": "mail"}
+FREE = "due; waits for a free worker of pool 'main'"
+NOBODY = {"daemons": (), "workers": ()}
+
+
+def parent(status, name="extract", id_="p1"):
+    return {"id": id_, "name": name, "status": status}
+
+
+def daemon(*queues, state="running", why=None):
+    pool = {"name": "main", "size": 2, "queues": list(queues)}
+    return {"name": "default", "state": state, "reason": why, "pools": [pool]}
+
+
+@pytest.mark.parametrize(
+    ("parents", "policy", "said"),
+    [
+        (
+            [parent("running")], "fail",
+            ("waits for its parent extract (p1), which is running; if that one ends without "
+            "success, this job fails too (on_parent_failure is fail)"),
+        ),
+        (
+            [parent("pending"), parent("pending", "b", "p2")], "run",
+            ("waits for its parent extract (p1), which is pending, and 1 more; this job runs "
+            "however that one ends (on_parent_failure is run)"),
+        ),
+        (
+            [parent("running"), parent("failed", "b", "p2")], "wait",
+            ("waits for its parent b (p2), which is failed, and 1 more; requeue that one "
+            "(on_parent_failure is wait)"),
+        ),
+        (
+            [parent(None, None)], "wait",
+            ("waits for its parent None (p1), which is missing; if that one ends without success, "
+            "this job waits for its requeue (on_parent_failure is wait)"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_job_waits_for_a_parent_first(parents, policy, said):
+    job = {**JOB, "on_parent_failure": policy, "retry_after": clock.after(NOW, 60)}
+
+    assert reason(job, parents, NOW) == said
+
+
+def test_a_job_that_is_not_due_says_when_it_is(monkeypatch):
+    job = {**JOB, "retry_after": clock.after(NOW, 3723)}
+
+    assert reason(job, [], NOW) == (
+        f"not due until {text.local_time(job['retry_after'])} (in 1 h 2 min)"
+    )
+
+
+@pytest.mark.parametrize("due_at", [None, NOW, clock.after(NOW, -1), b"\xff", 3])
+def test_a_job_whose_time_has_come_or_that_has_none_is_due(due_at):
+    assert reason({**JOB, "retry_after": due_at}, [], NOW) is None
+
+
+def test_a_time_that_is_none_is_shown_as_it_is():
+    assert reason({**JOB, "retry_after": "soon"}, [], NOW) == "not due until soon"
+
+
+@pytest.mark.parametrize(
+    ("daemons", "processes", "said"),
+    [
+        ([], NOBODY, "no daemon and no worker runs on this database; start gigqd, or gigq worker"),
+        ([daemon("*")], NOBODY, FREE),
+        ([daemon("mail", state="reloading")], NOBODY, FREE),
+        (
+            [daemon("*", "!mail"), daemon("a", "b")], {"daemons": (7, 8), "workers": ()},
+            "its queue 'mail' is served by no pool (main: *, !mail; main: a, b)",
+        ),
+        (
+            [daemon("*", state="paused")], NOBODY,
+            "the daemon 'default' is paused; gigqd resume goes on",
+        ),
+        (
+            [daemon("*", state="degraded", why="the disk is full")], NOBODY,
+            "the daemon 'default' cannot do its whole work: the disk is full",
+        ),
+        ([daemon("*", state="stopping")], NOBODY, "the daemon 'default' is stopping"),
+        (
+            [daemon("a")], {"daemons": (7,), "workers": (8, 9)},
+            ("due; a plain worker (pid 8, 9) runs on this database and is busy, or does not serve "
+            "queue 'mail'"),
+        ),
+        (
+            [], {"daemons": (), "workers": (0,)},
+            ("due; a plain worker (in another container) runs on this database and is busy, or "
+            "does not serve queue 'mail'"),
+        ),
+        (
+            [], {"daemons": (7,), "workers": ()},
+            "due; the daemon of this database is just starting, or cannot say what it serves",
+        ),
+        ([], None, "due; this user may not see which processes run jobs of this database"),
+    ],
+)  # fmt: skip
+def test_a_due_job_waits_for_a_process(daemons, processes, said):
+    assert served("mail", Servers(daemons, processes)) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "in less than a second"),
+        (-5, "in less than a second"),
+        (45, "in 45 s"),
+        (65, "in 1 min 5 s"),
+        (7200 + 5, "in 2 h"),
+        (7200 + 65, "in 2 h 1 min"),
+        (86_400 * 3 + 3600, "in 3 d 1 h"),
+    ],
+)
+def test_a_time_ahead_is_told_in_its_two_largest_units(seconds, said):
+    assert text.ahead(seconds) == said
