@@ -7,7 +7,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gigq.outcome import Interruption
+from gigq.status import Cause
+
 if TYPE_CHECKING:
+    from typing import Self
+
     from gigq.claim import Claim
 
 
@@ -52,8 +57,7 @@ class CurrentJob:
     attempt: int
     max_attempts: int
     execution_id: str
-    _claim: Claim = field(repr=False)
-    _surroundings: Surroundings = field(repr=False)
+    _running: Running = field(repr=False)
     _deadline: float | None = field(repr=False)
 
     @property
@@ -64,12 +68,12 @@ class CurrentJob:
     @property
     def stop_requested(self) -> bool:
         """Whether the worker wants to stop: a job that can, ends early or saves what it has."""
-        return self._surroundings.stop_requested()
+        return self._running.stop_requested()
 
     @property
     def cancel_requested(self) -> bool:
         """Whether somebody has cancelled the job: what it does from now on is in vain."""
-        return self._surroundings.cancel_requested(self._claim)
+        return self._running.cancel_requested()
 
 
 _current: ContextVar[Running | None] = ContextVar("gigq_current_job", default=None)
@@ -95,17 +99,22 @@ class Running:
     Args:
         claim: the job and its attempt.
         surroundings: answers what the job asks about its limits.
+
+    Attributes:
+        seen: the first time that the job asked whether it is to end, and it was; None before.
     """
 
-    __slots__ = ("_claim", "_deadline", "_surroundings", "_token")
+    __slots__ = ("_claim", "_deadline", "_surroundings", "_token", "seen")
 
     def __init__(self, claim: Claim, surroundings: Surroundings) -> None:
         self._claim = claim
         self._surroundings = surroundings
+        self.seen: Interruption | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._deadline = self._surroundings.deadline(self._claim)
         self._token = _current.set(self)
+        return self
 
     def __exit__(self, *_: object) -> None:
         _current.reset(self._token)
@@ -121,7 +130,19 @@ class Running:
             attempt=claim.attempt,
             max_attempts=claim.max_attempts,
             execution_id=claim.execution_id,
-            _claim=claim,
-            _surroundings=self._surroundings,
+            _running=self,
             _deadline=self._deadline,
         )
+
+    def stop_requested(self) -> bool:
+        """Whether the worker wants to stop; that the job knows is remembered."""
+        return self._noted(Cause.STOPPED, self._surroundings.stop_requested())
+
+    def cancel_requested(self) -> bool:
+        """Whether the job is cancelled; that the job knows is remembered."""
+        return self._noted(Cause.CANCELLED, self._surroundings.cancel_requested(self._claim))
+
+    def _noted(self, cause: Cause, wanted: bool) -> bool:
+        if wanted and self.seen is None:
+            self.seen = Interruption(cause, time.monotonic())
+        return wanted

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import os
 import traceback
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, failure
+from gigq import codec, failure, forked
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
@@ -15,6 +16,7 @@ from gigq.storable import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from gigq.claim import Claim
     from gigq.interrupt import Interrupter
@@ -26,6 +28,7 @@ _INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
     (JobCancelled, JobStatus.CANCELLED, Cause.CANCELLED),
     (JobStopped, JobStatus.FAILED, Cause.STOPPED),
 )
+_EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
 _INJECTED = "parent_results"
 _MOST_FRAMES = 100
 _MOST_ERROR_TEXT = 64 * 1024
@@ -58,13 +61,16 @@ def run(
         that was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included. FAILED for
         good after a result that cannot be stored: the work is done, and would be done again.
     """
+    pid = os.getpid()
     try:
         # An import that hangs is an overrun like any other.
         with interrupter.armed(claim):
             function = load(claim)
             value = function(**_params(claim, function, parent_results))
+            forked.leave_unless(pid)
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
+        forked.leave_unless(pid, error, _without_this_frame(error))
         status, cause = _meaning(claim, error)
         text = told(error)
         facts = failure.of_exception(error, text, claim.function.module)
@@ -86,9 +92,7 @@ def told(error: BaseException) -> str:
 
 
 def _report(error: BaseException) -> str:
-    frames = error.__traceback__
-    if frames is not None and frames.tb_next is not None and frames.tb_frame.f_code is run.__code__:
-        frames = frames.tb_next
+    frames = _without_this_frame(error)
     report = traceback.TracebackException(
         type(error), error, frames, limit=-_MOST_FRAMES, compact=True
     )
@@ -135,6 +139,14 @@ def _called(claim: Claim) -> str:
     return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
 
 
+def _without_this_frame(error: BaseException) -> TracebackType | None:
+    """An exception's traceback, from the job's function on."""
+    frames = error.__traceback__
+    if frames is not None and frames.tb_next is not None and frames.tb_frame.f_code is run.__code__:
+        return frames.tb_next
+    return frames
+
+
 def accepts_parent_results(function: Function) -> bool:
     """Whether a function has a parameter `parent_results`, or takes any keyword argument."""
     try:
@@ -173,7 +185,7 @@ def _meaning(claim: Claim, error: BaseException) -> tuple[JobStatus, Cause]:
 
 
 def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
-    """What the interrupter of this claim has raised: the error, or what the error came from."""
+    """What the interrupter of this claim has raised: the error, or what it came from or groups."""
     # Libraries wrap what goes through them, and clean-up may fail: the reason stays the same.
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
@@ -184,8 +196,16 @@ def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
         if isinstance(one, JobInterrupted) and one.execution_id == claim.execution_id:
             return one
         seen.add(id(one))
-        left += [one.__context__, one.__cause__]
+        left += [one.__context__, one.__cause__, *_grouped(one)]
     return None
+
+
+def _grouped(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions of a group, past what its class may have made of the attribute."""
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ()
+    exceptions: tuple[BaseException, ...] = _EXCEPTIONS.__get__(error)
+    return exceptions
 
 
 def _params(

@@ -1,4 +1,4 @@
-"""How a plain worker ends a job that overruns: a timer signal raises `JobTimeout` in it."""
+"""How a plain worker interrupts its job: a timer raises `JobTimeout`, a stop `JobStopped`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from gigq.errors import JobTimeout
+from gigq.errors import JobStopped, JobTimeout
+from gigq.outcome import Interruption
+from gigq.status import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from gigq.claim import Claim
+    from gigq.errors import JobInterrupted
 
 # What `signal` itself offers makes an enumeration of every answer.
 _getsignal: Any = import_module("_signal").getsignal
@@ -23,6 +26,7 @@ _getsignal: Any = import_module("_signal").getsignal
 # What the kernel takes for a timer; longer limits are as good as none.
 _LONGEST_TIMER = 1e8
 _SHORTEST_TIMER = 1e-6
+_REPEAT_EVERY = 0.05
 
 
 class Interrupter(Protocol):
@@ -32,7 +36,12 @@ class Interrupter(Protocol):
     job raises itself, counts as an interruption.
     """
 
-    def armed(self, claim: Claim) -> AbstractContextManager[None]:
+    @property
+    def interruption(self) -> Interruption | None:
+        """What was raised in the job that was armed last; None when nothing was."""
+        ...
+
+    def armed(self, claim: Claim) -> AbstractContextManager[object]:
         """A context in which the job runs; on leaving it, nothing is raised any more."""
         ...
 
@@ -40,26 +49,82 @@ class Interrupter(Protocol):
 class NoInterrupter:
     """Interrupts nothing: a job in a thread other than the main one runs as long as it likes."""
 
+    interruption: Interruption | None = None
+
     def armed(self, claim: Claim) -> AbstractContextManager[None]:  # noqa: ARG002 - the protocol
         """A context that does nothing."""
         return nullcontext()
+
+    def stop(self) -> None:
+        """Raise nothing."""
 
 
 class TimerInterrupter:
     """Raises `JobTimeout` in the main thread when the job's timeout has passed.
 
-    It does so once: a job that swallows it, or stays in C code, goes on until it returns. It
-    needs SIGALRM for the time of the job, and gives it back with what was left on the timer.
+    It raises once, that or `JobStopped`: a job that swallows it, or stays in C code, goes on until
+    it returns. It needs SIGALRM for the time of the job, and gives it back with what was left on
+    the timer.
     """
 
-    def armed(self, claim: Claim) -> AbstractContextManager[None]:
-        """A context with a timer; none when the job has no timeout."""
-        if claim.timeout is None:
-            return nullcontext()
-        return _alarm(claim.timeout, claim.execution_id)
+    def __init__(self) -> None:
+        self.interruption: Interruption | None = None
+        self._live = False
+        self._execution = ""
+
+    def armed(self, claim: Claim) -> AbstractContextManager[object]:
+        """A context in which the job may be interrupted; with a timer when it has a timeout."""
+        self.interruption = None
+        self._execution = claim.execution_id
+        return self if claim.timeout is None else self._alarm(claim.timeout)
+
+    def __enter__(self) -> None:
+        self._live = True
+
+    def __exit__(self, *_: object) -> None:
+        self._live = False
+
+    def stop(self) -> None:
+        """Raise `JobStopped` in the running job; for a signal handler in the main thread.
+
+        It returns when there is no job, or when its job was interrupted before.
+        """
+        self._raise(Cause.STOPPED, JobStopped("the worker was signalled twice to stop"))
+
+    def _raise(self, cause: Cause, error: JobInterrupted) -> None:
+        if self._live:
+            self._live = False
+            self.interruption = Interruption(cause, time.monotonic())
+            raise error.interrupting(self._execution)
+
+    @contextmanager
+    def _alarm(self, timeout: float) -> Iterator[None]:
+        def ring(_signal: int, _frame: Any) -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._raise(Cause.TIMEOUT, JobTimeout(overrun(timeout)))
+
+        self._live = True
+        previous = signal.signal(signal.SIGALRM, ring)
+        started = time.monotonic()
+        before = 0.0
+        # Two nested blocks: should the alarm come between two steps of leaving, the outer one still
+        # puts everything back, and it cannot come again.
+        try:
+            # Repeated until the handler runs: a signal just before a call that waits is missed.
+            first = min(timeout, _LONGEST_TIMER)
+            before = signal.setitimer(signal.ITIMER_REAL, first, _REPEAT_EVERY)[0]
+            try:
+                yield
+            finally:
+                self._live = False
+        finally:
+            left = max(before - (time.monotonic() - started), _SHORTEST_TIMER) if before else 0.0
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+            signal.setitimer(signal.ITIMER_REAL, left)
 
 
-def for_this_thread() -> Interrupter:
+def for_this_thread() -> TimerInterrupter | NoInterrupter:
     """The interrupter that works here: Python runs signal handlers in the main thread only."""
     if _in_main_thread():
         return TimerInterrupter()
@@ -71,34 +136,6 @@ def overrun(timeout: float) -> str:
     return f"Job timed out after {timeout:g} seconds"
 
 
-@contextmanager
-def _alarm(timeout: float, execution_id: str) -> Iterator[None]:
-    live = True
-
-    def ring(_signal: int, _frame: Any) -> None:
-        nonlocal live
-        if live:
-            live = False
-            raise JobTimeout(overrun(timeout)).interrupting(execution_id)
-
-    previous = signal.signal(signal.SIGALRM, ring)
-    started = time.monotonic()
-    before = 0.0
-    # Two nested blocks: should the alarm come between two steps of leaving, the outer one still
-    # puts everything back, and it cannot come again.
-    try:
-        before = signal.setitimer(signal.ITIMER_REAL, min(timeout, _LONGEST_TIMER))[0]
-        try:
-            yield
-        finally:
-            live = False
-    finally:
-        left = max(before - (time.monotonic() - started), _SHORTEST_TIMER) if before else 0.0
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-        signal.setitimer(signal.ITIMER_REAL, left)
-
-
 class CtrlC:
     """While entered, tells a pressed Ctrl-C from a job that raises `KeyboardInterrupt` itself.
 
@@ -106,12 +143,14 @@ class CtrlC:
 
     Attributes:
         pressed: whether the key was really pressed.
+        interruption: the same as what interrupted the job, or None.
     """
 
-    __slots__ = ("_ours", "pressed")
+    __slots__ = ("_ours", "interruption", "pressed")
 
     def __enter__(self) -> Self:
         self.pressed = False
+        self.interruption: Interruption | None = None
         # The cheap question first: in the daemon SIGINT always has a handler of its own.
         self._ours = _getsignal(signal.SIGINT) is signal.default_int_handler and _in_main_thread()
         if self._ours:
@@ -124,6 +163,7 @@ class CtrlC:
 
     def _press(self, signum: int, frame: Any) -> None:
         self.pressed = True
+        self.interruption = Interruption(Cause.STOPPED, time.monotonic())
         signal.default_int_handler(signum, frame)
 
 

@@ -42,6 +42,18 @@ class PostMortem(NamedTuple):
     note: str | None = None
 
 
+class Interruption(NamedTuple):
+    """That a running job was interrupted, or saw that it is to end.
+
+    Attributes:
+        cause: TIMEOUT, CANCELLED or STOPPED.
+        at: when, in seconds of the monotonic clock.
+    """
+
+    cause: Cause
+    at: float
+
+
 class Ending(NamedTuple):
     """What happened to one execution.
 
@@ -53,6 +65,9 @@ class Ending(NamedTuple):
         final: no further attempt, even when some are left.
         post_mortem: what is known about the process, when it died.
         failure: the facts of the exception that ended it, for events; they are not stored.
+        interrupted_by: TIMEOUT, CANCELLED or STOPPED, when the job was interrupted while it ran, or
+            saw that it is to end.
+        returned_after: seconds from then until the function returned or raised.
     """
 
     status: JobStatus
@@ -62,6 +77,20 @@ class Ending(NamedTuple):
     final: bool = False
     post_mortem: PostMortem | None = None
     failure: Failure | None = None
+    interrupted_by: Cause | None = None
+    returned_after: float | None = None
+
+    def after(self, interruption: Interruption | None, now: float) -> Ending:
+        """This ending, marked as that of a job that was interrupted, if it was.
+
+        Args:
+            interruption: what interrupted it.
+            now: when the function ended, in seconds of the monotonic clock.
+        """
+        if interruption is None:
+            return self
+        late = round(max(0.0, now - interruption.at), 3)
+        return self._replace(interrupted_by=interruption.cause, returned_after=late)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,24 @@ class Reports:
         if done.job_status is not JobStatus.COMPLETED:
             ended(done, over.ending, _told(claim), over.seconds, self._logger)
             return
+        if over.ending.interrupted_by is not None:
+            self._returned_after_interruption(claim, over.ending)
         self._completed += among_many
         level = logging.DEBUG if among_many else logging.INFO
         if events.heard(level, self._logger):
             told = {**_told(claim), "duration": round(over.seconds, 6), "retry_after": None}
             events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **told)
+
+    def _returned_after_interruption(self, claim: Claim, ending: Ending) -> None:
+        """The function returned although it was interrupted, or knew that it was to end."""
+        events.emit(
+            events.JOB_RETURNED_AFTER_INTERRUPTION,
+            level=logging.WARNING,
+            source=self._logger,
+            **_told(claim),
+            interrupted_by=ending.interrupted_by,
+            returned_after=ending.returned_after,
+        )
 
     def handed_back(self, claim: Claim, done: Settled) -> None:
         """A job was claimed and did not begin: it is due again, or was cancelled meanwhile."""

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import select
-import signal
-import threading
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
 
 from gigq import clock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 class StopBell:
@@ -43,25 +37,6 @@ class StopBell:
         """Nobody waits any more."""
         self._rung.close()
         self._heard.close()
-
-
-@contextmanager
-def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have INT and TERM call `stop`, in the main thread; the old handlers come back at the end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(_signum: int, _frame: Any) -> None:
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            # None stands for a handler that Python did not install and cannot put back.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def seconds_until(time: str | None, longest: float) -> float:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec, events, execution, functions, rescue
 from gigq.ids import new_id
 from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
+from gigq.stop_signals import stop_signals
 from gigq.storable import storable
 from gigq.store import bell, claims, connect, migrate
 from gigq.store.database import LOCK_TIMEOUT, Database
-from gigq.store.liveness import RunLock
-from gigq.waiting import StopBell, stop_signals
+from gigq.store.liveness import run_of_this_process
+from gigq.waiting import StopBell
 from gigq.worker_loop import WorkerLoop, run_in_threads
 from gigq.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
     import logging
+    import os
     from collections.abc import Callable, Iterable
 
     from gigq.current import Surroundings
@@ -57,6 +57,8 @@ class Worker:
             unbegun ones of a worker that dies are charged an attempt, unless somebody knows
             better, as the daemon does.
         sharers: how many workers share what is due: nobody takes more than a fair share.
+        notice: is given a line of text when a signal asks `start` to stop; from within the signal
+            handler, so that it must not wait for anything.
         may_claim: asked once more when its turn to write has come, which may take long; with
             False it claims nothing.
     """
@@ -77,6 +79,7 @@ class Worker:
     most_at_once: int = 1
     sharers: int = 1
     may_claim: Callable[[], bool] = staticmethod(lambda: True)
+    notice: Callable[[str], None] = staticmethod(lambda _text: None)
     _stop_bell: StopBell | None = None
 
     def __init__(
@@ -119,7 +122,8 @@ class Worker:
     def start(self) -> None:
         """Work until `stop` is called, or INT or TERM comes; the current job is finished first.
 
-        A database that is locked or away is waited for.
+        A second signal raises `JobStopped` in the job of the main thread, a third ends the
+        process. A database that is locked or away is waited for.
 
         Raises:
             StoreError: the database cannot be used at all.
@@ -128,7 +132,7 @@ class Worker:
         self.running = True
         self._stop_bell = stop_bell = StopBell()
         try:
-            with stop_signals(self._halt):
+            with stop_signals(self._halt, self._interrupt, self.notice):
                 if self.concurrency == 1:
                     self._worker_loop()
                 else:
@@ -212,7 +216,7 @@ class Worker:
     @property
     def run(self) -> str:
         """The liveness run of this process: what tells others that its jobs still have somebody."""
-        return self._given_run or _run_of_this_process(self.db_path)
+        return self._given_run or run_of_this_process(self.db_path)
 
     @run.setter
     def run(self, run: str) -> None:
@@ -313,6 +317,9 @@ class Worker:
         for _ in range(min(times, _MOST_RINGS)):
             bell.ring(self.db_path)
 
+    def _interrupt(self) -> None:
+        self._thread.interrupt()
+
     def _halt(self) -> None:
         # Only a flag and a byte: this runs in signal handlers too.
         self.running = False
@@ -335,13 +342,3 @@ class _Threads(threading.local):
     """What each thread that uses a worker has for itself."""
 
     own: WorkerThread | None = None
-
-
-def _run_of_this_process(db_path: str | os.PathLike[str]) -> str:
-    return _run_lock(os.getpid(), os.path.realpath(Path(db_path).expanduser())).run
-
-
-@cache
-def _run_lock(_pid: int, path: str) -> RunLock:
-    """One run for all workers of a process on one database. A forked child gets its own."""
-    return RunLock(path, "worker")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +51,7 @@ class WorkerThread:
         # Who was idle, or took others' rings, rings for the next worker if it leaves it something.
         self._is_to_ring = True
         self._ctrl_c = False
+        self._interrupter = interrupt.for_this_thread()
 
     @property
     def claimant(self) -> Claimant:
@@ -96,6 +96,10 @@ class WorkerThread:
         done, _ = claims.exchange(database, handover, None, None)
         self._hand.settled(handover, done)
         self._worker._ring(sum(map(_became_due, filter(None, done))))
+
+    def interrupt(self) -> None:
+        """Raise `JobStopped` in the job that runs here; return when there is none."""
+        self._interrupter.stop()
 
     def took_rings(self) -> None:
         """Rings were taken that may have been meant for others."""
@@ -219,20 +223,20 @@ class WorkerThread:
         self._pace.ran(claim, now - began)
 
     def _ending_of(self, claim: Claim) -> Ending:
-        pid = os.getpid()
         surroundings = self._worker.surroundings or PlainSurroundings(self._worker)
-        with interrupt.CtrlC() as ctrl_c, current.Running(claim, surroundings):
+        interrupter = self._worker.interrupter or self._interrupter
+        with interrupt.CtrlC() as ctrl_c, current.Running(claim, surroundings) as running:
             ending = execution.run(
                 claim,
                 load=self._load,
                 parent_results=self._parent_results,
-                interrupter=self._worker.interrupter or interrupt.for_this_thread(),
+                interrupter=interrupter,
                 result_limit=self._worker.max_result_size,
             )
-        if os.getpid() != pid:
-            # The job forked and came back twice: this copy must not settle it, or go on.
-            os._exit(0)
         self._ctrl_c = ctrl_c.pressed
+        interruption = interrupter.interruption or ctrl_c.interruption or running.seen
+        if interruption is not None:
+            ending = ending.after(interruption, time.monotonic())
         pressed = self._ctrl_c and ending.status is not JobStatus.COMPLETED
         return ending._replace(cause=Cause.STOPPED) if pressed else ending
 

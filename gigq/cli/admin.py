@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigq import clock, events
@@ -91,9 +93,16 @@ def worker(args: argparse.Namespace) -> int:
 
 def _work(worker: Worker) -> int:
     print(f"Starting worker {text.printable(worker.worker_id)}...", flush=True)
+    worker.notice = _write_notice
     worker.start()
     print("Worker stopped by user.")
     return exits.OK
+
+
+def _write_notice(text: str) -> None:
+    # Past the stream: a signal handler may find it in the middle of a write.
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"{text}\n".encode())
 
 
 def _work_once(worker: Worker) -> int:

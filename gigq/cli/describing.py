@@ -26,7 +26,7 @@ def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
     if args.show_executions:
         described = [_execution(found, one, with_error=True) for one in executions]
         yield "Executions:\n" + ("\n\n".join(described) or "  none")
-    elif executions and executions[-1]["status"] not in _FINE:
+    elif executions and _is_worth_showing(executions[-1]):
         last = executions[-1]
         yield "Last attempt:\n" + _execution(
             found, last, with_error=last["error"] != found["error"]
@@ -41,6 +41,11 @@ def ending(one: Mapping[str, Any]) -> str:
     known.append(f"after {text.seconds(one['started_at'], one['completed_at'])}")
     known.append((one["error"] or "").partition("\n")[0] or None)
     return f"{one['status']} ({', '.join(text.printable(word) for word in known if word)})"
+
+
+def _is_worth_showing(one: Mapping[str, Any]) -> bool:
+    """Whether an attempt ended otherwise than a caller expects."""
+    return one["status"] not in _FINE or one["interrupted_by"] is not None
 
 
 def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
@@ -98,6 +103,14 @@ def _life(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     for label in ("cause", "exit_code", "signal"):
         if one[label] is not None:
             yield label.replace("_", " ").capitalize(), one[label]
+    if one["interrupted_by"] is not None:
+        yield "Interrupted", _interruption(one)
+
+
+def _interruption(one: Mapping[str, Any]) -> str:
+    after = one["returned_after"]
+    late = f"; the function ended {after:.3f} s later" if isinstance(after, int | float) else ""
+    return f"{one['interrupted_by']}{late}"
 
 
 def _figures(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:

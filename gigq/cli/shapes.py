@@ -63,6 +63,8 @@ EXECUTION_KEYS = (
     "error_type",
     "error_message",
     "error_traceback",
+    "interrupted_by",
+    "returned_after",
 )
 
 

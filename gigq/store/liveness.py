@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -249,3 +249,14 @@ def _start_of(pid: int | str) -> str | None:
         return None
     state, *fields = stat.rpartition(b")")[2].split()
     return None if state in (b"Z", b"X") else fields[18].decode()
+
+
+def run_of_this_process(db_path: str | os.PathLike[str]) -> str:
+    """The run of this process on a database, the same for all of its workers."""
+    return _worker_run(os.getpid(), os.path.realpath(Path(db_path).expanduser())).run
+
+
+@cache
+def _worker_run(_pid: int, path: str) -> RunLock:
+    """One run for each process: a forked child gets its own."""
+    return RunLock(path, "worker")

@@ -66,7 +66,7 @@ def _is_plain(ending: Ending) -> bool:
     """Whether an ending is a success of which no more than usual is known."""
     known = ending.post_mortem
     usual = known is None or (known.stack is None and known.note is None)
-    return ending.status is JobStatus.COMPLETED and usual
+    return ending.status is JobStatus.COMPLETED and usual and ending.interrupted_by is None
 
 
 def _complete(session: Session, over: Sequence[Over]) -> dict[str, Settled | None]:
@@ -187,6 +187,8 @@ def _close_execution(
             "result": ending.result,
             "error": storable_value(ending.error),
             "cause": cause,
+            "interrupted_by": ending.interrupted_by,
+            "returned_after": ending.returned_after,
             **{name: storable_value(value) for name, value in known.items()},
         },
     )

@@ -22,6 +22,7 @@ PARAMS = {
     "now": NOW, "result": "1", "status": "failed", "attempts": 9, "refunded": 1, "crashed": 1,
     "error": "changed", "cause": "error", "completed_at": NOW, "retry_after": NOW,
     "next_execution_id": "changed", "worker_id": "changed", "run": "changed", "attempt": 9,
+    "interrupted_by": "timeout", "returned_after": 1.5,
 }  # fmt: skip
 BY_POSITION = {
     "complete_execution": (

@@ -11,6 +11,7 @@ from support.ledger import (
     STOPPED,
     TIMED_OUT,
     WORKER,
+    over,
     ran,
     status_of,
     stored,
@@ -18,8 +19,9 @@ from support.ledger import (
 )
 
 from gigq import clock
+from gigq.claim import Handover
 from gigq.ids import new_id
-from gigq.outcome import Ending, PostMortem
+from gigq.outcome import Ending, Interruption, PostMortem
 from gigq.status import TRANSITIONS, Cause, JobStatus
 from gigq.store import claims, jobs
 
@@ -253,3 +255,31 @@ def test_open_executions_are_listed_oldest_first_until_they_are_settled(db: Data
     claims.settle(db, first["execution_id"], COMPLETED)
 
     assert [row["job_id"] for row in claims.open_executions(db)] == [second["id"]]
+
+
+def test_an_interrupted_success_is_told_apart_from_those_settled_with_it(db: Database) -> None:
+    ids = [stored(db) for _ in range(3)]
+    rows = [taken(db) for _ in ids]
+    late = COMPLETED.after(Interruption(Cause.TIMEOUT, 10.0), 11.25)
+    endings = (COMPLETED, late, COMPLETED)
+    done = tuple(over(row, ending) for row, ending in zip(rows, endings, strict=True))
+    claims.exchange(db, Handover(done), None, None)
+    found = [jobs.executions(db, job_id)[0] for job_id in ids]
+
+    assert [status_of(db, job_id) for job_id in ids] == ["completed"] * 3
+    assert [(one["interrupted_by"], one["returned_after"]) for one in found] == [
+        (None, None),
+        ("timeout", 1.25),
+        (None, None),
+    ]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_interrupted_an_attempt_is_stored_however_it_ended(
+    db: Database, ending: Ending
+) -> None:
+    job_id = stored(db)
+    ran(db, ending.after(Interruption(Cause.STOPPED, 10.0), 10.5))
+    (execution,) = jobs.executions(db, job_id)
+
+    assert (execution["interrupted_by"], execution["returned_after"]) == ("stopped", 0.5)

@@ -88,7 +88,8 @@ SET status = :status, result = :result, error = :error, cause = :cause,
     completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END,
     exit_code = :exit_code, signal = :signal, stack = :stack, output = :output,
     peak_rss = :peak_rss, cpu_time = :cpu_time, wall_time = :wall_time, late = :late,
-    killed = :killed, note = :note
+    killed = :killed, note = :note, interrupted_by = :interrupted_by,
+    returned_after = :returned_after
 WHERE id = :execution_id AND status = 'running'
 RETURNING job_id;
 

@@ -1,0 +1,83 @@
+"""INT and TERM to a plain worker: stop, then interrupt the job, then end the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Handlers = dict[signal.Signals, Any]
+
+_STOPPING = (
+    "Stopping: a running job may finish. A second signal interrupts it, a third ends this process."
+)
+_INTERRUPTING = "Interrupting the running job. One more signal ends this process at once."
+_NOTHING_INTERRUPTED = "No job was interrupted: none runs in the main thread, or it was already."
+
+
+@contextmanager
+def stop_signals(
+    stop: Callable[[], None], interrupt: Callable[[], None], notice: Callable[[str], None]
+) -> Iterator[None]:
+    """Handle INT and TERM in the main thread; the earlier handlers are restored at the end.
+
+    Args:
+        stop: called for the first signal.
+        interrupt: called for the second, and may raise in what the main thread runs. The third
+            ends the process, even when Python code cannot run: it has no handler.
+        notice: is given a line for the operator.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: Handlers = {}
+    handler = _Handler(stop, interrupt, notice, before)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+class _Handler:
+    def __init__(
+        self,
+        stop: Callable[[], None],
+        interrupt: Callable[[], None],
+        notice: Callable[[str], None],
+        before: Handlers,
+    ) -> None:
+        self._stop = stop
+        self._interrupt = interrupt
+        self._notice = notice
+        self._before = before
+        self._owner = os.getpid()
+        self._stopping = False
+
+    def __call__(self, number: int, _frame: Any) -> None:
+        if os.getpid() != self._owner:
+            # A process that a job has forked. Only the worker answers for the worker.
+            _restore(self._before)
+            os.kill(os.getpid(), number)
+        elif self._stopping:
+            for each in self._before:
+                signal.signal(each, signal.SIG_DFL)
+            self._notice(_INTERRUPTING)
+            self._interrupt()
+            self._notice(_NOTHING_INTERRUPTED)
+        else:
+            self._stopping = True
+            self._notice(_STOPPING)
+            self._stop()
+
+
+def _restore(before: Handlers) -> None:
+    for number, handler in before.items():
+        # None stands for a handler that Python did not install and cannot put back.
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
