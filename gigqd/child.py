@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gigqd import kernel, reaper
 from gigqd.scoreboard import Activity
 from gigqd.stacks import of_the_job
+from gigqd.thread_signal import signal_main_thread
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
@@ -115,6 +116,14 @@ class Child:
         for each in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
             self._signal(each)
 
+    def interrupt_again(self) -> None:
+        """Repeat the signal that raises the exception: it may come just before a call that waits.
+
+        The worker raises once for each execution, however often it is signalled.
+        """
+        for each in (signal.SIGUSR2, signal.SIGCONT):
+            self._signal(each)
+
     def ask_for_stacks(self) -> None:
         """Have the stacks of its threads dumped."""
         for each in (signal.SIGUSR1, signal.SIGCONT):
@@ -203,7 +212,7 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         """Signal the child itself: as long as it is not reaped the number is its own."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+            signal_main_thread(self.pid, number)
 
 
 def scratch_file(name: str) -> int:

@@ -198,10 +198,9 @@ class Crew:
             return now + _ENDING_LOOK
         if slot.phase is Phase.STUCK:
             return now + _STUCK_LOOK
-        if slot.phase is Phase.ASKED:
-            return min(now + BUSY_LOOK, slot.until)
         report = child.cell.read()
-        look_again = now + BUSY_LOOK if report.activity >= Activity.BUSY else float("inf")
+        watched = slot.phase is Phase.ASKED or report.activity >= Activity.BUSY
+        look_again = now + BUSY_LOOK if watched else float("inf")
         return min(look_again, slot.wake_at(report))
 
     def children(self) -> Iterator[Child]:
@@ -273,6 +272,8 @@ class Crew:
             case Do.ASK:
                 note_overrun(slot, child, report)
                 child.ask_to_end(report.started, slot.asked_why.why)
+            case Do.INSIST:
+                child.interrupt_again()
             case Do.DUMP:
                 note_overrun(slot, child, report)
                 child.ask_for_stacks()

@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 _SEQUENCE = struct.Struct("<Q")
-_REPORT = struct.Struct("<BxxxiQQdddQQ40s40s96s96s")
+_REPORT = struct.Struct("<B?xxiQQdddQQ40s40s96s96s")
 _ORDERS = struct.Struct("<7Q")
 _LENT = struct.Struct("<Q")
 _WHY_BITS = 8
@@ -91,6 +91,7 @@ class Report(NamedTuple):
         execution: the execution's id, empty when there is none.
         job_id: the job's id, cut to what the cell holds.
         job_name: the job's name, cut to what the cell holds.
+        interrupted: the exception that was asked for has been raised in the job.
     """
 
     activity: Activity = Activity.NOTHING
@@ -106,6 +107,7 @@ class Report(NamedTuple):
     execution: str = ""
     job_id: str = ""
     job_name: str = ""
+    interrupted: bool = False
 
 
 class Cell:
@@ -127,6 +129,7 @@ class Cell:
         """Publish a report, in one piece for any reader."""
         packed = _REPORT.pack(
             report.activity,
+            report.interrupted,
             report.attempt,
             report.started,
             report.settled,
@@ -277,7 +280,8 @@ class Cell:
     def _unpack(self) -> Report:
         fields = _REPORT.unpack_from(self._memory, self._report_at)
         *numbers, latest, execution, job_id, name = fields
-        activity, attempt, started, settled, since, deadline, cpu, memory_limit, held = numbers
+        activity, interrupted, attempt, started, settled, *rest = numbers
+        since, deadline, cpu, memory_limit, held = rest
         return Report(
             _activity(activity),
             attempt,
@@ -292,6 +296,7 @@ class Cell:
             _text(execution),
             _text(job_id),
             _text(name),
+            interrupted,
         )
 
 

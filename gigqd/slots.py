@@ -23,6 +23,8 @@ _LONGEST_DELAY = 60.0
 _DELAY_SPREAD = 0.2
 _PROVEN_AFTER = 60.0
 _TO_DUMP = 0.01
+_INSIST_OFTEN = 0.02
+_INSIST_RARELY = 0.1
 
 
 class Phase(StrEnum):
@@ -44,6 +46,7 @@ class Do(StrEnum):
     SPAWN = "spawn"
     READY = "ready"
     ASK = "ask"
+    INSIST = "insist"
     DUMP = "dump"
     KILL = "kill"
 
@@ -108,6 +111,7 @@ class Slot:
         cause: why its child is being killed; None while it is not.
         asked: the number of the execution that has been asked to end.
         asked_why: why it was asked.
+        insist_at: when to interrupt that job again unless it has reacted; infinity for never.
         still_since: when its child was first seen to stand still; 0.0 while it moves.
         excused: before this time nobody is blamed for being slow: the database was away, or
             this process was stopped itself.
@@ -131,6 +135,7 @@ class Slot:
     cause: Cause | None = None
     asked: int = 0
     asked_why: Cause = Cause.TIMEOUT
+    insist_at: float = float("inf")
     still_since: float = 0.0
     excused: float = 0.0
     crashed: bool = False
@@ -167,7 +172,7 @@ class Slot:
             case Phase.UP if report.activity is Activity.SETTLING:
                 return max(report.since, self.excused) + self.limits.record
             case Phase.ASKED:
-                return self.until
+                return self.until if report.interrupted else min(self.until, self.insist_at)
             case _:
                 return float("inf")
 
@@ -307,6 +312,7 @@ class Slot:
         self.asked = wish.number
         self.asked_why = wish.cause
         self.until = now + (wish.grace if wish.grace > 0 else _TO_DUMP)
+        self.insist_at = now + _insist_pause(0.0) if wish.grace > 0 else float("inf")
         self._enter(Phase.ASKED, now)
         return Do.ASK if wish.grace > 0 else Do.DUMP
 
@@ -318,6 +324,9 @@ class Slot:
             return self._kill(now, other.cause)
         if now >= self.until:
             return self._kill(now, self.asked_why)
+        if now >= self.insist_at and not report.interrupted:
+            self.insist_at = now + _insist_pause(now - self.since)
+            return Do.INSIST
         return Do.NOTHING
 
     def _impatient_wish(self) -> Wish | None:
@@ -330,3 +339,8 @@ class Slot:
     def _kill(self, now: float, cause: Cause) -> Do:
         self.end(now, cause)
         return Do.KILL
+
+
+def _insist_pause(asked_for: float) -> float:
+    """Seconds until a job is interrupted again: ever longer, the longer it does not react."""
+    return min(_INSIST_RARELY, max(_INSIST_OFTEN, asked_for / 4))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import JobCancelled, JobStopped, JobTimeout
+from gigq.outcome import Interruption
+from gigq.status import Cause
 from gigqd.scoreboard import Why
 
 if TYPE_CHECKING:
@@ -20,10 +24,10 @@ if TYPE_CHECKING:
 # What `signal` itself offers makes an enumeration of every answer.
 _signal: Any = import_module("_signal")
 
-_STOP = (JobStopped, "the worker stops and cannot wait for the job any longer")
-_WORDS: dict[Why, tuple[type[JobInterrupted], str]] = {
-    Why.TIMEOUT: (JobTimeout, "the job is still running at its time limit"),
-    Why.CANCEL: (JobCancelled, "the job was cancelled while it was running"),
+_STOP = (JobStopped, Cause.STOPPED, "the worker stops and cannot wait for the job any longer")
+_WORDS: dict[Why, tuple[type[JobInterrupted], Cause, str]] = {
+    Why.TIMEOUT: (JobTimeout, Cause.TIMEOUT, "the job is still running at its time limit"),
+    Why.CANCEL: (JobCancelled, Cause.CANCELLED, "the job was cancelled while it was running"),
     Why.STOP: _STOP,
 }
 
@@ -32,11 +36,14 @@ class AskedToEnd:
     """Raises an exception in the job that the supervisor's signal is meant for, and in no other.
 
     JobTimeout at its deadline, JobCancelled when somebody has cancelled it, JobStopped when the
-    daemon cannot wait for it; once, and never between jobs. The same signal may only mean that
-    the worker is to let go of the other claims that it holds.
+    daemon cannot wait for it; once, and never between jobs. The supervisor repeats the signal until
+    the scoreboard shows that the exception was raised. The same signal may only mean that the
+    worker is to let go of the other claims that it holds. A process that a job forks does not
+    answer it.
 
     Attributes:
         interrupted: a job of this worker was interrupted, wherever it was in its code.
+        interruption: what the job that was armed last was interrupted by; None when it was not.
         let_go: lets go of the other claims.
     """
 
@@ -47,14 +54,17 @@ class AskedToEnd:
         self._execution = ""
         self._letting_go = False
         self.interrupted = False
+        self.interruption: Interruption | None = None
         self.let_go: Callable[[], None] = _nothing
         self._handler = self._on_signal
         # From the start: without a handler the signal would end the worker.
         _signal.signal(signal.SIGUSR2, self._handler)
+        os.register_at_fork(after_in_child=self._give_up)
 
     def armed(self, claim: Claim) -> AskedToEnd:
         """While the job's function runs, let the signal through."""
         self._execution = claim.execution_id
+        self.interruption = None
         return self
 
     def __enter__(self) -> None:
@@ -85,8 +95,16 @@ class AskedToEnd:
         if self._armed and self._cell.asked == self._line.started:
             self._armed = False
             self.interrupted = True
-            kind, words = _WORDS.get(self._cell.orders().why, _STOP)
+            kind, cause, words = _WORDS.get(self._cell.orders().why, _STOP)
+            self.interruption = Interruption(cause, time.monotonic())
+            self._line.interrupted()
             raise kind(words).interrupting(self._execution)
+
+    def _give_up(self) -> None:
+        """Answer the signal no more, in a process forked by a job."""
+        self._armed = False
+        if _signal.getsignal(signal.SIGUSR2) is self._handler:
+            _signal.signal(signal.SIGUSR2, _signal.SIG_DFL)
 
 
 def _nothing() -> None:

@@ -40,6 +40,9 @@ class Ear:
             _signal.signal(number, handler)
         faulthandler.enable(file=stacks, all_threads=True)
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
+        # It asks for restarted calls. Then a call that waits would go on waiting, although the
+        # signal after it is to interrupt the job: the first one to arrive decides.
+        signal.siginterrupt(signal.SIGUSR1, True)
         os.register_at_fork(after_in_child=self._give_up)
 
     def fileno(self) -> int:
@@ -60,6 +63,7 @@ class Ear:
         taken = signal.set_wakeup_fd(-1)
         if taken not in (-1, self._writer):
             signal.set_wakeup_fd(taken)
+        faulthandler.unregister(signal.SIGUSR1)
         for number, handler in self._handlers.items():
             if signal.getsignal(number) == handler:
                 default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL

@@ -94,6 +94,11 @@ class Line:
         self._busy = self._busy._replace(held=0)
         self._write(self._busy)
 
+    def interrupted(self) -> None:
+        """The exception that was asked for is raised in the job: no signal need be repeated."""
+        self._busy = self._busy._replace(interrupted=True)
+        self._write(self._busy)
+
     def settling(self) -> None:
         """The job's function is over; its outcome is being written down."""
         self._activity = Activity.SETTLING

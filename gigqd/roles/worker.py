@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock, events
 from gigq.errors import StoreError
-from gigq.outcome import Ending, PostMortem
+from gigq.outcome import PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
 from gigq.store.bell import Bell
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.claim import Claim, Settled
+    from gigq.outcome import Ending
     from gigqd.config import PoolConfig
     from gigqd.spawn import Birth
 
@@ -204,8 +205,7 @@ class WorkerRole:
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now()
         logs.leave_job()
-        status, result, error, cause, final, _, facts = ending
-        return Ending(status, result, error, cause, final, post_mortem, facts)
+        return ending._replace(post_mortem=post_mortem)
 
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""

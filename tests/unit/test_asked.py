@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.claims import claim
 
 from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
+from gigq.status import Cause
 from gigqd.roles.asked import AskedToEnd
+from gigqd.roles.line import Line
 from gigqd.scoreboard import Cell, Scoreboard, Why
 
 if TYPE_CHECKING:
@@ -34,8 +39,19 @@ CLAIM: Any = SimpleNamespace(execution_id="e1")
 
 def asked_to_end(cell: Cell, *, current: int = 1) -> AskedToEnd:
     birth: Any = SimpleNamespace(cell=cell)
-    line: Any = SimpleNamespace(started=current)
+    line: Any = SimpleNamespace(started=current, interrupted=lambda: None)
     return AskedToEnd(birth, line)
+
+
+def asked_in_a_line(board: Cell) -> tuple[AskedToEnd, Line]:
+    """One with a real line, whose first job runs."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    alarm: Any = SimpleNamespace(start=lambda: True)
+    birth: Any = SimpleNamespace(cell=board, channel=ours, alarm=alarm)
+    line = Line(birth)
+    line.busy(claim(), time.monotonic(), 0.0, (None, 0))
+    return AskedToEnd(birth, line), line
 
 
 def send() -> None:
@@ -99,6 +115,48 @@ def test_a_job_is_interrupted_once(cell: Cell) -> None:
                 interruptions += 1
 
     assert interruptions == 1
+
+
+def test_the_supervisor_sees_on_the_scoreboard_that_the_exception_was_raised(cell: Cell) -> None:
+    asked, line = asked_in_a_line(cell)
+    before = cell.read().interrupted
+    cell.ask_to_end(1, Why.CANCEL)
+    with pytest.raises(JobCancelled), asked.armed(CLAIM):
+        send()
+    after = cell.read().interrupted
+    line.busy(claim(), time.monotonic(), 0.0, (None, 0))
+
+    assert (before, after, cell.read().interrupted) == (False, True, False)
+    line.wire.close()
+
+
+def test_what_interrupted_a_job_is_known_until_the_next_one_is_armed(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    cell.ask_to_end(1, Why.STOP)
+    began = time.monotonic()
+    with pytest.raises(JobStopped), asked.armed(CLAIM):
+        send()
+
+    assert asked.interruption is not None
+    assert asked.interruption.cause is Cause.STOPPED
+    assert began <= asked.interruption.at <= time.monotonic()
+    asked.armed(CLAIM)
+    assert asked.interruption is None
+
+
+def test_a_process_that_a_job_forks_does_not_answer_for_it(cell: Cell) -> None:
+    asked = asked_to_end(cell)
+    noted = noting(asked)
+    with asked.armed(CLAIM):
+        child = os.fork()
+        if not child:
+            cell.ask_to_end(1, Why.TIMEOUT)
+            cell.order_let_go(1)
+            send()
+            os._exit(len(noted))
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert ended == -signal.SIGUSR2
 
 
 def test_a_signal_that_comes_before_the_function_begins_is_not_lost(cell: Cell) -> None:

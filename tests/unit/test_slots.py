@@ -13,8 +13,17 @@ NOTHING = Report()
 IDLE = Report(Activity.IDLE, since=100.0)
 
 
-def busy(*, number: int = 1, since: float = 100.0, deadline: float = 110.0) -> Report:
-    return Report(Activity.BUSY, started=number, since=since, deadline=deadline, execution="e")
+def busy(
+    *, number: int = 1, since: float = 100.0, deadline: float = 110.0, interrupted: bool = False
+) -> Report:
+    return Report(
+        Activity.BUSY,
+        started=number,
+        since=since,
+        deadline=deadline,
+        execution="e",
+        interrupted=interrupted,
+    )
 
 
 def slot_up(*, grace: float = 2.0) -> Slot:
@@ -60,9 +69,30 @@ def test_a_job_is_asked_at_its_deadline_and_killed_after_the_grace() -> None:
 
     assert slot.turn(109.99, busy()) is Do.NOTHING
     assert slot.turn(110.0, busy()) is Do.ASK
-    assert slot.turn(111.99, busy()) is Do.NOTHING
-    assert slot.turn(112.0, busy()) is Do.KILL
+    assert slot.turn(111.99, busy(interrupted=True)) is Do.NOTHING
+    assert slot.turn(112.0, busy(interrupted=True)) is Do.KILL
     assert slot.cause is Cause.TIMEOUT
+
+
+def test_a_job_is_interrupted_again_and_again_until_the_exception_was_raised_in_it() -> None:
+    slot = slot_up()
+
+    assert slot.turn(110.0, busy()) is Do.ASK
+    assert slot.turn(110.01, busy()) is Do.NOTHING
+    assert slot.wake_at(busy()) == pytest.approx(110.02)
+    assert slot.turn(110.021, busy()) is Do.INSIST
+    assert slot.turn(110.03, busy()) is Do.NOTHING
+    assert slot.turn(110.05, busy()) is Do.INSIST
+    assert slot.turn(110.08, busy(interrupted=True)) is Do.NOTHING
+    assert slot.wake_at(busy(interrupted=True)) == pytest.approx(112.0)
+
+
+def test_the_next_job_is_not_interrupted_for_the_last_one() -> None:
+    slot = slot_up()
+    slot.turn(110.0, busy())
+
+    assert slot.turn(111.0, busy(number=2, deadline=200.0)) is Do.NOTHING
+    assert slot.phase is Phase.UP
 
 
 def test_without_a_grace_there_is_only_time_to_dump_the_stacks() -> None:
@@ -70,7 +100,7 @@ def test_without_a_grace_there_is_only_time_to_dump_the_stacks() -> None:
 
     assert slot.turn(110.0, busy()) is Do.DUMP
     assert slot.wake_at(busy()) == pytest.approx(110.01)
-    assert slot.turn(110.005, busy()) is Do.NOTHING
+    assert slot.turn(110.009, busy()) is Do.NOTHING
     assert slot.turn(110.011, busy()) is Do.KILL
 
 
@@ -81,8 +111,8 @@ def test_a_job_that_somebody_wants_ended_is_asked_and_then_killed(cause: Cause) 
 
     assert slot.turn(101.0, busy()) is Do.ASK
     assert slot.asked_why is cause
-    assert slot.turn(102.9, busy()) is Do.NOTHING
-    assert slot.turn(103.0, busy()) is Do.KILL
+    assert slot.turn(102.9, busy(interrupted=True)) is Do.NOTHING
+    assert slot.turn(103.0, busy(interrupted=True)) is Do.KILL
     assert slot.cause is cause
 
 
@@ -116,8 +146,8 @@ def test_a_second_wish_with_a_grace_does_not_prolong_the_first() -> None:
     slot.turn(110.0, busy())
     slot.want_end(1, Cause.CANCELLED)
 
-    assert slot.turn(111.0, busy()) is Do.NOTHING
-    assert slot.turn(112.0, busy()) is Do.KILL
+    assert slot.turn(111.0, busy(interrupted=True)) is Do.NOTHING
+    assert slot.turn(112.0, busy(interrupted=True)) is Do.KILL
     assert slot.cause is Cause.TIMEOUT
 
 

@@ -1,0 +1,161 @@
+"""A job is interrupted wherever it waits: once, whatever the cause, and it may clean up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import jobs_that_wait
+from support.calls import calls, entries
+from support.daemon import Daemon
+from support.jobs_that_wait import EIGHT, WAITS
+from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Table = dict[tuple[str, str], "Interrupted"]
+
+pytestmark = pytest.mark.daemon
+
+# Long, so that on a busy machine a job waits before its time is over, and cleans up in its grace.
+LIMIT = 4.0
+GRACE = 60.0
+STOP = 10.0
+
+RAISED = {"timeout": "JobTimeout", "cancelled": "JobCancelled", "stopped": "JobStopped"}
+CASES = [(how, cause) for cause in RAISED for how in EIGHT]
+OTHERS = [(how, "timeout") for how in WAITS if how not in EIGHT]
+RETURNED = [
+    *(("return_when_interrupted", cause) for cause in RAISED),
+    ("return_when_wanted", "stopped"),
+]
+RAISED_LATER = ("raise_later", "timeout")
+ALL = [*CASES, *OTHERS, *RETURNED, RAISED_LATER]
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """One job that was interrupted: its record, and what its function noted."""
+
+    job: dict[str, Any]
+    execution: dict[str, Any]
+    raised: list[str]
+    cleaned: int
+
+
+@pytest.fixture(scope="module")
+def played(xprocess, tmp_path_factory) -> Iterator[tuple[Daemon, Table]]:
+    """Every case, in one daemon and at one time: the stop comes last, and ends it."""
+    home = tmp_path_factory.mktemp("interruptions")
+    settings = {
+        "daemon.stop_timeout": STOP,
+        "pools.default.size": len(ALL),
+        "pools.default.timeout_grace": GRACE,
+    }
+    daemon = Daemon(xprocess, home, settings)
+    try:
+        daemon.start()
+        yield daemon, _interrupt_all(daemon)
+        daemon.finish()
+    finally:
+        daemon.abandon()
+
+
+@pytest.fixture
+def table(played) -> Table:
+    """What became of each case."""
+    return played[1]
+
+
+def _interrupt_all(daemon: Daemon) -> Table:
+    ids = {case: _submit(daemon, *case) for case in ALL}
+    wait_until(lambda: len(calls(daemon.ledger)) == len(ids), 60, why="every job has begun")
+    for (_, cause), job_id in ids.items():
+        if cause == "cancelled":
+            daemon.queue.cancel(job_id, running=True)
+    for (_, cause), job_id in ids.items():
+        if cause != "stopped":
+            daemon.wait_for_job(job_id, within=60)
+    daemon.stop(within=60)
+    return {case: _what_became(daemon, case, job_id) for case, job_id in ids.items()}
+
+
+def _submit(daemon: Daemon, how: str, cause: str) -> str:
+    limit = LIMIT if cause == "timeout" else None
+    attempts = 1 if cause == "timeout" else 3
+    options: Any = {"timeout": limit, "max_attempts": attempts}
+    if how in WAITS:
+        return daemon.submit(jobs_that_wait.wait, f"{how} {cause}", {"how": how}, **options)
+    return daemon.submit(getattr(jobs_that_wait, how), f"{how} {cause}", **options)
+
+
+def _what_became(daemon: Daemon, case: tuple[str, str], job_id: str) -> Interrupted:
+    key = " ".join(case)
+    lines = [line for line in entries(daemon.ledger) if line["job"] == key]
+    raised = [line["error"] for line in lines if line["what"] == "raised"]
+    cleaned = sum(line["what"] == "cleaned" for line in lines)
+    job = daemon.job(job_id)
+    return Interrupted(job, job["executions"][0], raised, cleaned)
+
+
+@pytest.mark.parametrize(("how", "cause"), CASES + OTHERS)
+def test_it_is_raised_once_and_the_job_cleans_up_and_nothing_is_killed(table, how, cause):
+    job = table[how, cause]
+
+    assert job.raised == [RAISED[cause]]
+    assert job.cleaned == 1
+    assert job.execution["cause"] == cause
+    assert job.execution["interrupted_by"] == cause
+    assert (job.execution["signal"], job.execution["killed"]) == (None, None)
+
+
+@pytest.mark.parametrize(("how", "cause"), RETURNED)
+def test_a_job_that_returns_all_the_same_is_completed_and_its_execution_says_so(
+    played, table, how, cause
+):
+    daemon, job = played[0], table[how, cause]
+
+    assert job.job["status"] == job.execution["status"] == "completed"
+    assert job.job["result"] == (RAISED[cause] if how == "return_when_interrupted" else "saved")
+    assert job.execution["interrupted_by"] == cause
+    assert job.execution["returned_after"] >= jobs_that_wait.CLEANUP
+    (event,) = [
+        line
+        for line in daemon.events("job.returned_after_interruption")
+        if line["job_id"] == job.job["id"]
+    ]
+    assert event["level"] == "warning"
+    assert (event["interrupted_by"], event["returned_after"]) == (
+        cause,
+        job.execution["returned_after"],
+    )
+
+
+def test_a_job_that_fails_later_for_another_reason_is_known_to_have_been_interrupted(table):
+    job = table[RAISED_LATER]
+
+    assert (job.job["status"], job.execution["cause"]) == ("failed", "error")
+    assert job.execution["interrupted_by"] == "timeout"
+
+
+def test_the_status_shows_what_interrupted_a_completed_job(played, table):
+    daemon, job = played[0], table["return_when_interrupted", "cancelled"]
+    shown = subprocess.run(
+        [sys.executable, "-m", "gigq", "status", job.job["id"], "--db", daemon.database],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    after = job.execution["returned_after"]
+    assert f"cancelled; the function ended {after:.3f} s later" in shown
+
+
+def test_nothing_of_an_interrupted_job_is_killed(played):
+    exits = played[0].events("worker_exited")
+
+    assert {(line["signal"], line["killed"]) for line in exits} == {(None, 0)}
