@@ -102,6 +102,7 @@ def _what_became(daemon: Daemon, case: tuple[str, str], job_id: str) -> Interrup
     return Interrupted(job, job["executions"][0], raised, cleaned)
 
 
+@pytest.mark.fault("C1")
 @pytest.mark.parametrize(("how", "cause"), CASES + OTHERS)
 def test_it_is_raised_once_and_the_job_cleans_up_and_nothing_is_killed(table, how, cause):
     job = table[how, cause]
