@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gigq.errors import UnreadableJob
 from gigq.functions import FunctionRef
 
-_EMPTY = ("{}", "[]", None)
+_MOST_ATTEMPTS = 2**31
+_MOST_BYTES = 2**63
+_SHOWN = 100
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,24 +66,28 @@ class Claim(NamedTuple):
 
         Raises:
             KeyError: a column that GigQ always had is missing.
-            ValueError: the parameters or dependencies are not JSON, or a number is none.
+            UnreadableJob: a column holds what no job can be run with; the message names both.
         """
         columns = _columns(row)
         get = columns.get
+        id_, execution_id, name = columns["id"], columns["execution_id"], columns["name"]
+        queue, attempt, limit = get("queue") or "default", get("attempts"), get("memory_limit")
+        if not (type(id_) is type(execution_id) is type(name) is type(queue) is str):
+            raise _no_text(columns)
         return cls(
-            columns["id"],
-            columns["execution_id"],
-            columns["name"],
+            id_,
+            execution_id,
+            name,
             _function(columns),
-            dict(_decoded(get("params"), {})),
-            _number(columns, "attempts") or 1,
+            _params(get("params")),
+            attempt if type(attempt) is int and 0 < attempt < _MOST_ATTEMPTS else _attempt(attempt),
             _number(columns, "max_attempts") or 1,
-            _number(columns, "timeout"),
-            tuple(_decoded(get("dependencies"), ())),
+            _timeout(columns),
+            _dependencies(get("dependencies")),
             _optional_bool(get("pass_parent_results")),
-            get("queue") or "default",
+            queue,
             get("worker_id") or "",
-            _number(columns, "memory_limit"),
+            None if limit is None else _memory_limit(limit),
         )
 
 
@@ -177,15 +184,56 @@ def _function(columns: Mapping[str, Any]) -> FunctionRef:
 
 @lru_cache(maxsize=1000)
 def _reference(module: str, name: str, file: str | None) -> FunctionRef:
+    columns = {"function_module": module, "function_name": name, "function_file": file or ""}
+    for column, value in columns.items():
+        if type(value) is not str:
+            raise unreadable(column, value, "which is no text")
     return FunctionRef(module, name, file)
 
 
-def _decoded(value: Any, empty: Any) -> Any:
-    if value in _EMPTY:
-        return empty
-    if isinstance(value, str | bytes):
-        value = json.loads(value)
-    return empty if value is None else value
+def _no_text(columns: Mapping[str, Any]) -> UnreadableJob:
+    texts = ("id", "execution_id", "name", "queue")
+    name = next(name for name in texts if not isinstance(columns.get(name) or "", str))
+    return unreadable(name, columns[name], "which is no text")
+
+
+def unreadable(column: str, value: Any, why: str) -> UnreadableJob:
+    """The error that says which column holds what, and what is wrong with it."""
+    shown = repr(value[:_SHOWN] if isinstance(value, str | bytes) else value)
+    return UnreadableJob(f"the column {column} of the job holds {shown[:_SHOWN]}, {why}")
+
+
+def _params(value: Any) -> dict[str, Any]:
+    if value == "{}" or value is None:
+        return {}
+    params = _decoded("params", value)
+    if params is None:
+        return {}
+    if not isinstance(params, dict):
+        raise unreadable("params", value, "which is no object with keyword arguments")
+    return dict(params)
+
+
+def _dependencies(value: Any) -> tuple[str, ...]:
+    if value == "[]" or value is None:
+        return ()
+    parents = _decoded("dependencies", value)
+    if parents is None:
+        return ()
+    if not isinstance(parents, list | tuple) or not all(isinstance(id_, str) for id_ in parents):
+        raise unreadable("dependencies", value, "which is no list of job ids")
+    return tuple(parents)
+
+
+def _decoded(column: str, value: Any) -> Any:
+    if not isinstance(value, str | bytes):
+        return value
+    try:
+        return json.loads(value)
+    except RecursionError:
+        raise unreadable(column, value, "which is nested too deeply") from None
+    except ValueError as error:
+        raise unreadable(column, value, f"which is not JSON: {error}") from None
 
 
 def _number(columns: Mapping[str, Any], name: str) -> Any:
@@ -194,7 +242,30 @@ def _number(columns: Mapping[str, Any], name: str) -> Any:
         return value
     if isinstance(value, int | float) and math.isfinite(value):
         return value
-    raise ValueError(f"the column {name} of the job holds {value!r}, which is no number")
+    raise unreadable(name, value, "which is no number")
+
+
+def _attempt(value: Any) -> int:
+    if value in (None, 0):
+        return 1
+    if type(value) is int and 0 < value < _MOST_ATTEMPTS:
+        return value
+    raise unreadable("attempts", value, "which no job can have had after this claim")
+
+
+def _timeout(columns: Mapping[str, Any]) -> Any:
+    value = _number(columns, "timeout")
+    if value is not None and value <= 0:
+        raise unreadable("timeout", value, "and a limit is above 0 seconds")
+    return value
+
+
+def _memory_limit(value: Any) -> int:
+    if not isinstance(value, int | float):
+        raise unreadable("memory_limit", value, "which is no number")
+    if not 0 <= value < _MOST_BYTES:
+        raise unreadable("memory_limit", value, "which is no number of bytes")
+    return int(value)
 
 
 def _optional_bool(value: Any) -> bool | None:

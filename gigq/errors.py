@@ -37,6 +37,10 @@ class DependencyCycle(InvalidJob):
     """Jobs that wait for each other in a circle would never become due."""
 
 
+class UnreadableJob(GigqError, ValueError):
+    """A stored row, written by other programs, holds a value with which no job can be run."""
+
+
 class JobNotFound(GigqError, KeyError):
     """No job has this id."""
 

@@ -128,10 +128,14 @@ def ending_with(status: JobStatus, value: Any, what: str, limit: int) -> Ending:
         return Ending(status, result=codec.encode(value, what, limit, verb="return"))
     except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
         # The traceback of our own errors says nothing about the job.
-        ours = isinstance(error, GigqError)
-        said = f"{type(error).__module__}.{type(error).__name__}: {error}" if ours else told(error)
+        said = headline(error) if isinstance(error, GigqError) else told(error)
         said = storable(_shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
         return Ending(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
+
+
+def headline(error: Exception) -> str:
+    """One of our own errors as it is stored: its traceback says nothing about the job."""
+    return storable(f"{type(error).__module__}.{type(error).__name__}: {error}")
 
 
 def _called(claim: Claim) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gigq import allow_list, codec, current, execution, interrupt, reports
 from gigq.claim import Claim, Claimant, Wanted
+from gigq.errors import UnreadableJob
 from gigq.hand import Hand
 from gigq.ids import new_id
 from gigq.outcome import Ending, decide
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
     from gigq.worker import Worker
 
-_NOT_A_JOB = (KeyError, TypeError, ValueError)
+_NOT_A_JOB = (KeyError, UnreadableJob)
 
 
 class WorkerThread:
@@ -46,6 +48,7 @@ class WorkerThread:
         self.logger = logging.getLogger(f"gigq.worker.{worker_id}")
         self._worker = worker
         self._hand = Hand()
+        self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._pace = Pace(worker.most_at_once)
         self._reports = reports.Reports(self.logger)
         # Who was idle, or took others' rings, rings for the next worker if it leaves it something.
@@ -61,7 +64,7 @@ class WorkerThread:
     @property
     def held(self) -> int:
         """How many claims are held here besides the running one."""
-        return len(self._hand)
+        return len(self._hand) + len(self._unreadable)
 
     def process_one(self) -> bool:
         """Claim, run and settle one job; False when none was due."""
@@ -118,9 +121,15 @@ class WorkerThread:
 
     def _claim(self) -> Claim | None:
         """Claim through `_claim_job`, which a subclass may have written with SQL of its own."""
-        worker = self._worker
-        if not worker._overrides("_claim_job"):
+        if not self._worker._overrides("_claim_job"):
             return self._exchange(more=True, most=1)
+        while (row := self._claim_through_override()) is not None:
+            if (claim := self._read(row)) is not None:
+                return claim
+        return None
+
+    def _claim_through_override(self) -> dict[str, Any] | None:
+        worker = self._worker
         row = worker._claim_job()
         foreign.end_transaction(worker._get_connection(), keep=row is not None)
         if row is None:
@@ -128,7 +137,7 @@ class WorkerThread:
         columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - it may be a sqlite3.Row
         execution_id = columns.get("execution_id") or new_id()
         adopted = claims.adopt(worker._database, columns["id"], execution_id, self.claimant)
-        return self._read(adopted and {**adopted, **columns, "execution_id": execution_id})
+        return adopted and {**adopted, **columns, "execution_id": execution_id}
 
     def _next(self, *, more: bool) -> Claim | None:
         """The next claim to run: one that is held already, or the first of those claimed now."""
@@ -161,6 +170,7 @@ class WorkerThread:
         return None
 
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
+        self._fail_unreadable()
         worker, handover = self._worker, self._hand.let_go()
         wanted = self._wanted(most) if more else None
         if wanted is not None:
@@ -178,33 +188,34 @@ class WorkerThread:
         return Wanted(new_id(), most, worker.sharers, self._pace.fits, worker.may_claim)
 
     def _hold(self, rows: list[dict[str, Any]]) -> None:
-        """Take claimed rows into the hand, those that cannot be read last: that may fail."""
+        """Take claimed rows into the hand, and fail those that cannot be read."""
         read: list[Claim] = []
-        unreadable: list[tuple[dict[str, Any], Exception]] = []
         for row in rows:
             try:
                 read.append(Claim.from_row(row))
             except _NOT_A_JOB as error:
-                unreadable.append((row, error))
+                self._unreadable.append((row, error))
         self._hand.take(read, time.monotonic())
-        for row, reason in unreadable:
-            self._fail(row, reason)
+        self._fail_unreadable()
 
-    def _read(self, row: dict[str, Any] | None) -> Claim | None:
-        """A claimed row as a claim; None when it cannot be read."""
-        if row is None:
-            return None
+    def _read(self, row: dict[str, Any]) -> Claim | None:
+        """A claimed row as a claim; None when it cannot be read, and is failed."""
         try:
             return Claim.from_row(row)
         except _NOT_A_JOB as error:
-            self._fail(row, error)
+            self._unreadable.append((row, error))
+            self._fail_unreadable()
             return None
 
-    def _fail(self, row: dict[str, Any], error: Exception) -> None:
-        """End a claimed row that cannot be read, or it would stay for ever."""
-        ending = Ending(JobStatus.FAILED, error=execution.told(error), final=True)
-        claims.settle(self._worker._database, row["execution_id"], ending)
-        self._reports.unreadable(row, error)
+    def _fail_unreadable(self) -> None:
+        """End claimed rows that cannot be read; what the database does not take is tried again."""
+        while self._unreadable:
+            row, error = self._unreadable[0]
+            said = execution.headline(error)
+            ending = Ending(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
+            claims.settle(self._worker._database, row["execution_id"], ending)
+            self._unreadable.popleft()
+            self._reports.unreadable(row, error)
 
     # Running.
 

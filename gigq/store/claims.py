@@ -127,7 +127,7 @@ def ask_to_cancel(session: Session, job_id: str) -> bool:
 
 def cancel_requests(db: Database) -> list[Row]:
     """The open executions whose cancel is requested: `execution_id`, `run`, `worker_id`."""
-    return db.all("cancel_requests")
+    return _named(db.all("cancel_requests"))
 
 
 def is_cancel_requested(db: Database, execution_id: str) -> bool:
@@ -137,7 +137,7 @@ def is_cancel_requested(db: Database, execution_id: str) -> bool:
 
 def open_executions(db: Database) -> list[Row]:
     """Every execution without an ending: `execution_id`, `job_id`, `run`, `worker_id`, …"""
-    return db.all("open_executions")
+    return _named(db.all("open_executions"))
 
 
 def overdue(db: Database) -> list[Row]:
@@ -155,13 +155,26 @@ def overdue(db: Database) -> list[Row]:
 
 
 def next_due_at(db: Database, queues: tuple[str, ...] | None) -> str | None:
-    """The earliest time at which a delayed job becomes due; None when no job is delayed."""
+    """The earliest time at which a delayed job becomes due; None when no job is delayed.
+
+    Jobs that foreign SQL has delayed to what is no time, and that hide the others, are failed.
+    """
+    due_at = _earliest(db, queues)
+    if due_at is None or _is_time(due_at):
+        return due_at
+    with db.transaction(durable=False) as session:
+        for job in session.all("delayed_without_time"):
+            settling.fail_unreadable(session, job, "retry_after", "which is no time")
+    due_at = _earliest(db, queues)
+    return due_at if _is_time(due_at) else None
+
+
+def _earliest(db: Database, queues: tuple[str, ...] | None) -> str | None:
     if queues is None:
         row = db.one("next_due_at")
     else:
         row = db.one("next_due_at_in_queues", {"queues": json.dumps(queues)})
-    due_at = row["due_at"] if row else None
-    return due_at if _is_time(due_at) else None
+    return row["due_at"] if row else None
 
 
 def anything_due(db: Database) -> bool:
@@ -180,6 +193,11 @@ def _hand_over(session: Session, handover: Handover, *, together: bool) -> list[
         settling.give_back(session, claim.job_id, claim.execution_id) for claim in handover.unbegun
     ]
     return [*done, *back]
+
+
+def _named(rows: list[Row]) -> list[Row]:
+    """Those whose id is text, as all have but what foreign SQL has changed."""
+    return [row for row in rows if isinstance(row["execution_id"], str)]
 
 
 def _is_plain(run: str | None) -> bool:

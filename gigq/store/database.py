@@ -53,6 +53,11 @@ class Session:
         # Plain tuples, whatever row factory the connection's owner has set.
         self._cursor.row_factory = None
 
+    @property
+    def reads_leniently(self) -> bool:
+        """Whether text that is not UTF-8 is read with replacements, instead of refused."""
+        return self.connection.text_factory is not str
+
     def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
         """The first row, or None. The statement is always stepped to its end."""
         rows = self.all(name, params)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gigq.store.database import Row, Session
 
 
+_LONGEST_NAME = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Parent:
     """A job that ended, as its dependents' errors name it."""
@@ -66,8 +69,9 @@ def failed_by(parent: Parent, job_id: str, name: str) -> CutOff:
 
 def reason(parent: Parent) -> str:
     """The error of a job that fails because of its parent."""
+    name = parent.name[:_LONGEST_NAME] if isinstance(parent.name, str) else parent.name
     return (
-        f"parent job {parent.name!r} ({parent.id}) ended as {parent.status}; requeue it and "
+        f"parent job {name!r} ({parent.id}) ended as {parent.status}; requeue it and "
         "then this job, or submit this job with on_parent_failure='run' or 'wait'"
     )
 
@@ -76,9 +80,9 @@ def listed(dependencies: Any) -> str:
     """A job's list of parents as JSON text; an empty one for what foreign SQL left no list."""
     try:
         ids = json.loads(dependencies or "[]")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         ids = []
-    return json.dumps(ids if isinstance(ids, list) else [])
+    return json.dumps([id_ for id_ in ids if isinstance(id_, str)] if isinstance(ids, list) else [])
 
 
 def _one_level(session: Session, parent: Parent) -> tuple[list[Row], int]:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from gigq.store import private_files
 
+_MOST_DIGITS = 20
 _OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
 _WORD_LOCK = (1 << 63) - 2  # beyond those, too
 
@@ -102,8 +103,8 @@ class RunLock:
 
 def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     """Whether the process that holds `run` is still there. No run, or no such run: no."""
-    _, number, *rest = (run or ":").split(":")
-    if not number.isdecimal() or int(number) >= 1 << _OFFSET_BITS:
+    _, number, *rest = (*(run or "").split(":"), "", "")
+    if not number.isdecimal() or len(number) > _MOST_DIGITS or int(number) >= 1 << _OFFSET_BITS:
         return False
     path, offset = _lock_file(database_path), int(number)
     file = _own.file(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigq.status import JobStatus
 from gigq.store.vacuum import vacuum
@@ -64,8 +64,8 @@ class Pruning:
     """One pass over the finished jobs, in bites that hold the write lock for a few ms at most.
 
     Jobs that an unfinished one names as a parent stay, since their results may be asked for, and
-    so do jobs with an open execution. The pass over a status ends at the first job that was
-    made so late that it cannot be too old.
+    so do jobs with an open execution. The pass over a status ends at the first bite of jobs that
+    were all made so late that none can be too old.
 
     Args:
         database: the database.
@@ -215,16 +215,23 @@ def _ids(rows: Iterable[Row]) -> set[str]:
 
 
 def _surplus(rows: Sequence[Row], walk: _Walk) -> tuple[list[Row], bool]:
-    """Those too old or too many among rows in order; whether no more can follow."""
-    chosen: list[Row] = []
-    for row in rows:
-        if row["row"] <= walk.beyond:
-            chosen.append(row)
-        elif walk.before is None or row["created_at"] >= walk.before:
-            return chosen, True
-        elif row["over_at"] < walk.before:
-            chosen.append(row)
-    return chosen, False
+    """Those too old or too many among rows in order; whether no more can follow.
+
+    No more follow once all of several rows were made too late to be old: one of them may hold a
+    time that somebody chose, or none at all.
+    """
+    before = walk.before
+    chosen = [
+        row for row in rows if row["row"] <= walk.beyond or _is_before(row["over_at"], before)
+    ]
+    return chosen, not any(
+        row["row"] <= walk.beyond or _is_before(row["created_at"], before) for row in rows
+    )
+
+
+def _is_before(time: Any, before: str | None) -> bool:
+    """Whether a stored time is an earlier one; what foreign SQL left there may be no text."""
+    return before is not None and isinstance(time, str) and time < before
 
 
 def _check(policy: Mapping[str, Keep]) -> None:

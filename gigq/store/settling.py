@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gigq.claim import Settled
+from gigq.claim import Settled, unreadable
 from gigq.outcome import Ending, Outcome, PostMortem, decide
 from gigq.status import Cause, JobStatus
 from gigq.storable import storable, storable_value
@@ -60,6 +60,21 @@ def give_back(session: Session, job_id: str, execution_id: str) -> Settled | Non
         return None
     left, most = row["attempts"], row["max_attempts"]
     return Settled(job_id, execution_id, JobStatus.PENDING, left, most)
+
+
+def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:
+    """Fail a pending job of which a column cannot be read, and do to its dependents what follows.
+
+    Args:
+        session: the transaction.
+        job: its `row`, `id` and `name`, and the column.
+        column: the column.
+        why: what is wrong with its value.
+    """
+    error = f"gigq.errors.UnreadableJob: {unreadable(column, job[column], why)}"
+    where = {"row": job["row"], "error": storable(error), "now": session.now}
+    if session.run("fail_unreadable_job", where):
+        dependents.cut_off(session, dependents.Parent(job["id"], job["name"], "failed"))
 
 
 def _is_plain(ending: Ending) -> bool:

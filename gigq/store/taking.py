@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigq.ids import new_ids
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant, Wanted
     from gigq.store.database import Row, Session
+
+
+_NEEDED = (
+    *("id", "queue", "params", "dependencies"),
+    *("function_module", "function_name", "function_file"),
+)
+"""The columns without which a job cannot be run."""
+
+_NO_ID = "gigq.errors.UnreadableJob: the column id of the job holds text that is not UTF-8"
 
 
 class MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, never seen outside
@@ -49,11 +58,41 @@ def _take_one(
     job = _take_best(session, claimant.queues, who)
     if job is None:
         return None
+    row = job.pop("row")
+    if session.reads_leniently and not _restore_bytes(session, job, row):
+        session.run("fail_unreadable_job", {"row": row, "error": _NO_ID, "now": session.now})
+        return job
     if job["max_attempts"] == 1 and not durable:
         raise MustBeDurable
     opened = {"job_id": job["id"], "attempt": job["attempts"], "run": claimant.run}
     open_execution(session, {**who, **opened})
     return job
+
+
+def _restore_bytes(session: Session, job: Row, row: int) -> bool:
+    """Put back the bytes of text that is not UTF-8; False when the id is such a text.
+
+    The connection has read it with replacements, and a job must not run with those. Nor can a
+    job be found by such an id.
+    """
+    if not any(_may_be_replaced(job[name]) for name in _NEEDED):
+        return True
+    for name, raw in (session.one("needed_bytes", {"row": row}) or {}).items():
+        if isinstance(raw, bytes) and not _is_utf_8(raw):
+            job[name] = raw
+    return isinstance(job["id"], str)
+
+
+def _may_be_replaced(value: Any) -> bool:
+    return isinstance(value, str) and "\ufffd" in value
+
+
+def _is_utf_8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _take_best(session: Session, queues: tuple[str, ...] | None, who: dict[str, str]) -> Row | None:
@@ -84,7 +123,8 @@ def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
         return tuple(dict.fromkeys(claimant.queues))
     names = tuple(row["queue"] for row in session.all("queues_with_due_jobs"))
     # Foreign SQL may have written bytes, or text that could only be read with replacements.
-    return names if all(isinstance(n, str) and "\ufffd" not in n for n in names) else ()
+    plain = all(isinstance(name, str) and not _may_be_replaced(name) for name in names)
+    return names if plain else ()
 
 
 def _fits(row: Row, wanted: Wanted) -> bool:
@@ -95,6 +135,8 @@ def _fits(row: Row, wanted: Wanted) -> bool:
     """
     attempts, most = row["attempts"], row["max_attempts"]
     if not (isinstance(attempts, int) and isinstance(most, int)):
+        return False
+    if any(_may_be_replaced(row[name]) for name in _NEEDED):
         return False
     return attempts + 1 < most and wanted.fits(row)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import UnsupportedStore
+from gigq.ids import new_id
 from gigq.store import dependents
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _pages(session: Session, name: str) -> Iterator[list[Row]]:
 
 def _job(row: Row) -> Row:
     job = {column: row.get(column) for column in _JOB_COLUMNS}
+    job["id"] = new_id() if job["id"] is None else job["id"]
     _to_utc(job, _JOB_TIMES)
     job["created_at"] = job["created_at"] or clock.utc_now()
     job["updated_at"] = job["updated_at"] or job["created_at"]
@@ -94,6 +96,7 @@ def _job(row: Row) -> Row:
 
 def _execution(row: Row) -> Row:
     execution = dict(row)
+    execution["id"] = new_id() if execution["id"] is None else execution["id"]
     _to_utc(execution, _EXECUTION_TIMES)
     execution["started_at"] = execution["started_at"] or clock.utc_now()
     return execution

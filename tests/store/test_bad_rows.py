@@ -6,11 +6,13 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import odd_rows
 from support.ledger import FAILED, WORKER, job_row, ran, status_of, stored, taken
 
 from gigq import JobQueue, Worker, rescue
+from gigq.errors import StoreLocked
 from gigq.ids import new_id
-from gigq.store import claims, connect, jobs
+from gigq.store import claims, connect, jobs, liveness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,8 +111,8 @@ def test_bad_rows_stop_nobody(tmp_path: Path, table: str, column: str) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "error"),
     [
-        ("params", "'[1'", "JSONDecodeError"),
-        ("dependencies", "'nonsense'", "JSONDecodeError"),
+        ("params", "'[1'", "the column params of the job holds '[1', which is not JSON"),
+        ("dependencies", "'nonsense'", "which is not JSON"),
         ("timeout", "'soon'", "the column timeout of the job holds 'soon', which is no number"),
         ("memory_limit", "9e999", "the column memory_limit of the job holds inf"),
         ("function_module", "'no_such_module'", "No module named 'no_such_module'"),
@@ -181,6 +183,129 @@ def test_a_bad_list_of_parents_does_not_keep_others_from_being_cleared(db: Datab
     assert jobs.clear(db) == 2
     assert jobs.get(db, done) is None
     assert status_of(db, bad) == "pending"
+
+
+def worked_off(path: Path, most_at_once: int) -> Database:
+    """A file of odd rows between ordinary ones, after a worker has worked off all of it."""
+    queue, worker = JobQueue(path), Worker(path)
+    db = queue._database
+    # The function is known to be short, so that its jobs may travel together.
+    jobs.insert(db, [nothing_row() for _ in range(30)])
+    worker.most_at_once = most_at_once
+    worker.work_off(lambda: True)
+    for mark, rows in (("failed", odd_rows.FAILED), ("completed", odd_rows.COMPLETED)):
+        odd_rows.store(db, rows, mark)
+        jobs.insert(db, [nothing_row(unique_key=f"good-{n}") for n in range(10)])
+    worker.work_off(lambda: True)
+    assert worker.held == 0
+    return db
+
+
+@pytest.mark.parametrize("most_at_once", [1, 64])
+def test_odd_rows_are_failed_with_the_reason_or_run_and_the_rest_goes_on(
+    tmp_path: Path, most_at_once: int
+) -> None:
+    db = worked_off(tmp_path / "queue.db", most_at_once)
+    good = odd_rows.read(db, "SELECT status FROM jobs WHERE unique_key LIKE 'good-%'")
+
+    assert odd_rows.wrong(db) == []
+    assert [row["status"] for row in good] == ["completed"] * 20
+    assert claims.open_executions(db) == []
+
+
+class OldWorker(Worker):
+    """One that claims by itself, as subclasses for GigQ 0.5.1 do."""
+
+    def _claim_job(self) -> dict[str, Any] | None:
+        return super()._claim_job()
+
+
+def test_a_worker_with_a_claim_of_its_own_gets_past_odd_rows(tmp_path: Path) -> None:
+    db, worker = JobQueue(tmp_path / "queue.db")._database, OldWorker(tmp_path / "queue.db")
+    odd_rows.store(db, odd_rows.FAILED, "failed")
+    odd_rows.store(db, odd_rows.COMPLETED, "completed")
+    (good,) = jobs.insert(db, [nothing_row()])
+    turns = [worker.process_one() for _ in range(len(odd_rows.COMPLETED) + 3)]
+
+    ended = odd_rows.read(db, "SELECT status, count(*) AS jobs FROM jobs GROUP BY status")
+
+    assert {row["status"]: row["jobs"] for row in ended} == {
+        "completed": len(odd_rows.COMPLETED) + 1,
+        "failed": len(odd_rows.FAILED),
+    }
+    assert status_of(db, good) == "completed"
+    # One could not be told from no job: that with an id by which it cannot be found.
+    assert turns.count(False) <= 2
+
+
+def test_a_row_that_cannot_be_read_is_failed_later_when_the_database_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
+    bad, good = jobs.insert(queue._database, [nothing_row(), nothing_row()])
+    spoil(queue._database, "jobs", "params", "'[1'", bad)
+    settle = claims.settle
+    monkeypatch.setattr(claims, "settle", refused)
+    with pytest.raises(StoreLocked):
+        worker.process_one()
+    monkeypatch.setattr(claims, "settle", settle)
+
+    assert worker.held == 1
+    assert worker.process_one()
+    assert status_of(queue._database, bad) == "failed"
+    assert status_of(queue._database, good) == "completed"
+    assert worker.held == 0
+
+
+def refused(*_: Any) -> None:
+    raise StoreLocked("locked")
+
+
+@pytest.mark.parametrize("value", ["'2026-13-45T00:00:00'", "'2020x'", "x'ff'", "'zzz'", "'\x01'"])
+def test_a_job_delayed_to_what_is_no_time_is_failed_and_hides_no_other(
+    db: Database, value: str
+) -> None:
+    bad = stored(db, retry_after="2999-01-01T00:00:00.000000+00:00")
+    child = stored(db, dependencies=[bad])
+    spoil(db, "jobs", "retry_after", value, bad)
+    first = claims.next_due_at(db, None)
+    assert (first, status_of(db, bad)) in [(None, "failed"), (None, "pending")]
+    late = stored(db, retry_after="2999-01-01T00:00:00.000000+00:00")
+
+    assert claims.next_due_at(db, None) == "2999-01-01T00:00:00.000000+00:00"
+    if status_of(db, bad) == "failed":
+        assert "the column retry_after of the job holds" in (jobs.get(db, bad) or {})["error"]
+        assert status_of(db, child) == "failed"
+    assert status_of(db, late) == "pending"
+
+
+def test_one_job_with_a_time_of_its_own_does_not_keep_older_ones(db: Database) -> None:
+    first = stored(db, created_at="9999-01-01T00:00:00.000000+00:00")
+    others = [stored(db, created_at="2020-01-01T00:00:00.000000+00:00") for _ in range(3)]
+    for job_id in (first, *others):
+        jobs.cancel(db, job_id)
+    for job_id, value in zip(others, ("x'ff'", "'nonsense'", "NULL"), strict=True):
+        spoil(db, "jobs", "created_at", value, job_id)
+    old = "'2020-01-01T00:00:00.000000+00:00'"
+    for job_id in others:
+        spoil(db, "jobs", "completed_at", old, job_id)
+
+    assert jobs.clear(db, "2021-01-01") == 3
+    assert status_of(db, first) == "cancelled"
+
+
+def test_runs_that_foreign_sql_made_up_are_dead(tmp_path: Path) -> None:
+    made_up = (
+        "",
+        ":",
+        "nonsense",
+        "worker:",
+        "worker:x",
+        "worker:" + "9" * 5000,
+        "gigqd:1:2:3:4:5",
+    )
+
+    assert not any(liveness.is_alive(tmp_path / "queue.db", run) for run in made_up)
 
 
 @pytest.fixture(autouse=True)

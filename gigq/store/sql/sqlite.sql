@@ -31,7 +31,7 @@ WHERE rowid = (
     ORDER BY priority DESC, created_at, id
     LIMIT 1
 )
-RETURNING *;
+RETURNING *, rowid AS row;
 
 -- The best of each named queue, then the best of those.
 -- name: claim_from_queues
@@ -50,7 +50,7 @@ WHERE rowid = (
     ORDER BY best.priority DESC, best.created_at, best.id
     LIMIT 1
 )
-RETURNING *;
+RETURNING *, rowid AS row;
 
 -- The same with every queue that has a due job, found by leaping from name to name in the
 -- index: the cost grows with the number of queues, not with their depth.
@@ -82,7 +82,29 @@ WHERE rowid = (
     ORDER BY best.priority DESC, best.created_at, best.id
     LIMIT 1
 )
-RETURNING *;
+RETURNING *, rowid AS row;
+
+-- What can be run only as it was written; of text that is not UTF-8 the bytes.
+-- name: needed_bytes
+SELECT CAST(id AS BLOB) AS id, CAST(queue AS BLOB) AS queue, CAST(params AS BLOB) AS params,
+    CAST(dependencies AS BLOB) AS dependencies, CAST(function_module AS BLOB) AS function_module,
+    CAST(function_name AS BLOB) AS function_name, CAST(function_file AS BLOB) AS function_file
+FROM jobs
+WHERE rowid = :row;
+
+-- By its place: what is wrong with it may be its id.
+-- name: fail_unreadable_job
+UPDATE jobs
+SET status = 'failed', cause = 'error', error = :error, completed_at = :now, updated_at = :now,
+    retry_after = NULL, worker_id = NULL
+WHERE rowid = :row AND status IN ('pending', 'running');
+
+-- name: delayed_without_time
+SELECT rowid AS row, id, name, retry_after
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    AND (typeof(retry_after) <> 'text' OR julianday(retry_after) IS NULL)
+LIMIT 100;
 
 -- The same order for several jobs at once: they are looked at first, and then taken row by row.
 -- name: queues_with_due_jobs
@@ -295,7 +317,8 @@ SELECT 1 AS there FROM jobs WHERE rowid = :row AND id = :id;
 -- name: parents_of_unfinished
 SELECT DISTINCT parent.value AS id
 FROM jobs AS child, json_each(
-    CASE WHEN json_valid(child.dependencies) THEN child.dependencies ELSE '[]' END
+    CASE WHEN typeof(child.dependencies) = 'text' AND json_valid(child.dependencies)
+        THEN child.dependencies ELSE '[]' END
 ) AS parent
 WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
     AND child.rowid > :row;
