@@ -49,9 +49,7 @@ class Session:
         self.connection = connection
         self.now = clock.utc_now()
         self._sql = statements(dialect_of(connection).name)
-        self._cursor = connection.cursor()
-        # Plain tuples, whatever row factory the connection's owner has set.
-        self._cursor.row_factory = None
+        self._cursor = _plain_cursor(connection)
 
     @property
     def reads_leniently(self) -> bool:
@@ -94,6 +92,10 @@ class Session:
         # The database has a code for each of its errors. Without one the error is Python's own,
         # which could not decode what foreign SQL wrote. Always reading leniently would be slow.
         if not hasattr(error, "sqlite_errorcode"):
+            # The statement would stay in the middle of its rows, and hold its snapshot: no write
+            # could begin on this connection any more.
+            self._cursor.close()
+            self._cursor = _plain_cursor(self.connection)
             self.connection.text_factory = partial(str, encoding="utf-8", errors="replace")
             raise UnreadableText(f"{_path_of(self.connection)}: {error}") from error
 
@@ -232,6 +234,13 @@ _PART: Bounds = (
     "RELEASE gigq",
     ("ROLLBACK TO gigq", "RELEASE gigq"),
 )
+
+
+def _plain_cursor(connection: Any) -> Any:
+    """A cursor that gives plain tuples, whatever row factory the connection's owner has set."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor
 
 
 def _storable(params: Mapping[str, Any]) -> Row:

@@ -103,7 +103,7 @@ class RunLock:
 
 def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     """Whether the process that holds `run` is still there. No run, or no such run: no."""
-    _, number, *rest = (*(run or "").split(":"), "", "")
+    _, number, *rest = (run if run and ":" in run else ":").split(":")
     if not number.isdecimal() or len(number) > _MOST_DIGITS or int(number) >= 1 << _OFFSET_BITS:
         return False
     path, offset = _lock_file(database_path), int(number)
