@@ -24,6 +24,11 @@ def utc_now() -> str:
     return f"{text}.{rest // 1000:06d}+00:00"
 
 
+def seconds_since(time_ns: int) -> float:
+    """Return the seconds since a time in nanoseconds since 1970; below 0 for one to come."""
+    return (time.time_ns() - time_ns) / 1e9
+
+
 def to_text(moment: datetime) -> str:
     """`moment` as stored text. A moment without a zone is local time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

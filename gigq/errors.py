@@ -73,6 +73,10 @@ class StoreGone(StoreUnavailable):
     """The file at the store's path is missing, may not be read, or is not the one it was."""
 
 
+class NoQueue(StoreGone):
+    """There is no queue at the store's path, and this process does not begin one there."""
+
+
 class UnsupportedStore(StoreError):
     """A kind of store, file system or SQLite version that gigq does not work with."""
 

@@ -38,14 +38,15 @@ class JobQueue:
     db_path: str | os.PathLike[str] | None = None
     lock_timeout: float = LOCK_TIMEOUT
     max_params_size: int = codec.DEFAULT_LIMIT
+    _begin: migrate.Begin = migrate.Begin.ANYWHERE
 
     def __init__(self, db_path: str | os.PathLike[str], initialize: bool = True) -> None:
         """Open a queue.
 
         Args:
             db_path: the database file; `~` is the home folder.
-            initialize: create the file and its tables, or bring them up to date, now. Otherwise
-                that happens at the first use.
+            initialize: create the file and its tables, or bring them up to date, now. With False
+                the queue must be there; it is brought up to date at the first use.
 
         Raises:
             StoreError: the file cannot be opened or is not a queue; the message says why.
@@ -53,6 +54,8 @@ class JobQueue:
         self.db_path = db_path
         if initialize:
             self._initialize_db()
+        else:
+            self._begin = migrate.Begin.NEVER
 
     def submit(self, job: Job) -> str:
         """Store a job. When this returns, it survives the death of every process.
@@ -258,12 +261,13 @@ class JobQueue:
 
     def _initialize_db(self) -> None:
         """Create the tables, or bring those of an older version up to date."""
-        migrate.apply(self._connected)
+        migrate.apply(self._connected, self._begin)
 
     def _get_connection(self) -> Any:
         """This thread's connection to the database, without an open transaction."""
         assert self.db_path is not None, "a subclass without db_path brings its own connections"
-        return connect.open_connection(self.db_path)
+        may_create = self._begin is not migrate.Begin.NEVER
+        return connect.open_connection(self.db_path, may_create=may_create)
 
     @cached_property
     def _connected(self) -> Database:
@@ -272,7 +276,7 @@ class JobQueue:
     @cached_property
     def _database(self) -> Database:
         """The database with today's tables, whoever made them: a subclass, 0.5.1 or nobody."""
-        migrate.apply(self._connected)
+        migrate.apply(self._connected, self._begin)
         return self._connected
 
     def _ring(self, times: int = 1) -> None:

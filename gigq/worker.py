@@ -46,6 +46,7 @@ class Worker:
         worker_id: the worker's name, as stored and shown.
         running: whether `start` goes on.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
+        begin: where it may make the tables of a queue, when it finds none.
         durable: whether claims and outcomes survive a power cut, at the price of an fsync for
             each; otherwise one may undo the last of them, and their jobs run again.
         max_result_size: the largest result of a job, in bytes of JSON.
@@ -70,6 +71,7 @@ class Worker:
     queues: tuple[str, ...] | None = None
     running: bool = False
     lock_timeout: float = LOCK_TIMEOUT
+    begin: migrate.Begin = migrate.Begin.EMPTY
     durable: bool = False
     max_result_size: int = codec.DEFAULT_LIMIT
     allow: tuple[str, ...] | None = None
@@ -334,7 +336,7 @@ class Worker:
     def _database(self) -> Database:
         """The database with today's tables, whoever made them: 0.5.1 or nobody yet."""
         database = Database(self._get_connection, self.lock_timeout, durable=self.durable)
-        migrate.apply(database)
+        migrate.apply(database, self.begin)
         return database
 
 

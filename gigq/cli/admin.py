@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gigq import clock, events
 from gigq.cli import exits, terminal, text, values
 from gigq.cli.loading import use_app_dir
-from gigq.cli.opening import any_queue, existing_queue
+from gigq.cli.opening import existing_queue, queue_of_a_worker
 from gigq.cli.worker_log import WorkerLog
 from gigq.store.retention import FINISHED
 from gigq.worker import Worker
@@ -72,8 +72,7 @@ def worker(args: argparse.Namespace) -> int:
         interval = values.variable("GIGQ_POLLING_INTERVAL", "5", values.positive)
     use_app_dir(args.app_dir)
     # A worker may be up before the first job is submitted, so it makes the tables.
-    with any_queue(args):
-        pass
+    queue_of_a_worker(args)
     worker = Worker(
         args.db,
         worker_id=args.worker_id,

@@ -8,16 +8,43 @@ from typing import TYPE_CHECKING
 
 from gigq.errors import StoreUnavailable
 from gigq.queue import JobQueue
+from gigq.store import connect, initialization
+from gigq.store.database import Database
+from gigq.store.migrate import Begin
 from gigq.store.peek import refuse_without_queue
 
 if TYPE_CHECKING:
     import argparse
 
 
+class _Queue(JobQueue):
+    """A queue for the command line: it makes no tables beside those of another program."""
+
+    _begin = Begin.EMPTY
+
+
 def any_queue(args: argparse.Namespace) -> closing[JobQueue]:
     """The queue that `--db` names; its database is made when it is missing."""
     _refuse_what_is_no_file(args.db)
-    return closing(JobQueue(args.db))
+    return closing(_Queue(args.db))
+
+
+def queue_of_a_worker(args: argparse.Namespace) -> None:
+    """Make the queue that `--db` names ready for a worker.
+
+    A path at which a queue was is not begun anew unless `--init` says so.
+
+    Raises:
+        StoreError: the database cannot be used, or was lost.
+    """
+    _refuse_what_is_no_file(args.db)
+    if args.init:
+        initialization.initialize(args.db)
+    else:
+        begin = initialization.prepare_file(args.db)
+        database = Database(lambda: connect.open_connection(args.db))
+        initialization.open_queue(database, args.db, begin)
+    connect.require(args.db)
 
 
 def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:

@@ -278,6 +278,12 @@ def _doctor(commands: Commands[argparse.ArgumentParser]) -> None:
     add_json(parser)
 
 
+_FLAGS_OF_A_WORKER = {
+    "--once": "run one job that is due, then leave",
+    "--init": "begin a queue where one was lost, or in a database of another program",
+}
+
+
 def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = command(
         commands,
@@ -299,7 +305,8 @@ def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="SECONDS",
         help="longest wait between two looks for jobs (default: 5)",
     )
-    add("--once", action="store_true", help="run one job that is due, then leave")
+    for option, what in _FLAGS_OF_A_WORKER.items():
+        add(option, action="store_true", help=what)
     add(
         "--concurrency",
         type=values.count,

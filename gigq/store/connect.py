@@ -11,7 +11,8 @@ import weakref
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from gigq.errors import StoreUnavailable, UnsupportedStore
+from gigq.errors import UnsupportedStore
+from gigq.store.arrival import wait_until_complete
 from gigq.store.closing import turn_to_close
 from gigq.store.failures import translated, until_free
 from gigq.store.filesystem import refuse_network, resolve
@@ -23,8 +24,9 @@ from gigq.store.identity import (
     is_same,
     refuse_missing,
     refuse_remains,
-    refuse_stray_log,
 )
+from gigq.store.new_file import create_private
+from gigq.store.queue_mark import refuse_beside_live_run, refuse_empty
 
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT = 0.010
@@ -37,7 +39,7 @@ _inherited: list[dict[str, StoreConnection]] = []
 
 # Files that this process never creates: those it has opened and not closed again, and those
 # that `require` names.
-_opened_here: set[str] = set()
+_opened_here: dict[str, FileId | None] = {}
 _required: set[str] = set()
 
 # The connections that this process has opened, of all its threads.
@@ -125,7 +127,7 @@ os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def open_connection(
-    path: str | os.PathLike[str], patience: float = OPEN_TIMEOUT
+    path: str | os.PathLike[str], patience: float = OPEN_TIMEOUT, *, may_create: bool = True
 ) -> StoreConnection:
     """This thread's connection to the database file at `path`.
 
@@ -137,6 +139,7 @@ def open_connection(
     Args:
         path: the file.
         patience: seconds to wait at most while it is locked.
+        may_create: whether a missing or empty file may become a new database.
 
     Raises:
         UnsupportedStore: not a file, a network file system, or an SQLite that is too old.
@@ -151,7 +154,7 @@ def open_connection(
         return connection
     if connection is not None:
         connection.close()
-    connection = mine[real] = _opened(real, patience)
+    connection = mine[real] = _opened(real, patience, may_create=may_create)
     return connection
 
 
@@ -183,7 +186,7 @@ def require(path: str | os.PathLike[str]) -> None:
 def close_connection(path: str | os.PathLike[str]) -> None:
     """Close this thread's connection to one file; the next use opens another, or begins a file."""
     real = resolve(path)
-    _opened_here.discard(real)
+    _opened_here.pop(real, None)
     connection = _of_this_thread().pop(real, None)
     if connection is not None:
         connection.close()
@@ -218,17 +221,34 @@ def _of_this_thread() -> dict[str, StoreConnection]:
     return held.by_path
 
 
-def _opened(path: str, patience: float) -> StoreConnection:
+def _opened(path: str, patience: float, *, may_create: bool) -> StoreConnection:
     refuse_old_sqlite(sqlite3.sqlite_version_info)
     refuse_network(path)
     with _opening:
-        if path not in _opened_here and path not in _required:
-            _create_private(path)
+        was_there = path in _opened_here or path in _required
+        if may_create and not was_there:
+            refuse_beside_live_run(path)
+            create_private(path)
         refuse_missing(path)
+        if was_there or not may_create:
+            refuse_empty(path)
+        if was_there:
+            _wait_for_another_file(path, patience)
         found = file_id(path)
         connection = until_free(lambda: _connected(path), patience, path)
-    _opened_here.add(path)
+    _opened_here[path] = found
     return _known_as(connection, path, found)
+
+
+def _wait_for_another_file(path: str, patience: float) -> None:
+    """Wait until a file that was put in place of the one that was there is complete."""
+    found = file_id(path)
+    # A new process that finds an index knows that another one has the file open as a database.
+    is_new = _opened_here.get(path) != found and (
+        path in _opened_here or file_id(f"{path}-shm") is None
+    )
+    if is_new and not any(one.file_id == found and not one.closed for one in _open):
+        wait_until_complete(path, patience)
 
 
 def _known_as(connection: StoreConnection, path: str, found: FileId | None) -> StoreConnection:
@@ -260,23 +280,6 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
         raise UnsupportedStore(
             f"this Python has SQLite {found} and gigq needs {needed}; use a newer Python build"
         )
-
-
-def _create_private(path: str) -> None:
-    # Exclusive, and before any connection: closing a file that SQLite has open in this
-    # process would drop SQLite's locks. SQLite gives the -wal and -shm files the same mode.
-    if file_id(path) is not None:
-        return
-    refuse_stray_log(path)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{path} cannot be created: {error.strerror}; check that the folder exists and that "
-            "this user may write in it"
-        ) from error
 
 
 def _connected(path: str) -> StoreConnection:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
 from gigq.errors import UnsupportedStore
 
 _NETWORK = frozenset(
-    {"9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4"}
-    | {"ocfs2", "orangefs", "smb2", "smb3", "smbfs"}
+    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs"}
+    | {"nfs", "nfs4", "ocfs2", "orangefs", "smb2", "smb3", "smbfs"}
+    # Folders of the host in a virtual machine or a container: the other side shares no memory.
+    | {"drvfs", "fakeowner", "prl_fs", "vboxsf", "virtiofs", "vmhgfs"}
 )
 _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
 _MOUNTS = "/proc/self/mountinfo"
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 def resolve(path: str | os.PathLike[str]) -> str:
@@ -68,11 +72,12 @@ def kind_of(path: str) -> str:
 def file_system_of(path: str, mounts: str) -> str:
     """The type of the file system that holds `path`, or "" when no mount covers it."""
     best, kind = "", ""
-    for line in mounts.splitlines():
+    # A mount point may hold what Python takes for a blank or the end of a line.
+    for line in filter(None, mounts.split("\n")):
         left, _, right = line.partition(" - ")
-        point = _unescaped(left.split()[4])
+        point = _unescaped(left.split(" ")[4])
         if _covers(point, path) and len(point) >= len(best):
-            best, kind = point, right.split()[0]
+            best, kind = point, right.split(" ")[0]
     return kind
 
 
@@ -86,12 +91,12 @@ def _covers(point: str, path: str) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    # The kernel writes blanks and backslashes in octal, as \040.
-    return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    # The kernel writes blanks and backslashes in octal, as \040, and all else as it is.
+    return os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), os.fsencode(text)))
 
 
 def _own_mounts() -> str:
     try:
-        return Path(_MOUNTS).read_text(encoding="latin-1")
+        return os.fsdecode(Path(_MOUNTS).read_bytes())
     except OSError:
         return ""  # without /proc nothing is known, and an unknown disk is taken for a local one

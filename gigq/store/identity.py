@@ -37,6 +37,16 @@ def is_empty(path: str) -> bool:
     return found is not None and not found.st_size
 
 
+def is_empty_or_missing(path: str) -> bool:
+    """Return whether there is nothing at `path`, or a file without content.
+
+    Raises:
+        StoreGone: it cannot be reached.
+    """
+    found = _look(path)
+    return found is None or not found.st_size
+
+
 def is_same(path: str, known: FileId | None) -> bool:
     """Whether the file at `path` is still the known one.
 

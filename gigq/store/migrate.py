@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gigq.errors import SchemaTooNew
+from gigq.errors import NoQueue, SchemaTooNew, UnsupportedStore
 from gigq.store import upgrade
 from gigq.store.dialect import dialect_of
+from gigq.store.queue_mark import TO_BEGIN
 from gigq.store.statements import SQL
 
 if TYPE_CHECKING:
@@ -18,20 +20,35 @@ if TYPE_CHECKING:
     from gigq.store.database import Database, Session
 
 
-def apply(db: Database) -> None:
+class Begin(Enum):
+    """Where the tables of a queue may be made."""
+
+    NEVER = auto()
+    EMPTY = auto()
+    ANYWHERE = auto()
+
+
+def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     """Create or migrate the schema; nothing happens when it is there already.
 
     All missing steps are one transaction: a process killed in the middle leaves the file as it
     was, and of several that start at once one does the work. A file of GigQ 0.5.1 is upgraded.
 
+    Args:
+        db: the database.
+        begin: where a queue may be begun: nowhere, in a database without tables, or in any.
+
     Raises:
+        NoQueue: there is none, and none may be begun.
         SchemaTooNew: a newer gigq has migrated it.
-        UnsupportedStore: the file has a `jobs` table that is not a queue's.
+        UnsupportedStore: the file has a `jobs` table that is not a queue's, or is a database of
+            another program in which no queue may be begun.
     """
     with db.read() as session:
         if _version(session) == latest(dialect_of(session.connection).name):
             return
     with db.transaction(durable=True) as session:
+        refuse_to_begin(session, begin)
         _migrate(session)
 
 
@@ -64,6 +81,27 @@ def _migrate(session: Session) -> None:
             session.run("record_schema_version", {"version": number, "now": session.now})
     if old_file:
         upgrade.carry_over(session)
+
+
+def refuse_to_begin(session: Session, begin: Begin) -> None:
+    """Refuse to make the tables of a queue where they may not be made.
+
+    Raises:
+        NoQueue: there is no queue, and none may be begun.
+        UnsupportedStore: there are tables of another program.
+    """
+    names = {row["name"] for row in session.all("table_names")}
+    if begin is Begin.ANYWHERE or names & {"jobs", "gigq_schema"}:
+        return
+    path = getattr(session.connection, "path", "the database")
+    others = sorted(name for name in names if not name.startswith("sqlite_"))
+    if others:
+        raise UnsupportedStore(
+            f"{path} has no queue in it, and tables of another program ({', '.join(others[:3])}); "
+            f"name another file, or {TO_BEGIN}"
+        )
+    if begin is Begin.NEVER:
+        raise NoQueue(f"{path} has no queue in it; put it back or restore a backup; {TO_BEGIN}")
 
 
 def _refuse_newer(found: int, known: int) -> None:

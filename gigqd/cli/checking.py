@@ -31,7 +31,7 @@ def check(options: argparse.Namespace) -> int:
     except ConfigError as error:
         return _refuse(error, as_json=options.json)
     findings = [_as_finding("warning", text) for text in configuration.warnings(config)]
-    findings += _try_out(config, database=options.db, imports=options.imports)
+    findings += _try_out(config, options)
     code = max((finding["code"] for finding in findings), default=exits.OK)
     if options.json:
         source = str(config.source) if config.source else None
@@ -42,12 +42,14 @@ def check(options: argparse.Namespace) -> int:
     return code
 
 
-def _try_out(config: Config, *, database: bool, imports: bool) -> Iterator[dict[str, Any]]:
+def _try_out(config: Config, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from gigqd.roles import trial
 
-    if database:
+    if options.init:
+        yield _in_child(config, "database", trial.begin_database)
+    elif options.db:
         yield _gift(config) or _in_child(config, "database", trial.try_database)
-    if imports:
+    if options.imports:
         yield _in_child(config, "imports", trial.try_imports)
 
 

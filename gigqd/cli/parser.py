@@ -107,6 +107,11 @@ def _add_asking(commands: argparse._SubParsersAction[_Parser]) -> None:
         dest="imports",
         help="import the configured modules as well",
     )
+    check.add_argument(
+        "--init",
+        action="store_true",
+        help="begin the queue, where one was lost or in a database of another program, and end",
+    )
     _add_json(check)
 
 

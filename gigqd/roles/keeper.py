@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import events
 from gigq.errors import StoreError
-from gigq.store import checkpoint, connect, health, identity, migrate
+from gigq.store import checkpoint, connect, health, identity, initialization
 from gigq.store.database import Database
+from gigq.store.migrate import Begin
 from gigqd import exits, kernel, logs
 from gigqd.roles.keeper_pace import Pace
 from gigqd.roles.keeper_retention import BREATH, Retention
@@ -83,6 +84,7 @@ class Keeper:
         self._file: FileId | None = None
         self._in_order = False
         self._was_in_order = birth.tag.generation > 1
+        self._begin = Begin.NEVER
         self._suspects: set[str] = set()
         self._suspects_at = 0.0
         self._leaving = False
@@ -166,6 +168,8 @@ class Keeper:
 
     def _connection(self) -> StoreConnection:
         if self._held is None or not self._held.is_usable():
+            if not self._was_in_order:
+                self._begin = initialization.prepare_file(self._path)
             self._held = connect.open_connection(self._path, _PATIENCE)
         return self._held
 
@@ -180,12 +184,13 @@ class Keeper:
         self._pace.follow(connection.path)
         self._rounds.begin(damaged=again)
         self._rounds.look_at_file()
-        migrate.apply(self._database)
+        initialization.open_queue(self._database, self._path, self._begin)
         settled = self._settling.dead_runs()
         if again:
             self._suspects = {row["execution_id"] for row in self._settling.own()}
             self._suspects_at = time.monotonic() + _STRAY_AFTER
         self._file, self._in_order, self._was_in_order = connection.file_id, True, True
+        self._begin = Begin.NEVER
         connect.require(self._path)
         self.tell({"ready": settled})
         kernel.give_back_memory()

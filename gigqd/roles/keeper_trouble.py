@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gigq.errors import SchemaTooNew, StoreCorrupt, StoreGone, UnsupportedStore
+from gigq.errors import NoQueue, SchemaTooNew, StoreCorrupt, StoreGone, UnsupportedStore
 from gigqd import exits
 
 _RETRY_FIRST = 0.1
@@ -12,6 +12,7 @@ _RETRY_LONGEST = 2.0
 _HOPELESS = {
     SchemaTooNew: exits.BAD_CONFIG,
     UnsupportedStore: exits.BAD_CONFIG,
+    NoQueue: exits.DATABASE_UNAVAILABLE,
     StoreCorrupt: exits.DATABASE_UNAVAILABLE,
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.errors import GigqError, SchemaTooNew
-from gigq.store import migrate
+from gigq.store import initialization, migrate, queue_mark
 from gigq.store.connect import close_connections, open_connection
 from gigq.store.database import Database
 from gigqd import exits
@@ -29,9 +29,29 @@ def try_database(config: Config) -> str:
         GigqdError: the daemon could not use it; the exit code is what `start` would have.
     """
     path = Path(config.queue.database)
-    if not path.exists():
-        return _judge_folder(path)
     try:
+        queue_mark.refuse_lost(str(path.resolve()))
+        if not path.exists() or not path.stat().st_size:
+            return _judge_folder(path)
+        return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
+    except (GigqError, OSError) as error:
+        raise GigqdError(str(error), exit_code=exit_code_for(error)) from error
+    finally:
+        close_connections()
+
+
+def begin_database(config: Config) -> str:
+    """Begin the queue, also where one was lost or beside the tables of another program.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        GigqdError: the file cannot be made or used; the exit code is what `start` would have.
+    """
+    path = Path(config.queue.database)
+    try:
+        initialization.initialize(path)
         return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
     except (GigqError, OSError) as error:
         raise GigqdError(str(error), exit_code=exit_code_for(error)) from error
@@ -61,13 +81,15 @@ def _judge_folder(path: Path) -> str:
         why = "cannot be written in" if there else "does not exist"
         code = exits.NOT_PERMITTED if there else exits.DATABASE_UNAVAILABLE
         raise GigqdError(f"{path} does not exist, and its folder {why}", exit_code=code)
-    return f"{path} does not exist yet; the first start or submit makes it"
+    state = "is empty" if path.exists() else "does not exist yet"
+    return f"{path} {state}; the first start or submit begins the queue"
 
 
 def _judge_schema(database: Database) -> str:
     with database.transaction(durable=False) as session:
         names = {row["name"] for row in session.all("table_names")}
         if "gigq_schema" not in names:
+            migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
             return "no queue of this version yet; the first start or submit makes or upgrades it"
         row = session.one("schema_version")
         found, known = (row or {}).get("version") or 0, migrate.latest("sqlite")

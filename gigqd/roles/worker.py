@@ -15,6 +15,7 @@ from gigq.store import claims
 from gigq.store.bell import Bell
 from gigq.store.connect import close_all_connections, open_connection, require
 from gigq.store.database import Database
+from gigq.store.migrate import Begin
 from gigq.worker import Worker
 from gigqd import exits, kernel, logs
 from gigqd.roles.around import AroundJob
@@ -119,6 +120,7 @@ class WorkerRole:
         worker = ImportingWorker(
             config.queue.database, worker_id=self._birth.worker_id, queues=self._queues
         )
+        worker.begin = Begin.NEVER
         worker.run = self._birth.tag.run
         worker.observer = self
         worker.interrupter = self._asked

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from support.waiting import wait_until
@@ -17,6 +19,30 @@ def test_once_runs_one_job(shell):
 
     assert shell.out("worker", "--once") == "Processed one job.\n"
     assert shell.json("stats")["completed"] == 1
+
+
+def test_a_worker_begins_no_queue_where_one_was_lost_unless_it_is_asked_to(shell):
+    shell.out("--db", "jobs.db", "worker", "--once")
+    (shell.folder / "jobs.db").unlink()
+
+    refused = shell.run("--db", "jobs.db", "worker", "--once")
+
+    assert refused.returncode == 69
+    assert "held a queue and is missing" in refused.stderr
+    assert not (shell.folder / "jobs.db").exists()
+    assert shell.out("--db", "jobs.db", "worker", "--once", "--init").startswith("No jobs")
+
+
+@pytest.mark.parametrize("command", [("worker", "--once"), ("submit", "shop.greet", "--name", "a")])
+def test_the_tables_of_another_program_get_none_beside_them_unless_asked(shell, command):
+    with closing(sqlite3.connect(shell.folder / "other.db")) as other:
+        other.execute("CREATE TABLE customers (name TEXT)")
+
+    refused = shell.run("--db", "other.db", *command)
+
+    assert refused.returncode
+    assert "tables of another program (customers)" in refused.stderr
+    assert shell.out("--db", "other.db", "worker", "--once", "--init").startswith("No jobs")
 
 
 def test_once_without_a_job_is_no_failure(shell):

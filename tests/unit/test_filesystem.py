@@ -38,6 +38,39 @@ def test_the_longest_and_last_mount_holds_the_file(path: str, kind: str) -> None
 
 @pytest.mark.fault("G13")
 @pytest.mark.parametrize(
+    "name",
+    [
+        "Fotos für später",
+        "写真",
+        "\u3000wide blank",
+        "line\u2028end",
+        "\x85",
+        "not\udcff utf-8",
+        "a\tb",
+    ],
+)
+def test_a_mount_point_of_any_name_is_known(name: str) -> None:
+    escaped = name.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
+    mounts = f"{MOUNTS}36 21 0:54 / /mnt/{escaped} rw - nfs4 host:/export rw\n"
+
+    with pytest.raises(UnsupportedStore, match="network file system"):
+        refuse_network(f"/mnt/{name}/q.db", mounts)
+
+
+@pytest.mark.fault("G13")
+@pytest.mark.parametrize(
+    "kind",
+    ["virtiofs", "9p", "fakeowner", "vboxsf", "prl_fs", "vmhgfs", "drvfs", "beegfs", "gpfs"],
+)
+def test_a_folder_of_a_host_or_a_cluster_is_refused(kind: str) -> None:
+    mounts = f"{MOUNTS}36 21 0:54 / /mnt/it rw - {kind} it rw\n"
+
+    with pytest.raises(UnsupportedStore, match=f"network file system .{kind}.*use a local disk"):
+        refuse_network("/mnt/it/q.db", mounts)
+
+
+@pytest.mark.fault("G13")
+@pytest.mark.parametrize(
     "path", ["/mnt/share/q.db", "/mnt/with blank/q.db", "/home/me/remote/q.db"]
 )
 def test_a_network_file_system_is_refused_with_the_reason(path: str) -> None:

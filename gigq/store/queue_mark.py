@@ -1,0 +1,85 @@
+"""The mark in `<database>.gigq` which says that a queue was begun at this path.
+
+A file that is missing or empty beside it was lost or is being restored. A new queue in its place
+would hide that.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gigq.errors import NoQueue
+from gigq.store import private_files, serving
+from gigq.store.identity import is_empty, is_empty_or_missing
+from gigq.store.liveness import companion, companion_path
+
+_NAME = "initialized"
+
+TO_BEGIN = (
+    "to begin a new queue there, run `gigqd check --init --config FILE` as the daemon's account, "
+    "or `gigq --db FILE worker --init`"
+)
+
+
+def note(path: str) -> None:
+    """Note that there is a queue at `path`.
+
+    Raises:
+        OSError: nothing can be written beside the database.
+    """
+    if not held_queue(path):
+        os.close(private_files.open_file(companion(path) / _NAME))
+
+
+def held_queue(path: str) -> bool:
+    """Return whether there was a queue at `path` before."""
+    return os.path.exists(companion_path(path) / _NAME)  # noqa: PTH110
+
+
+def refuse_lost(path: str) -> None:
+    """Refuse to begin a queue where one was, for a process that runs jobs.
+
+    Raises:
+        NoQueue: the file is missing or empty.
+    """
+    if held_queue(path) and is_empty_or_missing(path):
+        raise _lost(path)
+
+
+def refuse_empty(path: str) -> None:
+    """Refuse an empty file where this process knows that a queue was.
+
+    Raises:
+        NoQueue: it is empty.
+    """
+    if is_empty(path):
+        raise _lost(path)
+
+
+def refuse_beside_live_run(path: str) -> None:
+    """Refuse to begin a file where a daemon or a worker runs that had one before.
+
+    Raises:
+        NoQueue: the file is missing or empty, and another process still runs its jobs.
+    """
+    if not (held_queue(path) and is_empty_or_missing(path)):
+        return
+    runs = serving.servers(path)
+    if runs is None:
+        raise _lost(path)
+    if alive := sorted({pid for pids in runs.values() for pid in pids}):
+        pids = " ".join(map(str, alive))
+        raise NoQueue(
+            f"{path} held a queue and is {_state(path)}, while it is in use (process {pids}); "
+            f"put it back or restore a backup; {TO_BEGIN}"
+        )
+
+
+def _lost(path: str) -> NoQueue:
+    return NoQueue(
+        f"{path} held a queue and is {_state(path)}: put it back or restore a backup; {TO_BEGIN}"
+    )
+
+
+def _state(path: str) -> str:
+    return "empty" if os.path.exists(path) else "missing"  # noqa: PTH110
