@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gigq.store.private_files import is_known
 from gigqd import exits, logs
 from gigqd.errors import GigqdError
 from gigqd.wire import Wire
@@ -163,7 +164,7 @@ class ControlServer:
 def _may_command(connection: socket.socket) -> bool:
     """Only the daemon's own user and root may give commands."""
     _, uid = peer_of(connection)
-    if uid in (0, os.geteuid()):
+    if uid in (0, os.geteuid()) and is_known(uid):
         return True
     log.warning("control_refused", uid=uid)
     return False

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from gigqd import exits
+from gigqd.config import DEVICES
 from gigqd.errors import GigqdError
 from gigqd.privileges import become
 
@@ -88,7 +89,8 @@ def start_detached(
 ) -> Launch:
     """Detach a daemon and wait until it is ready or has failed.
 
-    The instance is locked here; the lock travels to the daemon.
+    This process becomes the daemon's account first, for good. The instance is locked here; the
+    lock travels to the daemon.
 
     Args:
         config: its user, folder, umask and log file.
@@ -99,10 +101,12 @@ def start_detached(
 
     Raises:
         AlreadyRunning: another process holds the lock.
+        NotPermitted: the account cannot be changed to, or cannot write where it must.
         CannotCreate: the runtime directory, the lock or the log cannot be made.
         GigqdError: no process can be forked.
     """
     repair_standard_streams()
+    become(config, instance)
     instance.lock()
     try:
         with instance.open_log() as log:
@@ -139,7 +143,7 @@ class _Launcher:
     log: BinaryIO
 
     def launch(self, wait: float) -> Launch:
-        began_at = self.log.seek(0, os.SEEK_END)
+        began_at = self.log.seek(0, os.SEEK_END) if self.log.seekable() else 0
         reader, writer = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -172,7 +176,6 @@ class _Launcher:
         readiness = Readiness(writer)
         code, text = exits.INTERNAL_ERROR, ""
         try:
-            become(self.config, self.instance)
             self._detach(writer)
             code, text = self.body(readiness), "it was stopped before it was ready"
         except GigqdError as error:
@@ -226,6 +229,8 @@ def _listen(pipe: BinaryIO, deadline: float) -> bytes | None:
 
 def _tail(path: Path, began_at: int) -> str:
     """The last of what the daemon wrote to its log since its launch."""
+    if str(path) in DEVICES:
+        return f"its log is {path}"
     with path.open("rb") as log:
         log.seek(began_at)
         text = log.read()[-_TAIL:].decode(errors="replace").strip()

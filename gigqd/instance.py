@@ -10,9 +10,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
+from gigq.store.private_files import is_known
 from gigqd import exits, pidfile
 from gigqd.config import Config, DaemonConfig
 from gigqd.errors import GigqdError
+from gigqd.logs.sink import open_log
+from gigqd.ownership import others_may_write
 from gigqd.presence import describe, has_open, listener
 
 if TYPE_CHECKING:
@@ -119,7 +122,7 @@ class Instance:
             CannotCreate: it cannot be opened.
         """
         try:
-            fd = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _FILE_MODE)
+            fd = open_log(self.log_path)
         except OSError as error:
             raise _cannot_create("log", self.log_path, error) from error
         return os.fdopen(fd, "ab", buffering=0)
@@ -182,7 +185,8 @@ class Instance:
 
     def trusts(self, uid: int) -> bool:
         """Whether the daemon may run as this user: root, we, or who owns its lock or directory."""
-        return uid in {0, os.geteuid(), _owner(self.directory), _owner(self.lock_path)}
+        known = {0, os.geteuid(), _owner(self.directory), _owner(self.lock_path)}
+        return uid in known and is_known(uid)
 
     def stale_pid(self) -> int | None:
         """The process id in a pid file that a dead daemon has left; None when there is none."""
@@ -283,10 +287,12 @@ def _place(config: Config | DaemonConfig) -> tuple[DaemonConfig, Path | None]:
 
 def _distrust(found: os.stat_result) -> str | None:
     """Why files in a directory could be somebody else's; None when they cannot."""
-    if found.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+    if found.st_uid not in (0, os.geteuid()) or not is_known(found.st_uid):
         return f"it belongs to user id {found.st_uid}, not to {os.geteuid()}"
     if found.st_mode & stat.S_IWOTH:
         return "everybody may write in it; give the daemon a directory of its own"
+    if os.geteuid() == 0 and others_may_write(found):
+        return f"group id {found.st_gid} may write in it; give the daemon a directory of its own"
     return None
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FILE_MODE = 0o640
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST_NOTE = 64
 _LARGEST_PID = 2**22
 _TICKS = "start_ticks="
@@ -96,7 +97,9 @@ def _is_number(text: str) -> bool:
 
 
 def _write_durably(path: Path, text: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _FILE_MODE)
+    with suppress(FileNotFoundError):  # of a start that was cut short, or none of ours
+        path.unlink()
+    fd = os.open(path, _NEW_FILE, _FILE_MODE)
     try:
         os.write(fd, text)
         os.fsync(fd)

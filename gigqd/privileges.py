@@ -1,4 +1,4 @@
-"""Giving up root for good, and handing over what the daemon needs before that."""
+"""Giving up root for good, and what the daemon's account is given before that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigqd import exits
+from gigqd import exits, ownership
+from gigqd.config import DEVICES
 from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
@@ -60,16 +61,17 @@ def find_account(user: str | None, group: str | None) -> Account | None:
 
 
 def become(config: Config, instance: Instance) -> None:
-    """Hand the daemon's files to the account it is to run as, and become that account for good.
+    """Give the daemon's directories to the account it is to run as, and become it for good.
 
-    Does nothing when no account is configured or this process already runs as it.
+    To be called before anything in those directories is opened. Does nothing when no account is
+    configured or this process already runs as it.
 
     Raises:
         NotPermitted: the account cannot be changed to, or cannot write where it must.
     """
     account = find_account(config.daemon.user, config.daemon.group)
-    if account is not None and os.geteuid() == 0:
-        _hand_over(account, config, instance)
+    if account is not None and account.uid != 0 and os.geteuid() == 0:
+        _prepare(account, config, instance)
     if account is not None and not _is_already(account):
         drop_privileges(account)
         _name_in_environment(account)
@@ -90,7 +92,8 @@ def _check_access(config: Config, instance: Instance) -> None:
         text = f"{database}: the folder of the database is not there; make it, and let {who} write"
         raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
     for folder in (instance.directory, database):
-        if not os.access(folder, os.W_OK | os.X_OK):
+        # A runtime directory that is missing is made by the account, or is named by what fails.
+        if os.path.lexists(folder) and not os.access(folder, os.W_OK | os.X_OK):
             raise NotPermitted(
                 f"{who} cannot write in {folder}; change its owner, and let {who} pass through "
                 "the folders above it"
@@ -131,25 +134,15 @@ def _is_already(account: Account) -> bool:
     return os.getresuid() == (account.uid,) * 3 and os.getresgid() == (account.gid,) * 3
 
 
-def _hand_over(account: Account, config: Config, instance: Instance) -> None:
+def _prepare(account: Account, config: Config, instance: Instance) -> None:
     """Give the account what root has made for it; a folder with anything else in it is not."""
-    if config.log.file is not None:
-        instance.open_log().close()
-    for path in (instance.lock_path, instance.log_path, instance.pid_path):
-        _give(path, account)
-    for folder in {instance.directory, instance.log_path.parent}:
-        if all(_is_gigqds(path) for path in folder.iterdir()):
-            _give(folder, account)
-    _hand_over_folder_of(Path(config.queue.database), account)
-
-
-def _hand_over_folder_of(database: Path, account: Account) -> None:
-    """Give the account the database's folder if it is new, or is root's and empty."""
-    folder = database.parent
-    if not folder.exists():
-        folder.mkdir(mode=_FOLDER_MODE, parents=True)
-    if is_to_be_given(folder):
-        _give(folder, account)
+    log = config.log.file
+    if log is not None and str(log) not in DEVICES:
+        ownership.give_file(log, account)
+        ownership.give_directory(log.parent, account, make=None, fits=_are_gigqds)
+    ownership.give_directory(instance.directory, account, make=_FOLDER_MODE, fits=_are_gigqds)
+    database = Path(config.queue.database).parent
+    ownership.give_directory(database, account, make=_FOLDER_MODE, fits=_is_empty)
 
 
 def is_to_be_given(folder: Path) -> bool:
@@ -158,13 +151,12 @@ def is_to_be_given(folder: Path) -> bool:
     Args:
         folder: it is made when it is missing; it is given when it is root's and empty.
     """
-    return not folder.exists() or (folder.stat().st_uid == 0 and not any(folder.iterdir()))
+    return ownership.would_give_directory(folder, _is_empty)
 
 
-def _is_gigqds(path: Path) -> bool:
-    return path.name.startswith(("gigqd.", "gigqd-", ".gigqd"))
+def _are_gigqds(names: list[str]) -> bool:
+    return all(name.startswith(("gigqd.", "gigqd-", ".gigqd")) for name in names)
 
 
-def _give(path: Path, account: Account) -> None:
-    with suppress(FileNotFoundError):
-        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+def _is_empty(names: list[str]) -> bool:
+    return not names

@@ -44,20 +44,27 @@ def run(options: argparse.Namespace) -> int:
     _require_psutil()
     config = load(options.config, os.environ)
     instance = Instance(config)
-    instance.lock()
     try:
         become(config, instance)
+    except GigqdError as error:
+        return _start_failed(config, error)
+    instance.lock()
+    try:
         os.umask(config.daemon.umask)
         os.chdir(config.daemon.working_directory)
         return _serve(config, instance, config.log, _nobody_waits)
     except GigqdError as error:
-        # From here on the log is what people read, and every line of it parses.
-        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
-        if config.log.file:
-            complain(f"gigqd: {error}")
-        return error.exit_code
+        return _start_failed(config, error)
     finally:
         instance.release()
+
+
+def _start_failed(config: Config, error: GigqdError) -> int:
+    # From here on the log is what people read, and every line of it parses.
+    log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+    if config.log.file:
+        complain(f"gigqd: {error}")
+    return error.exit_code
 
 
 def start(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from gigqd.config.checks import warnings
 from gigqd.config.compare import Changes, compare
 from gigqd.config.load import config_path, load, locate
+from gigqd.config.log_file import DEVICES
 from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import (
     DEFAULT_PATH,
@@ -17,6 +18,7 @@ from gigqd.config.schema import (
 
 __all__ = [
     "DEFAULT_PATH",
+    "DEVICES",
     "Changes",
     "CodeConfig",
     "Config",

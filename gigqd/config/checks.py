@@ -7,14 +7,17 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from gigqd.config.exposure import exposed_files, foreign_files
 from gigqd.config.keys import EVERY_QUEUE
 from gigqd.config.kinds import show_duration, show_size
+from gigqd.config.log_file import log_file_problem
 from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import Config
 from gigqd.config.settings import Keys, Settings
 from gigqd.config.source import Source
 from gigqd.config.variables import variable_name
 from gigqd.errors import Problem
+from gigqd.text import printable
 
 DEFAULT_QUEUE = "default"
 
@@ -28,12 +31,14 @@ def cross_check(config: Config, source: Source | None, settings: Settings) -> li
         settings: where each key was given.
     """
     found = [*_pools(config), *_accounts(config), *_places(config)]
-    return [_at(keys, message, source, settings) for keys, message in found]
+    problems = [_at(keys, message, source, settings) for keys, message in found]
+    return problems + (_exposed_to_root(config) if os.geteuid() == 0 else [])
 
 
 def warnings(config: Config) -> tuple[str, ...]:
     """What is allowed but probably not meant, one sentence each; to be logged at start."""
     return (
+        *_exposed(config),
         *_unserved(config),
         *_empty_pools(config),
         *_short_stop(config),
@@ -91,13 +96,10 @@ def _group_problem(name: str) -> str:
 
 
 def _places(config: Config) -> Iterator[Contradiction]:
-    file = config.log.file
     if _is_directory(config.daemon.working_directory) is False:
         yield ("daemon", "working_directory"), "is not a directory"
-    if file and _is_directory(file.parent) is False:
-        yield ("log", "file"), f"there is no directory {file.parent}; make it first"
-    if file and _is_directory(file):
-        yield ("log", "file"), "is a directory; a file is needed"
+    if problem := log_file_problem(config):
+        yield ("log", "file"), problem
 
 
 def _is_directory(path: Path) -> bool | None:
@@ -108,6 +110,24 @@ def _is_directory(path: Path) -> bool | None:
         return None
     except OSError:
         return False
+
+
+def _exposed_to_root(config: Config) -> list[Problem]:
+    """List the files by which any account could have root do what it likes."""
+    return [
+        Problem(str(path), None, "", f"{why}; root does not read it")
+        for path, why in exposed_files(config)
+    ]
+
+
+def _exposed(config: Config) -> Iterator[str]:
+    for path, why in exposed_files(config):
+        yield f"{printable(str(path))}: {why}"
+    for path, owner in foreign_files(config):
+        yield (
+            f"{printable(str(path))} belongs to user id {owner}, which decides by it what this "
+            "account does"
+        )
 
 
 def _unserved(config: Config) -> Iterator[str]:

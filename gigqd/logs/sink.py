@@ -1,6 +1,7 @@
 """Where log lines go: one write a line, and nothing that goes wrong there ever raises."""
 
 import array
+import errno
 import fcntl
 import os
 import select
@@ -9,12 +10,16 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
+from gigqd.config import DEVICES
+
 WAIT_MS = 10
 """How long a line may wait for the reader of a pipe before it is dropped."""
 
 _FIRST_FREE_FD = 3  # 0, 1 and 2 belong to the standard streams, even while they are closed
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _MODE = 0o640
+_NOT_PLAIN = "it is not a plain file; remove it"
 
 Identity = tuple[int, int]
 
@@ -42,6 +47,9 @@ class Sink:
         self._torn = False
         self._reader_stuck = False
         self._take(fd if fd is not None else 2 if path is None else open_log(path))
+        if str(path) in _STREAMS:
+            # Not to be opened again: a job's standard output is another one.
+            self.path = None
 
     @property
     def fd(self) -> int:
@@ -119,16 +127,33 @@ class Sink:
 def open_log(path: Path) -> int:
     """Open a log file for appending, under a descriptor that no standard stream has.
 
+    A link is not followed, and nothing is waited for.
+
     Raises:
-        OSError: it cannot be opened or created.
+        OSError: it cannot be opened or created, or is neither a plain file nor one of `DEVICES`.
     """
-    fd = os.open(path, _FLAGS, _MODE)
+    fd = _open(path)
     if fd >= _FIRST_FREE_FD:
         return fd
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
     finally:
         os.close(fd)
+
+
+def _open(path: Path) -> int:
+    stream = _STREAMS.get(str(path))
+    if stream is not None:
+        return os.dup(stream)
+    try:
+        fd = os.open(path, _FLAGS | os.O_NOFOLLOW, _MODE)
+    except OSError as error:
+        # A FIFO that has no reader.
+        raise OSError(error.errno, _NOT_PLAIN) if error.errno == errno.ENXIO else error from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode) and str(path) not in DEVICES:
+        os.close(fd)
+        raise OSError(errno.EINVAL, _NOT_PLAIN)
+    return fd
 
 
 def _fits_in_pipe(fd: int, length: int) -> bool:

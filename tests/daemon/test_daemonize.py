@@ -175,13 +175,14 @@ def test_a_second_start_leaves_the_first_alone(path, instance):
 
 
 def test_a_log_that_cannot_be_made_is_named(tmp_path):
-    path = write_config(tmp_path, '[log]\nfile = "gigqd.log"')
-    (tmp_path / "gigqd.log").symlink_to(tmp_path / "missing" / "gigqd.log")
+    path = write_config(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "gigqd.log").symlink_to(tmp_path / "missing" / "gigqd.log")
 
     done = launch(path, "ready", check=False)
 
-    assert f"cannot create log {tmp_path}/gigqd.log" in done.stderr
-    assert names_in(tmp_path / "run") == ["gigqd.lock"]
+    assert f"cannot create log {tmp_path}/run/gigqd.log: it is a symbolic link" in done.stderr
+    assert names_in(tmp_path / "run") == ["gigqd.lock", "gigqd.log"]
 
 
 def test_a_process_that_cannot_be_forked_is_named(instance, path, monkeypatch):

@@ -1,0 +1,203 @@
+"""Started as root for another account: root touches nothing that this account could have placed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.configs import clean_environment, to_toml
+from support.files import open_up
+from support.other_user import SEARCH_PATH, interpreter_for
+
+from gigqd import exits, ownership
+from gigqd.privileges import find_account
+
+pytestmark = [
+    pytest.mark.daemon,
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start it for another account"),
+]
+
+NOBODY = 65534
+BEFORE = "what root has written"
+
+
+class Host:
+    """A place where `nobody` owns the home of a daemon, and root a folder beside it."""
+
+    def __init__(self, path):
+        open_up(path)
+        self.home = self.folder(path / "home", NOBODY)
+        self.run = self.folder(self.home / "run", NOBODY)
+        self.roots = self.folder(path / "roots", 0)
+        self.secret = self.roots / "secret"
+        self.secret.write_text(BEFORE)
+        self.missing = self.roots / "missing"
+        self.config = path / "gigq.toml"
+        self.configure()
+
+    def folder(self, path, uid):
+        path.mkdir()
+        path.chmod(0o755)
+        os.chown(path, uid, uid)
+        return path
+
+    def configure(self, **log):
+        settings = {
+            "daemon.user": "nobody",
+            "daemon.runtime_dir": str(self.run),
+            "daemon.working_directory": "/",
+            "queue.database": str(self.home / "jobs.db"),
+        }
+        self.config.write_text(to_toml(settings | {f"log.{key}": log[key] for key in log}))
+
+    def gigqd(self, *words):
+        command = [interpreter_for("nobody"), "-m", "gigqd", "--config", str(self.config), *words]
+        environment = clean_environment() | {"PYTHONPATH": SEARCH_PATH}
+        return subprocess.run(
+            command, env=environment, cwd="/", capture_output=True, text=True, timeout=60
+        )
+
+    def roots_folder_is_as_it_was(self):
+        found = [(path.name, path.lstat().st_uid) for path in self.roots.iterdir()]
+        assert found == [("secret", 0)]
+        assert self.secret.read_text() == BEFORE
+        assert self.roots.stat().st_uid == 0
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+@pytest.mark.fault("S3")
+@pytest.mark.parametrize("command", ["start", "run"])
+@pytest.mark.parametrize("target", ["secret", "missing"])
+@pytest.mark.parametrize("name", ["gigqd.log", "gigqd.lock"])
+def test_a_link_in_the_runtime_directory_is_not_followed_by_root(host, command, target, name):
+    if (name, command) == ("gigqd.log", "run"):
+        host.configure(file=str(host.run / name))
+    (host.run / name).symlink_to(host.roots / target)
+
+    done = host.gigqd(command)
+
+    assert done.returncode in (exits.CANNOT_CREATE, exits.BAD_CONFIG), done
+    assert "symbolic link" in done.stderr
+    host.roots_folder_is_as_it_was()
+
+
+@pytest.mark.fault("S3")
+def test_a_second_name_in_the_runtime_directory_is_not_given_away(host):
+    os.link(host.secret, host.run / "gigqd.log")
+    host.secret.chmod(0o600)
+
+    done = host.gigqd("start")
+
+    assert done.returncode == exits.CANNOT_CREATE
+    assert "Permission denied" in done.stderr
+    host.roots_folder_is_as_it_was()
+
+
+@pytest.mark.fault("S3")
+def test_a_runtime_directory_that_is_a_link_of_the_accounts_is_not_given_away(host):
+    host.run.rmdir()
+    host.run.symlink_to(host.roots)
+
+    done = host.gigqd("start")
+
+    assert done.returncode == exits.NOT_PERMITTED
+    assert f"nobody cannot write in {host.run}" in done.stderr
+    host.roots_folder_is_as_it_was()
+
+
+@pytest.mark.fault("S3")
+def test_a_log_in_a_directory_of_the_account_is_opened_as_the_account(host):
+    host.configure(file=str(host.home / "logs" / "jobs.log"))
+    (host.home / "logs").symlink_to(host.roots)
+
+    done = host.gigqd("start")
+
+    assert done.returncode == exits.CANNOT_CREATE
+    assert "Permission denied" in done.stderr
+    host.roots_folder_is_as_it_was()
+
+
+def test_a_log_in_a_directory_of_roots_is_made_for_the_account(host):
+    log = host.roots / "jobs.log"
+    host.configure(file=str(log))
+
+    started, stopped = host.gigqd("start"), host.gigqd("stop")
+
+    assert (started.returncode, stopped.returncode) == (0, 0), started.stderr
+    assert (log.stat().st_uid, host.roots.stat().st_uid) == (NOBODY, 0)
+    assert "daemon_stopped" in log.read_text()
+
+
+# --- the rule --------------------------------------------------------------------------------
+
+
+def give(path, make=0o750):
+    ownership.give_directory(
+        path, find_account("nobody", None), make=make, fits=lambda names: not names
+    )
+
+
+def owner(path):
+    return path.lstat().st_uid
+
+
+def test_a_directory_of_roots_is_made_and_given(tmp_path):
+    give(tmp_path / "one" / "two")
+
+    assert (owner(tmp_path / "one"), owner(tmp_path / "one" / "two")) == (0, NOBODY)
+
+
+def test_a_link_of_roots_is_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+
+    give(tmp_path / "link")
+
+    assert owner(tmp_path / "real") == NOBODY
+
+
+@pytest.mark.fault("S3")
+@pytest.mark.parametrize("how", ["a link", "a directory", "nothing"])
+@pytest.mark.parametrize("shared", ["its own", "of a group", "of every account", "sticky"])
+def test_what_another_account_can_have_placed_is_left_alone(tmp_path, how, shared):
+    parent, roots = tmp_path / "parent", tmp_path / "roots"
+    parent.mkdir()
+    roots.mkdir()
+    match shared:
+        case "its own":
+            os.chown(parent, NOBODY, NOBODY)
+        case "of a group":
+            os.chown(parent, 0, NOBODY)
+            parent.chmod(0o775)
+        case "of every account":
+            parent.chmod(0o777)
+        case "sticky":
+            parent.chmod(0o1777)
+    place = parent / "place"
+    if how == "a link":
+        place.symlink_to(roots)
+    elif how == "a directory":
+        place.mkdir()
+    if how != "nothing":
+        os.chown(place, 4711, 4711, follow_symlinks=False)
+
+    give(place)
+
+    assert owner(roots) == 0
+    if how != "nothing":
+        assert owner(place) == 4711
+    elif shared != "sticky":
+        assert not place.exists()
+
+
+def test_a_loop_of_links_has_an_end(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+
+    give(tmp_path / "loop" / "place")
+
+    assert not Path(tmp_path / "loop").exists()

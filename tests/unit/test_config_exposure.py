@@ -1,0 +1,115 @@
+"""A configuration that another account can change: a warning, and for root an error."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from support.configs import clean_environment, write_config
+from support.files import open_up
+from support.forked import in_a_child
+
+from gigqd import exits
+from gigqd.config import load, warnings
+from gigqd.errors import ConfigError
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two accounts")
+SOMEONE = 4711
+
+
+@pytest.fixture
+def path(tmp_path):
+    open_up(tmp_path)
+    (tmp_path / "gigq.env").write_text("A=1\n")
+    return write_config(tmp_path, "[code]\nenvironment_file = 'gigq.env'")
+
+
+def expose(path, how):
+    match how:
+        case "the configuration":
+            path.chmod(0o666)
+        case "the environment file":
+            path.with_suffix(".env").chmod(0o602)
+        case "its folder":
+            path.parent.chmod(0o777)
+    return {"the environment file": path.with_suffix(".env")}.get(how, path)
+
+
+def as_an_ordinary_account(action):
+    """What an action returns in a process that is not root."""
+    if os.geteuid() != 0:
+        return str(action())
+
+    def lowered():
+        os.setgroups([])
+        os.setgid(SOMEONE)
+        os.setuid(SOMEONE)
+        return action()
+
+    return in_a_child(lowered)
+
+
+HOW = ["the configuration", "the environment file", "its folder"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_what_every_account_can_change_is_a_warning(path, how):
+    exposed = expose(path, how)
+    path.with_suffix(".env").chmod(0o606 if how == "the environment file" else 0o644)
+
+    text = as_an_ordinary_account(lambda: "|".join(warnings(load(path, {}))))
+
+    assert f"{exposed}: every account may " in text
+
+
+@pytest.mark.fault("S5")
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("how", HOW)
+def test_what_every_account_can_change_is_refused_by_root(path, how):
+    exposed = expose(path, how)
+
+    def gigqd(*words):
+        command = [sys.executable, "-m", "gigqd", "--config", str(path), *words]
+        return subprocess.run(command, env=clean_environment(), capture_output=True, text=True)
+
+    done = [gigqd("check"), gigqd("start"), gigqd("run")]
+
+    assert [each.returncode for each in done] == [exits.BAD_CONFIG] * 3
+    assert {each.stderr for each in done} == {done[0].stderr}
+    assert f"{exposed}: every account may " in done[0].stderr
+
+
+@pytest.mark.fault("S5")
+@pytest.mark.root
+@needs_root
+def test_root_does_not_read_a_file_for_the_account_that_links_to_it(path, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("PASSWORD=hunter2\n")
+    secret.chmod(0o600)
+    link = path.with_suffix(".env")
+    link.unlink()
+    link.symlink_to(secret)
+    os.chown(link, SOMEONE, SOMEONE, follow_symlinks=False)
+
+    with pytest.raises(ConfigError, match=f"is a link of user id {SOMEONE}") as caught:
+        load(path, {})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.root
+@needs_root
+def test_a_file_of_another_account_is_a_warning(path):
+    os.chown(path, SOMEONE, SOMEONE)
+
+    assert f"{path} belongs to user id {SOMEONE}, which" in warnings(load(path, {}))[0]
+
+
+def test_a_private_configuration_is_none(path):
+    assert not [text for text in warnings(load(path, {})) if str(path.parent) in text]
+
+
+def test_a_folder_like_tmp_is_none(path):
+    path.parent.chmod(0o1777)
+
+    assert not [text for text in warnings(load(path, {})) if str(path.parent) in text]
