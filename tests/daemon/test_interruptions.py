@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import jobs_that_wait
+from support import jobs_that_wait, jobs_to_interrupt
 from support.calls import calls, entries
 from support.daemon import Daemon
 from support.jobs_that_wait import EIGHT, WAITS
 from support.waiting import wait_until
+
+from gigq import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,3 +162,17 @@ def test_nothing_of_an_interrupted_job_is_killed(played):
     exits = played[0].events("worker_exited")
 
     assert {(line["signal"], line["killed"]) for line in exits} == {(None, 0)}
+
+
+def test_a_forked_child_of_a_job_leaves_as_python_does(daemons):
+    daemon = daemons()
+    ids = [
+        daemon.queue.submit(Job(how, jobs_to_interrupt.fork_and_wait, {"how": how}))
+        for how in ("raise", "3")
+    ]
+    raised, left = (daemon.wait_for_job(job_id, "completed") for job_id in ids)
+
+    assert (raised["result"], left["result"]) == (1, 3)
+    output = raised["executions"][0]["output"]
+    assert "Traceback (most recent call last):\n" in output
+    assert output.endswith("ValueError: the child's own\n")
