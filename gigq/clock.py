@@ -6,9 +6,12 @@ them without knowing what a time is.
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
+_STORED_WIDTH = len("2026-11-23T19:09:12.123456+00:00")
+_SIGNS = re.compile(r"....-..-..T..:..:..[.]......[+]00:00")
 _UP_TO_SECONDS = len("2026-11-23T19:09:12")
 _second: tuple[int, str] = (-1, "")
 
@@ -43,6 +46,27 @@ def parse(text: str) -> datetime:
         ValueError: `text` is not an ISO 8601 date and time.
     """
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def is_stored_form(text: str) -> bool:
+    """Whether a time is written as `utc_now` writes it.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is no ISO 8601 time.
+    """
+    datetime.fromisoformat(text)
+    # What else ISO 8601 allows in this width has other signs at these places.
+    return len(text) == _STORED_WIDTH and _SIGNS.fullmatch(text) is not None
+
+
+def is_time(text: object) -> bool:
+    """Whether a stored value is a time, as all are but those that other programs wrote."""
+    try:
+        parse(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def normalise(text: str) -> str:

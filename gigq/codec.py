@@ -217,9 +217,9 @@ def _culprits_in_dict(
 ) -> Iterator[Culprit]:
     for key, item in value.items():
         if not isinstance(key, str | int | float | bool | None):
-            problem = f"the key {_short(key)} is {_kind(key)}, and JSON keys are text"
+            problem = f"the key {short(key)} is {_kind(key)}, and JSON keys are text"
             yield place, problem, "{verb} it as text"
-        yield from _culprits(item, f"{place}[{_short(key)}]", above)
+        yield from _culprits(item, f"{place}[{short(key)}]", above)
 
 
 def _culprit_leaf(value: Any, place: str) -> Iterator[Culprit]:
@@ -246,9 +246,10 @@ def _cut(place: str) -> str:
     return place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}..."
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """The start of what a value looks like, for messages."""
     try:
-        text = repr(value)
+        text = repr(value[:41] if isinstance(value, str) else value)
     except Exception:  # noqa: BLE001 - also an integer of many thousand digits
         return _kind(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -19,6 +19,17 @@ FAILURE_POLICIES = ("fail", "run", "wait")
 DEFAULT_CRASH_LIMIT = 3
 """How many attempts of a job may kill a process before it fails for good."""
 
+LONGEST_NAME = 1_000
+LONGEST_ID = 255
+LONGEST_DESCRIPTION = 10_000
+"""Characters of a job's name, of its id and queue, and of its description."""
+
+_LONGEST = {
+    "id": LONGEST_ID,
+    "name": LONGEST_NAME,
+    "queue": LONGEST_ID,
+    "description": LONGEST_DESCRIPTION,
+}
 _LARGEST_INTEGER = 2**63 - 1
 _PLAINLY_RIGHT = 2**31
 _TEXT = frozenset({str})
@@ -111,7 +122,26 @@ def check(job: Job) -> None:
         InvalidJob: with the job's name, the value, what is allowed and the remedy.
     """
     if not _is_plain(job) and (problem := _problem(job)):
-        raise InvalidJob(f"job {job.name!r}: {problem}")
+        raise InvalidJob(f"job {codec.short(job.name)}: {problem}")
+
+
+def created_at_of(job: Job, now: str) -> str:
+    """When a job was made, in the form in which times are stored; `now` if it does not say.
+
+    Raises:
+        InvalidJob: it is no ISO 8601 time.
+    """
+    made = job.created_at
+    if made is None or made == "":
+        return now
+    try:
+        return made if clock.is_stored_form(made) else clock.normalise(made)
+    except (TypeError, ValueError, OverflowError):
+        problem = (
+            f"created_at is {codec.short(made)}; give an ISO 8601 time as text, such as '{now}' "
+            "(without a zone it is local time)"
+        )
+        raise InvalidJob(f"job {codec.short(job.name)}: {problem}") from None
 
 
 def memory_limit_of(job: Job) -> int | None:
@@ -134,6 +164,8 @@ def is_plain_by_itself(job: Any) -> bool:
         and id_.isascii()
         and name.isascii()
         and text.isascii()
+        and len(id_) <= LONGEST_ID
+        and len(name) + len(text) <= LONGEST_NAME
         and type(params) is dict
         and (not params or _are_texts(params))
         and type(parents) is list
@@ -148,6 +180,7 @@ def _is_plain(job: Any) -> bool:
         and type(job.queue) is str
         and bool(job.queue)
         and job.queue.isascii()
+        and len(job.queue) <= LONGEST_ID
         and type(job.priority) is type(job.max_attempts) is int
         and -_PLAINLY_RIGHT < job.priority < _PLAINLY_RIGHT
         and 0 < job.max_attempts < _PLAINLY_RIGHT
@@ -182,6 +215,9 @@ def _problem_of_texts(job: Job) -> str | None:
             return f"{what} is {value!r}; give a text"
         if not value and what in {"id", "queue"}:
             return f"{what} is empty; give a text"
+        if len(value) > _LONGEST[what]:
+            most = f"{_LONGEST[what]:,} characters"
+            return f"{what} has {len(value):,} characters; give at most {most}"
         if not codec.is_unicode(value):
             return f"{what} is {value!r}, which holds half a character; decode it with a codec"
     return None

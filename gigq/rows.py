@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import codec, functions
 from gigq.errors import FunctionNotImportable
-from gigq.job import check, is_plain_by_itself, memory_limit_of
+from gigq.job import check, created_at_of, is_plain_by_itself, memory_limit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,7 @@ _ALIKE = attrgetter(
 )
 _MOST_KINDS = 1000
 _NOTHING = ""
+_UP_TO_POINT = len("2026-11-23T19:09:12.")
 
 Kind = tuple[Any, ...]
 
@@ -45,6 +46,7 @@ class Rows:
         self.waits: dict[int, list[str]] = {}
         self._most = most
         self._now = now
+        self._second = ""
         # With the values themselves: while they are held, no others can have their identities.
         self._kinds: dict[tuple[int, ...], tuple[Kind, Kind]] = {}
 
@@ -57,6 +59,11 @@ class Rows:
         now, append = self._now, self.rows.append
         for job in jobs:
             kind = self._kind_of(job)
+            made = job.created_at
+            # Most were made in the same second as the one before, by the clock that stores times.
+            if type(made) is not str or made[:_UP_TO_POINT] != self._second or not _ends_well(made):
+                made = created_at_of(job, now)
+                self._second = made[:_UP_TO_POINT]
             append(
                 (
                     job.id,
@@ -64,7 +71,7 @@ class Rows:
                     self._listed(job),
                     self._params_of(job),
                     job.description,
-                    job.created_at or now,
+                    made,
                     now,
                     *kind,
                 )
@@ -93,6 +100,10 @@ class Rows:
         if not job.params:
             return "{}"
         return codec.encode(job.params, f"job {job.name!r}: params", self._most)
+
+
+def _ends_well(time: str) -> bool:
+    return time[26:] == "+00:00" and time[20:26].isdecimal() and time.isascii()
 
 
 def _kind(job: Job) -> Kind:

@@ -18,8 +18,7 @@ def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
     """The parts of `gigq status` that were asked for, and the last attempt if it ended badly."""
     yield text.fields(_job_fields(found))
     if args.show_params:
-        pairs = [(key, _as_json(value)) for key, value in (found["params"] or {}).items()]
-        yield "Parameters:\n" + (text.fields(pairs, "  ") or "  none")
+        yield "Parameters:\n" + _parameters(found["params"] or {})
     if args.show_result:
         yield "Result:\n" + text.indented(terminal.valid_json(found["result"], indent=2), "  ")
     executions = found["executions"]
@@ -49,7 +48,7 @@ def _is_worth_showing(one: Mapping[str, Any]) -> bool:
 
 
 def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    yield "Job", f"{found['name']} ({found['id']})"
+    yield "Job", f"{text.cut(found['name'])} ({text.cut(found['id'])})"
     yield "Status", found["status"]
     if found["why_waiting"]:
         yield "Waiting", found["why_waiting"]
@@ -58,13 +57,14 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     yield "Started", text.local_time(found["started_at"])
     yield "Completed", text.local_time(found["completed_at"])
     yield "Attempts", f"{found['attempts']} / {found['max_attempts']}"
-    yield "Queue", found["queue"]
+    yield "Queue", text.cut(found["queue"])
     if found["memory_limit"]:
         yield "Memory limit", text.size(found["memory_limit"])
     if found["retry_after"]:
         yield "Not before", text.local_time(found["retry_after"])
     if found["dependencies"]:
-        yield "Depends on", ", ".join(found["dependencies"])
+        named = found["dependencies"]
+        yield "Depends on", named if isinstance(named, str) else ", ".join(named)
     if found["worker_id"]:
         yield "Worker", found["worker_id"]
     if found["cause"]:
@@ -115,15 +115,15 @@ def _interruption(one: Mapping[str, Any]) -> str:
 
 def _figures(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     if one["wall_time"] is not None:
-        yield "Wall time", f"{one['wall_time']:.3f} s"
+        yield "Wall time", text.number(one["wall_time"], 1, "{:.3f} s")
     if one["cpu_time"] is not None:
-        yield "CPU time", f"{one['cpu_time']:.3f} s"
+        yield "CPU time", text.number(one["cpu_time"], 1, "{:.3f} s")
     if one["peak_rss"] is not None:
         yield "Peak memory", text.size(one["peak_rss"])
     if one["killed"]:
         yield "Killed", f"{one['killed']} process{'' if one['killed'] == 1 else 'es'}"
     if one["late"] is not None:
-        yield "Kill was late by", f"{one['late'] * 1000:.0f} ms"
+        yield "Kill was late by", text.number(one["late"], 1000, "{:.0f} ms")
 
 
 def _end_of_output(found: Mapping[str, Any], one: Mapping[str, Any]) -> str:
@@ -133,6 +133,13 @@ def _end_of_output(found: Mapping[str, Any], one: Mapping[str, Any]) -> str:
     which = f" --attempt {one['attempt']}" if one["attempt"] else ""
     hint = f"[the last {_OUTPUT_LINES} of {len(lines)} lines; gigq logs {found['id']}{which}]"
     return "\n".join([hint, *lines[-_OUTPUT_LINES:]])
+
+
+def _parameters(params: Mapping[str, Any] | str) -> str:
+    if isinstance(params, str):
+        return f"  {text.printable(params)}"
+    pairs = [(key, _as_json(value)) for key, value in params.items()]
+    return text.fields(pairs, "  ") or "  none"
 
 
 def _as_json(value: object) -> str:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigq.cli.readable import ReadableQueue
 from gigq.errors import StoreUnavailable
 from gigq.queue import JobQueue
 from gigq.store import connect, initialization
@@ -54,7 +55,7 @@ def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:
         StoreError: there is no such database, or no queue in it.
     """
     refuse_what_is_no_queue(args.db)
-    return any_queue(args)
+    return closing(ReadableQueue(args.db))
 
 
 def refuse_what_is_no_queue(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 
 from gigq import clock
@@ -16,6 +17,12 @@ Paint = Callable[[str, str], str]
 
 NARROWEST = 12
 """An elastic column is never cut below this many terminal cells."""
+
+LONGEST_LINE = 1000
+"""Characters of a name, and of any cell of a table; more can only come from other programs."""
+
+LONGEST_TEXT = 2 * 1024 * 1024
+"""Characters of any text below its label, such as an error, a stack or a parameter."""
 
 COLOURS = {
     "running": "36",
@@ -48,9 +55,16 @@ def flowing(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
 
 
-def size(count: int) -> str:
+def size(count: float) -> str:
     """A number of bytes as a person reads it, in MiB."""
-    return f"{count / 2**20:.1f} MiB"
+    return number(count, 2**-20, "{:.1f} MiB")
+
+
+def number(value: object, factor: float, form: str) -> str:
+    """A number, multiplied and in a form; what is none says itself that it is unreadable."""
+    if not isinstance(value, int | float):
+        return str(value)
+    return form.format(value * factor)
 
 
 def indented(value: object, margin: str) -> str:
@@ -63,14 +77,21 @@ def local_time(text: str | None) -> str:
     """A stored time in this machine's zone, to the second, zone marked; `-` when there is none."""
     if not text:
         return "-"
-    return clock.parse(text).astimezone().isoformat(sep=" ", timespec="seconds")
+    try:
+        return clock.parse(text).astimezone().isoformat(sep=" ", timespec="seconds")
+    except (ValueError, OverflowError):
+        return text  # it says itself that it is unreadable
 
 
 def seconds(started: str | None, ended: str | None) -> str:
     """How long something took between two stored times; `-` when one is missing."""
     if not started or not ended:
         return "-"
-    return f"{(clock.parse(ended) - clock.parse(started)).total_seconds():.3f} s"
+    try:
+        took = (clock.parse(ended) - clock.parse(started)).total_seconds()
+    except (ValueError, OverflowError):
+        return "-"
+    return f"{took:.3f} s"
 
 
 def ahead(seconds: float) -> str:
@@ -101,12 +122,14 @@ def shorten(text: str, width: int) -> str:
     """`text` cut to `width` cells, the cut marked with dots."""
     if cells(text) <= width:
         return text
-    kept = ""
-    for character in text:
-        if cells(kept + character) > width - 3:
-            break
-        kept += character
-    return kept + "..."
+    taken = accumulate(map(_cells_of, text))
+    return text[: sum(1 for _ in takewhile(lambda cells: cells <= width - 3, taken))] + "..."
+
+
+def cut(value: object, most: int = LONGEST_LINE) -> str:
+    """A text of at most so many characters, the cut marked with dots and what is left out."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
 def fields(pairs: Iterable[tuple[str, object]], margin: str = "") -> str:
@@ -115,9 +138,10 @@ def fields(pairs: Iterable[tuple[str, object]], margin: str = "") -> str:
 
 
 def _field(label: str, value: object, margin: str) -> str:
-    if "\n" in str(value):
-        return f"{margin}{label}:\n{indented(value, margin + '  ')}"
-    return f"{margin}{label}: {printable(value)}"
+    shown = cut(value, LONGEST_TEXT)
+    if "\n" in shown:
+        return f"{margin}{label}:\n{indented(shown, margin + '  ')}"
+    return f"{margin}{label}: {printable(shown)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +174,7 @@ def table(
         fit: how to give way to a narrow terminal; nothing is cut without it.
         paint: gets a column's title and a padded text, and returns the text in colour.
     """
-    columns = {title: [printable(row[i]) for row in rows] for i, title in enumerate(titles)}
+    columns = {title: [printable(cut(row[i])) for row in rows] for i, title in enumerate(titles)}
     if fit:
         columns = _fitted(columns, fit)
     widths = {title: _width(title, texts) for title, texts in columns.items()}

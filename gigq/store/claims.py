@@ -7,7 +7,7 @@ an error: somebody else was first, and the caller is told with None.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gigq import clock
 from gigq.claim import Handover, Wanted
@@ -160,13 +160,13 @@ def next_due_at(db: Database, queues: tuple[str, ...] | None) -> str | None:
     Jobs that foreign SQL has delayed to what is no time, and that hide the others, are failed.
     """
     due_at = _earliest(db, queues)
-    if due_at is None or _is_time(due_at):
+    if due_at is None or clock.is_time(due_at):
         return due_at
     with db.transaction(durable=False) as session:
         for job in session.all("delayed_without_time"):
             settling.fail_unreadable(session, job, "retry_after", "which is no time")
     due_at = _earliest(db, queues)
-    return due_at if _is_time(due_at) else None
+    return due_at if clock.is_time(due_at) else None
 
 
 def _earliest(db: Database, queues: tuple[str, ...] | None) -> str | None:
@@ -212,17 +212,9 @@ def _limited(row: Row) -> Row:
 
 def _is_over(row: Row, now: str) -> bool:
     # Foreign SQL may have written anything: a limit that is no number is none.
-    if not isinstance(row["timeout"], int | float) or not _is_time(row["started_at"]):
+    if not isinstance(row["timeout"], int | float) or not clock.is_time(row["started_at"]):
         return False
     return clock.after(row["started_at"], row["timeout"]) <= now
-
-
-def _is_time(value: Any) -> bool:
-    try:
-        clock.parse(value)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
 
 
 def _adopt_strays(db: Database, now: str) -> None:

@@ -94,7 +94,12 @@ def waiting(facts: Facts) -> Iterator[Finding]:
     if not late:
         yield Finding("oldest", "ok", "no job is due")
         return
-    since, where = min(late)
+    readable = [(since, where) for since, where in late if clock.is_time(since)]
+    if not readable:
+        found = "jobs are due, and their times cannot be read: other programs wrote them"
+        yield Finding("oldest", "note", found)
+        return
+    since, where = min(readable)
     waited = (clock.parse(facts.now) - clock.parse(since)).total_seconds()
     found = f"the oldest due job ({where}) was stored {_span(waited)} ago"
     if waited <= LONG_WAIT:

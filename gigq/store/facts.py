@@ -259,7 +259,10 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
     try:
         known["running"] = tuple(dict(row) for row in reader.execute(_sql("open_executions")))
         known["overdue_since"] = _one(reader, _sql("overdue_since"), {"now": clock.utc_now()})
-        known["waiting"] = tuple(Waiting(*row) for row in reader.execute(_sql("oldest_due")))
+        # Other programs may have written blobs.
+        known["waiting"] = tuple(
+            Waiting(*map(str, row)) for row in reader.execute(_sql("oldest_due"))
+        )
         known["counts"]["running"] = len(known["running"])
         # The quick ones first; the last two grow with the number of jobs.
         for name, sql in _COUNTS.items():

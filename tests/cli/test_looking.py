@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sqlite3
+from contextlib import closing, redirect_stderr, redirect_stdout
 
-from gigq.cli import shapes
+import pytest
+from support import jobs_to_run
+
+from gigq import Job, JobQueue, Worker, close_connections
+from gigq.cli import main, shapes
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00"
 
@@ -143,3 +150,94 @@ def test_nan_and_infinities_are_texts_in_json(shell):
     assert found["result"] == {"n": "NaN", "i": ["Infinity", "-Infinity"], "x": 1.5}
     assert listed["result"] == found["result"]
     assert '"NaN"' in shell.out("status", job_id, "--show-result")
+
+
+COLUMNS = (
+    *("name", "status", "queue", "priority", "created_at", "updated_at", "started_at"),
+    *("completed_at", "retry_after", "attempts", "max_attempts", "timeout", "retry_delay"),
+    *("on_parent_failure", "pass_parent_results", "worker_id", "cause", "function_module"),
+    *("function_name", "function_file", "dependencies", "description", "params", "error"),
+    *("result", "memory_limit", "crash_limit"),
+)
+EXECUTION_COLUMNS = (
+    *("worker_id", "status", "started_at", "completed_at", "attempt", "run", "cause", "exit_code"),
+    *("signal", "peak_rss", "cpu_time", "wall_time", "late", "killed", "note", "error", "stack"),
+    *("output", "result", "cancel_requested_at"),
+)
+VALUES = ("'nonsense'", "x'00ff'", "CAST(x'c3' AS TEXT)", "9e999", "-1", "'[1'", "'[[1]]'")
+DEEP = "replace(hex(zeroblob(50000)), '00', '[') || replace(hex(zeroblob(50000)), '00', ']')"
+
+
+def commands(path, job_id):
+    """Everything that looks, in this process; each must succeed and print what can be read."""
+    for words in (
+        ("list",),
+        ("list", "--json"),
+        ("stats",),
+        ("stats", "--json"),
+        ("status", job_id),
+        ("status", job_id, "--show-params", "--show-result", "--show-executions"),
+        ("status", job_id, "--json"),
+    ):
+        out = io.StringIO()
+        with redirect_stdout(out), redirect_stderr(out):
+            code = main([*words, "--db", path])
+        printed = out.getvalue()
+        assert code == 0, (words, printed)
+        assert all(c.isprintable() or c == "\n" for c in printed)
+        if "--json" in words:
+            for line in printed.splitlines():
+                strict(line)
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        assert main(["logs", job_id, "--db", path]) in (0, 1)
+        assert main(["doctor", "--db", path]) in (0, 1)
+    assert "internal error" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("jobs", column) for column in COLUMNS),
+        *(("job_executions", column) for column in EXECUTION_COLUMNS),
+    ],
+)
+def test_looking_works_whatever_a_row_holds(tmp_path, table, column):
+    path = str(tmp_path / "jobs.db")
+    queue = JobQueue(path)
+    job_id = queue.submit(Job("odd", jobs_to_run.fail, max_attempts=2))
+    Worker(path).process_one()
+    key = "id" if table == "jobs" else "job_id"
+    for value in (*VALUES, DEEP):
+        with closing(sqlite3.connect(path)) as other, other:
+            try:
+                other.execute(f"UPDATE {table} SET {column} = {value} WHERE {key} = ?", (job_id,))
+            except sqlite3.IntegrityError:
+                continue
+        commands(path, job_id)
+    close_connections()
+
+
+def test_what_cannot_be_read_is_marked(shell):
+    job_id = shell.submit()
+    with closing(sqlite3.connect(shell.folder / "gigq.db")) as other, other:
+        other.execute("UPDATE jobs SET created_at = 'nonsense', name = x'00ff', params = '[1'")
+    found = shell.json("status", job_id)
+    shown = shell.out("status", job_id, "--show-params")
+
+    assert found["created_at"] == "unreadable: 'nonsense'"
+    assert found["name"] == "unreadable: b'\\x00\\xff'"
+    assert found["params"] == "unreadable: '[1'"
+    assert "Created: unreadable: 'nonsense'" in shown
+    assert "Parameters:\n  unreadable: '[1'" in shown
+    assert "unreadable: 'nonsense'" in shell.out("list")
+
+
+def test_a_name_of_ten_megabytes_is_shown_cut(shell):
+    job_id, _ = shell.submit(), shell.submit()
+    with closing(sqlite3.connect(shell.folder / "gigq.db")) as other, other:
+        other.execute("UPDATE jobs SET name = hex(zeroblob(5000000)) WHERE id = ?", (job_id,))
+
+    assert "0... (10,000,000 characters)" in shell.out("list")
+    assert len(shell.out("list")) < 20_000
+    assert len(shell.out("status", job_id)) < 3_000
