@@ -14,6 +14,7 @@ from support.tree import ROOT
 
 from gigq import execution, failure, interrupt
 from gigq.failure import Failure, split
+from gigq.storable import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +186,7 @@ def test_any_text_may_be_stored_as_an_error(text: str) -> None:
 
 @given(st.text())
 @example("\r")
+@example("\0")
 @example("\n\n\n")
 def test_the_message_of_any_exception_is_found_again(text: str) -> None:
     error = ValueError(text)
@@ -192,7 +194,8 @@ def test_the_message_of_any_exception_is_found_again(text: str) -> None:
     facts = split(stored)
 
     assert facts.type == "ValueError"
-    assert facts.message == f"ValueError: {text}".strip().removeprefix("ValueError:")[1:]
+    kept = storable(f"ValueError: {text}".strip())
+    assert facts.message == kept.removeprefix("ValueError:")[1:]
 
 
 def test_an_error_of_very_many_blank_lines_is_read_too() -> None:
