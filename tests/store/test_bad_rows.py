@@ -10,7 +10,6 @@ from support import odd_rows
 from support.ledger import FAILED, WORKER, job_row, ran, status_of, stored, taken
 
 from gigq import JobQueue, Worker, rescue
-from gigq.claim import Handover, Wanted
 from gigq.errors import StoreLocked
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, liveness
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-ALL = {"limit": -1, "status": None, "queue": None}
 VALUES = (
     *("'nonsense'", "''", "x'00ff'", "CAST(x'c3' AS TEXT)", "9e999", "-9e999", "1e300", "-1"),
     *("5", "'[1'", "'{}'", "'[[1]]'", "NULL"),
@@ -141,26 +139,6 @@ def test_text_that_is_no_utf_8_is_shown_with_a_mark_for_each_bad_byte(tmp_path: 
     assert [job["name"] for job in JobQueue(tmp_path / "queue.db").list_jobs()] == [
         "f\N{REPLACEMENT CHARACTER}f"
     ]
-
-
-def test_text_that_is_no_utf_8_holds_no_snapshot_that_keeps_the_worker_from_writing(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "queue.db"
-    db, other = JobQueue(path)._database, sqlite3.connect(path, isolation_level=None)
-    jobs.insert(db, [nothing_row() for _ in range(3)])
-    spoil(db, "jobs", "name", "CAST(x'66c366' AS TEXT)", db.all("page", ALL)[-1]["id"])
-
-    def connection() -> Any:
-        """The worker's, and before each of its transactions another process has written."""
-        other.execute("UPDATE jobs SET updated_at = updated_at")
-        return connect.open_connection(path)
-
-    several = Wanted(new_id(), 64)
-    _, rows = claims.exchange(Database(connection, lock_timeout=0.2), Handover(), WORKER, several)
-    other.close()
-
-    assert len(rows) == 3
 
 
 def test_a_job_that_was_taken_away_from_its_execution_can_be_claimed_again(db: Database) -> None:
