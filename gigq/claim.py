@@ -29,7 +29,7 @@ class Claimant:
     Attributes:
         worker_id: the worker's name, as stored and shown.
         run: the liveness run of the process that answers for the execution.
-        queues: the queues it serves; None means every queue.
+        queues: the queues it serves, as `gigq.served_queues` reads them; None is every queue.
     """
 
     worker_id: str
@@ -156,6 +156,8 @@ class Settled(NamedTuple):
         max_attempts: attempts the job may use.
         retry_after: not before this time, when it is tried again with a delay.
         released: dependents that became due, or wait for their time only.
+        due_in: the queues of the jobs that wait for a worker or for their time because of this:
+            of each of those dependents, and of the job itself when it will be tried again.
         cut_off: dependents that failed because this job ended without success, each with the
             parent that failed it: this job, or one that failed because of this job.
     """
@@ -168,6 +170,7 @@ class Settled(NamedTuple):
     retry_after: str | None = None
     released: int = 0
     cut_off: tuple[CutOff, ...] = ()
+    due_in: tuple[str, ...] = ()
 
 
 def _columns(row: Mapping[str, Any]) -> Mapping[str, Any]:

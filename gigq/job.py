@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock, codec, sizes
+from gigq import clock, codec, served_queues, sizes
 from gigq.errors import InvalidJob
 from gigq.ids import new_id
 
@@ -79,7 +79,8 @@ class Job:
             pass_parent_results: pass the results of the dependencies as the keyword argument
                 `parent_results`, a dict by parent id. None: when the function accepts it.
             retry_delay: seconds from a failed attempt to the next one.
-            queue: the named queue it goes to.
+            queue: the named queue it goes to; "*" and names that begin with "!" are patterns of
+                workers, and no names.
             on_parent_failure: when a dependency finally fails, "fail" fails this job too,
                 "run" runs it all the same, "wait" keeps it until the parent is requeued.
             memory_limit: the most memory that the job may use with all its processes, in bytes
@@ -181,6 +182,7 @@ def _is_plain(job: Any) -> bool:
         and bool(job.queue)
         and job.queue.isascii()
         and len(job.queue) <= LONGEST_ID
+        and job.queue[0] not in served_queues.MARKS
         and type(job.priority) is type(job.max_attempts) is int
         and -_PLAINLY_RIGHT < job.priority < _PLAINLY_RIGHT
         and 0 < job.max_attempts < _PLAINLY_RIGHT
@@ -220,7 +222,7 @@ def _problem_of_texts(job: Job) -> str | None:
             return f"{what} has {len(value):,} characters; give at most {most}"
         if not codec.is_unicode(value):
             return f"{what} is {value!r}, which holds half a character; decode it with a codec"
-    return None
+    return served_queues.problem_of_name(job.queue)
 
 
 def _problem_of_params(params: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,14 @@ from gigq.errors import JobNotFound
 from gigq.rows import Rows
 from gigq.status import JobStatus
 from gigq.store import connect, jobs, migrate, retention
-from gigq.store.bell import ring
 from gigq.store.database import LOCK_TIMEOUT, Database
+from gigq.store.wakeup import notify
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
     from gigq.job import Job
-
-# A worker that wakes and finds work wakes the next one, so a few rings start them all.
-_MOST_RINGS = 16
 
 
 class JobQueue:
@@ -92,12 +90,12 @@ class JobQueue:
         functions.refuse_while_loading()
         given = list(jobs_)
         new = self._new_rows(given)
-        failed = jobs.insert_rows(self._database, new.rows, new.waits)
+        stored = jobs.insert_rows(self._database, new.rows, new.waits)
         if events.heard():
             for job in given:
                 events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
-        reports.failed_by_parents(failed)
-        self._ring(len(given))
+        reports.failed_by_parents(stored.cut_off)
+        self._wake(stored.due_in)
         return [job.id for job in given]
 
     def cancel(self, job_id: str, running: bool = False) -> bool:
@@ -114,18 +112,16 @@ class JobQueue:
             True when the job was pending and is cancelled, or was running and is asked to end.
             False when there is no such job, or it is neither.
         """
-        asked = False
-        if running:
-            after, asked = jobs.cancel_or_ask(self._database, job_id)
-        else:
-            after = jobs.cancel(self._database, job_id)
-        if after is not None:
-            events.emit(events.JOB_CANCELLED, job_id=job_id)
-            reports.failed_by_parents(after.cut_off)
-            self._ring()
-        elif asked:
-            events.emit(events.JOB_CANCEL_REQUESTED, job_id=job_id)
-        return after is not None or asked
+        verb = jobs.cancel_or_ask if running else jobs.cancel
+        changed = verb(self._database, job_id)
+        if changed is None:
+            return False
+        asked = changed.status is JobStatus.RUNNING
+        event = events.JOB_CANCEL_REQUESTED if asked else events.JOB_CANCELLED
+        events.emit(event, job_id=job_id)
+        reports.failed_by_parents(changed.cut_off)
+        self._wake(Counter(changed.due_in))
+        return True
 
     def get_status(self, job_id: str) -> dict[str, Any]:
         """Everything known about a job.
@@ -248,11 +244,12 @@ class JobQueue:
         Returns:
             False when there is no such job, or it has another status.
         """
-        requeued = jobs.requeue(self._database, job_id)
-        if requeued:
-            events.emit(events.JOB_REQUEUED, job_id=job_id)
-            self._ring()
-        return requeued
+        changed = jobs.requeue(self._database, job_id)
+        if changed is None:
+            return False
+        events.emit(events.JOB_REQUEUED, job_id=job_id)
+        self._wake(Counter(changed.due_in))
+        return True
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
@@ -279,11 +276,10 @@ class JobQueue:
         migrate.apply(self._connected, self._begin)
         return self._connected
 
-    def _ring(self, times: int = 1) -> None:
-        """Wake an idle worker for each of so many jobs."""
+    def _wake(self, due: Mapping[str, int]) -> None:
+        """Wake idle workers that serve the queues in which jobs became due."""
         if self.db_path is not None:
-            for _ in range(min(times, _MOST_RINGS)):
-                ring(self.db_path)
+            notify(self.db_path, due)
 
     def _new_rows(self, given: Iterable[Job]) -> Rows:
         """The rows of new jobs, after every check that needs no database."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, events, execution, functions, rescue
+from gigq import codec, events, execution, functions, rescue, served_queues
 from gigq.ids import new_id
 from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
 from gigq.stop_signals import stop_signals
 from gigq.storable import storable
-from gigq.store import bell, claims, connect, migrate
+from gigq.store import claims, connect, migrate, wakeup
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.liveness import run_of_this_process
 from gigq.waiting import StopBell
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from gigq.current import Surroundings
     from gigq.interrupt import Interrupter
 
-_MOST_RINGS = 16
 _SEAMS = ("_claim_job", "_complete_job", "process_one")
 
 
@@ -100,14 +100,16 @@ class Worker:
             db_path: the database file; `~` is the home folder.
             worker_id: a name that no other worker has; made up when not given.
             polling_interval: the longest sleep in seconds while nothing is due. A submit on the
-                same host wakes the worker at once.
+                same host wakes the worker at once, and any other write to the file within a
+                quarter of a second.
             concurrency: how many jobs at a time, each in a thread. Jobs in threads cannot be
                 interrupted when they overrun, only be marked.
-            queues: the names of the queues to serve; None for all.
+            queues: the names of the queues to serve; `"*"` with `"!name"` for every queue but
+                that one; None for all.
             max_result_size: the largest result of a job, in bytes of JSON; None for 1 MiB.
 
         Raises:
-            ValueError: a number makes no sense.
+            ValueError: a number or the list of queues makes no sense.
         """
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency}; a worker needs at least 1 thread")
@@ -119,7 +121,7 @@ class Worker:
         self.worker_id = storable(worker_id) if worker_id else f"worker-{new_id()}"
         self.polling_interval = polling_interval
         self.concurrency = concurrency
-        self.queues = None if queues is None else tuple(queues)
+        self.queues = served_queues.checked(queues)
 
     def start(self) -> None:
         """Work until `stop` is called, or INT or TERM comes; the current job is finished first.
@@ -280,7 +282,7 @@ class Worker:
     def _check_for_timeouts(self) -> None:
         """Take back jobs of plain workers that are dead, and mark those past their timeout."""
         settled = rescue.lost(self._database, self.db_path) + rescue.overdue(self._database)
-        self._ring(sum(1 + done.released for done in settled))
+        wakeup.notify(self.db_path, Counter(queue for done in settled for queue in done.due_in))
 
     # Itself.
 
@@ -313,11 +315,6 @@ class Worker:
     def _overrides(self, seam: str) -> bool:
         """Whether a subclass has brought its own."""
         return getattr(type(self), seam) is not getattr(Worker, seam)
-
-    def _ring(self, times: int) -> None:
-        """Wake so many idle workers."""
-        for _ in range(min(times, _MOST_RINGS)):
-            bell.ring(self.db_path)
 
     def _interrupt(self) -> None:
         self._thread.interrupt()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from gigq import events
 from gigq.errors import StoreUnavailable
 from gigq.store import claims
-from gigq.store.bell import Bell
+from gigq.store.file_watch import DatabaseWatch
+from gigq.store.filesystem import resolve
+from gigq.store.wakeup import Listener
 from gigq.waiting import seconds_until
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from gigq.worker import Worker
 
 _CHECK_EVERY = 1.0
+_AFTER_A_WRITE = 0.2
 _AFTER_TROUBLE = 1.0
 
 
@@ -27,7 +30,8 @@ class WorkerLoop:
 
     1. Takes back what is overdue or lost, at least once a second while there is work.
     2. Works off what is due.
-    3. Sleeps until a ring, a stop, the next due time, or the polling interval is over.
+    3. Sleeps until a wake-up, a stop, the next due time, or the polling interval is over; for a
+       fifth of a second at most once something was written to the file without a wake-up.
 
     A database that cannot be used now is logged and tried again.
     """
@@ -41,24 +45,27 @@ class WorkerLoop:
         worker = self._worker
         logger, worker_id = worker.logger, worker._active_worker_id
         events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
-        bell = Bell(worker.db_path)
+        self._listener = Listener(worker.db_path, worker.queues)
+        self._watch = DatabaseWatch(resolve(worker.db_path))
         try:
             while worker.running:
-                self._turn(bell)
+                self._turn()
         finally:
             worker._halt()
-            bell.close()
+            self._watch.close()
+            self._listener.close()
             worker.close()
             events.emit(events.WORKER_STOPPED, source=logger, worker=worker_id)
 
-    def _turn(self, bell: Bell) -> None:
+    def _turn(self) -> None:
         try:
-            # Rings so far were for jobs that the look below will find.
-            if bell.drain():
-                self._worker._thread.took_rings()
+            # Wake-ups so far were for jobs that the look below will find.
+            if self._listener.drain():
+                self._worker._thread.took_wakeups()
+            self._watch.take()
             self._worker._check_for_timeouts()
             if self._is_idle_after_work() and self._worker.running:
-                bell.wait(self._pause(), [self._stop_bell.fileno()])
+                self._sleep()
         except StoreUnavailable as error:
             self._wait_out(error)
 
@@ -66,6 +73,19 @@ class WorkerLoop:
         check_at = time.monotonic() + _CHECK_EVERY
         self._worker.work_off(lambda: self._worker.running and time.monotonic() < check_at)
         return time.monotonic() < check_at
+
+    def _sleep(self) -> None:
+        """Sleep until there is work, as far as the wake-ups and the kernel report it."""
+        stop = self._stop_bell.fileno()
+        is_another_file = self._watch.renew()
+        watched = self._watch.descriptors()
+        pause = self._pause()
+        if watched and not is_another_file:
+            woken = self._listener.wait(pause, [stop, *watched])
+            if woken or not self._watch.take():
+                return
+        # Something was written, or may have been: most likely a wake-up comes with it.
+        self._listener.wait(min(pause, _AFTER_A_WRITE), [stop])
 
     def _pause(self) -> float:
         worker = self._worker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from gigq import allow_list, codec, current, execution, interrupt, reports
@@ -15,13 +15,12 @@ from gigq.ids import new_id
 from gigq.outcome import Ending, decide
 from gigq.pace import Pace
 from gigq.status import Cause, JobStatus
-from gigq.store import claims, foreign, jobs
+from gigq.store import claims, foreign, jobs, wakeup
 from gigq.surroundings import PlainSurroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from gigq.claim import Settled
     from gigq.store.database import Database
     from gigq.worker import Worker
 
@@ -51,8 +50,8 @@ class WorkerThread:
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._pace = Pace(worker.most_at_once)
         self._reports = reports.Reports(self.logger)
-        # Who was idle, or took others' rings, rings for the next worker if it leaves it something.
-        self._is_to_ring = True
+        # A worker that was idle, or took others' wake-ups, wakes the next one for what it leaves.
+        self._is_to_wake_next = True
         self._ctrl_c = False
         self._interrupter = interrupt.for_this_thread()
 
@@ -98,15 +97,15 @@ class WorkerThread:
         handover = self._hand.let_go()
         done, _ = claims.exchange(database, handover, None, None)
         self._hand.settled(handover, done)
-        self._worker._ring(sum(map(_became_due, filter(None, done))))
+        self._wake([queue for one in done if one for queue in one.due_in])
 
     def interrupt(self) -> None:
         """Raise `JobStopped` in the job that runs here; return when there is none."""
         self._interrupter.stop()
 
-    def took_rings(self) -> None:
-        """Rings were taken that may have been meant for others."""
-        self._is_to_ring = True
+    def took_wakeups(self) -> None:
+        """Note that wake-ups were taken that other workers may need."""
+        self._is_to_wake_next = True
 
     def complete(self, execution_id: str, ending: Ending) -> None:
         """Settle an execution as `Worker._complete_job` was told to."""
@@ -165,7 +164,7 @@ class WorkerThread:
             self._hold(rows)
             if (claim := self._hand.next()) is not None:
                 return claim
-        self._is_to_ring = self._is_to_ring or more
+        self._is_to_wake_next = self._is_to_wake_next or more
         self._pace.rest()
         return None
 
@@ -180,7 +179,7 @@ class WorkerThread:
             claimant = self.claimant if more else None
             done, rows = claims.exchange(worker._database, handover, claimant, wanted)
             self._hand.settled(handover, done)
-        self._tell_what_was_settled(claimed=len(rows))
+        self._tell_what_was_settled(rows)
         return rows
 
     def _wanted(self, most: int) -> Wanted:
@@ -283,10 +282,11 @@ class WorkerThread:
         if self._hand.ending_of(claim.execution_id) is not None:
             # It did not call ours. Its SQL may have ended the job; then the dependents come next.
             foreign.end_transaction(self._worker._get_connection(), keep=True)
-            self._worker._ring(foreign.follow_up(self._worker._database, claim.job_id))
+            self._wake(foreign.follow_up(self._worker._database, claim.job_id))
 
-    def _tell_what_was_settled(self, *, claimed: int) -> None:
-        worker, due = self._worker, 0
+    def _tell_what_was_settled(self, claimed: list[dict[str, Any]]) -> None:
+        worker = self._worker
+        due: list[str] = []
         for claim, settled, over in self._hand.news():
             if over is not None:
                 self._reports.settled(over, settled, among_many=self._hand.together)
@@ -294,25 +294,26 @@ class WorkerThread:
             elif settled is not None:
                 self._reports.handed_back(claim, settled)
             if settled is not None:
-                due += _became_due(settled)
+                due += settled.due_in
         self._reports.sum_up(worker_is_idle=not claimed)
-        # Less the jobs that this worker took itself.
-        worker._ring(due - claimed)
+        self._wake(due, claimed)
+
+    def _wake(self, due: Sequence[str], claimed: Iterable[dict[str, Any]] = ()) -> None:
+        """Wake idle workers for jobs that became due, less those that this one has taken itself."""
+        if due:
+            left = Counter(due) - Counter(row["queue"] for row in claimed)
+            wakeup.notify(self._worker.db_path, left)
 
     def _wake_the_next(self) -> None:
-        if self._is_to_ring:
-            self._is_to_ring = False
-            if claims.anything_due(self._worker._database):
-                self._worker._ring(1)
+        if self._is_to_wake_next:
+            self._is_to_wake_next = False
+            if claims.anything_due(self._worker._database, self._worker.queues):
+                wakeup.notify_alike(self._worker.db_path, self._worker.queues)
 
     def _pass_on_ctrl_c(self) -> None:
         if self._ctrl_c:
             self._ctrl_c = False
             raise KeyboardInterrupt
-
-
-def _became_due(settled: Settled) -> int:
-    return settled.released + (settled.job_status is JobStatus.PENDING)
 
 
 def _with_what_is_known(ending: Ending, before: Ending | None) -> Ending:

@@ -39,9 +39,6 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _STAT_BYTES = 4096
 _HAS_CHILDREN_LISTS = os.path.exists("/proc/thread-self/children")  # noqa: PTH110 - once
 
-# What inotify(7) tells of, from <linux/inotify.h>: writes, and that a file is moved or deleted.
-_IN_TOLD = 0x00000002 | 0x00000004 | 0x00000800
-
 # Modes of fallocate(2), from <linux/falloc.h>.
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
@@ -260,23 +257,6 @@ def give_back_memory() -> None:
     trim = getattr(_libc, "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def told_of_writes(*paths: str) -> int:
-    """A descriptor that becomes readable when one of some files is written, moved or deleted.
-
-    Raises:
-        OSError: there is no such file, or this user has too many such descriptors.
-    """
-    descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if descriptor < 0:
-        raise _os_error("inotify_init1")
-    for path in paths:
-        if _libc.inotify_add_watch(descriptor, os.fsencode(path), _IN_TOLD) < 0:
-            error = _os_error(f"inotify_add_watch({path})")
-            os.close(descriptor)
-            raise error
-    return int(descriptor)
 
 
 class _TimerSetting(ctypes.Structure):

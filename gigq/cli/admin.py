@@ -70,6 +70,7 @@ def worker(args: argparse.Namespace) -> int:
     interval = args.polling_interval
     if interval is None:
         interval = values.variable("GIGQ_POLLING_INTERVAL", "5", values.positive)
+    queues = values.queues(args.queues)
     use_app_dir(args.app_dir)
     # A worker may be up before the first job is submitted, so it makes the tables.
     queue_of_a_worker(args)
@@ -78,7 +79,7 @@ def worker(args: argparse.Namespace) -> int:
         worker_id=args.worker_id,
         polling_interval=interval,
         concurrency=args.concurrency,
-        queues=args.queues,
+        queues=queues,
         max_result_size=args.max_result_size,
     )
     usual = logging.WARNING if args.once else logging.INFO

@@ -8,7 +8,7 @@ from pathlib import Path
 from gigq import errors
 from gigq.cli import exits
 from gigq.cli.live import HiddenOutputError
-from gigq.cli.values import VariableError
+from gigq.cli.values import OptionsError, VariableError
 
 # The first kind that fits decides.
 CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -16,6 +16,7 @@ CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.MissingParent, exits.NEGATIVE),
     (errors.InvalidJob, exits.USAGE),
     (VariableError, exits.USAGE),
+    (OptionsError, exits.USAGE),
     (HiddenOutputError, exits.NO_PERMISSION),
     (errors.StoreError, exits.UNAVAILABLE),
     (errors.GigqError, exits.NEGATIVE),

@@ -325,6 +325,6 @@ def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
         dest="queues",
         action="append",
         metavar="NAME",
-        help="only this named queue (may be repeated; default: all)",
+        help="only this queue (may be repeated; '*' with '!NAME': all but NAME; default: all)",
     )
     _add_app_dir(parser)

@@ -8,7 +8,7 @@ import math
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from gigq import sizes
+from gigq import served_queues, sizes
 from gigq.errors import GigqError
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ Value = TypeVar("Value")
 
 class VariableError(GigqError):
     """An environment variable holds what its option would not take."""
+
+
+class OptionsError(GigqError):
+    """Options contradict each other."""
 
 
 def parameter(text: str) -> tuple[str, object]:
@@ -93,6 +97,18 @@ def size(text: str) -> int:
     if not count:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size of at least 1 byte")
     return count
+
+
+def queues(patterns: list[str] | None) -> tuple[str, ...] | None:
+    """Return what all options --queue say together.
+
+    Raises:
+        OptionsError: it makes no sense.
+    """
+    try:
+        return served_queues.checked(patterns)
+    except ValueError as error:
+        raise OptionsError(f"--queue: {error}") from error
 
 
 def from_environment(name: str, default: str) -> str:

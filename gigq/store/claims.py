@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gigq import clock
 from gigq.claim import Handover, Wanted
 from gigq.ids import new_id
+from gigq.served_queues import parse
 from gigq.store import settling, taking
 from gigq.store.database import UnreadableText
 from gigq.store.submission import DEFAULTS
@@ -154,32 +155,62 @@ def overdue(db: Database) -> list[Row]:
     return [row for row in plain if _is_over(row, now)]
 
 
-def next_due_at(db: Database, queues: tuple[str, ...] | None) -> str | None:
+def next_due_at(db: Database, queues: tuple[str, ...] | None = None, after: str = "") -> str | None:
     """The earliest time at which a delayed job becomes due; None when no job is delayed.
 
     Jobs that foreign SQL has delayed to what is no time, and that hide the others, are failed.
+
+    Args:
+        db: the database.
+        queues: only jobs of these queues, given as `gigq.served_queues` reads them.
+        after: only later times than this one.
     """
-    due_at = _earliest(db, queues)
+    due_at = _earliest(db, queues, after)
     if due_at is None or clock.is_time(due_at):
         return due_at
     with db.transaction(durable=False) as session:
         for job in session.all("delayed_without_time"):
             settling.fail_unreadable(session, job, "retry_after", "which is no time")
-    due_at = _earliest(db, queues)
+    due_at = _earliest(db, queues, after)
     return due_at if clock.is_time(due_at) else None
 
 
-def _earliest(db: Database, queues: tuple[str, ...] | None) -> str | None:
-    if queues is None:
-        row = db.one("next_due_at")
+def _earliest(db: Database, queues: tuple[str, ...] | None, after: str) -> str | None:
+    served = parse(queues)
+    names = json.dumps(list(served.names))
+    if served.is_everything:
+        row = db.one("next_due_at", {"after": after})
+    elif served.all_but:
+        row = db.one("next_due_at_in_other_queues", {"excluded": names, "after": after})
     else:
-        row = db.one("next_due_at_in_queues", {"queues": json.dumps(queues)})
+        row = db.one("next_due_at_in_queues", {"queues": names, "after": after})
     return row["due_at"] if row else None
 
 
-def anything_due(db: Database) -> bool:
-    """Whether some job could be claimed now. Delayed jobs whose time has come do not count yet."""
-    return db.one("anything_due") is not None
+def anything_due(db: Database, queues: tuple[str, ...] | None = None) -> bool:
+    """Whether some job could be claimed now. Delayed jobs whose time has come do not count yet.
+
+    Args:
+        db: the database.
+        queues: only jobs of these queues, given as `gigq.served_queues` reads them.
+    """
+    served = parse(queues)
+    if served.is_everything:
+        return db.one("anything_due") is not None
+    if served.all_but:
+        return any(map(served.serves, queues_with_due_jobs(db)))
+    queues_ = json.dumps(list(served.names))
+    return db.one("anything_due_in_queues", {"queues": queues_}) is not None
+
+
+def queues_with_due_jobs(db: Database) -> list[str]:
+    """The queues in which a job could be claimed now. Delayed jobs count as in `anything_due`."""
+    return [row["queue"] for row in db.all("queues_with_due_jobs")]
+
+
+def queues_with_delayed_jobs(db: Database, now: str) -> list[str]:
+    """The queues of delayed jobs whose time has come; of very many such jobs the first ones."""
+    return [row["queue"] for row in db.all("queues_with_delayed_jobs", {"now": now})]
 
 
 def _hand_over(session: Session, handover: Handover, *, together: bool) -> list[Settled | None]:

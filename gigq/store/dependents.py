@@ -27,17 +27,26 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """How many dependents wait for no parent any more, and those that failed."""
+    """What followed from the end of a parent.
 
-    released: int = 0
+    Attributes:
+        due_in: the queue of each dependent that waits for no parent any more.
+        cut_off: those that failed.
+    """
+
+    due_in: tuple[str, ...] = ()
     cut_off: tuple[CutOff, ...] = ()
 
 
-def release(session: Session, parent_id: str) -> int:
-    """A parent completed: its dependents have one less to wait for. How many wait for none?"""
+def release(session: Session, parent_id: str) -> tuple[str, ...]:
+    """Count a completed parent as done for its dependents.
+
+    Returns:
+        The queue of each dependent that waits for no parent any more.
+    """
     parent = {"parent_id": parent_id, "now": session.now}
     if session.one("is_awaited", parent) is None:
-        return 0
+        return ()
     rows = session.all("release_dependents", parent)
     session.run("forget_edges_from", parent)
     return _pending(rows)
@@ -49,17 +58,17 @@ def cut_off(session: Session, parent: Parent) -> Consequences:
     `fail` fails it, and its own dependents in turn; `run` counts the parent as done; `wait`
     keeps it waiting, for a requeue of the parent. A loop, not a recursion: chains are long.
     """
-    released = 0
+    due_in: list[str] = []
     failed: list[CutOff] = []
     ended = deque([parent])
     while ended:
         parent = ended.popleft()
         cut, freed = _one_level(session, parent)
-        released += freed
+        due_in += freed
         for row in cut:
             failed.append(failed_by(parent, row["id"], row["name"]))
             ended.append(Parent(row["id"], row["name"], "failed"))
-    return Consequences(released, tuple(failed))
+    return Consequences(tuple(due_in), tuple(failed))
 
 
 def failed_by(parent: Parent, job_id: str, name: str) -> CutOff:
@@ -85,15 +94,15 @@ def listed(dependencies: Any) -> str:
     return json.dumps([id_ for id_ in ids if isinstance(id_, str)] if isinstance(ids, list) else [])
 
 
-def _one_level(session: Session, parent: Parent) -> tuple[list[Row], int]:
+def _one_level(session: Session, parent: Parent) -> tuple[list[Row], tuple[str, ...]]:
     edges = {"parent_id": parent.id, "now": session.now}
     if session.one("is_awaited", edges) is None:
-        return [], 0
+        return [], ()
     cut = session.all("cut_off_dependents", {**edges, "error": reason(parent)})
     rows = session.all("release_dependents_that_do_not_wait", edges)
     session.run("forget_edges_to_dependents_that_do_not_wait", edges)
     return cut, _pending(rows)
 
 
-def _pending(rows: list[Row]) -> int:
-    return sum(row["status"] == "pending" for row in rows)
+def _pending(rows: list[Row]) -> tuple[str, ...]:
+    return tuple(row["queue"] for row in rows if row["status"] == "pending")

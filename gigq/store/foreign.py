@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 _FINISHED = frozenset(status.value for status in FINISHED)
 
 
-def follow_up(db: Database, job_id: str) -> int:
+def follow_up(db: Database, job_id: str) -> tuple[str, ...]:
     """Do to a job's dependents what its status means for them, if nobody has.
 
     Returns:
-        How many became due.
+        The queue of each that became due.
     """
     with db.transaction(durable=False) as session:
         job = session.one("job", {"job_id": job_id})
         if job is None or job["status"] not in _FINISHED:
-            return 0
+            return ()
         if job["status"] == JobStatus.COMPLETED.value:
             return dependents.release(session, job_id)
         parent = dependents.Parent(job_id, job["name"], job["status"])
-        return dependents.cut_off(session, parent).released
+        return dependents.cut_off(session, parent).due_in
 
 
 def end_transaction(connection: object, *, keep: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import clock
 from gigq.status import JobStatus
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from gigq.claim import CutOff
     from gigq.store.database import Database, Row, Session
-    from gigq.store.dependents import Consequences
-    from gigq.store.submission import Values
+    from gigq.store.submission import Stored, Values
 
 _FEW = 2000
 _MANY = {"limit": 20_000}
@@ -49,7 +48,21 @@ def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [str(row["id"]) for row in rows]
 
 
-def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]) -> list[CutOff]:
+class Changed(NamedTuple):
+    """What a change of one job did.
+
+    Attributes:
+        status: the job's status.
+        due_in: the queues of jobs that wait for a worker because of it, once for each job.
+        cut_off: dependents that failed because of it.
+    """
+
+    status: JobStatus
+    due_in: tuple[str, ...] = ()
+    cut_off: tuple[CutOff, ...] = ()
+
+
+def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]) -> Stored:
     """The same with rows as they are bound, in the order of `submission.COLUMNS`.
 
     Args:
@@ -58,7 +71,7 @@ def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]
         waits: by their place in `rows`, the parents that jobs name.
 
     Returns:
-        The jobs that failed at once, because a parent had ended without success.
+        How many jobs became due in each queue, and those that failed at once.
 
     Raises:
         MissingParent, DependencyCycle, StoreError: as `insert`.
@@ -152,38 +165,40 @@ def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:
     return {row["id"]: row["result"] for row in rows}
 
 
-def cancel(db: Database, job_id: str) -> Consequences | None:
+def cancel(db: Database, job_id: str) -> Changed | None:
     """Cancel a pending job, and do to its dependents what their policies say.
 
     Returns:
-        What followed; None when the job is unknown or no longer pending: then nothing changed.
+        None when the job is unknown or no longer pending; then nothing changed.
     """
     with db.transaction(durable=True) as session:
         return _cancel(session, job_id)
 
 
-def cancel_or_ask(db: Database, job_id: str) -> tuple[Consequences | None, bool]:
+def cancel_or_ask(db: Database, job_id: str) -> Changed | None:
     """Cancel a pending job, or ask for the end of a running one.
 
     Both in one transaction: a job that is just being claimed or settled cannot slip through.
 
     Returns:
-        What followed when it was pending and is cancelled, else None; and whether it is running
-        and its end is asked for. When the job is unknown or over, nothing changed.
+        CANCELLED when it was pending, RUNNING when its end is asked for, None when the job is
+        unknown or over; then nothing changed.
     """
     with db.transaction(durable=True) as session:
-        after = _cancel(session, job_id)
-        return after, after is None and claims.ask_to_cancel(session, job_id)
+        if cancelled := _cancel(session, job_id):
+            return cancelled
+        return Changed(JobStatus.RUNNING) if claims.ask_to_cancel(session, job_id) else None
 
 
-def _cancel(session: Session, job_id: str) -> Consequences | None:
+def _cancel(session: Session, job_id: str) -> Changed | None:
     row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
     if row is None:
         return None
-    return dependents.cut_off(session, dependents.Parent(job_id, row["name"], "cancelled"))
+    after = dependents.cut_off(session, dependents.Parent(job_id, row["name"], "cancelled"))
+    return Changed(JobStatus.CANCELLED, after.due_in, after.cut_off)
 
 
-def requeue(db: Database, job_id: str) -> bool:
+def requeue(db: Database, job_id: str) -> Changed | None:
     """Make a failed, timed out or cancelled job pending again, with no attempt used.
 
     It waits again for the parents that have not completed. A parent that ended without success
@@ -191,20 +206,21 @@ def requeue(db: Database, job_id: str) -> bool:
     that was cleared counts as done.
 
     Returns:
-        False when the job is unknown or in another state; then nothing changed.
+        None when the job is unknown or in another state; then nothing changed.
     """
     with db.transaction(durable=True) as session:
         row = session.one("requeue_job", {"job_id": job_id, "now": session.now})
         if row is None:
-            return False
-        _wait_again(session, job_id, row)
-    return True
+            return None
+        waits = _wait_again(session, job_id, row)
+    return Changed(JobStatus.PENDING, () if waits else (row["queue"],))
 
 
-def _wait_again(session: Session, job_id: str, row: Row) -> None:
+def _wait_again(session: Session, job_id: str, row: Row) -> bool:
+    """Have a job wait for those of its parents that are not done; return whether there are any."""
     named = dependents.listed(row["dependencies"])
     if named == "[]":
-        return
+        return False
     session.run("forget_edges_to", {"job_id": job_id, "parents": named})
     done = {"completed"}
     if row["on_parent_failure"] == "run":
@@ -213,6 +229,7 @@ def _wait_again(session: Session, job_id: str, row: Row) -> None:
     unmet = [parent["id"] for parent in parents if parent["status"] not in done]
     session.many("insert_edge", [(id_, job_id) for id_ in unmet])
     session.run("set_unmet", {"job_id": job_id, "unmet": len(unmet)})
+    return bool(unmet)
 
 
 def clear(db: Database, before: str | None = None) -> int:

@@ -151,7 +151,7 @@ def renew() -> bool:
 
 
 def companion(database_path: str | os.PathLike[str]) -> Path:
-    """The folder `<database>.gigq` for the lock file and the bell, made private when missing.
+    """The folder `<database>.gigq` for locks and pipes, made private when missing.
 
     Raises:
         OSError: it cannot be made, or another account may have placed what is there.

@@ -12,9 +12,9 @@ from gigq.storable import storable, storable_value
 from gigq.store import dependents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from gigq.claim import Over
+    from gigq.claim import Claim, Over
     from gigq.store.database import Row, Session
 
 _UNKNOWN = PostMortem()
@@ -59,7 +59,8 @@ def give_back(session: Session, job_id: str, execution_id: str) -> Settled | Non
     if row is None:
         return None
     left, most = row["attempts"], row["max_attempts"]
-    return Settled(job_id, execution_id, JobStatus.PENDING, left, most)
+    queue = row["queue"]
+    return Settled(job_id, execution_id, JobStatus.PENDING, left, most, due_in=(queue,))
 
 
 def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:
@@ -94,19 +95,20 @@ def _complete(session: Session, over: Sequence[Over]) -> dict[str, Settled | Non
         raise Contended
     parents = json.dumps([one.claim.job_id for one in over])
     awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
-    return {
-        one.claim.execution_id: Settled(
-            one.claim.job_id,
-            one.claim.execution_id,
-            JobStatus.COMPLETED,
-            one.claim.attempt,
-            one.claim.max_attempts,
-            released=(
-                dependents.release(session, one.claim.job_id) if one.claim.job_id in awaited else 0
-            ),
-        )
-        for one in over
-    }
+    return {one.claim.execution_id: _completed(session, one.claim, awaited) for one in over}
+
+
+def _completed(session: Session, claim: Claim, awaited: Collection[str]) -> Settled:
+    due_in = dependents.release(session, claim.job_id) if claim.job_id in awaited else ()
+    return Settled(
+        claim.job_id,
+        claim.execution_id,
+        JobStatus.COMPLETED,
+        claim.attempt,
+        claim.max_attempts,
+        released=len(due_in),
+        due_in=due_in,
+    )
 
 
 def _execution(one: Over, now: str) -> tuple[Any, ...]:
@@ -128,14 +130,15 @@ def _settle_completed(session: Session, execution_id: str, ending: Ending) -> Se
     row = session.one("complete_job", {**job, "result": ending.result})
     if row is None:
         return None
-    released = dependents.release(session, job_id)
+    due_in = dependents.release(session, job_id)
     return Settled(
         job_id,
         execution_id,
         JobStatus.COMPLETED,
         row["attempts"],
         row["max_attempts"],
-        released=released,
+        released=len(due_in),
+        due_in=due_in,
     )
 
 
@@ -157,8 +160,9 @@ def _settle_otherwise(session: Session, execution_id: str, ending: Ending) -> Se
         attempts,
         job["max_attempts"],
         outcome.retry_after,
-        after.released,
+        len(after.due_in),
         after.cut_off,
+        (job["queue"],) if outcome.status is JobStatus.PENDING else after.due_in,
     )
 
 

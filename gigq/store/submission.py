@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import DependencyCycle, MissingParent
 from gigq.status import FINISHED, JobStatus
@@ -59,13 +60,27 @@ values = itemgetter(*COLUMNS)
 """What to bind to that statement, of the columns of one job."""
 
 _ID, _NAME = COLUMNS.index("id"), COLUMNS.index("name")
-_POLICY = COLUMNS.index("on_parent_failure")
+_POLICY, _QUEUE = COLUMNS.index("on_parent_failure"), COLUMNS.index("queue")
+
+_queue = itemgetter(_QUEUE)
 
 _PENDING = JobStatus.PENDING.value
 _FAILED = JobStatus.FAILED.value
 _DONE = JobStatus.COMPLETED.value
 _WITHOUT_SUCCESS = frozenset(status.value for status in FINISHED) - {_DONE}
 _SETTLED = _WITHOUT_SUCCESS | {_DONE}
+
+
+class Stored(NamedTuple):
+    """What storing a batch of jobs did.
+
+    Attributes:
+        due_in: how many jobs became due in each queue.
+        cut_off: the jobs that failed at once, because a parent had ended without success.
+    """
+
+    due_in: Mapping[str, int]
+    cut_off: tuple[CutOff, ...]
 
 
 class Submission:
@@ -88,19 +103,21 @@ class Submission:
         # Name and status of every job that may be a parent.
         self._known: dict[str, tuple[str, str]] = {}
 
-    def store(self) -> list[CutOff]:
-        """Store all rows, or raise and leave it to the transaction to undo.
-
-        Returns:
-            The jobs that failed at once, because a parent had ended without success.
-        """
+    def store(self) -> Stored:
+        """Store all rows, or raise and leave it to the transaction to undo."""
         if self._waits:
             self._link_all()
         self._session.many("insert_job", self._rows)
         if self._edges:
             self._session.many("insert_edge", self._edges)
         # All rows and edges stand before the first end: it may take others of the batch along.
-        return [failed for one in self._cut_off for failed in self._fail(*one)]
+        after = [self._fail(*one) for one in self._cut_off]
+        cut_off = tuple(failed for one in after for failed in one.cut_off)
+        if not self._waits:
+            return Stored(Counter(map(_queue, self._rows)), cut_off)
+        # A job that was cut off waits for none either; one wake-up too many.
+        due = [row[_QUEUE] for row in self._rows if not row[-1]]
+        return Stored(Counter([*(queue for one in after for queue in one.due_in), *due]), cut_off)
 
     def _link_all(self) -> None:
         first = {row[_ID]: place for place, row in reversed(list(enumerate(self._rows)))}
@@ -142,12 +159,13 @@ class Submission:
         self._edges += [(parent, row[_ID]) for parent in unfinished]
         self._rows[place] = (*row[:-1], len(unfinished))
 
-    def _fail(self, job_id: str, parent: Parent) -> tuple[CutOff, ...]:
+    def _fail(self, job_id: str, parent: Parent) -> dependents.Consequences:
         job = {"job_id": job_id, "error": dependents.reason(parent), "now": self._session.now}
         self._session.run("cut_off_job", job)
         name, status = self._known[job_id]
         after = dependents.cut_off(self._session, Parent(job_id, name, status))
-        return (dependents.failed_by(parent, job_id, name), *after.cut_off)
+        failed = dependents.failed_by(parent, job_id, name)
+        return dependents.Consequences(after.due_in, (failed, *after.cut_off))
 
     def _refuse_cycles(self, linked: Mapping[int, list[str]], first: Mapping[str, int]) -> None:
         # Where every parent stands before its dependents there is none.

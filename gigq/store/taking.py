@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gigq.ids import new_ids
+from gigq.served_queues import parse
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant, Wanted
+    from gigq.served_queues import ServedQueues
     from gigq.store.database import Row, Session
 
 
@@ -55,7 +57,7 @@ def _take_one(
     session: Session, claimant: Claimant, execution_id: str, *, durable: bool
 ) -> Row | None:
     who = {"worker_id": claimant.worker_id, "execution_id": execution_id, "now": session.now}
-    job = _take_best(session, claimant.queues, who)
+    job = _take_best(session, parse(claimant.queues), who)
     if job is None:
         return None
     row = job.pop("row")
@@ -95,12 +97,13 @@ def _is_utf_8(raw: bytes) -> bool:
     return True
 
 
-def _take_best(session: Session, queues: tuple[str, ...] | None, who: dict[str, str]) -> Row | None:
-    if queues is None:
-        return session.one("claim_from_every_queue", who)
-    if len(queues) == 1:
-        return session.one("claim_from_queue", {**who, "queue": queues[0]})
-    return session.one("claim_from_queues", {**who, "queues": json.dumps(queues)})
+def _take_best(session: Session, served: ServedQueues, who: dict[str, str]) -> Row | None:
+    names = list(served.names)
+    if served.all_but:
+        return session.one("claim_from_every_queue", {**who, "excluded": json.dumps(names)})
+    if len(names) == 1:
+        return session.one("claim_from_queue", {**who, "queue": names[0]})
+    return session.one("claim_from_queues", {**who, "queues": json.dumps(names)})
 
 
 def _companions(session: Session, claimant: Claimant, wanted: Wanted) -> list[Row]:
@@ -119,9 +122,11 @@ def _companions(session: Session, claimant: Claimant, wanted: Wanted) -> list[Ro
 
 def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
     """The names of the queues to look into, each once; none when one cannot be asked for."""
-    if claimant.queues is not None:
-        return tuple(dict.fromkeys(claimant.queues))
-    names = tuple(row["queue"] for row in session.all("queues_with_due_jobs"))
+    served = parse(claimant.queues)
+    if not served.all_but:
+        return tuple(served.names)
+    found = (row["queue"] for row in session.all("queues_with_due_jobs"))
+    names = tuple(filter(served.serves, found))
     # Foreign SQL may have written bytes, or text that could only be read with replacements.
     plain = all(isinstance(name, str) and not _may_be_replaced(name) for name in names)
     return names if plain else ()

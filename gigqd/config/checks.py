@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from gigq import served_queues
 from gigqd.config.exposure import exposed_files, foreign_files
-from gigqd.config.keys import EVERY_QUEUE
 from gigqd.config.kinds import show_duration, show_size
 from gigqd.config.log_file import log_file_problem
 from gigqd.config.pool import PoolConfig
@@ -131,12 +131,11 @@ def _exposed(config: Config) -> Iterator[str]:
 
 
 def _unserved(config: Config) -> Iterator[str]:
-    served = {queue for pool in config.pools if pool.size for queue in pool.queues}
-    named = {queue for pool in config.pools for queue in pool.queues}
-    if EVERY_QUEUE in served:
-        return
-    for queue in sorted((named | {DEFAULT_QUEUE}) - served - {EVERY_QUEUE}):
-        yield f'no pool with a worker serves the queue "{queue}"; its jobs will wait'
+    pools = [served_queues.parse(pool.queues) for pool in config.pools if pool.size]
+    named = {name for pool in config.pools for name in served_queues.parse(pool.queues).names}
+    for queue in sorted(named | {DEFAULT_QUEUE}):
+        if not any(pool.serves(queue) for pool in pools):
+            yield f'no pool with a worker serves the queue "{queue}"; its jobs will wait'
 
 
 def _empty_pools(config: Config) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """What is known of a configuration key, and the kinds that only this configuration has."""
 
 import re
-from dataclasses import Field, dataclass
+from dataclasses import Field, dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from gigq import served_queues
 from gigqd.config import kinds
 from gigqd.config.kinds import Kind
-
-EVERY_QUEUE = "*"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*")
@@ -77,7 +77,10 @@ RESIDUE = (
 
 def _fits_queue(text: str) -> bool:
     # a star inside a name would look like a pattern, and queues are matched by name only
-    return text == EVERY_QUEUE or (text.strip() != "" and text.isprintable() and "*" not in text)
+    name = text.removeprefix(served_queues.NOT)
+    return text == served_queues.EVERY or (
+        name.strip() != "" and name.isprintable() and served_queues.EVERY not in name
+    )
 
 
 def _fits_module(text: str) -> bool:
@@ -90,10 +93,26 @@ def _fits_database(text: str) -> bool:
 
 ACCOUNT = kinds.optional(kinds.text(expected="a name", name="name"), "")
 OPTIONAL_PATH = kinds.optional(kinds.path(), "")
-QUEUE_NAME = kinds.text(_fits_queue, 'the name of a queue, or "*" for every queue', "queue name")
+_QUEUE = kinds.text(
+    _fits_queue,
+    'the name of a queue, "*" for every queue, or "!name" for all but that one',
+    "queue name",
+)
 MODULE = kinds.text(_fits_module, 'a module name such as "myapp.jobs"', "module name")
 LEFT_BEHIND = kinds.choice(*RESIDUE, name="word")
 PATTERN = kinds.text(lambda text: bool(text.strip()), "a pattern", "pattern")
+
+
+def queues() -> Kind:
+    """The queues that a pool serves: names, or every queue, or all but some."""
+    listed = kinds.list_of(_QUEUE, required='an empty list serves no queue; "*" is every queue')
+
+    def parse(raw: object, base: Path) -> tuple[str, ...]:
+        given: tuple[str, ...] = listed.parse(raw, base)
+        served_queues.checked(given)
+        return given
+
+    return replace(listed, parse=parse)
 
 
 def database() -> Kind:

@@ -2,8 +2,9 @@
 
 from dataclasses import KW_ONLY, dataclass, field
 
+from gigq.served_queues import EVERY
 from gigqd.config import kinds
-from gigqd.config.keys import EVERY_QUEUE, LEFT_BEHIND, QUEUE_NAME, Effect, about
+from gigqd.config.keys import LEFT_BEHIND, Effect, about, queues
 from gigqd.config.kinds import DAY, HOUR
 
 LIVE, RECYCLE = Effect.LIVE, Effect.RECYCLE
@@ -24,11 +25,11 @@ class PoolConfig:
         ),
     )
     queues: tuple[str, ...] = field(
-        default=(EVERY_QUEUE,),
+        default=(EVERY,),
         metadata=about(
-            kinds.list_of(QUEUE_NAME, required='an empty list serves no queue; "*" is every queue'),
+            queues(),
             RECYCLE,
-            'Queues whose jobs these workers claim; "*" is every queue.',
+            'Queues whose jobs these workers claim; "*" is every queue, "!name" not that one.',
         ),
     )
     timeout_grace: float = field(

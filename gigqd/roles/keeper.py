@@ -14,7 +14,7 @@ from gigq.store import checkpoint, connect, health, identity, initialization
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
 from gigqd import exits, kernel, logs
-from gigqd.roles.keeper_pace import Pace
+from gigqd.roles.keeper_pace import LATE, Pace
 from gigqd.roles.keeper_retention import BREATH, Retention
 from gigqd.roles.keeper_rounds import Rounds
 from gigqd.roles.keeper_settling import Settling, told
@@ -155,7 +155,7 @@ class Keeper:
         elif self._retention.is_at_work:
             told = self._pace.wait(BREATH)
         else:
-            told = self._pace.sleep()
+            told = self._pace.sleep(self._rounds.until_due(LATE))
         for message in self._wire.receive() if told else ():
             if message.get("leave"):
                 self._leaving = True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gigqd import kernel
+from gigq.store import file_watch
 
 if TYPE_CHECKING:
     from gigqd.wire import Wire
@@ -43,23 +44,28 @@ class Pace:
         """Hear of writes to the database file and the log that lie at their paths now."""
         self._be_deaf()
         with suppress(OSError):  # this user has too many such descriptors: look more often
-            self._ear = kernel.told_of_writes(path, f"{path}-wal")
+            self._ear = file_watch.watch(path, f"{path}-wal")
             self._both.register(self._ear, select.POLLIN)
         self._lively_until = time.monotonic() + _LIVELY
 
-    def sleep(self) -> bool:
+    def sleep(self, longest: float = math.inf) -> bool:
         """Sleep until there is a message, or the next look at the database is due.
+
+        Args:
+            longest: seconds until it is due at the latest.
 
         Returns:
             Whether there is a message.
         """
+        soon = min(longest, SOON)
         if self._ear is None:
-            return self.wait(SOON)
+            return self.wait(soon)
         lively = time.monotonic() < self._lively_until
-        heard = () if lively else [number for number, _ in self._both.poll(LATE * 1000)]
+        late = math.ceil(min(longest, LATE) * 1000)
+        heard = () if lively else [number for number, _ in self._both.poll(late)]
         if not (lively or heard):
             return False
-        told = any(number != self._ear for number in heard) or self.wait(SOON)
+        told = any(number != self._ear for number in heard) or self.wait(soon)
         # Before the look that comes next, so that what is written during it counts.
         with suppress(BlockingIOError):
             os.read(self._ear, _MANY)
@@ -68,7 +74,7 @@ class Pace:
 
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until there is a message; whether there is one."""
-        return bool(self._lines.poll(max(0.0, seconds) * 1000))
+        return bool(self._lines.poll(math.ceil(max(0.0, seconds) * 1000)))
 
     def _be_deaf(self) -> None:
         if self._ear is not None:

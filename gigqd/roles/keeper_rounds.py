@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.store import checkpoint, claims, health, identity, migrate
-from gigq.store.bell import Bell
+from gigq.store import checkpoint, claims, health, identity, migrate, wakeup
+from gigq.waiting import seconds_until
 from gigqd.scoreboard import Activity
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Rounds:
         self._board = board
         self._beat = beat
         self._tell = tell
-        self._bell: Bell | None = None
+        self._pipes = wakeup.OpenPipes(path)
         self._cancels: list[str] | None = None
         self.begin()
 
@@ -73,7 +73,8 @@ class Rounds:
         self._expected = float("inf")
         self._version = (0, 0)
         self._due_at: str | None = None
-        self._anything_due = False
+        self._next_due_at: str | None = None
+        self._due_in: list[str] = []
         self._look_at = 0.0
         self._tidy_at = 0.0
 
@@ -91,12 +92,12 @@ class Rounds:
         if changed:
             migrate.refuse_newer(self._database)
             self._relay_cancels()
-            self._due_at = claims.next_due_at(self._database, None)
-            self._anything_due = claims.anything_due(self._database)
-        self._ring(changed=changed)
+            self._due_at = claims.next_due_at(self._database)
+            self._due_in = claims.queues_with_due_jobs(self._database)
+        self._wake(changed=changed)
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            self._hung_bell()
+            self._pipes.renew()
             self._try_to_write(connection, now)
         self._tidy(connection, now, changed=changed)
         return changed
@@ -134,7 +135,7 @@ class Rounds:
 
     def _is_wanted(self, now: float) -> bool:
         """Whether somebody needs to write: jobs are due, or an outcome is not taken."""
-        return self._anything_due or any(
+        return bool(self._due_in) or any(
             report.activity is Activity.SETTLING and now - report.since > _SLOW
             for report in self._board()
         )
@@ -159,21 +160,24 @@ class Rounds:
         self._version = (version, connection.total_changes)
         return self._version != before
 
-    def _ring(self, *, changed: bool) -> None:
-        """Wake a worker for rows that foreign SQL wrote and for jobs whose time has come."""
-        is_time = self._due_at is not None and self._due_at <= clock.utc_now()
-        if is_time or (changed and (self._anything_due or self._due_at is not None)):
-            self._hung_bell().ring()
+    def until_due(self, longest: float) -> float:
+        """Return the seconds until the next delayed job is due, `longest` at most."""
+        return seconds_until(self._next_due_at, longest)
 
-    def _hung_bell(self) -> Bell:
-        """The bell that workers listen to, hung up again if somebody has deleted it.
-
-        Submits ring by its path: while that is gone, they are heard through their commits.
-        """
-        if self._bell is None:
-            self._bell = Bell(self._path)
-        self._bell.renew()
-        return self._bell
+    def _wake(self, *, changed: bool) -> None:
+        """Wake workers for rows that foreign SQL wrote and for jobs whose time has come."""
+        due_in = self._due_in if changed else []
+        now = clock.utc_now()
+        if self._due_at is not None and self._due_at <= now:
+            due_in = [*due_in, *claims.queues_with_delayed_jobs(self._database, now)]
+            # Of those due already a worker may be far: sleep until the next one all the same.
+            self._next_due_at = claims.next_due_at(self._database, after=now)
+        elif changed:
+            self._next_due_at = self._due_at
+        if due_in:
+            self._pipes.renew()
+            # One of each group: a worker that finds more wakes the next one.
+            wakeup.notify(self._path, dict.fromkeys(due_in, 1), most=1)
 
     def _relay_cancels(self) -> None:
         """Tell which running jobs of this daemon are to be cancelled, whenever that changes."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gigq import reports
-from gigq.status import JobStatus
-from gigq.store import bell, claims, liveness
+from gigq.store import claims, liveness, wakeup
 from gigqd import logs
 from gigqd.roles.keeper_endings import (
     ending_of,
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
 log = logs.get_logger("gigqd.keeper")
 
-_MOST_RINGS = 8
-
 
 class Settling:
-    """Settles the executions of others, each by the guarded verb, and rings for what is due.
+    """Settles the executions of others, each by the guarded verb; wakes workers for what is due.
 
     Args:
         database: the database.
@@ -111,9 +109,7 @@ class Settling:
     def _follow_up(self, done: Settled | None) -> Settled | None:
         self._beat()
         if done is not None:
-            due_again = done.job_status is JobStatus.PENDING and not done.retry_after
-            for _ in range(min(done.released + due_again, _MOST_RINGS)):
-                bell.ring(self._path)
+            wakeup.notify(self._path, Counter(done.due_in))
         return done
 
 

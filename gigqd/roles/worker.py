@@ -12,10 +12,10 @@ from gigq.errors import StoreError
 from gigq.outcome import PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
-from gigq.store.bell import Bell
 from gigq.store.connect import close_all_connections, open_connection, require
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
+from gigq.store.wakeup import Listener
 from gigq.worker import Worker
 from gigqd import exits, kernel, logs
 from gigqd.roles.around import AroundJob
@@ -85,7 +85,7 @@ class WorkerRole:
 
     1. Says on the scoreboard what it does, before and after each job.
     2. Gives every job a log context, an output of its own and the limits of its pool.
-    3. Sleeps when nothing is due, until the bell rings, a delayed job is due, or it is to leave;
+    3. Sleeps when nothing is due, until a wake-up, a delayed job is due, or it is to leave;
        claims nothing while the supervisor holds it.
     4. Leaves after its job when told to, when its lifetime is over, or after a job that had to
        be interrupted or has left something behind, which the next must not see; but never with
@@ -101,11 +101,10 @@ class WorkerRole:
         self._why_leave = ""
         self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
-        self._queues = None if "*" in pool.queues else pool.queues
         require(queue.database)  # the keeper has made it; a worker that did would hide its loss
         self._worker = self._make_worker()
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
-        self._bell = Bell(queue.database)
+        self._listener = Listener(queue.database, pool.queues)
         assert birth.stacks is not None
         self._ear = Ear(self._leave_when_told, birth.stacks)
         self._output = Output(birth, pool.keep_output)
@@ -118,7 +117,7 @@ class WorkerRole:
     def _make_worker(self) -> ImportingWorker:
         config = self._birth.config
         worker = ImportingWorker(
-            config.queue.database, worker_id=self._birth.worker_id, queues=self._queues
+            config.queue.database, worker_id=self._birth.worker_id, queues=self._pool.queues
         )
         worker.begin = Begin.NEVER
         worker.run = self._birth.tag.run
@@ -150,6 +149,7 @@ class WorkerRole:
                 self._sleep(wait)
         if self._why_leave:
             log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
+        self._listener.close()
         close_all_connections()  # also those to other databases that its jobs have opened
         return exits.WORKER_DONE
 
@@ -259,14 +259,14 @@ class WorkerRole:
         # Held because of the database, which is then not to be touched.
         if not self._may_claim():
             return _LONGEST_WAIT
-        due_at = claims.next_due_at(self._database, self._queues)
+        due_at = claims.next_due_at(self._database, self._pool.queues)
         if due_at is None:
             return _LONGEST_WAIT
         wait = clock.parse(due_at) - clock.parse(clock.utc_now())
         return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
 
     def _sleep(self, longest: float) -> None:
-        self._bell.wait(longest, (self._line.wire.fileno(), self._ear.fileno()))
+        self._listener.wait(longest, (self._line.wire.fileno(), self._ear.fileno()))
         self._ear.drain()
         self._line.wire.receive()
         if self._line.wire.ended:

@@ -6,7 +6,7 @@ from support import jobs_to_run
 from support.waiting import wait_until
 
 from gigq import Job, Worker
-from gigq.store.bell import Bell
+from gigq.store.wakeup import Listener
 
 
 def submit(queue, function, /, **options):
@@ -28,7 +28,7 @@ def test_a_submit_wakes_a_sleeping_worker_at_once(queue, path):
     assert queue.stats()["completed"] == 3
 
 
-def test_no_ring_is_lost_between_a_look_and_going_to_sleep(queue, path):
+def test_no_wakeup_is_lost_between_a_look_and_going_to_sleep(queue, path):
     sleeper = Worker(path, polling_interval=3600)
     thread = threading.Thread(target=sleeper.start)
     thread.start()
@@ -61,26 +61,26 @@ def test_two_jobs_submitted_at_once_wake_two_sleeping_workers(queue, path, tmp_p
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_an_idle_worker_that_finds_a_job_rings_for_the_next_worker(queue, path, worker):
+def test_an_idle_worker_that_leaves_a_due_job_wakes_the_next_worker(queue, path, worker):
     for _ in range(2):
         submit(queue, jobs_to_run.nothing)
-    bell = Bell(path)
-    bell.drain()
+    listener = Listener(path)
+    listener.drain()
     worker.work_off(lambda: True)
 
-    assert bell.take()
-    assert not bell.take()
-    bell.close()
+    assert listener.take()
+    assert not listener.take()
+    listener.close()
 
 
-def test_an_idle_worker_that_takes_the_only_job_rings_for_nobody(queue, path, worker):
+def test_an_idle_worker_that_takes_the_only_job_wakes_no_other(queue, path, worker):
     submit(queue, jobs_to_run.nothing)
-    bell = Bell(path)
-    bell.drain()
+    listener = Listener(path)
+    listener.drain()
     worker.work_off(lambda: True)
 
-    assert not bell.take()
-    bell.close()
+    assert not listener.take()
+    listener.close()
 
 
 def test_a_sleeping_worker_wakes_for_a_delayed_attempt(queue, path, tmp_path):

@@ -22,7 +22,8 @@ from support.ledger import (
 from gigq.ids import new_id
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
-from gigq.store import claims, dependents, jobs
+from gigq.store import claims, jobs
+from gigq.store.jobs import Changed
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -160,10 +161,10 @@ def test_one_verb_cancels_what_waits_and_asks_what_runs(db: Database) -> None:
     waiting = stored(db)
     taken(db)
 
-    assert jobs.cancel_or_ask(db, running) == (None, True)
-    assert jobs.cancel_or_ask(db, waiting) == (dependents.Consequences(), False)
-    assert jobs.cancel_or_ask(db, waiting) == (None, False)
-    assert jobs.cancel_or_ask(db, "nobody") == (None, False)
+    assert jobs.cancel_or_ask(db, running) == Changed(JobStatus.RUNNING)
+    assert jobs.cancel_or_ask(db, waiting) == Changed(JobStatus.CANCELLED)
+    assert jobs.cancel_or_ask(db, waiting) is None
+    assert jobs.cancel_or_ask(db, "nobody") is None
     assert (status_of(db, running), status_of(db, waiting)) == ("running", "cancelled")
     assert [r["worker_id"] for r in claims.cancel_requests(db)] == [WORKER.worker_id]
 

@@ -164,7 +164,7 @@ def test_a_job_is_released_by_the_last_of_thousands_of_parents_with_work_in_prop
         child = stored(db, dependencies=jobs.insert(db, rows))
         with _counted(db) as ticks, db.transaction(durable=False) as session:
             released = [dependents.release(session, str(row["id"])) for row in rows]
-        assert released == [0] * (parents - 1) + [1]
+        assert released == [()] * (parents - 1) + [("default",)]
         assert jobs.cancel(db, child)
         return len(ticks)
 
@@ -187,7 +187,7 @@ def test_a_job_is_written_once_however_many_parents_it_waits_for(db: Database) -
         released = [dependents.release(session, parent) for parent in parents]
         written = session.connection.execute("SELECT id FROM written").fetchall()
 
-    assert released == [0] * 8 + [1]
+    assert released == [()] * 8 + [("default",)]
     assert sorted(row[0] for row in written) == sorted([child, cut_off])
     assert taken(db)["id"] == parents[0]
 

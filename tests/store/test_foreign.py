@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("status", "released", "child_status"),
     [
-        ("completed", 1, "pending"),
-        ("failed", 0, "failed"),
-        ("running", 0, "pending"),
-        ("a status nobody knows", 0, "pending"),
+        ("completed", ("default",), "pending"),
+        ("failed", (), "failed"),
+        ("running", (), "pending"),
+        ("a status nobody knows", (), "pending"),
     ],
 )
 def test_dependents_learn_what_foreign_sql_did_to_their_parent(
-    db: Database, status: str, released: int, child_status: str
+    db: Database, status: str, released: tuple[str, ...], child_status: str
 ) -> None:
     parent = stored(db)
     child = stored(db, dependencies=[parent])
@@ -32,9 +32,9 @@ def test_dependents_learn_what_foreign_sql_did_to_their_parent(
         session.connection.execute("UPDATE jobs SET status = ? WHERE id = ?", (status, parent))
 
     assert foreign.follow_up(db, parent) == released
-    assert foreign.follow_up(db, parent) == 0
+    assert foreign.follow_up(db, parent) == ()
     assert status_of(db, child) == child_status
 
 
 def test_an_unknown_job_has_no_dependents(db: Database) -> None:
-    assert foreign.follow_up(db, "nobody") == 0
+    assert foreign.follow_up(db, "nobody") == ()

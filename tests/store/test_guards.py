@@ -248,7 +248,7 @@ def test_the_schema_itself_refuses_a_second_open_execution(db: Database) -> None
 CLAIMS = [
     ("claim_from_queue", {"queue": "default"}),
     ("claim_from_queues", {"queues": '["default", "more"]'}),
-    ("claim_from_every_queue", {}),
+    ("claim_from_every_queue", {"excluded": "[]"}),
 ]
 
 

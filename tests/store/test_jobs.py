@@ -121,9 +121,7 @@ def test_what_is_not_over_or_was_a_success_is_not_requeued(db: Database) -> None
     ran(db)
     taken(db)
 
-    assert [jobs.requeue(db, job_id) for job_id in (done, running, pending, "nobody")] == [
-        False
-    ] * 4
+    assert [jobs.requeue(db, job_id) for job_id in (done, running, pending, "nobody")] == [None] * 4
 
 
 def test_a_requeued_dependent_waits_for_the_parents_that_have_not_completed(db: Database) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigqd import kernel, wire
+from gigq.store import file_watch
+from gigqd import wire
 from gigqd.roles import keeper_pace
 from gigqd.roles.keeper_pace import Pace
 from gigqd.wire import Wire
@@ -84,7 +85,7 @@ def test_a_keeper_that_the_kernel_tells_nothing_looks_often(
     def refuse(*_paths: str) -> int:
         raise OSError("too many open files")
 
-    monkeypatch.setattr(kernel, "told_of_writes", refuse)
+    monkeypatch.setattr(file_watch, "watch", refuse)
     pace = Pace(ends[0])
     pace.follow(str(tmp_path / "q.db"))
     _quiet(pace, monkeypatch)

@@ -62,7 +62,7 @@ SET status = 'pending', attempts = 0, refunds = 0, crashes = 0, error = NULL, re
     cause = NULL, started_at = NULL, completed_at = NULL, retry_after = NULL, worker_id = NULL,
     execution_id = NULL, updated_at = :now
 WHERE id = :job_id AND status IN ('failed', 'timeout', 'cancelled')
-RETURNING dependencies, on_parent_failure;
+RETURNING queue, dependencies, on_parent_failure;
 
 -- name: open_execution
 INSERT INTO job_executions (id, job_id, worker_id, status, started_at, attempt, run)
@@ -125,11 +125,11 @@ UPDATE jobs
 SET status = 'pending', attempts = attempts - 1, worker_id = NULL, execution_id = NULL,
     started_at = CASE attempts WHEN 1 THEN NULL ELSE started_at END, updated_at = :now
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
-RETURNING attempts, max_attempts;
+RETURNING queue, attempts, max_attempts;
 
 -- The casts make numbers of what foreign SQL may have left in the columns.
 -- name: job_to_decide
-SELECT j.id, j.name, CAST(j.attempts AS INTEGER) AS attempts,
+SELECT j.id, j.name, j.queue, CAST(j.attempts AS INTEGER) AS attempts,
     CAST(j.max_attempts AS INTEGER) AS max_attempts, CAST(j.retry_delay AS REAL) AS retry_delay,
     CAST(j.refunds AS INTEGER) AS refunds, CAST(j.crashes AS INTEGER) AS crashes,
     CAST(j.crash_limit AS INTEGER) AS crash_limit, j.error, e.cancel_requested_at
@@ -158,7 +158,7 @@ WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
     AND NOT EXISTS (
         SELECT 1 FROM job_dependencies d WHERE d.job_id = jobs.id AND d.parent_id <> :parent_id
     )
-RETURNING status;
+RETURNING status, queue;
 
 -- name: awaited_parents
 SELECT d.parent_id AS id, j.name, j.status
@@ -186,7 +186,7 @@ WHERE on_parent_failure <> 'wait'
     AND NOT EXISTS (
         SELECT 1 FROM job_dependencies d WHERE d.job_id = jobs.id AND d.parent_id <> :parent_id
     )
-RETURNING status;
+RETURNING status, queue;
 
 -- name: forget_edges_to_dependents_that_do_not_wait
 DELETE FROM job_dependencies
@@ -244,7 +244,7 @@ ORDER BY e.started_at, e.id;
 -- name: next_due_at
 SELECT min(retry_after) AS due_at
 FROM jobs
-WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL;
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after > :after;
 
 -- name: anything_due
 SELECT 1 AS due FROM jobs

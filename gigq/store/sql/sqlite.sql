@@ -52,8 +52,8 @@ WHERE rowid = (
 )
 RETURNING *, rowid AS row;
 
--- The same with every queue that has a due job, found by leaping from name to name in the
--- index: the cost grows with the number of queues, not with their depth.
+-- The same with every queue that has a due job but the excluded ones, found by leaping from name
+-- to name in the index: the cost grows with the number of queues, not with their depth.
 -- name: claim_from_every_queue
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
@@ -79,6 +79,7 @@ WHERE rowid = (
         ORDER BY priority DESC, created_at, id
         LIMIT 1
     )
+    WHERE named.queue NOT IN (SELECT value FROM json_each(:excluded))
     ORDER BY best.priority DESC, best.created_at, best.id
     LIMIT 1
 )
@@ -182,7 +183,29 @@ WHERE rowid IN (
 SELECT min(retry_after) AS due_at
 FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
-    AND queue IN (SELECT value FROM json_each(:queues));
+    AND retry_after > :after AND queue IN (SELECT value FROM json_each(:queues));
+
+-- name: next_due_at_in_other_queues
+SELECT min(retry_after) AS due_at
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    AND retry_after > :after AND queue NOT IN (SELECT value FROM json_each(:excluded));
+
+-- A bounded number, as above.
+-- name: queues_with_delayed_jobs
+SELECT DISTINCT queue FROM (
+    SELECT queue FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
+    ORDER BY retry_after
+    LIMIT 1000
+);
+
+-- name: anything_due_in_queues
+SELECT 1 AS due
+FROM json_each(:queues) AS named
+JOIN jobs ON jobs.queue = named.value
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+LIMIT 1;
 
 -- Lists of ids travel as one JSON text, so that the statement's text is constant.
 -- name: jobs_by_id
