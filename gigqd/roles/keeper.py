@@ -71,6 +71,7 @@ class Keeper:
             self._database,
             self._path,
             birth.tag.run,
+            [pool.queues for pool in birth.config.pools],
             _PATIENCE,
             self._cell.whole_board,
             self.beat,
@@ -232,6 +233,7 @@ class Keeper:
         A damaged file is left as it is: the log beside it may be all that is whole.
         """
         self.beat()
+        self._rounds.close()
         if self._trouble is None and self._held is not None:
             with suppress(StoreError, OSError):
                 checkpoint.shorten(self._held, truncate=True)

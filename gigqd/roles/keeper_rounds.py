@@ -11,7 +11,7 @@ from gigq.waiting import seconds_until
 from gigqd.scoreboard import Activity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from gigq.store.connect import StoreConnection
     from gigq.store.database import Database
@@ -34,6 +34,7 @@ class Rounds:
         database: the database.
         path: its file.
         run: the daemon's run.
+        served: the queues of each pool, as patterns.
         patience: seconds to wait for a lock at most.
         board: what every worker last said.
         beat: called now and then while all of the file is read.
@@ -45,6 +46,7 @@ class Rounds:
         database: Database,
         path: str,
         run: str,
+        served: Iterable[tuple[str, ...]],
         patience: float,
         board: Callable[[], list[Report]],
         beat: Callable[[], None],
@@ -57,7 +59,9 @@ class Rounds:
         self._board = board
         self._beat = beat
         self._tell = tell
-        self._pipes = wakeup.OpenPipes(path)
+        # Of the pools from the start: a pipe that is not open here cannot be missed.
+        self._pipes = [*(wakeup.Listener(path, each) for each in set(served))]
+        self._other_pipes = wakeup.OpenPipes(path)
         self._cancels: list[str] | None = None
         self.begin()
 
@@ -97,10 +101,16 @@ class Rounds:
         self._wake(changed=changed)
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            self._pipes.renew()
+            self._renew_pipes()
             self._try_to_write(connection, now)
         self._tidy(connection, now, changed=changed)
         return changed
+
+    def close(self) -> None:
+        """Leave the pipes; those on which no worker waits are removed."""
+        for pipe in self._pipes:
+            pipe.close()
+        self._other_pipes.close()
 
     # --- the file ----------------------------------------------------------------------------
 
@@ -175,9 +185,15 @@ class Rounds:
         elif changed:
             self._next_due_at = self._due_at
         if due_in:
-            self._pipes.renew()
+            self._renew_pipes()
             # One of each group: a worker that finds more wakes the next one.
             wakeup.notify(self._path, dict.fromkeys(due_in, 1), most=1)
+
+    def _renew_pipes(self) -> None:
+        """Wake the workers whose pipe was deleted, so that they wait on another."""
+        for pipe in self._pipes:
+            pipe.renew()
+        self._other_pipes.renew()
 
     def _relay_cancels(self) -> None:
         """Tell which running jobs of this daemon are to be cancelled, whenever that changes."""
