@@ -67,16 +67,9 @@ class Keeper:
         full = birth.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
         self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
-        self._rounds = Rounds(
-            self._database,
-            self._path,
-            birth.tag.run,
-            [pool.queues for pool in birth.config.pools],
-            _PATIENCE,
-            self._cell.whole_board,
-            self.beat,
-            self.tell,
-        )
+        served = [pool.queues for pool in birth.config.pools]
+        around = self._cell.whole_board, self.beat, self.tell
+        self._rounds = Rounds(self._database, self._path, birth.tag.run, served, *around)
         self._retention = Retention(
             self._database, birth.config.retention, self.tell, self._rounds.expect_size
         )

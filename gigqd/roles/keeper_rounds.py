@@ -35,7 +35,6 @@ class Rounds:
         path: its file.
         run: the daemon's run.
         served: the queues of each pool, as patterns.
-        patience: seconds to wait for a lock at most.
         board: what every worker last said.
         beat: called now and then while all of the file is read.
         tell: sends a message to the supervisor.
@@ -47,7 +46,6 @@ class Rounds:
         path: str,
         run: str,
         served: Iterable[tuple[str, ...]],
-        patience: float,
         board: Callable[[], list[Report]],
         beat: Callable[[], None],
         tell: Callable[[dict[str, Any]], None],
@@ -55,7 +53,7 @@ class Rounds:
         self._database = database
         self._path = path
         self._run = run
-        self._patience = patience
+        self._patience = database.lock_timeout
         self._board = board
         self._beat = beat
         self._tell = tell

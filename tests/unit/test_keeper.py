@@ -48,6 +48,7 @@ def high_descriptors() -> Iterator[None]:
 def birth_of(channel: socket.socket, database: str, durability: str = "normal") -> Any:
     return SimpleNamespace(
         config=SimpleNamespace(
+            pools=(),
             queue=SimpleNamespace(database=database, durability=durability),
             retention=RetentionConfig(),
         ),
