@@ -13,11 +13,12 @@ from gigq import JobQueue, Worker, rescue
 from gigq.errors import StoreLocked
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, liveness
-from gigq.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from gigq.store.database import Database
 
 VALUES = (
     *("'nonsense'", "''", "x'00ff'", "CAST(x'c3' AS TEXT)", "9e999", "-9e999", "1e300", "-1"),
