@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gigq import clock, events
 from gigq.cli import exits, terminal, text, values
 from gigq.cli.loading import use_app_dir
-from gigq.cli.opening import existing_queue, queue_of_a_worker
+from gigq.cli.opening import existing_queue, queue_of_a_worker, queue_to_look_at
 from gigq.cli.worker_log import WorkerLog
 from gigq.store.retention import FINISHED
 from gigq.worker import Worker
@@ -25,8 +25,7 @@ DAY = 86_400
 
 def stats(args: argparse.Namespace) -> int:
     """Count the jobs in each status."""
-    with existing_queue(args) as queue:
-        counts = queue.stats()
+    counts = queue_to_look_at(args).stats()
     if args.json:
         terminal.print_json(counts)
         return exits.OK

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import describing, exits, pending, shapes, terminal, text
 from gigq.cli.loading import function_at
-from gigq.cli.opening import any_queue, existing_queue
+from gigq.cli.opening import any_queue, existing_queue, queue_to_look_at
 from gigq.job import Job
 from gigq.status import JobStatus
 from gigq.task import TaskWrapper
@@ -42,11 +42,11 @@ def submit(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace) -> int:
     """Show one job."""
-    with existing_queue(args) as queue:
-        found = queue.get_status(args.job_id)
-        if not found["exists"]:
-            return not_found(args, args.job_id)
-        found["why_waiting"] = pending.why_waiting(queue, args.db, found)
+    queue = queue_to_look_at(args)
+    found = queue.get_status(args.job_id)
+    if not found["exists"]:
+        return not_found(args, args.job_id)
+    found["why_waiting"] = pending.why_waiting(queue, args.db, found)
     if args.json:
         terminal.print_json(shapes.job_with_executions(found))
     else:
@@ -56,8 +56,7 @@ def status(args: argparse.Namespace) -> int:
 
 def list_jobs(args: argparse.Namespace) -> int:
     """List jobs, the newest first."""
-    with existing_queue(args) as queue:
-        found = queue.list_jobs(args.status, args.limit, queue=args.queue)
+    found = queue_to_look_at(args).list_jobs(args.status, args.limit, queue=args.queue)
     if args.json:
         for row in found:
             terminal.print_json(shapes.job(row))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import describing, exits, live, terminal, text
 from gigq.cli.jobs import is_plain, not_found
-from gigq.cli.opening import existing_queue
+from gigq.cli.opening import queue_to_look_at
 from gigq.status import FINISHED, JobStatus
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ _PLAIN = "a plain worker, so what it prints goes where that worker's output goes
 
 def logs(args: argparse.Namespace) -> int:
     """Show the output of a job's last attempt, or of another one; perhaps go on as it grows."""
-    with existing_queue(args) as queue:
-        found = queue.get_status(args.job_id)
-        if not found["exists"]:
-            return not_found(args, args.job_id)
-        if args.follow:
-            return Follower(queue, args).run()
-        return _show(queue, found, args)
+    queue = queue_to_look_at(args)
+    found = queue.get_status(args.job_id)
+    if not found["exists"]:
+        return not_found(args, args.job_id)
+    if args.follow:
+        return Follower(queue, args).run()
+    return _show(queue, found, args)
 
 
 def _show(queue: JobQueue, found: Row, args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ from gigq.errors import StoreUnavailable
 from gigq.queue import JobQueue
 from gigq.store import connect, initialization
 from gigq.store.database import Database
+from gigq.store.filesystem import resolve
 from gigq.store.migrate import Begin
 from gigq.store.peek import refuse_without_queue
+from gigq.store.reading import ReadingDatabase
 
 if TYPE_CHECKING:
     import argparse
@@ -56,6 +59,25 @@ def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:
     """
     refuse_what_is_no_queue(args.db)
     return closing(ReadableQueue(args.db))
+
+
+def queue_to_look_at(args: argparse.Namespace) -> JobQueue:
+    """The queue that `--db` names, to be read only: it needs no right to write, and leaves no file.
+
+    Raises:
+        StoreError: there is no such database, or no queue in it.
+    """
+    refuse_what_is_no_queue(args.db)
+    return _ReadQueue(args.db, initialize=False)
+
+
+class _ReadQueue(JobQueue):
+    """A queue that is only read."""
+
+    @cached_property
+    def _database(self) -> Database:
+        assert self.db_path is not None
+        return ReadingDatabase(resolve(self.db_path))
 
 
 def refuse_what_is_no_queue(name: str) -> None:

@@ -17,6 +17,7 @@ from gigq.store.connect import address_of
 from gigq.store.failures import primary_code, translated
 from gigq.store.filesystem import resolve
 from gigq.store.liveness import companion_path
+from gigq.store.reading import reading_long
 from gigq.store.statements import looks
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _copy(source: str, unfinished: str) -> dict[str, int]:
     Without it the backup would begin again whenever somebody else has written between two steps,
     and with busy workers never end. In WAL mode nobody waits for a reader.
     """
-    with closing(_opened(f"{address_of(source)[:-2]}ro")) as reader:
+    with reading_long(source) as reader:
         try:
             reader.execute("BEGIN")
             counts = _counts(reader)

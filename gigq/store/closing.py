@@ -38,22 +38,38 @@ def turn_to_close(path: str) -> Iterator[None]:
             os.close(lock)
 
 
+@contextmanager
+def turn_to_read(path: str) -> Iterator[None]:
+    """Have a process that closes its connection wait, for a moment, until this one has read.
+
+    Otherwise it would not be the last one, and the one that only reads cannot write the log back.
+    """
+    lock = _opened(path)
+    try:
+        if lock is not None:
+            _wait_for(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
 def _opened(path: str) -> int | None:
     with suppress(OSError):
         return os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
     return None
 
 
-def _wait_for(lock: int) -> None:
+def _wait_for(lock: int, how: int = fcntl.LOCK_EX) -> None:
     deadline = time.monotonic() + PATIENCE
     with suppress(OSError):
-        while not _is_ours(lock) and time.monotonic() < deadline:
+        while not _is_ours(lock, how) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
 
 
-def _is_ours(lock: int) -> bool:
+def _is_ours(lock: int, how: int) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -8,20 +8,19 @@ import shutil
 import sqlite3
 import sys
 import time
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.errors import StoreCorrupt, StoreUnavailable
+from gigq.errors import StoreCorrupt, StoreError, StoreUnavailable
 from gigq.store import migrate, serving
 from gigq.store.checkpoint import wal_room, wal_size
-from gigq.store.connect import address_of
 from gigq.store.dialect import SQLITE
 from gigq.store.failures import primary_code, translated
 from gigq.store.filesystem import kind_of, resolve
 from gigq.store.identity import stamp
+from gigq.store.reading import reading
 from gigq.store.statements import looks
 
 if TYPE_CHECKING:
@@ -213,10 +212,12 @@ def _content_or_trouble(path: str, check: str | None) -> tuple[Content | None, s
         before = _state(path)
         try:
             return _content(path, check), None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             # Without a log it is read as if nobody could write; somebody may have begun to.
             if _state(path) == before or not looks_left:
-                return None, str(translated(error, path))
+                return None, str(
+                    translated(error, path) if isinstance(error, sqlite3.Error) else error
+                )
     raise AssertionError("unreachable")
 
 
@@ -225,11 +226,8 @@ def _state(path: str) -> tuple[object, ...]:
 
 
 def _content(path: str, check: str | None) -> Content:
-    # A connection to a file in WAL mode that nobody has open would make a log; `immutable` does
-    # not. A log that is there must be read.
     used = os.path.exists(f"{path}-wal")  # noqa: PTH110
-    address = f"{address_of(path)[:-2]}ro{'' if used else '&immutable=1'}"
-    with closing(sqlite3.connect(address, uri=True, timeout=1, isolation_level=None)) as reader:
+    with reading(path) as reader:
         reader.row_factory = sqlite3.Row
         reader.text_factory = lambda text: text.decode(errors="replace")
         tables = frozenset(row[0] for row in reader.execute(_sql("table_names")))

@@ -44,12 +44,17 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
         UnsupportedStore: the file has a `jobs` table that is not a queue's, or is a database of
             another program in which no queue may be begun.
     """
-    with db.read() as session:
-        if _version(session) == latest(dialect_of(session.connection).name):
-            return
+    if is_up_to_date(db):
+        return
     with db.transaction(durable=True) as session:
         refuse_to_begin(session, begin)
         _migrate(session)
+
+
+def is_up_to_date(db: Database) -> bool:
+    """Return whether a database has the schema that this gigq works with."""
+    with db.read() as session:
+        return _version(session) == latest(dialect_of(session.connection).name)
 
 
 def refuse_newer(db: Database) -> None:

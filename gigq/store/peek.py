@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from gigq.errors import StoreUnavailable
+from gigq.store.closing import turn_to_read
 from gigq.store.dialect import SQLITE
 from gigq.store.failures import translated
 from gigq.store.filesystem import refuse_network, resolve
+from gigq.store.reading import reading
 from gigq.store.statements import statements
 
 
@@ -48,7 +49,7 @@ def _refuse_unreadable(path: str, shown: str) -> None:
 
 def _tables(path: str) -> set[str]:
     try:
-        with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as connection:
+        with turn_to_read(path), reading(path) as connection:
             rows = connection.execute(statements(SQLITE.name)["table_names"]).fetchall()
     except sqlite3.Error as error:
         raise translated(error, path) from error

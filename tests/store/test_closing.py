@@ -142,8 +142,8 @@ def test_a_connection_waits_until_another_process_has_closed_its_own(
     asked = threading.Event()
     answer = turns._is_ours
 
-    def asking(lock: int) -> bool:
-        mine = answer(lock)
+    def asking(lock: int, how: int) -> bool:
+        mine = answer(lock, how)
         if not mine:
             asked.set()
         return mine

@@ -1,0 +1,174 @@
+"""Looking at a queue leaves no files and needs no right to write, for any account."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.earlier_schemas import make_file
+from support.other_user import SEARCH_PATH, interpreter_for
+from support.shell import Shell
+
+from gigq.store import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USER = "nobody"
+LOOKS = (
+    ("stats",),
+    ("list",),
+    ("list", "--json"),
+    ("status", "ID"),
+    ("doctor",),
+    ("backup", "BACKUP"),
+)
+HOLDER = """
+import os, sys
+from gigq import Job, JobQueue
+queue = JobQueue(sys.argv[1])
+queue.submit(Job("held", os.getpid))
+print("open", flush=True)
+sys.stdin.readline()
+"""
+
+
+def state(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """The files beside the database: size, time and owner of each."""
+    found = {each.name: each.stat() for each in folder.glob("jobs.db*") if each.is_file()}
+    return {name: (s.st_size, s.st_mtime_ns, s.st_uid) for name, s in found.items()}
+
+
+@contextmanager
+def in_use(shell: Shell, *, killed: bool = False):
+    """Another process has the queue open, or did until it was killed."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, "jobs.db"],
+        cwd=shell.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"open\n"
+        if killed:
+            os.kill(holder.pid, signal.SIGKILL)
+            holder.wait()
+        yield
+        holder.communicate(b"\n" if not killed else None)
+
+
+def looks(shell: Shell, job_id: str, place: Path):
+    for words in LOOKS:
+        yield [{"ID": job_id, "BACKUP": str(place / "copy.db")}.get(word, word) for word in words]
+
+
+def look_as(user: str | None, shell: Shell, command: list[str]) -> subprocess.CompletedProcess[str]:
+    interpreter = interpreter_for(user) if user else sys.executable
+    become = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
+    return subprocess.run(
+        [*become, interpreter, "-m", "gigq", "--db", str(shell.folder / "jobs.db"), *command],
+        cwd=shell.folder,
+        env={"PYTHONPATH": SEARCH_PATH, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(params=[None, USER], ids=["the owner", "another account"])
+def user(request: pytest.FixtureRequest) -> str | None:
+    if request.param and os.geteuid() != 0:
+        pytest.skip("only root can run a command as another account")
+    return request.param
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every account may enter; those of pytest are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="gigq-reading-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def shared(place: Path) -> Shell:
+    """A queue in a folder in which every account may write and read: the worst case."""
+    (place / "queue").mkdir()
+    (place / "queue").chmod(0o777)
+    shell = Shell(place / "queue")
+    shell.out("--db", "jobs.db", "submit", "os:getpid", "--name", "a job")
+    (shell.folder / "jobs.db").chmod(0o644)
+    return shell
+
+
+@pytest.mark.parametrize("use", ["unused", "used", "killed"])
+def test_a_look_leaves_every_file_as_it_was(shared, user, use, place):
+    (job,) = [each["id"] for each in _json_lines(shared.out("--db", "jobs.db", "list", "--json"))]
+    if use == "unused":
+        _look_and_compare(shared, user, job, place)
+    else:
+        with in_use(shared, killed=use == "killed"):
+            _look_and_compare(shared, user, job, place)
+
+    assert shared.out("--db", "jobs.db", "submit", "os:getpid", "--name", "after")
+
+
+def _json_lines(text: str):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _look_and_compare(shell, user, job, place):
+    before = state(shell.folder)
+    for command in looks(shell, job, place):
+        done = look_as(user, shell, command)
+
+        assert done.returncode == 0 or command == ["doctor"], done.stderr
+        assert state(shell.folder) == before, command
+    assert "a job" in look_as(user, shell, ["list"]).stdout
+
+
+def test_a_look_at_a_log_without_its_index_leaves_none(shared, user):
+    with in_use(shared, killed=True):
+        (shared.folder / "jobs.db-shm").unlink()
+        before = state(shared.folder)
+
+        assert "held" in look_as(user, shared, ["list"]).stdout
+        assert state(shared.folder) == before
+
+
+def test_a_look_needs_no_right_to_write(shared, user):
+    if user is None:
+        pytest.skip("the owner may write")
+    shared.folder.chmod(0o755)
+
+    assert "a job" in look_as(user, shared, ["list"]).stdout
+    with in_use(shared):
+        assert "held" in look_as(user, shared, ["list"]).stdout
+
+
+def test_a_look_at_a_file_of_an_older_schema_does_not_migrate_it(shell):
+    path = shell.folder / "old.db"
+    make_file(str(path), 4)
+    before = path.read_bytes()
+
+    assert "pending" in shell.out("--db", "old.db", "list")
+    assert path.read_bytes() == before
+
+
+def test_a_process_that_closes_waits_for_a_look_and_is_the_last(shared):
+    with in_use(shared):
+        for _ in range(3):
+            shared.out("--db", "jobs.db", "stats")
+    connect.close_connections()
+    shutil.copy(shared.folder / "jobs.db", shared.folder / "copy.db")
+
+    assert sorted(state(shared.folder)) == ["jobs.db"]
