@@ -26,6 +26,8 @@ from gigq.store import private_files
 _MOST_DIGITS = 20
 _OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
 _WORD_LOCK = (1 << 63) - 2  # beyond those, too
+_SCHEMAS = 3 << 61  # from here on a run shows the schema that its process knows
+_ROOM_OF_SCHEMA = 1 << 32
 
 
 class _LockFile(NamedTuple):
@@ -90,6 +92,7 @@ class RunLock:
 
     def __init__(self, database_path: str | os.PathLike[str], kind: str) -> None:
         self._path = _lock_file(database_path)
+        self._schema = _lock_a_byte(self._path, schema_range(schema_known())[0], 32)
         self._offset = _lock_a_byte(self._path)
         self._pid = os.getpid()
         word = _own.file(self._path).word
@@ -99,6 +102,7 @@ class RunLock:
         """End the run: its open executions may be rescued. In a forked child it does nothing."""
         if self._pid == os.getpid() and (self._path, self._offset) in _own.held:
             _own.unlock(self._path, self._offset)
+            _own.unlock(self._path, self._schema)
 
 
 def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
@@ -150,6 +154,18 @@ def renew() -> bool:
     return before != _own.files
 
 
+@cache
+def schema_known() -> int:
+    """Return the version of the schema that this gigq works with, without a database."""
+    files = (Path(__file__).parent / "sql" / "schema" / "sqlite").glob("[0-9]*.sql")
+    return max(int(file.name.partition("_")[0]) for file in files)
+
+
+def schema_range(first: int) -> tuple[int, int]:
+    """Return where processes lock a byte that know the schema `first` or a later one."""
+    return _SCHEMAS + first * _ROOM_OF_SCHEMA, _WORD_LOCK
+
+
 def companion(database_path: str | os.PathLike[str]) -> Path:
     """The folder `<database>.gigq` for locks and pipes, made private when missing.
 
@@ -176,9 +192,9 @@ def _lock_file(database_path: str | os.PathLike[str]) -> Path:
     return companion(database_path) / "locks"
 
 
-def _lock_a_byte(path: Path) -> int:
+def _lock_a_byte(path: Path, first: int = 0, bits: int = _OFFSET_BITS) -> int:
     while True:  # somebody's byte: one chance in very many
-        offset = int.from_bytes(os.urandom(8), "big") >> (64 - _OFFSET_BITS)
+        offset = first + (int.from_bytes(os.urandom(8), "big") >> (64 - bits))
         if _own.lock(path, offset):
             return offset
 

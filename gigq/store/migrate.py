@@ -7,8 +7,8 @@ from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gigq.errors import NoQueue, SchemaTooNew, UnsupportedStore
-from gigq.store import upgrade
+from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
+from gigq.store import serving, upgrade
 from gigq.store.dialect import dialect_of
 from gigq.store.queue_mark import TO_BEGIN
 from gigq.store.statements import SQL
@@ -40,6 +40,7 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
 
     Raises:
         NoQueue: there is none, and none may be begun.
+        StoreUnavailable: a process that runs jobs here does not know the new schema.
         SchemaTooNew: a newer gigq has migrated it.
         UnsupportedStore: the file has a `jobs` table that is not a queue's, or is a database of
             another program in which no queue may be begun.
@@ -77,6 +78,7 @@ def _migrate(session: Session) -> None:
     dialect = dialect_of(session.connection).name
     found = _version(session)
     _refuse_newer(found, latest(dialect))
+    _refuse_under_older_processes(session, found, latest(dialect))
     old_file = found == 0 and upgrade.set_aside(session)
     session.run("create_schema_table")
     for number, path in _steps(dialect):
@@ -107,6 +109,20 @@ def refuse_to_begin(session: Session, begin: Begin) -> None:
         )
     if begin is Begin.NEVER:
         raise NoQueue(f"{path} has no queue in it; put it back or restore a backup; {TO_BEGIN}")
+
+
+def _refuse_under_older_processes(session: Session, found: int, known: int) -> None:
+    """A daemon or worker that does not know the new schema would refuse the file from then on."""
+    path = getattr(session.connection, "path", "")
+    if not path or not 0 < found < known:
+        return
+    if older := serving.older_than(path, known):
+        pids = " ".join(map(str, older))
+        raise StoreUnavailable(
+            f"{path} has schema {found} and this gigq works with {known}, which the gigq of "
+            f"process {pids}, that runs jobs here, does not know; stop that process, or upgrade "
+            "its gigq and start it again, first. Nothing was changed"
+        )
 
 
 def _refuse_newer(found: int, known: int) -> None:

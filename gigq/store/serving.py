@@ -8,14 +8,14 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigq.store.liveness import companion_path, is_alive, lock_descriptor
+from gigq.store.liveness import companion_path, is_alive, lock_descriptor, schema_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FLOCK = struct.Struct("@hhqqi")  # struct flock of fcntl(2) on Linux
 _RUNS = (0, 1 << 62)
-_DAEMONS = (1 << 62, (1 << 63) - 2)
+_DAEMONS = (1 << 62, 3 << 61)
 _READERS = range(123, 128)  # bytes of the -shm that a reader in WAL mode locks, WAL_READ_LOCK(0..4)
 _MOST = 1000
 
@@ -36,6 +36,20 @@ def servers(path: str) -> dict[str, tuple[int, ...]] | None:
     daemons = sorted(set(_holders(descriptor, *_DAEMONS)))
     workers = sorted(set(_holders(descriptor, *_RUNS)) - set(daemons))
     return {"daemons": tuple(daemons), "workers": tuple(workers)}
+
+
+def older_than(path: str, schema: int) -> tuple[int, ...]:
+    """Return the ids of the other processes that run jobs here and do not know a schema.
+
+    Args:
+        path: the database file.
+        schema: its version.
+    """
+    if not _may_ask(path):
+        return ()
+    descriptor = lock_descriptor(path)
+    alive = {*_holders(descriptor, *_DAEMONS), *_holders(descriptor, *_RUNS)}
+    return tuple(sorted(alive - set(_holders(descriptor, *schema_range(schema)))))
 
 
 def is_gone(path: str, run: str | None) -> bool | None:

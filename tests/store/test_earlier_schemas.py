@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +12,7 @@ import pytest
 from support.earlier_schemas import STATES, make_file
 
 from gigq import JobQueue, Worker
+from gigq.errors import StoreUnavailable
 from gigq.store import connect, migrate
 from gigq.store.filesystem import resolve
 from gigq.store.reading import ReadingDatabase
@@ -49,3 +53,43 @@ def test_a_file_of_an_earlier_schema_is_read_and_not_changed(path: str) -> None:
 
     assert rows == [{"version": migrate.latest("sqlite")}]
     assert Path(path).read_bytes() == before
+
+
+HOLDER = """
+import sys
+from gigq.store import liveness
+liveness.schema_known = lambda: int(sys.argv[2])
+held = liveness.RunLock(sys.argv[1], "gigqd")
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def live_daemon(path: str, knows: int) -> Iterator[int]:
+    """Another process that runs jobs of the queue, with a gigq that knows a schema."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path, str(knows)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        yield holder.pid
+        holder.communicate(b"\n")
+
+
+def test_a_file_is_not_migrated_under_a_daemon_that_would_refuse_it_then(path: str) -> None:
+    before = Path(path).read_bytes()
+    with live_daemon(path, migrate.latest("sqlite") - 1) as pid:
+        with pytest.raises(StoreUnavailable, match=f"process {pid}, .*Nothing was changed"):
+            JobQueue(path)
+        connect.close_connections()
+        assert Path(path).read_bytes() == before
+
+    assert JobQueue(path).stats()["completed"] == 1
+
+
+def test_a_file_is_migrated_beside_a_daemon_that_knows_the_new_schema(path: str) -> None:
+    with live_daemon(path, migrate.latest("sqlite")):
+        assert JobQueue(path).stats()["completed"] == 1
