@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import traceback
+from contextvars import copy_context
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from gigq.storable import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from types import TracebackType
 
     from gigq.claim import Claim
@@ -66,7 +69,8 @@ def run(
         # An import that hangs is an overrun like any other.
         with interrupter.armed(claim):
             function = load(claim)
-            value = function(**_params(claim, function, parent_results))
+            params = _params(claim, function, parent_results)
+            value = _own_context().run(function, **params)
             forked.leave_unless(pid)
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
@@ -210,6 +214,23 @@ def _grouped(error: BaseException) -> tuple[BaseException, ...]:
         return ()
     exceptions: tuple[BaseException, ...] = _EXCEPTIONS.__get__(error)
     return exceptions
+
+
+def _own_context() -> Context:
+    """Return the context that the job's function runs in: a copy of the worker's.
+
+    What the function sets there ends with it. A decimal context is changed in place, so the copy
+    gets one of its own.
+    """
+    context = copy_context()
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:
+        context.run(_copy_decimal_context, decimal)
+    return context
+
+
+def _copy_decimal_context(decimal: Any) -> None:
+    decimal.setcontext(decimal.getcontext().copy())
 
 
 def _params(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
+from _random import Random
 
 _VARIANT = 0b10 << 62
 
@@ -31,8 +31,9 @@ class _Stamps:
 
 
 _stamps = _Stamps()
-# A generator of our own, seeded by the system: whoever seeds Python's would seed the ids too.
-_noise = random.Random()  # noqa: S311 - ids must differ, nothing more
+# A generator of our own, seeded by the system: a job that seeds Python's must not seed the ids.
+# From `_random`, because `random` costs each job a new seed once it is loaded.
+_noise = Random()
 os.register_at_fork(after_in_child=_stamps.forget_lock)
 os.register_at_fork(after_in_child=_noise.seed)
 

@@ -7,7 +7,7 @@ docs/lifecycle.md.
 
 from __future__ import annotations
 
-import random
+from _random import Random  # `random` itself is left to the application: see gigq/jitter.py
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -140,7 +140,7 @@ class Slot:
     excused: float = 0.0
     crashed: bool = False
     wish: Wish | None = None
-    _spread: random.Random = field(default_factory=random.Random, repr=False)
+    _spread: Random = field(default_factory=Random, repr=False)
 
     def turn(self, now: float, report: Report) -> Do:
         """What is to be done for this slot now, given its child's last report."""
@@ -273,7 +273,7 @@ class Slot:
     def _back_off(self, now: float) -> None:
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(self.failures, 10))
         self.failures += 1
-        self.until = now + delay * self._spread.uniform(1 - _DELAY_SPREAD, 1 + _DELAY_SPREAD)
+        self.until = now + delay * (1 + _DELAY_SPREAD * (2 * self._spread.random() - 1))
         self._enter(Phase.BACKOFF, now)
 
     def _boot(self, now: float, report: Report) -> Do:

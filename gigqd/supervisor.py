@@ -24,6 +24,7 @@ from gigqd.slots import KEEPER, Cause
 from gigqd.start import end_leftovers_of, lock_run, start_failure
 from gigqd.stop import Stop
 from gigqd.tag import home_of
+from gigqd.worker_reports import WorkerReports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +63,7 @@ class Supervisor:
         self._instance = instance
         self._on_ready = on_ready
         self._notifier = Notifier()
-        interval = watchdog_interval()
-        self._watchdog = interval / 4 if interval else None
+        self._watchdog = (watchdog_interval() or 0.0) / 4 or None
         self._run_lock = lock_run(config.queue.database)
         self._facts = Facts(config, self._run_lock.run)
         self._selector = selectors.DefaultSelector()
@@ -72,7 +72,7 @@ class Supervisor:
         self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._crew)
         self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
-        self._books = Books()
+        self._books, self._worker_reports = Books(), WorkerReports()
         self._stop: Stop | None = None
         self._repair_at = 0.0
         self._awoke = time.monotonic()
@@ -185,8 +185,8 @@ class Supervisor:
         for message in self._crew.hear(slot_name):
             if slot_name == KEEPER:
                 self._hear_keeper(message)
-            elif "boot_error" in message:
-                self._crew.slots[slot_name].boot_error = str(message["boot_error"])
+            else:
+                self._worker_reports.hear(self._crew.slots[slot_name], message)
 
     def child_ready(self, slot: Slot, child: Child) -> None:
         """A child has booted."""

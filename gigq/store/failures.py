@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable
+from gigq.jitter import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,4 +84,4 @@ def until_free(action: Callable[[], Value], lock_timeout: float, path: str) -> V
                     f"{path} was locked by another connection for {lock_timeout:g} s; find the "
                     "process that holds a transaction open, or raise the lock timeout"
                 ) from error
-        time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311 - jitter
+        time.sleep(spread(_SHORTEST_PAUSE, _LONGEST_PAUSE))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import struct
 import sys
 import threading
@@ -23,6 +22,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 
+from gigq.jitter import spread
 from gigq.store import private_files
 from gigq.store.liveness import companion_path
 
@@ -128,7 +128,7 @@ class Gate:
             while (waited := _now() - began) < _PATIENCE:
                 shortest, divisor = _PAUSES[turn]
                 pause = max(shortest, waited // divisor) / _SECOND
-                time.sleep(random.uniform(pause, 3 * pause))  # noqa: S311 - jitter
+                time.sleep(spread(pause, 3 * pause))
                 turn = self._try(place)
                 if turn is _Turn.MINE:
                     return True

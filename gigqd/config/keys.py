@@ -71,6 +71,9 @@ RESIDUE = (
     "path",
     "streams",
     "interpreter",
+    "warnings",
+    "logging",
+    "hooks",
 )
 """What a job can leave behind in its worker, by the names that the log gives it."""
 

@@ -109,7 +109,7 @@ class PoolConfig:
         metadata=about(
             kinds.list_of(LEFT_BEHIND),
             RECYCLE,
-            "What a job may leave behind without its worker being replaced.",
+            "What a job may leave behind: neither put back nor compared.",
         ),
     )
     keep_output: int = field(

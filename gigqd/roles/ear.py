@@ -33,16 +33,13 @@ class Ear:
     """
 
     def __init__(self, leave: Handler, stacks: int) -> None:
+        self._stacks = stacks
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._handlers = {signal.SIGTERM: leave, signal.SIGINT: _ignore, signal.SIGHUP: _ignore}
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number, handler in self._handlers.items():
             _signal.signal(number, handler)
-        faulthandler.enable(file=stacks, all_threads=True)
-        faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
-        # It asks for restarted calls. Then a call that waits would go on waiting, although the
-        # signal after it is to interrupt the job: the first one to arrive decides.
-        signal.siginterrupt(signal.SIGUSR1, True)
+        self._dump_stacks()
         os.register_at_fork(after_in_child=self._give_up)
 
     def fileno(self) -> int:
@@ -52,6 +49,25 @@ class Ear:
     def listen_again(self) -> bool:
         """Have signals wake this process; False when something else had taken that over."""
         return signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False) == self._writer
+
+    def listens(self) -> tuple[bool, ...]:
+        """Return whether signals wake this process, as from now on, and a crash dumps stacks."""
+        try:
+            return self.listen_again(), faulthandler.is_enabled()
+        except OSError:  # the job has closed what is not its own
+            return False, False
+
+    def restore_dumps(self) -> None:
+        """Have USR1 and a crash dump all stacks again, whatever a job has made of them."""
+        faulthandler.unregister(signal.SIGUSR1)
+        self._dump_stacks()
+
+    def _dump_stacks(self) -> None:
+        faulthandler.enable(file=self._stacks, all_threads=True)
+        faulthandler.register(signal.SIGUSR1, file=self._stacks, all_threads=True)
+        # It asks for restarted calls. Then a call that waits would go on waiting, although the
+        # signal after it is to interrupt the job: the first one to arrive decides.
+        signal.siginterrupt(signal.SIGUSR1, True)
 
     def drain(self) -> None:
         """Forget the signals that came: their handlers have run."""

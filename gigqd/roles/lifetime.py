@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
+
+from gigq.jitter import spread
 
 if TYPE_CHECKING:
     from gigqd.config import PoolConfig
@@ -54,4 +55,4 @@ class Lifetime:
 
 
 def _about_one() -> float:
-    return random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - no secret
+    return spread(1 - _SPREAD, 1 + _SPREAD)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock, events
@@ -21,13 +21,15 @@ from gigqd import exits, kernel, logs
 from gigqd.roles.around import AroundJob
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.ear import Ear
+from gigqd.roles.leak_check import LeakCheck
+from gigqd.roles.leak_report import LeakReport
 from gigqd.roles.lifetime import Lifetime
 from gigqd.roles.line import Line
 from gigqd.roles.meanwhile import Meanwhile
 from gigqd.roles.output import Output
 from gigqd.roles.prepare import failure, prepare
+from gigqd.roles.reseed import reseed
 from gigqd.roles.reserve import Reserve
-from gigqd.roles.residue import Residue
 from gigqd.roles.usage import Meter
 from gigqd.scoreboard import Activity, Report
 from gigqd.treekill import TreeKill
@@ -68,16 +70,20 @@ def main(birth: Birth) -> int:
 
 
 class ImportingWorker(Worker):
-    """A worker that says when it has imported a module for a job."""
+    """A worker that says when it has loaded a function, and with it a module or a script."""
 
     imported: Callable[[], None]
 
     def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
-        known = len(sys.modules)
         function = super()._import_function(module_name, function_name)
-        if len(sys.modules) != known:
+        if self._loaded.get((module_name, function_name)) is not function:
+            self._loaded[module_name, function_name] = function
             self.imported()
         return function
+
+    @cached_property
+    def _loaded(self) -> dict[tuple[str, str], Callable[..., Any]]:
+        return {}
 
 
 class WorkerRole:
@@ -109,8 +115,8 @@ class WorkerRole:
         self._ear = Ear(self._leave_when_told, birth.stacks)
         self._output = Output(birth, pool.keep_output)
         self._reserve = Reserve()
-        self._residue = Residue(self._ear.listen_again, pool.allowed_residue)
-        self._worker.imported = self._residue.accept
+        self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_residue), line.wire)
+        self._worker.imported = self._leaks.check.accept
         self._asked.let_go = Meanwhile(self._worker, queue.database, line).let_go
         self._meter = Meter()
 
@@ -182,13 +188,14 @@ class WorkerRole:
         )
         self._life.job_began()
         self._output.empty()
+        reseed()
         limit = _stricter(claim.timeout, self._pool.timeout_limit)
         memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
         now = time.monotonic()
         limits = (limit, int(memory_limit or 0))
         self._line.busy(claim, now, self._meter.begin(now), limits, self._worker.held)
 
-    def ended(self, _claim: Claim, ending: Ending) -> Ending:
+    def ended(self, claim: Claim, ending: Ending) -> Ending:
         """The job's function is over; unless it was a success, so must be all it has started.
 
         Another attempt may begin as soon as this one is settled.
@@ -205,7 +212,7 @@ class WorkerRole:
             wall_time=usage.wall_time,
         )
         # Decided here and not once it is settled: the next claim shares that transaction.
-        self._why_leave = self._why_leave_now()
+        self._why_leave = self._why_leave_now(claim)
         logs.leave_job()
         return ending._replace(post_mortem=post_mortem)
 
@@ -240,14 +247,9 @@ class WorkerRole:
             self._why_leave = "age"
         return not (self._told_to_leave or self._why_leave or self._birth.cell.orders().leave)
 
-    def _why_leave_now(self) -> str:
+    def _why_leave_now(self, claim: Claim) -> str:
         """Why the job that is over was the last one of this worker; empty when it was not."""
-        left = self._residue.left()
-        if not self._output.whole:
-            left.append("streams")
-        if left:
-            self._reserve.make_room()
-            log.warning("job_left_residue", left=left)
+        left = self._leaks.after(claim, self._reserve, streams_are_open=self._output.whole)
         if self._asked.interrupted:
             return "interrupted"
         return "residue" if left else self._life.why_over(time.monotonic(), self._meter.resident)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from importlib import import_module
 
 import pytest
 from support import jobs, spoilers
 from support.daemon import TESTS
+
+from gigq import Job
 
 pytestmark = pytest.mark.daemon
 
@@ -29,16 +32,20 @@ def test_the_next_job_finds_all_as_it_was_before_the_one_that_changed_it(daemons
         seen[what] = daemon.wait_for_job(daemon.submit(spoilers.look, "after"))["result"]
 
     assert [what for what, found in seen.items() if found != before] == []
-    assert residue(daemon) == [(what, [what]) for what in spoilers.SPOILERS]
-    spoiled = [call.pid for call in daemon.calls() if call.job in spoilers.SPOILERS]
-    assert len(set(spoiled)) == len(spoilers.SPOILERS)
+    replaced = [what for what, left in residue(daemon) if left == [what]]
+    undone = [line["job"] for line in daemon.events("job_changes_undone")]
+    kept = [what for what in spoilers.SPOILERS if what == "descriptors"]
+    assert sorted([*replaced, *undone, *kept]) == sorted(spoilers.SPOILERS)
+    assert set(replaced) - {"limits", "priority"} == {"threads", "children"}
+    assert len({call.pid for call in daemon.calls()}) == len(replaced) + 1
 
 
 @pytest.mark.fault("H2")
 @pytest.mark.parametrize("what", ["threads", "descriptors"])
 def test_a_worker_full_of_threads_or_files_is_gone_within_a_second(daemons, what):
     daemon = daemons(ONE)
-    daemon.wait_for_job(daemon.submit(spoilers.spoil, what, {"what": what}))
+    for _ in range(1 if what == "threads" else 3):  # descriptors: the first time they may stay
+        daemon.wait_for_job(daemon.submit(spoilers.spoil, what, {"what": what}))
 
     gone = daemon.wait_for_event("worker_exited")
     told = daemon.wait_for_event("job_left_residue")
@@ -73,6 +80,51 @@ def test_what_the_pool_allows_is_left_alone(daemons):
     assert residue(daemon) == []
 
 
+def test_the_third_worker_that_a_function_costs_brings_a_warning_with_the_remedy(daemons):
+    daemon = daemons(ONE)
+    for _ in range(4):
+        daemon.wait_for_job(daemon.submit(spoilers.spoil, "job", {"what": "children"}))
+
+    daemon.wait_for_job(daemon.submit(spoilers.look, "after"))
+    warning = daemon.wait_for_event("job_leaks_repeated")
+
+    assert len(daemon.events("job_leaks_repeated")) == 1
+    assert (warning["function"], warning["left"]) == ("support.spoilers.spoil", "children")
+    assert warning["workers"] == 3
+    assert 'allowed_residue = ["children"]' in warning["remedy"]
+    assert "shut the pool of processes down" in warning["remedy"]
+    assert "(sleep)" in daemon.events("job_left_residue")[0]["details"][0]
+
+
+def test_a_job_does_not_see_what_another_has_set_in_its_context_or_its_random_numbers(
+    daemons, tmp_path, monkeypatch
+):
+    (tmp_path / "shop_with_context.py").write_text(
+        "import contextvars, decimal, os, random\n"
+        "language = contextvars.ContextVar('language', default='en')\n"
+        "currency = contextvars.ContextVar('currency', default='none')\n"
+        "if os.environ.get('GIGQD_WORKER'):\n"
+        "    currency.set('EUR')\n"
+        "    decimal.getcontext().prec = 20\n"
+        "def work():\n"
+        "    seen = [language.get(), currency.get(), decimal.getcontext().prec, os.getpid()]\n"
+        "    language.set('de'); currency.set('USD'); decimal.getcontext().prec = 3\n"
+        "    drawn = random.random()\n"
+        "    random.seed(1)\n"
+        "    return [seen, drawn]\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    work = import_module("shop_with_context").work
+    daemon = daemons({"pools.default.size": 1, "code.python_path": [str(tmp_path)]})
+
+    jobs_ = [daemon.queue.submit(Job(f"job-{n}", work)) for n in range(3)]
+    results = [daemon.wait_for_job(job_id)["result"] for job_id in jobs_]
+
+    assert len({tuple(seen) for seen, _ in results}) == 1
+    assert results[0][0][:3] == ["en", "EUR", 20]
+    assert len({drawn for _, drawn in results}) == 3
+
+
 def test_what_a_module_does_when_it_is_imported_is_no_residue(daemons, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "shop_with_threads.py").write_text(
@@ -82,10 +134,6 @@ def test_what_a_module_does_when_it_is_imported_is_no_residue(daemons, tmp_path,
         "    os.environ['SHOP'] = 'open'\n"
         "def work(): return os.getpid()\n"
     )
-    from importlib import import_module
-
-    from gigq import Job
-
     work = import_module("shop_with_threads").work
     daemon = daemons({"pools.default.size": 1, "code.python_path": [str(tmp_path)]})
 
@@ -109,7 +157,7 @@ def test_a_job_that_uses_up_all_descriptors_fails_and_harms_nobody(daemons, keep
     assert job["status"] == "failed"
     assert "Too many open files" in job["error"]
     assert after["status"] == "completed"
-    assert residue(daemon) == ([("greedy", ["children", "descriptors"])] if keep else [])
+    assert residue(daemon) == ([("greedy", ["descriptors"])] if keep else [])
     assert len(daemon.events("job_leftovers_killed")) == keep
 
 

@@ -1,0 +1,245 @@
+"""Threads, child processes and descriptors that a job leaves: they cannot be put back."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import sys
+import threading
+from contextlib import suppress
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from gigqd import kernel
+from gigqd.roles.growth import Growth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SPARE_THREADS = 16
+_SPARE_DESCRIPTORS = 32
+_MOST_IN_USE = 0.75
+_CLOSED = "a descriptor of the worker itself, which is closed"
+
+
+class Threads:
+    """The threads of this process, those that Python does not know included.
+
+    Native and daemon threads are accepted, and so are idle threads of a pool
+    (`concurrent.futures`); their number must not grow job by job. A thread that still works and is
+    no daemon is part of the job.
+    """
+
+    kind = "threads"
+
+    def __init__(self) -> None:
+        self._folder = os.open("/proc/self/task", os.O_PATH | os.O_CLOEXEC)
+        self._growth = Growth(_SPARE_THREADS)
+        self.accept()
+
+    def count(self) -> float:
+        """Return how many the kernel sees, and two."""
+        try:
+            return os.fstat(self._folder).st_nlink
+        except OSError:  # the job has closed what is not its own
+            return math.inf
+
+    def has_changed(self) -> bool:
+        """Return whether there is something to look at closely."""
+        return self.count() != self._last
+
+    def left(self) -> list[str]:
+        """Describe the threads because of which this process cannot go on."""
+        if self.count() == math.inf:
+            return [_CLOSED]
+        new = [thread for thread in threading.enumerate() if thread not in self._known]
+        working = [thread for thread in new if not thread.daemon and not _is_idle_in_a_pool(thread)]
+        if working:
+            return [_described(thread) for thread in working]
+        if not self._growth.is_leak(self.count()):
+            return []
+        native = f"{self.count() - 2 - threading.active_count():g} threads unknown to Python"
+        return [*map(_described, new), native]
+
+    def note(self) -> None:
+        """Accept what is there after a job."""
+        self._growth.note(self.count())
+        self._remember()
+
+    def accept(self) -> None:
+        """Accept what is there before a job."""
+        self._growth.allow(self.count() - self._growth.highest)
+        self._remember()
+
+    def mark(self) -> tuple[float, set[threading.Thread]]:
+        """Return what there is now, in the middle of a job."""
+        return self.count(), set(threading.enumerate())
+
+    def accept_since(self, mark: tuple[float, set[threading.Thread]]) -> None:
+        """Accept what an import has started."""
+        count, known = mark
+        self._growth.allow(self.count() - count)
+        self._known |= set(threading.enumerate()) - known
+
+    def _remember(self) -> None:
+        self._last = self.count()
+        self._known = set(threading.enumerate())
+
+
+class Descriptors:
+    """The open descriptors of this process: they may stay, and must not grow job by job."""
+
+    kind = "descriptors"
+
+    def __init__(self) -> None:
+        self._folder = os.open("/proc/self/fd", os.O_PATH | os.O_CLOEXEC)
+        self._growth = Growth(_SPARE_DESCRIPTORS)
+        self.accept()
+
+    def count(self) -> float:
+        """Return how many are open; kernels before 6.2 do not say it without a listing."""
+        try:
+            size = os.fstat(self._folder).st_size
+        except OSError:  # the job has closed what is not its own
+            return math.inf
+        return size or len(_numbers())
+
+    def has_changed(self) -> bool:
+        """Return whether there is something to look at closely."""
+        return self.count() > self._growth.highest
+
+    def left(self) -> list[str]:
+        """Describe the descriptors because of which this process cannot go on."""
+        count = self.count()
+        if count == math.inf:
+            return [_CLOSED]
+        scarce = count > _MOST_IN_USE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if not scarce and not self._growth.is_leak(count):
+            return []
+        return [_file_of(number) for number in sorted(_numbers() - self._known)]
+
+    def note(self) -> None:
+        """Accept what is there after a job."""
+        self._growth.note(self.count())
+        self._known = _numbers()
+
+    def accept(self) -> None:
+        """Accept what is there before a job."""
+        self._growth.allow(self.count() - self._growth.highest)
+        self._known = _numbers()
+
+    def mark(self) -> float:
+        """Return how many there are now, in the middle of a job."""
+        return self.count()
+
+    def accept_since(self, mark: float) -> None:
+        """Accept what an import has opened."""
+        self._growth.allow(self.count() - mark)
+
+
+class Children:
+    """The child processes: those of the application's modules may stay, those of a job not."""
+
+    kind = "children"
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self.accept()
+
+    def has_changed(self) -> bool:
+        """Return whether there is something to look at closely."""
+        return _has_children() and not set(_children()) <= self._known
+
+    def left(self) -> list[str]:
+        """Describe the children that are left, once those that have ended are reaped."""
+        new = set(_children()) - self._known - _helpers()
+        return [_command_of(pid) for pid in sorted(new) if not _reaped(pid)]
+
+    def note(self) -> None:
+        """Accept what is there after a job."""
+        self._known = set(_children())
+
+    accept = note
+
+    def mark(self) -> set[int]:
+        """Return which there are now, in the middle of a job."""
+        return set(_children())
+
+    def accept_since(self, mark: set[int]) -> None:
+        """Accept what an import has started."""
+        self._known |= set(_children()) - mark
+
+
+def _is_idle_in_a_pool(thread: threading.Thread) -> bool:
+    """Return whether a thread of `concurrent.futures` waits for work.
+
+    Its innermost Python frame is then the loop itself.
+    """
+    pools: Any = sys.modules.get("concurrent.futures.thread")
+    frame = sys._current_frames().get(thread.ident or 0)
+    return pools is not None and frame is not None and frame.f_code is pools._worker.__code__
+
+
+def _described(thread: threading.Thread) -> str:
+    target: Any = getattr(thread, "_target", None) or type(thread).run
+    module = getattr(target, "__module__", "?")
+    name = getattr(target, "__qualname__", type(target).__qualname__)
+    kind = "daemon thread" if thread.daemon else "thread"
+    return f"the {kind} {thread.name!r} that runs {module}.{name}"
+
+
+def _numbers() -> set[int]:
+    with suppress(OSError):  # no descriptor is left for the listing itself
+        return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208 - numbers only
+    return set()
+
+
+def _file_of(number: int) -> str:
+    try:
+        return f"descriptor {number} ({os.readlink(f'/proc/self/fd/{number}')})"  # noqa: PTH115
+    except OSError:  # it was the listing's own
+        return f"descriptor {number}"
+
+
+def _has_children() -> bool:
+    """Return whether there is a child, alive or not waited for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _children() -> Iterable[int]:
+    return kernel.own_children() if _has_children() else ()
+
+
+def _helpers() -> set[int]:
+    """Return the process that multiprocessing keeps to clean up after this one; it runs no job."""
+    tracker: Any = sys.modules.get("multiprocessing.resource_tracker")
+    return set() if tracker is None else {getattr(tracker._resource_tracker, "_pid", None) or 0}
+
+
+def _reaped(pid: int) -> bool:
+    """Wait for a child that has ended; its job is over and does it no more."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None
+    except ChildProcessError:
+        return True
+
+
+def _command_of(pid: int) -> str:
+    """Describe a process without its arguments, which may be secret."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - a kernel file
+            words = os.fsdecode(file.read()).split("\0")
+    except OSError:
+        return f"process {pid}"
+    return f"process {pid} ({' '.join(_without_secrets(words))})"
+
+
+def _without_secrets(words: list[str]) -> Iterator[str]:
+    yield words[0]
+    if PurePath(words[0]).name.startswith("python"):
+        yield from words[1:3] if words[1:2] == ["-m"] else []

@@ -1,0 +1,330 @@
+"""The settings of this process that Python can read and put back, one line each."""
+
+from __future__ import annotations
+
+import gc
+import locale
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gigqd import signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gigqd.roles.ear import Ear
+
+# What `signal` itself offers makes an enumeration of every answer and takes 15 times as long.
+_signal: Any = import_module("_signal")
+
+_SIGNALS = range(1, signal.SIGRTMIN)
+_TIMERS = {
+    f"the timer {name}": int(getattr(signal, name))
+    for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
+}
+_LIMITS = {
+    f"the limit RLIMIT_{name}": getattr(resource, f"RLIMIT_{name}")
+    for name in ("AS", "CORE", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC")
+}
+_STREAMS = ("stdin", "stdout", "stderr")
+_HOOKS: dict[str, tuple[Any, str]] = {
+    "sys.excepthook": (sys, "excepthook"),
+    "sys.unraisablehook": (sys, "unraisablehook"),
+    "sys.displayhook": (sys, "displayhook"),
+    "threading.excepthook": (threading, "excepthook"),
+}
+_INTERPRETER: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "sys.setrecursionlimit": (sys.getrecursionlimit, sys.setrecursionlimit),
+    "sys.setswitchinterval": (sys.getswitchinterval, sys.setswitchinterval),
+    "sys.settrace": (sys.gettrace, sys.settrace),
+    "sys.setprofile": (sys.getprofile, sys.setprofile),
+    "gc.disable": (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+    "gc.set_threshold": (gc.get_threshold, lambda thresholds: gc.set_threshold(*thresholds)),
+    "socket.setdefaulttimeout": (socket.getdefaulttimeout, socket.setdefaulttimeout),
+}
+_READ_INTERPRETER = tuple(read for read, _ in _INTERPRETER.values())
+
+_environ = os.environ
+
+
+class Setting(NamedTuple):
+    """One thing that a job can change in its process.
+
+    Attributes:
+        kind: the word for it in the log and in `allowed_residue`.
+        names: what a message calls it; for a value that is a tuple, one name for each item.
+        read: returns the value; called after every job, so no system call too many.
+        put_back: sets the value that it is given. It may raise what the kernel or Python raises.
+        read_in_job: reads it in the middle of a job, where `read` would disturb the job.
+    """
+
+    kind: str
+    names: str | tuple[str, ...]
+    read: Callable[[], Any]
+    put_back: Callable[[Any], object]
+    read_in_job: Callable[[], Any] | None = None
+
+    def changes(self, before: Any, now: Any) -> Iterator[str]:
+        """Name what differs between two values; never the value of an environment variable."""
+        if isinstance(now, tuple):
+            pairs = zip(self.names, before, now, strict=True)
+            yield from (name for name, one, other in pairs if one != other)
+        elif isinstance(now, dict):
+            keys = sorted({key for key, _ in before.items() ^ now.items()})
+            yield from (f"{self.names} {os.fsdecode(key)}" for key in keys)
+        elif isinstance(now, list):
+            items = [item for item in (*now, *before) if item not in before or item not in now]
+            yield from (f"{self.names} {item!r}" for item in items or ["in another order"])
+        else:
+            yield f"{self.names} {now!r}"
+
+
+def settings(ear: Ear) -> tuple[Setting, ...]:
+    """Return all settings, in the order in which they are put back.
+
+    Args:
+        ear: the worker's own signal handlers.
+    """
+    listening = ("signal.set_wakeup_fd", "faulthandler.disable")
+    handlers = tuple(f"the handler of {_name_of(number)}" for number in _SIGNALS)
+    streams = tuple(f"sys.{name}" for name in _STREAMS)
+    return (
+        Setting("handlers", handlers, _handlers, lambda normal: _restore_handlers(normal, ear)),
+        Setting("handlers", listening, ear.listens, lambda _: ear.restore_dumps(), _listens),
+        Setting("mask", "blocked signals", _mask, _restore_mask),
+        Setting("timers", tuple(_TIMERS), _timers, _restore_timers),
+        Setting("directory", "the working directory", _directory, os.chdir),
+        Setting("umask", "the umask", _umask, os.umask, _umask_in_job),
+        Setting("environment", ("os.environ",), lambda: (os.environ,), _restore_environ),
+        Setting("environment", "the environment variable", _variables, _restore_variables),
+        Setting("environment", ("time.tzset", "time.tzset"), _zone, lambda _: time.tzset()),
+        Setting("limits", tuple(_LIMITS), _limits, _restore_limits),
+        Setting("priority", "the priority", _priority, _restore_priority),
+        Setting("locale", "the locale", _locale, _restore_locale),
+        Setting("path", "the sys.path entry", _path, _restore_path),
+        Setting("streams", streams, _streams, _restore_streams),
+        Setting("interpreter", tuple(_INTERPRETER), _interpreter, _restore_interpreter),
+        Setting("interpreter", "sys.argv with", _argv, _restore_argv),
+        Setting("warnings", "the warnings filter", lambda: warnings.filters[:], _restore_filters),
+        Setting("warnings", ("warnings.showwarning",), _showwarning, _restore_showwarning),
+        Setting("logging", "logging.disable", _disabled, logging.disable),
+        Setting("hooks", tuple(_HOOKS), _hooks, _restore_hooks),
+    )
+
+
+def merged(normal: Any, before: Any, after: Any) -> Any:
+    """Apply to a value what changed between two others, and only that."""
+    if normal == before:
+        return after
+    if isinstance(after, tuple):
+        triples = zip(normal, before, after, strict=True)
+        return tuple(old if one == other else other for old, one, other in triples)
+    if isinstance(after, dict):
+        kept = {key: value for key, value in normal.items() if key in after or key not in before}
+        return kept | {key: after[key] for key in after if before.get(key) != after[key]}
+    if isinstance(after, list):
+        return _merged_list(normal, before, after)
+    return normal if before == after else after
+
+
+def _merged_list(normal: list[Any], before: list[Any], after: list[Any]) -> list[Any]:
+    """Add at the same end what was added, and remove what was removed."""
+    added = [item for item in after if item not in before and item not in normal]
+    in_front = next((at for at, item in enumerate(after) if item in before), len(after))
+    first = [item for item in added if item in after[:in_front]]
+    kept = [item for item in normal if item in after or item not in before]
+    return [*first, *kept, *(item for item in added if item not in first)]
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # two that the C library keeps for itself
+        return f"signal {number}"
+
+
+def _listens() -> tuple[bool, ...]:
+    """Return what the worker needs: an import that changes it is not followed."""
+    return True, True
+
+
+def _handlers() -> tuple[Any, ...]:
+    return (*map(_signal.getsignal, _SIGNALS),)
+
+
+def _restore_handlers(normal: tuple[Any, ...], ear: Ear) -> None:
+    mask = signals.block_all()  # one that comes between two handlers would end the worker
+    try:
+        for number, handler in zip(_SIGNALS, normal, strict=True):
+            if _signal.getsignal(number) != handler and handler is not None:
+                _signal.signal(number, handler)
+        ear.restore_dumps()
+    finally:
+        signals.restore(mask)
+
+
+def _mask() -> Any:
+    return _signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def _restore_mask(normal: Any) -> None:
+    _signal.pthread_sigmask(signal.SIG_SETMASK, normal)
+
+
+def _timers() -> tuple[bool, ...]:
+    """Return which timers run; what is left of their time always differs."""
+    return (*[_signal.getitimer(timer) != (0.0, 0.0) for timer in _TIMERS.values()],)
+
+
+def _restore_timers(normal: tuple[bool, ...]) -> None:
+    for timer, running in zip(_TIMERS.values(), normal, strict=True):
+        if not running:
+            signal.setitimer(timer, 0)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - after every job
+    except OSError:  # it was removed
+        return ""
+
+
+def _umask() -> int:
+    """Return the mask; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _umask_in_job() -> int:
+    """Return the mask without setting it: another thread of the job may create a file."""
+    with open("/proc/self/status") as file:  # noqa: PTH123 - a kernel file
+        return int(next(line for line in file if line.startswith("Umask")).split()[1], 8)
+
+
+def _variables() -> dict[bytes, bytes]:
+    """Return the variables as they are kept; to decode them takes fifty times as long."""
+    kept: dict[bytes, bytes] = vars(_environ)["_data"]
+    return kept.copy()
+
+
+def _restore_environ(normal: tuple[Any, ...]) -> None:
+    (os.environ,) = normal
+
+
+def _restore_variables(normal: dict[bytes, bytes]) -> None:
+    kept = os.environb
+    for name in kept.keys() - normal.keys():
+        del kept[name]
+    for name, value in normal.items():
+        if kept.get(name) != value:
+            kept[name] = value
+    time.tzset()  # C code reads TZ only then
+
+
+def _zone() -> tuple[object, ...]:
+    return time.tzname, time.timezone
+
+
+def _limits() -> tuple[tuple[int, int], ...]:
+    return (*map(resource.getrlimit, _LIMITS.values()),)
+
+
+def _restore_limits(normal: tuple[tuple[int, int], ...]) -> None:
+    for limit, values in zip(_LIMITS.values(), normal, strict=True):
+        if resource.getrlimit(limit) != values:
+            resource.setrlimit(limit, values)
+
+
+def _priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def _restore_priority(normal: int) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, normal)
+
+
+def _locale() -> str:
+    return locale.setlocale(locale.LC_ALL)
+
+
+def _restore_locale(normal: str) -> None:
+    locale.setlocale(locale.LC_ALL, normal)
+
+
+def _path() -> list[str]:
+    return sys.path.copy()
+
+
+def _restore_path(normal: list[str]) -> None:
+    sys.path[:] = normal
+
+
+def _argv() -> list[str]:
+    return sys.argv.copy()
+
+
+def _restore_argv(normal: list[str]) -> None:
+    sys.argv[:] = normal
+
+
+def _streams() -> tuple[Any, ...]:
+    return sys.stdin, sys.stdout, sys.stderr
+
+
+def _restore_streams(normal: tuple[Any, ...]) -> None:
+    for name, stream in zip(_STREAMS, normal, strict=True):
+        if stream.closed:
+            raise ValueError("it is closed")
+        setattr(sys, name, stream)
+
+
+def _interpreter() -> tuple[Any, ...]:
+    return (*[read() for read in _READ_INTERPRETER],)
+
+
+def _restore_interpreter(normal: tuple[Any, ...]) -> None:
+    for (read, put_back), value in zip(_INTERPRETER.values(), normal, strict=True):
+        if read() != value:
+            put_back(value)
+
+
+def _restore_filters(normal: list[Any]) -> None:
+    warnings.resetwarnings()
+    filters: Any = warnings.filters
+    filters.extend(normal)
+
+
+def _showwarning() -> tuple[Any, ...]:
+    return (warnings.showwarning,)
+
+
+def _restore_showwarning(normal: tuple[Any, ...]) -> None:
+    """Put the function back; `logging` knows whether it is its own, and must know again."""
+    (function,) = normal
+    is_captured = getattr(function, "__module__", "") == "logging"
+    logging.captureWarnings(capture=False)
+    logging.captureWarnings(capture=is_captured)
+    warnings.showwarning = function
+
+
+def _disabled() -> int:
+    return logging.root.manager.disable
+
+
+def _hooks() -> tuple[Any, ...]:
+    return sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook
+
+
+def _restore_hooks(normal: tuple[Any, ...]) -> None:
+    for (owner, name), hook in zip(_HOOKS.values(), normal, strict=True):
+        setattr(owner, name, hook)

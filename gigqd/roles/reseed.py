@@ -1,0 +1,22 @@
+"""Gives each job random numbers of its own, whatever an earlier job has made of the generators."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+_BYTES = 4  # as many as the generator of numpy takes
+
+
+def reseed() -> None:
+    """Seed the generators of `random` and `numpy.random`, if the application has loaded them."""
+    _seed(sys.modules.get("random"))
+    _seed(sys.modules.get("numpy.random"))
+
+
+def _seed(module: Any) -> None:
+    if module is not None:
+        with suppress(Exception):  # a module half imported, or a generator of the application's own
+            module.seed(int.from_bytes(os.urandom(_BYTES)))

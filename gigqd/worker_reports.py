@@ -1,0 +1,59 @@
+"""What workers report to the supervisor beside the scoreboard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigqd import logs
+
+if TYPE_CHECKING:
+    from gigqd.slots import Slot
+
+log = logs.get_logger("gigqd.supervisor")
+
+_SEVERAL = 3
+_MOST_FUNCTIONS = 1000
+
+_REMEDIES = {
+    "threads": "end the thread before the job returns, or start it as a daemon thread, once, at "
+    "the top of the module",
+    "children": "wait for the process, or shut the pool of processes down before the job returns "
+    "(`with Pool(...)`; joblib: get_reusable_executor().shutdown())",
+    "descriptors": "close what the job opens, or open it once, at the top of the module",
+    "streams": "leave sys.stdout and sys.stderr open",
+    "limits": "set the limit in a child process: a lowered hard limit cannot be raised again",
+    "priority": "set the priority in a child process, or for the pool with `nice`",
+}
+_ANOTHER = "put it back before the job returns, or set it at the top of the module"
+
+
+class WorkerReports:
+    """Reads the workers' messages, and counts the workers that one function has cost.
+
+    A worker that is replaced takes its memory with it, so the count is kept here.
+    """
+
+    def __init__(self) -> None:
+        self._replaced: dict[tuple[str, str], int] = {}
+
+    def hear(self, slot: Slot, message: dict[str, Any]) -> None:
+        """Take a message of the worker in a slot."""
+        if "boot_error" in message:
+            slot.boot_error = str(message["boot_error"])
+        for kind in message.get("left", ()):
+            self._count(str(message["function"]), kind)
+
+    def _count(self, function: str, kind: str) -> None:
+        if len(self._replaced) >= _MOST_FUNCTIONS:
+            self._replaced.clear()
+        count = self._replaced.get((function, kind), 0) + 1
+        self._replaced[function, kind] = count
+        if count == _SEVERAL:
+            log.warning(
+                "job_leaks_repeated",
+                function=function,
+                left=kind,
+                workers=count,
+                remedy=f"{_REMEDIES.get(kind, _ANOTHER)}; if the next jobs may find it, "
+                f'allow it in the pool: allowed_residue = ["{kind}"]',
+            )
