@@ -188,6 +188,7 @@ def test_any_text_may_be_stored_as_an_error(text: str) -> None:
 @example("\r")
 @example("\0")
 @example("\n\n\n")
+@example("\ud800")
 def test_the_message_of_any_exception_is_found_again(text: str) -> None:
     error = ValueError(text)
     stored = execution.told(error)
