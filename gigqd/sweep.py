@@ -35,6 +35,17 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
     Raises:
         TimeoutError: something survived SIGKILL for that long.
     """
+    treekill = leftovers_of(database, home)
+    deadline = time.monotonic() + within
+    while not treekill.step():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes of a dead run survive SIGKILL: {treekill.denied or ''}")
+        time.sleep(_PAUSE)
+    return treekill.killed
+
+
+def leftovers_of(database: Path, home: str) -> TreeKill:
+    """Return what ends the processes of dead runs on a database, a step at a time."""
 
     def is_leftover(mark: Mark) -> bool:
         if mark.tag is not None:
@@ -45,13 +56,7 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
         alive = (run for run in _tagged_runs(home) if liveness.is_alive(database, run))
         return not any(is_of_run(mark.stamp, run) for run in alive)
 
-    treekill = TreeKill(None, is_leftover)
-    deadline = time.monotonic() + within
-    while not treekill.step():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"processes of a dead run survive SIGKILL: {treekill.denied or ''}")
-        time.sleep(_PAUSE)
-    return treekill.killed
+    return TreeKill(None, is_leftover)
 
 
 def _tagged_runs(home: str) -> set[str]:

@@ -14,6 +14,7 @@ from gigq.store import checkpoint, connect, health, identity, initialization
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
 from gigqd import exits, kernel, logs
+from gigqd.roles.keeper_dead_runs import DeadRuns
 from gigqd.roles.keeper_pace import LATE, Pace
 from gigqd.roles.keeper_retention import BREATH, Retention
 from gigqd.roles.keeper_rounds import Rounds
@@ -69,6 +70,7 @@ class Keeper:
         self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
         served = [pool.queues for pool in birth.config.pools]
         around = self._cell.whole_board, self.beat, self.tell
+        self._dead_runs = DeadRuns(self._path, self._settling)
         self._rounds = Rounds(self._database, self._path, birth.tag.run, served, *around)
         self._retention = Retention(
             self._database, birth.config.retention, self.tell, self._rounds.expect_size
@@ -139,6 +141,7 @@ class Keeper:
             self.tell({"settled": number, "worker": verdict.worker_id, **told(outcomes, verdict)})
             self._verdicts.popleft()
         changed = self._rounds.go(connection)
+        self._dead_runs.go()
         self._settle_strays()
         self._retention.go(changed=changed)
 

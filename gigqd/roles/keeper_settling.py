@@ -16,7 +16,7 @@ from gigqd.roles.keeper_endings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gigq.claim import Settled
     from gigq.outcome import Ending
@@ -44,13 +44,18 @@ class Settling:
 
     def dead_runs(self) -> int:
         """Settle what is open under runs that nobody keeps alive; how many there were."""
-        settled = 0
+        return sum(self._lost(row, ending_of_lost(row)) for row in self._of_dead_runs())
+
+    def has_dead_runs(self) -> bool:
+        """Return whether something is open under a run that no process keeps alive."""
+        return any(True for _ in self._of_dead_runs())
+
+    def _of_dead_runs(self) -> Iterator[dict[str, Any]]:
         for execution in claims.open_executions(self._database):
             run = execution["run"]
             if run == self._run or run is None or liveness.is_alive(self._path, run):
                 continue
-            settled += self._lost(execution, ending_of_lost(execution))
-        return settled
+            yield execution
 
     def dead_worker(self, verdict: Verdict) -> list[Settled]:
         """Settle every execution that a dead worker still held; there may be none.

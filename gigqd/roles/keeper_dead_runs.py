@@ -1,0 +1,67 @@
+"""Another daemon or worker on the same database that died: its processes end, its jobs go on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigqd import logs
+from gigqd.sweep import leftovers_of
+from gigqd.tag import home_of
+
+if TYPE_CHECKING:
+    from gigqd.roles.keeper_settling import Settling
+    from gigqd.treekill import TreeKill
+
+log = logs.get_logger("gigqd.keeper")
+
+_LOOK_EVERY = 2.0
+_STEP_AGAIN = 0.05
+
+
+class DeadRuns:
+    """Settles what died with another run, once no process of it is left.
+
+    A process that may not be ended, one of another account, keeps what its run has open from being
+    settled: it may still be at work. It is logged once, and looked for again.
+
+    Args:
+        path: the database file.
+        settling: finds the open executions of dead runs, and settles them.
+    """
+
+    def __init__(self, path: str, settling: Settling) -> None:
+        self._path = path
+        self._settling = settling
+        self._treekill: TreeKill | None = None
+        self._look_at = 0.0
+        self._reported: frozenset[int] = frozenset()
+
+    def go(self) -> None:
+        """Look whether another run has died, and carry on with ending what is left of it.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY
+        if self._treekill is None:
+            if not self._settling.has_dead_runs():
+                return
+            self._treekill = leftovers_of(Path(self._path), home_of(self._path))
+        if not self._treekill.step():
+            self._look_at = now + (_LOOK_EVERY if self._treekill.denied else _STEP_AGAIN)
+            self._report(frozenset(self._treekill.denied))
+            return
+        killed, self._treekill = self._treekill.killed, None
+        if killed:
+            log.warning("leftover_killed", killed=killed)
+        self._settling.dead_runs()
+
+    def _report(self, denied: frozenset[int]) -> None:
+        if denied - self._reported:
+            log.error("dead_run_still_works", pids=sorted(denied))
+        self._reported |= denied

@@ -1,0 +1,40 @@
+"""Two daemons of two names on one database: what dies with one is taken over by the other."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.daemon
+
+
+def is_gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def second(daemons, launched):
+    """A second daemon, of another name, on the database of a first one."""
+    first = daemons({"pools.default.size": 1})
+    other = launched({"queue.database": str(first.database), "daemon.name": "second"})
+    yield first, other
+    other.command("stop")
+
+
+@pytest.mark.fault("E5")
+def test_a_living_daemon_ends_what_a_dead_one_left_and_its_job_goes_on(second):
+    first, other = second
+    job_id = first.submit(jobs.spawn_children, "family", timeout=600, max_attempts=1)
+    children = wait_until(lambda: len(pids := jobs.child_pids(first.ledger)) == 6 and pids)
+    assert other.command("start").returncode == 0
+
+    first.kill()
+
+    wait_until(lambda: first.job(job_id)["status"] == "failed", why="the job is settled")
+    assert first.job(job_id)["executions"][-1]["cause"] == "lost"
+    assert all(is_gone(pid) for pid in children)
