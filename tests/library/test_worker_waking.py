@@ -112,3 +112,20 @@ def test_threads_have_their_own_names_and_run_at_the_same_time(queue, path, tmp_
     assert not thread.is_alive()
     workers = {queue.get_status(job_id)["executions"][0]["worker_id"] for job_id in ids}
     assert workers == {"pool-0", "pool-1"}
+
+
+def test_of_two_workers_with_different_queues_each_wakes_for_its_own(queue, path):
+    sleepers = [Worker(path, polling_interval=3600, queues=[name]) for name in ("a", "b")]
+    threads = [threading.Thread(target=sleeper.start) for sleeper in sleepers]
+    for thread in threads:
+        thread.start()
+    ids = []
+    for number in range(10):
+        ids.append(submit(queue, jobs_to_run.nothing, queue="ab"[number % 2]))
+        wait_until(lambda: queue.get_status(ids[-1])["status"] == "completed")
+    for sleeper in sleepers:
+        sleeper.stop()
+    for thread in threads:
+        thread.join(30)
+
+    assert queue.stats()["completed"] == len(ids)

@@ -1,0 +1,46 @@
+"""Pools that serve different queues: each job wakes a worker that serves its queue."""
+
+from __future__ import annotations
+
+import pytest
+from support import jobs
+
+APART = {
+    "pools.default.queues": ["default"],
+    "pools.mail.size": 2,
+    "pools.mail.queues": ["mail"],
+    "pools.rest.size": 1,
+    "pools.rest.queues": ["*", "!default", "!mail"],
+}
+SEVERAL = 12
+
+
+@pytest.fixture
+def daemon(daemons):
+    return daemons(APART)
+
+
+@pytest.mark.parametrize("queue", ["mail", "default", "reports"])
+def test_no_pool_takes_the_wakeup_of_another(daemon, queue):
+    """Each of the others has a worker asleep: the more turns, the more would lose theirs."""
+    for number in range(SEVERAL):
+        job_id = daemon.submit(jobs.ok, f"{queue} {number}", queue=queue)
+
+        assert daemon.wait_for_job(job_id)["status"] == "completed"
+
+
+def test_a_child_in_another_pool_starts_when_its_parent_is_done(daemon):
+    parents = []
+    for number in range(SEVERAL):
+        queue = ("default", "mail", "reports")[number % 3]
+        parents = [daemon.submit(jobs.ok, f"{number}", queue=queue, dependencies=parents)]
+
+    assert daemon.wait_for_job(parents[0])["status"] == "completed"
+
+
+def test_a_requeued_job_and_a_second_attempt_wake_their_own_pool(daemon):
+    failed = daemon.submit(jobs.boom, "fails", queue="mail", max_attempts=2)
+
+    assert daemon.wait_for_job(failed)["attempts"] == 2
+    assert daemon.queue.requeue_job(failed)
+    assert daemon.wait_for_job(failed)["status"] == "failed"
