@@ -44,16 +44,25 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
     return treekill.killed
 
 
-def leftovers_of(database: Path, home: str) -> TreeKill:
-    """Return what ends the processes of dead runs on a database, a step at a time."""
+def leftovers_of(database: Path, home: str, own_run: str | None = None) -> TreeKill:
+    """Return what ends the processes of dead runs on a database, a step at a time.
+
+    Args:
+        database: the queue's file.
+        home: what stands for it in tags.
+        own_run: the caller's own run, which lives whatever its lock says.
+    """
+
+    def is_alive(run: str) -> bool:
+        return run == own_run or liveness.is_alive(database, run)
 
     def is_leftover(mark: Mark) -> bool:
         if mark.tag is not None:
-            return mark.tag.home == home and not liveness.is_alive(database, mark.tag.run)
+            return mark.tag.home == home and not is_alive(mark.tag.run)
         if mark.stamp is None or not is_of_home(mark.stamp, home):
             return False
         # A stamp alone does not spell its run out: it is spared if it may be of one that lives.
-        alive = (run for run in _tagged_runs(home) if liveness.is_alive(database, run))
+        alive = (run for run in _tagged_runs(home) if is_alive(run))
         return not any(is_of_run(mark.stamp, run) for run in alive)
 
     return TreeKill(None, is_leftover)

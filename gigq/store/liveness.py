@@ -70,9 +70,9 @@ class _OwnLocks:
         return True
 
     def unlock(self, path: Path, offset: int) -> None:
-        """Free a byte."""
+        """Free a byte, also where the folder was moved away in the meantime."""
         self.held.discard((path, offset))
-        fcntl.lockf(self.file(path).descriptor, fcntl.LOCK_UN, 1, offset)
+        fcntl.lockf(self.files[path].descriptor, fcntl.LOCK_UN, 1, offset)
 
 
 _own = _OwnLocks()

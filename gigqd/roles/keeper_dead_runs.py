@@ -28,11 +28,13 @@ class DeadRuns:
 
     Args:
         path: the database file.
+        run: the daemon's own run.
         settling: finds the open executions of dead runs, and settles them.
     """
 
-    def __init__(self, path: str, settling: Settling) -> None:
+    def __init__(self, path: str, run: str, settling: Settling) -> None:
         self._path = path
+        self._run = run
         self._settling = settling
         self._treekill: TreeKill | None = None
         self._look_at = 0.0
@@ -51,7 +53,7 @@ class DeadRuns:
         if self._treekill is None:
             if not self._settling.has_dead_runs():
                 return
-            self._treekill = leftovers_of(Path(self._path), home_of(self._path))
+            self._treekill = leftovers_of(Path(self._path), home_of(self._path), self._run)
         if not self._treekill.step():
             self._look_at = now + (_LOOK_EVERY if self._treekill.denied else _STEP_AGAIN)
             self._report(frozenset(self._treekill.denied))

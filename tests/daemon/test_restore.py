@@ -102,3 +102,23 @@ def test_a_restored_file_without_a_queue_stops_all_claims(daemons):
     wait_until_running(daemon)
     close_connections()
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
+
+
+@pytest.mark.fault("G10")
+def test_a_folder_that_is_renamed_degrades_the_daemon_and_does_not_break_its_stop(daemons):
+    daemon = daemons(start=False)
+    folder = daemon.home / "data"
+    folder.mkdir()
+    daemon.configure({"queue.database": str(folder / "jobs.db")})
+    daemon.database = folder / "jobs.db"
+    daemon.start()
+    daemon.wait_for_job(daemon.submit(jobs.ok, "before"))
+    close_connections()
+    moved = folder.rename(daemon.home / "moved")
+
+    status = wait_until_degraded(daemon, "is gone")
+    daemon.stop()
+
+    assert "put it back" in status["reason"]
+    assert "Traceback" not in daemon.log_text()
+    moved.rename(folder)
