@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gigq.errors import StoreCorrupt, StoreGone
+from gigq.errors import StoreCorrupt, StoreGone, StoreUnavailable
 
 FileId = tuple[int, int]
 
@@ -108,6 +108,23 @@ def require_log(path: str, log: FileId | None) -> None:
             f"{path}-wal was deleted or moved away while it was in use; put it back, or stop "
             f"everything that uses {path}, without kill -9: the process that ends last writes the "
             "log into the file. Until then start nothing new there, and copy nothing"
+        )
+
+
+def require_access(path: str) -> None:
+    """Make sure that a new process could open the file and its log; one that has them open goes on.
+
+    Raises:
+        StoreGone: one of them may not be read.
+        StoreUnavailable: one of them may not be written.
+    """
+    for name in (path, f"{path}-wal", f"{path}-shm"):
+        if os.access(name, os.R_OK | os.W_OK) or not os.path.lexists(name):
+            continue
+        if not os.access(name, os.R_OK):
+            raise StoreGone(f"{name} may not be read; check who owns the file")
+        raise StoreUnavailable(
+            f"{name} may not be written; check who owns the file, and the mount options"
         )
 
 

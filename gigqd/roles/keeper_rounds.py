@@ -100,6 +100,7 @@ class Rounds:
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
             self._renew_pipes()
+            identity.require_access(self._path)
             self._try_to_write(connection, now)
         self._tidy(connection, now, changed=changed)
         return changed

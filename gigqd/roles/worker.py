@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,7 @@ class WorkerRole:
         self._worker.imported = self._leaks.check.accept
         self._asked.let_go = Meanwhile(self._worker, queue.database, line).let_go
         self._meter = Meter()
+        self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
     def _make_worker(self) -> ImportingWorker:
         config = self._birth.config
@@ -213,12 +215,22 @@ class WorkerRole:
         )
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now(claim)
+        self._require_file_size()
         logs.leave_job()
         return ending._replace(post_mortem=post_mortem)
 
     def settled(self, _claim: Claim, _settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""
         self._line.settled()
+
+    def _require_file_size(self) -> None:
+        """Leave before the settle where a job has limited the size of files for good.
+
+        Nothing could be written any more; the supervisor has the recorder settle the attempt.
+        """
+        if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != self._file_size:
+            log.error("worker_cannot_write", limit="RLIMIT_FSIZE")
+            os._exit(exits.WORKER_RESIDUE)
 
     def _end_what_the_job_started(self) -> None:
         """Kill what is left of the job, or die and leave it to the supervisor."""

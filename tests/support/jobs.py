@@ -45,6 +45,13 @@ def environment(ledger: str, job: str, names: list[str]) -> dict[str, Any]:
         return {"cwd": str(Path.cwd()), "pid": os.getpid(), "uid": os.getuid(), "env": variables}
 
 
+def limit_file_size(ledger: str, job: str, hard: bool = False) -> None:
+    """Let no file of this process grow any more, for good where it is `hard`."""
+    with noted(ledger, job):
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0 if hard else most))
+
+
 def file_limit(ledger: str, job: str) -> int:
     """Tell how many files a job may have open."""
     with noted(ledger, job):

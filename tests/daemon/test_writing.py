@@ -1,0 +1,39 @@
+"""A worker that can no longer write, while the recorder, which has the file open, still can."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from support import jobs
+from support.store_faults import wait_until_degraded, wait_until_running
+
+pytestmark = pytest.mark.daemon
+
+
+@pytest.mark.fault("F6")
+@pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
+def test_a_job_that_limits_the_size_of_files_stops_no_other_job(daemons, hard):
+    daemon = daemons({"pools.default.size": 1})
+    limited = daemon.submit(jobs.limit_file_size, "limited", {"hard": hard}, max_attempts=1)
+    done = daemon.wait_for_job(limited)
+    after = daemon.wait_for_job(daemon.submit(jobs.ok, "after"))
+
+    # Only a process with CAP_SYS_RESOURCE raises a hard limit again.
+    assert done["status"] in ({"completed", "failed"} if hard else {"completed"})
+    assert after["status"] == "completed"
+
+
+@pytest.mark.fault("G10")
+def test_a_file_that_may_no_longer_be_read_degrades_a_daemon_that_has_it_open(daemons):
+    if os.geteuid() == 0:
+        pytest.skip("root may read every file")
+    daemon = daemons()
+    daemon.wait_for_job(daemon.submit(jobs.ok, "before"))
+    daemon.database.chmod(0)
+
+    wait_until_degraded(daemon, "may not be read")
+    daemon.database.chmod(0o600)
+
+    wait_until_running(daemon)
+    assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
