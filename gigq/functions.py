@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from gigq import codec
 from gigq.errors import FunctionNotFound, FunctionNotImportable
 
 if TYPE_CHECKING:
@@ -206,7 +207,13 @@ def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
             f"{name} is defined at an interactive prompt or by -c, where no worker can find it; "
             "put it in a file"
         )
-    return FunctionRef("__main__", name, _resolved(file) if file[0] == os.sep else _real(file))
+    path = _resolved(file) if file[0] == os.sep else _real(file)
+    if not codec.is_unicode(path):
+        raise FunctionNotImportable(
+            f"{name} is defined in {path!r}, a path that is not UTF-8 and cannot be stored; rename "
+            "the folder or the file"
+        )
+    return FunctionRef("__main__", name, path)
 
 
 def _real(file: str) -> str:

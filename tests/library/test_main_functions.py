@@ -1,5 +1,6 @@
 """Functions of a script or of a module run with -m are run by another process."""
 
+import os
 import subprocess
 import sys
 
@@ -140,3 +141,15 @@ def test_a_script_that_would_submit_or_work_at_every_load_fails_the_attempt_with
 
     assert 'put that under `if __name__ == "__main__":`' in queue.get_status(first)["error"]
     assert queue.stats()["total"] == 2
+
+
+def test_a_script_in_a_folder_that_is_not_utf_8_is_refused_with_the_reason(tmp_path, path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "shop.py").write_text(SCRIPT.replace("import beside\n", ""))
+    done = subprocess.run(
+        [sys.executable, folder / "shop.py", path], capture_output=True, text=True, timeout=60
+    )
+
+    assert "FunctionNotImportable" in done.stderr
+    assert "a path that is not UTF-8 and cannot be stored; rename" in done.stderr
