@@ -71,7 +71,7 @@ def queue_to_look_at(args: argparse.Namespace) -> JobQueue:
     return _ReadQueue(args.db, initialize=False)
 
 
-class _ReadQueue(JobQueue):
+class _ReadQueue(ReadableQueue):
     """A queue that is only read."""
 
     @cached_property

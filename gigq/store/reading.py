@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 import time
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ _TRIES = 5
 _PAUSE = 0.02
 _WAL_FORMAT = 2
 _FORMAT_AT = 18
+_LENIENT = partial(str, encoding="utf-8", errors="replace")
 
 
 class ReadingDatabase(Database):
@@ -123,6 +125,7 @@ def _patiently_opened(path: str, folder: str | None) -> sqlite3.Connection:
 
 def _opened(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, timeout=5, isolation_level=None)
+    connection.text_factory = _LENIENT
     try:
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute("PRAGMA schema_version").fetchone()
@@ -176,6 +179,7 @@ def _brought_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection | 
     if migrate.is_up_to_date(Database(lambda: connection)):
         return None
     copy = sqlite3.connect(":memory:", isolation_level=None)
+    copy.text_factory = _LENIENT
     connection.backup(copy)
     migrate.apply(Database(lambda: copy), migrate.Begin.NEVER)
     return copy
