@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gigqd import kernel
+from gigqd.process_tree import children_by_number, descendants
 from gigqd.tag import mark_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Census:
         began = time.perf_counter()
         self._trees = {pid: [] for pid in workers}
         known: dict[tuple[int, int], Mark] = {}
-        for process in _look_at(kernel.children_of(self._top)):
+        for process in children_by_number(self._top):
             if process.pid in workers:
                 self._add(process.pid, process)
             else:
@@ -104,7 +104,7 @@ class Census:
             tree.insert(0, process)
         else:
             tree.append(process)
-        tree.extend(kernel.descendants(process.pid))
+        tree.extend(descendants(process))
 
 
 def memory_of(tree: Iterable[Process]) -> int:
@@ -135,9 +135,3 @@ def _proportional_memory(process: Process) -> int:
         except psutil.AccessDenied:
             return process.memory
     return 0
-
-
-def _look_at(pids: Iterable[int]) -> Iterable[Process]:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            yield kernel.glance(pid)

@@ -8,12 +8,8 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from gigqd import exits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Numbers of prctl(2), from <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
@@ -195,19 +191,6 @@ def children_of(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):  # the process, or one of its threads, ended
         return found
     return found
-
-
-def descendants(pid: int) -> Iterator[Process]:
-    """Everything below a process, parents before their children."""
-    above = [pid]
-    met = {pid}
-    while above:
-        for child in children_of(above.pop()):
-            if child not in met:
-                met.add(child)
-                above.append(child)
-                with suppress(ProcessLookupError):
-                    yield glance(child)
 
 
 def all_pids() -> list[int]:

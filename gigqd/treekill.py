@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigqd import kernel, logs
+from gigqd.process_tree import descendants
 from gigqd.sending import Sent, send, send_to_group
 from gigqd.tag import mark_of
 
@@ -114,9 +115,9 @@ class TreeKill:
         for pid in reversed(pids):
             with suppress(ProcessLookupError):
                 process = kernel.glance(pid)
-                if self._belongs(process):
+                if self._top in (None, process.parent) and self._belongs(process):
                     yield from self._meet(process)
-                    for below in kernel.descendants(pid):
+                    for below in descendants(process):
                         yield from self._meet(below)
 
     def _meet(self, process: Process) -> Iterator[Process]:

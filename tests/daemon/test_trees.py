@@ -15,6 +15,7 @@ from support import families, jobs
 from support.waiting import wait_until
 
 from gigqd import exits, kernel
+from gigqd.process_tree import descendants
 from gigqd.tag import mark_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def living_children(daemon) -> list[int]:
 
 
 def tree_of(pid: int) -> set[tuple[int, int]]:
-    return {process.identity for process in kernel.descendants(pid)}
+    return {process.identity for process in descendants(kernel.glance(pid))}
 
 
 def survivors(tree: set[tuple[int, int]]) -> list[int]:

@@ -12,6 +12,7 @@ from support.waiting import wait_until
 
 from gigqd import kernel
 from gigqd.child import scratch_file, tail
+from gigqd.process_tree import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,11 +108,11 @@ def test_a_stopped_process_is_seen_to_be(shell: subprocess.Popen[bytes]) -> None
 def test_descendants_are_found_with_and_without_lists_of_children(
     shell: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = {process.pid for process in kernel.descendants(shell.pid)}
+    listed = {process.pid for process in descendants(kernel.glance(shell.pid))}
     monkeypatch.setattr(kernel, "_HAS_CHILDREN_LISTS", False)
 
     assert len(listed) == 2
-    assert {process.pid for process in kernel.descendants(shell.pid)} == listed
+    assert {process.pid for process in descendants(kernel.glance(shell.pid))} == listed
 
 
 def test_a_process_that_is_gone_has_no_children_and_cannot_be_looked_at() -> None:
