@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gigqd.wire import Wire
 
 LATE = 1.0
-SOON = 0.2
+SOON = 0.1
 _LIVELY = 2.0
 _MANY = 65536
 
