@@ -24,7 +24,7 @@ test: $(VENV)/.ready-dev ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.ready-dev ## run the fault scenarios that take minutes
+soak: $(VENV)/.ready-apps ## run the fault scenarios that take minutes
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m soak $(ARGS)
 
 .PHONY: torture
@@ -64,3 +64,7 @@ $(VENV)/.ready: pyproject.toml
 $(VENV)/.ready-dev: pyproject.toml
 	@sh tools/make-venv $(VENV) '[dev]'
 	@touch $@ $(VENV)/.ready
+
+$(VENV)/.ready-apps: pyproject.toml
+	@sh tools/make-venv $(VENV) '[dev,apps]'
+	@touch $@ $(VENV)/.ready-dev $(VENV)/.ready

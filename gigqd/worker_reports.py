@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from gigqd import logs
@@ -40,10 +41,12 @@ class WorkerReports:
         """Take a message of the worker in a slot."""
         if "boot_error" in message:
             slot.boot_error = str(message["boot_error"])
-        for kind in message.get("left", ()):
-            self._count(str(message["function"]), kind)
+        left = message.get("left", [])
+        # The other things are then most often those of a pool of processes.
+        for kind in ["children"] if "children" in left else left:
+            self._count(str(message["function"]), kind, left)
 
-    def _count(self, function: str, kind: str) -> None:
+    def _count(self, function: str, kind: str, left: list[str]) -> None:
         if len(self._replaced) >= _MOST_FUNCTIONS:
             self._replaced.clear()
         count = self._replaced.get((function, kind), 0) + 1
@@ -55,5 +58,5 @@ class WorkerReports:
                 left=kind,
                 workers=count,
                 remedy=f"{_REMEDIES.get(kind, _ANOTHER)}; if the next jobs may find it, "
-                f'allow it in the pool: allowed_residue = ["{kind}"]',
+                f"allow it in the pool: allowed_residue = {json.dumps(left)}",
             )

@@ -47,7 +47,10 @@ class Threads:
 
     def has_changed(self) -> bool:
         """Return whether there is something to look at closely."""
-        return self.count() != self._last
+        try:
+            return os.fstat(self._folder).st_nlink != self._last
+        except OSError:
+            return True
 
     def left(self) -> list[str]:
         """Describe the threads because of which this process cannot go on."""
@@ -59,8 +62,9 @@ class Threads:
             return [_described(thread) for thread in working]
         if not self._growth.is_leak(self.count()):
             return []
-        native = f"{self.count() - 2 - threading.active_count():g} threads unknown to Python"
-        return [*map(_described, new), native]
+        native = self.count() - 2 - threading.active_count()
+        unknown = [f"{native:g} threads that Python does not know"] if native > 0 else []
+        return [*map(_described, new), *unknown] or ["threads"]
 
     def note(self) -> None:
         """Accept what is there after a job."""
@@ -216,9 +220,15 @@ def _children() -> Iterable[int]:
 
 
 def _helpers() -> set[int]:
-    """Return the process that multiprocessing keeps to clean up after this one; it runs no job."""
-    tracker: Any = sys.modules.get("multiprocessing.resource_tracker")
-    return set() if tracker is None else {getattr(tracker._resource_tracker, "_pid", None) or 0}
+    """Return the processes that clean up after this one has ended; they run nothing of a job.
+
+    multiprocessing keeps one, and loky one of its own.
+    """
+    modules: list[Any] = [
+        module for name, module in sys.modules.items() if name.endswith(".resource_tracker")
+    ]
+    trackers = [getattr(module, "_resource_tracker", None) for module in modules]
+    return {getattr(tracker, "_pid", None) or 0 for tracker in trackers}
 
 
 def _reaped(pid: int) -> bool:

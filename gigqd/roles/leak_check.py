@@ -56,6 +56,7 @@ class LeakCheck:
         self._reads_in_job = [one.read_in_job or one.read for one in self._settings]
         held = (Threads(), Children(), Descriptors())
         self._resources: list[Any] = [one for one in held if one.kind not in allowed]
+        self._changed = [resource.has_changed for resource in self._resources]
         self._context = ContextWatch()
         self.accept()
 
@@ -76,7 +77,7 @@ class LeakCheck:
         """
         self._context.apply()
         state = [read() for read in self._reads]
-        if state == self._normal and not [one for one in self._resources if one.has_changed()]:
+        if state == self._normal and not [True for changed in self._changed if changed()]:
             return _NOTHING
         left, restored = self._put_back(state)
         left |= self._wait_for_the_rest()

@@ -6,7 +6,6 @@ import gc
 import locale
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -17,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigqd import signals
+from gigqd.roles import resource_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 # What `signal` itself offers makes an enumeration of every answer and takes 15 times as long.
 _signal: Any = import_module("_signal")
+_locale_module: Any = import_module("_locale")  # the same without the checks of `locale`
 
 _SIGNALS = range(1, signal.SIGRTMIN)
 _TIMERS = {
     f"the timer {name}": int(getattr(signal, name))
     for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
 }
-_LIMITS = {
-    f"the limit RLIMIT_{name}": getattr(resource, f"RLIMIT_{name}")
-    for name in ("AS", "CORE", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC")
-}
+_TIMER_NUMBERS = tuple(_TIMERS.values())
+_AT_REST = ((0.0, 0.0),) * len(_TIMERS)
+_NO_TIMER = (False,) * len(_TIMERS)
 _STREAMS = ("stdin", "stdout", "stderr")
 _HOOKS: dict[str, tuple[Any, str]] = {
     "sys.excepthook": (sys, "excepthook"),
@@ -51,9 +51,9 @@ _INTERPRETER: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "gc.set_threshold": (gc.get_threshold, lambda thresholds: gc.set_threshold(*thresholds)),
     "socket.setdefaulttimeout": (socket.getdefaulttimeout, socket.setdefaulttimeout),
 }
-_READ_INTERPRETER = tuple(read for read, _ in _INTERPRETER.values())
 
-_environ = os.environ
+# The variables as they are kept; to decode them takes fifty times as long.
+_variables: dict[bytes, bytes] = vars(os.environ)["_data"]
 
 
 class Setting(NamedTuple):
@@ -96,6 +96,7 @@ def settings(ear: Ear) -> tuple[Setting, ...]:
     """
     listening = ("signal.set_wakeup_fd", "faulthandler.disable")
     handlers = tuple(f"the handler of {_name_of(number)}" for number in _SIGNALS)
+    limits = resource_limits.ResourceLimits()
     streams = tuple(f"sys.{name}" for name in _STREAMS)
     return (
         Setting("handlers", handlers, _handlers, lambda normal: _restore_handlers(normal, ear)),
@@ -105,9 +106,9 @@ def settings(ear: Ear) -> tuple[Setting, ...]:
         Setting("directory", "the working directory", _directory, os.chdir),
         Setting("umask", "the umask", _umask, os.umask, _umask_in_job),
         Setting("environment", ("os.environ",), lambda: (os.environ,), _restore_environ),
-        Setting("environment", "the environment variable", _variables, _restore_variables),
+        Setting("environment", "the environment variable", _variables.copy, _restore_variables),
         Setting("environment", ("time.tzset", "time.tzset"), _zone, lambda _: time.tzset()),
-        Setting("limits", tuple(_LIMITS), _limits, _restore_limits),
+        Setting("limits", resource_limits.NAMES, limits.read, limits.put_back),
         Setting("priority", "the priority", _priority, _restore_priority),
         Setting("locale", "the locale", _locale, _restore_locale),
         Setting("path", "the sys.path entry", _path, _restore_path),
@@ -182,7 +183,8 @@ def _restore_mask(normal: Any) -> None:
 
 def _timers() -> tuple[bool, ...]:
     """Return which timers run; what is left of their time always differs."""
-    return (*[_signal.getitimer(timer) != (0.0, 0.0) for timer in _TIMERS.values()],)
+    found = (*map(_signal.getitimer, _TIMER_NUMBERS),)
+    return _NO_TIMER if found == _AT_REST else (*map(any, found),)
 
 
 def _restore_timers(normal: tuple[bool, ...]) -> None:
@@ -211,12 +213,6 @@ def _umask_in_job() -> int:
         return int(next(line for line in file if line.startswith("Umask")).split()[1], 8)
 
 
-def _variables() -> dict[bytes, bytes]:
-    """Return the variables as they are kept; to decode them takes fifty times as long."""
-    kept: dict[bytes, bytes] = vars(_environ)["_data"]
-    return kept.copy()
-
-
 def _restore_environ(normal: tuple[Any, ...]) -> None:
     (os.environ,) = normal
 
@@ -235,16 +231,6 @@ def _zone() -> tuple[object, ...]:
     return time.tzname, time.timezone
 
 
-def _limits() -> tuple[tuple[int, int], ...]:
-    return (*map(resource.getrlimit, _LIMITS.values()),)
-
-
-def _restore_limits(normal: tuple[tuple[int, int], ...]) -> None:
-    for limit, values in zip(_LIMITS.values(), normal, strict=True):
-        if resource.getrlimit(limit) != values:
-            resource.setrlimit(limit, values)
-
-
 def _priority() -> int:
     return os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -254,7 +240,8 @@ def _restore_priority(normal: int) -> None:
 
 
 def _locale() -> str:
-    return locale.setlocale(locale.LC_ALL)
+    name: str = _locale_module.setlocale(locale.LC_ALL)
+    return name
 
 
 def _restore_locale(normal: str) -> None:
@@ -289,7 +276,15 @@ def _restore_streams(normal: tuple[Any, ...]) -> None:
 
 
 def _interpreter() -> tuple[Any, ...]:
-    return (*[read() for read in _READ_INTERPRETER],)
+    return (
+        sys.getrecursionlimit(),
+        sys.getswitchinterval(),
+        sys.gettrace(),
+        sys.getprofile(),
+        gc.isenabled(),
+        gc.get_threshold(),
+        socket.getdefaulttimeout(),
+    )
 
 
 def _restore_interpreter(normal: tuple[Any, ...]) -> None:

@@ -6,6 +6,7 @@ import importlib
 import json
 import locale
 import logging
+import multiprocessing
 import os
 import resource
 import signal
@@ -74,10 +75,13 @@ SPOILERS: dict[str, Any] = {
 }  # fmt: skip
 
 
+POOLS: dict[str, Any] = {"pool": lambda: multiprocessing.get_context("fork").Pool(2)}
+
+
 def spoil(ledger: str, job: str, what: str) -> None:
     """Leave something of a kind behind."""
     with noted(ledger, job):
-        _KEPT.append(SPOILERS[what]())
+        _KEPT.append((SPOILERS | POOLS)[what]())
 
 
 def exhaust_descriptors(ledger: str, job: str, *, keep: bool) -> None:

@@ -85,6 +85,8 @@ RESTORED = [
     ("environment", "os.environ = {}", "os.environ"),
     ("limits", ("resource.setrlimit(resource.RLIMIT_NOFILE, (99, "
      "resource.getrlimit(resource.RLIMIT_NOFILE)[1]))"), "the limit RLIMIT_NOFILE"),
+    ("limits", ("import psutil; psutil.Process().rlimit(psutil.RLIMIT_NOFILE, (99, "
+     "resource.getrlimit(resource.RLIMIT_NOFILE)[1]))"), "the limit RLIMIT_NOFILE"),
     ("locale", "import locale; locale.setlocale(locale.LC_NUMERIC, 'C.UTF-8')", None),
     ("path", "sys.path.insert(0, '/shop')", "the sys.path entry '/shop'"),
     ("path", "sys.path = ['/shop', *sys.path]", "the sys.path entry '/shop'"),

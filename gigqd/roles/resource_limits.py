@@ -1,0 +1,59 @@
+"""The resource limits of this process, read again only after a call that may have changed them."""
+
+from __future__ import annotations
+
+import functools
+import resource
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Limits = tuple[tuple[int, int], ...]
+
+_LIMITS = {
+    f"the limit RLIMIT_{name}": getattr(resource, f"RLIMIT_{name}")
+    for name in ("AS", "CORE", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC", "STACK")
+}
+NAMES = tuple(_LIMITS)
+
+
+class ResourceLimits:
+    """Follows the calls of `resource.setrlimit` and `resource.prlimit`, which psutil uses too.
+
+    The kernel answers for one limit at a time: to ask it for all after every job took a fifth of
+    the whole leak check. C code that calls setrlimit(2) itself is not seen.
+    """
+
+    def __init__(self) -> None:
+        self._known = _read()
+        self._may_differ = False
+        for name in ("setrlimit", "prlimit"):
+            setattr(resource, name, self._followed(getattr(resource, name)))
+
+    def read(self) -> Limits:
+        """Return the soft and the hard value of each limit."""
+        if self._may_differ:
+            self._may_differ = False
+            self._known = _read()
+        return self._known
+
+    def put_back(self, normal: Limits) -> None:
+        """Set the limits that differ; only root may raise a hard one."""
+        for limit, values in zip(_LIMITS.values(), normal, strict=True):
+            if resource.getrlimit(limit) != values:
+                resource.setrlimit(limit, values)
+
+    def _followed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any) -> Any:
+            try:
+                return function(*args)
+            finally:
+                self._may_differ = True
+
+        return call
+
+
+def _read() -> Limits:
+    return (*map(resource.getrlimit, _LIMITS.values()),)
