@@ -215,7 +215,6 @@ class WorkerRole:
         )
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now(claim)
-        self._require_file_size()
         logs.leave_job()
         return ending._replace(post_mortem=post_mortem)
 
@@ -262,6 +261,8 @@ class WorkerRole:
     def _why_leave_now(self, claim: Claim) -> str:
         """Why the job that is over was the last one of this worker; empty when it was not."""
         left = self._leaks.after(claim, self._reserve, streams_are_open=self._output.whole)
+        if left or "limits" in self._pool.allowed_residue:
+            self._require_file_size()
         if self._asked.interrupted:
             return "interrupted"
         return "residue" if left else self._life.why_over(time.monotonic(), self._meter.resident)
