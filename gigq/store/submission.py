@@ -113,6 +113,8 @@ class Submission:
         # All rows and edges stand before the first end: it may take others of the batch along.
         after = [self._fail(*one) for one in self._cut_off]
         cut_off = tuple(failed for one in after for failed in one.cut_off)
+        if len(self._rows) == 1 and not self._waits:  # a Counter takes as long as the insert
+            return Stored({self._rows[0][_QUEUE]: 1}, cut_off)
         if not self._waits:
             return Stored(Counter(map(_queue, self._rows)), cut_off)
         # A job that was cut off waits for none either; one wake-up too many.
