@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import selectors
 import socket
 import stat
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.store.private_files import is_known
 from gigqd import exits, logs
+from gigqd.control_clients import Client, Clients
 from gigqd.errors import GigqdError
-from gigqd.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,24 +26,8 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.control")
 
 _CREDENTIALS = struct.Struct("3i")
-_MOST_CLIENTS = 64
-
-
-class Client:
-    """Someone on the control socket who has asked, or may."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.wire = Wire(sock)
-
-    def has_hung_up(self) -> bool:
-        """Whether nobody is there any more; who only sends no more still is."""
-        poll = select.poll()
-        poll.register(self.wire, 0)
-        return any(event & select.POLLHUP for _, event in poll.poll(0))
-
-    def answer(self, message: dict[str, Any]) -> None:
-        """Send the answer."""
-        self.wire.send(message)
+_BACKLOG = 128
+_MOST_ACCEPTED = 32  # at once, so that a turn of the loop is bounded
 
 
 class ControlServer:
@@ -64,7 +47,7 @@ class ControlServer:
     ) -> None:
         self._selector = selector
         self._commands = commands
-        self._clients: set[Client] = set()
+        self._clients = Clients()
         self._path = path
         try:
             self._listen()
@@ -87,14 +70,20 @@ class ControlServer:
         return (self._path.name,)
 
     def flush(self) -> bool:
-        """Send on what clients were too slow for; whether something is still unsent."""
+        """Send on what clients were too slow for, and close what has been silent for too long.
+
+        Returns:
+            Whether something is still unsent.
+        """
+        for client in self._clients.silent_for_too_long():
+            self._drop(client)
         for client in self._clients:
             client.wire.flush()
         return any(client.wire.has_unsent for client in self._clients)
 
     def close(self) -> None:
         """Stop listening and remove the socket, if it is still ours."""
-        for client in list(self._clients):
+        for client in self._clients:
             self._drop(client)
         self._selector.unregister(self._socket)
         self._socket.close()
@@ -116,7 +105,7 @@ class ControlServer:
         with address(self._path) as name:
             listener.bind(name)
         self._path.chmod(0o600)
-        listener.listen(16)
+        listener.listen(_BACKLOG)
         self._identity = self._path.lstat()
 
     def _is_ours(self) -> bool:
@@ -126,18 +115,28 @@ class ControlServer:
             return False
 
     def _accept(self) -> None:
-        try:
-            connection, _ = self._socket.accept()
-        except OSError:  # gone again, or out of descriptors: the client will notice
-            return
-        if not _may_command(connection) or len(self._clients) >= _MOST_CLIENTS:
+        for _ in range(_MOST_ACCEPTED):
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # none left, gone again, or out of descriptors: the client will notice
+                return
+            self._admit(connection)
+
+    def _admit(self, connection: socket.socket) -> None:
+        pid, uid = peer_of(connection)
+        client = leaving = None
+        if _may_command(uid):
+            client, leaving = self._clients.admit(connection, pid)
+        if leaving is not None:
+            self._drop(leaving)
+        if client is None:
             connection.close()
             return
-        client = Client(connection)
-        self._clients.add(client)
         self._selector.register(client.wire, selectors.EVENT_READ, partial(self._hear, client))
 
     def _hear(self, client: Client) -> None:
+        if client not in self._clients:  # it has made way for another one in this very turn
+            return
         for request in client.wire.receive():
             # A command that gave up waiting has told its user that nothing will come of it.
             if client.has_hung_up():
@@ -153,6 +152,7 @@ class ControlServer:
             error = f"unknown command {request.get('command')!r}"
             client.answer({"ok": False, "error": error, "code": exits.USAGE})
             return
+        client.await_answer()
         command(client, request)
 
     def _drop(self, client: Client) -> None:
@@ -161,9 +161,8 @@ class ControlServer:
         client.wire.close()
 
 
-def _may_command(connection: socket.socket) -> bool:
+def _may_command(uid: int) -> bool:
     """Only the daemon's own user and root may give commands."""
-    _, uid = peer_of(connection)
     if uid in (0, os.geteuid()) and is_known(uid):
         return True
     log.warning("control_refused", uid=uid)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 from gigqd import exits
 from gigqd.config import DEVICES
 from gigqd.errors import GigqdError
+from gigqd.logs.values import mask_passwords
 from gigqd.privileges import become
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Readiness:
             code: the code that the daemon ends with.
             text: the cause, for a person to read.
         """
-        self._say({"code": code, "text": text})
+        self._say({"code": code, "text": mask_passwords(text)})
 
     def _say(self, word: dict[str, object]) -> None:
         if self._fd is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import selectors
     from pathlib import Path
 
-    from gigqd.control import Client
+    from gigqd.control_clients import Client
     from gigqd.reload import Reply
     from gigqd.report import Facts
     from gigqd.stop import Stop

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gigqd import __version__
+from gigqd.logs.values import mask_passwords
 from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Phase
 
@@ -126,6 +127,7 @@ class Facts:
 
     def note_trouble(self, trouble: str | None) -> bool:
         """Remember why not the whole work is done, and since when; whether that is news."""
+        trouble = mask_passwords(trouble)
         if trouble == self.trouble:
             return False
         if not (trouble and self.trouble):

@@ -167,7 +167,7 @@ class OpenPipes:
             for group in wakeup_groups.groups_in(self._folder):
                 if group.path not in self._open:
                     with suppress(OSError):
-                        self._open[group.path] = os.open(group.path, wakeup_groups.TO_WAKE)
+                        self._open[group.path] = wakeup_groups.open_pipe(group.path, os.O_WRONLY)
 
     def close(self) -> None:
         """Close them."""
@@ -182,7 +182,7 @@ def _folder_of(real_path: str) -> str:
 
 def _wake_group(path: str, times: int) -> None:
     try:
-        descriptor = os.open(path, wakeup_groups.TO_WAKE)
+        descriptor = wakeup_groups.open_pipe(path, os.O_WRONLY)
     except OSError:
         return  # no worker waits on it, or this account may not write to it
     _wake(descriptor, times)

@@ -95,12 +95,12 @@ def join(folder: str, served: ServedQueues) -> int:
             os.mkfifo(path, 0o600)
         with suppress(FileNotFoundError):
             # Open for writing too: with no writer left, the pipe would look ready for ever.
-            descriptor = _open_pipe(path, os.O_RDWR)
+            descriptor = open_pipe(path, os.O_RDWR)
             if _try_lock(descriptor, fcntl.LOCK_SH) and is_at(path, descriptor):
                 return descriptor
             os.close(descriptor)
         time.sleep(_PAUSE)  # another process is removing it
-    return _open_pipe(path, os.O_RDWR)
+    return open_pipe(path, os.O_RDWR)
 
 
 def leave(path: str, descriptor: int) -> None:
@@ -179,7 +179,12 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _open_pipe(path: str, access: int) -> int:
+def open_pipe(path: str, access: int) -> int:
+    """Open a pipe without waiting or following a link.
+
+    Raises:
+        OSError: there is none, or it is something else.
+    """
     descriptor = os.open(path, access | _SAFELY)
     if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return descriptor
@@ -189,7 +194,7 @@ def _open_pipe(path: str, access: int) -> int:
 
 def _remove_unless_used(path: str) -> None:
     with suppress(OSError):
-        descriptor = _open_pipe(path, os.O_RDWR)
+        descriptor = open_pipe(path, os.O_RDWR)
         try:
             if _try_lock(descriptor, fcntl.LOCK_EX) and is_at(path, descriptor):
                 # The description first: what is left by a kill in between is found by its pipe.

@@ -48,7 +48,18 @@ def clean_text(text: str, limit: int) -> str:
         text = f"{text[:head]} … {len(text) - limit} characters … {text[head - limit :]}"
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text) if "://" in text else text
+    return mask_passwords(text)
+
+
+def mask_passwords(value: Any) -> Any:
+    """Return a value of JSON's kinds without the passwords in URLs that its texts hold."""
+    if isinstance(value, str):
+        return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if "://" in value else value
+    if isinstance(value, Mapping):
+        return {key: mask_passwords(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_passwords(item) for item in value]
+    return value
 
 
 def _is_clean(value: object, text_limit: int) -> bool:

@@ -1,0 +1,119 @@
+"""Silent connections to the control socket, from jobs and from elsewhere, shut no operator out."""
+
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from support import crowds
+from support.waiting import wait_until
+
+from gigqd import control_clients
+from gigqd.control_clients import Clients
+
+pytestmark = pytest.mark.daemon
+
+COMMANDS = ["status", "pause", "resume", "reload", "stop --now"]
+
+
+@contextmanager
+def crowd_from_elsewhere(path, processes, connections):
+    """Processes that are no jobs, each with silent connections."""
+    command = [sys.executable, "-m", "support.crowds", str(path), str(connections)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    crowd = [subprocess.Popen(command, cwd="tests", **pipes) for _ in range(processes)]
+    try:
+        for process in crowd:
+            process.stdout.readline()
+        yield
+    finally:
+        for process in crowd:
+            process.communicate()
+
+
+def answers(daemon):
+    return {command: daemon.command(*command.split()).returncode for command in COMMANDS}
+
+
+@pytest.mark.fault("S7")
+@pytest.mark.parametrize(("processes", "connections"), [(1, 200), (12, 12)])
+def test_jobs_with_silent_connections_shut_no_operator_out(daemons, processes, connections):
+    daemon = daemons({"pools.default.size": 1, "daemon.stop_timeout": "1s"})
+    params = {
+        "path": str(daemon.instance.socket_path),
+        "processes": processes,
+        "connections": connections,
+    }
+    daemon.submit(crowds.hold, "crowd", params, max_attempts=1)
+    wait_until((daemon.home / "ledger.crowd").exists)
+
+    assert answers(daemon) == dict.fromkeys(COMMANDS, 0)
+    daemon.wait_for_exit()
+
+
+@pytest.mark.fault("S7")
+def test_other_processes_with_silent_connections_shut_no_operator_out(daemons):
+    daemon = daemons({"pools.default.size": 1})
+
+    with crowd_from_elsewhere(daemon.instance.socket_path, 12, 12):
+        assert answers(daemon) == dict.fromkeys(COMMANDS, 0)
+    daemon.wait_for_exit()
+
+
+@pytest.mark.fault("S7")
+def test_a_silent_connection_is_closed(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as half:
+        for each in (silent, half):
+            each.connect(str(daemon.instance.socket_path))
+            each.settimeout(60)
+        half.sendall(b'{"command": "sta')
+
+        assert silent.recv(1) == half.recv(1) == b""
+    assert daemon.status()["state"] == "running"
+
+
+@pytest.fixture
+def connections():
+    """Connections as the daemon holds them."""
+    pairs = [socket.socketpair() for _ in range(10)]
+    yield [ours for ours, _ in pairs]
+    for pair in pairs:
+        for each in pair:
+            each.close()
+
+
+def test_a_connection_that_waits_for_an_answer_is_not_silent(connections, monkeypatch):
+    monkeypatch.setattr(control_clients, "SILENT_FOR", 0.0)
+    clients = Clients()
+    client, _ = clients.admit(connections[0], 0)
+
+    before = clients.silent_for_too_long()
+    client.await_answer()
+    meanwhile = clients.silent_for_too_long()
+    client.answer({"ok": True})
+
+    assert (before, meanwhile, clients.silent_for_too_long()) == ([client], [], [client])
+
+
+def test_the_longest_silent_connection_makes_way_and_none_that_waits(connections, monkeypatch):
+    monkeypatch.setattr(control_clients, "_MOST", 2)
+    clients = Clients()
+    first, _ = clients.admit(connections[0], 0)
+    second, _ = clients.admit(connections[1], 0)
+    first.await_answer()
+
+    third, leaving = clients.admit(connections[2], 0)
+    clients.discard(leaving)
+    third.await_answer()
+
+    assert leaving is second
+    assert clients.admit(connections[3], 0) == (None, None)
+
+
+def test_one_process_has_a_few_connections(connections):
+    clients = Clients()
+    admitted = [clients.admit(each, 0)[0] for each in connections]
+
+    assert [client is None for client in admitted] == [False] * 8 + [True] * 2

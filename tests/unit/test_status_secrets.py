@@ -1,0 +1,47 @@
+"""A password in an error text is masked in answers and for systemd, as it is in the log."""
+
+import json
+import socket
+
+from gigqd.control_clients import Clients
+from gigqd.daemonize import Readiness
+from gigqd.logs.values import mask_passwords
+from gigqd.report import Facts
+
+TEXT = "OperationalError: postgresql://amy:hunter2@db/jobs is away"
+MASKED = "OperationalError: postgresql://amy:***@db/jobs is away"
+
+
+def test_every_answer_on_the_control_socket_is_masked():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        client, _ = Clients().admit(ours, 0)
+        client.answer({"recent": [{"error": TEXT}], "reason": TEXT, "held_back": (TEXT, 1), "n": 2})
+
+        answer = json.loads(theirs.recv(4096))
+
+    expected = {"recent": [{"error": MASKED}], "reason": MASKED, "held_back": [MASKED, 1], "n": 2}
+    assert answer == expected
+
+
+def test_the_reason_of_a_degraded_daemon_is_masked_wherever_it_is_shown():
+    facts = Facts.__new__(Facts)
+    facts.trouble = None
+
+    assert facts.note_trouble(TEXT)
+    assert facts.trouble == MASKED
+    assert not facts.note_trouble(TEXT)
+
+
+def test_what_a_failed_start_says_is_masked():
+    reader, writer = socket.socketpair()
+    with reader:
+        Readiness(writer.detach()).failed(70, TEXT)
+
+        assert json.loads(reader.recv(4096)) == {"code": 70, "text": MASKED}
+
+
+def test_what_is_no_text_stays_as_it_is():
+    kept = {"a": [1, 2.5, None, True, "http://example.org/x@y"], "b": {}}
+
+    assert mask_passwords(kept) == kept
