@@ -48,7 +48,7 @@ def clean_text(text: str, limit: int) -> str:
         text = f"{text[:head]} … {len(text) - limit} characters … {text[head - limit :]}"
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return mask_passwords(text)
+    return str(mask_passwords(text))
 
 
 def mask_passwords(value: Any) -> Any:
