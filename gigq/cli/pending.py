@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import clock
 from gigq.cli import text
+from gigq.served_queues import ServedQueues, parse
 from gigq.status import FINISHED
-from gigq.store import announcements, jobs, serving
+from gigq.store import announcements, jobs, serving, wakeup_groups
+from gigq.store.liveness import companion_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,15 +33,21 @@ class Servers(NamedTuple):
     Attributes:
         daemons: what the daemons say of themselves: name, state, reason, pools.
         processes: the ids of `daemons` and plain `workers`; None where this user may not ask.
+        listening: the queues of each group of workers that can be woken.
     """
 
     daemons: Sequence[Row]
     processes: Mapping[str, Sequence[int]] | None
+    listening: Sequence[ServedQueues] = ()
 
     @classmethod
     def of(cls, database: str) -> Servers:
         """Look for those of a database; nothing is changed by it."""
-        return cls(announcements.living(database), serving.servers(database))
+        groups: Sequence[wakeup_groups.Group] = ()
+        with suppress(OSError):
+            groups = wakeup_groups.groups_in(str(companion_path(database)))
+        listening = [group.served for group in groups]
+        return cls(announcements.living(database), serving.servers(database), listening)
 
 
 def why_waiting(queue: JobQueue, database: str, found: Row) -> str | None:
@@ -76,13 +85,15 @@ def served(queue: object, servers: Servers) -> str:
         (daemon, pool)
         for daemon in servers.daemons
         for pool in daemon["pools"]
-        if _serves(pool["queues"], queue)
+        if parse(pool["queues"]).serves(queue)
     ]
     if serving_it:
         return _by_daemon(*serving_it[0])
     if servers.processes is None:
         return "due; this user may not see which processes run jobs of this database"
     workers = servers.processes["workers"]
+    if workers and servers.listening and not any(one.serves(queue) for one in servers.listening):
+        return f"its queue {queue!r} is served by no worker ({_patterns(servers.listening)})"
     if workers:
         return f"due; {_plain(workers)} and is busy, or does not serve queue {queue!r}"
     if servers.daemons:
@@ -119,13 +130,13 @@ def _by_daemon(daemon: Row, pool: Row) -> str:
             return f"due; waits for a free worker of pool {pool['name']!r}"
 
 
-def _serves(queues: Sequence[str], queue: object) -> bool:
-    return f"!{queue}" not in queues and ("*" in queues or queue in queues)
-
-
 def _pools(daemons: Sequence[Row]) -> str:
     pools = (pool for daemon in daemons for pool in daemon["pools"])
     return "; ".join(f"{pool['name']}: {', '.join(pool['queues'])}" for pool in pools)
+
+
+def _patterns(listening: Sequence[ServedQueues]) -> str:
+    return "; ".join(", ".join(one.patterns()) for one in listening)
 
 
 def _plain(workers: Sequence[int]) -> str:

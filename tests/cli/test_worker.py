@@ -171,3 +171,21 @@ def test_the_applications_logging_neither_silences_nor_repeats_a_line(shell):
         assert text.count("job.failed") == 1
         assert r"ValueError: no \x1b[31m luck (at " in text
         assert "\x1b" not in text
+
+
+def test_status_says_that_no_worker_serves_the_queue_of_a_job(shell):
+    job_id = shell.submit("shop.resize", "--queue", "etl")
+    command = [sys.executable, "-m", "gigq", "worker", "--queue", "mail"]
+    with subprocess.Popen(
+        command, cwd=shell.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as worker:
+        try:
+            wait_until(
+                lambda: (
+                    shell.json("status", job_id)["why_waiting"]
+                    == "its queue 'etl' is served by no worker (mail)"
+                ),
+                30,
+            )
+        finally:
+            worker.terminate()

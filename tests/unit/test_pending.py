@@ -7,6 +7,7 @@ import pytest
 from gigq import clock
 from gigq.cli import text
 from gigq.cli.pending import Servers, reason, served
+from gigq.served_queues import parse
 
 NOW = "2026-11-28T12:00:00.000000+00:00"
 JOB = {"retry_after": None, "on_parent_failure": "fail", "queue": "mail"}
@@ -125,3 +126,12 @@ def test_a_due_job_waits_for_a_process(daemons, processes, said):
 )
 def test_a_time_ahead_is_told_in_its_two_largest_units(seconds, said):
     assert text.ahead(seconds) == said
+
+
+def test_a_job_of_a_queue_that_no_waiting_worker_serves_says_so():
+    servers = Servers(
+        [], {"daemons": (), "workers": (8,)}, [parse(["a", "b"]), parse(["*", "!mail"])]
+    )
+
+    assert served("mail", servers) == "its queue 'mail' is served by no worker (a, b; *, !mail)"
+    assert served("a", servers).startswith("due; a plain worker (pid 8)")
