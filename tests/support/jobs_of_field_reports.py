@@ -1,0 +1,84 @@
+"""Jobs that went wrong in other queues; `tests/daemon/test_field_reports.py` has the reports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+import weakref
+
+from support.calls import note, noted
+
+_AGES = 3600
+_BAGS: weakref.WeakSet[Bag] = weakref.WeakSet()
+
+
+class CardError(Exception):
+    """An error that cannot be made again from its own arguments."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.lock = threading.Lock()
+
+
+class Bag:
+    """Something large that a job holds."""
+
+
+def decline() -> None:
+    """Raise an error that pickle can neither write nor read."""
+    raise CardError("card declined", code=402)
+
+
+def handle_every_exception(ledger: str, job: str) -> str:
+    """Wait for ever, and take every `Exception` for a trouble of the work itself."""
+    with noted(ledger, job):
+        try:
+            time.sleep(_AGES)
+        except Exception:  # noqa: BLE001 - the report is about jobs that do this
+            return "handled"
+        return "slept"
+
+
+def draw() -> list[float]:
+    """The worker's process id, and the next random number in it."""
+    return [os.getpid(), random.random()]
+
+
+def let_a_thread_fail() -> int:
+    """Start a thread that dies of an exception, and return when it is dead."""
+    thread = threading.Thread(target=decline)
+    thread.start()
+    thread.join()
+    return os.getpid()
+
+
+def fill_a_bag_and_fail() -> None:
+    """Fail with a chain of errors while a local variable holds a bag."""
+    bag = Bag()
+    _BAGS.add(bag)
+    try:
+        decline()
+    except CardError as error:
+        raise RuntimeError("no bag") from error
+
+
+def bags_left() -> list[int]:
+    """The worker's process id, and how many bags are still in its memory."""
+    return [os.getpid(), len(_BAGS)]
+
+
+def await_for_ever(ledger: str, job: str, order: str) -> None:
+    """Wait in a coroutine that, when it is to end, awaits something to clean up its order."""
+    with noted(ledger, job):
+        asyncio.run(_await_for_ever(ledger, job, order))
+
+
+async def _await_for_ever(ledger: str, job: str, order: str) -> None:
+    try:
+        await asyncio.sleep(_AGES)
+    finally:
+        await asyncio.to_thread(note, ledger, what="cleaned", job=job, order=order)
