@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 _OVER = {status.value for status in FINISHED}
+_NOT_AT_WORK = {"paused", "degraded", "starting", "stopping"}
 _POLICIES = {
     "fail": "if that one ends without success, this job fails too",
     "run": "this job runs however that one ends",
@@ -80,18 +81,21 @@ def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
 
 
 def served(queue: object, servers: Servers) -> str:
-    """Return why a job that is due has not begun yet, as far as the processes tell."""
+    """Return why a due job has not started, as far as the processes show it."""
     serving_it = [
         (daemon, pool)
         for daemon in servers.daemons
         for pool in daemon["pools"]
         if parse(pool["queues"]).serves(queue)
     ]
+    workers = servers.processes["workers"] if servers.processes else ()
     if serving_it:
-        return _by_daemon(*serving_it[0])
+        daemon, pool = min(serving_it, key=lambda pair: pair[0]["state"] in _NOT_AT_WORK)
+        why = _by_daemon(daemon, pool)
+        beside = workers and daemon["state"] in _NOT_AT_WORK
+        return f"{why}; {_plain(workers)} too" if beside else why
     if servers.processes is None:
         return "due; this user may not see which processes run jobs of this database"
-    workers = servers.processes["workers"]
     if workers and servers.listening and not any(one.serves(queue) for one in servers.listening):
         return f"its queue {queue!r} is served by no worker ({_patterns(servers.listening)})"
     if workers:

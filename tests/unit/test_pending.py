@@ -91,6 +91,13 @@ def test_a_time_that_is_none_is_shown_as_it_is():
             "the daemon 'default' cannot do its whole work: the disk is full",
         ),
         ([daemon("*", state="stopping")], NOBODY, "the daemon 'default' is stopping"),
+        ([daemon("*", state="paused"), daemon("*")], NOBODY, FREE),
+        ([daemon("*"), daemon("*", state="paused")], NOBODY, FREE),
+        (
+            [daemon("*", state="paused")], {"daemons": (7,), "workers": (8,)},
+            ("the daemon 'default' is paused; gigqd resume goes on; a plain worker (pid 8) runs "
+            "on this database too"),
+        ),
         (
             [daemon("a")], {"daemons": (7,), "workers": (8, 9)},
             ("due; a plain worker (pid 8, 9) runs on this database and is busy, or does not serve "
