@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 _STOPPING = (
     "Stopping: a running job may finish. A second signal interrupts it, a third ends this process."
 )
-_INTERRUPTING = "Interrupting the running job. One more signal ends this process at once."
-_NOTHING_INTERRUPTED = "No job was interrupted: none runs in the main thread, or it was already."
+_INTERRUPTING = (
+    "Second signal: a job in the main thread is interrupted. One more ends this process at once."
+)
+_NOTHING_INTERRUPTED = (
+    "No job was interrupted: no job runs in the main thread, or the job was interrupted before."
+)
 
 
 @contextmanager

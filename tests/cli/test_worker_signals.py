@@ -22,8 +22,12 @@ TESTS = Path(__file__).resolve().parent.parent
 STOPPING = (
     "Stopping: a running job may finish. A second signal interrupts it, a third ends this process."
 )
-INTERRUPTING = "Interrupting the running job. One more signal ends this process at once."
-NOTHING = "No job was interrupted: none runs in the main thread, or it was already."
+INTERRUPTING = (
+    "Second signal: a job in the main thread is interrupted. One more ends this process at once."
+)
+NOTHING = (
+    "No job was interrupted: no job runs in the main thread, or the job was interrupted before."
+)
 
 
 @pytest.fixture
