@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import exits
 from gigqd.errors import GigqdError
+from gigqd.logs.journal import leads_to_journal, with_priority
 from gigqd.text import printable
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ def say_json(value: object) -> None:
 
 
 def complain(text: str) -> None:
-    """Write what went wrong."""
+    """Write what went wrong; for the journal as an error."""
+    shown = printable(text, keep="\n")
     with suppress(OSError):  # nobody to tell: the exit code has to do
-        _write(2, printable(text, keep="\n"))
+        _write(2, with_priority(shown, "error") if leads_to_journal(2) else shown)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

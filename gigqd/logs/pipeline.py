@@ -17,6 +17,7 @@ from gigqd import exits
 from gigqd.config import LogConfig
 from gigqd.errors import GigqdError
 from gigqd.logs import guests, standard_library
+from gigqd.logs.journal import leads_to_journal, with_priority
 from gigqd.logs.render import (
     CORE,
     Entry,
@@ -40,6 +41,7 @@ class _State:
     sink: Sink
     render: Render
     level: int = logging.INFO
+    to_journal: bool = False
     bound: Mapping[str, Any] = field(default_factory=dict)
     job: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,6 +64,7 @@ def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
         message = f"log.file: {log.file}: cannot be opened: {error.strerror}"
         raise GigqdError(message, exit_code=exits.CANNOT_CREATE) from error
     _state.render = _choose_renderer(log.format, _state.sink.fd)
+    _state.to_journal = leads_to_journal(_state.sink.fd)
     bind(**bound)
     set_level(log.level)
     guests.when_loaded(_route_structlog)
@@ -187,7 +190,7 @@ def _write(level: str, event: object, logger: str, fields: Mapping[str, Any]) ->
     except Exception as error:  # noqa: BLE001 - a defect here must not end the supervisor
         broken = {"lost_level": level, "lost_event": event, "failure": type(error).__name__}
         line = render_json(_entry("error", "log_failed", __name__, broken))
-    _state.sink.write(_encode(line))
+    _state.sink.write(_encode(line, level))
 
 
 def _entry(level: str, event: object, logger: str, fields: Mapping[str, Any]) -> Entry:
@@ -198,12 +201,15 @@ def _entry(level: str, event: object, logger: str, fields: Mapping[str, Any]) ->
     return core | {key: more[key] for key in more if key not in CORE or key == "pid"}
 
 
-def _encode(line: str) -> bytes:
+def _encode(line: str, level: str) -> bytes:
+    if _state.to_journal:
+        line = with_priority(line, level)
     return (line + "\n").encode("utf-8", "backslashreplace")
 
 
 def _report_dropped(count: int) -> bytes:
-    return _encode(_state.render(_entry("warning", "log_dropped", __name__, {"count": count})))
+    entry = _entry("warning", "log_dropped", __name__, {"count": count})
+    return _encode(_state.render(entry), "warning")
 
 
 def _number(level: str) -> int:

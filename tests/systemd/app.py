@@ -1,9 +1,12 @@
 """The application whose jobs run in the container."""
 
+import errno
 import os
 import subprocess
 import time
 from pathlib import Path
+
+OTHERS = Path("/srv/app/of-another-account")
 
 
 def whoami() -> dict[str, object]:
@@ -22,3 +25,18 @@ def family() -> None:
     """Sleep with a child in a session of its own."""
     subprocess.Popen(["sleep", "3600"], start_new_session=True)
     time.sleep(3600)
+
+
+CONFINED = {"chown": "EPERM", "owner of another account's file": 65534}
+
+
+def reach() -> dict[str, object]:
+    """Tell what a job gets when it wants more than an ordinary one."""
+    mine = Path("/var/lib/gigq/mine")
+    mine.touch()
+    try:
+        os.chown(mine, os.getuid(), os.getgid())
+        refused = None
+    except OSError as error:
+        refused = errno.errorcode[error.errno or 0]
+    return {"chown": refused, "owner of another account's file": OTHERS.stat().st_uid}

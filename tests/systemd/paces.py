@@ -6,6 +6,7 @@ Prints a transcript and exits with 0 only when everything was as it must be.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from gigq import JobQueue
 
 CONFIG = Path("/etc/gigq.toml")
 DATABASE = "/var/lib/gigq/gigq.db"
+DROP_IN = Path("/etc/systemd/system/gigqd.service.d/often.conf")
 failures: list[str] = []
 
 
@@ -63,6 +65,11 @@ def status() -> dict:
 
 def workers() -> list[dict]:
     return [slot for slot in status().get("slots", []) if slot["role"] == "worker"]
+
+
+def journal(*options: str) -> str:
+    command = ["journalctl", "-u", "gigqd", "--no-pager", "-o", "cat", *" ".join(options).split()]
+    return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def submit(function, **options) -> str:
@@ -153,8 +160,22 @@ must(
 )
 CONFIG.write_text(good)
 
+say("\n## The journal knows what is an error")
+errors = journal("-p err")
+must("the refused reload is one", "unknown key" in errors)
+must("an ordinary line is none", "daemon_ready" in journal() and "daemon_ready" not in errors)
+job_id = submit(app.family, timeout=1, max_attempts=1)
+wait_until(lambda: state(job_id) == "timeout")
+must("a job that failed is in the warnings", job_id in journal("-p warning"))
+
+say("\n## Nothing of the machine's is within reach")
+job_id = submit(app.reach)
+wait_until(lambda: state(job_id) == "completed")
+say(f"  result: {job(job_id)['result']}")
+must("chown(2) is refused, other accounts have no numbers", job(job_id)["result"] == app.CONFINED)
+
 say("\n## kill -9 of the supervisor while a job with a child runs")
-job_id = submit(app.family, timeout=600, max_attempts=2)
+job_id = waiting = submit(app.family, timeout=600, max_attempts=6)
 wait_until(lambda: state(job_id) == "running")
 wait_until(children_linger)
 old = unit_pids()
@@ -166,7 +187,7 @@ must(
     "systemd starts it again",
     wait_until(lambda: unit("MainPID") not in ("0", before) and unit("ActiveState") == "active"),
 )
-say(f"  active again {time.monotonic() - began:.2f} s after the kill (RestartSec=2)")
+say(f"  active again {time.monotonic() - began:.2f} s after the kill (RestartSec=5)")
 must(
     "the lost execution is settled and the job runs again",
     wait_until(lambda: len(job(job_id)["executions"]) == 2),
@@ -184,6 +205,29 @@ must("nothing of it is left", not in_unit())
 must("/run/gigqd is gone", not Path("/run/gigqd").exists())
 must("the job was handed back", wait_until(lambda: state(job_id) == "pending", 2))
 run("systemctl status gigqd --no-pager --lines=0")
+
+say("\n## A night of failed starts")
+DROP_IN.parent.mkdir()
+DROP_IN.write_text("[Service]\nRestartSec=100ms\n")
+run("systemctl daemon-reload")
+CONFIG.write_text(good.replace("[daemon]", '[daemon]\nstart_timeout = "1s"'))
+owner = Path(DATABASE).stat()
+os.chown(DATABASE, 0, 0)
+run("systemctl start gigqd")
+must("it is tried again and again", wait_until(lambda: int(unit("NRestarts")) >= 15, 120))
+say(f"  {unit('NRestarts')} starts have failed")
+must("the journal says why", "start_failed" in journal("-p err"))
+run("journalctl -u gigqd --no-pager -o cat -p err -n 2")
+os.chown(DATABASE, owner.st_uid, owner.st_gid)
+must("it comes back by itself", wait_until(lambda: unit("ActiveState") == "active", 60))
+must("the job of before runs again", wait_until(lambda: state(waiting) == "running"))
+run("systemctl stop gigqd")
+done = run("systemctl start gigqd")
+must("a start by hand is not refused for the night before", done.returncode == 0)
+run("systemctl stop gigqd")
+DROP_IN.unlink()
+CONFIG.write_text(good)
+run("systemctl daemon-reload")
 
 say("\n## A wrong configuration at the start")
 CONFIG.write_text(good.replace("size = 4", 'size = "many"'))
