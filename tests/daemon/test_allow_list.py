@@ -1,5 +1,6 @@
 """The allow list against hostile rows: nothing is imported or read that it does not cover."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -139,7 +140,9 @@ def by_the_daemon(home, allow):
 
 def by_a_plain_worker(home, allow):
     """Have a plain worker run every row."""
-    environment = clean_environment() | {"PYTHONPATH": str(home / "app")}
+    environment = clean_environment()
+    known = [str(home / "app"), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, known))
     command = [sys.executable, "-P", "-c", PLAIN, str(home / "jobs.db"), *allow]
     subprocess.run(command, check=True, env=environment, cwd=home, timeout=120)
 
