@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support import app_that_configures_logging as app
 from support import jobs
+from support.waiting import wait_until
 
 from gigq import Job
 
@@ -37,6 +38,8 @@ def test_the_log_says_why_a_job_failed_whose_worker_died(daemons):
     late = daemon.submit(jobs.sleep_py, "late", max_attempts=1, timeout=0.2)
     daemon.wait_for_job(crashed, "failed")
     daemon.wait_for_job(late, "timeout")
+    wait_until(lambda: events_of(daemon, crashed, "job.failed"))
+    wait_until(lambda: events_of(daemon, late, "job.timeout"))
     (died,) = events_of(daemon, crashed, "job.failed")
     (overran,) = events_of(daemon, late, "job.timeout")
 
