@@ -56,6 +56,29 @@ def test_a_worker_takes_only_jobs_of_its_queues(shell):
     assert shell.out("worker", "--once", "--queue", "a", "--queue", "mail").startswith("Processed")
 
 
+def test_a_worker_leaves_queues_out(shell):
+    shell.submit("shop.resize", "--queue", "mail")
+    rest = ("worker", "--once", "--queue", "*", "--queue")
+
+    assert shell.out(*rest, "!mail").startswith("No jobs")
+    assert shell.out(*rest, "!other").startswith("Processed")
+
+
+@pytest.mark.parametrize(
+    ("queues", "why"),
+    [
+        (("*", "mail"), '"*" is every queue, so "mail" adds nothing'),
+        (("!mail",), '"!mail" only leaves out; add "*"'),
+        (("mail", "mail"), '"mail" is listed twice'),
+    ],
+)
+def test_queues_that_contradict_each_other_are_a_mistake(shell, queues, why):
+    done = shell.run("worker", "--once", *(part for name in queues for part in ("--queue", name)))
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"gigq: --queue: {why}")
+
+
 def test_a_worker_is_named_by_option_or_variable(shell):
     first, second = shell.submit(), shell.submit()
     shell.out("worker", "--once", "--worker-id", "by-option", GIGQ_WORKER_ID="by-variable")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from support import jobs
+
+from gigq import clock
 
 APART = {
     "pools.default.queues": ["default"],
@@ -44,3 +49,19 @@ def test_a_requeued_job_and_a_second_attempt_wake_their_own_pool(daemon):
     assert daemon.wait_for_job(failed)["attempts"] == 2
     assert daemon.queue.requeue_job(failed)
     assert daemon.wait_for_job(failed)["status"] == "failed"
+
+
+@pytest.mark.parametrize("delay", [0, 1.5])
+def test_what_sql_makes_due_in_one_queue_wakes_its_pool(daemon, delay):
+    """No submit and no worker knows of it: only the keeper's look can wake the pool."""
+    job_id = daemon.submit(jobs.ok, "parked")
+    done = daemon.wait_for_job(job_id)
+    daemon.breaks("P4", "SQL starts a completed job again")
+    due_at = clock.after(clock.utc_now(), delay) if delay else None
+    change = "UPDATE jobs SET status = 'pending', queue = 'mail', retry_after = ? WHERE id = ?"
+    with closing(sqlite3.connect(daemon.database)) as connection, connection:
+        connection.execute(change, (due_at, job_id))
+
+    assert done["status"] == "completed"
+    assert daemon.wait_for_calls("parked", 2)
+    assert daemon.wait_for_job(job_id)["status"] == "completed"

@@ -2,10 +2,12 @@
 
 import threading
 
+import pytest
 from support import jobs_to_run
 from support.waiting import wait_until
 
 from gigq import Job, Worker
+from gigq.store import file_watch
 from gigq.store.wakeup import Listener
 
 
@@ -112,6 +114,28 @@ def test_threads_have_their_own_names_and_run_at_the_same_time(queue, path, tmp_
     assert not thread.is_alive()
     workers = {queue.get_status(job_id)["executions"][0]["worker_id"] for job_id in ids}
     assert workers == {"pool-0", "pool-1"}
+
+
+@pytest.mark.parametrize("has_inotify", [True, False])
+def test_a_job_that_no_wakeup_came_with_is_found_without_waiting_for_the_poll(
+    queue, path, monkeypatch, has_inotify
+):
+    def refuse(*_paths):
+        raise OSError("too many watches")
+
+    if not has_inotify:
+        monkeypatch.setattr(file_watch, "watch", refuse)
+    monkeypatch.setattr("gigq.queue.notify", lambda *_: None)
+    sleeper = Worker(path, polling_interval=3600, queues=["a"])
+    thread = threading.Thread(target=sleeper.start)
+    thread.start()
+    for number in range(3):
+        submit(queue, jobs_to_run.nothing, queue="a")
+        wait_until(lambda done=number + 1: queue.stats()["completed"] == done)
+    sleeper.stop()
+    thread.join(30)
+
+    assert queue.stats()["completed"] == 3
 
 
 def test_of_two_workers_with_different_queues_each_wakes_for_its_own(queue, path):

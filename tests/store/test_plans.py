@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 DUE = [
     *("claim_from_queue", "claim_from_queues", "claim_from_every_queue", "anything_due"),
-    *("queues_with_due_jobs", "due_up_to", "best_due"),
+    *("queues_with_due_jobs", "due_up_to", "best_due", "anything_due_in_queues"),
 ]
-DELAYED = ["promote_delayed", "next_due_at", "next_due_at_in_queues"]
+DELAYED = [
+    *("promote_delayed", "next_due_at", "next_due_at_in_queues", "next_due_at_in_other_queues"),
+    *("queues_with_delayed_jobs",),
+]
 
 
 def plan(db: Database, name: str) -> list[str]:

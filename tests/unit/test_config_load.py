@@ -169,6 +169,25 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "unserved"),
+    [
+        ('["*", "!etl"]', '["etl"]', []),
+        ('["*", "!etl"]', '["mail"]', ["etl"]),
+        ('["*", "!etl", "!default"]', '["*", "!etl", "!mail"]', ["etl"]),
+        ('["*", "!default"]', '["mail"]', ["default"]),
+        ('["*"]', '["*", "!etl"]', []),
+    ],
+)
+def test_a_queue_that_every_pool_leaves_out_is_a_warning(tmp_path, first, second, unserved):
+    text = f"[pools.a]\nqueues = {first}\n[pools.b]\nqueues = {second}\n"
+    found = warnings(load(write(tmp_path, complete(text)), {}))
+
+    assert [w for w in found if "no pool" in w] == [
+        f'no pool with a worker serves the queue "{name}"; its jobs will wait' for name in unserved
+    ]
+
+
 def test_messages_never_show_what_a_terminal_would_obey(tmp_path):
     path = write(tmp_path, 'log.level = "\\u001b[31m"\n"\\u001bkey" = 1\n')
 

@@ -38,6 +38,24 @@ def test_every_problem_is_reported_at_once_with_its_line_and_a_hint(tmp_path):
     ] == (starts)
 
 
+@pytest.mark.parametrize(
+    ("queues", "expected"),
+    [
+        ('["*", "etl"]', '"*" is every queue, so "etl" adds nothing'),
+        ('["etl", "!mail"]', '"!mail" only leaves out; add "*"'),
+        ('["!mail"]', '"!mail" only leaves out; add "*"'),
+        ('["*", "!mail", "!mail"]', 'item 3: "!mail" is listed twice'),
+        ('["*", "!"]', "item 2: expected the name of a queue"),
+        ('["*", "!*"]', "item 2: expected the name of a queue"),
+        ("[]", "an empty list serves no queue"),
+    ],
+)
+def test_queues_that_contradict_each_other_are_a_problem(tmp_path, queues, expected):
+    (problem,) = problems(write(tmp_path, complete(f"[pools.rest]\nqueues = {queues}")))
+
+    assert problem.partition("pools.rest.queues: ")[2].startswith(expected)
+
+
 def test_a_table_that_only_the_name_of_another_opens_is_found_on_that_line(tmp_path):
     path = write(tmp_path, complete("[log]\n[pols.mail]\nsize = 4"))
 
