@@ -31,9 +31,11 @@ _TRIES = 100
 _PAUSE = 0.001
 _MOST_FOLDERS = 256
 
-# A folder that changed more recently may change again without another time: some file systems
-# store whole seconds.
-_CERTAIN_AFTER = 2_500_000_000
+# A folder that changed more recently may change again without another time: the kernel's clock
+# for files ticks every 10 ms at most, and some file systems store whole seconds.
+_SECOND = 1_000_000_000
+_CERTAIN_AFTER = 50_000_000
+_CERTAIN_AFTER_WHOLE_SECONDS = 2_500_000_000
 
 _SAFELY = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 TO_WAKE = os.O_WRONLY | _SAFELY
@@ -64,7 +66,9 @@ def groups_in(folder: str) -> tuple[Group, ...]:
         return known[1]
     looked_at = time.time_ns()
     groups = tuple(_listed(folder))
-    if looked_at - found.st_mtime_ns > _CERTAIN_AFTER:
+    fine = found.st_mtime_ns % _SECOND
+    certain_after = _CERTAIN_AFTER if fine else _CERTAIN_AFTER_WHOLE_SECONDS
+    if looked_at - found.st_mtime_ns > certain_after:
         if len(_known) >= _MOST_FOLDERS:
             _known.clear()
         _known[folder] = state, groups

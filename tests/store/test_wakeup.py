@@ -283,6 +283,29 @@ def test_a_known_folder_is_not_listed_again_until_it_changes(
     assert len(wakeup_groups.groups_in(os.fspath(folder))) == 2
 
 
+@pytest.mark.parametrize(
+    ("ago", "is_whole", "certain"),
+    [(1.0, True, False), (4.0, True, True), (0.0, False, False), (1.0, False, True)],
+)
+def test_a_folder_that_has_just_changed_is_listed_every_time(
+    database: Path,
+    listeners: Callable[..., Listener],
+    ago: float,
+    is_whole: bool,
+    certain: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may change again without another time, on some file systems for a whole second."""
+    listeners("a")
+    folder = os.fspath(companion(database))
+    changed = 1_700_000_000 * 10**9 + (not is_whole) * 5 * 10**6
+    os.utime(folder, ns=(changed, changed))
+    monkeypatch.setattr(time, "time_ns", lambda: changed + int(ago * 1e9))
+    first = wakeup_groups.groups_in(folder)
+
+    assert (wakeup_groups.groups_in(folder) is first) is certain
+
+
 def test_the_last_worker_of_a_group_removes_its_pipe(database: Path) -> None:
     first, second = Listener(database, ["a"]), Listener(database, ["a"])
     first.close()
