@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from gigqd import kernel, reaper
 from gigqd.scoreboard import Activity
 from gigqd.stacks import of_the_job
-from gigqd.thread_signal import signal_main_thread
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         """Signal the child itself: as long as it is not reaped the number is its own."""
         with suppress(ProcessLookupError):
-            signal_main_thread(self.pid, number)
+            kernel.signal_main_thread(self.pid, number)
 
 
 def scratch_file(name: str) -> int:

@@ -86,6 +86,23 @@ def _prctl(option: int, value: object) -> None:
         raise _os_error(f"prctl({option})")
 
 
+def signal_main_thread(pid: int, number: int) -> None:
+    """Signal the main thread of a process; tgkill(2).
+
+    Only the main thread runs Python's signal handlers. A signal to the process may be taken by
+    another thread, and then it interrupts nothing that the main thread waits for. Where the C
+    library lacks the call, the process is signalled.
+
+    Raises:
+        OSError: the signal was not sent; `ProcessLookupError` when there is no such thread.
+    """
+    tgkill = getattr(_libc, "tgkill", None)
+    if tgkill is None:
+        os.kill(pid, number)
+    elif tgkill(pid, pid, int(number)) != 0:
+        raise _os_error(f"tgkill({pid})")
+
+
 def stat_fields(pid: int | str) -> list[str]:
     """The fields of /proc/<pid>/stat behind the command name.
 
