@@ -18,9 +18,17 @@ SEARCH_PATH = f"{sysconfig.get_path('purelib')}:{_TESTS.parent}:{_TESTS}"
 
 
 def interpreter_for(user: str) -> str:
-    """This interpreter, or the system's where this one lies in a folder that only root may read.
+    """Return an interpreter that a user may run; skip the test when there is none."""
+    found = find_interpreter(user)
+    if found is None:
+        pytest.skip(f"{user} may not read a Python 3.11 or newer, or not this folder")
+    return found
 
-    Skips the test when the user may read neither, or not the project.
+
+def find_interpreter(user: str) -> str | None:
+    """Return this interpreter, or the system's where this one lies in a folder closed to the user.
+
+    None when the user may read neither, or not the project.
     """
 
     def can(*command: str) -> bool:
@@ -32,4 +40,4 @@ def interpreter_for(user: str) -> str:
         return sys.executable
     if can("/usr/bin/python3", "-c", _PROGRAM):
         return "/usr/bin/python3"
-    pytest.skip(f"{user} may not read a Python 3.11 or newer, or not this folder")
+    return None

@@ -39,6 +39,14 @@ _SETTINGS: dict[str, Any] = {
     "pools.second.recycle_after_jobs": 10,
     "pools.second.nice": 5,
 }
+_NEIGHBOUR: dict[str, Any] = {
+    "daemon.name": "neighbour",
+    "daemon.runtime_dir": "neighbour",
+    "pools.default.size": 2,
+    "pools.second.size": 1,
+}
+"""What a second daemon on the same database has of its own."""
+
 _VARIANTS: tuple[dict[str, Any], ...] = (
     {"pools.default.size": 4, "pools.second.size": 1},
     {"pools.default.size": 5, "pools.second.size": 2},
@@ -55,16 +63,20 @@ class Daemon:
 
     Args:
         home: the run's directory.
+        neighbour: whether it is the second daemon on the database, of another name.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, neighbour: bool = False) -> None:
         self.home = home
+        self._own = _NEIGHBOUR if neighbour else {}
         self.database = home / "disk" / "jobs.db"
         self.mark = home_of(str(self.database))
         self.environment = clean_environment() | {"PYTHONPATH": f"{TESTS}:{_ROOT}"}
-        self._config = home / "gigq.toml"
+        self._config = home / ("neighbour.toml" if neighbour else "gigq.toml")
         self._slots: list[dict[str, Any]] = []
-        config = DaemonConfig(runtime_dir=home / "run", working_directory=home)
+        place = home / ("neighbour" if neighbour else "run")
+        name = {"name": self._own["daemon.name"]} if neighbour else {}
+        config = DaemonConfig(**name, runtime_dir=place, working_directory=home)
         self.instance = Instance(config)
         self.client = Client(self.instance)
         self.log_path = self.instance.log_path
@@ -73,7 +85,7 @@ class Daemon:
 
     def configure(self, variant: int, text: str = "") -> None:
         """Write the configuration, in one of its variants; `text` goes below as it is."""
-        settings = _SETTINGS | _VARIANTS[variant % len(_VARIANTS)]
+        settings = _SETTINGS | _VARIANTS[variant % len(_VARIANTS)] | self._own
         self._config.write_text(to_toml(settings) + text)
 
     def popen(self, *arguments: str) -> subprocess.Popen[bytes]:

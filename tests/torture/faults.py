@@ -13,6 +13,7 @@ from functools import partial
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import TYPE_CHECKING
 
+from torture.looks import Looks
 from torture.victims import Gone, Victim
 
 from gigqd import exits
@@ -33,6 +34,11 @@ _BEFORE_A_SWEEP = 0.1
 """Seconds in which no daemon gets as far as to end what the one before it has left."""
 
 _CHILDREN_DIE_WITHIN = 0.5
+_ARRIVAL = 1.0
+"""Seconds without a change after which a restored file is taken for complete."""
+
+_NEIGHBOUR_IS_DOWN = 10
+"""How many times as long as the daemon its neighbour stays down: the daemon takes over its work."""
 
 
 class Faults:
@@ -47,6 +53,8 @@ class Faults:
 
     def __init__(self, daemon: Daemon, disk: Disk, crowd: Crowd, notes: Notes) -> None:
         self.life: Life
+        self.neighbour: Life
+        self.looks = Looks(daemon, notes, self.disturbed_since)
         self._daemon = daemon
         self._disk = disk
         self._crowd = crowd
@@ -54,6 +62,7 @@ class Faults:
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._locks: list[subprocess.Popen[bytes]] = []
+        self._restorer: subprocess.Popen[bytes] | None = None
         self._frozen: dict[str, Victim] = {}
         self._disk_is_full = False
         self._clear_since = 0.0
@@ -61,6 +70,10 @@ class Faults:
 
     def is_possible(self, fault: Fault) -> bool:
         """Whether it can be played now; else it has to wait."""
+        if fault.what in ("restore", "fill"):
+            return not (self._disk_is_full or self._restorer)
+        if fault.target == "neighbour":
+            return self.neighbour.is_settled
         if fault.target in ("database", "disk", "submitter"):
             return True
         if fault.what in ("kill", "term", "freeze") and fault.target in ("worker", "keeper"):
@@ -75,6 +88,8 @@ class Faults:
             self._signal_child(fault)
         elif fault.target == "supervisor":
             self._signal_supervisor(fault)
+        elif fault.target == "neighbour":
+            self._end_neighbour(fault)
         else:
             getattr(self, f"_{fault.what.replace('-', '_')}")(fault)
 
@@ -85,10 +100,14 @@ class Faults:
         for holder in [h for h in self._locks if h.poll() is not None]:
             self._locks.remove(holder)
             self._clear_since = time.monotonic()
+        if self._restorer is not None and self._restorer.poll() is not None:
+            self._end_restore()
+        self.looks.tend()
 
     def disturbed_since(self, moment: float) -> bool:
-        """Whether the database was locked, or its disk full, at some time since a moment."""
-        return bool(self._locks) or self._disk_is_full or self._clear_since > moment
+        """Whether the database was locked or not there, or its disk full, since a moment."""
+        now = bool(self._locks or self._disk_is_full or self._restorer)
+        return now or self._clear_since > moment
 
     def undo(self) -> None:
         """Undo everything at once."""
@@ -98,6 +117,8 @@ class Faults:
             holder.kill()
             holder.wait()
         self._locks = []
+        if self._restorer is not None:
+            self._end_restore()
 
     # --- signals ---------------------------------------------------------------------------------
 
@@ -186,7 +207,7 @@ class Faults:
             self._do_later(seconds, partial(self._signal_child, victim))
 
     def _fill(self, fault: Fault) -> None:
-        if not self._disk.small or self._disk_is_full:
+        if not self._disk.small:
             return
         self._notes.did("full disk", seconds=fault.seconds)
         self._disk_is_full = True
@@ -196,6 +217,32 @@ class Faults:
     def _free_disk(self) -> None:
         self._disk.free()
         self._disk_is_full, self._clear_since = False, time.monotonic()
+
+    def _restore(self, fault: Fault) -> None:
+        self._notes.did("restore", seconds=fault.seconds)
+        arguments = [str(self._daemon.database), str(fault.seconds)]
+        self._restorer = subprocess.Popen(
+            [sys.executable, "-m", "torture.restorer", *arguments],
+            env=self._daemon.environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _end_restore(self) -> None:
+        assert self._restorer is not None
+        if code := self._restorer.wait():
+            self._notes.wrong("command", f"the restore ended with {code}")
+        self._restorer, self._clear_since = None, time.monotonic() + _ARRIVAL
+
+    def _look(self, fault: Fault) -> None:
+        self.looks.look(fault.pick)
+
+    def _end_neighbour(self, fault: Fault) -> None:
+        if fault.what == "kill":
+            self._notes.did("SIGKILL neighbour")
+            self.neighbour.kill(fault.start, fault.seconds * _NEIGHBOUR_IS_DOWN)
+        else:
+            self._notes.did("stop of the neighbour")
+            self.neighbour.stop(now=fault.now, start=fault.start, pause=fault.seconds)
 
     def _reload(self, fault: Fault) -> None:
         self._notes.did("reload")

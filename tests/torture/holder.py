@@ -6,11 +6,15 @@ import sqlite3
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 
 def hold(database: str, seconds: float) -> None:
     """Take the write lock, keep it, and give it back with nothing changed."""
-    with closing(sqlite3.connect(database, timeout=30, isolation_level=None)) as connection:
+    existing = f"{Path(database).as_uri()}?mode=rw"
+    with closing(
+        sqlite3.connect(existing, uri=True, timeout=30, isolation_level=None)
+    ) as connection:
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute("BEGIN IMMEDIATE")
         time.sleep(seconds)

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -130,6 +131,17 @@ def talk(ledger: str, job: str, kilobytes: int) -> dict[str, str]:
     with noted(ledger, job) as result:
         for _ in range(kilobytes):
             sys.stdout.write("x" * 1023 + "\n")
+    return result
+
+
+def limit(ledger: str, job: str, then: str, *, hard: bool) -> dict[str, str]:
+    """Forbid the process to write into files, then return or raise."""
+    with noted(ledger, job) as result:
+        pass
+    most = 0 if hard else resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    if then == "raise":
+        raise RuntimeError("nothing can be written any more")
     return result
 
 

@@ -192,6 +192,11 @@ def _talker(rng: Random) -> Spec:
     return Spec("", "talk", {"kilobytes": rng.choice((1, 200, 2000))})
 
 
+def _limiter(rng: Random) -> Spec:
+    params = {"then": rng.choice(("return", "raise")), "hard": rng.random() < 0.5}
+    return Spec("", "limit", params, {"max_attempts": 2})
+
+
 def _delayed(rng: Random) -> Spec:
     return Spec("", "work", delay=rng.uniform(0.2, 2.0))
 
@@ -225,6 +230,7 @@ KINDS: dict[str, tuple[int, Callable[[Random], Spec]]] = {
     "forker": (6, _forker),
     "glutton": (1, _glutton),
     "talker": (2, _talker),
+    "limiter": (3, _limiter),
     "delayed": (5, _delayed),
     "cancelled": (5, _cancelled),
     "cancelled-while-running": (4, _cancelled_while_running),

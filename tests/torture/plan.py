@@ -24,11 +24,15 @@ _DECK = {
     ("reload-broken", "daemon"): 1,
     ("bounce", "daemon"): 2,
     ("rival", "daemon"): 1,
+    ("kill", "neighbour"): 3,
+    ("bounce", "neighbour"): 1,
+    ("restore", "database"): 1,
+    ("look", "database"): 3,
 }
 """How often each fault is in the deck. It is shuffled again when it is empty."""
 
-_SHORTEST = {"siege": 1.5}
-_LONGEST = {"freeze": 3.0, "lock": 4.0, "siege": 4.0, "fill": 3.0}
+_SHORTEST = {"siege": 1.5, "restore": 0.5}
+_LONGEST = {"freeze": 3.0, "lock": 4.0, "siege": 4.0, "fill": 3.0, "restore": 2.0}
 _STARTS = ("run", "run", "two", "start")
 
 
@@ -38,11 +42,12 @@ class Fault:
 
     Attributes:
         at: when, in seconds from the beginning; later when what came before takes its time.
-        what: kill, term, freeze, lock, siege, fill, reload, reload-broken, bounce or rival.
+        what: kill, term, freeze, lock, siege, fill, reload, reload-broken, bounce, rival, restore
+            or look.
         target: to whom.
         pick: chooses among several targets: 0 is the first, just below 1 the last.
-        seconds: how long a freeze, lock or full disk lasts; how long a killed or stopped daemon
-            stays down.
+        seconds: how long a freeze, lock or full disk lasts; how long a restored file takes to
+            arrive; how long a killed or stopped daemon stays down.
         start: how the daemon comes back: run, start, or two at once of which one may win.
         now: whether a stop cuts running jobs short at once.
     """

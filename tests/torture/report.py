@@ -101,6 +101,8 @@ def _remarks(run: Run) -> list[str]:
         remarks.append(f"{run.unplayed} faults of the plan found no time to be made")
     if not run.has_a_small_disk:
         remarks.append("no full disk: that needs root, for a small tmpfs")
+    if not run.has_other_accounts:
+        remarks.append("no looks by another account: that needs root, and a Python it may run")
     return remarks
 
 

@@ -64,12 +64,20 @@ class Run:
         self._faults = Faults(self._daemon, self._disk, self._crowd, self.notes)
         self._life = Life(self._daemon, self.notes, self._faults.disturbed_since)
         self._faults.life = self._life
+        self._second = Daemon(home, neighbour=True)
+        self._neighbour = Life(self._second, self.notes, self._faults.disturbed_since)
+        self._faults.neighbour = self._neighbour
         (home / "plan").write_text("".join(f"{fault}\n" for fault in self._plan))
 
     @property
     def has_a_small_disk(self) -> bool:
         """Whether the disk can be full."""
         return self._disk.small
+
+    @property
+    def has_other_accounts(self) -> bool:
+        """Whether another account looks at the queue."""
+        return self._faults.looks.are_possible
 
     def go(self) -> list[Violation]:
         """Make the run, and check it.
@@ -83,7 +91,7 @@ class Run:
             self._calm_down()
             self._stop()
         except Hopeless:
-            self.notes.wrong("daemon", f"{self._life.failures} starts in a row have failed")
+            self.notes.wrong("daemon", f"{_MOST_FAILED_STARTS} starts in a row have failed")
         finally:
             self._end_everything()
         return self._check()
@@ -107,24 +115,35 @@ class Run:
         """No more faults, no more jobs: all that can end does."""
         began = time.monotonic()
         self._faults.undo()
+        self._lose_neighbour()
         (self.home / "quiet").touch()
         self._wait(lambda: self._crowd.are_gone, _SUBMITTERS_LEAVE_WITHIN, "the submitters' end")
         self._wait(lambda: self._life.is_settled, _STARTS_WITHIN, "the daemon's last start")
         self._wait(self._is_drained, _DRAINS_WITHIN, "the end of all jobs", _LOOK_EVERY)
         self.notes.took("the end phase", time.monotonic() - began)
 
+    def _lose_neighbour(self) -> None:
+        """Kill the second daemon for good: what it had begun is left to the first one."""
+        self._wait(lambda: self._neighbour.is_settled, _STARTS_WITHIN, "the neighbour's last start")
+        self._neighbour.kill("run", float("inf"))
+
     def _stop(self) -> None:
-        """An orderly stop leaves no process behind."""
+        """An orderly stop leaves no process behind, and the database as one file."""
         self._life.stop(now=False, start="run", pause=_STARTS_WITHIN)
         self._wait(lambda: self._life.state == "down", _STARTS_WITHIN, "the daemon's stop")
         ledger.note(self.notes.ledger, "stopped")
         self._crowd.look_at_bystanders()
         for pid in tagged(self._daemon.mark):
             self.notes.wrong("survivor", f"process {pid} of a job is left: {_command_of(pid)}")
+        for suffix in ("-wal", "-shm"):
+            if (left := Path(f"{self._daemon.database}{suffix}")).exists():
+                self.notes.wrong("command", f"the stop has left {left.name}")
 
     def _end_everything(self) -> None:
         self._faults.undo()
+        self._faults.looks.end()
         self._life.end()
+        self._neighbour.end()
         self._crowd.end()
         for pid in tagged(self._daemon.mark):
             with suppress(Gone):
@@ -136,7 +155,7 @@ class Run:
         self.history = History(
             lines, books.jobs, books.executions, books.integrity, books.foreign_keys
         )
-        for problem in self._daemon.log_problems():
+        for problem in [*self._daemon.log_problems(), *self._second.log_problems()]:
             self.notes.wrong("log", problem)
         return [*self.notes.problems, *check(self.history)]
 
@@ -145,7 +164,8 @@ class Run:
     def _tend(self, *, go_on: bool) -> None:
         self._faults.tend()
         self._life.tend()
-        if self._life.failures >= _MOST_FAILED_STARTS:
+        self._neighbour.tend()
+        if max(self._life.failures, self._neighbour.failures) >= _MOST_FAILED_STARTS:
             raise Hopeless
         self._crowd.tend(go_on=go_on)
         time.sleep(_STEP)
