@@ -182,7 +182,7 @@ class Keeper:
         self._rounds.begin(damaged=again)
         self._rounds.look_at_file()
         initialization.open_queue(self._database, self._path, self._begin)
-        settled = self._settling.dead_runs()
+        settled = self._dead_runs.look()
         if again:
             self._suspects = {row["execution_id"] for row in self._settling.own()}
             self._suspects_at = time.monotonic() + _STRAY_AFTER

@@ -41,27 +41,33 @@ class DeadRuns:
         self._reported: frozenset[int] = frozenset()
 
     def go(self) -> None:
+        """Look whether another run has died, when that is due; see `look`."""
+        if time.monotonic() >= self._look_at:
+            self.look()
+
+    def look(self) -> int:
         """Look whether another run has died, and carry on with ending what is left of it.
+
+        Returns:
+            How many executions were settled; none while one of its processes is left.
 
         Raises:
             StoreError: the database cannot be used.
         """
         now = time.monotonic()
-        if now < self._look_at:
-            return
         self._look_at = now + _LOOK_EVERY
         if self._treekill is None:
             if not self._settling.has_dead_runs():
-                return
+                return 0
             self._treekill = leftovers_of(Path(self._path), home_of(self._path), self._run)
         if not self._treekill.step():
             self._look_at = now + (_LOOK_EVERY if self._treekill.denied else _STEP_AGAIN)
             self._report(frozenset(self._treekill.denied))
-            return
+            return 0
         killed, self._treekill = self._treekill.killed, None
         if killed:
             log.warning("leftover_killed", killed=killed)
-        self._settling.dead_runs()
+        return self._settling.dead_runs()
 
     def _report(self, denied: frozenset[int]) -> None:
         if denied - self._reported:
