@@ -10,11 +10,12 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, failure, forked
+from gigq import codec, failure
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
+from gigq.forked_exit import exit_if_forked
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
-from gigq.storable import storable
+from gigq.storable_text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,10 +72,10 @@ def run(
             function = load(claim)
             params = _params(claim, function, parent_results)
             value = _own_context().run(function, **params)
-            forked.leave_unless(pid)
+            exit_if_forked(pid)
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
-        forked.leave_unless(pid, error, _without_this_frame(error))
+        exit_if_forked(pid, error, _without_this_frame(error))
         status, cause = _meaning(claim, error)
         text = told(error)
         facts = failure.of_exception(error, text, claim.function.module)

@@ -7,7 +7,7 @@ import re
 import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq.storable import storable_value
+from gigq.storable_text import storable_value
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -13,6 +13,6 @@ _noise = Random()
 os.register_at_fork(after_in_child=_noise.seed)
 
 
-def spread(low: float, high: float) -> float:
-    """Return a number between two others, at random."""
+def random_between(low: float, high: float) -> float:
+    """Return a random number between two others."""
     return low + (high - low) * _noise.random()

@@ -12,7 +12,7 @@ from gigq.ids import new_id
 from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
 from gigq.stop_signals import stop_signals
-from gigq.storable import storable
+from gigq.storable_text import storable
 from gigq.store import claims, connect, migrate, wakeup
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.liveness import run_of_this_process

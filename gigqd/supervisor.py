@@ -17,6 +17,7 @@ from gigqd.errors import GigqdError
 from gigqd.notify import Notifier, scrub, watchdog_interval
 from gigqd.pools import Pools
 from gigqd.reload import Reloads
+from gigqd.repeated_leaks import RepeatedLeaks
 from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
 from gigqd.signals import SignalPipe
@@ -24,7 +25,6 @@ from gigqd.slots import KEEPER, Cause
 from gigqd.start import end_leftovers_of, lock_run, start_failure
 from gigqd.stop import Stop
 from gigqd.tag import home_of
-from gigqd.worker_reports import WorkerReports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Supervisor:
         self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._crew)
         self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
-        self._books, self._worker_reports = Books(), WorkerReports()
+        self._books, self._repeated_leaks = Books(), RepeatedLeaks()
         self._stop: Stop | None = None
         self._repair_at = 0.0
         self._awoke = time.monotonic()
@@ -165,8 +165,7 @@ class Supervisor:
 
     def _repair(self) -> None:
         """Put back runtime files that somebody has deleted, now and then."""
-        now = time.monotonic()
-        if now < self._repair_at:
+        if (now := time.monotonic()) < self._repair_at:
             return
         self._repair_at = now + _REPAIR_EVERY
         repaired: list[str] = []
@@ -185,8 +184,10 @@ class Supervisor:
         for message in self._crew.hear(slot_name):
             if slot_name == KEEPER:
                 self._hear_keeper(message)
-            else:
-                self._worker_reports.hear(self._crew.slots[slot_name], message)
+            elif "boot_error" in message:
+                self._crew.slots[slot_name].boot_error = str(message["boot_error"])
+            elif "left" in message:
+                self._repeated_leaks.count(message)
 
     def child_ready(self, slot: Slot, child: Child) -> None:
         """A child has booted."""
@@ -297,8 +298,7 @@ class Supervisor:
         if self._stop is None:
             return
         now = time.monotonic()
-        workers = self._pools.workers()
-        if not workers:
+        if not (workers := self._pools.workers()):
             self._close_books(self._stop, now)
         for slot in workers:
             self._stop.turn(self._crew, slot, now)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigq import clock
 from gigq.errors import StoreError
-from gigq.storable import storable_value
+from gigq.storable_text import storable_value
 from gigq.store.checkpoint import after_commit
 from gigq.store.connect import StoreConnection, set_synchronous
 from gigq.store.dialect import dialect_of

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable
-from gigq.jitter import spread
+from gigq.jitter import random_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,4 +84,4 @@ def until_free(action: Callable[[], Value], lock_timeout: float, path: str) -> V
                     f"{path} was locked by another connection for {lock_timeout:g} s; find the "
                     "process that holds a transaction open, or raise the lock timeout"
                 ) from error
-        time.sleep(spread(_SHORTEST_PAUSE, _LONGEST_PAUSE))
+        time.sleep(random_between(_SHORTEST_PAUSE, _LONGEST_PAUSE))

@@ -22,7 +22,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 
-from gigq.jitter import spread
+from gigq.jitter import random_between
 from gigq.store import private_files
 from gigq.store.liveness import companion_path
 
@@ -128,7 +128,7 @@ class Gate:
             while (waited := _now() - began) < _PATIENCE:
                 shortest, divisor = _PAUSES[turn]
                 pause = max(shortest, waited // divisor) / _SECOND
-                time.sleep(spread(pause, 3 * pause))
+                time.sleep(random_between(pause, 3 * pause))
                 turn = self._try(place)
                 if turn is _Turn.MINE:
                     return True

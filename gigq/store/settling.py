@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.claim import Settled, unreadable
 from gigq.outcome import Ending, Outcome, PostMortem, decide
 from gigq.status import Cause, JobStatus
-from gigq.storable import storable, storable_value
+from gigq.storable_text import storable, storable_value
 from gigq.store import dependents
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gigqd import kernel
-from gigqd.roles.growth import Growth
+from gigqd.roles.leak_growth import Growth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

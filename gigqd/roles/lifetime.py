@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gigq.jitter import spread
+from gigq.jitter import random_between
 
 if TYPE_CHECKING:
     from gigqd.config import PoolConfig
@@ -55,4 +55,4 @@ class Lifetime:
 
 
 def _about_one() -> float:
-    return spread(1 - _SPREAD, 1 + _SPREAD)
+    return random_between(1 - _SPREAD, 1 + _SPREAD)

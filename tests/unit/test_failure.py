@@ -14,7 +14,7 @@ from support.tree import ROOT
 
 from gigq import execution, failure, interrupt
 from gigq.failure import Failure, split
-from gigq.storable import storable
+from gigq.storable_text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

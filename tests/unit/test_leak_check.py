@@ -12,7 +12,7 @@ import pytest
 from support.tree import ROOT
 
 from gigqd.config.keys import RESIDUE
-from gigqd.roles.growth import Growth
+from gigqd.roles.leak_growth import Growth
 from gigqd.roles.process_settings import merged
 
 if TYPE_CHECKING:

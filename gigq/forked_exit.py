@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-def leave_unless(
+def exit_if_forked(
     worker: int, error: BaseException | None = None, frames: TracebackType | None = None
 ) -> None:
-    """End this process as Python ends one when its program returns or raises.
+    """End a process that the job has forked, as Python ends a program that returns or raises.
 
     It never settles the job, which is its parent's, and never goes on as a worker.
 
     Args:
-        worker: the id of the worker's process: in that one nothing happens.
+        worker: the id of the worker's process; in the worker itself the call does nothing.
         error: what came out of the job's code; None when that returned.
         frames: the traceback to print.
     """

@@ -1,14 +1,11 @@
-"""What workers report to the supervisor beside the scoreboard."""
+"""Counts the workers that one function has cost by what it leaves, and warns with the remedy."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gigqd import logs
-
-if TYPE_CHECKING:
-    from gigqd.slots import Slot
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -28,25 +25,23 @@ _REMEDIES = {
 _ANOTHER = "put it back before the job returns, or set it at the top of the module"
 
 
-class WorkerReports:
-    """Reads the workers' messages, and counts the workers that one function has cost.
+class RepeatedLeaks:
+    """Counts the workers that were replaced because of one function and one kind of leak.
 
-    A worker that is replaced takes its memory with it, so the count is kept here.
+    A worker that is replaced takes its memory with it, so the supervisor keeps the count.
     """
 
     def __init__(self) -> None:
         self._replaced: dict[tuple[str, str], int] = {}
 
-    def hear(self, slot: Slot, message: dict[str, Any]) -> None:
-        """Take a message of the worker in a slot."""
-        if "boot_error" in message:
-            slot.boot_error = str(message["boot_error"])
-        left = message.get("left", [])
-        # The other things are then most often those of a pool of processes.
+    def count(self, message: dict[str, Any]) -> None:
+        """Count the worker that has sent this message about what a job left."""
+        left = message["left"]
+        # What is left beside children most often belongs to a pool of processes.
         for kind in ["children"] if "children" in left else left:
-            self._count(str(message["function"]), kind, left)
+            self._count_one(str(message["function"]), kind, left)
 
-    def _count(self, function: str, kind: str, left: list[str]) -> None:
+    def _count_one(self, function: str, kind: str, left: list[str]) -> None:
         if len(self._replaced) >= _MOST_FUNCTIONS:
             self._replaced.clear()
         count = self._replaced.get((function, kind), 0) + 1
