@@ -49,7 +49,7 @@ def parse(text: str) -> datetime:
 
 
 def is_stored_form(text: str) -> bool:
-    """Whether a time is written as `utc_now` writes it.
+    """Return True when a time is written as `utc_now` writes it.
 
     Raises:
         TypeError: it is no text.
@@ -61,7 +61,7 @@ def is_stored_form(text: str) -> bool:
 
 
 def is_time(text: object) -> bool:
-    """Whether a stored value is a time, as all are but those that other programs wrote."""
+    """Return True when a stored value is a time. Other programs may have written something else."""
     try:
         parse(text)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):

@@ -11,7 +11,7 @@ MEBIBYTE = 1024 * 1024
 DEFAULT_LIMIT = MEBIBYTE
 
 MOST_LEVELS = 100
-"""How many lists and dicts may stand one inside the other."""
+"""The largest depth of lists and dicts inside each other."""
 
 _SHORTEST_TOO_DEEP = 2 * (MOST_LEVELS + 1)
 _NESTS = (dict, list, tuple)

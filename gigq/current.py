@@ -135,11 +135,11 @@ class Running:
         )
 
     def stop_requested(self) -> bool:
-        """Whether the worker wants to stop; that the job knows is remembered."""
+        """Return True when the worker wants to stop, and note that the job has been informed."""
         return self._noted(Cause.STOPPED, self._surroundings.stop_requested())
 
     def cancel_requested(self) -> bool:
-        """Whether the job is cancelled; that the job knows is remembered."""
+        """Return True when the job is cancelled, and note that the job has been informed."""
         return self._noted(Cause.CANCELLED, self._surroundings.cancel_requested(self._claim))
 
     def _noted(self, cause: Cause, wanted: bool) -> bool:

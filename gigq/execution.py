@@ -194,7 +194,7 @@ def _meaning(claim: Claim, error: BaseException) -> tuple[JobStatus, Cause]:
 
 
 def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
-    """What the interrupter of this claim has raised: the error, or what it came from or groups."""
+    """Return the interrupter's exception: the error itself, its cause, or one of its group."""
     # Libraries wrap what goes through them, and clean-up may fail: the reason stays the same.
     seen: set[int] = set()
     left: list[BaseException | None] = [error]

@@ -108,9 +108,9 @@ class Hand:
         )
 
     def news(self) -> list[Told]:
-        """What settling has done since the last time: claim, what it did, and how it had ended.
+        """Return what was settled since the last call: claim, effect and how the job ended.
 
-        Where it had not begun, that is None.
+        The last of the three is None for a job that was not started.
         """
         told, self._told = self._told, []
         return told

@@ -1,4 +1,4 @@
-"""How a plain worker interrupts its job: a timer raises `JobTimeout`, a stop `JobStopped`."""
+"""Interrupts the job of a plain worker: a timer raises `JobTimeout`, a stop `JobStopped`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Interrupter(Protocol):
 
     @property
     def interruption(self) -> Interruption | None:
-        """What was raised in the job that was armed last; None when nothing was."""
+        """The exception raised in the last armed job; None when there was none."""
         ...
 
     def armed(self, claim: Claim) -> AbstractContextManager[object]:

@@ -43,7 +43,7 @@ class PostMortem(NamedTuple):
 
 
 class Interruption(NamedTuple):
-    """That a running job was interrupted, or saw that it is to end.
+    """The interruption of a running job, or the moment when the job saw that it is to end.
 
     Attributes:
         cause: TIMEOUT, CANCELLED or STOPPED.

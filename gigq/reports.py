@@ -157,7 +157,7 @@ def failed_by_parents(jobs: Iterable[CutOff], source: logging.Logger = events.lo
 
 
 def _facts(ending: Ending) -> dict[str, Any]:
-    """Why an execution ended without success, as fields of an event."""
+    """Return why an execution ended without success, as fields of an event."""
     facts = ending.failure or failure.split(ending.error)
     cause = ending.cause.value if ending.cause else None
     return {"cause": cause, **failure.fields(facts)}

@@ -1,4 +1,4 @@
-"""Which queues a worker serves: all, some by name, or all but some."""
+"""The queues that a worker serves: all, some by name, or all but some."""
 
 from __future__ import annotations
 

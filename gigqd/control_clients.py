@@ -49,7 +49,7 @@ class Client:
         return None if self._waits else self._since
 
     def has_hung_up(self) -> bool:
-        """Whether the other side is gone; one that only sends no more still is there."""
+        """Return True when the other side has closed the connection, not only its sending half."""
         poll = select.poll()
         poll.register(self.wire, 0)
         return any(event & select.POLLHUP for _, event in poll.poll(0))
@@ -109,7 +109,7 @@ class Clients:
 
 
 def _is_below_this_process(pid: int) -> bool:
-    """Whether a process descends from the daemon; one that is gone already is taken for a job's."""
+    """Return True when a process descends from the daemon. One that has ended counts as a job's."""
     try:
         for _ in range(_DEEPEST):
             if pid == os.getpid():

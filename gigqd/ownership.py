@@ -1,4 +1,4 @@
-"""What root makes for the daemon's account before it becomes that account.
+"""Makes files for the daemon's account as root, before the process becomes that account.
 
 Root acts only where no other account can have placed anything. It goes down a path directory by
 directory, holding each by a descriptor, and stops at the first entry that another account could
@@ -65,7 +65,7 @@ def give_file(path: Path, account: Account) -> None:
 
 
 def would_give_directory(path: Path, fits: Callable[[list[str]], bool]) -> bool:
-    """Whether `give_directory` would make this directory or give it away."""
+    """Return True when `give_directory` would make this directory or change its owner."""
     with _descent(path) as way:
         if not way.go(None):
             return way.may_make
@@ -74,7 +74,7 @@ def would_give_directory(path: Path, fits: Callable[[list[str]], bool]) -> bool:
 
 
 def others_may_write(found: os.stat_result) -> bool:
-    """Whether a file's mode lets accounts besides its owner and root's group write."""
+    """Return True when a file's mode lets accounts besides its owner and root's group write."""
     return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid))
 
 
@@ -156,7 +156,7 @@ def _entry(name: str, directory: int) -> os.stat_result | None:
 
 
 def _is_roots_choice(directory: os.stat_result, entry: os.stat_result) -> bool:
-    """Whether only root can have placed an entry and can replace it."""
+    """Return True when only root can have placed an entry and can replace it."""
     return _is_roots_alone(directory) or (_is_sticky(directory) and entry.st_uid == 0)
 
 
@@ -165,7 +165,7 @@ def _is_roots_alone(directory: os.stat_result) -> bool:
 
 
 def _is_sticky(directory: os.stat_result) -> bool:
-    """Whether others may add to a directory of root's, as to /tmp, without replacing entries."""
+    """Return True when others may add to root's directory but replace nothing, as in /tmp."""
     return directory.st_uid == 0 and bool(directory.st_mode & stat.S_ISVTX)
 
 

@@ -43,7 +43,7 @@ def ending(one: Mapping[str, Any]) -> str:
 
 
 def _is_worth_showing(one: Mapping[str, Any]) -> bool:
-    """Whether an attempt ended otherwise than a caller expects."""
+    """Return True when an attempt ended otherwise than a caller expects."""
     return one["status"] not in _FINE or one["interrupted_by"] is not None
 
 

@@ -1,4 +1,4 @@
-"""Why a pending job does not run yet, in one line."""
+"""Explains in one line why a pending job does not run yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What daemons say of themselves beside a database: a small file for each, in `<database>.gigq`.
+"""Announcements of daemons beside a database: a small file for each, in `<database>.gigq`.
 
 So a command that may look into that folder knows which queues are served and whether the daemon
 is paused, without asking it. The file of a daemon that has died counts no more: it names its run.

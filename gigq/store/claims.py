@@ -188,7 +188,9 @@ def _earliest(db: Database, queues: tuple[str, ...] | None, after: str) -> str |
 
 
 def anything_due(db: Database, queues: tuple[str, ...] | None = None) -> bool:
-    """Whether some job could be claimed now. Delayed jobs whose time has come do not count yet.
+    """Return True when a job can be claimed now.
+
+    A delayed job counts once a claim or the keeper has seen that its time has come.
 
     Args:
         db: the database.

@@ -53,7 +53,7 @@ class Session:
 
     @property
     def reads_leniently(self) -> bool:
-        """Whether text that is not UTF-8 is read with replacements, instead of refused."""
+        """True when text that is not UTF-8 is read with replacements instead of being refused."""
         return self.connection.text_factory is not str
 
     def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:

@@ -27,7 +27,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What followed from the end of a parent.
+    """The effects of the end of a parent on its dependents.
 
     Attributes:
         due_in: the queue of each dependent that waits for no parent any more.

@@ -49,7 +49,7 @@ def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 class Changed(NamedTuple):
-    """What a change of one job did.
+    """The effects of a change of one job.
 
     Attributes:
         status: the job's status.

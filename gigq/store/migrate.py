@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Begin(Enum):
-    """Where the tables of a queue may be made."""
+    """The databases in which the tables of a queue may be made."""
 
     NEVER = auto()
     EMPTY = auto()

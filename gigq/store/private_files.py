@@ -17,7 +17,7 @@ from pathlib import Path
 
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 SUFFIX = ".gigq"
-"""What the name of the folder has after that of the database."""
+"""The suffix that the folder's name adds to the name of the database."""
 
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
@@ -82,7 +82,7 @@ def require_kind(descriptor: int, path: str | os.PathLike[str], kind: int) -> No
 
 
 def is_known(uid: int) -> bool:
-    """Whether a user id is that of one account.
+    """Return True when a user id belongs to exactly one account.
 
     In a user namespace, as with PrivateUsers= of systemd, every account without a number of its
     own shows as the overflow id, which outside is that of `nobody`.

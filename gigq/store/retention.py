@@ -230,7 +230,7 @@ def _surplus(rows: Sequence[Row], walk: _Walk) -> tuple[list[Row], bool]:
 
 
 def _is_before(time: Any, before: str | None) -> bool:
-    """Whether a stored time is an earlier one; what foreign SQL left there may be no text."""
+    """Return True when a stored time is earlier. Foreign SQL may have stored something else."""
     return before is not None and isinstance(time, str) and time < before
 
 

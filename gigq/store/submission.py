@@ -72,7 +72,7 @@ _SETTLED = _WITHOUT_SUCCESS | {_DONE}
 
 
 class Stored(NamedTuple):
-    """What storing a batch of jobs did.
+    """The effects of storing a batch of jobs.
 
     Attributes:
         due_in: how many jobs became due in each queue.

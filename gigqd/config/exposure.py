@@ -1,4 +1,4 @@
-"""Whether another account can change the files that the daemon reads."""
+"""Finds the files that the daemon reads and that another account can change."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""What may be `log.file`: a plain file of its own, or one of three devices."""
+"""Checks `log.file`: it must be a plain file of its own, or one of three devices."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path
 from gigqd.config.schema import Config
 
 DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr")
-"""What the log may go to besides a plain file."""
+"""The devices that the log may be written to."""
 
 _KINDS = {
     stat.S_IFLNK: "is a symbolic link; name the file itself",
@@ -76,7 +76,7 @@ def _in_use(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _place(path: Path) -> Path:
-    """Where a path leads, the links above it followed and its last part kept."""
+    """Return a path with the links in its parents resolved and its last part kept."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 

@@ -8,7 +8,7 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
 def leads_to_journal(fd: int) -> bool:
-    """Whether a descriptor is the stream that systemd has connected to its journal."""
+    """Return True when a descriptor is the stream that systemd has connected to its journal."""
     try:
         status = os.fstat(fd)
     except OSError:

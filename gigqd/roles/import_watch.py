@@ -20,7 +20,7 @@ _FIND_AND_LOAD = "_find_and_load"
 
 
 class _Here(threading.local):
-    """Whether this thread is in the middle of an import."""
+    """A mark of each thread: True while the thread imports a module."""
 
     importing = False
 

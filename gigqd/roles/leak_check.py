@@ -25,7 +25,7 @@ Kinds = dict[str, list[str]]
 
 
 class Found(NamedTuple):
-    """What a job has changed, by kind, and each thing in words.
+    """The changes that a job has made, by kind, each described in words.
 
     Attributes:
         left: what is still there: the next job must not run here.
