@@ -32,12 +32,17 @@ class LeakReport:
         check.follow_imports()
 
     def after(self, claim: Claim, reserve: Reserve, *, streams_are_open: bool) -> bool:
-        """Check the process after a job; whether the worker has to be replaced.
+        """Look for leaks after a job, undo what can be undone, and report the rest.
 
         Args:
-            claim: the job.
-            reserve: makes room for the descriptors that the log needs.
-            streams_are_open: whether standard output and error could be written out.
+            claim: the job that has just ended.
+            reserve: the reserved descriptors; they are closed before the log is written, because
+                the job may have used up all others.
+            streams_are_open: False when flushing standard output or error has failed, which
+                counts as a leak.
+
+        Returns:
+            True when something is left that cannot be undone. The worker must then be replaced.
         """
         left, restored = self.check.look()
         if not streams_are_open:
