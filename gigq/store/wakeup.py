@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 # A worker that wakes and finds more work wakes the next one, so a few wake-ups start them all.
-MOST_AT_ONCE = 16
+MOST_WAKE_UPS_PER_GROUP = 16
 
 _ONE = b"\0"
 _MANY = 65536
@@ -121,7 +121,9 @@ class Listener:
 
 
 def notify(
-    database_path: str | os.PathLike[str], due: Mapping[str, int], most: int = MOST_AT_ONCE
+    database_path: str | os.PathLike[str],
+    due: Mapping[str, int],
+    most: int = MOST_WAKE_UPS_PER_GROUP,
 ) -> None:
     """Wake idle workers for jobs that became due. Never blocks and never raises OSError.
 

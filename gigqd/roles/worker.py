@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.worker")
 
 _LONGEST_WAIT = 30.0
-_MOST_AT_ONCE = 64
+_MOST_CLAIMS_PER_BATCH = 64
 _AFTER_TROUBLE = 1.0
 _LEFTOVERS_GONE_WITHIN = 5.0
 
@@ -138,7 +138,7 @@ class WorkerRole:
         worker.lock_timeout = config.queue.lock_timeout
         worker.durable = config.queue.durability == "full"
         worker.max_result_size = config.queue.max_result_size
-        worker.most_at_once = _MOST_AT_ONCE
+        worker.most_at_once = _MOST_CLAIMS_PER_BATCH
         worker.sharers = self._pool.size
         worker.may_claim = self._may_claim
         return worker
