@@ -163,15 +163,20 @@ class WorkerRole:
 
     def _work(self) -> float:
         """Do what is due; how many seconds to wait for more."""
-        self._line.idle()
+        self._show_idle()
         try:
             self._worker.work_off(self._may_claim)
             wait = self._until_next_due()
         except StoreError as error:
             log.error("store_trouble", error=str(error))
             wait = _AFTER_TROUBLE
-        self._line.idle()
+        self._show_idle()
         return min(wait, self._life.remaining(time.monotonic()))
+
+    def _show_idle(self) -> None:
+        """Report that nothing runs; not while an outcome is held, whose recording has a limit."""
+        if not self._worker.held:
+            self._line.idle()
 
     # --- the worker reports ------------------------------------------------------------------
 

@@ -37,3 +37,21 @@ def test_a_file_that_may_no_longer_be_read_degrades_a_daemon_that_has_it_open(da
 
     wait_until_running(daemon)
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
+
+
+@pytest.mark.fault("F6")
+def test_a_worker_that_no_longer_reaches_the_database_is_replaced_at_its_record_timeout(daemons):
+    if os.geteuid() != 0:
+        pytest.skip("only root may change the root directory")
+    daemon = daemons(
+        {
+            "pools.default.size": 1,
+            "pools.default.record_timeout": "2s",
+            "queue.lock_timeout": "1s",
+        }
+    )
+    gone = daemon.submit(jobs.change_root, "gone", max_attempts=1)
+    after = daemon.submit(jobs.ok, "after")
+
+    assert daemon.wait_for_job(after)["status"] == "completed"
+    assert daemon.wait_for_job(gone)["executions"][-1]["cause"] == "crashed"
