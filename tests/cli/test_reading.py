@@ -110,6 +110,7 @@ def shared(place: Path) -> Shell:
     return shell
 
 
+@pytest.mark.fault("G18")
 @pytest.mark.parametrize("use", ["unused", "used", "killed"])
 def test_a_look_leaves_every_file_as_it_was(shared, user, use, place):
     (job,) = [each["id"] for each in _json_lines(shared.out("--db", "jobs.db", "list", "--json"))]

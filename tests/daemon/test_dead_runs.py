@@ -28,7 +28,7 @@ def second(daemons, launched):
     other.command("stop")
 
 
-@pytest.mark.fault("E5")
+@pytest.mark.fault("E5", "G17")
 def test_a_living_daemon_ends_what_a_dead_one_left_and_its_job_goes_on(second):
     first, other = second
     job_id = first.submit(jobs.spawn_children, "family", timeout=600, max_attempts=1)
@@ -42,7 +42,7 @@ def test_a_living_daemon_ends_what_a_dead_one_left_and_its_job_goes_on(second):
     assert all(is_gone(pid) for pid in children)
 
 
-@pytest.mark.fault("E5")
+@pytest.mark.fault("E5", "G17")
 def test_a_new_keeper_ends_what_a_dead_daemon_left_before_it_settles_its_job(second):
     first, other = second
     job_id = first.submit(jobs.spawn_children, "family", timeout=600, max_attempts=1)

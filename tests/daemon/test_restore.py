@@ -20,7 +20,7 @@ def total(daemon):
         return reader.execute("SELECT count(*) FROM jobs").fetchone()[0]
 
 
-@pytest.mark.fault("G10")
+@pytest.mark.fault("G15")
 def test_an_empty_file_under_a_daemon_is_not_begun_and_the_restored_one_is_used_when_complete(
     daemons,
 ):
@@ -45,7 +45,7 @@ def test_an_empty_file_under_a_daemon_is_not_begun_and_the_restored_one_is_used_
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
 
 
-@pytest.mark.fault("G10")
+@pytest.mark.fault("G15")
 @pytest.mark.parametrize("how", ["missing", "empty"])
 def test_a_daemon_does_not_start_where_a_queue_was_lost_until_one_is_begun_on_request(daemons, how):
     daemon = daemons()
@@ -67,6 +67,7 @@ def test_a_daemon_does_not_start_where_a_queue_was_lost_until_one_is_begun_on_re
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
 
 
+@pytest.mark.fault("G19")
 def test_a_database_of_another_program_is_refused_and_left_as_it_is(daemons):
     daemon = daemons(start=False)
     with closing(sqlite3.connect(daemon.database)) as other:
@@ -85,6 +86,7 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(daemons):
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "job"))["status"] == "completed"
 
 
+@pytest.mark.fault("G19")
 def test_a_restored_file_without_a_queue_stops_all_claims(daemons):
     daemon = daemons()
     daemon.wait_for_job(daemon.submit(jobs.ok, "before"))
@@ -104,7 +106,7 @@ def test_a_restored_file_without_a_queue_stops_all_claims(daemons):
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
 
 
-@pytest.mark.fault("G10")
+@pytest.mark.fault("G20")
 def test_a_folder_that_is_renamed_degrades_the_daemon_and_does_not_break_its_stop(daemons):
     daemon = daemons(start=False)
     folder = daemon.home / "data"

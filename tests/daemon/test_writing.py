@@ -11,7 +11,7 @@ from support.store_faults import wait_until_degraded, wait_until_running
 pytestmark = pytest.mark.daemon
 
 
-@pytest.mark.fault("F6")
+@pytest.mark.fault("G16")
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 def test_a_job_that_limits_the_size_of_files_stops_no_other_job(daemons, hard):
     daemon = daemons({"pools.default.size": 1})
@@ -39,7 +39,7 @@ def test_a_file_that_may_no_longer_be_read_degrades_a_daemon_that_has_it_open(da
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
 
 
-@pytest.mark.fault("F6")
+@pytest.mark.fault("G16")
 def test_a_worker_that_no_longer_reaches_the_database_is_replaced_at_its_record_timeout(daemons):
     if os.geteuid() != 0:
         pytest.skip("only root may change the root directory")
