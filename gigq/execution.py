@@ -77,12 +77,12 @@ def run(
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
         exit_if_forked(pid, error, _without_this_frame(error))
         status, cause = _meaning(claim, error)
-        text = told(error)
+        text = error_text(error)
         facts = failure.of_exception(error, text, claim.function.module)
         return Ending(status, error=text, cause=cause, failure=facts)
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """An exception as it is stored: type and message first, then the traceback.
 
     Its own methods may raise anything, and its text may hold anything.
@@ -112,7 +112,7 @@ def _frames(error: BaseException) -> str:
 
 
 def _completed(claim: Claim, value: Any, limit: int) -> Ending:
-    # No result and the result None are the same to whoever asks for it. Most jobs have none.
+    # No result and the result None are the same to the caller. Most jobs have none.
     if value is None:
         return Ending(JobStatus.COMPLETED)
     return ending_with(JobStatus.COMPLETED, value, f"job {_called(claim)}: the result", limit)
@@ -133,7 +133,7 @@ def ending_with(status: JobStatus, value: Any, what: str, limit: int) -> Ending:
         return Ending(status, result=codec.encode(value, what, limit, verb="return"))
     except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
         # The traceback of our own errors says nothing about the job.
-        said = headline(error) if isinstance(error, GigqError) else told(error)
+        said = headline(error) if isinstance(error, GigqError) else error_text(error)
         said = storable(_shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
         return Ending(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
 

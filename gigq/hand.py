@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from gigq.claim import Claim, Settled
     from gigq.outcome import Ending
 
-    Told = tuple[Claim, Settled | None, Over | None]
+    SettledClaim = tuple[Claim, Settled | None, Over | None]
 
 _STALE_AFTER = 0.1
 """Seconds after which a claim that has not begun is handed back: much may have happened since."""
 
 
 class Hand:
-    """The claims of one thread, from taking them to being told what settling them did.
+    """The claims of one thread, from taking them to reporting what settling them did.
 
     Times are in seconds of the monotonic clock.
 
@@ -34,7 +34,7 @@ class Hand:
         self.together = False
         self._ahead: deque[Claim] = deque()
         self._over: list[Over] = []
-        self._told: list[Told] = []
+        self._news: list[SettledClaim] = []
         self._taken_at = 0.0
         self._first_over_at = 0.0
 
@@ -98,19 +98,19 @@ class Hand:
         self._over = self._over[ended:]
         for _ in handover.unbegun:
             self._ahead.popleft()
-        self._told += (
+        self._news += (
             (one.claim, settled, one)
             for one, settled in zip(handover.over, done[:ended], strict=True)
         )
-        self._told += (
+        self._news += (
             (claim, settled, None)
             for claim, settled in zip(handover.unbegun, done[ended:], strict=True)
         )
 
-    def news(self) -> list[Told]:
+    def news(self) -> list[SettledClaim]:
         """Return what was settled since the last call: claim, effect and how the job ended.
 
         The last of the three is None for a job that was not started.
         """
-        told, self._told = self._told, []
-        return told
+        news, self._news = self._news, []
+        return news

@@ -44,25 +44,25 @@ class Reports:
         """An attempt begins."""
         level = logging.DEBUG if among_many else logging.INFO
         if events.heard(level, self._logger):
-            events.emit(events.JOB_STARTED, level=level, source=self._logger, **_told(claim))
+            events.emit(events.JOB_STARTED, level=level, source=self._logger, **_fields(claim))
 
     def settled(self, over: Over, done: Settled | None, *, among_many: bool) -> None:
         """What settling did; without `done`, somebody else had settled the execution before."""
         claim = over.claim
         if done is None:
             superseded = events.JOB_SUPERSEDED
-            events.emit(superseded, level=logging.WARNING, source=self._logger, **_told(claim))
+            events.emit(superseded, level=logging.WARNING, source=self._logger, **_fields(claim))
             return
         if done.job_status is not JobStatus.COMPLETED:
-            ended(done, over.ending, _told(claim), over.seconds, self._logger)
+            ended(done, over.ending, _fields(claim), over.seconds, self._logger)
             return
         if over.ending.interrupted_by is not None:
             self._returned_after_interruption(claim, over.ending)
         self._completed += among_many
         level = logging.DEBUG if among_many else logging.INFO
         if events.heard(level, self._logger):
-            told = {**_told(claim), "duration": round(over.seconds, 6), "retry_after": None}
-            events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **told)
+            fields = {**_fields(claim), "duration": round(over.seconds, 6), "retry_after": None}
+            events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **fields)
 
     def _returned_after_interruption(self, claim: Claim, ending: Ending) -> None:
         """The function returned although it was interrupted, or knew that it was to end."""
@@ -70,7 +70,7 @@ class Reports:
             events.JOB_RETURNED_AFTER_INTERRUPTION,
             level=logging.WARNING,
             source=self._logger,
-            **_told(claim),
+            **_fields(claim),
             interrupted_by=ending.interrupted_by,
             returned_after=ending.returned_after,
         )
@@ -78,7 +78,7 @@ class Reports:
     def handed_back(self, claim: Claim, done: Settled) -> None:
         """A job was claimed and did not begin: it is due again, or was cancelled meanwhile."""
         if done.job_status is not JobStatus.PENDING:
-            ended(done, None, _told(claim), None, self._logger)
+            ended(done, None, _fields(claim), None, self._logger)
 
     def sum_up(self, *, worker_is_idle: bool) -> None:
         """Tell how many of many have been completed, if it is time to."""
@@ -108,7 +108,7 @@ def ended(
 
     Args:
         done: what settling did.
-        ending: how it had ended; None when it had not begun.
+        ending: how it had ended; None when it was not started.
         known: the fields that name the job and the attempt.
         seconds: how long it had run; None when that is not known.
         source: the logger.
@@ -163,7 +163,7 @@ def _facts(ending: Ending) -> dict[str, Any]:
     return {"cause": cause, **failure.fields(facts)}
 
 
-def _told(claim: Claim) -> dict[str, Any]:
+def _fields(claim: Claim) -> dict[str, Any]:
     return {
         "job_id": claim.job_id,
         "job": claim.name,

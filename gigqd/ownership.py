@@ -114,7 +114,7 @@ class _Descent:
         return True
 
     def _make(self, mode: int) -> None:
-        with suppress(FileExistsError):  # made meanwhile; the next turn looks at it
+        with suppress(FileExistsError):  # another process made it; the next turn looks at it
             os.mkdir(self._left[0], mode, dir_fd=self.descriptor)
 
     def _enter(self, entry: os.stat_result) -> bool:

@@ -80,7 +80,7 @@ class Facts:
         paused: nothing is to be claimed, because somebody has asked for that.
         trouble: why it cannot do its whole work; None when it can.
         trouble_since: since when, as a UTC time.
-        recent: the last bad ends, newest last.
+        recent: the recent failures, newest last.
         unsettled: how many verdicts the keeper has not confirmed.
         began: when it was started, in seconds of the monotonic clock.
         began_at: the same as a UTC time.

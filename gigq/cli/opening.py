@@ -36,7 +36,7 @@ def any_queue(args: argparse.Namespace) -> closing[JobQueue]:
 def queue_of_a_worker(args: argparse.Namespace) -> None:
     """Make the queue that `--db` names ready for a worker.
 
-    A path at which a queue was is not begun anew unless `--init` says so.
+    Where a queue existed before, a new one is made only with `--init`.
 
     Raises:
         StoreError: the database cannot be used, or was lost.

@@ -59,7 +59,7 @@ def _why_incomplete(path: str) -> str | None:
 
 
 def _size_by_header(header: bytes) -> int:
-    """Return the size in bytes that a header tells of; 0 where that is not known."""
+    """Return the size in bytes that a header states; 0 when it is unknown."""
     if len(header) < _HEADER.size:
         return _HEADER.size
     magic, page, changes, pages, counted_at = _HEADER.unpack(header)

@@ -1,4 +1,4 @@
-"""Reading a database without leaving a file and without a right to write, whoever has it open."""
+"""Reads a database without write permission and without leaving a file."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
     """A connection that reads the database at an absolute path.
 
     Raises:
-        StoreUnavailable: it cannot be read, or was taken into use meanwhile.
+        StoreUnavailable: it cannot be read, or another process has begun to use it.
         StoreCorrupt: it is no database.
     """
     before = stamp(path)

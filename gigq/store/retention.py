@@ -218,7 +218,7 @@ def _surplus(rows: Sequence[Row], walk: _Walk) -> tuple[list[Row], bool]:
     """Those too old or too many among rows in order; whether no more can follow.
 
     No more follow once all of several rows were made too late to be old: one of them may hold a
-    time that somebody chose, or none at all.
+    time that another program chose, or none at all.
     """
     before = walk.before
     chosen = [

@@ -1,4 +1,4 @@
-"""The answer to `gigqd status` as text for a person: a headline, the slots, the last bad ends.
+"""The answer to `gigqd status` as text for a person: a headline, the slots, the recent failures.
 
 Keys that only a newer daemon has are not relied on: a command may be newer than the daemon.
 """
@@ -29,7 +29,7 @@ def describe(answer: Mapping[str, Any]) -> str:
     newest = list(reversed(answer.get("recent", [])))
     if newest:
         shown = newest[:_ENDS_SHOWN]
-        title = f"last bad ends ({len(shown)} of {len(newest)}, `gigqd status --json` has all)"
+        title = f"recent failures ({len(shown)} of {len(newest)}, `gigqd status --json` has all)"
         parts.append(f"{title}\n{table([_END_TITLES, *map(_bad_end, shown)])}")
     return "\n\n".join(parts)
 
@@ -66,7 +66,7 @@ def _head(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"  pools       {pools}"
     yield f"  since start {_counted(answer['counters'])}"
     if answer.get("unsettled"):
-        yield f"  unsettled   {answer['unsettled']} bad ends wait to be recorded"
+        yield f"  unsettled   {answer['unsettled']} failures wait to be recorded"
     if answer.get("held_back"):
         yield f"  held back   {', '.join(answer['held_back'])}: workers cannot boot, one is tried"
 

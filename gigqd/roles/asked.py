@@ -35,10 +35,10 @@ _WORDS: dict[Why, tuple[type[JobInterrupted], Cause, str]] = {
 class AskedToEnd:
     """Raises an exception in the job that the supervisor's signal is meant for, and in no other.
 
-    JobTimeout at its deadline, JobCancelled when somebody has cancelled it, JobStopped when the
+    JobTimeout at its deadline, JobCancelled when it was cancelled, JobStopped when the
     daemon cannot wait for it; once, and never between jobs. The supervisor repeats the signal until
     the scoreboard shows that the exception was raised. The same signal may only mean that the
-    worker is to let go of the other claims that it holds. A process that a job forks does not
+    worker must release the other claims that it holds. A process that a job forks does not
     answer it.
 
     Attributes:

@@ -148,12 +148,12 @@ class Keeper:
     def _listen(self) -> None:
         """Wait for a message, no longer than until the next look is due."""
         if self._trouble:
-            told = self._pace.wait(self._patience.until - time.monotonic())
+            woken = self._pace.wait(self._patience.until - time.monotonic())
         elif self._retention.is_at_work:
-            told = self._pace.wait(BREATH)
+            woken = self._pace.wait(BREATH)
         else:
-            told = self._pace.sleep(self._rounds.until_due(LATE))
-        for message in self._wire.receive() if told else ():
+            woken = self._pace.sleep(self._rounds.until_due(LATE))
+        for message in self._wire.receive() if woken else ():
             if message.get("leave"):
                 self._leaving = True
             elif "verdict" in message:

@@ -65,12 +65,12 @@ class Pace:
         heard = () if lively else [number for number, _ in self._both.poll(late)]
         if not (lively or heard):
             return False
-        told = any(number != self._ear for number in heard) or self.wait(soon)
+        woken = any(number != self._ear for number in heard) or self.wait(soon)
         # Before the look that comes next, so that what is written during it counts.
         with suppress(BlockingIOError):
             os.read(self._ear, _MANY)
             self._lively_until = time.monotonic() + _LIVELY
-        return told
+        return woken
 
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until there is a message; whether there is one."""

@@ -1,4 +1,4 @@
-"""Tells a leak from what a job opens once and keeps."""
+"""Distinguishes a leak from what a job opens once and keeps."""
 
 from __future__ import annotations
 

@@ -91,10 +91,10 @@ def test_a_connection_that_waits_for_an_answer_is_not_silent(connections, monkey
 
     before = clients.silent_for_too_long()
     client.await_answer()
-    meanwhile = clients.silent_for_too_long()
+    waiting = clients.silent_for_too_long()
     client.answer({"ok": True})
 
-    assert (before, meanwhile, clients.silent_for_too_long()) == ([client], [], [client])
+    assert (before, waiting, clients.silent_for_too_long()) == ([client], [], [client])
 
 
 def test_the_longest_silent_connection_makes_way_and_none_that_waits(connections, monkeypatch):

@@ -149,7 +149,7 @@ def test_what_a_failed_job_held_is_gone_from_the_memory_of_its_worker(daemons):
 
 
 def test_a_coroutine_that_is_out_of_time_may_await_its_cleanup_with_its_parameters(daemons):
-    """python-arq/arq#434: nobody could tell what had timed out and had to be cleaned up."""
+    """python-arq/arq#434: the log did not say what had timed out and had to be cleaned up."""
     daemon = daemons()
     job_id = daemon.submit(
         reports.await_for_ever, "a", {"order": "42"}, timeout=LIMIT, max_attempts=1

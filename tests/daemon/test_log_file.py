@@ -74,7 +74,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def reader(tmp_path):
-    """Somebody who reads a FIFO: only without one is opening it to write an error at once."""
+    """A reader of a FIFO: without one, opening the FIFO for writing fails at once."""
     os.mkfifo(tmp_path / "a FIFO with a reader")
     descriptor = os.open(tmp_path / "a FIFO with a reader", os.O_RDONLY | os.O_NONBLOCK)
     yield

@@ -69,7 +69,7 @@ def test_a_bad_end_is_told_with_all_that_is_known_of_it(daemons):
     assert (end["slot"], end["status"]) == ("default/0", "timeout")
     assert end["wall_time"] >= 1
     assert end["killed"] >= 1
-    assert "last bad ends (1 of 1" in text
+    assert "recent failures (1 of 1" in text
     assert "timeout  SIGKILL, 1 killed" in text
     assert "\\x1b[2Jlate\\n (attempt 1)" in text
     assert text.replace("\n", "").isprintable()

@@ -41,23 +41,23 @@ LINE = next(
 
 
 @pytest.fixture
-def told():
+def reported():
     found = []
     end = events.subscribe(lambda name, fields: found.append((name, fields)))
     yield found
     end()
 
 
-def fields_of(told, name):
-    return [fields for event, fields in told if event == name]
+def fields_of(reported, name):
+    return [fields for event, fields in reported if event == name]
 
 
 def test_a_failed_attempt_says_why_and_where_how_long_it_took_and_when_the_next_one_is(
-    queue, worker, told
+    queue, worker, reported
 ):
     job_id = queue.submit(Job("parser", parse, max_attempts=2, retry_delay=600))
     worker.process_one()
-    (event,) = fields_of(told, "job.retrying")
+    (event,) = fields_of(reported, "job.retrying")
 
     assert (event["job_id"], event["job"]) == (job_id, "parser")
     assert (event["attempt"], event["max_attempts"], event["cause"]) == (1, 2, "error")
@@ -69,55 +69,55 @@ def test_a_failed_attempt_says_why_and_where_how_long_it_took_and_when_the_next_
     assert event["retry_after"] == queue.get_status(job_id)["retry_after"] is not None
 
 
-def test_the_last_attempt_says_why_too(queue, worker, told):
+def test_the_last_attempt_says_why_too(queue, worker, reported):
     queue.submit(Job("parser", parse, max_attempts=1))
     worker.process_one()
-    (event,) = fields_of(told, "job.failed")
+    (event,) = fields_of(reported, "job.failed")
 
     assert event["error_type"] == "json.decoder.JSONDecodeError"
     assert (event["error_file"], event["error_line"]) == (__file__, LINE)
     assert event["retry_after"] is None
 
 
-def test_an_overrun_says_where_it_was_interrupted(queue, worker, told):
+def test_an_overrun_says_where_it_was_interrupted(queue, worker, reported):
     queue.submit(Job("sleeper", sleep_too_long, max_attempts=1, timeout=0.05))
     worker.process_one()
-    (event,) = fields_of(told, "job.timeout")
+    (event,) = fields_of(reported, "job.timeout")
 
     assert (event["error_type"], event["cause"]) == ("gigq.errors.JobTimeout", "timeout")
     assert event["error_file"] == __file__
     assert "threading.Event().wait(30)" in event["error_traceback"]
 
 
-def test_a_success_says_how_long_it_took_and_nothing_of_an_error(queue, worker, told):
+def test_a_success_says_how_long_it_took_and_nothing_of_an_error(queue, worker, reported):
     queue.submit(Job("fine", fine))
     worker.process_one()
-    (event,) = fields_of(told, "job.completed")
+    (event,) = fields_of(reported, "job.completed")
 
     assert event["duration"] > 0
     assert not set(FACTS) & event.keys()
 
 
 def test_a_message_of_any_length_is_bounded_in_the_event_and_whole_in_the_store(
-    queue, worker, told
+    queue, worker, reported
 ):
     text = "x" * 10_000
     job_id = queue.submit(Job("long", fail_with, {"text": text}, max_attempts=1))
     worker.process_one()
-    (event,) = fields_of(told, "job.failed")
+    (event,) = fields_of(reported, "job.failed")
 
     assert len(event["error_message"]) == 500
     assert queue.get_status(job_id)["error_message"] == text
 
 
 def test_jobs_that_fail_by_a_parent_are_told_with_their_names_and_that_of_the_parent(
-    queue, worker, told
+    queue, worker, reported
 ):
     parent = queue.submit(Job("parent", parse, max_attempts=1))
     child = queue.submit(Job("child", fine, dependencies=[parent]))
     grandchild = queue.submit(Job("grandchild", fine, dependencies=[child]))
     worker.process_one()
-    _, *by_parent = fields_of(told, "job.failed")
+    _, *by_parent = fields_of(reported, "job.failed")
 
     assert by_parent == [
         {
@@ -131,31 +131,31 @@ def test_jobs_that_fail_by_a_parent_are_told_with_their_names_and_that_of_the_pa
     ]  # fmt: skip
 
 
-def test_so_are_those_of_a_job_that_is_cancelled(queue, told):
+def test_so_are_those_of_a_job_that_is_cancelled(queue, reported):
     parent = queue.submit(Job("parent", fine))
     child = queue.submit(Job("child", fine, dependencies=[parent]))
     queue.cancel(parent)
-    (event,) = fields_of(told, "job.failed")
+    (event,) = fields_of(reported, "job.failed")
 
     assert (event["job_id"], event["parent"]) == (child, "parent")
     assert event["parent_status"] == "cancelled"
 
 
-def test_so_is_a_job_that_is_submitted_after_its_parent_has_failed(queue, told):
+def test_so_is_a_job_that_is_submitted_after_its_parent_has_failed(queue, reported):
     parent = queue.submit(Job("parent", fine))
     queue.cancel(parent)
     child = Job("child", fine, dependencies=[parent])
     grandchild = Job("grandchild", fine, dependencies=[child.id])
     queue.submit_many([child, grandchild])
 
-    assert [(event["job"], event["parent"]) for event in fields_of(told, "job.failed")] == [
+    assert [(event["job"], event["parent"]) for event in fields_of(reported, "job.failed")] == [
         ("child", "parent"),
         ("grandchild", "child"),
     ]
 
 
 def test_a_job_of_a_worker_that_is_gone_is_told_as_rescued_and_with_what_became_of_it(
-    queue, path, told
+    queue, path, reported
 ):
     import multiprocessing
 
@@ -167,9 +167,9 @@ def test_a_job_of_a_worker_that_is_gone_is_told_as_rescued_and_with_what_became_
     process.kill()
     process.join()
     Worker(path).process_one()
-    (failed,) = fields_of(told, "job.failed")
+    (failed,) = fields_of(reported, "job.failed")
 
-    assert len(fields_of(told, "job.rescued")) == 1
+    assert len(fields_of(reported, "job.rescued")) == 1
     assert (failed["job"], failed["cause"], failed["attempt"]) == ("sleeper", "lost", 1)
     assert "ended while it ran this job" in failed["error_message"]
 
@@ -231,12 +231,12 @@ def test_events_that_are_sent_to_a_place_go_to_no_logger(place, caplog, queue, w
     assert caplog.records == []
 
 
-def test_a_place_is_asked_whether_it_takes_a_level_and_subscribers_get_all(place, told):
+def test_a_place_is_asked_whether_it_takes_a_level_and_subscribers_get_all(place, reported):
     assert events.heard(logging.DEBUG)  # there is a subscriber
     events.emit("job.started", level=logging.DEBUG, job_id="a")
 
     assert place.seen == []
-    assert told == [("job.started", {"job_id": "a"})]
+    assert reported == [("job.started", {"job_id": "a"})]
 
 
 def test_without_subscribers_the_place_alone_decides_what_is_heard(place):

@@ -234,7 +234,7 @@ def test_a_worker_with_a_claim_of_its_own_gets_past_odd_rows(tmp_path: Path) -> 
         "failed": len(odd_rows.FAILED),
     }
     assert status_of(db, good) == "completed"
-    # One could not be told from no job: that with an id by which it cannot be found.
+    # One row looks like no job: its id is one by which it cannot be found.
     assert turns.count(False) <= 2
 
 

@@ -105,21 +105,21 @@ def test_of_many_that_leave_at_the_same_moment_the_last_one_leaves_one_file(
     stored(db)
     connect.close_connections()
     for _ in range(10):
-        ready, told = os.pipe()
+        ready, done = os.pipe()
         go, start = os.pipe()
-        children = [_child_that_closes(address, told, go, start) for _ in range(AT_ONCE)]
+        children = [_child_that_closes(address, done, go, start) for _ in range(AT_ONCE)]
         for _ in children:
             os.read(ready, 1)
         os.close(start)  # all of them at once
         codes = [os.waitpid(child, 0)[1] for child in children]
-        for descriptor in (ready, told, go):
+        for descriptor in (ready, done, go):
             os.close(descriptor)
 
         assert codes == [0] * AT_ONCE
         assert beside(address) == [Path(address).name]
 
 
-def _child_that_closes(path: str, told: int, go: int, start: int) -> int:
+def _child_that_closes(path: str, done: int, go: int, start: int) -> int:
     child = os.fork()
     if child:
         return child
@@ -127,7 +127,7 @@ def _child_that_closes(path: str, told: int, go: int, start: int) -> int:
     try:
         os.close(start)
         connect.open_connection(path).execute("SELECT count(*) FROM jobs").fetchone()
-        os.write(told, b"1")
+        os.write(done, b"1")
         os.read(go, 1)
         connect.close_all_connections()
         code = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         ("completed", ("default",), "pending"),
         ("failed", (), "failed"),
         ("running", (), "pending"),
-        ("a status nobody knows", (), "pending"),
+        ("a status that is unknown", (), "pending"),
     ],
 )
 def test_dependents_learn_what_foreign_sql_did_to_their_parent(

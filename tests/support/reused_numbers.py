@@ -57,7 +57,7 @@ def one_round(case: str) -> int:
     unrelated: list[subprocess.Popen[bytes]] = []
 
     def give_away() -> None:
-        # Start times are told in ticks of 10 ms: two processes of one tick cannot be told apart.
+        # Start times count ticks of 10 ms: two processes of one tick have the same.
         started = kernel.start_ticks(victim)
         while time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS < started + 2:
             os.sched_yield()

@@ -31,7 +31,7 @@ CONFINED = {"chown": "EPERM", "owner of another account's file": 65534}
 
 
 def reach() -> dict[str, object]:
-    """Tell what a job gets when it wants more than an ordinary one."""
+    """Return what a job gets when it wants more than an ordinary one."""
     mine = Path("/var/lib/gigq/mine")
     mine.touch()
     try:

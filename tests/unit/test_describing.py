@@ -136,7 +136,7 @@ def test_the_memory_of_a_jobs_tree_is_shown_with_its_limit():
 def test_what_waits_is_counted_and_a_held_back_pool_is_named():
     lines = describe({**ANSWER, "unsettled": 3, "held_back": ["mail"]}).splitlines()
 
-    assert "  unsettled   3 bad ends wait to be recorded" in lines
+    assert "  unsettled   3 failures wait to be recorded" in lines
     assert "  held back   mail: workers cannot boot, one is tried" in lines
 
 
@@ -146,7 +146,7 @@ def test_the_newest_bad_ends_come_first_and_not_too_many():
     text = describe({**ANSWER, "recent": ends})
 
     title, header, *rows = text.rpartition("\n\n")[2].splitlines()
-    assert title == "last bad ends (5 of 7, `gigqd status --json` has all)"
+    assert title == "recent failures (5 of 7, `gigqd status --json` has all)"
     assert header.split()[:4] == ["AT", "SLOT", "CAUSE", "ENDED"]
     assert [row.split("job-")[1][0] for row in rows] == ["6", "5", "4", "3", "2"]
 

@@ -191,7 +191,7 @@ def test_any_text_may_be_stored_as_an_error(text: str) -> None:
 @example("\ud800")
 def test_the_message_of_any_exception_is_found_again(text: str) -> None:
     error = ValueError(text)
-    stored = execution.told(error)
+    stored = execution.error_text(error)
     facts = split(stored)
 
     assert facts.type == "ValueError"
@@ -204,9 +204,9 @@ def test_an_error_of_very_many_blank_lines_is_read_too() -> None:
 
 
 def test_fields_are_short_and_hold_whole_characters_only() -> None:
-    told = failure.fields(Failure("E", "x" * 1000, "\ud800", "\udcff.py", 3))
+    fields = failure.fields(Failure("E", "x" * 1000, "\ud800", "\udcff.py", 3))
 
-    assert told == {
+    assert fields == {
         "error_type": "E",
         "error_message": "x" * 497 + "...",
         "error_file": "\\udcff.py",

@@ -12,7 +12,7 @@ from gigq.served_queues import parse
 NOW = "2026-11-28T12:00:00.000000+00:00"
 JOB = {"retry_after": None, "on_parent_failure": "fail", "queue": "mail"}
 FREE = "due; waits for a free worker of pool 'main'"
-NOBODY = {"daemons": (), "workers": ()}
+NOTHING = {"daemons": (), "workers": ()}
 
 
 def parent(status, name="extract", id_="p1"):
@@ -75,24 +75,24 @@ def test_a_time_that_is_none_is_shown_as_it_is():
 @pytest.mark.parametrize(
     ("daemons", "processes", "said"),
     [
-        ([], NOBODY, "no daemon and no worker runs on this database; start gigqd, or gigq worker"),
-        ([daemon("*")], NOBODY, FREE),
-        ([daemon("mail", state="reloading")], NOBODY, FREE),
+        ([], NOTHING, "no daemon and no worker runs on this database; start gigqd, or gigq worker"),
+        ([daemon("*")], NOTHING, FREE),
+        ([daemon("mail", state="reloading")], NOTHING, FREE),
         (
             [daemon("*", "!mail"), daemon("a", "b")], {"daemons": (7, 8), "workers": ()},
             "its queue 'mail' is served by no pool (main: *, !mail; main: a, b)",
         ),
         (
-            [daemon("*", state="paused")], NOBODY,
+            [daemon("*", state="paused")], NOTHING,
             "the daemon 'default' is paused; gigqd resume goes on",
         ),
         (
-            [daemon("*", state="degraded", why="the disk is full")], NOBODY,
+            [daemon("*", state="degraded", why="the disk is full")], NOTHING,
             "the daemon 'default' cannot do its whole work: the disk is full",
         ),
-        ([daemon("*", state="stopping")], NOBODY, "the daemon 'default' is stopping"),
-        ([daemon("*", state="paused"), daemon("*")], NOBODY, FREE),
-        ([daemon("*"), daemon("*", state="paused")], NOBODY, FREE),
+        ([daemon("*", state="stopping")], NOTHING, "the daemon 'default' is stopping"),
+        ([daemon("*", state="paused"), daemon("*")], NOTHING, FREE),
+        ([daemon("*"), daemon("*", state="paused")], NOTHING, FREE),
         (
             [daemon("*", state="paused")], {"daemons": (7,), "workers": (8,)},
             ("the daemon 'default' is paused; gigqd resume goes on; a plain worker (pid 8) runs "
