@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import terminal, text
+from gigq.cli import text
+from gigq.strict_json import strict_json
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +21,7 @@ def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
     if args.show_params:
         yield "Parameters:\n" + _parameters(found["params"] or {})
     if args.show_result:
-        yield "Result:\n" + text.indented(terminal.valid_json(found["result"], indent=2), "  ")
+        yield "Result:\n" + text.indented(strict_json(found["result"], indent=2), "  ")
     executions = found["executions"]
     if args.show_executions:
         described = [_execution(found, one, with_error=True) for one in executions]
@@ -143,4 +144,4 @@ def _parameters(params: Mapping[str, Any] | str) -> str:
 
 
 def _as_json(value: object) -> str:
-    return value if isinstance(value, str) else terminal.valid_json(value)
+    return value if isinstance(value, str) else strict_json(value)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
-import math
 import os
 import shutil
 import sys
 from contextlib import suppress
+
+from gigq.strict_json import strict_json
 
 
 def width() -> int | None:
@@ -25,23 +25,7 @@ def takes_colour() -> bool:
 
 def print_json(value: object) -> None:
     """`value` on one line. ASCII only, so no control character can reach a terminal."""
-    print(valid_json(value))
-
-
-def valid_json(value: object, indent: int | None = None) -> str:
-    """`value` as JSON that every reader takes: NaN and infinities are the texts of their names."""
-    try:
-        return json.dumps(value, indent=indent, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), indent=indent, allow_nan=False)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return json.dumps(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+    print(strict_json(value))
 
 
 def prepare() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gigq.strict_json import strict_json
 from gigqd import exits
 from gigqd.errors import GigqdError
 from gigqd.logs.journal import leads_to_journal, with_priority
@@ -34,12 +34,12 @@ def say(text: str) -> None:
 
 
 def say_json(value: object) -> None:
-    """Write an answer for programs: one line, ASCII only.
+    """Write an answer for programs: one line, ASCII only, in the JSON that `gigq --json` writes.
 
     Raises:
         as `say`.
     """
-    _answer(json.dumps(value, default=str))
+    _answer(strict_json(value, default=str))
 
 
 def complain(text: str) -> None:
