@@ -8,15 +8,14 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from gigq.store import liveness
 from gigqd import __version__, exits, kernel, logs, report
 from gigqd.books import Books
 from gigqd.crew import Crew
 from gigqd.desk import Desk
-from gigqd.errors import GigqdError
 from gigqd.notify import Notifier, scrub, watchdog_interval
 from gigqd.pools import Pools
 from gigqd.reload import Reloads
+from gigqd.repairs import Repairs
 from gigqd.repeated_leaks import RepeatedLeaks
 from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from gigqd.child import Child
     from gigqd.config import Config
+    from gigqd.errors import GigqdError
     from gigqd.instance import Instance
     from gigqd.reload import Reply
     from gigqd.slots import Slot
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.supervisor")
 
 _CELLS = 4096
-_REPAIR_EVERY = 5.0
 _OVERSLEPT = 2.0
 _UNSENT_LOOK = 0.05
 _AGAIN_AFTER = 1.0
@@ -74,7 +73,7 @@ class Supervisor:
         self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
         self._books, self._repeated_leaks = Books(), RepeatedLeaks()
         self._stop: Stop | None = None
-        self._repair_at = 0.0
+        self._failure: GigqdError | None = None
         self._awoke = time.monotonic()
         self._interrupted_at = 0.0
 
@@ -98,9 +97,11 @@ class Supervisor:
                 self._heed_the_books()
                 self._judge()
                 self._reloads.turn()
-                self._repair()
+                self._repairs.turn(time.monotonic())
                 self._pursue_stop()
                 self._sleep()
+            if self._failure is not None:
+                raise self._failure
         except BaseException:
             self._abort()
             raise
@@ -112,7 +113,7 @@ class Supervisor:
         now = time.monotonic()
         self._excuse_if_late(now - self._awoke)
         until = self._crew.next_look(now)
-        until = min(until, self._repair_at if self._facts.ready else self._facts.start_deadline)
+        until = min(until, self._repairs.at if self._facts.ready else self._facts.start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now, self._pools.workers()))
         if self._stop is not None or not self._facts.ready:
@@ -146,6 +147,7 @@ class Supervisor:
         end_leftovers_of(self._facts.config.queue.database)
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)
+        self._repairs = Repairs(self._instance.repair, self._desk.repair)
         self._crew.preload()
         self._pools.open_keeper()
         self._awoke = time.monotonic()
@@ -154,28 +156,21 @@ class Supervisor:
         """Declare readiness when the first worker is up, or give up when none ever will be."""
         if self._facts.ready or self._stop is not None:
             return
-        if (failure := start_failure(self._facts, self._books, self._pools)) is not None:
-            raise failure
-        if self._books.in_order and self._pools.any_up():
+        self._failure = start_failure(self._facts, self._books, self._pools)
+        if self._failure is not None:
+            self._give_up(self._failure)
+        elif self._books.in_order and self._pools.any_up():
             self._facts.ready = True
             log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
             self._notifier.ready(self._facts.headline)
             self._on_ready()
             kernel.give_back_memory()
 
-    def _repair(self) -> None:
-        """Put back runtime files that somebody has deleted, now and then."""
-        if (now := time.monotonic()) < self._repair_at:
-            return
-        self._repair_at = now + _REPAIR_EVERY
-        repaired: list[str] = []
-        for repair in (_renew_locks, self._instance.repair, self._desk.repair):
-            try:
-                repaired += repair()
-            except (GigqdError, OSError) as error:
-                log.error("repair_failed", error=str(error))
-        if repaired:
-            log.warning("files_repaired", files=repaired)
+    def _give_up(self, failure: GigqdError) -> None:
+        """End a start that failed; the recorder leaves the database as one file where it can."""
+        if not self._books.in_order:
+            raise failure
+        self.begin_stop(at_once=True)
 
     # --- what the crew reports ---------------------------------------------------------------
 
@@ -336,10 +331,6 @@ class Supervisor:
             self._crew.turn(time.monotonic())
         self._desk.close(None)
         self._run_lock.release()
-
-
-def _renew_locks() -> list[str]:
-    return ["locks"] if liveness.renew() else []
 
 
 def _tell_nobody(_answer: dict[str, Any]) -> None:

@@ -47,21 +47,21 @@ def run(options: argparse.Namespace) -> int:
     try:
         become(config, instance)
     except GigqdError as error:
-        return _start_failed(config, error)
+        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        return _say_why(config, error)
     instance.lock()
     try:
         os.umask(config.daemon.umask)
         os.chdir(config.daemon.working_directory)
         return _serve(config, instance, config.log, _nobody_waits)
     except GigqdError as error:
-        return _start_failed(config, error)
+        return _say_why(config, error)
     finally:
         instance.release()
 
 
-def _start_failed(config: Config, error: GigqdError) -> int:
-    # From here on the log is what people read, and every line of it parses.
-    log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+def _say_why(config: Config, error: GigqdError) -> int:
+    # Where the log is standard error it has said so, and every line of it parses.
     if config.log.file:
         complain(f"gigqd: {error}")
     return error.exit_code
@@ -133,9 +133,17 @@ def _body(config: Config, instance: Instance) -> Callable[[Readiness], int]:
 def _serve(
     config: Config, instance: Instance, log_config: LogConfig, on_ready: Callable[[], None]
 ) -> int:
+    logs.configure(log_config)
+    try:
+        return _supervise(config, instance, on_ready)
+    except GigqdError as error:
+        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        raise
+
+
+def _supervise(config: Config, instance: Instance, on_ready: Callable[[], None]) -> int:
     from gigqd.supervisor import Supervisor
 
-    logs.configure(log_config)
     if (stale := instance.stale_pid()) is not None:
         log.warning("stale_pidfile", path=str(instance.pid_path), stale_pid=stale)
     for warning in configuration.warnings(config):

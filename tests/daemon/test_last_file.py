@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from support.store_faults import wait_until_degraded
 from support.waiting import wait_until
 
 from gigq.store.connect import close_connections
+from gigqd import exits
 
 pytestmark = pytest.mark.daemon
 
@@ -126,3 +128,21 @@ def test_a_worker_of_the_command_line_leaves_one_file(daemons):
     assert worker.wait(20) == 0
     assert beside(daemon) == ["jobs.db"]
     assert counts(daemon) == {"completed": 5}
+
+
+@pytest.mark.fault("G14")
+@pytest.mark.parametrize("command", ["start", "run"])
+def test_a_start_that_fails_says_so_in_the_log_and_leaves_one_file(daemons, tmp_path, command):
+    (tmp_path / "broken.py").write_text("raise RuntimeError('no such shop')\n")
+    settings = {"code.python_path": [str(tmp_path)], "code.imports": ["broken"]}
+    daemon = daemons(settings | {"log.file": str(tmp_path / "log")}, start=False)
+    daemon.submit(jobs.ok, "waits")
+    close_connections()
+
+    done = daemon.command(command)
+
+    assert done.returncode == exits.INTERNAL_ERROR
+    last = json.loads((tmp_path / "log").read_text().splitlines()[-1])
+    assert (last["event"], last["exit_code"]) == ("start_failed", exits.INTERNAL_ERROR)
+    assert beside(daemon) == ["jobs.db"]
+    assert counts(daemon) == {"pending": 1}

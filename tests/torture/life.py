@@ -192,7 +192,7 @@ class Life:
             if code is None:
                 process.kill()
                 process.wait()
-            if code != exits.ALREADY_RUNNING:
+            if code != exits.ALREADY_RUNNING and not self._disturbed_since(self._began):
                 self._notes.wrong("daemon", f"the second of two starts ended with {code}")
             self._processes.remove(process)
 

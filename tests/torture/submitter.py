@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -55,7 +56,8 @@ class Submitter:
             self._look()
             self._cancel_what_is_due()
             if len(self._outstanding) < _MOST_OUTSTANDING:
-                self._act()
+                with suppress(GigqError):  # the database is not there, or not complete yet
+                    self._act()
             time.sleep(self._rng.expovariate(self._pace))
 
     def _act(self) -> None:
