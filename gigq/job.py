@@ -32,6 +32,7 @@ _LONGEST = {
 }
 _LARGEST_INTEGER = 2**63 - 1
 _PLAINLY_RIGHT = 2**31
+_NUL = "\0"
 _TEXT = frozenset({str})
 _SMALLEST_MEMORY_LIMIT = 2**20
 
@@ -165,6 +166,9 @@ def is_plain_by_itself(job: Any) -> bool:
         and id_.isascii()
         and name.isascii()
         and text.isascii()
+        and _NUL not in id_
+        and _NUL not in name
+        and _NUL not in text
         and len(id_) <= LONGEST_ID
         and len(name) + len(text) <= LONGEST_NAME
         and type(params) is dict
@@ -181,6 +185,7 @@ def _is_plain(job: Any) -> bool:
         and type(job.queue) is str
         and bool(job.queue)
         and job.queue.isascii()
+        and _NUL not in job.queue
         and len(job.queue) <= LONGEST_ID
         and job.queue[0] not in served_queues.MARKS
         and type(job.priority) is type(job.max_attempts) is int
@@ -222,6 +227,9 @@ def _problem_of_texts(job: Job) -> str | None:
             return f"{what} has {len(value):,} characters; give at most {most}"
         if not codec.is_unicode(value):
             return f"{what} is {value!r}, which holds half a character; decode it with a codec"
+        if _NUL in value:
+            place = value.index(_NUL)
+            return f"{what} is {codec.short(value)} with NUL at index {place}; leave NUL out"
     return served_queues.problem_of_name(job.queue)
 
 

@@ -76,3 +76,21 @@ def test_texts_have_a_longest_length(queue, what, most, letter):
     assert queue.get_status(job_id)[what] == letter * most
     with pytest.raises(InvalidJob, match=rf"{what} has {most + 1:,} characters; give at most"):
         queue.submit(job(**{what: letter * (most + 1)}))
+
+
+@pytest.mark.parametrize("what", ["name", "id", "queue", "description"])
+@pytest.mark.parametrize("text", ["a\0b", "\0", "é\0", "a" * 254 + "\0"])
+def test_a_text_with_nul_is_refused(queue, what, text):
+    queue.submit(job())  # so that the rest of the second job is known to be right
+
+    with pytest.raises(
+        InvalidJob, match=rf"job .*: {what} is '.* with NUL at index \d+; leave NUL out"
+    ):
+        queue.submit_many([job(), job(**{what: text})])
+    assert queue.stats()["total"] == 1
+
+
+def test_nul_in_a_parameter_is_stored(queue):
+    job_id = queue.submit(job(params={"text": "a\0b"}))
+
+    assert queue.get_status(job_id)["params"] == {"text": "a\0b"}
