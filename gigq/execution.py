@@ -38,6 +38,7 @@ _MOST_FRAMES = 100
 _MOST_ERROR_TEXT = 64 * 1024
 _MOST_REPEATED = 4 * 1024
 _LONGEST_NAME = 200
+_CALLERS = frozenset({__name__, "gigq.task"})  # `@task` makes a frame of its own
 _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
 
 
@@ -75,7 +76,7 @@ def run(
             exit_if_forked(pid)
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
-        exit_if_forked(pid, error, _without_this_frame(error))
+        exit_if_forked(pid, error, _from_the_function(error))
         status, cause = _meaning(claim, error)
         text = error_text(error)
         facts = failure.of_exception(error, text, claim.function.module)
@@ -97,7 +98,7 @@ def error_text(error: BaseException) -> str:
 
 
 def _report(error: BaseException) -> str:
-    frames = _without_this_frame(error)
+    frames = _from_the_function(error)
     report = traceback.TracebackException(
         type(error), error, frames, limit=-_MOST_FRAMES, compact=True
     )
@@ -148,12 +149,17 @@ def _called(claim: Claim) -> str:
     return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
 
 
-def _without_this_frame(error: BaseException) -> TracebackType | None:
-    """An exception's traceback, from the job's function on."""
+def _from_the_function(error: BaseException) -> TracebackType | None:
+    """Return an exception's traceback from the job's function on."""
     frames = error.__traceback__
-    if frames is not None and frames.tb_next is not None and frames.tb_frame.f_code is run.__code__:
-        return frames.tb_next
+    while frames is not None and frames.tb_next is not None and _calls_the_function(frames):
+        frames = frames.tb_next
     return frames
+
+
+def _calls_the_function(frames: TracebackType) -> bool:
+    """Return True for the frames between the worker and the job's own code."""
+    return frames.tb_frame.f_globals.get("__name__") in _CALLERS
 
 
 def accepts_parent_results(function: Function) -> bool:

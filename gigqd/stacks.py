@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 _RUNNER = find_spec("gigq.execution")
 _RUNS_JOBS = f'  File "{_RUNNER.origin if _RUNNER else ""}", line '
+_TASKS = find_spec("gigq.task")
+_CALLS_A_TASK = f'  File "{_TASKS.origin if _TASKS else ""}", line '
 
 
 def of_the_job(stacks: str) -> str:
@@ -19,8 +22,15 @@ def of_the_job(stacks: str) -> str:
 
 def _above_the_worker(lines: list[str]) -> Iterator[str]:
     below = False
-    for line in lines:
+    for line, caller in zip_longest(lines, lines[1:], fillvalue=""):
         is_frame = line.startswith("  File ")
-        below = is_frame and (below or line.startswith(_RUNS_JOBS))
+        below = is_frame and (below or _is_the_workers(line, caller))
         if not below:
             yield line
+
+
+def _is_the_workers(line: str, caller: str) -> bool:
+    """Return True for the frame that runs the job, and for the one of `@task` that it calls."""
+    return line.startswith(_RUNS_JOBS) or (
+        line.startswith(_CALLS_A_TASK) and caller.startswith(_RUNS_JOBS)
+    )

@@ -10,7 +10,7 @@ import pytest
 from support.tree import ROOT
 from support.waiting import wait_until
 
-from gigq import Job, Worker, events
+from gigq import Job, Worker, events, task
 
 FACTS = ("error_type", "error_message", "error_file", "error_line", "error_traceback")
 
@@ -29,6 +29,11 @@ def sleep_too_long() -> None:
 
 def fail_with(text: str) -> None:
     raise ValueError(text)
+
+
+@task
+def break_in_a_task(text: str) -> None:
+    fail_with(text)
 
 
 LINE = next(
@@ -67,6 +72,18 @@ def test_a_failed_attempt_says_why_and_where_how_long_it_took_and_when_the_next_
     assert event["error_traceback"].startswith("Traceback (most recent call last):\n")
     assert 0 < event["duration"] < 600
     assert event["retry_after"] == queue.get_status(job_id)["retry_after"] is not None
+
+
+def test_the_traceback_of_a_task_begins_with_its_own_code(queue, worker, reported):
+    job_id = break_in_a_task.submit(queue, text="broken")
+    worker.process_one()
+    found = queue.get_status(job_id)
+    (event,) = fields_of(reported, "job.retrying")
+
+    first, *_ = [line for line in found["error_traceback"].splitlines() if "File " in line]
+    assert first.endswith("in break_in_a_task")
+    assert event["error_traceback"] == found["error_traceback"]
+    assert found["error"].endswith(f"{found['error_traceback']}\n")
 
 
 def test_the_last_attempt_says_why_too(queue, worker, reported):

@@ -1,6 +1,7 @@
 """What is left of a dump of all stacks."""
 
 from gigq import execution
+from gigq.task import TaskWrapper
 from gigqd.stacks import of_the_job
 
 DUMP = f"""\
@@ -34,6 +35,16 @@ Current thread 0x00007f0 (most recent call first):
 Extension modules: _psutil_linux
 """
     )
+
+
+def test_the_frame_of_the_task_decorator_is_left_out_only_where_it_calls_the_jobs_function() -> (
+    None
+):
+    wrapper = f'  File "{TaskWrapper.__call__.__code__.co_filename}", line 53 in __call__\n'
+    called = f'  File "/app/a.py", line 1 in inner\n{wrapper}  File "/app/a.py", line 2 in job\n'
+    runner = f'  File "{execution.__file__}", line 59 in run\n'
+
+    assert of_the_job(called + wrapper + runner) == called
 
 
 def test_a_worker_that_was_not_running_a_job_keeps_its_whole_stack() -> None:
