@@ -8,6 +8,7 @@ import time
 
 from gigq import clock
 from gigq.errors import StoreGone
+from gigq.store.queue_mark import is_noted
 
 SETTLED_AFTER = 1.0
 """Seconds without a change after which a file is taken to be complete."""
@@ -69,7 +70,7 @@ def _size_by_header(header: bytes) -> int:
 
 
 def _is_settled(path: str, found: os.stat_result) -> bool:
-    if clock.seconds_since(found.st_mtime_ns) >= SETTLED_AFTER:
+    if clock.seconds_since(found.st_mtime_ns) >= SETTLED_AFTER or is_noted(path, found):
         return True
     # Its time may lie in the future: then what counts is that it stays the same.
     now = time.monotonic()

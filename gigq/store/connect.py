@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 import weakref
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 from gigq.errors import UnsupportedStore
@@ -26,7 +26,7 @@ from gigq.store.identity import (
     refuse_remains,
 )
 from gigq.store.new_file import create_private
-from gigq.store.queue_mark import refuse_beside_live_run, refuse_empty
+from gigq.store.queue_mark import note_complete, refuse_beside_live_run, refuse_empty
 
 OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT = 0.010
@@ -67,8 +67,12 @@ class StoreConnection(sqlite3.Connection):
             return
         self.closed = True
         # Without a gate it may be in a signal handler, which must not wait; and is never the last.
-        with turn_to_close(self.path) if self.gate else nullcontext():
+        if self.gate is None:
             super().close()
+            return
+        with turn_to_close(self.path):
+            super().close()
+            note_complete(self.path)
 
     def is_usable(self) -> bool:
         """Whether it is open and its file is still the one that lies at its path.

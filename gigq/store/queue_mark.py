@@ -1,12 +1,13 @@
 """The mark in `<database>.gigq` which says that a queue was begun at this path.
 
 A file that is missing or empty beside it was lost or is being restored. A new queue in its place
-would hide that.
+would hide that. The mark also holds how the last process that used the file has left it.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from gigq.errors import NoQueue
 from gigq.store import private_files, serving
@@ -34,6 +35,36 @@ def note(path: str) -> None:
 def held_queue(path: str) -> bool:
     """Return whether there was a queue at `path` before."""
     return os.path.exists(companion_path(path) / _NAME)  # noqa: PTH110
+
+
+def note_complete(path: str) -> None:
+    """Note how the file at `path` looks now, if no process has it open any more."""
+    if os.path.exists(f"{path}-wal") or not held_queue(path):  # noqa: PTH110
+        return
+    with suppress(OSError):  # the note saves the next process a wait, no more
+        state = _state_of(os.stat(path))  # noqa: PTH116
+        mark = private_files.open_file(companion_path(path) / _NAME)
+        try:
+            os.ftruncate(mark, os.pwrite(mark, state, 0))
+        finally:
+            os.close(mark)
+
+
+def is_noted(path: str, found: os.stat_result) -> bool:
+    """Return whether a file looks as `note_complete` has seen it last.
+
+    Args:
+        path: the database file.
+        found: how it looks now.
+    """
+    with suppress(OSError):
+        return (companion_path(path) / _NAME).read_bytes() == _state_of(found)
+    return False
+
+
+def _state_of(found: os.stat_result) -> bytes:
+    state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return " ".join(map(str, state)).encode()
 
 
 def refuse_lost(path: str) -> None:

@@ -211,6 +211,18 @@ def test_a_file_that_was_just_changed_is_waited_for(path: str) -> None:
     arrival.wait_until_complete(path, 30)
 
 
+def test_a_file_that_the_last_process_has_left_complete_is_not_waited_for(path: str) -> None:
+    initialization.initialize(path)
+    stored(Database(lambda: connect.open_connection(path)))
+    connect.close_connections()
+
+    arrival.wait_until_complete(path, 0)
+    os.utime(path)
+
+    with pytest.raises(StoreGone, match="still being written"):
+        arrival.wait_until_complete(path, 0)
+
+
 def test_a_file_with_a_time_in_the_future_is_taken_once_it_stays_the_same(path: str) -> None:
     JobQueue(path)
     connect.close_connections()
