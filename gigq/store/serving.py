@@ -31,7 +31,7 @@ def servers(path: str) -> dict[str, tuple[int, ...]] | None:
         the process is in another container.
     """
     if not _may_ask(path):
-        return None if _locks(path).exists() else {"daemons": (), "workers": ()}
+        return None if _may_be_there(_locks(path)) else {"daemons": (), "workers": ()}
     descriptor = lock_descriptor(path)
     daemons = sorted(set(_holders(descriptor, *_DAEMONS)))
     workers = sorted(set(_holders(descriptor, *_RUNS)) - set(daemons))
@@ -88,6 +88,15 @@ def _may_ask(path: str) -> bool:
     # Asking for what is not there would make it, and the first who opens it writes into it.
     locks = _locks(path)
     return os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size > 0
+
+
+def _may_be_there(locks: Path) -> bool:
+    """Return False only where there is no such file; another account may not even look."""
+    try:
+        locks.stat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
+    return True
 
 
 def _holders(descriptor: int, first: int, end: int) -> Iterator[int]:

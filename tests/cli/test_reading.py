@@ -156,6 +156,21 @@ def test_a_look_needs_no_right_to_write(shared, user):
         assert "held" in look_as(user, shared, ["list"]).stdout
 
 
+def test_a_look_goes_on_where_the_folder_beside_the_file_is_closed_to_the_account(shared, user):
+    if user is None:
+        pytest.skip("the owner may enter the folder")
+    shared.out("--db", "jobs.db", "worker", "--once")
+    shared.out("--db", "jobs.db", "submit", "os:getpid", "--name", "waits")
+    (waits,) = [each["id"] for each in _waiting(shared)]
+
+    assert "waits" in look_as(user, shared, ["status", waits]).stdout
+    assert "the oldest due job" in look_as(user, shared, ["doctor"]).stdout
+
+
+def _waiting(shell):
+    return _json_lines(shell.out("--db", "jobs.db", "list", "--status", "pending", "--json"))
+
+
 def test_a_look_at_a_file_of_an_older_schema_does_not_migrate_it(shell):
     path = shell.folder / "old.db"
     make_file(str(path), 4)
