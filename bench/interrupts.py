@@ -24,7 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rig import command, machine, running_daemon
+from rig import DAEMON, LOG, QUEUE, command, machine, running_daemon
 
 from gigq import Job, JobQueue, current_job
 from gigq.errors import JobInterrupted
@@ -33,18 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STOP_TIMEOUT = 1.0
-CONFIG = """\
-[daemon]
-runtime_dir = "run"
-stop_timeout = {stop}
-[queue]
-database = "jobs.db"
-[code]
-python_path = ["{code}"]
-[log]
-file = "gigqd.log"
-format = "json"
-[pools.default]
+CONFIG = f"""\
+{DAEMON}stop_timeout = {STOP_TIMEOUT}
+{QUEUE}{LOG}[pools.default]
 size = 8
 timeout_grace = 5
 """
@@ -136,7 +127,7 @@ def figures(values: list[float]) -> str:
 
 def play_round() -> list[dict[str, Any]]:
     """Interrupt eight jobs for each cause, in one daemon that is stopped for the last."""
-    with running_daemon(CONFIG.format(stop=STOP_TIMEOUT, code=Path(__file__).parent)) as config:
+    with running_daemon(CONFIG) as config:
         notes = config.with_name("notes")
         notes.touch()
         jobs = JobQueue(config.with_name("jobs.db"))

@@ -16,27 +16,15 @@ import json
 import statistics
 import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-from rig import command, machine, running_daemon
+from rig import CONFIG_OF_KILLS, command, machine, running_daemon
 
 from gigq import Job, JobQueue
 
-CONFIG = """\
-[daemon]
-runtime_dir = "run"
-[queue]
-database = "jobs.db"
-[code]
-python_path = ["{code}"]
-[log]
-file = "gigqd.log"
-format = "json"
-[pools.default]
-size = {workers}
-timeout_grace = 0
-"""
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def stuck() -> None:
@@ -52,7 +40,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--timeout", type=float, default=0.2)
     options = parser.parse_args()
-    text = CONFIG.format(workers=options.workers, code=Path(__file__).parent)
+    text = CONFIG_OF_KILLS.format(workers=options.workers)
     with running_daemon(text) as config:
         report(config, options)
 

@@ -12,24 +12,19 @@ import argparse
 import os
 import random
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from figures import median, quantile
 from latency import began
-from rig import machine, running_daemon
+from rig import DAEMON, QUEUE, machine, running_daemon
 
 from gigq import Job, JobQueue
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 WORKERS = 10
 POOLS = (1, 2, 5)
-HEAD = f"""\
-[daemon]
-runtime_dir = "run"
-[code]
-python_path = ["{Path(__file__).parent}"]
-[queue]
-database = "jobs.db"
-"""
 _OUT_OF_STEP = 0.004
 
 
@@ -55,9 +50,12 @@ def main() -> None:
 def configuration(pools: int) -> str:
     """A configuration with so many pools, one for each queue; one pool serves every queue."""
     queues = ['["*"]'] if pools == 1 else [f'["q{number}"]' for number in range(pools)]
-    return HEAD + "".join(
-        f"[pools.p{number}]\nsize = {WORKERS // pools}\nqueues = {served}\n"
-        for number, served in enumerate(queues)
+    return "".join(
+        [DAEMON, QUEUE]
+        + [
+            f"[pools.p{number}]\nsize = {WORKERS // pools}\nqueues = {served}\n"
+            for number, served in enumerate(queues)
+        ]
     )
 
 

@@ -15,16 +15,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CONFIG_OF_WORKERS = f"""\
+# Parts of a configuration, by table. A key of the last table may follow.
+DAEMON = """\
 [daemon]
 runtime_dir = "run"
+"""
+QUEUE = f"""\
 [code]
 python_path = ["{Path(__file__).parent}"]
 [queue]
 database = "jobs.db"
-durability = "{{durability}}"
+"""
+LOG = """\
+[log]
+file = "gigqd.log"
+format = "json"
+"""
+CONFIG_OF_WORKERS = f"""\
+{DAEMON}{QUEUE}durability = "{{durability}}"
 [pools.default]
 size = {{workers}}
+"""
+CONFIG_OF_KILLS = f"""\
+{DAEMON}{QUEUE}{LOG}[pools.default]
+size = {{workers}}
+timeout_grace = 0
 """
 
 

@@ -17,30 +17,20 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rig import command, machine, running_daemon
+from rig import CONFIG_OF_KILLS, command, machine, running_daemon
 
 from gigq import Job, JobQueue
 from gigqd import kernel, reaper
 from gigqd.census import Census
+from gigqd.process_tree import descendants
 from gigqd.tag import Tag, home_of, is_of_home, mark_of, mark_this_process
 from gigqd.treekill import TreeKill
 
-CONFIG = """\
-[daemon]
-runtime_dir = "run"
-[queue]
-database = "jobs.db"
-[code]
-python_path = ["{code}"]
-[log]
-file = "gigqd.log"
-format = "json"
-[pools.default]
-size = {workers}
-timeout_grace = 0
-"""
+if TYPE_CHECKING:
+    from pathlib import Path
+
 AGES = 3600
 MOST_HOPS = 20_000
 
@@ -87,7 +77,7 @@ def main() -> None:
     print(machine())
     bystander = subprocess.Popen(["/bin/sleep", str(AGES)], start_new_session=True)
     try:
-        text = CONFIG.format(workers=options.workers, code=Path(__file__).parent)
+        text = CONFIG_OF_KILLS.format(workers=options.workers)
         with running_daemon(text) as config:
             report(config, options)
         print(f"bystander: {'alive' if bystander.poll() is None else 'KILLED'}")
@@ -153,7 +143,7 @@ def measure_steps(size: int) -> None:
                 os.setsid()
                 signal.pause()
         signal.pause()
-    while len(list(kernel.descendants(root))) < size - 1:
+    while len(list(descendants(root))) < size - 1:
         time.sleep(0.01)
     census = Census()
     looks = []

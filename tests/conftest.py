@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gigq import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def pytest_sessionstart() -> None:
@@ -10,3 +18,12 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def reported() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """The events that gigq reports during the test: name and fields, in order."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    end = events.subscribe(lambda name, fields: found.append((name, dict(fields))))
+    yield found
+    end()

@@ -8,7 +8,7 @@ import pytest
 from support import jobs_to_run
 
 import gigq
-from gigq import Job, current_job, events, pace
+from gigq import Job, current_job, pace
 from gigq.errors import StoreError
 from gigq.pace import Pace
 from gigq.status import JobStatus
@@ -54,14 +54,6 @@ def exchanges(monkeypatch):
 
     monkeypatch.setattr(claims, "exchange", noting)
     return seen
-
-
-@pytest.fixture
-def told():
-    found = []
-    end = events.subscribe(lambda name, fields: found.append((name, fields)))
-    yield found
-    end()
 
 
 def submit(queue, count, function=None, **options):
@@ -193,7 +185,7 @@ def test_a_last_attempt_is_not_taken_along(queue, worker, exchanges, options):
     assert sum(count for _, _, count in exchanges) == 10 + options["max_attempts"]
 
 
-def test_a_retry_in_the_middle_is_due_again_and_harms_no_other(queue, worker, tmp_path, told):
+def test_a_retry_in_the_middle_is_due_again_and_harms_no_other(queue, worker, tmp_path, reported):
     before = submit(queue, 10)
     params = {"path": str(tmp_path / "calls"), "successes_after": 3}
     odd = one(queue, jobs_to_run.fail_until, params=params)
@@ -205,7 +197,7 @@ def test_a_retry_in_the_middle_is_due_again_and_harms_no_other(queue, worker, tm
     assert (row["status"], row["attempts"]) == ("completed", 3)
     assert [e["status"] for e in row["executions"]] == ["failed", "failed", "completed"]
     assert {row["attempts"] for row in rows(queue, *before, *after)} == {1}
-    retries = [fields for name, fields in told if name == "job.retrying"]
+    retries = [fields for name, fields in reported if name == "job.retrying"]
     assert [(f["job_id"], f["attempt"]) for f in retries] == [(odd, 1), (odd, 2)]
 
 
@@ -398,7 +390,7 @@ def test_a_job_that_is_cancelled_before_its_turn_is_not_run_when_it_is_handed_ba
 
 
 def test_what_somebody_else_has_settled_meanwhile_is_told_and_harms_no_other(
-    queue, worker, path, told
+    queue, worker, path, reported
 ):
     ids = submit(queue, 6)
     ending = gigq.outcome.Ending(JobStatus.FAILED, error="taken away", final=True)
@@ -415,11 +407,11 @@ def test_what_somebody_else_has_settled_meanwhile_is_told_and_harms_no_other(
     assert [row["status"] for row in rows(queue, *ids)] == [
         *("completed", "failed", "completed", "completed", "completed", "completed"),
     ]
-    superseded = [fields["job_id"] for name, fields in told if name == "job.superseded"]
+    superseded = [fields["job_id"] for name, fields in reported if name == "job.superseded"]
     assert superseded == [ids[1]]
 
 
-def test_a_row_that_is_no_job_fails_alone(queue, worker, path, told):
+def test_a_row_that_is_no_job_fails_alone(queue, worker, path, reported):
     ids = submit(queue, 5)
     open_connection(path).execute("UPDATE jobs SET params = '{' WHERE id = ?", (ids[2],))
     worker.work_off(lambda: True)
@@ -427,7 +419,7 @@ def test_a_row_that_is_no_job_fails_alone(queue, worker, path, told):
     assert [row[0] for row in open_connection(path).execute("SELECT status FROM jobs")] == [
         *("completed", "completed", "failed", "completed", "completed"),
     ]
-    assert [fields["job_id"] for name, fields in told if name == "job.failed"] == [ids[2]]
+    assert [fields["job_id"] for name, fields in reported if name == "job.failed"] == [ids[2]]
 
 
 def test_rows_that_are_no_jobs_by_the_thousand_are_worked_off(queue, worker, path):
@@ -484,14 +476,14 @@ def test_short_jobs_are_summed_up_in_the_log_and_each_is_told_at_debug(queue, wo
     assert [r.event for r in caplog.records].count("job.completed") == 10
 
 
-def test_subscribers_are_told_of_each(queue, worker, told):
+def test_subscribers_are_told_of_each(queue, worker, reported):
     ids = submit(queue, 10)
-    told.clear()
+    reported.clear()
     worker.work_off(lambda: True)
 
-    assert [f["job_id"] for name, f in told if name == "job.started"] == ids
-    assert [f["job_id"] for name, f in told if name == "job.completed"] == ids
-    assert [f["count"] for name, f in told if name == "jobs.completed"] == [10]
+    assert [f["job_id"] for name, f in reported if name == "job.started"] == ids
+    assert [f["job_id"] for name, f in reported if name == "job.completed"] == ids
+    assert [f["count"] for name, f in reported if name == "jobs.completed"] == [10]
 
 
 def test_one_job_alone_is_told_as_ever(queue, worker, caplog):

@@ -45,14 +45,6 @@ LINE = next(
 )
 
 
-@pytest.fixture
-def reported():
-    found = []
-    end = events.subscribe(lambda name, fields: found.append((name, fields)))
-    yield found
-    end()
-
-
 def fields_of(reported, name):
     return [fields for event, fields in reported if event == name]
 

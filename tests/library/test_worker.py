@@ -9,20 +9,12 @@ import pytest
 from support import jobs_to_run
 from support.waiting import wait_until
 
-from gigq import Job, Worker, events
+from gigq import Job, Worker
 from gigq.store.connect import open_connection
 
 
 def submit(queue, function, /, **options):
     return queue.submit(Job("job", function, **options))
-
-
-@pytest.fixture
-def seen():
-    found = []
-    end = events.subscribe(lambda name, fields: found.append((name, fields)))
-    yield found
-    end()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +111,7 @@ def run_in_thread(worker):
 
 
 def test_a_job_that_cannot_be_interrupted_is_marked_and_its_late_finish_changes_nothing(
-    queue, path, worker, tmp_path, seen
+    queue, path, worker, tmp_path, reported
 ):
     own, other = str(tmp_path / "own"), str(tmp_path / "other")
     params = {"own": own, "other": other}
@@ -134,7 +126,7 @@ def test_a_job_that_cannot_be_interrupted_is_marked_and_its_late_finish_changes_
 
     assert (marked["status"], marked["error"]) == ("timeout", "Job timed out after 300 seconds")
     assert queue.get_status(job_id) == marked
-    assert ("job.superseded", job_id) in [(name, fields.get("job_id")) for name, fields in seen]
+    assert ("job.superseded", job_id) in [(name, fields.get("job_id")) for name, fields in reported]
 
 
 def test_executions_of_a_daemon_are_left_to_it(queue, path, worker):
@@ -236,12 +228,12 @@ def test_a_name_in_an_allowed_module_does_not_lead_out_of_it(queue, path, worker
     assert refusal in queue.get_status(job_id)["error"]
 
 
-def test_the_events_of_a_job_come_once_and_in_order(queue, worker, seen):
+def test_the_events_of_a_job_come_once_and_in_order(queue, worker, reported):
     submit(queue, jobs_to_run.fail, max_attempts=2)
     worker.work_off(lambda: True)
     worker.process_one()
 
-    assert [name for name, _ in seen] == [
+    assert [name for name, _ in reported] == [
         "job.submitted",
         "job.started",
         "job.retrying",
