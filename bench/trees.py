@@ -143,7 +143,7 @@ def measure_steps(size: int) -> None:
                 os.setsid()
                 signal.pause()
         signal.pause()
-    while len(list(descendants(root))) < size - 1:
+    while len(list(descendants(kernel.glance(root)))) < size - 1:
         time.sleep(0.01)
     census = Census()
     looks = []
