@@ -199,6 +199,19 @@ def test_the_message_of_any_exception_is_found_again(text: str) -> None:
     assert facts.message == kept.removeprefix("ValueError:")[1:]
 
 
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("a\0b", "a\\x00b"),
+        ("caf\udce9", "caf\\udce9"),
+        ("\0\udce9\0", "\\x00\\udce9\\x00"),
+        ("é\0", "é\\x00"),
+    ],
+)
+def test_nul_and_lone_surrogates_are_stored_as_escapes(text: str, stored: str) -> None:
+    assert storable(text) == stored
+
+
 def test_an_error_of_very_many_blank_lines_is_read_too() -> None:
     assert split("ValueError: " + "\n\n" * 30_000).type == "ValueError"
 

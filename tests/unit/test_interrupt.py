@@ -9,9 +9,9 @@ import pytest
 from support.claims import claim
 
 from gigq import execution
-from gigq.errors import JobInterrupted, JobTimeout
+from gigq.errors import JobInterrupted, JobStopped, JobTimeout
 from gigq.interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
-from gigq.status import JobStatus
+from gigq.status import Cause, JobStatus
 
 
 def armed(timeout):
@@ -155,3 +155,23 @@ def test_an_execution_ends_one_way_or_the_other_however_close_the_race():
 
     assert {ending.status for ending in endings} <= {JobStatus.COMPLETED, JobStatus.TIMEOUT}
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_job_is_interrupted_once():
+    interrupter = TimerInterrupter()
+    with interrupter.armed(claim(timeout=600)):
+        with pytest.raises(JobStopped):
+            interrupter.stop()
+        interrupter.stop()  # the job may be in its `finally` by now
+
+    assert interrupter.interruption.cause is Cause.STOPPED
+
+
+def test_no_job_is_interrupted_after_its_end():
+    interrupter = TimerInterrupter()
+    with interrupter.armed(claim(timeout=600)):
+        pass
+
+    interrupter.stop()
+
+    assert interrupter.interruption is None

@@ -355,6 +355,25 @@ def test_every_kind_that_is_looked_at_can_be_allowed() -> None:
     assert sorted(ran.stdout.split()) == sorted(RESIDUE)
 
 
+def test_an_import_in_the_middle_of_another_is_part_of_that_one(tmp_path: Path) -> None:
+    (tmp_path / "outer_module.py").write_text("import inner_module\n")
+    (tmp_path / "inner_module.py").write_text("")
+    program = (
+        "import sys; from gigqd.roles.import_watch import watch_imports\n"
+        "watch_imports(lambda: print('begin'), lambda _: print('inner_module' in sys.modules))\n"
+        "import outer_module"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.stdout.split("\n") == ["begin", "True", ""]
+
+
 def test_nothing_of_gigqd_loads_random_which_would_cost_each_job_a_seed() -> None:
     program = (
         "import sys, gigqd.supervisor, gigqd.roles.worker, gigqd.roles.keeper, "
