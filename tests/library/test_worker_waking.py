@@ -127,7 +127,7 @@ def test_a_job_that_no_wakeup_came_with_is_found_without_waiting_for_the_poll(
         monkeypatch.setattr(file_watch, "watch", refuse)
     monkeypatch.setattr("gigq.queue.notify", lambda *_: None)
     sleeper = Worker(path, polling_interval=3600, queues=["a"])
-    thread = threading.Thread(target=sleeper.start)
+    thread = threading.Thread(target=sleeper.start, daemon=True)
     thread.start()
     for number in range(3):
         submit(queue, jobs_to_run.nothing, queue="a")
