@@ -355,6 +355,14 @@ def test_every_kind_that_is_looked_at_can_be_allowed() -> None:
     assert sorted(ran.stdout.split()) == sorted(RESIDUE)
 
 
+def test_what_is_not_as_before_once_it_was_put_back_costs_the_worker() -> None:
+    job = "os.environ['TZ'] = 'XYZ-3'; time.tzset(); time.tzset = lambda: None"
+    ((left, _),), _ = after(job)
+
+    assert list(left) == ["environment"]
+    assert set(left["environment"]) == {"time.tzset (it comes back)"}
+
+
 def test_an_import_in_the_middle_of_another_is_part_of_that_one(tmp_path: Path) -> None:
     (tmp_path / "outer_module.py").write_text("import inner_module\n")
     (tmp_path / "inner_module.py").write_text("")
