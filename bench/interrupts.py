@@ -121,7 +121,8 @@ def row(cause: str, call: str, found: list[dict[str, Any]]) -> str:
 
 def figures(values: list[float]) -> str:
     """The middle, the hundredth and the worst."""
-    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    points = values if len(values) > 1 else values * 2  # quantiles() takes two at least
+    cuts = statistics.quantiles(points, n=100, method="inclusive")
     return f"p50 {cuts[49]:6.1f}  p99 {cuts[98]:6.1f}  max {max(values):6.1f}"
 
 
