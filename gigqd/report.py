@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _RECENT = 20
 _COUNTER_OF = {"timeout": "timeouts", "crashed": "crashes"}
+_INTERRUPTING = frozenset({"timeout", "cancelled", "stopped"})
+_OF_THE_JOB = dict.fromkeys(("job_id", "job", "attempt", "execution"))  # in this order
 _TOLD_OF_A_BAD_END = (
     "cause",
     "exit_code",
@@ -43,12 +45,12 @@ class Counters:
 
     Attributes:
         settled: executions whose outcome a worker recorded itself.
-        timeouts: workers killed because their job overran.
+        timeouts: jobs interrupted, or killed with their worker, because they overran.
         crashes: workers that died by themselves.
         memory: workers killed because their job used too much memory.
         oom: workers that the kernel killed because memory ran out.
-        cancelled: workers killed because their job was cancelled.
-        stopped: workers killed because the daemon was stopped.
+        cancelled: jobs interrupted, or killed with their worker, because they were cancelled.
+        stopped: jobs interrupted, or killed with their worker, because the daemon stopped.
         boot: workers that did not come up.
         restarts: children that were replaced after a bad end.
         reloads: configurations taken.
@@ -137,21 +139,33 @@ class Facts:
 
     def note_bad_end(self, slot: Slot, last: Report, verdict: Verdict) -> None:
         """Count a child's bad end, and remember it for those who ask."""
-        counter = _COUNTER_OF.get(verdict.cause, verdict.cause)
-        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
         self.counters.restarts += not slot.retired
-        self.recent.append(
+        self._note(
+            slot.name,
+            verdict.cause,
             {
-                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "slot": slot.name,
                 "job_id": last.job_id or None,
                 "job": last.job_name or None,
                 "attempt": last.attempt or None,
                 "execution": last.execution or None,
                 **{name: getattr(verdict, name) for name in _TOLD_OF_A_BAD_END},
                 "status": None,
-            }
+            },
         )
+
+    def note_interrupted(self, slot_name: str, message: Mapping[str, Any]) -> None:
+        """Count a job that the daemon has ended by an exception, and remember it likewise."""
+        cause = message["interrupted"]
+        if cause in _INTERRUPTING:
+            process = dict.fromkeys(_TOLD_OF_A_BAD_END) | {"late": 0.0, "killed": 0}
+            self._note(slot_name, cause, {**_OF_THE_JOB, **process, **message, "cause": cause})
+
+    def _note(self, slot_name: str, cause: str, entry: dict[str, Any]) -> None:
+        counter = _COUNTER_OF.get(cause, cause)
+        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+        entry.pop("interrupted", None)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.recent.append({"at": at, "slot": slot_name, **entry})
 
     def note_settled(self, message: Mapping[str, Any]) -> None:
         """Remember what has become of the job whose bad end the keeper has settled."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gigqd.slots import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gigqd.crew import Crew
     from gigqd.scoreboard import Report
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _UNKILLABLE_AFTER = 10.0
 _BOOKS_WITHIN = 5.0
 _TO_DUMP = 0.05
+_BECAME = {"completed": "finished", "pending": "handed_back"}
 
 
 @dataclass(slots=True)
@@ -31,17 +33,16 @@ class Stop:
     Attributes:
         deadline: when what still runs is killed, in seconds of the monotonic clock.
         busy: the slots whose workers were running a job when the stop began.
-        finished: how many of those jobs ran to their end.
-        handed_back: how many were cut short and given back to the queue.
+        ended: the number of those jobs by what became of them.
     """
 
     deadline: float
     busy: set[str]
     began: float = field(default_factory=time.monotonic)
-    finished: int = 0
-    handed_back: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
     at_once: bool = False
     workers_gone_at: float = 0.0
+    _unrecorded: set[str] = field(default_factory=set)
 
     def hurry(self, now: float) -> None:
         """Cut short what runs at once; there is only time to note where it stands."""
@@ -57,17 +58,29 @@ class Stop:
             crew.want_end(slot, Cause.STOPPED, grace)
 
     def worker_gone(self, slot: Slot, last: Report, verdict: Verdict | None) -> None:
-        """Count what became of a worker's job.
-
-        A job that answers when it is asked to end for the stop is handed back by its worker.
-        """
+        """Count the job of a worker that has left; that of a killed one once it is recorded."""
         if slot.name not in self.busy:
             return
         self.busy.discard(slot.name)
-        answered = slot.asked_why is Cause.STOPPED and slot.asked == last.started
-        cut_short = answered if verdict is None else verdict.cause == Cause.STOPPED
-        self.handed_back += cut_short
-        self.finished += verdict is None and not answered
+        if verdict is None:
+            self.ended["finished"] += 1
+        else:
+            self._unrecorded.add(last.latest)
+
+    def note_interrupted(self, slot_name: str, message: Mapping[str, Any]) -> None:
+        """Count a job that its worker has settled after it was interrupted.
+
+        It may have returned all the same, and then it is finished.
+        """
+        if slot_name in self.busy:
+            self.busy.discard(slot_name)
+            self.ended[_BECAME.get(message["status"], "failed")] += 1
+
+    def note_settled(self, message: Mapping[str, Any]) -> None:
+        """Count a job that the recorder has settled for a worker that was killed."""
+        if message.get("execution") in self._unrecorded:
+            self._unrecorded.discard(message["execution"])
+            self.ended[_BECAME.get(message["status"], "failed")] += 1
 
     def books_overdue(self, now: float) -> bool:
         """Whether the keeper has had its time to settle the last verdicts.
@@ -95,11 +108,20 @@ class Stop:
     def _grace(self, slot: Slot) -> float:
         return min(slot.limits.grace, (self.deadline - self.began) / 2)
 
-    def summary(self, code: int) -> dict[str, Any]:
-        """What the waiting clients are told at the end."""
+    def summary(self, code: int, unrecorded: int) -> dict[str, Any]:
+        """Return what the waiting clients get at the end.
+
+        Args:
+            code: the daemon's exit code.
+            unrecorded: the number of killed workers whose jobs the next start has to settle. The
+                job of any other one that the recorder did not name was settled by its worker.
+        """
+        lost = min(unrecorded, len(self._unrecorded))
         return {
-            "finished": self.finished,
-            "handed_back": self.handed_back,
+            "finished": self.ended["finished"] + len(self._unrecorded) - lost,
+            "failed": self.ended["failed"],
+            "handed_back": self.ended["handed_back"],
+            "unrecorded": lost,
             "seconds": round(time.monotonic() - self.began, 3),
             "code": code,
         }

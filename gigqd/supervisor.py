@@ -183,6 +183,10 @@ class Supervisor:
                 self._crew.slots[slot_name].boot_error = str(message["boot_error"])
             elif "left" in message:
                 self._repeated_leaks.count(message)
+            elif "interrupted" in message:
+                self._facts.note_interrupted(slot_name, message)
+                if self._stop is not None:
+                    self._stop.note_interrupted(slot_name, message)
 
     def child_ready(self, slot: Slot, child: Child) -> None:
         """A child has booted."""
@@ -210,6 +214,8 @@ class Supervisor:
         self._books.hear(message)
         if "settled" in message:
             self._facts.note_settled(message)
+            if self._stop is not None:
+                self._stop.note_settled(message)
         if self._books.in_order and not (self._pools.opened or self._stop):
             self._pools.fit(self._facts.config)
 
@@ -316,7 +322,7 @@ class Supervisor:
     def _farewell(self, code: int) -> None:
         """Tell those who wait for the end, and take the runtime files away."""
         assert self._stop is not None
-        summary = self._stop.summary(code)
+        summary = self._stop.summary(code, unrecorded=len(self._books))
         log.info("daemon_stopped", **summary)
         self._desk.close({"ok": True, **summary})
         self._run_lock.release()

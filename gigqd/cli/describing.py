@@ -132,7 +132,8 @@ def _memory(slot: Mapping[str, Any]) -> str:
 def _bad_end(end: Mapping[str, Any]) -> tuple[str, ...]:
     killed = f", {end['killed']} killed" if end["killed"] else ""
     late = f", {end['late'] * 1000:.0f} ms late" if end["late"] else ""
-    how = end["signal"] or (f"exit {end['exit_code']}" if end["exit_code"] is not None else "-")
+    code = end["exit_code"]
+    how = end["signal"] or ("interrupted" if code is None else f"exit {code}")
     return (
         _time(end["at"]),
         end["slot"],

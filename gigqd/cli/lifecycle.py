@@ -36,7 +36,7 @@ _OLDEST_PSUTIL = (7, 1)
 _PSUTIL_SAYS = re.compile(r"""^__version__ = ["']([0-9]+)\.([0-9]+)""", re.MULTILINE)
 _BEYOND_STOP_TIMEOUT = 10.0
 _LOCK_RELEASED_WITHIN = 5.0
-_FAREWELL = ("finished", "handed_back", "seconds")
+_FAREWELL = ("finished", "failed", "handed_back", "unrecorded", "seconds")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -199,9 +199,13 @@ def _farewell(answer: Mapping[str, Any]) -> Told:
         f"gigqd stopped in {answer['seconds']:.1f} s: {finished} running "
         f"{'job' if finished == 1 else 'jobs'} finished, {handed_back} handed back"
     )
+    if failed := answer.get("failed"):
+        text += f", {failed} failed"
+    if unrecorded := answer.get("unrecorded"):
+        text += f", {unrecorded} for the next start to settle"
     if answer["code"] == exits.LEFT_BEHIND:
         text += "; some processes could not be killed, the log names them"
-    return Told(answer["code"], text, {key: answer[key] for key in _FAREWELL})
+    return Told(answer["code"], text, {key: answer[key] for key in _FAREWELL if key in answer})
 
 
 def _not_stopped(client: Client, error: NotAnswering) -> Told:

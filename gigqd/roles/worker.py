@@ -22,6 +22,7 @@ from gigqd import exits, kernel, logs
 from gigqd.roles.around import AroundJob
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.ear import Ear
+from gigqd.roles.interruption_report import InterruptionReport
 from gigqd.roles.leak_check import LeakCheck
 from gigqd.roles.leak_report import LeakReport
 from gigqd.roles.lifetime import Lifetime
@@ -104,6 +105,7 @@ class WorkerRole:
         self._pool = pool
         self._line = line
         self._asked = AskedToEnd(birth, line)
+        self._interruption = InterruptionReport(line.wire)
         self._told_to_leave = False
         self._why_leave = ""
         self._life = Lifetime(pool, time.monotonic())
@@ -218,14 +220,18 @@ class WorkerRole:
             cpu_time=usage.cpu_time,
             wall_time=usage.wall_time,
         )
+        if self._asked.interrupted:
+            self._interruption.ended(claim, ending, post_mortem)
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now(claim)
         logs.leave_job()
         return ending._replace(post_mortem=post_mortem)
 
-    def settled(self, _claim: Claim, _settled: Settled | None) -> None:
+    def settled(self, claim: Claim, settled: Settled | None) -> None:
         """The outcome is written down, or was refused because somebody else was first."""
         self._line.settled()
+        if self._asked.interrupted:
+            self._interruption.settled(claim, settled)
 
     def _require_file_size(self) -> None:
         """Leave before the settle where a job has limited the size of files for good.

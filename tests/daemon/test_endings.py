@@ -152,6 +152,22 @@ def test_the_status_remembers_bad_ends_and_what_became_of_the_job(daemons):
     assert daemon.status()["counters"]["crashes"] == 1
 
 
+def test_the_status_counts_and_shows_a_timeout_that_the_worker_has_settled_itself(daemons):
+    daemon = daemons({"pools.default.size": 1})
+
+    job_id = daemon.submit(jobs.sleep_py, "slow", {"seconds": 60}, timeout=0.3, max_attempts=1)
+    daemon.wait_for_job(job_id)
+    (entry,) = wait_until(lambda: daemon.status()["recent"])
+    text = daemon.command("status").stdout
+
+    assert (entry["job_id"], entry["cause"], entry["status"]) == (job_id, "timeout", "timeout")
+    assert (entry["attempt"], entry["killed"], entry["signal"]) == (1, 0, None)
+    assert entry["wall_time"] >= 0.3
+    assert daemon.status()["counters"]["timeouts"] == 1
+    assert "recent failures" in text
+    assert "interrupted" in text
+
+
 @pytest.mark.fault("C19")
 def test_a_cancel_at_any_moment_ends_a_job_once_and_a_refused_one_changes_nothing(daemons):
     daemon = daemons({"pools.default.size": 2})

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 import psutil
 import pytest
-from support import jobs
+from support import bad_ends, jobs
 from support.waiting import wait_until
 
 from gigqd.errors import GigqdError
@@ -53,15 +53,32 @@ def test_what_outlives_the_deadline_is_handed_back_with_its_attempt(daemons):
     daemon.wait_for_calls("long", 2)
 
 
-def test_a_job_with_a_single_attempt_is_not_handed_back(daemons):
-    daemon = daemons()
-    job_id = daemon.submit(jobs.sleep_c, "once", timeout=600, max_attempts=1)
+@pytest.mark.parametrize(
+    "function", [jobs.sleep_c, bad_ends.clean_up_when_interrupted], ids=["killed", "interrupted"]
+)
+def test_a_job_with_a_single_attempt_is_not_handed_back(daemons, function):
+    daemon = daemons({"daemon.stop_timeout": "1s", "pools.default.timeout_grace": "500ms"})
+    job_id = daemon.submit(function, "once", timeout=600, max_attempts=1)
     daemon.wait_for_calls("once")
 
-    daemon.stop(now=True)
+    answer = daemon.command("stop")
 
     assert daemon.job(job_id)["status"] == "failed"
     assert daemon.job(job_id)["cause"] == "stopped"
+    assert "0 running jobs finished, 0 handed back, 1 failed" in answer.stdout
+    (end,) = daemon.events("daemon_stopped")
+    assert (end["finished"], end["failed"], end["handed_back"], end["unrecorded"]) == (0, 1, 0, 0)
+
+
+def test_a_job_that_swallows_the_stop_and_returns_counts_as_finished(daemons):
+    daemon = daemons({"daemon.stop_timeout": "2s", "pools.default.timeout_grace": "1500ms"})
+    job_id = daemon.submit(bad_ends.swallow_the_stop, "stubborn", max_attempts=3)
+    daemon.wait_for_calls("stubborn")
+
+    answer = daemon.command("stop")
+
+    assert daemon.job(job_id)["status"] == "completed"
+    assert "1 running job finished, 0 handed back" in answer.stdout
 
 
 @pytest.mark.fault("B6")

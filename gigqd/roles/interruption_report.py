@@ -1,0 +1,43 @@
+"""Reports to the supervisor what became of a job that was interrupted; other jobs cost nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gigq.claim import Claim, Settled
+    from gigq.outcome import Ending, PostMortem
+    from gigqd.wire import Wire
+
+
+class InterruptionReport:
+    """The one message about the interrupted job of a worker, which is the worker's last job.
+
+    Args:
+        wire: the connection to the supervisor.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._message: dict[str, Any] = {}
+
+    def ended(self, claim: Claim, ending: Ending, usage: PostMortem) -> None:
+        """Prepare the message: the interrupted job's function is over."""
+        self._message = {
+            "interrupted": ending.cause.value if ending.cause else None,
+            "execution": claim.execution_id,
+            "job_id": claim.job_id,
+            "job": claim.name,
+            "attempt": claim.attempt,
+            "wall_time": usage.wall_time,
+            "cpu_time": usage.cpu_time,
+            "peak_memory": usage.peak_rss,
+        }
+
+    def settled(self, claim: Claim, settled: Settled | None) -> None:
+        """Send the message, with the job's new status, once the outcome is recorded."""
+        message = self._message
+        if message and message["execution"] == claim.execution_id:
+            status = settled.job_status.value if settled else None
+            self._wire.send({**message, "status": status})
+            self._message = {}
