@@ -194,15 +194,17 @@ def _described(thread: threading.Thread) -> str:
 
 
 def _numbers() -> set[int]:
+    """Return the open descriptors, without the listing's own: the next file gets its number."""
     with suppress(OSError):  # no descriptor is left for the listing itself
-        return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208 - numbers only
+        listed = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers only
+        return {int(name) for name in listed if os.path.lexists(f"/proc/self/fd/{name}")}
     return set()
 
 
 def _file_of(number: int) -> str:
     try:
         return f"descriptor {number} ({os.readlink(f'/proc/self/fd/{number}')})"  # noqa: PTH115
-    except OSError:  # it was the listing's own
+    except OSError:  # another thread has closed it
         return f"descriptor {number}"
 
 

@@ -77,7 +77,7 @@ class Setting(NamedTuple):
         """Name what differs between two values; never the value of an environment variable."""
         if isinstance(now, tuple):
             pairs = zip(self.names, before, now, strict=True)
-            yield from (name for name, one, other in pairs if one != other)
+            yield from dict.fromkeys(name for name, one, other in pairs if one != other)
         elif isinstance(now, dict):
             keys = sorted({key for key, _ in before.items() ^ now.items()})
             yield from (f"{self.names} {os.fsdecode(key)}" for key in keys)
