@@ -60,7 +60,7 @@ def of_exception(error: BaseException, text: str, module: str) -> Failure:
         text: the same as it is stored.
         module: the module of the job's function.
     """
-    file, line = _place(error, str(module).partition(".")[0])  # SQL may have written a blob
+    file, line = own_place(error, str(module))  # SQL may have written a blob
     return split(text)._replace(file=file, line=line)
 
 
@@ -123,8 +123,14 @@ def _type_and_message(headline: str, trace: str | None) -> tuple[str | None, str
     return found[1], found[2] or ""
 
 
-def _place(error: BaseException, package: str) -> tuple[str | None, int | None]:
-    """Return file and line of the innermost frame that is the application's own code."""
+def own_place(error: BaseException, module: str) -> tuple[str | None, int | None]:
+    """Return file and line of the innermost frame that is the application's own code.
+
+    Args:
+        error: the exception.
+        module: a module of the application, whose package is its own also when it is installed.
+    """
+    package = module.partition(".")[0]
     if isinstance(error, SyntaxError) and isinstance(error.filename, str):
         return error.filename, error.lineno if isinstance(error.lineno, int) else None
     place: tuple[str | None, int | None] = (None, None)

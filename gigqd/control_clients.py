@@ -12,8 +12,8 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
+from gigq.url_passwords import mask_passwords
 from gigqd import kernel
-from gigqd.logs.values import mask_passwords
 from gigqd.wire import Wire
 
 if TYPE_CHECKING:

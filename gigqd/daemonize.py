@@ -17,10 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
+from gigq.url_passwords import mask_passwords
 from gigqd import exits
 from gigqd.config import DEVICES
 from gigqd.errors import GigqdError
-from gigqd.logs.values import mask_passwords
 from gigqd.privileges import become
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gigq.url_passwords import mask_passwords
 from gigqd import __version__
-from gigqd.logs.values import mask_passwords
 from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Phase
 

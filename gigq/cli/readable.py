@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.queue import JobQueue
+from gigq.url_passwords import mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MARK = "unreadable: "
 _SHOWN = 200
+_SAID = ("error", "error_message", "error_traceback")
 _TIMES = (
     *("created_at", "updated_at", "started_at", "completed_at", "retry_after"),
     "cancel_requested_at",
@@ -39,11 +41,16 @@ class ReadableQueue(JobQueue):
 
 
 def row(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a decoded row with a mark in place of each value that cannot be read."""
-    return {
+    """Return a decoded row with a mark in place of each value that cannot be read.
+
+    In what an exception has said, the passwords of URLs are masked, as in the log.
+    """
+    shown = {
         name: value if value is None or _is_readable(name, value) else marked(value)
         for name, value in found.items()
     }
+    said = {name: mask_passwords(shown[name]) for name in _SAID if name in shown}
+    return {**shown, **said}
 
 
 def marked(value: object) -> str:

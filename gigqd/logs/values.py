@@ -7,14 +7,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-MASK = "***"
+from gigq.url_passwords import MASK, mask_passwords
 
 _SECRET = re.compile(
     r"passw|token|secret|credential|authori[sz]ation|api_?key|private_?key", re.IGNORECASE
-)
-# the lengths are bounded, so that a long text costs no more than its length
-_URL_PASSWORD = re.compile(
-    r"([a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,99}):[^\s/@]{1,299}@", re.IGNORECASE
 )
 _DEPTH = 6
 _HUGE = 10**100
@@ -49,17 +45,6 @@ def clean_text(text: str, limit: int) -> str:
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return str(mask_passwords(text))
-
-
-def mask_passwords(value: Any) -> Any:
-    """Return a value of JSON's kinds without the passwords in URLs that its texts hold."""
-    if isinstance(value, str):
-        return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if "://" in value else value
-    if isinstance(value, Mapping):
-        return {key: mask_passwords(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [mask_passwords(item) for item in value]
-    return value
 
 
 def _is_clean(value: object, text_limit: int) -> bool:

@@ -112,9 +112,9 @@ class Line:
         """The most memory in bytes that the supervisor saw the current job's processes use."""
         return self._cell.peak_of(self.started)
 
-    def tell_boot_error(self, why: str) -> None:
-        """Why this worker cannot work, for those who read the daemon's status."""
-        log.error("worker_boot_failed", error=why)
+    def tell_boot_error(self, why: str, traceback: str) -> None:
+        """Say why this worker cannot work, in the log and to those who read the status."""
+        log.error("worker_boot_failed", error=why, error_traceback=traceback)
         self.wire.send({"boot_error": why})
 
     def _write(self, report: Report) -> None:

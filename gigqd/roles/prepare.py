@@ -8,10 +8,14 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
+from gigq.failure import own_place
+from gigq.url_passwords import mask_passwords
+
 if TYPE_CHECKING:
     from gigqd.config import Config, PoolConfig
 
 _OOM_SCORE = 500
+_IMPORTED = "_gigqd_imported"
 
 
 def prepare(config: Config, pool: PoolConfig) -> None:
@@ -28,17 +32,34 @@ def prepare(config: Config, pool: PoolConfig) -> None:
     os.environ.update(config.code.environment)
     sys.path[:0] = [str(folder) for folder in config.code.python_path]
     for module in config.code.imports:
-        importlib.import_module(module)
+        try:
+            importlib.import_module(module)
+        except BaseException as error:
+            object.__setattr__(error, _IMPORTED, module)
+            raise
 
 
 def failure(error: BaseException) -> str:
-    """What kept a worker from booting, on one line, and where in the code."""
-    what = ": ".join(part for part in (type(error).__name__, str(error)) if part)
+    """Return on one line what kept a worker from booting, of which module, and where in the code.
+
+    The place is the last line of the application's own code, not that of a library it called.
+    Passwords in URLs are masked.
+    """
+    name = type(error).__name__
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    what = ": ".join(part for part in (name, text) if part)
     if isinstance(error, SystemExit):
         what = f"SystemExit: an import has left with {error.code!r}"
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename[0] != "<"]
-    return f"{what} ({places[-1]})" if places else what
+    module = getattr(error, _IMPORTED, None)
+    place = ":".join(str(part) for part in own_place(error, module or "") if part is not None)
+    parts = [f"while importing {module}" if module else "", place]
+    where = ", ".join(part for part in parts if part)
+    return str(mask_passwords(f"{what} ({where})" if where else what))
+
+
+def trace(error: BaseException) -> str:
+    """Return the traceback of what kept a worker from booting, with passwords in URLs masked."""
+    return str(mask_passwords("".join(traceback.format_exception(error))))
 
 
 def _volunteer_for_the_oom_killer() -> None:

@@ -29,7 +29,7 @@ from gigqd.roles.lifetime import Lifetime
 from gigqd.roles.line import Line
 from gigqd.roles.meanwhile import Meanwhile
 from gigqd.roles.output import Output
-from gigqd.roles.prepare import failure, prepare
+from gigqd.roles.prepare import failure, prepare, trace
 from gigqd.roles.reseed import reseed
 from gigqd.roles.reserve import Reserve
 from gigqd.roles.usage import Meter
@@ -66,7 +66,7 @@ def main(birth: Birth) -> int:
         prepare(birth.config, pool)
         role = WorkerRole(birth, pool, line)
     except BaseException as error:  # noqa: BLE001 - an import may even leave: all is reported
-        line.tell_boot_error(failure(error))
+        line.tell_boot_error(failure(error), trace(error))
         return exits.WORKER_BOOT_FAILED
     return role.run()
 

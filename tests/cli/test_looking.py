@@ -218,6 +218,17 @@ def test_looking_works_whatever_a_row_holds(tmp_path, table, column):
     close_connections()
 
 
+def test_passwords_of_urls_in_what_an_exception_has_said_are_masked(shell):
+    job_id = shell.submit()
+    with closing(sqlite3.connect(shell.folder / "gigq.db")) as other, other:
+        other.execute(
+            "UPDATE jobs SET status = 'failed', error = 'Away: postgres://amy:hunter2@db/x is away'"
+        )
+
+    assert "postgres://amy:***@db/x" in shell.out("status", job_id)
+    assert "hunter2" not in str(shell.json("status", job_id))
+
+
 def test_what_cannot_be_read_is_marked(shell):
     job_id = shell.submit()
     with closing(sqlite3.connect(shell.folder / "gigq.db")) as other, other:

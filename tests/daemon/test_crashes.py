@@ -105,7 +105,9 @@ def test_workers_that_cannot_boot_are_retried_with_growing_delays(daemons, tmp_p
 
     assert "the shop is closed" in status["reason"]
     assert spawned < 20
-    assert all(line["error"] for line in daemon.events("worker_boot_failed"))
+    failures = daemon.events("worker_boot_failed")
+    assert all("while importing shop, " in line["error"] for line in failures)
+    assert all("shop.py" in line["error_traceback"] for line in failures)
 
 
 @pytest.mark.fault("F1")

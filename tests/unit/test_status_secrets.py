@@ -3,9 +3,9 @@
 import json
 import socket
 
+from gigq.url_passwords import mask_passwords
 from gigqd.control_clients import Clients
 from gigqd.daemonize import Readiness
-from gigqd.logs.values import mask_passwords
 from gigqd.report import Facts
 
 TEXT = "OperationalError: postgresql://amy:hunter2@db/jobs is away"
