@@ -88,18 +88,50 @@ def _check_access(config: Config, instance: Instance) -> None:
                 f"{who} cannot read {file}; install gigqd where {who} may, as in /opt"
             )
     database = Path(config.queue.database).parent
+    refuse_blocked_way(database)
     if not database.exists():
         text = f"{database}: the folder of the database is not there; make it, and let {who} write"
         raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
     for folder in (instance.directory, database):
         # A runtime directory that is missing is made by the account, or is named by what fails.
-        if os.path.lexists(folder) and not os.access(folder, os.W_OK | os.X_OK):
-            raise NotPermitted(
-                f"{who} cannot write in {folder}; change its owner, and let {who} pass through "
-                "the folders above it"
-            )
+        refuse_unwritable(folder)
     if not os.access(config.daemon.working_directory, os.X_OK):
         raise NotPermitted(f"{who} cannot enter {config.daemon.working_directory}")
+
+
+def refuse_blocked_way(folder: Path, meant: Path | None = None) -> None:
+    """Refuse a folder that this account cannot reach, because it cannot pass one above it.
+
+    Args:
+        folder: the folder to reach.
+        meant: the folder to name, when `folder` is only on the way to it.
+
+    Raises:
+        NotPermitted: naming the account and the outermost such directory.
+    """
+    for above in [*reversed(folder.parents), folder]:
+        if not os.access(above, os.F_OK):
+            return  # it is missing, which is for others to judge
+        if above.is_dir() and not os.access(above, os.X_OK):
+            who = pwd.getpwuid(os.geteuid()).pw_name
+            raise NotPermitted(
+                f"{who} cannot enter {above}, and so not use {meant or folder}; let {who} pass it "
+                f"(setfacl -m u:{who}:x {above}), or choose another folder"
+            )
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder that is there and in which this account cannot write.
+
+    Raises:
+        NotPermitted: naming the account and the folder.
+    """
+    if os.path.lexists(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        who = pwd.getpwuid(os.geteuid()).pw_name
+        raise NotPermitted(
+            f"{who} cannot write in {folder}; change its owner, and let {who} pass through "
+            "the folders above it"
+        )
 
 
 def drop_privileges(account: Account) -> None:

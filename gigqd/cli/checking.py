@@ -48,22 +48,20 @@ def _try_out(config: Config, options: argparse.Namespace) -> Iterator[dict[str, 
     if options.init:
         yield _in_child(config, "database", trial.begin_database)
     elif options.db:
-        yield _gift(config) or _in_child(config, "database", trial.try_database)
+        look = trial.try_way if _is_gift(config) else trial.try_database
+        yield _in_child(config, "database", look)
     if options.imports:
         yield _in_child(config, "imports", trial.try_imports)
 
 
-def _gift(config: Config) -> dict[str, Any] | None:
-    """What is to be said of a folder that the first start by root makes, or gives away."""
+def _is_gift(config: Config) -> bool:
+    """Return True when the first start by root makes the database's folder, or gives it away."""
     database = Path(config.queue.database)
     try:
         account = find_account(config.daemon.user, config.daemon.group)
-        if account is None or os.geteuid() != 0 or not is_to_be_given(database.parent):
-            return None
+        return account is not None and os.geteuid() == 0 and is_to_be_given(database.parent)
     except (GigqdError, OSError):
-        return None  # the child finds the same, and says it
-    text = f"{database} does not exist yet; the first start by root gives {account.name} its folder"
-    return _as_finding("database", text)
+        return False  # the child finds the same, and says it
 
 
 def _refuse(error: ConfigError, *, as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from gigq.store.connect import close_connections, open_connection
 from gigq.store.database import Database
 from gigqd import exits
 from gigqd.errors import GigqdError
+from gigqd.privileges import refuse_blocked_way, refuse_unwritable
 from gigqd.roles.keeper_trouble import exit_code_for
 from gigqd.roles.prepare import failure, prepare
 
@@ -30,14 +32,32 @@ def try_database(config: Config) -> str:
     """
     path = Path(config.queue.database)
     try:
+        refuse_blocked_way(path.parent)
+        if path.parent.is_dir():
+            refuse_unwritable(path.parent)
         queue_mark.refuse_lost(str(path.resolve()))
         if not path.exists() or not path.stat().st_size:
             return _judge_folder(path)
         return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
     except (GigqError, OSError) as error:
-        raise GigqdError(str(error), exit_code=exit_code_for(error)) from error
+        raise _as_daemon_error(error) from error
     finally:
         close_connections()
+
+
+def try_way(config: Config) -> str:
+    """Make sure that the daemon's account will reach a folder that root makes or gives away.
+
+    Returns:
+        What the first start does, in words.
+
+    Raises:
+        GigqdError: the account cannot pass a directory above the folder.
+    """
+    path = Path(config.queue.database)
+    refuse_blocked_way(path.parent.parent, path.parent)
+    who = pwd.getpwuid(os.geteuid()).pw_name
+    return f"{path} does not exist yet; the first start by root gives {who} its folder"
 
 
 def begin_database(config: Config) -> str:
@@ -54,7 +74,7 @@ def begin_database(config: Config) -> str:
         initialization.initialize(path)
         return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
     except (GigqError, OSError) as error:
-        raise GigqdError(str(error), exit_code=exit_code_for(error)) from error
+        raise _as_daemon_error(error) from error
     finally:
         close_connections()
 
@@ -73,6 +93,14 @@ def try_imports(config: Config) -> str:
     except BaseException as error:
         raise GigqdError(failure(error)) from error
     return ", ".join(config.code.imports) or "none are configured"
+
+
+def _as_daemon_error(error: Exception) -> GigqdError:
+    text = str(error)
+    if isinstance(error, PermissionError):
+        who = pwd.getpwuid(os.geteuid()).pw_name
+        text = f"{who} may not use {error.filename}: {error.strerror}; check who owns it"
+    return GigqdError(text, exit_code=exit_code_for(error))
 
 
 def _judge_folder(path: Path) -> str:

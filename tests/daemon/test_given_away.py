@@ -133,6 +133,25 @@ def test_a_log_in_a_directory_of_roots_is_made_for_the_account(host):
     assert "daemon_stopped" in log.read_text()
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["the folder is there", "root makes it"])
+def test_a_database_below_a_closed_directory_is_refused_in_the_same_words_by_check(host, there):
+    closed = host.roots / "closed"
+    closed.mkdir(mode=0o700)
+    if there:
+        (closed / "data").mkdir()
+        (closed / "data" / "kept").touch()
+    text = host.config.read_text()
+    database = closed / "data" / "jobs.db"
+    host.config.write_text(text.replace(str(host.home / "jobs.db"), str(database)))
+
+    check, start = host.gigqd("check", "--db"), host.gigqd("start")
+
+    sentence = f"nobody cannot enter {closed}, and so not use {closed / 'data'}; let nobody pass it"
+    assert (check.returncode, start.returncode) == (exits.NOT_PERMITTED,) * 2, start
+    assert sentence in check.stderr
+    assert sentence in start.stderr
+
+
 # --- the rule --------------------------------------------------------------------------------
 
 
