@@ -137,7 +137,7 @@ def refuse_missing(path: str) -> None:
     """
     found = _look(path)
     if found is None:
-        raise _gone(path)
+        raise _missing(path)
     if not os.access(path, os.R_OK):
         raise StoreGone(f"{path} may not be read; check who owns the file")
     if not found.st_size and (left := _log_size(path)):
@@ -161,10 +161,17 @@ _RESTORE = "keep it and its -wal, and put a good copy in its place with both mov
 
 
 def _gone(path: str) -> StoreGone:
+    from gigq.store.queue_mark import TO_BEGIN  # it imports this module
+
     return StoreGone(
-        f"{path} is gone: it was deleted or moved away; put it back, or a copy of it. A new one "
-        "is begun by a new process, or after close_connections()"
+        f"{path} is gone: it was deleted or moved away; put it back or restore a backup; {TO_BEGIN}"
     )
+
+
+def _missing(path: str) -> StoreGone:
+    if os.path.lexists(f"{path}.gigq"):  # what a queue leaves beside its file
+        return _gone(path)
+    return StoreGone(f"there is no database at {path}; check the path, or submit a job to make it")
 
 
 def _log_size(path: str) -> int:

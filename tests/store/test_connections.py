@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.ledger import job_row, ran, stored
 
+from gigq import JobQueue
 from gigq.errors import (
     StoreCorrupt,
     StoreError,
@@ -583,3 +584,17 @@ def test_the_log_stays_bounded_without_a_daemon(
 
     assert max(sizes) < 128 * 60_000
     assert min(sizes[100:]) < 100_000
+
+
+def test_a_path_at_which_nothing_ever_was_is_not_called_gone(tmp_path: Path) -> None:
+    with pytest.raises(StoreGone, match=r"there is no database at .*nix\.db; check the path"):
+        JobQueue(str(tmp_path / "nix.db"), initialize=False).stats()
+
+
+def test_a_file_that_is_gone_is_begun_again_as_the_message_says(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    JobQueue(str(path)).stats()
+    path.unlink()
+
+    with pytest.raises(StoreGone, match=r"is gone: .*`gigq --db FILE worker --init`"):
+        JobQueue(str(path), initialize=False).stats()
