@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import exits, ownership
 from gigqd.config import DEVICES
+from gigqd.config.exposure import keep_the_rules_of_root
 from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def become(config: Config, instance: Instance) -> None:
     if account is not None and account.uid != 0 and os.geteuid() == 0:
         _prepare(account, config, instance)
     if account is not None and not _is_already(account):
+        if os.geteuid() == 0:
+            keep_the_rules_of_root()
         drop_privileges(account)
         _name_in_environment(account)
     if account is not None:

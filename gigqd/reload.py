@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gigqd import exits, logs
-from gigqd.config import compare, load, schema
+from gigqd.config import compare, load, schema, warnings
 from gigqd.config.keys import Effect, key_of
 from gigqd.errors import ConfigError
 from gigqd.pools import limits_of, new_names
@@ -105,6 +105,8 @@ class Reloads:
         except ConfigError as error:
             self._refuse(replies, str(error), error.exit_code)
             return
+        for warning in warnings(config):
+            log.warning("config_warning", warning=warning)
         generation = self._facts.generation + 1
         self._trial = Trial(config, changes, self._open_canary(config, generation), replies)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gigq import served_queues
-from gigqd.config.exposure import exposed_files, foreign_files
+from gigqd.config.exposure import exposed_files, foreign_files, rules_of_root
 from gigqd.config.kinds import show_duration, show_size
 from gigqd.config.log_file import log_file_problem
 from gigqd.config.pool import PoolConfig
@@ -32,7 +32,7 @@ def cross_check(config: Config, source: Source | None, settings: Settings) -> li
     """
     found = [*_pools(config), *_accounts(config), *_places(config)]
     problems = [_at(keys, message, source, settings) for keys, message in found]
-    return problems + (_exposed_to_root(config) if os.geteuid() == 0 else [])
+    return problems + (_exposed_to_root(config) if rules_of_root() else [])
 
 
 def warnings(config: Config) -> tuple[str, ...]:

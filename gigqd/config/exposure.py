@@ -7,6 +7,18 @@ from pathlib import Path
 
 from gigqd.config.schema import Config
 
+_started_by_root: list[bool] = []
+
+
+def keep_the_rules_of_root() -> None:
+    """Refuse at a reload what root refused at the start, also once root has become an account."""
+    _started_by_root.append(True)
+
+
+def rules_of_root() -> bool:
+    """Return True in a process that is root, or was when it started the daemon."""
+    return os.geteuid() == 0 or bool(_started_by_root)
+
 
 def exposed_files(config: Config) -> Iterator[tuple[Path, str]]:
     """Yield each file that every account can change, and how.
@@ -42,7 +54,7 @@ def _exposure(path: Path) -> str | None:
     if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
         return f"every account may replace it; run chmod o-w on {path.parent}"
     entry = path.lstat()
-    if os.geteuid() == 0 and entry.st_uid not in (0, found.st_uid):
+    if rules_of_root() and entry.st_uid not in (0, found.st_uid):
         return f"is a link of user id {entry.st_uid} to a file of another account"
     return None
 

@@ -152,6 +152,19 @@ def test_a_database_below_a_closed_directory_is_refused_in_the_same_words_by_che
     assert sentence in start.stderr
 
 
+def test_a_reload_refuses_a_configuration_that_a_start_by_root_refuses(host):
+    started = host.gigqd("start")
+    host.config.chmod(0o666)
+
+    reloaded = host.gigqd("reload")
+    host.config.chmod(0o644)
+    stopped = host.gigqd("stop")
+
+    assert (started.returncode, stopped.returncode) == (0, 0), started.stderr
+    assert reloaded.returncode == exits.BAD_CONFIG, reloaded
+    assert f"{host.config}: every account may write it" in reloaded.stderr
+
+
 # --- the rule --------------------------------------------------------------------------------
 
 

@@ -35,6 +35,16 @@ def test_a_broken_file_is_refused_with_file_and_line_and_changes_nothing(daemons
     assert daemon.events("reload_refused")
 
 
+def test_a_reload_warns_as_a_start_does(daemons):
+    daemon = daemons()
+
+    daemon.configure({"pools.spare.size": 0})
+    daemon.command("reload")
+
+    warnings = [line["warning"] for line in daemon.events("config_warning")]
+    assert any('the pool "spare" has no workers' in warning for warning in warnings)
+
+
 @pytest.mark.fault("D1")
 @pytest.mark.parametrize("way", ["missing", "a directory", "empty of sense"])
 def test_a_file_that_cannot_be_read_is_refused(daemons, way):
