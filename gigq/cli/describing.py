@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
+ABANDONED = "the process that ran it has ended, and the next start of gigqd or a worker settles it"
 _OUTPUT_LINES = 10
 _FINE = ("running", "completed")
 
@@ -50,7 +51,7 @@ def _is_worth_showing(one: Mapping[str, Any]) -> bool:
 
 def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     yield "Job", f"{text.cut(found['name'])} ({text.cut(found['id'])})"
-    yield "Status", found["status"]
+    yield "Status", found["status"] + (f"; {ABANDONED}" if found.get("abandoned") else "")
     if found["why_waiting"]:
         yield "Waiting", found["why_waiting"]
     yield "Created", text.local_time(found["created_at"])
@@ -68,10 +69,12 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         yield "Depends on", named if isinstance(named, str) else ", ".join(named)
     if found["worker_id"]:
         yield "Worker", found["worker_id"]
+    # Until an attempt is over the job still shows how the one before it ended.
+    label = "Previous {}" if found["status"] == "running" else "{}"
     if found["cause"]:
-        yield "Cause", found["cause"]
+        yield label.format("cause").capitalize(), found["cause"]
     if found["error"]:
-        yield "Error", found["error"]
+        yield label.format("error").capitalize(), found["error"]
     if found["status"] == "running" and found["executions"]:
         asked = found["executions"][-1]["cancel_requested_at"]
         if asked:

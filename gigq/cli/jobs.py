@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import describing, exits, pending, shapes, terminal, text
 from gigq.cli.loading import function_at
-from gigq.cli.opening import any_queue, existing_queue, queue_to_look_at
+from gigq.cli.opening import any_queue, existing_queue, is_abandoned, queue_to_look_at
 from gigq.job import Job
 from gigq.status import JobStatus
 from gigq.task import TaskWrapper
@@ -47,6 +47,8 @@ def status(args: argparse.Namespace) -> int:
     if not found["exists"]:
         return not_found(args, args.job_id)
     found["why_waiting"] = pending.why_waiting(queue, args.db, found)
+    last = found["executions"][-1:]
+    found["abandoned"] = any(is_abandoned(args.db, one) for one in last)
     if args.json:
         terminal.print_json(shapes.job_with_executions(found))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import describing, exits, live, terminal, text
 from gigq.cli.jobs import is_plain, not_found
-from gigq.cli.opening import queue_to_look_at
+from gigq.cli.opening import is_abandoned, queue_to_look_at
 from gigq.status import FINISHED, JobStatus
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _show(queue: JobQueue, found: Row, args: argparse.Namespace) -> int:
         terminal.print_json(_shape(args.job_id, chosen, printed))
         return exits.OK
     if not printed:
-        say(_why_nothing(chosen))
+        say(_why_nothing(chosen, args.db))
     Page().write(printed or "", ends=True)
     return exits.OK
 
@@ -89,12 +89,15 @@ def _shape(job_id: str, one: Row, printed: str | None) -> dict[str, Any]:
 
 def _no_attempt(found: Row, attempt: int | None) -> str:
     if not found["executions"]:
-        return f"job {found['id']} has not begun yet; it is {found['status']}"
+        never = "was never started" if found["status"] in _OVER else "has not begun yet"
+        return f"job {found['id']} {never}; it is {found['status']}"
     return f"job {found['id']} has no attempt {attempt}; it has had {found['attempts']}"
 
 
-def _why_nothing(one: Row) -> str:
+def _why_nothing(one: Row, database: str) -> str:
     which = f"attempt {one['attempt']}"
+    if is_abandoned(database, one):
+        return f"nothing is kept of {which} yet: {describing.ABANDONED}"
     if is_plain(one):
         return f"nothing is kept of {which}: " + f"it ran in {_PLAIN}"
     return (

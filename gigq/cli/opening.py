@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigq.cli.readable import ReadableQueue
 from gigq.errors import StoreUnavailable
 from gigq.queue import JobQueue
-from gigq.store import connect, initialization
+from gigq.status import JobStatus
+from gigq.store import connect, initialization, serving
 from gigq.store.database import Database
 from gigq.store.filesystem import resolve
 from gigq.store.migrate import Begin
@@ -19,6 +20,7 @@ from gigq.store.reading import ReadingDatabase
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
 
 class _Queue(JobQueue):
@@ -78,6 +80,13 @@ class _ReadQueue(ReadableQueue):
     def _database(self) -> Database:
         assert self.db_path is not None
         return ReadingDatabase(resolve(self.db_path))
+
+
+def is_abandoned(name: str, execution: Mapping[str, Any]) -> bool:
+    """Return True when an attempt is recorded as running and the process that ran it has ended."""
+    if execution["status"] != JobStatus.RUNNING.value:
+        return False
+    return serving.is_gone(resolve(name), execution["run"]) is True
 
 
 def refuse_what_is_no_queue(name: str) -> None:

@@ -100,7 +100,11 @@ def file_system(facts: Facts) -> Iterator[Finding]:
 def rights(facts: Facts) -> Iterator[Finding]:
     """Who may use the file, and what SQLite has made beside it."""
     folder, file, *beside = facts.files
-    trouble = [*_trouble_of_folder(folder), *_trouble_of_file(file), *_trouble_beside(file, beside)]
+    trouble = [
+        *_trouble_of_folder(folder),
+        *_trouble_of_file(file, beside),
+        *_trouble_beside(file, beside),
+    ]
     if not facts.writable:
         trouble.append(
             Finding(
@@ -125,20 +129,21 @@ def _trouble_of_folder(folder: File) -> Iterator[Finding]:
         )
 
 
-def _trouble_of_file(file: File) -> Iterator[Finding]:
+def _trouble_of_file(file: File, beside: list[File]) -> Iterator[Finding]:
+    close = " ".join(["chmod o=", *(one.path for one in [file, *beside])])
     if file.mode & _OTHERS_MAY_WRITE:
         yield Finding(
             "permissions",
             "problem",
             f"everybody may write jobs into it (mode {file.mode:04o}), so run code as its workers",
-            f"chmod o= {file.path} {file.path}-wal {file.path}-shm",
+            close,
         )
     elif file.mode & _OTHERS_MAY_READ:
         yield Finding(
             "permissions",
             "warning",
             f"everybody may read parameters and results (mode {file.mode:04o})",
-            f"chmod o= {file.path} {file.path}-wal {file.path}-shm",
+            close,
         )
     if file.links > 1:
         yield Finding(

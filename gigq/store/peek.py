@@ -29,8 +29,12 @@ def refuse_without_queue(path: str | os.PathLike[str]) -> None:
     real = resolve(path)
     refuse_network(real)
     _refuse_unreadable(real, os.fspath(path))
-    if "jobs" not in _tables(real):
-        raise StoreUnavailable(f"{path} has no queue in it; submit a job first, or name another")
+    tables = _tables(real)
+    if "jobs" not in tables:
+        other = any(not name.startswith("sqlite_") for name in tables)
+        remedy = "it has tables of another program" if other else "submit a job first"
+        name = "name another file" if other else "or name another"
+        raise StoreUnavailable(f"{path} has no queue in it; {remedy}, {name}")
 
 
 def _refuse_unreadable(path: str, shown: str) -> None:
