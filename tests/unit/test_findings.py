@@ -47,6 +47,14 @@ def test_free_pages_are_given_back_or_it_is_said_how(gives_back: bool, remedy: s
     assert ("VACUUM" in size.remedy) is not gives_back
 
 
+def test_the_remedy_for_an_open_file_names_only_files_that_are_there() -> None:
+    folder, file, log = GOOD.files
+    facts = replace(GOOD, files=(folder, replace(file, mode=0o666), replace(log, mode=0o666)))
+    remedies = [one.remedy for one in judge(facts) if one.check == "permissions"]
+
+    assert "chmod o= /srv/jobs.db /srv/jobs.db-wal" in remedies
+
+
 @pytest.mark.parametrize(
     ("servers", "remedy"),
     [
