@@ -52,7 +52,7 @@ def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: 
         _awoke=clock.now,
         _stop=None,
         _watchdog=None,
-        _repair_at=clock.now + due,
+        _repairs=SimpleNamespace(at=clock.now + due),
         _facts=SimpleNamespace(ready=True),
         _crew=SimpleNamespace(
             next_look=lambda now: now + NAP, flush=lambda: 0, excuse=times.append
