@@ -30,6 +30,7 @@ class Books:
             the file that the workers know, or is no database.
         cancels: the open executions of this run that somebody has asked to cancel.
         failure: why it never will; None while there is hope.
+        still_works: processes of a dead run that this account may not end.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class Books:
         self.hold = False
         self.cancels: frozenset[str] = frozenset()
         self.failure: GigqdError | None = None
+        self.still_works: tuple[int, ...] = ()
         self._open: dict[int, Verdict] = {}
         self._wire: Wire | None = None
         self._next = 1
@@ -45,6 +47,17 @@ class Books:
     def __len__(self) -> int:
         """How many verdicts are not settled."""
         return len(self._open)
+
+    @property
+    def reason(self) -> str | None:
+        """Why not all of the recorder's work is done; None when it is."""
+        if self.trouble or not self.still_works:
+            return self.trouble
+        pids = " ".join(map(str, self.still_works))
+        return (
+            f"a daemon or worker that died left processes of another account ({pids}), and its "
+            f"jobs stay open until they end: run `kill -9 {pids}` as root"
+        )
 
     def add(self, verdict: Verdict) -> None:
         """Enter a verdict and send it."""
@@ -74,6 +87,8 @@ class Books:
                 self.cancels = frozenset(map(str, executions))
             case {"pruned": dict(pruned), "seconds": seconds}:
                 log.info("jobs_pruned", pruned=pruned, seconds=seconds)
+            case {"still_works": [*pids]}:
+                self.still_works = tuple(map(int, pids))
             case {"trouble": trouble, "hold": bool(hold)}:
                 self._hear_of_trouble(trouble, hold=hold)
 

@@ -228,7 +228,7 @@ class Supervisor:
 
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
-        if self._facts.note_trouble(self._books.trouble or self._pools.trouble()):
+        if self._facts.note_trouble(self._books.reason or self._pools.trouble()):
             self._notifier.status(self._facts.headline)
 
     # --- signals and commands ----------------------------------------------------------------

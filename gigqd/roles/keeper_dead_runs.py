@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigqd import logs
 from gigqd.sweep import leftovers_of
 from gigqd.tag import home_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gigqd.roles.keeper_settling import Settling
     from gigqd.treekill import TreeKill
 
@@ -24,18 +26,22 @@ class DeadRuns:
     """Settles what died with another run, once no process of it is left.
 
     A process that may not be ended, one of another account, keeps what its run has open from being
-    settled: it may still be at work. It is logged once, and looked for again.
+    settled: it may still be at work. It is logged and reported, and looked for again.
 
     Args:
         path: the database file.
         run: the daemon's own run.
         settling: finds the open executions of dead runs, and settles them.
+        report: sends a message to the supervisor.
     """
 
-    def __init__(self, path: str, run: str, settling: Settling) -> None:
+    def __init__(
+        self, path: str, run: str, settling: Settling, report: Callable[[dict[str, Any]], None]
+    ) -> None:
         self._path = path
         self._run = run
         self._settling = settling
+        self._report = report
         self._treekill: TreeKill | None = None
         self._look_at = 0.0
         self._reported: frozenset[int] = frozenset()
@@ -62,14 +68,19 @@ class DeadRuns:
             self._treekill = leftovers_of(Path(self._path), home_of(self._path), self._run)
         if not self._treekill.step():
             self._look_at = now + (_LOOK_EVERY if self._treekill.denied else _STEP_AGAIN)
-            self._report(frozenset(self._treekill.denied))
+            self._note(frozenset(self._treekill.denied))
             return 0
         killed, self._treekill = self._treekill.killed, None
         if killed:
             log.warning("leftover_killed", killed=killed)
+        self._note(frozenset())
         return self._settling.dead_runs()
 
-    def _report(self, denied: frozenset[int]) -> None:
+    def _note(self, denied: frozenset[int]) -> None:
+        """Log and report the processes that may not be ended, when they are others than before."""
+        if denied == self._reported:
+            return
         if denied - self._reported:
             log.error("dead_run_still_works", pids=sorted(denied))
-        self._reported |= denied
+        self._reported = denied
+        self._report({"still_works": sorted(denied)})
