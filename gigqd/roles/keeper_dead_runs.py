@@ -42,6 +42,7 @@ class DeadRuns:
         self._run = run
         self._settling = settling
         self._report = report
+        self._runs: frozenset[str] = frozenset()
         self._treekill: TreeKill | None = None
         self._look_at = 0.0
         self._reported: frozenset[int] = frozenset()
@@ -63,7 +64,9 @@ class DeadRuns:
         now = time.monotonic()
         self._look_at = now + _LOOK_EVERY
         if self._treekill is None:
-            if not self._settling.has_dead_runs():
+            # Only these are settled below: one that dies from now on has not been looked at.
+            self._runs = self._settling.dead_runs()
+            if not self._runs:
                 return 0
             self._treekill = leftovers_of(Path(self._path), home_of(self._path), self._run)
         if not self._treekill.step():
@@ -74,7 +77,7 @@ class DeadRuns:
         if killed:
             log.warning("leftover_killed", killed=killed)
         self._note(frozenset())
-        return self._settling.dead_runs()
+        return self._settling.settle_runs(self._runs)
 
     def _note(self, denied: frozenset[int]) -> None:
         """Log and report the processes that may not be ended, when they are others than before."""

@@ -16,7 +16,7 @@ from gigqd.roles.keeper_endings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from gigq.claim import Settled
     from gigq.outcome import Ending
@@ -42,20 +42,16 @@ class Settling:
         self._run = run
         self._beat = beat
 
-    def dead_runs(self) -> int:
-        """Settle what is open under runs that nobody keeps alive; how many there were."""
-        return sum(self._lost(row, ending_of_lost(row)) for row in self._of_dead_runs())
+    def dead_runs(self) -> frozenset[str]:
+        """Return the runs that have something open and that no process keeps alive."""
+        runs = {row["run"] for row in claims.open_executions(self._database)}
+        others = runs - {self._run, None}
+        return frozenset(run for run in others if not liveness.is_alive(self._path, run))
 
-    def has_dead_runs(self) -> bool:
-        """Return whether something is open under a run that no process keeps alive."""
-        return any(True for _ in self._of_dead_runs())
-
-    def _of_dead_runs(self) -> Iterator[dict[str, Any]]:
-        for execution in claims.open_executions(self._database):
-            run = execution["run"]
-            if run == self._run or run is None or liveness.is_alive(self._path, run):
-                continue
-            yield execution
+    def settle_runs(self, runs: frozenset[str]) -> int:
+        """Settle what is open under some dead runs; return how many executions there were."""
+        rows = [row for row in claims.open_executions(self._database) if row["run"] in runs]
+        return sum(self._lost(row, ending_of_lost(row)) for row in rows)
 
     def dead_worker(self, verdict: Verdict) -> list[Settled]:
         """Settle every execution that a dead worker still held; there may be none.

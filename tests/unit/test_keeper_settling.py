@@ -11,7 +11,9 @@ from gigq.claim import Claimant, Handover, Wanted
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, liveness, migrate
 from gigq.store.database import Database
+from gigqd.roles.keeper_dead_runs import DeadRuns
 from gigqd.roles.keeper_settling import Settling, told
+from gigqd.treekill import TreeKill
 from gigqd.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -49,12 +51,27 @@ def running(db: Database, run: str, worker_id: str = "w1") -> str:
 def test_at_the_start_only_what_dead_runs_left_is_settled(db: Database, settling: Settling) -> None:
     own, living, dead = (running(db, run) for run in (OWN, LIVING, DEAD))
 
-    assert settling.dead_runs() == 1
+    assert settling.settle_runs(settling.dead_runs()) == 1
     assert [status_of(db, job_id) for job_id in (own, living, dead)] == [
         "running",
         "running",
         "pending",
     ]
+
+
+def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_look(
+    db: Database, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, dies = running(db, DEAD), running(db, LIVING)
+    alive = {LIVING}
+    monkeypatch.setattr(liveness, "is_alive", lambda _path, run: run in alive)
+    dead_runs = DeadRuns(path, OWN, Settling(db, path, OWN, lambda: None), lambda _message: None)
+    monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
+
+    assert dead_runs.look() == 1
+    assert [status_of(db, job_id) for job_id in (dead, dies)] == ["pending", "running"]
+    assert dead_runs.look() == 1
+    assert status_of(db, dies) == "pending"
 
 
 def test_a_verdict_settles_what_that_worker_of_this_run_held_and_nothing_else(
