@@ -20,6 +20,8 @@ _NEEDED = (
 )
 """The columns without which a job cannot be run."""
 
+_REPLACEMENT = "\ufffd"
+
 _NO_ID = "gigq.errors.UnreadableJob: the column id of the job holds text that is not UTF-8"
 
 
@@ -77,7 +79,7 @@ def _restore_bytes(session: Session, job: Row, row: int) -> bool:
     The connection has read it with replacements, and a job must not run with those. Nor can a
     job be found by such an id.
     """
-    if not any(_may_be_replaced(job[name]) for name in _NEEDED):
+    if not _may_be_replaced(job):
         return True
     for name, raw in (session.one("needed_bytes", {"row": row}) or {}).items():
         if isinstance(raw, bytes) and not _is_utf_8(raw):
@@ -85,8 +87,16 @@ def _restore_bytes(session: Session, job: Row, row: int) -> bool:
     return isinstance(job["id"], str)
 
 
-def _may_be_replaced(value: Any) -> bool:
-    return isinstance(value, str) and "\ufffd" in value
+def _may_be_replaced(row: Row) -> bool:
+    """Return whether a text that a worker needs may have been read with replacements.
+
+    It is asked for every job of a batch, so it calls nothing.
+    """
+    for name in _NEEDED:
+        value = row[name]
+        if value.__class__ is str and _REPLACEMENT in value:
+            return True
+    return False
 
 
 def _is_utf_8(raw: bytes) -> bool:
@@ -128,7 +138,7 @@ def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
     found = (row["queue"] for row in session.all("queues_with_due_jobs"))
     names = tuple(filter(served.serves, found))
     # Foreign SQL may have written bytes, or text that could only be read with replacements.
-    plain = all(isinstance(name, str) and not _may_be_replaced(name) for name in names)
+    plain = all(isinstance(name, str) and _REPLACEMENT not in name for name in names)
     return names if plain else ()
 
 
@@ -141,7 +151,7 @@ def _fits(row: Row, wanted: Wanted) -> bool:
     attempts, most = row["attempts"], row["max_attempts"]
     if not (isinstance(attempts, int) and isinstance(most, int)):
         return False
-    if any(_may_be_replaced(row[name]) for name in _NEEDED):
+    if _may_be_replaced(row):
         return False
     return attempts + 1 < most and wanted.fits(row)
 
