@@ -26,7 +26,8 @@ def check(ref: FunctionRef, patterns: tuple[str, ...]) -> None:
 
     Args:
         ref: the reference as the row has it.
-        patterns: shell-style; they meet `module.name`, or the path of a script.
+        patterns: shell-style; they meet `module.name`, and the path of a script where they begin
+            with a slash. "*" covers both.
 
     Raises:
         FunctionNotAllowed: it is malformed, or no pattern covers it.
@@ -63,13 +64,19 @@ def _refusal(module: str, name: str, file: str | None, patterns: tuple[str, ...]
     ref = FunctionRef(module, name, file)
     if problem := _malformed(ref):
         return f"an allow list is set, and {problem}; submit the function itself"
-    text = file or f"{module}.{name}"
-    if any(fnmatchcase(text, pattern) for pattern in patterns):
+    if any(_covers(pattern, ref) for pattern in patterns):
         return None
     return (
         f"{ref} is not among the functions that this worker may run "
         f"({', '.join(patterns) or 'none'}); extend the allow list, or move the function"
     )
+
+
+def _covers(pattern: str, ref: FunctionRef) -> bool:
+    """Return whether a pattern meets a function; one for modules covers no script by accident."""
+    if ref.file is None:
+        return fnmatchcase(f"{ref.module}.{ref.name}", pattern)
+    return pattern == "*" or (pattern.startswith("/") and fnmatchcase(ref.file, pattern))
 
 
 def _malformed(ref: FunctionRef) -> str | None:

@@ -28,6 +28,11 @@ def test_the_allow_list_covers_modules_and_scripts():
     assert not allowed(FunctionRef("__main__", "f", "/tmp/run.py"), "__main__.*")
 
 
+@pytest.mark.parametrize("pattern", ["*.tasks.*", "*tasks*", "*.py", "*s.send.py", "[/]tmp/*"])
+def test_a_pattern_for_modules_covers_no_script(pattern):
+    assert not allowed(FunctionRef("__main__", "send", "/tmp/b.tasks.send.py"), pattern)
+
+
 @pytest.mark.parametrize("odd", [b"myapp.tasks", 1, None, "myapp.\udcff"])
 def test_what_is_no_text_or_no_name_is_refused_whatever_the_patterns(odd):
     assert not allowed(FunctionRef(odd, "send"), "*")
