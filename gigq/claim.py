@@ -195,8 +195,8 @@ def _reference(module: str, name: str, file: str | None) -> FunctionRef:
 
 
 def _no_text(columns: Mapping[str, Any]) -> UnreadableJob:
-    texts = ("id", "execution_id", "name", "queue")
-    name = next(name for name in texts if not isinstance(columns.get(name) or "", str))
+    texts = ("id", "execution_id", "name")
+    name = next((name for name in texts if type(columns[name]) is not str), "queue")
     return unreadable(name, columns[name], "which is no text")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
     from types import TracebackType
+    from typing import TypeGuard
 
     from gigq.claim import Claim
     from gigq.interrupt import Interrupter
@@ -32,6 +33,10 @@ _INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
     (JobCancelled, JobStatus.CANCELLED, Cause.CANCELLED),
     (JobStopped, JobStatus.FAILED, Cause.STOPPED),
 )
+# Read past what an exception's own class may have made of these names.
+_CAUSE: Any = BaseException.__dict__["__cause__"]
+_CONTEXT: Any = BaseException.__dict__["__context__"]
+_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
 _INJECTED = "parent_results"
 _MOST_FRAMES = 100
@@ -109,7 +114,10 @@ def _report(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> str:
-    return "".join(traceback.format_tb(error.__traceback__, limit=-_MOST_FRAMES))
+    """Return file, line and function of each frame; their source may be what cannot be read."""
+    frames = [*traceback.walk_tb(_TRACEBACK.__get__(error))][-_MOST_FRAMES:]
+    places = [(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames]
+    return "".join(f'  File "{file}", line {line}, in {name}\n' for file, line, name in places)
 
 
 def _completed(claim: Claim, value: Any, limit: int) -> Ending:
@@ -151,7 +159,7 @@ def _called(claim: Claim) -> str:
 
 def _from_the_function(error: BaseException) -> TracebackType | None:
     """Return an exception's traceback from the job's function on."""
-    frames = error.__traceback__
+    frames: TracebackType | None = _TRACEBACK.__get__(error)
     while frames is not None and frames.tb_next is not None and _calls_the_function(frames):
         frames = frames.tb_next
     return frames
@@ -159,7 +167,8 @@ def _from_the_function(error: BaseException) -> TracebackType | None:
 
 def _calls_the_function(frames: TracebackType) -> bool:
     """Return True for the frames between the worker and the job's own code."""
-    return frames.tb_frame.f_globals.get("__name__") in _CALLERS
+    name = frames.tb_frame.f_globals.get("__name__")
+    return type(name) is str and name in _CALLERS
 
 
 def accepts_parent_results(function: Function) -> bool:
@@ -194,7 +203,7 @@ def wants_parent_results(claim: Claim, function: Function) -> bool:
 def _meaning(claim: Claim, error: BaseException) -> tuple[JobStatus, Cause]:
     interruption = _interruption(claim, error)
     for kind, status, cause in _INTERRUPTED:
-        if isinstance(interruption, kind):
+        if issubclass(type(interruption), kind):
             return status, cause
     return JobStatus.FAILED, Cause.ERROR
 
@@ -208,11 +217,19 @@ def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
         one = left.pop()
         if one is None or id(one) in seen:
             continue
-        if isinstance(one, JobInterrupted) and one.execution_id == claim.execution_id:
+        if _is_of(one, claim):
             return one
         seen.add(id(one))
-        left += [one.__context__, one.__cause__, *_grouped(one)]
+        left += [_CONTEXT.__get__(one), _CAUSE.__get__(one), *_grouped(one)]
     return None
+
+
+def _is_of(error: BaseException, claim: Claim) -> TypeGuard[JobInterrupted]:
+    # `isinstance` would ask the exception for its class.
+    if not issubclass(type(error), JobInterrupted):
+        return False
+    interruption: Any = error
+    return bool(interruption.execution_id == claim.execution_id)
 
 
 def _grouped(error: BaseException) -> tuple[BaseException, ...]:

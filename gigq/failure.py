@@ -60,7 +60,10 @@ def of_exception(error: BaseException, text: str, module: str) -> Failure:
         text: the same as it is stored.
         module: the module of the job's function.
     """
-    file, line = own_place(error, str(module))  # SQL may have written a blob
+    try:
+        file, line = own_place(error, str(module))  # SQL may have written a blob
+    except BaseException:  # noqa: BLE001 - what an exception's own attributes raise is no matter
+        file, line = None, None
     return split(text)._replace(file=file, line=line)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import allow_list, codec, current, execution, interrupt, reports
 from gigq.claim import Claim, Claimant, Wanted
-from gigq.errors import UnreadableJob
 from gigq.hand import Hand
 from gigq.ids import new_id
 from gigq.outcome import Ending, decide
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
     from gigq.store.database import Database
     from gigq.worker import Worker
-
-_NOT_A_JOB = (KeyError, UnreadableJob)
 
 
 class WorkerThread:
@@ -192,7 +189,7 @@ class WorkerThread:
         for row in rows:
             try:
                 read.append(Claim.from_row(row))
-            except _NOT_A_JOB as error:
+            except Exception as error:  # noqa: BLE001 - whatever foreign SQL wrote, the others go on
                 self._unreadable.append((row, error))
         self._hand.take(read, time.monotonic())
         self._fail_unreadable()
@@ -201,7 +198,7 @@ class WorkerThread:
         """A claimed row as a claim; None when it cannot be read, and is failed."""
         try:
             return Claim.from_row(row)
-        except _NOT_A_JOB as error:
+        except Exception as error:  # noqa: BLE001 - whatever foreign SQL wrote, the others go on
             self._unreadable.append((row, error))
             self._fail_unreadable()
             return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from support import odd_rows
+from support import odd_errors, odd_rows
 from support.ledger import job_row
 from support.waiting import wait_until
 
+from gigq import Job
 from gigq.store import jobs
 
 
@@ -27,3 +28,16 @@ def test_odd_rows_stop_neither_a_worker_nor_the_keeper(daemons):
     assert [line for line in daemon.events("worker_exited") if line["cause"] == "crashed"] == []
     assert daemon.command("status").returncode == 0
     assert daemon.command("status", "--json").returncode == 0
+
+
+def test_exceptions_whose_attributes_raise_cost_no_worker(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    kinds = [*odd_errors.KINDS, *odd_errors.GLOBALS]
+    ids = [
+        daemon.queue.submit(Job(kind, odd_errors.fail, {"kind": kind}, max_attempts=1))
+        for kind in kinds
+    ]
+
+    assert [daemon.wait_for_job(job_id)["status"] for job_id in ids] == ["failed"] * len(ids)
+    assert daemon.events("worker_exited") == []
+    assert daemon.events("child_failed") == []

@@ -17,7 +17,9 @@ DEEP = f"""'{{"a": ' || {MANY.format("[")} || {MANY.format("]")} || '}}'"""
 FAILED = (
     # column, SQL expression, what the error says
     ("name", "x'00ff'", r"the column name of the job holds b'\x00\xff', which is no text"),
+    ("name", "x''", "the column name of the job holds b'', which is no text"),
     ("id", "x'00ff01'", "the column id of the job holds"),
+    ("id", "x''", "the column id of the job holds b''"),
     ("id", "CAST(x'c3' AS TEXT)", "the column id of the job holds text that is not UTF-8"),
     ("queue", "x'00ff'", "the column queue of the job holds"),
     ("queue", "CAST(x'c3' AS TEXT)", "the column queue of the job holds"),

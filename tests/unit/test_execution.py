@@ -5,7 +5,7 @@ import re
 from contextlib import contextmanager
 
 import pytest
-from support import jobs_to_run
+from support import jobs_to_run, odd_errors
 from support.claims import claim
 
 from gigq import execution
@@ -50,6 +50,16 @@ def test_nothing_that_is_raised_counts_as_success(function, headline):
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.ERROR)
     assert ending.error.startswith(headline)
+
+
+@pytest.mark.parametrize("kind", [*odd_errors.KINDS, *odd_errors.GLOBALS])
+def test_an_exception_whose_attributes_raise_is_recorded_with_its_type(kind):
+    ending = run(odd_errors.fail, params={"kind": kind})
+
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.ERROR)
+    expected = kind if kind in odd_errors.KINDS else "ZeroDivisionError"
+    assert expected in ending.error.partition("\n")[0]
+    assert "odd_errors.py" in ending.error
 
 
 def test_the_error_has_type_message_and_the_traceback_of_the_job_only():
