@@ -40,6 +40,7 @@ _HOOKS: dict[str, tuple[Any, str]] = {
     "sys.excepthook": (sys, "excepthook"),
     "sys.unraisablehook": (sys, "unraisablehook"),
     "sys.displayhook": (sys, "displayhook"),
+    "sys.breakpointhook": (sys, "breakpointhook"),
     "threading.excepthook": (threading, "excepthook"),
 }
 _INTERPRETER: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
@@ -47,6 +48,9 @@ _INTERPRETER: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "sys.setswitchinterval": (sys.getswitchinterval, sys.setswitchinterval),
     "sys.settrace": (sys.gettrace, sys.settrace),
     "sys.setprofile": (sys.getprofile, sys.setprofile),
+    "threading.settrace": (threading.gettrace, threading.settrace),
+    "threading.setprofile": (threading.getprofile, threading.setprofile),
+    "sys.set_int_max_str_digits": (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     "gc.disable": (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
     "gc.set_threshold": (gc.get_threshold, lambda thresholds: gc.set_threshold(*thresholds)),
     "socket.setdefaulttimeout": (socket.getdefaulttimeout, socket.setdefaulttimeout),
@@ -281,6 +285,9 @@ def _interpreter() -> tuple[Any, ...]:
         sys.getswitchinterval(),
         sys.gettrace(),
         sys.getprofile(),
+        threading.gettrace(),
+        threading.getprofile(),
+        sys.get_int_max_str_digits(),
         gc.isenabled(),
         gc.get_threshold(),
         socket.getdefaulttimeout(),
@@ -317,7 +324,13 @@ def _disabled() -> int:
 
 
 def _hooks() -> tuple[Any, ...]:
-    return sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook
+    return (
+        sys.excepthook,
+        sys.unraisablehook,
+        sys.displayhook,
+        sys.breakpointhook,
+        threading.excepthook,
+    )
 
 
 def _restore_hooks(normal: tuple[Any, ...]) -> None:

@@ -93,6 +93,9 @@ RESTORED = [
     ("streams", "sys.stdout = open('/dev/stdout', 'w')", "sys.stdout"),
     ("interpreter", "sys.setrecursionlimit(5000)", "sys.setrecursionlimit"),
     ("interpreter", "sys.setswitchinterval(0.5)", "sys.setswitchinterval"),
+    ("interpreter", "sys.set_int_max_str_digits(0)", "sys.set_int_max_str_digits"),
+    ("interpreter", "threading.settrace(print)", "threading.settrace"),
+    ("interpreter", "threading.setprofile(print)", "threading.setprofile"),
     ("interpreter", "gc.disable()", "gc.disable"),
     ("interpreter", "gc.set_threshold(1)", "gc.set_threshold"),
     ("interpreter", "socket.setdefaulttimeout(1)", "socket.setdefaulttimeout"),
@@ -105,6 +108,7 @@ RESTORED = [
     ("hooks", "sys.excepthook = print", "sys.excepthook"),
     ("hooks", "threading.excepthook = print", "threading.excepthook"),
     ("hooks", "sys.unraisablehook = print", "sys.unraisablehook"),
+    ("hooks", "sys.breakpointhook = print", "sys.breakpointhook"),
 ]  # fmt: skip
 
 
