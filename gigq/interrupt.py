@@ -110,6 +110,8 @@ class TimerInterrupter:
         # Two nested blocks: should the alarm come between two steps of leaving, the outer one still
         # puts everything back, and it cannot come again.
         try:
+            # An earlier job may have blocked it.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
             # Repeated until the handler runs: a signal just before a call that waits is missed.
             first = min(timeout, _LONGEST_TIMER)
             before = signal.setitimer(signal.ITIMER_REAL, first, _REPEAT_EVERY)[0]

@@ -54,6 +54,13 @@ def test_a_busy_loop_is_interrupted():
         busy()
 
 
+def test_a_job_is_interrupted_although_an_earlier_one_has_blocked_the_signal():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+
+    with pytest.raises(JobTimeout), armed(0.05):
+        threading.Event().wait(30)
+
+
 def test_after_the_job_nothing_is_left_of_the_timer():
     before = signal.getsignal(signal.SIGALRM)
     with armed(60):
