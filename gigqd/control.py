@@ -27,6 +27,7 @@ log = logs.get_logger("gigqd.control")
 
 _CREDENTIALS = struct.Struct("3i")
 _BACKLOG = 128
+_MOST_REQUESTS = 16  # of one connection, at once
 _MOST_ACCEPTED = 32  # at once, so that a turn of the loop is bounded
 
 
@@ -137,7 +138,12 @@ class ControlServer:
     def _hear(self, client: Client) -> None:
         if client not in self._clients:  # it has made way for another one in this very turn
             return
-        for request in client.wire.receive():
+        unread = client.wire.has_unsent
+        requests = client.wire.receive()
+        if len(requests) > _MOST_REQUESTS or (requests and unread):
+            self._drop(client)  # a command asks once and reads the answer
+            return
+        for request in requests:
             # A command that gave up waiting has told its user that nothing will come of it.
             if client.has_hung_up():
                 log.warning("control_dropped", command=str(request.get("command")))

@@ -74,6 +74,24 @@ def test_a_silent_connection_is_closed(daemons):
     assert daemon.status()["state"] == "running"
 
 
+@pytest.mark.fault("S7")
+@pytest.mark.parametrize("pieces", [1, 1000], ids=["at once", "one by one"])
+def test_a_connection_that_asks_without_end_and_reads_nothing_is_closed(daemons, pieces):
+    daemon = daemons({"pools.default.size": 1})
+    request = b'{"command": "status"}\n'
+    with socket.socket(socket.AF_UNIX) as flood:
+        flood.connect(str(daemon.instance.socket_path))
+
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            send_without_end(flood, request * (1000 // pieces))
+    assert daemon.status()["state"] == "running"
+
+
+def send_without_end(connection, data):
+    while True:
+        connection.sendall(data)
+
+
 @pytest.fixture
 def connections():
     """Connections as the daemon holds them."""
