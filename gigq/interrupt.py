@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from gigq.errors import JobInterrupted
 
 # What `signal` itself offers makes an enumeration of every answer.
-_getsignal: Any = import_module("_signal").getsignal
+_signal: Any = import_module("_signal")
+_getsignal = _signal.getsignal
+_pthread_sigmask = _signal.pthread_sigmask
 
 # What the kernel takes for a timer; longer limits are as good as none.
 _LONGEST_TIMER = 1e8
@@ -103,6 +105,7 @@ class TimerInterrupter:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._raise(Cause.TIMEOUT, JobTimeout(overrun(timeout)))
 
+        _unblock_alarm()
         self._live = True
         previous = signal.signal(signal.SIGALRM, ring)
         started = time.monotonic()
@@ -110,8 +113,6 @@ class TimerInterrupter:
         # Two nested blocks: should the alarm come between two steps of leaving, the outer one still
         # puts everything back, and it cannot come again.
         try:
-            # An earlier job may have blocked it.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
             # Repeated until the handler runs: a signal just before a call that waits is missed.
             first = min(timeout, _LONGEST_TIMER)
             before = signal.setitimer(signal.ITIMER_REAL, first, _REPEAT_EVERY)[0]
@@ -122,8 +123,19 @@ class TimerInterrupter:
         finally:
             left = max(before - (time.monotonic() - started), _SHORTEST_TIMER) if before else 0.0
             signal.setitimer(signal.ITIMER_REAL, 0)
+            _unblock_alarm()
             signal.signal(signal.SIGALRM, previous)
             signal.setitimer(signal.ITIMER_REAL, left)
+
+
+def _unblock_alarm() -> None:
+    """Unblock SIGALRM after a job that has blocked it, and discard one that is pending."""
+    if signal.SIGALRM not in _pthread_sigmask(signal.SIG_BLOCK, ()):
+        return
+    # The pending signal is the earlier job's: it would interrupt the next one.
+    handler = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    signal.signal(signal.SIGALRM, handler)
 
 
 def for_this_thread() -> TimerInterrupter | NoInterrupter:

@@ -1,5 +1,6 @@
 """The timer that ends a job that overruns."""
 
+import os
 import signal
 import threading
 import time
@@ -7,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 from support.claims import claim
+from support.waiting import wait_until
 
 from gigq import execution
 from gigq.errors import JobInterrupted, JobStopped, JobTimeout
@@ -59,6 +61,23 @@ def test_a_job_is_interrupted_although_an_earlier_one_has_blocked_the_signal():
 
     with pytest.raises(JobTimeout), armed(0.05):
         threading.Event().wait(30)
+
+
+def test_an_alarm_that_an_earlier_job_left_pending_does_not_interrupt_the_next():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    os.kill(os.getpid(), signal.SIGALRM)
+
+    with armed(60):
+        threading.Event().wait(0.01)
+
+
+def test_a_job_that_blocks_the_signal_leaves_none_pending_and_the_signal_unblocked():
+    with armed(0.01):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        wait_until(lambda: signal.SIGALRM in signal.sigpending())
+
+    assert signal.SIGALRM not in signal.sigpending()
+    assert signal.SIGALRM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_after_the_job_nothing_is_left_of_the_timer():
