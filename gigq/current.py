@@ -142,6 +142,12 @@ class Running:
         """Return True when the job is cancelled, and note that the job has been informed."""
         return self._noted(Cause.CANCELLED, self._surroundings.cancel_requested(self._claim))
 
+    def overrun(self) -> Interruption | None:
+        """Return the end of the job's time as an interruption once it has passed, or None."""
+        if self._deadline is None or time.monotonic() < self._deadline:
+            return None
+        return Interruption(Cause.TIMEOUT, self._deadline)
+
     def _noted(self, cause: Cause, wanted: bool) -> bool:
         if wanted and self.seen is None:
             self.seen = Interruption(cause, time.monotonic())

@@ -242,6 +242,8 @@ class WorkerThread:
             )
         self._ctrl_c = ctrl_c.pressed
         interruption = interrupter.interruption or ctrl_c.interruption or running.seen
+        # A job that uses SIGALRM itself, or runs in a thread, passes its limit undisturbed.
+        interruption = interruption or running.overrun()
         if interruption is not None:
             ending = ending.after(interruption, time.monotonic())
         pressed = self._ctrl_c and ending.status is not JobStatus.COMPLETED

@@ -57,6 +57,31 @@ def test_a_timeout_that_ends_the_job_is_marked_as_well(queue, worker, seen, tmp_
     assert seen == []
 
 
+@pytest.mark.parametrize(("outcome", "status"), [("returns", "completed"), ("raises", "failed")])
+def test_a_job_that_passes_its_limit_with_an_alarm_of_its_own_is_marked(
+    queue, worker, seen, outcome, status
+):
+    function = jobs_to_interrupt.outlast_with_an_alarm_of_its_own
+    job_id = queue.submit(Job("alarm", function, {"outcome": outcome}, timeout=0.1, max_attempts=1))
+    worker.process_one()
+
+    execution = last_execution(queue, job_id)
+    assert (execution["status"], execution["interrupted_by"]) == (status, "timeout")
+    assert execution["returned_after"] >= 0
+    assert [event["interrupted_by"] for event in seen] == ["timeout"] * (outcome == "returns")
+
+
+def test_a_job_that_passes_its_limit_in_a_thread_is_marked(queue, worker, seen):
+    job_id = queue.submit(Job("thread", jobs_to_interrupt.outlast, timeout=0.1, max_attempts=1))
+    thread = threading.Thread(target=worker.process_one)
+    thread.start()
+    thread.join(30)
+
+    execution = last_execution(queue, job_id)
+    assert (execution["status"], execution["interrupted_by"]) == ("completed", "timeout")
+    assert [event["interrupted_by"] for event in seen] == ["timeout"]
+
+
 def test_a_job_that_sees_its_cancel_and_returns_is_completed_and_marked(queue, worker, path, seen):
     job_id = queue.submit(Job("cancelled", jobs_to_interrupt.return_when_cancelled, {"path": path}))
     worker.process_one()
