@@ -10,7 +10,7 @@ MASK = "***"
 
 # the lengths are bounded, so that a long text costs no more than its length
 _URL_PASSWORD = re.compile(
-    r"([a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,99}):[^\s/@]{1,299}@", re.IGNORECASE
+    r"([a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,99}):[^\s/]{1,4096}@", re.IGNORECASE
 )
 
 

@@ -15,6 +15,7 @@ from gigq.store.identity import is_empty, is_empty_or_missing
 from gigq.store.liveness import companion, companion_path
 
 _NAME = "initialized"
+_LONGEST_STATE = 200
 
 TO_BEGIN = (
     "to begin a new queue there, run `gigqd check --init --config FILE` as the daemon's account, "
@@ -57,8 +58,14 @@ def is_noted(path: str, found: os.stat_result) -> bool:
         path: the database file.
         found: how it looks now.
     """
+    if not held_queue(path):
+        return False
     with suppress(OSError):
-        return (companion_path(path) / _NAME).read_bytes() == _state_of(found)
+        mark = private_files.open_file(companion_path(path) / _NAME)
+        try:
+            return os.read(mark, _LONGEST_STATE) == _state_of(found)
+        finally:
+            os.close(mark)
     return False
 
 

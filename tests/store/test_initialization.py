@@ -20,6 +20,7 @@ from gigq import JobQueue, Worker
 from gigq.errors import NoQueue, StoreGone, UnsupportedStore
 from gigq.store import arrival, connect, initialization, queue_mark
 from gigq.store.database import Database
+from gigq.store.liveness import companion_path
 from gigq.store.migrate import Begin
 
 if TYPE_CHECKING:
@@ -217,6 +218,22 @@ def test_a_file_that_the_last_process_has_left_complete_is_not_waited_for(path: 
     connect.close_connections()
 
     arrival.wait_until_complete(path, 0)
+    os.utime(path)
+
+    with pytest.raises(StoreGone, match="still being written"):
+        arrival.wait_until_complete(path, 0)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link to a device"])
+def test_a_mark_that_is_no_plain_file_is_not_read(path: str, kind: str) -> None:
+    initialization.initialize(path)
+    connect.close_connections()
+    mark = companion_path(path) / "initialized"
+    mark.unlink()
+    if kind == "fifo":
+        os.mkfifo(mark)
+    else:
+        mark.symlink_to("/dev/zero")
     os.utime(path)
 
     with pytest.raises(StoreGone, match="still being written"):

@@ -3,6 +3,8 @@
 import json
 import socket
 
+import pytest
+
 from gigq.url_passwords import mask_passwords
 from gigqd.control_clients import Clients
 from gigqd.daemonize import Readiness
@@ -45,3 +47,10 @@ def test_what_is_no_text_stays_as_it_is():
     kept = {"a": [1, 2.5, None, True, "http://example.org/x@y"], "b": {}}
 
     assert mask_passwords(kept) == kept
+
+
+@pytest.mark.parametrize("password", ["p@ss@word", "t" * 2000, "a:b:c"])
+def test_a_password_is_masked_whole(password):
+    assert (
+        mask_passwords(f"postgresql://amy:{password}@db/jobs is away") == MASKED.partition(": ")[2]
+    )
