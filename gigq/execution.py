@@ -117,7 +117,11 @@ def _frames(error: BaseException) -> str:
     """Return file, line and function of each frame; their source may be what cannot be read."""
     frames = [*traceback.walk_tb(_TRACEBACK.__get__(error))][-_MOST_FRAMES:]
     places = [(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames]
-    return "".join(f'  File "{file}", line {line}, in {name}\n' for file, line, name in places)
+    # Both names may be of a subclass of str.
+    return "".join(
+        f'  File "{str.__str__(file)}", line {line}, in {str.__str__(name)}\n'
+        for file, line, name in places
+    )
 
 
 def _completed(claim: Claim, value: Any, limit: int) -> Ending:
@@ -142,7 +146,7 @@ def ending_with(status: JobStatus, value: Any, what: str, limit: int) -> Ending:
         return Ending(status, result=codec.encode(value, what, limit, verb="return"))
     except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
         # The traceback of our own errors says nothing about the job.
-        said = headline(error) if isinstance(error, GigqError) else error_text(error)
+        said = headline(error) if issubclass(type(error), GigqError) else error_text(error)
         said = storable(_shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
         return Ending(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
 
@@ -229,7 +233,10 @@ def _is_of(error: BaseException, claim: Claim) -> TypeGuard[JobInterrupted]:
     if not issubclass(type(error), JobInterrupted):
         return False
     interruption: Any = error
-    return bool(interruption.execution_id == claim.execution_id)
+    try:
+        return bool(interruption.execution_id == claim.execution_id)
+    except BaseException:  # noqa: BLE001 - a job's own subclass; the worker's answers
+        return False
 
 
 def _grouped(error: BaseException) -> tuple[BaseException, ...]:

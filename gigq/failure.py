@@ -64,7 +64,11 @@ def of_exception(error: BaseException, text: str, module: str) -> Failure:
         file, line = own_place(error, str(module))  # SQL may have written a blob
     except BaseException:  # noqa: BLE001 - what an exception's own attributes raise is no matter
         file, line = None, None
-    return split(text)._replace(file=file, line=line)
+    # A syntax error's own may be of subclasses, whose methods raise when an event is written.
+    return split(text)._replace(
+        file=None if file is None else str.__str__(file),
+        line=None if line is None else int.__int__(line),
+    )
 
 
 def split(error: object) -> Failure:

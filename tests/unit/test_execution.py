@@ -60,6 +60,7 @@ def test_an_exception_whose_attributes_raise_is_recorded_with_its_type(kind):
     expected = kind if kind in odd_errors.KINDS else "ZeroDivisionError"
     assert expected in ending.error.partition("\n")[0]
     assert "odd_errors.py" in ending.error
+    assert {type(value) for value in ending.failure} <= {str, int, type(None)}
 
 
 def test_the_error_has_type_message_and_the_traceback_of_the_job_only():
