@@ -10,6 +10,7 @@ from support import odd_rows
 from support.ledger import FAILED, WORKER, job_row, ran, status_of, stored, taken
 
 from gigq import JobQueue, Worker, rescue
+from gigq.claim import Claim
 from gigq.errors import StoreLocked
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, liveness
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
 
 VALUES = (
-    *("'nonsense'", "''", "x'00ff'", "CAST(x'c3' AS TEXT)", "9e999", "-9e999", "1e300", "-1"),
+    *(
+        "'nonsense'",
+        "''",
+        "x''",
+        "x'00ff'",
+        "CAST(x'c3' AS TEXT)",
+        "9e999",
+        "-9e999",
+        "1e300",
+        "-1",
+    ),
     *("5", "'[1'", "'{}'", "'[[1]]'", "NULL"),
 )
 JOB_COLUMNS = (
@@ -211,6 +222,29 @@ def test_odd_rows_are_failed_with_the_reason_or_run_and_the_rest_goes_on(
     assert odd_rows.wrong(db) == []
     assert [row["status"] for row in good] == ["completed"] * 20
     assert claims.open_executions(db) == []
+
+
+@pytest.mark.parametrize("most_at_once", [1, 64])
+def test_a_row_that_raises_anything_while_it_is_read_is_failed_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_at_once: int
+) -> None:
+    queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
+    worker.most_at_once = most_at_once
+    bad, good = jobs.insert(queue._database, [nothing_row(), nothing_row()])
+    read = Claim.from_row
+
+    def read_or_raise(row: Any) -> Claim:
+        if row["id"] == bad:
+            raise StopIteration
+        return read(row)
+
+    monkeypatch.setattr(Claim, "from_row", read_or_raise)
+    worker.work_off(lambda: True)
+
+    assert queue.get_status(bad)["status"] == "failed"
+    assert "StopIteration" in queue.get_status(bad)["error"]
+    assert status_of(queue._database, good) == "completed"
+    assert worker.held == 0
 
 
 class OldWorker(Worker):

@@ -54,6 +54,13 @@ FAILED = (
     ("function_name", "x'ff'", "the column function_name of the job holds"),
     ("function_name", "CAST(x'c3' AS TEXT)", "the column function_name of the job holds"),
     ("function_file", "x'ff'", "the column function_file of the job holds"),
+    *(
+        (column, "x''", f"the column {column} of the job holds b'', which is no")
+        for column in (
+            *("max_attempts", "timeout", "memory_limit", "params", "dependencies"),
+            *("function_module", "function_name"),
+        )
+    ),
 )
 """Those with which no job can be run: they are failed, and the error says why."""
 
@@ -80,6 +87,15 @@ COMPLETED = (
     ("execution_id", "x'ff'"),
     ("pass_parent_results", "'perhaps'"),
     ("error", "x'ff'"),
+    *(
+        (column, "x''")
+        for column in (
+            *("queue", "priority", "created_at", "updated_at", "started_at", "completed_at"),
+            *("attempts", "refunds", "crashes", "retry_delay", "backoff", "on_parent_failure"),
+            *("pass_parent_results", "worker_id", "execution_id", "cause", "function_file"),
+            *("description", "error", "result", "crash_limit"),
+        )
+    ),
 )
 """Those that do not matter to the job: it is run."""
 
