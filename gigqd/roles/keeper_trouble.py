@@ -37,6 +37,8 @@ def trouble_of(error: Exception) -> Trouble:
     """What an error of the store, or of the system, means."""
     code = next((code for kind, code in _HOPELESS.items() if isinstance(error, kind)), None)
     hold = code is not None or isinstance(error, StoreGone)
+    if isinstance(error, PermissionError):  # a file beside the database that is not ours to use
+        code = exits.NOT_PERMITTED
     return Trouble(str(error), hold, code)
 
 

@@ -358,3 +358,18 @@ def test_a_request_that_its_command_gave_up_is_not_obeyed_later(daemons):
     assert "the daemon drops the request" in reload.stderr
     status = daemon.status()
     assert (status["generation"], status["paused"], status["state"]) == (before, False, "running")
+
+
+@pytest.mark.fault("S2")
+def test_a_start_says_at_once_which_file_beside_the_database_is_a_link(daemons):
+    daemon = daemons()
+    daemon.stop()
+    mark = daemon.home / "jobs.db.gigq" / "initialized"
+    mark.unlink()
+    mark.symlink_to(daemon.home / "elsewhere")
+
+    done = daemon.command("start", timeout=20)
+
+    assert done.returncode == exits.NOT_PERMITTED
+    assert f"{mark} is a symbolic link" in done.stderr
+    assert not (daemon.home / "elsewhere").exists()

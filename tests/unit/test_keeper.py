@@ -93,6 +93,7 @@ def test_a_daemon_with_many_workers_can_replace_its_keeper(tmp_path: Path) -> No
         (StoreLocked("q.db is locked"), False, None),
         (StoreUnavailable("q.db: disk full"), False, None),
         (OSError("no room"), False, None),
+        (PermissionError("q.db.gigq/initialized is a symbolic link"), False, 77),
         (StoreGone("q.db is gone"), True, None),
         (StoreCorrupt("q.db is damaged"), True, 69),
         (SchemaTooNew("schema 999"), True, 78),
