@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable
-from gigq.store import migrate
+from gigq.store import migrate, serving
 from gigq.store.closing import turn_to_close, turn_to_read
 from gigq.store.connect import address_of
 from gigq.store.database import NOTHING, Database, Row, Session
@@ -72,15 +72,27 @@ def reading_long(path: str) -> Iterator[sqlite3.Connection]:
     """A connection that reads for long, while others may begin to write.
 
     The owner of a file that is not in use opens it as a writer does, which keeps the moment that
-    is read, and closes it as the last one, which leaves no file. Others read as by `reading`.
+    is read, and closes it as the last one, which leaves no file. Others read as by `reading`; if
+    all who used the file end in that time, its owner leaves it complete for them.
 
     Raises:
         StoreError: as `reading`.
     """
-    if not (_is_unused(path) and os.geteuid() in (0, os.stat(path).st_uid)):  # noqa: PTH116
-        with reading(path) as connection:
+    is_owner = os.geteuid() in (0, os.stat(path).st_uid)  # noqa: PTH116
+    if is_owner and _is_unused(path):
+        with _writing(path) as connection:
             yield connection
         return
+    was_in_use = is_owner and bool(serving.users(path))
+    with reading(path) as connection:
+        yield connection
+    if was_in_use and not serving.users(path):
+        with _writing(path):  # the last connection writes the log into the file
+            pass
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[sqlite3.Connection]:
     try:
         connection = _opened(address_of(path))
     except sqlite3.Error as error:

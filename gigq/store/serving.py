@@ -17,6 +17,7 @@ _FLOCK = struct.Struct("@hhqqi")  # struct flock of fcntl(2) on Linux
 _RUNS = (0, 1 << 62)
 _DAEMONS = (1 << 62, 3 << 61)
 _READERS = range(123, 128)  # bytes of the -shm that a reader in WAL mode locks, WAL_READ_LOCK(0..4)
+_OPEN = range(128, 129)  # the byte that every connection locks while it is open, UNIX_SHM_DMS
 _MOST = 1000
 
 
@@ -61,22 +62,31 @@ def is_gone(path: str, run: str | None) -> bool | None:
 
 def readers(path: str) -> frozenset[int]:
     """The processes that are within a read transaction, this one left out, as far as visible."""
+    return _holders_of_index(path, _READERS)
+
+
+def users(path: str) -> frozenset[int]:
+    """Return the other processes that have the database open, as far as they are visible."""
+    return _holders_of_index(path, _OPEN)
+
+
+def _holders_of_index(path: str, bytes_: range) -> frozenset[int]:
     try:
         inode = Path(f"{path}-shm").stat().st_ino
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except OSError:
         return frozenset()
-    return frozenset(readers_in(lines, inode)) - {os.getpid()}
+    return frozenset(holders_in(lines, inode, bytes_)) - {os.getpid()}
 
 
-def readers_in(lines: list[str], inode: int) -> Iterator[int]:
-    """The processes that hold a reader's lock on a -shm file, in lines of /proc/locks."""
+def holders_in(lines: list[str], inode: int, bytes_: range) -> Iterator[int]:
+    """The processes that hold one of some locks on a -shm file, in lines of /proc/locks."""
     for line in lines:
         # 12: POSIX  ADVISORY  READ 4711 08:01:131 123 123, and "->" after the number in a queue
         fields = line.split()
         if len(fields) == 8 and fields[1] == "POSIX" and fields[5].endswith(f":{inode}"):
             first, last = int(fields[6]), fields[7]
-            if first in _READERS and last != "EOF":
+            if first in bytes_ and last != "EOF":
                 yield int(fields[4])
 
 

@@ -19,6 +19,7 @@ from support.other_user import SEARCH_PATH, interpreter_for
 from support.shell import Shell
 
 from gigq.store import connect
+from gigq.store.reading import reading_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,5 +187,17 @@ def test_a_process_that_closes_waits_for_a_look_and_is_the_last(shared):
             shared.out("--db", "jobs.db", "stats")
     connect.close_connections()
     shutil.copy(shared.folder / "jobs.db", shared.folder / "copy.db")
+
+    assert sorted(state(shared.folder)) == ["jobs.db"]
+
+
+def test_a_long_reader_that_ends_last_leaves_one_complete_file(shared):
+    path = shared.folder / "jobs.db"
+    with in_use(shared):
+        reader = reading_long(str(path))
+        reader.__enter__()
+    assert (shared.folder / "jobs.db-wal").exists()
+
+    reader.__exit__(None, None, None)
 
     assert sorted(state(shared.folder)) == ["jobs.db"]

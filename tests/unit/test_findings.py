@@ -7,7 +7,7 @@ import pytest
 from gigq.store.diagnosis import judge
 from gigq.store.facts import Content, Facts, File, Waiting
 from gigq.store.findings import Finding, has_wal_reset_defect, worst
-from gigq.store.serving import readers_in
+from gigq.store.serving import holders_in
 
 GOOD = Facts(
     path="/srv/jobs.db",
@@ -153,4 +153,4 @@ def test_readers_are_found_by_the_bytes_they_lock() -> None:
         "5: FLOCK  ADVISORY  WRITE 4716 08:01:131 0 EOF",
     ]
 
-    assert list(readers_in(lines, 131)) == [4711]
+    assert list(holders_in(lines, 131, range(123, 128))) == [4711]
