@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gigqd.spawn import Birth
 
 _PATIENCE = 1.0
+_DEAD_RUNS_WITHIN = 5.0
 _STRAY_AFTER = 5.0
 
 
@@ -182,7 +183,7 @@ class Keeper:
         self._rounds.begin(damaged=again)
         self._rounds.look_at_file()
         initialization.open_queue(self._database, self._path, self._begin)
-        settled = self._dead_runs.look()
+        settled = self._dead_runs.look(_DEAD_RUNS_WITHIN)
         if again:
             self._suspects = {row["execution_id"] for row in self._settling.own()}
             self._suspects_at = time.monotonic() + _STRAY_AFTER

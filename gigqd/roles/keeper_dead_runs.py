@@ -20,6 +20,7 @@ log = logs.get_logger("gigqd.keeper")
 
 _LOOK_EVERY = 2.0
 _STEP_AGAIN = 0.05
+_PAUSE = 0.01
 
 
 class DeadRuns:
@@ -52,8 +53,11 @@ class DeadRuns:
         if time.monotonic() >= self._look_at:
             self.look()
 
-    def look(self) -> int:
+    def look(self, patience: float = 0.0) -> int:
         """Look whether another run has died, and carry on with ending what is left of it.
+
+        Args:
+            patience: for how many seconds to carry on, where one step is not enough.
 
         Returns:
             How many executions were settled; none while one of its processes is left.
@@ -69,7 +73,7 @@ class DeadRuns:
             if not self._runs:
                 return 0
             self._treekill = leftovers_of(Path(self._path), home_of(self._path), self._run)
-        if not self._treekill.step():
+        if not self._ended(self._treekill, now + patience):
             self._look_at = now + (_LOOK_EVERY if self._treekill.denied else _STEP_AGAIN)
             self._note(frozenset(self._treekill.denied))
             return 0
@@ -78,6 +82,11 @@ class DeadRuns:
             log.warning("leftover_killed", killed=killed)
         self._note(frozenset())
         return self._settling.settle_runs(self._runs)
+
+    def _ended(self, treekill: TreeKill, until: float) -> bool:
+        while not (ended := treekill.step()) and not treekill.denied and time.monotonic() < until:
+            time.sleep(_PAUSE)
+        return ended
 
     def _note(self, denied: frozenset[int]) -> None:
         """Log and report the processes that may not be ended, when they are others than before."""

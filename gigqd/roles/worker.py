@@ -171,7 +171,6 @@ class WorkerRole:
             wait = self._until_next_due()
         except StoreError as error:
             log.error("store_trouble", error=str(error))
-            self._require_file_size()  # code in C may have set it, which no other look has seen
             wait = _AFTER_TROUBLE
         self._show_idle()
         return min(wait, self._life.remaining(time.monotonic()))

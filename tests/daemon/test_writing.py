@@ -24,16 +24,6 @@ def test_a_job_that_limits_the_size_of_files_stops_no_other_job(daemons, hard):
     assert after["status"] == "completed"
 
 
-@pytest.mark.fault("G16")
-def test_a_limit_that_code_in_c_has_set_costs_the_worker_and_no_other_job(daemons):
-    daemon = daemons({"pools.default.size": 1, "queue.lock_timeout": "1s"})
-    limited = daemon.submit(jobs.limit_file_size_in_c, "limited", max_attempts=1)
-    after = daemon.submit(jobs.ok, "after")
-
-    assert daemon.wait_for_job(after)["status"] == "completed"
-    assert daemon.wait_for_job(limited)["executions"][-1]["cause"] == "crashed"
-
-
 @pytest.mark.fault("G10")
 def test_a_file_that_may_no_longer_be_read_degrades_a_daemon_that_has_it_open(daemons):
     if os.geteuid() == 0:

@@ -52,14 +52,6 @@ def limit_file_size(ledger: str, job: str, hard: bool = False) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0 if hard else most))
 
 
-def limit_file_size_in_c(ledger: str, job: str) -> None:
-    """Let no file of this process grow any more, past Python's own function for it."""
-    with noted(ledger, job):
-        most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    limits = (ctypes.c_ulong * 2)(0, most % 2**64)
-    ctypes.CDLL(None).setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
 def change_root(ledger: str, job: str) -> None:
     """Take every path from this process, that of the database too."""
     with noted(ledger, job):

@@ -4,7 +4,9 @@ import os
 import signal
 import threading
 import time
+import traceback
 from contextlib import suppress
+from functools import wraps
 
 import pytest
 from support.claims import claim
@@ -14,6 +16,24 @@ from gigq import execution
 from gigq.errors import JobInterrupted, JobStopped, JobTimeout
 from gigq.interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
 from gigq.status import Cause, JobStatus
+
+
+def alone(test):
+    """Run a test in a process with a single thread: another one would take the signal."""
+
+    @wraps(test)
+    def run():
+        pid = os.fork()
+        if not pid:
+            try:
+                test()
+                os._exit(0)
+            except BaseException:  # noqa: BLE001 - pytest's own exceptions too
+                traceback.print_exc()
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    return run
 
 
 def armed(timeout):
@@ -56,6 +76,7 @@ def test_a_busy_loop_is_interrupted():
         busy()
 
 
+@alone
 def test_a_job_is_interrupted_although_an_earlier_one_has_blocked_the_signal():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 
@@ -63,6 +84,7 @@ def test_a_job_is_interrupted_although_an_earlier_one_has_blocked_the_signal():
         threading.Event().wait(30)
 
 
+@alone
 def test_an_alarm_that_an_earlier_job_left_pending_does_not_interrupt_the_next():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     os.kill(os.getpid(), signal.SIGALRM)
@@ -71,6 +93,7 @@ def test_an_alarm_that_an_earlier_job_left_pending_does_not_interrupt_the_next()
         threading.Event().wait(0.01)
 
 
+@alone
 def test_a_job_that_blocks_the_signal_leaves_none_pending_and_the_signal_unblocked():
     with armed(0.01):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
