@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gigq import events
 from gigq.errors import StoreUnavailable
-from gigq.store import claims
+from gigq.store import claims, liveness
 from gigq.store.file_watch import DatabaseWatch
 from gigq.store.filesystem import resolve
 from gigq.store.wakeup import Listener
@@ -63,6 +63,7 @@ class WorkerLoop:
             if self._listener.drain():
                 self._worker._thread.took_wakeups()
             self._watch.take()
+            liveness.retake()
             self._worker._check_for_timeouts()
             if self._is_idle_after_work() and self._worker.running:
                 self._sleep()

@@ -19,12 +19,15 @@ from gigq.store.filesystem import refuse_network, resolve
 from gigq.store.gate import Gate, gate_of
 from gigq.store.identity import (
     FileId,
+    Log,
     file_id,
     is_empty,
     is_same,
+    log_of,
     refuse_missing,
     refuse_remains,
 )
+from gigq.store.lost_locks import log_was_closed, refuse_beside_lost_log
 from gigq.store.new_file import create_private
 from gigq.store.queue_mark import note_complete, refuse_beside_live_run, refuse_empty
 
@@ -52,7 +55,7 @@ class StoreConnection(sqlite3.Connection):
 
     path: str = ""
     file_id: FileId | None = None
-    log_id: FileId | None = None
+    log: Log = Log(None, None)
     synchronous: str = ""
     closed: bool = False
     commits: int = 0
@@ -83,9 +86,11 @@ class StoreConnection(sqlite3.Connection):
         """
         if self.closed:
             return False
-        if self.in_transaction or is_same(self.path, self.file_id):
+        if self.in_transaction:
             return True
-        refuse_remains(self.path, self.log_id)
+        if is_same(self.path, self.file_id):
+            return not log_was_closed(self.path, self.log)
+        refuse_remains(self.path, self.log.wal)
         return False
 
 
@@ -239,6 +244,7 @@ def _opened(path: str, patience: float, *, may_create: bool) -> StoreConnection:
         if was_there:
             _wait_for_another_file(path, patience)
         found = file_id(path)
+        refuse_beside_lost_log(path, [one.log for one in _open_to(found)])
         connection = until_free(lambda: _connected(path), patience, path)
     _opened_here[path] = found
     return _known_as(connection, path, found)
@@ -251,14 +257,19 @@ def _wait_for_another_file(path: str, patience: float) -> None:
     is_new = _opened_here.get(path) != found and (
         path in _opened_here or file_id(f"{path}-shm") is None
     )
-    if is_new and not any(one.file_id == found and not one.closed for one in _open):
+    if is_new and not _open_to(found):
         wait_until_complete(path, patience)
+
+
+def _open_to(found: FileId | None) -> list[StoreConnection]:
+    """Return the open connections of all threads to a file."""
+    return [one for one in _open if one.file_id == found and not one.closed]
 
 
 def _known_as(connection: StoreConnection, path: str, found: FileId | None) -> StoreConnection:
     connection.path = path
     connection.file_id = found
-    connection.log_id = file_id(f"{path}-wal")
+    connection.log = log_of(path)
     connection.gate = gate_of(path)
     _open.add(connection)
     _close_with_multiprocessing()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from gigq.errors import StoreCorrupt, StoreGone, StoreUnavailable
 
@@ -95,17 +96,31 @@ def refuse_remains(path: str, log: FileId | None) -> None:
         )
 
 
-def require_log(path: str, log: FileId | None) -> None:
-    """Make sure that the log in use still lies beside the file.
+class Log(NamedTuple):
+    """The log of a database that a connection has open, and its index, the -shm file."""
 
-    Whoever opens the file without it begins another log, and the two overwrite each other.
+    wal: FileId | None
+    shm: FileId | None
+
+
+def log_of(path: str) -> Log:
+    """Return the log that lies beside a database file now."""
+    return Log(file_id(f"{path}-wal"), file_id(f"{path}-shm"))
+
+
+def require_log(path: str, log: Log) -> None:
+    """Make sure that the log in use and its index still lie beside the file.
+
+    A process that opens the file without them begins others, and the two overwrite each other.
 
     Raises:
-        StoreGone: it was deleted or replaced.
+        StoreGone: one of them was deleted or replaced.
     """
-    if log is not None and file_id(f"{path}-wal") != log:
+    now = log_of(path)
+    if log.wal is not None and now != log:
+        name = f"{path}-wal" if now.wal != log.wal else f"{path}-shm"
         raise StoreGone(
-            f"{path}-wal was deleted or moved away while it was in use; put it back, or stop "
+            f"{name} was deleted or moved away while it was in use; put it back, or stop "
             f"everything that uses {path}, without kill -9: the process that ends last writes the "
             "log into the file. Until then start nothing new there, and copy nothing"
         )

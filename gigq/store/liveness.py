@@ -6,17 +6,17 @@ different containers see each other's. The price: closing any descriptor of the 
 of a process's locks on it. So there is one descriptor per process and file, never closed while
 the file is there.
 
-Somebody may delete the file while runs are held. Then nobody sees the locks any more, until
-their holders have put them on the next file. So that no run is taken for dead meanwhile, a run
-also names its file, by a word that is written in it, and its process, by boot, process namespace,
-pid and start time. Where another file lies now, a run is dead when its byte is free and that
-process is gone, as far as it can be seen from here.
+The locks can go before the process does: a job of a plain worker copies the folder, and closes
+its own descriptor of the file; or the file is deleted. Until their holder has taken them again no
+process sees them. So a run also names its process, by boot, process namespace, pid and start time.
+It is dead when its byte is free and that process is gone, as far as it can be seen from here.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -99,7 +99,10 @@ class RunLock:
         self.run = ":".join([kind, str(self._offset), word, *_own_process()])
 
     def release(self) -> None:
-        """End the run: its open executions may be rescued. In a forked child it does nothing."""
+        """Free the bytes. For other processes the run ends with this process, as it names it.
+
+        In a forked child it does nothing.
+        """
         if self._pid == os.getpid() and (self._path, self._offset) in _own.held:
             _own.unlock(self._path, self._offset)
             _own.unlock(self._path, self._schema)
@@ -111,11 +114,11 @@ def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     if not number.isdecimal() or len(number) > _MOST_DIGITS or int(number) >= 1 << _OFFSET_BITS:
         return False
     path, offset = _lock_file(database_path), int(number)
-    file = _own.file(path)
+    descriptor = _own.file(path).descriptor
     # A process never meets its own locks: asking the kernel would free the byte.
-    if (path, offset) in _own.held or _is_locked(file.descriptor, offset):
+    if (path, offset) in _own.held or _is_locked(descriptor, offset):
         return True
-    return rest[:1] != [file.word] and _is_there(rest[1:])
+    return _is_there(rest[1:])
 
 
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
@@ -152,6 +155,13 @@ def renew() -> bool:
     for path in {path for path, _ in _own.held}:
         _own.file(path)
     return before != _own.files
+
+
+def retake() -> None:
+    """Take again the bytes that this process has lost by closing a lock file itself."""
+    for path, offset in _own.held.copy():
+        with suppress(OSError):
+            _try_lock(_own.files[path].descriptor, offset)
 
 
 @cache

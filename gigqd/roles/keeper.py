@@ -132,7 +132,7 @@ class Keeper:
     def _do_duties(self) -> None:
         connection = self._connection()
         if connection.file_id == self._file:
-            identity.require_log(connection.path, connection.log_id)
+            identity.require_log(connection.path, connection.log)
         if not self._in_order or connection.file_id != self._file:
             connection = self._put_in_order()
         self._rounds.look_at_file()
@@ -167,7 +167,7 @@ class Keeper:
     def _connection(self) -> StoreConnection:
         if self._held is None or not self._held.is_usable():
             if not self._was_in_order:
-                self._begin = initialization.prepare_file(self._path)
+                self._begin = initialization.prepare_file(self._path, self.beat)
             self._held = connect.open_connection(self._path, _PATIENCE)
         return self._held
 

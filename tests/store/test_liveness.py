@@ -54,6 +54,11 @@ def name_of(holder: subprocess.Popen[str]) -> str:
     return holder.stdout.readline().strip()
 
 
+def lock_alone(run: str) -> str:
+    """Return a run without its process: other processes judge it by its lock."""
+    return ":".join(run.split(":")[:2])
+
+
 def others_see(database: Path, run: str) -> bool:
     """Whether another process takes the run for alive."""
     return subprocess.run([sys.executable, "-c", PROBE, str(database), run]).returncode == 0
@@ -81,15 +86,29 @@ def test_a_released_run_is_over(database: Path) -> None:
     lock.release()
 
     assert not is_alive(database, lock.run)
-    assert not others_see(database, lock.run)
+    assert not others_see(database, lock_alone(lock.run))
 
 
 def test_releasing_one_run_leaves_the_others_of_the_process(database: Path) -> None:
     first, second = RunLock(database, "worker"), RunLock(database, "gigqd")
     first.release()
 
-    assert not others_see(database, first.run)
-    assert others_see(database, second.run)
+    assert not others_see(database, lock_alone(first.run))
+    assert others_see(database, lock_alone(second.run))
+
+
+def test_a_run_outlives_its_locks_when_its_process_closes_another_descriptor_of_the_file(
+    database: Path,
+) -> None:
+    lock = RunLock(database, "worker")
+    (companion(database) / "locks").read_bytes()
+
+    assert not others_see(database, lock_alone(lock.run))
+    assert others_see(database, lock.run)
+
+    liveness.retake()
+
+    assert others_see(database, lock_alone(lock.run))
 
 
 def test_kill_9_ends_a_run(database: Path, holder: subprocess.Popen[str]) -> None:
@@ -224,10 +243,9 @@ def test_what_is_held_is_put_on_the_next_lock_file(database: Path) -> None:
 
     assert liveness.renew()
     assert not liveness.renew()
-    without_process = ":".join(lock.run.split(":")[:2])
-    assert others_see(database, without_process)
+    assert others_see(database, lock_alone(lock.run))
     lock.release()
-    assert not others_see(database, without_process)
+    assert not others_see(database, lock_alone(lock.run))
 
 
 def test_a_run_in_the_words_of_before_is_judged_by_its_lock(

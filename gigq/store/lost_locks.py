@@ -1,0 +1,75 @@
+"""A log that SQLite has deleted because this process had lost its locks on the database file.
+
+POSIX record locks belong to a process, and closing any descriptor of a file frees them (sqlite.org,
+"How To Corrupt An SQLite Database File", 2.2). A job or an application that reads or copies the
+file in a process that has it open does so. The next process that closes its connection is then the
+last one for SQLite, writes the log back and deletes it, and what is written into it later is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigq.errors import StoreGone
+from gigq.store.identity import Log, file_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SHARED = range(0x40000002, 0x40000002 + 510)  # SHARED_FIRST and SHARED_SIZE of SQLite
+
+
+def log_was_closed(path: str, log: Log) -> bool:
+    """Return whether another process has deleted the log as the last one, all of it written back.
+
+    A log that was deleted in any other way is used on by all processes that have it open.
+
+    Args:
+        path: the database file.
+        log: the log that this process has open.
+    """
+    if log.wal is None or file_id(f"{path}-wal") == log.wal:  # at every use of a connection
+        return False
+    if file_id(f"{path}-shm") == log.shm:
+        return False
+    return not _holds_shared_lock(path)
+
+
+def refuse_beside_lost_log(path: str, open_here: Iterable[Log]) -> None:
+    """Refuse another connection while a thread still has a log open that was deleted.
+
+    SQLite shares the index of the log among all connections of a process.
+
+    Args:
+        path: the database file.
+        open_here: the logs that this process has open.
+
+    Raises:
+        StoreGone: one of them was deleted; its thread closes it at its next use.
+    """
+    if any(log_was_closed(path, one) for one in open_here):
+        raise StoreGone(
+            f"{path}-wal was deleted by another process, because this one had opened and closed "
+            f"{path} itself, and another thread still uses it: try again, or restart this process. "
+            "Make copies with gigq backup"
+        )
+
+
+def _holds_shared_lock(path: str) -> bool:
+    """Return whether this process still has its lock on a database file; True if that is hidden."""
+    with suppress(OSError):
+        inode = os.stat(path).st_ino  # noqa: PTH116
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        return any(int(fields[6]) in _SHARED for fields in _own_locks(lines, inode))
+    return True
+
+
+def _own_locks(lines: list[str], inode: int) -> Iterator[list[str]]:
+    # 12: POSIX  ADVISORY  READ 4711 08:01:131 1073741826 1073742335
+    for line in lines:
+        fields = line.split()
+        if len(fields) == 8 and fields[4] == str(os.getpid()) and fields[5].endswith(f":{inode}"):
+            yield fields
