@@ -38,6 +38,7 @@ def try_database(config: Config) -> str:
         queue_mark.refuse_lost(str(path.resolve()))
         if not path.exists() or not path.stat().st_size:
             return _judge_folder(path)
+        initialization.refuse_foreign_log(str(path.resolve()))
         return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
     except (GigqError, OSError) as error:
         raise _as_daemon_error(error) from error
