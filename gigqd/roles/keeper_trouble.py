@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gigq.errors import NoQueue, SchemaTooNew, StoreCorrupt, StoreGone, UnsupportedStore
+from gigq.errors import (
+    NoQueue,
+    SchemaTooNew,
+    StoreCorrupt,
+    StoreError,
+    StoreGone,
+    StoreUnavailable,
+    UnsupportedStore,
+)
 from gigqd import exits
 
 _RETRY_FIRST = 0.1
@@ -39,6 +47,8 @@ def trouble_of(error: Exception) -> Trouble:
     hold = code is not None or isinstance(error, StoreGone)
     if isinstance(error, PermissionError):  # a file beside the database that is not ours to use
         code = exits.NOT_PERMITTED
+    if isinstance(error, StoreError) and not isinstance(error, StoreUnavailable):
+        code = code or exits.DATABASE_UNAVAILABLE  # a statement that SQLite refuses every time
     return Trouble(str(error), hold, code)
 
 

@@ -14,6 +14,7 @@ import pytest
 from gigq.errors import (
     SchemaTooNew,
     StoreCorrupt,
+    StoreError,
     StoreGone,
     StoreLocked,
     StoreUnavailable,
@@ -96,6 +97,7 @@ def test_a_daemon_with_many_workers_can_replace_its_keeper(tmp_path: Path) -> No
         (PermissionError("q.db.gigq/initialized is a symbolic link"), False, 77),
         (StoreGone("q.db is gone"), True, None),
         (StoreCorrupt("q.db is damaged"), True, 69),
+        (StoreError("no such column"), False, 69),
         (SchemaTooNew("schema 999"), True, 78),
         (UnsupportedStore("on nfs"), True, 78),
     ],
