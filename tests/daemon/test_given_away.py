@@ -1,13 +1,10 @@
 """Started as root for another account: root touches nothing that this account could have placed."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
-from support.configs import clean_environment, to_toml
-from support.files import open_up
-from support.other_user import SEARCH_PATH, interpreter_for
+from support.given_away import NOBODY, Host
 
 from gigqd import exits, ownership
 from gigqd.privileges import find_account
@@ -17,52 +14,6 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start it for another account"),
 ]
-
-NOBODY = 65534
-BEFORE = "what root has written"
-
-
-class Host:
-    """A place where `nobody` owns the home of a daemon, and root a folder beside it."""
-
-    def __init__(self, path):
-        open_up(path)
-        self.home = self.folder(path / "home", NOBODY)
-        self.run = self.folder(self.home / "run", NOBODY)
-        self.roots = self.folder(path / "roots", 0)
-        self.secret = self.roots / "secret"
-        self.secret.write_text(BEFORE)
-        self.missing = self.roots / "missing"
-        self.config = path / "gigq.toml"
-        self.configure()
-
-    def folder(self, path, uid):
-        path.mkdir()
-        path.chmod(0o755)
-        os.chown(path, uid, uid)
-        return path
-
-    def configure(self, **log):
-        settings = {
-            "daemon.user": "nobody",
-            "daemon.runtime_dir": str(self.run),
-            "daemon.working_directory": "/",
-            "queue.database": str(self.home / "jobs.db"),
-        }
-        self.config.write_text(to_toml(settings | {f"log.{key}": log[key] for key in log}))
-
-    def gigqd(self, *words):
-        command = [interpreter_for("nobody"), "-m", "gigqd", "--config", str(self.config), *words]
-        environment = clean_environment() | {"PYTHONPATH": SEARCH_PATH}
-        return subprocess.run(
-            command, env=environment, cwd="/", capture_output=True, text=True, timeout=60
-        )
-
-    def roots_folder_is_as_it_was(self):
-        found = [(path.name, path.lstat().st_uid) for path in self.roots.iterdir()]
-        assert found == [("secret", 0)]
-        assert self.secret.read_text() == BEFORE
-        assert self.roots.stat().st_uid == 0
 
 
 @pytest.fixture

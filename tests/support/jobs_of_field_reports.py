@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import tarfile
 import threading
 import time
 import weakref
+from pathlib import Path
 
 from support.calls import note, noted
+from support.waiting import wait_until
 
 _AGES = 3600
 _BAGS: weakref.WeakSet[Bag] = weakref.WeakSet()
@@ -82,3 +85,13 @@ async def _await_for_ever(ledger: str, job: str, order: str) -> None:
         await asyncio.sleep(_AGES)
     finally:
         await asyncio.to_thread(note, ledger, what="cleaned", job=job, order=order)
+
+
+def archive_and_wait(ledger: str, job: str, database: str) -> None:
+    """Read every file beside the database, as a nightly archive does; then wait for a file `go`."""
+    with noted(ledger, job):
+        with tarfile.open(os.devnull, "w") as archive:
+            for path in sorted(Path(database).parent.glob("jobs.db*")):
+                archive.add(path)
+        note(ledger, what="archived", job=job)
+        wait_until(Path(f"{ledger}.go").exists, _AGES)
