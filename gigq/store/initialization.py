@@ -12,7 +12,6 @@ from gigq.store import connect, health, migrate, new_file, queue_mark
 from gigq.store.database import Database
 from gigq.store.filesystem import resolve
 from gigq.store.migrate import Begin
-from gigq.store.reading import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +69,9 @@ def refuse_foreign_log(path: str, beat: Callable[[], None] | None = None) -> Non
     """
     if not _came_after_log(path):
         return
+    # Late: it loads `random`, which each job of a process that has it pays for.
+    from gigq.store.reading import reading
+
     found = "ok"
     try:
         with suppress(StoreUnavailable), reading(path) as connection:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 import structlog.testing
 from support import jobs
@@ -23,7 +24,7 @@ from gigqd.tag import Tag, mark_of, mark_this_process, tag_of
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 WAYS = [f"{how}-{by}" for how in ("plain", "setsid", "double") for by in ("fork", "exec")]
 
@@ -83,10 +84,20 @@ def without_pidfds(monkeypatch: pytest.MonkeyPatch, error: int | None) -> None:
         monkeypatch.setattr(os, "pidfd_open", failing(error))
 
 
+def wait_for_middle_ones(root: int, ways: Sequence[str]) -> None:
+    """Wait until the process between a worker and a child that was forked twice has ended.
+
+    It may still be there when the child has begun, and would be killed with it.
+    """
+    direct = sum(not way.startswith("double") for way in ways)
+    wait_until(lambda: sum(not is_gone(c.pid) for c in psutil.Process(root).children()) == direct)
+
+
 def assert_the_family_is_ended(tag: Tag, folder: Path) -> None:
     ledger = str(folder / "ledger")
     root = worker_running(jobs.spawn_children, tag, ledger, "job")
     children = wait_until(lambda: len(pids := jobs.child_pids(ledger)) == len(WAYS) and pids)
+    wait_for_middle_ones(root, WAYS)
 
     treekill = end(root, tag)
 
@@ -102,6 +113,7 @@ def test_no_child_gets_away(way: str, tag: Tag, tmp_path: Path) -> None:
     ledger = str(tmp_path / "ledger")
     root = worker_running(jobs.spawn_children, tag, ledger, "job", [way])
     (child,) = wait_until(lambda: jobs.child_pids(ledger))
+    wait_for_middle_ones(root, [way])
 
     treekill = end(root, tag)
 
