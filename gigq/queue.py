@@ -12,11 +12,13 @@ from gigq.rows import Rows
 from gigq.status import JobStatus
 from gigq.store import connect, jobs, migrate, retention
 from gigq.store.database import LOCK_TIMEOUT, Database
+from gigq.store.filesystem import DatabasePath
 from gigq.store.wakeup import notify
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+    from typing import Self
 
     from gigq.job import Job
 
@@ -28,12 +30,13 @@ class JobQueue:
     constructor.
 
     Attributes:
-        db_path: the database file; None in a subclass that has its own connections.
+        db_path: the database file, as an absolute path; None in a subclass that has its own
+            connections.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
         max_params_size: the largest parameters of a job, in bytes of JSON.
     """
 
-    db_path: str | os.PathLike[str] | None = None
+    db_path = DatabasePath()
     lock_timeout: float = LOCK_TIMEOUT
     max_params_size: int = codec.DEFAULT_LIMIT
     _begin: migrate.Begin = migrate.Begin.ANYWHERE
@@ -42,7 +45,7 @@ class JobQueue:
         """Open a queue.
 
         Args:
-            db_path: the database file; `~` is the home folder.
+            db_path: the database file; `~` is the home folder. A relative path is resolved now.
             initialize: create the file and its tables, or bring them up to date, now. With False
                 the queue must be there; it is brought up to date at the first use.
 
@@ -54,6 +57,14 @@ class JobQueue:
             self._initialize_db()
         else:
             self._begin = migrate.Begin.NEVER
+
+    def __enter__(self) -> Self:
+        """Return the queue, for `with JobQueue(path) as queue:`."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close this thread's connection."""
+        self.close()
 
     def submit(self, job: Job) -> str:
         """Store a job. When this returns, it survives the death of every process.

@@ -15,6 +15,7 @@ from gigq.stop_signals import stop_signals
 from gigq.storable_text import storable
 from gigq.store import claims, connect, migrate, wakeup
 from gigq.store.database import LOCK_TIMEOUT, Database
+from gigq.store.filesystem import DatabasePath
 from gigq.store.liveness import run_of_this_process
 from gigq.waiting import StopBell
 from gigq.worker_loop import WorkerLoop, run_in_threads
@@ -43,6 +44,7 @@ class Worker:
     calls, one job at a time.
 
     Attributes:
+        db_path: the database file, as an absolute path.
         worker_id: the worker's name, as stored and shown.
         running: whether `start` goes on.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
@@ -64,7 +66,7 @@ class Worker:
             False it claims nothing.
     """
 
-    db_path: str | os.PathLike[str]
+    db_path = DatabasePath()
     worker_id: str = "worker"
     polling_interval: float = 5
     concurrency: int = 1
@@ -97,7 +99,7 @@ class Worker:
         """Make a worker. It opens nothing before it works.
 
         Args:
-            db_path: the database file; `~` is the home folder.
+            db_path: the database file; `~` is the home folder. A relative path is resolved now.
             worker_id: a name that no other worker has; made up when not given.
             polling_interval: the longest sleep in seconds while nothing is due. A submit on the
                 same host wakes the worker at once, and any other write to the file within a

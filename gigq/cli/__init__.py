@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from gigq.cli import exits, failures, terminal, text
 from gigq.cli.parser import build_parser
+from gigq.store.filesystem import absolute
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     terminal.prepare()
     args = build_parser().parse_args(argv)
     try:
+        if hasattr(args, "app_dir"):
+            # The user's code is imported first, and may change the working directory.
+            args.db = absolute(args.db)
         code = cast("int", args.handler(args))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -6,8 +6,9 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from gigq.errors import UnsupportedStore
+from gigq.errors import StoreUnavailable, UnsupportedStore
 
 _NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs"}
@@ -17,6 +18,7 @@ _NETWORK = frozenset(
 )
 _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
 _MOUNTS = "/proc/self/mountinfo"
+_ADDRESSES = ("file:", "postgres://", "postgresql://")
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
@@ -38,6 +40,42 @@ def resolve(path: str | os.PathLike[str]) -> str:
             f"{text.split(':', 1)[0]} addresses are not supported yet; give the path of a file"
         )
     return _real(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - hot path
+
+
+def absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return the path that a relative one means now; links are kept.
+
+    A path that is absolute already, and text that names no file, is returned unchanged.
+
+    Raises:
+        StoreUnavailable: the path is relative and the working directory was deleted.
+    """
+    text = os.fspath(path)
+    if text[:1] in ("/", "") or text == ":memory:" or text.startswith(_ADDRESSES):
+        return path
+    try:
+        made = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
+    except FileNotFoundError as error:
+        raise StoreUnavailable(
+            f"{text!r} is relative and the working directory was deleted; give an absolute path"
+        ) from error
+    return made if isinstance(path, str) else Path(made)
+
+
+class DatabasePath:
+    """An attribute for the path of a database file, which is made absolute once, when it is set.
+
+    The process may change its working directory later, and a job may do so too.
+    """
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, instance: Any, _owner: type | None = None) -> Any:
+        return None if instance is None else instance.__dict__.get(self._name)
+
+    def __set__(self, instance: Any, path: str | os.PathLike[str] | None) -> None:
+        instance.__dict__[self._name] = None if path is None else absolute(path)
 
 
 @lru_cache(maxsize=256)

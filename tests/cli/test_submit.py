@@ -85,3 +85,14 @@ def test_a_name_is_required_as_in_gigq_0_5_1(shell):
 
     assert done.returncode == 2
     assert "--name" in done.stderr
+
+
+def test_a_module_that_changes_the_working_directory_does_not_change_the_database(shell):
+    (shell.folder / "elsewhere").mkdir()
+    (shell.folder / "wandering.py").write_text(
+        "import os\nos.chdir('elsewhere')\ndef work(): pass\n"
+    )
+    shell.out("--db", "jobs.db", "submit", "wandering.work", "--name", "a")
+
+    assert list((shell.folder / "elsewhere").iterdir()) == []
+    assert shell.json("--db", "jobs.db", "stats")["pending"] == 1

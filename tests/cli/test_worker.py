@@ -212,3 +212,21 @@ def test_status_says_that_no_worker_serves_the_queue_of_a_job(shell):
             )
         finally:
             worker.terminate()
+
+
+def test_a_job_that_changes_the_working_directory_is_recorded_in_the_file_of_the_worker(shell):
+    (shell.folder / "elsewhere").mkdir()
+    shell.out("--db", "jobs.db", "submit", "os.chdir", "--name", "a", "-p", "path=elsewhere")
+    shell.out("--db", "jobs.db", "submit", "os.getpid", "--name", "b")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "gigq", "worker", "--db", "jobs.db"],
+        cwd=shell.folder,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: shell.json("--db", "jobs.db", "stats")["completed"] == 2)
+    finally:
+        worker.terminate()
+
+    assert worker.wait(20) == 0
+    assert list((shell.folder / "elsewhere").iterdir()) == []
