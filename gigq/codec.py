@@ -130,6 +130,45 @@ def is_too_deep(value: Any, text: str) -> bool:
     return _is_nested_too_deeply(value)
 
 
+def refuse_keys_that_change(value: dict[str, Any], what: str) -> None:
+    """Refuse a dict below `value` with keys that would be text when the value is read again.
+
+    Args:
+        value: what `encode` has accepted, with texts as its own keys.
+        what: the label of its root in messages.
+
+    Raises:
+        NotJson: the message names the place, the key and a remedy.
+    """
+    level: list[Any] = [value]
+    while level := [one for items in level for one in _items(items) if isinstance(one, _NESTS)]:
+        if not all(map(_has_only_texts_as_keys, level)):
+            place, key = next(_other_keys(value, what))
+            raise NotJson(
+                f"{place}: the key {short(key)} is {_kind(key)}, and JSON makes a text of it; "
+                "pass text keys, or a list of pairs"
+            )
+
+
+def _items(nest: Any) -> Any:
+    return nest.values() if isinstance(nest, dict) else nest
+
+
+def _has_only_texts_as_keys(value: Any) -> bool:
+    return not isinstance(value, dict) or all(isinstance(key, str) for key in value)
+
+
+def _other_keys(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((_cut(place), key) for key in value if not isinstance(key, str))
+        pairs: Any = value.items()
+    else:
+        pairs = enumerate(value)
+    for key, item in pairs:
+        if isinstance(item, _NESTS):
+            yield from _other_keys(item, f"{place}[{short(key)}]")
+
+
 def _is_nested_too_deeply(value: Any) -> bool:
     level = [value] if isinstance(value, _NESTS) else []
     for _ in range(MOST_LEVELS):

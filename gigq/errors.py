@@ -25,6 +25,10 @@ class NotJson(InvalidJob, TypeError):
     """A parameter or a result holds a value that JSON cannot carry."""
 
 
+class WrongParameters(InvalidJob, TypeError):
+    """A job's function cannot be called with the parameters that the job has."""
+
+
 class TooLarge(InvalidJob):
     """A parameter list or a result is over the size limit."""
 

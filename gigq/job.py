@@ -71,7 +71,9 @@ class Job:
         Args:
             name: a name for people; it need not be unique.
             function: the function to execute; a worker must be able to import it.
-            params: its keyword arguments; they must be JSON.
+            params: its keyword arguments; they must be JSON. A tuple arrives as a list. Keys of
+                dicts in them must be texts. At submit they are compared with the function's
+                signature.
             priority: higher numbers are executed first.
             dependencies: ids of the jobs that must complete before this one is due.
             max_attempts: how many times it may be started, at least 1.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock, codec, events, failure, functions, reports
 from gigq.errors import JobNotFound
-from gigq.rows import Rows
+from gigq.rows import Rows, listed
 from gigq.status import JobStatus
 from gigq.store import connect, jobs, migrate, retention
 from gigq.store.database import LOCK_TIMEOUT, Database
@@ -78,9 +78,11 @@ class JobQueue:
             The job's id.
 
         Raises:
-            InvalidJob: the function cannot be found by a worker, a value is not JSON, too large
-                or makes no sense, or a dependency is not stored. Nothing is stored.
+            InvalidJob: the function cannot be found by a worker or does not take these parameters,
+                a value is not JSON, too large or makes no sense, or a dependency is not stored.
+                Nothing is stored.
             StoreError: the store did not take it. Nothing is stored.
+            TypeError: it is no job.
         """
         return self.submit_many([job])[0]
 
@@ -95,11 +97,10 @@ class JobQueue:
 
         Raises:
             DependencyCycle: some of them wait for each other in a circle.
-            InvalidJob: as for `submit`.
-            StoreError: as for `submit`.
+            InvalidJob, StoreError, TypeError: as for `submit`.
         """
         functions.refuse_while_loading()
-        given = list(jobs_)
+        given = listed(jobs_)
         new = self._new_rows(given)
         stored = jobs.insert_rows(self._database, new.rows, new.waits)
         if events.heard():

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, functions
-from gigq.errors import FunctionNotImportable
-from gigq.job import check, created_at_of, is_plain_by_itself, memory_limit_of
+from gigq import codec, functions, signatures
+from gigq.errors import FunctionNotImportable, WrongParameters
+from gigq.job import Job, check, created_at_of, is_plain_by_itself, memory_limit_of
+from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from gigq.job import Job
+    from gigq.signatures import Signature
 
 _ALIKE = attrgetter(
     *("function", "queue", "priority", "max_attempts", "timeout", "retry_delay"),
     *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit"),
 )
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000
 _NOTHING = ""
 _UP_TO_POINT = len("2026-11-23T19:09:12.")
 
 Kind = tuple[Any, ...]
+
+
+def listed(jobs: Iterable[Job]) -> list[Job]:
+    """Return jobs as a list.
+
+    Raises:
+        TypeError: it is one job, a task or a workflow.
+    """
+    if isinstance(jobs, Job | TaskWrapper) or not isinstance(jobs, Iterable):
+        raise TypeError(
+            f"submit_many() takes a list of jobs, and {codec.short(jobs)} is a "
+            f"{type(jobs).__name__}; use submit() for one job, and submit_all() of a workflow"
+        )
+    return list(jobs)
 
 
 class Rows:
@@ -48,13 +63,14 @@ class Rows:
         self._now = now
         self._second = ""
         # With the values themselves: while they are held, no others can have their identities.
-        self._kinds: dict[tuple[int, ...], tuple[Kind, Kind]] = {}
+        self._kinds: dict[tuple[int, ...], tuple[Kind, Kind, Signature | None]] = {}
 
     def add(self, jobs: Iterable[Job]) -> None:
         """Check jobs and append their rows.
 
         Raises:
             InvalidJob: one of them cannot be stored as it is.
+            TypeError: one of them is no job.
         """
         now, append = self._now, self.rows.append
         for job in jobs:
@@ -78,16 +94,22 @@ class Rows:
             )
 
     def _kind_of(self, job: Job) -> Kind:
-        alike = _ALIKE(job)
+        try:
+            alike = _ALIKE(job)
+        except AttributeError:
+            _refuse_what_is_no_job(job)
+            raise
         key = tuple(map(id, alike))
         known = self._kinds.get(key)
         if known is None:
             check(job)
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
-            known = self._kinds[key] = alike, _kind(job)
+            known = self._kinds[key] = alike, _kind(job), _signature(job)
         elif not is_plain_by_itself(job):
             check(job)
+        if known[2] is not None:
+            _check_params(job, known[2])
         return known[1]
 
     def _listed(self, job: Job) -> str:
@@ -99,7 +121,11 @@ class Rows:
     def _params_of(self, job: Job) -> str:
         if not job.params:
             return "{}"
-        return codec.encode(job.params, f"job {job.name!r}: params", self._most)
+        what = f"job {job.name!r}: params"
+        encoded = codec.encode(job.params, what, self._most)
+        if not _PLAIN.issuperset(map(type, job.params.values())):
+            codec.refuse_keys_that_change(job.params, what)
+        return encoded
 
 
 def _ends_well(time: str) -> bool:
@@ -119,6 +145,36 @@ def _kind(job: Job) -> Kind:
 
 def _bound(value: Any) -> Any:
     return _NOTHING if value is None else value
+
+
+def _signature(job: Job) -> Signature | None:
+    function = job.function
+    return signatures.of(function.__wrapped__ if isinstance(function, TaskWrapper) else function)
+
+
+def _check_params(job: Job, signature: Signature) -> None:
+    """Refuse parameters with which the function cannot be called."""
+    gets_results = bool(job.dependencies) and (
+        job.pass_parent_results or (job.pass_parent_results is None and signature.takes_results)
+    )
+    if not signature.fits(job.params, gets_results=gets_results):
+        problem = signature.problem(job.params, gets_results=gets_results)
+        raise WrongParameters(f"job {codec.short(job.name)}: {problem}")
+
+
+def _refuse_what_is_no_job(given: Any) -> None:
+    if isinstance(given, Job):
+        return
+    if isinstance(given, TaskWrapper):
+        name = given.__name__
+        raise TypeError(
+            f"submit() takes a Job, and {name} is a task; write {name}.submit(queue, ...), or "
+            f"queue.submit({name}.to_job(...))"
+        )
+    raise TypeError(
+        f"submit() takes a Job, and {codec.short(given)} is a {type(given).__name__}; write "
+        "Job(name, function, params), or decorate the function with @task"
+    )
 
 
 def _reference(job: Job) -> functions.FunctionRef:

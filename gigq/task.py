@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, overload
 
+from gigq import codec
 from gigq.job import DEFAULT_CRASH_LIMIT, Job
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _DEFAULTS: dict[str, Any] = {
     "crash_limit": DEFAULT_CRASH_LIMIT,
 }
 _OPTIONS = ("name", *_DEFAULTS)
+_OF_ONE_JOB = (*_OPTIONS, "dependencies", "pass_parent_results")
 
 
 class TaskWrapper:
@@ -34,15 +37,12 @@ class TaskWrapper:
         __wrapped__: the function itself.
     """
 
+    __name__: str
     __wrapped__: Callable[..., Any]
 
     def __init__(self, fn: Callable[..., Any], **options: Any) -> None:
         """Wrap a function; see `task` for the options and errors."""
-        if unknown := sorted(set(options) - set(_OPTIONS)):
-            raise TypeError(
-                f"@task has no option {', '.join(unknown)}; "
-                f"its options are {', '.join(sorted(_OPTIONS))}"
-            )
+        _refuse_unknown("@task", options, _OPTIONS)
         if problem := _problem(fn):
             raise TypeError(problem)
         self._options = {"name": fn.__name__, **_DEFAULTS, **options}
@@ -51,6 +51,20 @@ class TaskWrapper:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function here and now, without a queue."""
         return self.__wrapped__(*args, **kwargs)
+
+    def options(self, **options: Any) -> TaskWrapper:
+        """Return the same task with other options: `resize.options(priority=5).submit(queue)`.
+
+        Args:
+            **options: the arguments of `Job` besides the function and its parameters.
+
+        Raises:
+            TypeError: `Job` has no such argument.
+        """
+        _refuse_unknown("options()", options, _OF_ONE_JOB)
+        other = copy.copy(self)
+        other._options = {**self._options, **options}
+        return other
 
     def to_job(self, **params: Any) -> Job:
         """Make a job of this task without submitting it.
@@ -74,9 +88,16 @@ class TaskWrapper:
             The id of the job.
 
         Raises:
-            InvalidJob: an option or a parameter cannot be stored.
+            InvalidJob: an option or a parameter cannot be stored, or the function does not take
+                these parameters.
             StoreError: the store did not take the job.
+            TypeError: `queue` is no queue.
         """
+        if not hasattr(queue, "submit"):
+            raise TypeError(
+                f"submit() takes a JobQueue first, and {codec.short(queue)} is a "
+                f"{type(queue).__name__}; write {self.__name__}.submit(JobQueue(path), ...)"
+            )
         return queue.submit(self.to_job(**params))
 
     def __repr__(self) -> str:
@@ -109,6 +130,13 @@ def task(
     if fn is None:
         return functools.partial(TaskWrapper, **options)
     return TaskWrapper(fn, **options)
+
+
+def _refuse_unknown(what: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    if unknown := sorted(set(options) - set(known)):
+        raise TypeError(
+            f"{what} has no option {', '.join(unknown)}; its options are {', '.join(sorted(known))}"
+        )
 
 
 def _problem(fn: Any) -> str | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, events, execution, functions, rescue, served_queues
+from gigq import codec, events, execution, functions, rescue, served_queues, signatures
 from gigq.ids import new_id
 from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
@@ -234,6 +234,10 @@ class Worker:
     def logger(self) -> logging.Logger:
         """The logger of this thread's worker."""
         return self._thread.logger
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        signatures.note_worker_class(cls)
 
     # The names that subclasses override or call.
 

@@ -74,6 +74,8 @@ def main(birth: Birth) -> int:
 class ImportingWorker(Worker):
     """A worker that says when it has loaded a function, and with it a module or a script."""
 
+    _calls_what_is_stored = True
+
     imported: Callable[[], None]
 
     def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:

@@ -80,7 +80,7 @@ def test_a_value_that_no_job_may_have_is_a_usage_error(shell):
 
 
 def test_a_missing_parent(shell):
-    submit = ("submit", "shop.resize", "--name", "x", "--depends-on", "nobody")
+    submit = ("submit", "shop.total", "--name", "x", "--depends-on", "nobody")
 
     failed(shell.run(*submit), 1, "nobody")
 
