@@ -7,6 +7,8 @@ import inspect
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gigq import codec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -24,6 +26,7 @@ JOB_OPTIONS = frozenset(
 PARENT_RESULTS = "parent_results"
 
 _LONGEST_TEXT = 300
+_MOST_NAMES = 5
 _BY_NAME = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -80,26 +83,27 @@ class Signature(NamedTuple):
         given = [*params, PARENT_RESULTS] if gets_results else params
         unknown = [] if self.takes_any else [name for name in given if name not in self.accepted]
         missing = [name for name in sorted(required) if name not in params]
-        return "; ".join([*self._unknown(unknown), *self._missing(missing)])
+        return " ".join([*self._unknown(unknown, given), *self._missing(missing, unknown)])
 
-    def _unknown(self, names: list[str]) -> Iterator[str]:
+    def _unknown(self, names: list[str], given: Iterable[str]) -> Iterator[str]:
         if not names:
             return
-        yield f"{self.text} has no parameter {_listed(names)}"
-        for name in names:
+        yield f"{self.text} has no parameter {_listed(names)}."
+        left = self.accepted.difference(given)
+        for name in names[:_MOST_NAMES]:
             if name in JOB_OPTIONS:
                 yield (
                     f"{name} is an option of the job: give it to Job(...), or use "
-                    f"task.options({name}=...).submit(queue, ...)"
+                    f"task.options({name}=...).submit(queue, ...)."
                 )
-            elif near := difflib.get_close_matches(name, self.accepted, n=1):
-                yield f"did you mean {near[0]!r}"
+            elif near := difflib.get_close_matches(name[:_LONGEST_TEXT], left, n=1):
+                yield f"Did you mean {near[0]!r}?"
 
-    def _missing(self, names: list[str]) -> Iterator[str]:
+    def _missing(self, names: list[str], unknown: list[str]) -> Iterator[str]:
         if names:
-            yield f"{self.text} needs the parameter {_listed(names)}"
+            yield f"{'It' if unknown else self.text} needs the parameter {_listed(names)}."
         if PARENT_RESULTS in names:
-            yield "parent_results is passed to a job with dependencies"
+            yield "parent_results is passed to a job with dependencies."
 
 
 def of(function: Function) -> Signature | None:
@@ -152,5 +156,6 @@ def _read(function: Function) -> Signature | None:
 _known = lru_cache(maxsize=1024)(_read)
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(codec.short, names[:_MOST_NAMES])) + more

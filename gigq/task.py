@@ -66,7 +66,7 @@ class TaskWrapper:
         other._options = {**self._options, **options}
         return other
 
-    def to_job(self, **params: Any) -> Job:
+    def to_job(self, /, **params: Any) -> Job:
         """Make a job of this task without submitting it.
 
         Args:

@@ -5,35 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli import describing, exits, pending, shapes, terminal, text
+from gigq.cli.job_options import job_of
 from gigq.cli.loading import function_at
 from gigq.cli.opening import any_queue, existing_queue, is_abandoned, queue_to_look_at
-from gigq.job import Job
 from gigq.status import JobStatus
-from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from gigq.queue import JobQueue
 
-JOB_OPTIONS = (
-    "name",
-    "dependencies",
-    "priority",
-    "max_attempts",
-    "timeout",
-    "description",
-    "retry_delay",
-    "queue",
-    "on_parent_failure",
-)
 TITLES = ("ID", "Name", "Status", "Priority", "Created", "Updated")
 
 
 def submit(args: argparse.Namespace) -> int:
     """Store a job."""
-    job = _job(args, function_at(args.function, args.app_dir))
+    job = job_of(args, function_at(args.function, args.app_dir))
     with any_queue(args) as queue:
         job_id = queue.submit(job)
     _answer(args, {"id": job_id}, f"Job submitted: {job_id}")
@@ -78,24 +66,6 @@ def requeue(args: argparse.Namespace) -> int:
     """Make a finished job pending again."""
     with existing_queue(args) as queue:
         return _requeue(args, queue)
-
-
-def _job(args: argparse.Namespace, function: Callable[..., Any]) -> Job:
-    params = dict(args.params)
-    if isinstance(function, TaskWrapper):
-        job = function.to_job(**params)
-    else:
-        job = Job(args.name, function, params)
-    for option, value in _given(args).items():
-        setattr(job, option, value)
-    return job
-
-
-def _given(args: argparse.Namespace) -> dict[str, Any]:
-    """The options that were given; the others stay as the function's @task or Job has them."""
-    options = {option: getattr(args, option) for option in JOB_OPTIONS}
-    given = {option: value for option, value in options.items() if value is not None}
-    return given | ({"timeout": None} if args.no_timeout else {})
 
 
 def _cancel(args: argparse.Namespace, queue: JobQueue, job_id: str) -> int:

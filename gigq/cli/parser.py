@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from gigq import __version__
-from gigq.cli import admin, backup, doctor, jobs, logs, values
+from gigq.cli import admin, backup, doctor, job_options, jobs, logs, values
 from gigq.cli.commands import Commands, add_common, add_json, choices, command
 from gigq.cli.values import from_environment
-from gigq.job import FAILURE_POLICIES
 from gigq.status import JobStatus
 from gigq.store.retention import FINISHED
 
@@ -77,57 +76,11 @@ def _submit(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "function", type=values.function_path, metavar="MODULE.FUNCTION", help="what to run"
     )
-    _add_job_options(parser)
-    _add_parent_options(parser)
+    job_options.add_parameter_options(parser)
+    job_options.add_job_options(parser)
+    job_options.add_parent_options(parser)
     _add_app_dir(parser)
     add_json(parser)
-
-
-def _add_job_options(parser: argparse.ArgumentParser) -> None:
-    # No defaults here: what is not given is left to Job, or to the function's @task.
-    add = parser.add_argument
-    add("--name", required=True, help="a name for people")
-    add(
-        "-p",
-        "--param",
-        dest="params",
-        action="append",
-        type=values.parameter,
-        default=[],
-        metavar="KEY=VALUE",
-        help="a parameter; JSON, else text (may be repeated)",
-    )
-    add("--priority", type=int, metavar="N", help="higher runs first (default: 0)")
-    add("--max-attempts", type=values.count, metavar="N", help="starts at most (default: 3)")
-    limit = parser.add_mutually_exclusive_group()
-    limit.add_argument(
-        "--timeout", type=values.positive, metavar="SECONDS", help="longest run time (default: 300)"
-    )
-    limit.add_argument("--no-timeout", action="store_true", help="no longest run time")
-    add("--description", metavar="TEXT", help="a note for people")
-    add(
-        "--retry-delay",
-        type=values.number,
-        metavar="SECONDS",
-        help="wait before another attempt (default: 0)",
-    )
-    add("--queue", metavar="NAME", help="the named queue (default: default)")
-
-
-def _add_parent_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--depends-on",
-        dest="dependencies",
-        action="append",
-        metavar="ID",
-        help="a job that must be over first (may be repeated)",
-    )
-    parser.add_argument(
-        "--on-parent-failure",
-        choices=FAILURE_POLICIES,
-        metavar="WHAT",
-        help=f"when that job fails, {choices(FAILURE_POLICIES)} (default: fail)",
-    )
 
 
 def _status(commands: Commands[argparse.ArgumentParser]) -> None:

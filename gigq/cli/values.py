@@ -8,7 +8,7 @@ import math
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from gigq import served_queues, sizes
+from gigq import codec, served_queues, sizes
 from gigq.errors import GigqError
 
 if TYPE_CHECKING:
@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+TOO_DEEP = f"is nested too deeply; {codec.MOST_LEVELS} levels are the most"
+
 
 class VariableError(GigqError):
     """An environment variable holds what its option would not take."""
+
+
+class RepeatedKeyError(ValueError):
+    """A JSON object has two values under one name."""
 
 
 class OptionsError(GigqError):
@@ -26,23 +32,65 @@ class OptionsError(GigqError):
 
 
 def parameter(text: str) -> tuple[str, object]:
-    """`key=value`, where the value is JSON, or else plain text."""
+    """`key=value`, where the value is JSON that loses nothing, or else plain text."""
+    key, value = text_parameter(text)
+    try:
+        return key, json_or_text(value)
+    except RepeatedKeyError as error:
+        raise argparse.ArgumentTypeError(f"{key}: {error}") from None
+    except RecursionError:
+        raise argparse.ArgumentTypeError(f"{key}: {TOO_DEEP}") from None
+
+
+def text_parameter(text: str) -> tuple[str, str]:
+    """`key=value`, where the value is text as it stands there."""
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, json_or_text(value)
+    return key, value
 
 
 def json_or_text(text: str) -> object:
-    """What `text` says as JSON; `text` itself when it is not JSON (NaN is not)."""
+    """What `text` says as JSON; `text` itself when it is not JSON (NaN is not).
+
+    So is a number that would be written in another way: a version 1.10, a hash 12345e7.
+
+    Raises:
+        RepeatedKeyError: an object in it has two values under one name.
+        RecursionError: it is nested too deeply.
+    """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = strict_loads(text)
+    except RepeatedKeyError:
+        raise
     except ValueError:
         return text
+    if isinstance(value, int | float) and json.dumps(value) != text:
+        return text
+    return value
+
+
+def strict_loads(text: str) -> object:
+    """Read JSON, without NaN and infinities, and without names that stand twice in an object.
+
+    Raises:
+        ValueError: it is not such JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(name)
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RepeatedKeyError(f"the name {twice!r} stands twice in an object; give it once")
+    return found
 
 
 def function_path(text: str) -> str:

@@ -29,6 +29,10 @@ def limits():
     return {"n": float("nan"), "i": [float("inf"), -float("inf")], "x": 1.5}
 
 
+def anything(**given):
+    return given
+
+
 def total(parent_results):
     return sorted(parent_results.values())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 
@@ -48,10 +50,11 @@ def test_no_timeout_means_no_limit(shell):
 
 
 def test_what_is_not_given_is_as_the_task_says(shell):
-    job = shell.json("status", shell.submit("shop.greet", "-p", "name=Ada", "--max-attempts", "2"))
+    job_id = shell.json("submit", "shop.greet", "-p", "name=Ada", "--max-attempts", "2")["id"]
+    job = shell.json("status", job_id)
 
     assert (job["timeout"], job["queue"], job["max_attempts"]) == (7, "mail", 2)
-    assert job["name"] == "a job"
+    assert job["name"] == "greet"
 
 
 @pytest.mark.parametrize("place", ["shop:resize", "shop.py:resize", "shop:Depot.pack"])
@@ -84,7 +87,7 @@ def test_a_name_is_required_as_in_gigq_0_5_1(shell):
     done = shell.run("submit", "shop.resize")
 
     assert done.returncode == 2
-    assert "--name" in done.stderr
+    assert "--name is required: shop.resize is not made with @task" in done.stderr
 
 
 def test_a_module_that_changes_the_working_directory_does_not_change_the_database(shell):
@@ -96,3 +99,62 @@ def test_a_module_that_changes_the_working_directory_does_not_change_the_databas
 
     assert list((shell.folder / "elsewhere").iterdir()) == []
     assert shell.json("--db", "jobs.db", "stats")["pending"] == 1
+
+
+def test_text_is_stored_as_it_was_typed(shell):
+    job_id = shell.submit("shop.anything", "-t", "a=1.1", "--text", "b=null", "-p", "c=1.10")
+
+    assert shell.json("status", job_id)["params"] == {"a": "1.1", "b": "null", "c": "1.10"}
+
+
+@pytest.mark.parametrize("source", ["params.json", "-", "/dev/stdin"])
+def test_parameters_are_read_from_a_file_or_standard_input(shell, source):
+    given = {"file": "x" * 200_000, "width": 7}
+    (shell.folder / "params.json").write_text(json.dumps(given))
+    words = ("submit", "shop.resize", "--name", "x", "--params-file", source, "--json")
+    with (shell.folder / "params.json").open() as content:
+        done = shell.run(*words, stdin=content)
+
+    assert shell.json("status", json.loads(done.stdout)["id"])["params"] == given
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[1]", "params.json: holds no JSON object"),
+        (b"{", "params.json: is not JSON: "),
+        (b'{"a": NaN}', "params.json: NaN is not JSON"),
+        (b'{"a": 1, "a": 2}', "params.json: the name 'a' stands twice in an object"),
+        (b'{"a": "\xff"}', "params.json: is not UTF-8 (byte 7)"),
+        (b"[" * 100_000, "params.json: is nested too deeply"),
+        (b'{"file": 1}', "the parameter 'file' is given twice; give it once"),
+        (None, "params.json: No such file or directory"),
+    ],
+)
+def test_a_file_that_holds_no_parameters_is_a_usage_error_in_one_line(shell, content, said):
+    if content is not None:
+        (shell.folder / "params.json").write_bytes(content)
+    done = shell.run(
+        "submit", "shop.resize", "--name", "x", "-p", "file=a", "--params-file", "params.json"
+    )
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("again", ["-p", "-t"])
+def test_a_parameter_that_is_given_twice_is_refused(shell, again):
+    done = shell.run("submit", "shop.resize", "--name", "x", "-p", "file=a", again, "file=b")
+
+    assert (done.returncode, done.stderr) == (
+        2, "gigq: the parameter 'file' is given twice; give it once\n"
+    )  # fmt: skip
+
+
+def test_parameters_that_the_function_does_not_take_are_a_usage_error(shell):
+    done = shell.run("submit", "shop.resize", "--name", "x", "-p", "fil=cat.jpg")
+
+    assert done.returncode == 2
+    assert "resize(file, width=100) has no parameter 'fil'" in done.stderr
+    assert not (shell.folder / "gigq.db").exists() or shell.json("stats")["total"] == 0

@@ -29,6 +29,10 @@ def anything(**given):
     return sorted(given)
 
 
+def anything_of_one(one):
+    return one
+
+
 def by_position(file, /):
     return file
 
@@ -68,12 +72,17 @@ def thumbnail(file, width=100):
 @pytest.mark.parametrize(
     ("function", "params", "said"),
     [
-        (resize, {"fil": "a"}, "no parameter 'fil'; did you mean 'file'"),
-        (resize, {"fil": "a"}, "resize(file, width=100) needs the parameter 'file'"),
+        (resize, {"fil": "a"}, "no parameter 'fil'. Did you mean 'file'?"),
+        (resize, {"fil": "a"}, "It needs the parameter 'file'."),
+        (
+            anything_of_one,
+            {f"x{n}": n for n in range(9)},
+            "'x0', 'x1', 'x2', 'x3', 'x4' and 4 more",
+        ),
         (resize, {}, "resize(file, width=100) needs the parameter 'file'"),
         (resize, {"file": "a", "priority": 5}, "priority is an option of the job"),
         (resize, {"file": "a", "parent_results": {}}, "no parameter 'parent_results'"),
-        (total, {}, "parent_results is passed to a job with dependencies"),
+        (total, {}, "parent_results is passed to a job with dependencies."),
         (by_position, {"file": "a"}, "takes 'file' by position only"),
         (Thumbnail, {"width": 3}, "Thumbnail(file, width=10) needs the parameter 'file'"),
     ],

@@ -22,6 +22,14 @@ from gigq.cli import values
         ("none=", ("none", "")),
         ("nan=NaN", ("nan", "NaN")),
         ("huge=-Infinity", ("huge", "-Infinity")),
+        ("version=1.10", ("version", "1.10")),
+        ("version=1.1", ("version", 1.1)),
+        ("sha=12345e7", ("sha", "12345e7")),
+        ("zero=-0", ("zero", "-0")),
+        ("small=1e-07", ("small", 1e-07)),
+        ("large=12345678901234567890123", ("large", 12345678901234567890123)),
+        ("digits=" + "9" * 5000, ("digits", "9" * 5000)),
+        ("inside=[1.10]", ("inside", [1.1])),
     ],
 )
 def test_a_parameter_is_json_or_else_text(given, meant):
@@ -31,6 +39,23 @@ def test_a_parameter_is_json_or_else_text(given, meant):
 @pytest.mark.parametrize("wrong", ["width", "=300", ""])
 def test_a_parameter_without_a_key_or_a_sign_is_a_usage_error(wrong):
     with pytest.raises(argparse.ArgumentTypeError, match="is not KEY=VALUE"):
+        values.parameter(wrong)
+
+
+@pytest.mark.parametrize("text", ["null", "[1", "1.10", '"x"', "", "a=b"])
+def test_a_text_parameter_stays_as_it_was_typed(text):
+    assert values.text_parameter(f"key={text}") == ("key", text)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("deep=" + "[" * 100_000 + "]" * 100_000, "deep: is nested too deeply; 100 levels"),
+        ('sizes={"a": 1, "a": 2}', "sizes: the name 'a' stands twice in an object"),
+    ],
+)
+def test_json_that_no_job_can_have_is_a_usage_error(wrong, said):
+    with pytest.raises(argparse.ArgumentTypeError, match=said):
         values.parameter(wrong)
 
 

@@ -1,0 +1,160 @@
+"""The options of `gigq submit` that make the job: its parameters, its limits, its parents."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import values
+from gigq.cli.commands import choices
+from gigq.cli.values import OptionsError
+from gigq.job import FAILURE_POLICIES, Job
+from gigq.task import TaskWrapper
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+JOB_OPTIONS = (
+    "name",
+    "dependencies",
+    "priority",
+    "max_attempts",
+    "timeout",
+    "description",
+    "retry_delay",
+    "queue",
+    "on_parent_failure",
+)
+STANDARD_INPUT = "-"
+_LARGEST_FILE = 64 * 2**20
+
+
+def add_parameter_options(parser: argparse.ArgumentParser) -> None:
+    """The options that give parameters; together they may name each only once."""
+    add = parser.add_argument
+    for flags, kind, what in (
+        (("-p", "--param"), values.parameter, "a parameter; JSON if nothing is lost, else text"),
+        (("-t", "--text"), values.text_parameter, "a parameter that is text, as it stands there"),
+    ):
+        add(
+            *flags,
+            dest="params",
+            action="append",
+            type=kind,
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"{what} (may be repeated)",
+        )
+    add(
+        "--params-file",
+        metavar="FILE",
+        help="parameters from a file with a JSON object; - for standard input",
+    )
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the job itself."""
+    # No defaults here: what is not given is left to Job, or to the function's @task.
+    add = parser.add_argument
+    add("--name", help="a name for people; only a function with @task has one of its own")
+    add("--priority", type=int, metavar="N", help="higher runs first (default: 0)")
+    add("--max-attempts", type=values.count, metavar="N", help="starts at most (default: 3)")
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument(
+        "--timeout", type=values.positive, metavar="SECONDS", help="longest run time (default: 300)"
+    )
+    limit.add_argument("--no-timeout", action="store_true", help="no longest run time")
+    add("--description", metavar="TEXT", help="a note for people")
+    add(
+        "--retry-delay",
+        type=values.number,
+        metavar="SECONDS",
+        help="wait before another attempt (default: 0)",
+    )
+    add("--queue", metavar="NAME", help="the named queue (default: default)")
+
+
+def add_parent_options(parser: argparse.ArgumentParser) -> None:
+    """The options about other jobs."""
+    parser.add_argument(
+        "--depends-on",
+        dest="dependencies",
+        action="append",
+        metavar="ID",
+        help="a job that must be over first (may be repeated)",
+    )
+    parser.add_argument(
+        "--on-parent-failure",
+        choices=FAILURE_POLICIES,
+        metavar="WHAT",
+        help=f"when that job fails, {choices(FAILURE_POLICIES)} (default: fail)",
+    )
+
+
+def job_of(args: argparse.Namespace, function: Callable[..., Any]) -> Job:
+    """Make the job that the options describe.
+
+    Raises:
+        OptionsError: a parameter is given twice, a file cannot be read, or there is no name.
+        InvalidJob: a value makes no sense.
+    """
+    params = _params(args)
+    if isinstance(function, TaskWrapper):
+        job = function.to_job(**params)
+    elif args.name is None:
+        raise OptionsError(f"--name is required: {args.function} is not made with @task")
+    else:
+        job = Job(args.name, function, params)
+    for option, value in _given(args).items():
+        setattr(job, option, value)
+    return job
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that were given; the others stay as the function's @task or Job has them."""
+    options = {option: getattr(args, option) for option in JOB_OPTIONS}
+    given = {option: value for option, value in options.items() if value is not None}
+    return given | ({"timeout": None} if args.no_timeout else {})
+
+
+def _params(args: argparse.Namespace) -> dict[str, Any]:
+    pairs = [*args.params, *(_in_file(args.params_file) if args.params_file else {}).items()]
+    params = dict(pairs)
+    if len(params) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise OptionsError(f"the parameter {twice!r} is given twice; give it once")
+    return params
+
+
+def _in_file(name: str) -> dict[str, Any]:
+    what = "standard input" if name == STANDARD_INPUT else name
+    try:
+        found = values.strict_loads(_content(name, what).decode("utf-8-sig"))
+    except OSError as error:
+        raise OptionsError(f"--params-file {name}: {error.strerror}") from error
+    except RecursionError:
+        raise OptionsError(f"{what}: {values.TOO_DEEP}") from None
+    except UnicodeDecodeError as error:
+        raise OptionsError(f"{what}: is not UTF-8 (byte {error.start:,})") from error
+    except json.JSONDecodeError as error:
+        raise OptionsError(f"{what}: is not JSON: {error}") from error
+    except ValueError as error:
+        raise OptionsError(f"{what}: {error}") from error
+    if not isinstance(found, dict):
+        raise OptionsError(f"{what}: holds no JSON object, such as {{'file': 'cat.jpg'}}")
+    return found
+
+
+def _content(name: str, what: str) -> bytes:
+    if name == STANDARD_INPUT:
+        content = sys.stdin.buffer.read(_LARGEST_FILE + 1)
+    else:
+        with Path(name).expanduser().open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise OptionsError(f"{what}: is larger than {_LARGEST_FILE // 2**20} MiB")
+    return content
