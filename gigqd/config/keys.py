@@ -74,6 +74,7 @@ RESIDUE = (
     "warnings",
     "logging",
     "hooks",
+    "account",
 )
 """What a job can leave behind in its worker, by the names that the log gives it."""
 

@@ -69,7 +69,8 @@ class PoolConfig:
         metadata=about(
             kinds.duration(1.0, DAY),
             LIVE,
-            "How long a worker may take to record an outcome before it is replaced.",
+            "How long a worker may take to record an outcome, or fail to claim a job, before it "
+            "is replaced.",
         ),
     )
     hang_timeout: float = field(

@@ -124,6 +124,7 @@ class WorkerRole:
         self._worker.imported = self._leaks.check.accept
         self._asked.let_go = Meanwhile(self._worker, queue.database, line).let_go
         self._meter = Meter()
+        self._in_trouble_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
     def _make_worker(self) -> ImportingWorker:
@@ -171,11 +172,20 @@ class WorkerRole:
         try:
             self._worker.work_off(self._may_claim)
             wait = self._until_next_due()
+            self._in_trouble_since = None
         except StoreError as error:
             log.error("store_trouble", error=str(error))
+            self._leave_after_long_trouble()
             wait = _AFTER_TROUBLE
         self._show_idle()
         return min(wait, self._life.remaining(time.monotonic()))
+
+    def _leave_after_long_trouble(self) -> None:
+        """Leave, for the cause may lie in this process: another one may have none of it."""
+        now = time.monotonic()
+        self._in_trouble_since = self._in_trouble_since or now
+        if now - self._in_trouble_since > self._pool.record_timeout:
+            self._why_leave = "store_trouble"
 
     def _show_idle(self) -> None:
         """Report that nothing runs; not while an outcome is held, whose recording has a limit."""

@@ -184,6 +184,15 @@ def test_what_only_root_can_put_back_is_put_back_or_left(kind: str, job: str) ->
     assert kind in left or kind in restored
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its account")
+def test_what_root_gives_up_for_a_moment_is_put_back_and_for_good_is_left() -> None:
+    (moment,), _ = after("os.setegid(65534); os.seteuid(65534)")
+    (for_good,), _ = after("os.setuid(65534)")
+
+    assert moment == ({}, {"account": ["the effective user id", "the effective group id"]})
+    assert "the effective user id" in for_good[0]["account"][0]
+
+
 @pytest.mark.parametrize(
     "job",
     [
