@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+_FOLDER_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 SUFFIX = ".gigq"
 """The suffix that the folder's name adds to the name of the database."""
@@ -36,35 +37,32 @@ def make_folder(folder: Path) -> None:
             os.mkdir(folder, _FOLDER_MODE)  # noqa: PTH102 - beside the lstat
             _give_to_owner_of(_database_of(folder), folder)
         found = os.lstat(folder)
-    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o002:
-        _check_folder(found, folder)
+    _check_folder(found, folder)
 
 
 def open_file(path: Path, *, kind: int = stat.S_IFREG) -> int:
     """Open a file of a private folder for reading and writing, made when it is missing.
 
     Args:
-        path: the file; `make_folder` has accepted its folder.
+        path: the file; `make_folder` has made its folder.
         kind: the type of the file, `stat.S_IFREG` or `stat.S_IFIFO`.
 
     Raises:
-        OSError: it cannot be opened or made, is a link, or is of another kind.
+        OSError: it cannot be opened or made, is a link, or is of another kind, or another account
+            may have placed its folder.
     """
-    while True:
-        try:
-            descriptor = os.open(path, _FLAGS)
-        except FileNotFoundError:
-            with suppress(FileExistsError):
-                _make(path, kind)
-            continue
-        except OSError as error:
-            raise _of_a_link(error, path) from error
-        try:
-            require_kind(descriptor, path, kind)
-        except OSError:
-            os.close(descriptor)
-            raise
-        return descriptor
+    folder = _opened_folder(path.parent)
+    try:
+        while True:
+            try:
+                return _checked(os.open(path.name, _FLAGS, dir_fd=folder), path, kind)
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    _make(path, kind, folder)
+    except OSError as error:
+        raise _of_a_link(error, path) from error
+    finally:
+        os.close(folder)
 
 
 def require_kind(descriptor: int, path: str | os.PathLike[str], kind: int) -> None:
@@ -120,20 +118,46 @@ def _database_of(folder: Path) -> str:
     return str(folder).removesuffix(SUFFIX)
 
 
-def _make(path: Path, kind: int) -> None:
+def _opened_folder(folder: Path) -> int:
+    """Open the folder that was accepted, in whose place no other can be put then."""
+    try:
+        descriptor = os.open(folder, _FOLDER_FLAGS)
+    except NotADirectoryError as error:
+        raise _refused(folder, "is no folder") from error
+    try:
+        _check_folder(os.fstat(descriptor), folder)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _checked(descriptor: int, path: Path, kind: int) -> int:
+    try:
+        require_kind(descriptor, path, kind)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _make(path: Path, kind: int, folder: int) -> None:
     if kind == stat.S_IFIFO:
-        os.mkfifo(path, _FILE_MODE)
+        os.mkfifo(path.name, _FILE_MODE, dir_fd=folder)
     else:
-        os.close(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _FILE_MODE))
-    _give_to_owner_of(path.parent, path)
+        flags = _FLAGS | os.O_CREAT | os.O_EXCL
+        os.close(os.open(path.name, flags, _FILE_MODE, dir_fd=folder))
+    _give_to_owner_of(path.parent, Path(path.name), folder)
 
 
-def _give_to_owner_of(other: str | os.PathLike[str], path: Path) -> None:
+def _give_to_owner_of(
+    other: str | os.PathLike[str], path: Path, folder: int | None = None
+) -> None:
     """Hand what root has just made to the owner of its surroundings, who could not use it else."""
     if os.geteuid() == 0:
         with suppress(OSError):
             there = os.stat(other)  # noqa: PTH116
-            os.chown(path, there.st_uid, there.st_gid, follow_symlinks=False)
+            os.chown(path, there.st_uid, there.st_gid, dir_fd=folder, follow_symlinks=False)
 
 
 def _owner_of(path: str | os.PathLike[str]) -> int | None:

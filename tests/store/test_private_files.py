@@ -136,3 +136,30 @@ def test_a_file_is_made_private(database: Path) -> None:
 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in companion(database).iterdir()}
     assert modes["locks"] == 0o600
+
+
+@pytest.mark.fault("S2")
+def test_a_link_in_the_place_of_the_folder_is_not_followed_when_a_connection_closes(
+    database: Path, tmp_path: Path
+) -> None:
+    queue = JobQueue(database)
+    queue.submit(Job("two", os.getpid))
+    companion(database).rename(tmp_path / "moved")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "initialized").write_text("of another program")
+    (tmp_path / "jobs.db.gigq").symlink_to(tmp_path / "elsewhere")
+
+    queue.close()
+
+    assert not (tmp_path / "jobs.db-wal").exists()
+    assert (tmp_path / "elsewhere" / "initialized").read_text() == "of another program"
+
+
+def test_a_folder_that_is_replaced_by_a_link_after_it_was_made_is_refused(
+    database: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "jobs.db.gigq").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(OSError, match=r"jobs\.db\.gigq is no folder"):
+        private_files.open_file(liveness.companion_path(str(database)) / "locks")

@@ -1,5 +1,6 @@
 """A configuration that another account can change: a warning, and for root an error."""
 
+import codecs
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ SOMEONE = 4711
 def path(tmp_path):
     open_up(tmp_path)
     (tmp_path / "gigq.env").write_text("A=1\n")
+    codecs.lookup("utf-8-sig")  # an ordinary account may not read the interpreter's own files
     return write_config(tmp_path, "[code]\nenvironment_file = 'gigq.env'")
 
 
