@@ -109,7 +109,11 @@ class Clients:
 
 
 def _is_below_this_process(pid: int) -> bool:
-    """Return True when a process descends from the daemon. One that has ended counts as a job's."""
+    """Return True when a process descends from the daemon. One that has ended counts as a job's.
+
+    /proc may hide the processes of other accounts, as under the unit. Those that it hides are none
+    of the daemon's, and nothing that they start is.
+    """
     try:
         for _ in range(_DEEPEST):
             if pid == os.getpid():
@@ -118,5 +122,15 @@ def _is_below_this_process(pid: int) -> bool:
                 return False
             pid = kernel.glance(pid).parent
     except (ProcessLookupError, PermissionError):
-        return True
+        return not _belongs_to_another_account(pid)
     return True
+
+
+def _belongs_to_another_account(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return False

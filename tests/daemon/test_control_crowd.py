@@ -1,5 +1,6 @@
 """Silent connections to the control socket, from jobs and from elsewhere, shut no operator out."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -7,12 +8,16 @@ from contextlib import contextmanager
 
 import pytest
 from support import crowds
+from support.forked import in_a_child, unshare
 from support.waiting import wait_until
 
 from gigqd import control_clients
 from gigqd.control_clients import Clients
 
 pytestmark = pytest.mark.daemon
+
+CLONE_NEWNS = 0x00020000
+SOMEONE = 4711
 
 COMMANDS = ["status", "pause", "resume", "reload", "stop --now"]
 
@@ -135,3 +140,23 @@ def test_one_process_has_a_few_connections(connections):
     admitted = [clients.admit(each, 0)[0] for each in connections]
 
     assert [client is None for client in admitted] == [False] * 8 + [True] * 2
+
+
+@pytest.mark.fault("S7")
+@pytest.mark.parametrize("hidden", ["noaccess", "invisible"])
+def test_a_process_that_proc_hides_is_no_job(hidden):
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount and be another account")
+
+    def peers_of_an_ordinary_account():
+        roots = os.getppid()
+        unshare(CLONE_NEWNS)
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        mount = ["mount", "-t", "proc", "-o", f"hidepid={hidden}", "proc", "/proc"]
+        subprocess.run(mount, check=True)
+        os.setgroups([])
+        os.setresgid(SOMEONE, SOMEONE, SOMEONE)
+        os.setresuid(SOMEONE, SOMEONE, SOMEONE)
+        return [control_clients._is_below_this_process(pid) for pid in (roots, os.getpid())]
+
+    assert in_a_child(peers_of_an_ordinary_account) == "[False, True]"
