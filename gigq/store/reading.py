@@ -7,12 +7,12 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gigq.errors import StoreUnavailable
+from gigq.errors import StoreError, StoreGone, StoreUnavailable
 from gigq.store import migrate, serving
 from gigq.store.closing import turn_to_close, turn_to_read
 from gigq.store.connect import address_of
@@ -23,10 +23,14 @@ from gigq.store.identity import stamp
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_Stamp = tuple[int, int]
+_Stamps = tuple[_Stamp, _Stamp | None]
+
 _TRIES = 5
 _PAUSE = 0.02
 _WAL_FORMAT = 2
 _FORMAT_AT = 18
+_WITHOUT_LOCKS = "&immutable=1"
 _LENIENT = partial(str, encoding="utf-8", errors="replace")
 
 
@@ -44,6 +48,7 @@ class ReadingDatabase(Database):
         super().__init__(_no_connection)
         self._path = path
         self._copy: sqlite3.Connection | None = None
+        self._copied: _Stamps | None = None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -58,13 +63,18 @@ class ReadingDatabase(Database):
 
     @contextmanager
     def _opened(self) -> Iterator[Database]:
-        copy = self._copy
-        if copy is not None:
-            yield Database(lambda: copy)
+        now = _stamps(self._path)
+        if self._copy is None or now != self._copied:
+            with turn_to_read(self._path), reading(self._path) as connection:
+                self._keep(_brought_up_to_date(connection), now)
+                yield Database(lambda: self._copy or connection)
             return
-        with turn_to_read(self._path), reading(self._path) as connection:
-            self._copy = copy = _brought_up_to_date(connection)
-            yield Database(lambda: copy or connection)
+        yield Database(lambda: self._copy)
+
+    def _keep(self, copy: sqlite3.Connection | None, copied: _Stamps) -> None:
+        if self._copy is not None:
+            self._copy.close()
+        self._copy, self._copied = copy, copied
 
 
 @contextmanager
@@ -112,27 +122,43 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
         StoreUnavailable: it cannot be read, or another process has begun to use it.
         StoreCorrupt: it is no database.
     """
-    before = stamp(path)
     with (
         tempfile.TemporaryDirectory(prefix="gigq-") if _lacks_index(path) else _nowhere() as folder
     ):
-        connection = _patiently_opened(path, folder)
+        connection, before = _patiently_opened(path, folder)
         with closing(connection):
             yield connection
-        if _is_unused(path) and stamp(path) != before:
-            raise StoreUnavailable(f"{path} was changed while it was read; try again")
+        if before is not None and _stamps(path)[0] != before[0]:
+            raise _changed(path)
 
 
-def _patiently_opened(path: str, folder: str | None) -> sqlite3.Connection:
+def _patiently_opened(path: str, folder: str | None) -> tuple[sqlite3.Connection, _Stamps | None]:
+    """Open the file, or a copy of it and its log in a folder.
+
+    Returns:
+        The connection; and how the file looked before it was opened, if a writer that comes now is
+        not noticed by SQLite.
+    """
+    last: StoreError | None = None
     for _ in range(_TRIES):
+        before = _stamps(path)
         try:
-            return _opened(_address(path) if folder is None else _address_of_copy(path, folder))
+            address = _address(path) if folder is None else _address_of_copy(path, folder)
+            connection = _opened(address)
         except sqlite3.OperationalError as error:
-            last = error  # the log was made or deleted since the look at it
+            last = translated(error, path)  # the log was made or deleted since the look at it
             time.sleep(_PAUSE)
+            continue
         except sqlite3.Error as error:
             raise translated(error, path) from error
-    raise translated(last, path) from last
+        if folder is None:
+            return connection, before if address.endswith(_WITHOUT_LOCKS) else None
+        if _stamps(path) == before:
+            return connection, None
+        connection.close()
+        last = _changed(path)
+    assert last is not None
+    raise last
 
 
 def _opened(address: str) -> sqlite3.Connection:
@@ -152,7 +178,7 @@ def _address(path: str) -> str:
     address = f"{address_of(path)[:-2]}ro"
     if not _is_unused(path):
         return f"{address}&readonly_shm=1"
-    return f"{address}&immutable=1" if _is_in_wal_mode(path) else address
+    return f"{address}{_WITHOUT_LOCKS}" if _is_in_wal_mode(path) else address
 
 
 def _address_of_copy(path: str, folder: str) -> str:
@@ -177,6 +203,18 @@ def _is_in_wal_mode(path: str) -> bool:
         return False
     with Path(path).open("rb") as file:
         return file.read(_FORMAT_AT + 2)[_FORMAT_AT:] == bytes([_WAL_FORMAT] * 2)
+
+
+def _stamps(path: str) -> _Stamps:
+    """Return how the file and its log look now."""
+    file = stamp(path)
+    with suppress(StoreGone):
+        return file, stamp(f"{path}-wal")
+    return file, None
+
+
+def _changed(path: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{path} was changed while it was read; try again")
 
 
 def _size(path: str) -> int:

@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ from support.earlier_schemas import make_file
 from support.other_user import SEARCH_PATH, interpreter_for
 from support.shell import Shell
 
-from gigq.store import connect
-from gigq.store.reading import reading_long
+from gigq.errors import StoreUnavailable
+from gigq.store import connect, jobs
+from gigq.store.reading import ReadingDatabase, reading, reading_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,3 +203,52 @@ def test_a_long_reader_that_ends_last_leaves_one_complete_file(shared):
     reader.__exit__(None, None, None)
 
     assert sorted(state(shared.folder)) == ["jobs.db"]
+
+
+WRITER = """
+import sys
+from gigq.store import checkpoint, connect
+connection = connect.open_connection(sys.argv[1])
+connection.execute("UPDATE jobs SET name = 'written since'")
+checkpoint.shorten(connection)
+print("written", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def written_by_one_that_stays(path: Path) -> Iterator[None]:
+    """A process that changes every job, writes its log into the file and keeps it open."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        yield
+        writer.communicate(b"\n")
+
+
+def test_what_a_writer_changes_while_an_unused_file_is_read_is_an_error(shared):
+    path = shared.folder / "jobs.db"
+
+    with ExitStack() as stack, pytest.raises(StoreUnavailable, match="changed while it was read"):
+        with reading(str(path)) as connection:
+            connection.execute("SELECT name FROM jobs").fetchall()
+            stack.enter_context(written_by_one_that_stays(path))
+
+
+def test_a_look_at_a_file_of_an_older_schema_sees_what_was_changed_since(tmp_path):
+    path = tmp_path / "old.db"
+    make_file(str(path), 4)
+    database = ReadingDatabase(str(path))
+
+    def number() -> int:
+        return len(jobs.page(database))
+
+    before = number()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DELETE FROM jobs WHERE id = 'completed'")
+        other.commit()
+        in_log = number()
+
+    assert (in_log, number()) == (before - 1, before - 1)
