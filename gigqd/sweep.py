@@ -44,17 +44,16 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
     return treekill.killed
 
 
-def leftovers_of(database: Path, home: str, own_run: str | None = None) -> TreeKill:
-    """Return what ends the processes of dead runs on a database, a step at a time.
+def leftovers_of(database: Path, home: str) -> TreeKill:
+    """Return what ends the processes of all dead runs on a database, a step at a time.
 
     Args:
         database: the queue's file.
         home: what stands for it in tags.
-        own_run: the caller's own run, which lives whatever its lock says.
     """
 
     def is_alive(run: str) -> bool:
-        return run == own_run or liveness.is_alive(database, run)
+        return liveness.is_alive(database, run)
 
     def is_leftover(mark: Mark) -> bool:
         if mark.tag is not None:
@@ -64,6 +63,26 @@ def leftovers_of(database: Path, home: str, own_run: str | None = None) -> TreeK
         # A stamp alone does not spell its run out: it is spared if it may be of one that lives.
         alive = (run for run in _tagged_runs(home) if is_alive(run))
         return not any(is_of_run(mark.stamp, run) for run in alive)
+
+    return TreeKill(None, is_leftover)
+
+
+def leftovers_of_run(run: str, home: str) -> TreeKill:
+    """Return what ends the processes of one dead run, a step at a time.
+
+    Args:
+        run: the run.
+        home: what stands for its database in tags.
+    """
+
+    def is_leftover(mark: Mark) -> bool:
+        if mark.tag is not None:
+            return mark.tag.home == home and mark.tag.run == run
+        if mark.stamp is None or not (is_of_home(mark.stamp, home) and is_of_run(mark.stamp, run)):
+            return False
+        # Of two runs with the same stamp the other one may be alive.
+        others = _tagged_runs(home) - {run}
+        return not any(is_of_run(mark.stamp, other) for other in others)
 
     return TreeKill(None, is_leftover)
 

@@ -71,7 +71,7 @@ class Keeper:
         self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
         served = [pool.queues for pool in birth.config.pools]
         around = self._cell.whole_board, self.beat, self.tell
-        self._dead_runs = DeadRuns(self._path, birth.tag.run, self._settling, self.tell)
+        self._dead_runs = DeadRuns(self._path, self._settling, self.tell)
         self._rounds = Rounds(self._database, self._path, birth.tag.run, served, *around)
         self._retention = Retention(
             self._database, birth.config.retention, self.tell, self._rounds.expect_size

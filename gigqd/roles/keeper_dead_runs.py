@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigqd import logs
-from gigqd.sweep import leftovers_of
+from gigqd.sweep import leftovers_of_run
 from gigqd.tag import home_of
 
 if TYPE_CHECKING:
@@ -24,27 +23,24 @@ _PAUSE = 0.01
 
 
 class DeadRuns:
-    """Settles what died with another run, once no process of it is left.
+    """Settles what died with another run, once no process of that run is left.
 
     A process that may not be ended, one of another account, keeps what its run has open from being
     settled: it may still be at work. It is logged and reported, and looked for again.
 
     Args:
         path: the database file.
-        run: the daemon's own run.
         settling: finds the open executions of dead runs, and settles them.
         report: sends a message to the supervisor.
     """
 
     def __init__(
-        self, path: str, run: str, settling: Settling, report: Callable[[dict[str, Any]], None]
+        self, path: str, settling: Settling, report: Callable[[dict[str, Any]], None]
     ) -> None:
-        self._path = path
-        self._run = run
+        self._home = home_of(path)
         self._settling = settling
         self._report = report
-        self._runs: frozenset[str] = frozenset()
-        self._treekill: TreeKill | None = None
+        self._treekills: dict[str, TreeKill] = {}
         self._look_at = 0.0
         self._reported: frozenset[int] = frozenset()
 
@@ -60,33 +56,26 @@ class DeadRuns:
             patience: for how many seconds to carry on, where one step is not enough.
 
         Returns:
-            How many executions were settled; none while one of its processes is left.
+            How many executions were settled; none of a run while one of its processes is left.
 
         Raises:
             StoreError: the database cannot be used.
         """
         now = time.monotonic()
         self._look_at = now + _LOOK_EVERY
-        if self._treekill is None:
-            # Only these are settled below: one that dies from now on has not been looked at.
-            self._runs = self._settling.dead_runs()
-            if not self._runs:
-                return 0
-            self._treekill = leftovers_of(Path(self._path), home_of(self._path), self._run)
-        if not self._ended(self._treekill, now + patience):
-            self._look_at = now + (_LOOK_EVERY if self._treekill.denied else _STEP_AGAIN)
-            self._note(frozenset(self._treekill.denied))
-            return 0
-        killed, self._treekill = self._treekill.killed, None
+        self._treekills = {
+            run: self._treekills.get(run) or leftovers_of_run(run, self._home)
+            for run in self._settling.dead_runs()
+        }
+        ended = [run for run, one in self._treekills.items() if _ended(one, now + patience)]
+        killed = sum(self._treekills.pop(run).killed for run in ended)
         if killed:
             log.warning("leftover_killed", killed=killed)
-        self._note(frozenset())
-        return self._settling.settle_runs(self._runs)
-
-    def _ended(self, treekill: TreeKill, until: float) -> bool:
-        while not (ended := treekill.step()) and not treekill.denied and time.monotonic() < until:
-            time.sleep(_PAUSE)
-        return ended
+        left = self._treekills.values()
+        if not all(one.denied for one in left):
+            self._look_at = now + _STEP_AGAIN
+        self._note(frozenset[int]().union(*(one.denied for one in left)))
+        return self._settling.settle_runs(frozenset(ended)) if ended else 0
 
     def _note(self, denied: frozenset[int]) -> None:
         """Log and report the processes that may not be ended, when they are others than before."""
@@ -96,3 +85,9 @@ class DeadRuns:
             log.error("dead_run_still_works", pids=sorted(denied))
         self._reported = denied
         self._report({"still_works": sorted(denied)})
+
+
+def _ended(treekill: TreeKill, until: float) -> bool:
+    while not (ended := treekill.step()) and not treekill.denied and time.monotonic() < until:
+        time.sleep(_PAUSE)
+    return ended

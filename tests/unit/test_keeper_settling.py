@@ -11,6 +11,7 @@ from gigq.claim import Claimant, Handover, Wanted
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, liveness, migrate
 from gigq.store.database import Database
+from gigqd.roles import keeper_dead_runs
 from gigqd.roles.keeper_dead_runs import DeadRuns
 from gigqd.roles.keeper_settling import Settling, told
 from gigqd.treekill import TreeKill
@@ -65,13 +66,36 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
     dead, dies = running(db, DEAD), running(db, LIVING)
     alive = {LIVING}
     monkeypatch.setattr(liveness, "is_alive", lambda _path, run: run in alive)
-    dead_runs = DeadRuns(path, OWN, Settling(db, path, OWN, lambda: None), lambda _message: None)
+    dead_runs = DeadRuns(path, Settling(db, path, OWN, lambda: None), lambda _message: None)
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
 
     assert dead_runs.look() == 1
     assert [status_of(db, job_id) for job_id in (dead, dies)] == ["pending", "running"]
     assert dead_runs.look() == 1
     assert status_of(db, dies) == "pending"
+
+
+def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
+    db: Database, settling: Settling, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OfAnotherAccount(TreeKill):
+        def step(self, _seconds: float = 0.0) -> bool:
+            self.denied.add(4711)
+            return False
+
+    dead, guarded = running(db, DEAD), running(db, "daemon:guarded")
+    reports: list[dict[str, object]] = []
+    dead_runs = DeadRuns(path, settling, reports.append)
+
+    def treekill_of(run: str, _home: str) -> TreeKill:
+        kind = TreeKill if run == DEAD else OfAnotherAccount
+        return kind(None, lambda _mark: False)
+
+    monkeypatch.setattr(keeper_dead_runs, "leftovers_of_run", treekill_of)
+    dead_runs.look(patience=5.0)
+
+    assert (status_of(db, dead), status_of(db, guarded)) == ("pending", "running")
+    assert reports == [{"still_works": [4711]}]
 
 
 def test_a_verdict_settles_what_that_worker_of_this_run_held_and_nothing_else(
