@@ -116,7 +116,14 @@ def _refuse_under_older_processes(session: Session, found: int, known: int) -> N
     path = getattr(session.connection, "path", "")
     if not path or not 0 < found < known:
         return
-    if older := serving.older_than(path, known):
+    older = serving.older_than(path, known)
+    if older is None:
+        raise StoreUnavailable(
+            f"{path} has schema {found} and this gigq works with {known}; which processes run jobs "
+            "here only the file's owner can see, so its owner has to open it first with this gigq. "
+            "Nothing was changed"
+        )
+    if older:
         pids = " ".join(map(str, older))
         raise StoreUnavailable(
             f"{path} has schema {found} and this gigq works with {known}, which the gigq of "

@@ -150,9 +150,7 @@ def _make(path: Path, kind: int, folder: int) -> None:
     _give_to_owner_of(path.parent, Path(path.name), folder)
 
 
-def _give_to_owner_of(
-    other: str | os.PathLike[str], path: Path, folder: int | None = None
-) -> None:
+def _give_to_owner_of(other: str | os.PathLike[str], path: Path, folder: int | None = None) -> None:
     """Hand what root has just made to the owner of its surroundings, who could not use it else."""
     if os.geteuid() == 0:
         with suppress(OSError):

@@ -34,8 +34,15 @@ def note(path: str) -> None:
 
 
 def held_queue(path: str) -> bool:
-    """Return whether there was a queue at `path` before."""
-    return os.path.exists(companion_path(path) / _NAME)  # noqa: PTH110
+    """Return whether there was a queue at `path` before, or may have been.
+
+    An account to which the folder beside it is closed cannot see that, and so must suppose it.
+    """
+    try:
+        os.stat(companion_path(path) / _NAME)  # noqa: PTH116 - beside other calls of os
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+    return True
 
 
 def note_complete(path: str) -> None:

@@ -39,15 +39,18 @@ def servers(path: str) -> dict[str, tuple[int, ...]] | None:
     return {"daemons": tuple(daemons), "workers": tuple(workers)}
 
 
-def older_than(path: str, schema: int) -> tuple[int, ...]:
+def older_than(path: str, schema: int) -> tuple[int, ...] | None:
     """Return the ids of the other processes that run jobs here and do not know a schema.
 
     Args:
         path: the database file.
         schema: its version.
+
+    Returns:
+        The ids, or None when this user may not ask.
     """
     if not _may_ask(path):
-        return ()
+        return None if _may_be_there(_locks(path)) else ()
     descriptor = lock_descriptor(path)
     alive = {*_holders(descriptor, *_DAEMONS), *_holders(descriptor, *_RUNS)}
     return tuple(sorted(alive - set(_holders(descriptor, *schema_range(schema)))))

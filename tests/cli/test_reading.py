@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -230,11 +230,14 @@ def written_by_one_that_stays(path: Path) -> Iterator[None]:
 
 def test_what_a_writer_changes_while_an_unused_file_is_read_is_an_error(shared):
     path = shared.folder / "jobs.db"
+    reader = reading(str(path))
+    reader.__enter__()
 
-    with ExitStack() as stack, pytest.raises(StoreUnavailable, match="changed while it was read"):
-        with reading(str(path)) as connection:
-            connection.execute("SELECT name FROM jobs").fetchall()
-            stack.enter_context(written_by_one_that_stays(path))
+    with (
+        written_by_one_that_stays(path),
+        pytest.raises(StoreUnavailable, match="changed while it was read"),
+    ):
+        reader.__exit__(None, None, None)
 
 
 def test_a_look_at_a_file_of_an_older_schema_sees_what_was_changed_since(tmp_path):

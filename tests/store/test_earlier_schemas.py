@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.earlier_schemas import STATES, make_file
+from support.files import open_up
+from support.forked import in_a_child
 
 from gigq import JobQueue, Worker
 from gigq.errors import StoreUnavailable
@@ -93,3 +96,24 @@ def test_a_file_is_not_migrated_under_a_daemon_that_would_refuse_it_then(path: s
 def test_a_file_is_migrated_beside_a_daemon_that_knows_the_new_schema(path: str) -> None:
     with live_daemon(path, migrate.latest("sqlite")):
         assert JobQueue(path).stats()["completed"] == 1
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another account")
+def test_an_account_that_cannot_see_which_processes_run_jobs_migrates_no_file(
+    path: str, tmp_path: Path
+) -> None:
+    open_up(tmp_path)
+    tmp_path.chmod(0o777)
+    Path(path).chmod(0o666)
+    before = Path(path).read_bytes()
+
+    def as_another_account() -> object:
+        os.setgroups([])
+        os.setgid(4711)
+        os.setuid(4711)
+        return JobQueue(path)
+
+    with live_daemon(path, migrate.latest("sqlite") - 1):
+        assert "only the file's owner can see" in in_a_child(as_another_account)
+    assert Path(path).read_bytes() == before

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.files import open_up
+from support.forked import in_a_child
 from support.ledger import stored
 
 from gigq import JobQueue, Worker
@@ -24,7 +26,7 @@ from gigq.store.liveness import companion_path
 from gigq.store.migrate import Begin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HOLDER = """
 import sys
@@ -276,3 +278,24 @@ def test_a_restored_file_is_used_by_an_application_that_had_the_old_one_open(pat
     filler.join()
 
     assert queue.stats()["total"] == 0
+
+
+@pytest.mark.fault("G15")
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another account")
+@pytest.mark.parametrize("begins", [JobQueue, open_as_a_worker], ids=["library", "worker"])
+def test_an_account_to_which_the_folder_beside_it_is_closed_begins_no_queue_either(
+    path: str, tmp_path: Path, begins: Callable[[str], object]
+) -> None:
+    lose(path, "missing")
+    open_up(tmp_path)
+    tmp_path.chmod(0o777)
+
+    def as_another_account() -> object:
+        os.setgroups([])
+        os.setgid(4711)
+        os.setuid(4711)
+        return begins(path)
+
+    assert "NoQueue: " in in_a_child(as_another_account)
+    assert not Path(path).exists()
