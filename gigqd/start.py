@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigq.errors import StoreUnavailable
 from gigq.store import liveness
+from gigq.store.filesystem import refuse_other_kind, resolve
 from gigqd import exits, logs
 from gigqd.errors import GigqdError
 from gigqd.sweep import end_leftovers
@@ -28,13 +30,16 @@ def lock_run(database: str) -> liveness.RunLock:
     """Take the lock that tells others that this daemon's run lives.
 
     Raises:
-        StartFailedError: nothing can be written beside the database.
+        StartFailedError: nothing can be written beside the database, or it can be none.
     """
     try:
+        refuse_other_kind(resolve(database))
         return liveness.RunLock(Path(database), "gigqd")
     except OSError as error:
         text = f"{Path(database).parent}: cannot write beside the database: {error.strerror}"
         raise StartFailedError(text, exit_code=exits.for_database(error)) from error
+    except StoreUnavailable as error:
+        raise StartFailedError(str(error), exit_code=exits.DATABASE_UNAVAILABLE) from error
 
 
 def end_leftovers_of(database: str) -> None:

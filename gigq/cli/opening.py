@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli.readable import ReadableQueue
-from gigq.errors import StoreUnavailable
 from gigq.queue import JobQueue
 from gigq.status import JobStatus
 from gigq.store import connect, initialization, serving
 from gigq.store.database import Database
-from gigq.store.filesystem import resolve
+from gigq.store.filesystem import refuse_other_kind, resolve
 from gigq.store.migrate import Begin
 from gigq.store.peek import refuse_without_queue
 from gigq.store.reading import ReadingDatabase
@@ -31,7 +29,7 @@ class _Queue(JobQueue):
 
 def any_queue(args: argparse.Namespace) -> closing[JobQueue]:
     """The queue that `--db` names; its database is made when it is missing."""
-    _refuse_what_is_no_file(args.db)
+    refuse_other_kind(resolve(args.db))
     return closing(_Queue(args.db))
 
 
@@ -43,7 +41,7 @@ def queue_of_a_worker(args: argparse.Namespace) -> None:
     Raises:
         StoreError: the database cannot be used, or was lost.
     """
-    _refuse_what_is_no_file(args.db)
+    refuse_other_kind(resolve(args.db))
     if args.init:
         initialization.initialize(args.db)
     else:
@@ -95,13 +93,5 @@ def refuse_what_is_no_queue(name: str) -> None:
     Raises:
         StoreError: there is no such database, or no queue in it.
     """
-    _refuse_what_is_no_file(name)
+    refuse_other_kind(resolve(name))
     refuse_without_queue(name)
-
-
-def _refuse_what_is_no_file(name: str) -> None:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        raise StoreUnavailable(f"{name} is a folder; name a file in it: --db {path / 'gigq.db'}")
-    if path.exists() and not path.is_file():
-        raise StoreUnavailable(f"{name} is not a file; name one that is, or a new one")

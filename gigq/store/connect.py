@@ -15,7 +15,7 @@ from gigq.errors import UnsupportedStore
 from gigq.store.arrival import wait_until_complete
 from gigq.store.closing import turn_to_close
 from gigq.store.failures import translated, until_free
-from gigq.store.filesystem import refuse_network, resolve
+from gigq.store.filesystem import refuse_network, refuse_other_kind, resolve
 from gigq.store.gate import Gate, gate_of
 from gigq.store.identity import (
     FileId,
@@ -151,9 +151,9 @@ def open_connection(
         may_create: whether a missing or empty file may become a new database.
 
     Raises:
-        UnsupportedStore: not a file, a network file system, or an SQLite that is too old.
+        UnsupportedStore: a network file system, or an SQLite that is too old.
         StoreGone: the file was deleted, may not be read, or was replaced only in part.
-        StoreUnavailable: the file cannot be opened.
+        StoreUnavailable: it is no ordinary file, or cannot be opened.
         StoreCorrupt: the file is not a database, or was emptied.
     """
     real = resolve(path)
@@ -232,6 +232,7 @@ def _of_this_thread() -> dict[str, StoreConnection]:
 
 def _opened(path: str, patience: float, *, may_create: bool) -> StoreConnection:
     refuse_old_sqlite(sqlite3.sqlite_version_info)
+    refuse_other_kind(path)
     refuse_network(path)
     with _opening:
         was_there = path in _opened_here or path in _required

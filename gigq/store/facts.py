@@ -18,7 +18,7 @@ from gigq.store import migrate, serving
 from gigq.store.checkpoint import wal_room, wal_size
 from gigq.store.dialect import SQLITE
 from gigq.store.failures import primary_code, translated
-from gigq.store.filesystem import kind_of, resolve
+from gigq.store.filesystem import kind_of, refuse_other_kind, resolve
 from gigq.store.identity import stamp
 from gigq.store.reading import reading
 from gigq.store.statements import looks
@@ -191,8 +191,7 @@ def _refuse_unreadable(path: str, shown: str) -> None:
     except OSError as error:
         why = f"{shown} cannot be reached by this user ({error.strerror}); run as its owner"
         raise type(error)(why) from error
-    if not Path(path).is_file():
-        raise StoreUnavailable(f"{shown} is not a file; name one that is: --db FILE")
+    refuse_other_kind(path)
     if not os.access(path, os.R_OK):
         owner = Path(path).stat().st_uid
         raise StoreUnavailable(f"{shown} may not be read by this user; it belongs to user {owner}")

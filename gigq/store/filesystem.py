@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ _NETWORK = frozenset(
 _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
 _MOUNTS = "/proc/self/mountinfo"
 _ADDRESSES = ("file:", "postgres://", "postgresql://")
+_KINDS = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
@@ -27,6 +34,7 @@ def resolve(path: str | os.PathLike[str]) -> str:
 
     Raises:
         UnsupportedStore: `path` does not name a file.
+        StoreUnavailable: for root, it is a link of another account to no file.
     """
     text = os.fspath(path)
     if text.startswith("/"):
@@ -81,7 +89,42 @@ class DatabasePath:
 @lru_cache(maxsize=256)
 def _real(absolute: str) -> str:
     # Two names of one file would get two sets of locks and two companion folders.
-    return os.path.realpath(absolute)
+    real = os.path.realpath(absolute)
+    if os.geteuid() == 0:
+        _refuse_link_of_another(absolute, real)
+    return real
+
+
+def _refuse_link_of_another(absolute: str, real: str) -> None:
+    """Refuse, as root, to begin a file wherever a link of an ordinary account points.
+
+    Raises:
+        StoreUnavailable: the path is such a link, and the file does not exist.
+    """
+    if os.path.islink(absolute) and not os.path.lexists(real):  # noqa: PTH114
+        owner = os.lstat(absolute).st_uid
+        if owner != 0:
+            raise StoreUnavailable(
+                f"{absolute} is a link of user id {owner} to {real}, which does not exist; root "
+                "begins no file there: remove the link, or begin the queue as that account"
+            )
+
+
+def refuse_other_kind(path: str) -> None:
+    """Refuse what is there and is no ordinary file: a folder, a device, a FIFO or a socket.
+
+    Raises:
+        StoreUnavailable: it is one of those.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - as all of this module
+    except OSError:
+        return
+    if stat.S_ISDIR(mode):
+        raise StoreUnavailable(f"{path} is a folder; name a file in it: {path}/gigq.db")
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "of another kind")
+        raise StoreUnavailable(f"{path} is {kind} and not a file; name a file, or a new one")
 
 
 def refuse_network(path: str, mounts: str | None = None) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gigq.store import private_files
+from gigq.store.filesystem import resolve
 
 _MOST_DIGITS = 20
 _OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
@@ -188,14 +189,17 @@ def companion(database_path: str | os.PathLike[str]) -> Path:
 
 
 def companion_path(database_path: str | os.PathLike[str]) -> Path:
-    """Where that folder is, whether it is there or not."""
-    absolute = os.path.abspath(os.path.expanduser(database_path))  # noqa: PTH100, PTH111
-    return _beside(absolute)
+    """Where that folder is, whether it is there or not.
+
+    Raises:
+        StoreError: as `resolve`.
+    """
+    return _beside(resolve(database_path))
 
 
 @lru_cache(maxsize=256)
-def _beside(absolute: str) -> Path:
-    return Path(os.path.realpath(absolute) + private_files.SUFFIX)
+def _beside(real: str) -> Path:
+    return Path(real + private_files.SUFFIX)
 
 
 def _lock_file(database_path: str | os.PathLike[str]) -> Path:

@@ -11,6 +11,7 @@ from gigq.errors import GigqError, SchemaTooNew
 from gigq.store import initialization, migrate, queue_mark
 from gigq.store.connect import close_connections, open_connection
 from gigq.store.database import Database
+from gigq.store.filesystem import refuse_other_kind, resolve
 from gigqd import exits
 from gigqd.errors import GigqdError
 from gigqd.privileges import refuse_blocked_way, refuse_unwritable
@@ -35,10 +36,12 @@ def try_database(config: Config) -> str:
         refuse_blocked_way(path.parent)
         if path.parent.is_dir():
             refuse_unwritable(path.parent)
-        queue_mark.refuse_lost(str(path.resolve()))
+        real = resolve(path)
+        refuse_other_kind(real)
+        queue_mark.refuse_lost(real)
         if not path.exists() or not path.stat().st_size:
             return _judge_folder(path)
-        initialization.refuse_foreign_log(str(path.resolve()))
+        initialization.refuse_foreign_log(real)
         return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
     except (GigqError, OSError) as error:
         raise _as_daemon_error(error) from error

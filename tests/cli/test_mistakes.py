@@ -201,10 +201,11 @@ def test_a_full_disk_is_reported(shell):
 
 @pytest.mark.parametrize("arguments", [*READING, ("submit", "shop.resize", "--name", "x")])
 def test_a_folder_is_not_a_database_and_the_remedy_is_to_name_a_file_in_it(shell, arguments):
-    failed(shell.run(*arguments, "--db", "."), 69, ". is a folder; name a file in it: --db gigq.db")
+    file = f"{shell.folder.resolve()}/gigq.db"
+    failed(shell.run(*arguments, "--db", "."), 69, f"is a folder; name a file in it: {file}")
 
 
 def test_a_pipe_is_not_a_database(shell):
     os.mkfifo(shell.folder / "pipe")
 
-    failed(shell.run("worker", "--once", "--db", "pipe"), 69, "pipe is not a file")
+    failed(shell.run("worker", "--once", "--db", "pipe"), 69, "pipe is a FIFO and not a file")

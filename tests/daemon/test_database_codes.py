@@ -23,6 +23,14 @@ def a_folder_in_its_place(daemon):
     daemon.database.mkdir()
 
 
+def a_pipe_in_its_place(daemon):
+    os.mkfifo(daemon.database)
+
+
+def a_device_in_its_place(daemon):
+    daemon.database.symlink_to("/dev/null")
+
+
 def a_folder_that_is_missing(daemon):
     daemon.configure({"queue.database": str(daemon.home / "none" / "jobs.db")})
 
@@ -44,6 +52,8 @@ def a_newer_schema(daemon):
     [
         (damaged, exits.DATABASE_UNAVAILABLE),
         (a_folder_in_its_place, exits.DATABASE_UNAVAILABLE),
+        (a_pipe_in_its_place, exits.DATABASE_UNAVAILABLE),
+        (a_device_in_its_place, exits.DATABASE_UNAVAILABLE),
         (a_folder_that_is_missing, exits.DATABASE_UNAVAILABLE),
         (a_file_for_its_folder, exits.DATABASE_UNAVAILABLE),
         (a_newer_schema, exits.BAD_CONFIG),
@@ -57,7 +67,7 @@ def test_check_tells_with_the_code_that_a_start_would_end_with(launched, spoil, 
 
     assert (check.returncode, start.returncode, run.returncode) == (code, code, code)
     for done in (check, start, run):
-        assert "jobs.db" in done.stdout + done.stderr or "999" in done.stdout + done.stderr
+        assert re.search("jobs.db|999|/dev/null", done.stdout + done.stderr), done
         assert "internal error" not in done.stderr
 
 

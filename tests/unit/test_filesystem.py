@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import stat
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
-from gigq.errors import UnsupportedStore
+from gigq import Job, JobQueue
+from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.store.filesystem import file_system_of, refuse_network, resolve
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MOUNTS = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 22 21 0:20 / /proc rw - proc proc rw
@@ -105,3 +106,41 @@ def test_one_file_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     names = {resolve(n) for n in ("link/q.db", "real/q.db", "~/real/q.db", tmp_path / "link/q.db")}
 
     assert names == {str(tmp_path / "real" / "q.db")}
+
+
+KINDS = {
+    "is a folder": lambda path: path.mkdir(),
+    "is a FIFO": os.mkfifo,
+    "is a socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
+    "is a device": lambda path: path.symlink_to("/dev/null"),
+}
+
+
+@pytest.mark.parametrize("said", KINDS)
+def test_what_is_no_ordinary_file_is_refused_by_name_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    KINDS[said](Path("q.db"))
+
+    with pytest.raises(StoreUnavailable, match=said):
+        JobQueue("q.db")
+    assert [each.name for each in tmp_path.iterdir()] == ["q.db"]
+
+
+@pytest.mark.fault("S2")
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make links of two accounts")
+@pytest.mark.parametrize("owner", [0, 4711])
+def test_root_begins_a_file_where_its_own_link_points_and_not_where_anothers_does(
+    tmp_path: Path, owner: int
+) -> None:
+    link, target = tmp_path / "q.db", tmp_path / "elsewhere.db"
+    link.symlink_to(target)
+    os.chown(link, owner, owner, follow_symlinks=False)
+
+    with nullcontext() if owner == 0 else pytest.raises(StoreUnavailable, match="link of user id"):
+        JobQueue(link).submit(Job("one", os.getpid))
+
+    assert target.exists() is (owner == 0)
+    assert owner == 0 or not (tmp_path / "elsewhere.db.gigq").exists()
