@@ -40,8 +40,7 @@ JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024
 # Corrupt An SQLite Database File", 2.6), so they are kept from being collected.
 _inherited: list[dict[str, StoreConnection]] = []
 
-# Files that this process never creates: those it has opened and not closed again, and those
-# that `require` names.
+# Files that this process never creates: opened and not closed again, or named to `require`.
 _opened_here: dict[str, FileId | None] = {}
 _required: set[str] = set()
 

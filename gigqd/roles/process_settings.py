@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigqd import signals
-from gigqd.roles import resource_limits
+from gigqd.roles import account, resource_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,6 @@ _TIMER_NUMBERS = tuple(_TIMERS.values())
 _AT_REST = ((0.0, 0.0),) * len(_TIMERS)
 _NO_TIMER = (False,) * len(_TIMERS)
 _STREAMS = ("stdin", "stdout", "stderr")
-_IDS = ("the effective user id", "the effective group id")
 _HOOKS: dict[str, tuple[Any, str]] = {
     "sys.excepthook": (sys, "excepthook"),
     "sys.unraisablehook": (sys, "unraisablehook"),
@@ -103,8 +102,6 @@ def settings(ear: Ear) -> tuple[Setting, ...]:
     handlers = tuple(f"the handler of {_name_of(number)}" for number in _SIGNALS)
     limits = resource_limits.ResourceLimits()
     streams = tuple(f"sys.{name}" for name in _STREAMS)
-    # Only root can change its account; for others it is no system call after every job.
-    account = _account if os.geteuid() == 0 else tuple
     return (
         Setting("handlers", handlers, _handlers, lambda normal: _restore_handlers(normal, ear)),
         Setting("handlers", listening, ear.listens, lambda _: ear.restore_dumps(), _listens),
@@ -126,7 +123,7 @@ def settings(ear: Ear) -> tuple[Setting, ...]:
         Setting("warnings", ("warnings.showwarning",), _showwarning, _restore_showwarning),
         Setting("logging", "logging.disable", _disabled, logging.disable),
         Setting("hooks", tuple(_HOOKS), _hooks, _restore_hooks),
-        Setting("account", _IDS, account, _restore_account),
+        Setting("account", account.NAMES, account.reader(), account.put_back),
     )
 
 
@@ -199,16 +196,6 @@ def _restore_timers(normal: tuple[bool, ...]) -> None:
     for timer, running in zip(_TIMERS.values(), normal, strict=True):
         if not running:
             signal.setitimer(timer, 0)
-
-
-def _account() -> tuple[int, int]:
-    return os.geteuid(), os.getegid()
-
-
-def _restore_account(normal: tuple[int, int]) -> None:
-    user, group = normal
-    os.seteuid(user)  # first: another user may not change the group
-    os.setegid(group)
 
 
 def _directory() -> str:
