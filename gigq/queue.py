@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock, codec, events, failure, functions, reports
+from gigq import changes, clock, codec, events, failure, functions, reports
 from gigq.errors import JobNotFound
 from gigq.rows import Rows, listed
 from gigq.status import JobStatus
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Self
 
+    from gigq.changes import Requeued
     from gigq.job import Job
 
 
@@ -124,16 +124,21 @@ class JobQueue:
             True when the job was pending and is cancelled, or was running and is asked to end.
             False when there is no such job, or it is neither.
         """
-        verb = jobs.cancel_or_ask if running else jobs.cancel
-        changed = verb(self._database, job_id)
-        if changed is None:
-            return False
-        asked = changed.status is JobStatus.RUNNING
-        event = events.JOB_CANCEL_REQUESTED if asked else events.JOB_CANCELLED
-        events.emit(event, job_id=job_id)
-        reports.failed_by_parents(changed.cut_off)
-        self._wake(Counter(changed.due_in))
-        return True
+        return bool(self.cancel_many([job_id], running))
+
+    def cancel_many(self, job_ids: Iterable[str], running: bool = False) -> list[str]:
+        """Cancel many jobs, in few transactions.
+
+        Args:
+            job_ids: their ids.
+            running: as for `cancel`.
+
+        Returns:
+            The ids of those that are cancelled, or asked to end.
+        """
+        cancelled, due = changes.cancel_all(self._database, job_ids, running=running)
+        self._wake(due)
+        return cancelled
 
     def get_status(self, job_id: str) -> dict[str, Any]:
         """Everything known about a job.
@@ -153,14 +158,15 @@ class JobQueue:
         executions = [_shown(each) for each in jobs.executions(self._database, job_id)]
         return {"exists": True, **_shown(row), "executions": executions}
 
-    def get_result(self, job_id: str) -> Any:
+    def get_result(self, job_id: str, default: Any = None) -> Any:
         """What the job's function returned.
 
         Args:
             job_id: the job's id.
+            default: the answer for a job that is not completed, as None is a result too.
 
         Returns:
-            The result; None unless the job is completed.
+            The result; the default unless the job is completed.
 
         Raises:
             JobNotFound: there is no such job (a KeyError).
@@ -169,7 +175,7 @@ class JobQueue:
         if row is None:
             raise JobNotFound(f"there is no job {job_id!r}; was it cleared?")
         completed = row["status"] == JobStatus.COMPLETED.value
-        return codec.decode(row["result"]) if completed else None
+        return codec.decode(row["result"]) if completed else default
 
     def list_jobs(
         self,
@@ -247,21 +253,35 @@ class JobQueue:
         )
         return retention.prune(self._database, policy, dry_run=dry_run)
 
-    def requeue_job(self, job_id: str) -> bool:
+    def requeue_job(self, job_id: str, dependents: bool = False) -> bool:
         """Make a failed, timed out or cancelled job pending again, with no attempt used.
 
         Args:
             job_id: the job's id.
+            dependents: also the jobs that failed because of this one, and because of those.
 
         Returns:
-            False when there is no such job, or it has another status.
+            True when it is pending again; with `dependents` also when only some of them are.
+            False when there is no such job, when it has another status, or when a parent has
+            ended without success, for which it would wait for ever: requeue that parent with its
+            dependents. `requeue_many` gives the reason.
         """
-        changed = jobs.requeue(self._database, job_id)
-        if changed is None:
-            return False
-        events.emit(events.JOB_REQUEUED, job_id=job_id)
-        self._wake(Counter(changed.due_in))
-        return True
+        return bool(self.requeue_many([job_id], dependents).jobs)
+
+    def requeue_many(self, job_ids: Iterable[str], dependents: bool = False) -> Requeued:
+        """Make many jobs pending again, in few transactions and in any order.
+
+        Args:
+            job_ids: their ids.
+            dependents: also the jobs that failed because of them, and because of those.
+
+        Returns:
+            `jobs`, the ids of all that are pending again, and `refused`: by its id, the reason
+            for each one that is held back by a parent.
+        """
+        answer, due = changes.requeue_all(self._database, job_ids, with_dependents=dependents)
+        self._wake(due)
+        return answer
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""

@@ -74,7 +74,7 @@ class Rows:
         """
         now, append = self._now, self.rows.append
         for job in jobs:
-            kind = self._kind_of(job)
+            kind, signature = self._kind_of(job)
             made = job.created_at
             # Most were made in the same second as the one before, by the clock that stores times.
             if type(made) is not str or made[:_UP_TO_POINT] != self._second or not _ends_well(made):
@@ -85,7 +85,7 @@ class Rows:
                     job.id,
                     job.name,
                     self._listed(job),
-                    self._params_of(job),
+                    self._params_of(job, signature),
                     job.description,
                     made,
                     now,
@@ -93,7 +93,7 @@ class Rows:
                 )
             )
 
-    def _kind_of(self, job: Job) -> Kind:
+    def _kind_of(self, job: Job) -> tuple[Kind, Signature | None]:
         try:
             alike = _ALIKE(job)
         except AttributeError:
@@ -108,9 +108,7 @@ class Rows:
             known = self._kinds[key] = alike, _kind(job), _signature(job)
         elif not is_plain_by_itself(job):
             check(job)
-        if known[2] is not None:
-            _check_params(job, known[2])
-        return known[1]
+        return known[1], known[2]
 
     def _listed(self, job: Job) -> str:
         if not job.dependencies:
@@ -118,9 +116,13 @@ class Rows:
         parents = self.waits[len(self.rows)] = list(job.dependencies)
         return json.dumps(parents)
 
-    def _params_of(self, job: Job) -> str:
-        if not job.params:
-            return "{}"
+    def _params_of(self, job: Job, signature: Signature | None) -> str:
+        encoded = self._encoded(job) if job.params else "{}"
+        if signature is not None:
+            _check_params(job, signature)
+        return encoded
+
+    def _encoded(self, job: Job) -> str:
         what = f"job {job.name!r}: params"
         encoded = codec.encode(job.params, what, self._most)
         if not _PLAIN.issuperset(map(type, job.params.values())):

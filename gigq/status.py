@@ -26,6 +26,9 @@ FINISHED = frozenset(
 )
 """States that a job leaves only when somebody requeues it."""
 
+WITHOUT_SUCCESS = frozenset(status.value for status in FINISHED - {JobStatus.COMPLETED})
+"""Finished states, as they are stored, that fail the jobs that depend on one."""
+
 UNFINISHED = frozenset(JobStatus) - FINISHED
 """States in which a job may still be started."""
 

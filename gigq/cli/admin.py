@@ -1,4 +1,4 @@
-"""The commands about the whole queue: stats, clear, prune, worker."""
+"""The commands about the whole queue: stats, worker."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gigq import clock, events
+from gigq import events
 from gigq.cli import exits, terminal, text, values
 from gigq.cli.loading import use_app_dir
-from gigq.cli.opening import existing_queue, queue_of_a_worker, queue_to_look_at
+from gigq.cli.opening import queue_of_a_worker, queue_to_look_at
 from gigq.cli.worker_log import WorkerLog
-from gigq.store.retention import FINISHED
 from gigq.worker import Worker
 
 if TYPE_CHECKING:
     import argparse
-
-DAY = 86_400
-"""Seconds."""
 
 
 def stats(args: argparse.Namespace) -> int:
@@ -31,36 +27,6 @@ def stats(args: argparse.Namespace) -> int:
         return exits.OK
     paint = text.painted_status if terminal.takes_colour() else None
     print(text.table(("Status", "Count"), list(counts.items()), paint=paint))
-    return exits.OK
-
-
-def clear(args: argparse.Namespace) -> int:
-    """Delete completed and cancelled jobs."""
-    before = None
-    if args.before is not None:
-        before = clock.after(clock.utc_now(), -args.before * DAY)
-    with existing_queue(args) as queue:
-        cleared = queue.clear_completed(before)
-    if args.json:
-        terminal.print_json({"cleared": cleared})
-    else:
-        print(f"Cleared {cleared} completed jobs.")
-    return exits.OK
-
-
-def prune(args: argparse.Namespace) -> int:
-    """Delete finished jobs by age or number."""
-    older_than = None if args.before is None else args.before * DAY
-    statuses = args.statuses or FINISHED
-    with existing_queue(args) as queue:
-        pruned = queue.prune(
-            older_than=older_than, keep=args.keep, statuses=statuses, dry_run=args.dry_run
-        )
-    if args.json:
-        terminal.print_json({"pruned": pruned, "dry_run": args.dry_run})
-        return exits.OK
-    counts = ", ".join(f"{count} {status}" for status, count in pruned.items())
-    print(f"{'Would prune' if args.dry_run else 'Pruned'} {counts}.")
     return exits.OK
 
 

@@ -8,8 +8,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import describing, exits, live, terminal, text
-from gigq.cli.jobs import is_plain, not_found
+from gigq.cli import describing, exits, job_ids, live, terminal, text
+from gigq.cli.answers import is_plain, not_found
 from gigq.cli.opening import is_abandoned, queue_to_look_at
 from gigq.status import FINISHED, JobStatus
 
@@ -33,6 +33,7 @@ _PLAIN = "a plain worker, so what it prints goes where that worker's output goes
 def logs(args: argparse.Namespace) -> int:
     """Show the output of a job's last attempt, or of another one; perhaps go on as it grows."""
     queue = queue_to_look_at(args)
+    args.job_id = job_ids.full_id(queue, args.job_id)
     found = queue.get_status(args.job_id)
     if not found["exists"]:
         return not_found(args, args.job_id)

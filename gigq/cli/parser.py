@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 
 from gigq import __version__
-from gigq.cli import admin, backup, doctor, job_options, jobs, logs, values
+from gigq.cli import admin, backup, changing, doctor, job_options, jobs, logs, values
 from gigq.cli.commands import Commands, add_common, add_json, choices, command
 from gigq.cli.values import from_environment
 from gigq.status import JobStatus
-from gigq.store.retention import FINISHED
 
 DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
 ENVIRONMENT = """\
@@ -44,10 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         _logs,
         _list,
         _stats,
-        _cancel,
-        _requeue,
-        _clear,
-        _prune,
+        changing.add_commands,
         _backup,
         _doctor,
         _worker,
@@ -134,70 +130,6 @@ def _stats(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = command(
         commands, "stats", admin.stats, "count the jobs in each status", example="gigq stats --json"
     )
-    add_json(parser)
-
-
-def _cancel(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = command(
-        commands, "cancel", jobs.cancel, "cancel jobs", example="gigq cancel --running ID"
-    )
-    parser.add_argument("job_ids", metavar="ID", nargs="+")
-    parser.add_argument(
-        "--running", action="store_true", help="running ones too; without it, only pending ones"
-    )
-    add_json(parser)
-
-
-def _requeue(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = command(
-        commands,
-        "requeue",
-        jobs.requeue,
-        "make a failed, timed out or cancelled job pending again",
-        example="gigq requeue ID",
-    )
-    parser.add_argument("job_id", metavar="ID")
-    add_json(parser)
-
-
-def _clear(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = command(
-        commands,
-        "clear",
-        admin.clear,
-        "delete completed and cancelled jobs",
-        example="gigq clear --before 30",
-    )
-    parser.add_argument(
-        "--before", type=values.number, metavar="DAYS", help="only those over for DAYS days"
-    )
-    add_json(parser)
-
-
-def _prune(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = command(
-        commands,
-        "prune",
-        admin.prune,
-        "delete finished jobs by age or number",
-        example="gigq prune --before 30 --status failed --dry-run",
-    )
-    how = parser.add_mutually_exclusive_group(required=True)
-    how.add_argument(
-        "--before", type=values.number, metavar="DAYS", help="those over for DAYS days"
-    )
-    how.add_argument(
-        "--keep", type=values.amount, metavar="N", help="all but the N of a status stored last"
-    )
-    parser.add_argument(
-        "--status",
-        dest="statuses",
-        action="append",
-        choices=FINISHED,
-        metavar="STATUS",
-        help=f"only {choices(FINISHED)} (may be repeated; default: all)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="count them only")
     add_json(parser)
 
 

@@ -80,8 +80,8 @@ def reason(parent: Parent) -> str:
     """The error of a job that fails because of its parent."""
     name = parent.name[:_LONGEST_NAME] if isinstance(parent.name, str) else parent.name
     return (
-        f"parent job {name!r} ({parent.id}) ended as {parent.status}; requeue it and "
-        "then this job, or submit this job with on_parent_failure='run' or 'wait'"
+        f"parent job {name!r} ({parent.id}) ended as {parent.status}; requeue it with its "
+        "dependents, or submit this job with on_parent_failure='run' or 'wait'"
     )
 
 

@@ -1,4 +1,4 @@
-"""The verbs on jobs: insert, look, cancel, requeue, clear."""
+"""The verbs on jobs: insert, look, cancel, clear."""
 
 from __future__ import annotations
 
@@ -85,6 +85,16 @@ def get(db: Database, job_id: str) -> Row | None:
     return db.one("job", {"job_id": job_id})
 
 
+def by_ids(db: Database, job_ids: Iterable[str]) -> list[Row]:
+    """Return `id`, `name` and `status` of those of the jobs that are there."""
+    return db.all("jobs_by_id", {"ids": json.dumps(list(job_ids))})
+
+
+def with_part(db: Database, part: str, limit: int) -> list[Row]:
+    """Return the same of jobs whose id contains a text, the newest first."""
+    return db.all("jobs_with_part", {"part": part, "limit": limit})
+
+
 def executions(db: Database, job_id: str) -> list[Row]:
     """A job's executions, oldest first."""
     return db.all("executions_of_job", {"job_id": job_id})
@@ -165,29 +175,30 @@ def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:
     return {row["id"]: row["result"] for row in rows}
 
 
-def cancel(db: Database, job_id: str) -> Changed | None:
-    """Cancel a pending job, and do to its dependents what their policies say.
+def cancel(db: Database, job_ids: Iterable[str], *, running: bool = False) -> dict[str, Changed]:
+    """Cancel pending jobs, and do to their dependents what their policies say.
+
+    All in one transaction: a job that is just being claimed or settled cannot slip through.
+
+    Args:
+        db: the database.
+        job_ids: the jobs.
+        running: ask for the end of those that are running, too.
 
     Returns:
-        None when the job is unknown or no longer pending; then nothing changed.
+        By the id of each job that was changed, the effects: its status is CANCELLED when it was
+        pending, RUNNING when its end is asked for.
     """
+    cancel_one = _cancel_or_ask if running else _cancel
     with db.transaction(durable=True) as session:
-        return _cancel(session, job_id)
+        changed = {job_id: cancel_one(session, job_id) for job_id in job_ids}
+    return {job_id: one for job_id, one in changed.items() if one is not None}
 
 
-def cancel_or_ask(db: Database, job_id: str) -> Changed | None:
-    """Cancel a pending job, or ask for the end of a running one.
-
-    Both in one transaction: a job that is just being claimed or settled cannot slip through.
-
-    Returns:
-        CANCELLED when it was pending, RUNNING when its end is asked for, None when the job is
-        unknown or over; then nothing changed.
-    """
-    with db.transaction(durable=True) as session:
-        if cancelled := _cancel(session, job_id):
-            return cancelled
-        return Changed(JobStatus.RUNNING) if claims.ask_to_cancel(session, job_id) else None
+def _cancel_or_ask(session: Session, job_id: str) -> Changed | None:
+    if cancelled := _cancel(session, job_id):
+        return cancelled
+    return Changed(JobStatus.RUNNING) if claims.ask_to_cancel(session, job_id) else None
 
 
 def _cancel(session: Session, job_id: str) -> Changed | None:
@@ -196,40 +207,6 @@ def _cancel(session: Session, job_id: str) -> Changed | None:
         return None
     after = dependents.cut_off(session, dependents.Parent(job_id, row["name"], "cancelled"))
     return Changed(JobStatus.CANCELLED, after.due_in, after.cut_off)
-
-
-def requeue(db: Database, job_id: str) -> Changed | None:
-    """Make a failed, timed out or cancelled job pending again, with no attempt used.
-
-    It waits again for the parents that have not completed. A parent that ended without success
-    is waited for too, unless the job's policy is `run`: requeue the parent as well. A parent
-    that was cleared counts as done.
-
-    Returns:
-        None when the job is unknown or in another state; then nothing changed.
-    """
-    with db.transaction(durable=True) as session:
-        row = session.one("requeue_job", {"job_id": job_id, "now": session.now})
-        if row is None:
-            return None
-        waits = _wait_again(session, job_id, row)
-    return Changed(JobStatus.PENDING, () if waits else (row["queue"],))
-
-
-def _wait_again(session: Session, job_id: str, row: Row) -> bool:
-    """Have a job wait for those of its parents that are not done; return whether there are any."""
-    named = dependents.listed(row["dependencies"])
-    if named == "[]":
-        return False
-    session.run("forget_edges_to", {"job_id": job_id, "parents": named})
-    done = {"completed"}
-    if row["on_parent_failure"] == "run":
-        done |= {"failed", "timeout", "cancelled"}
-    parents = session.all("jobs_by_id", {"ids": named})
-    unmet = [parent["id"] for parent in parents if parent["status"] not in done]
-    session.many("insert_edge", [(id_, job_id) for id_ in unmet])
-    session.run("set_unmet", {"job_id": job_id, "unmet": len(unmet)})
-    return bool(unmet)
 
 
 def clear(db: Database, before: str | None = None) -> int:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import DependencyCycle, MissingParent
-from gigq.status import FINISHED, JobStatus
+from gigq.status import WITHOUT_SUCCESS, JobStatus
 from gigq.store import dependents
 from gigq.store.dependents import Parent
 
@@ -67,8 +67,7 @@ _queue = itemgetter(_QUEUE)
 _PENDING = JobStatus.PENDING.value
 _FAILED = JobStatus.FAILED.value
 _DONE = JobStatus.COMPLETED.value
-_WITHOUT_SUCCESS = frozenset(status.value for status in FINISHED) - {_DONE}
-_SETTLED = _WITHOUT_SUCCESS | {_DONE}
+_SETTLED = WITHOUT_SUCCESS | {_DONE}
 
 
 class Stored(NamedTuple):
@@ -151,7 +150,7 @@ class Submission:
         # A status that nobody knows is waited for: somebody may still complete that job.
         unfinished = [id_ for id_ in parents if known[id_][1] not in _SETTLED]
         if len(unfinished) < len(parents):
-            ended = [id_ for id_ in parents if known[id_][1] in _WITHOUT_SUCCESS]
+            ended = [id_ for id_ in parents if known[id_][1] in WITHOUT_SUCCESS]
             if ended and row[_POLICY] not in {"run", "wait"}:
                 self._cut_off.append((row[_ID], Parent(ended[0], *known[ended[0]])))
                 known[row[_ID]] = row[_NAME], _FAILED

@@ -19,6 +19,9 @@ def test_what_cannot_be_done_is_a_negative_answer_with_the_reason(shell):
 
     assert refused.returncode == 1
     assert refused.stdout == f"Job {job_id} could not be requeued: it is pending.\n"
+    assert json.loads(shell.run("requeue", job_id, "--json").stdout) == {
+        "id": job_id, "requeued": False, "status": "pending", "reason": "it is pending"
+    }  # fmt: skip
 
 
 def test_an_unknown_job_is_not_found(shell):
@@ -52,6 +55,7 @@ def test_only_jobs_that_have_been_over_for_so_long_are_cleared(shell):
     shell.out("worker", "--once")
 
     assert shell.json("clear", "--before", "1") == {"cleared": 0}
+    assert shell.json("clear", "--before", "1h30m") == {"cleared": 0}
     assert shell.json("clear", "--before", "0") == {"cleared": 1}
 
 
@@ -78,3 +82,92 @@ def test_running_includes_pending_jobs(shell):
     assert shell.json("cancel", "--running", job_id) == {
         "id": job_id, "cancelled": True, "status": "cancelled", "requested": True
     }  # fmt: skip
+
+
+def failed_chain(shell):
+    """A job that was cancelled, and one that failed because of it."""
+    parent = shell.submit()
+    child = shell.submit("shop.total", "--depends-on", parent)
+    shell.out("cancel", parent)
+    return parent, child
+
+
+def test_a_job_whose_parent_has_failed_is_refused_with_the_reason(shell):
+    parent, child = failed_chain(shell)
+    refused = shell.run("requeue", child)
+
+    assert refused.returncode == 1
+    assert refused.stdout == (
+        f"Job {child} could not be requeued: its parent 'a job' ({parent}) is cancelled; "
+        "requeue that one with its dependents.\n"
+    )
+
+
+def test_dependents_are_requeued_with_the_job_and_listed(shell):
+    parent, child = failed_chain(shell)
+
+    assert shell.out("requeue", "--dependents", parent) == (
+        f"Job {parent} requeued.\nJob {child} requeued.\n"
+    )
+    assert shell.json("stats")["pending"] == 2
+
+
+def test_dependents_are_requeued_also_when_the_job_itself_is_not(shell):
+    parent, child = failed_chain(shell)
+    shell.out("requeue", parent)
+
+    assert shell.out("requeue", "--dependents", parent) == (
+        f"Job {parent} stays as it is: it is pending.\nJob {child} requeued.\n"
+    )
+    assert shell.run("requeue", "--dependents", parent).returncode == 1
+
+
+def test_several_jobs_are_requeued_in_any_order(shell):
+    parent, child = failed_chain(shell)
+
+    assert shell.out("requeue", child, parent).splitlines() == [
+        f"Job {child} requeued.", f"Job {parent} requeued."
+    ]  # fmt: skip
+
+
+def test_an_id_may_be_shortened_to_any_part_that_only_one_job_has(shell):
+    job_id = shell.submit()
+    shell.submit()
+    part = job_id[-8:]
+
+    assert shell.json("status", part)["id"] == job_id
+    assert job_id in shell.run("logs", part).stderr + shell.run("logs", part, "--json").stdout
+    child = shell.submit("shop.total", "--depends-on", part)
+    assert shell.json("status", child)["dependencies"] == [job_id]
+    assert shell.out("cancel", part) == f"Job {job_id} cancelled.\n"
+    assert shell.out("requeue", part) == f"Job {job_id} requeued.\n"
+
+
+def test_a_part_of_fewer_than_four_characters_is_no_id(shell):
+    job_id = shell.submit()
+
+    assert shell.run("status", job_id[-3:]).stdout == f"Job {job_id[-3:]} not found.\n"
+
+
+def test_a_part_of_several_ids_is_answered_with_the_list_and_changes_nothing(shell):
+    first, second = shell.submit(), shell.submit()
+    part = first[:5]
+    listed = f"{part} is part of several ids: {second} (a job, pending); {first} (a job, pending)"
+    cancelled, shown = shell.run("cancel", part, second), shell.run("status", part)
+
+    assert (cancelled.returncode, shown.returncode) == (1, 1)
+    assert cancelled.stdout == f"{listed}; write more of the id.\nJob {second} cancelled.\n"
+    now = listed.replace(f"{second} (a job, pending)", f"{second} (a job, cancelled)")
+    assert shown.stderr == f"gigq: {now}; write more of the id\n"
+    assert json.loads(shell.run("cancel", part, "--json").stdout)["ambiguous"] == [second, first]
+
+
+def test_an_id_that_is_part_of_another_means_itself(shell):
+    (shell.folder / "named.py").write_text(
+        "from gigq import Job, JobQueue\nimport shop\nqueue = JobQueue('gigq.db')\n"
+        "for id_ in ('nightly', 'nightly-2'):\n"
+        "    job = Job(id_, shop.limits)\n    job.id = id_\n    queue.submit(job)\n"
+    )
+    shell.python("named.py")
+
+    assert shell.json("status", "nightly")["id"] == "nightly"

@@ -11,12 +11,6 @@ from gigq import InvalidJob, Job, Worker, Workflow, signatures, task
 from gigq.errors import NotJson, WrongParameters
 
 
-@pytest.fixture(autouse=True)
-def trust(monkeypatch):
-    """Other tests define worker classes that find functions in a way of their own."""
-    monkeypatch.setattr(signatures._Trust, "is_given", True)
-
-
 def resize(file, width=100):
     return f"{file}: {width}"
 

@@ -310,9 +310,50 @@ def test_one_of_many_that_are_alike_is_checked_like_the_first(queue, change, mes
     assert queue.stats()["total"] == 0
 
 
+def test_a_default_stands_for_the_result_of_a_job_that_is_not_completed(queue, worker):
+    waiting, done = queue.submit(job()), queue.submit(job(priority=1))
+    worker.process_one()
+    absent = object()
+
+    assert queue.get_result(waiting, default=absent) is absent
+    assert queue.get_result(waiting) is None
+    assert queue.get_result(done, default=absent) is None
+    with pytest.raises(JobNotFound):
+        queue.get_result("nobody", default=absent)
+
+
+def test_many_jobs_are_cancelled_and_requeued_in_one_call(queue, reported):
+    many = queue.submit_many([job() for _ in range(3)])
+    reported.clear()
+
+    assert queue.cancel_many([*many, "nobody", many[0]]) == many
+    assert queue.cancel_many(many) == []
+    assert queue.requeue_many([*many, "nobody"]) == (tuple(many), {})
+    assert [name for name, _ in reported] == ["job.cancelled"] * 3 + ["job.requeued"] * 3
+
+
+def test_a_job_whose_parent_has_failed_is_not_requeued_without_it(queue, worker, reported):
+    parent = job("parent")
+    child = job("child", dependencies=[parent.id])
+    queue.submit_many([parent, child])
+    queue.cancel(parent.id)
+    reported.clear()
+    reason = f"its parent 'parent' ({parent.id}) is cancelled; requeue that one with its dependents"
+
+    assert not queue.requeue_job(child.id)
+    assert queue.requeue_many([child.id]) == ((), {child.id: reason})
+    assert reported[0] == ("job.requeue_refused", {"job_id": child.id, "reason": reason})
+    assert queue.requeue_job(parent.id, dependents=True)
+    assert worker.work_off(lambda: True) == 2
+
+
+def echo(n):
+    return n
+
+
 def test_many_kinds_of_jobs_are_stored_as_each_was_made(queue):
     jobs = [
-        Job(f"job {number}", jobs_to_run.nothing, {"n": number}, number, timeout=number + 0.5)
+        Job(f"job {number}", echo, {"n": number}, number, timeout=number + 0.5)
         for number in range(2500)
     ]
     jobs[7].memory_limit, jobs[7].pass_parent_results, jobs[7].crash_limit = "2 MiB", False, None

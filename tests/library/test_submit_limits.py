@@ -91,6 +91,6 @@ def test_a_text_with_nul_is_refused(queue, what, text):
 
 
 def test_nul_in_a_parameter_is_stored(queue):
-    job_id = queue.submit(job(params={"text": "a\0b"}))
+    job_id = queue.submit(job(function=jobs_to_run.fail, params={"message": "a\0b"}))
 
-    assert queue.get_status(job_id)["params"] == {"text": "a\0b"}
+    assert queue.get_status(job_id)["params"] == {"message": "a\0b"}

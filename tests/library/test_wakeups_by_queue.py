@@ -122,8 +122,8 @@ def test_a_requeued_job_that_waits_again_wakes_no_worker(
     run_all(path, "a")
     heard.take()
 
-    assert queue.requeue_job(child.id)
-    assert heard.take() == {}
+    assert queue.requeue_job(parent.id, dependents=True)
+    assert heard.take() == {"a": 1}
 
 
 def test_a_failed_attempt_is_taken_again_or_wakes_its_own_queue(

@@ -206,7 +206,7 @@ def test_a_worker_serves_the_queues_that_it_names(queue, path):
 def test_only_allowed_functions_are_run_and_nothing_else_is_imported(queue, worker):
     worker.allow = ("support.jobs_to_run.nothing", "support.jobs_to_run.os*")
     allowed = submit(queue, jobs_to_run.nothing, max_attempts=1)
-    refused = submit(queue, jobs_to_run.add, max_attempts=1)
+    refused = submit(queue, jobs_to_run.add, params={"a": 1, "b": 2}, max_attempts=1)
     foreign = submit(queue, os.getpid, max_attempts=1)
     worker.work_off(lambda: True)
 

@@ -13,7 +13,7 @@ from gigq import JobQueue, Worker, rescue
 from gigq.claim import Claim
 from gigq.errors import StoreLocked
 from gigq.ids import new_id
-from gigq.store import claims, connect, jobs, liveness
+from gigq.store import claims, connect, jobs, liveness, requeue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,9 +172,9 @@ def test_a_job_with_a_status_that_nobody_knows_is_left_as_it_is(db: Database, st
     spoil(db, "jobs", "status", status, job_id)
     before = jobs.get(db, job_id)
     verbs: list[Callable[[], object]] = [
-        lambda: jobs.cancel(db, job_id),
-        lambda: jobs.cancel_or_ask(db, job_id),
-        lambda: jobs.requeue(db, job_id),
+        lambda: jobs.cancel(db, [job_id]),
+        lambda: jobs.cancel(db, [job_id], running=True).get(job_id),
+        lambda: requeue.requeue(db, [job_id]).jobs,
         lambda: jobs.clear(db),
         lambda: claims.adopt(db, job_id, new_id(), WORKER),
     ]
@@ -187,7 +187,7 @@ def test_a_job_with_a_status_that_nobody_knows_is_left_as_it_is(db: Database, st
 def test_a_bad_list_of_parents_does_not_keep_others_from_being_cleared(db: Database) -> None:
     bad, done, gone = stored(db, priority=-1), stored(db), stored(db)
     ran(db)
-    jobs.cancel(db, gone)
+    jobs.cancel(db, [gone])
     for job_id in (bad, gone):
         spoil(db, "jobs", "dependencies", "'nonsense'", job_id)
 
@@ -317,7 +317,7 @@ def test_one_job_with_a_time_of_its_own_does_not_keep_older_ones(db: Database) -
     first = stored(db, created_at="9999-01-01T00:00:00.000000+00:00")
     others = [stored(db, created_at="2020-01-01T00:00:00.000000+00:00") for _ in range(3)]
     for job_id in (first, *others):
-        jobs.cancel(db, job_id)
+        jobs.cancel(db, [job_id])
     for job_id, value in zip(others, ("x'ff'", "'nonsense'", "NULL"), strict=True):
         spoil(db, "jobs", "created_at", value, job_id)
     old = "'2020-01-01T00:00:00.000000+00:00'"

@@ -22,7 +22,7 @@ from support.ledger import (
 from gigq.ids import new_id
 from gigq.outcome import Ending
 from gigq.status import Cause, JobStatus
-from gigq.store import claims, jobs
+from gigq.store import claims, jobs, requeue
 from gigq.store.jobs import Changed
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_requeued_job_does_not_remember_that_it_was_asked_to_end(db: Database)
     row = asked(db)
     claims.settle(db, row["execution_id"], FAILED)
 
-    assert jobs.requeue(db, row["id"])
+    assert requeue.requeue(db, [row["id"]]).jobs
     assert ran(db, FAILED).job_status is JobStatus.PENDING
 
 
@@ -161,10 +161,10 @@ def test_one_verb_cancels_what_waits_and_asks_what_runs(db: Database) -> None:
     waiting = stored(db)
     taken(db)
 
-    assert jobs.cancel_or_ask(db, running) == Changed(JobStatus.RUNNING)
-    assert jobs.cancel_or_ask(db, waiting) == Changed(JobStatus.CANCELLED)
-    assert jobs.cancel_or_ask(db, waiting) is None
-    assert jobs.cancel_or_ask(db, "nobody") is None
+    assert jobs.cancel(db, [running], running=True).get(running) == Changed(JobStatus.RUNNING)
+    assert jobs.cancel(db, [waiting], running=True).get(waiting) == Changed(JobStatus.CANCELLED)
+    assert jobs.cancel(db, [waiting], running=True).get(waiting) is None
+    assert jobs.cancel(db, ["nobody"], running=True).get("nobody") is None
     assert (status_of(db, running), status_of(db, waiting)) == ("running", "cancelled")
     assert [r["worker_id"] for r in claims.cancel_requests(db)] == [WORKER.worker_id]
 
@@ -188,6 +188,6 @@ def test_a_requeued_job_may_crash_as_often_again(db: Database) -> None:
     job_id = stored(db, max_attempts=9, crash_limit=1)
     ran(db, CRASHED)
 
-    assert jobs.requeue(db, job_id)
+    assert requeue.requeue(db, [job_id]).jobs
     assert ran(db, FAILED).job_status is JobStatus.PENDING
     assert ran(db, CRASHED).job_status is JobStatus.FAILED

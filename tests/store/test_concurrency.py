@@ -121,7 +121,7 @@ def test_a_database_that_stays_locked_is_a_clear_error_in_bounded_time(
         "insert": lambda: stored(db),
         "claim": lambda: claims.claim(db, WORKER, new_id()),
         "settle": lambda: claims.settle(db, "e", COMPLETED),
-        "cancel": lambda: jobs.cancel(db, "j"),
+        "cancel": lambda: jobs.cancel(db, ["j"]),
     }
     started = time.monotonic()
 

@@ -20,7 +20,7 @@ from support.ledger import (
 from gigq.ids import new_id
 from gigq.outcome import Ending
 from gigq.status import JobStatus
-from gigq.store import claims, dependents, jobs
+from gigq.store import claims, dependents, jobs, requeue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def test_with_wait_the_dependent_runs_once_the_parent_was_requeued(db: Database)
 
     assert claims.claim(db, WORKER, new_id()) is None
     assert status_of(db, child) == "pending"
-    assert jobs.requeue(db, parent)
+    assert requeue.requeue(db, [parent]).jobs
     assert ran(db).released == 1
     assert taken(db)["id"] == child
 
@@ -103,7 +103,7 @@ def test_cancelling_a_parent_meets_the_policies_too(db: Database) -> None:
         for policy in ("fail", "run", "wait")
     }
 
-    assert jobs.cancel(db, parent)
+    assert jobs.cancel(db, [parent])
     assert status_of(db, policies["fail"]) == "failed"
     assert taken(db)["id"] == policies["run"]
     assert claims.claim(db, WORKER, new_id()) is None
@@ -131,7 +131,7 @@ def test_a_diamond_fails_its_end_once(db: Database) -> None:
 def test_a_cancelled_dependent_stays_cancelled_whatever_its_parent_does(db: Database) -> None:
     parent = stored(db)
     child = stored(db, dependencies=[parent])
-    jobs.cancel(db, child)
+    jobs.cancel(db, [child])
     settled = ran(db)
 
     assert settled.released == 0
@@ -165,7 +165,7 @@ def test_a_job_is_released_by_the_last_of_thousands_of_parents_with_work_in_prop
         with _counted(db) as ticks, db.transaction(durable=False) as session:
             released = [dependents.release(session, str(row["id"])) for row in rows]
         assert released == [()] * (parents - 1) + [("default",)]
-        assert jobs.cancel(db, child)
+        assert jobs.cancel(db, [child])
         return len(ticks)
 
     short, long = work(500), work(3000)
@@ -177,7 +177,7 @@ def test_a_job_is_written_once_however_many_parents_it_waits_for(db: Database) -
     parents = jobs.insert(db, [job_row() for _ in range(9)])
     child = stored(db, dependencies=parents)
     cut_off = stored(db, dependencies=parents)
-    jobs.cancel(db, cut_off)
+    jobs.cancel(db, [cut_off])
     with db.transaction(durable=False) as session:
         session.connection.execute("CREATE TEMP TABLE written (id TEXT)")
         session.connection.execute(

@@ -18,7 +18,7 @@ from support.ledger import (
 
 from gigq import clock
 from gigq.ids import new_id
-from gigq.store import claims, jobs
+from gigq.store import claims, jobs, requeue
 
 if TYPE_CHECKING:
     from gigq.outcome import Ending
@@ -67,7 +67,7 @@ def test_a_status_nobody_knows_does_not_disturb_the_readers(db: Database) -> Non
     assert jobs.counts(db) == {"paused": 1, "pending": 1}
     assert status_of(db, job_id) == "paused"
     assert len(jobs.page(db)) == 2
-    assert not jobs.cancel(db, job_id)
+    assert not jobs.cancel(db, [job_id])
     assert taken(db)["id"] != job_id
 
 
@@ -82,8 +82,8 @@ def test_results_are_those_of_the_completed_jobs(db: Database) -> None:
 def test_a_cancelled_job_never_starts(db: Database) -> None:
     job_id = stored(db)
 
-    assert jobs.cancel(db, job_id)
-    assert not jobs.cancel(db, job_id)
+    assert jobs.cancel(db, [job_id])
+    assert not jobs.cancel(db, [job_id])
     assert claims.claim(db, WORKER, new_id()) is None
 
     row = jobs.get(db, job_id)
@@ -96,7 +96,7 @@ def test_a_cancelled_job_never_starts(db: Database) -> None:
 def test_a_delayed_job_can_be_cancelled(db: Database) -> None:
     job_id = stored(db, retry_after=clock.after(clock.utc_now(), 3600))
 
-    assert jobs.cancel(db, job_id)
+    assert jobs.cancel(db, [job_id])
     assert claims.next_due_at(db, None) is None
 
 
@@ -105,7 +105,7 @@ def test_a_requeued_job_starts_anew_with_no_attempt_used(db: Database, ending: E
     job_id = stored(db, max_attempts=1)
     ran(db, ending)
 
-    assert jobs.requeue(db, job_id)
+    assert requeue.requeue(db, [job_id]).jobs
 
     row = jobs.get(db, job_id)
 
@@ -121,38 +121,15 @@ def test_what_is_not_over_or_was_a_success_is_not_requeued(db: Database) -> None
     ran(db)
     taken(db)
 
-    assert [jobs.requeue(db, job_id) for job_id in (done, running, pending, "nobody")] == [None] * 4
-
-
-def test_a_requeued_dependent_waits_for_the_parents_that_have_not_completed(db: Database) -> None:
-    done, failed = stored(db, "done", priority=2), stored(db, "failed", priority=1)
-    child = stored(db, "child", dependencies=[done, failed])
-    ran(db)
-    ran(db, FAILED_FOR_GOOD)
-
-    assert jobs.requeue(db, child)
-    assert claims.claim(db, WORKER, new_id()) is None
-    assert jobs.requeue(db, failed)
-    assert ran(db).job_id == failed
-    assert taken(db)["id"] == child
-
-
-def test_a_requeued_dependent_with_run_does_not_wait_for_a_failed_parent(db: Database) -> None:
-    parent = stored(db)
-    child = stored(db, dependencies=[parent], on_parent_failure="run")
-    ran(db, FAILED_FOR_GOOD)
-    ran(db, FAILED_FOR_GOOD)
-
-    assert jobs.requeue(db, child)
-    assert taken(db)["id"] == child
+    assert requeue.requeue(db, (done, running, pending, "nobody")) == ((), (), {})
 
 
 def test_cancelling_and_requeueing_a_waiting_job_many_times_keeps_its_count(db: Database) -> None:
     parent = stored(db)
     child = stored(db, dependencies=[parent])
     for _ in range(3):
-        assert jobs.cancel(db, child)
-        assert jobs.requeue(db, child)
+        assert jobs.cancel(db, [child])
+        assert requeue.requeue(db, [child]).jobs
 
     assert count(db, "job_dependencies") == 1
     assert ran(db).released == 1
@@ -162,7 +139,7 @@ def test_clear_deletes_the_completed_and_cancelled_with_their_executions(db: Dat
     stored(db, "done"), stored(db, "failed")
     ran(db)
     ran(db, FAILED_FOR_GOOD)
-    jobs.cancel(db, stored(db))
+    jobs.cancel(db, [stored(db)])
     waiting = stored(db)
 
     assert jobs.clear(db) == 2
@@ -213,7 +190,7 @@ def test_clear_keeps_a_parent_whose_result_may_still_be_asked_for(db: Database) 
 
 def test_clear_leaves_no_edge_behind(db: Database) -> None:
     parent = stored(db)
-    jobs.cancel(db, stored(db, dependencies=[parent]))
+    jobs.cancel(db, [stored(db, dependencies=[parent])])
 
     assert jobs.clear(db) == 1
     assert count(db, "job_dependencies") == 0

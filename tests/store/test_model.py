@@ -32,7 +32,7 @@ from gigq.claim import Claim, Claimant, Handover, Over, Wanted
 from gigq.errors import StoreError
 from gigq.outcome import MAX_REFUNDS, Ending
 from gigq.status import TRANSITIONS, Cause, JobStatus
-from gigq.store import claims, connect, jobs, liveness, migrate
+from gigq.store import claims, connect, jobs, liveness, migrate, requeue
 from gigq.store.database import Database
 
 BASE = "2026-06-01T00:00:00.000000+00:00"
@@ -273,22 +273,23 @@ class Ledger(RuleBasedStateMachine):
     @rule(which=PICK, running=st.sampled_from(["no", "too", "only"]))
     def cancel(self, which: int, running: str) -> None:
         if not (job := self._pick(which)):
-            assert jobs.cancel_or_ask(self.db, "nobody") == (None, False)
+            assert not jobs.cancel(self.db, ["nobody"], running=True)
         elif running == "no":
-            assert bool(jobs.cancel(self.db, job.id)) == self.model.cancel(job)
+            assert bool(jobs.cancel(self.db, [job.id])) == self.model.cancel(job)
         elif running == "only":
             assert claims.request_cancel(self.db, job.id) == self.model.ask(job)
         else:
-            changed = jobs.cancel_or_ask(self.db, job.id)
+            changed = jobs.cancel(self.db, [job.id], running=True).get(job.id)
             expected = JobStatus.CANCELLED if self.model.cancel(job) else None
             assert (changed and changed.status) == (
                 expected or (JobStatus.RUNNING if self.model.ask(job) else None)
             )
 
-    @rule(which=PICK)
-    def requeue(self, which: int) -> None:
+    @rule(which=PICK, dependents=st.booleans())
+    def requeue(self, which: int, dependents: bool) -> None:
         if job := self._pick(which):
-            assert bool(jobs.requeue(self.db, job.id)) == self.model.requeue(job)
+            done = requeue.requeue(self.db, [job.id], with_dependents=dependents)
+            assert set(done.jobs) == self.model.requeue(job, dependents=dependents)
 
     @rule(ago=st.sampled_from([None, 0, 30]))
     def clear(self, ago: int | None) -> None:

@@ -12,7 +12,7 @@ def stored(db):
     rows = [("a", "mail"), ("b", "default"), ("c", "mail")]
     function = {"function_module": "m", "function_name": "f"}
     ids = jobs.insert(db, [{"id": id_, "name": id_, "queue": q, **function} for id_, q in rows])
-    jobs.cancel(db, "a")
+    jobs.cancel(db, ["a"])
     return ids
 
 

@@ -13,7 +13,7 @@ from support.ledger import FAILED, FAILED_FOR_GOOD, WORKER, ran, taken
 from support.old_files import OldFile
 
 from gigq.ids import new_id
-from gigq.store import claims, connect, jobs, migrate, upgrade
+from gigq.store import claims, connect, jobs, migrate, requeue, upgrade
 from gigq.store.database import Database
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_dependents_of_a_failed_parent_wait_as_they_did(old: OldFile, unopened: 
     ran(unopened, FAILED_FOR_GOOD)
 
     assert [job(unopened, id_)["status"] for id_ in ("child", "orphan")] == ["pending", "pending"]
-    assert jobs.requeue(unopened, "gone")
+    assert requeue.requeue(unopened, ["gone"]).jobs
     assert ran(unopened).job_id == "gone"
     assert ran(unopened).job_id == "orphan"
 

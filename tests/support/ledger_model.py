@@ -57,6 +57,7 @@ class ModelJob:
     snatched: int = 0
     ended: int | None = None
     never_again: bool = False
+    by_parent: bool = False
     waits: set[str] = field(default_factory=set)
 
 
@@ -74,6 +75,7 @@ class Model:
         self.jobs[job.id] = job
         ended = {p for p in job.parents if self.jobs[p].status in WITHOUT_SUCCESS}
         if ended and job.policy == "fail":
+            job.by_parent = True
             self.fall(job, "failed")
             return
         job.waits = {p for p in job.parents if self.jobs[p].status in UNFINISHED}
@@ -187,6 +189,7 @@ class Model:
             if other.policy != "wait":
                 other.waits.discard(job.id)
             if other.policy == "fail" and other.status == "pending":
+                other.by_parent = True
                 self.fall(other, "failed")
 
     def cancel(self, job: ModelJob) -> bool:
@@ -204,17 +207,38 @@ class Model:
             execution.asked = job.never_again = True
         return bool(asked)
 
-    def requeue(self, job: ModelJob) -> bool:
-        """Send back what ended without success, as if it had never been started."""
-        if job.status not in WITHOUT_SUCCESS:
-            return False
+    def requeue(self, job: ModelJob, *, dependents: bool = False) -> set[str]:
+        """Send back what ended without success, as if it had never been started; which jobs?"""
+        wanted = {job.id}
+        while dependents and (more := self._failed_because_of(wanted)):
+            wanted |= more
+        back = {id_ for id_ in wanted if self.jobs[id_].status in WITHOUT_SUCCESS}
+        while held := {id_ for id_ in back if self._is_held_back(self.jobs[id_], back)}:
+            back -= held
+        for id_ in back:
+            self._reset(self.jobs[id_])
+        for one in (self.jobs[id_] for id_ in back):
+            wanted_ends = UNFINISHED if one.policy == "run" else UNFINISHED | WITHOUT_SUCCESS
+            known = {p for p in one.parents if p in self.jobs}
+            one.waits -= set(one.parents)
+            one.waits |= {p for p in known if self.jobs[p].status in wanted_ends}
+        return back
+
+    def _failed_because_of(self, wanted: set[str]) -> set[str]:
+        return {
+            job.id
+            for job in self.jobs.values()
+            if job.status == "failed" and job.by_parent and wanted.intersection(job.parents)
+        } - wanted
+
+    def _is_held_back(self, job: ModelJob, back: set[str]) -> bool:
+        stay = {p for p in job.parents if p in self.jobs} - back
+        return job.policy == "fail" and any(self.jobs[p].status in WITHOUT_SUCCESS for p in stay)
+
+    def _reset(self, job: ModelJob) -> None:
         job.status, job.attempts, job.refunds, job.crashes, job.starts = "pending", 0, 0, 0, 0
         job.not_before = job.ended = None
-        job.never_again, job.snatched = False, 0
-        wanted = UNFINISHED if job.policy == "run" else UNFINISHED | WITHOUT_SUCCESS
-        job.waits -= set(job.parents)
-        job.waits |= {p for p in job.parents if p in self.jobs and self.jobs[p].status in wanted}
-        return True
+        job.never_again, job.snatched, job.by_parent = False, 0, False
 
     def clear(self, before: int | None) -> set[str]:
         """Delete what is over and not needed; which jobs?"""

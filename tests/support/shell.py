@@ -33,6 +33,12 @@ class Shell:
             check=False,
         )
 
+    def python(self, script: str) -> None:
+        """Run a script there; it must succeed."""
+        subprocess.run(
+            [sys.executable, script], cwd=self.folder, env=clean_environment(), check=True
+        )
+
     def out(self, *arguments: str, **environment: str) -> str:
         """What a command prints; it must succeed."""
         done = self.run(*arguments, **environment)

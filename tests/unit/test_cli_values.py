@@ -81,6 +81,20 @@ def test_what_is_not_a_number_of_at_least_zero_is_a_usage_error(wrong):
         values.number(wrong)
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("30", 30 * 86_400), ("0.5", 43_200), ("30d", 30 * 86_400), ("1h30m", 5400), ("250ms", 0.25)],
+)
+def test_an_age_is_a_duration_or_a_number_of_days(given, seconds):
+    assert values.age(given) == seconds
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "soon", "30m1h", "1h1h", "3 weeks", "1d,2h", "nan"])
+def test_what_is_no_duration_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match="not a duration"):
+        values.age(wrong)
+
+
 @pytest.mark.parametrize("wrong", ["0", "0.0", "-3"])
 def test_a_timeout_of_nothing_is_a_usage_error(wrong):
     with pytest.raises(argparse.ArgumentTypeError):

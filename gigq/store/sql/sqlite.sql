@@ -213,6 +213,23 @@ SELECT id, name, status, on_parent_failure
 FROM jobs
 WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- Every id is looked at, in the narrow index that has them.
+-- name: jobs_with_part
+SELECT id, name, status
+FROM jobs
+WHERE rowid IN (SELECT rowid FROM jobs WHERE instr(id, :part) > 0 LIMIT :limit)
+ORDER BY created_at DESC, id DESC;
+
+-- name: jobs_to_requeue
+SELECT id, name, status, on_parent_failure, dependencies
+FROM jobs
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: failed_because_of_parents
+SELECT id, dependencies FROM jobs
+WHERE status = 'failed' AND status <> 'pending' AND status <> 'running'
+    AND cause = 'parent' AND dependencies <> '[]';
+
 -- name: results_of
 SELECT id, result FROM jobs
 WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));

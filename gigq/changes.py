@@ -1,0 +1,78 @@
+"""Cancelling and requeueing as `JobQueue` does it: the change, its events, the queues to wake."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigq import codec, events, reports
+from gigq.status import JobStatus
+from gigq.store import jobs, requeue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigq.store.database import Database
+    from gigq.store.dependents import Parent
+
+    Due = Counter[str]
+
+
+class Requeued(NamedTuple):
+    """The answer of `JobQueue.requeue_many`.
+
+    Attributes:
+        jobs: the ids of the jobs that are pending again.
+        refused: by the id of each job that a parent holds back, the reason.
+    """
+
+    jobs: tuple[str, ...]
+    refused: dict[str, str]
+
+
+def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[list[str], Due]:
+    """Cancel jobs, many in one transaction.
+
+    Returns:
+        The ids of those that were changed, and how many jobs became due in each queue.
+    """
+    cancelled: list[str] = []
+    due: Due = Counter()
+    left = iter(dict.fromkeys(job_ids))
+    while some := list(islice(left, requeue.MOST_AT_ONCE)):
+        changed = jobs.cancel(db, some, running=running)
+        for job_id, one in changed.items():
+            asked = one.status is JobStatus.RUNNING
+            events.emit(
+                events.JOB_CANCEL_REQUESTED if asked else events.JOB_CANCELLED, job_id=job_id
+            )
+            reports.failed_by_parents(one.cut_off)
+            due.update(one.due_in)
+        cancelled += changed
+    return cancelled, due
+
+
+def requeue_all(
+    db: Database, job_ids: Iterable[str], *, with_dependents: bool
+) -> tuple[Requeued, Due]:
+    """Make jobs pending again, many in one transaction.
+
+    Returns:
+        What became of them, and how many jobs became due in each queue.
+    """
+    changed = requeue.requeue(db, job_ids, with_dependents=with_dependents)
+    for job_id in changed.jobs:
+        events.emit(events.JOB_REQUEUED, job_id=job_id)
+    refused = {job_id: _held_back_by(parent) for job_id, parent in changed.refused.items()}
+    for job_id, reason in refused.items():
+        events.emit(events.JOB_REQUEUE_REFUSED, level=logging.WARNING, job_id=job_id, reason=reason)
+    return Requeued(changed.jobs, refused), Counter(changed.due_in)
+
+
+def _held_back_by(parent: Parent) -> str:
+    return (
+        f"its parent {codec.short(parent.name)} ({parent.id}) is {parent.status}; requeue that one "
+        "with its dependents"
+    )

@@ -1,0 +1,37 @@
+"""Answers that several commands give, for people or as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import exits, job_ids, terminal, text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+
+def answer(args: argparse.Namespace, shape: Mapping[str, object], sentence: str) -> None:
+    """Print the answer in the form that was asked for."""
+    if args.json:
+        terminal.print_json(shape)
+    else:
+        print(sentence)
+
+
+def not_found(args: argparse.Namespace, job_id: str) -> int:
+    """Say that there is no such job."""
+    answer(args, {"id": job_id, "exists": False}, f"Job {text.printable(job_id)} not found.")
+    return exits.NEGATIVE
+
+
+def ambiguous_id(args: argparse.Namespace, given: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """List the jobs whose ids have a part."""
+    shape = {"id": given, "exists": False, "ambiguous": [row["id"] for row in rows]}
+    answer(args, shape, f"{job_ids.ambiguous(given, rows)}.")
+    return exits.NEGATIVE
+
+
+def is_plain(execution: Mapping[str, Any]) -> bool:
+    """Return True when an attempt is not the daemon's."""
+    return not (execution["run"] or "").startswith("gigqd:")

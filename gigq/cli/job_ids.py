@@ -1,0 +1,72 @@
+"""Ids as people shorten them: any part that only one job has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import text
+from gigq.errors import GigqError
+from gigq.store import jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gigq.queue import JobQueue
+
+    Row = Mapping[str, Any]
+
+SHORTEST_PART = 4
+"""Characters of the shortest part of an id that is looked for."""
+
+_SHOWN = 10
+_LONGEST_NAME = 60
+
+
+class AmbiguousIdError(GigqError):
+    """A part of an id that several jobs have."""
+
+
+def matches(queue: JobQueue, given: Sequence[str]) -> dict[str, list[Row]]:
+    """Return for each text the jobs that it means: that with this id, else those with this part.
+
+    More than a few are cut off.
+    """
+    exact = {row["id"]: row for row in jobs.by_ids(queue._database, given)}
+    return {
+        one: [exact[one]] if one in exact else _with_part(queue, one)
+        for one in dict.fromkeys(given)
+    }
+
+
+def full_id(queue: JobQueue, given: str) -> str:
+    """Return the id that a text means; the text itself when no job has it.
+
+    Raises:
+        AmbiguousIdError: several jobs have it.
+    """
+    return full_ids(queue, [given])[0]
+
+
+def full_ids(queue: JobQueue, given: Sequence[str]) -> list[str]:
+    """Return the id of each text, as `full_id` does."""
+    found = matches(queue, given)
+    for one, rows in found.items():
+        if len(rows) > 1:
+            raise AmbiguousIdError(ambiguous(one, rows))
+    return [found[one][0]["id"] if found[one] else one for one in given]
+
+
+def ambiguous(given: str, rows: Sequence[Row]) -> str:
+    """Return a sentence that lists the jobs whose ids have a part."""
+    listed = "; ".join(
+        f"{row['id']} ({text.cut(text.printable(row['name']), _LONGEST_NAME)}, {row['status']})"
+        for row in rows[:_SHOWN]
+    )
+    more = "; and more" if len(rows) > _SHOWN else ""
+    return f"{text.printable(given)} is part of several ids: {listed}{more}; write more of the id"
+
+
+def _with_part(queue: JobQueue, part: str) -> list[Row]:
+    if len(part) < SHORTEST_PART:
+        return []
+    return [*jobs.with_part(queue._database, part, _SHOWN + 1)]
