@@ -135,12 +135,12 @@ def test_a_file_that_belongs_to_others(shell):
 
 
 def test_a_locked_database_is_waited_for_and_then_named(shell, monkeypatch, capsys):
-    shell.submit()
+    job_id = shell.submit()
     monkeypatch.chdir(shell.folder)
     monkeypatch.setattr("gigq.queue.JobQueue.lock_timeout", 0.05)
     with closing(sqlite3.connect("gigq.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        code = main(["cancel", "some-job"])
+        code = main(["cancel", job_id])
 
     assert code == 69
     assert "locked" in capsys.readouterr().err
