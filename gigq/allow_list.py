@@ -7,13 +7,13 @@ normalised: a path with `..` in it fits a pattern of one folder and names a file
 
 from __future__ import annotations
 
-import sys
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import FunctionNotAllowed
-from gigq.functions import SCRIPT_MODULES, FunctionRef
+from gigq.functions import FunctionRef
+from gigq.scripts import SCRIPT_MODULES, own_main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,5 +121,5 @@ def _home_of(function: Any) -> str | None:
 
 
 def _is_main(module: str) -> bool:
-    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    spec = getattr(own_main(), "__spec__", None)
     return getattr(spec, "name", None) == module

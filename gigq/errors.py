@@ -61,6 +61,10 @@ class FunctionNotFound(GigqError):
     """The module or the function that the job names is not there."""
 
 
+class CodeConflict(GigqError):
+    """The job's code cannot be loaded beside other code that its process has loaded."""
+
+
 class StoreError(GigqError):
     """The store refused a statement, or the file is not what it should be."""
 

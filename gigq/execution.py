@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, failure
+from gigq import codec, failure, scripts
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.forked_exit import exit_if_forked
 from gigq.outcome import Ending
@@ -74,9 +74,10 @@ def run(
     pid = os.getpid()
     try:
         # An import that hangs is an overrun like any other.
-        with interrupter.armed(claim):
+        with scripts.job_of(claim.function.file) as scope, interrupter.armed(claim):
             function = load(claim)
             params = _params(claim, function, parent_results)
+            scope.begin()
             value = _own_context().run(function, **params)
             exit_if_forked(pid)
         return _completed(claim, value, result_limit)

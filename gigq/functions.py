@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import inspect
 import os
 import sys
-import threading
 from dataclasses import dataclass
-from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec
+from gigq import code_conflicts, codec, given_paths, scripts
 from gigq.errors import FunctionNotFound, FunctionNotImportable
 
 if TYPE_CHECKING:
@@ -22,24 +19,10 @@ if TYPE_CHECKING:
 
     Found = tuple[ModuleType, Callable[..., Any]]
 
-SCRIPT_MODULES = ("__main__", "__mp_main__")
-"""Names of the module that a script is: when it is run, and when a worker loads it."""
-
 _MOVE_IT = "define it with def at the top level of a module"
 _NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR
 
-_scripts: dict[str | None, ModuleType] = {}
 _found: dict[tuple[str, str], Found] = {}
-_loading = threading.RLock()
-
-
-class _Here(threading.local):
-    """What this thread is doing."""
-
-    script: str | None = None
-
-
-_here = _Here()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +56,7 @@ def describe(function: Callable[..., Any]) -> FunctionRef:
     if problem := _problem(function):
         raise FunctionNotImportable(problem)
     name = function.__qualname__
-    if function.__module__ in SCRIPT_MODULES:
+    if function.__module__ in scripts.SCRIPT_MODULES:
         return _describe_script(function, name)
     _check_found(function, _imported(function.__module__, name), name)
     return FunctionRef(function.__module__, name)
@@ -88,7 +71,9 @@ def parse(text: str) -> FunctionRef:
     module, _, name = text.rpartition(":" if ":" in text else ".")
     if not module or not name:
         raise FunctionNotFound(f"{text!r} names no function; write module:function")
-    return _script_reference(module, name) if module.endswith(".py") else FunctionRef(module, name)
+    if module.endswith(".py"):
+        return FunctionRef("__main__", name, given_paths.absolute(module))
+    return FunctionRef(module, name)
 
 
 def reference(module: str, name: str) -> FunctionRef:
@@ -97,11 +82,9 @@ def reference(module: str, name: str) -> FunctionRef:
     Only an absolute path is one: `myapp.py` is the module `py` of a package, never a file in
     whatever folder the worker runs in.
     """
-    return _script_reference(module, name) if module[:1] == os.sep else FunctionRef(module, name)
-
-
-def _script_reference(path: str, name: str) -> FunctionRef:
-    return FunctionRef("__main__", name, str(Path(path).resolve()))
+    if module[:1] == os.sep:
+        return FunctionRef("__main__", name, module)
+    return FunctionRef(module, name)
 
 
 def load(ref: FunctionRef) -> Callable[..., Any]:
@@ -109,9 +92,10 @@ def load(ref: FunctionRef) -> Callable[..., Any]:
 
     Raises:
         FunctionNotFound: there is no such module, script or name, or it is not callable.
+        CodeConflict: this process has loaded other code of the same names.
         Exception: whatever the module raises while it is imported.
     """
-    module = _load_script(ref.file) if ref.file else _import(ref)
+    module = scripts.load(ref.file) if ref.file else _import(ref)
     function = _attribute(module, ref.name)
     if not callable(function):
         raise FunctionNotFound(f"{ref} is not a function; name one, or redeploy the code")
@@ -134,17 +118,18 @@ def find(module_name: str, name: str) -> Callable[..., Any]:
     return function
 
 
-def refuse_while_loading() -> None:
-    """Refuse to go on in the lines of a script that a worker is just loading for a function.
+def conflict(ref: FunctionRef) -> str | None:
+    """Return why a function is to be loaded in a new process rather than in this one.
 
-    Raises:
-        FunctionNotImportable: they would submit or work again at every load, without an end.
+    Returns:
+        The two places whose code would be mixed; None when nothing speaks against it.
     """
-    if _here.script:
-        raise FunctionNotImportable(
-            f"{_here.script} submits or works off jobs when a worker loads it to find its "
-            'functions; put that under `if __name__ == "__main__":`'
-        )
+    if ref.file is None:
+        return None if (ref.module, ref.name) in _found else code_conflicts.of_module(ref.module)
+    if scripts.is_loaded(ref.file):
+        return None
+    folder = code_conflicts.another_folder(ref.file)
+    return code_conflicts.of_script(ref.file) if folder is None else f"{ref.file} beside {folder}"
 
 
 def _is_still_there(module_name: str, name: str, module: ModuleType, function: Any) -> bool:
@@ -196,18 +181,17 @@ def _unreachable(function: Any, name: str, shown: str) -> str | None:
 
 
 def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
-    module = _script_module(function)
+    module, loaded_from = scripts.module_of(inspect.unwrap(function))
     _check_found(function, _attribute_or_none(module, name), name)
+    if loaded_from is not None:
+        return FunctionRef("__main__", name, loaded_from)
     spec = getattr(module, "__spec__", None)
-    if spec is not None and spec.name not in SCRIPT_MODULES:
+    if spec is not None and spec.name not in scripts.SCRIPT_MODULES:
         return FunctionRef(spec.name, name)
     file = getattr(module, "__file__", None)
     if not file or not os.path.isfile(file):  # noqa: PTH113 - at every submit of a script
-        raise FunctionNotImportable(
-            f"{name} is defined at an interactive prompt or by -c, where no worker can find it; "
-            "put it in a file"
-        )
-    path = _resolved(file) if file[0] == os.sep else _real(file)
+        raise FunctionNotImportable(_why_not_in_a_file(name, file))
+    path = given_paths.of_main(file)
     if not codec.is_unicode(path):
         raise FunctionNotImportable(
             f"{name} is defined in {path!r}, a path that is not UTF-8 and cannot be stored; rename "
@@ -216,18 +200,18 @@ def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
     return FunctionRef("__main__", name, path)
 
 
-def _real(file: str) -> str:
-    return str(Path(file).resolve())
-
-
-# Not for a relative name, which means another file in another folder.
-_resolved = functools.cache(_real)
-
-
-def _script_module(function: Callable[..., Any]) -> ModuleType:
-    """The script a function comes from; a worker may have loaded several under one name."""
-    file = getattr(inspect.unwrap(function), "__globals__", {}).get("__file__")
-    return _scripts.get(file) or sys.modules[function.__module__]
+def _why_not_in_a_file(name: str, file: str | None) -> str:
+    archive = given_paths.archive_of(file) if file else None
+    if archive is not None:
+        return (
+            f"{name} is defined in the __main__ of the archive {archive}, which a worker cannot "
+            "load for its functions; move it to another module of the archive, and let the worker "
+            "import from the archive (PYTHONPATH, or python_path of gigqd)"
+        )
+    return (
+        f"{name} is defined at an interactive prompt or by -c, where no worker can find it; "
+        "put it in a file"
+    )
 
 
 def _imported(module_name: str, name: str) -> Any:
@@ -256,12 +240,14 @@ def _check_found(function: Any, found: Any, name: str) -> None:
 
 
 def _import(ref: FunctionRef) -> ModuleType:
-    main = sys.modules.get("__main__")
+    main = scripts.own_main()
     if getattr(getattr(main, "__spec__", None), "name", None) == ref.module:
         assert main is not None
         return main
+    code_conflicts.refuse_module(ref.module)
     try:
-        return importlib.import_module(ref.module)
+        with scripts.loading(ref.module):
+            return importlib.import_module(ref.module)
     except ModuleNotFoundError as error:
         # Only when it is this module, or a package above it, that is missing.
         if error.name and f"{ref.module}.".startswith(f"{error.name}."):
@@ -270,43 +256,6 @@ def _import(ref: FunctionRef) -> ModuleType:
                 "is it installed, and on the worker's path?"
             ) from error
         raise
-
-
-def _load_script(file: str) -> ModuleType:
-    """Load a script as multiprocessing does: once, under a name that is not `__main__`."""
-    main = sys.modules.get("__main__")
-    if main is not None and _is_file_of(main, file):
-        return main
-    with _loading:
-        if file not in _scripts:
-            _scripts[file] = _execute(file)
-        return _scripts[file]
-
-
-def _is_file_of(module: ModuleType, file: str) -> bool:
-    own = getattr(module, "__file__", None)
-    return own is not None and str(Path(own).resolve()) == file
-
-
-def _execute(file: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("__mp_main__", file)
-    if spec is None or spec.loader is None or not Path(file).is_file():
-        raise FunctionNotFound(f"there is no script {file}; was it moved since the submit?")
-    module = importlib.util.module_from_spec(spec)
-    folder = str(Path(file).parent)
-    if folder not in sys.path:
-        # The script's own imports: Python puts its folder on the path when it runs it.
-        sys.path.insert(0, folder)
-    sys.modules["__mp_main__"] = module
-    outer, _here.script = _here.script, file
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules["__mp_main__"]
-        raise
-    finally:
-        _here.script = outer
-    return module
 
 
 def _attribute(module: ModuleType, name: str) -> Any:

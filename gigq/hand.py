@@ -65,6 +65,10 @@ class Hand:
         """The claim to run next, taken out of the hand; None when there is none."""
         return self._ahead.popleft() if self._ahead else None
 
+    def put_back(self, claim: Claim) -> None:
+        """Hold a claim again that was taken out to be run, and was not begun."""
+        self._ahead.appendleft(claim)
+
     def peek(self, now: float) -> Claim | None:
         """The claim to run next, if there is one that is fresh enough to be begun."""
         fresh = self._ahead and now - self._taken_at < _STALE_AFTER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import changes, clock, codec, events, failure, functions, reports
+from gigq import changes, clock, codec, events, failure, reports, scripts
 from gigq.errors import JobNotFound
 from gigq.rows import Rows, listed
 from gigq.status import JobStatus
@@ -99,7 +99,7 @@ class JobQueue:
             DependencyCycle: some of them wait for each other in a circle.
             InvalidJob, StoreError, TypeError: as for `submit`.
         """
-        functions.refuse_while_loading()
+        scripts.refuse_while_loading()
         given = listed(jobs_)
         new = self._new_rows(given)
         stored = jobs.insert_rows(self._database, new.rows, new.waits)

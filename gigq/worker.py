@@ -7,7 +7,7 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, events, execution, functions, rescue, served_queues, signatures
+from gigq import codec, events, execution, functions, rescue, scripts, served_queues, signatures
 from gigq.ids import new_id
 from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
+    from gigq.claim import Claim
     from gigq.current import Surroundings
     from gigq.interrupt import Interrupter
 
@@ -64,6 +65,7 @@ class Worker:
             handler, so that it must not wait for anything.
         may_claim: asked once more when its turn to write has come, which may take long; with
             False it claims nothing.
+        may_run: asked by `work_off` before a job begins; with False the claim is handed back.
     """
 
     db_path = DatabasePath()
@@ -83,6 +85,7 @@ class Worker:
     most_at_once: int = 1
     sharers: int = 1
     may_claim: Callable[[], bool] = staticmethod(lambda: True)
+    may_run: Callable[[Claim], bool] = staticmethod(lambda _claim: True)
     notice: Callable[[str], None] = staticmethod(lambda _text: None)
     _stop_bell: StopBell | None = None
 
@@ -134,7 +137,7 @@ class Worker:
         Raises:
             StoreError: the database cannot be used at all.
         """
-        functions.refuse_while_loading()
+        scripts.refuse_while_loading()
         self.running = True
         self._stop_bell = stop_bell = StopBell()
         try:
@@ -162,7 +165,7 @@ class Worker:
             StoreError: the database could not be used within the lock timeout.
             KeyboardInterrupt: Ctrl-C was pressed while the job ran; its attempt is given back.
         """
-        functions.refuse_while_loading()
+        scripts.refuse_while_loading()
         return self._thread.process_one()
 
     def work_off(self, keep_going: Callable[[], bool]) -> int:

@@ -78,6 +78,10 @@ class WorkerThread:
         """Claim, run and settle until nothing is due or `keep_going()` is false; how many ran."""
         done = 0
         while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
+            if not self._worker.may_run(claim):
+                self._hand.put_back(claim)
+                self._let_go()
+                break
             self._run(claim)
             done += 1
         self._pass_on_ctrl_c()

@@ -1,11 +1,11 @@
 """From a file and an environment to a checked configuration, or to everything wrong with it."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
+from gigq import given_paths
 from gigqd.config import schema
 from gigqd.config.checks import cross_check
 from gigqd.config.envfile import check_name, read_environment_file
@@ -98,7 +98,8 @@ class _Builder:
         self.settings = settings
         self.problems = problems
         self._source = source
-        self._path = Path(os.path.abspath(path)) if path else None  # noqa: PTH100
+        # With its links: after one has moved, a reload reads the file of the new release.
+        self._path = Path(given_paths.absolute(str(path))) if path else None
         self._base = self._path.parent if self._path else Path.cwd()
 
     def config(self, declared_pools: list[str], environ: Mapping[str, str]) -> Config:

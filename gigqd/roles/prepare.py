@@ -8,6 +8,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
+from gigq import scripts
 from gigq.failure import own_place
 from gigq.url_passwords import mask_passwords
 
@@ -33,7 +34,8 @@ def prepare(config: Config, pool: PoolConfig) -> None:
     sys.path[:0] = [str(folder) for folder in config.code.python_path]
     for module in config.code.imports:
         try:
-            importlib.import_module(module)
+            with scripts.loading(module):
+                importlib.import_module(module)
         except BaseException as error:
             object.__setattr__(error, _IMPORTED, module)
             raise

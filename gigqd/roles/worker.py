@@ -8,8 +8,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock, events
-from gigq.errors import StoreError
+from gigq import allow_list, clock, events, functions
+from gigq.errors import FunctionNotAllowed, StoreError
 from gigq.outcome import PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.claim import Claim, Settled
+    from gigq.functions import FunctionRef
     from gigq.outcome import Ending
     from gigqd.config import PoolConfig
     from gigqd.spawn import Birth
@@ -146,6 +147,7 @@ class WorkerRole:
         worker.most_at_once = _MOST_CLAIMS_PER_BATCH
         worker.sharers = self._pool.size
         worker.may_claim = self._may_claim
+        worker.may_run = self._may_run
         return worker
 
     def run(self) -> int:
@@ -274,6 +276,19 @@ class WorkerRole:
             return False
         return self._birth.cell.may_claim
 
+    def _may_run(self, claim: Claim) -> bool:
+        """Return False when a new worker must take the job: its code would be mixed with others'.
+
+        A new worker runs its first job in any case, so that each job gets its turn.
+        """
+        if not self._line.started or not _is_allowed(claim.function, self._worker.allow):
+            return True
+        conflict = functions.conflict(claim.function)
+        if conflict is not None:
+            self._why_leave = "code"
+            log.debug("code_conflict", job_id=claim.job_id, reason=conflict)
+        return conflict is None
+
     def _stays(self) -> bool:
         if self._worker.held:
             return True
@@ -309,6 +324,15 @@ class WorkerRole:
         self._line.wire.receive()
         if self._line.wire.ended:
             os._exit(exits.WORKER_PARENT_GONE)
+
+
+def _is_allowed(ref: FunctionRef, patterns: tuple[str, ...] | None) -> bool:
+    """Return whether the code of a function may be looked at."""
+    try:
+        allow_list.check(ref, ("*",) if patterns is None else patterns)
+    except FunctionNotAllowed:
+        return False
+    return True
 
 
 def _stricter(one: float | None, other: float | None) -> float | None:

@@ -25,6 +25,7 @@ BROAD_EXCEPTS = {
     "gigq/signatures.py",  # default values and annotations with methods of their own
     "gigq/codec.py",  # a value with methods of its own
     "gigq/events.py",  # a subscriber
+    "gigq/scripts.py",  # the attributes of what a script defines
 }
 """Where the library catches everything. Each place has its reason beside it."""
 

@@ -84,7 +84,7 @@ def test_a_function_of_a_script_is_stored_by_its_file_and_run_by_another_process
     run("-c", f"import gigq; gigq.Worker({path!r}).work_off(lambda: True)", cwd="/")
 
     assert queue.get_status(first)["function_file"] == str(folder / "app.py")
-    assert queue.get_result(first) == [1, 7, "__mp_main__"]
+    assert queue.get_result(first) == [1, 7, "__main__"]
     assert queue.get_result(second) == 2
 
 

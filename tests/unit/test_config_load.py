@@ -22,6 +22,18 @@ def test_a_database_is_all_that_is_needed(tmp_path):
     assert config.pools == (PoolConfig("default", size=4, queues=("*",)),)
 
 
+def test_a_relative_file_is_found_by_the_links_of_the_shells_folder(tmp_path, monkeypatch):
+    (tmp_path / "release").mkdir()
+    write(tmp_path / "release", '[queue]\ndatabase = "q.db"\n')
+    (tmp_path / "current").symlink_to("release")
+    monkeypatch.chdir(tmp_path / "current")
+    monkeypatch.setenv("PWD", str(tmp_path / "current"))
+    config = load(Path("gigq.toml"), {"XDG_RUNTIME_DIR": "/x"})
+
+    assert config.source == tmp_path / "current" / "gigq.toml"
+    assert config.code.python_path == (tmp_path / "current",)
+
+
 @pytest.mark.parametrize("database", ["", ":memory:", "postgresql://h/d", "file:q.db?mode=ro"])
 def test_only_a_file_can_be_the_database(tmp_path, database):
     path = write(tmp_path, f'[queue]\ndatabase = "{database}"\n')

@@ -124,13 +124,16 @@ def test_a_function_of_the_prompt_is_refused(monkeypatch):
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "beside_the_script", raising=False)
     path = tmp_path / "a_script.py"
     path.write_text(
         textwrap.dedent(
             """
             import beside_the_script
             loads = []
+            if __name__ == "__main__":
+                raise AssertionError("guarded")
             def f(): return __name__, beside_the_script.VALUE
             loads.append(1)
             """
@@ -140,11 +143,11 @@ def script(tmp_path):
     return path
 
 
-def test_a_script_is_loaded_once_and_not_as_main(script):
+def test_a_script_is_loaded_once_without_what_its_guard_protects(script):
     ref = FunctionRef("__main__", "f", str(script))
     f = functions.load(ref)
 
-    assert f() == ("__mp_main__", 7)
+    assert f() == ("__main__", 7)
     assert functions.load(ref) is f
 
 
@@ -214,4 +217,4 @@ def test_a_function_of_a_module_that_was_imported_anew_is_the_new_one(module, mo
 def test_a_dotted_name_and_one_in_a_script_are_found_every_time(module, script):
     for _ in range(2):
         assert functions.find(module.__name__, "Tools.static")() == "static"
-        assert functions.find(str(script), "f")() == ("__mp_main__", 7)
+        assert functions.find(str(script), "f")() == ("__main__", 7)
