@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from gigq.store.filesystem import DatabasePath
 from gigq.store.liveness import run_of_this_process
 from gigq.waiting import StopBell
 from gigq.worker_loop import WorkerLoop, run_in_threads
-from gigq.worker_thread import WorkerThread
+from gigq.worker_thread import OfEachThread, WorkerThread
 
 if TYPE_CHECKING:
     import logging
@@ -335,8 +334,8 @@ class Worker:
             self._stop_bell.ring()
 
     @cached_property
-    def _threads(self) -> _Threads:
-        return _Threads()
+    def _threads(self) -> OfEachThread:
+        return OfEachThread()
 
     @cached_property
     def _database(self) -> Database:
@@ -344,9 +343,3 @@ class Worker:
         database = Database(self._get_connection, self.lock_timeout, durable=self.durable)
         migrate.apply(database, self.begin)
         return database
-
-
-class _Threads(threading.local):
-    """What each thread that uses a worker has for itself."""
-
-    own: WorkerThread | None = None

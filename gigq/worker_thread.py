@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
@@ -317,6 +318,12 @@ class WorkerThread:
         if self._ctrl_c:
             self._ctrl_c = False
             raise KeyboardInterrupt
+
+
+class OfEachThread(threading.local):
+    """What each thread that uses a worker has for itself."""
+
+    own: WorkerThread | None = None
 
 
 def _with_what_is_known(ending: Ending, before: Ending | None) -> Ending:
