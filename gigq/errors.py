@@ -65,6 +65,10 @@ class CodeConflict(GigqError):
     """The job's code cannot be loaded beside other code that its process has loaded."""
 
 
+class HookFailed(GigqError):
+    """The application's hooks cannot be used: their import or `worker_start` has failed."""
+
+
 class StoreError(GigqError):
     """The store refused a statement, or the file is not what it should be."""
 

@@ -31,6 +31,7 @@ WORKER_STOPPING = "worker.stopping"
 WORKER_STOPPED = "worker.stopped"
 STORE_UNAVAILABLE = "store.unavailable"
 SUBSCRIBER_FAILED = "subscriber.failed"
+HOOK_FAILED = "hook.failed"
 
 logger = logging.getLogger("gigq")
 # A library leaves it to its application whether and where anything is logged.

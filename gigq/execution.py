@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from contextvars import copy_context
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec, failure, scripts
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from gigq.claim import Claim
+    from gigq.hooks import Hooks
     from gigq.interrupt import Interrupter
 
     Function = Callable[..., Any]
@@ -43,7 +44,7 @@ _MOST_FRAMES = 100
 _MOST_ERROR_TEXT = 64 * 1024
 _MOST_REPEATED = 4 * 1024
 _LONGEST_NAME = 200
-_CALLERS = frozenset({__name__, "gigq.task"})  # `@task` makes a frame of its own
+_CALLERS = frozenset({__name__, "gigq.hooks", "gigq.task"})  # `@task` makes a frame of its own
 _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
 
 
@@ -54,6 +55,7 @@ def run(
     parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
     interrupter: Interrupter,
     result_limit: int = codec.DEFAULT_LIMIT,
+    hooks: Hooks | None = None,
 ) -> Ending:
     """Run the function of a claim to its end, whatever that is.
 
@@ -63,6 +65,7 @@ def run(
         parent_results: gives the results of jobs by id, in the order of the ids.
         interrupter: may raise `JobInterrupted` while the function runs.
         result_limit: the largest result in bytes of JSON.
+        hooks: the application's functions around its jobs.
 
     Returns:
         COMPLETED with the result. When the interrupter has ended the job, TIMEOUT after
@@ -75,10 +78,13 @@ def run(
     try:
         # An import that hangs is an overrun like any other.
         with scripts.job_of(claim.function.file) as scope, interrupter.armed(claim):
-            function = load(claim)
-            params = _params(claim, function, parent_results)
-            scope.begin()
-            value = _own_context().run(function, **params)
+            if hooks is None:
+                function = load(claim)
+                params = _params(claim, function, parent_results)
+                scope.begin()
+                value = _own_context().run(function, **params)
+            else:
+                value = _run_with_hooks(hooks, claim, scope, load, parent_results)
             exit_if_forked(pid)
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
@@ -87,6 +93,29 @@ def run(
         text = error_text(error)
         facts = failure.of_exception(error, text, claim.function.module)
         return Ending(status, error=text, cause=cause, failure=facts)
+
+
+def _run_with_hooks(
+    hooks: Hooks,
+    claim: Claim,
+    scope: Any,
+    load: Callable[[Claim], Function],
+    parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
+) -> Any:
+    """Call the function between the hooks; an import that fails counts as a function that does."""
+    try:
+        # Before the context is copied: it gets what the module sets at its top.
+        function = load(claim)
+        call = partial(function, **_params(claim, function, parent_results))
+        scope.begin()
+    except BaseException as error:  # noqa: BLE001 - raised again between the hooks
+        call = partial(_raise, error)
+    context = _own_context()
+    return hooks.around(context, partial(context.run, call))
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
 
 
 def error_text(error: BaseException) -> str:

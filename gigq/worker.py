@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec, events, execution, functions, rescue, scripts, served_queues, signatures
+from gigq.hooks import Hooks, around_worker
 from gigq.ids import new_id
 from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
@@ -55,6 +56,7 @@ class Worker:
         allow: shell-style patterns of the functions it may run; None for every one.
         observer: is told what the worker does.
         interrupter: guards the run of each job; None for the timer of the main thread.
+        hooks: the application's functions around its jobs and workers; None for none.
         surroundings: answers what jobs ask about their limits; None for what this worker knows.
         most_at_once: how many short jobs `work_off` may claim and settle together. Above 1 the
             unbegun ones of a worker that dies are charged an attempt, unless somebody knows
@@ -80,6 +82,7 @@ class Worker:
     allow: tuple[str, ...] | None = None
     observer: WorkerObserver = SilentObserver()
     interrupter: Interrupter | None = None
+    hooks: Hooks | None = None
     surroundings: Surroundings | None = None
     most_at_once: int = 1
     sharers: int = 1
@@ -97,6 +100,7 @@ class Worker:
         *,
         queues: Iterable[str] | None = None,
         max_result_size: int | None = None,
+        hooks: str | None = None,
     ) -> None:
         """Make a worker. It opens nothing before it works.
 
@@ -111,6 +115,8 @@ class Worker:
             queues: the names of the queues to serve; `"*"` with `"!name"` for every queue but
                 that one; None for all.
             max_result_size: the largest result of a job, in bytes of JSON; None for 1 MiB.
+            hooks: the dotted name of a module with `before_job`, `after_job`, `worker_start` or
+                `worker_stop`; it is imported before the first job.
 
         Raises:
             ValueError: a number or the list of queues makes no sense.
@@ -126,6 +132,7 @@ class Worker:
         self.polling_interval = polling_interval
         self.concurrency = concurrency
         self.queues = served_queues.checked(queues)
+        self.hooks = Hooks(hooks) if hooks else None
 
     def start(self) -> None:
         """Work until `stop` is called, or INT or TERM comes; the current job is finished first.
@@ -135,12 +142,14 @@ class Worker:
 
         Raises:
             StoreError: the database cannot be used at all.
+            HookFailed: the hooks cannot be imported, or `worker_start` has failed.
         """
         scripts.refuse_while_loading()
         self.running = True
         self._stop_bell = stop_bell = StopBell()
+        stopping = stop_signals(self._halt, self._interrupt, self.notice)
         try:
-            with stop_signals(self._halt, self._interrupt, self.notice):
+            with stopping, around_worker(self.hooks):
                 if self.concurrency == 1:
                     self._worker_loop()
                 else:
@@ -182,6 +191,8 @@ class Worker:
         Raises:
             StoreError: as `process_one`. An ending that is not settled yet is kept.
         """
+        if self.hooks is not None:
+            self.hooks.start()
         if any(self._overrides(seam) for seam in _SEAMS):
             return self._work_off_one_by_one(keep_going)
         return self._thread.work_off(keep_going)

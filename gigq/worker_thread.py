@@ -244,6 +244,7 @@ class WorkerThread:
                 parent_results=self._parent_results,
                 interrupter=interrupter,
                 result_limit=self._worker.max_result_size,
+                hooks=self._worker.hooks,
             )
         self._ctrl_c = ctrl_c.pressed
         interruption = interrupter.interruption or ctrl_c.interruption or running.seen

@@ -95,7 +95,7 @@ class Pools:
         """When a slot's job began, in seconds of the monotonic clock; 0.0 when it is idle."""
         child = self._crew.child_in(slot)
         last = child.cell.read() if child else Report()
-        return last.since if last.activity >= Activity.BUSY else 0.0
+        return last.since if last.activity in (Activity.BUSY, Activity.SETTLING) else 0.0
 
     def any_up(self) -> bool:
         """Whether some worker has booted, or none is wanted."""

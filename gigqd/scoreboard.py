@@ -35,6 +35,7 @@ class Activity(IntEnum):
     IDLE = 2
     BUSY = 3
     SETTLING = 4
+    LEAVING = 5
 
 
 class Why(IntEnum):

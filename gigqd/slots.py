@@ -80,7 +80,7 @@ class Limits:
         boot: from the fork until it is ready.
         grace: from being asked to end its job until it is killed.
         record: for writing down an outcome.
-        hang: for standing still while it has nothing to do.
+        hang: for standing still while it has nothing to do, and for `worker_stop` of its hooks.
     """
 
     boot: float
@@ -171,6 +171,8 @@ class Slot:
                 return report.deadline
             case Phase.UP if report.activity is Activity.SETTLING:
                 return max(report.since, self.excused) + self.limits.record
+            case Phase.UP if report.activity is Activity.LEAVING:
+                return max(report.since, self.excused) + self.limits.hang
             case Phase.ASKED:
                 return self.until if report.interrupted else min(self.until, self.insist_at)
             case _:
@@ -244,7 +246,7 @@ class Slot:
         """
         in_job = report.activity in (Activity.BUSY, Activity.SETTLING)
         # Whoever ends before it is up, and was not told to leave, has not left: it cannot boot.
-        may_leave = report.activity is Activity.IDLE or self.leaving
+        may_leave = report.activity in (Activity.IDLE, Activity.LEAVING) or self.leaving
         left = death.as_asked and may_leave and not in_job and self.cause is None
         by_itself = Cause.OOM if oom else Cause.CRASHED if booted or in_job else Cause.BOOT
         cause = None if left else self.cause or by_itself
@@ -293,6 +295,8 @@ class Slot:
             case Activity.SETTLING:
                 late = now >= max(report.since, self.excused) + self.limits.record
                 return self._kill(now, Cause.CRASHED) if late else Do.NOTHING
+            case Activity.LEAVING if now >= max(report.since, self.excused) + self.limits.hang:
+                return self._kill(now, Cause.CRASHED)
             case _:
                 return self._kill(now, Cause.CRASHED) if self._hangs(now) else Do.NOTHING
 

@@ -225,6 +225,15 @@ class CodeConfig:
             "Modules each worker imports before its first job; a failure keeps it from starting.",
         ),
     )
+    hooks: str | None = field(
+        default=None,
+        metadata=about(
+            kinds.optional(MODULE, ""),
+            RECYCLE,
+            "Module with `before_job`, `after_job`, `worker_start` or `worker_stop`; each worker "
+            "imports it before `imports`.",
+        ),
+    )
     environment_file: Path | None = field(
         default=None,
         metadata=about(

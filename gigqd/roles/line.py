@@ -108,6 +108,18 @@ class Line:
         """The outcome is written down."""
         self._settled += 1
 
+    def leaving(self) -> None:
+        """The last job is settled; the application's `worker_stop` runs."""
+        self._write(
+            Report(
+                Activity.LEAVING,
+                started=self.started,
+                settled=self._settled,
+                since=time.monotonic(),
+                latest=self._busy.latest,
+            )
+        )
+
     def peak(self) -> int:
         """The most memory in bytes that the supervisor saw the current job's processes use."""
         return self._cell.peak_of(self.started)

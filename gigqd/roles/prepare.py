@@ -9,7 +9,9 @@ import traceback
 from typing import TYPE_CHECKING
 
 from gigq import scripts
+from gigq.errors import HookFailed
 from gigq.failure import own_place
+from gigq.hooks import Hooks
 from gigq.url_passwords import mask_passwords
 
 if TYPE_CHECKING:
@@ -19,8 +21,11 @@ _OOM_SCORE = 500
 _IMPORTED = "_gigqd_imported"
 
 
-def prepare(config: Config, pool: PoolConfig) -> None:
+def prepare(config: Config, pool: PoolConfig) -> Hooks | None:
     """Set up directory, permissions, environment and module path, and import what is asked for.
+
+    Returns:
+        The application's hooks, whose module is imported first.
 
     Raises:
         BaseException: whatever an imported module raises, or the kernel refuses.
@@ -32,6 +37,9 @@ def prepare(config: Config, pool: PoolConfig) -> None:
         os.nice(pool.nice)
     os.environ.update(config.code.environment)
     sys.path[:0] = [str(folder) for folder in config.code.python_path]
+    hooks = Hooks(config.code.hooks) if config.code.hooks else None
+    if hooks is not None:
+        hooks.load()
     for module in config.code.imports:
         try:
             with scripts.loading(module):
@@ -39,6 +47,7 @@ def prepare(config: Config, pool: PoolConfig) -> None:
         except BaseException as error:
             object.__setattr__(error, _IMPORTED, module)
             raise
+    return hooks
 
 
 def failure(error: BaseException) -> str:
@@ -47,14 +56,20 @@ def failure(error: BaseException) -> str:
     The place is the last line of the application's own code, not that of a library it called.
     Passwords in URLs are masked.
     """
+    if isinstance(error, HookFailed) and error.__cause__ is not None:
+        return _with_place(str(error), own_place(error.__cause__, ""))
     name = type(error).__name__
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     what = ": ".join(part for part in (name, text) if part)
     if isinstance(error, SystemExit):
         what = f"SystemExit: an import has left with {error.code!r}"
     module = getattr(error, _IMPORTED, None)
-    place = ":".join(str(part) for part in own_place(error, module or "") if part is not None)
-    parts = [f"while importing {module}" if module else "", place]
+    doing = f"while importing {module}" if module else ""
+    return _with_place(what, own_place(error, module or ""), doing)
+
+
+def _with_place(what: str, place: tuple[str | None, int | None], doing: str = "") -> str:
+    parts = [doing, ":".join(str(part) for part in place if part is not None)]
     where = ", ".join(part for part in parts if part)
     return str(mask_passwords(f"{what} ({where})" if where else what))
 

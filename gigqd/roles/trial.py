@@ -93,10 +93,11 @@ def try_imports(config: Config) -> str:
         GigqdError: a worker could not boot.
     """
     try:
-        prepare(config, config.pools[0])
+        hooks = prepare(config, config.pools[0])
     except BaseException as error:
         raise GigqdError(failure(error)) from error
-    return ", ".join(config.code.imports) or "none are configured"
+    imported = ([hooks.module] if hooks else []) + [*config.code.imports]
+    return ", ".join(imported) or "none are configured"
 
 
 def _as_daemon_error(error: Exception) -> GigqdError:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from gigq.claim import Claim, Settled
     from gigq.functions import FunctionRef
+    from gigq.hooks import Hooks
     from gigq.outcome import Ending
     from gigqd.config import PoolConfig
     from gigqd.spawn import Birth
@@ -64,8 +65,10 @@ def main(birth: Birth) -> int:
     line = Line(birth)
     events.send_to(logs.LibraryEvents())
     try:
-        prepare(birth.config, pool)
-        role = WorkerRole(birth, pool, line)
+        hooks = prepare(birth.config, pool)
+        if hooks is not None:
+            hooks.start()
+        role = WorkerRole(birth, pool, line, hooks)
     except BaseException as error:  # noqa: BLE001 - an import may even leave: all is reported
         line.tell_boot_error(failure(error), trace(error))
         return exits.WORKER_BOOT_FAILED
@@ -103,7 +106,7 @@ class WorkerRole:
        an outcome that the database has not taken yet.
     """
 
-    def __init__(self, birth: Birth, pool: PoolConfig, line: Line) -> None:
+    def __init__(self, birth: Birth, pool: PoolConfig, line: Line, hooks: Hooks | None) -> None:
         self._birth = birth
         self._pool = pool
         self._line = line
@@ -115,6 +118,7 @@ class WorkerRole:
         queue = birth.config.queue
         require(queue.database)  # the keeper has made it; a worker that did would hide its loss
         self._worker = self._make_worker()
+        self._worker.hooks = hooks
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
         self._listener = Listener(queue.database, pool.queues)
         assert birth.stacks is not None
@@ -164,6 +168,9 @@ class WorkerRole:
                 self._sleep(wait)
         if self._why_leave:
             log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
+        if self._worker.hooks is not None:
+            self._line.leaving()
+            self._worker.hooks.stop()
         self._listener.close()
         close_all_connections()  # also those to other databases that its jobs have opened
         return exits.WORKER_DONE
