@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from gigq import events
 from gigq.cli import exits, terminal, text, values
-from gigq.cli.loading import use_app_dir
+from gigq.cli.loading import use_code
 from gigq.cli.opening import queue_of_a_worker, queue_to_look_at
 from gigq.cli.worker_log import WorkerLog
+from gigq.hooks import around_worker
 from gigq.worker import Worker
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def worker(args: argparse.Namespace) -> int:
     if interval is None:
         interval = values.variable("GIGQ_POLLING_INTERVAL", "5", values.positive)
     queues = values.queues(args.queues)
-    use_app_dir(args.app_dir)
+    hooks = use_code(args, args.hooks)
     # A worker may be up before the first job is submitted, so it makes the tables.
     queue_of_a_worker(args)
     worker = Worker(
@@ -46,6 +47,7 @@ def worker(args: argparse.Namespace) -> int:
         concurrency=args.concurrency,
         queues=queues,
         max_result_size=args.max_result_size,
+        hooks=hooks,
     )
     usual = logging.WARNING if args.once else logging.INFO
     # Not through the logging module, which the application may configure as it likes.
@@ -71,6 +73,7 @@ def _write_notice(text: str) -> None:
 
 
 def _work_once(worker: Worker) -> int:
-    done = worker.process_one()
+    with around_worker(worker.hooks):
+        done = worker.process_one()
     print("Processed one job." if done else "No jobs available to process.")
     return exits.OK

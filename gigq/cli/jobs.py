@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli import describing, exits, job_ids, pending, shapes, terminal, text
 from gigq.cli.answers import answer, not_found
 from gigq.cli.job_options import job_of
-from gigq.cli.loading import function_at
+from gigq.cli.loading import function_at, use_code
 from gigq.cli.opening import any_queue, is_abandoned, queue_to_look_at
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ TITLES = ("ID", "Name", "Status", "Priority", "Created", "Updated")
 
 def submit(args: argparse.Namespace) -> int:
     """Store a job."""
+    use_code(args)
     job = job_of(args, function_at(args.function, args.app_dir))
     with any_queue(args) as queue:
         job.dependencies = job_ids.full_ids(queue, job.dependencies)

@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq import functions
+from gigq.cli.configured import code_of, database_in
+from gigq.cli.values import DefaultText
 from gigq.errors import FunctionNotFound, GigqError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
+
+
+def use_code(args: argparse.Namespace, hooks: str | None = None) -> str | None:
+    """Set the application up as the options and the configuration say, before it is imported.
+
+    Args:
+        args: with `app_dir`, `imports`, `config` and `db`; without `--db` the last one becomes the
+            database of the configuration that `--config` names.
+        hooks: the hooks' module, when an option names it.
+
+    Returns:
+        The hooks' module, or None.
+
+    Raises:
+        FunctionNotFound: a folder is not there, or an import fails.
+        OptionsError: the configuration cannot be read.
+    """
+    code = code_of(args)
+    if args.config and isinstance(args.db, DefaultText):
+        args.db = database_in(args.config) or args.db
+    os.environ.update(code.environment)
+    sys.path[:0] = [folder for folder in code.python_path if folder not in sys.path]
+    use_app_dir(args.app_dir)
+    hooks = hooks or code.hooks or None
+    for module in (*args.imports, *filter(None, [hooks]), *code.imports):
+        _import(module)
+    return hooks
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    # A module that leaves with sys.exit() must not take the command with it, exit code 0 and all.
+    except (Exception, SystemExit) as error:
+        raise _import_failed(module, error) from error
+
+
+def _import_failed(what: str, error: BaseException) -> FunctionNotFound:
+    kind = type(error).__name__
+    return FunctionNotFound(f"importing {what} failed: {kind}: {error} (--debug shows where)")
 
 
 def use_app_dir(folder: str) -> None:
@@ -37,8 +82,5 @@ def function_at(place: str, app_dir: str) -> Callable[..., Any]:
         return functions.load(functions.parse(place))
     except GigqError:
         raise
-    # A module that leaves with sys.exit() must not take the command with it, exit code 0 and all.
     except (Exception, SystemExit) as error:
-        raise FunctionNotFound(
-            f"importing {place} failed: {type(error).__name__}: {error} (--debug shows where)"
-        ) from error
+        raise _import_failed(place, error) from error

@@ -7,7 +7,7 @@ import argparse
 from gigq import __version__
 from gigq.cli import admin, backup, changing, doctor, job_options, jobs, logs, values
 from gigq.cli.commands import Commands, add_common, add_json, choices, command
-from gigq.cli.values import from_environment
+from gigq.cli.values import DefaultText, from_environment
 from gigq.status import JobStatus
 
 DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"gigq {__version__}")
-    parser.set_defaults(db=from_environment("GIGQ_DB", "gigq.db"), debug=False)
+    parser.set_defaults(db=DefaultText(from_environment("GIGQ_DB", "gigq.db")), debug=False)
     add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (
@@ -52,12 +52,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_app_dir(parser: argparse.ArgumentParser) -> None:
+def _add_code_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--app-dir",
         metavar="DIR",
         default=from_environment("GIGQ_APP_DIR", "."),
         help="where your code is imported from (default: the working directory)",
+    )
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module first, which sets your code up (may be repeated)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="use the [code] table, and without --db the database, of gigqd's configuration",
     )
 
 
@@ -75,7 +88,7 @@ def _submit(commands: Commands[argparse.ArgumentParser]) -> None:
     job_options.add_parameter_options(parser)
     job_options.add_job_options(parser)
     job_options.add_parent_options(parser)
-    _add_app_dir(parser)
+    _add_code_options(parser)
     add_json(parser)
 
 
@@ -212,4 +225,5 @@ def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="only this queue (may be repeated; '*' with '!NAME': all but NAME; default: all)",
     )
-    _add_app_dir(parser)
+    add("--hooks", metavar="MODULE", help="call its functions around each job")
+    _add_code_options(parser)

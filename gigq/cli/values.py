@@ -36,6 +36,12 @@ class OptionsError(GigqError):
     """Options contradict each other."""
 
 
+class DefaultText(str):
+    """The value of an option that the command line does not give."""
+
+    __slots__ = ()
+
+
 def parameter(text: str) -> tuple[str, object]:
     """`key=value`, where the value is JSON that loses nothing, or else plain text."""
     key, value = text_parameter(text)
