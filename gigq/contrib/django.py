@@ -1,0 +1,162 @@
+"""Hooks for Django: `hooks = "gigq.contrib.django"`. The import sets Django up.
+
+1. `django.setup()`, with the settings that `DJANGO_SETTINGS_MODULE` names.
+2. Around each job: database connections that are broken or too old are closed, as around a request;
+   a transaction that a job leaves open is rolled back and fails the attempt; language and time zone
+   are what they were before the job.
+3. When a worker leaves: its connections are closed.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import django
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, reset_queries
+from django.utils import timezone, translation
+
+from gigq.errors import GigqError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigq.current import CurrentJob
+
+    Connection = Any
+
+_VARIABLE = "DJANGO_SETTINGS_MODULE"
+
+
+class OpenTransactionError(GigqError):
+    """A job's function has returned without ending its transaction."""
+
+
+class _State(NamedTuple):
+    """What Django had before a job."""
+
+    language: str | None
+    time_zone: Any
+    in_blocks: frozenset[str]
+
+
+_before: ContextVar[_State | None] = ContextVar("gigq_contrib_django", default=None)
+
+
+def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
+    """Close connections that are too old, and note what the job may change."""
+    reset_queries()
+    # A test case has its transaction around the job: that connection is the test's.
+    in_blocks = frozenset(one.alias for one in _opened() if one.in_atomic_block)
+    _close_old(in_blocks)
+    language, time_zone = translation.get_language(), timezone.get_current_timezone()
+    _before.set(_State(language, time_zone, in_blocks))
+
+
+def after_job(job: CurrentJob, error: BaseException | None) -> None:  # noqa: ARG001 - the same
+    """Put language and time zone back, and close connections that would harm the next job.
+
+    Raises:
+        OpenTransactionError: the function has returned, and a transaction of it is open.
+    """
+    before = _before.get()
+    if before is None:  # `before_job` has not come to its end
+        before = _State(settings.LANGUAGE_CODE, timezone.get_default_timezone(), frozenset())
+    _restore(before)
+    own = [one for one in _opened() if one.alias not in before.in_blocks]
+    left = [one.alias for one in own if _ends_transaction(one)]
+    _close_old(before.in_blocks)
+    if left and error is None:
+        raise OpenTransactionError(
+            f"the function has returned with an open transaction on {', '.join(left)}, which was "
+            "rolled back; use `with transaction.atomic()`, or commit before it returns"
+        )
+
+
+def worker_stop() -> None:
+    """Close the connections of the worker's main thread."""
+    connections.close_all()
+
+
+def _restore(before: _State) -> None:
+    timezone.activate(before.time_zone)
+    if before.language is None:
+        translation.deactivate_all()
+    else:
+        translation.activate(before.language)
+
+
+def _opened() -> Iterable[Connection]:
+    """Return the connections that this thread has used so far."""
+    found: Iterable[Connection] = connections.all(initialized_only=True)
+    return found
+
+
+def _close_old(in_blocks: frozenset[str]) -> None:
+    """Close what is broken or older than CONN_MAX_AGE, as Django does around a request."""
+    for connection in _opened():
+        if connection.alias in in_blocks:
+            continue
+        if connection.errors_occurred:
+            # SQLite's are never found to be broken, and another one costs little after an error.
+            connection.close()
+        connection.close_if_unusable_or_obsolete()
+
+
+def _ends_transaction(connection: Connection) -> bool:
+    """Discard a connection that a job has left in a transaction or with another autocommit.
+
+    Returns:
+        True when a transaction was open, as far as the driver can tell.
+    """
+    if connection.connection is None:
+        return False
+    usual = connection.settings_dict["AUTOCOMMIT"]
+    if not connection.in_atomic_block and connection.autocommit == usual:
+        return False
+    was_open = connection.in_atomic_block or _is_in_transaction(connection.connection)
+    _discard(connection)
+    return was_open
+
+
+def _is_in_transaction(raw: Any) -> bool:
+    """Ask the driver's own connection; where it does not say, a transaction is open."""
+    with suppress(Exception):  # a broken one answers nothing
+        if hasattr(raw, "in_transaction"):  # sqlite3
+            return bool(raw.in_transaction)
+        return bool(raw.info.transaction_status)  # psycopg
+    return True
+
+
+def _discard(connection: Connection) -> None:
+    """Roll back, and forget all that Django knows of the transaction."""
+    with suppress(Exception):  # it may be broken, and is closed all the same
+        connection.connection.rollback()
+    connection.in_atomic_block = False
+    with suppress(Exception):
+        connection.close()
+    if connection.connection is None:
+        del connections[connection.alias]
+        return
+    # A database in memory is gone when its connection is closed, so Django keeps that open.
+    connection.savepoint_ids, connection.atomic_blocks = [], []
+    connection.needs_rollback = False
+    connection.set_autocommit(connection.settings_dict["AUTOCOMMIT"])
+
+
+def _set_up() -> None:
+    if not settings.configured and not os.environ.get(_VARIABLE):
+        raise ImproperlyConfigured(
+            f"{_VARIABLE} is not set; set it in [code.environment] of the configuration of gigqd, "
+            "or in the environment of the command"
+        )
+    if not (apps.ready or getattr(apps, "loading", False)):
+        django.setup()
+
+
+_set_up()
