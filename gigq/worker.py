@@ -115,8 +115,7 @@ class Worker:
             queues: the names of the queues to serve; `"*"` with `"!name"` for every queue but
                 that one; None for all.
             max_result_size: the largest result of a job, in bytes of JSON; None for 1 MiB.
-            hooks: the dotted name of a module with `before_job`, `after_job`, `worker_start` or
-                `worker_stop`; it is imported before the first job.
+            hooks: the dotted name of a module with `before_job`, `after_job` and the like.
 
         Raises:
             ValueError: a number or the list of queues makes no sense.
@@ -191,8 +190,6 @@ class Worker:
         Raises:
             StoreError: as `process_one`. An ending that is not settled yet is kept.
         """
-        if self.hooks is not None:
-            self.hooks.start()
         if any(self._overrides(seam) for seam in _SEAMS):
             return self._work_off_one_by_one(keep_going)
         return self._thread.work_off(keep_going)

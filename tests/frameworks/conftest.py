@@ -1,0 +1,5 @@
+"""Every test here may ask for daemons."""
+
+from support.daemon import daemons
+
+__all__ = ["daemons"]
