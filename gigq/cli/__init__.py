@@ -7,8 +7,8 @@ import traceback
 from typing import TYPE_CHECKING, cast
 
 from gigq.cli import exits, failures, terminal, text
+from gigq.cli.loading import database_of
 from gigq.cli.parser import build_parser
-from gigq.store.filesystem import absolute
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if hasattr(args, "app_dir"):
             # The user's code is imported first, and may change the working directory.
-            args.db = absolute(args.db)
+            args.db = database_of(args)
         code = cast("int", args.handler(args))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -12,18 +12,30 @@ from gigq import functions
 from gigq.cli.configured import code_of, database_in
 from gigq.cli.values import DefaultText
 from gigq.errors import FunctionNotFound, GigqError
+from gigq.store.filesystem import absolute
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
 
+def database_of(args: argparse.Namespace) -> str:
+    """Return the absolute path of a command's database.
+
+    Without `--db` it is the database of the configuration that `--config` names.
+
+    Raises:
+        OptionsError: the configuration cannot be read.
+    """
+    configured = args.config and isinstance(args.db, DefaultText) and database_in(args.config)
+    return str(absolute(configured or args.db))
+
+
 def use_code(args: argparse.Namespace, hooks: str | None = None) -> str | None:
     """Set the application up as the options and the configuration say, before it is imported.
 
     Args:
-        args: with `app_dir`, `imports`, `config` and `db`; without `--db` the last one becomes the
-            database of the configuration that `--config` names.
+        args: with `app_dir`, `imports`, `config` and `db`.
         hooks: the hooks' module, when an option names it.
 
     Returns:
@@ -34,8 +46,6 @@ def use_code(args: argparse.Namespace, hooks: str | None = None) -> str | None:
         OptionsError: the configuration cannot be read.
     """
     code = code_of(args)
-    if args.config and isinstance(args.db, DefaultText):
-        args.db = database_in(args.config) or args.db
     os.environ.update(code.environment)
     sys.path[:0] = [folder for folder in code.python_path if folder not in sys.path]
     use_app_dir(args.app_dir)

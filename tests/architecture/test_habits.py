@@ -22,6 +22,7 @@ BROAD_EXCEPTS = {
     "gigq/cli/__init__.py",  # a user's mistake must not end in a traceback
     "gigq/cli/loading.py",  # the user's module, while it is imported
     "gigq/execution.py",  # the user's function
+    "gigq/hooks.py",  # the application's hooks
     "gigq/signatures.py",  # default values and annotations with methods of their own
     "gigq/codec.py",  # a value with methods of its own
     "gigq/events.py",  # a subscriber

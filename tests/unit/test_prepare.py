@@ -50,7 +50,7 @@ def test_the_module_that_was_being_imported_is_named(tmp_path: Path) -> None:
     program = (
         "from types import SimpleNamespace as N; from pathlib import Path\n"
         "from gigqd.roles.prepare import failure, prepare, trace\n"
-        "code = N(environment={}, python_path=[Path.cwd()], imports=('bad_outer',))\n"
+        "code = N(environment={}, python_path=[Path.cwd()], imports=('bad_outer',), hooks=None)\n"
         "config = N(daemon=N(working_directory='.', umask=0o22), code=code)\n"
         "try: prepare(config, N(nice=0))\n"
         "except Exception as error: print(failure(error)); print(trace(error))\n"
