@@ -62,10 +62,8 @@ class Worker:
             unbegun ones of a worker that dies are charged an attempt, unless somebody knows
             better, as the daemon does.
         sharers: how many workers share what is due: nobody takes more than a fair share.
-        notice: is given a line of text when a signal asks `start` to stop; from within the signal
-            handler, so that it must not wait for anything.
-        may_claim: asked once more when its turn to write has come, which may take long; with
-            False it claims nothing.
+        notice: is given a line of text within the signal handler of `start`; it must not wait.
+        may_claim: asked once more when its turn to write has come; with False it claims nothing.
         may_run: asked by `work_off` before a job begins; with False the claim is handed back.
     """
 
@@ -146,9 +144,8 @@ class Worker:
         scripts.refuse_while_loading()
         self.running = True
         self._stop_bell = stop_bell = StopBell()
-        stopping = stop_signals(self._halt, self._interrupt, self.notice)
         try:
-            with stopping, around_worker(self.hooks):
+            with stop_signals(self._halt, self._interrupt, self.notice), around_worker(self.hooks):
                 if self.concurrency == 1:
                     self._worker_loop()
                 else:

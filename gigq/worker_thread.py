@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from gigq import allow_list, codec, current, execution, interrupt, reports
+from gigq import allow_list, codec, current, execution, hooks, interrupt, reports
 from gigq.claim import Claim, Claimant, Wanted
 from gigq.hand import Hand
 from gigq.ids import new_id
@@ -65,7 +65,7 @@ class WorkerThread:
 
     def process_one(self) -> bool:
         """Claim, run and settle one job; False when none was due."""
-        self._start_hooks()
+        hooks.begin(self._worker.hooks)
         self._let_go()
         self._worker._check_for_timeouts()
         claim = self._claim()
@@ -78,7 +78,7 @@ class WorkerThread:
 
     def work_off(self, keep_going: Callable[[], bool]) -> int:
         """Claim, run and settle until nothing is due or `keep_going()` is false; how many ran."""
-        self._start_hooks()
+        hooks.begin(self._worker.hooks)
         done = 0
         while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
             if not self._worker.may_run(claim):
@@ -89,10 +89,6 @@ class WorkerThread:
             done += 1
         self._pass_on_ctrl_c()
         return done
-
-    def _start_hooks(self) -> None:
-        if self._worker.hooks is not None:
-            self._worker.hooks.start()
 
     def settle_meanwhile(self, database: Database) -> None:
         """Let go of all that is held besides the running job, while that one takes long.

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gigq import functions
+from gigq import functions, scripts
 from gigq.cli.configured import code_of, database_in
 from gigq.cli.values import DefaultText
 from gigq.errors import FunctionNotFound, GigqError
@@ -57,7 +57,8 @@ def use_code(args: argparse.Namespace, hooks: str | None = None) -> str | None:
 
 def _import(module: str) -> None:
     try:
-        importlib.import_module(module)
+        with scripts.loading(module):
+            importlib.import_module(module)
     # A module that leaves with sys.exit() must not take the command with it, exit code 0 and all.
     except (Exception, SystemExit) as error:
         raise _import_failed(module, error) from error
