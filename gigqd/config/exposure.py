@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gigqd.config.schema import Config
 
+_MOST_ENTRIES = 1000  # links may go in circles
 _started_by_root: list[bool] = []
 
 
@@ -46,17 +47,43 @@ def _files(config: Config) -> Iterator[Path]:
 
 
 def _exposure(path: Path) -> str | None:
-    found, folder = _look(path), _look(path.parent)
-    if found is None or folder is None:
+    found = _look(path)
+    if found is None:
         return None
     if found.st_mode & stat.S_IWOTH:
         return "every account may write it; run chmod o-w on it"
-    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
-        return f"every account may replace it; run chmod o-w on {path.parent}"
-    entry = path.lstat()
-    if rules_of_root() and entry.st_uid not in (0, found.st_uid):
-        return f"is a link of user id {entry.st_uid} to a file of another account"
+    for entry in _entries_on_the_way(path.absolute()):
+        if _every_account_may_replace_in(entry.parent):
+            what = "it" if entry == path.absolute() else str(entry)
+            return f"every account may replace {what}; run chmod o-w on {entry.parent}"
+    owner = path.lstat().st_uid
+    if rules_of_root() and owner not in (0, found.st_uid):
+        return f"is a link of user id {owner} to a file of another account"
     return None
+
+
+def _entries_on_the_way(path: Path) -> Iterator[Path]:
+    """Yield what is passed to open an absolute path: each folder and link, then the file."""
+    folder, left = Path("/"), [*path.parts]
+    for _ in range(_MOST_ENTRIES):
+        if not left:
+            return
+        part = left.pop(0)
+        if part in ("/", ".."):
+            folder = Path("/") if part == "/" else folder.parent
+            continue
+        yield folder / part
+        if (folder / part).is_symlink():
+            left = [*(folder / part).readlink().parts, *left]
+        else:
+            folder /= part
+
+
+def _every_account_may_replace_in(folder: Path) -> bool:
+    found = _look(folder)
+    if found is None or not found.st_mode & stat.S_IWOTH:
+        return False
+    return not found.st_mode & stat.S_ISVTX
 
 
 def _look(path: Path) -> os.stat_result | None:

@@ -11,7 +11,7 @@ from support.files import open_up
 from support.forked import in_a_child
 
 from gigqd import exits
-from gigqd.config import load, warnings
+from gigqd.config import exposure, load, warnings
 from gigqd.errors import ConfigError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two accounts")
@@ -115,3 +115,30 @@ def test_a_folder_like_tmp_is_none(path):
     path.parent.chmod(0o1777)
 
     assert not [text for text in warnings(load(path, {})) if str(path.parent) in text]
+
+
+@pytest.mark.fault("S5")
+@pytest.mark.parametrize("through", ["a folder further up", "a link", "a link in a link"])
+def test_a_folder_on_the_way_in_which_every_account_may_write_is_a_warning(tmp_path, through):
+    open_up(tmp_path)
+    codecs.lookup("utf-8-sig")
+    folder = tmp_path / "open" / "etc"
+    folder.mkdir(parents=True)
+    path = write_config(folder, "")
+    (tmp_path / "open").chmod(0o777)
+    if through != "a folder further up":
+        (tmp_path / "link").symlink_to("open/../open/etc")
+        path = tmp_path / "link" / path.name
+    if through == "a link in a link":
+        (tmp_path / "outer").symlink_to(tmp_path / "link")
+        path = tmp_path / "outer" / path.name
+
+    text = as_an_ordinary_account(lambda: "|".join(warnings(load(path, {}))))
+
+    assert f"every account may replace {tmp_path}/open/etc" in text
+
+
+def test_a_link_to_itself_is_no_endless_loop(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+
+    assert len([*exposure._entries_on_the_way(tmp_path / "loop" / "gigq.toml")]) < 1000
