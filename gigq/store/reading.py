@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,43 +122,46 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
         StoreUnavailable: it cannot be read, or another process has begun to use it.
         StoreCorrupt: it is no database.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="gigq-") if _lacks_index(path) else _nowhere() as folder
-    ):
-        connection, before = _patiently_opened(path, folder)
+    with ExitStack() as stack:
+        connection, before = _patiently_opened(path, stack)
         with closing(connection):
             yield connection
         if before is not None and _stamps(path)[0] != before[0]:
             raise _changed(path)
 
 
-def _patiently_opened(path: str, folder: str | None) -> tuple[sqlite3.Connection, _Stamps | None]:
-    """Open the file, or a copy of it and its log in a folder.
+def _patiently_opened(path: str, stack: ExitStack) -> tuple[sqlite3.Connection, _Stamps | None]:
+    """Open the file; or, where that would make an index, a copy of it and its log.
+
+    Args:
+        path: the database file.
+        stack: removes the copy in the end.
 
     Returns:
         The connection; and how the file looked before it was opened, if a writer that comes now is
         not noticed by SQLite.
     """
-    last: StoreError | None = None
+    error: StoreError = _changed(path)
     for _ in range(_TRIES):
         before = _stamps(path)
+        is_copy = _lacks_index(path)
         try:
-            address = _address(path) if folder is None else _address_of_copy(path, folder)
+            address = _address_of_copy(path, stack) if is_copy else _address(path)
             connection = _opened(address)
-        except sqlite3.OperationalError as error:
-            last = translated(error, path)  # the log was made or deleted since the look at it
+        except (sqlite3.OperationalError, FileNotFoundError) as trouble:
+            # The log was made or deleted since the look at it.
+            if isinstance(trouble, sqlite3.Error):
+                error = translated(trouble, path)
             time.sleep(_PAUSE)
             continue
-        except sqlite3.Error as error:
-            raise translated(error, path) from error
-        if folder is None:
+        except sqlite3.Error as trouble:
+            raise translated(trouble, path) from trouble
+        if not is_copy:
             return connection, before if address.endswith(_WITHOUT_LOCKS) else None
         if _stamps(path) == before:
             return connection, None
         connection.close()
-        last = _changed(path)
-    assert last is not None
-    raise last
+    raise error
 
 
 def _opened(address: str) -> sqlite3.Connection:
@@ -181,8 +184,9 @@ def _address(path: str) -> str:
     return f"{address}{_WITHOUT_LOCKS}" if _is_in_wal_mode(path) else address
 
 
-def _address_of_copy(path: str, folder: str) -> str:
+def _address_of_copy(path: str, stack: ExitStack) -> str:
     """Copy a file and its log, which no process has open: reading the log makes an index."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gigq-"))
     copy = os.path.join(folder, "copy.db")  # noqa: PTH118
     shutil.copyfile(path, copy)
     shutil.copyfile(f"{path}-wal", f"{copy}-wal")
@@ -233,11 +237,6 @@ def _brought_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection | 
     connection.backup(copy)
     migrate.apply(Database(lambda: copy), migrate.Begin.NEVER)
     return copy
-
-
-@contextmanager
-def _nowhere() -> Iterator[None]:
-    yield None
 
 
 def _no_connection() -> Any:

@@ -255,3 +255,29 @@ def test_a_look_at_a_file_of_an_older_schema_sees_what_was_changed_since(tmp_pat
         in_log = number()
 
     assert (in_log, number()) == (before - 1, before - 1)
+
+
+USED_ONCE = """
+import os, sys
+from gigq import Job, JobQueue
+JobQueue(sys.argv[1]).submit(Job("written since", os.getpid))
+"""
+
+
+def test_a_log_that_another_process_writes_back_while_it_is_copied_is_read_anew(
+    shared, monkeypatch
+):
+    path = shared.folder / "jobs.db"
+    with in_use(shared, killed=True):
+        (shared.folder / "jobs.db-shm").unlink()
+        copy = shutil.copyfile
+
+        def copied(source: str, target: str) -> None:
+            copy(source, target)
+            monkeypatch.setattr(shutil, "copyfile", copy)
+            subprocess.run([sys.executable, "-c", USED_ONCE, str(path)], check=True)
+
+        monkeypatch.setattr(shutil, "copyfile", copied)
+        names = [row["name"] for row in jobs.page(ReadingDatabase(str(path)))]
+
+    assert "written since" in names
