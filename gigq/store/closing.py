@@ -12,30 +12,34 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from gigq.store import private_files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = 2.0
-"""Seconds to wait for another process to close its connection."""
+"""Seconds to wait for another process of this account to close its connection."""
+
+PATIENCE_WITH_OTHERS = 0.2
+"""Seconds to wait for a look by another account, which could hold its lock for ever."""
 
 _PAUSE = 0.001
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
 def turn_to_close(path: str) -> Iterator[None]:
-    """Hold a lock while a connection to the database at `path` is closed.
+    """Hold two locks while a connection to the database at `path` is closed.
 
-    It is a flock(2) on the folder, which needs no file of its own. Where it cannot be had within
-    the patience, the connection is closed without it.
+    They are flocks(2) on the folder beside the database, which is closed to other accounts, and on
+    the folder that holds it, and need no file of their own. Where one cannot be had within its
+    patience, the connection is closed without it.
     """
-    lock = _opened(path)
-    try:
-        if lock is not None:
-            _wait_for(lock)
+    with (
+        _held(_beside(path), fcntl.LOCK_EX, PATIENCE),
+        _held(os.path.dirname(path), fcntl.LOCK_EX, PATIENCE_WITH_OTHERS),  # noqa: PTH120
+    ):
         yield
-    finally:
-        if lock is not None:
-            os.close(lock)
 
 
 @contextmanager
@@ -44,24 +48,32 @@ def turn_to_read(path: str) -> Iterator[None]:
 
     Otherwise it would not be the last one, and the one that only reads cannot write the log back.
     """
-    lock = _opened(path)
+    beside = _beside(path)
+    folder = beside if os.access(beside, os.R_OK) else os.path.dirname(path)  # noqa: PTH120
+    with _held(folder, fcntl.LOCK_SH, PATIENCE):
+        yield
+
+
+def _beside(path: str) -> str:
+    return path + private_files.SUFFIX
+
+
+@contextmanager
+def _held(folder: str, how: int, patience: float) -> Iterator[None]:
+    lock = None
+    with suppress(OSError):
+        lock = os.open(folder, _FLAGS)
     try:
         if lock is not None:
-            _wait_for(lock, fcntl.LOCK_SH)
+            _wait_for(lock, how, patience)
         yield
     finally:
         if lock is not None:
             os.close(lock)
 
 
-def _opened(path: str) -> int | None:
-    with suppress(OSError):
-        return os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
-    return None
-
-
-def _wait_for(lock: int, how: int = fcntl.LOCK_EX) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _wait_for(lock: int, how: int, patience: float) -> None:
+    deadline = time.monotonic() + patience
     with suppress(OSError):
         while not _is_ours(lock, how) and time.monotonic() < deadline:
             time.sleep(_PAUSE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -166,6 +167,21 @@ def test_a_connection_is_closed_without_its_turn_when_that_does_not_come(
     stored(db)
     with turns.turn_to_close(address):
         connect.close_connections()
+
+    assert beside(address) == [Path(address).name]
+
+
+def test_another_account_that_locks_the_folder_of_a_database_does_not_hold_its_closing_up(
+    db: Database, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 600.0)
+    stored(db)
+    lock = os.open(Path(address).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connect.close_connections()
+    finally:
+        os.close(lock)
 
     assert beside(address) == [Path(address).name]
 
