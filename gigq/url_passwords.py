@@ -8,18 +8,25 @@ from typing import Any
 
 MASK = "***"
 
-# the lengths are bounded, so that a long text costs no more than its length
+# The lengths are bounded, so that a long text costs no more than its length. A password may hold
+# any sign but a blank; digits and a slash after a colon are a port, and what follows a path.
 _URL_PASSWORD = re.compile(
-    r"([a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,99}):[^\s/]{1,4096}@", re.IGNORECASE
+    r"([a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,99}):(?!\d{1,5}/)[^\s]{1,4096}@", re.IGNORECASE
 )
+# Without a password the name before the host is itself a secret: the token of a web service.
+_TOKEN = re.compile(r"(https?://)[^\s:/@]{1,4096}@", re.IGNORECASE)
 
 
 def mask_passwords(value: Any) -> Any:
     """Return a value of JSON's kinds without the passwords in URLs that its texts hold."""
     if isinstance(value, str):
-        return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if "://" in value else value
+        return _masked(value) if "://" in value else value
     if isinstance(value, Mapping):
         return {key: mask_passwords(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [mask_passwords(item) for item in value]
     return value
+
+
+def _masked(text: str) -> str:
+    return _TOKEN.sub(rf"\1{MASK}@", _URL_PASSWORD.sub(rf"\1:{MASK}@", text))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gigq import clock, events
 from gigq.cli import text
+from gigq.url_passwords import mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +43,8 @@ class WorkerLog:
 
 
 def entry(name: str, fields: Fields) -> str:
-    """Return an event as a person reads it, without its time."""
+    """Return an event as a person reads it, without its time and without passwords in URLs."""
+    fields = mask_passwords(fields)
     line = f"{name} {_job_event(name, fields)}" if "job" in fields else f"{name} {_others(fields)}"
     trace = fields.get("error_traceback")
     below = f"\n{text.indented(trace, _MARGIN)}" if trace else ""

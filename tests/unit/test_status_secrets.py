@@ -44,13 +44,18 @@ def test_what_a_failed_start_says_is_masked():
 
 
 def test_what_is_no_text_stays_as_it_is():
-    kept = {"a": [1, 2.5, None, True, "http://example.org/x@y"], "b": {}}
+    urls = ["http://example.org/x@y", "http://localhost:8000/to?a@b", "postgresql://amy@db/jobs"]
+    kept = {"a": [1, 2.5, None, True, *urls], "b": {}}
 
     assert mask_passwords(kept) == kept
 
 
-@pytest.mark.parametrize("password", ["p@ss@word", "t" * 2000, "a:b:c"])
+@pytest.mark.parametrize("password", ["p@ss@word", "t" * 2000, "a:b:c", "pa/ss"])
 def test_a_password_is_masked_whole(password):
     assert (
         mask_passwords(f"postgresql://amy:{password}@db/jobs is away") == MASKED.partition(": ")[2]
     )
+
+
+def test_a_token_in_the_place_of_a_name_is_masked():
+    assert mask_passwords("https://ghp_secret@host/x failed") == "https://***@host/x failed"

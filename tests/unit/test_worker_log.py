@@ -71,3 +71,10 @@ def test_a_stream_that_takes_nothing_stops_nobody():
     WorkerLog(full, logging.INFO).write("job.started", logging.INFO, "gigq", dict(JOB))
     with suppress(OSError):
         full.close()
+
+
+def test_passwords_in_urls_are_masked_in_the_error_and_its_traceback() -> None:
+    url = "postgresql://amy:hunter2@db/jobs"
+    fields = {"error": f"OperationalError: {url}", "error_traceback": f"connect({url!r})"}
+
+    assert "hunter2" not in entry("job.failed", {**JOB, **fields})
