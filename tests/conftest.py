@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
+import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +15,18 @@ from gigq import events, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_configure() -> None:
+    """Keep the temporary folders of this copy of the project in one of their own.
+
+    pytest closes the folder of all sessions to other accounts whenever one begins, and so would
+    take the files from the tests of another session that work as two accounts.
+    """
+    name = f"gigq-{zlib.crc32(str(Path(__file__).parent).encode()):08x}-{os.geteuid()}"
+    folder = Path(tempfile.gettempdir(), name)
+    folder.mkdir(mode=0o755, exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 def pytest_sessionstart() -> None:
