@@ -27,6 +27,7 @@ LONGEST_DESCRIPTION = 10_000
 _LONGEST = {
     "id": LONGEST_ID,
     "name": LONGEST_NAME,
+    "workflow": LONGEST_NAME,
     "queue": LONGEST_ID,
     "description": LONGEST_DESCRIPTION,
 }
@@ -45,9 +46,13 @@ class Job:
         created_at: when the job was made, UTC in ISO format. Among jobs of one priority the
             oldest is claimed first.
 
+        workflow: the name of the workflow that it is submitted in, or None; a `Workflow` sets it.
+
     The other attributes are the constructor's arguments. They may be changed until the job is
     submitted.
     """
+
+    workflow: str | None = None
 
     def __init__(
         self,
@@ -196,10 +201,15 @@ def _is_plain(job: Any) -> bool:
         and (type(job.timeout) is int and 0 < job.timeout < _PLAINLY_RIGHT)
         and (type(job.retry_delay) is int and 0 <= job.retry_delay < _PLAINLY_RIGHT)
         and job.memory_limit is None
+        and (job.workflow is None or _is_plain_text(job.workflow))
         and (type(job.crash_limit) is int and 0 < job.crash_limit < _PLAINLY_RIGHT)
         and job.pass_parent_results in (None, True, False)
         and job.on_parent_failure in FAILURE_POLICIES
     )
+
+
+def _is_plain_text(value: Any) -> bool:
+    return type(value) is str and value.isascii() and _NUL not in value and len(value) <= LONGEST_ID
 
 
 def _are_texts(values: Iterable[Any]) -> bool:
@@ -218,8 +228,10 @@ def _problem(job: Job) -> str | None:
 
 
 def _problem_of_texts(job: Job) -> str | None:
-    for what in ("id", "name", "queue", "description"):
+    for what in ("id", "name", "queue", "description", "workflow"):
         value = getattr(job, what)
+        if value is None and what == "workflow":
+            continue
         if not isinstance(value, str):
             return f"{what} is {value!r}; give a text"
         if not value and what in {"id", "queue"}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import changes, clock, codec, events, failure, reports, scripts
+from gigq import changes, clock, codec, events, looks, reports, scripts
 from gigq.errors import JobNotFound
 from gigq.rows import Rows, listed
 from gigq.status import JobStatus
@@ -155,8 +155,8 @@ class JobQueue:
         row = jobs.get(self._database, job_id)
         if row is None:
             return {"exists": False}
-        executions = [_shown(each) for each in jobs.executions(self._database, job_id)]
-        return {"exists": True, **_shown(row), "executions": executions}
+        executions = [looks.shown(each) for each in jobs.executions(self._database, job_id)]
+        return {"exists": True, **looks.shown(row), "executions": executions}
 
     def get_result(self, job_id: str, default: Any = None) -> Any:
         """What the job's function returned.
@@ -183,13 +183,25 @@ class JobQueue:
         limit: int = 100,
         *,
         queue: str | None = None,
+        workflow: str | None = None,
+        name: str | None = None,
+        error: str | None = None,
+        newer_than: float | None = None,
+        older_than: float | None = None,
+        offset: int = 0,
     ) -> list[dict[str, Any]]:
         """Jobs, newest first.
 
         Args:
-            status: only jobs with this status; None for all.
+            status: only jobs with this status; None for all, as for the other conditions.
             limit: how many at most.
-            queue: only jobs of this named queue; None for all.
+            queue: only jobs of this named queue.
+            workflow: only jobs of workflows with this name.
+            name: only jobs with this text in their name, in upper or lower case.
+            error: only jobs with this text in their error, likewise.
+            newer_than: only jobs made in the last so many seconds.
+            older_than: only jobs made earlier than so many seconds ago.
+            offset: how many to leave out, for the next page.
 
         Returns:
             Dicts as those of `get_status`, without `exists` and `executions`.
@@ -197,14 +209,27 @@ class JobQueue:
         Raises:
             ValueError: there is no such status.
         """
-        wanted = JobStatus(status).value if status else None
-        return [_shown(row) for row in jobs.page(self._database, wanted, limit, queue=queue)]
+        wanted = jobs.Wanted(
+            status=JobStatus(status).value if status else None,
+            queue=queue,
+            workflow=workflow,
+            name=name,
+            error=error,
+            since=looks.ago(newer_than),
+            before=looks.ago(older_than),
+        )
+        return [looks.shown(row) for row in jobs.page(self._database, wanted, limit, offset)]
 
-    def stats(self) -> dict[str, int]:
-        """How many jobs there are of every status, and their `total`."""
-        found = jobs.counts(self._database)
-        counts = {status.value: found.get(status.value, 0) for status in JobStatus}
-        return {**counts, "total": sum(counts.values())}
+    def stats(self, queue: str | None = None) -> dict[str, int]:
+        """How many jobs there are of every status, in all queues or in one, and their `total`."""
+        if queue is None:
+            return looks.with_total(jobs.counts(self._database))
+        return looks.with_total(jobs.counts_by_queue(self._database, queue).get(queue, {}))
+
+    def stats_by_queue(self) -> dict[str, dict[str, int]]:
+        """The same for each named queue that has jobs."""
+        found = jobs.counts_by_queue(self._database)
+        return {queue: looks.with_total(counts) for queue, counts in found.items()}
 
     def clear_completed(self, before_timestamp: str | None = None) -> int:
         """Delete completed and cancelled jobs that no unfinished job depends on.
@@ -247,10 +272,8 @@ class JobQueue:
             ValueError: neither an age nor a number, a number below 0, or a status that is not a
                 finished one.
         """
-        since = None if older_than is None else clock.after(clock.utc_now(), -older_than)
-        policy = dict.fromkeys(
-            (JobStatus(status).value for status in statuses), retention.Keep(since, keep)
-        )
+        keeping = retention.Keep(looks.ago(older_than), keep)
+        policy = dict.fromkeys((JobStatus(status).value for status in statuses), keeping)
         return retention.prune(self._database, policy, dry_run=dry_run)
 
     def requeue_job(self, job_id: str, dependents: bool = False) -> bool:
@@ -318,8 +341,3 @@ class JobQueue:
         rows = Rows(self.max_params_size, clock.utc_now())
         rows.add(given)
         return rows
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as users see it."""
-    return {**codec.decode_row(row), **failure.columns(row["error"])}

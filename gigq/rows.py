@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ALIKE = attrgetter(
     *("function", "queue", "priority", "max_attempts", "timeout", "retry_delay"),
-    *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit"),
+    *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit", "workflow"),
 )
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000
@@ -141,7 +141,7 @@ def _kind(job: Job) -> Kind:
         *(job.on_parent_failure, job.queue, job.priority, _NOTHING, job.max_attempts),
         *(_bound(job.timeout), job.retry_delay, _NOTHING, _bound(job.pass_parent_results)),
         *(_NOTHING, ref.module, ref.name, _bound(ref.file), _bound(memory_limit_of(job))),
-        *(_bound(job.crash_limit), 0),
+        *(_bound(job.crash_limit), _bound(job.workflow), 0),
     )
 
 

@@ -15,7 +15,7 @@ class Workflow:
     """Collects jobs and their dependencies until they are submitted together.
 
     Attributes:
-        name: the name given; it is not stored.
+        name: the name given; it is stored with each job.
         jobs: the jobs in the order in which they were added.
         job_map: the same jobs by id.
     """
@@ -24,7 +24,7 @@ class Workflow:
         """Start an empty workflow.
 
         Args:
-            name: a name for people.
+            name: a name for people, as in `gigq list --workflow`.
         """
         self.name = name
         self.jobs: list[Job] = []
@@ -54,6 +54,7 @@ class Workflow:
         params: dict[str, Any] | None = None,
         depends_on: list[Job] | None = None,
         pass_parent_results: bool | None = None,
+        name: str | None = None,
     ) -> Job:
         """Make a job of a task and add it.
 
@@ -62,6 +63,7 @@ class Workflow:
             params: keyword arguments for the function.
             depends_on: the jobs that must complete first.
             pass_parent_results: as for `Job`.
+            name: the name of the job; that of the task when not given.
 
         Returns:
             The new job.
@@ -77,6 +79,8 @@ class Workflow:
             )
         job = decorated_fn.to_job(**(params or {}))
         job.pass_parent_results = pass_parent_results
+        if name is not None:
+            job.name = name
         return self.add_job(job, depends_on)
 
     def submit_all(self, queue: JobQueue) -> list[str]:
@@ -94,4 +98,6 @@ class Workflow:
             InvalidJob: a job cannot be stored as it is.
             StoreError: the store did not take the jobs.
         """
+        for job in self.jobs:
+            job.workflow = self.name
         return queue.submit_many(self.jobs)

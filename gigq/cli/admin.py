@@ -1,4 +1,4 @@
-"""The commands about the whole queue: stats, worker."""
+"""The command `gigq worker`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigq import events
-from gigq.cli import exits, terminal, text, values
+from gigq.cli import exits, text, values
 from gigq.cli.loading import use_code
-from gigq.cli.opening import queue_of_a_worker, queue_to_look_at
+from gigq.cli.opening import queue_of_a_worker
 from gigq.cli.worker_log import WorkerLog
 from gigq.hooks import around_worker
 from gigq.worker import Worker
 
 if TYPE_CHECKING:
     import argparse
-
-
-def stats(args: argparse.Namespace) -> int:
-    """Count the jobs in each status."""
-    counts = queue_to_look_at(args).stats()
-    if args.json:
-        terminal.print_json(counts)
-        return exits.OK
-    paint = text.painted_status if terminal.takes_colour() else None
-    print(text.table(("Status", "Count"), list(counts.items()), paint=paint))
-    return exits.OK
 
 
 def worker(args: argparse.Namespace) -> int:

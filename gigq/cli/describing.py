@@ -54,12 +54,12 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     yield "Status", found["status"] + (f"; {ABANDONED}" if found.get("abandoned") else "")
     if found["why_waiting"]:
         yield "Waiting", found["why_waiting"]
-    yield "Created", text.local_time(found["created_at"])
-    yield "Updated", text.local_time(found["updated_at"])
-    yield "Started", text.local_time(found["started_at"])
-    yield "Completed", text.local_time(found["completed_at"])
+    for what in ("created", "updated", "started", "completed"):
+        yield what.capitalize(), text.local_time(found[f"{what}_at"])
     yield "Attempts", f"{found['attempts']} / {found['max_attempts']}"
     yield "Queue", text.cut(found["queue"])
+    if found["workflow"]:
+        yield "Workflow", text.cut(found["workflow"])
     if found["memory_limit"]:
         yield "Memory limit", text.size(found["memory_limit"])
     if found["retry_after"]:
@@ -69,6 +69,10 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         yield "Depends on", named if isinstance(named, str) else ", ".join(named)
     if found["worker_id"]:
         yield "Worker", found["worker_id"]
+    yield from _ending_fields(found)
+
+
+def _ending_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     # Until an attempt is over the job still shows how the one before it ended.
     label = "Previous {}" if found["status"] == "running" else "{}"
     if found["cause"]:

@@ -1,10 +1,10 @@
-"""The commands about single jobs: submit, status, list."""
+"""The commands about single jobs: submit and status."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gigq.cli import describing, exits, job_ids, pending, shapes, terminal, text
+from gigq.cli import describing, exits, job_ids, pending, shapes, terminal
 from gigq.cli.answers import answer, not_found
 from gigq.cli.job_options import job_of
 from gigq.cli.loading import function_at, use_code
@@ -12,10 +12,6 @@ from gigq.cli.opening import any_queue, is_abandoned, queue_to_look_at
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping
-
-
-TITLES = ("ID", "Name", "Status", "Priority", "Created", "Updated")
 
 
 def submit(args: argparse.Namespace) -> int:
@@ -43,33 +39,3 @@ def status(args: argparse.Namespace) -> int:
     else:
         print("\n\n".join(describing.parts(found, args)))
     return exits.OK
-
-
-def list_jobs(args: argparse.Namespace) -> int:
-    """List jobs, the newest first."""
-    found = queue_to_look_at(args).list_jobs(args.status, args.limit, queue=args.queue)
-    if args.json:
-        for row in found:
-            terminal.print_json(shapes.job(row))
-    else:
-        print(_listed(found) if found else "No jobs found.")
-    return exits.OK
-
-
-def _listed(found: Iterable[Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            row["id"],
-            row["name"],
-            row["status"],
-            row["priority"],
-            text.local_time(row["created_at"]),
-            text.local_time(row["updated_at"]),
-        )
-        for row in found
-    ]
-    width = terminal.width()
-    fit = text.Fit(width, elastic="Name", droppable=("Created", "Updated")) if width else None
-    if terminal.takes_colour():
-        return text.table(TITLES, rows, fit=fit, paint=text.painted_status)
-    return text.table(TITLES, rows, fit=fit)

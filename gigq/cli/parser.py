@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from gigq import __version__
-from gigq.cli import admin, backup, changing, doctor, job_options, jobs, logs, values
-from gigq.cli.commands import Commands, add_common, add_json, choices, command
+from gigq.cli import admin, backup, changing, doctor, job_options, jobs, listing, logs, values
+from gigq.cli.commands import Commands, add_common, add_json, command
 from gigq.cli.values import DefaultText, from_environment
-from gigq.status import JobStatus
 
 DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
 ENVIRONMENT = """\
@@ -41,8 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         _submit,
         _status,
         _logs,
-        _list,
-        _stats,
+        listing.add_commands,
         changing.add_commands,
         _backup,
         _doctor,
@@ -120,30 +118,6 @@ def _logs(commands: Commands[argparse.ArgumentParser]) -> None:
         help="go on until the job is finished, or the attempt that was named",
     )
     how.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _list(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = command(
-        commands,
-        "list",
-        jobs.list_jobs,
-        "list jobs, the newest first",
-        example="gigq list --status failed --limit 20",
-    )
-    names = [status.value for status in JobStatus]
-    parser.add_argument("--status", choices=names, metavar="STATUS", help=choices(names))
-    parser.add_argument("--queue", metavar="NAME", help="only this named queue")
-    parser.add_argument(
-        "--limit", type=values.count, default=100, metavar="N", help="at most N (default: 100)"
-    )
-    add_json(parser)
-
-
-def _stats(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = command(
-        commands, "stats", admin.stats, "count the jobs in each status", example="gigq stats --json"
-    )
-    add_json(parser)
 
 
 def _backup(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -39,6 +39,7 @@ JOB_KEYS = (
     "error_type",
     "error_message",
     "error_traceback",
+    "workflow",
 )
 EXECUTION_KEYS = (
     "id",

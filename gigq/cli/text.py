@@ -207,7 +207,7 @@ def _width(title: str, texts: Iterable[str]) -> int:
 def _fitted(columns: dict[str, list[str]], fit: Fit) -> dict[str, list[str]]:
     columns, droppable = dict(columns), list(fit.droppable)
     while droppable and _room(columns, fit) < NARROWEST:
-        del columns[droppable.pop()]
+        columns.pop(droppable.pop(), None)
     room = max(_room(columns, fit), NARROWEST)
     columns[fit.elastic] = [shorten(text, room) for text in columns[fit.elastic]]
     return columns

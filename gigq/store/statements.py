@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
-_FILES = {"sqlite": ("shared", "sqlite", "upgrade")}
+_FILES = {"sqlite": ("shared", "sqlite", "listing", "upgrade")}
 
 
 @cache

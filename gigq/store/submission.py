@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "params": "{}",
     "memory_limit": None,
     "crash_limit": 3,
+    "workflow": None,
     "unmet": 0,
 }
 """What a job's columns are when its row does not say."""
@@ -49,7 +50,7 @@ OWN = ("id", "name", "dependencies", "params", "description", "created_at", "now
 ALIKE = (
     *("on_parent_failure", "queue", "priority", "retry_after", "max_attempts", "timeout"),
     *("retry_delay", "backoff", "pass_parent_results", "unique_key", "function_module"),
-    *("function_name", "function_file", "memory_limit", "crash_limit", "unmet"),
+    *("function_name", "function_file", "memory_limit", "crash_limit", "workflow", "unmet"),
 )
 """The columns that many of them have in common."""
 

@@ -6,8 +6,8 @@ from statistics import median, quantiles
 
 from support.tree import ROOT, body_lines, functions, modules
 
-PUBLIC_TYPES = {"gigq/job.py", "gigq/worker.py"}
-"""Their constructors have the parameters that GigQ gave them."""
+PUBLIC_TYPES = {"gigq/job.py", "gigq/worker.py", "gigq/queue.py"}
+"""Constructors with the parameters that GigQ gave them, and a list with one for each condition."""
 
 
 def lines(file):

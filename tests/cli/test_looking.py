@@ -99,6 +99,44 @@ def test_the_list_is_filtered_by_status_queue_and_limit(shell):
     assert listed("--limit", "1") == {other}
 
 
+def test_the_list_is_filtered_by_name_error_workflow_and_age_and_turns_pages(shell):
+    (shell.folder / "nightly.py").write_text(
+        "import shop\nfrom gigq import Job, JobQueue, Workflow\nflow = Workflow('nightly')\n"
+        "flow.add_job(Job('charge', shop.charge, {'order': 7}, max_attempts=1))\n"
+        "flow.submit_all(JobQueue('gigq.db'))\n"
+    )
+    shell.python("nightly.py")
+    shell.run("worker", "--once")
+    charged, resized = shell.json("list"), shell.submit()
+
+    assert (charged["workflow"], charged["status"]) == ("nightly", "failed")
+    for options in (
+        ("--name", "CHARGE"),
+        ("--error", "no card"),
+        ("--workflow", "nightly"),
+        ("--newer-than", "1h", "--limit", "1", "--offset", "1"),
+    ):
+        assert shell.json("list", *options)["id"] == charged["id"]
+    assert shell.out("list", "--older-than", "1h") == "No jobs found.\n"
+    assert shell.json("list", "--name", "a job")["id"] == resized
+    assert "| Workflow |" in shell.out("list")
+    assert "Workflow: nightly" in shell.out("status", charged["id"])
+
+
+def test_jobs_are_counted_for_each_queue(shell):
+    shell.submit("shop.resize", "--queue", "mail")
+    shell.submit()
+
+    assert shell.json("stats", "--queue", "mail")["total"] == 1
+    by_queue = shell.json("stats", "--by", "queue")
+    assert {queue: counts["pending"] for queue, counts in by_queue.items()} == {
+        "default": 1, "mail": 1
+    }  # fmt: skip
+    assert [line.split()[1] for line in shell.out("stats", "--by", "queue").splitlines()[3:5]] == [
+        "default", "mail"
+    ]  # fmt: skip
+
+
 def test_an_empty_list_says_so(shell):
     shell.submit()
 

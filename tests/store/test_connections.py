@@ -441,9 +441,6 @@ def test_a_driver_that_is_not_known_is_refused() -> None:
         dialect_of(foreign())
 
 
-ALL = {"status": None, "queue": None, "limit": 10}
-
-
 def beginning_of_the_log(address: str) -> bytes:
     """The numbers that are drawn anew whenever a writer begins the log anew."""
     return Path(f"{address}-wal").read_bytes()[16:24]
@@ -468,7 +465,7 @@ def test_the_room_of_a_log_is_kept_and_written_over(db: Database, address: str) 
     assert 0 < checkpoint.wal_size(address) < 10_000
     ids += [stored(db, params="y" * 200_000) for _ in range(5)]
     assert checkpoint.wal_room(address) == room
-    assert len(db.all("page", {**ALL, "limit": -1})) == len(set(ids)) == 15
+    assert len(jobs.page(db, limit=-1)) == len(set(ids)) == 15
     assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
@@ -535,7 +532,7 @@ def test_no_writer_begins_the_log_anew_while_it_is_written_back(
 
     assert checkpoint.shorten(connection)
     assert len(set(seen)) == 1
-    assert [row["priority"] for row in db.all("page", ALL)] == [1]
+    assert [row["priority"] for row in jobs.page(db)] == [1]
 
 
 def test_while_somebody_writes_no_checkpoint_is_begun_that_would_not_wait_for_it(

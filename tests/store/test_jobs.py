@@ -45,9 +45,9 @@ def test_a_page_shows_one_status(db: Database) -> None:
     done, waiting = stored(db), stored(db)
     ran(db)
 
-    assert [row["id"] for row in jobs.page(db, "completed")] == [done]
-    assert [row["id"] for row in jobs.page(db, "pending")] == [waiting]
-    assert jobs.page(db, "nonsense") == []
+    assert [row["id"] for row in jobs.page(db, jobs.Wanted("completed"))] == [done]
+    assert [row["id"] for row in jobs.page(db, jobs.Wanted("pending"))] == [waiting]
+    assert jobs.page(db, jobs.Wanted("nonsense")) == []
 
 
 def test_counts_name_each_status_that_has_jobs(db: Database) -> None:

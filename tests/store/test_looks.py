@@ -15,9 +15,9 @@ def test_a_page_shows_one_queue(db: Database) -> None:
     jobs.insert(db, [job_row("a", queue="a"), job_row("b", queue="b")])
     taken(db)
 
-    assert [row["name"] for row in jobs.page(db, queue="b")] == ["b"]
-    assert [row["name"] for row in jobs.page(db, "running", queue="a")] == ["a"]
-    assert jobs.page(db, "running", queue="b") == []
+    assert [row["name"] for row in jobs.page(db, jobs.Wanted(queue="b"))] == ["b"]
+    assert [row["name"] for row in jobs.page(db, jobs.Wanted("running", "a"))] == ["a"]
+    assert jobs.page(db, jobs.Wanted("running", "b")) == []
 
 
 def test_something_is_due_while_a_claim_would_find_it(db: Database) -> None:

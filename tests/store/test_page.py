@@ -27,6 +27,58 @@ def stored(db):
     ],
 )
 def test_a_page_holds_the_jobs_of_one_status_and_queue(db, stored, status, queue, found):
-    page = jobs.page(db, status, queue=queue)
+    page = jobs.page(db, jobs.Wanted(status, queue))
 
     assert {row["id"] for row in page} == found
+
+
+@pytest.mark.parametrize("status", [None, "pending", "failed", "running"])
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"name": "RESIZE"}, {"resize 1", "Resize 2"}),
+        ({"error": "no space"}, {"resize 1"}),
+        ({"workflow": "nightly"}, {"Resize 2", "mail"}),
+        ({"since": "2026-01-02T00:00:00.000000+00:00"}, {"mail"}),
+        ({"before": "2026-01-02T00:00:00.000000+00:00"}, {"resize 1", "Resize 2"}),
+        ({"name": "resize", "workflow": "nightly"}, {"Resize 2"}),
+        ({"name": "%"}, set()),
+    ],
+)
+def test_every_condition_holds_for_every_status(db, status, wanted, found):
+    function = {"function_module": "m", "function_name": "f"}
+    named = [("resize 1", 1, None), ("Resize 2", 1, "nightly"), ("mail", 2, "nightly")]
+    rows = [
+        {"id": name, "name": name, "created_at": f"2026-01-0{day}T00:00:00.000000+00:00",
+         "workflow": workflow, **function}
+        for name, day, workflow in named
+    ]  # fmt: skip
+    ids = jobs.insert(db, rows)
+    with db.transaction(durable=False) as session:
+        for id_, error in zip(ids, ("OSError: No space left", "ValueError", None), strict=True):
+            session.connection.execute(
+                "UPDATE jobs SET error = ?, status = ? WHERE id = ?",
+                (error, status or "pending", id_),
+            )
+
+    page = jobs.page(db, jobs.Wanted(status, **wanted))
+    assert {row["name"] for row in page} == found
+
+
+@pytest.mark.parametrize("status", [None, "pending", "failed", "running"])
+def test_pages_follow_each_other(db, status):
+    function = {"function_module": "m", "function_name": "f"}
+    jobs.insert(db, [{"id": str(n), "name": str(n), **function} for n in range(5)])
+    with db.transaction(durable=False) as session:
+        session.connection.execute("UPDATE jobs SET status = ?", (status or "pending",))
+    pages = [jobs.page(db, jobs.Wanted(status), 2, offset) for offset in (0, 2, 4, 6)]
+
+    assert [[row["id"] for row in page] for page in pages] == [["4", "3"], ["2", "1"], ["0"], []]
+
+
+def test_jobs_are_counted_by_queue(db, stored):
+    assert jobs.counts_by_queue(db) == {
+        "default": {"pending": 1}, "mail": {"cancelled": 1, "pending": 1}
+    }  # fmt: skip
+    assert jobs.counts_by_queue(db, "mail") == {"mail": {"cancelled": 1, "pending": 1}}
+    assert jobs.counts_by_queue(db, "nowhere") == {}

@@ -21,14 +21,6 @@ SELECT * FROM jobs WHERE id = :job_id;
 -- name: executions_of_job
 SELECT * FROM job_executions WHERE job_id = :job_id ORDER BY started_at, id;
 
--- The casts tell a database that types its parameters what a bare NULL would be.
--- name: page
-SELECT * FROM jobs
-WHERE (CAST(:status AS TEXT) IS NULL OR status = :status)
-  AND (CAST(:queue AS TEXT) IS NULL OR queue = :queue)
-ORDER BY created_at DESC, id DESC
-LIMIT :limit;
-
 -- name: cancel_job
 UPDATE jobs
 SET status = 'cancelled', cause = 'cancelled', completed_at = :now, updated_at = :now,

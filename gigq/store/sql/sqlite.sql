@@ -13,10 +13,11 @@ SELECT name FROM pragma_table_info('jobs');
 INSERT INTO jobs (
     id, name, dependencies, params, description, created_at, updated_at, on_parent_failure, queue,
     priority, retry_after, max_attempts, timeout, retry_delay, backoff, pass_parent_results,
-    unique_key, function_module, function_name, function_file, memory_limit, crash_limit, unmet
+    unique_key, function_module, function_name, function_file, memory_limit, crash_limit, workflow,
+    unmet
 ) VALUES (
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, nullif(?, ''), ?, nullif(?, ''), nullif(?, ''),
-    nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), ?
+    nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?
 ) ON CONFLICT (id) DO NOTHING;
 
 -- BEGIN IMMEDIATE has made us the only writer: no row needs to be locked or skipped. The
@@ -213,13 +214,6 @@ SELECT id, name, status, on_parent_failure
 FROM jobs
 WHERE id IN (SELECT value FROM json_each(:ids));
 
--- Every id is looked at, in the narrow index that has them.
--- name: jobs_with_part
-SELECT id, name, status
-FROM jobs
-WHERE rowid IN (SELECT rowid FROM jobs WHERE instr(id, :part) > 0 LIMIT :limit)
-ORDER BY created_at DESC, id DESC;
-
 -- name: jobs_to_requeue
 SELECT id, name, status, on_parent_failure, dependencies
 FROM jobs
@@ -237,102 +231,6 @@ WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
 -- name: forget_edges_to
 DELETE FROM job_dependencies
 WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
-
--- Without a condition only the pages of the narrowest index are counted through, not its entries.
--- name: number_of_all
-SELECT count(*) AS jobs FROM jobs;
-
--- Leaping from one status to the next in the index.
--- name: finished_statuses
-WITH RECURSIVE found (status) AS (
-    SELECT min(status) FROM jobs WHERE status <> 'pending' AND status <> 'running'
-    UNION ALL
-    SELECT (
-        SELECT min(status) FROM jobs
-        WHERE status <> 'pending' AND status <> 'running' AND status > found.status
-    )
-    FROM found
-    WHERE found.status IS NOT NULL
-)
-SELECT status FROM found WHERE status IS NOT NULL;
-
--- name: finished_up_to
-SELECT count(*) AS jobs FROM (
-    SELECT 1 FROM jobs
-    WHERE status = :status AND status <> 'pending' AND status <> 'running' LIMIT :limit
-);
-
--- name: pending_up_to
-SELECT count(*) AS jobs FROM (
-    SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    UNION ALL
-    SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
-    UNION ALL
-    SELECT 1 FROM jobs WHERE status = 'pending' AND unmet <> 0
-    LIMIT :limit
-);
-
--- Quicker than the two above, by half, where there are many.
--- name: number_of_finished
-SELECT count(*) AS jobs FROM jobs
-WHERE status = :status AND status <> 'pending' AND status <> 'running';
-
--- name: number_of_pending
-SELECT (
-    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-) + (
-    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
-) + (
-    SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet <> 0
-) AS jobs;
-
--- Whatever runs has an open execution, or foreign SQL has claimed it.
--- name: number_of_running
-SELECT (
-    SELECT count(*) FROM job_executions e JOIN jobs j ON j.id = e.job_id
-    WHERE e.status = 'running' AND j.status = 'running' AND j.execution_id IS NOT NULL
-) + (
-    SELECT count(*) FROM jobs WHERE status = 'running' AND execution_id IS NULL
-) AS jobs;
-
--- Of finished jobs those that were stored last, wherever they stand among others. Their index has
--- them in that order.
--- name: page_of_finished
-SELECT * FROM (
-    SELECT * FROM jobs
-    WHERE status = :status AND status <> 'pending' AND status <> 'running'
-        AND (:queue IS NULL OR queue = :queue)
-    ORDER BY rowid DESC
-    LIMIT :limit
-)
-ORDER BY created_at DESC, id DESC;
-
--- Few jobs run, as a rule: they are taken from the index of open executions and sorted.
--- name: page_of_running
-SELECT * FROM jobs
-WHERE rowid IN (
-    SELECT j.rowid FROM job_executions e JOIN jobs j ON j.id = e.job_id
-    WHERE e.status = 'running' AND j.status = 'running' AND j.execution_id IS NOT NULL
-    UNION ALL
-    SELECT rowid FROM jobs WHERE status = 'running' AND execution_id IS NULL
-)
-    AND (:queue IS NULL OR queue = :queue)
-ORDER BY created_at DESC, id DESC
-LIMIT :limit;
-
--- So are few pending ones; where there are many, the newest are soon found by age.
--- name: page_of_few_pending
-SELECT * FROM jobs
-WHERE rowid IN (
-    SELECT rowid FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    UNION ALL
-    SELECT rowid FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
-    UNION ALL
-    SELECT rowid FROM jobs WHERE status = 'pending' AND unmet <> 0
-)
-    AND (:queue IS NULL OR queue = :queue)
-ORDER BY created_at DESC, id DESC
-LIMIT :limit;
 
 -- Row numbers are the order in which jobs were stored. The condition stands there as in the index.
 -- name: oldest_finished

@@ -1,0 +1,140 @@
+"""The commands about many jobs: list and stats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import exits, shapes, terminal, text, values
+from gigq.cli.commands import Commands, add_json, choices, command
+from gigq.cli.opening import queue_to_look_at
+from gigq.status import JobStatus
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping, Sequence
+
+TITLES = ("ID", "Name", "Status", "Priority", "Created", "Updated")
+_WORKFLOW = "Workflow"
+_DROPPABLE = ("Created", _WORKFLOW, "Updated")
+_STATUSES = [status.value for status in JobStatus]
+
+
+def add_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    """The parsers of these commands."""
+    _add_list(commands)
+    _add_stats(commands)
+
+
+def _add_list(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = command(
+        commands,
+        "list",
+        list_jobs,
+        "list jobs, the newest first",
+        example="gigq list --status failed --newer-than 1h --error 'no space'",
+    )
+    add = parser.add_argument
+    add("--status", choices=_STATUSES, metavar="STATUS", help=choices(_STATUSES))
+    add("--queue", metavar="NAME", help="only this named queue")
+    add("--workflow", metavar="NAME", help="only jobs of this workflow")
+    add("--name", metavar="TEXT", help="only jobs with TEXT in their name")
+    add("--error", metavar="TEXT", help="only jobs with TEXT in their error")
+    for option, what in (
+        ("--newer-than", "only jobs made in this time: 1h30m, 7d"),
+        ("--older-than", "only jobs made before that"),
+    ):
+        add(option, type=values.age, metavar="DURATION", help=what)
+    add("--limit", type=values.count, default=100, metavar="N", help="at most N (default: 100)")
+    add(
+        "--offset",
+        type=values.amount,
+        default=0,
+        metavar="N",
+        help="leave out the first N, for the next page (default: 0)",
+    )
+    add_json(parser)
+
+
+def _add_stats(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = command(
+        commands,
+        "stats",
+        stats,
+        "count the jobs in each status",
+        example="gigq stats --by queue",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--queue", metavar="NAME", help="only those of this named queue")
+    how.add_argument("--by", choices=("queue",), metavar="WHAT", help="for each queue: queue")
+    add_json(parser)
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    """List jobs, the newest first."""
+    found = queue_to_look_at(args).list_jobs(
+        args.status,
+        args.limit,
+        queue=args.queue,
+        workflow=args.workflow,
+        name=args.name,
+        error=args.error,
+        newer_than=args.newer_than,
+        older_than=args.older_than,
+        offset=args.offset,
+    )
+    if args.json:
+        for row in found:
+            terminal.print_json(shapes.job(row))
+    else:
+        print(_listed(found) if found else "No jobs found.")
+    return exits.OK
+
+
+def stats(args: argparse.Namespace) -> int:
+    """Count the jobs in each status."""
+    queue = queue_to_look_at(args)
+    if args.by:
+        return _stats_by_queue(args, queue.stats_by_queue())
+    counts = queue.stats(args.queue)
+    if args.json:
+        terminal.print_json(counts)
+        return exits.OK
+    paint = text.painted_status if terminal.takes_colour() else None
+    print(text.table(("Status", "Count"), list(counts.items()), paint=paint))
+    return exits.OK
+
+
+def _stats_by_queue(args: argparse.Namespace, found: Mapping[str, Mapping[str, int]]) -> int:
+    if args.json:
+        terminal.print_json(found)
+    elif found:
+        titles = ("Queue", *_STATUSES, "total")
+        rows = [(queue, *counts.values()) for queue, counts in found.items()]
+        width = terminal.width()
+        print(text.table(titles, rows, fit=text.Fit(width, elastic="Queue") if width else None))
+    else:
+        print("No jobs found.")
+    return exits.OK
+
+
+def _listed(found: Sequence[Mapping[str, Any]]) -> str:
+    rows = [_row(row) for row in found]
+    titles: Iterable[str] = TITLES
+    if any(row["workflow"] for row in found):
+        titles = (*TITLES, _WORKFLOW)
+        rows = [(*cells, row["workflow"] or "-") for cells, row in zip(rows, found, strict=True)]
+    width = terminal.width()
+    fit = text.Fit(width, elastic="Name", droppable=_DROPPABLE) if width else None
+    paint = text.painted_status if terminal.takes_colour() else None
+    return text.table(tuple(titles), rows, fit=fit, paint=paint)
+
+
+def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
+    return (
+        row["id"],
+        row["name"],
+        row["status"],
+        row["priority"],
+        text.local_time(row["created_at"]),
+        text.local_time(row["updated_at"]),
+    )
