@@ -58,8 +58,7 @@ def own_reference(function: Callable[..., Any], ref: FunctionRef) -> FunctionRef
     return FunctionRef(module, getattr(function, "__qualname__", None) or ref.name)
 
 
-# The values and not the reference, so that a name of bytes does not equal one of text.
-@lru_cache(maxsize=1000, typed=True)
+@lru_cache(maxsize=1000)
 def _refusal(module: str, name: str, file: str | None, patterns: tuple[str, ...]) -> str | None:
     ref = FunctionRef(module, name, file)
     if problem := _malformed(ref):

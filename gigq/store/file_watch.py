@@ -1,4 +1,4 @@
-"""Hearing of writes to files from the kernel, through inotify(7)."""
+"""Watches files for writes, through inotify(7)."""
 
 from __future__ import annotations
 

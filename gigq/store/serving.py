@@ -32,7 +32,7 @@ def servers(path: str) -> dict[str, tuple[int, ...]] | None:
         the process is in another container.
     """
     if not _may_ask(path):
-        return None if _may_be_there(_locks(path)) else {"daemons": (), "workers": ()}
+        return None if _is_closed_to_us(_locks(path)) else {"daemons": (), "workers": ()}
     descriptor = lock_descriptor(path)
     daemons = sorted(set(_holders(descriptor, *_DAEMONS)))
     workers = sorted(set(_holders(descriptor, *_RUNS)) - set(daemons))
@@ -50,7 +50,7 @@ def older_than(path: str, schema: int) -> tuple[int, ...] | None:
         The ids, or None when this user may not ask.
     """
     if not _may_ask(path):
-        return None if _may_be_there(_locks(path)) else ()
+        return None if _is_closed_to_us(_locks(path)) else ()
     descriptor = lock_descriptor(path)
     alive = {*_holders(descriptor, *_DAEMONS), *_holders(descriptor, *_RUNS)}
     return tuple(sorted(alive - set(_holders(descriptor, *schema_range(schema)))))
@@ -103,13 +103,13 @@ def _may_ask(path: str) -> bool:
     return os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size > 0
 
 
-def _may_be_there(locks: Path) -> bool:
-    """Return False only where there is no such file; another account may not even look."""
+def _is_closed_to_us(locks: Path) -> bool:
+    """Return True where this account cannot see whether locks are held; an empty file has none."""
     try:
         locks.stat()
     except OSError as error:
         return not isinstance(error, FileNotFoundError)
-    return True
+    return not os.access(locks, os.R_OK | os.W_OK)
 
 
 def _holders(descriptor: int, first: int, end: int) -> Iterator[int]:

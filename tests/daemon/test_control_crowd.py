@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from support import crowds
+from support.files import open_up
 from support.forked import in_a_child, unshare
 from support.waiting import wait_until
 
@@ -140,6 +141,47 @@ def test_one_process_has_a_few_connections(connections):
     admitted = [clients.admit(each, 0)[0] for each in connections]
 
     assert [client is None for client in admitted] == [False] * 8 + [True] * 2
+
+
+@pytest.mark.fault("S7")
+def test_all_jobs_together_have_a_few_connections_and_one_that_has_ended_counts(connections):
+    clients = Clients()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as job:
+        pids = [job.pid, ended.pid] * 5
+        admitted = [
+            clients.admit(each, pid)[0] for each, pid in zip(connections, pids, strict=True)
+        ]
+
+    assert [client is None for client in admitted] == [False] * 8 + [True] * 2
+
+
+@pytest.mark.root
+def test_an_ordinary_account_gives_no_commands_to_a_daemon_of_root(daemons):
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another account")
+    daemon = daemons()
+    open_up(daemon.home)
+    daemon.instance.directory.chmod(0o755)
+    own_mode = daemon.instance.socket_path.stat().st_mode & 0o777
+    daemon.instance.socket_path.chmod(0o666)
+
+    def answer_to_another_account():
+        os.setgroups([])
+        os.setgid(SOMEONE)
+        os.setuid(SOMEONE)
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(daemon.instance.socket_path))
+            try:
+                control.sendall(b'{"command": "status"}\n')
+                return control.recv(100)
+            except (BrokenPipeError, ConnectionResetError):
+                return b""
+
+    assert own_mode == 0o600
+    assert in_a_child(answer_to_another_account) == "b''"
+    assert daemon.wait_for_event("control_refused")["uid"] == SOMEONE
 
 
 @pytest.mark.fault("S7")

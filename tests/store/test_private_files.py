@@ -163,3 +163,18 @@ def test_a_folder_that_is_replaced_by_a_link_after_it_was_made_is_refused(
 
     with pytest.raises(OSError, match=r"jobs\.db\.gigq is no folder"):
         private_files.open_file(liveness.companion_path(str(database)) / "locks")
+
+
+def test_what_is_refused_stays_not_open(database: Path) -> None:
+    folder = companion(database)
+    os.mkfifo(folder / "odd")
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(5):
+        with pytest.raises(OSError, match="not the kind of file"):
+            private_files.open_file(folder / "odd")
+    folder.chmod(0o777)
+    for _ in range(5):
+        with pytest.raises(OSError, match="may be written by every account"):
+            private_files.open_file(folder / "locks")
+
+    assert len([*Path("/proc/self/fd").iterdir()]) == before

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import sqlite3
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _ACCOUNT = "nobody"
 _COMMANDS = (("stats",), ("list",), ("list", "--json"), ("backup", "COPY"))
+_TORN = """
+SELECT count(*) FROM jobs LEFT JOIN job_executions AS e ON e.id = jobs.execution_id
+WHERE jobs.status = 'running' AND e.status IS NOT 'running'
+"""
 _READABLE = 0o644
 _ENTERED = 0o755
 
@@ -79,10 +84,9 @@ class Looks:
             self._check(*entry)
 
     def end(self) -> None:
-        """Wait for the last ones, and remove their copies."""
+        """Wait for the last ones and check them, and remove their copies."""
         for entry in self._running:
-            entry[0].kill()
-            entry[0].communicate()
+            self._check(*entry)
         for copy in self._copies.iterdir():
             copy.unlink()
         self._copies.rmdir()
@@ -103,8 +107,22 @@ class Looks:
         elif process.returncode:
             text = f"gigq {name} ended with {process.returncode}: {output[-500:]!r}"
             self._notes.wrong("look", text)
+        elif name == "backup":
+            self._check_copies()
         other = pwd.getpwnam(_ACCOUNT).pw_uid
         for file in self._daemon.database.parent.iterdir():
             with suppress(FileNotFoundError):
                 if file.stat().st_uid == other:
                     self._notes.wrong("look", f"gigq {name} has left {file.name}")
+
+    def _check_copies(self) -> None:
+        """A copy is whole and of one moment: each running job in it has its open execution."""
+        for copy in self._copies.glob("*.db"):
+            address = f"file:{copy}?mode=ro&immutable=1"
+            with closing(sqlite3.connect(address, uri=True)) as connection:
+                (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+                (torn,) = connection.execute(_TORN).fetchone()
+            copy.unlink()
+            self._notes.did("copy by another account that was checked")
+            if found != "ok" or torn:
+                self._notes.wrong("look", f"a backup is torn: {found}, {torn} jobs of two moments")
