@@ -1,7 +1,8 @@
 """Exit codes: what a service manager, a script or the supervisor may conclude from an end.
 
-The daemon's own codes follow sysexits(3); the codes of `gigqd status` follow the Linux Standard
-Base for init scripts. Worker codes are read by the supervisor only and stay clear of both.
+The daemon's own codes follow sysexits(3), but for a wrong command line; the codes of `gigqd status`
+follow the Linux Standard Base for init scripts. Worker codes are read by the supervisor only and
+stay clear of both.
 """
 
 from typing import Final
@@ -12,7 +13,9 @@ OK: Final = 0
 FAILED: Final = 1
 """A command was understood but did not reach its end in time, as a stop that takes too long."""
 
-USAGE: Final = 64
+USAGE: Final = 2
+"""The command line is wrong, as for `gigq`."""
+
 DATABASE_UNAVAILABLE: Final = 69
 """The database cannot be used: missing folder, locked for too long, damaged, no space."""
 

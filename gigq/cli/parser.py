@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from gigq import __version__
 from gigq.cli import admin, backup, changing, doctor, job_options, jobs, listing, logs, values
 from gigq.cli.commands import Commands, add_common, add_json, command
 from gigq.cli.values import DefaultText, from_environment
+from gigq.command_parser import CommandParser
 
 DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
 ENVIRONMENT = """\
@@ -25,7 +27,7 @@ exit codes:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command; `handler` in its result runs the chosen command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="gigq",
         description=DESCRIPTION,
         epilog=ENVIRONMENT,
@@ -35,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gigq {__version__}")
     parser.set_defaults(db=DefaultText(from_environment("GIGQ_DB", "gigq.db")), debug=False)
     add_common(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands: Commands[Any] = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True
+    )
     for add in (
         _submit,
         _status,

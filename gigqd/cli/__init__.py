@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gigq.command_parser import UsageError, asks_for_json
 from gigqd import exits
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import heed_name
-from gigqd.cli.terminal import OutputFailed, complain, say_json
+from gigqd.cli.terminal import OutputFailed, complain, say, say_json
 from gigqd.daemonize import repair_standard_streams
 from gigqd.errors import ConfigError, GigqdError
 from gigqd.tag import make_room
@@ -32,8 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         gc.disable()  # a command is over before it pays; the daemon takes it up once it is loaded
         make_room()
-    options = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else [*arguments]
+    parser = build_parser()
+    if not given:
+        with suppress(GigqdError, OSError):  # the exit code says enough
+            say(parser.format_help().rstrip())
+        return exits.USAGE
+    try:
+        options = parser.parse_args(given)
+    except UsageError as wrong:
+        return _refuse_usage(wrong, as_json=asks_for_json(given))
     heed_name(options)
+    return _run(options)
+
+
+def _refuse_usage(wrong: UsageError, *, as_json: bool) -> int:
+    if as_json:
+        say_json(wrong.shape)
+    else:
+        complain(wrong.text)
+    return exits.USAGE
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.command(options))
     except GigqdError as error:
@@ -43,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _fail("", exits.BROKEN_PIPE, options)
     except Exception as error:  # noqa: BLE001 - a defect is told in one line, too
-        text = f"gigqd: internal error: {type(error).__name__}: {error} (--debug shows where)"
-        return _fail(text, exits.INTERNAL_ERROR, options)
+        text = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
+        return _refuse(GigqdError(text, exit_code=exits.INTERNAL_ERROR), options)
 
 
 def _refuse(error: GigqdError, options: argparse.Namespace) -> int:

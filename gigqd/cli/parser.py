@@ -8,9 +8,10 @@ import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from gigqd import __version__, exits
+from gigq.command_parser import CommandParser
+from gigqd import __version__
 from gigqd.cli import asking, checking, lifecycle, reloading
 from gigqd.config.keys import NAME
 
@@ -29,15 +30,11 @@ class _Text(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=_columns() - 2)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose refusals carry the exit code for a wrong use."""
+class _Parser(CommandParser):
+    """A parser whose help is as wide as the terminal."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**{"formatter_class": _Text, **given})
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage()
-        self.exit(exits.USAGE, f"{self.prog}: {message}\n")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -158,14 +159,14 @@ def test_debug_shows_where(shell):
 def test_a_defect_of_gigq_is_called_one(shell, monkeypatch, capsys):
     shell.submit()
     monkeypatch.chdir(shell.folder)
-    monkeypatch.setattr("gigq.queue.JobQueue.stats", lambda self: 1 / 0)
+    monkeypatch.setattr("gigq.queue.JobQueue.stats", lambda *_: 1 / 0)
 
     assert main(["stats"]) == 70
     assert capsys.readouterr().err.startswith("gigq: internal error: ZeroDivisionError")
 
 
 def test_an_interrupt_has_the_shells_code(shell, monkeypatch):
-    def interrupted(self):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     shell.submit()
@@ -175,11 +176,56 @@ def test_an_interrupt_has_the_shells_code(shell, monkeypatch):
     assert main(["stats"]) == 130
 
 
-def test_no_command_is_a_usage_error(shell):
-    done = shell.run()
+@pytest.mark.parametrize("program", ["gigq", "gigqd"])
+def test_the_command_alone_prints_its_help_and_is_a_usage_error(shell, program):
+    done = shell.program(program)
 
-    assert done.returncode == 2
-    assert done.stderr.startswith("usage: gigq")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith(f"usage: {program}")
+    assert "COMMAND" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "wrong", "meant"),
+    [("gigq", "lsit", "list"), ("gigq", "Status", "status"), ("gigqd", "relaod", "reload")],
+)
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(shell, program, wrong, meant):
+    done = shell.program(program, wrong)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"there is no command {wrong!r}; did you mean {meant!r}?" in done.stderr
+
+
+def test_a_command_like_no_other_is_answered_with_where_they_are_listed(shell):
+    assert "'xyzzy'; gigq --help lists them" in shell.run("xyzzy").stderr
+
+
+@pytest.mark.parametrize("program", ["gigq", "gigqd"])
+@pytest.mark.parametrize("words", [("nonsense", "--json"), ("status", "--json", "--lmit", "3")])
+def test_a_wrong_command_line_is_answered_in_json_when_asked_for(shell, program, words):
+    done = shell.program(program, *words)
+    answer = json.loads(done.stdout)
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert (answer["ok"], answer["code"]) == (False, 2)
+    assert answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("list",), 69, "there is no database"),
+        (("submit", "shop.resize", "--name", "x"), 2, "needs the parameter 'file'"),
+        (("submit", "nowhere.resize", "--name", "x"), 1, "there is no module 'nowhere'"),
+    ],
+)
+def test_a_failure_is_answered_in_json_when_asked_for(shell, words, code, said):
+    done = shell.run(*words, "--json")
+    answer = json.loads(done.stdout)
+
+    assert (done.returncode, done.stderr) == (code, "")
+    assert (answer["ok"], answer["code"]) == (False, code)
+    assert said in answer["error"]
 
 
 def test_a_full_disk_is_reported(shell):

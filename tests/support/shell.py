@@ -23,8 +23,14 @@ class Shell:
         self, *arguments: str, stdin: IO[str] | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """One command with its exit code and output."""
+        return self.program("gigq", *arguments, stdin=stdin, **environment)
+
+    def program(
+        self, program: str, *arguments: str, stdin: IO[str] | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """The same of `gigq` or `gigqd`."""
         return subprocess.run(
-            [sys.executable, "-m", "gigq", *arguments],
+            [sys.executable, "-m", program, *arguments],
             cwd=self.folder,
             env=clean_environment(**environment),
             stdin=stdin or subprocess.DEVNULL,
