@@ -14,8 +14,10 @@ from typing import Any
 from gigq.errors import UnsupportedStore
 from gigq.store.arrival import wait_until_complete
 from gigq.store.closing import turn_to_close
+from gigq.store.dialect import refuse_old_sqlite
 from gigq.store.failures import translated, until_free
 from gigq.store.filesystem import refuse_network, refuse_other_kind, resolve
+from gigq.store.forks import inside_sqlite
 from gigq.store.gate import Gate, gate_of
 from gigq.store.identity import (
     FileId,
@@ -31,7 +33,6 @@ from gigq.store.lost_locks import log_was_closed, refuse_beside_lost_log
 from gigq.store.new_file import create_private
 from gigq.store.queue_mark import note_complete, refuse_beside_live_run, refuse_empty
 
-OLDEST_SQLITE = (3, 37, 0)
 BUSY_TIMEOUT = 0.010
 OPEN_TIMEOUT = 30.0
 JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024
@@ -73,7 +74,8 @@ class StoreConnection(sqlite3.Connection):
             super().close()
             return
         with turn_to_close(self.path):
-            super().close()
+            with inside_sqlite():
+                super().close()
             note_complete(self.path)
 
     def is_usable(self) -> bool:
@@ -288,33 +290,25 @@ def _close_with_multiprocessing() -> None:
     Finalize(None, close_all_connections, exitpriority=0)
 
 
-def refuse_old_sqlite(version: tuple[int, ...]) -> None:
-    """Refuse an SQLite library that lacks what the statements need."""
-    if version < OLDEST_SQLITE:
-        found, needed = (".".join(map(str, v)) for v in (version, OLDEST_SQLITE))
-        raise UnsupportedStore(
-            f"this Python has SQLite {found} and gigq needs {needed}; use a newer Python build"
-        )
-
-
 def _connected(path: str) -> StoreConnection:
-    # Not to be created by SQLite: whoever deletes the file in between is to be told.
-    connection = sqlite3.connect(
-        address_of(path),
-        uri=True,
-        timeout=BUSY_TIMEOUT,
-        isolation_level=None,
-        cached_statements=256,
-        # Each thread has its own. Only at the end of the process another one closes it.
-        check_same_thread=False,
-        factory=StoreConnection,
-    )
-    try:
-        _configure(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    with inside_sqlite():
+        # Not to be created by SQLite: whoever deletes the file in between is to be told.
+        connection = sqlite3.connect(
+            address_of(path),
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            cached_statements=256,
+            # Each thread has its own. Only at the end of the process another one closes it.
+            check_same_thread=False,
+            factory=StoreConnection,
+        )
+        try:
+            _configure(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def address_of(path: str) -> str:

@@ -15,6 +15,7 @@ from gigq.store.checkpoint import after_commit
 from gigq.store.connect import StoreConnection, set_synchronous
 from gigq.store.dialect import dialect_of
 from gigq.store.failures import translated, until_free
+from gigq.store.forks import inside_sqlite
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
@@ -144,13 +145,15 @@ class Database:
         if connection.in_transaction:
             yield Session(connection)
             return
-        self._patiently(connection, partial(_take_snapshot, connection))
+        lock = inside_sqlite()
+        self._patiently(connection, partial(_kept, lock, partial(_take_snapshot, connection)))
         try:
             yield Session(connection)
         except sqlite3.Error as error:
             raise translated(error, _path_of(connection)) from error
         finally:
             _undo(connection, ("ROLLBACK",))
+            lock.release()
 
     def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
         """The first row of a single reading statement, or None."""
@@ -160,7 +163,13 @@ class Database:
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
         """Every row of a single reading statement."""
         session = Session(self._get_connection())
-        return self._patiently(session.connection, lambda: session.all(name, params))
+        lock = inside_sqlite()
+
+        def rows() -> list[Row]:
+            with lock:
+                return session.all(name, params)
+
+        return self._patiently(session.connection, rows)
 
     def _patiently(self, connection: Any, action: Callable[[], Value]) -> Value:
         try:
@@ -172,7 +181,7 @@ class Database:
 class _Transaction:
     """One write transaction, from `with` to the commit or the undoing."""
 
-    __slots__ = ("_bounds", "_connection", "_database", "_durable", "_gate")
+    __slots__ = ("_bounds", "_connection", "_database", "_durable", "_gate", "_lock")
 
     def __init__(self, database: Database, *, durable: bool) -> None:
         self._database = database
@@ -187,17 +196,22 @@ class _Transaction:
             self._bounds = _OWN
             set_synchronous(connection, "FULL" if self._durable else "NORMAL")
             self._pass_gate()
+        lock = self._lock = inside_sqlite()
         try:
-            try:
-                connection.execute(self._bounds[0])
-            except sqlite3.Error:
-                self._database._patiently(connection, partial(connection.execute, self._bounds[0]))
+            begin = partial(_kept, lock, partial(connection.execute, self._bounds[0]))
+            self._database._patiently(connection, begin)
             return Session(connection)
         except BaseException:
             self._leave_gate()
             raise
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            self._end(error)
+        finally:
+            self._lock.release()
+
+    def _end(self, error: BaseException | None) -> None:
         if error is not None:
             self._undo(error)
             return
@@ -234,6 +248,16 @@ _PART: Bounds = (
     "RELEASE gigq",
     ("ROLLBACK TO gigq", "RELEASE gigq"),
 )
+
+
+def _kept(lock: Any, action: Callable[[], object]) -> None:
+    """Do `action` under a lock that is kept once it succeeds, and free between its retries."""
+    lock.acquire()
+    try:
+        action()
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _plain_cursor(connection: Any) -> Any:

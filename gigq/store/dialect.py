@@ -8,6 +8,8 @@ from typing import Any
 
 from gigq.errors import UnsupportedStore
 
+OLDEST_SQLITE = (3, 37, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -26,6 +28,15 @@ def dialect_of(connection: Any) -> Dialect:
         UnsupportedStore: a database driver that gigq does not know.
     """
     return _dialect_of(type(connection).__module__)
+
+
+def refuse_old_sqlite(version: tuple[int, ...]) -> None:
+    """Refuse an SQLite library that lacks what the statements need."""
+    if version < OLDEST_SQLITE:
+        found, needed = (".".join(map(str, v)) for v in (version, OLDEST_SQLITE))
+        raise UnsupportedStore(
+            f"this Python has SQLite {found} and gigq needs {needed}; use a newer Python build"
+        )
 
 
 @cache

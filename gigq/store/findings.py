@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gigq.store.checkpoint import TOO_LONG
-from gigq.store.connect import OLDEST_SQLITE
+from gigq.store.dialect import OLDEST_SQLITE
 from gigq.store.filesystem import is_network
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from gigq.errors import (
 )
 from gigq.store import checkpoint, connect, filesystem, jobs, migrate
 from gigq.store.database import Database
-from gigq.store.dialect import dialect_of
+from gigq.store.dialect import dialect_of, refuse_old_sqlite
 from gigq.store.submission import columns, values
 
 if TYPE_CHECKING:
@@ -384,7 +384,7 @@ def test_every_commit_of_a_durable_database_reaches_the_disk(address: str) -> No
 
 def test_an_old_sqlite_is_refused_with_both_versions() -> None:
     with pytest.raises(UnsupportedStore, match=r"SQLite 3\.34\.1 and gigq needs 3\.37\.0"):
-        connect.refuse_old_sqlite((3, 34, 1))
+        refuse_old_sqlite((3, 34, 1))
 
 
 @pytest.mark.fault("G13")

@@ -1,0 +1,94 @@
+"""A fork while another thread is inside SQLite."""
+
+import os
+import subprocess
+import sys
+import threading
+
+from support.waiting import wait_until
+
+import gigq
+from gigq.store import forks
+
+APPLICATION = """
+import os, sys, threading, time
+import gigq
+from gigq.store import forks
+
+queue = gigq.JobQueue(sys.argv[1])
+queue.lock_timeout = 2
+begun, forked = threading.Event(), threading.Event()
+os.register_at_fork(after_in_parent=forked.set)
+
+def submits_slowly():
+    with queue._database.transaction(durable=False):
+        begun.set()
+        while not (forked.is_set() or forks._registering.locked()):
+            time.sleep(0.001)
+
+thread = threading.Thread(target=submits_slowly)
+thread.start()
+begun.wait()
+if (pid := os.fork()) == 0:
+    queue.submit(gigq.Job("of the child", os.getpid))
+    os._exit(0)
+_, status = os.waitpid(pid, 0)
+thread.join()
+queue.submit(gigq.Job("of the parent", os.getpid))
+print(os.waitstatus_to_exitcode(status), queue.stats()["total"])
+"""
+
+
+def test_a_child_that_is_forked_in_another_threads_transaction_can_submit(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", APPLICATION, tmp_path / "jobs.db"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert (done.stdout, done.stderr) == ("0 2\n", "")
+
+
+def test_a_thread_holds_its_lock_in_a_transaction_only(tmp_path):
+    queue = gigq.JobQueue(tmp_path / "jobs.db")
+    lock = forks.inside_sqlite()
+
+    def is_free():
+        taken = []
+
+        def take():
+            if lock.acquire(blocking=False):
+                taken.append(True)
+                lock.release()
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+        return bool(taken)
+
+    with queue._database.transaction(durable=False):
+        in_transaction = is_free()
+    with queue._database.read():
+        in_read = is_free()
+    queue.submit(gigq.Job("job", os.getpid))
+    queue.close()
+
+    assert (in_transaction, in_read) == (False, False)
+    assert is_free()
+
+
+def test_a_thread_that_waits_for_a_locked_database_does_not_hold_up_a_fork(tmp_path):
+    queue = gigq.JobQueue(tmp_path / "jobs.db")
+    other = gigq.JobQueue(tmp_path / "jobs.db")
+    known = set(forks._locks)
+    with queue._database.transaction(durable=False):
+        thread = threading.Thread(target=lambda: other.submit(gigq.Job("job", os.getpid)))
+        thread.start()
+        (lock,) = wait_until(lambda: set(forks._locks) - known)
+        was_free = lock.acquire(timeout=10)
+        lock.release()
+    thread.join()
+
+    assert was_free
+    assert queue.stats()["total"] == 1
