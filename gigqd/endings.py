@@ -93,3 +93,7 @@ def log_exit(slot: Slot, child: Child, end: End) -> None:
         execution=end.report.execution or None,
         killed=child.killed,
     )
+    report = end.report
+    if end.cause is not None and report.activity is Activity.BUSY:
+        job = {"job_id": report.job_id, "job": report.job_name, "attempt": report.attempt}
+        logs.job_output(child.output_tail(), slot=slot.name, **job)

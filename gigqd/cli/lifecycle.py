@@ -42,6 +42,8 @@ _FAREWELL = ("finished", "failed", "handed_back", "unrecorded", "seconds")
 def run(options: argparse.Namespace) -> int:
     """Be the daemon, in the foreground."""
     _require_psutil()
+    if options.output:
+        logs.show_output()
     config = load(options.config, os.environ)
     instance = Instance(config)
     try:

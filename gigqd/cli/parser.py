@@ -64,7 +64,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_lifecycle(commands: argparse._SubParsersAction[_Parser]) -> None:
-    _add(commands, "run", lifecycle.run, "run in the foreground, as systemd and containers want it")
+    run = _add(
+        commands, "run", lifecycle.run, "run in the foreground, as systemd and containers want it"
+    )
+    run.add_argument(
+        "--output", action="store_true", help="write what each attempt has printed to the log too"
+    )
     start = _add(commands, "start", lifecycle.start, "detach, and return once the pool is ready")
     _add_wait(start)
     start.add_argument(

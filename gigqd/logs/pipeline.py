@@ -28,6 +28,7 @@ from gigqd.logs.render import (
     wants_colors,
 )
 from gigqd.logs.sink import Sink
+from gigqd.logs.terminal_lines import line_renderer
 
 _ALIASES = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}
 # Not those of the logging module, to which an application may give other names.
@@ -44,6 +45,7 @@ class _State:
     to_journal: bool = False
     bound: Mapping[str, Any] = field(default_factory=dict)
     job: Mapping[str, Any] = field(default_factory=dict)
+    shows_output: bool = False
 
 
 def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
@@ -141,6 +143,17 @@ def leave_job() -> None:
     guests.clear_context()
 
 
+def show_output() -> None:
+    """Write what jobs print to the log too, from now on and in every child."""
+    _state.shows_output = True
+
+
+def job_output(text: str | None, **fields: Any) -> None:
+    """Write what an attempt has printed, where that was asked for."""
+    if _state.shows_output and text:
+        EventLog(__name__).info("job_output", output=text, **fields)
+
+
 def reopen() -> None:
     """Open the log file by its name again, after it was moved away; a failure is logged."""
     try:
@@ -224,7 +237,14 @@ def _name_of(number: int) -> str:
 def _choose_renderer(form: str, fd: int) -> Render:
     if form == "json" or (form == "auto" and not os.isatty(fd)):
         return render_json
-    return console_renderer(colors=wants_colors(fd))
+    colors = wants_colors(fd)
+    if form == "auto":
+        return line_renderer(fd, colors=colors, shows_tracebacks=_is_at_debug)
+    return console_renderer(colors=colors)
+
+
+def _is_at_debug() -> bool:
+    return _state.level <= _LEVELS["debug"]
 
 
 class _Origin:

@@ -245,6 +245,7 @@ class WorkerRole:
             self._interruption.ended(claim, ending, post_mortem)
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now(claim)
+        logs.job_output(post_mortem.output)
         logs.leave_job()
         return ending._replace(post_mortem=post_mortem)
 

@@ -254,18 +254,18 @@ def test_a_full_disk_costs_lines_and_the_next_good_line_tells_how_many(tmp_path)
     assert len(lines) - len(whole) <= 1
 
 
+HOSTILE = """
+log.info("worker_ready\\x1b[2J", name="a\\x1b]0;x\\x07b", other="\\u202ec")
+logging.getLogger("app").error("two\\nlines\\r\\x9b")
+try:
+    raise ValueError("in\\x1b[1mside\\nand more")
+except ValueError:
+    log.exception("child_failed")
+"""
+
+
 def test_a_console_shows_nothing_that_a_terminal_would_obey():
-    output = on_terminal(
-        """
-        log.info("worker_ready\\x1b[2J", name="a\\x1b]0;x\\x07b", other="\\u202ec")
-        logging.getLogger("app").error("two\\nlines\\r\\x9b")
-        try:
-            raise ValueError("in\\x1b[1mside\\nand more")
-        except ValueError:
-            log.exception("child_failed")
-        """,
-        NO_COLOR="1",
-    )
+    output = on_terminal(HOSTILE, "format='console'", NO_COLOR="1")
     first, second, third, *traceback = output.splitlines()
 
     assert all(line.isprintable() for line in output.splitlines())
@@ -274,6 +274,51 @@ def test_a_console_shows_nothing_that_a_terminal_would_obey():
     assert "child_failed" in third
     assert traceback[0] == "Traceback (most recent call last):"
     assert traceback[-2:] == ["ValueError: in\\x1b[1mside", "and more"]
+
+
+def test_a_terminal_gets_one_line_per_event_with_nothing_that_it_would_obey():
+    first, second, third = on_terminal(HOSTILE, NO_COLOR="1").splitlines()
+
+    assert all(line.isprintable() and len(line) <= 80 for line in (first, second, third))
+    assert "worker_ready\\x1b[2J name=a\\x1b]0;x\\x07b, other=\\u202ec" in first
+    assert "two\\nlines\\r\\x9b" in second
+    assert third.endswith("error   child_failed     ValueError: in\\x1b[1mside\\nand more")
+
+
+def test_a_traceback_stands_below_the_line_of_a_terminal_at_level_debug():
+    lines = on_terminal(HOSTILE, "level='debug'", NO_COLOR="1").splitlines()
+
+    assert lines[3] == "Traceback (most recent call last):"
+    assert lines[-2:] == ["ValueError: in\\x1b[1mside", "and more"]
+
+
+def test_a_line_about_a_job_names_it_by_the_end_of_its_id_and_is_cut_to_the_width():
+    (line,) = on_terminal(
+        """
+        log.error(
+            "job.failed", job_id="0123-456789ab", job="charge", attempt=2, max_attempts=3,
+            slot="a/0", duration=0.5, error_type="ValueError", error_message="\\u4e2d" * 50,
+        )
+        """,
+        NO_COLOR="1",
+    ).splitlines()
+    wide = "\u4e2d" * line.count("\u4e2d")
+
+    assert line[9:] == f"error   job.failed       charge (456789ab) 2/3, ValueError: {wide}..."
+    assert 79 <= len(line) + len(wide) <= 80
+
+
+def test_what_a_job_has_printed_is_written_when_it_is_asked_for():
+    body = """
+        logs.job_output("never")
+        logs.show_output()
+        logs.job_output("one\\x1b[2J\\ntwo " + 100 * "x" + "\\n", job_id="1", job="charge")
+        logs.job_output(None)
+        """
+    head, *lines = on_terminal(body, NO_COLOR="1").splitlines()
+
+    assert head[9:] == "output  charge (1) printed:"
+    assert lines == ["    | one\\x1b[2J", f"    | two {100 * 'x'}"]
 
 
 @pytest.mark.parametrize(
@@ -285,13 +330,13 @@ def test_a_console_shows_nothing_that_a_terminal_would_obey():
     ],
 )
 def test_a_terminal_has_colors_unless_it_is_asked_not_to(environ, colored):
-    assert ("\x1b[" in on_terminal('log.info("one")', **environ)) is colored
+    assert ("\x1b[" in on_terminal('log.error("one")', **environ)) is colored
 
 
-def on_terminal(body, **environ):
+def on_terminal(body, config="", **environ):
     """What a program shows on a terminal of its own."""
     main, other = pty.openpty()
-    prefix = "logs.configure(LogConfig())\nlog = logs.get_logger('x')\n"
+    prefix = f"logs.configure(LogConfig({config}))\nlog = logs.get_logger('x')\n"
     result = run_python(prefix + textwrap.dedent(body), environ, stderr=other)
     data = read_all(main)
     os.close(main)

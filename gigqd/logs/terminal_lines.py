@@ -1,0 +1,130 @@
+"""Entries as a person at a terminal reads them: one line each, as wide as the terminal."""
+
+import os
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from gigqd.logs.values import plain
+from gigqd.text import printable
+
+JOB_OUTPUT = "job_output"
+"""The event with what a job has printed: shown whole, one line of the terminal for each of its."""
+
+_NARROWEST = 40
+_USUAL_WIDTH = 80
+_EVENT_WIDTH = 16
+_ID_SHOWN = 8
+_COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
+_LEFT_OUT = frozenset(
+    {
+        *("ts", "level", "event", "logger", "pid", "run", "execution", "worker", "pool", "queue"),
+        *("job", "job_id", "attempt", "max_attempts", "duration", "traceback", "output"),
+        *("error_type", "error_message", "error_file", "error_line", "error_traceback"),
+        *("exc", "exc_type", "generation"),
+    }
+)
+"""What has a form of its own, or is worth a look at the log in JSON only."""
+
+_NOTHING = (None, "", 0, 0.0)
+
+Entry = Mapping[str, Any]
+
+
+def line_renderer(
+    fd: int, *, colors: bool, shows_tracebacks: Callable[[], bool]
+) -> Callable[[dict[str, Any]], str]:
+    """Return what renders entries for a terminal.
+
+    Args:
+        fd: the terminal.
+        colors: write levels in colour.
+        shows_tracebacks: asked at each error; they stand below its line.
+    """
+
+    def render(entry: dict[str, Any]) -> str:
+        shown = plain(entry)
+        if shown["event"] == JOB_OUTPUT:
+            return "\n".join(_output_lines(shown))
+        line = _cut(_line(shown), _width(fd))
+        colour = _COLOURS.get(str(shown["level"])) if colors else None
+        if colour:
+            line = f"\x1b[{colour}m{line}\x1b[0m"
+        trace = shown.get("traceback") or shown.get("error_traceback")
+        if isinstance(trace, str) and shows_tracebacks():
+            line += f"\n{printable(trace, keep=chr(10))}"
+        return line
+
+    return render
+
+
+def _line(entry: Entry) -> str:
+    head = f"{_clock(entry)} {entry['level']:<7} {printable(str(entry['event'])):<{_EVENT_WIDTH}}"
+    return f"{head} {', '.join(_details(entry))}".rstrip()
+
+
+def _clock(entry: Entry) -> str:
+    return datetime.fromisoformat(entry["ts"]).astimezone().strftime("%H:%M:%S")
+
+
+def _details(entry: Entry) -> Iterator[str]:
+    if entry.get("job_id"):
+        yield _job(entry)
+    yield from _errors(entry)
+    if isinstance(entry.get("duration"), int | float):
+        yield f"{entry['duration']:.3f} s"
+    left_out = _LEFT_OUT | {"slot"} if entry.get("job_id") else _LEFT_OUT
+    for key, value in entry.items():
+        if key not in left_out and value not in _NOTHING:
+            shown = value if isinstance(value, str) else str(value)
+            yield f"{printable(key)}={printable(shown)}"
+
+
+def _job(entry: Entry) -> str:
+    """The name of a job, the end of its id, by which `gigq status` finds it, and its attempt."""
+    name = printable(str(entry.get("job") or "job"))
+    most = entry.get("max_attempts") or 1
+    attempt = f" {entry.get('attempt')}/{most}" if most != 1 else ""
+    return f"{name} ({printable(str(entry['job_id'])[-_ID_SHOWN:])}){attempt}"
+
+
+def _errors(entry: Entry) -> Iterator[str]:
+    for kind, message in (("error_type", "error_message"), ("exc_type", "exc")):
+        if entry.get(kind) or entry.get(message):
+            parts = [str(entry[key]) for key in (kind, message) if entry.get(key)]
+            yield printable(": ".join(parts))
+
+
+def _output_lines(entry: Entry) -> Iterator[str]:
+    yield f"{_clock(entry)} {'output':<7} {_job(entry)} printed:"
+    for line in str(entry.get("output", "")).expandtabs().rstrip("\n").split("\n"):
+        yield f"    | {printable(line.rstrip(chr(13)))}"
+
+
+def _width(fd: int) -> int:
+    try:
+        columns = os.get_terminal_size(fd).columns
+    except OSError:
+        columns = 0
+    return max(columns, _NARROWEST) if columns else _USUAL_WIDTH
+
+
+def _cut(text: str, width: int) -> str:
+    if len(text) <= width and text.isascii():
+        return text
+    cells = [_cells_of(character) for character in text]
+    if sum(cells) <= width:
+        return text
+    taken = 0
+    for place, cell in enumerate(cells):
+        taken += cell
+        if taken > width - 3:
+            return f"{text[:place]}..."
+    return text
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
