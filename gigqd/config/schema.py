@@ -269,7 +269,7 @@ class LogConfig:
         metadata=about(
             kinds.choice("auto", "json", "console"),
             RECYCLE,
-            "One JSON object per line, or text to read; auto is short lines on a terminal, else json.",
+            "One JSON object per line, or text; auto is short lines on a terminal, else json.",
         ),
     )
     file: Path | None = field(
