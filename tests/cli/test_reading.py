@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -264,18 +264,26 @@ JobQueue(sys.argv[1]).submit(Job("written since", os.getpid))
 """
 
 
+@contextmanager
+def used_once(path: Path) -> Iterator[None]:
+    """A process that submits a job, and leaves one complete file."""
+    subprocess.run([sys.executable, "-c", USED_ONCE, str(path)], check=True)
+    yield
+
+
+@pytest.mark.parametrize("used", [used_once, written_by_one_that_stays])
 def test_a_log_that_another_process_writes_back_while_it_is_copied_is_read_anew(
-    shared, monkeypatch
+    shared, monkeypatch, used
 ):
     path = shared.folder / "jobs.db"
-    with in_use(shared, killed=True):
+    with in_use(shared, killed=True), ExitStack() as stack:
         (shared.folder / "jobs.db-shm").unlink()
         copy = shutil.copyfile
 
         def copied(source: str, target: str) -> None:
             copy(source, target)
             monkeypatch.setattr(shutil, "copyfile", copy)
-            subprocess.run([sys.executable, "-c", USED_ONCE, str(path)], check=True)
+            stack.enter_context(used(path))
 
         monkeypatch.setattr(shutil, "copyfile", copied)
         names = [row["name"] for row in jobs.page(ReadingDatabase(str(path)))]
