@@ -1,0 +1,160 @@
+"""`--import`, `--config` and `[code]`: applications that must be set up before their import."""
+
+from __future__ import annotations
+
+import pytest
+
+REGISTRY = "ready = False\n"
+SETUP = "import registry\nregistry.ready = True\n"
+JOBS = """
+import os
+import registry
+
+if not registry.ready:
+    raise RuntimeError("Apps aren't loaded yet.")
+
+
+def ship():
+    return os.environ.get("SHOP_REGION")
+"""
+SUBMIT = ("submit", "orders.ship", "--name", "ship")
+ONCE = ("worker", "--once")
+
+
+@pytest.fixture
+def folder(shell):
+    """The folder of an application whose module of jobs is imported only after its setup."""
+    (shell.folder / "registry.py").write_text(REGISTRY)
+    (shell.folder / "shop_setup.py").write_text(SETUP)
+    (shell.folder / "orders.py").write_text(JOBS)
+    return shell.folder
+
+
+def configure(folder, text, name="gigq.toml"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def completed(shell, database="gigq.db"):
+    return shell.json("stats", "--db", database)["completed"]
+
+
+def test_modules_are_imported_before_the_function(shell, folder):
+    refused = shell.run(*SUBMIT)
+
+    shell.out(*SUBMIT, "--import", "shop_setup")
+    shell.out(*ONCE, "--import", "shop_setup")
+
+    assert refused.returncode == 1
+    assert "Apps aren't loaded yet" in refused.stderr
+    assert completed(shell) == 1
+
+
+@pytest.mark.parametrize("command", [SUBMIT, ONCE])
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (None, "importing mistaken failed: ModuleNotFoundError: No module named 'mistaken'"),
+        ("1 / 0", "importing mistaken failed: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", "importing mistaken failed: SystemExit: 0"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named(shell, folder, command, source, problem):
+    if source:
+        (folder / "mistaken.py").write_text(source)
+
+    done = shell.run(*command, "--import", "mistaken")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"gigq: {problem}")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_module_that_submits_at_its_top_does_not_submit_when_it_is_imported(shell, folder):
+    (folder / "eager.py").write_text(
+        "from gigq import Job, JobQueue\nimport shop\n"
+        "JobQueue('gigq.db').submit(Job('again', shop.limits))\n"
+    )
+
+    done = shell.run(*ONCE, "--import", "eager")
+
+    assert done.returncode == 1
+    assert "eager submits or works off jobs when a worker loads it" in done.stderr
+    assert shell.out(*ONCE).startswith("No jobs")
+
+
+def test_the_code_table_of_a_named_configuration_is_used_with_its_database(shell, folder):
+    path = configure(
+        folder / "deep",
+        '[queue]\ndatabase = "jobs.db"\n'
+        '[code]\npython_path = [".."]\nimports = ["shop_setup"]\n'
+        '[code.environment]\nSHOP_REGION = "north"\n',
+    )
+    elsewhere = ("--app-dir", str(folder / "deep"))
+
+    job_id = shell.json(*SUBMIT, "--config", path, *elsewhere)["id"]
+    shell.out(*ONCE, "--config", path, *elsewhere)
+
+    found = shell.json("status", job_id, "--db", "deep/jobs.db")
+    assert (found["status"], found["result"]) == ("completed", "north")
+
+
+def test_a_database_on_the_command_line_wins_over_the_named_configuration(shell, folder):
+    path = configure(folder, '[queue]\ndatabase = "a.db"\n[code]\nimports = ["shop_setup"]\n')
+
+    shell.out(*SUBMIT, "--config", path, "--db", "b.db")
+
+    assert not (folder / "a.db").exists()
+    assert shell.json("stats", "--db", "b.db")["pending"] == 1
+
+
+def test_the_configuration_of_the_daemon_counts_when_its_database_is_the_commands(shell, folder):
+    text = '[queue]\ndatabase = "jobs.db"\n[code]\nimports = ["shop_setup"]\n'
+    path = configure(folder, text)
+
+    for command in (SUBMIT, ONCE):
+        shell.out(*command, "--db", "jobs.db", GIGQD_CONFIG=path)
+    other = shell.run(*SUBMIT, "--db", "other.db", GIGQD_CONFIG=path)
+
+    assert completed(shell, "jobs.db") == 1
+    assert (other.returncode, "Apps aren't loaded yet" in other.stderr) == (1, True)
+
+
+def test_hooks_of_the_configuration_are_imported_for_submit_and_called_by_the_worker(shell, folder):
+    (folder / "shop_hooks.py").write_text(
+        f"{SETUP}\n\ndef before_job(job):\n    print('before', job.name)\n"
+    )
+    path = configure(folder, '[queue]\ndatabase = "gigq.db"\n[code]\nhooks = "shop_hooks"\n')
+
+    shell.out(*SUBMIT, "--config", path)
+
+    assert shell.out(*ONCE, "--config", path) == "before ship\nProcessed one job.\n"
+
+
+@pytest.mark.parametrize("command", [SUBMIT, ONCE])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "No such file or directory"),
+        ("[code\n", "no valid TOML"),
+        ("\udcff", "no valid TOML"),
+        ("code = 3\n", "code is not a table"),
+        ('[code]\nimports = "shop"\n', "code.imports is not a list of texts"),
+        ("[code]\npython_path = [1]\n", "code.python_path is not a list of texts"),
+        ("[code]\nhooks = []\n", "code.hooks is not the name of a module"),
+        ("[code.environment]\nA = 1\n", "code.environment is not a table of texts"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_a_usage_error(
+    shell, folder, command, text, problem
+):
+    path = folder / "gigq.toml"
+    if text is not None:
+        path.write_bytes(text.encode(errors="surrogateescape"))
+
+    done = shell.run(*command, "--config", str(path))
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"gigq: the configuration {path}: {problem}")
