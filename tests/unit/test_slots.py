@@ -197,6 +197,23 @@ def test_a_child_killed_for_its_job_has_not_crashed() -> None:
     assert not slot.crashed
 
 
+def test_a_worker_stop_that_takes_longer_than_the_hang_timeout_is_ended() -> None:
+    slot = slot_up()
+    leaving = Report(Activity.LEAVING, started=1, settled=1, since=150.0)
+
+    assert slot.turn(209.9, leaving) is Do.NOTHING
+    assert slot.wake_at(leaving) == 210.0
+    assert slot.turn(210.0, leaving) is Do.KILL
+
+
+def test_a_worker_that_leaves_after_its_worker_stop_has_left_as_asked() -> None:
+    slot = slot_up()
+    leaving = Report(Activity.LEAVING, started=1, settled=1, since=150.0)
+
+    assert died(slot, leaving, code=0) is None
+    assert slot.restarts == 0
+
+
 def test_a_job_without_a_limit_is_left_alone() -> None:
     assert slot_up().turn(1e9, busy(deadline=0.0)) is Do.NOTHING
 
