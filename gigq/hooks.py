@@ -95,16 +95,18 @@ class Hooks:
         Returns:
             What `call` returns.
         """
-        pid, job = os.getpid(), current_job()
+        pid, job, after_is_due = os.getpid(), current_job(), True
         try:
             self._call("before_job", context, job)
             value = call()
-        except BaseException as error:
+            # An interruption that comes just before this line is still followed by `after_job`.
+            after_is_due = False
             if os.getpid() == pid:  # not in a process that the job has forked
+                self._call("after_job", context, job, None)
+        except BaseException as error:
+            if after_is_due and os.getpid() == pid:
                 self._after_error(context, job, error)
             raise
-        if os.getpid() == pid:
-            self._call("after_job", context, job, None)
         return value
 
     def _after_error(self, context: Context, job: CurrentJob | None, error: BaseException) -> None:

@@ -155,7 +155,7 @@ def _set_up() -> None:
             f"{_VARIABLE} is not set; set it in [code.environment] of the configuration of gigqd, "
             "or in the environment of the command"
         )
-    if not (apps.ready or getattr(apps, "loading", False)):
+    if not apps.ready:
         django.setup()
 
 
