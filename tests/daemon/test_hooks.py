@@ -214,6 +214,15 @@ def test_a_worker_stop_that_raises_is_logged_and_the_worker_leaves(daemon_with):
     assert (line["hook"], line["error_message"]) == ("hooks_of_shop.worker_stop", "no port")
 
 
+def test_a_worker_start_logs_into_the_daemons_log(daemon_with):
+    line = "    import logging\n    logging.getLogger('shop').warning('the pool is open')\n"
+    daemon = daemon_with(HOOKS.replace("worker_start():\n", f"worker_start():\n{line}"))
+
+    found = daemon.wait_for_event("the pool is open")
+
+    assert (found["level"], found["logger"], found["slot"]) == ("warning", "shop", "default/0")
+
+
 def test_what_worker_start_opens_is_not_taken_for_a_leak_of_the_first_job(daemon_with):
     opens = "    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()\n"
     daemon = daemon_with(HOOKS.replace("worker_start():\n", f"worker_start():\n{opens}"))

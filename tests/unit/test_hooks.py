@@ -208,6 +208,27 @@ def test_an_interruption_counts_wherever_it_arrives(hooks, where):
         assert noted[-1][:2] == ("after", "JobTimeout")
 
 
+def test_an_interruption_right_after_the_function_is_followed_by_after_job(hooks):
+    interrupt = InterruptedAt()
+    noted = Noted()
+
+    def trace(frame, event, _argument):
+        if event == "line" and frame.f_code.co_name == "around" and len(noted) == 2:
+            interrupt()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        ending = run(hooks(**noted.both()), job(noted.work), interrupter=interrupt)
+    finally:
+        sys.settrace(before)
+
+    assert ending.status is JobStatus.TIMEOUT
+    assert [what for what, *_ in noted] == ["before", "work", "after"]
+    assert noted[-1][1] == "JobTimeout"
+
+
 def test_an_interruption_in_after_job_leaves_a_failed_function_its_error(hooks):
     interrupt = InterruptedAt()
 
