@@ -68,17 +68,17 @@ def equal(what: str, must_be: object, found: object) -> Check:
 
 def table(checks: Sequence[Check]) -> str:
     """The account as text."""
-    rows = [("", "must be", "is", ""), *(_row(check) for check in checks)]
+    rows = [_row(check) for check in checks]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    return "\n".join(lines)
 
 
-def _row(check: Check) -> tuple[str, str, str, str]:
-    return check.what, check.must_be, check.found, "ok" if check.ok else "WRONG"
+def _row(check: Check) -> tuple[str, str, str]:
+    return check.what, check.found, "ok" if check.ok else f"WRONG, must be {check.must_be}"
 
 
 def _jobs(seen: Evidence) -> Iterable[Check]:

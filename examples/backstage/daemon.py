@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -143,4 +144,5 @@ def _is_worker(slot: dict[str, Any]) -> bool:
 def _environment() -> dict[str, str]:
     """No settings of another daemon, and no bytecode left among the examples."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1"}
+    columns = str(shutil.get_terminal_size().columns)
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": columns}

@@ -52,6 +52,7 @@ class Stage:
         self._began_at = datetime.now(UTC)
         self._is_live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._next_line_at = 0.0
+        self._latest = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -75,7 +76,8 @@ class Stage:
     def progress(self, done: int, running: int, total: int) -> None:
         """Bring the progress line up to date; elsewhere than on a terminal, once a second."""
         bar = "#" * (_BAR * done // total)
-        text = f"{self.elapsed:5.1f} s  [{bar:.<{_BAR}}] {done}/{total} over, {running} running"
+        self._latest = max(self._latest, self.elapsed)
+        text = f"{self._latest:5.1f} s  [{bar:.<{_BAR}}] {done}/{total} over, {running} running"
         if self._is_live:
             width = shutil.get_terminal_size().columns - 1
             print(f"\r{text[:width]}\x1b[K", end="", flush=True)
@@ -84,8 +86,10 @@ class Stage:
             print(text, flush=True)
 
     def _write(self, seconds: float, text: str) -> None:
+        # An event is read a little after it happened; the lines are in the order of their times.
+        self._latest = max(self._latest, seconds)
         self._clear()
-        print(f"{seconds:5.1f} s  {text}", flush=True)
+        print(f"{self._latest:5.1f} s  {text}", flush=True)
 
     def _clear(self) -> None:
         if self._is_live:

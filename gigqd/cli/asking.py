@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gigqd import exits, pidfile
 from gigqd.cli.describing import describe
 from gigqd.cli.places import place_of
-from gigqd.cli.terminal import say, say_json
+from gigqd.cli.terminal import say, say_json, width
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.errors import GigqdError
@@ -26,7 +26,7 @@ def status(options: argparse.Namespace) -> int:
     instance = Instance(place_of(options))
     try:
         answer = Client(instance).ask("status", within=options.timeout)
-        text = understand(describe, answer)
+        text = understand(lambda answer: describe(answer, width()), answer)
     except NotRunning:
         return _tell_not_running(instance, as_json=options.json)
     except GigqdError as error:

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from gigqd.cli.terminal import table
+from gigqd.cli.terminal import Fit, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,19 +18,29 @@ _SLOT_TITLES = (
     "SLOT", "PID", "STATE", "JOB", "TIME/LIMIT", "MEMORY", "JOBS", "RESTARTS", "LAST EXIT",
 )  # fmt: skip
 _END_TITLES = ("AT", "SLOT", "CAUSE", "ENDED BY", "JOB", "RAN", "CPU", "PEAK", "NOW")
+_SLOTS_FIT = Fit({"SLOT": 10, "JOB": 20, "LAST EXIT": 12}, ("MEMORY", "PID", "RESTARTS", "JOBS"))
+_ENDS_FIT = Fit({"SLOT": 10, "JOB": 18, "ENDED BY": 12}, ("RAN", "PEAK", "CPU"))
 _ENDS_SHOWN = 5
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
+_DATE, _ZONE = len("2026-"), len("2026-11-23 19:09:12")
 _MIB = 1024 * 1024
 
 
-def describe(answer: Mapping[str, Any]) -> str:
-    """The whole answer."""
-    parts = ["\n".join(_head(answer)), table([_SLOT_TITLES, *map(_slot, answer["slots"])])]
+def describe(answer: Mapping[str, Any], width: int | None = None) -> str:
+    """The whole answer.
+
+    Args:
+        answer: what the daemon has answered.
+        width: of the terminal; None for tables as wide as they are.
+    """
+    slots = [_SLOT_TITLES, *map(_slot, answer["slots"])]
+    parts = ["\n".join(_head(answer)), table(slots, width, _SLOTS_FIT)]
     newest = list(reversed(answer.get("recent", [])))
     if newest:
         shown = newest[:_ENDS_SHOWN]
         title = f"recent failures ({len(shown)} of {len(newest)}, `gigqd status --json` has all)"
-        parts.append(f"{title}\n{table([_END_TITLES, *map(_bad_end, shown)])}")
+        ends = [_END_TITLES, *(_bad_end(end, short=width is not None) for end in shown)]
+        parts.append(f"{title}\n{table(ends, width, _ENDS_FIT)}")
     return "\n\n".join(parts)
 
 
@@ -129,13 +139,13 @@ def _memory(slot: Mapping[str, Any]) -> str:
 # --- a bad end -------------------------------------------------------------------------------
 
 
-def _bad_end(end: Mapping[str, Any]) -> tuple[str, ...]:
+def _bad_end(end: Mapping[str, Any], *, short: bool) -> tuple[str, ...]:
     killed = f", {end['killed']} killed" if end["killed"] else ""
     late = f", {end['late'] * 1000:.0f} ms late" if end["late"] else ""
     code = end["exit_code"]
     how = end["signal"] or ("interrupted" if code is None else f"exit {code}")
     return (
-        _time(end["at"]),
+        _time(end["at"])[_DATE:_ZONE] if short else _time(end["at"]),
         end["slot"],
         end["cause"],
         f"{how}{killed}{late}",

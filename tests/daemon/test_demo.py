@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def processes_below(folder):
 
 
 def environment(folder):
-    return os.environ | {"TMPDIR": str(folder)}
+    return os.environ | {"TMPDIR": str(folder), "COLUMNS": "80"}
 
 
 def perform(folder, *options):
@@ -59,6 +60,10 @@ def test_the_demo_succeeds_and_leaves_nothing_behind(folder):
     assert "Everything is as it must be." in done.stdout
     assert "did not listen and was killed" in done.stdout
     assert "\x1b" not in done.stdout
+    times = [float(time) for time in re.findall(r"^ *(\d+\.\d) s  ", done.stdout, re.MULTILINE)]
+    assert times == sorted(times)
+    tables = [line for line in done.stdout.splitlines() if str(folder) not in line]
+    assert max(map(len, tables)) <= 80
     assert list(folder.iterdir()) == []
     assert set((ROOT / "examples").rglob("*")) == before
 

@@ -168,6 +168,27 @@ def test_a_bad_end_without_a_job_is_one_of_a_boot():
     assert row.split()[2:] == ["mail/0", "boot", "exit", "80", "-", "-", "-", "-", "-"]
 
 
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_tables_fit_the_terminal_and_keep_the_job_and_why_it_ended(width):
+    slot = {**SLOT, "memory": 120 * 1024 * 1024, "memory_limit": 300 * 1024 * 1024}
+    named = {**slot, "job": "resize every picture of the front page", "slot": "pictures/12"}
+    end = {**BAD_END, "job": named["job"], "slot": "pictures/12"}
+    text = describe({**ANSWER, "slots": [named, IDLE, slot], "recent": [end, BAD_END]}, width)
+    slots, ends = (part.splitlines() for part in text.split("\n\n")[1:])
+
+    assert max(map(len, text.splitlines())) <= width
+    assert "resize every pict" in slots[1]
+    assert "timeout:" in slots[1]
+    assert slots[0].split()[:1] == ["SLOT"]
+    assert "resize every pi" in ends[3]
+    assert ends[2].startswith("11-23 19:09:12  default/0  ")
+    assert "SIGKILL, " in ends[3]
+
+
+def test_a_wide_terminal_shows_every_column():
+    assert describe(ANSWER, 200) == describe(ANSWER)
+
+
 @pytest.mark.parametrize("key", ["job", "cause", "slot", "signal", "status"])
 def test_a_bad_end_cannot_move_the_cursor(key):
     text = describe({**ANSWER, "recent": [{**BAD_END, key: "\x1b[2J\r\n\x9b"}]})
