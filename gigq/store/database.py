@@ -64,12 +64,16 @@ class Session:
 
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
         """Every row as a dict."""
+        return self.all_of(self._sql[name], params)
+
+    def all_of(self, sql: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
+        """Return the same for a statement that had to be made from a template."""
         cursor = self._cursor
         try:
-            cursor.execute(self._sql[name], params)
+            cursor.execute(sql, params)
             rows = cursor.fetchall()
         except UnicodeEncodeError:
-            return self.all(name, _storable(params))
+            return self.all_of(sql, _storable(params))
         except sqlite3.OperationalError as error:
             self._note_unreadable_text(error)
             raise

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING
 
 from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
 from gigq.store import serving, upgrade
+from gigq.store.database import Session
 from gigq.store.dialect import dialect_of
 from gigq.store.queue_mark import TO_BEGIN
 from gigq.store.statements import SQL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from gigq.store.database import Database, Session
+    from gigq.store.database import Database
 
 
 class Begin(Enum):
@@ -47,7 +49,7 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     """
     if is_up_to_date(db):
         return
-    with db.transaction(durable=True) as session:
+    with upgrade.references_kept(db) as one, one.transaction(durable=True) as session:
         refuse_to_begin(session, begin)
         _migrate(session)
 
@@ -79,15 +81,32 @@ def _migrate(session: Session) -> None:
     found = _version(session)
     _refuse_newer(found, latest(dialect))
     _refuse_under_older_processes(session, found, latest(dialect))
-    old_file = found == 0 and upgrade.set_aside(session)
+    old = upgrade.set_aside(session, fresh_objects(dialect)) if found == 0 else []
     session.run("create_schema_table")
     for number, path in _steps(dialect):
         if number > found:
             for statement in _split(path.read_text(encoding="utf-8")):
                 session.connection.cursor().execute(statement)
             session.run("record_schema_version", {"version": number, "now": session.now})
-    if old_file:
-        upgrade.carry_over(session)
+    if old:
+        upgrade.carry_over(session, old)
+
+
+@cache
+def fresh_objects(dialect: str) -> Mapping[str, frozenset[str]]:
+    """Return the columns of each table of a new file; of each index and trigger, none."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        session = Session(connection)
+        session.run("create_schema_table")
+        for _, path in _steps(dialect):
+            connection.executescript(path.read_text(encoding="utf-8"))
+        return {
+            row["name"]: frozenset(
+                column["name"] for column in session.all("columns_of_table", {"name": row["name"]})
+            )
+            for row in session.all("named_objects")
+            if not row["name"].startswith("sqlite_")
+        }
 
 
 def refuse_to_begin(session: Session, begin: Begin) -> None:

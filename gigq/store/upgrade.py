@@ -2,28 +2,36 @@
 
 Its tables are set aside, the schema is created, and the rows are carried over: local times
 become UTC, lists of parents become rows, and what 0.5.1 meant by a missing value is written
-down. See docs/decisions/0003-the-0.5.1-file-is-upgraded-once.md.
+down. The columns, indexes and triggers that a user added come along. See
+docs/decisions/0003-the-0.5.1-file-is-upgraded-once.md.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import UnsupportedStore
 from gigq.ids import new_id
-from gigq.store import dependents
+from gigq.store import dependents, user_objects
+from gigq.store.database import Database
+from gigq.store.statements import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from gigq.store.database import Row, Session
+    from gigq.store.user_objects import OldTable
 
 _NEEDED = frozenset({"id", "function_module", "function_name", "status", "attempts", "params"})
 _AT_ONCE = 500
 _OLD_TIMEOUT = 300
 _JOB_TIMES = ("created_at", "updated_at", "started_at", "completed_at", "retry_after")
 _EXECUTION_TIMES = ("started_at", "completed_at")
+_EXECUTION_COLUMNS = (
+    *("id", "job_id", "worker_id", "status", "started_at", "completed_at", "result", "error"),
+)
 _JOB_COLUMNS = (
     *("id", "name", "function_name", "function_module", "params", "priority", "dependencies"),
     *("max_attempts", "timeout", "description", "status", "created_at", "updated_at", "attempts"),
@@ -32,33 +40,77 @@ _JOB_COLUMNS = (
 )
 
 
-def set_aside(session: Session) -> bool:
-    """Rename the tables of an old file. False when there is none, in a new file.
+@contextmanager
+def references_kept(db: Database) -> Iterator[Database]:
+    """Let other tables, views and triggers go on naming the tables that are replaced meanwhile.
+
+    Foreign keys are not enforced in between: dropping a table would delete what points to it.
+
+    Yields:
+        The database on one connection: a subclass may enforce them whenever it is asked for one.
 
     Raises:
-        UnsupportedStore: the tables belong to something else.
+        UnsupportedStore: they are, in a transaction that the caller has begun.
+    """
+    with db.read() as session:
+        row = session.one("foreign_keys") or {}
+    enforced = bool(row.get("foreign_keys"))
+    if enforced and session.connection.in_transaction:
+        raise UnsupportedStore(
+            "the schema cannot be changed in a transaction that enforces foreign keys; open the "
+            "queue once before it"
+        )
+    if enforced:
+        session.run("switch_foreign_keys_off")
+    session.run("keep_references")
+    try:
+        yield Database(lambda: session.connection, db.lock_timeout)
+    finally:
+        session.run("follow_references")
+        if enforced:
+            session.run("switch_foreign_keys_on")
+
+
+def set_aside(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldTable]:
+    """Rename the tables of an old file and return them; none in a new file.
+
+    Args:
+        session: the transaction.
+        fresh: the columns of each table of a new file; of its other objects none.
+
+    Raises:
+        UnsupportedStore: the tables belong to something else, or a user has added to them what
+            cannot be carried over. Nothing was changed.
     """
     tables = {row["name"] for row in session.all("table_names")}
     if "jobs" not in tables:
-        return False
+        return []
     missing = _NEEDED - {row["name"] for row in session.all("columns_of_jobs")}
     if missing:
         raise UnsupportedStore(
             f"the file has a table 'jobs' without {', '.join(sorted(missing))}: it is not a "
             "queue; give the queue a file of its own"
         )
-    session.run("set_jobs_aside")
     session.run("create_old_executions")
+    old = [
+        user_objects.find(session, "jobs", _JOB_COLUMNS),
+        user_objects.find(session, "job_executions", _EXECUTION_COLUMNS),
+    ]
+    user_objects.refuse_what_cannot_stay(session, old, fresh)
+    session.run("set_jobs_aside")
     session.run("set_executions_aside")
-    return True
+    return old
 
 
-def carry_over(session: Session) -> None:
-    """Copy the set-aside rows into today's tables and drop the old ones."""
-    for rows in _pages(session, "old_jobs"):
-        session.many("insert_old_job", [_job(row) for row in rows])
-    for rows in _pages(session, "old_executions"):
-        session.many("insert_old_execution", [_execution(row) for row in rows])
+def carry_over(session: Session, old: list[OldTable]) -> None:
+    """Copy the set-aside rows into today's tables, drop the old ones, and add what was on them."""
+    jobs, executions = old
+    for table in old:
+        user_objects.add_columns(session, table)
+    for rows in _pages(session, "gigq_old_jobs", jobs):
+        _insert(session, "insert_old_job", jobs, [_job(row) for row in rows])
+    for rows in _pages(session, "gigq_old_executions", executions):
+        _insert(session, "insert_old_execution", executions, [_execution(row) for row in rows])
     session.run("reopen_current_executions")
     session.run("close_superseded_executions", {"now": session.now})
     session.run("point_jobs_to_executions")
@@ -66,17 +118,25 @@ def carry_over(session: Session) -> None:
     session.run("count_old_edges")
     session.run("drop_old_jobs")
     session.run("drop_old_executions")
+    user_objects.create_objects(session, old)
 
 
-def _pages(session: Session, name: str) -> Iterator[list[Row]]:
-    after = -1
-    while rows := session.all(name, {"after": after, "limit": _AT_ONCE}):
+def _pages(session: Session, set_aside: str, table: OldTable) -> Iterator[list[Row]]:
+    columns = "".join(f", {name}" for name in table.known)
+    sql = read("upgrade_templates")["old_rows"].format(columns=columns, table=set_aside)
+    after = -(2**63)
+    while rows := session.all_of(sql, {"after": after, "limit": _AT_ONCE}):
         yield rows
-        after = rows[-1]["row"]
+        after = rows[-1]["gigq_row"]
+
+
+def _insert(session: Session, name: str, table: OldTable, rows: list[Row]) -> None:
+    sql = read("upgrade_templates")[name].format(added=table.copied_names)
+    session.connection.cursor().executemany(sql, rows)
 
 
 def _job(row: Row) -> Row:
-    job = {column: row.get(column) for column in _JOB_COLUMNS}
+    job = {column: row.get(column) for column in ("gigq_row", *_JOB_COLUMNS)}
     job["id"] = new_id() if job["id"] is None else job["id"]
     _to_utc(job, _JOB_TIMES)
     job["created_at"] = job["created_at"] or clock.utc_now()

@@ -1,4 +1,34 @@
 -- The upgrade of a file of GigQ 0.5.1, which was always SQLite.
+-- Views, foreign keys and triggers of other tables go on naming the tables as they do.
+-- name: keep_references
+PRAGMA legacy_alter_table = ON;
+
+-- name: follow_references
+PRAGMA legacy_alter_table = OFF;
+
+-- name: foreign_keys
+PRAGMA foreign_keys;
+
+-- name: switch_foreign_keys_off
+PRAGMA foreign_keys = OFF;
+
+-- name: switch_foreign_keys_on
+PRAGMA foreign_keys = ON;
+
+-- name: columns_of_table
+SELECT name, hidden FROM pragma_table_xinfo(:name);
+
+-- name: statement_of_table
+SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name;
+
+-- name: objects_of_table
+SELECT type, name, sql FROM sqlite_master
+WHERE tbl_name = :name COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS NOT NULL
+ORDER BY rowid;
+
+-- name: named_objects
+SELECT type, name FROM sqlite_master;
+
 -- name: set_jobs_aside
 ALTER TABLE jobs RENAME TO gigq_old_jobs;
 
@@ -10,33 +40,6 @@ CREATE TABLE IF NOT EXISTS job_executions (
 
 -- name: set_executions_aside
 ALTER TABLE job_executions RENAME TO gigq_old_executions;
-
--- name: old_jobs
-SELECT rowid AS row, * FROM gigq_old_jobs WHERE rowid > :after ORDER BY rowid LIMIT :limit;
-
--- name: old_executions
-SELECT rowid AS row, * FROM gigq_old_executions WHERE rowid > :after ORDER BY rowid LIMIT :limit;
-
--- name: insert_old_job
-INSERT INTO jobs (
-    id, name, function_name, function_module, params, priority, dependencies, max_attempts,
-    timeout, description, status, created_at, updated_at, attempts, result, error, started_at,
-    completed_at, worker_id, pass_parent_results, retry_delay, retry_after, on_parent_failure
-) VALUES (
-    :id, :name, :function_name, :function_module, :params, :priority, :dependencies, :max_attempts,
-    :timeout, :description, :status, :created_at, :updated_at, :attempts, :result, :error,
-    :started_at, :completed_at, :worker_id, :pass_parent_results, :retry_delay, :retry_after,
-    :on_parent_failure
-);
-
--- The old table allowed several open executions of a job; the new one does not. They come in
--- closed, and the current one of a running job is opened again.
--- name: insert_old_execution
-INSERT INTO job_executions (id, job_id, worker_id, status, started_at, completed_at, result, error)
-VALUES (
-    :id, :job_id, :worker_id, CASE :status WHEN 'running' THEN 'superseded' ELSE :status END,
-    :started_at, :completed_at, :result, :error
-);
 
 -- name: reopen_current_executions
 UPDATE job_executions SET status = 'running'

@@ -1,0 +1,34 @@
+-- Statements of the upgrade that name what a user has added: braces stand for quoted names.
+-- name: add_column
+ALTER TABLE {table} ADD COLUMN {definition};
+
+-- name: old_rows
+SELECT rowid AS gigq_row{columns} FROM {table}
+WHERE rowid > :after ORDER BY rowid LIMIT :limit;
+
+-- Row numbers stay: views, triggers and search tables of a user may rest on them.
+-- name: insert_old_job
+INSERT INTO jobs (
+    rowid, id, name, function_name, function_module, params, priority, dependencies, max_attempts,
+    timeout, description, status, created_at, updated_at, attempts, result, error, started_at,
+    completed_at, worker_id, pass_parent_results, retry_delay, retry_after, on_parent_failure{added}
+)
+SELECT
+    :gigq_row, :id, :name, :function_name, :function_module, :params, :priority, :dependencies,
+    :max_attempts, :timeout, :description, :status, :created_at, :updated_at, :attempts, :result,
+    :error, :started_at, :completed_at, :worker_id, :pass_parent_results, :retry_delay,
+    :retry_after, :on_parent_failure{added}
+FROM gigq_old_jobs
+WHERE rowid = :gigq_row;
+
+-- The old table allowed several open executions of a job; the new one does not. They come in
+-- closed, and the current one of a running job is opened again.
+-- name: insert_old_execution
+INSERT INTO job_executions (
+    rowid, id, job_id, worker_id, status, started_at, completed_at, result, error{added}
+)
+SELECT
+    :gigq_row, :id, :job_id, :worker_id, CASE :status WHEN 'running' THEN 'superseded' ELSE :status END,
+    :started_at, :completed_at, :result, :error{added}
+FROM gigq_old_executions
+WHERE rowid = :gigq_row;

@@ -1,0 +1,71 @@
+"""The parts of the statement that a table was created by, as its author wrote them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_WORD = re.compile(
+    r"""--[^\n]*|/\*.*?\*/            # a comment
+    |'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*\]
+    |\w+|\s+|.""",
+    re.DOTALL | re.VERBOSE,
+)
+_CONSTRAINTS = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"})
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """A table as it was created and altered.
+
+    Attributes:
+        columns: the definition of each column, its name included, by the name in lower case.
+        constraints: the constraints of the table as a whole.
+        options: the text after the closing bracket.
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    constraints: list[str] = field(default_factory=list)
+    options: str = ""
+
+
+def parse(statement: str) -> TableDefinition:
+    """Split the statement that a database has stored of a table; comments are left out."""
+    parts, options = _parts(_WORD.findall(statement))
+    definition = TableDefinition(options=options)
+    for words in parts:
+        text = "".join(words).strip()
+        first = next((word for word in words if not word.isspace()), "")
+        if first.upper() in _CONSTRAINTS:
+            definition.constraints.append(text)
+        elif first:
+            definition.columns[_unquoted(first).lower()] = text
+    return definition
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL takes it, whatever signs it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _parts(all_words: list[str]) -> tuple[list[list[str]], str]:
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for place, word in enumerate(all_words):
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if word == "(" and depth == 1:
+            continue
+        if word == ")" and depth == 0:
+            return parts, "".join(all_words[place + 1 :]).strip()
+        if word == "," and depth == 1:
+            parts.append([])
+        elif depth > 0:
+            parts[-1].append(" " if word.startswith(("--", "/*")) else word)
+    return parts, ""
+
+
+def _unquoted(name: str) -> str:
+    quote = name[0]
+    if quote == "[":
+        return name[1:-1]
+    return name[1:-1].replace(quote * 2, quote) if quote in "\"'`" else name
