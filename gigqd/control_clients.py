@@ -121,7 +121,7 @@ def _is_below_this_process(pid: int) -> bool:
             if pid in (0, 1):
                 return False
             pid = kernel.glance(pid).parent
-    except (ProcessLookupError, PermissionError):
+    except ProcessLookupError:
         return not _belongs_to_another_account(pid)
     return True
 

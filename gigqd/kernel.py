@@ -107,11 +107,11 @@ def stat_fields(pid: int | str) -> list[str]:
     """The fields of /proc/<pid>/stat behind the command name.
 
     Raises:
-        ProcessLookupError: there is no such process.
+        ProcessLookupError: there is no such process, or /proc hides it as another account's.
     """
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise ProcessLookupError(pid) from None
     try:
         text = os.read(descriptor, _STAT_BYTES)
