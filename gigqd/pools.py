@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gigqd.slots import Slot
 
 CANNOT_BOOT_AFTER = 3
+_KEEPER_HANGS_AFTER = 3.0  # at the earliest: it shows life once a second
 _KEEPER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"))
 _NUMBERS = range(100_000)
 
@@ -66,7 +67,7 @@ class Pools:
             self._fit_pool(pool)
         if keeper := self._crew.slots.get(KEEPER):
             patience = min(pool.hang_timeout for pool in config.pools)
-            keeper.limits = replace(_KEEPER_LIMITS, hang=patience)
+            keeper.limits = replace(_KEEPER_LIMITS, hang=max(patience, _KEEPER_HANGS_AFTER))
 
     def _fit_pool(self, pool: PoolConfig) -> None:
         limits = limits_of(pool)

@@ -298,10 +298,10 @@ class Slot:
             case Activity.LEAVING if now >= max(report.since, self.excused) + self.limits.hang:
                 return self._kill(now, Cause.CRASHED)
             case _:
-                return self._kill(now, Cause.CRASHED) if self._hangs(now) else Do.NOTHING
+                return self._kill(now, Cause.CRASHED) if self._hangs(now, report) else Do.NOTHING
 
-    def _hangs(self, now: float) -> bool:
-        still = max(self.still_since, self.excused)
+    def _hangs(self, now: float, report: Report) -> bool:
+        still = max(self.still_since, self.excused, report.since)  # looked at only now and then
         return bool(self.still_since) and now - still >= self.limits.hang
 
     def _wish_for(self, now: float, report: Report) -> Wish | None:

@@ -38,6 +38,16 @@ def test_a_keeper_that_stands_still_is_replaced_and_verdicts_are_not_lost(daemon
     assert daemon.status()["slots"][0]["pid"] != keeper["pid"]
 
 
+def test_an_idle_keeper_is_not_replaced_however_short_the_patience(daemons):
+    daemon = daemons(SHORT)
+    before = daemon.status()["slots"]
+
+    # It is looked at every few seconds, and shows life once a second.
+    wait_until(lambda: daemon.status()["uptime"] > 8)
+
+    assert [slot["pid"] for slot in daemon.status()["slots"]] == [slot["pid"] for slot in before]
+
+
 @pytest.mark.fault("F15")
 def test_after_everybody_was_suspended_nobody_is_replaced_for_it(daemons):
     daemon = daemons({"pools.default.hang_timeout": "1s"})

@@ -170,6 +170,14 @@ def test_an_idle_child_that_stands_still_for_too_long_is_killed() -> None:
     assert slot.cause is Cause.CRASHED
 
 
+def test_what_a_child_has_said_since_it_was_looked_at_counts() -> None:
+    slot = slot_up()
+    slot.still_since = 150.0
+
+    assert slot.turn(210.0, Report(Activity.IDLE, since=150.1)) is Do.NOTHING
+    assert slot.turn(210.1, Report(Activity.IDLE, since=150.1)) is Do.KILL
+
+
 def test_standing_still_while_this_process_was_suspended_does_not_count() -> None:
     slot = slot_up()
     slot.still_since = 150.0
