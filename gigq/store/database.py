@@ -16,6 +16,7 @@ from gigq.store.connect import StoreConnection, set_synchronous
 from gigq.store.dialect import dialect_of
 from gigq.store.failures import translated, until_free
 from gigq.store.forks import inside_sqlite
+from gigq.store.own_transactions import refuse_to_wait
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ class Database:
         try:
             return action()
         except (sqlite3.Error, UnreadableText):
-            return until_free(action, self.lock_timeout, _path_of(connection))
+            path = _path_of(connection)
+            return until_free(action, self.lock_timeout, path, refuse_to_wait)
 
 
 class _Transaction:

@@ -16,6 +16,7 @@ Value = TypeVar("Value")
 
 _SHORTEST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.003
+_LOOK_AFTER = 0.05
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -57,7 +58,12 @@ def translated(error: sqlite3.Error, path: str) -> StoreError:
     return StoreError(f"{path}: {error} ({name})")
 
 
-def until_free(action: Callable[[], Value], lock_timeout: float, path: str) -> Value:
+def until_free(
+    action: Callable[[], Value],
+    lock_timeout: float,
+    path: str,
+    look: Callable[[str], None] | None = None,
+) -> Value:
     """Do `action`, again and again while the database is locked.
 
     SQLite's own busy handler sleeps longer the longer it has waited, which starves whoever
@@ -67,12 +73,14 @@ def until_free(action: Callable[[], Value], lock_timeout: float, path: str) -> V
         action: what to do; it must change nothing when it meets a lock.
         lock_timeout: seconds to wait at most.
         path: the file, for messages.
+        look: called once with the path, after a moment; may refuse to wait any longer.
 
     Raises:
         StoreLocked: the lock was held for longer.
         StoreError: anything else that the database refused.
     """
-    deadline = time.monotonic() + lock_timeout
+    began = time.monotonic()
+    deadline = began + lock_timeout
     while True:
         try:
             return action()
@@ -84,4 +92,7 @@ def until_free(action: Callable[[], Value], lock_timeout: float, path: str) -> V
                     f"{path} was locked by another connection for {lock_timeout:g} s; find the "
                     "process that holds a transaction open, or raise the lock timeout"
                 ) from error
+        if look is not None and time.monotonic() - began > _LOOK_AFTER:
+            look(path)
+            look = None
         time.sleep(random_between(_SHORTEST_PAUSE, _LONGEST_PAUSE))

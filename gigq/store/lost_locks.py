@@ -58,12 +58,21 @@ def refuse_beside_lost_log(path: str, open_here: Iterable[Log]) -> None:
         )
 
 
+def locks_of_this_process(path: str) -> list[list[str]]:
+    """Return the lines of /proc/locks, in fields, about record locks of this process on a file.
+
+    Raises:
+        OSError: there is no such file, or the locks are hidden.
+    """
+    inode = os.stat(path).st_ino  # noqa: PTH116
+    lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return list(_own_locks(lines, inode))
+
+
 def _holds_shared_lock(path: str) -> bool:
     """Return whether this process still has its lock on a database file; True if that is hidden."""
     with suppress(OSError):
-        inode = os.stat(path).st_ino  # noqa: PTH116
-        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-        return any(int(fields[6]) in _SHARED for fields in _own_locks(lines, inode))
+        return any(int(fields[6]) in _SHARED for fields in locks_of_this_process(path))
     return True
 
 

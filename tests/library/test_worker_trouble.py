@@ -6,39 +6,15 @@ import threading
 import pytest
 from support import jobs_to_run
 from support.waiting import wait_until
+from support.write_lock import WriteLock
 
 from gigq import Job, JobStatus, StoreUnavailable, Worker
 from gigq.outcome import Ending
 from gigq.store import claims
-from gigq.store.connect import open_connection
 
 
 def submit(queue, function, /, **options):
     return queue.submit(Job("job", function, **options))
-
-
-class WriteLock:
-    """Holds the write lock from a thread, between `take` and `release`."""
-
-    def __init__(self, path):
-        self._path = path
-        self._taken, self._release = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._hold)
-
-    def _hold(self):
-        connection = open_connection(self._path)
-        connection.execute("BEGIN IMMEDIATE")
-        self._taken.set()
-        self._release.wait(60)
-        connection.execute("ROLLBACK")
-
-    def take(self):
-        self._thread.start()
-        assert self._taken.wait(30)
-
-    def release(self):
-        self._release.set()
-        self._thread.join()
 
 
 def test_process_one_says_that_the_database_is_locked(queue, path, worker):

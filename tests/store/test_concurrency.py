@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.ledger import COMPLETED, WORKER, job_row, stored, swapped
+from support.write_lock import WriteLock
 
 from gigq.claim import Claimant
 from gigq.errors import StoreLocked
@@ -113,10 +114,11 @@ def test_a_locked_database_is_waited_for(db: Database, holder: sqlite3.Connectio
 
 @pytest.mark.parametrize("verb", ["insert", "claim", "settle", "cancel"])
 def test_a_database_that_stays_locked_is_a_clear_error_in_bounded_time(
-    db: Database, holder: sqlite3.Connection, address: str, verb: str
+    db: Database, address: str, verb: str
 ) -> None:
     db.lock_timeout = 0.2
-    holder.execute("BEGIN IMMEDIATE")
+    lock = WriteLock(address)
+    lock.take()
     verbs = {
         "insert": lambda: stored(db),
         "claim": lambda: claims.claim(db, WORKER, new_id()),
@@ -129,7 +131,7 @@ def test_a_database_that_stays_locked_is_a_clear_error_in_bounded_time(
         verbs[verb]()
     assert 0.2 <= time.monotonic() - started < 10
 
-    holder.execute("COMMIT")
+    lock.release()
 
     assert stored(db)
 

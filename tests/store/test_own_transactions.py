@@ -1,0 +1,101 @@
+"""A thread that submits while a connection of its own has a write transaction open on the file."""
+
+import os
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+
+import gigq
+from gigq.errors import StoreLocked
+
+
+@pytest.fixture
+def queue(tmp_path):
+    with gigq.JobQueue(tmp_path / "jobs.db") as queue:
+        yield queue
+
+
+def begun(queue, **options):
+    """A connection of the application with a row that is not committed."""
+    connection = sqlite3.connect(queue.db_path, **options)
+    connection.execute("CREATE TABLE IF NOT EXISTS orders (number)")
+    connection.commit()
+    connection.execute("INSERT INTO orders VALUES (1)")
+    return closing(connection)
+
+
+def job():
+    return gigq.Job("job", os.getpid)
+
+
+@pytest.mark.parametrize("options", [{}, {"check_same_thread": False}])
+def test_it_is_refused_at_once_and_the_error_names_the_thread_itself(queue, options):
+    queue._database.lock_timeout = 3600
+    with begun(queue, **options) as connection:
+        with pytest.raises(StoreLocked, match="by this thread itself: another of its connections"):
+            queue.submit(job())
+        connection.commit()
+        queue.submit(job())
+
+    assert queue.stats()["total"] == 1
+
+
+def test_it_is_refused_beside_other_threads_too(queue):
+    queue._database.lock_timeout = 3600
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    with begun(queue), pytest.raises(StoreLocked, match="by this thread itself"):
+        queue.submit(job())
+    end.set()
+    other.join()
+
+
+@pytest.mark.parametrize("options", [{}, {"check_same_thread": False}])
+def test_the_transaction_of_another_thread_is_waited_for(queue, options):
+    ready, may_end = threading.Event(), threading.Event()
+
+    def holds_it():
+        with begun(queue, **options) as connection:
+            ready.set()
+            may_end.wait()
+            connection.commit()
+
+    thread = threading.Thread(target=holds_it)
+    thread.start()
+    ready.wait()
+    looked = []
+    queue._database._patiently = _noting(queue._database._patiently, looked, may_end)
+    queue.submit(job())
+    thread.join()
+
+    assert looked
+    assert queue.stats()["total"] == 1
+
+
+def _noting(patiently, looked, may_end):
+    """Let the other thread go on once the first tries were in vain."""
+
+    def waits(connection, action):
+        tries = 0
+
+        def counted():
+            nonlocal tries
+            tries += 1
+            if tries == 100:  # long after the look at who holds the lock
+                looked.append(tries)
+                may_end.set()
+            return action()
+
+        return patiently(connection, counted)
+
+    return waits
+
+
+def test_a_transaction_on_another_file_is_none_of_its_business(queue, tmp_path):
+    with begun(gigq.JobQueue(tmp_path / "other.db")):
+        queue.submit(job())
+
+    assert queue.stats()["total"] == 1
