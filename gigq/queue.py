@@ -34,11 +34,14 @@ class JobQueue:
             connections.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
         max_params_size: the largest parameters of a job, in bytes of JSON.
+        compare_params: compare them with the function's signature; False in a program that submits
+            for workers which call other functions than the ones that it names.
     """
 
     db_path = DatabasePath()
     lock_timeout: float = LOCK_TIMEOUT
     max_params_size: int = codec.DEFAULT_LIMIT
+    compare_params: bool = True
     _begin: migrate.Begin = migrate.Begin.ANYWHERE
 
     def __init__(self, db_path: str | os.PathLike[str], initialize: bool = True) -> None:
@@ -338,6 +341,6 @@ class JobQueue:
 
     def _new_rows(self, given: Iterable[Job]) -> Rows:
         """The rows of new jobs, after every check that needs no database."""
-        rows = Rows(self.max_params_size, clock.utc_now())
+        rows = Rows(self.max_params_size, clock.utc_now(), compare=self.compare_params)
         rows.add(given)
         return rows

@@ -50,16 +50,18 @@ class Rows:
     Args:
         most: the largest parameters of a job, in bytes of JSON.
         now: the time of the change, as stored text.
+        compare: compare parameters with the function's signature.
 
     Attributes:
         rows: the rows, in the order of the jobs.
         waits: for those that name parents, by their place in `rows`, the ids of these.
     """
 
-    def __init__(self, most: int, now: str) -> None:
+    def __init__(self, most: int, now: str, *, compare: bool = True) -> None:
         self.rows: list[tuple[Any, ...]] = []
         self.waits: dict[int, list[str]] = {}
         self._most = most
+        self._compare = compare
         self._now = now
         self._second = ""
         # With the values themselves: while they are held, no others can have their identities.
@@ -105,7 +107,8 @@ class Rows:
             check(job)
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
-            known = self._kinds[key] = alike, _kind(job), _signature(job)
+            signature = _signature(job) if self._compare else None
+            known = self._kinds[key] = alike, _kind(job), signature
         elif not is_plain_by_itself(job):
             check(job)
         return known[1], known[2]

@@ -162,6 +162,12 @@ def test_a_program_whose_workers_call_other_functions_gets_its_jobs(queue, path)
     assert queue.get_result(job_id) == ["other"]
 
 
+def test_a_program_that_submits_for_such_workers_may_switch_the_comparison_off(queue):
+    queue.compare_params = False
+
+    assert queue.submit(Job("a job", resize, {"other": 1}))
+
+
 def test_a_worker_class_with_other_changes_leaves_the_check_in_place(queue):
     class Noting(Worker):
         def stop(self):
