@@ -130,7 +130,8 @@ def _read(function: Function) -> Signature | None:
         # Not that of a wrapped function: a decorator may add arguments of its own, or take some.
         read = inspect.signature(function, follow_wrapped=False)
         parameters = list(read.parameters.values())
-        text = f"{getattr(function, '__qualname__', type(function).__name__)}{read}"
+        name = getattr(function, "__qualname__", type(function).__name__)
+        text = f"{name}{_without_quotes(read)}"
     except Exception:  # noqa: BLE001 - default values and annotations have methods of their own
         return None
     named = [one for one in parameters if one.kind in _BY_NAME]
@@ -151,6 +152,23 @@ def _read(function: Function) -> Signature | None:
         takes_any or PARENT_RESULTS in accepted,
         next(by_position, None),
     )
+
+
+class _Annotation(str):
+    """An annotation that is stored as text, shown as it was written."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _without_quotes(read: inspect.Signature) -> inspect.Signature:
+    parameters = [
+        one.replace(annotation=_Annotation(one.annotation))
+        if isinstance(one.annotation, str)
+        else one
+        for one in read.parameters.values()
+    ]
+    return read.replace(parameters=parameters, return_annotation=read.empty)
 
 
 _known = lru_cache(maxsize=1024)(_read)

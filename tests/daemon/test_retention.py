@@ -31,9 +31,8 @@ def test_the_room_of_what_was_deleted_goes_back_to_the_disk(daemons):
     daemon.breaks("P4", "the executions of pruned jobs are deleted with them")
     daemon.breaks("P6", "so are the jobs")
     queue = daemon.queue
-    ids = queue.submit_many(
-        [Job("large", jobs.ok, {"text": "x" * 1_000_000}, queue="elsewhere") for _ in range(40)]
-    )
+    large = {"ledger": "none", "job": "large", "value": "x" * 1_000_000}
+    ids = queue.submit_many([Job("large", jobs.ok, large, queue="elsewhere") for _ in range(40)])
     for id_ in ids:
         queue.cancel(id_)
     wait_until(lambda: daemon.database.stat().st_size > 30_000_000, deadline=40)

@@ -23,6 +23,10 @@ def anything(**given):
     return sorted(given)
 
 
+def annotated(file: str, size: tuple[int, int] = (1, 2)) -> str | None:
+    return file
+
+
 def anything_of_one(one):
     return one
 
@@ -73,6 +77,7 @@ def thumbnail(file, width=100):
             {f"x{n}": n for n in range(9)},
             "'x0', 'x1', 'x2', 'x3', 'x4' and 4 more",
         ),
+        (annotated, {}, "annotated(file: str, size: tuple[int, int] = (1, 2)) needs"),
         (resize, {}, "resize(file, width=100) needs the parameter 'file'"),
         (resize, {"file": "a", "priority": 5}, "priority is an option of the job"),
         (resize, {"file": "a", "parent_results": {}}, "no parameter 'parent_results'"),
