@@ -145,8 +145,13 @@ def test_what_before_job_raises_fails_the_attempt_and_the_function_is_not_called
 def test_what_after_job_raises_after_a_success_fails_the_attempt(hooks):
     noted = Noted()
 
-    ending = run(hooks(after_job=fail), job(noted.work))
+    def after_job(job, error):
+        noted.after_job(job, error)
+        fail()
 
+    ending = run(hooks(after_job=after_job), job(noted.work))
+
+    assert [what for what, *_ in noted] == ["work", "after"]
     assert (ending.status, ending.cause, ending.final) == (JobStatus.FAILED, Cause.ERROR, False)
     assert ending.result is None
     assert f"raised by after_job of {NAME}; the function had returned" in ending.error
