@@ -44,6 +44,8 @@ class Hooks:
     """
 
     def __init__(self, module: str) -> None:
+        if not isinstance(module, str):
+            raise TypeError(f"hooks is {module!r}; give the dotted name of a module as text")
         self.module = module
         self._functions: dict[str, Callable[..., Any]] | None = None
         self._started_in = 0

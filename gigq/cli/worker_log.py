@@ -69,6 +69,8 @@ def _job(name: object, job_id: object) -> str:
 def _attempt(fields: Fields) -> Iterable[str]:
     if fields.get("attempt") is not None:
         yield f"attempt {fields['attempt']} of {fields.get('max_attempts', '?')}"
+    if "hook" in fields:
+        yield str(fields["hook"])
     if fields.get("duration") is not None:
         yield f"{fields['duration']:.3f} s"
 

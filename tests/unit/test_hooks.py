@@ -339,6 +339,11 @@ def test_a_module_that_cannot_be_used_is_refused_with_the_remedy(hooks, function
         hooks(**functions)
 
 
+def test_a_module_is_given_by_its_name():
+    with pytest.raises(TypeError, match="give the dotted name of a module"):
+        Hooks(sys)
+
+
 @pytest.mark.parametrize(
     ("source", "problem"),
     [

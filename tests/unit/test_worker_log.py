@@ -29,6 +29,11 @@ JOB = {"job": "the job", "job_id": "j1", "attempt": 1, "max_attempts": 3, "queue
             {"job": "the job", "job_id": "j1", "reason": "the process of worker w ended"},
             "job.rescued the job (j1): the process of worker w ended",
         ),
+        (
+            "hook.failed",
+            {**JOB, "hook": "shop.after_job", "error_type": "OSError", "error_message": "gone"},
+            "hook.failed the job (j1), attempt 1 of 3, shop.after_job: OSError: gone",
+        ),
         ("worker.started", {"worker": "w", "pool": None}, "worker.started worker='w'"),
         ("jobs.completed", {"count": 7}, "jobs.completed count=7"),
         ("job.requeued", {"job_id": "j1"}, "job.requeued job_id='j1'"),
