@@ -119,9 +119,17 @@ def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | N
     return output, stacks
 
 
+def missing_descriptors(children: int) -> int:
+    """Return how many files this process may have open too few for so many more children."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return 0
+    used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their number is all that is wanted
+    return max(0, used + children * _PER_CHILD + _SPARE - limit)
+
+
 def _require_descriptors() -> None:
     """Refuse a child that would leave the supervisor without the files it needs to do its work."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their number is all that is wanted
-    if limit != resource.RLIM_INFINITY and used + _PER_CHILD + _SPARE > limit:
-        raise OSError(errno.EMFILE, f"{used} files are open and {limit} may be (RLIMIT_NOFILE)")
+    if missing := missing_descriptors(1):
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raise OSError(errno.EMFILE, f"{limit} files may be open, {missing} too few (RLIMIT_NOFILE)")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 from gigq.url_passwords import mask_passwords
 from gigqd import exits
 from gigqd.config import DEVICES
-from gigqd.errors import GigqdError
+from gigqd.errors import GigqdError, unexpected
 from gigqd.privileges import become
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ class _Launcher:
             code, text = error.exit_code, str(error)
         except BaseException as error:  # noqa: BLE001 - the outermost frame of this process
             traceback.print_exc()
-            text = f"internal error: {type(error).__name__}: {error}"
+            defect = unexpected(error)
+            code, text = defect.exit_code, str(defect)
         finally:
             self.instance.release()
             readiness.failed(code, text)

@@ -1,5 +1,7 @@
 """What can go wrong in the daemon, each with the exit code it ends the process with."""
 
+import errno
+import resource
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -50,3 +52,18 @@ class ConfigError(GigqdError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def unexpected(error: BaseException) -> GigqdError:
+    """Return what ends the process after an error that nothing has caught: mostly a defect."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        text = f"no further file can be opened ({error.strerror}); {files_remedy()}"
+        return GigqdError(text, exit_code=exits.CANNOT_FORK)
+    text = f"internal error: {type(error).__name__}: {error}"
+    return GigqdError(text, exit_code=exits.INTERNAL_ERROR)
+
+
+def files_remedy() -> str:
+    """Return how to have more open files, with the limit of this process."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"the limit is {most}: raise it with LimitNOFILE= of the unit, or ulimit -n"

@@ -5,6 +5,7 @@ follow the Linux Standard Base for init scripts. Worker codes are read by the su
 stay clear of both.
 """
 
+import errno
 from typing import Final
 
 OK: Final = 0
@@ -23,6 +24,8 @@ INTERNAL_ERROR: Final = 70
 """A defect of gigqd, or a pool whose first worker never booted."""
 
 CANNOT_FORK: Final = 71
+"""No process could be forked, or too few files may be open for the workers."""
+
 CANNOT_CREATE: Final = 73
 """The lock, pid file, control socket or log file could not be created."""
 
@@ -65,4 +68,6 @@ WORKER_PARENT_GONE: Final = 85
 
 def for_database(error: OSError) -> int:
     """The code for a database that the operating system keeps us from."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return CANNOT_FORK
     return NOT_PERMITTED if isinstance(error, PermissionError) else DATABASE_UNAVAILABLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from gigq.errors import StoreUnavailable
 from gigq.store import liveness
 from gigq.store.filesystem import refuse_other_kind, resolve
 from gigqd import exits, logs
-from gigqd.errors import GigqdError
+from gigqd.births import missing_descriptors
+from gigqd.errors import GigqdError, files_remedy
 from gigqd.sweep import end_leftovers
 from gigqd.tag import home_of
 
 if TYPE_CHECKING:
     from gigqd.books import Books
+    from gigqd.config import Config
     from gigqd.pools import Pools
     from gigqd.report import Facts
 
@@ -40,6 +43,19 @@ def lock_run(database: str) -> liveness.RunLock:
         raise StartFailedError(text, exit_code=exits.for_database(error)) from error
     except StoreUnavailable as error:
         raise StartFailedError(str(error), exit_code=exits.DATABASE_UNAVAILABLE) from error
+
+
+def require_files(config: Config) -> None:
+    """Refuse a start with fewer open files than all workers and the supervisor itself need.
+
+    Raises:
+        StartFailedError: the limit is too low.
+    """
+    workers = sum(pool.size for pool in config.pools)
+    if missing := missing_descriptors(workers + 1):
+        _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        text = f"{limit + missing} open files are needed for {workers} workers; {files_remedy()}"
+        raise StartFailedError(text, exit_code=exits.CANNOT_FORK)
 
 
 def end_leftovers_of(database: str) -> None:

@@ -21,7 +21,7 @@ from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
 from gigqd.signals import SignalPipe
 from gigqd.slots import KEEPER, Cause
-from gigqd.start import end_leftovers_of, lock_run, start_failure
+from gigqd.start import end_leftovers_of, lock_run, require_files, start_failure
 from gigqd.stop import Stop
 from gigqd.tag import home_of
 
@@ -144,6 +144,7 @@ class Supervisor:
         self._signals.install()
         self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
         kernel.become_subreaper()
+        require_files(self._facts.config)
         end_leftovers_of(self._facts.config.queue.database)
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)

@@ -13,7 +13,7 @@ from gigqd.cli.parser import build_parser
 from gigqd.cli.places import heed_name
 from gigqd.cli.terminal import OutputFailed, complain, say, say_json
 from gigqd.daemonize import repair_standard_streams
-from gigqd.errors import ConfigError, GigqdError
+from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.tag import make_room
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def _run(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         return _fail("", exits.BROKEN_PIPE, options)
     except Exception as error:  # noqa: BLE001 - a defect is told in one line, too
-        text = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
-        return _refuse(GigqdError(text, exit_code=exits.INTERNAL_ERROR), options)
+        defect = unexpected(error)
+        text = f"{defect} (--debug shows where)"
+        return _refuse(GigqdError(text, exit_code=defect.exit_code), options)
 
 
 def _refuse(error: GigqdError, options: argparse.Namespace) -> int:

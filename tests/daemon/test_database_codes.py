@@ -4,9 +4,12 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
+from support.configs import clean_environment
 from support.files import open_up
 from support.tree import ROOT
 
@@ -83,6 +86,25 @@ def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(launched):
     assert (check.returncode, start.returncode) == (69, 69), start
     assert "locked" in check.stderr
     assert "locked" in start.stderr, start
+
+
+@pytest.mark.parametrize("limit", [7, 8, 12, 24, 64])
+@pytest.mark.parametrize("command", ["start", "run"])
+def test_a_start_with_too_few_open_files_says_so_at_once(launched, limit, command):
+    daemon = launched({"daemon.start_timeout": "10m"})
+    gigqd = [sys.executable, "-m", "gigqd", "--config", str(daemon.config_path), command]
+
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *gigqd],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == exits.CANNOT_FORK, done
+    assert re.search("open files are needed for|Too many open files", done.stderr)
+    assert "internal error" not in done.stderr
 
 
 @pytest.mark.root

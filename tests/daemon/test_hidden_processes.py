@@ -47,9 +47,9 @@ def test_it_starts_kills_what_overruns_and_stops(tmp_path, hidden):
     (tmp_path / "gigq.toml").write_text(
         '[daemon]\nruntime_dir = "run"\n[queue]\ndatabase = "jobs.db"\n[pools.default]\nsize = 1\n'
     )
+    run = [interpreter_for("nobody"), "-c", PROGRAM]
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", MOUNT % hidden + AS_NOBODY, "sh"]
-        + [interpreter_for("nobody"), "-c", PROGRAM],
+        ["unshare", "-m", "sh", "-c", MOUNT % hidden + AS_NOBODY, "sh", *run],
         cwd=tmp_path,
         env=clean_environment() | {"PYTHONPATH": SEARCH_PATH},
         capture_output=True,
