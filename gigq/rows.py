@@ -121,7 +121,10 @@ class Rows:
 
     def _params_of(self, job: Job, signature: Signature | None) -> str:
         encoded = self._encoded(job) if job.params else "{}"
-        if signature is not None:
+        # Most jobs of a function have parameters of the same names.
+        if signature is not None and (
+            job.dependencies or tuple(job.params) not in signature.known_to_fit
+        ):
             _check_params(job, signature)
         return encoded
 
@@ -165,6 +168,8 @@ def _check_params(job: Job, signature: Signature) -> None:
     if not signature.fits(job.params, gets_results=gets_results):
         problem = signature.problem(job.params, gets_results=gets_results)
         raise WrongParameters(f"job {codec.short(job.name)}: {problem}")
+    if not job.dependencies and len(signature.known_to_fit) < _MOST_KINDS:
+        signature.known_to_fit.add(tuple(job.params))
 
 
 def _refuse_what_is_no_job(given: Any) -> None:

@@ -47,6 +47,7 @@ class Signature(NamedTuple):
         takes_any: it has `**kwargs`.
         takes_results: the worker can add `parent_results`.
         only_by_position: a parameter that has no default and no keyword; None without one.
+        known_to_fit: names of parameters, in their order, of jobs without dependencies that fitted.
     """
 
     text: str
@@ -56,6 +57,7 @@ class Signature(NamedTuple):
     takes_any: bool
     takes_results: bool
     only_by_position: str | None
+    known_to_fit: set[tuple[str, ...]]
 
     def fits(self, params: Mapping[str, Any], *, gets_results: bool) -> bool:
         """Return True when the function can be called with these parameters.
@@ -151,6 +153,7 @@ def _read(function: Function) -> Signature | None:
         takes_any,
         takes_any or PARENT_RESULTS in accepted,
         next(by_position, None),
+        set(),
     )
 
 
