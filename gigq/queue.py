@@ -9,10 +9,10 @@ from gigq import changes, clock, codec, events, looks, reports, scripts
 from gigq.errors import JobNotFound
 from gigq.rows import Rows, listed
 from gigq.status import JobStatus
-from gigq.store import connect, jobs, migrate, retention
+from gigq.store import jobs, migrate, retention
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.filesystem import DatabasePath
-from gigq.store.wakeup import notify
+from gigq.store.place import MEMORY, PlaceOfPath
 
 if TYPE_CHECKING:
     import os
@@ -39,6 +39,7 @@ class JobQueue:
     """
 
     db_path = DatabasePath()
+    _place = PlaceOfPath()
     lock_timeout: float = LOCK_TIMEOUT
     max_params_size: int = codec.DEFAULT_LIMIT
     compare_params: bool = True
@@ -49,6 +50,8 @@ class JobQueue:
 
         Args:
             db_path: the database file; `~` is the home folder. A relative path is resolved now.
+                ":memory:" is a private database of this object, shared by the threads of this
+                process and gone with it: for tests, with `Worker(queue)`.
             initialize: create the file and its tables, or bring them up to date, now. With False
                 the queue must be there; it is brought up to date at the first use.
 
@@ -56,7 +59,7 @@ class JobQueue:
             StoreError: the file cannot be opened or is not a queue; the message says why.
         """
         self.db_path = db_path
-        if initialize:
+        if initialize or db_path == MEMORY:
             self._initialize_db()
         else:
             self._begin = migrate.Begin.NEVER
@@ -312,7 +315,7 @@ class JobQueue:
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
         if self.db_path is not None:
-            connect.close_connection(self.db_path)
+            self._place.close()
 
     def _initialize_db(self) -> None:
         """Create the tables, or bring those of an older version up to date."""
@@ -321,8 +324,7 @@ class JobQueue:
     def _get_connection(self) -> Any:
         """This thread's connection to the database, without an open transaction."""
         assert self.db_path is not None, "a subclass without db_path brings its own connections"
-        may_create = self._begin is not migrate.Begin.NEVER
-        return connect.open_connection(self.db_path, may_create=may_create)
+        return self._place.connection(may_create=self._begin is not migrate.Begin.NEVER)
 
     @cached_property
     def _connected(self) -> Database:
@@ -337,7 +339,7 @@ class JobQueue:
     def _wake(self, due: Mapping[str, int]) -> None:
         """Wake idle workers that serve the queues in which jobs became due."""
         if self.db_path is not None:
-            notify(self.db_path, due)
+            self._place.notify(due)
 
     def _new_rows(self, given: Iterable[Job]) -> Rows:
         """The rows of new jobs, after every check that needs no database."""

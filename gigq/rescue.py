@@ -6,6 +6,7 @@ A daemon's executions are not touched here; its supervisor ends and settles thos
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock, events, reports
@@ -19,9 +20,18 @@ if TYPE_CHECKING:
 
     from gigq.claim import Settled
     from gigq.store.database import Database
+    from gigq.store.place import Place
 
 _GRACE = 1.0
 """Seconds past its timeout that a job gets when its worker is alive and may interrupt it."""
+
+
+def take_back(db: Database, place: Place) -> None:
+    """Settle what dead plain workers and overdue jobs have left open, and wake workers for it."""
+    # Only where other processes work, too, can one of them have died.
+    settled = [] if place.path is None else lost(db, place.path)
+    settled += overdue(db)
+    place.notify(Counter(queue for done in settled for queue in done.due_in))
 
 
 def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:

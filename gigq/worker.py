@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,13 @@ from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
 from gigq.stop_signals import stop_signals
 from gigq.storable_text import storable
-from gigq.store import claims, connect, migrate, wakeup
+from gigq.store import claims, migrate
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.filesystem import DatabasePath
-from gigq.store.liveness import run_of_this_process
+from gigq.store.place import PlaceOfPath
 from gigq.waiting import StopBell
 from gigq.worker_loop import WorkerLoop, run_in_threads
+from gigq.worker_place import place_of_worker
 from gigq.worker_thread import OfEachThread, WorkerThread
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gigq.claim import Claim
     from gigq.current import Surroundings
     from gigq.interrupt import Interrupter
+    from gigq.queue import JobQueue
 
 _SEAMS = ("_claim_job", "_complete_job", "process_one")
 
@@ -68,6 +69,7 @@ class Worker:
     """
 
     db_path = DatabasePath()
+    place = PlaceOfPath()
     worker_id: str = "worker"
     polling_interval: float = 5
     concurrency: int = 1
@@ -91,7 +93,7 @@ class Worker:
 
     def __init__(
         self,
-        db_path: str | os.PathLike[str],
+        db_path: str | os.PathLike[str] | JobQueue,
         worker_id: str | None = None,
         polling_interval: float = 5,
         concurrency: int = 1,
@@ -103,7 +105,7 @@ class Worker:
         """Make a worker. It opens nothing before it works.
 
         Args:
-            db_path: the database file; `~` is the home folder. A relative path is resolved now.
+            db_path: the database file, or the queue; a relative path is resolved now.
             worker_id: a name that no other worker has; made up when not given.
             polling_interval: the longest sleep in seconds while nothing is due. A submit on the
                 same host wakes the worker at once, and any other write to the file within a
@@ -124,7 +126,7 @@ class Worker:
             raise ValueError(f"polling_interval is {polling_interval}; give seconds above 0")
         if max_result_size is not None:
             self.max_result_size = codec.checked_limit(max_result_size)
-        self.db_path = db_path
+        self.db_path, self.place = place_of_worker(db_path)
         self.worker_id = storable(worker_id) if worker_id else f"worker-{new_id()}"
         self.polling_interval = polling_interval
         self.concurrency = concurrency
@@ -215,7 +217,7 @@ class Worker:
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
-        connect.close_connection(self.db_path)
+        self.place.close()
 
     @property
     def current_job_id(self) -> str | None:
@@ -229,7 +231,7 @@ class Worker:
     @property
     def run(self) -> str:
         """The liveness run of this process: what tells others that its jobs still have somebody."""
-        return self._given_run or run_of_this_process(self.db_path)
+        return self._given_run or self.place.run()
 
     @run.setter
     def run(self, run: str) -> None:
@@ -250,7 +252,7 @@ class Worker:
 
     def _get_connection(self) -> Any:
         """This thread's connection to the database, without an open transaction."""
-        return connect.open_connection(self.db_path)
+        return self.place.connection()
 
     def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
         """Find a job's function.
@@ -294,10 +296,7 @@ class Worker:
 
     def _check_for_timeouts(self) -> None:
         """Take back jobs of plain workers that are dead, and mark those past their timeout."""
-        settled = rescue.lost(self._database, self.db_path) + rescue.overdue(self._database)
-        wakeup.notify(self.db_path, Counter(queue for done in settled for queue in done.due_in))
-
-    # Itself.
+        rescue.take_back(self._database, self.place)
 
     def _worker_loop(self, thread_index: int = 0) -> None:
         """Work in this thread until the worker is stopped."""

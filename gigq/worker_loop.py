@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 from gigq import events
 from gigq.errors import StoreUnavailable
 from gigq.store import claims, liveness
-from gigq.store.file_watch import DatabaseWatch
-from gigq.store.filesystem import resolve
-from gigq.store.wakeup import Listener
 from gigq.waiting import seconds_until
 
 if TYPE_CHECKING:
@@ -45,8 +42,8 @@ class WorkerLoop:
         worker = self._worker
         logger, worker_id = worker.logger, worker._active_worker_id
         events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
-        self._listener = Listener(worker.db_path, worker.queues)
-        self._watch = DatabaseWatch(resolve(worker.db_path))
+        self._listener = worker.place.listener(worker.queues)
+        self._watch = worker.place.watch()
         try:
             while worker.running:
                 self._turn()

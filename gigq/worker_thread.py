@@ -15,7 +15,7 @@ from gigq.ids import new_id
 from gigq.outcome import Ending, decide
 from gigq.pace import Pace
 from gigq.status import Cause, JobStatus
-from gigq.store import claims, foreign, jobs, wakeup
+from gigq.store import claims, foreign, jobs
 from gigq.surroundings import PlainSurroundings
 
 if TYPE_CHECKING:
@@ -309,13 +309,13 @@ class WorkerThread:
         """Wake idle workers for jobs that became due, less those that this one has taken itself."""
         if due:
             left = Counter(due) - Counter(row["queue"] for row in claimed)
-            wakeup.notify(self._worker.db_path, left)
+            self._worker.place.notify(left)
 
     def _wake_the_next(self) -> None:
         if self._is_to_wake_next:
             self._is_to_wake_next = False
             if claims.anything_due(self._worker._database, self._worker.queues):
-                wakeup.notify_alike(self._worker.db_path, self._worker.queues)
+                self._worker.place.notify_alike(self._worker.queues)
 
     def _pass_on_ctrl_c(self) -> None:
         if self._ctrl_c:

@@ -255,3 +255,11 @@ def test_a_pipe_is_not_a_database(shell):
     os.mkfifo(shell.folder / "pipe")
 
     failed(shell.run("worker", "--once", "--db", "pipe"), 69, "pipe is a FIFO and not a file")
+
+
+@pytest.mark.parametrize("command", [("submit", "shop.greet", "--name", "a"), ("worker", "--once")])
+def test_a_database_in_memory_is_refused_by_the_commands(shell, command):
+    refused = shell.run("--db", ":memory:", *command)
+
+    assert refused.returncode
+    assert "':memory:' is not a path to a file" in refused.stderr

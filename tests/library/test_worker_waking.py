@@ -125,7 +125,7 @@ def test_a_job_that_no_wakeup_came_with_is_found_without_waiting_for_the_poll(
 
     if not has_inotify:
         monkeypatch.setattr(file_watch, "watch", refuse)
-    monkeypatch.setattr("gigq.queue.notify", lambda *_: None)
+    monkeypatch.setattr("gigq.store.wakeup.notify", lambda *_: None)
     sleeper = Worker(path, polling_interval=3600, queues=["a"])
     thread = threading.Thread(target=sleeper.start, daemon=True)
     thread.start()

@@ -1,0 +1,216 @@
+"""Where a queue is: a file that processes share, or the memory of one process."""
+
+from __future__ import annotations
+
+import os
+import select
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import StoreUnavailable, UnsupportedStore
+from gigq.ids import new_id
+from gigq.store import connect, liveness, wakeup
+from gigq.store.file_watch import DatabaseWatch
+from gigq.store.filesystem import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MEMORY = ":memory:"
+
+_PATIENCE = 30.0
+
+
+class FilePlace:
+    """A database file, with the connections, wake-ups and run locks of this process.
+
+    Attributes:
+        path: the file; None for a place in memory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def connection(self, *, may_create: bool = True) -> Any:
+        """Return this thread's connection."""
+        return connect.open_connection(self.path, may_create=may_create)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connect.close_connection(self.path)
+
+    def run(self) -> str:
+        """Return the run of this process, by which others know whether it lives."""
+        return liveness.run_of_this_process(self.path)
+
+    def notify(self, due: Mapping[str, int]) -> None:
+        """Wake idle workers for jobs that became due."""
+        wakeup.notify(self.path, due)
+
+    def notify_alike(self, queues: Iterable[str] | None) -> None:
+        """Wake one more of the workers that serve the same queues."""
+        wakeup.notify_alike(self.path, queues)
+
+    def listener(self, queues: Iterable[str] | None) -> wakeup.Listener:
+        """Return the waiting end of the wake-ups."""
+        return wakeup.Listener(self.path, queues)
+
+    def watch(self) -> DatabaseWatch:
+        """Return what reports writes to the file."""
+        return DatabaseWatch(resolve(self.path))
+
+
+class MemoryPlace:
+    """A private database in the memory of this process; its threads have a connection each.
+
+    It is gone with this object. Workers on it look for new jobs five times a second.
+    """
+
+    path = None
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._address = f"file:/gigq-{new_id()}?vfs=memdb"
+        self._threads = _Threads()
+        self._first = _opened(self._address)  # keeps the database while no thread has it open
+
+    def __del__(self) -> None:
+        first = getattr(self, "_first", None)
+        if first is not None and os.getpid() == self._pid:
+            first.close()
+
+    def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as for a file
+        """Return this thread's connection.
+
+        Raises:
+            StoreUnavailable: this is a child of the process that has the database.
+        """
+        if os.getpid() != self._pid:
+            raise StoreUnavailable(
+                f"the queue is in the memory of process {self._pid}, and this is process "
+                f"{os.getpid()}: what is stored here would be lost; give the queue a file"
+            )
+        held = self._threads.held
+        if held is None:
+            held = self._threads.held = _OfThread(_opened(self._address))
+        return held.connection
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        held, self._threads.held = self._threads.held, None
+        if held is not None:
+            held.connection.close()
+
+    def run(self) -> str:
+        """Return the run of this process."""
+        return f"memory:{self._pid}"
+
+    def notify(self, due: Mapping[str, int]) -> None:
+        """Do nothing: workers look by themselves."""
+
+    def notify_alike(self, queues: Iterable[str] | None) -> None:
+        """Do nothing: workers look by themselves."""
+
+    def listener(self, queues: Iterable[str] | None) -> _NoWakeups:  # noqa: ARG002 - as for a file
+        """Return what waits without wake-ups."""
+        return _NoWakeups()
+
+    def watch(self) -> _NoWatch:
+        """Return what reports no writes."""
+        return _NoWatch()
+
+
+Place = FilePlace | MemoryPlace
+
+
+def place_of(path: str | os.PathLike[str]) -> Place:
+    """Return the place that a path names; each call with ":memory:" makes another one."""
+    return MemoryPlace() if path == MEMORY else FilePlace(path)
+
+
+class PlaceOfPath:
+    """An attribute: the place that the `db_path` of its object names, unless another was set."""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, instance: Any, _owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        place = instance.__dict__.get(self._name)
+        if place is None:
+            place = instance.__dict__[self._name] = place_of(instance.db_path)
+        return place
+
+    def __set__(self, instance: Any, place: Place) -> None:
+        instance.__dict__[self._name] = place
+
+
+class _OfThread:
+    """The connection of one thread. It is closed when the thread ends."""
+
+    def __init__(self, connection: _MemoryConnection) -> None:
+        self.connection = connection
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() == self._pid:
+            self.connection.close()
+
+
+class _Threads(threading.local):
+    held: _OfThread | None = None
+
+
+class _MemoryConnection(sqlite3.Connection):
+    path = MEMORY
+
+
+class _NoWakeups:
+    """Waits for other descriptors only."""
+
+    def drain(self) -> bool:
+        return False
+
+    def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
+        select.select(list(others), [], [], timeout)
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+class _NoWatch:
+    """Reports no writes, so that the worker looks again soon."""
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def renew(self) -> bool:
+        return False
+
+    def take(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def _opened(address: str) -> _MemoryConnection:
+    try:
+        connection = sqlite3.connect(
+            address,
+            uri=True,
+            timeout=_PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_MemoryConnection,
+        )
+    except sqlite3.Error as error:
+        raise UnsupportedStore(
+            f"this SQLite has no databases in memory that threads can share ({error}); use a file"
+        ) from error
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection

@@ -1,0 +1,35 @@
+"""The queue that a worker is given: the object, or the path of its file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import UnsupportedStore
+from gigq.queue import JobQueue
+from gigq.store.filesystem import absolute
+from gigq.store.place import MEMORY, place_of
+
+if TYPE_CHECKING:
+    import os
+
+    from gigq.store.place import Place
+
+
+def place_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Place]:
+    """Return the path and the place of the queue that a worker is given, or whose path it is.
+
+    Raises:
+        UnsupportedStore: it is ":memory:", which would be an empty database of the worker's own.
+        TypeError: it is a queue that has no path.
+    """
+    if isinstance(given, JobQueue):
+        if given.db_path is None:
+            raise TypeError("this JobQueue brings its own connections and has no db_path")
+        return given.db_path, given._place
+    if given == MEMORY:
+        raise UnsupportedStore(
+            'Worker(":memory:") would find an empty database of its own; give it the queue itself: '
+            "Worker(queue)"
+        )
+    path = absolute(given)
+    return path, place_of(path)
