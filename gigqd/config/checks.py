@@ -42,7 +42,6 @@ def warnings(config: Config) -> tuple[str, ...]:
         *_unserved(config),
         *_empty_pools(config),
         *_short_stop(config),
-        *_short_record(config),
         *_late_recycling(config),
         *_root_jobs(config),
     )
@@ -56,7 +55,15 @@ def _pools(config: Config) -> Iterator[Contradiction]:
         keys = ("pools", config.pools[0].name, "size")
         yield keys, "no pool has a worker; give at least one a size of 1 or more"
     by_variable: dict[str, str] = {}
+    lock_timeout = config.queue.lock_timeout
     for pool in config.pools:
+        if pool.record_timeout <= lock_timeout:
+            message = (
+                f"{show_duration(pool.record_timeout)} is not longer than queue.lock_timeout "
+                f"({show_duration(lock_timeout)}); a worker that waits for a lock would be "
+                "replaced, and the outcome of its job lost"
+            )
+            yield ("pools", pool.name, "record_timeout"), message
         first = by_variable.setdefault(variable_name([pool.name]), pool.name)
         if first != pool.name:
             message = f'is the same name as "{first}" in environment variables; rename one of them'
@@ -151,17 +158,6 @@ def _short_stop(config: Config) -> Iterator[str]:
             f"daemon.stop_timeout ({show_duration(config.daemon.stop_timeout)}) is shorter than "
             f"pools.{longest.name}.timeout_grace ({show_duration(longest.timeout_grace)})"
         )
-
-
-def _short_record(config: Config) -> Iterator[str]:
-    lock_timeout = config.queue.lock_timeout
-    for pool in config.pools:
-        if pool.record_timeout <= lock_timeout:
-            yield (
-                f"pools.{pool.name}.record_timeout ({show_duration(pool.record_timeout)}) is not "
-                f"longer than queue.lock_timeout ({show_duration(lock_timeout)}); a worker that "
-                "waits for a lock would be replaced, and the outcome of its job lost"
-            )
 
 
 def _late_recycling(config: Config) -> Iterator[str]:

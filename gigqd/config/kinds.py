@@ -203,8 +203,8 @@ def choice(*words: str, name: str = "") -> Kind:
     return Kind(name or " | ".join(words), "", parse, quote)
 
 
-def octal(maximum: int = 0o777) -> Kind:
-    """A mode mask as text in octal, as chmod takes it: "027"."""
+def octal(maximum: int = 0o077) -> Kind:
+    """A mode mask as text in octal, as umask takes it: "027". The owner keeps its own rights."""
 
     def parse(raw: object, _base: Path) -> int:
         # a bare 27 would silently mean 0o33, so numbers are refused

@@ -41,7 +41,7 @@ class DaemonConfig:
         metadata=about(
             OPTIONAL_PATH,
             RESTART,
-            "Directory of the lock, the pid file and the control socket; created 0700.",
+            "Directory of the lock, the pid file and the control socket; created 0750.",
             fallback="",
             computed="$RUNTIME_DIRECTORY, else /run/gigqd for root, else $XDG_RUNTIME_DIR/gigqd, "
             "else .gigqd beside the database; a daemon with a name has its own directory in it",

@@ -158,7 +158,7 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path, monkeypatch):
         tmp_path,
         complete(
             "daemon.stop_timeout = '1s'\n"
-            "[pools.mail]\nqueues = ['mail']\nrecord_timeout = '30s'\n"
+            "[pools.mail]\nqueues = ['mail']\n"
             "memory_limit = '300MiB'\nrecycle_above_memory = '1GiB'\n"
             "[pools.idle]\nqueues = ['slow']\nsize = 0\n"
         ),
@@ -169,10 +169,6 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path, monkeypatch):
         'no pool with a worker serves the queue "slow"; its jobs will wait',
         'the pool "idle" has no workers (size 0)',
         "daemon.stop_timeout (1s) is shorter than pools.mail.timeout_grace (2s)",
-        (
-            "pools.mail.record_timeout (30s) is not longer than queue.lock_timeout (30s); a worker "
-            "that waits for a lock would be replaced, and the outcome of its job lost"
-        ),
         (
             "pools.mail.recycle_above_memory (1GiB) is not below pools.mail.memory_limit (300MiB); "
             "a job is killed before its worker is ever too large"

@@ -102,6 +102,8 @@ def test_a_misplaced_name_is_named_with_its_remedy(tmp_path, text, expected):
         ("daemon", "user = 'no-such-user'", "no such user on this host"),
         ("daemon", "group = 'no-such-group'", "no such group on this host"),
         ("daemon", "umask = 0o22", "expected octal digits in quotes"),
+        ("daemon", "umask = '0777'", '"0777" is not a mask between "000" and "077"'),
+        ("pools.a", "record_timeout = '30s'", "30s is not longer than queue.lock_timeout"),
         ("daemon", "name = '../x'", "expected letters, digits, . _ -"),
     ],
 )
