@@ -15,7 +15,7 @@ from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import Config
 from gigqd.config.settings import Keys, Settings
 from gigqd.config.source import Source
-from gigqd.config.variables import variable_name
+from gigqd.config.variables import ignored, variable_name
 from gigqd.errors import Problem
 from gigqd.text import printable
 
@@ -44,6 +44,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         *_short_stop(config),
         *_late_recycling(config),
         *_root_jobs(config),
+        *ignored(os.environ),
     )
 
 

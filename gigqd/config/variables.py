@@ -8,6 +8,7 @@ from gigqd.config.kinds import Kind, hint, nearest, suggest
 from gigqd.config.pool import PoolConfig
 from gigqd.config.settings import DOTTED, POOL_KEYS, Given, Keys, Settings
 from gigqd.errors import Problem
+from gigqd.text import printable
 
 PREFIX = "GIGQD_"
 PLACE = "environment"
@@ -16,6 +17,7 @@ PLACE = "environment"
 _OURS = ("GIGQD_RUN", "GIGQD_WORKER")
 _NOT_KEYS = ("GIGQD_CONFIG",)
 
+_SEPARATOR = "__"
 _SETTABLE = [dotted for dotted in DOTTED if dotted != "code.environment"]
 
 
@@ -32,10 +34,10 @@ def from_environment(
     settings: Settings = {}
     problems: list[Problem] = []
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name.startswith(_OURS) or name in _NOT_KEYS:
+        if not _may_be_setting(name) or _SEPARATOR not in name:
             continue
         try:
-            keys = _keys(name.removeprefix(PREFIX).split("__"), pools)
+            keys = _keys(name.removeprefix(PREFIX).split(_SEPARATOR), pools)
             raw = _kind(keys).from_text(environ[name])
             settings[keys] = Given(raw, PLACE, None, name)
         except ValueError as error:
@@ -43,9 +45,35 @@ def from_environment(
     return settings, problems
 
 
+def ignored(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """List the variables with the prefix of settings that can be none: they have no `__`.
+
+    Kubernetes sets GIGQD_PORT and the like beside a service with the name gigqd.
+
+    Returns:
+        One sentence for each that was probably meant for a setting, and one for all others.
+    """
+    odd = [n for n in sorted(environ) if _may_be_setting(n) and _SEPARATOR not in n]
+    meant = {variable_name(key.split(".")).replace("_", ""): key for key in _SETTABLE}
+    typos = {name: meant[name.replace("_", "")] for name in odd if name.replace("_", "") in meant}
+    others = ", ".join(printable(name) for name in odd if name not in typos)
+    return (
+        *(
+            f"{name} is ignored; did you mean {variable_name(key.split('.'))}?"
+            for name, key in typos.items()
+        ),
+        *([f"{others}: ignored, since names of settings have two underscores"] if others else []),
+    )
+
+
 def variable_name(keys: Sequence[str]) -> str:
     """The variable that overrides a key: ("queue", "database") is GIGQD_QUEUE__DATABASE."""
     return PREFIX + "__".join(keys).upper().replace("-", "_")
+
+
+def _may_be_setting(name: str) -> bool:
+    """Return whether a variable has the prefix and is not one of gigqd's own."""
+    return name.startswith(PREFIX) and not name.startswith(_OURS) and name not in _NOT_KEYS
 
 
 def _kind(keys: Keys) -> Kind:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.config_files import complete, problems, write
 
-from gigqd.config import load
+from gigqd.config import load, warnings
 from gigqd.config.envfile import parse_environment, read_environment_file
 from gigqd.config.settings import DOTTED, POOL_KEYS
 from gigqd.config.variables import from_environment, variable_name
@@ -56,13 +58,13 @@ def test_a_good_variable_mends_a_bad_value_of_the_file(tmp_path):
             'unknown variable; did you mean "GIGQD_POOLS__MAIL__SIZE"?',
         ),
         (
-            "GIGQD_QUEUE_DATABASE",
+            "GIGQD_QUEUE__DATABAS",
             "q",
             'unknown variable; did you mean "GIGQD_QUEUE__DATABASE"?',
         ),
         ("GIGQD_CODE__ENVIRONMENT", "A=b", "unknown variable"),
         ("GIGQD_CODE__ENVIRONMENT__GIGQD_RUN", "1", "names that start with GIGQD_ are set by"),
-        ("GIGQD_", "", "unknown variable"),
+        ("GIGQD__", "", "unknown variable"),
         ("GIGQD_LOG__FILE", "\udcff\x1b[2J", "expected a path"),
     ],
 )
@@ -81,6 +83,22 @@ def test_names_that_are_no_settings_are_left_alone(tmp_path):
     environ = {"GIGQD_CONFIG": "x", "GIGQD_RUN": "1", "GIGQD_WORKER_ID": "2", "GIGQ_DB": "y"}
 
     assert load(path, environ) == load(path, {})
+
+
+def test_what_others_set_with_the_same_prefix_is_a_warning_and_no_error(tmp_path, monkeypatch):
+    path = write(tmp_path, complete(""))
+    others = {"GIGQD_PORT": "tcp://10.0.0.1:80", "GIGQD_SERVICE_HOST": "10.0.0.1"}
+    typo = {"GIGQD_QUEUE_DATABASE": "/x"}
+    for name, value in (others | typo).items():
+        monkeypatch.setenv(name, value)
+
+    config = load(path, os.environ)
+
+    assert config == load(path, {})
+    assert [text for text in warnings(config) if "GIGQD_" in text] == [
+        "GIGQD_QUEUE_DATABASE is ignored; did you mean GIGQD_QUEUE__DATABASE?",
+        "GIGQD_PORT, GIGQD_SERVICE_HOST: ignored, since names of settings have two underscores",
+    ]
 
 
 @pytest.mark.parametrize("dotted", [key for key in DOTTED if key != "code.environment"])
