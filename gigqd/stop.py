@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gigqd.slots import Cause
+from gigqd.slots import Cause, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,9 +50,12 @@ class Stop:
         self.at_once = True
 
     def turn(self, crew: Crew, slot: Slot, now: float) -> None:
-        """Ask a worker's job to end, or end the worker, when it is time for that."""
+        """Ask a worker's job to end, or end the worker, when it is time for that.
+
+        One that is still booting, as a canary whose application hangs, has no job to wait for.
+        """
         grace = 0.0 if self.at_once else self._grace(slot)
-        if now >= self.deadline:
+        if now >= self.deadline or slot.phase is Phase.BOOTING:
             crew.kill(slot, Cause.STOPPED, now)
         elif now >= self.deadline - grace or self.at_once:
             crew.want_end(slot, Cause.STOPPED, grace)

@@ -84,3 +84,25 @@ def test_a_canary_that_takes_longer_than_the_command_waits_is_said_and_goes_on(d
     assert "a worker with the new configuration is not up after 1 s" in done.stderr
     assert "goes on trying it" in done.stderr
     assert (before, daemon.status()["generation"]) == (1, 2)
+
+
+def test_a_stop_does_not_wait_for_a_canary_whose_application_hangs(daemons, tmp_path):
+    (tmp_path / "stuck_shop.py").write_text("import time\ntime.sleep(3600)\n")
+    daemon = daemons({"pools.default.size": 1, "daemon.stop_timeout": "30m"})
+    daemon.configure(
+        {
+            "daemon.stop_timeout": "30m",
+            "pools.default.boot_timeout": "30m",
+            "code.imports": ["stuck_shop"],
+            "code.python_path": [str(tmp_path)],
+        }
+    )
+    reload = threading.Thread(target=daemon.command, args=("reload",))
+    reload.start()
+    wait_until(lambda: daemon.slots("booting"))
+
+    done = daemon.command("stop")
+    reload.join()
+
+    assert done.returncode == 0, done
+    assert not daemon.alive
