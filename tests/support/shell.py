@@ -57,7 +57,7 @@ class Shell:
 
     def submit(self, function: str = "shop.resize", *options: str) -> str:
         """The id of a new job."""
-        if function == "shop.resize":
+        if function == "shop.resize" and not any(o.startswith("file=") for o in options):
             options = ("-p", "file=cat.jpg", *options)
         return str(self.json("submit", function, "--name", "a job", *options)["id"])
 
