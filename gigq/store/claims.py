@@ -13,7 +13,7 @@ from gigq import clock
 from gigq.claim import Handover, Wanted
 from gigq.ids import new_id
 from gigq.served_queues import parse
-from gigq.store import settling, taking
+from gigq.store import raw_changes, settling, taking
 from gigq.store.database import UnreadableText
 from gigq.store.submission import DEFAULTS
 
@@ -61,6 +61,15 @@ def exchange(
         was not its job's current execution any more. And the rows of the claimed jobs, each with
         its execution id, in the order in which they are to be run.
     """
+    done, rows = _exchange(db, handover, claimant, wanted)
+    if claimant and wanted and not rows and wanted.still() and raw_changes.release_done(db):
+        rows = _exchange(db, Handover(), claimant, wanted)[1]
+    return done, rows
+
+
+def _exchange(
+    db: Database, handover: Handover, claimant: Claimant | None, wanted: Wanted | None
+) -> tuple[list[Settled | None], list[Row]]:
     durable, together, again = db.durable, True, False
     while True:
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigq.ids import new_ids
 from gigq.served_queues import parse
+from gigq.store import raw_changes
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant, Wanted
@@ -37,6 +38,7 @@ def take(session: Session, claimant: Claimant, wanted: Wanted, *, durable: bool)
     Raises:
         MustBeDurable: the job is to be taken in a durable transaction.
     """
+    raw_changes.link(session)
     session.run("promote_delayed", {"now": session.now})
     if wanted.most > 1:
         rows = _companions(session, claimant, wanted)

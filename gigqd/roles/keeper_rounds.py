@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.store import checkpoint, claims, health, identity, migrate, wakeup
+from gigq.store import checkpoint, claims, health, identity, migrate, raw_changes, wakeup
 from gigq.waiting import seconds_until
 from gigqd.scoreboard import Activity
 
@@ -94,6 +94,7 @@ class Rounds:
         if changed:
             migrate.refuse_newer(self._database)
             self._relay_cancels()
+            raw_changes.release_done(self._database)
             self._due_at = claims.next_due_at(self._database)
             self._due_in = claims.queues_with_due_jobs(self._database)
         self._wake(changed=changed)

@@ -165,7 +165,8 @@ DELETE FROM job_dependencies WHERE parent_id = :parent_id;
 
 -- name: cut_off_dependents
 UPDATE jobs
-SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, retry_after = NULL
+SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, retry_after = NULL,
+    linked = 0 -- should other programs make it pending again, it waits for its parents again
 WHERE status = 'pending' AND on_parent_failure NOT IN ('run', 'wait')
     AND id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
 RETURNING id, name;

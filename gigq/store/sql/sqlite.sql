@@ -14,11 +14,47 @@ INSERT INTO jobs (
     id, name, dependencies, params, description, created_at, updated_at, on_parent_failure, queue,
     priority, retry_after, max_attempts, timeout, retry_delay, backoff, pass_parent_results,
     unique_key, function_module, function_name, function_file, memory_limit, crash_limit, workflow,
-    unmet
+    unmet, linked
 ) VALUES (
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, nullif(?, ''), ?, nullif(?, ''), nullif(?, ''),
-    nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?
+    nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, 1
 ) ON CONFLICT (id) DO NOTHING;
+
+-- The condition stands there as in the index.
+-- name: unlinked_jobs
+SELECT rowid AS row, retry_after FROM jobs
+WHERE linked = 0 AND status = 'pending' AND (dependencies <> '[]' OR retry_after IS NOT NULL);
+
+-- name: insert_edges_of_unlinked
+INSERT OR IGNORE INTO job_dependencies (parent_id, job_id)
+SELECT parent.id, child.id
+FROM json_each(:rows) AS listed
+CROSS JOIN jobs AS child ON child.rowid = listed.value
+CROSS JOIN json_each(
+    CASE WHEN typeof(child.dependencies) = 'text' AND json_valid(child.dependencies)
+        THEN child.dependencies ELSE '[]' END
+) AS named
+CROSS JOIN jobs AS parent ON parent.id = named.value
+WHERE parent.status <> 'completed'
+    AND NOT (
+        child.on_parent_failure = 'run' AND parent.status IN ('failed', 'timeout', 'cancelled')
+    );
+
+-- name: mark_linked
+UPDATE jobs
+SET linked = 1, retry_after = :retry_after,
+    unmet = (SELECT count(*) FROM job_dependencies d WHERE d.job_id = jobs.id)
+WHERE rowid = :row;
+
+-- name: done_but_awaited
+SELECT awaited.parent_id
+FROM (SELECT DISTINCT parent_id FROM job_dependencies) AS awaited
+LEFT JOIN jobs AS parent ON parent.id = awaited.parent_id
+WHERE parent.id IS NULL OR parent.status = 'completed'
+LIMIT :limit;
+
+-- name: is_unfinished
+SELECT 1 AS unfinished FROM jobs WHERE id = :parent_id AND status <> 'completed';
 
 -- BEGIN IMMEDIATE has made us the only writer: no row needs to be locked or skipped. The
 -- predicate is written out each time, because a bound value does not imply a partial index.

@@ -1,0 +1,219 @@
+"""SQL that GigQ 0.5.1 honoured: programs write rows of their own, and change those of others."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.ledger import COMPLETED, FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
+
+from gigq import clock
+from gigq.claim import Handover, Wanted
+from gigq.ids import new_id
+from gigq.store import claims, jobs, requeue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gigq.store.database import Database
+
+
+@pytest.fixture
+def three_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Etc/GMT-3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def program(address: str, db: Database) -> Iterator[sqlite3.Connection]:
+    """Another program with a connection of its own to the same file."""
+    with closing(sqlite3.connect(address, isolation_level=None)) as connection:
+        yield connection
+
+
+def insert(program: sqlite3.Connection, job_id: str, **columns: Any) -> None:
+    row = {
+        "id": job_id,
+        "name": job_id,
+        "function_name": "work",
+        "function_module": "app",
+        "params": "{}",
+        "status": "pending",
+        "created_at": "2026-01-01T12:00:00",
+        "updated_at": "2026-01-01T12:00:00",
+        **columns,
+    }
+    program.execute(
+        f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
+    )
+
+
+def next_id(db: Database) -> str | None:
+    row = claims.claim(db, WORKER, new_id())
+    return row["id"] if row else None
+
+
+def test_a_new_row_waits_for_the_parents_that_it_names(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parents = [stored(db, max_attempts=2), stored(db, max_attempts=2)]
+    insert(program, "child", dependencies=json.dumps([*parents, parents[0]]), priority=9)
+    first, second = taken(db), taken(db)
+
+    assert {first["id"], second["id"]} == set(parents)
+    assert next_id(db) is None
+    assert [row["id"] for row in jobs.awaited_parents(db, "child")] == sorted(parents)
+
+    claims.settle(db, first["execution_id"], COMPLETED)
+
+    assert next_id(db) is None
+
+    claims.settle(db, second["execution_id"], COMPLETED)
+
+    assert next_id(db) == "child"
+
+
+def test_a_new_row_is_not_taken_among_several_before_its_parent(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parent = stored(db)
+    insert(program, "child", dependencies=json.dumps([parent]), priority=9)
+    wanted = Wanted(new_id(), 10, 1, lambda row: True, lambda: True)
+    _, rows = claims.exchange(db, Handover(), WORKER, wanted)
+
+    assert [row["id"] for row in rows] == [parent]
+
+
+def test_a_parent_that_is_done_or_not_stored_holds_nothing_back(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parent = stored(db)
+    ran(db)
+    insert(program, "child", dependencies=json.dumps([parent, "never stored"]))
+
+    assert next_id(db) == "child"
+
+
+@pytest.mark.parametrize("listed", ["not json", '{"a": 1}', "5", "[1, null]", b"\xff"])
+def test_a_list_that_is_none_stops_nothing(
+    db: Database, program: sqlite3.Connection, listed: object
+) -> None:
+    insert(program, "odd", dependencies=listed)
+    other = stored(db)
+
+    assert {next_id(db), next_id(db)} == {"odd", other}
+
+
+def test_a_new_row_waits_for_a_failed_parent_until_that_is_requeued(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parent = stored(db)
+    ran(db, FAILED_FOR_GOOD)
+    insert(program, "child", dependencies=json.dumps([parent]))
+    before = next_id(db)
+    requeue.requeue(db, [parent])
+
+    assert before is None
+    assert ran(db).job_id == parent
+    assert next_id(db) == "child"
+
+
+def test_a_parent_that_is_set_to_completed_releases_its_dependents(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parent, other = stored(db), stored(db)
+    child = stored(db, dependencies=[parent])
+    both = stored(db, dependencies=[parent, other])
+    ran(db), ran(db, FAILED_FOR_GOOD)
+    later = stored(db)
+    last = stored(db, dependencies=[later])
+    program.execute("UPDATE jobs SET status = 'completed' WHERE id = ?", (later,))
+
+    assert [next_id(db), next_id(db)] == [child, last]
+    assert status_of(db, both) == "failed"
+
+
+def test_a_parent_that_is_deleted_releases_its_dependents(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parent = stored(db)
+    child = stored(db, dependencies=[parent])
+    program.execute("DELETE FROM jobs WHERE id = ?", (parent,))
+
+    assert next_id(db) == child
+
+
+def test_dependents_of_a_parent_that_only_runs_go_on_waiting(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parent = stored(db)
+    stored(db, dependencies=[parent])
+    program.execute("UPDATE jobs SET status = 'running' WHERE id = ?", (parent,))
+
+    assert next_id(db) is None
+
+
+def test_a_job_that_its_parent_failed_waits_again_when_both_are_made_pending(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    parent = stored(db)
+    child = stored(db, dependencies=[parent], priority=9)
+    ran(db, FAILED_FOR_GOOD)
+    before = status_of(db, child)
+    program.execute("UPDATE jobs SET status = 'pending', attempts = 0")
+
+    assert before == "failed"
+    assert ran(db).job_id == parent
+    assert next_id(db) == child
+
+
+@pytest.mark.usefixtures("three_hours_east")
+@pytest.mark.parametrize("by", ["insert", "update"])
+def test_a_time_without_a_zone_is_local(db: Database, program: sqlite3.Connection, by: str) -> None:
+    now = datetime.now()  # noqa: DTZ005 - as such programs do
+    for name, late in (("due", -timedelta(seconds=1)), ("not yet", timedelta(hours=1))):
+        local = (now + late).isoformat()
+        insert(program, name, **({"retry_after": local} if by == "insert" else {}))
+        if by == "update":
+            program.execute("UPDATE jobs SET retry_after = ? WHERE id = ?", (local, name))
+    row = jobs.get(db, "not yet") if next_id(db) == "due" else None
+
+    assert row is not None
+    assert row["retry_after"] == clock.to_text(now + timedelta(hours=1))
+    assert next_id(db) is None
+    assert claims.next_due_at(db) == row["retry_after"]
+
+
+@pytest.mark.parametrize(
+    ("written", "stored_as"),
+    [
+        ("2099-01-01T12:00:00Z", "2099-01-01T12:00:00.000000+00:00"),
+        ("2099-01-01 12:00:00+02:00", "2099-01-01T10:00:00.000000+00:00"),
+        ("2099-01-01T12:00:00.000001+00:00", "2099-01-01T12:00:00.000001+00:00"),
+    ],
+)
+def test_a_time_with_a_zone_is_the_same_time(
+    db: Database, program: sqlite3.Connection, written: str, stored_as: str
+) -> None:
+    stored(db)
+    program.execute("UPDATE jobs SET retry_after = ?", (written,))
+
+    assert next_id(db) is None
+    assert [row["retry_after"] for row in jobs.page(db)] == [stored_as]
+
+
+def test_our_own_retries_are_not_read_again(db: Database, program: sqlite3.Connection) -> None:
+    stored(db, retry_delay=3600)
+    claims.settle(db, taken(db)["execution_id"], FAILED_FOR_GOOD._replace(final=False))
+
+    assert program.execute("SELECT linked, retry_after IS NOT NULL FROM jobs").fetchall() == [
+        (1, 1)
+    ]
