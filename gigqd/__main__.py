@@ -2,7 +2,29 @@
 
 import sys
 
-from gigqd.cli import main
+from gigqd import exits, installation
+
+
+def main() -> int:
+    """Run the command, once it is clear that all of its files are there."""
+    if problem := installation.problem():
+        return _refuse(problem)
+    from gigqd.cli import main as run
+
+    return run()
+
+
+def _refuse(problem: str) -> int:
+    if "--json" in sys.argv:
+        import json
+
+        facts = {"problems": [], "findings": []}
+        answer = {"ok": False, "code": exits.BAD_INSTALLATION, "error": problem, **facts}
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+    else:
+        sys.stderr.write(f"gigqd: {problem}\n")
+    return exits.BAD_INSTALLATION
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -26,6 +26,10 @@ INTERNAL_ERROR: Final = 70
 CANNOT_FORK: Final = 71
 """No process could be forked, or too few files may be open for the workers."""
 
+BAD_INSTALLATION: Final = 72
+"""Files of gigqd are missing, or another distribution has replaced them."""
+
+
 CANNOT_CREATE: Final = 73
 """The lock, pid file, control socket or log file could not be created."""
 

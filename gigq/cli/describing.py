@@ -22,7 +22,7 @@ def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
     if args.show_params:
         yield "Parameters:\n" + _parameters(found["params"] or {})
     if args.show_result:
-        yield "Result:\n" + text.indented(strict_json(found["result"], indent=2), "  ")
+        yield "Result:\n" + _result(found["result"])
     executions = found["executions"]
     if args.show_executions:
         described = [_execution(found, one, with_error=True) for one in executions]
@@ -148,6 +148,12 @@ def _parameters(params: Mapping[str, Any] | str) -> str:
         return f"  {text.printable(params)}"
     pairs = [(key, _as_json(value)) for key, value in params.items()]
     return text.fields(pairs, "  ") or "  none"
+
+
+def _result(result: object) -> str:
+    if isinstance(result, dict) and result:
+        return _parameters(result)  # line by line, as GigQ 0.5.1 did
+    return text.indented(strict_json(result, indent=2), "  ")
 
 
 def _as_json(value: object) -> str:

@@ -58,7 +58,7 @@ def test_the_wheel_has_the_licence_and_both_commands(wheel):
 
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "gigq = gigq.cli:main" in commands
-    assert "gigqd = gigqd.cli:main" in commands
+    assert "gigqd = gigqd.__main__:main" in commands
 
 
 def test_the_project_and_both_packages_have_one_version():

@@ -38,6 +38,14 @@ def test_params_result_and_executions_are_shown_on_request(shell):
     assert "\n  Attempt: 1\n  Status: completed\n  Worker: w1\n" in shown
 
 
+def test_a_result_with_names_is_shown_like_the_parameters(shell):
+    job_id = shell.submit("shop.summary", "-p", "count=3")
+    shell.run("worker", "--once")
+    shown = shell.out("status", job_id, "--show-result")
+
+    assert shown.endswith('\nResult:\n  count: 3\n  items: [1, {"a": null}]\n  text: plain\n')
+
+
 def test_a_failed_job_shows_type_text_and_traceback(shell):
     job_id = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "1")
     shell.run("worker", "--once")

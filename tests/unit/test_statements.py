@@ -29,12 +29,17 @@ def test_every_look_is_used() -> None:
 
 def test_every_statement_is_used_and_every_use_is_there() -> None:
     source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
-    called = re.findall(r"\.(?:one|all|run|many)\(\s*\"(\w+)\"|_pages\(session, \"(\w+)\"", source)
-    used = {name for pair in called for name in pair if name}
+    used = set(re.findall(r"\.(?:one|all|run|many)\(\s*\"(\w+)\"", source))
     for names in re.findall(r"for statement in \(([^)]*)\)", source):
         used |= set(re.findall(r"\"(\w+)\"", names))
 
     assert used == set(statements("sqlite"))
+
+
+def test_every_template_is_used() -> None:
+    source = "\n".join(path.read_text() for path in PACKAGE.glob("*.py"))
+
+    assert sorted(name for name in read("upgrade_templates") if f'"{name}"' not in source) == []
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)

@@ -163,10 +163,11 @@ LIMIT :limit;
 -- name: forget_edges_from
 DELETE FROM job_dependencies WHERE parent_id = :parent_id;
 
+-- Not linked any more: should other programs make one pending again, it waits for its parents.
 -- name: cut_off_dependents
 UPDATE jobs
 SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, retry_after = NULL,
-    linked = 0 -- should other programs make it pending again, it waits for its parents again
+    linked = 0
 WHERE status = 'pending' AND on_parent_failure NOT IN ('run', 'wait')
     AND id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
 RETURNING id, name;
