@@ -18,8 +18,7 @@ def _refuse(problem: str) -> int:
     if "--json" in sys.argv:
         import json
 
-        facts = {"problems": [], "findings": []}
-        answer = {"ok": False, "code": exits.BAD_INSTALLATION, "error": problem, **facts}
+        answer = {"ok": False, "code": exits.BAD_INSTALLATION, "error": problem}
         sys.stdout.write(f"{json.dumps(answer)}\n")
     else:
         sys.stderr.write(f"gigqd: {problem}\n")

@@ -29,7 +29,6 @@ CANNOT_FORK: Final = 71
 BAD_INSTALLATION: Final = 72
 """Files of gigqd are missing, or another distribution has replaced them."""
 
-
 CANNOT_CREATE: Final = 73
 """The lock, pid file, control socket or log file could not be created."""
 

@@ -31,7 +31,7 @@ SELECT parent.id, child.id
 FROM json_each(:rows) AS listed
 CROSS JOIN jobs AS child ON child.rowid = listed.value
 CROSS JOIN json_each(
-    CASE WHEN typeof(child.dependencies) = 'text' AND json_valid(child.dependencies)
+    CASE WHEN json_valid(child.dependencies) AND typeof(child.dependencies) = 'text'
         THEN child.dependencies ELSE '[]' END
 ) AS named
 CROSS JOIN jobs AS parent ON parent.id = named.value
