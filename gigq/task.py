@@ -135,13 +135,14 @@ def task(
 def _refuse_unknown(what: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
     if unknown := sorted(set(options) - set(known)):
         raise TypeError(
-            f"{what} has no option {', '.join(unknown)}; its options are {', '.join(sorted(known))}"
+            f"{what} got an unexpected option, {', '.join(unknown)}; its options are "
+            f"{', '.join(sorted(known))}"
         )
 
 
 def _problem(fn: Any) -> str | None:
     if isinstance(fn, TaskWrapper):
-        return f"@task is already on {fn!r}; apply it once"
+        return f"@task cannot be applied twice, and {fn!r} has it already"
     if not callable(fn):
         return f"@task takes a function, and {fn!r} is not callable"
     if not getattr(fn, "__module__", None) or not getattr(fn, "__name__", None):
@@ -159,7 +160,7 @@ def _problem_of_place(fn: Callable[..., Any]) -> str | None:
         return f"@task cannot take a lambda; {remedy}"
     name = getattr(fn, "__qualname__", "")
     if "<locals>" in name:
-        return f"@task cannot take the nested function {name}; {remedy}"
+        return f"@task cannot take closures or nested functions such as {name}; {remedy}"
     if "." in name:
         return f"@task cannot take the method {name}; {remedy}"
     return None

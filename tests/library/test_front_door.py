@@ -44,3 +44,20 @@ def test_the_connection_helpers_have_the_names_of_0_5_1(path):
     close_connection(path)
     assert get_connection(path) is not connection
     close_connections()
+
+
+def test_the_task_decorator_has_the_module_of_0_5_1():
+    from gigq import decorators
+    from gigq.task import TaskWrapper
+
+    assert (decorators.TaskWrapper, decorators.task) == (TaskWrapper, gigq.task)
+
+
+def test_the_command_has_the_module_of_0_5_1(path):
+    gigq.JobQueue(path).close()
+    ran = subprocess.run(
+        [sys.executable, "-m", "gigq.cli", "--db", path, "stats"], capture_output=True, text=True
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "| total     | 0     |" in ran.stdout

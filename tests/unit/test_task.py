@@ -72,7 +72,7 @@ def test_a_parameter_may_be_called_queue():
 
 
 def test_an_unknown_option_is_refused_and_the_valid_ones_are_named():
-    with pytest.raises(TypeError, match=r"no option prio; its options are .*priority"):
+    with pytest.raises(TypeError, match=r"unexpected option, prio; its options are .*priority"):
         task(prio=1)(bare.__wrapped__)
 
 
@@ -100,7 +100,7 @@ class Owner:
 @pytest.mark.parametrize(
     ("fn", "reason"),
     [
-        (bare, "already on"),
+        (bare, "cannot be applied twice"),
         (3, "3 is not callable"),
         (functools.partial(nested), "has none"),
         (lambda: 1, "lambda"),
