@@ -60,6 +60,17 @@ def is_up_to_date(db: Database) -> bool:
         return _version(session) == latest(dialect_of(session.connection).name)
 
 
+def refuse_obstacles(db: Database) -> None:
+    """Refuse a file of GigQ 0.5.1 that `apply` would refuse for what was added to it.
+
+    Raises:
+        UnsupportedStore: with a list of it.
+    """
+    with db.read() as session:
+        if _version(session) == 0:
+            upgrade.examine(session, fresh_objects(dialect_of(session.connection).name))
+
+
 def refuse_newer(db: Database) -> None:
     """Look whether a newer gigq has migrated the store meanwhile.
 

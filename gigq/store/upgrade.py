@@ -71,8 +71,8 @@ def references_kept(db: Database) -> Iterator[Database]:
             session.run("switch_foreign_keys_on")
 
 
-def set_aside(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldTable]:
-    """Rename the tables of an old file and return them; none in a new file.
+def examine(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldTable]:
+    """Return the tables of an old file as they are; none in a new file.
 
     Args:
         session: the transaction.
@@ -80,7 +80,7 @@ def set_aside(session: Session, fresh: Mapping[str, Collection[str]]) -> list[Ol
 
     Raises:
         UnsupportedStore: the tables belong to something else, or a user has added to them what
-            cannot be carried over. Nothing was changed.
+            cannot be carried over.
     """
     tables = {row["name"] for row in session.all("table_names")}
     if "jobs" not in tables:
@@ -91,14 +91,21 @@ def set_aside(session: Session, fresh: Mapping[str, Collection[str]]) -> list[Ol
             f"the file has a table 'jobs' without {', '.join(sorted(missing))}: it is not a "
             "queue; give the queue a file of its own"
         )
-    session.run("create_old_executions")
     old = [
         user_objects.find(session, "jobs", _JOB_COLUMNS),
         user_objects.find(session, "job_executions", _EXECUTION_COLUMNS),
     ]
     user_objects.refuse_what_cannot_stay(session, old, fresh)
-    session.run("set_jobs_aside")
-    session.run("set_executions_aside")
+    return old
+
+
+def set_aside(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldTable]:
+    """Rename the tables of an old file and return them as `examine` does."""
+    old = examine(session, fresh)
+    if old:
+        session.run("set_jobs_aside")
+        session.run("create_old_executions")
+        session.run("set_executions_aside")
     return old
 
 

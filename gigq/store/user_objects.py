@@ -83,12 +83,12 @@ def refuse_what_cannot_stay(
     reasons = [reason for table in tables for reason in _reasons(session, table, fresh)]
     ours = {table.name for table in tables}
     reasons += [
-        f"{row['type']} {row['name']}: gigq needs this name"
+        f"{row['type']} {row['name']} (gigq needs this name)"
         for row in session.all("named_objects")
         if row["name"].lower() in fresh and row["name"] not in ours
     ]
     if reasons:
-        raise _refusal(reasons)
+        raise _refusal(session, reasons)
 
 
 def add_columns(session: Session, table: OldTable) -> None:
@@ -124,13 +124,13 @@ def _reasons(
 ) -> Iterator[str]:
     for name in table.added:
         if name.lower() in fresh[table.name]:
-            yield f"column {table.name}.{name}: gigq has a column of this name"
+            yield f"column {table.name}.{name} (gigq has a column of this name)"
     definition = table_definition.parse(_statement_of(session, table.name))
     for constraint in definition.constraints:
         if "".join(constraint.lower().split()) != _OLD_CONSTRAINT:
-            yield f"constraint of table {table.name}: {constraint}"
+            yield f"constraint of table {table.name} ({constraint})"
     if "WITHOUT" in definition.options.upper():
-        yield f"table {table.name}: it is WITHOUT ROWID"
+        yield f"table {table.name} (it is WITHOUT ROWID)"
 
 
 def _run_all(session: Session, statements: Mapping[str, str]) -> None:
@@ -139,16 +139,16 @@ def _run_all(session: Session, statements: Mapping[str, str]) -> None:
         try:
             session.connection.cursor().execute(statement)
         except sqlite3.Error as error:
-            refused.append(f"{what}: {error}")
+            refused.append(f"{what} ({error})")
     if refused:
-        raise _refusal(refused)
+        raise _refusal(session, refused)
 
 
-def _refusal(reasons: list[str]) -> UnsupportedStore:
-    listed = "\n".join(f"- {reason}" for reason in reasons)
+def _refusal(session: Session, reasons: list[str]) -> UnsupportedStore:
+    path = getattr(session.connection, "path", "the database")
     return UnsupportedStore(
-        "the file of GigQ 0.5.1 cannot be upgraded with what was added to it; rename or drop "
-        f"these first (nothing was changed):\n{listed}"
+        f"{path} is a file of GigQ 0.5.1 and cannot be upgraded with what was added to it; rename "
+        f"or drop these first: {'; '.join(reasons)}. Nothing was changed"
     )
 
 

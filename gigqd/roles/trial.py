@@ -123,6 +123,7 @@ def _judge_schema(database: Database) -> str:
         names = {row["name"] for row in session.all("table_names")}
         if "gigq_schema" not in names:
             migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
+            migrate.refuse_obstacles(database)
             return "no queue of this version yet; the first start or submit makes or upgrades it"
         row = session.one("schema_version")
         found, known = (row or {}).get("version") or 0, migrate.latest("sqlite")

@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 from support.configs import clean_environment
 from support.files import open_up
+from support.old_files import OldFile
 from support.tree import ROOT
 
 from gigqd import exits
@@ -49,10 +50,17 @@ def a_newer_schema(daemon):
         future.execute("INSERT INTO gigq_schema(version, applied_at) VALUES (999, 'tomorrow')")
 
 
+def an_old_file_with_a_column_in_the_way(daemon):
+    OldFile(str(daemon.database))
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as program:
+        program.execute("ALTER TABLE jobs ADD COLUMN queue TEXT")
+
+
 @pytest.mark.fault("G10", "G11")
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
+        (an_old_file_with_a_column_in_the_way, exits.BAD_CONFIG),
         (damaged, exits.DATABASE_UNAVAILABLE),
         (a_folder_in_its_place, exits.DATABASE_UNAVAILABLE),
         (a_pipe_in_its_place, exits.DATABASE_UNAVAILABLE),

@@ -183,10 +183,14 @@ def test_what_has_the_place_of_something_new_is_refused_before_anything_is_chang
     script(old, added)
     script(old, "CREATE TABLE mine (a); CREATE INDEX jobs_age ON jobs (created_at)")
     before = rows(address, "SELECT type, name, sql FROM sqlite_master ORDER BY rowid")
-    with pytest.raises(UnsupportedStore, match="nothing was changed") as refused:
+    with pytest.raises(UnsupportedStore, match="Nothing was changed") as refused:
         migrate.apply(unopened)
 
-    assert f"- {named}: " in str(refused.value)
+    with pytest.raises(UnsupportedStore) as looked:
+        migrate.refuse_obstacles(unopened)
+
+    assert f"{named} (" in str(refused.value)
+    assert str(looked.value) == str(refused.value)
     assert "jobs_age" not in str(refused.value)
     assert rows(address, "SELECT type, name, sql FROM sqlite_master ORDER BY rowid") == before
     assert rows(address, "SELECT id FROM jobs") == [("a",)]
@@ -205,8 +209,8 @@ def test_everything_that_sqlite_cannot_add_is_in_one_list(address: str, unopened
     with pytest.raises(UnsupportedStore) as refused:
         migrate.apply(unopened)
 
-    assert "- column jobs.ticket: " in str(refused.value)
-    assert "- column jobs.twice: " in str(refused.value)
+    assert "column jobs.ticket (" in str(refused.value)
+    assert "column jobs.twice (" in str(refused.value)
     assert rows(address, "SELECT id FROM jobs") == [("a",)]
     assert rows(address, "SELECT count(*) FROM sqlite_master WHERE type = 'table'") == [(1,)]
 
@@ -222,5 +226,5 @@ def test_a_constraint_of_a_whole_table_is_refused(address: str, unopened: Databa
     with pytest.raises(UnsupportedStore) as refused:
         migrate.apply(unopened)
 
-    assert "- constraint of table jobs: CHECK (attempts < 9)" in str(refused.value)
-    assert "- table jobs: it is WITHOUT ROWID" in str(refused.value)
+    assert "constraint of table jobs (CHECK (attempts < 9))" in str(refused.value)
+    assert "table jobs (it is WITHOUT ROWID)" in str(refused.value)
