@@ -23,6 +23,14 @@ _SHARE = 20
 _not_before: WeakKeyDictionary[Database, float] = WeakKeyDictionary()
 
 
+def follow(db: Database) -> None:
+    """Do for idle workers what a claim does: link new rows, and release what waits for no parent."""
+    if db.all("unlinked_jobs"):
+        with db.transaction(durable=False) as session:
+            link(session)
+    release_done(db)
+
+
 def link(session: Session) -> None:
     """Have new rows of other programs wait for their parents, and for their time.
 

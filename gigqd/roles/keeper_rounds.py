@@ -94,7 +94,7 @@ class Rounds:
         if changed:
             migrate.refuse_newer(self._database)
             self._relay_cancels()
-            raw_changes.release_done(self._database)
+            raw_changes.follow(self._database)
             self._due_at = claims.next_due_at(self._database)
             self._due_in = claims.queues_with_due_jobs(self._database)
         self._wake(changed=changed)

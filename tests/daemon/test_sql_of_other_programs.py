@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from support.waiting import wait_until
@@ -42,3 +42,16 @@ def test_dependents_wait_until_a_program_completes_or_deletes_their_parent(daemo
         wait_until(lambda: statuses(daemon, "child 0", "child 1") == ["completed"] * 2)
 
     assert before == ["pending", "pending"]
+
+
+def test_a_local_time_is_that_of_the_daemons_zone_while_nothing_else_happens(launched):
+    daemon = launched()
+    daemon.start(TZ="Etc/GMT-9")  # nine hours east
+    local = datetime.now(timezone(timedelta(hours=9))).replace(tzinfo=None)
+    due = (local + timedelta(seconds=1)).isoformat()
+    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as program:
+        program.execute(INSERT, ("job", "[]", due, due, due))
+    wait_until(lambda: statuses(daemon, "job") == ["completed"])
+    ended = datetime.fromisoformat(daemon.queue.get_status("job")["completed_at"])
+
+    assert ended.astimezone(timezone(timedelta(hours=9))).replace(tzinfo=None).isoformat() >= due
