@@ -24,7 +24,7 @@ _not_before: WeakKeyDictionary[Database, float] = WeakKeyDictionary()
 
 
 def follow(db: Database) -> None:
-    """Do for idle workers what a claim does: link new rows, and release what waits for no parent."""
+    """Link new rows and release what waits for no parent, as claims do, for idle workers."""
     if db.all("unlinked_jobs"):
         with db.transaction(durable=False) as session:
             link(session)
