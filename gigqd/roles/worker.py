@@ -25,6 +25,7 @@ from gigqd.roles.ear import Ear
 from gigqd.roles.interruption_report import InterruptionReport
 from gigqd.roles.leak_check import LeakCheck
 from gigqd.roles.leak_report import LeakReport
+from gigqd.roles.leftovers import end_leftovers
 from gigqd.roles.lifetime import Lifetime
 from gigqd.roles.line import Line
 from gigqd.roles.meanwhile import Meanwhile
@@ -34,7 +35,6 @@ from gigqd.roles.reseed import reseed
 from gigqd.roles.reserve import Reserve
 from gigqd.roles.usage import Meter
 from gigqd.scoreboard import Activity, Report
-from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,6 @@ log = logs.get_logger("gigqd.worker")
 _LONGEST_WAIT = 30.0
 _MOST_CLAIMS_PER_BATCH = 64
 _AFTER_TROUBLE = 1.0
-_LEFTOVERS_GONE_WITHIN = 5.0
 
 
 def main(birth: Birth) -> int:
@@ -232,8 +231,7 @@ class WorkerRole:
         """
         self._line.settling()
         usage = self._meter.end(self._line.peak())
-        if ending.status is not JobStatus.COMPLETED:
-            self._end_what_the_job_started()
+        killed = ending.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
         post_mortem = PostMortem(
             output=self._output.take(),
             stack=self._output.stacks() if self._asked.interrupted else None,
@@ -244,7 +242,7 @@ class WorkerRole:
         if self._asked.interrupted:
             self._interruption.ended(claim, ending, post_mortem)
         # Decided here and not once it is settled: the next claim shares that transaction.
-        self._why_leave = self._why_leave_now(claim)
+        self._why_leave = self._why_leave_now(claim) or ("residue" if killed else "")
         logs.job_output(post_mortem.output)
         logs.leave_job()
         return ending._replace(post_mortem=post_mortem)
@@ -264,18 +262,9 @@ class WorkerRole:
             log.error("worker_cannot_write", limit="RLIMIT_FSIZE")
             os._exit(exits.WORKER_RESIDUE)
 
-    def _end_what_the_job_started(self) -> None:
-        """Kill what is left of the job, or die and leave it to the supervisor."""
+    def _end_what_the_job_started(self) -> bool:
         self._reserve.make_room()
-        tag = self._birth.tag
-        treekill = TreeKill(os.getpid(), tag.is_on)
-        deadline = time.monotonic() + _LEFTOVERS_GONE_WITHIN
-        while not treekill.step():
-            if time.monotonic() > deadline:
-                log.error("leftovers_survive", denied=sorted(treekill.denied))
-                os._exit(exits.WORKER_RESIDUE)
-        if treekill.killed:
-            log.warning("job_leftovers_killed", killed=treekill.killed)
+        return end_leftovers(self._birth.tag)
 
     # --- going on or leaving -----------------------------------------------------------------
 

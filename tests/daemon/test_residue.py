@@ -161,6 +161,19 @@ def test_a_job_that_uses_up_all_descriptors_fails_and_harms_nobody(daemons, keep
     assert len(daemon.events("job_leftovers_killed")) == keep
 
 
+@pytest.mark.fault("H1")
+def test_a_failed_job_whose_forkserver_was_killed_leaves_none_to_the_next_job(daemons):
+    daemon = daemons(ONE)
+    failed, after = (
+        daemon.submit(spoilers.use_a_forkserver, key, {"fail": key == "failed"}, max_attempts=1)
+        for key in ("failed", "after")
+    )
+
+    assert "after its work" in daemon.wait_for_job(failed)["error"]
+    assert daemon.wait_for_job(after)["result"] == "done"
+    assert daemon.wait_for_event("worker_recycled")["reason"] == "residue"
+
+
 @pytest.mark.fault("C18")
 @pytest.mark.parametrize("where", ["finally", "del", "import", "lock"])
 def test_a_job_interrupted_in_a_bad_place_poisons_no_other(daemons, tmp_path, where):

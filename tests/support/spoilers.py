@@ -84,6 +84,16 @@ def spoil(ledger: str, job: str, what: str) -> None:
         _KEPT.append((SPOILERS | POOLS)[what]())
 
 
+def use_a_forkserver(ledger: str, job: str, *, fail: bool) -> str:
+    """Have a process of the forkserver, which serves this worker from then on, do something."""
+    with noted(ledger, job):
+        with multiprocessing.get_context("forkserver").Pool(1) as pool:
+            answer: str = pool.apply(str, ("done",))
+        if fail:
+            raise RuntimeError("after its work")
+        return answer
+
+
 def exhaust_descriptors(ledger: str, job: str, *, keep: bool) -> None:
     """Open files until the kernel refuses, and keep them and a child or not."""
     with noted(ledger, job):
