@@ -21,12 +21,12 @@ def resize(file, width=100):
     return f"{file}: {width} pixels wide"
 
 
-def summary(count):
-    return {"count": count, "items": [1, {"a": None}], "text": "plain"}
-
-
 def charge(order):
     raise ValueError(f"order {order} has no card")
+
+
+def summary(count):
+    return {"count": count, "items": [1, {"a": None}], "text": "plain"}
 
 
 def limits():
