@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 from contextlib import suppress
 
@@ -31,7 +32,9 @@ class StopBell:
 
     def wait(self, seconds: float) -> None:
         """Sleep, unless or until it is rung."""
-        select.select([self._heard], [], [], seconds)
+        poll = select.poll()  # unlike select(), it takes any descriptor
+        poll.register(self._heard, select.POLLIN)
+        poll.poll(math.ceil(seconds * 1000))
 
     def close(self) -> None:
         """Nobody waits any more."""

@@ -78,7 +78,8 @@ class Workflow:
                 "use add_job() with a Job"
             )
         job = decorated_fn.to_job(**(params or {}))
-        job.pass_parent_results = pass_parent_results
+        if pass_parent_results is not None:
+            job.pass_parent_results = pass_parent_results
         if name is not None:
             job.name = name
         return self.add_job(job, depends_on)

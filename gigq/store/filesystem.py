@@ -41,7 +41,7 @@ def resolve(path: str | os.PathLike[str]) -> str:
         return _real(text)
     if not text or text == ":memory:" or text.startswith("file:"):
         raise UnsupportedStore(
-            f"{text!r} is not a path to a file: jobs must outlive the process; give a file name"
+            f"{text!r} is not a path to a file; give a file name"
         )
     if text.startswith(("postgres://", "postgresql://")):
         raise UnsupportedStore(

@@ -70,10 +70,16 @@ def _is_of_another_thread(connection: sqlite3.Connection) -> bool:
 
 
 def _is_bound_to_a_thread(connection: sqlite3.Connection) -> bool:
-    """Return whether a connection may be used in the thread only that has made it."""
+    """Return whether a connection may be used in the thread only that has made it.
+
+    False also where that cannot be tried, because no further thread can be started.
+    """
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(_is_of_another_thread(connection)))
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
     thread.join()
     return answers == [True]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sqlite3
@@ -130,7 +131,7 @@ def place_of(path: str | os.PathLike[str]) -> Place:
 
 
 class PlaceOfPath:
-    """An attribute: the place that the `db_path` of its object names, unless another was set."""
+    """An attribute: the place that the `db_path` of its object names now, unless one was set."""
 
     def __set_name__(self, _owner: type, name: str) -> None:
         self._name = f"_{name}"
@@ -138,13 +139,18 @@ class PlaceOfPath:
     def __get__(self, instance: Any, _owner: type | None = None) -> Any:
         if instance is None:
             return self
-        place = instance.__dict__.get(self._name)
-        if place is None:
-            place = instance.__dict__[self._name] = place_of(instance.db_path)
+        path = instance.db_path
+        found, place = instance.__dict__.get(self._name, _NOWHERE)
+        if place is None or found != path:
+            place = place_of(path)
+            instance.__dict__[self._name] = path, place
         return place
 
     def __set__(self, instance: Any, place: Place) -> None:
-        instance.__dict__[self._name] = place
+        instance.__dict__[self._name] = instance.db_path, place
+
+
+_NOWHERE = (None, None)
 
 
 class _OfThread:
@@ -174,7 +180,10 @@ class _NoWakeups:
         return False
 
     def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
-        select.select(list(others), [], [], timeout)
+        poll = select.poll()  # unlike select(), it takes any descriptor
+        for each in others:
+            poll.register(each, select.POLLIN)
+        poll.poll(math.ceil(timeout * 1000))
         return False
 
     def close(self) -> None:

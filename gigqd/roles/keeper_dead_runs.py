@@ -75,7 +75,8 @@ class DeadRuns:
         if not all(one.denied for one in left):
             self._look_at = now + _STEP_AGAIN
         self._note(frozenset[int]().union(*(one.denied for one in left)))
-        return self._settling.settle_runs(frozenset(ended)) if ended else 0
+        settled = self._settling.settle_runs(frozenset(ended)) if ended else 0
+        return settled + self._settling.overdue()
 
     def _note(self, denied: frozenset[int]) -> None:
         """Log and report the processes that may not be ended, when they are others than before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from gigq import reports
+from gigq import reports, rescue
 from gigq.store import claims, liveness, wakeup
 from gigqd import logs
 from gigqd.roles.keeper_endings import (
@@ -52,6 +52,13 @@ class Settling:
         """Settle what is open under some dead runs; return how many executions there were."""
         rows = [row for row in claims.open_executions(self._database) if row["run"] in runs]
         return sum(self._lost(row, ending_of_lost(row)) for row in rows)
+
+    def overdue(self) -> int:
+        """Settle what is past its timeout and was begun by GigQ 0.5.1 or a plain worker.
+
+        Nothing tells whether a process of 0.5.1 still runs its job: only the timeout does.
+        """
+        return len([self._follow_up(done) for done in rescue.overdue(self._database)])
 
     def dead_worker(self, verdict: Verdict) -> list[Settled]:
         """Settle every execution that a dead worker still held; there may be none.

@@ -1,7 +1,9 @@
 """A queue in the memory of one process, for the tests of an application."""
 
 import os
+import resource
 import threading
+from contextlib import ExitStack
 
 import pytest
 from support import jobs_to_run
@@ -106,3 +108,22 @@ def test_a_queue_without_a_path_is_refused():
 
     with pytest.raises(TypeError, match="has no db_path"):
         gigq.Worker(Elsewhere())
+
+
+def test_a_worker_waits_with_more_than_a_thousand_open_files(queue):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 1200:
+        pytest.skip(f"only {most} files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), most))
+    with ExitStack() as files:
+        for _ in range(1100):
+            files.enter_context(open(os.devnull))
+        worker = gigq.Worker(queue, polling_interval=0.01)
+        thread = threading.Thread(target=worker.start)
+        thread.start()
+        job_id = queue.submit(gigq.Job("one", os.getpid))
+        wait_until(lambda: queue.get_status(job_id)["status"] == "completed")
+        worker.stop()
+        thread.join()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))

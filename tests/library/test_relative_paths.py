@@ -86,3 +86,16 @@ def test_a_queue_is_a_context_manager_that_closes_the_connection_at_the_end(tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["jobs.db"]
     assert queue.stats()["total"] == 1
     queue.close()
+
+
+def test_a_queue_and_a_worker_follow_a_path_that_is_set_anew(elsewhere):
+    queue, worker = gigq.JobQueue("one.db"), gigq.Worker("one.db")
+    queue.submit(gigq.Job("one", os.getpid))
+    gigq.JobQueue("two.db")
+
+    queue.db_path = worker.db_path = "two.db"
+    job_id = queue.submit(gigq.Job("two", os.getpid))
+
+    assert worker.process_one()
+    assert gigq.JobQueue("two.db").get_status(job_id)["status"] == "completed"
+    assert gigq.JobQueue("one.db").stats()["pending"] == 1

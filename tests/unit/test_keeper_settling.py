@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ledger import COMPLETED, job_row, status_of, stored, taken
 
+from gigq import clock
 from gigq.claim import Claimant, Handover, Wanted
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, liveness, migrate
@@ -252,3 +253,19 @@ def test_a_verdict_on_several_that_comes_twice_settles_each_once(
 
     assert settling.dead_worker(verdict) == []
     assert left(db) == [*before, ("running", 1, 0, None)]
+
+
+@pytest.mark.parametrize(("age", "status"), [(61.5, "timeout"), (30.0, "running")])
+def test_what_gigq_0_5_1_left_running_is_settled_once_it_is_past_its_timeout(
+    db: Database, settling: Settling, path: str, age: float, status: str
+) -> None:
+    left = str(stored(db, timeout=60, max_attempts=1))
+    taken(db, Claimant("w1", OWN))
+    began = clock.after(clock.utc_now(), -age)
+    connection = connect.open_connection(path)
+    connection.execute("UPDATE job_executions SET run = NULL, started_at = ?", [began])
+    connection.execute("UPDATE jobs SET started_at = ?", [began])
+
+    DeadRuns(path, settling, lambda _message: None).look()
+
+    assert status_of(db, left) == status
