@@ -32,6 +32,17 @@ class Requeued(NamedTuple):
     refused: dict[str, str]
 
 
+def several(job_ids: Iterable[str]) -> Iterable[str]:
+    """Return ids as they were given; refuse one text, whose letters would be taken for ids.
+
+    Raises:
+        TypeError: it is one text.
+    """
+    if isinstance(job_ids, str):
+        raise TypeError(f"job_ids takes a list of ids, not a text; write [{codec.short(job_ids)}]")
+    return job_ids
+
+
 def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[list[str], Due]:
     """Cancel jobs, many in one transaction.
 
@@ -40,7 +51,7 @@ def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[
     """
     cancelled: list[str] = []
     due: Due = Counter()
-    left = iter(dict.fromkeys(job_ids))
+    left = iter(dict.fromkeys(several(job_ids)))
     while some := list(islice(left, requeue.MOST_AT_ONCE)):
         changed = jobs.cancel(db, some, running=running)
         for job_id, one in changed.items():
@@ -62,7 +73,7 @@ def requeue_all(
     Returns:
         What became of them, and how many jobs became due in each queue.
     """
-    changed = requeue.requeue(db, job_ids, with_dependents=with_dependents)
+    changed = requeue.requeue(db, several(job_ids), with_dependents=with_dependents)
     for job_id in changed.jobs:
         events.emit(events.JOB_REQUEUED, job_id=job_id)
     refused = {job_id: _held_back_by(parent) for job_id, parent in changed.refused.items()}

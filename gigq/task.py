@@ -77,11 +77,12 @@ class TaskWrapper:
         """
         return Job(function=self.__wrapped__, params=params, **self._options)
 
-    def submit(self, queue: JobQueue, /, **params: Any) -> str:
+    def submit(self, queue: JobQueue, /, *values: Any, **params: Any) -> str:
         """Submit a job of this task.
 
         Args:
             queue: the queue to submit to, by position: a parameter may be called `queue` too.
+            *values: none; parameters are stored by name.
             **params: keyword arguments for the function.
 
         Returns:
@@ -91,12 +92,17 @@ class TaskWrapper:
             InvalidJob: an option or a parameter cannot be stored, or the function does not take
                 these parameters.
             StoreError: the store did not take the job.
-            TypeError: `queue` is no queue.
+            TypeError: `queue` is no queue, or a parameter is given without its name.
         """
         if not hasattr(queue, "submit"):
             raise TypeError(
                 f"submit() takes a JobQueue first, and {codec.short(queue)} is a "
                 f"{type(queue).__name__}; write {self.__name__}.submit(JobQueue(path), ...)"
+            )
+        if values:
+            raise TypeError(
+                f"submit() takes parameters by name, and {codec.short(values[0])} has none; write "
+                f"{self.__name__}.submit(queue, NAME={codec.short(values[0])})"
             )
         return queue.submit(self.to_job(**params))
 

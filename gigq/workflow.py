@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gigq import codec
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ class Workflow:
 
         Returns:
             The same job.
+
+        Raises:
+            TypeError: `depends_on` is no list of jobs.
         """
         if depends_on:
-            job.dependencies = [parent.id for parent in depends_on]
+            job.dependencies = _ids_of(depends_on)
         if job.id not in self.job_map:
             self.jobs.append(job)
         self.job_map[job.id] = job
@@ -102,3 +106,13 @@ class Workflow:
         for job in self.jobs:
             job.workflow = self.name
         return queue.submit_many(self.jobs)
+
+
+def _ids_of(depends_on: Any) -> list[str]:
+    parents = [] if isinstance(depends_on, str) or hasattr(depends_on, "id") else list(depends_on)
+    if not parents or not all(hasattr(parent, "id") for parent in parents):
+        raise TypeError(
+            f"depends_on takes a list of jobs of this workflow, not {codec.short(depends_on)}; "
+            "write depends_on=[job]. The id of a stored job belongs into Job(dependencies=[...])"
+        )
+    return [parent.id for parent in parents]

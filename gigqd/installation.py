@@ -28,7 +28,8 @@ def problem() -> str | None:
         f"{found}. The distributions gigq and gigqd both install a package 'gigq' and cannot be "
         f"installed side by side; put this one in order with\n"
         f"  {pip} uninstall --yes gigq gigqd\n"
-        f"  {pip} install gigqd    (or the folder or wheel that it was installed from)"
+        f"  {pip} install CLONE    (the folder of the clone or the wheel of gigqd)\n"
+        "A daemon that runs goes on; `kill PID` stops it in good order"
     )
 
 

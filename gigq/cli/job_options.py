@@ -145,7 +145,7 @@ def _in_file(name: str) -> dict[str, Any]:
     except ValueError as error:
         raise OptionsError(f"{what}: {error}") from error
     if not isinstance(found, dict):
-        raise OptionsError(f"{what}: holds no JSON object, such as {{'file': 'cat.jpg'}}")
+        raise OptionsError(f'{what}: holds no JSON object, such as {{"file": "cat.jpg"}}')
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli import exits, shapes, terminal, text, values
@@ -73,7 +74,7 @@ def list_jobs(args: argparse.Namespace) -> int:
     """List jobs, the newest first."""
     found = queue_to_look_at(args).list_jobs(
         args.status,
-        args.limit,
+        args.limit if args.json else args.limit + 1,
         queue=args.queue,
         workflow=args.workflow,
         name=args.name,
@@ -85,8 +86,11 @@ def list_jobs(args: argparse.Namespace) -> int:
     if args.json:
         for row in found:
             terminal.print_json(shapes.job(row))
-    else:
-        print(_listed(found) if found else "No jobs found.")
+        return exits.OK
+    print(_listed(found[: args.limit]) if found else "No jobs found.")
+    if len(found) > args.limit:
+        after = args.offset + args.limit
+        print(f"gigq: there are more; --offset {after} shows the next ones", file=sys.stderr)
     return exits.OK
 
 

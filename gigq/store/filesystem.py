@@ -40,9 +40,7 @@ def resolve(path: str | os.PathLike[str]) -> str:
     if text.startswith("/"):
         return _real(text)
     if not text or text == ":memory:" or text.startswith("file:"):
-        raise UnsupportedStore(
-            f"{text!r} is not a path to a file; give a file name"
-        )
+        raise UnsupportedStore(f"{text!r} is not a path to a file; give a file name")
     if text.startswith(("postgres://", "postgresql://")):
         raise UnsupportedStore(
             f"{text.split(':', 1)[0]} addresses are not supported yet; give the path of a file"

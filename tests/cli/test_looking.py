@@ -145,6 +145,16 @@ def test_jobs_are_counted_for_each_queue(shell):
     ]  # fmt: skip
 
 
+def test_a_list_that_is_cut_says_how_to_see_the_rest(shell):
+    for name in "abc":
+        shell.out("submit", "os:getpid", "--name", name)
+
+    cut, whole = shell.run("list", "--limit", "2"), shell.run("list", "--limit", "3")
+
+    assert cut.stderr == "gigq: there are more; --offset 2 shows the next ones\n"
+    assert whole.stderr == ""
+
+
 def test_an_empty_list_says_so(shell):
     shell.submit()
 

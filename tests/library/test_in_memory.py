@@ -4,6 +4,7 @@ import os
 import resource
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from support import jobs_to_run
@@ -118,7 +119,7 @@ def test_a_worker_waits_with_more_than_a_thousand_open_files(queue):
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), most))
     with ExitStack() as files:
         for _ in range(1100):
-            files.enter_context(open(os.devnull))
+            files.enter_context(Path(os.devnull).open())
         worker = gigq.Worker(queue, polling_interval=0.01)
         thread = threading.Thread(target=worker.start)
         thread.start()

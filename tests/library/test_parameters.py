@@ -249,3 +249,16 @@ def test_what_is_no_list_of_jobs_is_refused(queue, given):
 def test_a_task_submitted_to_what_is_no_queue_is_refused(given):
     with pytest.raises(TypeError, match=r"write thumbnail\.submit\(JobQueue\(path\), \.\.\.\)"):
         thumbnail.submit(given, file="a")
+
+
+def test_a_parameter_without_its_name_is_refused_with_the_remedy(queue):
+    with pytest.raises(
+        TypeError, match=r"by name, .* write resize\.submit\(queue, NAME='cat\.jpg'"
+    ):
+        task(resize).submit(queue, "cat.jpg")
+
+
+@pytest.mark.parametrize("method", ["cancel_many", "requeue_many"])
+def test_one_text_in_the_place_of_many_ids_is_refused_with_the_remedy(queue, method):
+    with pytest.raises(TypeError, match=r"takes a list of ids, not a text; write \['01a2'\]"):
+        getattr(queue, method)("01a2")

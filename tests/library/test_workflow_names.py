@@ -58,3 +58,17 @@ def test_the_jobs_of_a_queue_are_counted(queue):
     assert {name: counts["pending"] for name, counts in queue.stats_by_queue().items()} == {
         "default": 1, "mail": 1
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["01a2", ["01a2"], Job("a", nothing)])
+def test_parents_that_are_no_list_of_jobs_are_refused_with_the_remedy(wrong):
+    with pytest.raises(TypeError, match=r"takes a list of jobs .* write depends_on=\[job\]"):
+        Workflow("nightly").add_job(Job("second", nothing), depends_on=wrong)
+
+
+def test_an_option_of_a_task_stays_when_the_workflow_gives_none():
+    flow = Workflow("nightly")
+    without = download.options(pass_parent_results=False)
+
+    assert flow.add_task(without, {"url": "a"}).pass_parent_results is False
+    assert flow.add_task(without, {"url": "a"}, pass_parent_results=True).pass_parent_results
