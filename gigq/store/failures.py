@@ -1,4 +1,8 @@
-"""What a database's error means here, and waiting for a lock. Codes decide, never the wording."""
+"""What a database's error means here, and waiting for a lock.
+
+Codes decide, and the wording only where SQLite has one code for damage and for a schema that calls
+functions which a schema may not call.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable
+from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable, UnsupportedStore
 from gigq.jitter import random_between
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ _LOOK_AFTER = 0.05
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNSAFE = "unsafe use of"
 _REMEDIES = {
     sqlite3.SQLITE_CANTOPEN: "check that the folder exists and that this user may write in it",
     sqlite3.SQLITE_READONLY: "check who owns the file, its folder and its mount options",
@@ -48,6 +53,11 @@ def translated(error: sqlite3.Error, path: str) -> StoreError:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if code in _BUSY:
         return StoreLocked(f"{path} is locked by another connection ({name}); try again")
+    if code in _CORRUPT and _UNSAFE in str(error):
+        return UnsupportedStore(
+            f"{path}: {error}; gigq does not let a database's schema call functions that SQLite "
+            "does not count as harmless: drop what calls it. Nothing was changed"
+        )
     if code in _CORRUPT:
         return StoreCorrupt(
             f"{path} is damaged or not a database ({name}: {error}); stop using it, keep the "

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass, field
 
 _WORD = re.compile(
     r"""--[^\n]*|/\*.*?\*/            # a comment
     |'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*\]
-    |\w+|\s+|.""",
+    |[\w$\x80-\U0010ffff]+|\s+|.""",
     re.DOTALL | re.VERBOSE,
 )
 _CONSTRAINTS = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"})
+_CLAUSES = frozenset(
+    {"CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE"}
+    | {"REFERENCES", "GENERATED", "AS", "ON"}
+)
+_LOWER_CASE = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class TableDefinition:
     """A table as it was created and altered.
 
     Attributes:
-        columns: the definition of each column, its name included, by the name in lower case.
+        columns: the definition of each column, its name included, by the folded name.
         constraints: the constraints of the table as a whole.
         options: the text after the closing bracket.
     """
@@ -39,8 +45,23 @@ def parse(statement: str) -> TableDefinition:
         if first.upper() in _CONSTRAINTS:
             definition.constraints.append(text)
         elif first:
-            definition.columns[_unquoted(first).lower()] = text
+            definition.columns[folded(_unquoted(first))] = text
     return definition
+
+
+def clauses_of(definition: str) -> tuple[str, str]:
+    """Split the definition of a column into its folded name and what follows its type."""
+    words = _WORD.findall(definition)
+    name = folded(_unquoted(words[0])) if words else ""
+    for place, word in enumerate(words[1:], 1):
+        if word.upper() in _CLAUSES:
+            return name, "".join(words[place:])
+    return name, ""
+
+
+def folded(name: str) -> str:
+    """Return a name as SQLite compares it: without the case of ASCII letters."""
+    return name.translate(_LOWER_CASE)
 
 
 def quoted(name: str) -> str:

@@ -8,15 +8,17 @@ docs/decisions/0003-the-0.5.1-file-is-upgraded-once.md.
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.errors import UnsupportedStore
 from gigq.ids import new_id
-from gigq.store import dependents, user_objects
+from gigq.store import dependents, obstacles, user_objects
 from gigq.store.database import Database
 from gigq.store.statements import read
+from gigq.store.table_definition import folded, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -82,10 +84,10 @@ def examine(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldT
         UnsupportedStore: the tables belong to something else, or a user has added to them what
             cannot be carried over.
     """
-    tables = {row["name"] for row in session.all("table_names")}
-    if "jobs" not in tables:
+    if "jobs" not in {folded(row["name"]) for row in session.all("table_names")}:
+        obstacles.refuse(session, [], fresh)
         return []
-    missing = _NEEDED - {row["name"] for row in session.all("columns_of_jobs")}
+    missing = _NEEDED - {folded(row["name"]) for row in session.all("columns_of_jobs")}
     if missing:
         raise UnsupportedStore(
             f"the file has a table 'jobs' without {', '.join(sorted(missing))}: it is not a "
@@ -95,7 +97,7 @@ def examine(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldT
         user_objects.find(session, "jobs", _JOB_COLUMNS),
         user_objects.find(session, "job_executions", _EXECUTION_COLUMNS),
     ]
-    user_objects.refuse_what_cannot_stay(session, old, fresh)
+    obstacles.refuse(session, old, fresh)
     return old
 
 
@@ -118,6 +120,8 @@ def carry_over(session: Session, old: list[OldTable]) -> None:
         _insert(session, "insert_old_job", jobs, [_job(row) for row in rows])
     for rows in _pages(session, "gigq_old_executions", executions):
         _insert(session, "insert_old_execution", executions, [_execution(row) for row in rows])
+    _compare(session, "jobs", "gigq_old_jobs")
+    _compare(session, "job_executions", "gigq_old_executions")
     session.run("reopen_current_executions")
     session.run("close_superseded_executions", {"now": session.now})
     session.run("point_jobs_to_executions")
@@ -129,7 +133,7 @@ def carry_over(session: Session, old: list[OldTable]) -> None:
 
 
 def _pages(session: Session, set_aside: str, table: OldTable) -> Iterator[list[Row]]:
-    columns = "".join(f", {name}" for name in table.known)
+    columns = "".join(f", {quoted(name)} AS {folded(name)}" for name in table.known)
     sql = read("upgrade_templates")["old_rows"].format(columns=columns, table=set_aside)
     after = -(2**63)
     while rows := session.all_of(sql, {"after": after, "limit": _AT_ONCE}):
@@ -139,7 +143,22 @@ def _pages(session: Session, set_aside: str, table: OldTable) -> Iterator[list[R
 
 def _insert(session: Session, name: str, table: OldTable, rows: list[Row]) -> None:
     sql = read("upgrade_templates")[name].format(added=table.copied_names)
-    session.connection.cursor().executemany(sql, rows)
+    try:
+        session.connection.cursor().executemany(sql, rows)
+    except sqlite3.IntegrityError as error:
+        raise obstacles.refusal(session, [f"a row of table {table.name} ({error})"]) from error
+
+
+def _compare(session: Session, table: str, set_aside: str) -> None:
+    """Refuse to go on with a copy that has not every row; the transaction is undone."""
+    count = read("upgrade_templates")["count_rows"]
+    copied, there = (
+        session.all_of(count.format(table=name), {})[0]["number"] for name in (table, set_aside)
+    )
+    if copied != there:
+        raise obstacles.refusal(
+            session, [f"rows of table {table} ({copied} of {there} could be carried over)"]
+        )
 
 
 def _job(row: Row) -> Row:
@@ -162,7 +181,7 @@ def _job(row: Row) -> Row:
 
 
 def _execution(row: Row) -> Row:
-    execution = dict(row)
+    execution = {column: row.get(column) for column in ("gigq_row", *_EXECUTION_COLUMNS)}
     execution["id"] = new_id() if execution["id"] is None else execution["id"]
     _to_utc(execution, _EXECUTION_TIMES)
     execution["started_at"] = execution["started_at"] or clock.utc_now()

@@ -1,4 +1,4 @@
-"""What a user has added to a file of GigQ 0.5.1: carried over, or a reason not to begin."""
+"""What a user has added to a file of GigQ 0.5.1, and how it is carried over."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gigq.errors import UnsupportedStore
-from gigq.store import table_definition
+from gigq.store import obstacles, table_definition
 from gigq.store.statements import read
-from gigq.store.table_definition import quoted
+from gigq.store.table_definition import folded, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from gigq.store.database import Row, Session
 
-_OLD_INDEXES = frozenset({"idx_jobs_status", "idx_jobs_priority"})
-_OLD_CONSTRAINT = "foreignkey(job_id)referencesjobs(id)"
+_OLD_INDEXES = frozenset(
+    {
+        "create index idx_jobs_status on jobs (status)",
+        "create index idx_jobs_priority on jobs (priority)",
+    }
+)
 _GENERATED = (2, 3)
 
 
@@ -27,6 +30,7 @@ class OldTable:
 
     Attributes:
         name: its name.
+        statement: the one that created it; empty when it is not there.
         known: the names of the columns that GigQ made and that are there.
         added: the definitions of the columns that it did not make, by name.
         copied: the names of those of them that hold values.
@@ -34,6 +38,7 @@ class OldTable:
     """
 
     name: str
+    statement: str
     known: tuple[str, ...]
     added: Mapping[str, str]
     copied: tuple[str, ...]
@@ -48,47 +53,25 @@ class OldTable:
 def find(session: Session, name: str, made_by_gigq: Collection[str]) -> OldTable:
     """Describe a table before anything is changed."""
     columns = session.all("columns_of_table", {"name": name})
-    definitions = table_definition.parse(_statement_of(session, name)).columns
+    statement = _statement_of(session, name)
+    definitions = table_definition.parse(statement).columns
     added = {
-        row["name"]: definitions.get(row["name"].lower(), quoted(row["name"]))
+        row["name"]: definitions.get(folded(row["name"]), quoted(row["name"]))
         for row in columns
-        if row["name"].lower() not in made_by_gigq
+        if folded(row["name"]) not in made_by_gigq
     }
     return OldTable(
         name,
+        statement,
         tuple(row["name"] for row in columns if row["name"] not in added),
         added,
         tuple(r["name"] for r in columns if r["name"] in added and r["hidden"] not in _GENERATED),
         tuple(
             (row["type"], row["name"], row["sql"])
             for row in session.all("objects_of_table", {"name": name})
-            if row["name"] not in _OLD_INDEXES
+            if " ".join(folded(row["sql"]).split()) not in _OLD_INDEXES
         ),
     )
-
-
-def refuse_what_cannot_stay(
-    session: Session, tables: Collection[OldTable], fresh: Mapping[str, Collection[str]]
-) -> None:
-    """Refuse a file in which something has the place of what today's schema needs.
-
-    Args:
-        session: the transaction.
-        tables: the tables of the old file.
-        fresh: the columns of each table of a new file; of its other objects none.
-
-    Raises:
-        UnsupportedStore: with a list of all that is in the way. Nothing was changed.
-    """
-    reasons = [reason for table in tables for reason in _reasons(session, table, fresh)]
-    ours = {table.name for table in tables}
-    reasons += [
-        f"{row['type']} {row['name']} (gigq needs this name)"
-        for row in session.all("named_objects")
-        if row["name"].lower() in fresh and row["name"] not in ours
-    ]
-    if reasons:
-        raise _refusal(session, reasons)
 
 
 def add_columns(session: Session, table: OldTable) -> None:
@@ -119,20 +102,6 @@ def create_objects(session: Session, tables: Collection[OldTable]) -> None:
     )
 
 
-def _reasons(
-    session: Session, table: OldTable, fresh: Mapping[str, Collection[str]]
-) -> Iterator[str]:
-    for name in table.added:
-        if name.lower() in fresh[table.name]:
-            yield f"column {table.name}.{name} (gigq has a column of this name)"
-    definition = table_definition.parse(_statement_of(session, table.name))
-    for constraint in definition.constraints:
-        if "".join(constraint.lower().split()) != _OLD_CONSTRAINT:
-            yield f"constraint of table {table.name} ({constraint})"
-    if "WITHOUT" in definition.options.upper():
-        yield f"table {table.name} (it is WITHOUT ROWID)"
-
-
 def _run_all(session: Session, statements: Mapping[str, str]) -> None:
     refused = []
     for what, statement in statements.items():
@@ -141,15 +110,7 @@ def _run_all(session: Session, statements: Mapping[str, str]) -> None:
         except sqlite3.Error as error:
             refused.append(f"{what} ({error})")
     if refused:
-        raise _refusal(session, refused)
-
-
-def _refusal(session: Session, reasons: list[str]) -> UnsupportedStore:
-    path = getattr(session.connection, "path", "the database")
-    return UnsupportedStore(
-        f"{path} is a file of GigQ 0.5.1 and cannot be upgraded with what was added to it; rename "
-        f"or drop these first: {'; '.join(reasons)}. Nothing was changed"
-    )
+        raise obstacles.refusal(session, refused)
 
 
 def _statement_of(session: Session, name: str) -> str:

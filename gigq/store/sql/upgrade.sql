@@ -19,7 +19,7 @@ PRAGMA foreign_keys = ON;
 SELECT name, hidden FROM pragma_table_xinfo(:name);
 
 -- name: statement_of_table
-SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name;
+SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name COLLATE NOCASE;
 
 -- name: objects_of_table
 SELECT type, name, sql FROM sqlite_master

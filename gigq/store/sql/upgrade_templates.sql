@@ -2,6 +2,22 @@
 -- name: add_column
 ALTER TABLE {table} ADD COLUMN {definition};
 
+-- EXPLAIN prepares a statement and does not run it.
+-- name: explain_read
+EXPLAIN SELECT * FROM {table};
+
+-- name: explain_insert
+EXPLAIN INSERT INTO {table} DEFAULT VALUES;
+
+-- name: explain_update
+EXPLAIN UPDATE {table} SET {columns};
+
+-- name: explain_delete
+EXPLAIN DELETE FROM {table};
+
+-- name: count_rows
+SELECT count(*) AS number FROM {table};
+
 -- name: old_rows
 SELECT rowid AS gigq_row{columns} FROM {table}
 WHERE rowid > :after ORDER BY rowid LIMIT :limit;
