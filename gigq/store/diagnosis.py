@@ -41,17 +41,27 @@ def schema(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "schema", "problem", f"schema {found}, this gigq knows {known}", "upgrade this gigq"
         )
-    elif found < known:
-        named = f"schema {found}" if found else "a file of GigQ 0.5.1"
+    elif facts.content.obstacle is not None:
         yield Finding(
-            "schema",
-            "note",
-            f"{named}; this gigq works with {known}",
-            "it is brought up to date when it is next opened; older versions refuse it then, so "
-            "run gigq backup first",
+            "schema", "problem", facts.content.obstacle, "see docs/migrating-from-gigq-0.5.1.md"
         )
+    elif found < known:
+        yield _to_be_migrated(found, known)
     else:
         yield Finding("schema", "ok", f"schema {found}")
+
+
+def _to_be_migrated(found: int, known: int) -> Finding:
+    named, then = f"schema {found}", "an older gigq refuses it then, so run gigq backup first"
+    if not found:
+        named = "a file of GigQ 0.5.1"
+        then = "GigQ 0.5.1 must not use it then, so stop its workers and run gigq backup first"
+    return Finding(
+        "schema",
+        "note",
+        f"{named}; this gigq works with {known}",
+        f"it is brought up to date when it is next opened for writing; {then}",
+    )
 
 
 def jobs(facts: Facts) -> Iterator[Finding]:

@@ -74,6 +74,7 @@ class Content:
             a log to find out.
         tables: their names.
         schema: the version; 0 for a file of GigQ 0.5.1, or without a queue.
+        obstacle: what keeps a file of GigQ 0.5.1 from its upgrade; None when nothing does.
         page_size: bytes.
         pages: how many.
         free_pages: how many of them are unused.
@@ -97,6 +98,7 @@ class Content:
     running: tuple[Mapping[str, Any], ...] = ()
     integrity: tuple[str, ...] | None = None
     gives_back: bool = False
+    obstacle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _content(path: str, check: str | None) -> Content:
             free_pages=_number(reader, "PRAGMA freelist_count"),
             gives_back=_number(reader, "PRAGMA auto_vacuum") > 0,
             integrity=_integrity(reader, check),
+            obstacle=migrate.obstacle(reader, path) if schema < 1 and "jobs" in tables else None,
             **known,
         )
 

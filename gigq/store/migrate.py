@@ -71,6 +71,16 @@ def refuse_obstacles(db: Database) -> None:
             upgrade.examine(session, fresh_objects(dialect_of(session.connection).name))
 
 
+def obstacle(connection: sqlite3.Connection, path: str) -> str | None:
+    """Return why a file of GigQ 0.5.1 that is open for reading cannot be upgraded, or None."""
+    connection.execute("PRAGMA trusted_schema=OFF")  # as where jobs are run
+    try:
+        upgrade.examine(Session(connection), fresh_objects("sqlite"))
+    except UnsupportedStore as error:
+        return str(error).replace("the database", path, 1)
+    return None
+
+
 def refuse_newer(db: Database) -> None:
     """Look whether a newer gigq has migrated the store meanwhile.
 

@@ -249,6 +249,32 @@ def test_a_file_of_an_old_gigq_is_a_note_and_stays_one(shell):
 
     assert (code, found["schema"]["severity"]) == (0, "note")
     assert "GigQ 0.5.1" in found["schema"]["found"]
+    assert "GigQ 0.5.1 must not use it then" in found["schema"]["remedy"]
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("added", "named"),
+    [
+        ("ALTER TABLE jobs ADD COLUMN queue TEXT", "column jobs.queue"),
+        (
+            "CREATE TRIGGER odd AFTER UPDATE ON jobs BEGIN SELECT count(*) FROM missing; END",
+            "trigger",
+        ),
+    ],
+)
+def test_a_file_of_an_old_gigq_that_will_be_refused_is_a_problem(shell, added, named):
+    file = shell.folder / "gigq.db"
+    OldFile(str(file)).job("one")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(added)
+    file.chmod(0o600)
+    before = file.read_bytes()
+    code, found, _ = examined(shell)
+
+    assert (code, found["schema"]["severity"]) == (1, "problem")
+    assert named in found["schema"]["found"]
+    assert str(file) in found["schema"]["found"]
     assert file.read_bytes() == before
 
 
