@@ -81,6 +81,10 @@ class StoreLocked(StoreUnavailable):
     """Another connection held the write lock for longer than the lock timeout."""
 
 
+class LockedByThisThread(StoreLocked):
+    """Another connection of the same thread holds the write lock: to wait for it is no use."""
+
+
 class StoreGone(StoreUnavailable):
     """The file at the store's path is missing, may not be read, or is not the one it was."""
 

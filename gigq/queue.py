@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigq import changes, clock, codec, events, looks, reports, scripts
 from gigq.errors import JobNotFound
+from gigq.made_once import made_once
 from gigq.rows import Rows, listed
 from gigq.status import JobStatus
 from gigq.store import jobs, migrate, retention
@@ -326,11 +326,11 @@ class JobQueue:
         assert self.db_path is not None, "a subclass without db_path brings its own connections"
         return self._place.connection(may_create=self._begin is not migrate.Begin.NEVER)
 
-    @cached_property
+    @made_once
     def _connected(self) -> Database:
         return Database(self._get_connection, self.lock_timeout, urgent=True)
 
-    @cached_property
+    @made_once
     def _database(self) -> Database:
         """The database with today's tables, whoever made them: a subclass, 0.5.1 or nobody."""
         migrate.apply(self._connected, self._begin)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec, events, execution, functions, rescue, scripts, served_queues, signatures
 from gigq.hooks import Hooks, around_worker
 from gigq.ids import new_id
+from gigq.made_once import made_once
 from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
 from gigq.stop_signals import stop_signals
@@ -337,11 +337,11 @@ class Worker:
         if self._stop_bell is not None:
             self._stop_bell.ring()
 
-    @cached_property
+    @made_once
     def _threads(self) -> OfEachThread:
         return OfEachThread()
 
-    @cached_property
+    @made_once
     def _database(self) -> Database:
         """The database with today's tables, whoever made them: 0.5.1 or nobody yet."""
         database = Database(self._get_connection, self.lock_timeout, durable=self.durable)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gigq import events
-from gigq.errors import StoreUnavailable
+from gigq.errors import LockedByThisThread, StoreUnavailable
 from gigq.store import claims, liveness
 from gigq.waiting import seconds_until
 
@@ -64,6 +64,8 @@ class WorkerLoop:
             self._worker._check_for_timeouts()
             if self._is_idle_after_work() and self._worker.running:
                 self._sleep()
+        except LockedByThisThread:
+            raise  # a job has left its transaction open: nothing but the end of the process ends it
         except StoreUnavailable as error:
             self._wait_out(error)
 

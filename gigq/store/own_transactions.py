@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from typing import Any
 
-from gigq.errors import StoreLocked
+from gigq.errors import LockedByThisThread
 from gigq.store.lost_locks import locks_of_this_process
 
 _WRITE_LOCK = "120"
@@ -24,7 +24,7 @@ def refuse_to_wait(path: str) -> None:
         path: the database file.
 
     Raises:
-        StoreLocked: a connection of this thread has a write transaction open on it.
+        LockedByThisThread: a connection of this thread has a write transaction open on it.
     """
     if not is_held_here(path):
         return
@@ -32,7 +32,7 @@ def refuse_to_wait(path: str) -> None:
     alone = threading.active_count() == 1
     for one in connections:
         if (alone or _is_bound_to_a_thread(one)) and _has_open(one, path):
-            raise StoreLocked(
+            raise LockedByThisThread(
                 f"{path} is locked by this thread itself: another of its connections has a write "
                 f"transaction open on the file, and nothing is stored until that ends; {_REMEDY}"
             )

@@ -174,6 +174,17 @@ def test_a_failed_job_whose_forkserver_was_killed_leaves_none_to_the_next_job(da
     assert daemon.wait_for_event("worker_recycled")["reason"] == "residue"
 
 
+@pytest.mark.fault("G16")
+def test_a_job_that_leaves_a_transaction_on_the_queue_open_stops_no_other_job(daemons):
+    daemon = daemons(ONE)
+    params = {"database": str(daemon.database)}
+    open_ = daemon.submit(spoilers.leave_a_transaction_open, "open", params, max_attempts=1)
+
+    assert daemon.wait_for_job(open_)["executions"][-1]["cause"] == "crashed"
+    after = daemon.submit(jobs.ok, "after")
+    assert daemon.wait_for_job(after)["status"] == "completed"
+
+
 @pytest.mark.fault("C18")
 @pytest.mark.parametrize("where", ["finally", "del", "import", "lock"])
 def test_a_job_interrupted_in_a_bad_place_poisons_no_other(daemons, tmp_path, where):

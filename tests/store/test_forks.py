@@ -1,10 +1,14 @@
 """A fork while another thread is inside SQLite."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
+from support.earlier_schemas import make_file
+from support.forked import in_a_child
 from support.waiting import wait_until
 
 import gigq
@@ -92,3 +96,22 @@ def test_a_thread_that_waits_for_a_locked_database_does_not_hold_up_a_fork(tmp_p
 
     assert was_free
     assert queue.stats()["total"] == 1
+
+
+def test_a_queue_that_waits_for_its_file_lets_others_and_forked_processes_go_on(tmp_path):
+    make_file(str(tmp_path / "old.db"), 1)
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        waiting = gigq.JobQueue(tmp_path / "old.db", initialize=False)
+        thread = threading.Thread(target=waiting.stats)
+        thread.start()
+        wait_until(lambda: "_connected" in vars(waiting))
+
+        other = gigq.JobQueue(tmp_path / "other.db")
+        other.submit(gigq.Job("of the parent", os.getpid))
+        said = in_a_child(lambda: bool(other.submit(gigq.Job("of the child", os.getpid))))
+        still_waits = thread.is_alive()
+        holder.execute("ROLLBACK")
+        thread.join()
+
+    assert (said, still_waits, other.stats()["total"]) == ("True", True, 2)

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -99,3 +101,33 @@ def test_a_transaction_on_another_file_is_none_of_its_business(queue, tmp_path):
         queue.submit(job())
 
     assert queue.stats()["total"] == 1
+
+
+WORKER = """
+import os, sqlite3, sys
+import gigq
+
+kept = []
+
+def left_open(path):
+    kept.append(sqlite3.connect(path, isolation_level=None))
+    kept[-1].execute("BEGIN IMMEDIATE")
+
+if __name__ == "__main__":
+    path = sys.argv[1]
+    gigq.JobQueue(path).submit(gigq.Job("left open", left_open, {"path": path}))
+    gigq.Worker(path).start()
+"""
+
+
+def test_a_plain_worker_ends_whose_job_has_left_its_transaction_on_the_queue_open(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(WORKER)
+
+    done = subprocess.run(
+        [sys.executable, program, tmp_path / "jobs.db"], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert "LockedByThisThread: " in done.stderr
+    assert gigq.JobQueue(tmp_path / "jobs.db").stats()["running"] == 1

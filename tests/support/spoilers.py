@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -82,6 +83,14 @@ def spoil(ledger: str, job: str, what: str) -> None:
     """Leave something of a kind behind."""
     with noted(ledger, job):
         _KEPT.append((SPOILERS | POOLS)[what]())
+
+
+def leave_a_transaction_open(ledger: str, job: str, database: str) -> None:
+    """Begin a write transaction on the queue's own file, and never end it."""
+    with noted(ledger, job):
+        connection = sqlite3.connect(database, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        _KEPT.append(connection)
 
 
 def use_a_forkserver(ledger: str, job: str, *, fail: bool) -> str:
