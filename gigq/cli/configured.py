@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,7 +33,7 @@ def code_of(args: argparse.Namespace) -> Code:
     A file that the command line does not name counts only when its database is the command's.
 
     Raises:
-        OptionsError: the file cannot be read, or a value in it is of a wrong kind.
+        OptionsError: the file that `--config` names cannot be read, or a value is of a wrong kind.
     """
     if args.config:
         return _code_in(Path(args.config), _read(Path(args.config)))
@@ -40,7 +41,11 @@ def code_of(args: argparse.Namespace) -> Code:
     found = Path(named) if named else _FOR_THE_HOST
     if not named and not os.access(found, os.R_OK):
         return Code()
-    document = _read(found)
+    try:
+        document = _read(found)
+    except OptionsError as error:  # it may be that of another database, or just be edited
+        print(f"gigq: warning: {error}; its [code] is not used", file=sys.stderr)
+        return Code()
     return _code_in(found, document) if _is_for(document, found, args.db) else Code()
 
 

@@ -158,3 +158,13 @@ def test_a_configuration_that_cannot_be_used_is_a_usage_error(
 
     assert done.returncode == 2
     assert done.stderr.startswith(f"gigq: the configuration {path}: {problem}")
+
+
+def test_a_broken_configuration_that_was_only_found_is_a_warning(shell):
+    (shell.folder / "broken.toml").write_text("[code")
+
+    done = shell.run("submit", "os:getpid", "--name", "one", GIGQD_CONFIG="broken.toml")
+
+    assert done.returncode == 0, done.stderr
+    assert "gigq: warning: the configuration" in done.stderr
+    assert "its [code] is not used" in done.stderr
