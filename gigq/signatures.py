@@ -40,7 +40,8 @@ class Signature(NamedTuple):
     """The keyword arguments that a function takes.
 
     Attributes:
-        text: the function's name and signature, for messages.
+        name: the function's own.
+        read: as Python has it; default values are shown in messages only.
         accepted: the names of its parameters.
         required: those without a default.
         required_beside_results: the same without `parent_results`.
@@ -50,7 +51,8 @@ class Signature(NamedTuple):
         known_to_fit: names of parameters, in their order, of jobs without dependencies that fitted.
     """
 
-    text: str
+    name: str
+    read: inspect.Signature
     accepted: frozenset[str]
     required: frozenset[str]
     required_beside_results: frozenset[str]
@@ -58,6 +60,15 @@ class Signature(NamedTuple):
     takes_results: bool
     only_by_position: str | None
     known_to_fit: set[tuple[str, ...]]
+
+    @property
+    def text(self) -> str:
+        """The function's name and signature, for messages."""
+        try:
+            text = f"{self.name}{_without_quotes(self.read)}"
+        except Exception:  # noqa: BLE001 - default values have methods of their own
+            text = f"{self.name}(...)"
+        return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
     def fits(self, params: Mapping[str, Any], *, gets_results: bool) -> bool:
         """Return True when the function can be called with these parameters.
@@ -133,8 +144,7 @@ def _read(function: Function) -> Signature | None:
         read = inspect.signature(function, follow_wrapped=False)
         parameters = list(read.parameters.values())
         name = getattr(function, "__qualname__", type(function).__name__)
-        text = f"{name}{_without_quotes(read)}"
-    except Exception:  # noqa: BLE001 - default values and annotations have methods of their own
+    except Exception:  # noqa: BLE001 - what a function shows of itself may be anything
         return None
     named = [one for one in parameters if one.kind in _BY_NAME]
     accepted = frozenset(one.name for one in named)
@@ -146,7 +156,8 @@ def _read(function: Function) -> Signature | None:
         if one.kind is one.POSITIONAL_ONLY and one.default is one.empty
     )
     return Signature(
-        text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}...",
+        name,
+        read,
         accepted,
         required,
         required - {PARENT_RESULTS},

@@ -105,7 +105,7 @@ def test_parameters_that_the_function_does_not_take_are_refused_with_its_signatu
         (Thumbnail, {"file": "a"}),
         (with_connection, {"file": "a"}),  # what a decorator adds is not known
         (max, {"x": 1}),  # C code that has no readable signature
-        (odd_default, {"anything": 1}),
+        (odd_default, {}),
         (thumbnail, {"file": "a", "width": 3}),
     ],
 )
@@ -262,3 +262,12 @@ def test_a_parameter_without_its_name_is_refused_with_the_remedy(queue):
 def test_one_text_in_the_place_of_many_ids_is_refused_with_the_remedy(queue, method):
     with pytest.raises(TypeError, match=r"takes a list of ids, not a text; write \['01a2'\]"):
         getattr(queue, method)("01a2")
+
+
+def test_default_values_are_shown_in_messages_only(queue):
+    queue.submit(Job("fits", with_a_hostile_default, {"file": "a"}))
+
+    with pytest.raises(
+        InvalidJob, match=r"with_a_hostile_default\(\.\.\.\) has no parameter 'fil'"
+    ):
+        queue.submit(Job("does not", with_a_hostile_default, {"file": "a", "fil": "b"}))
