@@ -100,6 +100,8 @@ class Hooks:
         pid, job, after_is_due = os.getpid(), current_job(), True
         try:
             self._call("before_job", context, job)
+            if os.getpid() != pid:  # a process that it has forked leaves as one of the function's
+                return None
             value = call()
             # An interruption that comes just before this line is still followed by `after_job`.
             after_is_due = False

@@ -265,6 +265,22 @@ def test_a_process_that_the_job_forks_does_not_call_after_job(hooks, tmp_path, r
     assert log.read_text() == "True\n"
 
 
+def test_a_process_that_before_job_forks_does_not_run_the_function(hooks, tmp_path):
+    log = tmp_path / "log"
+
+    def before_job(job):
+        if child := os.fork():
+            os.waitpid(child, 0)
+
+    def work():
+        with log.open("a") as file:
+            file.write("ran\n")
+
+    run(hooks(before_job=before_job), job(work))
+
+    assert log.read_text() == "ran\n"
+
+
 # --- the worker's hooks, and the module ----------------------------------------------------------
 
 
