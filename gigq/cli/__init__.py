@@ -1,18 +1,17 @@
-"""The `gigq` command: one `main`, which turns every ending into an exit code."""
+"""The `gigq` command: `main` runs it, once it is clear that its files belong together.
+
+Nothing else of `gigq` is imported before that: another distribution may have replaced its files.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
-import traceback
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from gigq.cli import exits, failures, terminal, text
-from gigq.cli.loading import database_of
-from gigq.cli.parser import build_parser
-from gigq.command_parser import UsageError, asks_for_json
+from gigq.cli import exits, installation
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
 __all__ = ["main"]
@@ -30,70 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the arguments only asked for help or the version (0).
     """
-    terminal.prepare()
-    given = sys.argv[1:] if argv is None else [*argv]
-    parser = build_parser()
-    if not given:
-        return _help(parser)
-    try:
-        args = parser.parse_args(given)
-    except UsageError as wrong:
-        return _refuse(wrong, as_json=asks_for_json(given))
-    return _run(args)
+    if problem := installation.problem():
+        return _refuse(problem, as_json="--json" in (sys.argv if argv is None else argv))
+    from gigq.cli.command import main as run
+
+    return run(argv)
 
 
-def _help(parser: argparse.ArgumentParser) -> int:
-    try:
-        parser.print_help()
-        sys.stdout.flush()
-    except OSError:
-        terminal.give_up_output()
-    return exits.USAGE
-
-
-def _refuse(wrong: UsageError, *, as_json: bool) -> int:
+def _refuse(problem: str, *, as_json: bool) -> int:
     if as_json:
-        terminal.print_json(wrong.shape)
+        answer = {"ok": False, "code": exits.BAD_INSTALLATION, "error": problem}
+        sys.stdout.write(f"{json.dumps(answer)}\n")
     else:
-        print(wrong.text, file=sys.stderr)
-    return exits.USAGE
-
-
-def _run(args: argparse.Namespace) -> int:
-    try:
-        if hasattr(args, "app_dir"):
-            # The user's code is imported first, and may change the working directory.
-            args.db = database_of(args)
-        code = cast("int", args.handler(args))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        terminal.give_up_output()
-        return exits.BROKEN_PIPE
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - a user's mistake must not end in a traceback
-        return _failed(error, args)
-    return code
-
-
-def _failed(error: Exception, args: argparse.Namespace) -> int:
-    if args.debug:
-        traceback.print_exception(error)
-    code = failures.code_for(error, args.db)
-    message = failures.message_for(error)
-    if getattr(args, "json", False) and code != exits.OUTPUT:
-        return _say_in_json(code, message)
-    print(f"gigq: {text.printable(message)}", file=sys.stderr)
-    if code == exits.OUTPUT:
-        terminal.give_up_output()
-    return code
-
-
-def _say_in_json(code: int, message: str) -> int:
-    try:
-        terminal.print_json({"ok": False, "code": code, "error": message})
-        sys.stdout.flush()
-    except OSError:
-        terminal.give_up_output()
-        return exits.OUTPUT
-    return code
+        sys.stderr.write(f"gigq: {problem}\n")
+    return exits.BAD_INSTALLATION

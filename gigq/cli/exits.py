@@ -12,6 +12,8 @@ USAGE = 2
 UNAVAILABLE = 69
 """The database is missing, locked, damaged, or not a queue."""
 INTERNAL = 70
+BAD_INSTALLATION = 72
+"""Files of gigqd are missing, or another distribution has replaced them."""
 OUTPUT = 74
 """The answer could not be written out."""
 NO_PERMISSION = 77

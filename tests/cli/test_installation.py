@@ -87,6 +87,34 @@ def test_files_that_another_distribution_took_are_named_with_the_remedy(
     assert "of GigQ 0.5.1" not in done.stderr
 
 
+@pytest.mark.parametrize("module", ["gigq.cli", "gigq"])
+@pytest.mark.parametrize("state", ["installed", "uninstalled"])
+def test_the_command_gigq_names_them_too(site: Path, module: str, state: str) -> None:
+    install_0_5_1(site)
+    for path in site.glob("gigq/*.py"):  # its own first file imports what is there
+        if path.read_text() == OLD_INIT:
+            path.write_text("")
+    if state == "uninstalled":
+        uninstall_0_5_1(site)
+        (site / "gigq/__init__.py").touch()  # else Python finds the package of the test run
+    for options in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", module, "list", *options],
+            cwd=site.parent,
+            env=os.environ | {"PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+        assert done.returncode == 72
+        assert "Traceback" not in done.stderr
+        said = json.loads(done.stdout)["error"] if options else done.stderr
+        assert ("gigq 0.5.1 is installed" in said) == (state == "installed")
+        assert ("missing" in said) == (state != "installed")
+        assert f"{sys.executable} -m pip uninstall --yes gigq gigqd" in said
+
+
 def test_the_answer_is_json_when_that_is_asked_for(site: Path) -> None:
     install_0_5_1(site)
     done = gigqd(site, "check", "--json")

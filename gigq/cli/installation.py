@@ -1,0 +1,39 @@
+"""What another distribution with a package `gigq` has done to the files of the command.
+
+gigqd has a check of its own, since nothing of `gigq` may be imported before that one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_OWN_FILES = ("__init__.py", "errors.py", "job.py", "queue.py", "worker.py")
+
+
+def problem() -> str | None:
+    """Return what is wrong with the installed files, and what to do; None when all is well."""
+    folder = Path(__file__).parent.parent.parent
+    found = _other_distribution(folder) or _missing_files(folder)
+    if found is None:
+        return None
+    pip = f"{sys.executable} -m pip"
+    return (
+        f"{found}. The distributions gigq and gigqd both install a package 'gigq' and cannot be "
+        f"installed side by side; put this one in order with\n"
+        f"  {pip} uninstall --yes gigq gigqd\n"
+        f"  {pip} install CLONE    (the folder of the clone or the wheel of gigqd)"
+    )
+
+
+def _other_distribution(folder: Path) -> str | None:
+    others = sorted([*folder.glob("gigq-*.dist-info"), *folder.glob("gigq-*.egg-info")])
+    if not others:
+        return None
+    version = others[0].stem.removeprefix("gigq-")
+    return f"the distribution gigq {version} is installed in {folder} too"
+
+
+def _missing_files(folder: Path) -> str | None:
+    missing = [name for name in _OWN_FILES if not (folder / "gigq" / name).exists()]
+    return f"files of gigqd are missing in {folder}: {', '.join(missing)}" if missing else None
