@@ -59,18 +59,29 @@ def refuse(
     if not reasons:
         for table in tables:
             reasons += _of_use(session, table)
+    if reasons and not tables:
+        raise UnsupportedStore(
+            f"{_path_of(session)} has no queue in it, and other things with names that a queue "
+            f"needs: {_listed(reasons)}; give the queue a file of its own. Nothing was changed"
+        )
     if reasons:
         raise refusal(session, reasons)
 
 
 def refusal(session: Session, reasons: Collection[str]) -> UnsupportedStore:
     """Return the error that lists what keeps a file from its upgrade."""
-    path = getattr(session.connection, "path", "the database")
-    listed = "; ".join(" ".join(reason.split()) for reason in reasons)
     return UnsupportedStore(
-        f"{path} cannot be upgraded from GigQ 0.5.1 as it is; rename, change or drop these "
-        f"first: {listed}. Nothing was changed"
+        f"{_path_of(session)} cannot be upgraded from GigQ 0.5.1 as it is; rename, change or drop "
+        f"these first: {_listed(reasons)}. Nothing was changed"
     )
+
+
+def _path_of(session: Session) -> str:
+    return getattr(session.connection, "path", "the database")
+
+
+def _listed(reasons: Collection[str]) -> str:
+    return "; ".join(" ".join(reason.split()) for reason in reasons)
 
 
 def _of_table(table: OldTable, fresh: Mapping[str, Collection[str]]) -> Iterator[str]:
