@@ -18,11 +18,12 @@ from gigqd.tag import home_of
 
 if TYPE_CHECKING:
     from gigqd.books import Books
-    from gigqd.config import Config
     from gigqd.pools import Pools
     from gigqd.report import Facts
 
 log = logs.get_logger("gigqd.supervisor")
+
+_FEWEST_CHILDREN = 2  # the keeper and a worker
 
 
 class StartFailedError(GigqdError):
@@ -45,16 +46,15 @@ def lock_run(database: str) -> liveness.RunLock:
         raise StartFailedError(str(error), exit_code=exits.DATABASE_UNAVAILABLE) from error
 
 
-def require_files(config: Config) -> None:
-    """Refuse a start with fewer open files than all workers and the supervisor itself need.
+def require_files() -> None:
+    """Refuse a start with fewer open files than a single worker and the daemon itself need.
 
     Raises:
         StartFailedError: the limit is too low.
     """
-    workers = sum(pool.size for pool in config.pools)
-    if missing := missing_descriptors(workers + 1):
+    if missing := missing_descriptors(_FEWEST_CHILDREN):
         _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-        text = f"{limit + missing} open files are needed for {workers} workers; {files_remedy()}"
+        text = f"{limit + missing} open files are needed for one worker; {files_remedy()}"
         raise StartFailedError(text, exit_code=exits.CANNOT_FORK)
 
 

@@ -144,7 +144,7 @@ class Supervisor:
         self._signals.install()
         self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
         kernel.become_subreaper()
-        require_files(self._facts.config)
+        require_files()
         end_leftovers_of(self._facts.config.queue.database)
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)
