@@ -101,7 +101,9 @@ class TimerInterrupter:
 
     @contextmanager
     def _alarm(self, timeout: float) -> Iterator[None]:
-        def ring(_signal: int, _frame: Any) -> None:
+        def ring(_signal: int, frame: Any) -> None:
+            if frame is not None and frame.f_code in _AROUND_THE_JOB:
+                return  # there it would leave this handler in place; the timer repeats
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._raise(Cause.TIMEOUT, JobTimeout(overrun(timeout)))
 
@@ -126,6 +128,11 @@ class TimerInterrupter:
             _unblock_alarm()
             signal.signal(signal.SIGALRM, previous)
             signal.setitimer(signal.ITIMER_REAL, left)
+
+
+_manager: Any = type(TimerInterrupter()._alarm(1.0))
+_AROUND_THE_JOB = {_manager.__enter__.__code__, _manager.__exit__.__code__}
+"""The code of the context manager: an exception in it, outside of its generator, skips the rest."""
 
 
 def _unblock_alarm() -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigq import allow_list, clock, events, functions
-from gigq.errors import FunctionNotAllowed, LockedByThisThread, StoreError
+from gigq.errors import FunctionNotAllowed, LockedByThisThread, StoreError, StoreLocked
 from gigq.outcome import PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
@@ -185,7 +185,8 @@ class WorkerRole:
             log.error("store_trouble", error=str(error))
             if isinstance(error, LockedByThisThread):
                 os._exit(exits.WORKER_RESIDUE)  # a job's own transaction, which nobody else ends
-            self._leave_after_long_trouble()
+            if not isinstance(error, StoreLocked):  # then the cause is another process
+                self._leave_after_long_trouble()
             wait = _AFTER_TROUBLE
         self._show_idle()
         return min(wait, self._life.remaining(time.monotonic()))
