@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_NOT_INHERITED = ("GIGQ", "NOTIFY_SOCKET", "WATCHDOG_", "INVOCATION_ID", "RUNTIME_DIRECTORY")
+_NOT_INHERITED = (
+    "GIGQ",
+    "COLUMNS",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_",
+    "INVOCATION_ID",
+    "RUNTIME_DIRECTORY",
+)
 
 
 def write_config(home: Path, text: str = "") -> Path:
