@@ -292,7 +292,7 @@ def _close_with_multiprocessing() -> None:
 
 def _connected(path: str) -> StoreConnection:
     with inside_sqlite():
-        # Not to be created by SQLite: whoever deletes the file in between is to be told.
+        # Not to be created by SQLite: that would hide that the file was deleted in between.
         connection = sqlite3.connect(
             address_of(path),
             uri=True,

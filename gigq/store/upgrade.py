@@ -44,7 +44,7 @@ _JOB_COLUMNS = (
 
 @contextmanager
 def references_kept(db: Database) -> Iterator[Database]:
-    """Let other tables, views and triggers go on naming the tables that are replaced meanwhile.
+    """Let other tables, views and triggers go on naming the tables that are replaced then.
 
     Foreign keys are not enforced in between: dropping a table would delete what points to it.
 

@@ -56,7 +56,7 @@ class Settling:
     def overdue(self) -> int:
         """Settle what is past its timeout and was begun by GigQ 0.5.1 or a plain worker.
 
-        Nothing tells whether a process of 0.5.1 still runs its job: only the timeout does.
+        Whether a process of 0.5.1 still runs its job cannot be seen: only the timeout counts.
         """
         return len([self._follow_up(done) for done in rescue.overdue(self._database)])
 

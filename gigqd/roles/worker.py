@@ -184,7 +184,7 @@ class WorkerRole:
         except StoreError as error:
             log.error("store_trouble", error=str(error))
             if isinstance(error, LockedByThisThread):
-                os._exit(exits.WORKER_RESIDUE)  # a job's own transaction, which nobody else ends
+                os._exit(exits.WORKER_RESIDUE)  # a job's transaction, open for good
             if not isinstance(error, StoreLocked):  # then the cause is another process
                 self._leave_after_long_trouble()
             wait = _AFTER_TROUBLE
