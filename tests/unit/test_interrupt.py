@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
 from contextlib import suppress
 from functools import wraps
+from types import SimpleNamespace
 
 import pytest
 from support.claims import claim
@@ -142,6 +144,20 @@ def test_the_timer_never_strikes_outside_the_job_however_close_the_race():
 
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
         assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def test_an_alarm_within_the_frames_around_a_job_waits_for_the_next_one():
+    manager = armed(60)
+
+    with manager:
+        ring = signal.getsignal(signal.SIGALRM)
+        for name in ("__enter__", "__exit__"):
+            ring(signal.SIGALRM, SimpleNamespace(f_code=getattr(type(manager), name).__code__))
+        still_runs = signal.getitimer(signal.ITIMER_REAL)[0]
+        with pytest.raises(JobTimeout):
+            ring(signal.SIGALRM, sys._getframe())
+
+    assert still_runs > 0
 
 
 def test_no_timeout_needs_no_timer():
