@@ -75,16 +75,19 @@ def run(
         good after a result that cannot be stored: the work is done, and would be done again.
     """
     pid = os.getpid()
+    file = claim.function.file
+    script = None if file is None else scripts.JobOfScript(file)
     try:
         # An import that hangs is an overrun like any other.
-        with scripts.job_of(claim.function.file) as scope, interrupter.armed(claim):
+        with interrupter.armed(claim):
             if hooks is None:
                 function = load(claim)
                 params = _params(claim, function, parent_results)
-                scope.begin()
+                if script is not None:
+                    script.begin()
                 value = _own_context().run(function, **params)
             else:
-                value = _run_with_hooks(hooks, claim, scope, load, parent_results)
+                value = _run_with_hooks(hooks, claim, script, load, parent_results)
             exit_if_forked(pid)
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
@@ -93,12 +96,15 @@ def run(
         text = error_text(error)
         facts = failure.of_exception(error, text, claim.function.module)
         return Ending(status, error=text, cause=cause, failure=facts)
+    finally:
+        if script is not None:
+            script.end()
 
 
 def _run_with_hooks(
     hooks: Hooks,
     claim: Claim,
-    scope: Any,
+    script: scripts.JobOfScript | None,
     load: Callable[[Claim], Function],
     parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
 ) -> Any:
@@ -107,7 +113,8 @@ def _run_with_hooks(
         # Before the context is copied: it gets what the module sets at its top.
         function = load(claim)
         call = partial(function, **_params(claim, function, parent_results))
-        scope.begin()
+        if script is not None:
+            script.begin()
     except BaseException as error:  # noqa: BLE001 - raised again between the hooks
         call = partial(_raise, error)
     context = _own_context()

@@ -118,14 +118,21 @@ def find(module_name: str, name: str) -> Callable[..., Any]:
     return function
 
 
+def was_found(ref: FunctionRef) -> bool:
+    """Return whether this process has found a function in a module before."""
+    return ref.file is None and (ref.module, ref.name) in _found
+
+
 def conflict(ref: FunctionRef) -> str | None:
     """Return why a function is to be loaded in a new process rather than in this one.
 
     Returns:
         The two places whose code would be mixed; None when nothing speaks against it.
     """
+    if was_found(ref):
+        return None
     if ref.file is None:
-        return None if (ref.module, ref.name) in _found else code_conflicts.of_module(ref.module)
+        return code_conflicts.of_module(ref.module)
     if scripts.is_loaded(ref.file):
         return None
     folder = code_conflicts.another_folder(ref.file)

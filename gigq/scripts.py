@@ -16,7 +16,6 @@ from gigq.errors import FunctionNotFound, FunctionNotImportable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
 
 _MAIN: Final = "__main__"
 _LOADED: Final = "__mp_main__"
@@ -115,9 +114,6 @@ class JobOfScript:
         self._file = file
         self._module: ModuleType | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
     def begin(self) -> None:
         """Make it the main module, if this process has loaded it and is not that script itself.
 
@@ -130,30 +126,10 @@ class JobOfScript:
             self._module = module
             _main.enter(module)
 
-    def __exit__(self, *_error: object) -> None:
+    def end(self) -> None:
+        """Undo what `begin` did."""
         if self._module is not None:
             _main.leave(self._module)
-
-
-class _JobOfModule:
-    """The same for a job whose function is not in a script: nothing changes."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def begin(self) -> None:
-        """Change nothing."""
-
-    def __exit__(self, *_error: object) -> None:
-        pass
-
-
-_JOB_OF_MODULE = _JobOfModule()
-
-
-def job_of(file: str | None) -> JobOfScript | _JobOfModule:
-    """Return the context in which a job of a script runs; None for one of a module."""
-    return _JOB_OF_MODULE if file is None else JobOfScript(file)
 
 
 class _MainModule:

@@ -246,7 +246,8 @@ class WorkerRole:
             self._interruption.ended(claim, ending, post_mortem)
         # Decided here and not once it is settled: the next claim shares that transaction.
         self._why_leave = self._why_leave_now(claim) or ("residue" if killed else "")
-        logs.job_output(post_mortem.output)
+        if post_mortem.output:
+            logs.job_output(post_mortem.output)
         logs.leave_job()
         return ending._replace(post_mortem=post_mortem)
 
@@ -281,7 +282,9 @@ class WorkerRole:
 
         A new worker runs its first job in any case, so that each job gets its turn.
         """
-        if not self._line.started or not _is_allowed(claim.function, self._worker.allow):
+        if functions.was_found(claim.function) or not self._line.started:
+            return True
+        if not _is_allowed(claim.function, self._worker.allow):
             return True
         conflict = functions.conflict(claim.function)
         if conflict is not None:
