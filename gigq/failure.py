@@ -138,8 +138,9 @@ def own_place(error: BaseException, module: str) -> tuple[str | None, int | None
         module: a module of the application, whose package is its own also when it is installed.
     """
     package = module.partition(".")[0]
-    if isinstance(error, SyntaxError) and isinstance(error.filename, str):
-        return error.filename, error.lineno if isinstance(error.lineno, int) else None
+    file = error.filename if isinstance(error, SyntaxError) else None
+    if isinstance(error, SyntaxError) and isinstance(file, str) and not file.startswith("<"):
+        return file, error.lineno if isinstance(error.lineno, int) else None
     place: tuple[str | None, int | None] = (None, None)
     for frame, line in traceback.walk_tb(error.__traceback__):
         if _is_own(frame, package):

@@ -119,7 +119,7 @@ class Crew:
         """Let a slot's child finish its job and leave; an heir follows unless it is retired."""
         child = self._children.get(slot.name)
         if child is None:
-            self.restarts.forgive(slot.pool)
+            self.restarts.forgive(slot)
             slot.hurry()
         elif not slot.leaving:
             slot.leaving = True

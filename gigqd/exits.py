@@ -38,6 +38,9 @@ OUTPUT_FAILED: Final = 74
 ALREADY_RUNNING: Final = 75
 """This daemon runs, or another of the same name serves the same database."""
 
+CANNOT_IMPORT: Final = 76
+"""The application cannot be imported or set up: `code.imports`, `code.hooks` or `worker_start`."""
+
 NOT_PERMITTED: Final = 77
 BAD_CONFIG: Final = 78
 """The configuration is invalid, or the database was written by a newer version."""

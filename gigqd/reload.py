@@ -88,7 +88,7 @@ class Reloads:
             self._take(trial)
         elif trial.slot.failures >= _CANARY_TRIES:
             why = f"a new worker cannot boot: {trial.slot.why_down}"
-            self._refuse(trial.replies, why, exits.INTERNAL_ERROR)
+            self._refuse(trial.replies, why, trial.slot.boot_code)
         else:
             return
         self._crew.retire(trial.slot)
@@ -116,7 +116,9 @@ class Reloads:
         limits = limits_of(pool)
         # An earlier canary may still be running a job, or be on its way out.
         (name,) = new_names(f"{pool.name}/canary", 1, taken=self._crew.slots)
-        return self._crew.add(name, pool.name, limits, (config, generation))
+        canary = self._crew.add(name, pool.name, limits, (config, generation))
+        canary.canary = True
+        return canary
 
     def _take(self, trial: Trial) -> None:
         """Use the configuration. Fresh children are the point even when the file is the same."""

@@ -138,7 +138,9 @@ class Facts:
         return True
 
     def note_bad_end(self, slot: Slot, last: Report, verdict: Verdict) -> None:
-        """Count a child's bad end, and remember it for those who ask."""
+        """Count a child's bad end, and remember it; the log has that of a canary."""
+        if slot.canary and last.activity < Activity.IDLE:
+            return
         self.counters.restarts += not slot.retired
         self._note(
             slot.name,

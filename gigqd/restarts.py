@@ -106,6 +106,8 @@ class Restarts:
 
     def wait(self, slot: Slot, now: float) -> float:
         """How many seconds a slot is to wait before it gets its next child."""
+        if slot.canary:
+            return 0.0
         held = self._breakers[slot.pool].hold_until(now)
         if held > now:
             return held - now
@@ -113,7 +115,7 @@ class Restarts:
 
     def failed(self, slot: Slot, now: float) -> bool:
         """A slot's child could not boot; whether its pool's breaker has opened by this."""
-        return self._breakers[slot.pool].failed(now)
+        return not slot.canary and self._breakers[slot.pool].failed(now)
 
     def resize(self, pool: str, size: int) -> None:
         """A pool is to have so many workers."""
@@ -123,9 +125,10 @@ class Restarts:
         """A slot's child has booted; whether its pool's breaker has closed by this."""
         return self._breakers[slot.pool].succeeded()
 
-    def forgive(self, pool: str) -> None:
+    def forgive(self, slot: Slot) -> None:
         """Try a pool's workers again at once: its code or configuration may be another one."""
-        self._breakers[pool].reset()
+        if not slot.canary:
+            self._breakers[slot.pool].reset()
 
     def held_back(self) -> list[str]:
         """The pools whose breaker is open."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from gigqd import exits
 from gigqd.scoreboard import Activity, Report, Why
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ class Slot:
             this process was stopped itself.
         crashed: its last child had work, or had done some, and died by itself.
         boot_error: what its last child said before it failed to boot.
+        boot_code: the exit code of a start or reload that ends because of it.
+        canary: it tries a configuration; its failures are those of a reload, not of the pool.
     """
 
     name: str
@@ -130,6 +133,8 @@ class Slot:
     until: float = 0.0
     last_exit: str = ""
     boot_error: str = ""
+    boot_code: int = exits.INTERNAL_ERROR
+    canary: bool = False
     leaving: bool = False
     retired: bool = False
     cause: Cause | None = None
@@ -208,12 +213,10 @@ class Slot:
         """A child has been forked."""
         self.generation += 1
         self._enter(Phase.BOOTING, now)
-        self.leaving = False
-        self.boot_error = ""
-        self.cause = None
-        self.wish = None
+        self.leaving = self.crashed = False
+        self.boot_error, self.boot_code = "", exits.INTERNAL_ERROR
+        self.cause = self.wish = None
         self.still_since = 0.0
-        self.crashed = False
 
     def spawn_failed(self, now: float, why: str) -> None:
         """The kernel refused to fork."""
@@ -245,14 +248,13 @@ class Slot:
             The cause to record for whatever it was running; None when it left as asked.
         """
         in_job = report.activity in (Activity.BUSY, Activity.SETTLING)
-        # Whoever ends before it is up, and was not told to leave, has not left: it cannot boot.
+        # An exit before it is up, without an order to leave, is a failure to boot.
         may_leave = report.activity in (Activity.IDLE, Activity.LEAVING) or self.leaving
         left = death.as_asked and may_leave and not in_job and self.cause is None
         by_itself = Cause.OOM if oom else Cause.CRASHED if booted or in_job else Cause.BOOT
         cause = None if left else self.cause or by_itself
         self.last_exit = f"{self.cause}: {death}" if self.cause else str(death)
         self.restarts += not left
-        # That it can work it has shown: the next one will.
         has_worked = in_job or (booted and report.settled > 0)
         self.crashed = has_worked and cause in _BY_ITSELF
         if left or self.retired or self.cause is Cause.STOPPED or has_worked:
@@ -269,8 +271,7 @@ class Slot:
     # --- the edges ---------------------------------------------------------------------------
 
     def _enter(self, phase: Phase, now: float) -> None:
-        self.phase = phase
-        self.since = now
+        self.phase, self.since = phase, now
 
     def _back_off(self, now: float) -> None:
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(self.failures, 10))
@@ -313,8 +314,7 @@ class Slot:
         return None
 
     def _ask(self, now: float, wish: Wish) -> Do:
-        self.asked = wish.number
-        self.asked_why = wish.cause
+        self.asked, self.asked_why = wish.number, wish.cause
         self.until = now + (wish.grace if wish.grace > 0 else _TO_DUMP)
         self.insist_at = now + _insist_pause(0.0) if wish.grace > 0 else float("inf")
         self._enter(Phase.ASKED, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable
 from gigq.store import liveness
@@ -17,9 +17,12 @@ from gigqd.sweep import end_leftovers
 from gigqd.tag import home_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gigqd.books import Books
     from gigqd.pools import Pools
     from gigqd.report import Facts
+    from gigqd.slots import Slot
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -72,12 +75,19 @@ def end_leftovers_of(database: str) -> None:
         log.warning("leftover_killed", killed=killed)
 
 
+def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:
+    """Remember what a child says of its own failure to boot, and the exit code it stands for."""
+    slot.boot_error = str(message["boot_error"])
+    if message.get("application"):
+        slot.boot_code = exits.CANNOT_IMPORT
+
+
 def start_failure(facts: Facts, books: Books, pools: Pools) -> GigqdError | None:
     """Why the daemon will not come up; None while there is hope."""
     if books.failure is not None:
         return books.failure
     if (slot := pools.failing()) is not None:
-        return StartFailedError(f"no worker can boot: {slot.why_down}")
+        return StartFailedError(f"no worker can boot: {slot.why_down}", exit_code=slot.boot_code)
     is_up = books.in_order and pools.any_up()
     if is_up or time.monotonic() < facts.start_deadline:
         return None

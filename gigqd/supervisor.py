@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from gigqd import __version__, exits, kernel, logs, report
+from gigqd import __version__, exits, kernel, logs, report, start
 from gigqd.books import Books
 from gigqd.crew import Crew
 from gigqd.desk import Desk
@@ -21,7 +21,6 @@ from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
 from gigqd.signals import SignalPipe
 from gigqd.slots import KEEPER, Cause
-from gigqd.start import end_leftovers_of, lock_run, require_files, start_failure
 from gigqd.stop import Stop
 from gigqd.tag import home_of
 
@@ -63,7 +62,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
-        self._run_lock = lock_run(config.queue.database)
+        self._run_lock = start.lock_run(config.queue.database)
         self._facts = Facts(config, self._run_lock.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
@@ -144,8 +143,8 @@ class Supervisor:
         self._signals.install()
         self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
         kernel.become_subreaper()
-        require_files()
-        end_leftovers_of(self._facts.config.queue.database)
+        start.require_files()
+        start.end_leftovers_of(self._facts.config.queue.database)
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)
         self._repairs = Repairs(self._instance.repair, self._desk.repair)
@@ -157,7 +156,7 @@ class Supervisor:
         """Declare readiness when the first worker is up, or give up when none ever will be."""
         if self._facts.ready or self._stop is not None:
             return
-        self._failure = start_failure(self._facts, self._books, self._pools)
+        self._failure = start.start_failure(self._facts, self._books, self._pools)
         if self._failure is not None:
             self._give_up(self._failure)
         elif self._books.in_order and self._pools.any_up():
@@ -181,7 +180,7 @@ class Supervisor:
             if slot_name == KEEPER:
                 self._hear_keeper(message)
             elif "boot_error" in message:
-                self._crew.slots[slot_name].boot_error = str(message["boot_error"])
+                start.note_boot_error(self._crew.slots[slot_name], message)
             elif "left" in message:
                 self._repeated_leaks.count(message)
             elif "interrupted" in message:

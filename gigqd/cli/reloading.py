@@ -60,7 +60,9 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _taken(answer: Mapping[str, Any]) -> str:
     lines = [f"{text}: {', '.join(answer[key])}" for key, text in _TITLES.items() if answer[key]]
-    return "\n".join(["gigqd reloaded" if lines else "gigqd reloaded: no key has changed", *lines])
+    return "\n".join(
+        ["gigqd reloaded" if lines else "gigqd reloaded: code reloaded, no key changed", *lines]
+    )
 
 
 # --- waiting for the workers -----------------------------------------------------------------

@@ -124,10 +124,16 @@ class Line:
         """The most memory in bytes that the supervisor saw the current job's processes use."""
         return self._cell.peak_of(self.started)
 
-    def tell_boot_error(self, why: str, traceback: str) -> None:
-        """Say why this worker cannot work, in the log and to those who read the status."""
+    def tell_boot_error(self, why: str, traceback: str, *, application: bool) -> None:
+        """Say why this worker cannot work, in the log and to those who read the status.
+
+        Args:
+            why: the cause on one line.
+            traceback: the same with its traceback.
+            application: the application could not be imported or set up.
+        """
         log.error("worker_boot_failed", error=why, error_traceback=traceback)
-        self.wire.send({"boot_error": why})
+        self.wire.send({"boot_error": why, "application": application})
 
     def _write(self, report: Report) -> None:
         before, self._activity = self._activity, report.activity

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gigq import scripts
@@ -15,6 +16,8 @@ from gigq.hooks import Hooks
 from gigq.url_passwords import mask_passwords
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gigqd.config import Config, PoolConfig
 
 _OOM_SCORE = 500
@@ -39,15 +42,27 @@ def prepare(config: Config, pool: PoolConfig) -> Hooks | None:
     sys.path[:0] = [str(folder) for folder in config.code.python_path]
     hooks = Hooks(config.code.hooks) if config.code.hooks else None
     if hooks is not None:
-        hooks.load()
+        with _importing(hooks.module):
+            hooks.load()
     for module in config.code.imports:
-        try:
-            with scripts.loading(module):
-                importlib.import_module(module)
-        except BaseException as error:
-            object.__setattr__(error, _IMPORTED, module)
-            raise
+        with _importing(module), scripts.loading(module):
+            importlib.import_module(module)
     return hooks
+
+
+@contextmanager
+def _importing(module: str) -> Iterator[None]:
+    """Note on whatever an import raises which module it was for."""
+    try:
+        yield
+    except BaseException as error:
+        object.__setattr__(error, _IMPORTED, module)
+        raise
+
+
+def is_of_the_application(error: BaseException) -> bool:
+    """Return whether an import or `worker_start` has raised an error, not gigqd's own part."""
+    return isinstance(error, HookFailed) or hasattr(error, _IMPORTED)
 
 
 def failure(error: BaseException) -> str:
@@ -56,14 +71,14 @@ def failure(error: BaseException) -> str:
     The place is the last line of the application's own code, not that of a library it called.
     Passwords in URLs are masked.
     """
+    module = getattr(error, _IMPORTED, None)
     if isinstance(error, HookFailed) and error.__cause__ is not None:
-        return _with_place(str(error), own_place(error.__cause__, ""))
+        return _with_place(str(error), own_place(error.__cause__, module or ""))
     name = type(error).__name__
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     what = ": ".join(part for part in (name, text) if part)
     if isinstance(error, SystemExit):
         what = f"SystemExit: an import has left with {error.code!r}"
-    module = getattr(error, _IMPORTED, None)
     doing = f"while importing {module}" if module else ""
     return _with_place(what, own_place(error, module or ""), doing)
 

@@ -16,7 +16,7 @@ from gigqd import exits
 from gigqd.errors import GigqdError
 from gigqd.privileges import refuse_blocked_way, refuse_unwritable
 from gigqd.roles.keeper_trouble import exit_code_for
-from gigqd.roles.prepare import failure, prepare
+from gigqd.roles.prepare import failure, is_of_the_application, prepare
 
 if TYPE_CHECKING:
     from gigqd.config import Config
@@ -95,7 +95,8 @@ def try_imports(config: Config) -> str:
     try:
         hooks = prepare(config, config.pools[0])
     except BaseException as error:
-        raise GigqdError(failure(error)) from error
+        code = exits.CANNOT_IMPORT if is_of_the_application(error) else exits.INTERNAL_ERROR
+        raise GigqdError(failure(error), exit_code=code) from error
     imported = ([hooks.module] if hooks else []) + [*config.code.imports]
     return ", ".join(imported) or "none are configured"
 

@@ -30,7 +30,7 @@ from gigqd.roles.lifetime import Lifetime
 from gigqd.roles.line import Line
 from gigqd.roles.meanwhile import Meanwhile
 from gigqd.roles.output import Output
-from gigqd.roles.prepare import failure, prepare, trace
+from gigqd.roles.prepare import failure, is_of_the_application, prepare, trace
 from gigqd.roles.reseed import reseed
 from gigqd.roles.reserve import Reserve
 from gigqd.roles.usage import Meter
@@ -69,7 +69,8 @@ def main(birth: Birth) -> int:
             hooks.start()
         role = WorkerRole(birth, pool, line, hooks)
     except BaseException as error:  # noqa: BLE001 - an import may even leave: all is reported
-        line.tell_boot_error(failure(error), trace(error))
+        whose = is_of_the_application(error)
+        line.tell_boot_error(failure(error), trace(error), application=whose)
         return exits.WORKER_BOOT_FAILED
     return role.run()
 

@@ -250,7 +250,7 @@ def test_check_finds_a_module_that_cannot_be_imported(stopped):
 
     code, text = last_words(stopped.command("check", "--import"))
 
-    assert code == exits.INTERNAL_ERROR
+    assert code == exits.CANNOT_IMPORT
     assert "imports: ModuleNotFoundError: No module named 'no_such_module'" in text
 
 
@@ -322,7 +322,7 @@ def test_a_start_that_fails_prints_the_cause_and_leaves_nothing_running(detached
 
     code, text = last_words(detached.command("start"))
 
-    assert code == exits.INTERNAL_ERROR
+    assert code == exits.CANNOT_IMPORT
     assert "No module named 'no_such_module'" in text
     assert detached.command("status").returncode == 3
 
@@ -474,7 +474,7 @@ def test_a_reload_whose_workers_do_not_come_up_says_so(daemons):
 
     done = daemon.command("reload", "--wait", "--timeout", "10")
 
-    assert done.returncode == exits.INTERNAL_ERROR
+    assert done.returncode == exits.CANNOT_IMPORT
     assert "no_such_module" in done.stderr
 
 

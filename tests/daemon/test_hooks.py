@@ -248,7 +248,7 @@ def test_check_finds_hooks_that_cannot_be_used(daemon_with, source):
 
     checked = daemon.command("check", "--import")
 
-    assert checked.returncode == 70
+    assert checked.returncode == 76
     assert re.search(BAD[source], checked.stderr), checked.stderr
 
 
@@ -267,7 +267,7 @@ def test_a_reload_with_hooks_that_cannot_be_used_is_refused(daemon_with):
 
     reloaded = daemon.command("reload")
 
-    assert reloaded.returncode == 70
+    assert reloaded.returncode == 76
     assert "worker_start of hooks_of_shop failed: OSError: 1" in reloaded.stderr
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "still works"))["status"] == "completed"
 
@@ -278,6 +278,6 @@ def test_a_worker_start_that_fails_keeps_the_daemon_from_starting(daemon_with):
 
     started = daemon.command("start")
 
-    assert started.returncode
+    assert started.returncode == 76
     assert "worker_start of hooks_of_shop failed: OSError: no port" in started.stderr
     assert f"{daemon.home}/hooks_of_shop.py:2" in started.stderr

@@ -141,8 +141,8 @@ def test_a_start_that_fails_says_so_in_the_log_and_leaves_one_file(daemons, tmp_
 
     done = daemon.command(command)
 
-    assert done.returncode == exits.INTERNAL_ERROR
+    assert done.returncode == exits.CANNOT_IMPORT
     last = json.loads((tmp_path / "log").read_text().splitlines()[-1])
-    assert (last["event"], last["exit_code"]) == ("start_failed", exits.INTERNAL_ERROR)
+    assert (last["event"], last["exit_code"]) == ("start_failed", exits.CANNOT_IMPORT)
     assert beside(daemon) == ["jobs.db"]
     assert counts(daemon) == {"pending": 1}

@@ -68,9 +68,13 @@ def test_a_file_that_cannot_be_read_is_refused(daemons, way):
 
 @pytest.mark.fault("D2", "D3")
 @pytest.mark.parametrize(
-    "body", ["raise RuntimeError('closed')", "import time; time.sleep(600)"], ids=["fails", "hangs"]
+    ("body", "code"),
+    [("raise RuntimeError('closed')", 76), ("import time; time.sleep(600)", 70)],
+    ids=["fails", "hangs"],
 )
-def test_code_that_does_not_boot_is_refused_and_the_old_workers_go_on(daemons, tmp_path, body):
+def test_code_that_does_not_boot_is_refused_and_the_old_workers_go_on(
+    daemons, tmp_path, body, code
+):
     module = tmp_path / "shop.py"
     module.write_text("x = 1\n")
     daemon = daemons(
@@ -82,12 +86,34 @@ def test_code_that_does_not_boot_is_refused_and_the_old_workers_go_on(daemons, t
     daemon.configure({"code.imports": ["shop"]})
     answer = daemon.command("reload")
 
-    assert answer.returncode == 70
+    assert answer.returncode == code
     assert "cannot boot" in answer.stderr
     wait_until(lambda: daemon.worker_pids() == before)
     assert daemon.status()["generation"] == 1
     assert daemon.status()["state"] == "running"
     daemon.wait_for_job(daemon.submit(jobs.ok, "after"), "completed")
+
+
+@pytest.mark.fault("D2")
+def test_refused_reloads_count_as_no_restarts_and_no_failures_of_the_pool(daemons, tmp_path):
+    daemon = daemons({"code.python_path": [str(tmp_path), str(TESTS)]})
+    (tmp_path / "shop.py").write_text("x = 1\nx.price\n")
+    daemon.configure({"code.imports": ["shop"]})
+
+    answers = [daemon.command("reload") for _ in range(3)]
+    status = daemon.status()
+
+    assert [answer.returncode for answer in answers] == [76] * 3
+    assert f"(while importing shop, {tmp_path}/shop.py:2)" in answers[0].stderr
+    assert (status["counters"]["boot"], status["counters"]["restarts"]) == (0, 0)
+    assert (status["held_back"], status["recent"]) == ([], [])
+    assert not daemon.events("pool_breaker_open")
+
+
+def test_a_reload_that_changes_no_key_says_that_it_took_the_code(daemons):
+    answer = daemons().command("reload")
+
+    assert answer.stdout == "gigqd reloaded: code reloaded, no key changed\n"
 
 
 @pytest.mark.fault("D7")

@@ -281,7 +281,7 @@ def test_without_the_settings_the_error_says_where_they_are_set(daemons, project
 
     done = daemon.command("check", "--import")
 
-    assert done.returncode == 70
+    assert done.returncode == 76
     assert "DJANGO_SETTINGS_MODULE is not set; set it in [code.environment]" in done.stderr
 
 

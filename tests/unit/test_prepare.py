@@ -34,6 +34,8 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> st
         ("import json\njson.loads('{')", ("JSONDecodeError: Expecting property name enclosed in "
          "double quotes: line 1 column 2 (char 1) (/bad_shop.py:2)")),
         ("x = 1\ny = = 2", "SyntaxError: invalid syntax (/bad_shop.py:2)"),
+        ("x = 1\ncompile('y = = 2', '<rule>', 'exec')",
+         "SyntaxError: invalid syntax (/bad_shop.py:2)"),
         ("raise OSError('no postgresql://shop:secret@db/')",
          "OSError: no postgresql://shop:***@db/ (/bad_shop.py:1)"),
     ],
@@ -65,6 +67,28 @@ def test_the_module_that_was_being_imported_is_named(tmp_path: Path) -> None:
     assert why.endswith(f"(while importing bad_outer, {tmp_path}/bad_inner.py:2)")
     assert "bad_outer.py" in traceback
     assert "json.loads" in traceback
+
+
+def test_the_place_of_an_error_is_found_in_an_installed_application(tmp_path: Path) -> None:
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    (installed / "shop_hooks.py").write_text("x = 1\nx.price\n")
+    program = (
+        "from types import SimpleNamespace as N; from pathlib import Path\n"
+        "from gigqd.roles.prepare import failure, prepare\n"
+        "path = [Path('site-packages')]\n"
+        "code = N(environment={}, python_path=path, imports=(), hooks='shop_hooks')\n"
+        "config = N(daemon=N(working_directory='.', umask=0o22), code=code)\n"
+        "try: prepare(config, N(nice=0))\n"
+        "except Exception as error: print(failure(error))\n"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert ran.stdout.endswith("site-packages/shop_hooks.py:2)\n")
 
 
 def test_what_was_raised_nowhere_in_a_file_is_told_without_a_place() -> None:
