@@ -25,7 +25,8 @@ class Requeued(NamedTuple):
 
     Attributes:
         jobs: the ids of the jobs that are pending again.
-        refused: by the id of each job that a parent holds back, the reason.
+        refused: by the id of each other job that was named, and of each dependent that a parent
+            holds back, the reason.
     """
 
     jobs: tuple[str, ...]
@@ -76,10 +77,15 @@ def requeue_all(
     changed = requeue.requeue(db, several(job_ids), with_dependents=with_dependents)
     for job_id in changed.jobs:
         events.emit(events.JOB_REQUEUED, job_id=job_id)
-    refused = {job_id: _held_back_by(parent) for job_id, parent in changed.refused.items()}
-    for job_id, reason in refused.items():
+    held_back = {job_id: _held_back_by(parent) for job_id, parent in changed.refused.items()}
+    held_back |= dict.fromkeys(changed.in_circle, "its parents wait for each other in a circle")
+    for job_id, reason in held_back.items():
         events.emit(events.JOB_REQUEUE_REFUSED, level=logging.WARNING, job_id=job_id, reason=reason)
-    return Requeued(changed.jobs, refused), Counter(changed.due_in)
+    others = {
+        job_id: f"it is {status}" if status else "there is no such job"
+        for job_id, status in changed.others.items()
+    }
+    return Requeued(changed.jobs, held_back | others), Counter(changed.due_in)
 
 
 def _held_back_by(parent: Parent) -> str:

@@ -9,7 +9,7 @@ from gigq.errors import JobNotFound
 from gigq.made_once import made_once
 from gigq.rows import Rows, listed
 from gigq.status import JobStatus
-from gigq.store import jobs, migrate, retention
+from gigq.store import jobs, listing, migrate, retention
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.filesystem import DatabasePath
 from gigq.store.place import MEMORY, PlaceOfPath
@@ -185,10 +185,10 @@ class JobQueue:
 
     def list_jobs(
         self,
-        status: JobStatus | str | None = None,
+        status: looks.Statuses = None,
         limit: int = 100,
         *,
-        queue: str | None = None,
+        queue: looks.Names = None,
         workflow: str | None = None,
         name: str | None = None,
         error: str | None = None,
@@ -199,9 +199,10 @@ class JobQueue:
         """Jobs, newest first.
 
         Args:
-            status: only jobs with this status; None for all, as for the other conditions.
-            limit: how many at most.
-            queue: only jobs of this named queue.
+            status: only jobs with this status, or one of these; None for all, as for the other
+                conditions.
+            limit: how many at most; all when below 0.
+            queue: only jobs of this named queue, or of these.
             workflow: only jobs of workflows with this name.
             name: only jobs with this text in their name, in upper or lower case.
             error: only jobs with this text in their error, likewise.
@@ -215,26 +216,27 @@ class JobQueue:
         Raises:
             ValueError: there is no such status.
         """
-        wanted = jobs.Wanted(
-            status=JobStatus(status).value if status else None,
-            queue=queue,
+        asked = looks.conditions(
+            status,
+            queue,
+            newer_than=newer_than,
+            older_than=older_than,
             workflow=workflow,
             name=name,
             error=error,
-            since=looks.ago(newer_than),
-            before=looks.ago(older_than),
         )
-        return [looks.shown(row) for row in jobs.page(self._database, wanted, limit, offset)]
+        return [looks.shown(row) for row in listing.page(self._database, asked, limit, offset)]
 
-    def stats(self, queue: str | None = None) -> dict[str, int]:
-        """How many jobs there are of every status, in all queues or in one, and their `total`."""
+    def stats(self, queue: looks.Names = None) -> dict[str, int]:
+        """How many jobs there are of every status, in all queues or in some, and their `total`."""
         if queue is None:
             return looks.with_total(jobs.counts(self._database))
-        return looks.with_total(jobs.counts_by_queue(self._database, queue).get(queue, {}))
+        found = listing.counts_by_queue(self._database, looks.names(queue))
+        return looks.with_total(*found.values())
 
     def stats_by_queue(self) -> dict[str, dict[str, int]]:
         """The same for each named queue that has jobs."""
-        found = jobs.counts_by_queue(self._database)
+        found = listing.counts_by_queue(self._database)
         return {queue: looks.with_total(counts) for queue, counts in found.items()}
 
     def clear_completed(self, before_timestamp: str | None = None) -> int:
@@ -305,8 +307,8 @@ class JobQueue:
             dependents: also the jobs that failed because of them, and because of those.
 
         Returns:
-            `jobs`, the ids of all that are pending again, and `refused`: by its id, the reason
-            for each one that is held back by a parent.
+            `jobs`, the ids of all that are pending again, and `refused`: by its id, the reason for
+            each other one: held back by a parent, in another state, or not there.
         """
         answer, due = changes.requeue_all(self._database, job_ids, with_dependents=dependents)
         self._wake(due)

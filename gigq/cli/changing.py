@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
-from gigq.cli import exits, job_ids, text, values
+from gigq.cli import exits, selection, text, values
 from gigq.cli.answers import ambiguous_id, answer, is_plain, not_found
 from gigq.cli.commands import Commands, add_json, choices, command
 from gigq.cli.opening import existing_queue
-from gigq.status import JobStatus
+from gigq.cli.values import OptionsError
+from gigq.status import WITHOUT_SUCCESS, JobStatus
 from gigq.store import jobs
 from gigq.store.retention import FINISHED
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 _AGE = "DURATION"
+_TO_CANCEL = [JobStatus.PENDING.value, JobStatus.RUNNING.value]
+_FAILED = [JobStatus.FAILED.value, JobStatus.TIMEOUT.value]
+_TO_REQUEUE = [*_FAILED, JobStatus.CANCELLED.value]
 
 
 def add_commands(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -34,8 +38,14 @@ def add_commands(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_cancel(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = command(commands, "cancel", cancel, "cancel jobs", example="gigq cancel --running ID")
-    parser.add_argument("job_ids", metavar="ID", nargs="+")
+    parser = command(
+        commands,
+        "cancel",
+        cancel,
+        "cancel jobs",
+        example="gigq cancel --queue mail --older-than 1h",
+    )
+    selection.add_jobs(parser, _TO_CANCEL, "pending, with --running also running")
     parser.add_argument(
         "--running", action="store_true", help="running ones too; without it, only pending ones"
     )
@@ -48,9 +58,9 @@ def _add_requeue(commands: Commands[argparse.ArgumentParser]) -> None:
         "requeue",
         requeue,
         "make failed, timed out or cancelled jobs pending again",
-        example="gigq requeue --dependents ID",
+        example="gigq requeue --status failed --error 'no space'",
     )
-    parser.add_argument("job_ids", metavar="ID", nargs="+")
+    selection.add_jobs(parser, _TO_REQUEUE, ", ".join(_FAILED))
     parser.add_argument(
         "--dependents",
         action="store_true",
@@ -103,7 +113,7 @@ def _add_prune(commands: Commands[argparse.ArgumentParser]) -> None:
 def cancel(args: argparse.Namespace) -> int:
     """Cancel pending jobs; with `--running`, ask running ones to end, too."""
     with existing_queue(args) as queue:
-        found = job_ids.matches(queue, args.job_ids)
+        found = selection.found(queue, args, _statuses_to_cancel(args))
         ids = [rows[0]["id"] for rows in found.values() if len(rows) == 1]
         changed = set(queue.cancel_many(ids, running=args.running))
         now = _statuses(queue, ids)
@@ -112,7 +122,21 @@ def cancel(args: argparse.Namespace) -> int:
             or _say_cancelled(args, queue, rows[0]["id"], now, changed=rows[0]["id"] in changed)
             for given, rows in found.items()
         ]
-    return max(codes)
+    return max(codes) if codes else _say_none(args)
+
+
+def _statuses_to_cancel(args: argparse.Namespace) -> list[str]:
+    if args.running:
+        return _TO_CANCEL
+    if JobStatus.RUNNING.value in (args.statuses or ()):
+        raise OptionsError("--status running needs --running, which asks running jobs to end")
+    return [JobStatus.PENDING.value]
+
+
+def _say_none(args: argparse.Namespace) -> int:
+    if not args.json:
+        print("No jobs found.")
+    return exits.NEGATIVE
 
 
 def _say_cancelled(
@@ -156,7 +180,7 @@ def _not_cancelled(status: str, args: argparse.Namespace) -> str:
 def requeue(args: argparse.Namespace) -> int:
     """Make finished jobs pending again."""
     with existing_queue(args) as queue:
-        found = job_ids.matches(queue, args.job_ids)
+        found = selection.found(queue, args, _FAILED)
         ids = [rows[0]["id"] for rows in found.values() if len(rows) == 1]
         done = queue.requeue_many(ids, dependents=args.dependents)
         now = _statuses(queue, [*ids, *done.jobs, *done.refused])
@@ -166,7 +190,8 @@ def requeue(args: argparse.Namespace) -> int:
         for given, rows in found.items()
     ]
     others = [id_ for id_ in (*done.jobs, *done.refused) if id_ not in named]
-    return max([*codes, *(_say_requeued(args, id_, now, done, again) for id_ in others)])
+    codes += [_say_requeued(args, id_, now, done, again) for id_ in others]
+    return max(codes) if codes else _say_none(args)
 
 
 def _say_requeued(
@@ -184,10 +209,10 @@ def _say_requeued(
     if job_id in again:
         answer(args, shape, f"{name} requeued.")
         return exits.OK
-    if args.dependents and again and job_id not in done.refused:
+    if args.dependents and again and status not in WITHOUT_SUCCESS:
         answer(args, shape, f"{name} stays as it is: it is {status}.")
         return exits.OK
-    reason = done.refused.get(job_id) or f"it is {status}"
+    reason = done.refused[job_id]
     answer(args, shape | {"reason": reason}, f"{name} could not be requeued: {reason}.")
     return exits.NEGATIVE
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import exits, shapes, terminal, text, values
-from gigq.cli.commands import Commands, add_json, choices, command
+from gigq.cli import exits, selection, shapes, terminal, text, values
+from gigq.cli.commands import Commands, add_json, command
 from gigq.cli.opening import queue_to_look_at
 from gigq.status import JobStatus
 
@@ -34,17 +34,8 @@ def _add_list(commands: Commands[argparse.ArgumentParser]) -> None:
         "list jobs, the newest first",
         example="gigq list --status failed --newer-than 1h --error 'no space'",
     )
+    selection.add_conditions(parser, _STATUSES)
     add = parser.add_argument
-    add("--status", choices=_STATUSES, metavar="STATUS", help=choices(_STATUSES))
-    add("--queue", metavar="NAME", help="only this named queue")
-    add("--workflow", metavar="NAME", help="only jobs of this workflow")
-    add("--name", metavar="TEXT", help="only jobs with TEXT in their name")
-    add("--error", metavar="TEXT", help="only jobs with TEXT in their error")
-    for option, what in (
-        ("--newer-than", "only jobs made in this time: 1h30m, 7d"),
-        ("--older-than", "only jobs made before that"),
-    ):
-        add(option, type=values.age, metavar="DURATION", help=what)
     add("--limit", type=values.count, default=100, metavar="N", help="at most N (default: 100)")
     add(
         "--offset",
@@ -65,7 +56,13 @@ def _add_stats(commands: Commands[argparse.ArgumentParser]) -> None:
         example="gigq stats --by queue",
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--queue", metavar="NAME", help="only those of this named queue")
+    how.add_argument(
+        "--queue",
+        dest="queues",
+        action="append",
+        metavar="NAME",
+        help="only those of this named queue (may be repeated)",
+    )
     how.add_argument("--by", choices=("queue",), metavar="WHAT", help="for each queue: queue")
     add_json(parser)
 
@@ -73,9 +70,9 @@ def _add_stats(commands: Commands[argparse.ArgumentParser]) -> None:
 def list_jobs(args: argparse.Namespace) -> int:
     """List jobs, the newest first."""
     found = queue_to_look_at(args).list_jobs(
-        args.status,
+        args.statuses,
         args.limit if args.json else args.limit + 1,
-        queue=args.queue,
+        queue=args.queues,
         workflow=args.workflow,
         name=args.name,
         error=args.error,
@@ -99,7 +96,7 @@ def stats(args: argparse.Namespace) -> int:
     queue = queue_to_look_at(args)
     if args.by:
         return _stats_by_queue(args, queue.stats_by_queue())
-    counts = queue.stats(args.queue)
+    counts = queue.stats(args.queues)
     if args.json:
         terminal.print_json(counts)
         return exits.OK

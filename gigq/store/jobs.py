@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
     from gigq.store.submission import Stored, Values
 
-_FEW = 2000
 _MANY = {"limit": 20_000}
 _CLEARED = (JobStatus.COMPLETED.value, JobStatus.CANCELLED.value)
 
@@ -106,55 +105,6 @@ def awaited_parents(db: Database, job_id: str, most: int = 1000) -> list[Row]:
     Name and status of one that raw SQL has deleted are None.
     """
     return db.all("awaited_parents", {"job_id": job_id, "limit": most})
-
-
-class Wanted(NamedTuple):
-    """The conditions of a list of jobs; None for any.
-
-    Attributes:
-        status: the status.
-        queue: the named queue.
-        workflow: the name of the workflow.
-        name: a part of the name, in any case of ASCII letters.
-        error: a part of the error, likewise.
-        since: made at this time or later, as stored text.
-        before: made earlier.
-    """
-
-    status: str | None = None
-    queue: str | None = None
-    workflow: str | None = None
-    name: str | None = None
-    error: str | None = None
-    since: str | None = None
-    before: str | None = None
-
-
-_ANY = Wanted()
-
-
-def page(db: Database, wanted: Wanted = _ANY, limit: int = 100, offset: int = 0) -> list[Row]:
-    """The newest jobs that are wanted, at most `limit` after the first `offset`; all when below 0.
-
-    Of finished jobs, those stored last are the newest.
-    """
-    asked = {**wanted._asdict(), "limit": limit, "offset": offset}
-    status = wanted.status
-    if status == JobStatus.RUNNING.value:
-        return db.all("page_of_running", asked)
-    if status in retention.FINISHED:
-        return db.all("page_of_finished", asked)
-    if status == JobStatus.PENDING.value and _jobs(db.one("pending_up_to", {"limit": _FEW})) < _FEW:
-        return db.all("page_of_few_pending", asked)
-    return db.all("page", asked)
-
-
-def counts_by_queue(db: Database, queue: str | None = None) -> dict[str, dict[str, int]]:
-    """How many jobs of each status there are in each queue, or in one."""
-    found: dict[str, dict[str, int]] = {}
-    for row in db.all("counts_by_queue", {"queue": queue}):
-        found.setdefault(row["queue"], {})[row["status"]] = int(row["jobs"])
-    return found
 
 
 def counts(db: Database) -> dict[str, int]:

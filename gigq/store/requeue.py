@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,21 +23,25 @@ MOST_AT_ONCE = 500
 _DO_NOT_FAIL = ("run", "wait")
 
 
-class Requeued(NamedTuple):
+class Effects(NamedTuple):
     """The effects of a requeue.
 
     Attributes:
         jobs: the ids of the jobs that are pending again.
         due_in: the queue of each of them that waits for no parent.
         refused: by the id of a job that would wait for ever, the parent that holds it back.
+        in_circle: the ids of jobs that would wait for ever for each other.
+        others: by the id of each other job that stays as it is, its status; None without a job.
     """
 
     jobs: tuple[str, ...] = ()
     due_in: tuple[str, ...] = ()
     refused: Mapping[str, Parent] = {}
+    in_circle: tuple[str, ...] = ()
+    others: Mapping[str, str | None] = {}
 
 
-def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = False) -> Requeued:
+def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = False) -> Effects:
     """Make failed, timed out and cancelled jobs pending again, with no attempt used.
 
     A job waits again for its parents that have not completed; a parent that was cleared counts as
@@ -51,23 +56,25 @@ def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = Fal
     ids = list(dict.fromkeys(job_ids))
     if with_dependents:
         ids = list(dict.fromkeys([*ids, *_failed_because_of(db, ids)]))
-    if len(ids) > 1:
-        ids = _parents_first(db, ids)
+    ids, in_circle = _parents_first(db, ids)
     done: list[str] = []
     due_in: list[str] = []
     refused: dict[str, Parent] = {}
+    others: dict[str, str | None] = {}
     for start in range(0, len(ids), MOST_AT_ONCE):
         with db.transaction(durable=True) as session:
             some = _requeue(session, ids[start : start + MOST_AT_ONCE])
         done += some.jobs
         due_in += some.due_in
         refused |= some.refused
-    return Requeued(tuple(done), tuple(due_in), refused)
+        others |= some.others
+    return Effects(tuple(done), tuple(due_in), refused, tuple(in_circle), others)
 
 
-def _requeue(session: Session, ids: Sequence[str]) -> Requeued:
-    found = session.all("jobs_to_requeue", {"ids": json.dumps(ids)})
-    over = {row["id"]: row for row in found if row["status"] in WITHOUT_SUCCESS}
+def _requeue(session: Session, ids: Sequence[str]) -> Effects:
+    found = {row["id"]: row for row in session.all("jobs_to_requeue", {"ids": json.dumps(ids)})}
+    over = {id_: row for id_, row in found.items() if row["status"] in WITHOUT_SUCCESS}
+    others = {id_: found[id_]["status"] if id_ in found else None for id_ in ids if id_ not in over}
     named = {id_: _parents(over[id_]) for id_ in ids if id_ in over}
     refused = _held_back(session, over, named)
     waiting: dict[str, Row] = {}
@@ -79,7 +86,7 @@ def _requeue(session: Session, ids: Sequence[str]) -> Requeued:
             waiting[id_] = row
     # Each of them is pending by now, so a child among them waits for its parent.
     due_in = [row["queue"] for id_, row in waiting.items() if not _waits_again(session, id_, row)]
-    return Requeued(tuple(waiting), tuple(due_in), refused)
+    return Effects(tuple(waiting), tuple(due_in), refused, others=others)
 
 
 def _held_back(
@@ -133,16 +140,27 @@ def _failed_because_of(db: Database, ids: Iterable[str]) -> Iterable[str]:
                 yield child
 
 
-def _parents_first(db: Database, ids: list[str]) -> list[str]:
+def _parents_first(db: Database, ids: list[str]) -> tuple[list[str], list[str]]:
+    """Return jobs in an order in which parents come first, and those that such an order lacks.
+
+    The latter wait for each other in a circle, or for such jobs. Raw SQL has made it.
+    """
     rows = db.all("jobs_to_requeue", {"ids": json.dumps(ids)})
-    known = {row["id"] for row in rows}
-    graph = {row["id"]: [id_ for id_ in _parents(row) if id_ in known] for row in rows}
+    waiting = {row["id"]: row for row in rows if row["status"] != "completed"}
+    graph = {id_: [one for one in _parents(row) if one in waiting] for id_, row in waiting.items()}
     if not any(graph.values()):
-        return ids
-    try:
-        return [*TopologicalSorter(graph).static_order()]
-    except CycleError:  # raw SQL has made it
-        return ids
+        return ids, []
+    sorter = TopologicalSorter(graph)
+    with suppress(CycleError):
+        sorter.prepare()
+    ordered: list[str] = []
+    while ready := sorter.get_ready():
+        ordered += ready
+        sorter.done(*ready)
+    missing = waiting.keys() - set(ordered)
+    return [*ordered, *(id_ for id_ in ids if id_ not in waiting)], [
+        id_ for id_ in ids if id_ in missing and waiting[id_]["status"] in WITHOUT_SUCCESS
+    ]
 
 
 def _parents(row: Row) -> list[str]:

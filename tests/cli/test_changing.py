@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 
 def test_a_pending_job_is_cancelled_and_requeued(shell):
     job_id = shell.submit()
@@ -171,3 +173,55 @@ def test_an_id_that_is_part_of_another_means_itself(shell):
     shell.python("named.py")
 
     assert shell.json("status", "nightly")["id"] == "nightly"
+
+
+def test_jobs_that_meet_conditions_are_requeued_and_cancelled(shell):
+    mail = shell.submit("shop.resize", "--queue", "mail")
+    other = shell.submit()
+    shell.out("cancel", mail, other)
+
+    again = shell.out("requeue", "--queue", "mail", "--queue", "fax", "--status", "cancelled")
+    gone = shell.out("cancel", "--newer-than", "1h", "--name", "A JOB")
+
+    assert again == f"Job {mail} requeued.\n"
+    assert gone == f"Job {mail} cancelled.\n"
+
+
+def test_cancelled_jobs_are_requeued_by_conditions_only_when_they_are_named(shell):
+    job_id = shell.submit()
+    shell.out("cancel", job_id)
+    none = shell.run("requeue", "--queue", "default")
+
+    assert (none.returncode, none.stdout) == (1, "No jobs found.\n")
+    assert shell.out("requeue", "--status", "cancelled", "--json").startswith('{"id": ')
+
+
+def test_ids_are_read_from_standard_input(shell, tmp_path):
+    ids = [shell.submit(), shell.submit(), shell.submit()]
+    listed = tmp_path / "ids"
+    listed.write_text(f"{ids[0]} {ids[1]}\n")
+    with listed.open() as stdin:
+        done = shell.run("cancel", ids[2], "-", stdin=stdin)
+    none = shell.run("cancel", "-")
+
+    assert done.stdout.splitlines() == [f"Job {ids[n]} cancelled." for n in (2, 0, 1)]
+    assert (none.returncode, none.stdout) == (1, "No jobs found.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["cancel"], "say which jobs: by ID, by - for ids from standard input, or by --status"),
+        (["requeue", "--dependents"], "say which jobs"),
+        (["cancel", "some", "--queue", "mail"], "give ids or conditions such as --queue, not both"),
+        (["cancel", "--status", "running"], "--status running needs --running"),
+        (["cancel", "--status", "failed"], "invalid choice: 'failed'"),
+    ],
+)
+def test_a_change_names_its_jobs_in_one_way(shell, arguments, problem):
+    shell.submit()
+    done = shell.run(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
+    assert shell.json("stats")["pending"] == 1

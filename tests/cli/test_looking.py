@@ -105,6 +105,8 @@ def test_the_list_is_filtered_by_status_queue_and_limit(shell):
     assert listed("--queue", "default") == {other}
     assert listed("--queue", "mail", "--status", "pending") == set()
     assert listed("--limit", "1") == {other}
+    assert listed("--status", "cancelled", "--status", "pending") == {mail, other}
+    assert listed("--queue", "mail", "--queue", "default") == {mail, other}
 
 
 def test_the_list_is_filtered_by_name_error_workflow_and_age_and_turns_pages(shell):
@@ -136,6 +138,7 @@ def test_jobs_are_counted_for_each_queue(shell):
     shell.submit()
 
     assert shell.json("stats", "--queue", "mail")["total"] == 1
+    assert shell.json("stats", "--queue", "mail", "--queue", "default")["total"] == 2
     by_queue = shell.json("stats", "--by", "queue")
     assert {queue: counts["pending"] for queue, counts in by_queue.items()} == {
         "default": 1, "mail": 1

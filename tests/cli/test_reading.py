@@ -20,7 +20,7 @@ from support.other_user import SEARCH_PATH, interpreter_for
 from support.shell import Shell
 
 from gigq.errors import StoreUnavailable
-from gigq.store import connect, jobs
+from gigq.store import connect, listing
 from gigq.store.reading import ReadingDatabase, reading, reading_long
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def test_a_look_at_a_file_of_an_older_schema_sees_what_was_changed_since(tmp_pat
     database = ReadingDatabase(str(path))
 
     def number() -> int:
-        return len(jobs.page(database))
+        return len(listing.page(database))
 
     before = number()
     with closing(sqlite3.connect(path)) as other:
@@ -286,6 +286,6 @@ def test_a_log_that_another_process_writes_back_while_it_is_copied_is_read_anew(
             stack.enter_context(used(path))
 
         monkeypatch.setattr(shutil, "copyfile", copied)
-        names = [row["name"] for row in jobs.page(ReadingDatabase(str(path)))]
+        names = [row["name"] for row in listing.page(ReadingDatabase(str(path)))]
 
     assert "written since" in names

@@ -328,7 +328,10 @@ def test_many_jobs_are_cancelled_and_requeued_in_one_call(queue, reported):
 
     assert queue.cancel_many([*many, "nobody", many[0]]) == many
     assert queue.cancel_many(many) == []
-    assert queue.requeue_many([*many, "nobody"]) == (tuple(many), {})
+    assert queue.requeue_many([*many, "nobody"]) == (
+        tuple(many), {"nobody": "there is no such job"}
+    )  # fmt: skip
+    assert queue.requeue_many(many[:1]) == ((), {many[0]: "it is pending"})
     assert [name for name, _ in reported] == ["job.cancelled"] * 3 + ["job.requeued"] * 3
 
 

@@ -27,7 +27,7 @@ from gigq.errors import StoreLocked
 from gigq.ids import new_id
 from gigq.outcome import Ending, PostMortem
 from gigq.status import JobStatus
-from gigq.store import claims, connect, jobs, migrate
+from gigq.store import claims, connect, jobs, listing, migrate
 from gigq.store.database import Database, Session
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_a_queue_that_is_named_twice_is_served_once(db: Database) -> None:
     rows = take(db, Claimant("w", "worker:1", ("a", "a")))
 
     assert len({row["id"] for row in rows}) == len(rows) == 3
-    assert {row["attempts"] for row in jobs.page(db)} == {1}
+    assert {row["attempts"] for row in listing.page(db)} == {1}
 
 
 @pytest.mark.parametrize(
@@ -566,7 +566,7 @@ def test_handing_back_is_not_counted_however_often(db: Database) -> None:
         assert [row["attempts"] for row in rows] == [1] * len(rows)
         hand_back(db, *rows)
 
-    assert {(row["attempts"], row["refunds"]) for row in jobs.page(db)} == {(0, 0)}
+    assert {(row["attempts"], row["refunds"]) for row in listing.page(db)} == {(0, 0)}
 
 
 def test_a_job_whose_cancel_was_requested_is_cancelled_instead(db: Database) -> None:

@@ -14,7 +14,7 @@ from support.write_lock import WriteLock
 from gigq.claim import Claimant
 from gigq.errors import StoreLocked
 from gigq.ids import new_id
-from gigq.store import claims, connect, jobs
+from gigq.store import claims, connect, jobs, listing
 from gigq.store.database import Database
 
 if TYPE_CHECKING:
@@ -177,4 +177,4 @@ def test_a_submit_inside_the_callers_transaction_is_a_part_of_it(
 
     connection.execute("COMMIT")
 
-    assert [row["id"] for row in jobs.page(db)] == [kept]
+    assert [row["id"] for row in listing.page(db)] == [kept]

@@ -22,7 +22,7 @@ from gigq.errors import (
     StoreUnavailable,
     UnsupportedStore,
 )
-from gigq.store import checkpoint, connect, filesystem, jobs, migrate
+from gigq.store import checkpoint, connect, filesystem, jobs, listing, migrate
 from gigq.store.database import Database
 from gigq.store.dialect import dialect_of, refuse_old_sqlite
 from gigq.store.submission import columns, values
@@ -465,7 +465,7 @@ def test_the_room_of_a_log_is_kept_and_written_over(db: Database, address: str) 
     assert 0 < checkpoint.wal_size(address) < 10_000
     ids += [stored(db, params="y" * 200_000) for _ in range(5)]
     assert checkpoint.wal_room(address) == room
-    assert len(jobs.page(db, limit=-1)) == len(set(ids)) == 15
+    assert len(listing.page(db, limit=-1)) == len(set(ids)) == 15
     assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
@@ -532,7 +532,7 @@ def test_no_writer_begins_the_log_anew_while_it_is_written_back(
 
     assert checkpoint.shorten(connection)
     assert len(set(seen)) == 1
-    assert [row["priority"] for row in jobs.page(db)] == [1]
+    assert [row["priority"] for row in listing.page(db)] == [1]
 
 
 def test_while_somebody_writes_no_checkpoint_is_begun_that_would_not_wait_for_it(

@@ -18,7 +18,7 @@ from support.ledger import (
 
 from gigq import clock
 from gigq.ids import new_id
-from gigq.store import claims, jobs, requeue
+from gigq.store import claims, jobs, listing, requeue
 
 if TYPE_CHECKING:
     from gigq.outcome import Ending
@@ -38,16 +38,16 @@ def test_an_unknown_job_is_none(db: Database) -> None:
 def test_a_page_shows_the_newest_first_up_to_its_limit(db: Database) -> None:
     ids = [stored(db) for _ in range(5)]
 
-    assert [row["id"] for row in jobs.page(db, limit=3)] == ids[:1:-1]
+    assert [row["id"] for row in listing.page(db, limit=3)] == ids[:1:-1]
 
 
 def test_a_page_shows_one_status(db: Database) -> None:
     done, waiting = stored(db), stored(db)
     ran(db)
 
-    assert [row["id"] for row in jobs.page(db, jobs.Wanted("completed"))] == [done]
-    assert [row["id"] for row in jobs.page(db, jobs.Wanted("pending"))] == [waiting]
-    assert jobs.page(db, jobs.Wanted("nonsense")) == []
+    assert [row["id"] for row in listing.page(db, listing.Filter(["completed"]))] == [done]
+    assert [row["id"] for row in listing.page(db, listing.Filter(["pending"]))] == [waiting]
+    assert listing.page(db, listing.Filter(["nonsense"])) == []
 
 
 def test_counts_name_each_status_that_has_jobs(db: Database) -> None:
@@ -66,7 +66,7 @@ def test_a_status_nobody_knows_does_not_disturb_the_readers(db: Database) -> Non
 
     assert jobs.counts(db) == {"paused": 1, "pending": 1}
     assert status_of(db, job_id) == "paused"
-    assert len(jobs.page(db)) == 2
+    assert len(listing.page(db)) == 2
     assert not jobs.cancel(db, [job_id])
     assert taken(db)["id"] != job_id
 
@@ -121,7 +121,8 @@ def test_what_is_not_over_or_was_a_success_is_not_requeued(db: Database) -> None
     ran(db)
     taken(db)
 
-    assert requeue.requeue(db, (done, running, pending, "nobody")) == ((), (), {})
+    effects = requeue.requeue(db, (done, running, pending, "nobody"))
+    assert (effects.jobs, effects.due_in, effects.refused) == ((), (), {})
 
 
 def test_cancelling_and_requeueing_a_waiting_job_many_times_keeps_its_count(db: Database) -> None:
@@ -156,7 +157,7 @@ def test_clear_spares_what_ended_later(db: Database) -> None:
     ran(db)
 
     assert jobs.clear(db, between) == 1
-    assert [row["id"] for row in jobs.page(db)] == [late]
+    assert [row["id"] for row in listing.page(db)] == [late]
     assert jobs.clear(db, clock.after(between, 3600)) == 1
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from support.ledger import job_row, stored, taken
 
 from gigq import clock
-from gigq.store import claims, jobs
+from gigq.store import claims, jobs, listing
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -15,9 +15,9 @@ def test_a_page_shows_one_queue(db: Database) -> None:
     jobs.insert(db, [job_row("a", queue="a"), job_row("b", queue="b")])
     taken(db)
 
-    assert [row["name"] for row in jobs.page(db, jobs.Wanted(queue="b"))] == ["b"]
-    assert [row["name"] for row in jobs.page(db, jobs.Wanted("running", "a"))] == ["a"]
-    assert jobs.page(db, jobs.Wanted("running", "b")) == []
+    assert [row["name"] for row in listing.page(db, listing.Filter(queues=["b"]))] == ["b"]
+    assert [row["name"] for row in listing.page(db, listing.Filter(["running"], ["a"]))] == ["a"]
+    assert listing.page(db, listing.Filter(["running"], ["b"])) == []
 
 
 def test_something_is_due_while_a_claim_would_find_it(db: Database) -> None:

@@ -32,7 +32,7 @@ from gigq.claim import Claim, Claimant, Handover, Over, Wanted
 from gigq.errors import StoreError
 from gigq.outcome import MAX_REFUNDS, Ending
 from gigq.status import TRANSITIONS, Cause, JobStatus
-from gigq.store import claims, connect, jobs, liveness, migrate, requeue
+from gigq.store import claims, connect, jobs, listing, liveness, migrate, requeue
 from gigq.store.database import Database
 
 BASE = "2026-06-01T00:00:00.000000+00:00"
@@ -316,7 +316,7 @@ class Ledger(RuleBasedStateMachine):
         """I1, I2, I3, I5, I6: every job is where the model has it, by a legal move."""
         if not hasattr(self, "db"):
             return
-        found = {row["id"]: row for row in jobs.page(self.db, limit=-1)}
+        found = {row["id"]: row for row in listing.page(self.db, limit=-1)}
 
         assert {id_: found.pop(id_) for id_ in self.foreign} == self.foreign
         assert found.keys() == self.model.jobs.keys()

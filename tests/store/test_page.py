@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gigq.store import jobs
+from gigq.store import jobs, listing
+
+
+def only(one):
+    return None if one is None else [one]
 
 
 @pytest.fixture
@@ -27,14 +31,14 @@ def stored(db):
     ],
 )
 def test_a_page_holds_the_jobs_of_one_status_and_queue(db, stored, status, queue, found):
-    page = jobs.page(db, jobs.Wanted(status, queue))
+    page = listing.page(db, listing.Filter(only(status), only(queue)))
 
     assert {row["id"] for row in page} == found
 
 
 @pytest.mark.parametrize("status", [None, "pending", "failed", "running"])
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("asked", "found"),
     [
         ({"name": "RESIZE"}, {"resize 1", "Resize 2"}),
         ({"error": "no space"}, {"resize 1"}),
@@ -45,7 +49,7 @@ def test_a_page_holds_the_jobs_of_one_status_and_queue(db, stored, status, queue
         ({"name": "%"}, set()),
     ],
 )
-def test_every_condition_holds_for_every_status(db, status, wanted, found):
+def test_every_condition_holds_for_every_status(db, status, asked, found):
     function = {"function_module": "m", "function_name": "f"}
     named = [("resize 1", 1, None), ("Resize 2", 1, "nightly"), ("mail", 2, "nightly")]
     rows = [
@@ -61,7 +65,7 @@ def test_every_condition_holds_for_every_status(db, status, wanted, found):
                 (error, status or "pending", id_),
             )
 
-    page = jobs.page(db, jobs.Wanted(status, **wanted))
+    page = listing.page(db, listing.Filter(only(status), **asked))
     assert {row["name"] for row in page} == found
 
 
@@ -71,14 +75,32 @@ def test_pages_follow_each_other(db, status):
     jobs.insert(db, [{"id": str(n), "name": str(n), **function} for n in range(5)])
     with db.transaction(durable=False) as session:
         session.connection.execute("UPDATE jobs SET status = ?", (status or "pending",))
-    pages = [jobs.page(db, jobs.Wanted(status), 2, offset) for offset in (0, 2, 4, 6)]
+    pages = [listing.page(db, listing.Filter(only(status)), 2, offset) for offset in (0, 2, 4, 6)]
 
     assert [[row["id"] for row in page] for page in pages] == [["4", "3"], ["2", "1"], ["0"], []]
 
 
 def test_jobs_are_counted_by_queue(db, stored):
-    assert jobs.counts_by_queue(db) == {
+    assert listing.counts_by_queue(db) == {
         "default": {"pending": 1}, "mail": {"cancelled": 1, "pending": 1}
     }  # fmt: skip
-    assert jobs.counts_by_queue(db, "mail") == {"mail": {"cancelled": 1, "pending": 1}}
-    assert jobs.counts_by_queue(db, "nowhere") == {}
+    assert listing.counts_by_queue(db, ["mail"]) == {"mail": {"cancelled": 1, "pending": 1}}
+    assert listing.counts_by_queue(db, ["nowhere"]) == {}
+
+
+def test_several_statuses_and_queues_are_listed_together(db, stored):
+    both = listing.Filter(["pending", "cancelled"], ["mail"])
+
+    assert [row["id"] for row in listing.page(db, both)] == ["c", "a"]
+    assert [row["id"] for row in listing.page(db, both, 1, 1)] == ["a"]
+    assert {row["id"] for row in listing.page(db, listing.Filter(queues=["mail", "default"]))} == {
+        *"abc"
+    }
+    assert listing.page(db, listing.Filter(statuses=[])) == []
+
+
+def test_ids_are_those_of_the_jobs_that_a_page_would_hold_the_oldest_first(db, stored):
+    assert listing.ids(db, listing.Filter()) == ["a", "b", "c"]
+    assert listing.ids(db, listing.Filter(["pending"], ["mail", "default"])) == ["b", "c"]
+    assert listing.ids(db, listing.Filter(["cancelled"], name="A")) == ["a"]
+    assert listing.ids(db, listing.Filter(["cancelled"], name="b")) == []

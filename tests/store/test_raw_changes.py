@@ -15,7 +15,7 @@ from support.ledger import COMPLETED, FAILED_FOR_GOOD, WORKER, ran, status_of, s
 from gigq import clock
 from gigq.claim import Handover, Wanted
 from gigq.ids import new_id
-from gigq.store import claims, jobs, requeue
+from gigq.store import claims, jobs, listing, requeue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,7 +207,7 @@ def test_a_time_with_a_zone_is_the_same_time(
     program.execute("UPDATE jobs SET retry_after = ?", (written,))
 
     assert next_id(db) is None
-    assert [row["retry_after"] for row in jobs.page(db)] == [stored_as]
+    assert [row["retry_after"] for row in listing.page(db)] == [stored_as]
 
 
 def test_our_own_retries_are_not_read_again(db: Database, program: sqlite3.Connection) -> None:

@@ -122,16 +122,60 @@ def test_more_jobs_than_one_transaction_takes_come_back_in_any_order(
     assert [ran(db).job_id for _ in chain] == chain
 
 
-def test_a_circle_that_raw_sql_has_made_ends(db: Database) -> None:
-    one, other = stored(db), stored(db)
-    jobs.cancel(db, [one, other])
+def tied(db: Database, *pairs: tuple[str, str]) -> None:
+    """Name parents by raw SQL: each first job waits for the second."""
     with db.transaction(durable=False) as session:
-        for job_id, parent in ((one, other), (other, one)):
+        for job_id, parent in pairs:
             session.connection.execute(
                 "UPDATE jobs SET dependencies = json_array(?) WHERE id = ?", (parent, job_id)
             )
 
-    assert set(requeue.requeue(db, [one, other]).jobs) == {one, other}
+
+def test_jobs_that_wait_for_each_other_in_a_circle_are_refused(db: Database) -> None:
+    one, other, child, free = [stored(db) for _ in range(4)]
+    jobs.cancel(db, [one, other, child, free])
+    tied(db, (one, other), (other, one), (child, one))
+    done = requeue.requeue(db, [child, one, other, free])
+
+    assert done.jobs == (free,)
+    assert done.in_circle == (child, one, other)
+
+
+def test_a_job_that_names_itself_as_its_parent_is_refused(db: Database) -> None:
+    job_id = stored(db)
+    jobs.cancel(db, [job_id])
+    tied(db, (job_id, job_id))
+
+    assert requeue.requeue(db, [job_id]).in_circle == (job_id,)
+
+
+def test_a_completed_job_closes_no_circle(db: Database) -> None:
+    done, failed = stored(db, priority=2), stored(db)
+    ran(db)
+    ran(db, FAILED_FOR_GOOD)
+    tied(db, (done, failed), (failed, done))
+
+    assert requeue.requeue(db, [done, failed]).jobs == (failed,)
+    assert taken(db)["id"] == failed
+
+
+def test_the_search_for_dependents_ends_in_a_circle(db: Database) -> None:
+    parent = stored(db)
+    one = stored(db, dependencies=[parent])
+    other = stored(db, dependencies=[one])
+    jobs.cancel(db, [parent])
+    tied(db, (one, other))
+
+    assert set(requeue.requeue(db, [one], with_dependents=True).in_circle) == {one, other}
+
+
+def test_jobs_in_another_state_and_unknown_ones_are_named(db: Database) -> None:
+    failed, pending = stored(db, priority=1), stored(db)
+    ran(db, FAILED_FOR_GOOD)
+    done = requeue.requeue(db, [pending, "unknown", failed])
+
+    assert done.jobs == (failed,)
+    assert done.others == {pending: "pending", "unknown": None}
 
 
 def test_many_are_changed_in_few_transactions(db: Database) -> None:

@@ -23,7 +23,7 @@ from gigq.claim import Handover
 from gigq.ids import new_id
 from gigq.outcome import Ending, Interruption, PostMortem
 from gigq.status import TRANSITIONS, Cause, JobStatus
-from gigq.store import claims, jobs, requeue
+from gigq.store import claims, jobs, listing, requeue
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -32,7 +32,7 @@ ENDINGS = [COMPLETED, FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED, CANCELLED]
 
 
 def everything(db: Database) -> list[Any]:
-    rows = jobs.page(db, limit=-1)
+    rows = listing.page(db, limit=-1)
     return [rows, [jobs.executions(db, row["id"]) for row in rows]]
 
 

@@ -10,7 +10,7 @@ from support.ledger import COMPLETED, job_row, status_of, stored, taken
 from gigq import clock
 from gigq.claim import Claimant, Handover, Wanted
 from gigq.ids import new_id
-from gigq.store import claims, connect, jobs, liveness, migrate
+from gigq.store import claims, connect, jobs, listing, liveness, migrate
 from gigq.store.database import Database
 from gigqd.roles import keeper_dead_runs
 from gigqd.roles.keeper_dead_runs import DeadRuns
@@ -144,7 +144,7 @@ def crash(latest: str, *, running: bool = True) -> Verdict:
 def left(db: Database) -> list[tuple[str, int, int, str | None]]:
     """Status, attempts and crashes of each job, and the cause of its last execution."""
     found = []
-    for row in sorted(jobs.page(db), key=lambda row: str(row["created_at"])):
+    for row in sorted(listing.page(db), key=lambda row: str(row["created_at"])):
         causes = [execution["cause"] for execution in jobs.executions(db, row["id"])]
         last = causes[-1] if causes else None
         found.append((row["status"], row["attempts"], row["crashes"], last))
@@ -176,7 +176,9 @@ def test_one_that_was_over_when_its_worker_died_is_not_said_to_have_crashed(
 ) -> None:
     tokens = holding(db, 3)
     settling.dead_worker(crash(tokens[1], running=False))
-    errors = [row["error"] for row in sorted(jobs.page(db), key=lambda row: str(row["created_at"]))]
+    errors = [
+        row["error"] for row in sorted(listing.page(db), key=lambda row: str(row["created_at"]))
+    ]
 
     assert left(db) == [OVER, OVER, (*UNBEGUN, None)]
     assert errors[0] == errors[1]

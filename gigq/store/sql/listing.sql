@@ -60,8 +60,8 @@ SELECT (
 -- Every page has the same conditions, each of which counts only when it is given.
 -- name: page
 SELECT * FROM jobs
-WHERE (:status IS NULL OR status = :status)
-    AND (:queue IS NULL OR queue = :queue)
+WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
     AND (:workflow IS NULL OR workflow = :workflow)
     AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
     AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)
@@ -70,11 +70,23 @@ WHERE (:status IS NULL OR status = :status)
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset;
 
+-- The oldest first: a parent comes before its children, as a rule.
+-- name: ids_of_jobs
+SELECT id FROM jobs
+WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
+    AND (:workflow IS NULL OR workflow = :workflow)
+    AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
+    AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)
+    AND (:since IS NULL OR created_at >= :since)
+    AND (:before IS NULL OR created_at < :before)
+ORDER BY created_at, id;
+
 -- A look at every job: what is asked for by people now and then is not worth an index.
 -- name: counts_by_queue
 SELECT queue, status, count(*) AS jobs
 FROM jobs
-WHERE :queue IS NULL OR queue = :queue
+WHERE :queues IS NULL OR queue IN (SELECT value FROM json_each(:queues))
 GROUP BY queue, status
 ORDER BY queue;
 
@@ -84,7 +96,7 @@ ORDER BY queue;
 SELECT * FROM (
     SELECT * FROM jobs
     WHERE status = :status AND status <> 'pending' AND status <> 'running'
-        AND (:queue IS NULL OR queue = :queue)
+        AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
         AND (:workflow IS NULL OR workflow = :workflow)
         AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
         AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)
@@ -104,7 +116,7 @@ WHERE rowid IN (
     UNION ALL
     SELECT rowid FROM jobs WHERE status = 'running' AND execution_id IS NULL
 )
-    AND (:queue IS NULL OR queue = :queue)
+    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
     AND (:workflow IS NULL OR workflow = :workflow)
     AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
     AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)
@@ -123,7 +135,7 @@ WHERE rowid IN (
     UNION ALL
     SELECT rowid FROM jobs WHERE status = 'pending' AND unmet <> 0
 )
-    AND (:queue IS NULL OR queue = :queue)
+    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
     AND (:workflow IS NULL OR workflow = :workflow)
     AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
     AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)

@@ -1,0 +1,99 @@
+"""The jobs that a command is about: those with some ids, or those that meet conditions."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gigq import looks
+from gigq.cli import job_ids, values
+from gigq.cli.commands import choices
+from gigq.cli.values import OptionsError
+from gigq.store import listing
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from gigq.queue import JobQueue
+
+    Found = dict[str, list[Mapping[str, Any]]]
+
+STANDARD_INPUT = "-"
+_ALIKE = ("workflow", "name", "error", "newer_than", "older_than")
+_CONDITIONS = ("statuses", "queues", *_ALIKE)
+
+
+def add_conditions(
+    parser: argparse.ArgumentParser, statuses: Sequence[str], otherwise: str = "all"
+) -> None:
+    """The options that choose among all jobs; those that are given must all be met."""
+    add = parser.add_argument
+    add(
+        "--status",
+        dest="statuses",
+        action="append",
+        choices=statuses,
+        metavar="STATUS",
+        help=f"{choices(statuses)} (may be repeated; default: {otherwise})",
+    )
+    add(
+        "--queue",
+        dest="queues",
+        action="append",
+        metavar="NAME",
+        help="only this named queue (may be repeated)",
+    )
+    add("--workflow", metavar="NAME", help="only jobs of this workflow")
+    add("--name", metavar="TEXT", help="only jobs with TEXT in their name")
+    add("--error", metavar="TEXT", help="only jobs with TEXT in their error")
+    for option, what in (
+        ("--newer-than", "only jobs made in this time: 1h30m, 7d"),
+        ("--older-than", "only jobs made before that"),
+    ):
+        add(option, type=values.age, metavar="DURATION", help=what)
+
+
+def add_jobs(
+    parser: argparse.ArgumentParser, statuses: Sequence[str], otherwise: str = "all"
+) -> None:
+    """The arguments of a command that changes jobs: ids, or the same conditions."""
+    parser.add_argument(
+        "job_ids",
+        metavar="ID",
+        nargs="*",
+        help=f"an id, or {job_ids.SHORTEST_PART} or more characters that no other id has in a "
+        "row; - reads ids from standard input",
+    )
+    add_conditions(parser, statuses, otherwise)
+
+
+def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -> Found:
+    """Return for each given text, or id of a job that meets the conditions, the jobs that it means.
+
+    Args:
+        queue: the queue.
+        args: the arguments of `add_jobs`.
+        otherwise: the statuses when the conditions name none.
+
+    Raises:
+        OptionsError: there are neither ids nor conditions, or both.
+    """
+    conditions = any(getattr(args, name) is not None for name in _CONDITIONS)
+    if conditions and args.job_ids:
+        raise OptionsError("give ids or conditions such as --queue, not both")
+    if not conditions and not args.job_ids:
+        raise OptionsError(
+            "say which jobs: by ID, by - for ids from standard input, or by --status"
+        )
+    if conditions:
+        asked = {name: getattr(args, name) for name in _ALIKE}
+        wanted = looks.conditions(args.statuses or otherwise, args.queues, **asked)
+        return job_ids.matches(queue, listing.ids(queue._database, wanted))
+    return job_ids.matches(queue, [one for given in args.job_ids for one in _ids(given)])
+
+
+def _ids(given: str) -> list[str]:
+    if given != STANDARD_INPUT:
+        return [given]
+    return sys.stdin.buffer.read().decode(errors="replace").split()

@@ -1,0 +1,92 @@
+"""Jobs by conditions: pages of them, their ids, and their number in each queue."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigq.status import JobStatus
+from gigq.store import retention
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gigq.store.database import Database, Row
+
+_FEW = 2000
+
+
+class Filter(NamedTuple):
+    """The conditions of a list of jobs; None for any.
+
+    Attributes:
+        statuses: one of these.
+        queues: in one of these named queues.
+        workflow: the name of the workflow.
+        name: a part of the name, in any case of ASCII letters.
+        error: a part of the error, likewise.
+        since: made at this time or later, as stored text.
+        before: made earlier.
+    """
+
+    statuses: Sequence[str] | None = None
+    queues: Sequence[str] | None = None
+    workflow: str | None = None
+    name: str | None = None
+    error: str | None = None
+    since: str | None = None
+    before: str | None = None
+
+
+_ANY = Filter()
+
+
+def page(db: Database, asked: Filter = _ANY, limit: int = 100, offset: int = 0) -> list[Row]:
+    """Return the newest of the jobs, at most `limit` after the first `offset`; all when below 0.
+
+    Of the jobs of one finished status, those stored last are the newest.
+    """
+    statement = _statement(db, asked.statuses)
+    return db.all(statement, {**_parameters(asked), "limit": limit, "offset": offset})
+
+
+def ids(db: Database, asked: Filter) -> list[str]:
+    """Return the ids of the jobs, the oldest first."""
+    return [row["id"] for row in db.all("ids_of_jobs", _parameters(asked))]
+
+
+def counts_by_queue(db: Database, queues: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
+    """Return the number of jobs of each status in each queue, or in some."""
+    found: dict[str, dict[str, int]] = {}
+    for row in db.all("counts_by_queue", {"queues": _listed(queues)}):
+        found.setdefault(row["queue"], {})[row["status"]] = int(row["jobs"])
+    return found
+
+
+def _statement(db: Database, statuses: Sequence[str] | None) -> str:
+    status = statuses[0] if statuses and len(statuses) == 1 else None
+    if status == JobStatus.RUNNING.value:
+        return "page_of_running"
+    if status in retention.FINISHED:
+        return "page_of_finished"
+    if status == JobStatus.PENDING.value and _are_few_pending(db):
+        return "page_of_few_pending"
+    return "page"
+
+
+def _are_few_pending(db: Database) -> bool:
+    row = db.one("pending_up_to", {"limit": _FEW})
+    return row is None or row["jobs"] < _FEW
+
+
+def _parameters(asked: Filter) -> dict[str, str | None]:
+    return {
+        **asked._asdict(),
+        "status": asked.statuses[0] if asked.statuses else None,
+        "statuses": _listed(asked.statuses),
+        "queues": _listed(asked.queues),
+    }
+
+
+def _listed(names: Sequence[str] | None) -> str | None:
+    return None if names is None else json.dumps(list(names))
