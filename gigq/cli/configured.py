@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gigq.cli import values
 from gigq.cli.values import OptionsError
 from gigq.store.filesystem import resolve
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FOR_THE_HOST = Path("/etc/gigq.toml")
+_NO_FILE = Path("environment")
+_DATABASE = "GIGQD_QUEUE__DATABASE"
+_VARIABLES = "GIGQD_CODE__"
+_OF_WORKERS = f"{_VARIABLES}ENVIRONMENT__"
+_LISTS = ("python_path", "imports")
+_SETTABLE = (*_LISTS, "hooks", "environment_file")
+_KEYS = (*_SETTABLE, "environment")
 
 
 class Code(NamedTuple):
@@ -30,23 +38,28 @@ class Code(NamedTuple):
 def code_of(args: argparse.Namespace) -> Code:
     """Return the table of the file that `--config` names, else of the one that gigqd would find.
 
-    A file that the command line does not name counts only when its database is the command's.
+    What the command line does not name counts only when its database is the command's. Variables
+    such as GIGQD_CODE__IMPORTS win over the file, as for gigqd.
 
     Raises:
         OptionsError: the file that `--config` names cannot be read, or a value is of a wrong kind.
     """
     if args.config:
         return _code_in(Path(args.config), _read(Path(args.config)))
-    named = os.environ.get("GIGQD_CONFIG")
-    found = Path(named) if named else _FOR_THE_HOST
-    if not named and not os.access(found, os.R_OK):
-        return Code()
+    file = _found()
     try:
-        document = _read(found)
+        document = {} if file is _NO_FILE else _read(file)
+        is_for = _is_for(document, file, args.db)
     except OptionsError as error:  # it may be that of another database, or just be edited
         print(f"gigq: warning: {error}; its [code] is not used", file=sys.stderr)
         return Code()
-    return _code_in(found, document) if _is_for(document, found, args.db) else Code()
+    return _code_in(file, document) if is_for else Code()
+
+
+def _found() -> Path:
+    if named := os.environ.get("GIGQD_CONFIG"):
+        return Path(named)
+    return _FOR_THE_HOST if os.access(_FOR_THE_HOST, os.R_OK) else _NO_FILE
 
 
 def database_in(file: str) -> str | None:
@@ -62,8 +75,13 @@ def _is_for(document: dict[str, Any], file: Path, database: str) -> bool:
 
 def _database_in(document: dict[str, Any], file: Path) -> str | None:
     queue = document.get("queue")
-    named = queue.get("database") if isinstance(queue, dict) else None
-    return _path(named, file) if isinstance(named, str) else None
+    in_file = queue.get("database") if isinstance(queue, dict) else None
+    named = os.environ.get(_DATABASE, in_file)
+    if named is None:
+        return None
+    if not isinstance(named, str) or not named:
+        raise _mistake(file, "queue.database", "the path of a file")
+    return _path(named, file)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -71,16 +89,23 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else f"no valid TOML: {error}"
-        raise OptionsError(f"the configuration {file}: {why}") from error
+    except RecursionError:
+        why = "no valid TOML: it is nested too deeply"
+    raise OptionsError(f"the configuration {file}: {why}")
 
 
 def _code_in(file: Path, document: dict[str, Any]) -> Code:
     table = document.get("code", {})
     if not isinstance(table, dict):
         raise _mistake(file, "code", "a table")
+    for key in table.keys() - set(_KEYS):
+        raise OptionsError(
+            f"the configuration {file}: code.{key}: unknown key{values.near(key, _KEYS)}"
+        )
     environment = table.get("environment", {})
     if not isinstance(environment, dict) or not _are_texts(environment.values()):
         raise _mistake(file, "code.environment", "a table of texts")
+    table = table | _from_variables()
     hooks = table.get("hooks", "")
     if not isinstance(hooks, str):
         raise _mistake(file, "code.hooks", "the name of a module")
@@ -89,8 +114,31 @@ def _code_in(file: Path, document: dict[str, Any]) -> Code:
         tuple(_path(folder, file) for folder in folders),
         tuple(_texts(table, "imports", [], file)),
         hooks,
-        environment,
+        environment | _variables_of_workers(),
     )
+
+
+def _from_variables() -> dict[str, str | list[str]]:
+    """Return the keys of the table that variables set."""
+    found: dict[str, str | list[str]] = {}
+    for name, value in os.environ.items():
+        key = name.removeprefix(_VARIABLES).lower()
+        if not name.startswith(_VARIABLES) or name.startswith(_OF_WORKERS):
+            continue
+        if key not in _SETTABLE:
+            known = [_VARIABLES + key.upper() for key in _SETTABLE]
+            raise OptionsError(f"{name}: unknown variable{values.near(name, known)}")
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        found[key] = parts if key in _LISTS else value
+    return found
+
+
+def _variables_of_workers() -> dict[str, str]:
+    return {
+        name.removeprefix(_OF_WORKERS): value
+        for name, value in os.environ.items()
+        if name.startswith(_OF_WORKERS)
+    }
 
 
 def _texts(table: dict[str, Any], key: str, default: list[str], file: Path) -> list[str]:
@@ -100,13 +148,13 @@ def _texts(table: dict[str, Any], key: str, default: list[str], file: Path) -> l
     return value
 
 
-def _are_texts(values: Any) -> bool:
-    return all(isinstance(value, str) for value in values)
+def _are_texts(given: Any) -> bool:
+    return all(isinstance(value, str) for value in given)
 
 
 def _path(text: str, file: Path) -> str:
     """Return a path of the configuration; a relative one starts at the file's own folder."""
-    return os.path.normpath(file.absolute().parent / Path(text).expanduser())
+    return os.path.normpath(file.absolute().parent / values.at_home(text))
 
 
 def _mistake(file: Path, key: str, what: str) -> OptionsError:

@@ -9,6 +9,7 @@ from gigq import errors
 from gigq.cli import exits
 from gigq.cli.live import HiddenOutputError
 from gigq.cli.values import OptionsError, VariableError
+from gigq.store.filesystem import absolute
 
 # The first kind that fits decides.
 CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -27,7 +28,7 @@ CODES: tuple[tuple[type[BaseException], int], ...] = (
 
 def code_for(error: BaseException, database: str) -> int:
     """The exit code for an error of a command that works on `database`."""
-    if isinstance(error, errors.StoreError) and _denied(Path(database).expanduser()):
+    if isinstance(error, errors.StoreError) and _denied(absolute(database)):
         return exits.NO_PERMISSION
     return next((code for kind, code in CODES if isinstance(error, kind)), exits.INTERNAL)
 
@@ -39,8 +40,9 @@ def message_for(error: BaseException) -> str:
     return f"internal error: {type(error).__name__}: {error} (--debug shows where)"
 
 
-def _denied(database: Path) -> bool:
+def _denied(database: str | os.PathLike[str]) -> bool:
     """Whether this user may not use the file, or not make it. SQLite's own codes do not tell."""
     if os.access(database, os.F_OK):
         return not os.access(database, os.R_OK | os.W_OK)
-    return os.access(database.parent, os.F_OK) and not os.access(database.parent, os.W_OK | os.X_OK)
+    folder = Path(database).parent
+    return os.access(folder, os.F_OK) and not os.access(folder, os.W_OK | os.X_OK)

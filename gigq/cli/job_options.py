@@ -153,7 +153,7 @@ def _content(name: str, what: str) -> bytes:
     if name == STANDARD_INPUT:
         content = sys.stdin.buffer.read(_LARGEST_FILE + 1)
     else:
-        with Path(name).expanduser().open("rb") as file:
+        with Path(values.at_home(name)).open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:
         raise OptionsError(f"{what}: is larger than {_LARGEST_FILE // 2**20} MiB")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import functions, scripts
 from gigq.cli.configured import code_of, database_in
-from gigq.cli.values import DefaultText
+from gigq.cli.values import DefaultText, at_home
 from gigq.errors import FunctionNotFound, GigqError
 from gigq.store.filesystem import absolute
 
@@ -75,7 +75,7 @@ def use_app_dir(folder: str) -> None:
     Raises:
         FunctionNotFound: there is no such folder.
     """
-    path = Path(folder).expanduser().resolve()
+    path = Path(at_home(folder)).resolve()
     if not path.is_dir():
         raise FunctionNotFound(f"--app-dir {folder} is not a folder")
     if str(path) not in sys.path:

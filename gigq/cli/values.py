@@ -13,7 +13,7 @@ from gigq import codec, served_queues, sizes
 from gigq.errors import GigqError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 Value = TypeVar("Value")
 
@@ -124,6 +124,26 @@ def function_path(text: str) -> str:
             f"{text!r} is not MODULE.FUNCTION, as in myapp.jobs.send_mail"
         )
     return text
+
+
+def at_home(text: str) -> str:
+    """Return a path with the home folder in the place of `~`.
+
+    Raises:
+        OptionsError: there is no account with the name after `~`.
+    """
+    expanded = os.path.expanduser(text)  # noqa: PTH111 - that of pathlib raises a RuntimeError
+    if text[:1] == "~" == expanded[:1]:
+        raise OptionsError(f"{text}: there is no such account, so it has no home folder")
+    return expanded
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message that offers the nearest known word; empty without one."""
+    from difflib import get_close_matches  # slow to import, and only for mistakes
+
+    found = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def number(text: str) -> float:

@@ -145,6 +145,10 @@ def test_hooks_of_the_configuration_are_imported_for_submit_and_called_by_the_wo
         ("[code]\npython_path = [1]\n", "code.python_path is not a list of texts"),
         ("[code]\nhooks = []\n", "code.hooks is not the name of a module"),
         ("[code.environment]\nA = 1\n", "code.environment is not a table of texts"),
+        ("[code]\nimport = []\n", "code.import: unknown key; did you mean 'imports'?"),
+        ("a = " + "[" * 9999 + "]" * 9999, "no valid TOML: it is nested too deeply"),
+        ('[queue]\ndatabase = ""\n', "queue.database is not the path of a file"),
+        ("[queue]\ndatabase = 3\n", "queue.database is not the path of a file"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_a_usage_error(
@@ -168,3 +172,64 @@ def test_a_broken_configuration_that_was_only_found_is_a_warning(shell):
     assert done.returncode == 0, done.stderr
     assert "gigq: warning: the configuration" in done.stderr
     assert "its [code] is not used" in done.stderr
+
+
+def test_variables_win_over_the_code_table_as_for_the_daemon(shell, folder):
+    path = configure(
+        folder / "deep",
+        '[queue]\ndatabase = "jobs.db"\n[code]\npython_path = [".."]\nimports = ["unknown"]\n'
+        '[code.environment]\nSHOP_REGION = "north"\n',
+    )
+    (folder / "shop_hooks.py").write_text("def before_job(job):\n    print('before', job.name)\n")
+    command = ("--config", path, "--app-dir", "deep")
+    variables = {
+        "GIGQD_CODE__IMPORTS": "registry, shop_setup",
+        "GIGQD_CODE__HOOKS": "shop_hooks",
+        "GIGQD_CODE__ENVIRONMENT__SHOP_REGION": "south",
+        "GIGQD_QUEUE__DATABASE": "other.db",
+    }
+
+    shell.out(*SUBMIT, *command, **variables)
+    worked = shell.out(*ONCE, *command, **variables)
+
+    assert worked == "before ship\nProcessed one job.\n"
+    assert shell.json("list", "--db", "deep/other.db")["result"] == "south"
+
+
+def test_without_a_file_variables_count_when_their_database_is_the_commands(shell, folder):
+    variables = {"GIGQD_CODE__IMPORTS": "shop_setup", "GIGQD_QUEUE__DATABASE": "jobs.db"}
+    named = {"GIGQD_CONFIG": configure(folder, "# all of it comes from variables\n")}
+
+    shell.out(*SUBMIT, "--db", "jobs.db", **variables, **named)
+    other = shell.run(*SUBMIT, "--db", "other.db", **variables, **named)
+
+    assert (other.returncode, "Apps aren't loaded yet" in other.stderr) == (1, True)
+
+
+def test_a_misspelt_variable_of_the_code_table_is_a_usage_error(shell, folder):
+    done = shell.run(*SUBMIT, "--config", configure(folder, ""), GIGQD_CODE__IMPORT="shop_setup")
+
+    assert done.returncode == 2
+    assert "unknown variable; did you mean 'GIGQD_CODE__IMPORTS'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--params-file", "~nobody-of-this-name/params.json"),
+        ("--app-dir", "~nobody-of-this-name"),
+        ("--config", "home.toml"),
+    ],
+)
+def test_the_home_folder_of_no_account_is_a_usage_error(shell, arguments):
+    configure(shell.folder, '[queue]\ndatabase = "~nobody-of-this-name/jobs.db"\n', "home.toml")
+    done = shell.run("submit", "os:getpid", "--name", "one", *arguments)
+
+    assert done.returncode == 2
+    assert "there is no such account, so it has no home folder" in done.stderr
+
+
+def test_a_database_in_the_home_folder_of_no_account_is_not_there(shell):
+    done = shell.run("list", "--db", "~nobody-of-this-name/jobs.db")
+
+    assert (done.returncode, "there is no database" in done.stderr) == (69, True)
