@@ -89,7 +89,7 @@ def home_of(database: str) -> str:
 
 def digest(text: str, size: int) -> bytes:
     """What stands for a text where there is room for so many bytes."""
-    return bytes(blake2s(text.encode(), digest_size=size).digest())
+    return bytes(blake2s(os.fsencode(text), digest_size=size).digest())
 
 
 def make_room() -> None:

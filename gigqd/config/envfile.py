@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from gigqd.config.keys import VARIABLE
+from gigqd.config.kinds import unencodable
 from gigqd.config.source import read_limited
 from gigqd.errors import ConfigError, Problem
 
@@ -49,6 +50,7 @@ def parse_environment(text: str, file: str) -> tuple[dict[str, str], list[Proble
             continue
         try:
             name, value = _parse_line(stripped)
+            check_value(value)
             variables[name] = value
         except ValueError as error:
             problems.append(Problem(file, number, "", str(error)))
@@ -65,6 +67,16 @@ def check_name(name: str) -> None:
         raise ValueError("a variable's name is letters, digits and _")
     if name.startswith(RESERVED):
         raise ValueError(f"names that start with {RESERVED} are set by gigqd itself")
+
+
+def check_value(value: str) -> None:
+    """Refuse what cannot be the value of a variable for workers.
+
+    Raises:
+        ValueError: the encoding of this locale lacks some of it; the text does not show it.
+    """
+    if problem := unencodable(value):
+        raise ValueError(problem)
 
 
 def _parse_line(line: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,6 +226,8 @@ def path() -> Kind:
             raise ValueError(f"expected a path, not {type_name(raw)}")
         if not raw or "\0" in raw:
             raise ValueError("expected a path, not " + ("empty text" if not raw else "a zero byte"))
+        if problem := unencodable(raw):
+            raise ValueError(problem)
         try:
             expanded = Path(raw).expanduser()
         except RuntimeError:
@@ -232,6 +235,21 @@ def path() -> Kind:
         return Path(os.path.normpath(base / expanded))
 
     return Kind("path", "", parse, lambda value: quote(str(value)))
+
+
+def unencodable(text: str) -> str:
+    """Return why the kernel cannot be given a text in this locale; empty when it can.
+
+    The text itself is not shown: it may be a secret.
+    """
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return (
+            f"has characters that the encoding of this locale ({sys.getfilesystemencoding()}) "
+            "lacks; set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+        )
+    return ""
 
 
 def list_of(item: Kind, *, required: str = "") -> Kind:

@@ -8,7 +8,7 @@ from typing import Any
 from gigq import given_paths
 from gigqd.config import schema
 from gigqd.config.checks import cross_check
-from gigqd.config.envfile import check_name, read_environment_file
+from gigqd.config.envfile import check_name, check_value, read_environment_file
 from gigqd.config.keys import key_of
 from gigqd.config.kinds import Kind
 from gigqd.config.pool import PoolConfig
@@ -77,6 +77,16 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, list[P
     return config, [*builder.problems, *cross_check(config, source, builder.settings)]
 
 
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        text = (
+            "the working directory has been deleted; change to another, or name a file (--config)"
+        )
+        raise ConfigError([Problem(None, None, "", text)]) from None
+
+
 def _place(problem: Problem) -> tuple[bool, str, int, str]:
     return (problem.line is None, problem.file or "", problem.line or 0, problem.key)
 
@@ -100,7 +110,7 @@ class _Builder:
         self._source = source
         # With its links: after one has moved, a reload reads the file of the new release.
         self._path = Path(given_paths.absolute(str(path))) if path else None
-        self._base = self._path.parent if self._path else Path.cwd()
+        self._base = self._path.parent if self._path else _working_directory()
 
     def config(self, declared_pools: list[str], environ: Mapping[str, str]) -> Config:
         values = {name: self._values((name,), cls) for name, cls in schema.TABLES.items()}
@@ -147,6 +157,7 @@ class _Builder:
                 try:
                     check_name(keys[-1])
                     values[keys[-1]] = kind.parse(given.raw, self._base)
+                    check_value(values[keys[-1]])
                 except ValueError as error:
                     self.problems.append(given.problem(str(error)))
         return values
