@@ -61,9 +61,7 @@ def _refuse(wrong: UsageError, *, as_json: bool) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        if hasattr(args, "app_dir"):
-            # The user's code is imported first, and may change the working directory.
-            args.db = database_of(args)
+        args.db = database_of(args)
         code = cast("int", args.handler(args))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -18,6 +18,12 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--db", metavar="FILE", default=argparse.SUPPRESS, help="the database (default: gigq.db)"
     )
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="gigqd's configuration, which names the database when --db does not",
+    )
+    parser.add_argument(
         "--debug",
         action="store_true",
         default=argparse.SUPPRESS,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def database_of(args: argparse.Namespace) -> str:
-    """Return the absolute path of a command's database.
+    """Return the path of a command's database; an absolute one where user code is imported.
 
     Without `--db` it is the database of the configuration that `--config` names.
 
@@ -28,7 +28,9 @@ def database_of(args: argparse.Namespace) -> str:
         OptionsError: the configuration cannot be read.
     """
     configured = args.config and isinstance(args.db, DefaultText) and database_in(args.config)
-    return str(absolute(configured or args.db))
+    named: str = configured or args.db
+    # User code may change the working directory. Elsewhere a path is shown as it was given.
+    return str(absolute(named)) if hasattr(args, "app_dir") else named
 
 
 def use_code(args: argparse.Namespace, hooks: str | None = None) -> str | None:

@@ -35,7 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"gigq {__version__}")
-    parser.set_defaults(db=DefaultText(from_environment("GIGQ_DB", "gigq.db")), debug=False)
+    default = DefaultText(from_environment("GIGQ_DB", "gigq.db"))
+    parser.set_defaults(db=default, config=None, debug=False)
     add_common(parser)
     commands: Commands[Any] = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True
@@ -68,11 +69,6 @@ def _add_code_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODULE",
         help="import this module first, which sets your code up (may be repeated)",
-    )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="use the [code] table, and without --db the database, of gigqd's configuration",
     )
 
 

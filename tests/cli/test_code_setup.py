@@ -101,6 +101,18 @@ def test_the_code_table_of_a_named_configuration_is_used_with_its_database(shell
     assert (found["status"], found["result"]) == ("completed", "north")
 
 
+def test_every_command_finds_the_database_of_a_named_configuration(shell, folder):
+    path = configure(folder / "deep", '[queue]\ndatabase = "jobs.db"\n')
+    job_id = shell.json("submit", "os:getpid", "--name", "one", "--config", path)["id"]
+
+    for command in (["list"], ["stats"], ["status", job_id], ["doctor"], ["backup", "copy.db"]):
+        shell.out("--config", path, *command)
+    assert shell.out("cancel", job_id, "--config", path, GIGQ_DB="x.db").endswith("cancelled.\n")
+    refused = shell.run("list", "--config", "unknown.toml")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("gigq: the configuration unknown.toml: No such file")
+
+
 def test_a_database_on_the_command_line_wins_over_the_named_configuration(shell, folder):
     path = configure(folder, '[queue]\ndatabase = "a.db"\n[code]\nimports = ["shop_setup"]\n')
 

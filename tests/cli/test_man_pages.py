@@ -18,7 +18,7 @@ OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 PARSERS = {"gigq": gigq.cli.parser.build_parser(), "gigqd": gigqd.cli.parser.build_parser()}
 COMMANDS = [(program, name) for program, parser in PARSERS.items() for name in commands_of(parser)]
 OF_EVERY_COMMAND = {
-    "gigq": {"--db", "--debug", "--json"},
+    "gigq": {"--config", "--db", "--debug", "--json"},
     "gigqd": {"--config", "--debug", "--name"},
 }
 
