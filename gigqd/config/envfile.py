@@ -50,7 +50,7 @@ def parse_environment(text: str, file: str) -> tuple[dict[str, str], list[Proble
             continue
         try:
             name, value = _parse_line(stripped)
-            check_value(value)
+            check_value(value, f"{name}: the value ")
             variables[name] = value
         except ValueError as error:
             problems.append(Problem(file, number, "", str(error)))
@@ -69,14 +69,18 @@ def check_name(name: str) -> None:
         raise ValueError(f"names that start with {RESERVED} are set by gigqd itself")
 
 
-def check_value(value: str) -> None:
+def check_value(value: str, beginning: str = "") -> None:
     """Refuse what cannot be the value of a variable for workers.
+
+    Args:
+        value: the value.
+        beginning: the beginning of the message.
 
     Raises:
         ValueError: the encoding of this locale lacks some of it; the text does not show it.
     """
     if problem := unencodable(value):
-        raise ValueError(problem)
+        raise ValueError(f"{beginning}{problem}")
 
 
 def _parse_line(line: str) -> tuple[str, str]:

@@ -166,7 +166,8 @@ class _Builder:
         if code["environment_file"] is not None:
             variables, problems = read_environment_file(code["environment_file"])
             code["environment"] = variables | code["environment"]
-            self.problems += problems
+            given = self.settings[("code", "environment_file")]
+            self.problems += [given.problem(str(problem)) for problem in problems]
         code["environment"] = dict(sorted(code["environment"].items()))
 
     def _missing(self, keys: Keys, message: str) -> Problem:

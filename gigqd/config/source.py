@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gigqd.config.kinds import quote
 from gigqd.config.positions import positions
 from gigqd.errors import ConfigError, Problem
 
@@ -17,6 +18,13 @@ MAX_BYTES = 1024**2
 
 _POSITION = re.compile(r" \(at (?:line (?P<line>[0-9]+), column [0-9]+|end of document)\)$")
 _REPEATED = re.compile(r"overwrite|twice|[Dd]uplicate|redefine|mutate")
+# A value on the line of a mistake, or an item of its list or table, that has no quotes.
+_BARE = re.compile(
+    r"""(?P<before>[=\[,{]|^)\s*(?P<word>[^\s,=\[\]{}"'#]([^,=\[\]{}"'#]*?[^\s,=\[\]{}"'#])?)\s*(?=[,\]}#]|$)"""
+)
+_NO_VALUE = re.compile(
+    r"Invalid value|Expected newline or end of document|Unclosed|Expected '=' after"
+)
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -117,7 +125,33 @@ def _syntax_problem(name: str, text: str, error: Exception) -> Problem:
     line = int(match["line"]) if match["line"] else text.count("\n", 0, len(text.rstrip())) + 1
     repeated = _repeated(name, text, line) if _REPEATED.search(message) else None
     reason = message[: match.start()]
-    return repeated or Problem(name, line, "", f"not valid TOML: {reason}")
+    return repeated or _with_remedy(name, text, line, reason)
+
+
+def _with_remedy(name: str, text: str, line: int, reason: str) -> Problem:
+    """The problem with a text that is no TOML, and how to mend a value without its quotes."""
+    said = f"not valid TOML: {reason}"
+    if reason.startswith("Illegal character '\\n'"):
+        return Problem(name, line, "", f"{said}; a quote is not closed")
+    word = _bare_word(text.split("\n")[line - 1]) if _NO_VALUE.match(reason) else None
+    keys = next((keys for keys, at in reversed(positions(text)) if at <= line), ())
+    if word is None or not keys:
+        return Problem(name, line, "", said)
+    shown = "" if keys[:2] == ("code", "environment") else f": {quote(word)}"
+    return Problem(name, line, ".".join(keys), f"{said}; text is written in quotes{shown}")
+
+
+def _bare_word(line: str) -> str | None:
+    """What stands without quotes where TOML wants a value; None when nothing does."""
+    return next((f["word"] for f in _BARE.finditer(line) if not _is_value(f["word"])), None)
+
+
+def _is_value(word: str) -> bool:
+    try:
+        tomllib.loads(f"key = {word}")
+    except ValueError:
+        return False
+    return True
 
 
 def _repeated(name: str, text: str, error_line: int) -> Problem | None:

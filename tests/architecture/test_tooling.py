@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from support.tree import ROOT
 
 
@@ -59,6 +60,32 @@ def test_a_machine_without_a_suitable_python_is_told_so(tmp_path):
     assert done.returncode == 1
     assert "No Python 3.11 or newer was found" in done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        (None, "cannot start: .*not found"),
+        ("#!/bin/sh\nexit 3\n", "cannot start: it ends without a message"),
+        ("#!/bin/sh\necho no libpython >&2; exit 127\n", "cannot start: no libpython"),
+        ("#!/no/such/interpreter\n", "cannot start: .*not found"),
+        (
+            '#!/bin/sh\ncase "$*" in *version_info*) exit 1;; esac\necho Python 3.9.1\n',
+            "is Python 3.9.1; Python 3.11 or newer is needed",
+        ),
+    ],
+    ids=["missing", "fails", "says why", "bad interpreter", "old"],
+)
+def test_a_named_python_that_will_not_do_is_told_with_the_reason(tmp_path, program, told):
+    python = tmp_path / "my python"
+    if program is not None:
+        python.write_text(program)
+        python.chmod(0o755)
+
+    done = run("/bin/sh", "tools/make-venv", str(tmp_path / "venv"), PYTHON=str(python))
+
+    assert done.returncode == 1
+    assert re.search(f"PYTHON={python} {told}", done.stderr), done.stderr
 
 
 def test_a_python_without_the_venv_module_is_told_how_to_get_it(tmp_path):

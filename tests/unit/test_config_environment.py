@@ -176,9 +176,13 @@ def test_the_table_wins_over_the_environment_file(tmp_path):
 def test_an_environment_file_that_cannot_be_read_is_a_problem(tmp_path):
     path = write(tmp_path, complete("code.environment_file = 'env'"))
 
-    assert problems(path) == [f"{tmp_path}/env: no such file"]
+    assert problems(path) == [f"2: code.environment_file: {tmp_path}/env: no such file"]
 
     (tmp_path / "env").write_bytes(b"A=1\nB=\xff\n")
 
-    assert problems(path) == [f"{tmp_path}/env:2: is not UTF-8"]
+    assert problems(path) == [f"2: code.environment_file: {tmp_path}/env:2: is not UTF-8"]
+
+    (tmp_path / "env").write_text("A=1\n\nB")
+
+    assert problems(path) == [f"2: code.environment_file: {tmp_path}/env:3: expected NAME=value"]
     assert read_environment_file(tmp_path)[1][0].message == "is a directory; a file is needed"

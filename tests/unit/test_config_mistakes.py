@@ -129,9 +129,39 @@ def test_a_bad_value_is_named_with_its_remedy(tmp_path, table, line, expected):
         (b"[log]\nfile = '\xff'\n", "2: is not UTF-8; save it as UTF-8"),
         ("[log]\n".encode("utf-16"), "1: is UTF-16; save it as UTF-8"),
         (b"[log]\nfile = 'a\x00b'\n", "2: not valid TOML: "),
+        ('[log]\nfile = "a\n', "2: not valid TOML: Illegal character '\\n'; a quote is not closed"),
     ],
 )
 def test_what_is_no_toml_is_reported_with_its_line(tmp_path, text, expected):
     (problem,) = problems(write(tmp_path, text))
 
     assert problem.startswith(expected)
+
+
+@pytest.mark.fault("A21")
+@pytest.mark.parametrize(
+    ("line", "key", "word"),
+    [
+        ("queue.database = x.db", "queue.database", "x.db"),
+        ("queue.database = /var/lib/x y.db # here", "queue.database", "/var/lib/x y.db"),
+        ("queue.database = 2024.db", "queue.database", "2024.db"),
+        ("daemon.stop_timeout = 30s", "daemon.stop_timeout", "30s"),
+        ("log.level = debug", "log.level", "debug"),
+        ("code.imports = ['a', shop.tasks]", "code.imports", "shop.tasks"),
+        ("code.imports = [\n  'a',\n  shop,\n]", "code.imports", "shop"),
+        ("log = {level = debug}", "log.level", "debug"),
+    ],
+)
+def test_text_without_quotes_is_named_with_its_key_and_the_quotes(tmp_path, line, key, word):
+    (problem,) = problems(write(tmp_path, f"# first\n{line}\n"))
+    number = 2 + line.partition(word)[0].count("\n")
+
+    assert problem.startswith(f"{number}: {key}: not valid TOML: ")
+    assert problem.endswith(f'; text is written in quotes: "{word}"')
+
+
+def test_a_variable_without_quotes_is_named_without_its_value(tmp_path):
+    (problem,) = problems(write(tmp_path, "[code.environment]\nKEY = my-secret\n"))
+
+    assert problem.startswith("2: code.environment.KEY: not valid TOML: ")
+    assert problem.endswith("; text is written in quotes")
