@@ -20,11 +20,10 @@ _POSITION = re.compile(r" \(at (?:line (?P<line>[0-9]+), column [0-9]+|end of do
 _REPEATED = re.compile(r"overwrite|twice|[Dd]uplicate|redefine|mutate")
 # A value on the line of a mistake, or an item of its list or table, that has no quotes.
 _BARE = re.compile(
-    r"""(?P<before>[=\[,{]|^)\s*(?P<word>[^\s,=\[\]{}"'#]([^,=\[\]{}"'#]*?[^\s,=\[\]{}"'#])?)\s*(?=[,\]}#]|$)"""
+    r"""(?:[=\[,{]|^)\s*(?P<word>[^\s,=\[\]{}"'#]([^,=\[\]{}"'#]*?[^\s,=\[\]{}"'#])?)\s*(?=[,\]}#]|$)"""
 )
-_NO_VALUE = re.compile(
-    r"Invalid value|Expected newline or end of document|Unclosed|Expected '=' after"
-)
+_NO_VALUE = re.compile(r"Invalid value|Expected newline or end of document")
+_LONGEST_LINE = 1000
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -143,6 +142,8 @@ def _with_remedy(name: str, text: str, line: int, reason: str) -> Problem:
 
 def _bare_word(line: str) -> str | None:
     """What stands without quotes where TOML wants a value; None when nothing does."""
+    if len(line) > _LONGEST_LINE or ("=" not in line and line.lstrip().startswith("[")):
+        return None
     return next((f["word"] for f in _BARE.finditer(line) if not _is_value(f["word"])), None)
 
 

@@ -129,6 +129,7 @@ def test_a_bad_value_is_named_with_its_remedy(tmp_path, table, line, expected):
         (b"[log]\nfile = '\xff'\n", "2: is not UTF-8; save it as UTF-8"),
         ("[log]\n".encode("utf-16"), "1: is UTF-16; save it as UTF-8"),
         (b"[log]\nfile = 'a\x00b'\n", "2: not valid TOML: "),
+        ("[log] x\n", "1: not valid TOML: Expected newline or end of document after a statement"),
         ('[log]\nfile = "a\n', "2: not valid TOML: Illegal character '\\n'; a quote is not closed"),
     ],
 )
@@ -165,3 +166,9 @@ def test_a_variable_without_quotes_is_named_without_its_value(tmp_path):
 
     assert problem.startswith("2: code.environment.KEY: not valid TOML: ")
     assert problem.endswith("; text is written in quotes")
+
+
+def test_the_name_of_a_table_is_not_taken_for_a_value_without_quotes(tmp_path):
+    (problem,) = problems(write(tmp_path, "[log] x\n"))
+
+    assert "quotes" not in problem
