@@ -3,18 +3,21 @@
 1. `django.setup()`, with the settings that `DJANGO_SETTINGS_MODULE` names.
 2. Around each job: database connections that are broken or too old are closed, as around a request;
    a transaction that a job leaves open is rolled back and fails the attempt; language and time zone
-   are what they were before the job.
+   are what they were before the job. So it is with the connections of asynchronous calls, as
+   `await Order.objects.acreate()` makes them: `sync_to_async` runs all of these in one thread.
 3. When a worker leaves: its connections are closed.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import django
+from asgiref.sync import SyncToAsync
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -24,13 +27,18 @@ from django.utils import timezone, translation
 from gigq.errors import GigqError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gigq.current import CurrentJob
 
     Connection = Any
 
+_T = TypeVar("_T")
+
 _VARIABLE = "DJANGO_SETTINGS_MODULE"
+
+_PATIENCE = 1.0
+"""Seconds to wait for the thread of asynchronous calls, where an interrupted one may go on."""
 
 
 class OpenTransactionError(GigqError):
@@ -38,24 +46,31 @@ class OpenTransactionError(GigqError):
 
 
 class _State(NamedTuple):
-    """What Django had before a job."""
+    """What Django had before a job.
+
+    Attributes:
+        in_blocks: the connections of the job's thread that were in a transaction.
+        in_blocks_elsewhere: those of the thread of asynchronous calls.
+    """
 
     language: str | None
     time_zone: Any
     in_blocks: frozenset[str]
+    in_blocks_elsewhere: frozenset[str]
 
 
 _before: ContextVar[_State | None] = ContextVar("gigq_contrib_django", default=None)
+_threads_at_work: set[threading.Thread] = set()
 
 
 def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
     """Close connections that are too old, and note what the job may change."""
     reset_queries()
-    # A test case has its transaction around the job: that connection is the test's.
-    in_blocks = frozenset(one.alias for one in _opened() if one.in_atomic_block)
-    _close_old(in_blocks)
     language, time_zone = translation.get_language(), timezone.get_current_timezone()
-    _before.set(_State(language, time_zone, in_blocks))
+    in_blocks = _refresh()
+    elsewhere = _with_asynchronous_calls(_refresh, frozenset[str]())
+    _threads_at_work.add(threading.current_thread())
+    _before.set(_State(language, time_zone, in_blocks, elsewhere))
 
 
 def after_job(job: CurrentJob, error: BaseException | None) -> None:  # noqa: ARG001 - the same
@@ -64,13 +79,15 @@ def after_job(job: CurrentJob, error: BaseException | None) -> None:  # noqa: AR
     Raises:
         OpenTransactionError: the function has returned, and a transaction of it is open.
     """
+    _threads_at_work.discard(threading.current_thread())
     before = _before.get()
     if before is None:  # `before_job` has not come to its end
-        before = _State(settings.LANGUAGE_CODE, timezone.get_default_timezone(), frozenset())
+        nothing = frozenset[str]()
+        zone = timezone.get_default_timezone()
+        before = _State(settings.LANGUAGE_CODE, zone, nothing, nothing)
     _restore(before)
-    own = [one for one in _opened() if one.alias not in before.in_blocks]
-    left = [one.alias for one in own if _ends_transaction(one)]
-    _close_old(before.in_blocks)
+    left = _end_transactions(before.in_blocks)
+    left += _with_asynchronous_calls(lambda: _end_transactions(before.in_blocks_elsewhere), [])
     if left and error is None:
         raise OpenTransactionError(
             f"the function has returned with an open transaction on {', '.join(left)}, which was "
@@ -95,6 +112,50 @@ def _opened() -> Iterable[Connection]:
     """Return the connections that this thread has used so far."""
     found: Iterable[Connection] = connections.all(initialized_only=True)
     return found
+
+
+def _with_asynchronous_calls(function: Callable[[], _T], otherwise: _T) -> _T:
+    """Call a function in the thread where `sync_to_async` runs the calls of every job.
+
+    Returns:
+        What it returns; `otherwise` without such a thread, while a job of another thread may use
+        its connections, and when the thread is busy.
+    """
+    executor = SyncToAsync.single_thread_executor
+    jobs_of_others = [one for one in _threads_at_work if one is not threading.current_thread()]
+    if not executor._threads or any(one.is_alive() for one in jobs_of_others):
+        return otherwise
+    call = executor.submit(function)
+    with suppress(TimeoutError):
+        return call.result(_PATIENCE)
+    return otherwise if call.cancel() else call.result()
+
+
+def _refresh() -> frozenset[str]:
+    """Close this thread's connections that are too old.
+
+    Returns:
+        The connections that are in a transaction and stay as they are: a test case has its own
+        around the job.
+    """
+    in_blocks = frozenset(one.alias for one in _opened() if one.in_atomic_block)
+    _close_old(in_blocks)
+    return in_blocks
+
+
+def _end_transactions(in_blocks: frozenset[str]) -> list[str]:
+    """Discard this thread's connections that a job has left in a transaction.
+
+    Args:
+        in_blocks: those that were in one before the job.
+
+    Returns:
+        The connections on which a transaction was open.
+    """
+    own = [one for one in _opened() if one.alias not in in_blocks]
+    left = [one.alias for one in own if _ends_transaction(one)]
+    _close_old(in_blocks)
+    return left
 
 
 def _close_old(in_blocks: frozenset[str]) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from support.by_name import submit
+from support.django_project import make_tables, manage, start_project
 from support.pages import files_of, write_files
 from support.servers import serving
 from support.waiting import wait_until
@@ -117,23 +118,11 @@ def times():
 """
 
 
-def manage(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """The files of the page in a project made by Django's own commands, with its tables."""
     folder = tmp_path_factory.mktemp("project")
-    make = [sys.executable, "-m", "django", "startproject", "shop", "."]
-    subprocess.run(make, cwd=folder, check=True)
-    assert manage(folder, "startapp", "orders").returncode == 0
+    start_project(folder)
     write_files("django", folder, append=("shop/settings.py",))
     for name, text in (("shop/settings.py", SETTINGS), ("orders/views.py", FAILING_VIEW)):
         with (folder / name).open("a") as file:
@@ -141,9 +130,7 @@ def project(tmp_path_factory):
     (folder / "shop/urls.py").write_text(URLS)
     (folder / "orders/models.py").write_text(MODELS)
     (folder / "orders/more_jobs.py").write_text(JOBS)
-    for command in ("makemigrations", "migrate"):
-        done = manage(folder, command, *(["orders"] if command == "makemigrations" else []))
-        assert done.returncode == 0, done.stderr
+    make_tables(folder)
     return folder
 
 

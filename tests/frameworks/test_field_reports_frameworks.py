@@ -1,0 +1,196 @@
+"""What went wrong with Django and Flask in other queues, from public bug reports."""
+
+from __future__ import annotations
+
+import pytest
+from support.by_name import submit
+from support.django_project import make_tables, start_project
+from support.pages import write_files
+
+pytestmark = pytest.mark.daemon
+
+SETTINGS = """
+INSTALLED_APPS.append("orders")
+DATABASES["archive"] = {**DATABASES["default"], "NAME": BASE_DIR / "archive.sqlite3"}
+for database in DATABASES.values():
+    database["CONN_MAX_AGE"] = None
+"""
+MODELS = """
+from django.db import models
+
+
+class Order(models.Model):
+    state = models.CharField(max_length=20, default="new")
+"""
+DJANGO_JOBS = """
+import asyncio
+
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from orders.models import Order
+
+
+def create(state):
+    asyncio.run(Order.objects.acreate(state=state))
+
+
+def create_and_leave_autocommit_off(state):
+    def create():
+        transaction.set_autocommit(False)
+        Order.objects.create(state=state)
+
+    asyncio.run(sync_to_async(create)())
+
+
+def lose_the_connection():
+    async def lose():
+        await Order.objects.acount()
+        await sync_to_async(lambda: connection.connection.close())()
+        await Order.objects.acount()
+
+    asyncio.run(lose())
+
+
+def archive(state, leave_open):
+    Order.objects.create(state=state)
+    if leave_open:
+        transaction.set_autocommit(False, using="archive")
+    Order.objects.using("archive").create(state=state)
+
+
+def count(state, using="default"):
+    return Order.objects.using(using).filter(state=state).count()
+"""
+FLASK_JOBS = """
+from app import app
+from flask import g, has_request_context
+
+
+def look_into_another_context():
+    g.seen = "outer"
+    with app.app_context():
+        g.seen = "inner"
+    return g.seen
+
+
+def leave_a_context():
+    app.test_request_context("/thumbnails").push()
+    g.seen = "left"
+
+
+def look():
+    return [has_request_context(), g.get("seen")]
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A Django project with two databases, whose connections stay."""
+    folder = tmp_path_factory.mktemp("project")
+    start_project(folder)
+    with (folder / "shop/settings.py").open("a") as file:
+        file.write(SETTINGS)
+    (folder / "orders/models.py").write_text(MODELS)
+    (folder / "orders/more_jobs.py").write_text(DJANGO_JOBS)
+    make_tables(folder, "default", "archive")
+    return folder
+
+
+@pytest.fixture
+def django(daemons, project):
+    """A daemon with one worker for the jobs of the Django project."""
+    return daemons(
+        {
+            "pools.default.size": 1,
+            "code.hooks": "gigq.contrib.django",
+            "code.python_path": [str(project)],
+            "code.environment.DJANGO_SETTINGS_MODULE": "shop.settings",
+        }
+    )
+
+
+@pytest.fixture
+def flask(daemons):
+    """A daemon with one worker for jobs of the how-to page's Flask application."""
+    daemon = daemons(start=False)
+    write_files("flask", daemon.home)
+    (daemon.home / "more_jobs.py").write_text(FLASK_JOBS)
+    daemon.configure(
+        {
+            "pools.default.size": 1,
+            "code.hooks": "job_context",
+            "code.python_path": [str(daemon.home)],
+        }
+    )
+    daemon.start()
+    return daemon
+
+
+def run(daemon, name, /, **params):
+    return daemon.wait_for_job(submit(daemon.queue, name, params, max_attempts=1), within=60)
+
+
+def test_a_transaction_that_an_asynchronous_call_leaves_open_swallows_no_later_writes(django):
+    """procrastinate-org/procrastinate#1551: nothing closed the connections of such calls."""
+    orders = "orders.more_jobs"
+    before = run(django, f"{orders}.create", state="before")
+    lost = run(django, f"{orders}.create_and_leave_autocommit_off", state="lost")
+    after = run(django, f"{orders}.create", state="after")
+    workers = django.worker_pids()
+    django.stop()
+    django.start()
+
+    found = {
+        state: run(django, f"{orders}.count", state=state)["result"]
+        for state in ("before", "lost", "after")
+    }
+
+    assert [before["status"], after["status"]] == ["completed"] * 2
+    assert lost["error_type"] == "gigq.contrib.django.OpenTransactionError"
+    assert found == {"before": 1, "lost": 0, "after": 1}
+    assert django.worker_pids() != workers
+    assert django.events("job_left_residue") == []
+
+
+def test_a_connection_of_asynchronous_calls_that_dies_fails_that_attempt_only(django):
+    """procrastinate-org/procrastinate#1316: it stayed with the worker until that was restarted."""
+    lost = run(django, "orders.more_jobs.lose_the_connection")
+    after = [run(django, "orders.more_jobs.create", state="again")["status"] for _ in range(2)]
+
+    assert lost["status"] == "failed"
+    assert "closed database" in lost["error"]
+    assert after == ["completed"] * 2
+
+
+def test_an_open_transaction_on_a_second_database_is_found_and_the_first_one_keeps_its_writes(
+    django,
+):
+    """django-q2/django-q2#293: what was done for one database broke the transaction of another."""
+    orders = "orders.more_jobs"
+    left = run(django, f"{orders}.archive", state="left", leave_open=True)
+    kept = run(django, f"{orders}.archive", state="kept", leave_open=False)
+    found = {
+        (state, using): run(django, f"{orders}.count", state=state, using=using)["result"]
+        for state in ("left", "kept")
+        for using in ("default", "archive")
+    }
+
+    assert left["status"] == "failed"
+    assert "an open transaction on archive" in left["error"]
+    assert kept["status"] == "completed"
+    assert found == {
+        ("left", "default"): 1,
+        ("left", "archive"): 0,
+        ("kept", "default"): 1,
+        ("kept", "archive"): 1,
+    }
+
+
+def test_a_context_within_that_of_the_job_takes_nothing_from_it_and_ends_with_it(flask):
+    """pallets-eco/flask-sqlalchemy#508: the end of an inner context took away the outer session."""
+    nested = run(flask, "more_jobs.look_into_another_context")
+    run(flask, "more_jobs.leave_a_context")
+    after = [run(flask, "more_jobs.look")["result"] for _ in range(2)]
+
+    assert nested["result"] == "outer"
+    assert after == [[False, None]] * 2
