@@ -48,7 +48,7 @@ class TaskWrapper:
         self._options = {"name": fn.__name__, **_DEFAULTS, **options}
         functools.update_wrapper(self, fn)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function here and now, without a queue."""
         return self.__wrapped__(*args, **kwargs)
 

@@ -74,7 +74,8 @@ def _held(folder: str, how: int, patience: float) -> Iterator[None]:
 
 def _wait_for(lock: int, how: int, patience: float) -> None:
     deadline = time.monotonic() + patience
-    with suppress(OSError):
+    # gevent allows no sleep where it deletes the local values of a greenlet: an AssertionError.
+    with suppress(OSError, AssertionError):
         while not _is_ours(lock, how) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
 
