@@ -16,6 +16,7 @@ from gigq.errors import CodeConflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 _REMEDY = "rename one of them, or let gigqd run the jobs, which gives each folder its own workers"
 _WITHOUT_FILE = frozenset({"built-in", "frozen"})
@@ -63,6 +64,24 @@ def refuse_module(module: str) -> None:
     """
     if problem := of_module(module):
         raise CodeConflict(problem)
+
+
+def hidden_by(module: ModuleType) -> str | None:
+    """Return the file that an import would find under a module's name if it were not loaded yet.
+
+    A process has modules of the standard library, and an application's own ones of these names
+    are not found in it.
+
+    Returns:
+        The file of a top-level module or package; None when it is the one that is loaded.
+    """
+    name = module.__name__.partition(".")[0]
+    spec = None if name.startswith("__") else PathFinder.find_spec(name)
+    if spec is None or not spec.origin:
+        return None
+    loaded = _file_of(name)
+    same = loaded is not None and os.path.realpath(loaded) == os.path.realpath(spec.origin)
+    return None if same else spec.origin
 
 
 def another_folder(file: str) -> str | None:

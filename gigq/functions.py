@@ -272,10 +272,17 @@ def _attribute(module: ModuleType, name: str) -> Any:
         if not (found is module or isinstance(found, type)) or not hasattr(found, part):
             raise FunctionNotFound(
                 f"{module.__name__} ({getattr(module, '__file__', None) or 'built in'}) "
-                f"has no function {name!r}; was it renamed since the submit?"
+                f"has no function {name!r}; {_why_not_there(module)}"
             )
         found = getattr(found, part)
     return found
+
+
+def _why_not_there(module: ModuleType) -> str:
+    hidden = code_conflicts.hidden_by(module)
+    if hidden is None:
+        return "was it renamed since the submit?"
+    return f"{hidden} has this name too, and the process had loaded the other one before; rename it"
 
 
 def _attribute_or_none(module: ModuleType, name: str) -> Any:

@@ -207,6 +207,14 @@ class _Launcher:
         )
         context.open()
         self.log.close()  # it is standard output and standard error now
+        _forget("daemon")
+
+
+def _forget(package: str) -> None:
+    """Forget a package, so that an application's own module of this name is found in workers."""
+    for name in list(sys.modules):
+        if name == package or name.startswith(f"{package}."):
+            del sys.modules[name]
 
 
 def _fork() -> int:

@@ -14,6 +14,8 @@ from pathlib import Path
 from support.calls import note, noted
 from support.waiting import wait_until
 
+from gigq import Job
+
 _AGES = 3600
 _BAGS: weakref.WeakSet[Bag] = weakref.WeakSet()
 
@@ -95,3 +97,16 @@ def archive_and_wait(ledger: str, job: str, database: str) -> None:
                 archive.add(path)
         note(ledger, what="archived", job=job)
         wait_until(Path(f"{ledger}.go").exists, _AGES)
+
+
+def work_once_mended(ledger: str, job: str, file: str) -> None:
+    """Fail as long as a file is missing."""
+    with noted(ledger, job):
+        Path(file).read_bytes()
+
+
+def job_with_id(job_id: str) -> Job:
+    """A job with an id of the application's own."""
+    job = Job(job_id, os.getpid)
+    job.id = job_id
+    return job
