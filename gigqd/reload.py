@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigqd import exits, logs
-from gigqd.config import compare, load, schema, warnings
-from gigqd.config.keys import Effect, key_of
+from gigqd.config import warnings
+from gigqd.config_reading import ConfigReader
 from gigqd.errors import ConfigError
 from gigqd.pools import limits_of, new_names
 
@@ -42,7 +42,8 @@ class Trial:
 class Reloads:
     """Takes a configuration once a worker has come up with it, one at a time.
 
-    1. Reads and checks the file; a file that is wrong is refused at once.
+    1. Reads and checks the file; a file that is wrong is refused. One that is caught while it is
+       rewritten in place is read again.
     2. Forks one worker more, the canary, with the new configuration and the code on disk.
     3. When the canary is up, takes the configuration: fits the pools to it, and replaces every
        child after its current job. When the canary cannot boot, refuses.
@@ -55,6 +56,8 @@ class Reloads:
         self._crew = crew
         self._pools = pools
         self._notifier = notifier
+        self._reader = ConfigReader(facts.config)
+        self._asking: list[Reply] = []
         self._trial: Trial | None = None
         self._waiting: list[Reply] = []
 
@@ -66,19 +69,33 @@ class Reloads:
         """
         if self._facts.stopping:
             reply({"ok": False, "error": "the daemon is stopping", "code": exits.FAILED})
-        elif self._trial is not None or not self._pools.opened:
+        elif self._is_busy or not self._pools.opened:
             self._waiting.append(reply)
         else:
             self._begin([reply])
 
+    @property
+    def at(self) -> float:
+        """When the next turn is due, in seconds of the monotonic clock; infinity for never."""
+        return self._reader.at
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._trial is not None or self._reader.active
+
     def turn(self) -> None:
-        """See what has become of the canary, then serve those who wait."""
+        """Read a file again, see what has become of the canary, then serve those who wait."""
+        if self._reader.active and self._facts.stopping:
+            self._reader.abandon()
+            self._waiting += self._asking
+        elif time.monotonic() >= self._reader.at:
+            self._read()
         if self._trial is not None:
             self._judge(self._trial)
-        self._facts.reloading = self._trial is not None
+        self._facts.reloading = self._is_busy
         if self._waiting and self._facts.stopping:
             self._refuse(self._take_waiting(), "the daemon is stopping", exits.FAILED)
-        elif self._waiting and self._trial is None and self._pools.opened:
+        elif self._waiting and not self._is_busy and self._pools.opened:
             self._begin(self._take_waiting())
 
     def _judge(self, trial: Trial) -> None:
@@ -100,15 +117,24 @@ class Reloads:
 
     def _begin(self, replies: list[Reply]) -> None:
         self._notifier.reloading()
+        self._asking = replies
+        self._reader.begin()
+        self._read()
+
+    def _read(self) -> None:
         try:
-            config, changes = read_again(self._facts.config)
+            found = self._reader.read(self._facts.config)
         except ConfigError as error:
-            self._refuse(replies, str(error), error.exit_code)
+            self._refuse(self._asking, str(error), error.exit_code)
             return
+        if found is not None:
+            self._try(*found)
+
+    def _try(self, config: Config, changes: Changes) -> None:
         for warning in warnings(config):
             log.warning("config_warning", warning=warning)
         generation = self._facts.generation + 1
-        self._trial = Trial(config, changes, self._open_canary(config, generation), replies)
+        self._trial = Trial(config, changes, self._open_canary(config, generation), self._asking)
 
     def _open_canary(self, config: Config, generation: int) -> Slot:
         """One slot more, in the first pool that is to have workers."""
@@ -125,6 +151,7 @@ class Reloads:
         facts = self._facts
         facts.config = trial.config
         facts.generation += 1
+        self._reader.taken()
         facts.counters.reloads += 1
         logs.set_level(trial.config.log.level)
         self._crew.use(trial.config, facts.generation)
@@ -147,29 +174,3 @@ class Reloads:
         self._notifier.ready(f"reload refused: {error.splitlines()[0]}")
         for reply in replies:
             reply({"ok": False, "error": error, "code": code})
-
-
-def read_again(current: Config) -> tuple[Config, Changes]:
-    """The configuration as it is on disk now, and what it changes.
-
-    Keys that only a restart can change keep their current value; they are named in the changes.
-
-    Raises:
-        ConfigError: the file is refused; nothing has changed then.
-    """
-    wanted = load(current.source, os.environ)
-    changes = compare(current, wanted)
-    tables = {
-        table: _keep_what_needs_a_restart(getattr(current, table), getattr(wanted, table))
-        for table in schema.TABLES
-    }
-    return replace(wanted, **tables), changes
-
-
-def _keep_what_needs_a_restart(current: Any, wanted: Any) -> Any:
-    kept = {
-        name: getattr(current, name)
-        for name, item in schema.keys(type(wanted)).items()
-        if key_of(item).effect is Effect.RESTART
-    }
-    return replace(wanted, **kept)

@@ -111,7 +111,7 @@ class Supervisor:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
         self._excuse_if_late(now - self._awoke)
-        until = self._crew.next_look(now)
+        until = min(self._crew.next_look(now), self._reloads.at)
         until = min(until, self._repairs.at if self._facts.ready else self._facts.start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now, self._pools.workers()))

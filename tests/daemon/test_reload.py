@@ -45,6 +45,18 @@ def test_a_reload_warns_as_a_start_does(daemons):
     assert any('the pool "spare" has no workers' in warning for warning in warnings)
 
 
+def test_a_file_that_stays_the_beginning_of_the_one_in_force_is_taken_with_a_warning(daemons):
+    daemon = daemons({"pools.spare.size": 1})
+    in_force = daemon.config_path.read_text()
+
+    daemon.config_path.write_text(in_force[: in_force.index("[pools.spare]")])
+    answer = daemon.command("reload")
+
+    assert answer.stdout == "gigqd reloaded\napplied at once: pools.spare\n"
+    warnings = [line["warning"] for line in daemon.events("config_warning")]
+    assert any("holds only the beginning of what it held before" in text for text in warnings)
+
+
 @pytest.mark.fault("D1")
 @pytest.mark.parametrize("way", ["missing", "a directory", "empty of sense"])
 def test_a_file_that_cannot_be_read_is_refused(daemons, way):
