@@ -58,7 +58,20 @@ class FunctionNotAllowed(GigqError):
 
 
 class FunctionNotFound(GigqError):
-    """The module or the function that the job names is not there."""
+    """The module or the function that the job names is not there.
+
+    Attributes:
+        problem: what is not there, without a remedy; empty where the message has none.
+    """
+
+    problem = ""
+
+
+def not_found(problem: str, remedy: str) -> FunctionNotFound:
+    """Return the error of a worker that does not find a function."""
+    error = FunctionNotFound(f"{problem}; {remedy}")
+    error.problem = problem
+    return error
 
 
 class CodeConflict(GigqError):

@@ -12,7 +12,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gigq import code_conflicts, codec, given_paths, scripts
-from gigq.errors import FunctionNotFound, FunctionNotImportable
+from gigq.errors import FunctionNotFound, FunctionNotImportable, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,9 +258,9 @@ def _import(ref: FunctionRef) -> ModuleType:
     except ModuleNotFoundError as error:
         # Only when it is this module, or a package above it, that is missing.
         if error.name and f"{ref.module}.".startswith(f"{error.name}."):
-            raise FunctionNotFound(
-                f"there is no module {error.name!r} for {ref}; "
-                "is it installed, and on the worker's path?"
+            raise not_found(
+                f"there is no module {error.name!r} for {ref}",
+                "is it installed, and on the worker's path?",
             ) from error
         raise
 
@@ -270,19 +270,21 @@ def _attribute(module: ModuleType, name: str) -> Any:
     for part in name.split("."):
         # Dots lead through classes only: a module imported by the named one stays out of reach.
         if not (found is module or isinstance(found, type)) or not hasattr(found, part):
-            raise FunctionNotFound(
-                f"{module.__name__} ({getattr(module, '__file__', None) or 'built in'}) "
-                f"has no function {name!r}; {_why_not_there(module)}"
-            )
+            raise _not_in(module, name)
         found = getattr(found, part)
     return found
 
 
-def _why_not_there(module: ModuleType) -> str:
+def _not_in(module: ModuleType, name: str) -> FunctionNotFound:
+    place = getattr(module, "__file__", None) or "built in"
+    problem = f"{module.__name__} ({place}) has no function {name!r}"
     hidden = code_conflicts.hidden_by(module)
     if hidden is None:
-        return "was it renamed since the submit?"
-    return f"{hidden} has this name too, and the process had loaded the other one before; rename it"
+        return not_found(problem, "was it renamed since the submit?")
+    return FunctionNotFound(
+        f"{problem}; {hidden} has this name too, and the process had loaded the other one before; "
+        "rename it"
+    )
 
 
 def _attribute_or_none(module: ModuleType, name: str) -> Any:

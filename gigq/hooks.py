@@ -81,7 +81,7 @@ class Hooks:
             self._started_in = 0
             try:
                 self._call_for_worker("worker_stop")
-            except HookFailed as error:
+            except BaseException as error:  # noqa: BLE001 - the worker leaves all the same
                 self._report("worker_stop", error.__cause__ or error, {})
 
     def around(self, context: Context, call: Callable[[], Any]) -> Any:
@@ -144,7 +144,9 @@ class Hooks:
             return
         try:
             hook()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise HookFailed(f"{name} of {self.module} failed: {_shown(error)}") from error
 
     def _imported(self) -> ModuleType:

@@ -330,7 +330,7 @@ class JobQueue:
 
     @made_once
     def _connected(self) -> Database:
-        return Database(self._get_connection, self.lock_timeout, urgent=True)
+        return Database(self._get_connection, lambda: self.lock_timeout, urgent=True)
 
     @made_once
     def _database(self) -> Database:

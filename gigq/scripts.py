@@ -9,13 +9,14 @@ from contextlib import contextmanager, suppress
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gigq import code_conflicts
-from gigq.errors import FunctionNotFound, FunctionNotImportable
+from gigq.errors import FunctionNotImportable, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 _MAIN: Final = "__main__"
 _LOADED: Final = "__mp_main__"
@@ -27,27 +28,38 @@ _scripts: dict[str, ModuleType] = {}
 _loading_lock = threading.RLock()
 
 
-class _Here(threading.local):
-    """The code that this thread is loading to find a function: a script or a module."""
+class _Load(NamedTuple):
+    """The load of a script or a module, to find its functions.
 
-    loading: str | None = None
+    Attributes:
+        thread: the thread in which it goes on.
+        frame: the function that loads it.
+        code: the path of the script, or the name of the module.
+    """
+
+    thread: int
+    frame: FrameType
+    code: str
 
 
-_here = _Here()
+_loads: list[_Load] = []
+"""Those that go on in this process."""
 
 
 @contextmanager
 def loading(code: str) -> Iterator[None]:
-    """Refuse submits and workers in this thread while some code is loaded for its functions.
+    """Refuse submits and workers at the top level of some code while it is loaded.
 
     Args:
         code: the path of the script, or the name of the module.
     """
-    outer, _here.loading = _here.loading, code
+    load = _Load(threading.get_ident(), sys._getframe(2), code)
+    _loads.append(load)
     try:
         yield
     finally:
-        _here.loading = outer
+        with suppress(ValueError):  # a forked child has forgotten the loads of other threads
+            _loads.remove(load)
 
 
 def refuse_while_loading() -> None:
@@ -56,11 +68,36 @@ def refuse_while_loading() -> None:
     Raises:
         FunctionNotImportable: it would submit or work again at every load, without an end.
     """
-    if _here.loading:
+    code = _code_around() if _loads else None
+    if code is not None:
         raise FunctionNotImportable(
-            f"{_here.loading} submits or works off jobs when a worker loads it to find its "
+            f"{code} submits or works off jobs when a worker loads it to find its "
             'functions; put that under `if __name__ == "__main__":`'
         )
+
+
+def _code_around() -> str | None:
+    """Return the code that this thread is loading, or that a function in this thread comes from.
+
+    The top level of that code may have started this thread.
+    """
+    here = threading.get_ident()
+    own = {id(frame.f_globals) for frame in _frames(sys._getframe())}
+    stacks = sys._current_frames()
+    for load in reversed(_loads):
+        if load.thread == here or any(
+            frame.f_code.co_name == "<module>" and id(frame.f_globals) in own
+            for frame in _frames(stacks.get(load.thread), load.frame)
+        ):
+            return load.code
+    return None
+
+
+def _frames(frame: FrameType | None, end: FrameType | None = None) -> Iterator[FrameType]:
+    """Yield a frame and its callers, up to one of them."""
+    while frame is not None and frame is not end:
+        yield frame
+        frame = frame.f_back
 
 
 def load(file: str) -> ModuleType:
@@ -181,6 +218,8 @@ def _renew_lock_in_child() -> None:
     global _loading_lock  # noqa: PLW0603 - at the fork another thread may have held it
     _loading_lock = threading.RLock()
     _main._lock = threading.Lock()
+    here = threading.get_ident()
+    _loads[:] = [load for load in _loads if load.thread == here]
 
 
 os.register_at_fork(after_in_child=_renew_lock_in_child)
@@ -195,7 +234,7 @@ def _own_main_of(file: str) -> ModuleType | None:
 
 def _executed(file: str) -> ModuleType:
     if not os.path.isfile(file):  # noqa: PTH113
-        raise FunctionNotFound(f"there is no script {file}; was it moved since the submit?")
+        raise not_found(f"there is no script {file}", "was it moved since the submit?")
     code_conflicts.refuse_script(file)
     loader = SourceFileLoader(_LOADED, file)
     spec = spec_from_file_location(_LOADED, file, loader=loader)

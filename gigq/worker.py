@@ -59,9 +59,8 @@ class Worker:
         interrupter: guards the run of each job; None for the timer of the main thread.
         hooks: the application's functions around its jobs and workers; None for none.
         surroundings: answers what jobs ask about their limits; None for what this worker knows.
-        most_at_once: how many short jobs `work_off` may claim and settle together. Above 1 the
-            unbegun ones of a worker that dies are charged an attempt, unless somebody knows
-            better, as the daemon does.
+        most_at_once: how many short jobs `work_off` may claim and settle together. Above 1 those
+            that had not begun when a worker dies are charged an attempt, except under the daemon.
         sharers: how many workers share what is due: nobody takes more than a fair share.
         notice: is given a line of text within the signal handler of `start`; it must not wait.
         may_claim: asked once more when its turn to write has come; with False it claims nothing.
@@ -344,6 +343,6 @@ class Worker:
     @made_once
     def _database(self) -> Database:
         """The database with today's tables, whoever made them: 0.5.1 or nobody yet."""
-        database = Database(self._get_connection, self.lock_timeout, durable=self.durable)
+        database = Database(self._get_connection, lambda: self.lock_timeout, durable=self.durable)
         migrate.apply(database, self.begin)
         return database

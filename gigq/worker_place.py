@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import UnsupportedStore
 from gigq.queue import JobQueue
 from gigq.store.filesystem import absolute
-from gigq.store.place import MEMORY, place_of
+from gigq.store.place import MEMORY, FilePlace, place_of
 
 if TYPE_CHECKING:
     import os
 
     from gigq.store.place import Place
+
+
+class _PlaceOfQueue(FilePlace):
+    """The file of a queue whose class brings connections of its own."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        assert queue.db_path is not None
+        super().__init__(queue.db_path)
+        self._queue = queue
+
+    def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as the queue does
+        return self._queue._get_connection()
 
 
 def place_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Place]:
@@ -25,7 +37,9 @@ def place_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Plac
     if isinstance(given, JobQueue):
         if given.db_path is None:
             raise TypeError("this JobQueue brings its own connections and has no db_path")
-        return given.db_path, given._place
+        if type(given)._get_connection is JobQueue._get_connection:
+            return given.db_path, given._place
+        return given.db_path, _PlaceOfQueue(given)
     if given == MEMORY:
         raise UnsupportedStore(
             'Worker(":memory:") would find an empty database of its own; give it the queue itself: '

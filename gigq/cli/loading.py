@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import functions, scripts
 from gigq.cli.configured import code_of, database_in
-from gigq.cli.values import DefaultText, at_home
+from gigq.cli.values import DefaultText, at_home, near
 from gigq.errors import FunctionNotFound, GigqError
 from gigq.store.filesystem import absolute
 
@@ -84,6 +84,17 @@ def use_app_dir(folder: str) -> None:
         sys.path.insert(0, str(path))
 
 
+def _hint(ref: functions.FunctionRef) -> str:
+    """Return what a person who has just typed the name of a function can do."""
+    if ref.file:
+        module = scripts.load(ref.file) if scripts.is_loaded(ref.file) else None
+    else:
+        module = sys.modules.get(ref.module)
+    if module is not None:
+        return near(ref.name, [name for name, value in vars(module).items() if callable(value)])
+    return "" if ref.file else "; is it in the working directory or --app-dir?"
+
+
 def function_at(place: str, app_dir: str) -> Callable[..., Any]:
     """The function that `module.function`, `module:function` or `script.py:function` names.
 
@@ -91,8 +102,13 @@ def function_at(place: str, app_dir: str) -> Callable[..., Any]:
         FunctionNotFound: it is not there, or its module fails when it is imported.
     """
     use_app_dir(app_dir)
+    ref = functions.parse(place)
     try:
-        return functions.load(functions.parse(place))
+        return functions.load(ref)
+    except FunctionNotFound as error:
+        if not error.problem:
+            raise
+        raise FunctionNotFound(f"{error.problem}{_hint(ref)}") from error
     except GigqError:
         raise
     except (Exception, SystemExit) as error:

@@ -112,7 +112,8 @@ class Database:
     Args:
         get_connection: called at the start of every transaction. Any `sqlite3` connection
             will do: those of `open_connection`, or what a subclass supplies.
-        lock_timeout: seconds to wait for a locked database before `StoreLocked`.
+        lock_timeout: seconds to wait for a locked database before `StoreLocked`, or a function
+            that returns them, called for each wait.
         durable: whether every commit must survive a power cut, also where the transaction does
             not ask for it.
         urgent: whether somebody waits for its transactions; they are let in before others.
@@ -121,7 +122,7 @@ class Database:
     def __init__(
         self,
         get_connection: Callable[[], Any],
-        lock_timeout: float = LOCK_TIMEOUT,
+        lock_timeout: float | Callable[[], float] = LOCK_TIMEOUT,
         *,
         durable: bool = False,
         urgent: bool = False,
@@ -130,6 +131,16 @@ class Database:
         self.lock_timeout = lock_timeout
         self.durable = durable
         self.urgent = urgent
+
+    @property
+    def lock_timeout(self) -> float:
+        """Seconds to wait for a locked database before `StoreLocked`."""
+        timeout = self._lock_timeout
+        return timeout() if callable(timeout) else timeout
+
+    @lock_timeout.setter
+    def lock_timeout(self, seconds: float | Callable[[], float]) -> None:
+        self._lock_timeout = seconds
 
     def transaction(self, *, durable: bool) -> AbstractContextManager[Session]:
         """A write transaction: all or nothing. Inside an open transaction it is a part of it.

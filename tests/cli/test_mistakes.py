@@ -42,6 +42,9 @@ def failed(done, code, *words):
     [
         ("nowhere.resize", "there is no module 'nowhere'"),
         ("shop.shrink", "has no function 'shrink'"),
+        ("shop.risize", "has no function 'risize'; did you mean 'resize'?"),
+        ("shop.py:risize", "has no function 'risize'; did you mean 'resize'?"),
+        ("shpo.resize", "no module 'shpo' for shpo.resize; is it in the working directory or"),
         ("shop.not_a_function", "is not a function"),
         ("nowhere.py:resize", "there is no script"),
     ],

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from support import jobs_to_run
+from support.write_lock import WriteLock
 
 from gigq import (
     InvalidJob,
@@ -13,11 +14,12 @@ from gigq import (
     JobQueue,
     JobStatus,
     StoreUnavailable,
+    Worker,
     Workflow,
     events,
 )
 from gigq.claim import Claimant
-from gigq.errors import DependencyCycle, MissingParent
+from gigq.errors import DependencyCycle, MissingParent, StoreLocked
 from gigq.store import claims
 from gigq.store.connect import open_connection
 
@@ -371,3 +373,35 @@ def test_many_kinds_of_jobs_are_stored_as_each_was_made(queue):
     assert [plain[name] for name in columns] == [None, None, 3, None]
     assert [rich[name] for name in columns] == [2 * 2**20, False, None, None]
     assert {plain[name] for name in ("retry_after", "backoff", "unique_key")} == {None}
+
+
+@pytest.mark.parametrize("kind", ["queue", "worker"])
+def test_a_lock_timeout_that_is_set_after_the_first_use_counts(queue, path, kind):
+    queue.submit(job())
+    worker = Worker(queue)
+    assert worker.process_one()
+    lock = WriteLock(path)
+    lock.take()
+    impatient = {"queue": queue, "worker": worker}[kind]
+    impatient.lock_timeout = 0.0
+    try:
+        with pytest.raises(StoreLocked, match="locked by another connection for 0 s"):
+            queue.submit(job()) if kind == "queue" else worker.process_one()
+    finally:
+        lock.release()
+
+
+def test_a_worker_uses_the_connections_of_the_queue_that_it_is_given(path):
+    class Counting(JobQueue):
+        asked = 0
+
+        def _get_connection(self):
+            self.asked += 1
+            return super()._get_connection()
+
+    queue = Counting(path)
+    queue.submit(job())
+    before = queue.asked
+
+    assert Worker(queue).process_one()
+    assert queue.asked > before

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from support import by_name
 
 import gigq
 from gigq import functions
@@ -267,6 +268,19 @@ def work():
 gigq.JobQueue(os.environ["QUEUE_OF_THE_TEST"]).submit(gigq.Job("work", work, max_attempts=1))
 """
 
+UNGUARDED_IN_A_THREAD = """
+import os
+import threading
+import gigq
+def work():
+    return 1
+def submit():
+    gigq.JobQueue(os.environ["QUEUE_OF_THE_TEST"]).submit(gigq.Job("work", work, max_attempts=1))
+thread = threading.Thread(target=submit)
+thread.start()
+thread.join()
+"""
+
 
 @pytest.mark.parametrize(("module", "file"), [("goods", "__main__.py"), ("goods.jobs", "jobs.py")])
 def test_a_module_that_submits_at_its_top_is_refused_when_a_worker_imports_it(
@@ -283,3 +297,43 @@ def test_a_module_that_submits_at_its_top_is_refused_when_a_worker_imports_it(
     assert job["status"] == "failed"
     assert f"goods.{file[:-3]} submits or works off jobs" in job["error"]
     assert 'put that under `if __name__ == "__main__":`' in job["error"]
+
+
+@pytest.mark.parametrize("arguments", [["goods.py"], ["-m", "goods"]])
+def test_code_that_submits_in_a_thread_of_its_top_does_not_submit_when_a_worker_loads_it(
+    tmp_path, queue, path, monkeypatch, arguments
+):
+    monkeypatch.setenv("QUEUE_OF_THE_TEST", path)
+    (tmp_path / "goods.py").write_text(UNGUARDED_IN_A_THREAD)
+    subprocess.run([sys.executable, *arguments], cwd=tmp_path, check=True)
+    work_off(path, folder=tmp_path)
+
+    assert [job["status"] for job in queue.list_jobs()] == ["completed"]
+
+
+def test_another_thread_of_the_process_may_submit_while_a_module_is_loaded(
+    tmp_path, queue, path, monkeypatch
+):
+    monkeypatch.setenv("QUEUE_OF_THE_TEST", path)
+    (tmp_path / "goods.py").write_text(
+        "import threading\nimport __main__\n"
+        "__main__.loading.set()\n__main__.submitted.wait(60)\n\n\ndef work():\n    return 1\n"
+    )
+    (tmp_path / "main.py").write_text(
+        "import json, os, sys, threading, gigq\n"
+        "loading, submitted, queue = threading.Event(), threading.Event(), None\n"
+        "def submit():\n"
+        "    loading.wait(60)\n"
+        "    queue.submit(gigq.Job('beside', json.dumps, {'obj': 1}))\n"
+        "    submitted.set()\n"
+        "if __name__ == '__main__':\n"
+        "    queue = gigq.JobQueue(os.environ['QUEUE_OF_THE_TEST'])\n"
+        "    threading.Thread(target=submit).start()\n"
+        "    gigq.Worker(queue).process_one()\n"
+    )
+    by_name.submit(queue, "goods.work")
+    subprocess.run([sys.executable, "main.py"], cwd=tmp_path, check=True, timeout=120)
+
+    assert {job["name"]: job["status"] for job in queue.list_jobs()} == {
+        "work": "completed", "beside": "pending"
+    }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from asyncio import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType, SimpleNamespace
@@ -18,6 +19,7 @@ from gigq.interrupt import NoInterrupter
 from gigq.outcome import Interruption
 from gigq.status import Cause, JobStatus
 
+KIND = {CancelledError: "asyncio.exceptions.CancelledError"}
 NAME = "shop_hooks_of_this_test"
 language = ContextVar("language", default="none")
 
@@ -326,13 +328,25 @@ def test_a_worker_start_that_fails_is_an_error_with_its_name(hooks, kind):
         hooks(worker_start=worker_start).start()
 
 
-def test_a_worker_stop_that_fails_is_reported(hooks, reported):
-    with around_worker(hooks(worker_stop=lambda: sys.exit(3))):
+@pytest.mark.parametrize("error", [SystemExit, CancelledError, KeyboardInterrupt, GeneratorExit])
+def test_a_worker_stop_that_fails_is_reported(hooks, reported, error):
+    def worker_stop():
+        raise error("3")
+
+    with around_worker(hooks(worker_stop=worker_stop)):
         pass
 
     ((name, fields),) = reported
     assert (name, fields["hook"]) == ("hook.failed", f"{NAME}.worker_stop")
-    assert (fields["error_type"], fields["error_message"]) == ("SystemExit", "3")
+    assert (fields["error_type"], fields["error_message"]) == (KIND.get(error, error.__name__), "3")
+
+
+def test_a_worker_start_that_raises_more_than_an_exception_is_named(hooks):
+    def worker_start():
+        raise CancelledError
+
+    with pytest.raises(HookFailed, match=r"worker_start of .* failed: asyncio"):
+        hooks(worker_start=worker_start).start()
 
 
 async def asleep(job):
