@@ -1,10 +1,11 @@
 """Hooks for Django: `hooks = "gigq.contrib.django"`. The import sets Django up.
 
 1. `django.setup()`, with the settings that `DJANGO_SETTINGS_MODULE` names.
-2. Around each job: database connections that are broken or too old are closed, as around a request;
-   a transaction that a job leaves open is rolled back and fails the attempt; language and time zone
-   are what they were before the job. So it is with the connections of asynchronous calls, as
-   `await Order.objects.acreate()` makes them: `sync_to_async` runs all of these in one thread.
+2. Around each job: database connections that are broken or too old are closed, as around a request,
+   and caches as after one; a transaction that a job leaves open is rolled back and fails the
+   attempt; language and time zone are what they were before the job. Connections of asynchronous
+   calls, as `await Order.objects.acreate()` makes them, are treated like the job's own:
+   `sync_to_async` runs all of these calls in one thread.
 3. When a worker leaves: its connections are closed.
 """
 
@@ -20,6 +21,7 @@ import django
 from asgiref.sync import SyncToAsync
 from django.apps import apps
 from django.conf import settings
+from django.core.cache import close_caches
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, reset_queries
 from django.utils import timezone, translation
@@ -37,7 +39,7 @@ _T = TypeVar("_T")
 
 _VARIABLE = "DJANGO_SETTINGS_MODULE"
 
-_PATIENCE = 1.0
+_PATIENCE = 0.5
 """Seconds to wait for the thread of asynchronous calls, where an interrupted one may go on."""
 
 
@@ -86,6 +88,7 @@ def after_job(job: CurrentJob, error: BaseException | None) -> None:  # noqa: AR
         zone = timezone.get_default_timezone()
         before = _State(settings.LANGUAGE_CODE, zone, nothing, nothing)
     _restore(before)
+    close_caches()
     left = _end_transactions(before.in_blocks)
     left += _with_asynchronous_calls(lambda: _end_transactions(before.in_blocks_elsewhere), [])
     if left and error is None:

@@ -14,6 +14,17 @@ INSTALLED_APPS.append("orders")
 DATABASES["archive"] = {**DATABASES["default"], "NAME": BASE_DIR / "archive.sqlite3"}
 for database in DATABASES.values():
     database["CONN_MAX_AGE"] = None
+CACHES = {"default": {"BACKEND": "orders.caches.NotingCache"}}
+"""
+CACHES = """
+from django.core.cache.backends.locmem import LocMemCache
+
+
+class NotingCache(LocMemCache):
+    closed = 0
+
+    def close(self, **kwargs):
+        NotingCache.closed += 1
 """
 MODELS = """
 from django.db import models
@@ -26,8 +37,15 @@ DJANGO_JOBS = """
 import asyncio
 
 from asgiref.sync import sync_to_async
+from django.core.cache import cache
 from django.db import connection, transaction
+from orders.caches import NotingCache
 from orders.models import Order
+
+
+def use_the_cache():
+    cache.set("a", 1)
+    return NotingCache.closed
 
 
 def create(state):
@@ -91,6 +109,7 @@ def project(tmp_path_factory):
     with (folder / "shop/settings.py").open("a") as file:
         file.write(SETTINGS)
     (folder / "orders/models.py").write_text(MODELS)
+    (folder / "orders/caches.py").write_text(CACHES)
     (folder / "orders/more_jobs.py").write_text(DJANGO_JOBS)
     make_tables(folder, "default", "archive")
     return folder
@@ -184,6 +203,13 @@ def test_an_open_transaction_on_a_second_database_is_found_and_the_first_one_kee
         ("kept", "default"): 1,
         ("kept", "archive"): 1,
     }
+
+
+def test_caches_are_closed_after_each_job_that_used_them(django):
+    """celery/celery#5: jobs went wrong until the worker closed its connections to the cache."""
+    closed = [run(django, "orders.more_jobs.use_the_cache")["result"] for _ in range(3)]
+
+    assert closed == [0, 1, 2]
 
 
 def test_a_context_within_that_of_the_job_takes_nothing_from_it_and_ends_with_it(flask):
