@@ -13,6 +13,7 @@ from gigq.store.filesystem import refuse_other_kind, resolve
 from gigqd import exits, logs
 from gigqd.births import missing_descriptors
 from gigqd.errors import GigqdError, files_remedy
+from gigqd.run_record import RunRecord
 from gigqd.sweep import end_leftovers
 from gigqd.tag import home_of
 
@@ -33,7 +34,44 @@ class StartFailedError(GigqdError):
     """The daemon could not be brought up."""
 
 
-def lock_run(database: str) -> liveness.RunLock:
+class DaemonRun:
+    """This daemon's run on a database: the lock that shows that it lives, and its record.
+
+    Args:
+        database: the queue's file.
+
+    Raises:
+        OSError: nothing can be written beside the database.
+        StoreUnavailable: it can be no database.
+    """
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._record = RunRecord(database)
+        self._lock = liveness.RunLock(Path(database), "gigqd")
+        self.run = self._lock.run
+
+    def begin(self) -> None:
+        """End what dead runs on this database have left behind, where they may have, and begin.
+
+        Raises:
+            StartFailedError: some of it survives SIGKILL, or nothing can be written there.
+        """
+        try:
+            if self._record.may_have_leftovers():
+                _end_leftovers_of(self._database)
+            self._record.begin(self.run)
+        except OSError as error:
+            raise _cannot_write(self._database, error) from error
+
+    def end(self, *, in_order: bool) -> None:
+        """Free the lock; after an end in order the next start looks for no processes."""
+        if in_order:
+            self._record.end()
+        self._lock.release()
+
+
+def lock_run(database: str) -> DaemonRun:
     """Take the lock that tells others that this daemon's run lives.
 
     Raises:
@@ -41,12 +79,16 @@ def lock_run(database: str) -> liveness.RunLock:
     """
     try:
         refuse_other_kind(resolve(database))
-        return liveness.RunLock(Path(database), "gigqd")
+        return DaemonRun(database)
     except OSError as error:
-        text = f"{Path(database).parent}: cannot write beside the database: {error.strerror}"
-        raise StartFailedError(text, exit_code=exits.for_database(error)) from error
+        raise _cannot_write(database, error) from error
     except StoreUnavailable as error:
         raise StartFailedError(str(error), exit_code=exits.DATABASE_UNAVAILABLE) from error
+
+
+def _cannot_write(database: str, error: OSError) -> StartFailedError:
+    text = f"{Path(database).parent}: cannot write beside the database: {error.strerror}"
+    return StartFailedError(text, exit_code=exits.for_database(error))
 
 
 def require_files() -> None:
@@ -61,12 +103,7 @@ def require_files() -> None:
         raise StartFailedError(text, exit_code=exits.CANNOT_FORK)
 
 
-def end_leftovers_of(database: str) -> None:
-    """End what dead runs on this database have left behind.
-
-    Raises:
-        StartFailedError: some of it survives SIGKILL.
-    """
+def _end_leftovers_of(database: str) -> None:
     try:
         killed = end_leftovers(Path(database), home_of(database))
     except TimeoutError as error:

@@ -62,11 +62,11 @@ class Supervisor:
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
-        self._run_lock = start.lock_run(config.queue.database)
-        self._facts = Facts(config, self._run_lock.run)
+        self._run = start.lock_run(config.queue.database)
+        self._facts = Facts(config, self._run.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
-        mark = (home_of(config.queue.database), self._run_lock.run)
+        mark = (home_of(config.queue.database), self._run.run)
         self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._crew)
         self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
@@ -144,7 +144,7 @@ class Supervisor:
         self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
         kernel.become_subreaper()
         start.require_files()
-        start.end_leftovers_of(self._facts.config.queue.database)
+        self._run.begin()
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)
         self._repairs = Repairs(self._instance.repair, self._desk.repair)
@@ -325,7 +325,7 @@ class Supervisor:
         summary = self._stop.summary(code, unrecorded=len(self._books))
         log.info("daemon_stopped", **summary)
         self._desk.close({"ok": True, **summary})
-        self._run_lock.release()
+        self._run.end(in_order=code == exits.OK)
 
     def _abort(self) -> None:
         """End every child's tree before an error ends the daemon."""
@@ -336,7 +336,7 @@ class Supervisor:
         while self._crew.slots and time.monotonic() < until:
             self._crew.turn(time.monotonic())
         self._desk.close(None)
-        self._run_lock.release()
+        self._run.end(in_order=False)
 
 
 def _tell_nobody(_answer: dict[str, Any]) -> None:
