@@ -76,7 +76,7 @@ def in_turns(script: str, others: Sequence[str], rounds: int) -> dict[str, list[
         for tree, so_far in found.items():
             python = Path(tree, ".venv", "bin", "python")
             arguments = [str(python), script, *sys.argv[1:], "--once"]
-            run = subprocess.run(arguments, check=True, capture_output=True, text=True, cwd=tree)
+            run = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True, cwd=tree)
             so_far.append(json.loads(run.stdout))
     return found
 

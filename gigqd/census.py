@@ -19,11 +19,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gigqd.owners import Owners
 from gigqd.process_tree import children_by_number, descendants
 from gigqd.tag import mark_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gigqd.kernel import Process
     from gigqd.tag import Mark, Tag
@@ -56,30 +57,40 @@ class Census:
         Args:
             workers: the children that sit in slots, by process id, with the tags given to them.
         """
+        for _ in self.look(workers):
+            pass
+
+    def look(self, workers: Mapping[int, Tag]) -> Iterator[None]:
+        """Look at everything once, in pieces of some microseconds; `take` without a pause.
+
+        Args:
+            workers: as for `take`.
+        """
         began = time.perf_counter()
-        self._trees = {pid: [] for pid in workers}
+        trees: dict[int, list[Process]] = {pid: [] for pid in workers}
         known: dict[tuple[int, int], Mark] = {}
+        owners = Owners(workers)
         for process in children_by_number(self._top):
-            if process.pid in workers:
-                self._add(process.pid, process)
-            else:
-                self._sort(process, workers, known)
-        self._marks = known
+            owner = process.pid
+            if owner not in workers:
+                owner = self._sort(process, owners, known)
+            if owner in trees:
+                yield from _add(trees[owner], process, is_top=owner == process.pid)
+            yield
+        self._trees, self._marks = trees, known
         self.took = time.perf_counter() - began
 
-    def _sort(
-        self, process: Process, workers: Mapping[int, Tag], known: dict[tuple[int, int], Mark]
-    ) -> None:
-        """Find whose an adopted process is."""
+    def _sort(self, process: Process, owners: Owners, known: dict[tuple[int, int], Mark]) -> int:
+        """Return whose an adopted process is; 0 when it belongs to no worker."""
         new = process.identity not in self._marks
         mark = mark_of(process.pid) if new else self._marks[process.identity]
         known[process.identity] = mark
-        owners = (pid for pid, tag in workers.items() if tag.is_on(mark))
-        owner = process.session if process.session in workers else next(owners, None)
-        if owner is not None:
-            self._add(owner, process)
-        elif new and process.alive and mark.tag is None and mark.stamp is None:
+        owner = owners.by_session(process)
+        if owner is None:
+            owner = min(owners.by_mark(mark), default=None)
+        if owner is None and new and process.alive and mark.tag is None and mark.stamp is None:
             self._strangers.append(process)
+        return owner or 0
 
     def tree_of(self, worker: int) -> Tree:
         """The processes of a worker's tree at the last look, itself first; empty when unknown."""
@@ -98,13 +109,15 @@ class Census:
         told, self._strangers = tuple(self._strangers), []
         return told
 
-    def _add(self, worker: int, process: Process) -> None:
-        tree = self._trees[worker]
-        if process.pid == worker:
-            tree.insert(0, process)
-        else:
-            tree.append(process)
-        tree.extend(descendants(process))
+
+def _add(tree: list[Process], process: Process, *, is_top: bool) -> Iterator[None]:
+    if is_top:
+        tree.insert(0, process)
+    else:
+        tree.append(process)
+    for below in descendants(process):
+        tree.append(below)
+        yield
 
 
 def memory_of(tree: Iterable[Process]) -> int:

@@ -59,6 +59,7 @@ class Child:
         generation: which of the daemon's configurations it was forked with.
         booted: whether it has become ready.
         treekill: the end of its tree, once that has begun.
+        killed_in: the number of the execution that ran when that began; None when none did.
         killed_at: when the first SIGKILL was sent; 0.0 when none was.
         overrun_at: the deadline that its job has passed; 0.0 when it has passed none.
         listening: whether its line is still waited on.
@@ -77,6 +78,7 @@ class Child:
     generation: int
     booted: bool = False
     treekill: TreeKill | None = None
+    killed_in: int | None = None
     killed_at: float = 0.0
     overrun_at: float = 0.0
     listening: bool = True
@@ -160,6 +162,11 @@ class Child:
         self.seen.cpu = cpu
         self.cell.note_peak(number, self.seen.memory)
 
+    def note_use_when_killed(self) -> None:
+        """Remember what its tree used when its end began, as the execution's last use."""
+        if self.treekill is not None and self.killed_in is not None:
+            self.note_tree(self.killed_in, *self.treekill.used)
+
     def job_began(self, number: int) -> float:
         """When an execution began, in seconds of the monotonic clock; 0.0 when nobody knows."""
         return self.began[1] if self.began[0] == number else 0.0
@@ -175,9 +182,12 @@ class Child:
         used = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
         return max(0.0, max(seen, used) - report.cpu)
 
-    def begin_end(self) -> None:
+    def begin_end(self) -> TreeKill:
         """Start ending its whole tree."""
+        report = self.cell.read()
+        self.killed_in = report.started if report.activity is Activity.BUSY else None
         self.treekill = TreeKill(self.pid, self.tag.is_on, self.birth.leaf)
+        return self.treekill
 
     def is_deaf(self, now: float) -> bool:
         """Whether its line is gone for good, so that it can no longer be told anything."""

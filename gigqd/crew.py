@@ -11,9 +11,11 @@ from gigqd import kernel, logs, reaper, spawn
 from gigqd.births import Births
 from gigqd.child import Child
 from gigqd.endings import End, log_exit, note_overrun, verdict_of
+from gigqd.kills import STUCK_AFTER, Kills
 from gigqd.restarts import Restarts
 from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Cause, Do, Phase, Slot
+from gigqd.turn_share import TurnShare
 from gigqd.watch import Watch
 
 if TYPE_CHECKING:
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.crew")
 
 BUSY_LOOK = 0.05
-_ENDING_LOOK = 0.01
-_STUCK_LOOK = 1.0
-_STUCK_AFTER = 5.0
+_SLOTS_SECONDS = 0.008
 
 
 class Chief(Protocol):
@@ -77,6 +77,8 @@ class Crew:
         self._births = Births(mark, board, selector)
         self.restarts = Restarts()
         self._lookout = Watch()
+        self._kills = Kills()
+        self._share = TurnShare(_SLOTS_SECONDS)
         self._generation = 1
         self._roles: dict[bool, Callable[[Birth], int]] = {
             is_keeper: importlib.import_module(module).main
@@ -129,10 +131,8 @@ class Crew:
         """End a slot's child and its whole tree."""
         child = self._children.get(slot.name)
         if child is not None and child.treekill is None:
-            self._lookout.look_once_more(child)
             slot.end(now, cause)
-            child.begin_end()
-            self._carry_on_ending(slot, child, now)
+            self._begin_end(child)
 
     def want_end(self, slot: Slot, cause: Cause, grace: float | None = None) -> None:
         """Have a slot's job, if it runs one, asked to end and then ended.
@@ -174,9 +174,9 @@ class Crew:
     # --- the turn ----------------------------------------------------------------------------
 
     def turn(self, now: float) -> None:
-        """Look at every slot once and do what it needs."""
-        for slot in list(self.slots.values()):
-            self._attend(slot, now)
+        """Look at every slot and do what it needs, or go on with the others in the next turn."""
+        self._share.serve(self.slots, lambda name: self._attend(self.slots[name], now))
+        self._kills.turn({child.pid for child in self.children()})
         self._look_at_trees(now)
         reaper.reap_adopted(kernel.own_children(), {child.pid for child in self.children()})
 
@@ -188,16 +188,16 @@ class Crew:
 
     def next_look(self, now: float) -> float:
         """When to look again at the latest, in seconds of the monotonic clock."""
+        if self._share.behind or self._lookout.unfinished:
+            return now
         return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now)
 
     def _next_look_at(self, slot: Slot, now: float) -> float:
         child = self._children.get(slot.name)
         if child is None:
             return slot.wake_at(Report())
-        if slot.phase is Phase.ENDING:
-            return now + _ENDING_LOOK
-        if slot.phase is Phase.STUCK:
-            return now + _STUCK_LOOK
+        if child.treekill is not None:
+            return self._kills.next_look(child.pid)
         report = child.cell.read()
         watched = slot.phase is Phase.ASKED or report.activity >= Activity.BUSY
         look_again = now + BUSY_LOOK if watched else float("inf")
@@ -243,8 +243,7 @@ class Crew:
         elif child.look() is not None:
             self._chief.heard_from(slot.name)  # what it said last comes before its end
             slot.end(now, None)
-            child.begin_end()
-            self._carry_on_ending(slot, child, now)
+            self._begin_end(child)
         else:
             self._watch(slot, child, now)
 
@@ -278,9 +277,7 @@ class Crew:
                 note_overrun(slot, child, report)
                 child.ask_for_stacks()
             case Do.KILL:
-                self._lookout.look_once_more(child)
-                child.begin_end()
-                self._carry_on_ending(slot, child, now)
+                self._begin_end(child)
             case _ if child.is_deaf(now):
                 self.kill(slot, Cause.CRASHED, now)
 
@@ -309,17 +306,18 @@ class Crew:
 
     # --- death -------------------------------------------------------------------------------
 
+    def _begin_end(self, child: Child) -> None:
+        self._kills.add(child.pid, child.begin_end(), child.tag)
+
     def _carry_on_ending(self, slot: Slot, child: Child, now: float) -> None:
-        if slot.phase is Phase.STUCK and now - slot.since < _STUCK_LOOK:
-            return
         treekill = child.treekill
         assert treekill is not None
-        nothing_left = treekill.step()
+        nothing_left = treekill.done
         child.killed_at = treekill.killed_at
         death = child.look()
         if nothing_left and death is not None:
             self._bury(slot, child, death, now)
-        elif now - slot.since > _STUCK_AFTER:
+        elif now - slot.since > STUCK_AFTER:
             first = slot.phase is not Phase.STUCK
             slot.stuck(now)
             log.error("tree_kill_incomplete", slot=slot.name, pid=child.pid, denied=treekill.denied)
@@ -328,9 +326,11 @@ class Crew:
 
     def _bury(self, slot: Slot, child: Child, death: Death, now: float) -> None:
         report = child.cell.read()
+        child.note_use_when_killed()
         oom = slot.cause is None and self._lookout.was_oom(child, death)
         cause = slot.died(now, death, report, booted=child.booted, oom=oom)
         child.reap()
+        self._kills.remove(child.pid)
         end = End(death, report, cause, now)
         log_exit(slot, child, end)
         verdict = verdict_of(slot, child, end)

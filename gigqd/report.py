@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gigq.url_passwords import mask_passwords
-from gigqd import __version__
+from gigqd import __version__, kernel
 from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Phase
 
@@ -267,9 +267,7 @@ def _seen_memory(child: Child | None, last: Report) -> int | None:
 
 def _resident(pid: int) -> int | None:
     """A process's resident memory in bytes; None when it is gone."""
-    import psutil  # slow to import, and not wanted before somebody asks for the status
-
     try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
+        return kernel.glance(pid).memory
+    except ProcessLookupError:
         return None

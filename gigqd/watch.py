@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from gigqd import logs, oom
@@ -11,7 +12,7 @@ from gigqd.scoreboard import Activity, Report
 from gigqd.slots import KEEPER, Cause, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Iterator
 
     from gigqd.child import Child
     from gigqd.reaper import Death
@@ -23,6 +24,7 @@ log = logs.get_logger("gigqd.crew")
 _LOOK_WITH_LIMITS = 0.2
 _LOOK_AT_WORK = 1.0
 _LOOK_IDLE = 5.0
+_TURN_SECONDS = 0.008
 
 
 class Watch:
@@ -39,30 +41,47 @@ class Watch:
         self._census = Census()
         self._oom = oom.OomWatch()
         self._at = 0.0
+        self._look: Iterator[None] | None = None
+        self._told: list[tuple[Slot, Child, Report]] = []
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a look has taken longer than a turn may, and goes on in the next one."""
+        return self._look is not None
 
     def turn(self, posts: Iterable[Post], now: float) -> list[Slot]:
-        """Look if it is time to; the slots whose jobs have left an orphan are returned."""
+        """Look if it is time to; the slots whose jobs have left an orphan are returned.
+
+        Args:
+            posts: the slots with their children, without those that are being ended.
+            now: the monotonic time.
+        """
         told = [(slot, child, child.cell.read()) for slot, child in posts]
         for _, child, report in told:
             if report.started != child.oom_mark[0]:
                 child.oom_mark = (report.started, self._oom.look())
-        if now < self._at + _pause(report for _, _, report in told):
+        if self._look is None and now >= self._at + _pause(report for _, _, report in told):
+            self._at = now
+            self._told = told
+            self._look = self._census.look({child.pid: child.tag for _, child, _ in told})
+        return self._go_on({id(child) for _, child, _ in told}, now)
+
+    def _go_on(self, there: Container[int], now: float) -> list[Slot]:
+        """Carry on with a look for some milliseconds; judge once it is complete."""
+        if self._look is None:
             return []
-        self._at = now
-        self._census.take({child.pid: child.tag for _, child, _ in told})
+        until = time.monotonic() + _TURN_SECONDS
+        for _ in self._look:
+            if time.monotonic() >= until:
+                return []
+        self._look = None
+        # As their jobs were when the look began, without children that have ended since.
+        told = [post for post in self._told if id(post[1]) in there]
         for stranger in self._census.strangers():
             log.warning("stranger_adopted", stranger=stranger.pid)
         for slot, child, report in told:
             self._look_at(slot, child, report, now)
         return [slot for slot, child, _ in told if self._has_orphan(slot, child)]
-
-    def look_once_more(self, child: Child) -> None:
-        """Note what a job's tree uses just before it is killed."""
-        report = child.cell.read()
-        if report.activity is Activity.BUSY:
-            self._census.take({child.pid: child.tag})
-            tree = self._census.tree_of(child.pid)
-            child.note_tree(report.started, memory_of(tree), cpu_of(tree))
 
     def was_oom(self, child: Child, death: Death) -> bool:
         """Whether the kernel has killed a child because memory ran out; nobody here has."""

@@ -29,7 +29,7 @@ HOME = f"test{os.getpid():08}"
 
 
 class Tree:
-    """A tree of which something is alive for a number of steps."""
+    """A tree of which something is alive at a number of looks."""
 
     killed_at = 1.0
     denied = frozenset({7})
@@ -37,7 +37,8 @@ class Tree:
     def __init__(self, alive_for: int) -> None:
         self.alive_for = alive_for
 
-    def step(self) -> bool:
+    @property
+    def done(self) -> bool:
         self.alive_for -= 1
         return self.alive_for < 0
 

@@ -1,0 +1,216 @@
+"""Many trees are killed at once: one look serves all, and none of their processes gets away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from support import families, jobs
+from support.waiting import wait_until
+
+from gigqd import kernel, reaper
+from gigqd.kills import Kills
+from gigqd.tag import Tag, mark_this_process
+from gigqd.treekill import TreeKill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MANY = 12
+
+
+@pytest.fixture(autouse=True)
+def _adopt_orphans() -> Iterator[None]:
+    kernel.become_subreaper()
+    before = set(kernel.own_children())
+    yield
+    while left := [pid for pid in kernel.own_children() if pid not in before]:
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: reaper.look(pid))
+            reaper.reap(pid)
+
+
+def tag_of(number: int) -> Tag:
+    return Tag("home", f"gigqd:{os.getpid()}", f"default/{number}", number)
+
+
+def worker(number: int, body: Callable[[], object]) -> int:
+    """Fork a process that is marked and in a session of its own, as a worker is."""
+    tag = tag_of(number)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            mark_this_process(tag)
+            body()
+            signal.pause()
+        finally:
+            os._exit(0)
+    return pid
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return not kernel.glance(pid).alive
+    except ProcessLookupError:
+        return True
+
+
+class Crew:
+    """The kills as the supervisor has them: a turn, then the adopted dead are collected."""
+
+    def __init__(self, workers: dict[int, int]) -> None:
+        self.workers = workers
+        self.kills = Kills()
+        self.treekills: dict[int, TreeKill] = {}
+
+    def begin(self, *pids: int) -> None:
+        for pid in pids:
+            tag = tag_of(self.workers[pid])
+            self.treekills[pid] = TreeKill(pid, tag.is_on)
+            self.kills.add(pid, self.treekills[pid], tag)
+
+    def turn(self) -> bool:
+        self.kills.turn(self.workers)
+        reaper.reap_adopted(kernel.own_children(), set(self.workers))
+        return all(one.done for one in self.treekills.values())
+
+    def end(self) -> None:
+        while not self.turn():
+            pass
+
+    def reap(self) -> None:
+        for pid in self.workers:
+            reaper.reap(pid)
+
+
+def crew_of(*bodies: Callable[[], object]) -> Crew:
+    return Crew({worker(number, body): number for number, body in enumerate(bodies, start=1)})
+
+
+def sleeping_child() -> None:
+    if os.fork() == 0:
+        signal.pause()
+
+
+def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    crew = crew_of(*[sleeping_child] * MANY)
+    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
+    glances: list[int] = []
+    look_at = kernel.glance
+    monkeypatch.setattr(kernel, "glance", lambda pid: glances.append(pid) or look_at(pid))
+    crew.begin(*crew.workers)
+    looks = crew.kills._look_for(dict(crew.kills._kills))
+    before_the_end = []
+    for _ in looks:
+        before_the_end = list(glances)
+
+    # Each process is looked at once to be found and once when it is stopped or killed.
+    assert max(before_the_end.count(pid) for pid in crew.workers) <= 3
+    crew.end()
+    crew.reap()
+
+
+def test_every_tree_is_gone_and_a_worker_that_is_not_killed_lives() -> None:
+    crew = crew_of(*[sleeping_child] * MANY)
+    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
+    children = {pid: kernel.children_of(pid) for pid in crew.workers}
+    spared, *killed = crew.workers
+
+    crew.begin(*killed)
+    crew.end()
+
+    assert all(is_gone(pid) for root in killed for pid in (root, *children[root]))
+    assert [crew.treekills[pid].killed for pid in killed] == [2] * len(killed)
+    assert not is_gone(spared)
+    assert not is_gone(*children[spared])
+    crew.begin(spared)
+    crew.end()
+    crew.reap()
+
+
+@pytest.mark.fault("C5")
+def test_children_that_have_left_are_found_for_each_of_the_kills(tmp_path) -> None:
+    ledgers = [str(tmp_path / f"ledger{number}") for number in range(3)]
+    crew = crew_of(*(lambda path=path: jobs.spawn_children(path, "job") for path in ledgers))
+    wait_until(lambda: all(len(jobs.child_pids(path)) == 6 for path in ledgers))
+
+    crew.begin(*crew.workers)
+    crew.end()
+
+    assert [pid for path in ledgers for pid in jobs.child_pids(path) if not is_gone(pid)] == []
+    crew.reap()
+
+
+@pytest.mark.fault("C5")
+def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp_path) -> None:
+    ledger = str(tmp_path / "ledger")
+    chains = {"chains": 3, "setsid": True}
+    crew = crew_of(lambda: families.hop(ledger, "hops", **chains), sleeping_child, signal.pause)
+    wait_until(lambda: jobs.entries(ledger, "child"))
+    own = set(crew.workers)
+
+    crew.begin(*crew.workers)
+    crew.end()
+
+    assert [pid for pid in kernel.own_children() if pid not in own and not is_gone(pid)] == []
+    crew.reap()
+
+
+@pytest.mark.fault("C5")
+def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) -> None:
+    ledger = str(tmp_path / "ledger")
+    crew = crew_of(lambda: families.multiply(ledger, "bomb", 200), sleeping_child)
+    wait_until(lambda: jobs.entries(ledger, "child"))
+    own = set(crew.workers)
+
+    crew.begin(*crew.workers)
+    crew.end()
+
+    assert [pid for pid in kernel.own_children() if pid not in own and not is_gone(pid)] == []
+    crew.reap()
+
+
+def test_a_kill_that_begins_while_a_look_is_under_way_waits_for_the_next_one() -> None:
+    crew = crew_of(sleeping_child, sleeping_child)
+    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
+    first, second = crew.workers
+    crew.begin(first)
+    crew.kills._look = crew.kills._look_for(dict(crew.kills._kills))
+    next(crew.kills._look)
+
+    crew.begin(second)
+    crew.end()
+
+    assert [crew.treekills[pid].killed for pid in crew.workers] == [2, 2]
+    crew.reap()
+
+
+def test_what_a_tree_used_when_its_kill_began_is_known() -> None:
+    crew = crew_of(sleeping_child)
+    (root,) = crew.workers
+    wait_until(lambda: kernel.children_of(root))
+    memory = kernel.glance(root).memory
+
+    crew.begin(root)
+    crew.end()
+
+    assert crew.treekills[root].used[0] >= memory
+    crew.reap()
+
+
+def test_nothing_is_remembered_of_kills_that_are_over() -> None:
+    crew = crew_of(sleeping_child)
+    (root,) = crew.workers
+    wait_until(lambda: kernel.children_of(root))
+    crew.begin(root)
+    crew.end()
+
+    crew.kills.remove(root)
+
+    assert crew.kills._kills == {}
+    assert crew.kills._met == {}
+    crew.reap()

@@ -1,0 +1,35 @@
+"""A turn of the loop serves as many as it has time for, and the next one the others."""
+
+from __future__ import annotations
+
+from gigqd.turn_share import TurnShare
+
+
+def served(share: TurnShare, names: list[str]) -> list[str]:
+    found: list[str] = []
+    share.serve(names, found.append)
+    return found
+
+
+def test_all_are_served_where_there_is_time() -> None:
+    share = TurnShare(3600.0)
+
+    assert served(share, ["a", "b", "c"]) == ["a", "b", "c"]
+    assert not share.behind
+
+
+def test_who_had_to_wait_is_served_first_and_nothing_is_served_twice_before() -> None:
+    share = TurnShare(0.0)
+
+    turns = [served(share, ["a", "b", "c"]) for _ in range(4)]
+
+    assert turns == [["a"], ["b"], ["c"], ["a"]]
+
+
+def test_what_is_gone_when_its_time_comes_is_left_out() -> None:
+    share = TurnShare(0.0)
+    served(share, ["a", "b", "c"])
+
+    assert served(share, ["a", "c"]) == ["c"]
+    assert not share.behind
+    assert served(share, []) == []
