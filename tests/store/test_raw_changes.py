@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ledger import COMPLETED, FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
+from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
 
 from gigq import clock
 from gigq.claim import Handover, Wanted
@@ -90,6 +90,53 @@ def test_a_new_row_is_not_taken_among_several_before_its_parent(
     _, rows = claims.exchange(db, Handover(), WORKER, wanted)
 
     assert [row["id"] for row in rows] == [parent]
+
+
+def set_parents(program: sqlite3.Connection, job_id: str, *parents: str) -> None:
+    program.execute("UPDATE jobs SET dependencies = ? WHERE id = ?", (json.dumps(parents), job_id))
+
+
+@pytest.mark.parametrize("by", ["gigq", "program"])
+def test_a_list_of_parents_that_another_program_empties_holds_nothing_back(
+    db: Database, program: sqlite3.Connection, by: str
+) -> None:
+    parent = stored(db)
+    if by == "gigq":
+        child = stored(db, dependencies=[parent])
+    else:
+        insert(program, child := "child", dependencies=json.dumps([parent]))
+    assert next_id(db) == parent
+    set_parents(program, child)
+
+    assert next_id(db) == child
+    assert jobs.awaited_parents(db, child) == []
+
+
+def test_a_parent_that_another_program_adds_is_waited_for(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    first, second = stored(db, priority=2), stored(db, priority=1)
+    alone, child = stored(db, priority=9), stored(db, priority=9, dependencies=[first])
+    set_parents(program, alone, first)
+    set_parents(program, child, second)
+
+    assert ran(db).job_id == first
+    assert next_id(db) == alone
+    assert ran(db).job_id == second
+    assert next_id(db) == child
+
+
+def test_parents_that_are_set_while_the_job_runs_are_waited_for_before_it_is_tried_again(
+    db: Database, program: sqlite3.Connection
+) -> None:
+    child = stored(db, priority=9, max_attempts=2)
+    execution = taken(db)
+    parent = stored(db)
+    set_parents(program, child, parent)
+    claims.settle(db, execution["execution_id"], FAILED)
+
+    assert ran(db).job_id == parent
+    assert next_id(db) == child
 
 
 def test_a_parent_that_is_done_or_not_stored_holds_nothing_back(
