@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import contextmanager
+
 import pytest
 from support.by_name import submit
 from support.django_project import make_tables, start_project
 from support.pages import write_files
+from support.shell import clean_environment
+from support.waiting import wait_until
+
+from gigq import JobQueue, close_connections
 
 pytestmark = pytest.mark.daemon
 
@@ -35,6 +43,7 @@ class Order(models.Model):
 """
 DJANGO_JOBS = """
 import asyncio
+from pathlib import Path
 
 from asgiref.sync import sync_to_async
 from django.core.cache import cache
@@ -58,6 +67,26 @@ def create_and_leave_autocommit_off(state):
         Order.objects.create(state=state)
 
     asyncio.run(sync_to_async(create)())
+
+
+def create_in_two_calls(state, folder):
+    def begin():
+        transaction.set_autocommit(False)
+        Order.objects.create(state=state)
+
+    def end():
+        transaction.commit()
+        transaction.set_autocommit(True)
+
+    async def create():
+        await sync_to_async(begin)()
+        Path(folder, "begun").touch()
+        while not Path(folder, "go").exists():
+            await asyncio.sleep(0.01)
+        await sync_to_async(end)()
+
+    asyncio.run(create())
+    return count(state)
 
 
 def lose_the_connection():
@@ -169,6 +198,42 @@ def test_a_transaction_that_an_asynchronous_call_leaves_open_swallows_no_later_w
     assert found == {"before": 1, "lost": 0, "after": 1}
     assert django.worker_pids() != workers
     assert django.events("job_left_residue") == []
+
+
+def test_asynchronous_calls_of_one_job_are_left_alone_when_another_one_ends(project, tmp_path):
+    """celery/celery#149: with two jobs at once one closed the connection that the other used."""
+    queue = JobQueue(tmp_path / "jobs.db")
+    params = {"state": "in two calls", "folder": str(tmp_path)}
+    held = submit(queue, "orders.more_jobs.create_in_two_calls", params, max_attempts=1)
+
+    with working(project, tmp_path / "jobs.db"):
+        wait_until((tmp_path / "begun").exists, 60)
+        other = submit(queue, "os.getpid")
+        wait_until(lambda: queue.get_status(other)["status"] == "completed", 60)
+        (tmp_path / "go").touch()
+        wait_until(lambda: queue.get_status(held)["status"] in ("completed", "failed"), 60)
+    job = queue.get_status(held)
+    close_connections()
+
+    assert job["status"] == "completed", job["error"]
+    assert job["result"] == 1
+
+
+@contextmanager
+def working(project, database):
+    """Run a plain worker with two threads for the jobs of the Django project."""
+    command = ["worker", "--concurrency", "2", "--hooks", "gigq.contrib.django"]
+    place = ["--app-dir", str(project), "--db", str(database)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "gigq", *command, *place],
+        env=clean_environment(DJANGO_SETTINGS_MODULE="shop.settings"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as worker:
+        try:
+            yield
+        finally:
+            worker.kill()
 
 
 def test_a_connection_of_asynchronous_calls_that_dies_fails_that_attempt_only(django):
