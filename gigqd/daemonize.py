@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 import time
-import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from gigq.url_passwords import mask_passwords
-from gigqd import exits
+from gigqd import exits, kernel, logs
 from gigqd.config import DEVICES
 from gigqd.errors import GigqdError, unexpected
 from gigqd.privileges import become
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.instance import Instance
 
+log = logs.get_logger("gigqd.start")
+
 _LONGEST_WORD = 65536
+_END_OF_WORD = b"}\n"
 _TAIL = 2000
 
 
@@ -43,6 +46,12 @@ class Readiness:
 
     def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
+
+    def detached(self) -> None:
+        """Say which process the daemon is, before anything can go wrong in it."""
+        if self._fd is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._fd, b"%d\n" % os.getpid())
 
     def ready(self, pid: int) -> None:
         """Say that the pool is up.
@@ -110,8 +119,8 @@ def start_detached(
     become(config, instance)
     instance.lock()
     try:
-        with instance.open_log() as log:
-            return _Launcher(config, instance, body, log).launch(wait)
+        with instance.open_log() as stream:
+            return _Launcher(config, instance, body, stream).launch(wait)
     finally:
         # The daemon holds its own handle on the lock by now.
         instance.abandon()
@@ -148,26 +157,36 @@ class _Launcher:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = _fork()
+        kernel.become_subreaper()  # so that it learns how a daemon ended that says nothing
+        pid = self._fork()
         if pid == 0:
             os.close(reader)
             self._be_the_daemon(writer)
         os.close(writer)
         with os.fdopen(reader, "rb", buffering=0) as pipe:
-            word = _listen(pipe, time.monotonic() + wait)
+            heard = _listen(pipe, time.monotonic() + wait)
         os.waitpid(pid, os.WNOHANG)
-        return self._judge(word, wait, began_at)
+        return self._judge(heard, wait, began_at)
 
-    def _judge(self, word: bytes | None, wait: float, began_at: int) -> Launch:
+    def _fork(self) -> int:
+        try:
+            return os.fork()
+        except OSError as error:
+            text = f"cannot fork: {error.strerror}"
+            self._record(text, exits.CANNOT_FORK)
+            raise GigqdError(text, exit_code=exits.CANNOT_FORK) from error
+
+    def _judge(self, heard: bytes | None, wait: float, began_at: int) -> Launch:
         """What to make of the daemon's word, or of its silence."""
-        if word is None:
+        if heard is None:
             text = f"still starting after {wait:g} s; `gigqd status` tells how it goes on"
             return Launch(exits.FAILED, text=text)
-        if not word:
+        if not heard.endswith(_END_OF_WORD):
             tail = _tail(self.instance.log_path, began_at)
-            text = f"the daemon died before it was ready; {tail}"
-            return Launch(exits.INTERNAL_ERROR, text=text)
-        said = json.loads(word)
+            text = f"the daemon died before it was ready{_how_it_died(heard)}"
+            self._record(text, exits.INTERNAL_ERROR)
+            return Launch(exits.INTERNAL_ERROR, text=f"{text}; {tail}")
+        said = json.loads(heard.splitlines()[-1])
         if "pid" in said:
             return Launch(exits.OK, pid=said["pid"])
         return Launch(said["code"] or exits.INTERNAL_ERROR, text=said["text"])
@@ -178,20 +197,38 @@ class _Launcher:
         code, text = exits.INTERNAL_ERROR, ""
         try:
             self._detach(writer)
+            readiness.detached()
             code, text = self.body(readiness), "it was stopped before it was ready"
-        except GigqdError as error:
+        except GigqdError as error:  # the body has logged it
             code, text = error.exit_code, str(error)
         except BaseException as error:  # noqa: BLE001 - the outermost frame of this process
-            traceback.print_exc()
             defect = unexpected(error)
             code, text = defect.exit_code, str(defect)
+            self._record(text, code, with_traceback=True)
         finally:
-            self.instance.release()
-            readiness.failed(code, text)
-            sys.stderr.flush()
+            with suppress(Exception):  # its files are of less weight than the reason
+                self.instance.release()
+            with suppress(Exception):
+                readiness.failed(code, text)
             os._exit(code)
 
+    def _record(self, text: str, code: int, *, with_traceback: bool = False) -> None:
+        """Write to the log why there will be no daemon, however far the detaching has come."""
+        with suppress(OSError):
+            logs.configure(replace(self.config.log, file=self.instance.log_path))
+            trace = {"exc_info": True} if with_traceback else {}
+            log.critical("start_failed", error=text, exit_code=code, **trace)
+
     def _detach(self, writer: int) -> None:
+        try:
+            enter(self.config.daemon.working_directory)
+            self._open_context(writer)
+        except GigqdError as error:
+            self._record(str(error), error.exit_code)
+            raise
+        self.log.close()  # it is standard output and standard error now
+
+    def _open_context(self, writer: int) -> None:
         import daemon
 
         context = daemon.DaemonContext(
@@ -205,36 +242,51 @@ class _Launcher:
             stdout=self.log,
             stderr=self.log,
         )
-        context.open()
-        self.log.close()  # it is standard output and standard error now
-        _forget("daemon")
+        try:
+            context.open()
+        except daemon.daemon.DaemonProcessDetachError as error:
+            raise GigqdError(f"cannot fork: {error}", exit_code=exits.CANNOT_FORK) from error
 
 
-def _forget(package: str) -> None:
-    """Forget a package, so that an application's own module of this name is found in workers."""
-    for name in list(sys.modules):
-        if name == package or name.startswith(f"{package}."):
-            del sys.modules[name]
+def enter(folder: Path) -> None:
+    """Make the working directory of the configuration that of this process.
 
-
-def _fork() -> int:
+    Raises:
+        GigqdError: it is gone, or may not be entered.
+    """
     try:
-        return os.fork()
+        os.chdir(folder)
     except OSError as error:
-        text = f"cannot fork: {error.strerror}"
-        raise GigqdError(text, exit_code=exits.CANNOT_FORK) from error
+        text = f"cannot enter daemon.working_directory {folder}: {error.strerror}"
+        raise GigqdError(text, exit_code=exits.BAD_CONFIG) from error
 
 
 def _listen(pipe: BinaryIO, deadline: float) -> bytes | None:
-    """The daemon's word; empty when it died without one, None when the time is over."""
-    word = b""
-    while not word.endswith(b"\n"):
+    """Return what the daemon has said; None when the time is over.
+
+    A line with its process id comes first, then its word; that is missing when it has died.
+    """
+    heard = b""
+    while not heard.endswith(_END_OF_WORD):
         if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             return None
         if not (chunk := pipe.read(_LONGEST_WORD)):
-            return b""
-        word += chunk
-    return word
+            break
+        heard += chunk
+    return heard
+
+
+def _how_it_died(heard: bytes) -> str:
+    """Return how the daemon ended, in brackets; empty when the kernel does not say."""
+    pid = heard.partition(b"\n")[0]
+    if not pid.isdigit():
+        return ""
+    try:
+        _, status = os.waitpid(int(pid), 0)
+    except ChildProcessError:
+        return ""
+    code = os.waitstatus_to_exitcode(status)
+    return f" (exit code {code})" if code >= 0 else f" ({signal.Signals(-code).name})"
 
 
 def _tail(path: Path, began_at: int) -> str:

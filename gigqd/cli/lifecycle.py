@@ -16,8 +16,8 @@ from gigqd.cli.terminal import complain, say
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
-from gigqd.daemonize import start_detached
-from gigqd.errors import ConfigError, GigqdError
+from gigqd.daemonize import enter, start_detached
+from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.instance import AlreadyRunning, Instance
 from gigqd.notify import is_a_units_process
 from gigqd.privileges import become
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     instance.lock()
     try:
         os.umask(config.daemon.umask)
-        os.chdir(config.daemon.working_directory)
+        enter(config.daemon.working_directory)
         return _serve(config, instance, config.log, _nobody_waits)
     except GigqdError as error:
         return _say_why(config, error)
@@ -141,6 +141,11 @@ def _serve(
     except GigqdError as error:
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         raise
+    except Exception as error:
+        defect = unexpected(error)
+        code = defect.exit_code
+        log.critical("daemon_failed", error=str(defect), exit_code=code, exc_info=True)
+        raise defect from error
 
 
 def _supervise(config: Config, instance: Instance, on_ready: Callable[[], None]) -> int:

@@ -16,7 +16,7 @@ from support.files import names_in, open_up
 from support.other_user import SEARCH_PATH, interpreter_for
 from support.waiting import wait_until
 
-from gigqd import exits
+from gigqd import exits, kernel
 from gigqd.config import load
 from gigqd.daemonize import start_detached
 from gigqd.errors import GigqdError
@@ -109,10 +109,29 @@ def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, instance):
     assert names_in(instance.directory) == ["gigqd.lock", "gigqd.log"]
 
 
+@pytest.mark.fault("A15")
+@pytest.mark.parametrize(
+    ("how", "code", "cause"),
+    [
+        ("breaks", exits.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
+        ("dies", exits.INTERNAL_ERROR, "the daemon died before it was ready (SIGKILL)"),
+        ("nowhere", exits.BAD_CONFIG, "cannot enter daemon.working_directory /no/such/folder"),
+    ],
+)
+def test_a_start_that_fails_leaves_its_cause_in_the_log_too(path, instance, how, code, cause):
+    told = launch(path, how)
+    last = json.loads(instance.log_path.read_text().splitlines()[-1])
+
+    assert (told["code"], cause in told["text"]) == (code, True)
+    assert (last["event"], last["exit_code"]) == ("start_failed", code)
+    assert cause in last["error"]
+
+
 def test_a_defect_leaves_its_traceback_in_the_log(path, instance):
     launch(path, "breaks")
 
     assert "ZeroDivisionError: a defect" in instance.log_path.read_text()
+    assert "Traceback" in instance.log_path.read_text()
 
 
 @pytest.mark.fault("A16")
@@ -190,11 +209,13 @@ def test_a_process_that_cannot_be_forked_is_named(instance, path, monkeypatch):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(kernel, "become_subreaper", lambda: True)
 
     with pytest.raises(GigqdError, match="cannot fork: Resource temporarily") as caught:
         start_detached(load(path, {}), instance, lambda _readiness: 0, 5.0)
 
     assert caught.value.exit_code == exits.CANNOT_FORK
+    assert "cannot fork: Resource temporarily" in instance.log_path.read_text()
     assert instance.running() is None
 
 
