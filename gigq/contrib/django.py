@@ -24,6 +24,7 @@ from django.conf import settings
 from django.core.cache import close_caches
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, reset_queries
+from django.db.backends.signals import connection_created
 from django.utils import timezone, translation
 
 from gigq.errors import GigqError
@@ -63,6 +64,8 @@ class _State(NamedTuple):
 
 _before: ContextVar[_State | None] = ContextVar("gigq_contrib_django", default=None)
 _threads_at_work: set[threading.Thread] = set()
+_of_other_threads: dict[int, tuple[Connection, threading.Thread]] = {}
+"""Connections by their id, with the thread that has opened each, besides those of the main one."""
 
 
 def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
@@ -91,6 +94,7 @@ def after_job(job: CurrentJob, error: BaseException | None) -> None:  # noqa: AR
     close_caches()
     left = _end_transactions(before.in_blocks)
     left += _with_asynchronous_calls(lambda: _end_transactions(before.in_blocks_elsewhere), [])
+    left += _close_those_of_ended_threads()
     if left and error is None:
         raise OpenTransactionError(
             f"the function has returned with an open transaction on {', '.join(left)}, which was "
@@ -125,13 +129,51 @@ def _with_asynchronous_calls(function: Callable[[], _T], otherwise: _T) -> _T:
         its connections, and when the thread is busy.
     """
     executor = SyncToAsync.single_thread_executor
-    jobs_of_others = [one for one in _threads_at_work if one is not threading.current_thread()]
-    if not executor._threads or any(one.is_alive() for one in jobs_of_others):
+    if not executor._threads or _others_are_at_work():
         return otherwise
     call = executor.submit(function)
     with suppress(TimeoutError):
         return call.result(_PATIENCE)
     return otherwise if call.cancel() else call.result()
+
+
+def _others_are_at_work() -> bool:
+    here = threading.current_thread()
+    return any(one.is_alive() for one in list(_threads_at_work) if one is not here)
+
+
+def _note_connection(connection: Connection, **_signal: object) -> None:
+    """Remember a connection until its thread has ended: a pool gets back only what is closed."""
+    thread = threading.current_thread()
+    if thread is not threading.main_thread():
+        _of_other_threads[id(connection)] = connection, thread
+
+
+def _close_those_of_ended_threads() -> list[str]:
+    """Close the connections of threads that jobs have started and that have ended.
+
+    Returns:
+        The connections on which a transaction was open, when no other job may have opened it.
+    """
+    ended = [key for key, (_, thread) in list(_of_other_threads.items()) if not thread.is_alive()]
+    closed = [_of_other_threads.pop(key)[0] for key in ended]
+    left = [one.alias for one in closed if _close_of_ended_thread(one)]
+    return [] if _others_are_at_work() else left
+
+
+def _close_of_ended_thread(connection: Connection) -> bool:
+    """Close a connection that no thread uses any more; True when a transaction was open."""
+    if connection.connection is None:
+        return False
+    connection.inc_thread_sharing()
+    usual = connection.settings_dict["AUTOCOMMIT"]
+    was_open = connection.in_atomic_block or (
+        connection.autocommit != usual and _is_in_transaction(connection.connection)
+    )
+    connection.in_atomic_block = False
+    with suppress(Exception):  # it may be broken
+        connection.close()
+    return was_open
 
 
 def _refresh() -> frozenset[str]:
@@ -224,3 +266,4 @@ def _set_up() -> None:
 
 
 _set_up()
+connection_created.connect(_note_connection, dispatch_uid=__name__)

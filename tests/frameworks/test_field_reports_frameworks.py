@@ -43,6 +43,8 @@ class Order(models.Model):
 """
 DJANGO_JOBS = """
 import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
@@ -87,6 +89,27 @@ def create_in_two_calls(state, folder):
 
     asyncio.run(create())
     return count(state)
+
+
+def count_in_threads(state):
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(count, [state] * 8))
+    return len(found)
+
+
+def files_open():
+    places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    files = [os.readlink(place) for place in places if os.path.lexists(place)]
+    return sum(file.endswith(".sqlite3") for file in files)
+
+
+def create_in_a_thread_and_leave_autocommit_off(state):
+    def create():
+        transaction.set_autocommit(False)
+        Order.objects.create(state=state)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(create).result()
 
 
 def lose_the_connection():
@@ -244,6 +267,28 @@ def test_a_connection_of_asynchronous_calls_that_dies_fails_that_attempt_only(dj
     assert lost["status"] == "failed"
     assert "closed database" in lost["error"]
     assert after == ["completed"] * 2
+
+
+def test_the_connections_of_a_jobs_own_threads_are_closed_when_it_ends(django):
+    """meeb/tubesync#1502: connections of ended threads used up the pool, and all jobs failed."""
+    before = run(django, "orders.more_jobs.files_open")["result"]
+    for _ in range(3):
+        assert run(django, "orders.more_jobs.count_in_threads", state="none")["result"] == 8
+    after = run(django, "orders.more_jobs.files_open")["result"]
+
+    assert (before, after) == (0, 0)
+
+
+def test_a_transaction_that_a_thread_of_a_job_leaves_open_fails_the_attempt_and_locks_nothing(
+    django,
+):
+    """openedx/xqueue#45: connections of threads stayed open after the threads had ended."""
+    name = "orders.more_jobs.create_in_a_thread_and_leave_autocommit_off"
+    lost = run(django, name, state="in a thread")
+    after = run(django, "orders.more_jobs.create", state="after a thread")
+
+    assert "an open transaction on default" in lost["error"]
+    assert after["status"] == "completed", after["error"]
 
 
 def test_an_open_transaction_on_a_second_database_is_found_and_the_first_one_keeps_its_writes(
