@@ -246,6 +246,14 @@ class _Launcher:
             context.open()
         except daemon.daemon.DaemonProcessDetachError as error:
             raise GigqdError(f"cannot fork: {error}", exit_code=exits.CANNOT_FORK) from error
+        _forget("daemon")
+
+
+def _forget(package: str) -> None:
+    """Forget a package, so that an application's own module of this name is found in workers."""
+    for name in list(sys.modules):
+        if name == package or name.startswith(f"{package}."):
+            del sys.modules[name]
 
 
 def enter(folder: Path) -> None:
