@@ -52,9 +52,7 @@ def archive_of(file: str) -> str | None:
 def _of_main(file: str) -> str:
     shell = None if file in sys.orig_argv else _shell_folder(_folder_at_start)
     if shell is not None and _folder_at_start is not None:
-        with_links = _replaced(file, _folder_at_start, shell)
-        if _is_same(with_links, file):
-            return _plain(with_links)
+        return _plain(_replaced(file, _folder_at_start, shell))
     return _plain(file)
 
 

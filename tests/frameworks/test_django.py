@@ -277,3 +277,33 @@ def test_the_projects_own_tests_pass(project):
 
     assert done.returncode == 0, done.stderr
     assert "Ran 1 test" in done.stderr
+
+
+HOOKS_ALONE = """
+from django.conf import settings
+
+settings.configure(
+    DEBUG=True, USE_TZ=True, TIME_ZONE="Europe/Berlin", LANGUAGE_CODE="en",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
+from gigq.contrib import django
+from django.db import connection
+from django.utils import timezone, translation
+
+connection.cursor().execute("SELECT 1")
+before = len(connection.queries)
+django.before_job(None)
+after = len(connection.queries)
+translation.activate("de")
+timezone.activate("Asia/Tokyo")
+django.after_job(None, None)
+print(before, after, translation.get_language(), timezone.get_current_timezone_name())
+"""
+
+
+def test_the_hooks_forget_queries_and_put_language_and_time_zone_back():
+    done = subprocess.run(
+        [sys.executable, "-c", HOOKS_ALONE], capture_output=True, text=True, timeout=60
+    )
+
+    assert (done.stdout, done.stderr) == ("1 0 en Europe/Berlin\n", "")

@@ -174,3 +174,15 @@ def test_a_function_of_another_module_of_an_archive_runs_where_the_archive_is_on
     work_off(path)
 
     assert gigq.JobQueue(path).get_result(job_id) == "from the archive"
+
+
+def test_a_stale_folder_of_the_shell_with_a_script_of_the_same_name_does_not_count(
+    current, queue, path, monkeypatch
+):
+    first, second = (current.parent / "releases" / str(number) for number in (1, 2))
+    job_id = submitted(path, "app.py", cwd=first, shell_folder=second)
+    monkeypatch.chdir(first)
+    monkeypatch.setenv("PWD", str(second))
+
+    assert queue.get_status(job_id)["function_file"] == str(first / "app.py")
+    assert parse("app.py:which").file == str(first / "app.py")

@@ -1,5 +1,6 @@
 """A queue in the memory of one process, for the tests of an application."""
 
+import gc
 import os
 import resource
 import threading
@@ -128,3 +129,16 @@ def test_a_worker_waits_with_more_than_a_thousand_open_files(queue):
         worker.stop()
         thread.join()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+
+
+def test_a_child_process_closes_no_connection_of_its_parent():
+    queue = gigq.JobQueue(":memory:")
+    first, own = queue._place._first, queue._get_connection()
+
+    def forget():
+        nonlocal queue
+        queue = None
+        gc.collect()
+        return [connection.execute("SELECT 1").fetchone()[0] for connection in (first, own)]
+
+    assert in_a_child(forget) == "[1, 1]"

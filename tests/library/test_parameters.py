@@ -83,6 +83,7 @@ def thumbnail(file, width=100):
         (resize, {"file": "a", "parent_results": {}}, "no parameter 'parent_results'"),
         (total, {}, "parent_results is passed to a job with dependencies."),
         (by_position, {"file": "a"}, "takes 'file' by position only"),
+        (by_position, {}, "takes 'file' by position only"),
         (Thumbnail, {"width": 3}, "Thumbnail(file, width=10) needs the parameter 'file'"),
     ],
 )
@@ -269,3 +270,33 @@ def test_default_values_are_shown_in_messages_only(queue):
 
     with pytest.raises(InvalidJob, match=r"odd_default\(\.\.\.\) has no parameter 'valu'"):
         queue.submit(Job("does not", odd_default, {"valu": 1}))
+
+
+def test_what_fits_beside_the_results_of_parents_does_not_fit_without_them(queue):
+    parent = queue.submit(Job("parent", anything))
+    queue.submit(Job("child", total, {"start": 1}, dependencies=[parent]))
+
+    with pytest.raises(WrongParameters, match="parent_results is passed to a job with depend"):
+        queue.submit(Job("alone", total, {"start": 1}))
+
+
+def with_a_long_default(file, width="x" * 100_000):
+    return file
+
+
+def test_a_long_signature_is_cut_in_the_message(queue):
+    with pytest.raises(WrongParameters) as refused:
+        queue.submit(Job("a job", with_a_long_default))
+
+    assert len(str(refused.value)) < 1000
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self, file):
+        return file
+
+
+def test_a_callable_that_cannot_be_hashed_has_a_signature_too():
+    assert signatures.of(Unhashable()).accepted == {"file"}

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from support import by_name
+from support.forked import in_a_child
 
 import gigq
-from gigq import functions
+from gigq import functions, scripts
 
 SHOP = """
 import multiprocessing
@@ -256,6 +258,58 @@ def test_a_module_of_the_application_does_not_get_the_neighbour_of_a_script(tmp_
 
     assert queue.get_result(first) == "the script"
     assert "CodeConflict: module tasks: " in queue.get_status(second)["error"]
+
+
+LAZY = """
+def name():
+    import helpers
+    return helpers.NAME
+
+def nothing():
+    pass
+"""
+
+
+def test_a_script_does_not_get_the_neighbour_that_another_one_has_imported_since(
+    tmp_path, queue, path
+):
+    scripts_ = []
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helpers.py").write_text(f"NAME = {folder!r}\n")
+        scripts_.append(tmp_path / folder / f"script_{folder}.py")
+        scripts_[-1].write_text(LAZY)
+    one, other = scripts_
+    submit_of(queue, one, "nothing")
+    second = submit_of(queue, other, "name")
+    third = submit_of(queue, one, "name")
+    work_off(path)
+
+    assert queue.get_result(second) == "other"
+    assert "CodeConflict: " in queue.get_status(third)["error"]
+
+
+def test_a_forked_process_loads_scripts_whatever_other_threads_of_its_parent_did():
+    ready, end = threading.Event(), threading.Event()
+
+    def loads():
+        with scripts._loading_lock, scripts._main._lock:
+            ready.set()
+            end.wait(60)
+
+    thread = threading.Thread(target=loads)
+    thread.start()
+    ready.wait(60)
+
+    def take():
+        locks = scripts._loading_lock, scripts._main._lock
+        return [lock.acquire(blocking=False) for lock in locks]
+
+    said = in_a_child(take)
+    end.set()
+    thread.join()
+
+    assert said == "[True, True]"
 
 
 # --- modules that are run with -m ------------------------------------------------------------

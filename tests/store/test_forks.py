@@ -115,3 +115,43 @@ def test_a_queue_that_waits_for_its_file_lets_others_and_forked_processes_go_on(
         thread.join()
 
     assert (said, still_waits, other.stats()["total"]) == ("True", True, 2)
+
+
+def test_a_child_has_no_locks_of_threads_that_it_does_not_have(tmp_path):
+    gigq.JobQueue(tmp_path / "jobs.db").stats()
+    ready, end = threading.Event(), threading.Event()
+
+    def use():
+        forks.inside_sqlite()
+        ready.set()
+        end.wait(60)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    ready.wait(60)
+    known, in_child = len(forks._locks), in_a_child(lambda: len(forks._locks))
+    end.set()
+    thread.join()
+
+    assert known > 1
+    assert in_child == "1"
+
+
+def test_a_fork_does_not_wait_for_ever_for_a_thread_inside_sqlite(monkeypatch):
+    monkeypatch.setattr(forks, "PATIENCE", 0.01)
+    ready, end = threading.Event(), threading.Event()
+
+    def stays_inside():
+        with forks.inside_sqlite():
+            ready.set()
+            end.wait(60)
+
+    thread = threading.Thread(target=stays_inside)
+    thread.start()
+    ready.wait(60)
+    said = in_a_child(lambda: "the child")
+    was_inside = thread.is_alive()
+    end.set()
+    thread.join()
+
+    assert (said, was_inside) == ("the child", True)

@@ -103,6 +103,71 @@ def test_a_transaction_on_another_file_is_none_of_its_business(queue, tmp_path):
     assert queue.stats()["total"] == 1
 
 
+def test_a_transaction_on_another_file_does_not_count_while_another_thread_has_the_lock(
+    queue, tmp_path
+):
+    ready, may_end = threading.Event(), threading.Event()
+
+    def holds_it():
+        with begun(queue) as connection:
+            ready.set()
+            may_end.wait(60)
+            connection.commit()
+
+    thread = threading.Thread(target=holds_it)
+    thread.start()
+    ready.wait(60)
+    looked = []
+    queue._database._patiently = _noting(queue._database._patiently, looked, may_end)
+    with begun(gigq.JobQueue(tmp_path / "other.db")):
+        queue.submit(job())
+    thread.join()
+
+    assert looked
+    assert queue.stats()["total"] == 1
+
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+connection.execute("COMMIT")
+"""
+
+
+class _End:
+    """Ends the process that holds the lock."""
+
+    def __init__(self, process):
+        self._process = process
+
+    def set(self):
+        self._process.stdin.close()
+
+
+def test_a_transaction_that_reads_does_not_count_while_another_process_has_the_lock(queue):
+    queue.submit(job())
+    looked = []
+    with (
+        closing(sqlite3.connect(queue.db_path, isolation_level=None)) as reader,
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER, queue.db_path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process,
+    ):
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM jobs").fetchall()
+        assert process.stdout.readline() == b"held\n"
+        queue._database._patiently = _noting(queue._database._patiently, looked, _End(process))
+        queue.submit(job())
+
+    assert looked
+    assert queue.stats()["total"] == 2
+
+
 WORKER = """
 import os, sqlite3, sys
 import gigq

@@ -15,7 +15,7 @@ from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, WORKER, ran, stat
 from gigq import clock
 from gigq.claim import Handover, Wanted
 from gigq.ids import new_id
-from gigq.store import claims, jobs, listing, requeue
+from gigq.store import claims, jobs, listing, raw_changes, requeue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,3 +264,35 @@ def test_our_own_retries_are_not_read_again(db: Database, program: sqlite3.Conne
     assert program.execute("SELECT linked, retry_after IS NOT NULL FROM jobs").fetchall() == [
         (1, 1)
     ]
+
+
+def test_a_parent_that_is_made_pending_just_before_its_dependents_are_released_holds_them(
+    db: Database, program: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = stored(db, queue="later")
+    child = stored(db, dependencies=[parent])
+    program.execute("UPDATE jobs SET status = 'completed' WHERE id = ?", (parent,))
+    transaction = db.transaction
+
+    def after_a_change(*, durable: bool) -> Any:
+        program.execute("UPDATE jobs SET status = 'pending' WHERE id = ?", (parent,))
+        return transaction(durable=durable)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(db, "transaction", after_a_change)
+        raw_changes.release_done(db)
+
+    assert [row["id"] for row in jobs.awaited_parents(db, child)] == [parent]
+
+
+def test_where_asking_for_done_parents_takes_long_it_is_not_done_each_time(
+    db: Database, program: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_changes, "_QUICK", 0.0)
+    monkeypatch.setattr(raw_changes, "_SHARE", 10**9)
+    parent = stored(db)
+    stored(db, dependencies=[parent])
+    raw_changes.release_done(db)
+    program.execute("UPDATE jobs SET status = 'completed' WHERE id = ?", (parent,))
+
+    assert raw_changes.release_done(db) is False

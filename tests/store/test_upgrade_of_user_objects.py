@@ -157,6 +157,19 @@ def test_a_foreign_key_of_another_table_still_points_to_jobs(
     assert rows(address, "PRAGMA foreign_key_check") == []
 
 
+def test_an_upgrade_in_a_transaction_that_enforces_foreign_keys_is_refused(
+    old: OldFile, with_foreign_keys: Database, address: str
+) -> None:
+    script(old, ADDED)
+    fill(old)
+    with_foreign_keys._get_connection().execute("BEGIN")
+    with pytest.raises(UnsupportedStore, match="in a transaction that enforces foreign keys"):
+        migrate.apply(with_foreign_keys)
+
+    assert rows(address, "SELECT id FROM orders") == [(7,), (8,)]
+    assert rows(address, "SELECT count(*) FROM jobs") == [(2,)]
+
+
 def test_rows_keep_their_numbers(old: OldFile, unopened: Database, address: str) -> None:
     for name in "abc":
         old.job(name)

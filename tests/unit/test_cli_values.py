@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from gigq.cli import values
+from gigq.cli import job_options, values
+from gigq.cli.values import OptionsError
 
 
 @pytest.mark.parametrize(
@@ -111,3 +112,14 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
     monkeypatch.setenv("GIGQ_DB", "")
 
     assert values.from_environment("GIGQ_DB", "gigq.db") == "gigq.db"
+
+
+def test_a_file_of_parameters_that_is_too_large_is_refused_and_not_read_to_its_end(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job_options, "_LARGEST_FILE", 2**20)
+    file = tmp_path / "params.json"
+    file.write_bytes(b" " * 2**20 + b"{}")
+
+    with pytest.raises(OptionsError, match="is larger than 1 MiB"):
+        job_options._in_file(str(file))

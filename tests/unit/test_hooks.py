@@ -175,6 +175,21 @@ def test_what_after_job_raises_after_a_failure_is_reported_beside_the_jobs_own_e
     assert (fields["error_type"], fields["error_message"]) == ("RuntimeError", "the hook too")
 
 
+class SpoiltError(Exception):
+    """An exception that takes no notes."""
+
+    __notes__ = 3
+
+
+def test_an_exception_of_a_hook_that_takes_no_notes_is_recorded_as_it_is(hooks):
+    def before_job(job):
+        raise SpoiltError("no session")
+
+    ending = run(hooks(before_job=before_job), job(fail))
+
+    assert "SpoiltError: no session" in ending.error.partition("\n\n")[0]
+
+
 def test_an_after_job_that_raises_the_jobs_error_again_has_not_failed_itself(hooks, reported):
     def after_job(job, error):
         raise error
@@ -380,6 +395,10 @@ def test_a_module_is_given_by_its_name():
         (None, "ModuleNotFoundError: No module named"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(0)", "SystemExit: 0"),
+        (
+            "import gigq\nJob = gigq.Job('a job', print)\ngigq.JobQueue(':memory:').submit(Job)",
+            "gigq.errors.FunctionNotImportable: shop_bad_hooks submits or works off jobs",
+        ),
         ("def before_job(job) pass", r"SyntaxError: .*\(shop_bad_hooks.py, line 1\)"),
     ],
 )

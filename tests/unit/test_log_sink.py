@@ -17,6 +17,7 @@ from support.waiting import wait_until
 
 from gigqd import logs
 from gigqd.config import LogConfig
+from gigqd.logs import terminal_lines
 from gigqd.logs.sink import open_log
 
 log = logs.get_logger("gigqd.test")
@@ -377,3 +378,8 @@ def test_opening_a_pipe_without_a_reader_is_an_error_and_does_not_wait(tmp_path)
 
     with pytest.raises(OSError, match="it is not a plain file"):
         open_log(tmp_path / "pipe")
+
+
+def test_combining_marks_take_no_room_on_a_terminal():
+    assert terminal_lines._cut("e\u0301" * 20, 20) == "e\u0301" * 20
+    assert terminal_lines._cut("e\u0301" * 21, 20) == "e\u0301" * 17 + "..."
