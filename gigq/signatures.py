@@ -8,20 +8,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import codec
+from gigq.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Function = Callable[..., Any]
 
-JOB_OPTIONS = frozenset(
-    {
-        *("name", "priority", "dependencies", "max_attempts", "timeout", "description"),
-        *("pass_parent_results", "retry_delay", "queue", "on_parent_failure", "memory_limit"),
-        "crash_limit",
-    }
-)
-"""The arguments of `Job` that are no parameter of its function."""
+JOB_OPTIONS = {
+    name: one.default
+    for name, one in inspect.signature(Job).parameters.items()
+    if name not in ("function", "params")
+}
+"""The arguments of `Job` that are no parameter of its function, with their defaults."""
 
 PARENT_RESULTS = "parent_results"
 

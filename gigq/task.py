@@ -8,26 +8,19 @@ import inspect
 from typing import TYPE_CHECKING, Any, overload
 
 from gigq import codec
-from gigq.job import DEFAULT_CRASH_LIMIT, Job
+from gigq.job import Job
+from gigq.signatures import JOB_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.queue import JobQueue
 
+_OF_ONE_JOB = ("name", "dependencies", "pass_parent_results")
 _DEFAULTS: dict[str, Any] = {
-    "priority": 0,
-    "max_attempts": 3,
-    "timeout": 300,
-    "description": "",
-    "retry_delay": 0,
-    "queue": "default",
-    "on_parent_failure": "fail",
-    "memory_limit": None,
-    "crash_limit": DEFAULT_CRASH_LIMIT,
+    name: default for name, default in JOB_OPTIONS.items() if name not in _OF_ONE_JOB
 }
 _OPTIONS = ("name", *_DEFAULTS)
-_OF_ONE_JOB = (*_OPTIONS, "dependencies", "pass_parent_results")
 
 
 class TaskWrapper:
@@ -61,7 +54,7 @@ class TaskWrapper:
         Raises:
             TypeError: `Job` has no such argument.
         """
-        _refuse_unknown("options()", options, _OF_ONE_JOB)
+        _refuse_unknown("options()", options, tuple(JOB_OPTIONS))
         other = copy.copy(self)
         other._options = {**self._options, **options}
         return other

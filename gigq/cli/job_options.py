@@ -11,23 +11,13 @@ from gigq.cli import values
 from gigq.cli.commands import choices
 from gigq.cli.values import OptionsError
 from gigq.job import FAILURE_POLICIES, Job
+from gigq.signatures import JOB_OPTIONS
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-JOB_OPTIONS = (
-    "name",
-    "dependencies",
-    "priority",
-    "max_attempts",
-    "timeout",
-    "description",
-    "retry_delay",
-    "queue",
-    "on_parent_failure",
-)
 STANDARD_INPUT = "-"
 _LARGEST_FILE = 64 * 2**20
 
@@ -115,7 +105,7 @@ def job_of(args: argparse.Namespace, function: Callable[..., Any]) -> Job:
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
     """The options that were given; the others stay as the function's @task or Job has them."""
-    options = {option: getattr(args, option) for option in JOB_OPTIONS}
+    options = {option: getattr(args, option, None) for option in JOB_OPTIONS}
     given = {option: value for option, value in options.items() if value is not None}
     return given | ({"timeout": None} if args.no_timeout else {})
 

@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from gigq import codec, served_queues, sizes
+from gigq import codec, durations, served_queues, sizes
 from gigq.errors import GigqError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_UNITS = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_PART_OF_DURATION = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*(ms|[dhms])\s*")
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 TOO_DEEP = f"is nested too deeply; {codec.MOST_LEVELS} levels are the most"
@@ -164,15 +162,13 @@ def age(text: str) -> float:
     """
     written = text.strip()
     if _PLAIN_NUMBER.fullmatch(written):
-        return number(written) * _UNITS["d"]
-    parts = [*_PART_OF_DURATION.finditer(written)]
-    units = [part[2] for part in parts]
-    in_order = sorted(set(units), key=[*_UNITS].index) == units
-    if not parts or sum(len(part[0]) for part in parts) != len(written) or not in_order:
+        return number(written) * durations.UNITS["d"]
+    seconds = durations.parse(written)
+    if seconds is None:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a duration such as 30d, 12h or 1h30m, nor a number of days"
         )
-    return sum(float(part[1]) * _UNITS[part[2]] for part in parts)
+    return seconds
 
 
 def positive(text: str) -> float:

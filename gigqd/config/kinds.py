@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gigq import durations
 from gigqd.text import printable
 
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86400.0
 YEAR = 365 * DAY
 
 _MOST_FAULTS = 5
-_DURATION_UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 0.001}
-_DURATION_PART = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*(ms|[dhms])\s*")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 _SIZE_UNITS = {"B": 1} | {
@@ -84,14 +83,12 @@ def duration(minimum: float = 0.0, maximum: float = YEAR) -> Kind:
 def _seconds(text: str) -> float:
     if _PLAIN_NUMBER.fullmatch(text.strip()):
         return float(text)
-    parts = list(_DURATION_PART.finditer(text.strip()))
-    units = [part[2] for part in parts]
-    in_order = sorted(set(units), key=list(_DURATION_UNITS).index) == units
-    if not parts or sum(len(part[0]) for part in parts) != len(text.strip()) or not in_order:
+    seconds = durations.parse(text)
+    if seconds is None:
         raise ValueError(
             f'"{shorten(text)}" is not a duration; write "30s", "5m", "1h30m" or "250ms"'
         )
-    return sum(float(part[1]) * _DURATION_UNITS[part[2]] for part in parts)
+    return seconds
 
 
 def show_duration(seconds: float) -> str:
@@ -99,7 +96,7 @@ def show_duration(seconds: float) -> str:
     if seconds != round(seconds, 3) or seconds < 0:
         return f"{seconds!r}".removesuffix(".0") + "s"
     rest, parts = round(seconds * 1000), []
-    for unit, size in _DURATION_UNITS.items():
+    for unit, size in durations.UNITS.items():
         count, rest = divmod(rest, round(size * 1000))
         if count:
             parts.append(f"{count}{unit}")

@@ -16,6 +16,7 @@ _NARROWEST = 40
 _USUAL_WIDTH = 80
 _EVENT_WIDTH = 16
 _ID_SHOWN = 8
+_SHORTEST_NAME = 12
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 _LEFT_OUT = frozenset(
     {
@@ -47,7 +48,8 @@ def line_renderer(
         shown = plain(entry)
         if shown["event"] == JOB_OUTPUT:
             return "\n".join(_output_lines(shown))
-        line = _cut(_line(shown), _width(fd))
+        width = _width(fd)
+        line = _cut(_line(shown, width), width)
         colour = _COLOURS.get(str(shown["level"])) if colors else None
         if colour:
             line = f"\x1b[{colour}m{line}\x1b[0m"
@@ -59,18 +61,18 @@ def line_renderer(
     return render
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: Entry, width: int) -> str:
     head = f"{_clock(entry)} {entry['level']:<7} {printable(str(entry['event'])):<{_EVENT_WIDTH}}"
-    return f"{head} {', '.join(_details(entry))}".rstrip()
+    return f"{head} {', '.join(_details(entry, (width - len(head)) // 2))}".rstrip()
 
 
 def _clock(entry: Entry) -> str:
     return datetime.fromisoformat(entry["ts"]).astimezone().strftime("%H:%M:%S")
 
 
-def _details(entry: Entry) -> Iterator[str]:
+def _details(entry: Entry, longest_name: int) -> Iterator[str]:
     if entry.get("job_id"):
-        yield _job(entry)
+        yield _job(entry, longest_name)
     yield from _errors(entry)
     if isinstance(entry.get("duration"), int | float):
         yield f"{entry['duration']:.3f} s"
@@ -81,9 +83,11 @@ def _details(entry: Entry) -> Iterator[str]:
             yield f"{printable(key)}={printable(shown)}"
 
 
-def _job(entry: Entry) -> str:
+def _job(entry: Entry, longest_name: int | None = None) -> str:
     """The name of a job, the end of its id, by which `gigq status` finds it, and its attempt."""
     name = printable(str(entry.get("job") or "job"))
+    if longest_name is not None:
+        name = _cut(name, max(longest_name, _SHORTEST_NAME))
     most = entry.get("max_attempts") or 1
     attempt = f" {entry.get('attempt')}/{most}" if most != 1 else ""
     return f"{name} ({printable(str(entry['job_id'])[-_ID_SHOWN:])}){attempt}"

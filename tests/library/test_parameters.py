@@ -217,7 +217,7 @@ def test_options_take_every_argument_of_a_job_but_the_function_and_its_parameter
 
     of_a_job = set(inspect.signature(Job).parameters) - {"function", "params"}
 
-    assert of_a_job == signatures.JOB_OPTIONS
+    assert of_a_job == signatures.JOB_OPTIONS.keys()
     with pytest.raises(
         TypeError, match=r"options\(\) got an unexpected option, prio; its options are crash"
     ):

@@ -380,6 +380,22 @@ def test_opening_a_pipe_without_a_reader_is_an_error_and_does_not_wait(tmp_path)
         open_log(tmp_path / "pipe")
 
 
+def test_a_long_name_leaves_room_for_the_id_of_the_job_and_its_error():
+    (line,) = on_terminal(
+        """
+        log.error(
+            "job.failed", job_id="0123-456789ab", job="convert_the_quarterly_video_archive",
+            attempt=2, max_attempts=3, error_type="ValueError", error_message="no card",
+        )
+        """,
+        NO_COLOR="1",
+    ).splitlines()
+
+    assert line[9:].startswith(
+        "error   job.failed       convert_the_quarterl... (456789ab) 2/3, Val"
+    )
+
+
 def test_combining_marks_take_no_room_on_a_terminal():
     assert terminal_lines._cut("e\u0301" * 20, 20) == "e\u0301" * 20
     assert terminal_lines._cut("e\u0301" * 21, 20) == "e\u0301" * 17 + "..."
