@@ -227,7 +227,6 @@ class _Launcher:
             self._record(str(error), error.exit_code)
             raise
         self.log.close()  # it is standard output and standard error now
-        _forget("daemon")
 
     def _open_context(self, writer: int) -> None:
         import daemon
@@ -248,13 +247,6 @@ class _Launcher:
         except daemon.daemon.DaemonProcessDetachError as error:
             raise GigqdError(f"cannot fork: {error}", exit_code=exits.CANNOT_FORK) from error
         _forget("daemon")
-
-
-def _forget(package: str) -> None:
-    """Forget a package, so that an application's own module of this name is found in workers."""
-    for name in list(sys.modules):
-        if name == package or name.startswith(f"{package}."):
-            del sys.modules[name]
 
 
 def _forget(package: str) -> None:
