@@ -143,9 +143,9 @@ def _others_are_at_work() -> bool:
 
 
 def _note_connection(connection: Connection, **_signal: object) -> None:
-    """Remember a connection until its thread has ended: a pool gets back only what is closed."""
+    """Remember a job's connection until its thread has ended: a pool gets back what is closed."""
     thread = threading.current_thread()
-    if thread is not threading.main_thread():
+    if _threads_at_work and thread is not threading.main_thread():
         _of_other_threads[id(connection)] = connection, thread
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from support.by_name import submit
-from support.django_project import make_tables, start_project
+from support.django_project import make_tables, manage, start_project
 from support.pages import write_files
 from support.shell import clean_environment
 from support.waiting import wait_until
@@ -277,6 +277,30 @@ def test_the_connections_of_a_jobs_own_threads_are_closed_when_it_ends(django):
     after = run(django, "orders.more_jobs.files_open")["result"]
 
     assert (before, after) == (0, 0)
+
+
+def test_connections_are_only_kept_for_jobs_and_not_for_the_threads_of_an_application(project):
+    """procrastinate-org/procrastinate#1316: memory of database connections was never freed."""
+    script = "\n".join(
+        [
+            "import gc, threading, weakref",
+            "import gigq.contrib.django",
+            "from django.db import connections",
+            "found = []",
+            "def use():",
+            "    connections['default'].ensure_connection()",
+            "    found.append(weakref.ref(connections['default']))",
+            "thread = threading.Thread(target=use)",
+            "thread.start()",
+            "thread.join()",
+            "gc.collect()",
+            "print(found[0]())",
+        ]
+    )
+
+    done = manage(project, "shell", "-c", script)
+
+    assert done.stdout.splitlines()[-1:] == ["None"], done.stderr
 
 
 def test_a_transaction_that_a_thread_of_a_job_leaves_open_fails_the_attempt_and_locks_nothing(
