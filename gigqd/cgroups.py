@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigqd import kernel, logs
+from gigqd.errors import is_out_of_files
 
 if TYPE_CHECKING:
     from gigqd.kernel import Process
@@ -61,8 +62,8 @@ class Leaf:
         """Whether nothing in it is alive; so it is when it is gone."""
         try:
             return "populated 0" in (self.folder / "cgroup.events").read_text().splitlines()
-        except OSError:
-            return True
+        except OSError as error:
+            return not is_out_of_files(error)
 
     def remove(self) -> None:
         """Take it away once it is empty; what is not empty stays for the next start."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.store.private_files import is_known
 from gigqd import exits, logs
 from gigqd.control_clients import Client, Clients
-from gigqd.errors import GigqdError
+from gigqd.errors import GigqdError, is_out_of_files, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -119,7 +119,9 @@ class ControlServer:
         for _ in range(_MOST_ACCEPTED):
             try:
                 connection, _ = self._socket.accept()
-            except OSError:  # none left, gone again, or out of descriptors: the client will notice
+            except OSError as error:  # none left, or gone again
+                if is_out_of_files(error):
+                    raise
                 return
             self._admit(connection)
 
@@ -159,7 +161,13 @@ class ControlServer:
             client.answer({"ok": False, "error": error, "code": exits.USAGE})
             return
         client.await_answer()
-        command(client, request)
+        try:
+            command(client, request)
+        except OSError as error:
+            unexpected_error = unexpected(error)
+            code = unexpected_error.exit_code
+            client.answer({"ok": False, "error": str(unexpected_error), "code": code})
+            raise
 
     def _drop(self, client: Client) -> None:
         self._clients.discard(client)

@@ -54,9 +54,14 @@ class ConfigError(GigqdError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+def is_out_of_files(error: BaseException) -> bool:
+    """Return whether a call has failed because no further file can be opened."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
 def unexpected(error: BaseException) -> GigqdError:
     """Return what ends the process after an error that nothing has caught: mostly a defect."""
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+    if isinstance(error, OSError) and is_out_of_files(error):
         text = f"no further file can be opened ({error.strerror}); {files_remedy()}"
         return GigqdError(text, exit_code=exits.CANNOT_FORK)
     text = f"internal error: {type(error).__name__}: {error}"

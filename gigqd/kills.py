@@ -83,10 +83,11 @@ class Kills:
             if not due:
                 return
             self._look = self._look_for(due)
-        for _ in self._look:
+        look, self._look = self._look, None  # after an error a look finds nothing to be over
+        for _ in look:
             if time.monotonic() >= until:
+                self._look = look
                 return
-        self._look = None
 
     def _look_for(self, kills: dict[int, _Kill]) -> Iterator[None]:
         """Look once at everything that belongs to some kills, in pieces of some microseconds."""

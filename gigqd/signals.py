@@ -57,6 +57,9 @@ class SignalPipe:
         """The descriptor to wait on."""
         return self._reader
 
+    def woke(self) -> None:
+        """Do nothing: the loop, once awake, takes what came at the top of its next turn."""
+
     def take(self) -> set[signal.Signals]:
         """The signals that came since the last look; SIGTERM for a terminal that was closed."""
         try:

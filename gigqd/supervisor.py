@@ -14,11 +14,12 @@ from gigqd.crew import Crew
 from gigqd.desk import Desk
 from gigqd.notify import Notifier, scrub, watchdog_interval
 from gigqd.pools import Pools
-from gigqd.reload import Reloads
+from gigqd.reload import Reloads, unanswered
 from gigqd.repairs import Repairs
 from gigqd.repeated_leaks import RepeatedLeaks
 from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
+from gigqd.shortage import Shortage
 from gigqd.signals import SignalPipe
 from gigqd.slots import KEEPER, Cause
 from gigqd.stop import Stop
@@ -58,6 +59,7 @@ class Supervisor:
     """
 
     def __init__(self, config: Config, instance: Instance, on_ready: Callable[[], None]) -> None:
+        self._shortage = Shortage(lambda: self._facts.ready)
         self._instance = instance
         self._on_ready = on_ready
         self._notifier = Notifier()
@@ -88,17 +90,23 @@ class Supervisor:
             GigqdError: the daemon could not be brought up.
         """
         self._boot()
+        steps = (
+            self._heed_signals,
+            lambda: self._crew.turn(time.monotonic()),
+            self._pursue_start,
+            self._heed_the_books,
+            self._judge,
+            self._reloads.turn,
+            lambda: self._repairs.turn(time.monotonic()),
+            self._pursue_stop,
+            self._shortage.turn,
+            self._sleep,
+        )
         try:
             while (code := self._finished()) is None:
-                self._heed_signals()
-                self._crew.turn(time.monotonic())
-                self._pursue_start()
-                self._heed_the_books()
-                self._judge()
-                self._reloads.turn()
-                self._repairs.turn(time.monotonic())
-                self._pursue_stop()
-                self._sleep()
+                for step in steps:
+                    with self._shortage:
+                        step()
             if self._failure is not None:
                 raise self._failure
         except BaseException:
@@ -124,7 +132,8 @@ class Supervisor:
             until = min(until, now + _UNSENT_LOOK)
         until = max(until, now)  # not the time now: a stop in the middle of these lines is one too
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
-            key.data()
+            with self._shortage:
+                key.data()
         self._awoke = time.monotonic()
         self._excuse_if_late(self._awoke - until)
 
@@ -141,7 +150,7 @@ class Supervisor:
         log.info("daemon_starting", version=__version__, run=self._facts.run)
         scrub(os.environ)
         self._signals.install()
-        self._selector.register(self._signals, selectors.EVENT_READ, _look_again)
+        self._selector.register(self._signals, selectors.EVENT_READ, self._signals.woke)
         kernel.become_subreaper()
         start.require_files()
         self._run.begin()
@@ -243,7 +252,7 @@ class Supervisor:
                 case signal.SIGQUIT:
                     self.begin_stop(at_once=True)
                 case signal.SIGHUP:
-                    self.reload(_tell_nobody)
+                    self._reloads.ask(unanswered)
                 case signal.SIGUSR1:
                     logs.reopen()
                     log.info("log_reopened")
@@ -337,11 +346,3 @@ class Supervisor:
             self._crew.turn(time.monotonic())
         self._desk.close(None)
         self._run.end(in_order=False)
-
-
-def _tell_nobody(_answer: dict[str, Any]) -> None:
-    """A signal is not answered; the log tells how the reload went."""
-
-
-def _look_again() -> None:
-    """A signal came: the pipe is read at the top of the next turn."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gigqd import kernel
+from gigqd.errors import is_out_of_files
 
 try:
     from _blake2 import blake2s  # hashlib loads OpenSSL besides, into every process
@@ -119,11 +120,12 @@ def mark_of(pid: int) -> Mark:
 
 
 def tag_of(pid: int) -> Tag | None:
-    """The tag that a process carries; None when it has none, is gone, or is not ours to read."""
-    try:
-        block = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return None
+    """The tag that a process carries; None when it has none, is gone, or is not ours to read.
+
+    Raises:
+        OSError: no further file can be opened.
+    """
+    block = _read(f"/proc/{pid}/environ")
     for entry in block.split(b"\0"):
         if entry.startswith(_PREFIX):
             return Tag.parse(entry.removeprefix(_PREFIX).decode(errors="replace"))
@@ -131,16 +133,30 @@ def tag_of(pid: int) -> Tag | None:
 
 
 def stamp_of(pid: int) -> int | None:
-    """The stamp that a process carries; None when it has none or is gone."""
-    try:
-        limits = Path(f"/proc/{pid}/limits").read_bytes()
-    except OSError:
-        return None
+    """The stamp that a process carries; None when it has none or is gone.
+
+    Raises:
+        OSError: no further file can be opened.
+    """
+    limits = _read(f"/proc/{pid}/limits")
     for line in limits.splitlines():
         if line.startswith(_LIMIT_NAME):
             hard = line.removeprefix(_LIMIT_NAME).split()[1]
             return int(hard) if hard.isdigit() and int(hard) & _STAMP else None
     return None
+
+
+def _read(path: str) -> bytes:
+    """Return a file of /proc; empty when the process is gone or may not be read.
+
+    A process that could not be looked at for want of a descriptor is not one without a mark.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        if is_out_of_files(error):
+            raise
+        return b""
 
 
 def is_of_run(stamp: int, run: str) -> bool:

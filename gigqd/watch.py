@@ -71,10 +71,11 @@ class Watch:
         if self._look is None:
             return []
         until = time.monotonic() + _TURN_SECONDS
-        for _ in self._look:
+        look, self._look = self._look, None  # begun anew after an error
+        for _ in look:
             if time.monotonic() >= until:
+                self._look = look
                 return []
-        self._look = None
         # As their jobs were when the look began, without children that have ended since.
         told = [post for post in self._told if id(post[1]) in there]
         for stranger in self._census.strangers():

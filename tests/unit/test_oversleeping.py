@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +52,8 @@ def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: 
     asleep.__dict__.update(
         _awoke=clock.now,
         _stop=None,
+        _shortage=nullcontext(),
+        _reloads=SimpleNamespace(at=float("inf")),
         _watchdog=None,
         _repairs=SimpleNamespace(at=clock.now + due),
         _facts=SimpleNamespace(ready=True),
