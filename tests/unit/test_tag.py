@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 
-from gigqd.tag import Mark, Tag, is_of_home, is_of_run
+from support.forked import in_a_child
+
+from gigqd.tag import Mark, Tag, is_of_home, is_of_run, mark_of
 
 TAG = Tag("0123456789ab", "gigqd:77", "default/0", 5)
 
@@ -19,6 +22,14 @@ def test_a_stamp_tells_the_database_and_the_run() -> None:
     assert not is_of_home(TAG.stamp, "another")
     assert is_of_run(TAG.stamp, TAG.run)
     assert not is_of_run(TAG.stamp, "gigqd:78")
+
+
+def test_a_mark_that_cannot_be_read_for_want_of_a_descriptor_is_not_taken_for_none() -> None:
+    def without_descriptors() -> object:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        return mark_of(os.getpid())
+
+    assert in_a_child(without_descriptors).startswith("OSError: [Errno 24]")
 
 
 def test_generations_have_different_stamps() -> None:
