@@ -46,8 +46,15 @@ def page(db: Database, asked: Filter = _ANY, limit: int = 100, offset: int = 0) 
 
     Of the jobs of one finished status, those stored last are the newest.
     """
-    statement = _statement(db, asked.statuses)
-    return db.all(statement, {**_parameters(asked), "limit": limit, "offset": offset})
+    given = {**_parameters(asked), "limit": limit, "offset": offset}
+    status = asked.statuses[0] if asked.statuses and len(asked.statuses) == 1 else None
+    if status == JobStatus.RUNNING.value:
+        return db.all("page_of_running", given)
+    if status in retention.FINISHED:
+        return db.all("page_of_finished", given)
+    if status == JobStatus.PENDING.value and _are_few_pending(db):
+        return db.all("page_of_few_pending", given)
+    return db.all("page", given)
 
 
 def ids(db: Database, asked: Filter) -> list[str]:
@@ -61,17 +68,6 @@ def counts_by_queue(db: Database, queues: Sequence[str] | None = None) -> dict[s
     for row in db.all("counts_by_queue", {"queues": _listed(queues)}):
         found.setdefault(row["queue"], {})[row["status"]] = int(row["jobs"])
     return found
-
-
-def _statement(db: Database, statuses: Sequence[str] | None) -> str:
-    status = statuses[0] if statuses and len(statuses) == 1 else None
-    if status == JobStatus.RUNNING.value:
-        return "page_of_running"
-    if status in retention.FINISHED:
-        return "page_of_finished"
-    if status == JobStatus.PENDING.value and _are_few_pending(db):
-        return "page_of_few_pending"
-    return "page"
 
 
 def _are_few_pending(db: Database) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigq import Job, JobQueue, Worker
-from gigq.store import jobs
+from gigq.store import jobs, listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ def test_what_runs_is_counted_and_listed_without_a_look_at_the_rest(
 def test_a_list_is_the_same_whether_few_or_many_jobs_have_the_status(
     queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, status: str, few: int
 ) -> None:
-    monkeypatch.setattr(jobs, "_FEW", few)
+    monkeypatch.setattr(listing, "_FEW", few)
     done = submit(queue, 4)
     run_all(path)
     parent = elsewhere(queue)[0]
