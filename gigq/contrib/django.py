@@ -31,6 +31,7 @@ from gigq.errors import GigqError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from gigq.current import CurrentJob
 
@@ -131,7 +132,7 @@ def _with_asynchronous_calls(function: Callable[[], _T], otherwise: _T) -> _T:
     executor = SyncToAsync.single_thread_executor
     if not executor._threads or _others_are_at_work():
         return otherwise
-    call = executor.submit(function)
+    call: Future[_T] = executor.submit(function)
     with suppress(TimeoutError):
         return call.result(_PATIENCE)
     return otherwise if call.cancel() else call.result()
