@@ -29,6 +29,7 @@ class Crowd:
         self._daemon = daemon
         self._seed = seed
         self._notes = notes
+        self._bursts = 0
         self._lives = {f"s{number}": 0 for number in range(size)}
         self._submitters: dict[str, subprocess.Popen[bytes]] = {}
         self._bystanders = [self._bystander(), self._bystander("0123456789ab|run|default/0|1")]
@@ -42,7 +43,7 @@ class Crowd:
         for name in self._lives if go_on else ():
             if name not in self._submitters:
                 self._lives[name] += 1
-                self._submitters[name] = self._submitter(name)
+                self._submitters[name] = self._submitter(name, self._lives[name])
 
     @property
     def are_gone(self) -> bool:
@@ -55,6 +56,12 @@ class Crowd:
         if processes:
             self._notes.did("SIGKILL submitter")
             processes[int(pick * len(processes))].kill()
+
+    def submit_at_once(self, count: int) -> None:
+        """Start a process that submits as many jobs of one kind together, and ends."""
+        self._bursts += 1
+        name = f"burst{self._bursts}"
+        self._submitters[name] = self._submitter(name, 1, str(count))
 
     def look_at_bystanders(self) -> None:
         """Those who have nothing to do with it must still be there."""
@@ -76,9 +83,9 @@ class Crowd:
             text = f"{name} ended with {code}; see submitters.log"
             self._notes.wrong("submitter", text)
 
-    def _submitter(self, name: str) -> subprocess.Popen[bytes]:
+    def _submitter(self, name: str, number: int, *more: str) -> subprocess.Popen[bytes]:
         home = self._daemon.home
-        arguments = [str(home), name, str(self._lives[name]), str(self._seed), str(_PACE)]
+        arguments = [str(home), name, str(number), str(self._seed), str(_PACE), *more]
         with (home / "submitters.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "torture.submitter", *arguments],

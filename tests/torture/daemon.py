@@ -38,6 +38,8 @@ _SETTINGS: dict[str, Any] = {
     "pools.second.timeout_grace": "200ms",
     "pools.second.recycle_after_jobs": 10,
     "pools.second.nice": 5,
+    "pools.many.queues": ["many"],
+    "pools.many.timeout_grace": "200ms",
 }
 _NEIGHBOUR: dict[str, Any] = {
     "daemon.name": "neighbour",
@@ -64,10 +66,14 @@ class Daemon:
     Args:
         home: the run's directory.
         neighbour: whether it is the second daemon on the database, of another name.
+
+    Attributes:
+        many: how many workers its third pool has, from the next `configure` on.
     """
 
     def __init__(self, home: Path, *, neighbour: bool = False) -> None:
         self.home = home
+        self.many = 0
         self._own = _NEIGHBOUR if neighbour else {}
         self.database = home / "disk" / "jobs.db"
         self.mark = home_of(str(self.database))
@@ -86,6 +92,7 @@ class Daemon:
     def configure(self, variant: int, text: str = "") -> None:
         """Write the configuration, in one of its variants; `text` goes below as it is."""
         settings = _SETTINGS | _VARIANTS[variant % len(_VARIANTS)] | self._own
+        settings["pools.many.size"] = self.many
         self._config.write_text(to_toml(settings) + text)
 
     def popen(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -148,6 +155,11 @@ class Daemon:
         if not pids:
             raise Gone(role)
         return Victim(pids[int(pick * len(pids))], lambda pid: is_tagged(pid, self.mark))
+
+    def idle_of_many(self) -> int:
+        """Return how many workers of the third pool wait for a job, as the last status has it."""
+        slots = [slot for slot in self._slots if slot["pool"] == "many"]
+        return sum(slot["state"] == "idle" for slot in slots)
 
     def children(self) -> list[Victim]:
         """The workers and the keeper that the last status has, as far as they live."""

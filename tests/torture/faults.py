@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import resource
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,11 @@ _BEFORE_A_SWEEP = 0.1
 _CHILDREN_DIE_WITHIN = 0.5
 _ARRIVAL = 1.0
 """Seconds without a change after which a restored file is taken for complete."""
+
+_MANY = 100
+_MANY_BOOT_WITHIN = 20.0
+_MANY_END_WITHIN = 8.0
+_AGAIN = 0.5
 
 _NEIGHBOUR_IS_DOWN = 10
 """How many times as long as the daemon its neighbour stays down: the daemon takes over its work."""
@@ -64,6 +71,8 @@ class Faults:
         self._locks: list[subprocess.Popen[bytes]] = []
         self._restorer: subprocess.Popen[bytes] | None = None
         self._frozen: dict[str, Victim] = {}
+        self._starved = 0
+        self._is_over = False
         self._disk_is_full = False
         self._clear_since = 0.0
         self._variant = 0
@@ -76,7 +85,7 @@ class Faults:
             return self.neighbour.is_settled
         if fault.target in ("database", "disk", "submitter"):
             return True
-        if fault.what in ("kill", "term", "freeze") and fault.target in ("worker", "keeper"):
+        if fault.target in ("worker", "keeper"):
             return self.life.state == "up"
         if fault.what == "kill":
             return self.life.is_settled
@@ -105,12 +114,13 @@ class Faults:
         self.looks.tend()
 
     def disturbed_since(self, moment: float) -> bool:
-        """Whether the database was locked or not there, or its disk full, since a moment."""
-        now = bool(self._locks or self._disk_is_full or self._restorer)
+        """Whether database, disk or descriptors were not to be had at some time since a moment."""
+        now = bool(self._locks or self._disk_is_full or self._restorer or self._starved)
         return now or self._clear_since > moment
 
     def undo(self) -> None:
         """Undo everything at once."""
+        self._is_over = True
         while self._later:
             heapq.heappop(self._later)[2]()
         for holder in self._locks:
@@ -128,6 +138,9 @@ class Faults:
         self._ask_status()
         with suppress(Gone):
             victim = self._daemon.child(fault.target, fault.pick)
+            if fault.what == "starve":
+                self._starve(fault, victim)
+                return
             self._signal(fault, victim, f"{fault.target} {victim.pid}")
 
     def _signal_supervisor(self, fault: Fault) -> None:
@@ -142,6 +155,9 @@ class Faults:
                 self._do_later(fault.seconds + fault.pick, lambda: self._kill_again(fault))
             return
         with suppress(Gone):
+            if fault.what == "starve":
+                self._starve(fault, self._daemon.supervisor())
+                return
             self._signal(fault, self._daemon.supervisor(), "supervisor")
 
     def _mourn(self, died: float, children: list[Victim]) -> None:
@@ -181,6 +197,25 @@ class Faults:
         victim = self._frozen.pop(name)
         victim.send(SIGCONT)
         victim.close()
+
+    def _starve(self, fault: Fault, victim: Victim) -> None:
+        """Leave a process no descriptor for a while, or one or two."""
+        with suppress(OSError):  # it has just ended
+            count = sum(1 for _ in Path(f"/proc/{victim.pid}/fd").iterdir()) + int(fault.pick * 3)
+            before = resource.prlimit(victim.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (count, before[1]))
+            self._notes.did(f"no descriptors for the {fault.target}", seconds=fault.seconds)
+            self._starved += 1
+            self._do_later(fault.seconds, lambda: self._feed(victim, before))
+            return
+        victim.close()
+
+    def _feed(self, victim: Victim, limits: tuple[int, int]) -> None:
+        if not victim.has_ended:
+            with suppress(OSError):
+                resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, limits)
+        victim.close()
+        self._starved, self._clear_since = self._starved - 1, time.monotonic() + _ARRIVAL
 
     # --- the others ------------------------------------------------------------------------------
 
@@ -247,6 +282,35 @@ class Faults:
     def _reload(self, fault: Fault) -> None:
         self._notes.did("reload")
         self._variant = int(fault.pick * 100)
+        self._daemon.configure(self._variant)
+        self.life.command("reload", lambda answer: self.life.expect(answer, exits.OK))
+
+    def _many(self, _fault: Fault) -> None:
+        """Have a hundred workers, whose jobs will overrun together."""
+        self._notes.did(f"{_MANY} workers")
+        self._resize_many(_MANY)
+        deadline = time.monotonic() + _MANY_BOOT_WITHIN
+        self._do_later(_AGAIN, lambda: self._submit_many(deadline))
+
+    def _submit_many(self, deadline: float) -> None:
+        self._ask_status()
+        if self._is_over:
+            return
+        if self._daemon.idle_of_many() < _MANY and time.monotonic() < deadline:
+            self._do_later(_AGAIN, lambda: self._submit_many(deadline))
+            return
+        self._notes.did(f"jobs for {self._daemon.idle_of_many()} workers that overrun together")
+        self._crowd.submit_at_once(_MANY)
+        self._do_later(_MANY_END_WITHIN, self._dismiss_many)
+
+    def _dismiss_many(self) -> None:
+        if self.life.is_settled and "supervisor" not in self._frozen:
+            self._resize_many(0)
+        elif not self._is_over:
+            self._do_later(_AGAIN, self._dismiss_many)
+
+    def _resize_many(self, size: int) -> None:
+        self._daemon.many = size
         self._daemon.configure(self._variant)
         self.life.command("reload", lambda answer: self.life.expect(answer, exits.OK))
 

@@ -77,6 +77,12 @@ def draw_family(rng: Random, ids: list[str]) -> list[tuple[str, Spec]]:
     return family
 
 
+def many(batch: str) -> Spec:
+    """Return one of the jobs that overrun together: its worker sleeps in C until it is killed."""
+    options = {"queue": "many", "timeout": 1.0, "max_attempts": 1}
+    return Spec("many", "hang_in_c", {"hold_gil": False}, options, batch=batch)
+
+
 class DelayedJob(Job):
     """A job that is not due before a time; None when it is due at once."""
 

@@ -16,6 +16,8 @@ _DECK = {
     ("freeze", "keeper"): 2,
     ("kill", "supervisor"): 5,
     ("freeze", "supervisor"): 2,
+    ("starve", "supervisor"): 2,
+    ("starve", "keeper"): 1,
     ("kill", "submitter"): 4,
     ("lock", "database"): 4,
     ("siege", "database"): 2,
@@ -31,8 +33,12 @@ _DECK = {
 }
 """How often each fault is in the deck. It is shuffled again when it is empty."""
 
+_MANY = ("many", "daemon")
+_MANY_FIRST, _MANY_EVERY = 75.0, 150.0
+"""When a hundred workers are made and killed at once: too much for the deck."""
+
 _SHORTEST = {"siege": 1.5, "restore": 0.5}
-_LONGEST = {"freeze": 3.0, "lock": 4.0, "siege": 4.0, "fill": 3.0, "restore": 2.0}
+_LONGEST = {"freeze": 3.0, "starve": 3.0, "lock": 4.0, "siege": 4.0, "fill": 3.0, "restore": 2.0}
 _STARTS = ("run", "run", "two", "start")
 
 
@@ -42,12 +48,12 @@ class Fault:
 
     Attributes:
         at: when, in seconds from the beginning; later when what came before takes its time.
-        what: kill, term, freeze, lock, siege, fill, reload, reload-broken, bounce, rival, restore
-            or look.
+        what: kill, term, freeze, starve (of descriptors), lock, siege, fill, reload,
+            reload-broken, bounce, rival, restore, look, or many (a hundred kills at once).
         target: to whom.
         pick: chooses among several targets: 0 is the first, just below 1 the last.
-        seconds: how long a freeze, lock or full disk lasts; how long a restored file takes to
-            arrive; how long a killed or stopped daemon stays down.
+        seconds: how long a freeze, starvation, lock or full disk lasts; how long a restored file
+            takes to arrive; how long a killed or stopped daemon stays down.
         start: how the daemon comes back: run, start, or two at once of which one may win.
         now: whether a stop cuts running jobs short at once.
     """
@@ -65,13 +71,16 @@ def plan(seed: int, duration: float) -> list[Fault]:
     """The faults of one seed, in the order of time; a longer run begins as a shorter one does."""
     rng = Random(f"{seed}/faults")
     faults: list[Fault] = []
+    many_at = _MANY_FIRST
     deck: list[tuple[str, str]] = []
     at = 1.0
     while at < duration:
         if not deck:
             deck = [card for card, count in _DECK.items() for _ in range(count)]
             rng.shuffle(deck)
-        what, target = deck.pop()
+        what, target = deck.pop() if at < many_at else _MANY
+        if (what, target) == _MANY:
+            many_at += _MANY_EVERY
         faults.append(
             Fault(
                 at=round(at, 3),

@@ -1,6 +1,7 @@
 """One submitter: a process of an application, which may be killed at any moment.
 
 Run as `python -m torture.submitter HOME NAME NUMBER SEED PACE`; it ends when HOME/quiet exists.
+With a further number it submits that many jobs at once, which all overrun together, and ends.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from pathlib import Path
 from random import Random
 
 from torture import ledger as ledgers
-from torture.kinds import DelayingQueue, Spec, draw, draw_family, from_fields, to_fields, to_job
+from torture.kinds import (
+    DelayingQueue,
+    Spec,
+    draw,
+    draw_family,
+    from_fields,
+    many,
+    to_fields,
+    to_job,
+)
 
 from gigq import GigqError, JobStatus
 from gigq.status import FINISHED
@@ -59,6 +69,11 @@ class Submitter:
                 with suppress(GigqError):  # the database is not there, or not complete yet
                     self._act()
             time.sleep(self._rng.expovariate(self._pace))
+
+    def submit_at_once(self, count: int) -> None:
+        """Submit one batch of jobs for the third pool that nothing but SIGKILL ends."""
+        ids = [self._new_id() for _ in range(count)]
+        self._submit([(job_id, many(ids[0])) for job_id in ids])
 
     def _act(self) -> None:
         # The store waits for a lock as an application may: shortly, or long.
@@ -157,9 +172,13 @@ class Submitter:
 
 def main() -> None:
     """Be a submitter."""
-    home, name, number, seed, pace = sys.argv[1:]
+    home, name, number, seed, pace, *count = sys.argv[1:]
     full_name = f"{name}.{number}"
-    Submitter(Path(home), full_name, Random(f"{seed}/{full_name}"), float(pace)).run()
+    submitter = Submitter(Path(home), full_name, Random(f"{seed}/{full_name}"), float(pace))
+    if count:
+        submitter.submit_at_once(int(count[0]))
+    else:
+        submitter.run()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,13 @@ def test_a_longer_run_begins_as_a_shorter_one_of_the_same_seed():
 def test_a_minute_has_every_fault():
     done = {(fault.what, fault.target) for fault in plan(7, 60.0)}
 
-    assert len(done) == 19
+    assert len(done) == 21
+
+
+def test_every_two_and_a_half_minutes_a_hundred_jobs_overrun_together():
+    times = [fault.at for fault in plan(7, 400.0) if fault.what == "many"]
+
+    assert [int(at // 150) for at in times] == [0, 1, 2]
 
 
 def test_every_kind_of_job_can_be_made_also_from_its_ledger_line():
