@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -13,9 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.configs import write_config
+from support.forked import in_a_child
 from support.waiting import wait_until
 
 from gigqd import cli, exits
+from gigqd.cli import lifecycle
 from gigqd.config import load
 from gigqd.instance import CannotCreate, Instance
 
@@ -269,3 +273,18 @@ def test_a_psutil_that_is_too_old_is_refused_with_the_reason(daemons, tmp_path):
     assert {done.returncode for done in told} == {exits.INTERNAL_ERROR}
     assert all("psutil 6.9 is too old; install 7.1 or newer" in done.stderr for done in told)
     assert not daemon.instance.directory.exists()
+
+
+def test_a_defect_ends_the_daemon_with_a_line_in_the_log_that_has_its_traceback(tmp_path):
+    config = load(write_config(tmp_path, "[log]\nfile = 'log'"), {})
+
+    def serve_with_a_defect():
+        lifecycle._supervise = lambda *_given: 1 // 0
+        return lifecycle._serve(config, Instance(config), config.log, lambda: None)
+
+    said = in_a_child(serve_with_a_defect)
+    (line,) = map(json.loads, (tmp_path / "log").read_text().splitlines())
+
+    assert said.startswith("GigqdError: internal error: ZeroDivisionError")
+    assert (line["event"], line["level"], line["exit_code"]) == ("daemon_failed", "critical", 70)
+    assert "ZeroDivisionError" in line["traceback"]
