@@ -21,7 +21,10 @@ def answer(args: argparse.Namespace, shape: Mapping[str, object], sentence: str)
 
 def not_found(args: argparse.Namespace, job_id: str) -> int:
     """Say that there is no such job."""
-    answer(args, {"id": job_id, "exists": False}, f"Job {text.printable(job_id)} not found.")
+    short = len(job_id) < job_ids.SHORTEST_PART
+    hint = f" A part of an id has at least {job_ids.SHORTEST_PART} characters." if short else ""
+    sentence = f"Job {text.printable(job_id)} not found.{hint}"
+    answer(args, {"id": job_id, "exists": False}, sentence)
     return exits.NEGATIVE
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import re
+from typing import Any, NoReturn
 
 from gigq import __version__
 from gigq.cli import admin, backup, changing, doctor, job_options, jobs, listing, logs, values
@@ -25,9 +26,19 @@ exit codes:
   77 no permission   130 interrupted"""
 
 
+class _Parser(CommandParser):
+    """Names the option that a parameter needs."""
+
+    def error(self, message: str) -> NoReturn:
+        left_over = message.startswith("unrecognized arguments: ")
+        if left_over and re.search(r" [A-Za-z_]\w*=", message):
+            message += "; a parameter of a job is written -p KEY=VALUE"
+        super().error(message)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command; `handler` in its result runs the chosen command."""
-    parser = CommandParser(
+    parser = _Parser(
         prog="gigq",
         description=DESCRIPTION,
         epilog=ENVIRONMENT,

@@ -148,7 +148,9 @@ def test_an_id_may_be_shortened_to_any_part_that_only_one_job_has(shell):
 def test_a_part_of_fewer_than_four_characters_is_no_id(shell):
     job_id = shell.submit()
 
-    assert shell.run("status", job_id[-3:]).stdout == f"Job {job_id[-3:]} not found.\n"
+    assert shell.run("status", job_id[-3:]).stdout == (
+        f"Job {job_id[-3:]} not found. A part of an id has at least 4 characters.\n"
+    )
 
 
 def test_a_part_of_several_ids_is_answered_with_the_list_and_changes_nothing(shell):

@@ -159,3 +159,12 @@ def test_parameters_that_the_function_does_not_take_are_a_usage_error(shell):
     assert done.returncode == 2
     assert "resize(file, width=100) has no parameter 'fil'" in done.stderr
     assert not (shell.folder / "gigq.db").exists() or shell.json("stats")["total"] == 0
+
+
+def test_a_parameter_without_its_option_is_refused_with_the_option(shell):
+    done = shell.run("submit", "shop.resize", "--name", "x", "file=cat.jpg")
+
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "unrecognized arguments: file=cat.jpg; a parameter of a job is written -p KEY=VALUE\n"
+    )

@@ -34,7 +34,7 @@ def job():
 
 @pytest.mark.parametrize("options", [{}, {"check_same_thread": False}])
 def test_it_is_refused_at_once_and_the_error_names_the_thread_itself(queue, options):
-    queue._database.lock_timeout = 3600
+    queue.lock_timeout = 60
     with begun(queue, **options) as connection:
         with pytest.raises(StoreLocked, match="by this thread itself: another of its connections"):
             queue.submit(job())
@@ -45,7 +45,7 @@ def test_it_is_refused_at_once_and_the_error_names_the_thread_itself(queue, opti
 
 
 def test_it_is_refused_beside_other_threads_too(queue):
-    queue._database.lock_timeout = 3600
+    queue.lock_timeout = 60
     end = threading.Event()
     other = threading.Thread(target=end.wait)
     other.start()
