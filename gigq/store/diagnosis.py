@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gigq import clock
 from gigq.store import findings
 from gigq.store.findings import Finding
+from gigq.store.log_names import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,11 +147,12 @@ def integrity(facts: Facts) -> Iterator[Finding]:
     if facts.content.integrity == ("ok",):
         yield Finding("integrity", "ok", "every page was read and is in order")
         return
+    beside = [file.path.removeprefix(facts.path) for file in facts.files]
     yield Finding(
         "integrity",
         "problem",
         f"damaged: {'; '.join(facts.content.integrity)}",
-        "stop everything, keep the file, its -wal and its -shm together, and restore a backup",
+        f"stop everything, keep {together(beside)}, and restore a backup",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable, UnsupportedStore
 from gigq.jitter import random_between
+from gigq.store.log_names import beside, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,8 @@ def translated(error: sqlite3.Error, path: str) -> StoreError:
         )
     if code in _CORRUPT:
         return StoreCorrupt(
-            f"{path} is damaged or not a database ({name}: {error}); stop using it, keep the "
-            "file, its -wal and its -shm together, and restore a backup"
+            f"{path} is damaged or not a database ({name}: {error}); stop using it, keep "
+            f"{together(beside(path))}, and restore a backup"
         )
     if code in _REMEDIES:
         return StoreUnavailable(f"{path}: {error} ({name}); {_REMEDIES[code]}")

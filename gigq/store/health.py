@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gigq.errors import StoreCorrupt
 from gigq.store.connect import BUSY_TIMEOUT, address_of
 from gigq.store.failures import until_free
+from gigq.store.log_names import beside, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +50,8 @@ def require_whole(path: str, patience: float, beat: Callable[[], None]) -> None:
     found = until_free(lambda: _ask(path, "PRAGMA quick_check(1)", beat), patience, path)
     if found != "ok":
         raise StoreCorrupt(
-            f"{path} is damaged ({found}); stop using it, keep the file, its -wal and its -shm "
-            "together, and restore a backup"
+            f"{path} is damaged ({found}); stop using it, keep {together(beside(path))}, and "
+            "restore a backup"
         )
 
 

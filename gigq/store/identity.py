@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 from gigq.errors import StoreCorrupt, StoreGone, StoreUnavailable
+from gigq.store.log_names import beside, the_log
 
 FileId = tuple[int, int]
 
@@ -61,7 +62,7 @@ def is_same(path: str, known: FileId | None) -> bool:
     if (found.st_dev, found.st_ino) != known:
         return False
     if not found.st_size:
-        raise StoreCorrupt(f"{path} was emptied while it was in use; {_RESTORE}")
+        raise StoreCorrupt(f"{path} was emptied while it was in use; {_restore(path)}")
     return True
 
 
@@ -92,7 +93,7 @@ def refuse_remains(path: str, log: FileId | None) -> None:
     if found is not None and found.st_size and (found.st_dev, found.st_ino) == log:
         raise StoreGone(
             f"{path} was replaced, but {path}-wal ({found.st_size} bytes) is still the log of the "
-            "old file; move the -wal and the -shm away, together with the old file"
+            f"old file; move {the_log(path)} away, together with the old file"
         )
 
 
@@ -156,7 +157,7 @@ def refuse_missing(path: str) -> None:
     if not os.access(path, os.R_OK):
         raise StoreGone(f"{path} may not be read; check who owns the file")
     if not found.st_size and (left := _log_size(path)):
-        raise StoreCorrupt(f"{path} is empty although its log has {left} bytes; {_RESTORE}")
+        raise StoreCorrupt(f"{path} is empty although its log has {left} bytes; {_restore(path)}")
 
 
 def refuse_stray_log(path: str) -> None:
@@ -168,11 +169,13 @@ def refuse_stray_log(path: str) -> None:
     if left := _log_size(path):
         raise StoreGone(
             f"{path} is not there, but its log {path}-wal ({left} bytes) is; put the file back "
-            "beside it, or move the -wal and the -shm away to begin a new file"
+            f"beside it, or move {the_log(path)} away to begin a new file"
         )
 
 
-_RESTORE = "keep it and its -wal, and put a good copy in its place with both moved away"
+def _restore(path: str) -> str:
+    kept = "keep it and its -wal" if "-wal" in beside(path) else "keep it"
+    return f"{kept}, and put a good copy in its place with {the_log(path)} moved away"
 
 
 def _gone(path: str) -> StoreGone:

@@ -11,6 +11,7 @@ from gigq.errors import StoreCorrupt, StoreUnavailable
 from gigq.store import connect, health, migrate, new_file, queue_mark
 from gigq.store.database import Database
 from gigq.store.filesystem import resolve
+from gigq.store.log_names import beside, the_log, together
 from gigq.store.migrate import Begin
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def refuse_foreign_log(path: str, beat: Callable[[], None] | None = None) -> Non
     if found != "ok":
         raise StoreCorrupt(
             f"{path} and {path}-wal do not belong together, or are damaged ({found}); if the file "
-            "was restored, move the -wal and the -shm away. Otherwise keep all three together and "
+            f"was restored, move {the_log(path)} away. Otherwise keep {together(beside(path))} and "
             "restore a backup"
         )
 
