@@ -10,7 +10,7 @@ from pathlib import Path
 from gigq import served_queues
 from gigqd.config.exposure import exposed_files, foreign_files, rules_of_root
 from gigqd.config.kinds import show_duration, show_size
-from gigqd.config.log_file import log_file_problem
+from gigqd.config.log_file import log_file_problem, rotation_problem
 from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import Config
 from gigqd.config.settings import Keys, Settings
@@ -20,6 +20,7 @@ from gigqd.errors import Problem
 from gigqd.text import printable
 
 DEFAULT_QUEUE = "default"
+_CONTAINER_PATIENCE = 10.0
 
 
 def cross_check(config: Config, source: Source | None, settings: Settings) -> list[Problem]:
@@ -42,6 +43,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         *_unserved(config),
         *_empty_pools(config),
         *_short_stop(config),
+        *_killed_in_a_container(config),
         *_late_recycling(config),
         *_root_jobs(config),
         *ignored(os.environ),
@@ -108,6 +110,8 @@ def _places(config: Config) -> Iterator[Contradiction]:
         yield ("daemon", "working_directory"), "is not a directory"
     if problem := log_file_problem(config):
         yield ("log", "file"), problem
+    elif problem := rotation_problem(config):
+        yield ("log", "max_size"), problem
 
 
 def _is_directory(path: Path) -> bool | None:
@@ -158,6 +162,19 @@ def _short_stop(config: Config) -> Iterator[str]:
         yield (
             f"daemon.stop_timeout ({show_duration(config.daemon.stop_timeout)}) is shorter than "
             f"pools.{longest.name}.timeout_grace ({show_duration(longest.timeout_grace)})"
+        )
+
+
+def _killed_in_a_container(config: Config) -> Iterator[str]:
+    """As the first process of a container, which most engines kill 10 s after TERM."""
+    timeout = config.daemon.stop_timeout
+    if os.getpid() == 1 and timeout > _CONTAINER_PATIENCE:
+        yield (
+            f"daemon.stop_timeout is {show_duration(timeout)}, but a container is killed "
+            f"{show_duration(_CONTAINER_PATIENCE)} after it was asked to stop unless more was "
+            "asked for: jobs that run then are lost with the daemon and use up an attempt; give "
+            "it longer (docker stop --time, stop_grace_period of Compose, "
+            "terminationGracePeriodSeconds of Kubernetes), or set a smaller stop_timeout"
         )
 
 
