@@ -25,13 +25,9 @@ class Hand:
     """The claims of one thread, from taking them to reporting what settling them did.
 
     Times are in seconds of the monotonic clock.
-
-    Attributes:
-        together: whether the jobs now in hand were claimed several at once.
     """
 
     def __init__(self) -> None:
-        self.together = False
         self._ahead: deque[Claim] = deque()
         self._over: list[Over] = []
         self._news: list[SettledClaim] = []
@@ -58,7 +54,6 @@ class Hand:
     def take(self, claims: Iterable[Claim], now: float) -> None:
         """Claims have been made, to be run in this order."""
         self._ahead.extend(claims)
-        self.together = len(self._ahead) > 1
         self._taken_at = now
 
     def next(self) -> Claim | None:

@@ -16,6 +16,9 @@ _TOGETHER = 0.004
 _SHORT = 0.001
 _WEIGHT = 0.1
 _GROWTH = 2
+_MOST_OF_THE_MEAN = 8
+"""How many times the known mean a run counts at most in which other processes had the processor."""
+
 _MOST_FUNCTIONS = 1000
 
 
@@ -52,13 +55,22 @@ class Pace:
         mean = self._of_function.get((claim.function.module, claim.function.name))
         return mean is not None and mean <= _SHORT
 
-    def ran(self, claim: Claim, seconds: float) -> None:
-        """A job has run for so long."""
+    def ran(self, claim: Claim, seconds: float, *, preempted: bool = False) -> None:
+        """Learn from one run.
+
+        Args:
+            claim: the job.
+            seconds: how long it has run.
+            preempted: whether the kernel has taken the processor away meanwhile, for another
+                process or because of a quota. What that adds says nothing about the function.
+        """
         if self._most == 1:
             return
-        self._mean += _WEIGHT * (seconds - self._mean)
         key = (claim.function.module, claim.function.name)
         known = self._of_function.get(key)
+        if preempted:
+            seconds = min(seconds, _MOST_OF_THE_MEAN * (self._mean if known is None else known))
+        self._mean += _WEIGHT * (seconds - self._mean)
         if known is None and len(self._of_function) >= _MOST_FUNCTIONS:
             self._of_function.clear()
         self._of_function[key] = seconds if known is None else known + _WEIGHT * (seconds - known)

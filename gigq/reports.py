@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from gigq.claim import Claim, CutOff, Over, Settled
     from gigq.outcome import Ending
 
-_SUM_EVERY = 1.0
+_SECOND = 1.0
+_LONG = 1.0
+"""From so many seconds on a job that succeeds always has a line of its own."""
+
 _EVENTS = {
     JobStatus.COMPLETED: (events.JOB_COMPLETED, logging.INFO),
     JobStatus.PENDING: (events.JOB_RETRYING, logging.WARNING),
@@ -28,25 +32,30 @@ _EVENTS = {
 class Reports:
     """The events of one worker thread.
 
-    Short jobs that travel together are told of one by one at level DEBUG only, and summed up
-    once a second: a log that grows faster than anybody reads would cost more than the jobs.
+    Where there may be only some lines a second, further jobs that succeed in that second are
+    reported one by one at level DEBUG only, and summed up once it is over: the log would grow by
+    gigabytes a day. Subscribers are called for every job.
 
     Args:
         logger: where they go, besides the subscribers.
+        jobs_per_second: how many successful jobs have a line of their own in each second; 0 for
+            all. A job that has taken a second or more always has one.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, jobs_per_second: int = 0) -> None:
         self._logger = logger
-        self._completed = 0
-        self._sum_at = 0.0
+        self._most = jobs_per_second
+        self._lines = 0
+        self._summed = 0
+        self._second_ends = 0.0
 
-    def started(self, claim: Claim, *, among_many: bool) -> None:
-        """An attempt begins."""
-        level = logging.DEBUG if among_many else logging.INFO
+    def started(self, claim: Claim) -> None:
+        """Report the begin of an attempt."""
+        level = logging.DEBUG
         if events.heard(level, self._logger):
             events.emit(events.JOB_STARTED, level=level, source=self._logger, **_fields(claim))
 
-    def settled(self, over: Over, done: Settled | None, *, among_many: bool) -> None:
+    def settled(self, over: Over, done: Settled | None) -> None:
         """What settling did; without `done`, somebody else had settled the execution before."""
         claim = over.claim
         if done is None:
@@ -58,11 +67,25 @@ class Reports:
             return
         if over.ending.interrupted_by is not None:
             self._returned_after_interruption(claim, over.ending)
-        self._completed += among_many
-        level = logging.DEBUG if among_many else logging.INFO
+        level = self._level_of_success(over.seconds)
         if events.heard(level, self._logger):
             fields = {**_fields(claim), "duration": round(over.seconds, 6), "retry_after": None}
             events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **fields)
+
+    def _level_of_success(self, seconds: float) -> int:
+        """Return the level of a success: DEBUG when it is only summed up."""
+        if not self._most or seconds >= _LONG:
+            return logging.INFO
+        now = time.monotonic()
+        if now >= self._second_ends:
+            self.sum_up()
+            self._lines = 0
+            self._second_ends = now + _SECOND
+        if self._lines < self._most:
+            self._lines += 1
+            return logging.INFO
+        self._summed += 1
+        return logging.DEBUG
 
     def _returned_after_interruption(self, claim: Claim, ending: Ending) -> None:
         """The function returned although it was interrupted, or knew that it was to end."""
@@ -80,15 +103,16 @@ class Reports:
         if done.job_status is not JobStatus.PENDING:
             ended(done, None, _fields(claim), None, self._logger)
 
-    def sum_up(self, *, worker_is_idle: bool) -> None:
-        """Tell how many of many have been completed, if it is time to."""
-        if not self._completed:
-            return
-        now = time.monotonic()
-        if worker_is_idle or now >= self._sum_at:
-            events.emit(events.JOBS_COMPLETED, source=self._logger, count=self._completed)
-            self._completed = 0
-            self._sum_at = now + _SUM_EVERY
+    @property
+    def sum_due_in(self) -> float:
+        """Seconds until there is a sum to report; infinity while there is none."""
+        return max(0.0, self._second_ends - time.monotonic()) if self._summed else math.inf
+
+    def sum_up(self, *, worker_ends: bool = False) -> None:
+        """Report how many further jobs were completed, if the second is over or the worker ends."""
+        if self._summed and (worker_ends or not self.sum_due_in):
+            events.emit(events.JOBS_COMPLETED, source=self._logger, count=self._summed)
+            self._summed = 0
 
     def unreadable(self, row: dict[str, Any], error: Exception) -> None:
         """A claimed row, written by foreign SQL, is not a job."""

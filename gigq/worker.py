@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gigq.current import Surroundings
     from gigq.interrupt import Interrupter
     from gigq.queue import JobQueue
+    from gigq.reports import Reports
 
 _SEAMS = ("_claim_job", "_complete_job", "process_one")
 
@@ -42,8 +43,7 @@ class Worker:
     3. Runs it; in the main thread a timer signal raises `JobTimeout` in it when it overruns.
     4. Settles it: completed, tried again, or ended.
 
-    A subclass that overrides `_claim_job`, `_complete_job` or `process_one` gets exactly those
-    calls, one job at a time.
+    Where a subclass overrides `_claim_job`, `_complete_job` or `process_one` one job is run a call.
 
     Attributes:
         db_path: the database file, as an absolute path.
@@ -61,6 +61,7 @@ class Worker:
         surroundings: answers what jobs ask about their limits; None for what this worker knows.
         most_at_once: how many short jobs `work_off` may claim and settle together. Above 1 those
             that had not begun when a worker dies are charged an attempt, except under the daemon.
+        reports: writes the events of its jobs; None for a line for each.
         sharers: how many workers share what is due: nobody takes more than a fair share.
         notice: is given a line of text within the signal handler of `start`; it must not wait.
         may_claim: asked once more when its turn to write has come; with False it claims nothing.
@@ -84,6 +85,7 @@ class Worker:
     hooks: Hooks | None = None
     surroundings: Surroundings | None = None
     most_at_once: int = 1
+    reports: Reports | None = None
     sharers: int = 1
     may_claim: Callable[[], bool] = staticmethod(lambda: True)
     may_run: Callable[[Claim], bool] = staticmethod(lambda _claim: True)

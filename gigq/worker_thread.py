@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from gigq import allow_list, codec, current, execution, hooks, interrupt, reports
+from gigq import allow_list, codec, current, execution, hooks, interrupt, preemption, reports
 from gigq.claim import Claim, Claimant, Wanted
 from gigq.hand import Hand
 from gigq.ids import new_id
@@ -47,7 +47,7 @@ class WorkerThread:
         self._hand = Hand()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._pace = Pace(worker.most_at_once)
-        self._reports = reports.Reports(self.logger)
+        self._reports = worker.reports or reports.Reports(self.logger)
         # A worker that was idle, or took others' wake-ups, wakes the next one for what it leaves.
         self._is_to_wake_next = True
         self._ctrl_c = False
@@ -223,10 +223,10 @@ class WorkerThread:
     # Running.
 
     def _run(self, claim: Claim) -> None:
-        began = time.monotonic()
+        began, preemptions = time.monotonic(), preemption.count()
         self._wake_the_next()
         self.current_job_id = claim.job_id
-        self._reports.started(claim, among_many=self._hand.together)
+        self._reports.started(claim)
         self._worker.observer.started(claim)
         try:
             ending = self._worker.observer.ended(claim, self._ending_of(claim))
@@ -234,7 +234,7 @@ class WorkerThread:
             self.current_job_id = None
         now = time.monotonic()
         self._hand.end(claim, ending, now, now - began)
-        self._pace.ran(claim, now - began)
+        self._pace.ran(claim, now - began, preempted=preemption.count() != preemptions)
 
     def _ending_of(self, claim: Claim) -> Ending:
         surroundings = self._worker.surroundings or PlainSurroundings(self._worker)
@@ -296,13 +296,13 @@ class WorkerThread:
         due: list[str] = []
         for claim, settled, over in self._hand.news():
             if over is not None:
-                self._reports.settled(over, settled, among_many=self._hand.together)
+                self._reports.settled(over, settled)
                 worker.observer.settled(claim, settled)
             elif settled is not None:
                 self._reports.handed_back(claim, settled)
             if settled is not None:
                 due += settled.due_in
-        self._reports.sum_up(worker_is_idle=not claimed)
+        self._reports.sum_up()
         self._wake(due, claimed)
 
     def _wake(self, due: Sequence[str], claimed: Iterable[dict[str, Any]] = ()) -> None:

@@ -12,6 +12,7 @@ from gigqd import __version__, exits, kernel, logs, report, start
 from gigqd.books import Books
 from gigqd.crew import Crew
 from gigqd.desk import Desk
+from gigqd.logs.rotation import Rotation
 from gigqd.notify import Notifier, scrub, watchdog_interval
 from gigqd.pools import Pools
 from gigqd.reload import Reloads, unanswered
@@ -72,7 +73,7 @@ class Supervisor:
         self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._crew)
         self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
-        self._books, self._repeated_leaks = Books(), RepeatedLeaks()
+        self._books, self._repeated_leaks, self._rotation = Books(), RepeatedLeaks(), Rotation()
         self._stop: Stop | None = None
         self._failure: GigqdError | None = None
         self._awoke = time.monotonic()
@@ -98,6 +99,7 @@ class Supervisor:
             self._judge,
             self._reloads.turn,
             lambda: self._repairs.turn(time.monotonic()),
+            lambda: self._rotation.turn(self._facts.config.log),
             self._pursue_stop,
             self._shortage.turn,
             self._sleep,

@@ -29,6 +29,7 @@ python_path = [{examples}]
 [log]
 file = "gigqd.log"
 format = "json"
+jobs_per_second = 0
 
 [pools.default]
 size = {workers}

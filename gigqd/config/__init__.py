@@ -3,6 +3,7 @@
 from gigqd.config.checks import warnings
 from gigqd.config.compare import Changes, compare
 from gigqd.config.load import config_path, load, locate
+from gigqd.config.log import LogConfig
 from gigqd.config.log_file import DEVICES
 from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import (
@@ -10,7 +11,6 @@ from gigqd.config.schema import (
     CodeConfig,
     Config,
     DaemonConfig,
-    LogConfig,
     QueueConfig,
     RetentionConfig,
     SecurityConfig,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from gigqd.config.kinds import show_size
 from gigqd.config.schema import Config
 
 DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr")
@@ -19,6 +20,7 @@ _KINDS = {
 }
 _NO_FILE = f"is a device; a plain file is needed, or {', '.join(DEVICES[:2])} or {DEVICES[2]}"
 _DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal")
+_SMALLEST = 64 * 1024
 _RUNTIME_SUFFIXES = (".lock", ".pid", ".sock")
 
 
@@ -38,6 +40,25 @@ def log_file_problem(config: Config) -> str | None:
         return None
     except OSError:
         return f"there is no directory {file.parent}; make it first"
+
+
+def rotation_problem(config: Config) -> str | None:
+    """Say why the log cannot be rotated as `log.max_size` and `log.keep` ask for, or None."""
+    log = config.log
+    if not log.max_size:
+        return None
+    if log.file is None or str(log.file) in DEVICES:
+        what = f"{log.file}" if log.file else "standard error, as log.file is not set"
+        return (
+            f"the log is {what}, which cannot be renamed; set log.file to a file, or leave this out"
+        )
+    if log.max_size < _SMALLEST:
+        return f"must be 0 or at least {show_size(_SMALLEST)}, not {show_size(log.max_size)}"
+    for number in range(1, log.keep + 1):
+        renamed = log.file.with_name(f"{log.file.name}.{number}")
+        if owner := _use_of(renamed, config):
+            return f"{renamed}, to which the log would be renamed, is {owner}; rename one of them"
+    return None
 
 
 def _problem_with(file: Path, config: Config) -> str | None:

@@ -18,6 +18,7 @@ from gigqd.config.keys import (
     database,
 )
 from gigqd.config.kinds import DAY, HOUR
+from gigqd.config.log import LogConfig
 from gigqd.config.pool import PoolConfig
 
 DEFAULT_PATH = Path("/etc/gigq.toml")
@@ -248,36 +249,6 @@ class CodeConfig:
             RECYCLE,
             "Variables added to the workers' environment; they win over environment_file.",
             each=True,
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogConfig:
-    """The log: how much, in which form and where."""
-
-    level: str = field(
-        default="info",
-        metadata=about(
-            kinds.choice("debug", "info", "warning", "error", "critical"),
-            LIVE,
-            "Least level that is written.",
-        ),
-    )
-    format: str = field(
-        default="auto",
-        metadata=about(
-            kinds.choice("auto", "json", "console"),
-            RECYCLE,
-            "One JSON object per line, or text; auto is short lines on a terminal, else json.",
-        ),
-    )
-    file: Path | None = field(
-        default=None,
-        metadata=about(
-            OPTIONAL_PATH,
-            RESTART,
-            "File to append to, reopened on SIGUSR1; standard error when not set.",
         ),
     )
 

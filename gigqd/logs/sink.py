@@ -76,12 +76,19 @@ class Sink:
         if self.path is None:
             return
         fresh = open_log(self.path)
+        self._redirect_streams(fresh)
         if not self._is_ours():
             self._take(fresh)
             return
         os.dup2(fresh, self._fd, inheritable=False)
         os.close(fresh)
         self._take(self._fd)
+
+    def _redirect_streams(self, fresh: int) -> None:
+        """Have standard output and error follow, where they led to the old file."""
+        for stream in _STREAMS.values():
+            if self._identity is not None and _identity_of_fd(stream) == self._identity:
+                os.dup2(fresh, stream)
 
     def _take(self, fd: int) -> None:
         self._fd = fd

@@ -23,6 +23,7 @@ from gigqd.roles.around import AroundJob
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.ear import Ear
 from gigqd.roles.interruption_report import InterruptionReport
+from gigqd.roles.job_reports import job_reports
 from gigqd.roles.leak_check import LeakCheck
 from gigqd.roles.leak_report import LeakReport
 from gigqd.roles.leftovers import end_leftovers
@@ -117,6 +118,7 @@ class WorkerRole:
         self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
         require(queue.database)  # the keeper has made it; a worker that did would hide its loss
+        self._reports = job_reports(birth)
         self._worker = self._make_worker()
         self._worker.hooks = hooks
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
@@ -139,6 +141,7 @@ class WorkerRole:
         )
         worker.begin = Begin.NEVER
         worker.run = self._birth.tag.run
+        worker.reports = self._reports
         worker.observer = self
         worker.interrupter = self._asked
         worker.surroundings = AroundJob(
@@ -166,6 +169,7 @@ class WorkerRole:
                 kernel.give_back_memory()
             if self._stays():
                 self._sleep(wait)
+        self._reports.sum_up(worker_ends=True)
         if self._why_leave:
             log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
         if self._worker.hooks is not None:
@@ -190,7 +194,7 @@ class WorkerRole:
                 self._leave_after_long_trouble()
             wait = _AFTER_TROUBLE
         self._show_idle()
-        return min(wait, self._life.remaining(time.monotonic()))
+        return min(wait, self._life.remaining(time.monotonic()), self._reports.sum_due_in)
 
     def _leave_after_long_trouble(self) -> None:
         """Leave, for the cause may lie in this process: another one may have none of it."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.daemon
 
 MANY = 400
+eventually = partial(wait_until, deadline=60.0)  # other processes may keep the machine busy
 ONE_WORKER = {"pools.default.size": 1}
 
 
@@ -52,10 +56,10 @@ def test_short_jobs_travel_together_and_each_is_run_once(daemons):
     def most_travel_together() -> bool:
         before, earlier = completed_together(daemon), len(ids)
         ids.extend(submit_many(daemon, MANY, {}))
-        wait_until(lambda: statuses(daemon) == {"completed": earlier + MANY})
+        eventually(lambda: statuses(daemon) == {"completed": earlier + MANY})
         return completed_together(daemon) - before > MANY / 2
 
-    wait_until(most_travel_together, 60.0)
+    eventually(most_travel_together)
 
     batches = len(ids) // MANY
     assert sorted(call.job for call in daemon.calls()) == sorted(
@@ -66,8 +70,12 @@ def test_short_jobs_travel_together_and_each_is_run_once(daemons):
 
 
 def completed_together(daemon: Daemon) -> int:
-    """How many jobs the log has summed up."""
-    return sum(line["count"] for line in daemon.events("jobs.completed"))
+    """How many jobs were claimed in one transaction with others, which gives all one start time."""
+    with closing(sqlite3.connect(daemon.database)) as ledger:
+        claims = ledger.execute(
+            "SELECT count(*) FROM job_executions GROUP BY worker_id, started_at"
+        ).fetchall()
+    return sum(count for (count,) in claims if count > 1)
 
 
 def test_a_job_that_suddenly_takes_long_holds_up_no_other(daemons, tmp_path):
@@ -76,7 +84,7 @@ def test_a_job_that_suddenly_takes_long_holds_up_no_other(daemons, tmp_path):
     wait = {"params": {"how": "wait", "path": str(released)}}
 
     ids = submit_many(daemon, MANY, {MANY // 2: wait})
-    wait_until(lambda: statuses(daemon) == {"completed": MANY - 1, "running": 1})
+    eventually(lambda: statuses(daemon) == {"completed": MANY - 1, "running": 1})
     still_running = daemon.job(ids[MANY // 2])
     released.touch()
     daemon.wait_for_job(ids[MANY // 2], "completed")
@@ -92,7 +100,7 @@ def test_what_was_over_is_settled_while_a_later_one_of_the_same_worker_runs(daem
     wait = {"params": {"how": "wait", "path": str(released)}}
 
     submit_many(daemon, MANY, {MANY // 2: wait})
-    wait_until(
+    eventually(
         lambda: (
             statuses(daemon)
             == {"completed": MANY // 2, "running": 1, "pending": MANY - MANY // 2 - 1}
@@ -100,7 +108,7 @@ def test_what_was_over_is_settled_while_a_later_one_of_the_same_worker_runs(daem
     )
     released.touch()
 
-    wait_until(lambda: statuses(daemon) == {"completed": MANY})
+    eventually(lambda: statuses(daemon) == {"completed": MANY})
 
 
 def test_a_crash_charges_who_had_begun_and_nobody_else(daemons):
@@ -108,7 +116,7 @@ def test_a_crash_charges_who_had_begun_and_nobody_else(daemons):
     die = {"params": {"how": "die"}, "job": {"max_attempts": 3, "crash_limit": 1}}
 
     ids = submit_many(daemon, MANY, {MANY // 2: die})
-    wait_until(lambda: statuses(daemon) == {"completed": MANY - 1, "failed": 1})
+    eventually(lambda: statuses(daemon) == {"completed": MANY - 1, "failed": 1})
     found = [daemon.job(job_id) for job_id in ids]
     begun = [len(daemon.calls(f"j{number}")) for number in range(MANY)]
 
@@ -125,7 +133,7 @@ def test_a_failure_among_many_is_that_of_one(daemons):
     fail = {"params": {"how": "raise"}, "job": {"max_attempts": 1}}
 
     ids = submit_many(daemon, MANY, {100: fail, 300: fail})
-    wait_until(lambda: statuses(daemon) == {"completed": MANY - 2, "failed": 2})
+    eventually(lambda: statuses(daemon) == {"completed": MANY - 2, "failed": 2})
 
     assert {daemon.job(ids[number])["status"] for number in (100, 300)} == {"failed"}
     assert all(len(daemon.calls(f"j{number}")) == 1 for number in (99, 100, 101))
@@ -135,12 +143,21 @@ def test_a_worker_that_is_told_to_leave_hands_back_what_it_has_not_begun(daemons
     daemon = daemons(ONE_WORKER)
 
     ids = submit_many(daemon, 3 * MANY, {})
-    wait_until(lambda: daemon.queue.stats()["completed"] > MANY)
+    eventually(lambda: daemon.queue.stats()["completed"] > MANY)
     daemon.command("reload", "--wait")
-    wait_until(lambda: statuses(daemon) == {"completed": 3 * MANY})
+    eventually(lambda: statuses(daemon) == {"completed": 3 * MANY})
 
     assert {daemon.job(job_id)["attempts"] for job_id in ids} == {1}
     assert len(daemon.calls()) == 3 * MANY
+
+
+def kill_a_worker(daemon: Daemon) -> bool:
+    """Kill one that is there; those of the last answer may be gone by now."""
+    for pid in daemon.worker_pids():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
 
 
 def test_many_kills_lose_nothing_and_exceed_no_number_of_attempts(daemons):
@@ -148,9 +165,9 @@ def test_many_kills_lose_nothing_and_exceed_no_number_of_attempts(daemons):
 
     ids = submit_many(daemon, 4 * MANY, {})
     for done in range(MANY // 2, 3 * MANY, MANY // 2):
-        wait_until(lambda done=done: daemon.queue.stats()["completed"] >= done)
-        os.kill(wait_until(daemon.worker_pids)[0], signal.SIGKILL)
-    wait_until(lambda: statuses(daemon) == {"completed": 4 * MANY})
+        eventually(lambda done=done: daemon.queue.stats()["completed"] >= done)
+        eventually(lambda: kill_a_worker(daemon))
+    eventually(lambda: statuses(daemon) == {"completed": 4 * MANY})
 
     calls = [call.job for call in daemon.calls()]
     assert {calls.count(f"j{number}") for number in range(4 * MANY)} <= {1, 2, 3}

@@ -30,7 +30,7 @@ def test_every_problem_is_reported_at_once_with_its_line_and_a_hint(tmp_path):
         '7: deamon: unknown table; did you mean "daemon"?',
         '9: log.level: "inof" is none of debug, info, warning, error, critical; did',
         "10: log.file: expected a path, not a date or time",
-        '11: log.size: unknown key; did you mean "pools.<name>.size"?',
+        '11: log.size: unknown key; did you mean "max_size"?',
     ]
 
     assert [

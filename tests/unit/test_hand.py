@@ -34,18 +34,12 @@ def test_an_empty_hand_has_nothing_to_let_go_of():
     assert hand.peek(0.0) is None
     assert not hand.is_overdue(1e9)
     assert hand.news() == []
-    assert not hand.together
 
 
 def test_claims_are_run_in_the_order_in_which_they_were_taken():
     hand = holding(A, B, C)
 
     assert [hand.next(), hand.next(), hand.next(), hand.next()] == [A, B, C, None]
-
-
-def test_one_claim_alone_does_not_travel_together():
-    assert not holding(A).together
-    assert holding(A, B).together
 
 
 def test_the_claim_that_runs_is_not_held_besides_itself():

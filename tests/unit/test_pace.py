@@ -129,3 +129,28 @@ def test_a_function_that_is_known_stays_known_when_the_memory_is_full():
     pace.ran(of("f0"), SHORT)
 
     assert pace.fits(row("f999"))
+
+
+def test_what_preemption_adds_to_a_run_does_not_make_a_function_long():
+    pace = Pace(64)
+    for _ in range(20):  # a quota of half a core: 50 ms of work, then 50 ms without the processor
+        after(pace, *[0.0002] * 250)
+        pace.ran(of(), 0.05, preempted=True)
+
+        assert pace.is_short(of())
+    assert [pace.size() for _ in range(8)][-1] >= 8
+
+
+def test_a_long_run_that_was_not_preempted_counts_in_full():
+    pace = after(Pace(64), *[SHORT] * 100)
+    pace.ran(of(), LONG)
+
+    assert not pace.is_short(of())
+
+
+def test_a_function_that_has_become_long_on_a_busy_host_is_soon_known_to_be():
+    pace = after(Pace(64), *[SHORT] * 100)
+    for _ in range(8):
+        pace.ran(of(), 5.0, preempted=True)
+
+    assert not pace.is_short(of())

@@ -1,0 +1,64 @@
+"""Rotation of the log file: one process renames it, the others follow as after a rename by hand.
+
+A line is one write to a file that was opened for appending, and each process looks before a line
+whether the name still leads to its file. So a line goes whole into the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from gigqd.logs import pipeline
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gigqd.config import LogConfig
+
+log = pipeline.get_logger("gigqd.logs")
+
+_AGAIN_AFTER = 60.0
+
+
+class Rotation:
+    """Renames the log file once it has grown too large; for one process, the supervisor."""
+
+    def __init__(self) -> None:
+        self._not_before = 0.0
+
+    def turn(self, config: LogConfig) -> None:
+        """Rotate if it is time to. An error is logged and tried again later: the log goes on."""
+        path = pipeline.sink_path()
+        if not config.max_size or path is None or time.monotonic() < self._not_before:
+            return
+        try:
+            if path.stat().st_size < config.max_size:
+                return
+            rename(path, config.keep)
+        except FileNotFoundError:
+            return  # moved away by another process: the next line makes it anew
+        except OSError as error:
+            self._not_before = time.monotonic() + _AGAIN_AFTER
+            log.error("log_rotation_failed", error=str(error))
+            return
+        pipeline.reopen()
+        log.info("log_rotated", file=str(numbered(path, 1)))
+
+
+def rename(path: Path, keep: int) -> None:
+    """Rename a log file to `.1`, the one before to `.2` and so on; the oldest one is replaced.
+
+    Raises:
+        OSError: a file cannot be renamed; the log file still has its name.
+    """
+    for number in range(keep - 1, 0, -1):
+        if os.path.lexists(numbered(path, number)):
+            numbered(path, number).replace(numbered(path, number + 1))
+    path.replace(numbered(path, 1))
+
+
+def numbered(path: Path, number: int) -> Path:
+    """Return the name of a renamed log file; 1 is the latest."""
+    return path.with_name(f"{path.name}.{number}")

@@ -1,0 +1,17 @@
+"""The events of a worker's jobs, of which the configuration allows so many lines a second."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from gigq.reports import Reports
+
+if TYPE_CHECKING:
+    from gigqd.spawn import Birth
+
+
+def job_reports(birth: Birth) -> Reports:
+    """Return what writes the events of a worker's jobs."""
+    logger = logging.getLogger(f"gigq.worker.{birth.worker_id}")
+    return Reports(logger, birth.config.log.jobs_per_second)
