@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,7 +166,9 @@ def test_the_search_for_dependents_ends_in_a_circle(db: Database) -> None:
     other = stored(db, dependencies=[one])
     jobs.cancel(db, [parent])
     tied(db, (one, other))
+    found = [*islice(requeue._failed_because_of(db, [one]), 10)]
 
+    assert found == [other, one]
     assert set(requeue.requeue(db, [one], with_dependents=True).in_circle) == {one, other}
 
 
