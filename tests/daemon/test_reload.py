@@ -123,7 +123,7 @@ def test_refused_reloads_count_as_no_restarts_and_no_failures_of_the_pool(daemon
 
 
 def test_a_reload_that_changes_no_key_says_that_it_took_the_code(daemons):
-    answer = daemons().command("reload")
+    answer = daemons().command("reload", "--wait")
 
     assert answer.stdout == "gigqd reloaded: code reloaded, no key changed\n"
 
