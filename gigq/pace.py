@@ -61,7 +61,7 @@ class Pace:
         Args:
             claim: the job.
             seconds: how long it has run.
-            preempted: whether the kernel has taken the processor away meanwhile, for another
+            preempted: whether the kernel has taken the processor away during it, for another
                 process or because of a quota. What that adds says nothing about the function.
         """
         if self._most == 1:

@@ -51,7 +51,7 @@ class TreeKill:
     Args:
         root: the worker at the tree's top, an unreaped child of this process or this process
             itself, which then stays; None when only marked processes are meant.
-        owns: tells of a mark whether it is one of this tree; `Tag.is_on` of the worker's tag.
+        owns: whether a mark is one of this tree; `Tag.is_on` of the worker's tag.
         leaf: the worker's control group, if it has one; it is removed with the tree.
 
     Attributes:
