@@ -39,7 +39,12 @@ class Announcement:
 
     def withdraw(self) -> None:
         """The daemon ends: remove the file."""
-        announcements.remove(self._database, self._name)
+        announcements.remove(self._database, self._name, self._facts.run)
+
+    def renew(self) -> None:
+        """Have the file written again at the next turn when it was deleted."""
+        if not announcements.is_there(self._database, self._name):
+            self._written = ()
 
     @property
     def _database(self) -> str:

@@ -58,6 +58,7 @@ class Desk:
         Raises:
             OSError: it cannot be made again.
         """
+        self._announcement.renew()
         return self._server.repair()
 
     def flush(self) -> bool:

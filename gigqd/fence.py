@@ -14,6 +14,8 @@ import fcntl
 import os
 import struct
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.store import liveness
@@ -22,7 +24,7 @@ from gigqd.errors import GigqdError
 from gigqd.tag import digest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 _PATIENCE = 0.5
 _RETRY = 0.02
@@ -65,12 +67,46 @@ def holder(database: Path, name: str) -> int | None:
         database: the daemon's database.
         name: the daemon's name.
     """
-    descriptor = liveness.lock_descriptor(database)
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _place_of(name), 1, 0)
-    kind, _whence, _start, _length, pid = _FLOCK.unpack(
-        fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
-    )
+    kind, pid = _look(database, name)
     return pid if kind != fcntl.F_UNLCK and pid > 0 else None
+
+
+def holders() -> Iterator[int]:
+    """Yield the processes that hold the fence of any database, as far as the kernel shows them."""
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            # 12: POSIX  ADVISORY  WRITE 4711 08:01:131 4611686018427387910 4611686018427387910
+            fields = line.split()
+            if len(fields) == 8 and fields[1] == "POSIX" and _is_place(int(fields[6])):
+                yield int(fields[4])
+
+
+def loss(database: Path, name: str) -> Fenced | None:
+    """Return the refusal of another daemon that holds this daemon's fence; None when none does.
+
+    The folder beside the database may have been deleted, and another daemon started before this one
+    had locked its byte again.
+
+    Raises:
+        OSError: the lock file cannot be made or opened.
+    """
+    kind, pid = _look(database, name)
+    return None if kind == fcntl.F_UNLCK else Fenced(_refusal(database, name, pid))
+
+
+def seen(database: Path, name: str) -> str | None:
+    """Say who serves a database under a name, without making a file; None when no daemon is seen.
+
+    Args:
+        database: the daemon's database.
+        name: the daemon's name.
+    """
+    with suppress(OSError):
+        locks = liveness.companion_path(database) / "locks"
+        if os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size:
+            kind, pid = _look(database, name)
+            return None if kind == fcntl.F_UNLCK else _holder_as_text(pid)
+    return None
 
 
 def _take(database: Path, name: str) -> None:
@@ -81,13 +117,30 @@ def _take(database: Path, name: str) -> None:
         time.sleep(_RETRY)
 
 
+def _look(database: Path, name: str) -> tuple[int, int]:
+    """Return the kind of another process's lock on the byte of a name, and its process id."""
+    descriptor = liveness.lock_descriptor(database)
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _place_of(name), 1, 0)
+    kind, _whence, _start, _length, pid = _FLOCK.unpack(
+        fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
+    )
+    return kind, pid
+
+
+def _is_place(offset: int) -> bool:
+    return _FIRST <= offset < _FIRST + _PLACES
+
+
 def _place_of(name: str) -> int:
     return _FIRST + int.from_bytes(digest(name, 8), "big") % _PLACES
 
 
 def _refusal(database: Path, name: str, pid: int | None) -> str:
-    who = f"pid {pid}" if pid else "its pid cannot be seen from here"
     return (
-        f'another gigqd named "{name}" ({who}) already serves {database}; '
+        f'another gigqd named "{name}" ({_holder_as_text(pid)}) already serves {database}; '
         "stop that one, or give this one another daemon.name"
     )
+
+
+def _holder_as_text(pid: int | None) -> str:
+    return f"pid {pid}" if pid and pid > 0 else "its pid cannot be seen from here"

@@ -2,52 +2,34 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
+import pwd
 import stat
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from gigq.store.private_files import is_known
-from gigqd import exits, pidfile
+from gigqd import exits, pidfile, running_daemons
 from gigqd.config import Config, DaemonConfig
 from gigqd.errors import GigqdError
+from gigqd.identity import LockNote, identity_of
+from gigqd.lock_file import CannotCreate, LockFile, cannot_create
 from gigqd.logs.sink import open_log
 from gigqd.ownership import others_may_write
-from gigqd.presence import describe, has_open, listener
+from gigqd.presence import AlreadyRunning, AnotherDaemon, describe, has_open, listener
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from gigqd.identity import Identity
     from gigqd.presence import Listener, RunningInstance
+    from gigqd.running_daemons import RunningDaemon
 
 _LOCK_PATIENCE = 0.5
 _LOCK_RETRY = 0.02
 _DIRECTORY_MODE = 0o750
-_FILE_MODE = 0o640
-
-
-class CannotCreate(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
-    """A runtime file or directory cannot be made or used."""
-
-    exit_code = exits.CANNOT_CREATE
-
-
-class AlreadyRunning(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
-    """Another process holds this instance's lock.
-
-    Parameters:
-        running: what is known of the holder.
-    """
-
-    exit_code = exits.ALREADY_RUNNING
-
-    def __init__(self, running: RunningInstance) -> None:
-        self.pid = running.pid
-        self.since = running.since
-        super().__init__(f"already running ({running})")
 
 
 class Instance:
@@ -65,20 +47,30 @@ class Instance:
 
     def __init__(self, config: Config | DaemonConfig) -> None:
         daemon, log_file = _place(config)
+        self.identity = identity_of(config, os.environ) if isinstance(config, Config) else None
         stem = "gigqd" if daemon.name == "default" else f"gigqd-{daemon.name}"
         self.directory = daemon.runtime_dir
         self.lock_path = self.directory / f"{stem}.lock"
         self.pid_path = self.directory / f"{stem}.pid"
         self.socket_path = self.directory / f"{stem}.sock"
         self.log_path = log_file or self.directory / f"{stem}.log"
-        self._fd: int | None = None
+        self._accounts = _accounts_of(config, self.identity)
+        self._lock = LockFile(self.lock_path)
+
+    @classmethod
+    def of_running(cls, found: RunningDaemon) -> Instance:
+        """Return the runtime files of a daemon that was found, wherever they are."""
+        place = Path(found.note.lock).parent
+        name = found.note.identity.name if found.note.identity else "default"
+        instance = cls(DaemonConfig(name=name, runtime_dir=place, working_directory=place))
+        instance.identity = found.note.identity
+        instance._accounts = {found.uid}
+        return instance
 
     @property
     def lock_fd(self) -> int:
         """The descriptor that holds the lock. A child must close it, or it keeps the lock."""
-        if self._fd is None:
-            raise RuntimeError(f"{self.lock_path} is not locked by this process")
-        return self._fd
+        return self._lock.descriptor
 
     # --- holding -----------------------------------------------------------------------------
 
@@ -90,30 +82,59 @@ class Instance:
 
         Raises:
             AlreadyRunning: another process holds it, or still listens on the control socket.
+            AnotherDaemon: that process is the daemon of another configuration or database.
             CannotCreate: the directory or the lock cannot be made or used.
         """
-        self._prepare_directory()
         deadline = time.monotonic() + _LOCK_PATIENCE
-        while not self._try_lock():
+        while (refusal := self._refusal()) is not None:
             if time.monotonic() >= deadline:
-                raise AlreadyRunning(self._holder())
+                raise refusal
             time.sleep(_LOCK_RETRY)
-        # Somebody may have deleted the lock file of a running daemon: the lock just taken is a
-        # new one then, but the old daemon still listens.
+        self._lock.write(self._own_note())
+
+    def _refusal(self) -> GigqdError | None:
+        """Take the lock; say why it cannot be taken, or None once it is held."""
+        if (other := self._find(self._is_same_daemon)) is not None:
+            return self._refused_by(describe(other.pid), other.note)
+        self._prepare_directory()
+        if not self._lock.take():
+            return self._refused_by(self._holder(), self._lock.read())
+        # The lock file of a running daemon may have been deleted: the lock just taken is a new one
+        # then, but the old daemon still listens.
         if self._listener().exists:
             self.abandon()
-            raise AlreadyRunning(self._holder())
+            return AlreadyRunning(self._holder())
+        return None
+
+    def _is_same_daemon(self, note: LockNote) -> bool:
+        """Return True for the daemon of this place, or of this configuration file."""
+        wanted, theirs = self.identity, note.identity
+        if note.lock == str(self.lock_path):
+            return True
+        return wanted is not None and theirs is not None and theirs.has_file_of(wanted)
+
+    def _refused_by(self, running: RunningInstance, note: LockNote | None) -> GigqdError:
+        wanted, theirs = self.identity, note.identity if note else None
+        if note is None or wanted is None or theirs is None or theirs.has_queue_of(wanted):
+            is_here = note is not None and note.lock == str(self.lock_path)
+            deleted = self.directory if is_here and not self._lock.is_held() else None
+            return AlreadyRunning(running, deleted)
+        return AnotherDaemon(running, theirs, wanted, Path(note.lock).parent)
 
     def write_pid(self) -> None:
-        """Note this process's id and start time.
+        """Note this process's id in the pid file, and with its start time in the lock file.
 
         Raises:
-            CannotCreate: the file cannot be written.
+            CannotCreate: a file cannot be written.
         """
+        self._lock.write(self._own_note().of_this_process())
         try:
             pidfile.write(self.pid_path)
         except OSError as error:
-            raise _cannot_create("pid file", self.pid_path, error) from error
+            raise cannot_create("pid file", self.pid_path, error) from error
+
+    def _own_note(self) -> LockNote:
+        return LockNote(str(self.lock_path), self.identity)
 
     def open_log(self) -> BinaryIO:
         """Open the log for appending, made when it is missing.
@@ -124,16 +145,17 @@ class Instance:
         try:
             fd = open_log(self.log_path)
         except OSError as error:
-            raise _cannot_create("log", self.log_path, error) from error
+            raise cannot_create("log", self.log_path, error) from error
         return os.fdopen(fd, "ab", buffering=0)
 
     def repair(self) -> tuple[str, ...]:
-        """Put back the directory, the lock and the pid file when somebody has taken them away.
+        """Put back the directory, the lock and the pid file when they were deleted.
 
         The old lock is kept as well: giving it up could only help a second daemon.
 
         Returns:
-            The names of the files that were put back.
+            The names of the files that were put back. The pid file is not touched while another
+            process holds the lock there: a start that the fence is about to refuse.
 
         Raises:
             CannotCreate: a file cannot be made.
@@ -142,17 +164,23 @@ class Instance:
         if not self.directory.is_dir():
             self._make_directory()
             repaired.append(self.directory.name)
-        if not _is_same_file(self.lock_fd, self.lock_path) and self._try_lock():
+        if not self._lock.is_in_place():
+            if not self._lock.take():
+                return tuple(repaired)
+            self._lock.write(self._own_note().of_this_process())
             repaired.append(self.lock_path.name)
-        note = pidfile.read(self.pid_path)
-        if note is None or note.pid != os.getpid():
+        if pidfile.read(self.pid_path) != os.getpid():
             self.write_pid()
             repaired.append(self.pid_path.name)
         return tuple(repaired)
 
+    def is_in_place(self) -> bool:
+        """Return True when the lock that this process holds is that of its runtime directory."""
+        return self._lock.is_in_place()
+
     def release(self) -> None:
         """Remove this process's pid file and the socket, then give up the lock."""
-        if self._fd is None:
+        if not self._lock.is_ours:
             return
         # A folder that cannot be written in any more must not keep the lock held, nor hide the
         # error that ended the daemon.
@@ -164,36 +192,60 @@ class Instance:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close this process's handle on the lock; whoever inherited one keeps holding it."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Close this process's handle on the lock; what inherited one keeps holding it."""
+        self._lock.abandon()
 
     # --- looking -----------------------------------------------------------------------------
 
     def running(self) -> RunningInstance | None:
-        """Who holds the lock, or None when nobody does.
+        """Return the process that holds the lock; None when the daemon does not run.
+
+        A daemon whose runtime files were deleted is found by what it still has open.
 
         Raises:
             GigqdError: the lock cannot be looked at, as by a user without access, or is in a
                 directory where anybody may put one.
         """
         self._distrust_directory()
-        if self._is_held() or self._listener().exists:
+        if self._lock.is_held() or self._listener().exists:
             return self._holder()
-        return None
+        found = self._find_here()
+        return describe(found.pid) if found else None
+
+    def note(self) -> LockNote | None:
+        """Return what the daemon of this place has written into its lock file."""
+        return self._lock.read()
+
+    def elsewhere(self) -> Instance | None:
+        """Return the place of the running daemon that is meant, when it is not this one.
+
+        The configuration may have changed since the start, or the daemon was started with another
+        environment.
+        """
+        wanted = self.identity
+        if wanted is None:
+            return None
+        found = self._find(
+            lambda note: note.identity is not None and note.identity.is_that_of(wanted)
+        )
+        return Instance.of_running(found) if found else None
 
     def trusts(self, uid: int) -> bool:
-        """Whether the daemon may run as this user: root, we, or who owns its lock or directory."""
-        known = {0, os.geteuid(), _owner(self.directory), _owner(self.lock_path)}
+        """Return True when the daemon may run as a user: root, this one, the owner of its files."""
+        known = {0, os.geteuid(), _owner(self.directory), _owner(self.lock_path), *self._accounts}
         return uid in known and is_known(uid)
+
+    def _find(self, is_wanted: Callable[[LockNote], bool]) -> RunningDaemon | None:
+        return running_daemons.find(is_wanted, self.trusts)
+
+    def _find_here(self) -> RunningDaemon | None:
+        return self._find(lambda note: note.lock == str(self.lock_path))
 
     def stale_pid(self) -> int | None:
         """The process id in a pid file that a dead daemon has left; None when there is none."""
-        if self._fd is None and self.running() is not None:
+        if not self._lock.is_ours and self.running() is not None:
             return None
-        note = pidfile.read(self.pid_path)
-        return note.pid if note else None
+        return pidfile.read(self.pid_path)
 
     def _distrust_directory(self) -> None:
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
@@ -203,61 +255,14 @@ class Instance:
                     exit_code=exits.NOT_PERMITTED,
                 )
 
-    # --- the lock ----------------------------------------------------------------------------
-
-    def _try_lock(self) -> bool:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            fd = os.open(self.lock_path, flags, _FILE_MODE)
-            _must_be_regular(fd)
-        except OSError as error:
-            raise _cannot_create("lock", self.lock_path, error) from error
-        taken = False
-        try:
-            # The file may have been replaced between opening and locking it.
-            taken = self._flock(fd, fcntl.LOCK_EX) and _is_same_file(fd, self.lock_path)
-        finally:
-            if not taken:
-                os.close(fd)
-        if taken:
-            self._fd = fd
-        return taken
-
-    def _is_held(self) -> bool:
-        try:
-            # Without O_NONBLOCK a FIFO in its place would hold the reader for ever.
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = os.open(self.lock_path, flags)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise GigqdError(
-                f"cannot look at the lock {self.lock_path}: {_reason(error)}",
-                exit_code=exits.NOT_PERMITTED,
-            ) from error
-        try:
-            return not self._flock(fd, fcntl.LOCK_SH)
-        finally:
-            os.close(fd)
-
-    def _flock(self, fd: int, how: int) -> bool:
-        try:
-            fcntl.flock(fd, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise CannotCreate(
-                f"cannot lock {self.lock_path}: {error.strerror}; "
-                "set daemon.runtime_dir to a directory on a local file system"
-            ) from error
-        return True
+    # --- the directory -----------------------------------------------------------------------
 
     def _make_directory(self) -> os.stat_result:
         try:
             self.directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
             return self.directory.stat()
         except OSError as error:
-            raise _cannot_create("runtime directory", self.directory, error) from error
+            raise cannot_create("runtime directory", self.directory, error) from error
 
     def _prepare_directory(self) -> None:
         found = self._make_directory()
@@ -270,10 +275,13 @@ class Instance:
     # --- who holds it ------------------------------------------------------------------------
 
     def _holder(self) -> RunningInstance:
-        note = pidfile.read(self.pid_path)
+        note = self.note()
         if note is not None and has_open(note, self.lock_path):
             return describe(note.pid)
-        return describe(self._listener().pid)
+        if (listening := self._listener().pid) is not None:
+            return describe(listening)
+        found = self._find_here()
+        return describe(found.pid if found else None)
 
     def _listener(self) -> Listener:
         return listener(self.socket_path, self.trusts)
@@ -283,6 +291,16 @@ def _place(config: Config | DaemonConfig) -> tuple[DaemonConfig, Path | None]:
     if isinstance(config, Config):
         return config.daemon, config.log.file
     return config, None
+
+
+def _accounts_of(config: Config | DaemonConfig, identity: Identity | None) -> set[int | None]:
+    """Return the accounts that a configuration's daemon may have been started by."""
+    if identity is None or not isinstance(config, Config):
+        return set()
+    owners = {_owner(Path(path)) for path in (identity.database, identity.config) if path}
+    with suppress(KeyError):
+        owners.add(pwd.getpwnam(config.daemon.user).pw_uid if config.daemon.user else None)
+    return owners
 
 
 def _distrust(found: os.stat_result) -> str | None:
@@ -296,32 +314,8 @@ def _distrust(found: os.stat_result) -> str | None:
     return None
 
 
-def _is_same_file(fd: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), path.lstat())
-    except FileNotFoundError:
-        return False
-
-
-def _must_be_regular(fd: int) -> None:
-    """Close what is no plain file again, and say so."""
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "it is not a plain file; remove it")
-
-
 def _owner(path: Path) -> int | None:
     try:
         return path.lstat().st_uid
     except OSError:
         return None
-
-
-def _cannot_create(what: str, path: Path, error: OSError) -> CannotCreate:
-    return CannotCreate(f"cannot create {what} {path}: {_reason(error)}")
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ELOOP:
-        return "it is a symbolic link; remove it"
-    return error.strerror or errno.errorcode.get(error.errno or 0, "unknown reason")

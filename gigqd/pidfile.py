@@ -1,8 +1,6 @@
-"""The pid file: a note for people and for `stop --force`, never a lock.
+"""The pid file: one number, a note for people and never a lock.
 
-Line 1 is the process id, line 2 the start time in clock ticks since boot, which together name
-one process for good; a process id alone is soon somebody else's. Line 2 is no bare number, so
-that `kill $(cat gigqd.pid)` cannot take it for a second process id.
+What tells one process from another with the same number is in the lock file (`identity.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gigqd import kernel
@@ -22,23 +19,10 @@ _FILE_MODE = 0o640
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST_NOTE = 64
 _LARGEST_PID = 2**22
-_TICKS = "start_ticks="
 
 
-@dataclass(frozen=True, slots=True)
-class PidNote:
-    """What a pid file says: a process id and, when it has a second line, the start ticks."""
-
-    pid: int
-    start_ticks: int | None
-
-    def names_a_live_process(self) -> bool:
-        """Whether the very process that is noted still lives."""
-        return self.start_ticks is not None and ticks_of(self.pid) == self.start_ticks
-
-
-def read(path: Path) -> PidNote | None:
-    """What the pid file says; None when it is missing or says nothing sensible."""
+def read(path: Path) -> int | None:
+    """Return the number in a pid file; None when it is missing or begins with anything else."""
     try:
         # Without O_NONBLOCK a FIFO in its place would hold the reader for ever.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -61,7 +45,7 @@ def write(path: Path) -> None:
     me = os.getpid()
     temporary = path.with_name(f".{path.name}.{me}")
     try:
-        _write_durably(temporary, f"{me}\n{_TICKS}{kernel.start_ticks(me)}\n".encode())
+        _write_durably(temporary, f"{me}\n".encode())
         temporary.replace(path)
     except OSError:
         with suppress(OSError):  # the write is what failed, and is what the caller hears of
@@ -71,8 +55,7 @@ def write(path: Path) -> None:
 
 def remove_own(path: Path) -> None:
     """Remove the pid file if it is this process's."""
-    note = read(path)
-    if note is not None and note.pid == os.getpid():
+    if read(path) == os.getpid():
         path.unlink(missing_ok=True)
 
 
@@ -83,17 +66,11 @@ def ticks_of(pid: int) -> int | None:
     return None
 
 
-def _parse(text: bytes) -> PidNote | None:
-    first, _, second = text.decode(errors="replace").partition("\n")
-    ticks = second.strip().removeprefix(_TICKS)
-    if not (_is_number(first.strip()) and (not ticks or _is_number(ticks))):
+def _parse(text: bytes) -> int | None:
+    number = text.partition(b"\n")[0].strip()
+    if not number.isdigit():
         return None
-    pid = int(first)
-    return PidNote(pid, int(ticks) if ticks else None) if 0 < pid <= _LARGEST_PID else None
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return pid if 0 < (pid := int(number)) <= _LARGEST_PID else None
 
 
 def _write_durably(path: Path, text: bytes) -> None:

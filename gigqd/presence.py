@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gigqd import pidfile
+from gigqd import exits, pidfile
 from gigqd.control import existing, peer_of
+from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from gigqd.pidfile import PidNote
+    from gigqd.identity import Identity, LockNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,51 @@ class RunningInstance:
         if self.since is None:
             return f"pid {self.pid}"
         return f"pid {self.pid}, since {self.since.astimezone().isoformat(' ', 'seconds')}"
+
+
+class AlreadyRunning(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """Another process holds this instance's lock.
+
+    Parameters:
+        running: what is known of the holder.
+        deleted: the directory of its files when they were deleted.
+    """
+
+    exit_code = exits.ALREADY_RUNNING
+
+    def __init__(self, running: RunningInstance, deleted: Path | None = None) -> None:
+        self.pid = running.pid
+        self.since = running.since
+        self.deleted = deleted
+        text = f"already running ({running})"
+        if deleted:
+            text += f"; its files in {deleted} were deleted, and it puts them back in a few seconds"
+        super().__init__(text)
+
+
+class AnotherDaemon(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """A running daemon is not the one that this configuration means, or no longer.
+
+    Args:
+        running: the process that runs.
+        theirs: which daemon it is.
+        wanted: which daemon the configuration means.
+        place: the runtime directory of the one that runs.
+    """
+
+    exit_code = exits.ALREADY_RUNNING
+
+    def __init__(
+        self, running: RunningInstance, theirs: Identity, wanted: Identity, place: Path
+    ) -> None:
+        if theirs.has_file_of(wanted):
+            text = f"gigqd ({running}) still runs {theirs}; `gigqd restart` replaces it by {wanted}"
+        else:
+            text = (
+                f"another gigqd ({running}) has its files in {place}: it runs {theirs}, and "
+                f"this one is {wanted}; give each a daemon.runtime_dir of its own"
+            )
+        super().__init__(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +115,7 @@ def describe(pid: int | None) -> RunningInstance:
     return RunningInstance(pid, pidfile.ticks_of(pid), _started_at(pid))
 
 
-def has_open(note: PidNote, lock: Path) -> bool:
+def has_open(note: LockNote, lock: Path) -> bool:
     """Whether the noted process lives, is the same one, and has the lock file open."""
     if not note.names_a_live_process():
         return False

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.store import liveness
-from gigqd import logs
+from gigqd import exits, fence, logs
 from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from gigqd.config import Config
+    from gigqd.instance import Instance
+    from gigqd.stop import Stop
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -20,29 +26,61 @@ class Repairs:
     """Puts back what was deleted, every few seconds, and logs it.
 
     Args:
-        repairs: each puts back one kind of file and returns what it has put back.
+        config: the daemon's configuration; its database and name never change.
+        instance: the runtime files.
+        repair_socket: puts back the control socket, and returns what it has put back.
+        begin_stop: ends the daemon in good order.
 
     Attributes:
         at: when the next look is due, in seconds of the monotonic clock.
     """
 
-    def __init__(self, *repairs: Callable[[], Iterable[str]]) -> None:
-        self._repairs = (_renew_locks, *repairs)
+    def __init__(
+        self,
+        config: Config,
+        instance: Instance,
+        repair_socket: Callable[[], Iterable[str]],
+        begin_stop: Callable[[], Stop],
+    ) -> None:
+        self._database, self._name = Path(config.queue.database), config.daemon.name
+        self._instance = instance
+        self._repair_socket = repair_socket
+        self._begin_stop = begin_stop
         self.at = 0.0
 
     def turn(self, now: float) -> None:
-        """Look, when it is due."""
+        """Look, when it is due.
+
+        Another daemon of this name may have taken the fence on the database while its file was
+        deleted: then this one ends, and touches the runtime files no more.
+        """
         if now < self.at:
             return
         self.at = now + _EVERY
-        repaired: list[str] = []
-        for repair in self._repairs:
-            try:
-                repaired += repair()
-            except (GigqdError, OSError) as error:
-                log.error("repair_failed", error=str(error))
+        repaired = self._put_back(_renew_locks)
+        if (other := self._loss()) is not None:
+            log.error("place_taken", error=str(other))
+            self.at = math.inf
+            self._begin_stop().code = exits.ALREADY_RUNNING
+            return
+        repaired += self._put_back(self._instance.repair)
+        if self._instance.is_in_place():  # else a start holds the lock, which the fence refuses
+            repaired += self._put_back(self._repair_socket)
         if repaired:
             log.warning("files_repaired", files=repaired)
+
+    def _loss(self) -> GigqdError | None:
+        try:
+            return fence.loss(self._database, self._name)
+        except OSError:
+            return None  # the lock file could not be made, which is logged already
+
+    def _put_back(self, repair: Callable[[], Iterable[str]]) -> list[str]:
+        try:
+            return [*repair()]
+        except (GigqdError, OSError) as error:
+            log.error("repair_failed", error=str(error))
+            return []
 
 
 def _renew_locks() -> list[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gigqd import exits
 from gigqd.slots import Cause, Phase
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Stop:
         deadline: when what still runs is killed, in seconds of the monotonic clock.
         busy: the slots whose workers were running a job when the stop began.
         ended: the number of those jobs by what became of them.
+        code: what the daemon exits with when every process is gone.
     """
 
     deadline: float
@@ -42,6 +44,7 @@ class Stop:
     ended: Counter[str] = field(default_factory=Counter)
     at_once: bool = False
     workers_gone_at: float = 0.0
+    code: int = exits.OK
     _unrecorded: set[str] = field(default_factory=set)
 
     def hurry(self, now: float) -> None:

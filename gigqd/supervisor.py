@@ -158,7 +158,8 @@ class Supervisor:
         self._run.begin()
         self._instance.write_pid()
         self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)
-        self._repairs = Repairs(self._instance.repair, self._desk.repair)
+        repairs = (self._instance, self._desk.repair, self.begin_stop)
+        self._repairs = Repairs(self._facts.config, *repairs)
         self._crew.preload()
         self._pools.open_keeper()
         self._awoke = time.monotonic()
@@ -327,7 +328,7 @@ class Supervisor:
         if self._stop is None:
             return None
         if not self._crew.slots:
-            return exits.OK
+            return self._stop.code
         return exits.LEFT_BEHIND if self._stop.hopeless(time.monotonic()) else None
 
     def _farewell(self, code: int) -> None:

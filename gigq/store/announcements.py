@@ -48,10 +48,23 @@ def write(database: str | os.PathLike[str], name: str, said: Mapping[str, Any]) 
     new.replace(path)
 
 
-def remove(database: str | os.PathLike[str], name: str) -> None:
-    """Remove what a daemon said; what is not there is no error."""
+def remove(database: str | os.PathLike[str], name: str, run: str) -> None:
+    """Remove what a daemon said, unless another one of its name has replaced it.
+
+    Args:
+        database: the database file.
+        name: the daemon's name.
+        run: the daemon's run.
+    """
     with suppress(OSError):
-        (companion_path(database) / _file_name(name)).unlink(missing_ok=True)
+        path = companion_path(database) / _file_name(name)
+        if any(said["run"] == run for said in _read(path)):
+            path.unlink(missing_ok=True)
+
+
+def is_there(database: str | os.PathLike[str], name: str) -> bool:
+    """Return True when the file of a daemon is there."""
+    return (companion_path(database) / _file_name(name)).exists()
 
 
 def living(database: str | os.PathLike[str]) -> list[dict[str, Any]]:

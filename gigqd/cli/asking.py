@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from gigqd import exits, pidfile
 from gigqd.cli.describing import describe
-from gigqd.cli.places import place_of
+from gigqd.cli.places import instance_of
 from gigqd.cli.terminal import say, say_json, width
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, NotRunning, understand
-from gigqd.errors import GigqdError
-from gigqd.instance import Instance
+from gigqd.errors import ConfigError, GigqdError
 
 if TYPE_CHECKING:
     import argparse
+
+    from gigqd.instance import Instance
 
 STATUS_WITHIN = 0.8
 """Seconds: with the start of the command itself, the answer is there within one."""
@@ -23,7 +24,12 @@ STATUS_WITHIN = 0.8
 
 def status(options: argparse.Namespace) -> int:
     """Show the daemon; the exit code is what the LSB wants of an init script's status."""
-    instance = Instance(place_of(options))
+    try:
+        instance = instance_of(options)
+    except ConfigError:
+        raise
+    except GigqdError as error:
+        return _tell_unknown(None, error, as_json=options.json)
     try:
         answer = Client(instance).ask("status", within=options.timeout)
         text = understand(lambda answer: describe(answer, width()), answer)
@@ -50,7 +56,7 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def _ask_for(command: str, options: argparse.Namespace, text: str) -> int:
-    answer = Client(Instance(place_of(options))).ask(command, within=options.timeout)
+    answer = Client(instance_of(options)).ask(command, within=options.timeout)
     if not answer["ok"]:
         refused = Told(answer["code"], f"{command} refused: {answer['error']}")
         return refused.tell(as_json=options.json)
@@ -60,8 +66,7 @@ def _ask_for(command: str, options: argparse.Namespace, text: str) -> int:
 
 def _tell_not_running(instance: Instance, *, as_json: bool) -> int:
     left = os.path.lexists(instance.pid_path)
-    note = pidfile.read(instance.pid_path)
-    pid = note.pid if note else None
+    pid = pidfile.read(instance.pid_path)
     code = exits.STATUS_STALE if left else exits.STATUS_STOPPED
     if as_json:
         state = "dead" if left else "stopped"
@@ -74,10 +79,10 @@ def _tell_not_running(instance: Instance, *, as_json: bool) -> int:
     return code
 
 
-def _tell_unknown(instance: Instance, error: GigqdError, *, as_json: bool) -> int:
+def _tell_unknown(instance: Instance | None, error: GigqdError, *, as_json: bool) -> int:
     code = exits.STATUS_UNKNOWN
     if as_json:
-        known = instance.running() if isinstance(error, NotAnswering) else None
+        known = instance.running() if instance and isinstance(error, NotAnswering) else None
         facts = {"state": "not answering", "pid": known.pid if known else None}
         say_json({"ok": False, "code": code, "error": str(error), **facts})
     else:

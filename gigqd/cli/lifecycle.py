@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 from gigqd import config as configuration
 from gigqd import exits, fence, logs
-from gigqd.cli.places import place_of
+from gigqd.cli.places import instance_of, stop_timeout_of
 from gigqd.cli.terminal import complain, say
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
 from gigqd.daemonize import enter, start_detached
 from gigqd.errors import ConfigError, GigqdError, unexpected
-from gigqd.instance import AlreadyRunning, Instance
+from gigqd.instance import Instance
 from gigqd.notify import is_a_units_process
+from gigqd.presence import AlreadyRunning
 from gigqd.privileges import become
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _start(options: argparse.Namespace) -> Told:
     try:
         launch = start_detached(config, instance, _body(config, instance), options.wait)
     except AlreadyRunning as error:
-        if getattr(options, "strict", False):
+        if error.deleted or getattr(options, "strict", False):
             raise
         return Told(exits.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
     if launch.code:
@@ -181,18 +182,18 @@ def _require_psutil() -> None:
 
 
 def _stop(options: argparse.Namespace) -> Told:
-    daemon = place_of(options)
-    instance = Instance(daemon)
+    instance = instance_of(options)
     client = Client(instance)
     if instance.running() is None:
         pid = instance.stale_pid()
         text = "gigqd is not running" + (f" (stale pid file: {pid})" if pid else "")
         return Told(exits.OK, text, {"state": "stopped", "stale_pid": pid})
     if options.force:
-        return _force(client, options)
+        return _force(client, instance, options)
     try:
         client.ask("status")
-        answer = client.stop(now=options.now, within=daemon.stop_timeout + _BEYOND_STOP_TIMEOUT)
+        within = stop_timeout_of(options) + _BEYOND_STOP_TIMEOUT
+        answer = client.stop(now=options.now, within=within)
     except NotRunning:  # it has ended while it was looked for, as by another stop
         return Told(exits.OK, "gigqd is not running", {"state": "stopped", "stale_pid": None})
     except NotAnswering as error:
@@ -223,27 +224,31 @@ def _not_stopped(client: Client, error: NotAnswering) -> Told:
     return Told(exits.FAILED, text)
 
 
-def _force(client: Client, options: argparse.Namespace) -> Told:
+def _force(client: Client, instance: Instance, options: argparse.Namespace) -> Told:
     """SIGKILL the daemon and whatever its jobs have left; the next start settles the jobs."""
     pid = client.kill()
     client.wait_until_gone(_LOCK_RELEASED_WITHIN)
     text = (
-        f"gigqd (pid {pid}) killed, and {_sweep(options)} left of its jobs; "
+        f"gigqd (pid {pid}) killed, and {_sweep(instance, options)} left of its jobs; "
         "the next start settles what was running"
     )
     return Told(exits.OK, text, {"killed": pid})
 
 
-def _sweep(options: argparse.Namespace) -> str:
+def _sweep(instance: Instance, options: argparse.Namespace) -> str:
     """End the processes that the jobs of the killed daemon have left; says how many there were."""
     from gigqd.sweep import end_leftovers
     from gigqd.tag import home_of
 
     try:
-        database = load(options.config, os.environ).queue.database
+        database = _database_of(instance) or load(options.config, os.environ).queue.database
         count = end_leftovers(Path(database), home_of(database))
     except ConfigError:
         return "not looked for what is"
     except TimeoutError as error:
         raise GigqdError(str(error), exit_code=exits.LEFT_BEHIND) from error
     return f"{count} {'process' if count == 1 else 'processes'}"
+
+
+def _database_of(instance: Instance) -> str | None:
+    return instance.identity.database if instance.identity else None

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from gigqd import exits
 from gigqd.cli.describing import job_of
-from gigqd.cli.places import place_of
+from gigqd.cli.places import instance_of
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, understand
-from gigqd.instance import Instance
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +25,7 @@ _TITLES = {
 
 def reload(options: argparse.Namespace) -> int:
     """Have the daemon take the configuration that is on disk, or say why it does not."""
-    client = Client(Instance(place_of(options)))
+    client = Client(instance_of(options))
     deadline = time.monotonic() + options.timeout
     try:
         answer = client.ask("reload", within=options.timeout)

@@ -2,7 +2,7 @@
 
 from gigqd.config.checks import warnings
 from gigqd.config.compare import Changes, compare
-from gigqd.config.load import config_path, load, locate
+from gigqd.config.load import config_path, identify, load, locate
 from gigqd.config.log import LogConfig
 from gigqd.config.log_file import DEVICES
 from gigqd.config.pool import PoolConfig
@@ -30,6 +30,7 @@ __all__ = [
     "SecurityConfig",
     "compare",
     "config_path",
+    "identify",
     "load",
     "locate",
     "warnings",

@@ -12,7 +12,7 @@ from gigqd.config.envfile import check_name, check_value, read_environment_file
 from gigqd.config.keys import key_of
 from gigqd.config.kinds import Kind
 from gigqd.config.pool import PoolConfig
-from gigqd.config.runtime import beside, default_runtime_dir
+from gigqd.config.runtime import default_runtime_dir
 from gigqd.config.schema import Config, DaemonConfig
 from gigqd.config.settings import Keys, Settings, from_file, pool_names
 from gigqd.config.source import Source, read_source
@@ -25,7 +25,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
     Args:
         path: the file. None is $GIGQD_CONFIG, else /etc/gigq.toml if it exists, else no file.
-        environ: the environment: overrides, and where run-time files go by default.
+        environ: the environment, whose variables override the file.
 
     Raises:
         ConfigError: anything is wrong; `problems` has all of it.
@@ -37,26 +37,42 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 
 def locate(path: Path | None, environ: Mapping[str, str]) -> DaemonConfig:
-    """Where a daemon keeps its run-time files, even if the rest of its configuration is wrong.
+    """Return the daemon's table, of which only `name` and `runtime_dir` are to be relied on.
+
+    Args:
+        path: as for `load`.
+        environ: as for `load`.
+
+    Raises:
+        ConfigError: as for `identify`.
+    """
+    return identify(path, environ).daemon
+
+
+def identify(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Return what tells where a daemon is, even if the rest of its configuration is wrong.
 
     Args:
         path: as for `load`.
         environ: as for `load`.
 
     Returns:
-        the daemon's table; only `name` and `runtime_dir` are to be relied on.
+        the configuration; only its source, `queue.database`, and of the daemon's table `name`
+        and `runtime_dir` are to be relied on.
 
     Raises:
         ConfigError: the file cannot be parsed, or what decides the place is wrong.
     """
     config, problems = _read(path, environ)
     deciding = ["daemon.name", "daemon.runtime_dir"]
-    if config.daemon.runtime_dir.is_relative_to(beside(config.queue.database)):
+    if config.daemon.runtime_dir == default_runtime_dir(
+        {"daemon": {"name": config.daemon.name}, "queue": {"database": config.queue.database}}
+    ):
         deciding.append("queue.database")
     fatal = [problem for problem in problems if _dotted(problem.key) in deciding]
     if fatal:
         raise ConfigError(sorted(fatal, key=_place))
-    return config.daemon
+    return config
 
 
 def config_path(environ: Mapping[str, str]) -> Path | None:
@@ -73,7 +89,7 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, list[P
     pools = pool_names(source)
     overrides, more = from_environment(environ, pools)
     builder = _Builder(path, source, settings | overrides, [*problems, *more])
-    config = builder.config(pools, environ)
+    config = builder.config(pools)
     return config, [*builder.problems, *cross_check(config, source, builder.settings)]
 
 
@@ -112,11 +128,11 @@ class _Builder:
         self._path = Path(given_paths.absolute(str(path))) if path else None
         self._base = self._path.parent if self._path else _working_directory()
 
-    def config(self, declared_pools: list[str], environ: Mapping[str, str]) -> Config:
+    def config(self, declared_pools: list[str]) -> Config:
         values = {name: self._values((name,), cls) for name, cls in schema.TABLES.items()}
         self._complete_environment(values["code"])
         if values["daemon"]["runtime_dir"] is None:
-            values["daemon"]["runtime_dir"] = default_runtime_dir(values, environ)
+            values["daemon"]["runtime_dir"] = default_runtime_dir(values)
         tables = {name: cls(**values[name]) for name, cls in schema.TABLES.items()}
         return Config(source=self._path, pools=self._pools(declared_pools), **tables)
 

@@ -44,8 +44,8 @@ class DaemonConfig:
             RESTART,
             "Directory of the lock, the pid file and the control socket; created 0750.",
             fallback="",
-            computed="$RUNTIME_DIRECTORY, else /run/gigqd for root, else $XDG_RUNTIME_DIR/gigqd, "
-            "else .gigqd beside the database; a daemon with a name has its own directory in it",
+            computed="the path of the database and .gigqd; for a daemon with a name, that and - "
+            "and the name",
         )
     )
     working_directory: Path = field(

@@ -71,8 +71,8 @@ def test_what_a_dead_daemon_has_said_does_not_count(database: str) -> None:
 
 def test_what_was_removed_is_not_there_and_may_be_removed_again(database: str, run: str) -> None:
     announcements.write(database, "default", said(run))
-    announcements.remove(database, "default")
-    announcements.remove(database, "default")
+    announcements.remove(database, "default", run)
+    announcements.remove(database, "default", run)
 
     assert announcements.living(database) == []
     assert not list(liveness.companion(database).glob("daemon-*"))

@@ -19,6 +19,7 @@ import app
 from gigq import JobQueue
 
 CONFIG = Path("/etc/gigq.toml")
+RUNTIME = Path("/var/lib/gigq/gigq.db.gigqd")
 DATABASE = "/var/lib/gigq/gigq.db"
 DROP_IN = Path("/etc/systemd/system/gigqd.service.d/often.conf")
 failures: list[str] = []
@@ -122,7 +123,7 @@ must("the unit is active", unit("ActiveState") == "active")
 must("status text comes from the daemon", "running" in unit("StatusText"))
 must("systemd watches it", unit("WatchdogUSec") == "1min")
 run("/opt/gigqd/bin/gigqd status")
-run("stat -c '%A %U %n' /run/gigqd /run/gigqd/* /var/lib/gigq /var/lib/gigq/*")
+run("stat -c '%A %U %n' /var/lib/gigq /var/lib/gigq/* /var/lib/gigq/gigq.db.gigqd/*")
 
 say("\n## A job")
 job_id = submit(app.whoami)
@@ -202,7 +203,7 @@ done = run("systemctl stop gigqd")
 say(f"  took {time.monotonic() - began:.1f} s (stop_timeout 5 s)")
 must("it succeeds", done.returncode == 0 and unit("Result") == "success")
 must("nothing of it is left", not in_unit())
-must("/run/gigqd is gone", not Path("/run/gigqd").exists())
+must("the socket is gone", not (RUNTIME / "gigqd.sock").exists())
 must("the job was handed back", wait_until(lambda: state(job_id) == "pending", 2))
 run("systemctl status gigqd --no-pager --lines=0")
 

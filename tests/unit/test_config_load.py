@@ -91,20 +91,19 @@ def test_without_any_file_and_database_the_message_has_no_line(monkeypatch, tmp_
         load(None, {})
 
 
+@pytest.mark.parametrize("as_root", [True, False])
 @pytest.mark.parametrize(
-    ("daemon", "environ", "as_root", "expected"),
+    ("daemon", "expected"),
     [
-        ("", {"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/x"}, True, "/run/a"),
-        ("", {"XDG_RUNTIME_DIR": "/x"}, True, "/run/gigqd"),
-        ("", {"XDG_RUNTIME_DIR": "/x"}, False, "/x/gigqd"),
-        ("", {"XDG_RUNTIME_DIR": "relative"}, False, "{home}/db/.gigqd"),
-        ("", {}, False, "{home}/db/.gigqd"),
-        ("name = 'mail'", {}, False, "{home}/db/.gigqd/mail"),
-        ("name = 'mail'", {"XDG_RUNTIME_DIR": "/x"}, False, "/x/gigqd/mail"),
-        ("name = 'mail'\nruntime_dir = 'run'", {"XDG_RUNTIME_DIR": "/x"}, False, "{home}/run"),
+        ("", "{home}/db/q.db.gigqd"),
+        ("name = 'mail'", "{home}/db/q.db.gigqd-mail"),
+        ("name = 'mail'\nruntime_dir = 'run'", "{home}/run"),
     ],
 )
-def test_the_runtime_directory_follows_the_host_and_the_name(
+@pytest.mark.parametrize(
+    "environ", [{}, {"RUNTIME_DIRECTORY": "/run/a"}, {"XDG_RUNTIME_DIR": "/run/user/1000"}]
+)
+def test_the_runtime_directory_depends_on_the_database_and_the_name_alone(
     tmp_path, monkeypatch, daemon, environ, as_root, expected
 ):
     monkeypatch.setattr(os, "geteuid", lambda: 0 if as_root else 1000)
@@ -113,20 +112,12 @@ def test_the_runtime_directory_follows_the_host_and_the_name(
     assert str(load(path, environ).daemon.runtime_dir) == expected.format(home=tmp_path)
 
 
-def test_a_daemon_that_changed_its_user_finds_the_same_runtime_directory(tmp_path, monkeypatch):
-    import pwd
+def test_two_paths_to_one_database_have_one_runtime_directory(tmp_path):
+    (tmp_path / "q.db").touch()
+    (tmp_path / "link.db").symlink_to("q.db")
+    path = write(tmp_path, '[queue]\ndatabase = "link.db"\n')
 
-    me = pwd.getpwuid(os.geteuid())
-    monkeypatch.setattr(os, "geteuid", lambda: me.pw_uid or 1000)
-    monkeypatch.setattr(pwd, "getpwnam", lambda _name: _Account(os.geteuid()))
-    path = write(tmp_path, complete("[daemon]\nuser = 'worker'\n"))
-
-    assert str(load(path, {"XDG_RUNTIME_DIR": "/x"}).daemon.runtime_dir) == "/run/gigqd"
-
-
-class _Account:
-    def __init__(self, uid):
-        self.pw_uid = uid
+    assert load(path, {}).daemon.runtime_dir == tmp_path / "q.db.gigqd"
 
 
 def test_a_user_needs_root(tmp_path, monkeypatch):

@@ -5,46 +5,39 @@ import os
 import pytest
 from support.files import names_in
 
-from gigqd import kernel, pidfile
-from gigqd.pidfile import PidNote
+from gigqd import pidfile
 
 
-def test_this_process_is_noted_with_its_start_time(tmp_path):
+def test_the_pid_file_holds_one_number(tmp_path):
     path = tmp_path / "gigqd.pid"
 
     pidfile.write(path)
 
-    assert path.read_text() == f"{os.getpid()}\nstart_ticks={kernel.start_ticks(os.getpid())}\n"
-    assert pidfile.read(path).names_a_live_process()
+    assert path.read_text() == f"{os.getpid()}\n"
+    assert pidfile.read(path) == os.getpid()
     assert names_in(tmp_path) == ["gigqd.pid"]
 
 
 @pytest.mark.parametrize(
-    ("text", "note"),
+    ("text", "pid"),
     [
-        (b"17\nstart_ticks=99\n", PidNote(17, 99)),
-        (b"17\nstart_ticks=soon\n", None),
-        (b"17\n", PidNote(17, None)),
-        (b"17 ", PidNote(17, None)),
+        (b"17\n", 17),
+        (b"17 ", 17),
+        (b"17\nstart_ticks=99\n", 17),
         (b"", None),
         (b"\0\0\0\0", None),
-        (b"-1\n5\n", None),
-        (b"0\n5\n", None),
+        (b"-1\n", None),
+        (b"0\n", None),
         (b"1e3\n", None),
-        (b"17\nsoon\n", None),
+        (b"\xb2\n", None),
         (b"9" * 60, None),
     ],
 )
-def test_what_is_not_a_process_id_is_not_believed(tmp_path, text, note):
+def test_what_is_not_a_process_id_is_not_believed(tmp_path, text, pid):
     path = tmp_path / "gigqd.pid"
     path.write_bytes(text)
 
-    assert pidfile.read(path) == note
-
-
-def test_a_process_with_another_start_time_is_not_the_noted_one():
-    assert not PidNote(os.getpid(), 1).names_a_live_process()
-    assert not PidNote(os.getpid(), None).names_a_live_process()
+    assert pidfile.read(path) == pid
 
 
 def test_a_link_a_folder_or_a_pipe_in_its_place_says_nothing(tmp_path):

@@ -1,0 +1,277 @@
+"""Which daemon a command reaches: that of its configuration file, wherever it was started."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support import jobs
+from support.files import open_up
+from support.other_user import interpreter_for
+from support.project import Project
+from support.waiting import wait_until
+
+from gigqd import exits
+
+pytestmark = pytest.mark.daemon
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+
+
+@pytest.fixture
+def projects():
+    """A function that makes projects; their daemons are stopped at the end."""
+    made, pids = [], []
+
+    class Stopped(Project):
+        def start(self, **environment):
+            pids.append(super().start(**environment))
+            return pids[-1]
+
+    def make(*arguments, **options):
+        made.append(Stopped(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for project in made:
+        project.gigqd("stop", "--now")
+    for pid in pids:
+        if _is_gigqd(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _is_gigqd(pid):
+    with suppress(OSError):
+        return b"gigqd" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+@pytest.fixture
+def shop(tmp_path, projects):
+    return projects(tmp_path / "shop")
+
+
+@pytest.fixture
+def blog(tmp_path, projects):
+    return projects(tmp_path / "blog")
+
+
+def test_two_projects_of_one_session_do_not_meet(shop, blog, tmp_path):
+    session = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    pid = shop.start(**session)
+
+    before = [blog.gigqd(word, **session).returncode for word in ("status", "reload", "stop")]
+    other = blog.start(**session)
+    reached = [project.pid(**session) for project in (shop, blog)]
+    blog.gigqd("stop", **session)
+
+    assert before == [exits.STATUS_STOPPED, exits.NOT_RUNNING, exits.OK]
+    assert reached == [pid, other]
+    assert shop.pid(**session) == pid
+
+
+def test_two_databases_in_one_folder_have_two_daemons(projects, tmp_path):
+    one = projects(tmp_path / "home")
+    other = projects(tmp_path / "home", {"queue.database": "other.db"})
+    other.file = other.file.rename(tmp_path / "home" / "other.toml")
+    one.configure({})
+
+    pids = [one.start(), other.start()]
+
+    assert [one.pid(), other.pid()] == pids
+
+
+@pytest.mark.parametrize("start", [{"XDG_RUNTIME_DIR": "/run/user/1"}, {"RUNTIME_DIRECTORY": "/x"}])
+def test_a_daemon_is_reached_from_another_session(shop, start):
+    pid = shop.start(**start)
+
+    assert shop.pid() == pid
+    assert shop.gigqd("reload").returncode == exits.OK
+    assert "stopped in" in shop.gigqd("stop").stdout
+    assert shop.pid(**start) is None
+
+
+@pytest.mark.parametrize("word", ["status", "start", "run", "reload", "pause", "stop", "restart"])
+def test_a_daemon_of_another_project_in_the_same_place_is_refused(shop, blog, tmp_path, word):
+    for project in (shop, blog):
+        project.configure({"daemon.runtime_dir": str(tmp_path / "run")})
+    pid = shop.start()
+
+    done = blog.gigqd(word)
+
+    assert done.returncode == (exits.STATUS_UNKNOWN if word == "status" else 75), done
+    for project in (shop, blog):
+        words = f'configuration {project.file}, database {project.database}, name "default"'
+        assert words in done.stdout + done.stderr
+    assert shop.pid() == pid
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"queue.database": "new.db"}, {"daemon.name": "mail"}, {"daemon.runtime_dir": "run"}],
+)
+def test_a_restart_after_a_change_of_the_place_replaces_the_daemon(shop, change):
+    pid = shop.start()
+    shop.configure(change)
+
+    reached = shop.pid()
+    restarted = shop.gigqd("restart")
+
+    assert reached == pid
+    assert "stopped in" in restarted.stdout
+    assert "gigqd started" in restarted.stdout
+    assert shop.pid() not in (None, pid)
+    assert not _is_gigqd(pid)
+
+
+@pytest.mark.parametrize("change", [{"queue.database": "new.db"}, {"daemon.name": "mail"}])
+def test_a_start_beside_the_daemon_of_the_same_file_is_refused(shop, change):
+    pid = shop.start()
+    shop.configure(change)
+    before = sorted(path.name for path in shop.home.iterdir())
+
+    done = shop.gigqd("start")
+
+    assert done.returncode == exits.ALREADY_RUNNING
+    assert f"gigqd (pid {pid}" in done.stderr
+    assert "`gigqd restart` replaces it" in done.stderr
+    assert sorted(path.name for path in shop.home.iterdir()) == before
+
+
+def test_a_renamed_configuration_reaches_its_daemon(shop):
+    pid = shop.start()
+    renamed = shop.file.rename(shop.home / "production.toml")
+
+    assert shop.pid(file=renamed) == pid
+    assert shop.gigqd("stop", file=renamed).stdout.startswith("gigqd stopped")
+
+
+def test_a_release_behind_a_link_reaches_the_daemon_of_the_one_before(projects, tmp_path):
+    releases = [projects(tmp_path / name, {"queue.database": "../jobs.db"}) for name in "ab"]
+    current = tmp_path / "current"
+    current.symlink_to("a")
+    pid = releases[0].gigqd("start", file=current / "gigq.toml") and releases[0].pid()
+    current.unlink()
+    current.symlink_to("b")
+    for release in releases:
+        release.configure({"queue.database": "../new.db"})
+
+    assert releases[1].pid(file=current / "gigq.toml") == pid
+    assert releases[1].gigqd("stop", file=current / "gigq.toml").stdout.startswith("gigqd stopped")
+
+
+def test_names_that_the_command_line_gives_are_daemons_of_their_own(shop):
+    pids = [shop.start(), shop.start(GIGQD_DAEMON__NAME="mail")]
+
+    shop.gigqd("--name", "mail", "stop")
+
+    assert len(set(pids)) == 2
+    assert shop.gigqd("--name", "mail", "status").returncode == exits.STATUS_STOPPED
+    assert shop.pid() == pids[0]
+
+
+@only_root
+@pytest.mark.root
+def test_root_reaches_the_daemon_of_an_ordinary_account_and_a_third_account_does_not(
+    projects, tmp_path
+):
+    open_up(tmp_path)
+    python = interpreter_for("nobody")
+    become = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+    project = projects(tmp_path / "home", become=become, python=python)
+    for path in (project.home, project.file):
+        shutil.chown(path, "nobody", "nogroup")
+    project.home.chmod(0o755)
+    pid = project.start(XDG_RUNTIME_DIR=str(tmp_path))
+    third = Project(project.home, become=("setpriv", "--reuid=2", "--clear-groups"), python=python)
+    shutil.chown(project.file, "nobody", "nogroup")
+
+    refused = [third.gigqd(word) for word in ("status", "stop")]
+    reached = [project.pid(become=as_itself) for as_itself in (True, False)]
+    reloaded = project.gigqd("reload", become=False)
+    shutil.rmtree(f"{project.database}.gigqd")
+    stopped = project.gigqd("stop", become=False)
+
+    assert [done.returncode for done in refused] == [exits.STATUS_UNKNOWN, exits.NOT_PERMITTED]
+    assert reached == [pid, pid]
+    assert reloaded.returncode == exits.OK, reloaded
+    assert stopped.stdout.startswith("gigqd stopped"), stopped
+
+
+# --- deleted files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "deleted",
+    [("run", "jobs.db.gigq"), ("run",), ("jobs.db.gigq",), ("run/gigqd.lock",), ("run/gigqd.pid",)],
+    ids="+".join,
+)
+def test_no_deletion_lets_a_second_daemon_in(daemons, deleted):
+    daemon = daemons()
+    daemon.submit(jobs.sleep_py, "long", {"seconds": 20})
+    daemon.wait_for_calls("long")
+    for name in deleted:
+        path = daemon.home / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    start, run = daemon.command("start", "--strict"), daemon.command("run")
+    status = daemon.command("status", "--timeout", "15")
+    stopped = daemon.command("stop", "--now")
+
+    assert [start.returncode, run.returncode] == [exits.ALREADY_RUNNING] * 2
+    assert f"pid {daemon.pid}" in start.stderr
+    assert f"pid         {daemon.pid}," in status.stdout, status
+    assert stopped.stdout.startswith("gigqd stopped"), stopped
+    assert len(daemon.calls("long")) == 1
+
+
+@pytest.mark.fault("A6")
+def test_a_plain_start_beside_deleted_files_is_refused(daemons):
+    daemon = daemons()
+    shutil.rmtree(daemon.instance.directory)
+    shutil.rmtree(f"{daemon.database}.gigq")
+
+    start = daemon.command("start")
+
+    assert start.returncode == exits.ALREADY_RUNNING
+    assert "were deleted, and it puts them back in a few seconds" in start.stderr
+
+
+TAKER = """
+import signal, sys
+from pathlib import Path
+from gigqd import fence
+fence.take(Path(sys.argv[1]), "default")
+print("taken", flush=True)
+signal.pause()
+"""
+
+
+def test_a_daemon_whose_name_another_one_has_taken_ends_in_good_order(daemons):
+    daemon = daemons()
+    daemon.submit(jobs.sleep_py, "short", {"seconds": 0.5})
+    daemon.wait_for_calls("short")
+    shutil.rmtree(f"{daemon.database}.gigq")
+    command = [sys.executable, "-c", TAKER, str(daemon.database)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as taker:
+        assert taker.stdout.readline() == "taken\n"
+
+        code = daemon.wait_for_exit(20)
+        taker.kill()
+
+    assert code == exits.ALREADY_RUNNING
+    assert f"(pid {taker.pid}) already serves" in daemon.events("place_taken")[0]["error"]
+    assert daemon.events("daemon_stopped")[0]["code"] == exits.ALREADY_RUNNING
+    assert len(daemon.calls("short")) == 1
+
+
+def test_a_deleted_announcement_is_written_again(daemons):
+    daemon = daemons()
+    folder = Path(f"{daemon.database}.gigq")
+    shutil.rmtree(folder)
+
+    assert wait_until(lambda: list(folder.glob("daemon-*.json")))
