@@ -13,8 +13,8 @@ from gigqd.errors import GigqdError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gigqd.config import Config
     from gigqd.instance import Instance
+    from gigqd.report import Facts
     from gigqd.stop import Stop
 
 log = logs.get_logger("gigqd.supervisor")
@@ -26,7 +26,7 @@ class Repairs:
     """Puts back what was deleted, every few seconds, and logs it.
 
     Args:
-        config: the daemon's configuration; its database and name never change.
+        facts: the daemon's own state; its database and name never change.
         instance: the runtime files.
         repair_socket: puts back the control socket, and returns what it has put back.
         begin_stop: ends the daemon in good order.
@@ -37,12 +37,13 @@ class Repairs:
 
     def __init__(
         self,
-        config: Config,
+        facts: Facts,
         instance: Instance,
         repair_socket: Callable[[], Iterable[str]],
         begin_stop: Callable[[], Stop],
     ) -> None:
-        self._database, self._name = Path(config.queue.database), config.daemon.name
+        self._database = Path(facts.config.queue.database)
+        self._name = facts.config.daemon.name
         self._instance = instance
         self._repair_socket = repair_socket
         self._begin_stop = begin_stop

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gigq import configuration_file
 from gigq.cli import values
 from gigq.cli.values import OptionsError
 from gigq.store.filesystem import resolve
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-_FOR_THE_HOST = Path("/etc/gigq.toml")
 _NO_FILE = Path("environment")
 _DATABASE = "GIGQD_QUEUE__DATABASE"
 _VARIABLES = "GIGQD_CODE__"
@@ -57,9 +57,20 @@ def code_of(args: argparse.Namespace) -> Code:
 
 
 def _found() -> Path:
-    if named := os.environ.get("GIGQD_CONFIG"):
-        return Path(named)
-    return _FOR_THE_HOST if os.access(_FOR_THE_HOST, os.R_OK) else _NO_FILE
+    file = configuration_file.search(os.environ).file
+    if file == configuration_file.FOR_THE_HOST and not os.access(file, os.R_OK):
+        return _NO_FILE
+    return Path(file) if file else _NO_FILE
+
+
+def database_found() -> str | None:
+    """Return the path of the database that the configuration names which gigqd would find, or None.
+
+    Raises:
+        OptionsError: it cannot be read.
+    """
+    file = _found()
+    return _database_in({} if file is _NO_FILE else _read(file), file)
 
 
 def database_in(file: str) -> str | None:

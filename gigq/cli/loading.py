@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq import functions, scripts
-from gigq.cli.configured import code_of, database_in
+from gigq.cli.configured import code_of, database_found, database_in
 from gigq.cli.values import DefaultText, at_home, near
 from gigq.errors import FunctionNotFound, GigqError
 from gigq.store.filesystem import absolute
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 def database_of(args: argparse.Namespace) -> str:
     """Return the path of a command's database; an absolute one where user code is imported.
 
-    Without `--db` it is the database of the configuration that `--config` names.
+    Without `--db` it is the database of the configuration that `--config` names, else that of
+    `$GIGQ_DB`, else that of the configuration that gigqd would find.
 
     Raises:
         OptionsError: the configuration cannot be read.
     """
-    configured = args.config and isinstance(args.db, DefaultText) and database_in(args.config)
-    named: str = configured or args.db
+    named: str = args.db
+    if isinstance(named, DefaultText):
+        is_variable = bool(os.environ.get("GIGQ_DB"))
+        found = None if args.config or is_variable else database_found()
+        named = (database_in(args.config) if args.config else found) or named
     # User code may change the working directory. Elsewhere a path is shown as it was given.
     return str(absolute(named)) if hasattr(args, "app_dir") else named
 

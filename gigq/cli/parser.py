@@ -16,6 +16,7 @@ DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
 ENVIRONMENT = """\
 environment:
   GIGQ_DB                the database, when --db is not given
+  GIGQD_CONFIG           the configuration of gigqd that names it without both
   GIGQ_APP_DIR           the folder of your code, when --app-dir is not given
   GIGQ_WORKER_ID         the worker's name, when --worker-id is not given
   GIGQ_POLLING_INTERVAL  seconds, when --polling-interval is not given

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _EPILOG = """\
-Without --config the file named by $GIGQD_CONFIG is read, else /etc/gigq.toml. Any key can be
-set in the environment instead: GIGQD_QUEUE__DATABASE, GIGQD_POOLS__DEFAULT__SIZE."""
+Without --config the file named by $GIGQD_CONFIG is read, else ./gigq.toml, else /etc/gigq.toml.
+Any key can be set in the environment instead: GIGQD_QUEUE__DATABASE, GIGQD_POOLS__DEFAULT__SIZE."""
 
 
 class _Text(argparse.RawDescriptionHelpFormatter):

@@ -1,11 +1,12 @@
 """From a file and an environment to a checked configuration, or to everything wrong with it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from gigq import given_paths
+from gigq import configuration_file, given_paths
 from gigqd.config import schema
 from gigqd.config.checks import cross_check
 from gigqd.config.envfile import check_name, check_value, read_environment_file
@@ -24,7 +25,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """Read the configuration: defaults, then the file, then the environment.
 
     Args:
-        path: the file. None is $GIGQD_CONFIG, else /etc/gigq.toml if it exists, else no file.
+        path: the file. None is $GIGQD_CONFIG, else ./gigq.toml, else /etc/gigq.toml, else no file.
         environ: the environment, whose variables override the file.
 
     Raises:
@@ -76,10 +77,9 @@ def identify(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 
 def config_path(environ: Mapping[str, str]) -> Path | None:
-    """The file that is read when none is named; None when there is none."""
-    if named := environ.get("GIGQD_CONFIG"):
-        return Path(named)
-    return schema.DEFAULT_PATH if schema.DEFAULT_PATH.exists() else None
+    """Return the file that is read when none is named; None when there is none."""
+    file = configuration_file.search(environ, str(schema.DEFAULT_PATH)).file
+    return Path(file) if file else None
 
 
 def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
@@ -189,4 +189,6 @@ class _Builder:
     def _missing(self, keys: Keys, message: str) -> Problem:
         if self._source:
             return self._source.problem(keys, message)
-        return Problem(None, None, ".".join(keys), message)
+        looked = configuration_file.search(os.environ, str(schema.DEFAULT_PATH)).passed_over
+        found = f"; no configuration was found: {', '.join(looked)}"
+        return Problem(None, None, ".".join(keys), message + found)

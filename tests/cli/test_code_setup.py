@@ -17,6 +17,7 @@ if not registry.ready:
 def ship():
     return os.environ.get("SHOP_REGION")
 """
+_ONE = ("submit", "os:getpid", "--name", "one")
 SUBMIT = ("submit", "orders.ship", "--name", "ship")
 ONCE = ("worker", "--once")
 
@@ -179,11 +180,37 @@ def test_a_configuration_that_cannot_be_used_is_a_usage_error(
 def test_a_broken_configuration_that_was_only_found_is_a_warning(shell):
     (shell.folder / "broken.toml").write_text("[code")
 
-    done = shell.run("submit", "os:getpid", "--name", "one", GIGQD_CONFIG="broken.toml")
+    done = shell.run(*_ONE, "--db", "jobs.db", GIGQD_CONFIG="broken.toml")
 
     assert done.returncode == 0, done.stderr
     assert "gigq: warning: the configuration" in done.stderr
     assert "its [code] is not used" in done.stderr
+
+
+def test_a_broken_configuration_whose_database_is_needed_is_an_error(shell):
+    (shell.folder / "gigq.toml").write_text("[code")
+
+    done = shell.run(*_ONE)
+
+    assert done.returncode == 2
+    assert f"gigq: the configuration {shell.folder / 'gigq.toml'}: no valid TOML" in done.stderr
+    assert [path.name for path in shell.folder.glob("*.db")] == []
+
+
+def test_the_database_is_that_of_the_option_the_variable_and_the_file_that_is_found(shell):
+    configure(shell.folder, '[queue]\ndatabase = "file.db"\n', "gigq.toml")
+    configure(shell.folder, '[queue]\ndatabase = "named.db"\n', "named.toml")
+    ways = [
+        ("option.db", ("--db", "option.db"), {"GIGQ_DB": "variable.db"}),
+        ("variable.db", (), {"GIGQ_DB": "variable.db", "GIGQD_CONFIG": "named.toml"}),
+        ("named.db", (), {"GIGQD_CONFIG": "named.toml"}),
+        ("file.db", (), {}),
+    ]
+
+    for database, options, variables in ways:
+        shell.out(*_ONE, *options, **variables)
+        assert (shell.folder / database).exists()
+        assert shell.out("stats", "--json", *options, **variables).startswith('{"pending": 1')
 
 
 def test_variables_win_over_the_code_table_as_for_the_daemon(shell, folder):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import jobs
+from support.configs import clean_environment
 from support.files import open_up
 from support.other_user import interpreter_for
 from support.project import Project
@@ -275,3 +276,19 @@ def test_a_deleted_announcement_is_written_again(daemons):
     shutil.rmtree(folder)
 
     assert wait_until(lambda: list(folder.glob("daemon-*.json")))
+
+
+# --- the configuration ---------------------------------------------------------------------------
+
+
+def test_the_file_of_the_folder_is_found_and_a_missing_one_says_where_was_looked(shop, tmp_path):
+    here = [sys.executable, "-m", "gigqd", "start"]
+    environment = clean_environment()
+    pid = shop.start()
+
+    again = subprocess.run(here, cwd=shop.home, env=environment, capture_output=True, text=True)
+    nowhere = subprocess.run(here, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert (again.returncode, f"(pid {pid}, " in again.stdout) == (0, True), again
+    assert nowhere.returncode == exits.BAD_CONFIG
+    assert f"{tmp_path}/gigq.toml is not there" in nowhere.stderr

@@ -123,6 +123,10 @@ must("the unit is active", unit("ActiveState") == "active")
 must("status text comes from the daemon", "running" in unit("StatusText"))
 must("systemd watches it", unit("WatchdogUSec") == "1min")
 run("/opt/gigqd/bin/gigqd status")
+as_the_account = "setpriv --reuid=gigqd --regid=gigqd --clear-groups"
+for word in ("status", "reload"):
+    done = run(f"{as_the_account} /opt/gigqd/bin/gigqd --config /etc/gigq.toml {word}")
+    must(f"its account reaches it too: {word}", done.returncode == 0)
 run("stat -c '%A %U %n' /var/lib/gigq /var/lib/gigq/* /var/lib/gigq/gigq.db.gigqd/*")
 
 say("\n## A job")

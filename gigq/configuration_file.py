@@ -1,0 +1,73 @@
+"""Where the configuration of gigqd is looked for, by both commands, when none is named."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigq import given_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOR_THE_HOST = "/etc/gigq.toml"
+_VARIABLE = "GIGQD_CONFIG"
+_IN_THE_FOLDER = "gigq.toml"
+
+
+class Search(NamedTuple):
+    """What a search has found.
+
+    Attributes:
+        file: the path of the file; None when there is none.
+        passed_over: one clause for each place before it that has none, or one that is not used.
+    """
+
+    file: str | None
+    passed_over: tuple[str, ...]
+
+
+def search(environ: Mapping[str, str], for_the_host: str = FOR_THE_HOST) -> Search:
+    """Look for the file that $GIGQD_CONFIG names, else ./gigq.toml, else /etc/gigq.toml.
+
+    Root takes ./gigq.toml only when no other account can have placed it there.
+
+    Args:
+        environ: the environment.
+        for_the_host: the last place.
+    """
+    if named := environ.get(_VARIABLE):
+        return Search(named, ())
+    passed_over = [f"${_VARIABLE} is not set"]
+    for path in (given_paths.absolute(_IN_THE_FOLDER), for_the_host):
+        if not os.path.lexists(path):
+            passed_over.append(f"{path} is not there")
+        elif why := _refusal(path) if path != for_the_host else None:
+            passed_over.append(f"{path} is not read: {why}")
+        else:
+            return Search(path, tuple(passed_over))
+    return Search(None, tuple(passed_over))
+
+
+def _refusal(path: str) -> str | None:
+    """Return why root does not take a file of the working directory; None when it does."""
+    if os.geteuid() != 0:
+        return None
+    folder = os.path.dirname(path)  # noqa: PTH120
+    try:
+        found = [(folder, os.stat(folder)), (path, os.lstat(path)), (path, os.stat(path))]  # noqa: PTH116
+    except OSError as error:
+        return error.strerror
+    for each, is_like in found:
+        if is_like.st_uid != 0:
+            return f"root takes it only from root, and {each} belongs to user id {is_like.st_uid}"
+        if _others_may_write(is_like):
+            return f"root takes it only from root, and other accounts may write {each}"
+    return None
+
+
+def _others_may_write(found: os.stat_result) -> bool:
+    if stat.S_ISLNK(found.st_mode):
+        return False
+    return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid))
