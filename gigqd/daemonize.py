@@ -15,17 +15,17 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from gigq.url_passwords import mask_passwords
 from gigqd import exits, kernel, logs
 from gigqd.config import DEVICES
 from gigqd.errors import GigqdError, unexpected
-from gigqd.privileges import become
+from gigqd.privileges import become, refuse_missing_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from gigqd.config import Config
     from gigqd.instance import Instance
@@ -117,6 +117,7 @@ def start_detached(
     """
     repair_standard_streams()
     become(config, instance)
+    refuse_missing_folder(Path(config.queue.database))
     instance.lock()
     try:
         with instance.open_log() as stream:

@@ -90,16 +90,24 @@ def _check_access(config: Config, instance: Instance) -> None:
             raise NotPermitted(
                 f"{who} cannot read {file}; install gigqd where {who} may, as in /opt"
             )
-    database = Path(config.queue.database).parent
-    refuse_blocked_way(database)
-    if not database.exists():
-        text = f"{database}: the folder of the database is not there; make it, and let {who} write"
-        raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
-    for folder in (instance.directory, database):
+    for folder in (instance.directory, Path(config.queue.database).parent):
         # A runtime directory that is missing is made by the account, or is named by what fails.
         refuse_unwritable(folder)
     if not os.access(config.daemon.working_directory, os.X_OK):
         raise NotPermitted(f"{who} cannot enter {config.daemon.working_directory}")
+
+
+def refuse_missing_folder(database: Path) -> None:
+    """Refuse a database whose folder is not there, or cannot be reached; a start makes none.
+
+    Raises:
+        GigqdError: naming the database.
+        NotPermitted: naming the account and the directory that it cannot pass.
+    """
+    refuse_blocked_way(database.parent)
+    if not os.path.isdir(database.parent):  # noqa: PTH112 - False also where it cannot be seen
+        text = f"{database} does not exist, and its folder does not exist"
+        raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
 
 
 def refuse_blocked_way(folder: Path, meant: Path | None = None) -> None:

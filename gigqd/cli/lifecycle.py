@@ -21,7 +21,7 @@ from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.instance import Instance
 from gigqd.notify import is_a_units_process
 from gigqd.presence import AlreadyRunning
-from gigqd.privileges import become
+from gigqd.privileges import become, refuse_missing_folder
 
 if TYPE_CHECKING:
     import argparse
@@ -50,6 +50,12 @@ def run(options: argparse.Namespace) -> int:
     try:
         become(config, instance)
     except GigqdError as error:
+        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        return _say_why(config, error)
+    try:
+        refuse_missing_folder(Path(config.queue.database))
+    except GigqdError as error:
+        logs.configure(config.log)
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         return _say_why(config, error)
     instance.lock()

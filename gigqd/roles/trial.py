@@ -14,7 +14,7 @@ from gigq.store.database import Database
 from gigq.store.filesystem import refuse_other_kind, resolve
 from gigqd import exits
 from gigqd.errors import GigqdError
-from gigqd.privileges import refuse_blocked_way, refuse_unwritable
+from gigqd.privileges import refuse_blocked_way, refuse_missing_folder, refuse_unwritable
 from gigqd.roles.keeper_trouble import exit_code_for
 from gigqd.roles.prepare import failure, is_of_the_application, prepare
 
@@ -33,9 +33,8 @@ def try_database(config: Config) -> str:
     """
     path = Path(config.queue.database)
     try:
-        refuse_blocked_way(path.parent)
-        if path.parent.is_dir():
-            refuse_unwritable(path.parent)
+        refuse_missing_folder(path)
+        refuse_unwritable(path.parent)
         real = resolve(path)
         refuse_other_kind(real)
         queue_mark.refuse_lost(real)
@@ -111,10 +110,8 @@ def _as_daemon_error(error: Exception) -> GigqdError:
 
 def _judge_folder(path: Path) -> str:
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        there = path.parent.is_dir()
-        why = "cannot be written in" if there else "does not exist"
-        code = exits.NOT_PERMITTED if there else exits.DATABASE_UNAVAILABLE
-        raise GigqdError(f"{path} does not exist, and its folder {why}", exit_code=code)
+        text = f"{path} does not exist, and its folder cannot be written in"
+        raise GigqdError(text, exit_code=exits.NOT_PERMITTED)
     state = "is empty" if path.exists() else "does not exist yet"
     return f"{path} {state}; the first start or submit begins the queue"
 

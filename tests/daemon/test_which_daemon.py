@@ -292,3 +292,17 @@ def test_the_file_of_the_folder_is_found_and_a_missing_one_says_where_was_looked
     assert (again.returncode, f"(pid {pid}, " in again.stdout) == (0, True), again
     assert nowhere.returncode == exits.BAD_CONFIG
     assert f"{tmp_path}/gigq.toml is not there" in nowhere.stderr
+
+
+@pytest.mark.parametrize("place", [{}, {"daemon.runtime_dir": "run"}], ids=["default", "run"])
+@pytest.mark.parametrize("word", ["start", "run"])
+def test_a_typo_in_the_folder_of_the_database_makes_nothing(shop, place, word):
+    shop.configure({"queue.database": "typo/jobs.db", **place})
+
+    check, done = shop.gigqd("check", "--db"), shop.gigqd(word)
+
+    assert check.returncode == done.returncode == exits.DATABASE_UNAVAILABLE
+    sentence = f"{shop.home}/typo/jobs.db does not exist, and its folder does not exist"
+    assert sentence in check.stderr
+    assert sentence in done.stderr
+    assert [path.name for path in shop.home.iterdir()] == ["gigq.toml"]
