@@ -14,6 +14,7 @@ from gigq.cli.loading import use_code
 from gigq.cli.opening import queue_of_a_worker
 from gigq.cli.worker_log import WorkerLog
 from gigq.hooks import around_worker
+from gigq.inherited_signals import restore_signals
 from gigq.worker import Worker
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 def worker(args: argparse.Namespace) -> int:
     """Run jobs until stopped, or one job."""
+    restore_signals()
     interval = args.polling_interval
     if interval is None:
         interval = values.variable("GIGQ_POLLING_INTERVAL", "5", values.positive)

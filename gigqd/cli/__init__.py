@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigq.command_parser import UsageError, asks_for_json
+from gigq.inherited_signals import restore_signals
 from gigqd import exits
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import heed_name
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     repair_standard_streams()
     if arguments is None:
+        restore_signals()
         gc.disable()  # a command is over before it pays; the daemon takes it up once it is loaded
         make_room()
     given = sys.argv[1:] if arguments is None else [*arguments]
