@@ -162,6 +162,11 @@ def reopen() -> None:
         _write("error", "log_reopen_failed", __name__, {"error": str(error)})
 
 
+def follow() -> None:
+    """Open the log file again if it was moved or deleted, as is done before each line."""
+    _state.sink.follow()
+
+
 def sink_fd() -> int:
     """The descriptor that log lines are written to, to be kept open across a fork."""
     return _state.sink.fd

@@ -2,10 +2,12 @@
 
 A line is one write to a file that was opened for appending, and each process looks before a line
 whether the name still leads to its file. So a line goes whole into the old file or the new one.
+Several daemons may share a log; a lock on the file lets one of them rename it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
@@ -30,15 +32,17 @@ class Rotation:
 
     def turn(self, config: LogConfig) -> None:
         """Rotate if it is time to. An error is logged and tried again later: the log goes on."""
+        pipeline.follow()
         path = pipeline.sink_path()
         if not config.max_size or path is None or time.monotonic() < self._not_before:
             return
         try:
             if path.stat().st_size < config.max_size:
                 return
-            rename(path, config.keep)
-        except FileNotFoundError:
-            return  # moved away by another process: the next line makes it anew
+            if not _rename_alone(path, config):
+                return
+        except (FileNotFoundError, BlockingIOError):
+            return  # another process renames it or has done so: the next line makes it anew
         except OSError as error:
             self._not_before = time.monotonic() + _AGAIN_AFTER
             log.error("log_rotation_failed", error=str(error))
@@ -57,6 +61,20 @@ def rename(path: Path, keep: int) -> None:
         if os.path.lexists(numbered(path, number)):
             numbered(path, number).replace(numbered(path, number + 1))
     path.replace(numbered(path, 1))
+
+
+def _rename_alone(path: Path, config: LogConfig) -> bool:
+    """Rename a log file that is too large, unless another process has locked or renamed it."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        found = os.fstat(fd)
+        if found.st_size < config.max_size or not os.path.samestat(found, path.stat()):
+            return False
+        rename(path, config.keep)
+        return True
+    finally:
+        os.close(fd)
 
 
 def numbered(path: Path, number: int) -> Path:

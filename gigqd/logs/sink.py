@@ -58,7 +58,7 @@ class Sink:
 
     def write(self, line: bytes) -> None:
         """Append one line, in one system call; drop and count it when that is impossible."""
-        self._follow()
+        self.follow()
         dropped = self.dropped
         data = b"\n" if self._torn else b""
         data += (self._report(dropped) if dropped else b"") + line
@@ -99,7 +99,8 @@ class Sink:
         # a job may close any descriptor, and the next file it opens gets the same number
         return self._identity is not None and _identity_of_fd(self._fd) == self._identity
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Open the file again if it was moved or deleted, which frees the room of a deleted one."""
         if self.path is None:
             return
         if self._is_ours() and (not self._regular or _identity(self.path) == self._identity):

@@ -102,6 +102,7 @@ class Keeper:
             signal.signal(number, _ignore)
         while not (self._leaving and not self._verdicts):
             self.beat()
+            logs.follow()
             self._work()
             self._listen()
             if self._wire.ended:

@@ -181,6 +181,7 @@ class WorkerRole:
 
     def _work(self) -> float:
         """Do what is due; how many seconds to wait for more."""
+        logs.follow()
         self._show_idle()
         try:
             self._worker.work_off(self._may_claim)
@@ -318,9 +319,8 @@ class WorkerRole:
 
     def _until_next_due(self) -> float:
         # Held because of the database, which is then not to be touched.
-        if not self._may_claim():
-            return _LONGEST_WAIT
-        due_at = claims.next_due_at(self._database, self._pool.queues)
+        may = self._may_claim()
+        due_at = claims.next_due_at(self._database, self._pool.queues) if may else None
         if due_at is None:
             return _LONGEST_WAIT
         wait = clock.parse(due_at) - clock.parse(clock.utc_now())

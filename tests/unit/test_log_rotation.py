@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from gigqd.logs.rotation import Rotation, rename
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SMALL = 4096
 
@@ -100,6 +100,39 @@ def test_processes_that_write_while_it_is_renamed_lose_and_tear_no_line(file: Pa
 
     assert renamed > 1
     assert numbers(file) == [*range(3000), *range(100_000, 103_000)]
+
+
+def test_processes_that_rotate_the_same_file_lose_no_line_and_leave_no_gap(file: Path) -> None:
+    """Daemons that share a log: each judges by itself that it is large enough."""
+    config = LogConfig(file=file, max_size=SMALL, keep=1000)
+    rotators = []
+    for first in range(0, 6000, 2000):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                turn = Rotation().turn
+                for number in range(first, first + 2000):
+                    logs.get_logger("test").info("line", number=number)
+                    turn(config)
+            finally:
+                os._exit(0)
+        rotators.append(pid)
+    for pid in rotators:
+        os.waitpid(pid, 0)
+
+    assert numbers(file) == [*range(6000)]
+    renamed = sorted(int(each.suffix[1:]) for each in file.parent.glob("jobs.log.*"))
+    assert renamed == [*range(1, len(renamed) + 1)]
+    assert min(each.stat().st_size for each in file.parent.glob("jobs.log.*")) >= SMALL
+
+
+def test_an_idle_process_closes_a_log_that_was_deleted(file: Path) -> None:
+    fill(1)
+    file.unlink()
+
+    logs.follow()
+
+    assert Path(f"/proc/self/fd/{logs.sink_fd()}").readlink() == file
 
 
 def test_a_rename_that_is_refused_is_logged_once_and_the_log_goes_on(
