@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ from gigqd.text import printable
 
 DEFAULT_QUEUE = "default"
 _CONTAINER_PATIENCE = 10.0
+# What the interpreter, the loader and the allocator read once, before their program begins.
+_READ_AT_THE_START = re.compile(
+    r"PYTHON(PATH|HOME|UTF8|HASHSEED|WARNINGS|MALLOC)|LD_(LIBRARY_PATH|PRELOAD)|MALLOC_\w+"
+)
 
 
 def cross_check(config: Config, source: Source | None, settings: Settings) -> list[Problem]:
@@ -46,6 +51,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         *_killed_in_a_container(config),
         *_late_recycling(config),
         *_root_jobs(config),
+        *_too_late(config),
         *ignored(os.environ),
     )
 
@@ -195,6 +201,16 @@ def _grace(pool: PoolConfig) -> float:
 def _root_jobs(config: Config) -> Iterator[str]:
     if os.geteuid() == 0 and config.daemon.user is None:
         yield "jobs run as root; set daemon.user to an account made for them"
+
+
+def _too_late(config: Config) -> Iterator[str]:
+    """Warn of variables that no worker reads: it is forked from the daemon, not started anew."""
+    for name in filter(_READ_AT_THE_START.fullmatch, config.code.environment):
+        remedy = "set code.python_path" if name == "PYTHONPATH" else "set it where gigqd is started"
+        yield (
+            f"{name} in code.environment or its file has no effect in the workers, only in "
+            f"programs that their jobs start; {remedy}"
+        )
 
 
 def _at(keys: Keys, message: str, source: Source | None, settings: Settings) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ def prepare(config: Config, pool: PoolConfig) -> Hooks | None:
     if pool.nice:
         os.nice(pool.nice)
     os.environ.update(config.code.environment)
+    time.tzset()  # the C library has read TZ before
     sys.path[:0] = [str(folder) for folder in config.code.python_path]
     hooks = Hooks(config.code.hooks) if config.code.hooks else None
     if hooks is not None:
