@@ -54,11 +54,21 @@ def find_account(user: str | None, group: str | None) -> Account | None:
     if user is None and group is None:
         return None
     try:
-        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
-        gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+        gid = grp.getgrnam(group).gr_gid if group else os.getegid()
+        if user is None:
+            return Account(account_name(), os.geteuid(), gid)
+        entry = pwd.getpwnam(user)
     except KeyError as error:
         raise NotPermitted(f"cannot run as {user or ''}:{group or ''}: {error.args[0]}") from error
-    return Account(entry.pw_name, entry.pw_uid, gid)
+    return Account(entry.pw_name, entry.pw_uid, gid if group else entry.pw_gid)
+
+
+def account_name() -> str:
+    """Name this process's account; the number where it has no name, as in many containers."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user id {os.geteuid()}"
 
 
 def become(config: Config, instance: Instance) -> None:
@@ -84,7 +94,7 @@ def become(config: Config, instance: Instance) -> None:
 
 def _check_access(config: Config, instance: Instance) -> None:
     """Refuse early, and with the folder's name, what would fail later and less clearly."""
-    who = pwd.getpwuid(os.geteuid()).pw_name
+    who = account_name()
     for file in _OWN_CODE:
         if not os.access(file, os.R_OK):
             raise NotPermitted(
@@ -124,7 +134,7 @@ def refuse_blocked_way(folder: Path, meant: Path | None = None) -> None:
         if not os.access(above, os.F_OK):
             return  # it is missing, which is for others to judge
         if above.is_dir() and not os.access(above, os.X_OK):
-            who = pwd.getpwuid(os.geteuid()).pw_name
+            who = account_name()
             raise NotPermitted(
                 f"{who} cannot enter {above}, and so not use {meant or folder}; let {who} pass it "
                 f"(setfacl -m u:{who}:x {above}), or choose another folder"
@@ -138,7 +148,7 @@ def refuse_unwritable(folder: Path) -> None:
         NotPermitted: naming the account and the folder.
     """
     if os.path.lexists(folder) and not os.access(folder, os.W_OK | os.X_OK):
-        who = pwd.getpwuid(os.geteuid()).pw_name
+        who = account_name()
         raise NotPermitted(
             f"{who} cannot write in {folder}; change its owner, and let {who} pass through "
             "the folders above it"
@@ -169,8 +179,9 @@ def drop_privileges(account: Account) -> None:
 
 def _name_in_environment(account: Account) -> None:
     """What login(1) sets: a job that looks for its home must not find root's."""
-    home = pwd.getpwuid(account.uid).pw_dir
-    os.environ.update(HOME=home, USER=account.name, LOGNAME=account.name)
+    with suppress(KeyError):
+        os.environ["HOME"] = pwd.getpwuid(account.uid).pw_dir
+        os.environ.update(USER=account.name, LOGNAME=account.name)
 
 
 def _is_already(account: Account) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,12 @@ from gigq.store.database import Database
 from gigq.store.filesystem import refuse_other_kind, resolve
 from gigqd import exits
 from gigqd.errors import GigqdError
-from gigqd.privileges import refuse_blocked_way, refuse_missing_folder, refuse_unwritable
+from gigqd.privileges import (
+    account_name,
+    refuse_blocked_way,
+    refuse_missing_folder,
+    refuse_unwritable,
+)
 from gigqd.roles.keeper_trouble import exit_code_for
 from gigqd.roles.prepare import failure, is_of_the_application, prepare
 
@@ -59,7 +63,7 @@ def try_way(config: Config) -> str:
     """
     path = Path(config.queue.database)
     refuse_blocked_way(path.parent.parent, path.parent)
-    who = pwd.getpwuid(os.geteuid()).pw_name
+    who = account_name()
     return f"{path} does not exist yet; the first start by root gives {who} its folder"
 
 
@@ -103,7 +107,7 @@ def try_imports(config: Config) -> str:
 def _as_daemon_error(error: Exception) -> GigqdError:
     text = str(error)
     if isinstance(error, PermissionError):
-        who = pwd.getpwuid(os.geteuid()).pw_name
+        who = account_name()
         text = f"{who} may not use {error.filename}: {error.strerror}; check who owns it"
     return GigqdError(text, exit_code=exit_code_for(error))
 
