@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import subprocess
 import tarfile
 import threading
 import time
 import weakref
+from datetime import datetime
 from pathlib import Path
 
 from support.calls import note, noted
@@ -110,3 +112,18 @@ def job_with_id(job_id: str) -> Job:
     job = Job(job_id, os.getpid)
     job.id = job_id
     return job
+
+
+def zone() -> list[str]:
+    """The time zone of local times, as C code and as Python tell it."""
+    return [time.strftime("%Z"), datetime.fromtimestamp(0).astimezone().tzname() or ""]
+
+
+def require_a_command() -> None:
+    """Run a command that fails, as a backup script may."""
+    subprocess.run(["false"], check=True)
+
+
+def writable_places() -> list[str]:
+    """The folders for temporary files in which this process may write."""
+    return [each for each in ("/tmp", "/var/tmp", "/dev/shm") if os.access(each, os.W_OK)]

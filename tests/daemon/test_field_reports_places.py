@@ -1,0 +1,344 @@
+"""What went wrong with places, logs and the starting program elsewhere, from public bug reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support import jobs_of_field_reports as reports
+from support.configs import clean_environment, to_toml
+from support.daemon import TESTS
+from support.files import open_up
+from support.other_user import SEARCH_PATH, interpreter_for
+from support.waiting import wait_until
+
+from gigq import Job, JobQueue
+from gigqd import exits
+
+pytestmark = pytest.mark.daemon
+
+ONE = {"pools.default.size": 1}
+MANY = 400
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount and change accounts")
+
+
+def run(daemon, function):
+    """What became of one job."""
+    return daemon.wait_for_job(daemon.queue.submit(Job(function.__name__, function)))
+
+
+# --- the program that starts it ---------------------------------------------------------------
+
+
+@pytest.fixture
+def started_by(tmp_path):
+    """A function that makes an interpreter which another program, of some lines, has started."""
+
+    def make(lines):
+        path = tmp_path / "interpreter"
+        path.write_text(
+            f"#!{sys.executable}\nimport os, signal, sys\n{lines}\n"
+            "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+        )
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+BLOCKS = "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())"
+IGNORES = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+
+
+def test_a_daemon_whose_starter_has_blocked_all_signals_is_stopped_by_term(daemons, started_by):
+    """ralphlange/procServ#48: what it started had TERM blocked, and could only be killed."""
+    daemon = daemons(ONE, start=False)
+    daemon.interpreter = started_by(BLOCKS)
+
+    daemon.start()
+    assert run(daemon, reports.require_a_command)["status"] == "failed"
+    daemon.signal(signal.SIGTERM)
+
+    assert daemon.wait_for_exit() == exits.OK
+
+
+def test_a_start_by_a_program_that_ignores_its_children_is_a_start(launched, started_by):
+    """util-linux/util-linux#4014: with SIGCHLD ignored, waitpid(2) failed for a live child."""
+    daemon = launched(ONE)
+    command = [started_by(IGNORES), "-m", "gigqd", "--config", str(daemon.config_path), "start"]
+
+    done = subprocess.run(command, env=daemon.environment, capture_output=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (exits.OK, b"")
+    assert run(daemon, reports.require_a_command)["status"] == "failed"
+
+
+@pytest.mark.parametrize("inherited", [BLOCKS, IGNORES], ids=["blocked", "ignored"])
+def test_a_plain_worker_sees_that_a_command_of_its_job_has_failed(tmp_path, started_by, inherited):
+    """baskerville/bspwm#1534: its programs ignored SIGCHLD, and no exit code reached them."""
+    queue = JobQueue(tmp_path / "jobs.db")
+    job_id = queue.submit(Job("backup", reports.require_a_command, max_attempts=1))
+    command = [started_by(inherited), "-m", "gigq", "--db", str(queue.db_path), "worker"]
+    environment = clean_environment() | {"PYTHONPATH": str(TESTS)}
+
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as worker:
+        try:
+            wait_until(lambda: queue.get_status(job_id)["completed_at"])
+            worker.terminate()
+            code = worker.wait(30)
+        finally:
+            worker.kill()
+
+    assert queue.get_status(job_id)["status"] == "failed"
+    assert code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_as_soon_as_the_pid_is_known_does_not_end_the_start(daemons, number):
+    """hashicorp/vault#27100: a reload right after the start killed it."""
+    daemon = daemons(ONE, start=False)
+    command = [sys.executable, "-m", "gigqd", "--config", str(daemon.config_path), "run"]
+
+    with subprocess.Popen(command, env=daemon.environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(daemon.instance.pid_path.exists)
+            process.send_signal(number)
+            wait_until(lambda: daemon.command("status").returncode == exits.OK, 30.0)
+            assert run(daemon, os.getpid)["result"] != process.pid
+            process.terminate()
+            code = process.wait(30)
+        finally:
+            process.kill()
+
+    assert code == exits.OK
+
+
+# --- variables ---------------------------------------------------------------------------------
+
+
+def test_a_time_zone_of_the_configuration_holds_in_the_workers(daemons):
+    """meeb/tubesync#462: TZ was set, and the times of tasks were UTC all the same."""
+    daemon = daemons({**ONE, "code.environment.TZ": "FLD-5"}, start=False)
+    daemon.start(TZ="UTC")
+
+    assert run(daemon, reports.zone)["result"] == ["FLD", "FLD"]
+
+
+def test_a_variable_that_comes_too_late_for_the_workers_is_a_warning(daemons):
+    """airflow-helm/charts#106: PYTHONPATH of the settings did not arrive, other variables did."""
+    daemon = daemons(start=False)
+    (daemon.home / "env").write_text("LD_LIBRARY_PATH=/opt/lib\nPYTHONUNBUFFERED=1\n")
+    daemon.configure({"code.environment_file": "env", "code.environment.PYTHONPATH": "/opt/app"})
+
+    checked = daemon.command("check").stdout.splitlines()
+    late = [line for line in checked if "has no effect in the workers" in line]
+
+    assert [line.split()[1] for line in late] == ["LD_LIBRARY_PATH", "PYTHONPATH"]
+    assert late[1].endswith("set code.python_path")
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+def deleted_logs(daemon):
+    """The deleted files named like the log that a process of the daemon still has open."""
+    pids = [daemon.pid, *(slot["pid"] for slot in daemon.status()["slots"])]
+    links = [str(link.readlink()) for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return [link for link in links if "/jobs.log" in link and link.endswith("(deleted)")]
+
+
+def test_a_deleted_log_takes_no_room_when_its_processes_have_nothing_to_write(daemons):
+    """EnterpriseDB/repmgr#465: the rotated log was deleted, and still open in the idle daemon."""
+    daemon = daemons(start=False)
+    file = daemon.home / "jobs.log"
+    daemon.configure({**ONE, "log.file": str(file), "log.jobs_per_second": 1})
+    daemon.start()
+    run(daemon, os.getpid)
+
+    file.rename(daemon.home / "jobs.log.1")
+    (daemon.home / "jobs.log.1").unlink()
+    run(daemon, os.getpid)
+
+    wait_until(lambda: deleted_logs(daemon) == [], 40.0)
+    assert file.exists()
+
+
+def test_two_daemons_that_rotate_one_log_lose_no_line(daemons):
+    """makeabilitylab/makeabilitylabwebsite#1439: workers of gunicorn raced to rotate one file."""
+    both = [daemons(start=False) for _ in range(2)]
+    log = both[0].home / "jobs.log"
+    settings = {"log.file": str(log), "log.max_size": "64KiB", "log.keep": 200}
+    ids = []
+    for daemon in both:
+        daemon.configure({**ONE, **settings, "log.jobs_per_second": 0, "log.format": "json"})
+        daemon.start()
+    for daemon in both:
+        batch = [Job(f"j{number}", os.getpid) for number in range(MANY)]
+        ids += daemon.queue.submit_many(batch)
+    for daemon in both:
+        wait_until(lambda daemon=daemon: daemon.queue.stats()["completed"] == MANY, 60.0)
+        daemon.stop()
+
+    files = sorted(log.parent.glob("jobs.log*"))
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    found = Counter(line["job_id"] for line in lines if line["event"] == "job.completed")
+    assert found == Counter(ids)
+    numbers = {file.name.removeprefix("jobs.log").lstrip(".") for file in files}
+    assert numbers == {"", *map(str, range(1, len(files)))}
+
+
+def test_a_log_that_is_copied_and_cut_off_goes_on_at_its_beginning(daemons):
+    """logrotate/logrotate#363: after `copytruncate` the log began with as many zero bytes."""
+    daemon = daemons(start=False)
+    file = daemon.home / "jobs.log"
+    daemon.configure({**ONE, "log.file": str(file), "log.jobs_per_second": 0})
+    daemon.start()
+    run(daemon, os.getpid)
+
+    os.truncate(file, 0)
+    last = run(daemon, os.getpid)
+    wait_until(lambda: last["id"] in file.read_text())
+
+    assert all(json.loads(line) for line in file.read_text().splitlines())
+
+
+def test_a_daemon_whose_log_nobody_reads_works_answers_and_stops(daemons):
+    """aptible/supercronic#36: it stood still once the pipe of the container's log was full."""
+    daemon = daemons({**ONE, "log.jobs_per_second": 0}, start=False)
+    command = [sys.executable, "-m", "gigqd", "--config", str(daemon.config_path), "run"]
+
+    with subprocess.Popen(command, env=daemon.environment, stderr=subprocess.PIPE) as process:
+        try:
+            batch = [Job(f"j{number}", os.getpid) for number in range(MANY)]
+            daemon.queue.submit_many(batch)
+            wait_until(lambda: daemon.queue.stats()["completed"] == MANY, 60.0)
+            status = daemon.command("status")
+            process.terminate()
+            code = process.wait(30)
+        finally:
+            process.kill()
+
+    assert (status.returncode, code) == (exits.OK, exits.OK)
+
+
+# --- accounts and file systems -------------------------------------------------------------------
+
+NAMELESS = "54321"
+
+
+@contextmanager
+def place_of(path, settings=None, *, group=NAMELESS):
+    """A folder of an account without a name, with a configuration; a function that runs gigqd."""
+    account = NAMELESS
+    open_up(path)
+    path.chmod(0o755)
+    os.chown(path, int(account), int(account))
+    keys = {"daemon.runtime_dir": "run", "queue.database": "jobs.db", "log.file": "jobs.log"}
+    text = to_toml({**keys, "code.python_path": [str(TESTS)], **ONE, **(settings or {})})
+    (path / "gigq.toml").write_text(text)
+    become = ["setpriv", f"--reuid={account}", f"--regid={group}", "--clear-groups"]
+    interpreter = interpreter_for(account)
+
+    def gigqd(*words):
+        command = [*become, interpreter, "-m", "gigqd", "--config", str(path / "gigq.toml"), *words]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SEARCH_PATH}
+        return subprocess.run(
+            command, cwd=path, env=environment, capture_output=True, text=True, timeout=60
+        )
+
+    try:
+        yield gigqd
+    finally:
+        gigqd("stop", "--now")
+
+
+@only_root
+def test_an_account_without_a_name_runs_a_daemon(tmp_path):
+    """goauthentik/authentik#4098: gunicorn did not start under a user id without an entry."""
+    with place_of(tmp_path) as gigqd:
+        commands = "check --db --import", "start", "status", "reload --wait"
+        done = [gigqd(*words.split()) for words in commands]
+        queue = JobQueue(tmp_path / "jobs.db")
+        job_id = queue.submit(Job("pid", os.getuid))
+        wait_until(lambda: queue.get_status(job_id)["completed_at"])
+        done.append(gigqd("stop"))
+
+    assert [each.returncode for each in done] == [0] * 5, done
+    assert queue.get_status(job_id)["result"] == int(NAMELESS)
+
+
+@only_root
+def test_an_account_without_a_name_is_told_by_its_number_what_it_may_not(tmp_path):
+    """fedora-infra/koschei#282: an error of OpenShift's user ids hid all others."""
+    (tmp_path / "closed").mkdir(mode=0o755)
+    settings = {"queue.database": "closed/jobs.db"}
+    with place_of(tmp_path, settings) as gigqd:
+        checked, started = gigqd("check", "--db"), gigqd("start")
+
+    assert (checked.returncode, started.returncode) == (exits.NOT_PERMITTED,) * 2
+    assert f"user id {NAMELESS} cannot write in {tmp_path}/closed" in checked.stderr
+    assert f"{tmp_path}/closed" in started.stderr
+
+
+@only_root
+def test_a_group_may_be_set_for_an_account_without_a_name(tmp_path):
+    """sclorg/s2i-python-container#247: the name of the user was asked for and never needed."""
+    with place_of(tmp_path, {"daemon.group": "root"}, group="0") as gigqd:
+        started = gigqd("start")
+
+    assert started.returncode == exits.OK, started.stderr
+
+
+READ_ONLY = """
+mount --make-rprivate / && mount --bind "$1" "$1" && mount -t tmpfs -o ro none /dev/shm || exit 1
+for place in $(awk '{print $5}' /proc/self/mountinfo | grep -vE "^(/proc|/sys|/dev|$1)"); do
+    mount -o remount,ro,bind "$place" 2>/dev/null
+done
+cd "$1" && shift && exec "$@"
+"""
+COMMANDS = """
+import subprocess, sys
+from support import jobs_of_field_reports as reports
+from support.waiting import wait_until
+from gigq import Job, JobQueue
+
+def gigqd(*words):
+    subprocess.run([sys.executable, "-m", "gigqd", "--config", "gigq.toml", *words], check=True)
+
+gigqd("check", "--db", "--import")
+gigqd("start")
+queue = JobQueue("jobs.db")
+job_id = queue.submit(Job("places", reports.writable_places))
+wait_until(lambda: queue.get_status(job_id)["completed_at"])
+gigqd("reload", "--wait")
+gigqd("status")
+gigqd("stop")
+print(queue.get_status(job_id)["result"])
+"""
+
+
+@only_root
+def test_it_runs_where_only_the_folder_of_the_queue_can_be_written(tmp_path):
+    """benoitc/gunicorn#2859: it did not start without a folder for temporary files."""
+    keys = {"daemon.runtime_dir": "run", "queue.database": "jobs.db", "log.file": "jobs.log"}
+    text = to_toml({**keys, "code.python_path": [str(TESTS)], **ONE})
+    (tmp_path / "gigq.toml").write_text(text)
+    command = ["sh", "-c", READ_ONLY, "sh", str(tmp_path), sys.executable, "-c", COMMANDS]
+
+    done = subprocess.run(
+        ["unshare", "--mount", *command],
+        env=clean_environment() | {"PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
