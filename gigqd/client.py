@@ -9,11 +9,13 @@ import signal
 import socket
 import time
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigqd import exits, pidfile
 from gigqd.control import existing, peer_of
 from gigqd.errors import GigqdError
+from gigqd.presence import AnotherDaemon
 from gigqd.wire import LONGEST_LINE
 
 if TYPE_CHECKING:
@@ -81,7 +83,10 @@ class Client:
             GigqdError: this user may not talk to the daemon.
         """
         running = self.find()
-        request = json.dumps({"command": command, **fields}).encode() + b"\n"
+        # The daemon compares: its files may have been deleted, or replaced, since they were found.
+        wanted = self._instance.identity
+        meant = {"for": asdict(wanted)} if wanted else {}
+        request = json.dumps({"command": command, **meant, **fields}).encode() + b"\n"
         try:
             path, trusted = self._instance.socket_path, self._instance.trusts
             line = _exchange(path, request, within, trusted, self._is_gone)
@@ -147,7 +152,10 @@ class Client:
         with closing(_Handle(running.pid)) as handle:
             # The number may have been given to another process before the handle was opened.
             if pidfile.ticks_of(running.pid) != running.start_ticks or self.find() != running:
-                raise NotAnswering("the daemon has been replaced meanwhile; try again")
+                raise NotAnswering("the daemon was replaced by another process; try again")
+            note, wanted = self._instance.note(), self._instance.identity
+            if note and wanted and note.identity and not note.identity.is_that_of(wanted):
+                raise AnotherDaemon(running, note.identity, wanted, self._instance.directory)
             handle.kill()
             if not handle.wait(within):
                 raise NotAnswering(f"process {running.pid} does not die of SIGKILL")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gigqd import exits
 from gigqd.announcement import Announcement
 from gigqd.control import ControlServer
+from gigqd.identity import Identity, identity_from
 
 if TYPE_CHECKING:
     import selectors
-    from pathlib import Path
 
+    from gigqd.control import Command
     from gigqd.control_clients import Client
+    from gigqd.instance import Instance
     from gigqd.reload import Reply
     from gigqd.report import Facts
     from gigqd.stop import Stop
@@ -38,8 +42,13 @@ class Desk:
     """Passes commands on, and keeps those waiting who asked for an answer at the end."""
 
     def __init__(
-        self, path: Path, selector: selectors.BaseSelector, chief: Chief, facts: Facts
+        self,
+        instance: Instance,
+        selector: selectors.BaseSelector,
+        chief: Chief,
+        facts: Facts,
     ) -> None:
+        self._identity = instance.identity
         self._chief = chief
         self._announcement = Announcement(facts)
         self._waiting_for_stop: list[Client] = []
@@ -50,7 +59,8 @@ class Desk:
             "pause": self._pause,
             "resume": self._resume,
         }
-        self._server = ControlServer(path, selector, commands)
+        checked = {name: partial(self._if_meant, call) for name, call in commands.items()}
+        self._server = ControlServer(instance.socket_path, selector, checked)
 
     def repair(self) -> tuple[str, ...]:
         """Put the control socket back when it is gone; its name if it was.
@@ -78,6 +88,24 @@ class Desk:
                 summary or {"ok": False, "error": "the daemon failed", "code": exits.INTERNAL_ERROR}
             )
         self._server.close()
+
+    def _if_meant(self, call: Command, client: Client, request: dict[str, Any]) -> None:
+        """Pass a command on, or refuse it when it is meant for another daemon."""
+        refusal = self._refusal(request)
+        if refusal is None:
+            call(client, request)
+        else:
+            client.answer({"ok": False, "error": refusal, "code": exits.ALREADY_RUNNING})
+
+    def _refusal(self, request: dict[str, Any]) -> str | None:
+        if "for" not in request or self._identity is None:
+            return None
+        meant: object = "something else"
+        with suppress(LookupError, TypeError, ValueError):
+            meant = identity_from(request["for"])
+        if isinstance(meant, Identity) and self._identity.is_that_of(meant):
+            return None
+        return f"the gigqd that runs here is {self._identity}, and the command is for {meant}"
 
     def _status(self, client: Client, _request: dict[str, Any]) -> None:
         client.answer(self._chief.status())

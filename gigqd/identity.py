@@ -134,12 +134,19 @@ def read_note_at(path: Path) -> LockNote | None:
         os.close(descriptor)
 
 
+def identity_from(said: Any) -> Identity:
+    """Return the identity that `dataclasses.asdict` has made this of.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is something else.
+    """
+    name, database = said["overrides"]
+    return Identity(said["config"], said["database"], said["name"], (name, database))
+
+
 def _parse(said: Any) -> LockNote | None:
     of = said["identity"]
-    identity = None
-    if of is not None:
-        name, database = of["overrides"]
-        identity = Identity(of["config"], of["database"], of["name"], (name, database))
+    identity = None if of is None else identity_from(of)
     note = LockNote(said["lock"], identity, said["pid"], said["start_ticks"])
     return note if _is_sound(note) else None
 

@@ -213,8 +213,11 @@ class Instance:
         return describe(found.pid) if found else None
 
     def note(self) -> LockNote | None:
-        """Return what the daemon of this place has written into its lock file."""
-        return self._lock.read()
+        """Return what the daemon of this place has written into its lock file, also if deleted."""
+        if (written := self._lock.read()) is not None:
+            return written
+        found = self._find_here()
+        return found.note if found else None
 
     def elsewhere(self) -> Instance | None:
         """Return the place of the running daemon that is meant, when it is not this one.

@@ -157,7 +157,7 @@ class Supervisor:
         start.require_files()
         self._run.begin()
         self._instance.write_pid()
-        self._desk = Desk(self._instance.socket_path, self._selector, self, self._facts)
+        self._desk = Desk(self._instance, self._selector, self, self._facts)
         self._repairs = Repairs(self._facts, self._instance, self._desk.repair, self.begin_stop)
         self._crew.preload()
         self._pools.open_keeper()

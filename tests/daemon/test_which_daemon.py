@@ -17,6 +17,10 @@ from support.project import Project
 from support.waiting import wait_until
 
 from gigqd import exits
+from gigqd.client import Client
+from gigqd.config import DaemonConfig
+from gigqd.identity import Identity
+from gigqd.instance import Instance
 
 pytestmark = pytest.mark.daemon
 
@@ -108,6 +112,36 @@ def test_a_daemon_of_another_project_in_the_same_place_is_refused(shop, blog, tm
     for project in (shop, blog):
         words = f'configuration {project.file}, database {project.database}, name "default"'
         assert words in done.stdout + done.stderr
+    assert shop.pid() == pid
+
+
+@pytest.mark.parametrize("deleted", ["run", "run/gigqd.lock"])
+@pytest.mark.parametrize("word", ["reload", "stop"])
+def test_it_is_refused_also_while_its_files_are_deleted(shop, blog, tmp_path, word, deleted):
+    for project in (shop, blog):
+        project.configure({"daemon.runtime_dir": str(tmp_path / "run")})
+    pid = shop.start()
+    path = tmp_path / deleted
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    done = blog.gigqd(word)
+
+    assert done.returncode == exits.ALREADY_RUNNING, done
+    assert shop.pid() == pid
+
+
+@pytest.mark.parametrize("command", ["status", "reload", "pause", "stop"])
+def test_a_daemon_itself_refuses_what_is_meant_for_another_one(shop, blog, tmp_path, command):
+    shop.configure({"daemon.runtime_dir": str(tmp_path / "run")})
+    pid = shop.start()
+    place = DaemonConfig(runtime_dir=tmp_path / "run", working_directory=tmp_path)
+    instance = Instance(place)
+    instance.identity = Identity(str(blog.file), str(blog.database), "default", ("", ""))
+
+    answer = Client(instance).ask(command)
+
+    assert answer["code"] == exits.ALREADY_RUNNING
+    assert str(instance.identity) in answer["error"]
     assert shop.pid() == pid
 
 
