@@ -25,6 +25,7 @@ _ROOT = TESTS.parent
 
 _SETTINGS: dict[str, Any] = {
     "daemon.runtime_dir": "run",
+    "log.file": "gigqd.log",
     "daemon.stop_timeout": "2s",
     "daemon.start_timeout": "20s",
     "queue.database": "disk/jobs.db",
@@ -44,6 +45,7 @@ _SETTINGS: dict[str, Any] = {
 _NEIGHBOUR: dict[str, Any] = {
     "daemon.name": "neighbour",
     "daemon.runtime_dir": "neighbour",
+    "log.file": "neighbour.log",
     "pools.default.size": 2,
     "pools.second.size": 1,
 }
@@ -85,7 +87,7 @@ class Daemon:
         config = DaemonConfig(**name, runtime_dir=place, working_directory=home)
         self.instance = Instance(config)
         self.client = Client(self.instance)
-        self.log_path = self.instance.log_path
+        self.log_path = home / self._own.get("log.file", _SETTINGS["log.file"])
         self.instance.directory.mkdir(mode=0o700)
         self.configure(0)
 
@@ -95,11 +97,17 @@ class Daemon:
         settings["pools.many.size"] = self.many
         self._config.write_text(to_toml(settings) + text)
 
-    def popen(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a `gigqd` command; what it prints goes to the daemon's log."""
+    def popen(self, *arguments: str, config: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a `gigqd` command; what it prints goes to the daemon's log.
+
+        Args:
+            arguments: the command and its options.
+            config: another configuration file than the daemon's.
+        """
+        chosen = str(config or self._config)
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "gigqd", "--config", str(self._config), *arguments],
+                [sys.executable, "-m", "gigqd", "--config", chosen, *arguments],
                 env=self.environment,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,

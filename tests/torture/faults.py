@@ -15,6 +15,8 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import TYPE_CHECKING
 
+from torture import places
+from torture.burst import Burst
 from torture.looks import Looks
 from torture.victims import Gone, Victim
 
@@ -39,10 +41,8 @@ _CHILDREN_DIE_WITHIN = 0.5
 _ARRIVAL = 1.0
 """Seconds without a change after which a restored file is taken for complete."""
 
-_MANY = 100
-_MANY_BOOT_WITHIN = 20.0
-_MANY_END_WITHIN = 8.0
-_AGAIN = 0.5
+_PUT_BACK_WITHIN = 7.0
+"""Seconds after which a daemon has put its deleted files back; commands may fail till then."""
 
 _NEIGHBOUR_IS_DOWN = 10
 """How many times as long as the daemon its neighbour stays down: the daemon takes over its work."""
@@ -72,10 +72,17 @@ class Faults:
         self._restorer: subprocess.Popen[bytes] | None = None
         self._frozen: dict[str, Victim] = {}
         self._starved = 0
-        self._is_over = False
+        self.is_over = False
+        self._burst = Burst(self, daemon, crowd, notes)
+        self._other_config = places.other_project(daemon)
         self._disk_is_full = False
         self._clear_since = 0.0
         self._variant = 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the daemon can take a command now."""
+        return self.life.is_settled and "supervisor" not in self._frozen
 
     def is_possible(self, fault: Fault) -> bool:
         """Whether it can be played now; else it has to wait."""
@@ -89,7 +96,7 @@ class Faults:
             return self.life.state == "up"
         if fault.what == "kill":
             return self.life.is_settled
-        return self.life.is_settled and "supervisor" not in self._frozen
+        return self.is_free
 
     def play(self, fault: Fault) -> None:
         """Do it now."""
@@ -120,7 +127,7 @@ class Faults:
 
     def undo(self) -> None:
         """Undo everything at once."""
-        self._is_over = True
+        self.is_over = True
         while self._later:
             heapq.heappop(self._later)[2]()
         for holder in self._locks:
@@ -135,7 +142,7 @@ class Faults:
     def _signal_child(self, fault: Fault) -> None:
         if self.life.state != "up":
             return
-        self._ask_status()
+        self.ask_status()
         with suppress(Gone):
             victim = self._daemon.child(fault.target, fault.pick)
             if fault.what == "starve":
@@ -146,13 +153,13 @@ class Faults:
     def _signal_supervisor(self, fault: Fault) -> None:
         if fault.what == "kill":
             self._notes.did("SIGKILL supervisor")
-            self._ask_status()
+            self.ask_status()
             children = self._daemon.children()
             self.life.kill(fault.start, fault.seconds)
             died = time.monotonic()
-            self._do_later(fault.seconds + _BEFORE_A_SWEEP, lambda: self._mourn(died, children))
+            self.do_later(fault.seconds + _BEFORE_A_SWEEP, lambda: self._mourn(died, children))
             if fault.pick < _KILLED_WHILE_STARTING:
-                self._do_later(fault.seconds + fault.pick, lambda: self._kill_again(fault))
+                self.do_later(fault.seconds + fault.pick, lambda: self._kill_again(fault))
             return
         with suppress(Gone):
             if fault.what == "starve":
@@ -174,7 +181,8 @@ class Faults:
             self._notes.did("SIGKILL supervisor while it starts")
             self.life.kill(fault.start, 0.0)
 
-    def _ask_status(self) -> None:
+    def ask_status(self) -> None:
+        """Ask the daemon for its status, unless it is frozen, and note how long that took."""
         if "supervisor" not in self._frozen:
             began = time.monotonic()
             self._daemon.status()
@@ -189,7 +197,7 @@ class Faults:
         self._notes.did(f"{number.name} {fault.target}", **fields)
         if number is SIGSTOP and name not in self._frozen:
             self._frozen[name] = victim
-            self._do_later(fault.seconds, lambda: self._thaw(name))
+            self.do_later(fault.seconds, lambda: self._thaw(name))
         else:
             victim.close()
 
@@ -206,7 +214,7 @@ class Faults:
             resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (count, before[1]))
             self._notes.did(f"no descriptors for the {fault.target}", seconds=fault.seconds)
             self._starved += 1
-            self._do_later(fault.seconds, lambda: self._feed(victim, before))
+            self.do_later(fault.seconds, lambda: self._feed(victim, before))
             return
         victim.close()
 
@@ -239,7 +247,7 @@ class Faults:
         self._lock(fault)
         for seconds, target in ((0.3, "worker"), (0.6, "keeper")):
             victim = replace(fault, what="kill", target=target)
-            self._do_later(seconds, partial(self._signal_child, victim))
+            self.do_later(seconds, partial(self._signal_child, victim))
 
     def _fill(self, fault: Fault) -> None:
         if not self._disk.small:
@@ -247,7 +255,7 @@ class Faults:
         self._notes.did("full disk", seconds=fault.seconds)
         self._disk_is_full = True
         self._disk.fill()
-        self._do_later(fault.seconds, self._free_disk)
+        self.do_later(fault.seconds, self._free_disk)
 
     def _free_disk(self) -> None:
         self._disk.free()
@@ -286,33 +294,7 @@ class Faults:
         self.life.command("reload", lambda answer: self.life.expect(answer, exits.OK))
 
     def _many(self, _fault: Fault) -> None:
-        """Have a hundred workers, whose jobs will overrun together."""
-        self._notes.did(f"{_MANY} workers")
-        self._resize_many(_MANY)
-        deadline = time.monotonic() + _MANY_BOOT_WITHIN
-        self._do_later(_AGAIN, lambda: self._submit_many(deadline))
-
-    def _submit_many(self, deadline: float) -> None:
-        self._ask_status()
-        if self._is_over:
-            return
-        if self._daemon.idle_of_many() < _MANY and time.monotonic() < deadline:
-            self._do_later(_AGAIN, lambda: self._submit_many(deadline))
-            return
-        self._notes.did(f"jobs for {self._daemon.idle_of_many()} workers that overrun together")
-        self._crowd.submit_at_once(_MANY)
-        self._do_later(_MANY_END_WITHIN, self._dismiss_many)
-
-    def _dismiss_many(self) -> None:
-        if self.life.is_settled and "supervisor" not in self._frozen:
-            self._resize_many(0)
-        elif not self._is_over:
-            self._do_later(_AGAIN, self._dismiss_many)
-
-    def _resize_many(self, size: int) -> None:
-        self._daemon.many = size
-        self._daemon.configure(self._variant)
-        self.life.command("reload", lambda answer: self.life.expect(answer, exits.OK))
+        self._burst.begin(self._variant)
 
     def _reload_broken(self, _fault: Fault) -> None:
         self._notes.did("reload of a broken file")
@@ -331,5 +313,18 @@ class Faults:
         self._notes.did("second daemon")
         self.life.command("run", lambda answer: self.life.expect(answer, exits.ALREADY_RUNNING))
 
-    def _do_later(self, seconds: float, action: Callable[[], None]) -> None:
+    def _other_project(self, fault: Fault) -> None:
+        (name, *options), code = places.command_of_other_project(fault.pick)
+        self._notes.did(f"{name} of another project with the same runtime_dir")
+        config = self._other_config
+        self.life.command(
+            name, lambda answer: self.life.expect(answer, code), *options, config=config
+        )
+
+    def _delete(self, fault: Fault) -> None:
+        self._notes.did(f"deletion of the {places.delete(self._daemon, fault.pick)}")
+        self._clear_since = time.monotonic() + _PUT_BACK_WITHIN
+
+    def do_later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something when the time has come, or at the end of the faults."""
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._order), action))

@@ -15,6 +15,7 @@ from gigqd import exits
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+    from pathlib import Path
 
     from torture.daemon import Daemon
     from torture.notes import Notes
@@ -113,9 +114,15 @@ class Life:
         self._start, self._start_at = start, time.monotonic() + pause
         self.command("stop", self._stopped, *(["--now"] if now else []))
 
-    def command(self, name: str, done: Callable[[Answer], None], *arguments: str) -> None:
+    def command(
+        self,
+        name: str,
+        done: Callable[[Answer], None],
+        *arguments: str,
+        config: Path | None = None,
+    ) -> None:
         """Run a `gigqd` command, and hand its answer on when it has ended."""
-        process = self._daemon.popen(name, *arguments)
+        process = self._daemon.popen(name, *arguments, config=config)
         self._command = _Command(name, process, time.monotonic(), done)
 
     def expect(self, answer: Answer, code: int) -> None:

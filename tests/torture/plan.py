@@ -26,6 +26,8 @@ _DECK = {
     ("reload-broken", "daemon"): 1,
     ("bounce", "daemon"): 2,
     ("rival", "daemon"): 1,
+    ("other-project", "daemon"): 2,
+    ("delete", "daemon"): 2,
     ("kill", "neighbour"): 3,
     ("bounce", "neighbour"): 1,
     ("restore", "database"): 1,
@@ -49,7 +51,8 @@ class Fault:
     Attributes:
         at: when, in seconds from the beginning; later when what came before takes its time.
         what: kill, term, freeze, starve (of descriptors), lock, siege, fill, reload,
-            reload-broken, bounce, rival, restore, look, or many (a hundred kills at once).
+            reload-broken, bounce, rival, other-project, delete (its files), restore, look, or many
+            (a hundred kills at once).
         target: to whom.
         pick: chooses among several targets: 0 is the first, just below 1 the last.
         seconds: how long a freeze, starvation, lock or full disk lasts; how long a restored file
