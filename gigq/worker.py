@@ -43,7 +43,7 @@ class Worker:
     3. Runs it; in the main thread a timer signal raises `JobTimeout` in it when it overruns.
     4. Settles it: completed, tried again, or ended.
 
-    Where a subclass overrides `_claim_job`, `_complete_job` or `process_one` one job is run a call.
+    A subclass that overrides `_claim_job`, `_complete_job` or `process_one` runs one job at a time.
 
     Attributes:
         db_path: the database file, as an absolute path.

@@ -1,7 +1,7 @@
 """The record of runs that have not ended in order: a dead one may have left processes behind.
 
 A daemon makes its file beside the database before its first fork and removes it when it has ended
-and nothing is left of its jobs. The last one to do so leaves the file `orderly`. A start looks
+and nothing is left of its jobs, and leaves the file `orderly`. A start looks
 through the processes of the host only where a file of a dead run is there, or where `orderly` is
 missing although a queue was here: then the folder was deleted, and with it what it would have said.
 """
@@ -48,7 +48,8 @@ class RunRecord:
     def begin(self, run: str) -> None:
         """Record that a run has begun, and forget the dead ones, of which nothing is left.
 
-        Where there is no room for its file the next start looks for processes: `orderly` is gone.
+        Where its file cannot be made, a start that finds no other daemon looks for processes:
+        `orderly` is gone.
 
         Raises:
             OSError: the folder beside the database cannot be changed.
@@ -66,8 +67,7 @@ class RunRecord:
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
-                if not any(self._path.parent.glob(f"{_PREFIX}*")):
-                    _write(self._path.with_name(_ORDERLY), "")
+                _write(self._path.with_name(_ORDERLY), "")
 
     def _dead_runs(self, folder: Path) -> list[Path]:
         runs = folder.glob(f"{_PREFIX}*")

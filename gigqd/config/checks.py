@@ -179,7 +179,7 @@ def _killed_in_a_container(config: Config) -> Iterator[str]:
             f"daemon.stop_timeout is {show_duration(timeout)}, but a container is killed "
             f"{show_duration(_CONTAINER_PATIENCE)} after it was asked to stop unless more was "
             "asked for: jobs that run then are lost with the daemon and use up an attempt; give "
-            "it longer (docker stop --time, stop_grace_period of Compose, "
+            "it longer (docker stop -t, stop_grace_period of Compose, "
             "terminationGracePeriodSeconds of Kubernetes), or set a smaller stop_timeout"
         )
 

@@ -50,7 +50,7 @@ class LogConfig:
         metadata=about(
             kinds.size(),
             LIVE,
-            "Size from which the file is renamed to .1 and begun anew; 0 for never.",
+            "Size, at least 64 KiB, from which the file is renamed to .1 and begun anew; 0: never.",
         ),
     )
     keep: int = field(

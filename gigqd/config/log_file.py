@@ -48,10 +48,8 @@ def rotation_problem(config: Config) -> str | None:
     if not log.max_size:
         return None
     if log.file is None or str(log.file) in DEVICES:
-        what = f"{log.file}" if log.file else "standard error, as log.file is not set"
-        return (
-            f"the log is {what}, which cannot be renamed; set log.file to a file, or leave this out"
-        )
+        what = log.file or "standard error under gigqd run, as log.file is not set"
+        return f"the log is {what}, which cannot be renamed; set log.file to a file, or leave this out"
     if log.max_size < _SMALLEST:
         return f"must be 0 or at least {show_size(_SMALLEST)}, not {show_size(log.max_size)}"
     for number in range(1, log.keep + 1):

@@ -88,7 +88,7 @@ def test_process_1_warns_of_a_stop_that_takes_longer_than_a_container_is_given(t
     with container(tmp_path, "30s"):
         (warning,) = [text for text in warnings(tmp_path) if "container" in text]
 
-    for word in ("daemon.stop_timeout is 30s", "10s", "docker stop --time", "stop_grace_period"):
+    for word in ("daemon.stop_timeout is 30s", "10s", "docker stop -t", "stop_grace_period"):
         assert word in warning
     assert "terminationGracePeriodSeconds" in warning
 

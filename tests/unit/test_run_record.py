@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigqd import kernel, sweep
+from gigqd import kernel, run_record, sweep
 from gigqd.start import DaemonRun
 from gigqd.tag import VARIABLE, Tag, home_of
 
@@ -53,6 +53,22 @@ def test_the_first_start_of_a_queue_looks_at_no_process(database, walks) -> None
     begun(database).end(in_order=True)
 
     assert walks == []
+
+
+def test_a_start_looks_after_a_run_whose_file_could_not_be_made(
+    database, walks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(database).end(in_order=True)
+
+    def refuse(_path: Path, _text: str) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_record, "_write", refuse)
+        begun(database)  # and killed
+    begun(database)
+
+    assert walks
 
 
 def test_a_start_after_an_end_in_order_looks_at_no_process(database, walks) -> None:
