@@ -49,7 +49,8 @@ def rotation_problem(config: Config) -> str | None:
         return None
     if log.file is None or str(log.file) in DEVICES:
         what = log.file or "standard error under gigqd run, as log.file is not set"
-        return f"the log is {what}, which cannot be renamed; set log.file to a file, or leave this out"
+        remedy = "set log.file to a file, or leave this out"
+        return f"the log is {what}, which cannot be renamed; {remedy}"
     if log.max_size < _SMALLEST:
         return f"must be 0 or at least {show_size(_SMALLEST)}, not {show_size(log.max_size)}"
     for number in range(1, log.keep + 1):
