@@ -9,12 +9,12 @@ from collections import defaultdict
 from support.tree import ROOT, modules, parsed
 
 CATALOGUE = {
-    "A": [*range(1, 9), 10, 11, *range(13, 18), 20, 21, 22],
-    "B": [*range(1, 8), 9, 10, *range(12, 16)],
-    "C": [*range(1, 7), 8, 9, 11, 12, 13, 14, 16, 18, 19, 20],
-    "D": [*range(1, 6), 7, *range(9, 15)],
+    "A": [*range(1, 9), 10, 11, *range(13, 18), 20, 21, 22, 23, 24, 25],
+    "B": [*range(1, 8), 9, 10, *range(12, 17)],
+    "C": [*range(1, 7), 8, 9, 11, 12, 13, 14, 16, 18, 19, 20, 21],
+    "D": [*range(1, 6), 7, *range(9, 16)],
     "E": [1, 2, 3, 5, 7, 10, 11, 12, 13],
-    "F": [*range(1, 9), 10, 11, 14, 15],
+    "F": [*range(1, 9), 10, 11, 14, 15, 16],
     "G": [*range(1, 6), 7, 8, *range(10, 23)],
     "H": [*range(1, 5), 6, 10, 11],
     "I": [1, 2, 3],

@@ -77,6 +77,7 @@ def attached(daemon, **options):
             daemon.command("stop", "--now")
 
 
+@pytest.mark.fault("B16")
 def test_a_closed_terminal_ends_its_daemon_in_good_order(daemons):
     daemon = daemons({"pools.default.size": 1}, start=False)
     path = daemon.home / "go"
@@ -109,6 +110,7 @@ def test_a_shell_that_passes_the_hangup_on_ends_its_daemon_too(daemons):
     assert run.logged("terminal_closed")
 
 
+@pytest.mark.fault("B16")
 def test_a_hangup_from_elsewhere_reloads_a_daemon_on_a_terminal(daemons):
     daemon = daemons({"pools.default.size": 1}, start=False)
 

@@ -114,6 +114,7 @@ def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPa
     crew.reap()
 
 
+@pytest.mark.fault("C21")
 def test_every_tree_is_gone_and_a_worker_that_is_not_killed_lives() -> None:
     crew = crew_of(*[sleeping_child] * MANY)
     wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
@@ -160,6 +161,7 @@ def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp
     crew.reap()
 
 
+@pytest.mark.fault("C21")
 @pytest.mark.fault("C5")
 def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) -> None:
     ledger = str(tmp_path / "ledger")

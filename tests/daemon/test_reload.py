@@ -45,6 +45,7 @@ def test_a_reload_warns_as_a_start_does(daemons):
     assert any('the pool "spare" has no workers' in warning for warning in warnings)
 
 
+@pytest.mark.fault("D15")
 def test_a_file_that_stays_the_beginning_of_the_one_in_force_is_taken_with_a_warning(daemons):
     daemon = daemons({"pools.spare.size": 1})
     in_force = daemon.config_path.read_text()

@@ -13,6 +13,7 @@ from gigqd.client import NotAnswering
 pytestmark = pytest.mark.daemon
 
 
+@pytest.mark.fault("F16")
 @pytest.mark.parametrize("limit", [24, 5], ids=["below what is open", "below the spare ones"])
 def test_a_daemon_without_descriptors_goes_on_and_recovers(daemons, limit):
     daemon = daemons({"pools.default.timeout_grace": 0})

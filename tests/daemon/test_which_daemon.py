@@ -100,6 +100,7 @@ def test_a_daemon_is_reached_from_another_session(shop, start):
     assert shop.pid(**start) is None
 
 
+@pytest.mark.fault("A24")
 @pytest.mark.parametrize("word", ["status", "start", "run", "reload", "pause", "stop", "restart"])
 def test_a_daemon_of_another_project_in_the_same_place_is_refused(shop, blog, tmp_path, word):
     for project in (shop, blog):
@@ -115,6 +116,7 @@ def test_a_daemon_of_another_project_in_the_same_place_is_refused(shop, blog, tm
     assert shop.pid() == pid
 
 
+@pytest.mark.fault("A24")
 @pytest.mark.parametrize("deleted", ["run", "run/gigqd.lock"])
 @pytest.mark.parametrize("word", ["reload", "stop"])
 def test_it_is_refused_also_while_its_files_are_deleted(shop, blog, tmp_path, word, deleted):
@@ -145,6 +147,7 @@ def test_a_daemon_itself_refuses_what_is_meant_for_another_one(shop, blog, tmp_p
     assert shop.pid() == pid
 
 
+@pytest.mark.fault("A25")
 @pytest.mark.parametrize(
     "change",
     [{"queue.database": "new.db"}, {"daemon.name": "mail"}, {"daemon.runtime_dir": "run"}],
@@ -240,6 +243,7 @@ def test_root_reaches_the_daemon_of_an_ordinary_account_and_a_third_account_does
 # --- deleted files -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("A23")
 @pytest.mark.parametrize(
     "deleted",
     [("run", "jobs.db.gigq"), ("run",), ("jobs.db.gigq",), ("run/gigqd.lock",), ("run/gigqd.pid",)],
@@ -264,7 +268,7 @@ def test_no_deletion_lets_a_second_daemon_in(daemons, deleted):
     assert len(daemon.calls("long")) == 1
 
 
-@pytest.mark.fault("A6")
+@pytest.mark.fault("A23")
 def test_a_plain_start_beside_deleted_files_is_refused(daemons):
     daemon = daemons()
     shutil.rmtree(daemon.instance.directory)
@@ -286,6 +290,7 @@ signal.pause()
 """
 
 
+@pytest.mark.fault("A23")
 def test_a_daemon_whose_name_another_one_has_taken_ends_in_good_order(daemons):
     daemon = daemons()
     daemon.submit(jobs.sleep_py, "short", {"seconds": 0.5})

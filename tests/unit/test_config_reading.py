@@ -26,6 +26,7 @@ def config(tmp_path: Path) -> Config:
     return load(write_config(tmp_path, TEXT), {})
 
 
+@pytest.mark.fault("D15")
 @pytest.mark.fault("D1")
 @pytest.mark.parametrize("end", ["[daemon]", "base =", "[pools.mail]"])
 def test_the_beginning_of_the_file_in_force_is_read_again(config: Config, end: str) -> None:
