@@ -48,8 +48,16 @@ class Identity:
         return f'configuration {file}, database {printable(self.database)}, name "{self.name}"'
 
     def has_file_of(self, other: Identity) -> bool:
-        """Return True when both run the same configuration file."""
-        return self.overrides == other.overrides and _is_same(self.config, other.config)
+        """Return True when both run the configuration at the same path.
+
+        The files are not compared: two projects may share one behind links, each with a database
+        of its own beside its link.
+        """
+        return self.config is not None and self._file == other._file
+
+    @property
+    def _file(self) -> tuple[str | None, tuple[str, str]]:
+        return self.config, self.overrides
 
     def has_queue_of(self, other: Identity) -> bool:
         """Return True when both serve the same database under the same name."""
@@ -159,12 +167,3 @@ def _is_sound(note: LockNote) -> bool:
     return all(isinstance(text, str) for text in texts) and all(
         number is None or (isinstance(number, int) and number > 0) for number in numbers
     )
-
-
-def _is_same(one: str | None, other: str | None) -> bool:
-    if one is None or other is None:
-        return False
-    try:
-        return one == other or os.path.samefile(one, other)  # noqa: PTH121
-    except OSError:
-        return False

@@ -202,6 +202,22 @@ def test_a_release_behind_a_link_reaches_the_daemon_of_the_one_before(projects, 
     assert releases[1].gigqd("stop", file=current / "gigq.toml").stdout.startswith("gigqd stopped")
 
 
+@pytest.mark.parametrize("share", [Path.symlink_to, Path.hardlink_to], ids=["link", "hard link"])
+def test_two_projects_that_share_one_file_have_two_daemons(shop, blog, share):
+    blog.file.unlink()
+    share(blog.file, shop.file)
+    pid = shop.start()
+
+    before = [blog.gigqd(word).returncode for word in ("status", "reload", "stop")]
+    other = blog.start()
+    reached = [project.pid() for project in (shop, blog)]
+    blog.gigqd("restart")
+
+    assert before == [exits.STATUS_STOPPED, exits.NOT_RUNNING, exits.OK]
+    assert reached == [pid, other]
+    assert shop.pid() == pid
+
+
 def test_names_that_the_command_line_gives_are_daemons_of_their_own(shop):
     pids = [shop.start(), shop.start(GIGQD_DAEMON__NAME="mail")]
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.configs import write_config
@@ -30,15 +31,26 @@ def test_a_daemon_is_meant_by_its_file_or_by_its_database_and_name(changes, is_m
     assert SHOP.is_that_of(replace(SHOP, **changes)) is is_meant
 
 
-def test_a_file_behind_a_link_is_the_same_file(tmp_path):
-    path = write_config(tmp_path)
+def test_a_configuration_keeps_its_links(tmp_path):
+    write_config(tmp_path)
     (tmp_path / "current").symlink_to(tmp_path)
-    linked, plain = (
-        identity_of(load(file, {}), {}) for file in (tmp_path / "current" / "gigq.toml", path)
-    )
+
+    linked = identity_of(load(tmp_path / "current" / "gigq.toml", {}), {})
 
     assert linked.config == str(tmp_path / "current" / "gigq.toml")
-    assert linked.has_file_of(plain)
+
+
+@pytest.mark.parametrize("share", [Path.symlink_to, Path.hardlink_to], ids=["link", "hard link"])
+def test_two_links_to_one_file_are_two_daemons_when_each_has_a_database(tmp_path, share):
+    shared = write_config(tmp_path)
+    files = [tmp_path / name / "gigq.toml" for name in ("shop", "blog")]
+    for file in files:
+        file.parent.mkdir()
+        share(file, shared)
+
+    shop, blog = (identity_of(load(file, {}), {}) for file in files)
+
+    assert not shop.is_that_of(blog)
 
 
 @pytest.mark.parametrize("config", ["/srv/shop/gigq.toml", None, os.fsdecode(b"/srv/caf\xe9/q")])
