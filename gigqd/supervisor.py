@@ -256,8 +256,8 @@ class Supervisor:
                 case signal.SIGHUP:
                     self._reloads.ask(unanswered)
                 case signal.SIGUSR1:
-                    logs.reopen()
-                    log.info("log_reopened")
+                    if logs.reopen():
+                        log.info("log_reopened")
                 case signal.SIGUSR2:
                     log.info("status", **self.status())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import asdict
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gigqd import config as configuration
 from gigqd import exits
 from gigqd.cli.terminal import complain, say, say_json
-from gigqd.config import load
+from gigqd.config import DEVICES, load
 from gigqd.errors import ConfigError, GigqdError
+from gigqd.lock_file import cannot_create
 from gigqd.privileges import drop_privileges, find_account, is_to_be_given
 
 if TYPE_CHECKING:
@@ -48,10 +50,23 @@ def _try_out(config: Config, options: argparse.Namespace) -> Iterator[dict[str, 
     if options.init:
         yield _in_child(config, "database", trial.begin_database)
     elif options.db:
+        yield from _judge_log(config)
         look = trial.try_way if _is_gift(config) else trial.try_database
         yield _in_child(config, "database", look)
     if options.imports:
         yield _in_child(config, "imports", trial.try_imports)
+
+
+def _judge_log(config: Config) -> Iterator[dict[str, Any]]:
+    """Find a log that `start` could not open; not as root, which gives the daemon's account one."""
+    file = config.log.file
+    if file is None or str(file) in DEVICES or os.geteuid() == 0:
+        return
+    missing = not os.path.lexists(file)
+    place, needed = (file.parent, os.W_OK | os.X_OK) if missing else (file, os.W_OK)
+    if not os.access(place, needed):
+        error = cannot_create("log", file, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        yield _as_finding("log", str(error), error.exit_code)
 
 
 def _is_gift(config: Config) -> bool:

@@ -52,6 +52,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         *_late_recycling(config),
         *_root_jobs(config),
         *_too_late(config),
+        *_no_renames(config),
         *ignored(os.environ),
     )
 
@@ -210,6 +211,15 @@ def _too_late(config: Config) -> Iterator[str]:
         yield (
             f"{name} in code.environment or its file has no effect in the workers, only in "
             f"programs that their jobs start; {remedy}"
+        )
+
+
+def _no_renames(config: Config) -> Iterator[str]:
+    file = config.log.file
+    if config.log.max_size and file and not os.access(file.parent, os.W_OK | os.X_OK):
+        yield (
+            f"log.max_size is set, but files in {printable(str(file.parent))} cannot be renamed "
+            "by this account: the log grows; let it write there, or rotate the log otherwise"
         )
 
 

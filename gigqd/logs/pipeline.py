@@ -154,17 +154,23 @@ def job_output(text: str | None, **fields: Any) -> None:
         EventLog(__name__).info("job_output", output=text, **fields)
 
 
-def reopen() -> None:
+def reopen() -> bool:
     """Open the log file by its name again, after it was moved away; a failure is logged."""
     try:
         _state.sink.reopen()
     except OSError as error:
         _write("error", "log_reopen_failed", __name__, {"error": str(error)})
+        return False
+    return True
 
 
-def follow() -> None:
-    """Open the log file again if it was moved or deleted, as is done before each line."""
-    _state.sink.follow()
+def follow() -> OSError | None:
+    """Open the log file again if it was moved or deleted, as is done before each line.
+
+    Returns:
+        The error when it cannot be opened.
+    """
+    return _state.sink.follow()
 
 
 def sink_fd() -> int:

@@ -32,9 +32,13 @@ class Rotation:
 
     def turn(self, config: LogConfig) -> None:
         """Rotate if it is time to. An error is logged and tried again later: the log goes on."""
-        pipeline.follow()
-        path = pipeline.sink_path()
-        if not config.max_size or path is None or time.monotonic() < self._not_before:
+        problem, path = pipeline.follow(), pipeline.sink_path()
+        if time.monotonic() < self._not_before:
+            return
+        if problem is not None:
+            self._wait()
+            log.error("log_reopen_failed", error=str(problem))
+        if not config.max_size or path is None or problem is not None:
             return
         try:
             if path.stat().st_size < config.max_size:
@@ -44,11 +48,14 @@ class Rotation:
         except (FileNotFoundError, BlockingIOError):
             return  # another process renames it or has done so: the next line makes it anew
         except OSError as error:
-            self._not_before = time.monotonic() + _AGAIN_AFTER
+            self._wait()
             log.error("log_rotation_failed", error=str(error))
             return
         pipeline.reopen()
         log.info("log_rotated", file=str(numbered(path, 1)))
+
+    def _wait(self) -> None:
+        self._not_before = time.monotonic() + _AGAIN_AFTER
 
 
 def rename(path: Path, keep: int) -> None:

@@ -99,17 +99,22 @@ class Sink:
         # a job may close any descriptor, and the next file it opens gets the same number
         return self._identity is not None and _identity_of_fd(self._fd) == self._identity
 
-    def follow(self) -> None:
-        """Open the file again if it was moved or deleted, which frees the room of a deleted one."""
+    def follow(self) -> OSError | None:
+        """Open the file again if it was moved or deleted, which frees the room of a deleted one.
+
+        Returns:
+            The error when it cannot be opened. The moved file stays in use, which is better than
+            none, and the next line tries again.
+        """
         if self.path is None:
-            return
+            return None
         if self._is_ours() and (not self._regular or _identity(self.path) == self._identity):
-            return
+            return None
         try:
             self.reopen()
-        except OSError:
-            # better a file that was moved away than none; the next line tries again
-            return
+        except OSError as error:
+            return error
+        return None
 
     def _put(self, data: bytes) -> bool:
         if not self._is_ours() or not (self._regular or self._has_room(len(data))):
