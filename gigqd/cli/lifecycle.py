@@ -113,7 +113,7 @@ def _refuse_in_a_unit() -> None:
 # --- starting --------------------------------------------------------------------------------
 
 
-def _start(options: argparse.Namespace) -> Told:
+def _start(options: argparse.Namespace, *, wait_for_another: bool = True) -> Told:
     config = load(options.config, os.environ)
     instance = Instance(config)
     try:
@@ -121,11 +121,33 @@ def _start(options: argparse.Namespace) -> Told:
     except AlreadyRunning as error:
         if error.deleted or getattr(options, "strict", False):
             raise
+        if wait_for_another and _has_ended(instance, options.wait):
+            return _start(options, wait_for_another=False)
         return Told(exits.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
     if launch.code:
         return Told(launch.code, launch.text, {"started": False})
     facts = {"pid": launch.pid, "log": str(instance.log_path), "started": True}
     return Told(exits.OK, f"gigqd started (pid {launch.pid}), log {instance.log_path}", facts)
+
+
+def _has_ended(instance: Instance, within: float) -> bool:
+    """Wait for a daemon that is about to stop; return False at once when it goes on running.
+
+    Raises:
+        GigqdError: it has not ended within so many seconds.
+    """
+    client = Client(instance)
+    try:
+        if client.ask("status")["state"] != "stopping":
+            return False
+    except NotRunning:
+        return True
+    except NotAnswering:
+        return False
+    if not client.wait_until_gone(within):
+        text = f"the daemon that runs is still stopping after {within:g} s; none was started"
+        raise GigqdError(text, exit_code=exits.FAILED)
+    return True
 
 
 # --- the daemon ------------------------------------------------------------------------------

@@ -1,22 +1,18 @@
-"""What went wrong with places, logs and the starting program elsewhere, from public bug reports."""
+"""What went wrong with places and the starting program elsewhere, from public bug reports."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections import Counter
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
+from support import jobs
 from support import jobs_of_field_reports as reports
 from support.configs import clean_environment, to_toml
 from support.daemon import TESTS
-from support.files import open_up
-from support.other_user import SEARCH_PATH, interpreter_for
+from support.nameless import NAMELESS, place_of
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
@@ -120,6 +116,42 @@ def test_a_signal_as_soon_as_the_pid_is_known_does_not_end_the_start(daemons, nu
     assert code == exits.OK
 
 
+@pytest.fixture
+def stopping(launched):
+    """A daemon that stops as soon as the file `go` in its home lets a job end."""
+    daemon = launched({**ONE, "daemon.stop_timeout": 30})
+    assert daemon.command("start").returncode == exits.OK
+    daemon.submit(jobs.wait_for_file, "a", {"path": str(daemon.home / "go")})
+    daemon.wait_for_calls("a")
+    os.kill(daemon.status()["pid"], signal.SIGTERM)
+    wait_until(lambda: daemon.status()["state"] == "stopping")
+    yield daemon
+    (daemon.home / "go").touch()
+
+
+def test_a_start_waits_for_the_daemon_that_is_stopping(stopping):
+    """gitlabhq/gitlab-recipes#77: started before the stop was over, and then nothing ran."""
+    first = stopping.status()["pid"]
+    command = [sys.executable, "-m", "gigqd", "--config", str(stopping.config_path), "start"]
+
+    with subprocess.Popen(command, env=stopping.environment, stderr=subprocess.PIPE) as start:
+        with pytest.raises(subprocess.TimeoutExpired):
+            start.wait(3)
+        (stopping.home / "go").touch()
+        said = start.communicate(timeout=60)[1]
+
+    assert (start.returncode, said) == (exits.OK, b"")
+    assert stopping.status()["pid"] != first
+
+
+def test_a_start_does_not_wait_for_it_longer_than_it_may(stopping):
+    """gitlabhq/gitlab-recipes#77: and a stop may take its time."""
+    done = stopping.command("start", "--wait", "0.1")
+
+    assert done.returncode == exits.FAILED
+    assert "still stopping after 0.1 s; none was started" in done.stderr
+
+
 # --- variables ---------------------------------------------------------------------------------
 
 
@@ -144,119 +176,7 @@ def test_a_variable_that_comes_too_late_for_the_workers_is_a_warning(daemons):
     assert late[1].endswith("set code.python_path")
 
 
-# --- the log -------------------------------------------------------------------------------------
-
-
-def deleted_logs(daemon):
-    """The deleted files named like the log that a process of the daemon still has open."""
-    pids = [daemon.pid, *(slot["pid"] for slot in daemon.status()["slots"])]
-    links = [str(link.readlink()) for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()]
-    return [link for link in links if "/jobs.log" in link and link.endswith("(deleted)")]
-
-
-def test_a_deleted_log_takes_no_room_when_its_processes_have_nothing_to_write(daemons):
-    """EnterpriseDB/repmgr#465: the rotated log was deleted, and still open in the idle daemon."""
-    daemon = daemons(start=False)
-    file = daemon.home / "jobs.log"
-    daemon.configure({**ONE, "log.file": str(file), "log.jobs_per_second": 1})
-    daemon.start()
-    run(daemon, os.getpid)
-
-    file.rename(daemon.home / "jobs.log.1")
-    (daemon.home / "jobs.log.1").unlink()
-    run(daemon, os.getpid)
-
-    wait_until(lambda: deleted_logs(daemon) == [], 40.0)
-    assert file.exists()
-
-
-def test_two_daemons_that_rotate_one_log_lose_no_line(daemons):
-    """makeabilitylab/makeabilitylabwebsite#1439: workers of gunicorn raced to rotate one file."""
-    both = [daemons(start=False) for _ in range(2)]
-    log = both[0].home / "jobs.log"
-    settings = {"log.file": str(log), "log.max_size": "64KiB", "log.keep": 200}
-    ids = []
-    for daemon in both:
-        daemon.configure({**ONE, **settings, "log.jobs_per_second": 0, "log.format": "json"})
-        daemon.start()
-    for daemon in both:
-        batch = [Job(f"j{number}", os.getpid) for number in range(MANY)]
-        ids += daemon.queue.submit_many(batch)
-    for daemon in both:
-        wait_until(lambda daemon=daemon: daemon.queue.stats()["completed"] == MANY, 60.0)
-        daemon.stop()
-
-    files = sorted(log.parent.glob("jobs.log*"))
-    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    found = Counter(line["job_id"] for line in lines if line["event"] == "job.completed")
-    assert found == Counter(ids)
-    numbers = {file.name.removeprefix("jobs.log").lstrip(".") for file in files}
-    assert numbers == {"", *map(str, range(1, len(files)))}
-
-
-def test_a_log_that_is_copied_and_cut_off_goes_on_at_its_beginning(daemons):
-    """logrotate/logrotate#363: after `copytruncate` the log began with as many zero bytes."""
-    daemon = daemons(start=False)
-    file = daemon.home / "jobs.log"
-    daemon.configure({**ONE, "log.file": str(file), "log.jobs_per_second": 0})
-    daemon.start()
-    run(daemon, os.getpid)
-
-    os.truncate(file, 0)
-    last = run(daemon, os.getpid)
-    wait_until(lambda: last["id"] in file.read_text())
-
-    assert all(json.loads(line) for line in file.read_text().splitlines())
-
-
-def test_a_daemon_whose_log_nobody_reads_works_answers_and_stops(daemons):
-    """aptible/supercronic#36: it stood still once the pipe of the container's log was full."""
-    daemon = daemons({**ONE, "log.jobs_per_second": 0}, start=False)
-    command = [sys.executable, "-m", "gigqd", "--config", str(daemon.config_path), "run"]
-
-    with subprocess.Popen(command, env=daemon.environment, stderr=subprocess.PIPE) as process:
-        try:
-            batch = [Job(f"j{number}", os.getpid) for number in range(MANY)]
-            daemon.queue.submit_many(batch)
-            wait_until(lambda: daemon.queue.stats()["completed"] == MANY, 60.0)
-            status = daemon.command("status")
-            process.terminate()
-            code = process.wait(30)
-        finally:
-            process.kill()
-
-    assert (status.returncode, code) == (exits.OK, exits.OK)
-
-
 # --- accounts and file systems -------------------------------------------------------------------
-
-NAMELESS = "54321"
-
-
-@contextmanager
-def place_of(path, settings=None, *, group=NAMELESS):
-    """A folder of an account without a name, with a configuration; a function that runs gigqd."""
-    account = NAMELESS
-    open_up(path)
-    path.chmod(0o755)
-    os.chown(path, int(account), int(account))
-    keys = {"daemon.runtime_dir": "run", "queue.database": "jobs.db", "log.file": "jobs.log"}
-    text = to_toml({**keys, "code.python_path": [str(TESTS)], **ONE, **(settings or {})})
-    (path / "gigq.toml").write_text(text)
-    become = ["setpriv", f"--reuid={account}", f"--regid={group}", "--clear-groups"]
-    interpreter = interpreter_for(account)
-
-    def gigqd(*words):
-        command = [*become, interpreter, "-m", "gigqd", "--config", str(path / "gigq.toml"), *words]
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SEARCH_PATH}
-        return subprocess.run(
-            command, cwd=path, env=environment, capture_output=True, text=True, timeout=60
-        )
-
-    try:
-        yield gigqd
-    finally:
-        gigqd("stop", "--now")
 
 
 @only_root
