@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,11 @@ def run(daemon, function):
 
 def deleted_logs(daemon):
     """The deleted files named like the log that a process of the daemon still has open."""
-    pids = [daemon.pid, *(slot["pid"] for slot in daemon.status()["slots"])]
-    links = [str(link.readlink()) for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for pid in [daemon.pid, *(slot["pid"] for slot in daemon.status()["slots"])]:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since the folder was listed
+                links.append(str(entry.readlink()))
     return [link for link in links if "/jobs.log" in link and link.endswith("(deleted)")]
 
 
