@@ -9,13 +9,15 @@ the file is there.
 The locks can go before the process does: a job of a plain worker copies the folder, and closes
 its own descriptor of the file; or the file is deleted. Until their holder has taken them again no
 process sees them. So a run also names its process, by boot, process namespace, pid and start time.
-It is dead when its byte is free and that process is gone, as far as it can be seen from here.
+It is dead when its byte is free and that process is gone. A process of another container cannot be
+seen from here: after its lock file was deleted it has the time to lock its byte in the next one.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
@@ -29,6 +31,9 @@ _OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
 _WORD_LOCK = (1 << 63) - 2  # beyond those, too
 _SCHEMAS = 3 << 61  # from here on a run shows the schema that its process knows
 _ROOM_OF_SCHEMA = 1 << 32
+_LOCKED_AGAIN_WITHIN = 15.0
+"""Seconds from a new lock file until every living process holds its bytes there: a daemon looks
+every 5 s (gigqd/repairs.py), a plain worker at every turn."""
 
 
 class _LockFile(NamedTuple):
@@ -115,11 +120,12 @@ def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     if not number.isdecimal() or len(number) > _MOST_DIGITS or int(number) >= 1 << _OFFSET_BITS:
         return False
     path, offset = _lock_file(database_path), int(number)
-    descriptor = _own.file(path).descriptor
+    file = _own.file(path)
     # A process never meets its own locks: asking the kernel would free the byte.
-    if (path, offset) in _own.held or _is_locked(descriptor, offset):
+    if (path, offset) in _own.held or _is_locked(file.descriptor, offset):
         return True
-    return _is_there(rest[1:])
+    word, *process = rest or [""]
+    return _is_there(process) or (word != file.word and _may_lock_again(file, process))
 
 
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
@@ -262,6 +268,16 @@ def _is_there(process: list[str]) -> bool:
         return False
     pid, started = process[2:]
     return pid != str(os.getpid()) and started == _start_of(pid)
+
+
+def _may_lock_again(file: _LockFile, process: list[str]) -> bool:
+    """Return True for a process that cannot be seen, while a lock file is new."""
+    boot_and_namespace = _here()
+    if len(process) != 4 or process[:1] != boot_and_namespace[:1]:
+        return False
+    is_seen = process[:2] == boot_and_namespace
+    age = time.time() - os.fstat(file.descriptor).st_mtime  # it is written once, when it is made
+    return not is_seen and 0.0 <= age < _LOCKED_AGAIN_WITHIN
 
 
 def _here() -> list[str]:

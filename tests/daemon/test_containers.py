@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import jobs
 from support.configs import clean_environment
 from support.pages import files_of
 from support.tree import ROOT
@@ -166,3 +168,26 @@ def test_what_the_image_installs_is_where_its_configuration_looks(tmp_path):
     assert "/srv/app" in text
     assert "/srv/app/" in made
     assert config.log.file is None
+
+
+@needs_namespaces
+def test_a_daemon_of_another_container_starts_no_job_that_runs_while_the_locks_are_deleted(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    gate = daemon.home / "go"
+    job_id = daemon.submit(jobs.wait_for_file, "job", {"path": str(gate)}, max_attempts=2)
+    daemon.wait_for_calls("job")
+    shutil.rmtree(daemon.instance.directory)
+    shutil.rmtree(f"{daemon.database}.gigq")
+    run = [sys.executable, "-m", "gigqd", "--config", str(daemon.config_path), "run"]
+    with subprocess.Popen(
+        [*APART, *run], env=daemon.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as second:
+        wait_until(lambda: daemon.events("place_taken"), 30.0)
+        gate.touch()
+        code = daemon.wait_for_exit(30)
+        job = daemon.wait_for_job(job_id)
+        second.kill()
+
+    assert code == exits.ALREADY_RUNNING
+    assert (job["status"], len(job["executions"])) == ("completed", 1)
+    assert len(daemon.calls("job")) == 1

@@ -248,6 +248,39 @@ def test_what_is_held_is_put_on_the_next_lock_file(database: Path) -> None:
     assert not others_see(database, lock_alone(lock.run))
 
 
+def in_another_container(run: str) -> str:
+    """Return a run as a process has it whose number means nothing here."""
+    kind, offset, word, boot, namespace, *process = run.split(":")
+    return ":".join([kind, offset, word, boot, f"{namespace}0", *process])
+
+
+def test_a_run_of_another_container_has_time_to_lock_its_byte_in_a_new_file(
+    database: Path, holder: subprocess.Popen[str]
+) -> None:
+    run = in_another_container(name_of(holder))
+    shutil.rmtree(companion(database))
+    at_first = is_alive(database, run), others_see(database, run)
+    locks = companion(database) / "locks"
+    then = locks.stat().st_mtime - 60
+    os.utime(locks, (then, then))
+
+    assert at_first == (True, True)
+    assert not others_see(database, run)
+
+
+def test_a_run_of_another_container_or_boot_is_dead_at_once_when_its_lock_file_is_there(
+    database: Path, holder: subprocess.Popen[str]
+) -> None:
+    run = name_of(holder)
+    kind, offset, word, boot, *process = in_another_container(run).split(":")
+    holder.kill()
+    holder.wait()
+    after_a_boot = ":".join([kind, offset, f"{word}x", f"{boot}x", *process])
+
+    assert not is_alive(database, in_another_container(run))
+    assert not is_alive(database, after_a_boot)
+
+
 def test_a_run_in_the_words_of_before_is_judged_by_its_lock(
     database: Path, holder: subprocess.Popen[str]
 ) -> None:
