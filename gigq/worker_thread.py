@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from gigq import allow_list, codec, current, execution, hooks, interrupt, preemption, reports
+from gigq import allow_list, codec, current, execution, hooks, interrupt, reports
 from gigq.claim import Claim, Claimant, Wanted
 from gigq.hand import Hand
 from gigq.ids import new_id
@@ -223,7 +223,7 @@ class WorkerThread:
     # Running.
 
     def _run(self, claim: Claim) -> None:
-        began, preemptions = time.monotonic(), preemption.count()
+        began = time.monotonic()
         self._wake_the_next()
         self.current_job_id = claim.job_id
         self._reports.started(claim)
@@ -234,7 +234,7 @@ class WorkerThread:
             self.current_job_id = None
         now = time.monotonic()
         self._hand.end(claim, ending, now, now - began)
-        self._pace.ran(claim, now - began, preempted=preemption.count() != preemptions)
+        self._pace.ran(claim, now - began)
 
     def _ending_of(self, claim: Claim) -> Ending:
         surroundings = self._worker.surroundings or PlainSurroundings(self._worker)
