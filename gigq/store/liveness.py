@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from gigq import clock
 from gigq.store import private_files
 from gigq.store.filesystem import resolve
 
@@ -276,7 +276,8 @@ def _may_lock_again(file: _LockFile, process: list[str]) -> bool:
     if len(process) != 4 or process[:1] != boot_and_namespace[:1]:
         return False
     is_seen = process[:2] == boot_and_namespace
-    age = time.time() - os.fstat(file.descriptor).st_mtime  # it is written once, when it is made
+    written = os.fstat(file.descriptor).st_mtime_ns  # once, when it was made
+    age = clock.seconds_since(written)
     return not is_seen and 0.0 <= age < _LOCKED_AGAIN_WITHIN
 
 
