@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,14 @@ from support.waiting import wait_until
 
 from gigqd import kernel, reaper
 from gigqd.kills import Kills
-from gigqd.tag import Tag, mark_this_process
+from gigqd.tag import VARIABLE, Mark, Tag, mark_of, mark_this_process
 from gigqd.treekill import TreeKill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MANY = 12
+RLIMIT_LOCKS = 10  # it carries the stamp; Python has no name for it
 
 
 @pytest.fixture(autouse=True)
@@ -216,3 +218,107 @@ def test_nothing_is_remembered_of_kills_that_are_over() -> None:
     assert crew.kills._kills == {}
     assert crew.kills._met == {}
     crew.reap()
+
+
+# --- whose a process is --------------------------------------------------------------------------
+
+
+def put_down_marks() -> None:
+    os.setsid()
+    assert kernel.rewrite_environment_block(b"")
+    resource.setrlimit(RLIMIT_LOCKS, (1, 1))
+
+
+def is_apart(pid: int, crew: Crew) -> bool:
+    return pid not in crew.workers and kernel.glance(pid).session == pid
+
+
+def fork(body: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            body()
+            signal.pause()
+        finally:
+            os._exit(0)
+    return pid
+
+
+def test_a_worker_whose_stamp_equals_that_of_a_killed_one_lives() -> None:
+    number = 1 + 2**15  # generations are counted modulo this in a stamp
+    crew = Crew({worker(each, sleeping_child): each for each in (1, number)})
+    killed, spared = crew.workers
+    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
+    assert tag_of(1).stamp == tag_of(number).stamp
+
+    crew.begin(killed)
+    crew.end()
+
+    assert is_gone(killed)
+    assert not is_gone(spared)
+    crew.begin(spared)
+    crew.end()
+    crew.reap()
+
+
+@pytest.mark.fault("C5")
+def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent() -> None:
+    reading, writing = os.pipe()
+
+    def unmarked() -> None:
+        put_down_marks()
+        os.read(reading, 1)
+        fork(lambda: None)
+
+    crew = crew_of(lambda: fork(lambda: fork(unmarked)))
+    (root,) = crew.workers
+    parent = wait_until(lambda: kernel.children_of(root))[0]
+    orphan = wait_until(lambda: kernel.children_of(parent))[0]
+    wait_until(lambda: kernel.glance(orphan).session == orphan)
+    wait_until(lambda: mark_of(orphan) == Mark(None, None))
+    crew.begin(root)
+    crew.turn()
+
+    # As another program may: one look has seen it, and it goes on and forks.
+    os.kill(parent, signal.SIGKILL)
+    wait_until(lambda: kernel.glance(orphan).parent == os.getpid())
+    os.write(writing, b"x")
+    os.kill(orphan, signal.SIGCONT)
+    heir = wait_until(lambda: kernel.children_of(orphan))[0]
+    crew.end()
+
+    assert is_gone(orphan)
+    assert is_gone(heir)
+    crew.reap()
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -> None:
+    tag = tag_of(2)
+    reading, writing = os.pipe()
+
+    def unreadable_at_first() -> None:
+        put_down_marks()
+        os.read(reading, 1)
+        assert kernel.rewrite_environment_block(f"{VARIABLE}={tag}".encode())
+
+    crew = crew_of(signal.pause, lambda: os._exit(0 if fork(unreadable_at_first) else 1))
+    first, second = crew.workers
+    wait_until(lambda: not kernel.glance(second).alive)
+    (orphan,) = wait_until(lambda: [pid for pid in kernel.own_children() if is_apart(pid, crew)])
+    wait_until(lambda: mark_of(orphan) == Mark(None, None))
+    crew.begin(first)
+    crew.end()
+    before = is_gone(orphan)
+
+    os.write(writing, b"x")
+    wait_until(lambda: mark_of(orphan).tag == tag)
+    crew.begin(second)
+    crew.end()
+
+    assert not before
+    assert is_gone(orphan)
+    crew.reap()
+    os.close(reading)
+    os.close(writing)
