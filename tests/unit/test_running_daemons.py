@@ -1,0 +1,104 @@
+"""Which processes are taken for daemons; the process and the locks that it holds are real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from support.configs import write_config
+from support.other_user import SEARCH_PATH
+
+from gigqd import running_daemons
+from gigqd.cli.parser import build_parser
+from gigqd.cli.places import instance_of
+from gigqd.client import NotAnswering
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from gigqd import fence
+from gigqd.config import load
+from gigqd.instance import Instance
+
+config = load(Path(sys.argv[1]), {})
+if "lock" in sys.argv[2:]:
+    instance = Instance(config)
+    instance.lock()
+    instance.write_pid()
+fence.take(Path(config.queue.database), config.daemon.name)
+if "apart" in sys.argv[2:]:
+    os.chroot(Path(sys.argv[1]).parent)
+print("taken", flush=True)
+signal.pause()
+"""
+
+needs_chroot = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root may give a process another root directory"
+)
+
+
+@contextmanager
+def daemon_of(config: Path, *options: str) -> Iterator[int]:
+    """A process that holds what a daemon of a configuration does, and does nothing else."""
+    command = [sys.executable, "-c", PROGRAM, str(config), *options]
+    environment = {**os.environ, "PYTHONPATH": SEARCH_PATH}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "taken\n"
+            yield process.pid
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path)
+
+
+def found_for(config: Path, trusted: set[int]) -> int | None:
+    """The process that is found for the configuration's lock file among those of some accounts."""
+    lock = str(config.parent / "run" / "gigqd.lock")
+    found = running_daemons.find(lambda note: note.lock == lock, trusted.__contains__)
+    return found.pid if found else None
+
+
+def test_a_process_of_an_account_that_is_not_trusted_is_no_daemon(config: Path) -> None:
+    own = os.geteuid()
+    with daemon_of(config, "lock") as pid:
+        assert found_for(config, {own}) == pid
+        assert found_for(config, {own + 1}) is None
+
+
+def test_a_lock_file_of_another_account_than_the_process_says_nothing(config: Path) -> None:
+    own = os.geteuid()
+    with daemon_of(config, "lock") as pid:
+        assert running_daemons._note_of(pid, own) is not None
+        assert running_daemons._note_of(pid, own + 1) is None
+
+
+@needs_chroot
+@pytest.mark.root
+def test_a_process_for_which_the_same_path_is_another_file_is_no_daemon(config: Path) -> None:
+    with daemon_of(config, "lock", "apart"):
+        assert found_for(config, {os.geteuid()}) is None
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_a_daemon_whose_files_cannot_be_found_is_not_taken_for_stopped(
+    config: Path, command: str
+) -> None:
+    options = build_parser().parse_args(["--config", str(config), command])
+    with (
+        daemon_of(config) as pid,
+        pytest.raises(NotAnswering, match=rf"\(pid {pid}\) serves .*--runtime-dir"),
+    ):
+        instance_of(options)
