@@ -134,3 +134,26 @@ def test_a_stop_refuses_all_that_wait_and_opens_no_other_canary(
 
     assert [answer["ok"] for answer in answers] == [False] * 4
     assert len(crew.slots) == 1
+
+
+@pytest.mark.fault("D15")
+def test_a_stop_refuses_the_reload_whose_file_is_caught_while_it_is_rewritten(
+    reloads: Reloads, crew: Crew, facts: Facts
+) -> None:
+    answers: list[dict[str, Any]] = []
+    source = facts.config.source
+    assert source
+    source.write_text(source.read_text()[:-20])
+    reloads.ask(answers.append)
+    before = list(answers)
+    facts.stopping = True
+
+    reloads.turn()
+    reloads.turn()
+
+    assert before == []
+    assert [(answer["ok"], answer["error"]) for answer in answers] == [
+        (False, "the daemon is stopping")
+    ]
+    assert reloads.at == float("inf")
+    assert crew.slots == {}

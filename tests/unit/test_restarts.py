@@ -1,6 +1,7 @@
 """How fast dead workers are replaced."""
 
-from gigqd.restarts import Breaker, Bucket
+from gigqd.restarts import Breaker, Bucket, Restarts
+from gigqd.slots import Limits, Slot
 
 
 def test_ten_workers_are_replaced_at_once_then_two_a_second() -> None:
@@ -67,3 +68,15 @@ def test_a_worker_that_boots_closes_the_breaker() -> None:
     assert breaker.succeeded()
     assert breaker.hold_until(100.0) == 0.0
     assert not breaker.succeeded()
+
+
+def test_a_canary_is_tried_at_once_while_the_workers_of_its_pool_are_held_back() -> None:
+    restarts = Restarts()
+    worker, canary = (Slot(name, "mail", Limits(30.0, 2.0, 120.0)) for name in ("0", "canary"))
+    canary.canary = True
+    restarts.resize("mail", 1)
+    while not restarts.held_back():
+        restarts.failed(worker, 100.0)
+
+    assert restarts.wait(worker, 100.0) == 2.0
+    assert restarts.wait(canary, 100.0) == 0.0
