@@ -22,10 +22,12 @@ class Search(NamedTuple):
     Attributes:
         file: the path of the file; None when there is none.
         passed_over: one clause for each place before it that has none, or one that is not used.
+        refused: a sentence about a file that is there and is not used; empty when there is none.
     """
 
     file: str | None
     passed_over: tuple[str, ...]
+    refused: str = ""
 
 
 def search(environ: Mapping[str, str], for_the_host: str = FOR_THE_HOST) -> Search:
@@ -40,14 +42,20 @@ def search(environ: Mapping[str, str], for_the_host: str = FOR_THE_HOST) -> Sear
     if named := environ.get(_VARIABLE):
         return Search(named, ())
     passed_over = [f"${_VARIABLE} is not set"]
+    refused = ""
     for path in (given_paths.absolute(_IN_THE_FOLDER), for_the_host):
         if not os.path.lexists(path):
             passed_over.append(f"{path} is not there")
         elif why := _refusal(path) if path != for_the_host else None:
-            passed_over.append(f"{path} is not read: {why}")
+            refused = f"{path} is not read: {why}"
+            passed_over.append(refused)
         else:
-            return Search(path, tuple(passed_over))
-    return Search(None, tuple(passed_over))
+            return Search(path, tuple(passed_over), _said(refused, f"{path} is"))
+    return Search(None, tuple(passed_over), _said(refused, "no configuration is"))
+
+
+def _said(refused: str, instead: str) -> str:
+    return f"{refused}; {instead} used instead (--config FILE uses it)" if refused else ""
 
 
 def _refusal(path: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tomllib
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import configuration_file
-from gigq.cli import values
+from gigq.cli import text, values
 from gigq.cli.values import OptionsError
 from gigq.store.filesystem import resolve
 
@@ -57,10 +58,18 @@ def code_of(args: argparse.Namespace) -> Code:
 
 
 def _found() -> Path:
-    file = configuration_file.search(os.environ).file
+    file, _, refused = configuration_file.search(os.environ)
+    if refused:
+        _warn(refused)
     if file == configuration_file.FOR_THE_HOST and not os.access(file, os.R_OK):
         return _NO_FILE
     return Path(file) if file else _NO_FILE
+
+
+@functools.cache
+def _warn(refused: str) -> None:
+    """Say once that a configuration of the folder is not used, and with it its database."""
+    print(f"gigq: warning: {text.printable(refused)}", file=sys.stderr)
 
 
 def database_found() -> str | None:
@@ -163,9 +172,9 @@ def _are_texts(given: Any) -> bool:
     return all(isinstance(value, str) for value in given)
 
 
-def _path(text: str, file: Path) -> str:
+def _path(given: str, file: Path) -> str:
     """Return a path of the configuration; a relative one starts at the file's own folder."""
-    return os.path.normpath(file.absolute().parent / values.at_home(text))
+    return os.path.normpath(file.absolute().parent / values.at_home(given))
 
 
 def _mistake(file: Path, key: str, what: str) -> OptionsError:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigq.command_parser import UsageError, asks_for_json
+from gigq.configuration_file import search
 from gigq.inherited_signals import restore_signals
 from gigqd import exits
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import heed_name
 from gigqd.cli.terminal import OutputFailed, complain, say, say_json
+from gigqd.config.schema import DEFAULT_PATH
 from gigqd.daemonize import repair_standard_streams
 from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.tag import make_room
@@ -47,7 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as wrong:
         return _refuse_usage(wrong, as_json=asks_for_json(given))
     heed_name(options)
+    _warn_of_passed_over(options)
     return _run(options)
+
+
+def _warn_of_passed_over(options: argparse.Namespace) -> None:
+    """Say that a configuration of the folder is not used: the command may reach another daemon."""
+    if options.config is None and (refused := search(os.environ, str(DEFAULT_PATH)).refused):
+        complain(f"gigqd: warning: {refused}")
 
 
 def _refuse_usage(wrong: UsageError, *, as_json: bool) -> int:

@@ -361,3 +361,26 @@ def test_a_typo_in_the_folder_of_the_database_makes_nothing(shop, place, word):
     assert sentence in check.stderr
     assert sentence in done.stderr
     assert [path.name for path in shop.home.iterdir()] == ["gigq.toml"]
+
+
+@only_root
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "command",
+    [("gigqd", "status"), ("gigqd", "stop"), ("gigq", "stats"), ("gigq", "list")],
+    ids=" ".join,
+)
+def test_each_command_of_root_says_that_it_does_not_read_the_file_of_the_folder(shop, command):
+    shutil.chown(shop.file, "nobody")
+    program, *words = command
+
+    done = subprocess.run(
+        [sys.executable, "-m", program, *words],
+        cwd=shop.home,
+        env={**clean_environment(), "GIGQD_QUEUE__DATABASE": "other.db"},
+        capture_output=True,
+        text=True,
+    )
+
+    sentence = f"{program}: warning: {shop.file} is not read: root takes it only from root"
+    assert done.stderr.count(sentence) == 1

@@ -32,7 +32,7 @@ def test_the_variable_the_folder_and_the_host_are_searched_in_this_order(here, h
         found.append(configuration_file.search({}, host).file)
 
     assert found == [str(own), host, None]
-    assert configuration_file.search({"GIGQD_CONFIG": "x.toml"}, host) == ("x.toml", ())
+    assert configuration_file.search({"GIGQD_CONFIG": "x.toml"}, host) == ("x.toml", (), "")
     assert configuration_file.search({}, host).passed_over == (
         "$GIGQD_CONFIG is not set",
         f"{own} is not there",
@@ -71,6 +71,9 @@ def test_root_takes_no_file_of_the_folder_that_another_account_may_change(here, 
     assert (before.file, after.file) == (str(file), host)
     assert f"{file} is not read: root takes it only from root" in after.passed_over[-1]
     assert why in after.passed_over[-1]
+    assert before.refused == ""
+    assert after.refused.startswith(after.passed_over[-1])
+    assert f"{host} is used instead" in after.refused
 
 
 def test_an_ordinary_account_takes_its_own_file(here, host, monkeypatch):
