@@ -70,5 +70,5 @@ def unexpected(error: BaseException) -> GigqdError:
 
 def files_remedy() -> str:
     """Return how to have more open files, with the limit of this process."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return f"the limit is {most}: raise it with LimitNOFILE= of the unit, or ulimit -n"
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"the limit is {limit}: raise it with LimitNOFILE= of the unit, or ulimit -n"

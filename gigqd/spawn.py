@@ -114,7 +114,8 @@ def _become_child(birth: Birth) -> None:
     kernel.name_process(f"gigqd:{birth.slot}")
     _arrange_descriptors(birth)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (birth.file_limit, most))
+    # It may have been lowered since the start.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(birth.file_limit, most), most))
     mark_this_process(birth.tag)
     cgroups.join(birth.leaf)
     signals.restore(set())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 
 import pytest
 from support import jobs
@@ -38,3 +40,15 @@ def test_a_daemon_without_descriptors_goes_on_and_recovers(daemons, limit):
     wait_until(lambda: len(daemon.slots("idle")) == 2)
     assert len(daemon.events("files_exhausted")) == 1
     assert limit == 5 or "state" in asked
+
+
+def test_workers_come_up_after_the_hard_limit_was_lowered(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    (worker,) = daemon.slots("idle")
+    limit = resource.prlimit(worker["pid"], resource.RLIMIT_NOFILE)[0] - 1
+
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    os.kill(worker["pid"], signal.SIGKILL)
+    job_id = daemon.submit(jobs.ok, "after")
+
+    assert daemon.wait_for_job(job_id)["status"] == "completed"
