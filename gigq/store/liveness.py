@@ -10,7 +10,7 @@ The locks can go before the process does: a job of a plain worker copies the fol
 its own descriptor of the file; or the file is deleted. Until their holder has taken them again no
 process sees them. So a run also names its process, by boot, process namespace, pid and start time.
 It is dead when its byte is free and that process is gone. A process of another container cannot be
-seen from here: after its lock file was deleted it has the time to lock its byte in the next one.
+seen from here: after its lock file was replaced it has the time to lock its byte in the next one.
 """
 
 from __future__ import annotations
@@ -124,8 +124,7 @@ def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     # A process never meets its own locks: asking the kernel would free the byte.
     if (path, offset) in _own.held or _is_locked(file.descriptor, offset):
         return True
-    word, *process = rest or [""]
-    return _is_there(process) or (word != file.word and _may_lock_again(file, process))
+    return _is_there(rest[1:]) or _may_lock_again(file, rest[1:])
 
 
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
@@ -271,13 +270,12 @@ def _is_there(process: list[str]) -> bool:
 
 
 def _may_lock_again(file: _LockFile, process: list[str]) -> bool:
-    """Return True for a process that cannot be seen, while a lock file is new."""
+    """Return True for a process that cannot be seen, while a lock file is new here, or a copy."""
     boot_and_namespace = _here()
     if len(process) != 4 or process[:1] != boot_and_namespace[:1]:
         return False
     is_seen = process[:2] == boot_and_namespace
-    written = os.fstat(file.descriptor).st_mtime_ns  # once, when it was made
-    age = clock.seconds_since(written)
+    age = clock.seconds_since(os.fstat(file.descriptor).st_ctime_ns)
     return not is_seen and 0.0 <= age < _LOCKED_AGAIN_WITHIN
 
 

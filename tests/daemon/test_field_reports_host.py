@@ -354,7 +354,7 @@ def test_a_container_that_is_started_again_with_the_same_process_ids_takes_its_j
         daemon.wait_for_calls("job")
     (daemon.home / "go").touch()
     with container(daemon, apart):
-        job = daemon.wait_for_job(job_id)
+        job = daemon.wait_for_job(job_id, within=60.0)  # its locks are new: see decision 17
 
     assert job["status"] == "completed"
     assert [each["cause"] for each in job["executions"]] == ["lost", None]
