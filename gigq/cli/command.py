@@ -10,6 +10,7 @@ from gigq.cli import exits, failures, terminal, text
 from gigq.cli.loading import database_of
 from gigq.cli.parser import build_parser
 from gigq.command_parser import UsageError, asks_for_json
+from gigq.inherited_umask import keep_own_access
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: the arguments only asked for help or the version (0).
     """
     terminal.prepare()
+    if argv is None:
+        keep_own_access()
     given = sys.argv[1:] if argv is None else [*argv]
     parser = build_parser()
     if not given:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gigq.command_parser import UsageError, asks_for_json
 from gigq.configuration_file import search
 from gigq.inherited_signals import restore_signals
+from gigq.inherited_umask import keep_own_access
 from gigqd import exits
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import heed_name
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     repair_standard_streams()
     if arguments is None:
         restore_signals()
+        keep_own_access()
         gc.disable()  # a command is over before it pays; the daemon takes it up once it is loaded
         make_room()
     given = sys.argv[1:] if arguments is None else [*arguments]

@@ -54,3 +54,17 @@ def test_every_file_has_the_mode_that_the_documentation_gives(launched, umask):
 
     assert wrong == {}
     assert {"jobs.db", "jobs.db.gigq/locks", "run", "run/gigqd.sock", "run/gigqd.pid"} <= seen
+
+
+@pytest.mark.parametrize("program", ["gigqd", "gigq"])
+def test_a_umask_that_takes_the_owners_rights_makes_nothing_unusable(launched, program):
+    daemon = launched()
+    words = {"gigqd": ["start"], "gigq": ["submit", "os.getcwd", "--name", "x"]}[program]
+    command = [sys.executable, "-m", program, "--config", str(daemon.config_path), *words]
+
+    subprocess.run(command, env=daemon.environment, check=True, timeout=60, umask=0o777)
+
+    found = {path.name: path.lstat().st_mode for path in daemon.home.rglob("*")}
+    unusable = [name for name, mode in found.items() if mode & 0o600 != 0o600]
+    assert unusable == []
+    assert "jobs.db" in found
