@@ -1,0 +1,56 @@
+"""Whose use of memory is judged; the watched process and the places on the scoreboard are real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gigqd import watch
+from gigqd.child import Child
+from gigqd.scoreboard import Activity, Report, Scoreboard
+from gigqd.slots import Cause, Limits, Slot
+from gigqd.tag import Tag
+from gigqd.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process:
+        yield process
+        process.kill()
+
+
+def child_of(process: subprocess.Popen[bytes]) -> Child:
+    """A worker whose job is over its memory limit."""
+    cell = Scoreboard(1).take()
+    cell.write(Report(Activity.BUSY, started=1, memory_limit=1))
+    tag = Tag("home", f"gigqd:{os.getpid()}", "default/0", 1)
+    birth: Any = SimpleNamespace(cell=cell, tag=tag)
+    unused: Any = None
+    return Child(process.pid, birth, unused, spawned=0.0, generation=1, booted=True)
+
+
+@pytest.mark.parametrize("stays", [True, False], ids=["stays", "has ended"])
+def test_a_look_judges_no_child_that_has_ended_since_it_began(
+    process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    lookout, child = Watch(), child_of(process)
+    slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "_TURN_SECONDS", 0.0)
+        lookout.turn([(slot, child)], 100.0)
+    began = lookout.unfinished
+
+    lookout.turn([(slot, child)] if stays else [], 100.0)
+
+    assert began
+    assert not lookout.unfinished
+    assert (slot.wish and slot.wish.cause) == (Cause.MEMORY if stays else None)
