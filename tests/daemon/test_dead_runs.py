@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import psutil
 import pytest
 from support import jobs
+from support.configs import clean_environment, write_config
 from support.waiting import wait_until
 
+from gigqd import exits
+
 pytestmark = pytest.mark.daemon
+
+WITH_A_DEFECT = """
+import sys
+from gigqd import cli
+from gigqd.supervisor import Supervisor
+Supervisor._judge = lambda _supervisor: 1 // 0
+sys.exit(cli.main(["--config", sys.argv[1], "run"]))
+"""
 
 
 def is_gone(pid):
@@ -57,3 +70,15 @@ def test_a_new_keeper_ends_what_a_dead_daemon_left_before_it_settles_its_job(sec
 
     wait_until(lambda: first.job(job_id)["status"] == "failed", why="the job is settled")
     assert all(is_gone(pid) for pid in children)
+
+
+@pytest.mark.fault("E5")
+def test_a_run_that_a_defect_has_ended_is_looked_after(tmp_path):
+    config = write_config(tmp_path)
+    command = [sys.executable, "-c", WITH_A_DEFECT, str(config)]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, check=False)
+    left = [path.name.partition("-")[0] for path in (tmp_path / "jobs.db.gigq").iterdir()]
+
+    assert done.returncode == exits.INTERNAL_ERROR, done
+    assert "run" in left
+    assert "orderly" not in left

@@ -256,10 +256,12 @@ def test_a_stop_that_leaves_a_process_behind_says_so_by_its_exit_code(daemons, f
 
     answer = daemon.client.ask("stop", now=True, within=40)
     code = daemon.wait_for_exit(40)
+    left = [path.name.partition("-")[0] for path in Path(f"{daemon.database}.gigq").iterdir()]
 
     thaw(freezer)
     wait_until(lambda: is_gone(call.pid, call.born))
     assert (answer["code"], code) == (exits.LEFT_BEHIND, exits.LEFT_BEHIND)
+    assert ("run" in left, "orderly" in left) == (True, False), "the next start looks for it"
 
 
 @pytest.mark.fault("C5")
