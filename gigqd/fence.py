@@ -101,11 +101,33 @@ def seen(database: Path, name: str) -> str | None:
         database: the daemon's database.
         name: the daemon's name.
     """
+    pid = _pid_seen(database, name)
+    return None if pid is None else _holder_as_text(pid)
+
+
+def refuse_taken(database: Path, name: str, besides: int | None) -> None:
+    """Refuse a name that another daemon serves the database under; no file is made.
+
+    Args:
+        database: the daemon's database.
+        name: the daemon's name.
+        besides: a process that may hold the fence.
+
+    Raises:
+        Fenced: another process holds it.
+    """
+    pid = _pid_seen(database, name)
+    if pid is not None and pid != besides:
+        raise Fenced(_refusal(database, name, pid))
+
+
+def _pid_seen(database: Path, name: str) -> int | None:
+    """Return the process that holds the fence, 0 or less for one that cannot be seen from here."""
     with suppress(OSError):
         locks = liveness.companion_path(database) / "locks"
         if os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size:
             kind, pid = _look(database, name)
-            return None if kind == fcntl.F_UNLCK else _holder_as_text(pid)
+            return None if kind == fcntl.F_UNLCK else pid
     return None
 
 

@@ -96,7 +96,7 @@ class Instance:
         """Take the lock; say why it cannot be taken, or None once it is held."""
         if (other := self._find(self._is_same_daemon)) is not None:
             return self._refused_by(describe(other.pid), other.note)
-        self._prepare_directory()
+        self.prepare_directory()
         if not self._lock.take():
             return self._refused_by(self._holder(), self._lock.read())
         # The lock file of a running daemon may have been deleted: the lock just taken is a new one
@@ -178,6 +178,20 @@ class Instance:
         """Return True when the lock that this process holds is that of its runtime directory."""
         return self._lock.is_in_place()
 
+    def refuse_taken(self, besides: int | None) -> None:
+        """Refuse a place where another daemon runs.
+
+        Args:
+            besides: the process that may run there.
+
+        Raises:
+            AlreadyRunning: another process runs there.
+            AnotherDaemon: that process is the daemon of another configuration or database.
+        """
+        running = self.running()
+        if running is not None and running.pid != besides:
+            raise self._refused_by(running, self.note())
+
     def release(self) -> None:
         """Remove this process's pid file and the socket, then give up the lock."""
         if not self._lock.is_ours:
@@ -223,14 +237,16 @@ class Instance:
         """Return the place of the running daemon that is meant, when it is not this one.
 
         The configuration may have changed since the start, or the daemon was started with another
-        environment.
+        environment. A daemon of the same file comes before one of the same database and name.
         """
         wanted = self.identity
         if wanted is None:
             return None
-        found = self._find(
-            lambda note: note.identity is not None and note.identity.is_that_of(wanted)
-        )
+        found = self._find(lambda note: bool(note.identity and note.identity.has_file_of(wanted)))
+        if found is None:
+            found = self._find(
+                lambda note: bool(note.identity and note.identity.has_queue_of(wanted))
+            )
         return Instance.of_running(found) if found else None
 
     def trusts(self, uid: int) -> bool:
@@ -267,7 +283,12 @@ class Instance:
         except OSError as error:
             raise cannot_create("runtime directory", self.directory, error) from error
 
-    def _prepare_directory(self) -> None:
+    def prepare_directory(self) -> None:
+        """Make the runtime directory when it is missing.
+
+        Raises:
+            CannotCreate: it cannot be made or used.
+        """
         found = self._make_directory()
         why = _distrust(found)
         if why is None and not os.access(self.directory, os.W_OK | os.X_OK):

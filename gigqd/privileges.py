@@ -17,6 +17,8 @@ from gigqd.config.exposure import keep_the_rules_of_root
 from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gigqd.config import Config
     from gigqd.instance import Instance
 
@@ -89,18 +91,26 @@ def become(config: Config, instance: Instance) -> None:
         drop_privileges(account)
         _name_in_environment(account)
     if account is not None:
-        _check_access(config, instance)
+        check_access(config, (instance.directory, Path(config.queue.database).parent))
 
 
-def _check_access(config: Config, instance: Instance) -> None:
-    """Refuse early, and with the folder's name, what would fail later and less clearly."""
+def check_access(config: Config, folders: Iterable[Path]) -> None:
+    """Refuse early, and with the folder's name, what would fail later and less clearly.
+
+    Args:
+        config: its working directory must be one that this account can enter.
+        folders: in each that is there this account must be able to write.
+
+    Raises:
+        NotPermitted: naming the account and what it cannot use.
+    """
     who = account_name()
     for file in _OWN_CODE:
         if not os.access(file, os.R_OK):
             raise NotPermitted(
                 f"{who} cannot read {file}; install gigqd where {who} may, as in /opt"
             )
-    for folder in (instance.directory, Path(config.queue.database).parent):
+    for folder in folders:
         # A runtime directory that is missing is made by the account, or is named by what fails.
         refuse_unwritable(folder)
     if not os.access(config.daemon.working_directory, os.X_OK):
@@ -194,9 +204,10 @@ def _prepare(account: Account, config: Config, instance: Instance) -> None:
     if log is not None and str(log) not in DEVICES:
         ownership.give_file(log, account)
         ownership.give_directory(log.parent, account, make=None, fits=_are_gigqds)
-    ownership.give_directory(instance.directory, account, make=_FOLDER_MODE, fits=_are_gigqds)
+    # The database's folder first: by default the runtime directory is made in it.
     database = Path(config.queue.database).parent
     ownership.give_directory(database, account, make=_FOLDER_MODE, fits=_is_empty)
+    ownership.give_directory(instance.directory, account, make=_FOLDER_MODE, fits=_are_gigqds)
 
 
 def is_to_be_given(folder: Path) -> bool:
@@ -206,6 +217,15 @@ def is_to_be_given(folder: Path) -> bool:
         folder: it is made when it is missing; it is given when it is root's and empty.
     """
     return ownership.would_give_directory(folder, _is_empty)
+
+
+def is_place_to_be_given(folder: Path) -> bool:
+    """Return True when root, when it starts the daemon, gives a runtime directory to its account.
+
+    Args:
+        folder: it is made when it is missing; it is given when root alone has files of gigqd there.
+    """
+    return ownership.would_give_directory(folder, _are_gigqds)
 
 
 def _are_gigqds(names: list[str]) -> bool:

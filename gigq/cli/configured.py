@@ -16,15 +16,21 @@ from gigq.store.filesystem import resolve
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _NO_FILE = Path("environment")
-_DATABASE = "GIGQD_QUEUE__DATABASE"
+_OF_QUEUE = "GIGQD_QUEUE__"
+_DATABASE = f"{_OF_QUEUE}DATABASE"
 _VARIABLES = "GIGQD_CODE__"
 _OF_WORKERS = f"{_VARIABLES}ENVIRONMENT__"
 _LISTS = ("python_path", "imports")
 _SETTABLE = (*_LISTS, "hooks", "environment_file")
 _KEYS = (*_SETTABLE, "environment")
+TABLES = ("daemon", "queue", "retention", "code", "log", "security", "pools")
+"""Every table of the file."""
+
+KEYS_OF_QUEUE = ("database", "lock_timeout", "durability", "max_result_size")
+"""Every key of the table `[queue]`."""
 
 
 class Code(NamedTuple):
@@ -94,14 +100,35 @@ def _is_for(document: dict[str, Any], file: Path, database: str) -> bool:
 
 
 def _database_in(document: dict[str, Any], file: Path) -> str | None:
-    queue = document.get("queue")
-    in_file = queue.get("database") if isinstance(queue, dict) else None
-    named = os.environ.get(_DATABASE, in_file)
+    named = os.environ.get(_DATABASE)
+    if named is None:
+        _refuse_unknown(document, file)
+        named = document.get("queue", {}).get("database")
     if named is None:
         return None
     if not isinstance(named, str) or not named:
         raise _mistake(file, "queue.database", "the path of a file")
     return _path(named, file)
+
+
+def _refuse_unknown(document: dict[str, Any], file: Path) -> None:
+    """Refuse a table, key or variable that may be the misspelt name of the database."""
+    for table in document.keys() - set(TABLES):
+        raise _unknown(file, table, "table", TABLES)
+    queue = document.get("queue", {})
+    if not isinstance(queue, dict):
+        raise _mistake(file, "queue", "a table")
+    for key in queue.keys() - set(KEYS_OF_QUEUE):
+        raise _unknown(file, f"queue.{key}", "key", KEYS_OF_QUEUE)
+    known = [_OF_QUEUE + key.upper() for key in KEYS_OF_QUEUE]
+    for name in os.environ:
+        if name.startswith(_OF_QUEUE) and name not in known:
+            raise OptionsError(f"{name}: unknown variable{values.near(name, known)}")
+
+
+def _unknown(file: Path, name: str, kind: str, known: Iterable[str]) -> OptionsError:
+    near = values.near(name.rpartition(".")[2], known)
+    return OptionsError(f"the configuration {file}: {name}: unknown {kind}{near}")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -119,9 +146,7 @@ def _code_in(file: Path, document: dict[str, Any]) -> Code:
     if not isinstance(table, dict):
         raise _mistake(file, "code", "a table")
     for key in table.keys() - set(_KEYS):
-        raise OptionsError(
-            f"the configuration {file}: code.{key}: unknown key{values.near(key, _KEYS)}"
-        )
+        raise _unknown(file, f"code.{key}", "key", _KEYS)
     environment = table.get("environment", {})
     if not isinstance(environment, dict) or not _are_texts(environment.values()):
         raise _mistake(file, "code.environment", "a table of texts")

@@ -14,6 +14,7 @@ from gigqd import exits, fence, logs
 from gigqd.cli.places import instance_of, stop_timeout_of
 from gigqd.cli.terminal import complain, say
 from gigqd.cli.told import Told
+from gigqd.cli.trying import refuse_as_a_start
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
 from gigqd.daemonize import enter, start_detached
@@ -92,8 +93,14 @@ def restart(options: argparse.Namespace) -> int:
     """Stop and start; what would keep it from starting leaves the running daemon alone."""
     _require_psutil()
     _refuse_in_a_unit()
-    load(options.config, os.environ)
+    config = load(options.config, os.environ)
     options.now, options.force, options.runtime_dir = False, False, None
+    if (running := instance_of(options).running()) is not None:
+        try:
+            refuse_as_a_start(config, running.pid, options.wait)
+        except GigqdError as error:
+            text = f"not restarted, the running daemon goes on: {error}"
+            return Told(error.exit_code, text, {"pid": running.pid}).tell(as_json=options.json)
     stopped = _stop(options)
     if stopped.code:
         return stopped.tell(as_json=options.json)

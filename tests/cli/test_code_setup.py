@@ -197,6 +197,36 @@ def test_a_broken_configuration_whose_database_is_needed_is_an_error(shell):
     assert [path.name for path in shell.folder.glob("*.db")] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[queue]\ndatabse = "jobs.db"\n', "queue.databse: unknown key; did you mean 'database'?"),
+        ('[qeue]\ndatabase = "jobs.db"\n', "qeue: unknown table; did you mean 'queue'?"),
+        ('queue = "jobs.db"\n', "queue is not a table"),
+    ],
+)
+@pytest.mark.parametrize("way", [(), ("--config", "gigq.toml")], ids=["found", "named"])
+def test_a_misspelt_name_of_the_database_makes_no_other_one(shell, text, problem, way):
+    (shell.folder / "gigq.toml").write_text(text)
+
+    submitted, listed = shell.run(*_ONE, *way), shell.run("list", *way)
+
+    assert [submitted.returncode, listed.returncode] == [2, 2]
+    for done in (submitted, listed):
+        assert f"gigq.toml: {problem}" in done.stderr
+    assert [path.name for path in shell.folder.glob("*.db")] == []
+
+
+def test_a_misspelt_variable_of_the_database_makes_no_other_one(shell):
+    done = shell.run(*_ONE, GIGQD_QUEUE__DATABSE="jobs.db")
+
+    assert done.returncode == 2
+    assert "GIGQD_QUEUE__DATABSE: unknown variable; did you mean 'GIGQD_QUEUE__DATABASE'?" in (
+        done.stderr
+    )
+    assert [path.name for path in shell.folder.glob("*.db")] == []
+
+
 def test_the_database_is_that_of_the_option_the_variable_and_the_file_that_is_found(shell):
     configure(shell.folder, '[queue]\ndatabase = "file.db"\n', "gigq.toml")
     configure(shell.folder, '[queue]\ndatabase = "named.db"\n', "named.toml")

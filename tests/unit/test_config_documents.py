@@ -9,8 +9,10 @@ import pytest
 from support.schema_page import section, sections
 from support.tree import ROOT
 
+from gigq.cli import configured
 from gigqd.config import load, schema
 from gigqd.config.keys import key_of
+from gigqd.config.settings import TABLE_NAMES
 
 EXAMPLE = ROOT / "etc" / "gigq.toml"
 PAGE = ROOT / "docs" / "configuration.md"
@@ -63,3 +65,8 @@ def test_every_key_has_a_reason_that_reads_as_a_sentence():
     helps = [key_of(item).help for cls in tables for item in schema.keys(cls).values()]
 
     assert [text for text in helps if not (text[0].isupper() and text.endswith("."))] == []
+
+
+def test_gigq_knows_the_tables_and_the_keys_of_the_queue_that_gigqd_knows():
+    assert list(configured.TABLES) == TABLE_NAMES
+    assert list(configured.KEYS_OF_QUEUE) == list(schema.keys(schema.QueueConfig))
