@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 JOB_SUBMITTED = "job.submitted"
 JOB_STARTED = "job.started"
 JOB_COMPLETED = "job.completed"
-JOBS_COMPLETED = "jobs.completed"
 JOB_RETURNED_AFTER_INTERRUPTION = "job.returned_after_interruption"
 JOB_FAILED = "job.failed"
 JOB_TIMEOUT = "job.timeout"

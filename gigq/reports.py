@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gigq import events, failure
 from gigq.status import Cause, JobStatus
@@ -29,24 +29,45 @@ _EVENTS = {
 }
 
 
+class Counts(Protocol):
+    """Successes that have no line in the log, or none yet.
+
+    Attributes:
+        summed: those that are reported at level DEBUG only.
+        untold: those that are recorded, and are reported when the running job is over.
+    """
+
+    summed: int
+    untold: int
+
+
+@dataclass(slots=True)
+class _OwnCounts:
+    summed: int = 0
+    untold: int = 0
+
+
 class Reports:
     """The events of one worker thread.
 
     Where there may be only some lines a second, further jobs that succeed in that second are
-    reported one by one at level DEBUG only, and summed up once it is over: the log would grow by
+    reported one by one at level DEBUG only, and counted: the log would grow by
     gigabytes a day. Subscribers are called for every job.
 
     Args:
         logger: where they go, besides the subscribers.
         jobs_per_second: how many successful jobs have a line of their own in each second; 0 for
             all. A job that has taken a second or more always has one.
+        counts: where the others are counted.
     """
 
-    def __init__(self, logger: logging.Logger, jobs_per_second: int = 0) -> None:
+    def __init__(
+        self, logger: logging.Logger, jobs_per_second: int = 0, counts: Counts | None = None
+    ) -> None:
         self._logger = logger
         self._most = jobs_per_second
+        self._counts = counts or _OwnCounts()
         self._lines = 0
-        self._summed = 0
         self._second_ends = 0.0
 
     def started(self, claim: Claim) -> None:
@@ -78,13 +99,12 @@ class Reports:
             return logging.INFO
         now = time.monotonic()
         if now >= self._second_ends:
-            self.sum_up()
             self._lines = 0
             self._second_ends = now + _SECOND
         if self._lines < self._most:
             self._lines += 1
             return logging.INFO
-        self._summed += 1
+        self._counts.summed += 1
         return logging.DEBUG
 
     def _returned_after_interruption(self, claim: Claim, ending: Ending) -> None:
@@ -103,16 +123,14 @@ class Reports:
         if done.job_status is not JobStatus.PENDING:
             ended(done, None, _fields(claim), None, self._logger)
 
-    @property
-    def sum_due_in(self) -> float:
-        """Seconds until there is a sum to report; infinity while there is none."""
-        return max(0.0, self._second_ends - time.monotonic()) if self._summed else math.inf
+    def untold(self, done: Iterable[Settled | None]) -> None:
+        """Count the successes among what was settled in the middle of a job's code."""
+        ended = (one.job_status for one in done if one is not None)
+        self._counts.untold += sum(status is JobStatus.COMPLETED for status in ended)
 
-    def sum_up(self, *, worker_ends: bool = False) -> None:
-        """Report how many further jobs were completed, if the second is over or the worker ends."""
-        if self._summed and (worker_ends or not self.sum_due_in):
-            events.emit(events.JOBS_COMPLETED, source=self._logger, count=self._summed)
-            self._summed = 0
+    def all_told(self) -> None:
+        """Note that each settled execution has been reported."""
+        self._counts.untold = 0
 
     def unreadable(self, row: dict[str, Any], error: Exception) -> None:
         """A claimed row, written by foreign SQL, is not a job."""

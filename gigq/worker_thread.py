@@ -101,6 +101,7 @@ class WorkerThread:
         handover = self._hand.let_go()
         done, _ = claims.exchange(database, handover, None, None)
         self._hand.settled(handover, done)
+        self._reports.untold(done)
         self._wake([queue for one in done if one for queue in one.due_in])
 
     def interrupt(self) -> None:
@@ -302,7 +303,7 @@ class WorkerThread:
                 self._reports.handed_back(claim, settled)
             if settled is not None:
                 due += settled.due_in
-        self._reports.sum_up()
+        self._reports.all_told()
         self._wake(due, claimed)
 
     def _wake(self, due: Sequence[str], claimed: Iterable[dict[str, Any]] = ()) -> None:

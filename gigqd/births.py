@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gigqd import cgroups, spawn, wire
 from gigqd.alarm import Alarm
 from gigqd.child import scratch_file
+from gigqd.job_sums import SharedCounts
 from gigqd.slots import KEEPER
 from gigqd.tag import Tag
 
@@ -83,6 +84,7 @@ class Births:
                     tag=Tag(self._home, self._run, slot.name, self._count),
                     config=config,
                     cell=cell,
+                    counts=SharedCounts(),
                     channel=theirs,
                     output=output,
                     stacks=stacks,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gigqd import kernel, reaper
+from gigqd.job_sums import JobSums
 from gigqd.scoreboard import Activity
 from gigqd.stacks import of_the_job
 from gigqd.treekill import TreeKill
@@ -69,6 +70,7 @@ class Child:
         oom_mark: the number of its last execution, and how many processes the kernel had killed
             for want of memory when that began.
         usage: what the kernel says it has used, once it is reaped.
+        sums: writes the sums of its successful jobs.
     """
 
     pid: int
@@ -87,6 +89,12 @@ class Child:
     seen: Seen = field(default_factory=lambda: Seen(0))
     oom_mark: tuple[int, int] = (-1, 0)
     usage: struct_rusage | None = None
+    sums: JobSums = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sum up what this child counts."""
+        names = {"slot": self.birth.slot, "pool": self.birth.pool}
+        self.sums = JobSums(self.birth.counts, **names, worker=self.birth.worker_id)
 
     @property
     def cell(self) -> Cell:
@@ -144,15 +152,20 @@ class Child:
         self.wire.send({"hold": on})
 
     def note(self, report: Report, now: float) -> None:
-        """Remember when its execution began; settling tells only when that began.
+        """Remember when its execution began, as settling tells only when that began; sum jobs up.
 
         A job that takes longer than others may wait has its worker let go of what else it holds.
         """
+        self.sums.turn(now)
         if report.activity is Activity.BUSY:
             self.began = (report.started, report.since)
             if report.held and now - report.since > _HELD_UP_AFTER:
                 self.cell.order_let_go(report.started)
                 self._signal(signal.SIGUSR2)
+
+    def needs_a_look(self, report: Report) -> bool:
+        """Return True while it works, or a sum of its jobs is to be written."""
+        return report.activity >= Activity.BUSY or self.sums.is_open
 
     def note_tree(self, number: int, memory: int, cpu: float) -> None:
         """Remember what its tree uses during an execution, and let it know."""

@@ -199,7 +199,7 @@ class Crew:
         if child.treekill is not None:
             return self._kills.next_look(child.pid)
         report = child.cell.read()
-        watched = slot.phase is Phase.ASKED or report.activity >= Activity.BUSY
+        watched = slot.phase is Phase.ASKED or child.needs_a_look(report)
         look_again = now + BUSY_LOOK if watched else float("inf")
         return min(look_again, slot.wake_at(report))
 

@@ -81,7 +81,8 @@ def note_overrun(slot: Slot, child: Child, report: Report) -> None:
 
 
 def log_exit(slot: Slot, child: Child, end: End) -> None:
-    """Tell how a child ended."""
+    """Tell how a child ended, after the sum of its jobs."""
+    child.sums.end()
     emit = log.info if end.cause is None else log.warning
     emit(
         "worker_exited",

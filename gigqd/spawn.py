@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gigqd.alarm import Alarm
     from gigqd.cgroups import Leaf
     from gigqd.config import Config
+    from gigqd.job_sums import SharedCounts
     from gigqd.scoreboard import Cell
     from gigqd.tag import Tag
 
@@ -37,6 +38,7 @@ class Birth:
         tag: marks this process and all below it.
         config: the configuration of this generation.
         cell: the slot's place on the scoreboard.
+        counts: where it counts successful jobs without a line of their own.
         channel: the child's end of its line to the supervisor.
         output: where the job's standard output and error go; None keeps the daemon's own.
         stacks: where the stacks of all threads are dumped on request; None for the keeper.
@@ -52,6 +54,7 @@ class Birth:
     tag: Tag
     config: Config
     cell: Cell
+    counts: SharedCounts
     channel: socket.socket
     output: int | None
     stacks: int | None

@@ -14,4 +14,4 @@ if TYPE_CHECKING:
 def job_reports(birth: Birth) -> Reports:
     """Return what writes the events of a worker's jobs."""
     logger = logging.getLogger(f"gigq.worker.{birth.worker_id}")
-    return Reports(logger, birth.config.log.jobs_per_second)
+    return Reports(logger, birth.config.log.jobs_per_second, birth.counts)

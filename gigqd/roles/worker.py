@@ -118,7 +118,6 @@ class WorkerRole:
         self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
         require(queue.database)  # the keeper has made it; a worker that did would hide its loss
-        self._reports = job_reports(birth)
         self._worker = self._make_worker()
         self._worker.hooks = hooks
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
@@ -141,7 +140,7 @@ class WorkerRole:
         )
         worker.begin = Begin.NEVER
         worker.run = self._birth.tag.run
-        worker.reports = self._reports
+        worker.reports = job_reports(self._birth)
         worker.observer = self
         worker.interrupter = self._asked
         worker.surroundings = AroundJob(
@@ -169,7 +168,6 @@ class WorkerRole:
                 kernel.give_back_memory()
             if self._stays():
                 self._sleep(wait)
-        self._reports.sum_up(worker_ends=True)
         if self._why_leave:
             log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
         if self._worker.hooks is not None:
@@ -195,7 +193,7 @@ class WorkerRole:
                 self._leave_after_long_trouble()
             wait = _AFTER_TROUBLE
         self._show_idle()
-        return min(wait, self._life.remaining(time.monotonic()), self._reports.sum_due_in)
+        return min(wait, self._life.remaining(time.monotonic()))
 
     def _leave_after_long_trouble(self) -> None:
         """Leave, for the cause may lie in this process: another one may have none of it."""

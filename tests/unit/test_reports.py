@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +17,14 @@ from gigq.status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+@dataclass
+class Counted:
+    """Counts as gigqd shares them with its supervisor."""
+
+    summed: int = 0
+    untold: int = 0
 
 
 class Clock:
@@ -61,50 +69,52 @@ def settle(
     written.settled(Over(one, Ending(status), seconds), done)
 
 
-def test_so_many_successes_of_a_second_have_a_line_and_the_others_are_summed_up(clock, infos):
-    written = Reports(logging.getLogger("gigq.worker.w"), 5)
+def test_so_many_successes_of_a_second_have_a_line_and_the_others_are_counted(clock, infos):
+    counts = Counted()
+    written = Reports(logging.getLogger("gigq.worker.w"), 5, counts)
     for _ in range(12):
         settle(written)
-    at_first = infos()
-    clock.now += 1.0
-    written.sum_up()
 
-    assert at_first == ["job.completed"] * 5
-    assert infos() == ["jobs.completed count=7"]
+    assert infos() == ["job.completed"] * 5
+    assert counts == Counted(summed=7)
 
 
-def test_a_sum_waits_until_its_second_is_over_also_when_the_worker_is_idle(clock, infos):
-    written = Reports(logging.getLogger("gigq.worker.w"), 1)
-    settle(written)
-    settle(written)
-    infos()
-    clock.now += 0.4
-    written.sum_up()
-
-    assert infos() == []
-    assert written.sum_due_in == pytest.approx(0.6)
-
-
-def test_each_second_has_its_own_lines_and_its_own_sum(clock, infos):
-    written = Reports(logging.getLogger("gigq.worker.w"), 2)
+def test_each_second_has_its_own_lines(clock, infos):
+    counts = Counted()
+    written = Reports(logging.getLogger("gigq.worker.w"), 2, counts)
     for _ in range(3):
         for _ in range(5):
             settle(written)
         clock.now += 1.0
-    written.sum_up()
 
-    assert infos() == ["job.completed", "job.completed", "jobs.completed count=3"] * 3
+    assert infos() == ["job.completed"] * 6
+    assert counts == Counted(summed=9)
+
+
+def test_what_is_settled_while_a_job_runs_is_counted_until_it_is_reported(clock, infos):
+    counts = Counted()
+    written = Reports(logging.getLogger("gigq.worker.w"), 5, counts)
+    done = [
+        Settled("j1", "e1", status, 1, 3)
+        for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED)
+    ]
+    written.untold([*done, None])
+    before = replace(counts)
+    written.all_told()
+
+    assert (before, counts) == (Counted(untold=2), Counted())
 
 
 def test_failures_and_jobs_of_a_second_or_more_always_have_a_line(clock, infos):
-    written = Reports(logging.getLogger("gigq.worker.w"), 1)
+    counts = Counted()
+    written = Reports(logging.getLogger("gigq.worker.w"), 1, counts)
     settle(written)
     for _ in range(3):
         settle(written, seconds=1.0)
         settle(written, status=JobStatus.FAILED)
 
     assert infos() == ["job.completed", *["job.completed", "job.failed"] * 3]
-    assert written.sum_due_in == math.inf
+    assert counts == Counted()
 
 
 def test_zero_means_a_line_for_every_job(clock, infos):
@@ -113,16 +123,6 @@ def test_zero_means_a_line_for_every_job(clock, infos):
         settle(written)
 
     assert infos() == ["job.completed"] * 30
-
-
-def test_a_worker_that_ends_reports_its_sum_at_once(clock, infos):
-    written = Reports(logging.getLogger("gigq.worker.w"), 1)
-    settle(written)
-    settle(written)
-    infos()
-    written.sum_up(worker_ends=True)
-
-    assert infos() == ["jobs.completed count=1"]
 
 
 def test_the_begin_of_a_job_is_no_line_at_info(clock, infos):
