@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
 _BLOCK = 512  # the unit of st_blocks, whatever the file system
 _STACKS_KEPT = 64 * 1024
-_PRIVATE = 0o600
 _LINE_LOST_AFTER = 1.0
 _HELD_UP_AFTER = 0.02
 
@@ -250,8 +249,10 @@ def scratch_file(name: str) -> int:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EACCES):
             raise
-        folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - without a name there
-        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _PRIVATE)
+        import tempfile  # not needed where memory does, and it brings a megabyte of modules
+
+        with tempfile.TemporaryFile(buffering=0) as file:
+            fd = os.dup(file.fileno())
     fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
     return fd
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 from gigq.url_passwords import mask_passwords
 from gigqd import exits, kernel, logs
 from gigqd.config import DEVICES
+from gigqd.database_place import refuse_unusable_place
 from gigqd.errors import GigqdError, unexpected
-from gigqd.privileges import become, refuse_missing_folder
+from gigqd.privileges import become
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def start_detached(
     """
     repair_standard_streams()
     become(config, instance)
-    refuse_missing_folder(Path(config.queue.database))
+    refuse_unusable_place(Path(config.queue.database))
     instance.lock()
     try:
         with instance.open_log() as stream:

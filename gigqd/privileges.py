@@ -117,19 +117,6 @@ def check_access(config: Config, folders: Iterable[Path]) -> None:
         raise NotPermitted(f"{who} cannot enter {config.daemon.working_directory}")
 
 
-def refuse_missing_folder(database: Path) -> None:
-    """Refuse a database whose folder is not there, or cannot be reached; a start makes none.
-
-    Raises:
-        GigqdError: naming the database.
-        NotPermitted: naming the account and the directory that it cannot pass.
-    """
-    refuse_blocked_way(database.parent)
-    if not os.path.isdir(database.parent):  # noqa: PTH112 - False also where it cannot be seen
-        text = f"{database} does not exist, and its folder does not exist"
-        raise GigqdError(text, exit_code=exits.DATABASE_UNAVAILABLE)
-
-
 def refuse_blocked_way(folder: Path, meant: Path | None = None) -> None:
     """Refuse a folder that this account cannot reach, because it cannot pass one above it.
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable
 from gigq.store import liveness
-from gigq.store.filesystem import refuse_other_kind, resolve
 from gigqd import exits, logs
 from gigqd.births import missing_descriptors
 from gigqd.errors import GigqdError, files_remedy
@@ -78,7 +77,6 @@ def lock_run(database: str) -> DaemonRun:
         StartFailedError: nothing can be written beside the database, or it can be none.
     """
     try:
-        refuse_other_kind(resolve(database))
         return DaemonRun(database)
     except OSError as error:
         raise _cannot_write(database, error) from error

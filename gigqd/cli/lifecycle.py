@@ -18,11 +18,12 @@ from gigqd.cli.trying import refuse_as_a_start
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
 from gigqd.daemonize import enter, start_detached
+from gigqd.database_place import refuse_unusable_place
 from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.instance import Instance
 from gigqd.notify import is_a_units_process
 from gigqd.presence import AlreadyRunning
-from gigqd.privileges import become, refuse_missing_folder
+from gigqd.privileges import become
 
 if TYPE_CHECKING:
     import argparse
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         return _say_why(config, error)
     try:
-        refuse_missing_folder(Path(config.queue.database))
+        refuse_unusable_place(Path(config.queue.database))
     except GigqdError as error:
         logs.configure(config.log)
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)

@@ -10,13 +10,13 @@ from gigq.errors import GigqError, SchemaTooNew
 from gigq.store import initialization, migrate, queue_mark
 from gigq.store.connect import close_connections, open_connection
 from gigq.store.database import Database
-from gigq.store.filesystem import refuse_other_kind, resolve
+from gigq.store.filesystem import resolve
 from gigqd import exits
+from gigqd.database_place import refuse_unusable_place
 from gigqd.errors import GigqdError
 from gigqd.privileges import (
     account_name,
     refuse_blocked_way,
-    refuse_missing_folder,
     refuse_unwritable,
 )
 from gigqd.roles.keeper_trouble import exit_code_for
@@ -37,10 +37,9 @@ def try_database(config: Config) -> str:
     """
     path = Path(config.queue.database)
     try:
-        refuse_missing_folder(path)
+        refuse_unusable_place(path)
         refuse_unwritable(path.parent)
         real = resolve(path)
-        refuse_other_kind(real)
         queue_mark.refuse_lost(real)
         if not path.exists() or not path.stat().st_size:
             return _judge_folder(path)

@@ -13,6 +13,7 @@ from support.forked import in_a_child, unshare
 from support.waiting import wait_until
 
 from gigqd import control_clients
+from gigqd.control import existing
 from gigqd.control_clients import Clients
 
 pytestmark = pytest.mark.daemon
@@ -36,6 +37,11 @@ def crowd_from_elsewhere(path, processes, connections):
     finally:
         for process in crowd:
             process.communicate()
+
+
+def connect(client, daemon):
+    with existing(daemon.instance.socket_path) as name:
+        client.connect(name)
 
 
 def answers(daemon):
@@ -72,7 +78,7 @@ def test_a_silent_connection_is_closed(daemons):
     daemon = daemons({"pools.default.size": 1})
     with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as half:
         for each in (silent, half):
-            each.connect(str(daemon.instance.socket_path))
+            connect(each, daemon)
             each.settimeout(60)
         half.sendall(b'{"command": "sta')
 
@@ -86,7 +92,7 @@ def test_a_connection_that_asks_without_end_and_reads_nothing_is_closed(daemons,
     daemon = daemons({"pools.default.size": 1})
     request = b'{"command": "status"}\n'
     with socket.socket(socket.AF_UNIX) as flood:
-        flood.connect(str(daemon.instance.socket_path))
+        connect(flood, daemon)
 
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             send_without_end(flood, request * (1000 // pieces))
@@ -172,7 +178,7 @@ def test_an_ordinary_account_gives_no_commands_to_a_daemon_of_root(daemons):
         os.setgid(SOMEONE)
         os.setuid(SOMEONE)
         with socket.socket(socket.AF_UNIX) as control:
-            control.connect(str(daemon.instance.socket_path))
+            connect(control, daemon)
             try:
                 control.sendall(b'{"command": "status"}\n')
                 return control.recv(100)

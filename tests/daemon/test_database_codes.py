@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 from support.configs import clean_environment
-from support.files import open_up
+from support.files import names_in, open_up
 from support.old_files import OldFile
 from support.tree import ROOT
 
@@ -80,6 +80,18 @@ def test_check_tells_with_the_code_that_a_start_would_end_with(launched, spoil, 
     for done in (check, start, run):
         assert re.search("jobs.db|999|/dev/null", done.stdout + done.stderr), done
         assert "internal error" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["start", "run"])
+def test_nothing_is_made_beside_what_can_be_no_database(launched, command):
+    daemon = launched()
+    elsewhere = daemon.home / "elsewhere"
+    elsewhere.mkdir()
+    os.mkfifo(elsewhere / "pipe")
+    daemon.database.symlink_to(elsewhere / "pipe")
+
+    assert daemon.command(command).returncode == exits.DATABASE_UNAVAILABLE
+    assert names_in(elsewhere) == ["pipe"]
 
 
 @pytest.mark.fault("G2")

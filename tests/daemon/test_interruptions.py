@@ -26,7 +26,7 @@ pytestmark = pytest.mark.daemon
 # Long, so that on a busy machine a job waits before its time is over, and cleans up in its grace.
 LIMIT = 4.0
 GRACE = 60.0
-STOP = 10.0
+STOP = 20.0
 
 RAISED = {"timeout": "JobTimeout", "cancelled": "JobCancelled", "stopped": "JobStopped"}
 CASES = [(how, cause) for cause in RAISED for how in EIGHT]

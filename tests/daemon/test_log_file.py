@@ -11,6 +11,7 @@ from support.waiting import wait_until
 
 from gigq import JobQueue
 from gigqd import exits
+from gigqd.control import address
 
 pytestmark = pytest.mark.daemon
 
@@ -86,8 +87,8 @@ def place(path, kind):
         case "a FIFO":
             os.mkfifo(path / kind)
         case "a socket":
-            with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(str(path / kind))
+            with socket.socket(socket.AF_UNIX) as listener, address(path / kind) as name:
+                listener.bind(name)
         case "a directory":
             (path / kind).mkdir()
         case "a link":

@@ -11,18 +11,21 @@ from pathlib import Path
 
 from support.calls import noted
 
+from gigqd.control import existing
+
 Connections = list[socket.socket]
 
 
 def connect(path: str, count: int) -> Connections:
     """Open connections that never say anything; as many as are taken."""
     opened = []
-    for _ in range(count):
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(1)
-        with suppress(OSError):
-            client.connect(path)
-            opened.append(client)
+    with existing(Path(path)) as name:
+        for _ in range(count):
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(1)
+            with suppress(BlockingIOError, TimeoutError):
+                client.connect(name)
+                opened.append(client)
     return opened
 
 

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 _PROGRAM = r"""
 import os, socket, sys
+from pathlib import Path
+from gigqd.control import address
 path, how, uid = sys.argv[1], sys.argv[2], int(sys.argv[3])
 listener = socket.socket(socket.AF_UNIX)
-listener.bind(path)
+with address(Path(path)) as name:
+    listener.bind(name)
 os.chmod(path, 0o666)
 if uid:
     os.setuid(uid)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
+import stat
 import struct
+import tempfile
+from typing import TYPE_CHECKING
 
 import pytest
 from support.forked import in_a_child
 
 from gigqd.child import scratch_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MEMFD_CREATE = {"x86_64": 319, "aarch64": 279}.get(platform.machine())
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
@@ -40,10 +47,13 @@ def refuse(call: int, error: int) -> None:
 
 
 @pytest.mark.skipif(MEMFD_CREATE is None, reason="the number of the call is not known here")
-@pytest.mark.parametrize("error", [1, 38], ids=["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS], ids=["EPERM", "ENOSYS"])
 def test_what_a_job_prints_goes_to_a_temporary_file_where_files_in_memory_are_refused(
-    error: int,
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
     def without_memfd() -> object:
         assert MEMFD_CREATE is not None
         refuse(MEMFD_CREATE, error)
@@ -51,6 +61,24 @@ def test_what_a_job_prints_goes_to_a_temporary_file_where_files_in_memory_are_re
         os.write(file, b"one")
         os.lseek(file, 0, os.SEEK_SET)
         os.write(file, b" two")  # always at its end
-        return os.pread(file, 100, 0), os.fstat(file).st_nlink, os.get_inheritable(file)
+        state = os.fstat(file)
+        mine = state.st_nlink, stat.S_IMODE(state.st_mode), state.st_dev == tmp_path.stat().st_dev
+        return os.pread(file, 100, 0), *mine, os.get_inheritable(file)
 
-    assert in_a_child(without_memfd) == "(b'one two', 0, False)"
+    assert in_a_child(without_memfd) == "(b'one two', 0, 384, True, False)"
+
+
+@pytest.mark.skipif(MEMFD_CREATE is None, reason="the number of the call is not known here")
+def test_a_folder_for_temporary_files_that_cannot_be_used_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    monkeypatch.setenv("TEMP", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def without_memfd() -> object:
+        assert MEMFD_CREATE is not None
+        refuse(MEMFD_CREATE, errno.EPERM)
+        return os.write(scratch_file("output"), b"one")
+
+    assert in_a_child(without_memfd) == "3"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.systemd import analyze, needs_systemd
 
 from gigqd import exits
 from gigqd.config import DaemonConfig
@@ -15,10 +16,6 @@ SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 UNIT = SYSTEMD / "gigqd.service"
 MOST_EXPOSED = 13
 """Tenths of a point on the scale of `systemd-analyze security`, where 100 is the worst."""
-
-needs_systemd = pytest.mark.skipif(
-    not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
-)
 
 
 @pytest.fixture
@@ -30,11 +27,6 @@ def unit(tmp_path):
     copy = tmp_path / "gigqd.service"
     copy.write_text(UNIT.read_text().replace("/opt/gigqd/bin/gigqd", str(program)))
     return copy
-
-
-def analyze(*arguments):
-    command = ["systemd-analyze", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def directives():

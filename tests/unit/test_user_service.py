@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.systemd import analyze, needs_systemd
 from support.tree import ROOT
 
 from gigqd.cli.parser import build_parser
@@ -44,7 +43,7 @@ def test_its_commands_are_commands_of_gigqd(directive: str, command: str) -> Non
     assert str(options.config) == "%h/app/gigq.toml"
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@needs_systemd
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
     program = tmp_path / "gigqd"
     program.write_text(f"#!{sys.executable}\n")
@@ -52,8 +51,6 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
     copy = tmp_path / "gigqd.service"
     copy.write_text(UNIT.replace("%h/app/.venv/bin/gigqd", str(program)))
 
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, timeout=60
-    )
+    done = analyze("verify", "--man=no", copy)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
