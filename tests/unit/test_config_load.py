@@ -171,10 +171,12 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path):
 def test_jobs_that_run_as_root_are_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     path = write(tmp_path, complete(""))
-
-    assert warnings(load(path, {}))[-1].startswith("jobs run as root; set daemon.user")
+    as_root = warnings(load(path, {}))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    assert not any("root" in text for text in warnings(load(path, {})))
+    as_another = warnings(load(path, {}))
+
+    assert as_root[-1] == "jobs run as root; set daemon.user to an account made for them"
+    assert as_root[-1] not in as_another
 
 
 @pytest.mark.parametrize(
