@@ -277,7 +277,8 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     wait_until(lambda: kernel.glance(orphan).session == orphan)
     wait_until(lambda: mark_of(orphan) == Mark(None, None))
     crew.begin(root)
-    crew.turn()
+    while kernel.glance(orphan).identity not in crew.treekills[root].met:
+        crew.turn()
 
     # As another program may: one look has seen it, and it goes on and forks.
     os.kill(parent, signal.SIGKILL)
