@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gigqd import watch
-from gigqd.child import Child
 from gigqd.scoreboard import Activity, Report, Scoreboard
 from gigqd.slots import Cause, Limits, Slot
 from gigqd.tag import Tag
@@ -28,14 +27,14 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def child_of(process: subprocess.Popen[bytes]) -> Child:
+def child_of(process: subprocess.Popen[bytes]) -> Any:
     """A worker whose job is over its memory limit."""
     cell = Scoreboard(1).take()
     cell.write(Report(Activity.BUSY, started=1, memory_limit=1))
     tag = Tag("home", f"gigqd:{os.getpid()}", "default/0", 1)
-    birth: Any = SimpleNamespace(cell=cell, tag=tag)
-    unused: Any = None
-    return Child(process.pid, birth, unused, spawned=0.0, generation=1, booted=True)
+    return SimpleNamespace(
+        pid=process.pid, tag=tag, cell=cell, oom_mark=(-1, 0), note_tree=lambda *_used: None
+    )
 
 
 @pytest.mark.parametrize("stays", [True, False], ids=["stays", "has ended"])
