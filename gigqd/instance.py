@@ -15,7 +15,7 @@ from gigqd import exits, pidfile, running_daemons
 from gigqd.config import Config, DaemonConfig
 from gigqd.errors import GigqdError
 from gigqd.identity import LockNote, identity_of
-from gigqd.lock_file import CannotCreate, LockFile, cannot_create
+from gigqd.lock_file import CannotCreate, LockFile, cannot_create, locked_by_a_reader
 from gigqd.logs.sink import open_log
 from gigqd.ownership import others_may_write
 from gigqd.presence import AlreadyRunning, AnotherDaemon, describe, has_open, listener
@@ -98,6 +98,8 @@ class Instance:
             return self._refused_by(describe(other.pid), other.note)
         self.prepare_directory()
         if not self._lock.take():
+            if not self._lock.is_held():
+                return locked_by_a_reader(self.lock_path)
             return self._refused_by(self._holder(), self._lock.read())
         # The lock file of a running daemon may have been deleted: the lock just taken is a new one
         # then, but the old daemon still listens.

@@ -131,6 +131,14 @@ class LockFile:
         return True
 
 
+def locked_by_a_reader(path: Path) -> CannotCreate:
+    """Return the error for a lock file on which another program holds a shared lock."""
+    return CannotCreate(
+        f"cannot lock {path}: a program that is no gigqd holds a shared lock on it; end that "
+        f"program (`fuser {path}` shows it)"
+    )
+
+
 def cannot_create(what: str, path: Path, error: OSError) -> CannotCreate:
     """Return the error for a runtime file that cannot be made."""
     return CannotCreate(f"cannot create {what} {path}: {reason(error)}")

@@ -85,7 +85,9 @@ def lock_run(database: str) -> DaemonRun:
 
 
 def _cannot_write(database: str, error: OSError) -> StartFailedError:
-    text = f"{Path(database).parent}: cannot write beside the database: {error.strerror}"
+    which = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    folder = Path(database).parent
+    text = f"{folder}: cannot write beside the database: {which}{error.strerror}"
     return StartFailedError(text, exit_code=exits.for_database(error))
 
 

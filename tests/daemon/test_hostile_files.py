@@ -237,21 +237,32 @@ def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, instanc
 HOLDER = """
 import fcntl, sys
 lock = open(sys.argv[1], "w")
-fcntl.flock(lock, fcntl.LOCK_EX)
+fcntl.flock(lock, getattr(fcntl, sys.argv[2]))
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
-def client_of_a_held(instance):
+def client_of_a_held(instance, how="LOCK_EX"):
     """A client of an instance whose lock a process holds that has nothing to do with it."""
-    command = [sys.executable, "-c", HOLDER, str(instance.lock_path)]
+    command = [sys.executable, "-c", HOLDER, str(instance.lock_path), how]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as holder:
         holder.stdout.readline()
         yield Client(instance)
         holder.communicate()
+
+
+def test_a_shared_lock_of_another_program_is_not_taken_for_a_daemon(daemons):
+    daemon = daemons(start=False)
+    daemon.instance.directory.mkdir()
+    with client_of_a_held(daemon.instance, "LOCK_SH"):
+        done = [daemon.command(word) for word in ("status", "start", "run", "stop")]
+
+    assert [one.returncode for one in done] == [exits.STATUS_STOPPED, 73, 73, exits.OK]
+    assert "a program that is no gigqd holds a shared lock on it" in done[1].stderr
+    daemon.start()
 
 
 @pytest.mark.parametrize("kind", ["a file", "a FIFO", "a dangling link"])
