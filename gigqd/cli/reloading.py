@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,17 @@ from gigqd.cli.describing import job_of
 from gigqd.cli.places import instance_of
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, understand
+from gigqd.config import config_path
+from gigqd.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from gigqd.instance import Instance
+
 _LOOK = 0.05
+_REWRITTEN_WITHIN = 2.0
 _TITLES = {
     "applied": "applied at once",
     "recycled": "applied by new workers",
@@ -25,7 +31,7 @@ _TITLES = {
 
 def reload(options: argparse.Namespace) -> int:
     """Have the daemon take the configuration that is on disk, or say why it does not."""
-    client = Client(instance_of(options))
+    client = Client(_instance(options))
     deadline = time.monotonic() + options.timeout
     try:
         answer = client.ask("reload", within=options.timeout)
@@ -38,6 +44,30 @@ def reload(options: argparse.Namespace) -> int:
     if options.wait:
         told = _wait_for_workers(client, told, deadline, options.timeout)
     return told.tell(as_json=options.json)
+
+
+def _instance(options: argparse.Namespace) -> Instance:
+    """Return the daemon that is meant; a file that is just being rewritten is read again.
+
+    Raises:
+        ConfigError: as `instance_of`.
+    """
+    deadline = time.monotonic() + _REWRITTEN_WITHIN
+    while True:
+        try:
+            return instance_of(options)
+        except ConfigError:
+            if time.monotonic() >= deadline or not _was_just_changed(options):
+                raise
+        time.sleep(_LOOK)
+
+
+def _was_just_changed(options: argparse.Namespace) -> bool:
+    path = options.config or config_path(os.environ)
+    try:
+        return path is not None and time.time() - path.stat().st_mtime < _REWRITTEN_WITHIN
+    except OSError:
+        return False
 
 
 def _judge_silence(client: Client, error: NotAnswering, options: argparse.Namespace) -> Told:
