@@ -38,6 +38,21 @@ def absolute(path: str) -> str:
     return _plain(os.path.join(shell or here, path))  # noqa: PTH118
 
 
+def below(folder: str, path: str) -> str:
+    """Return a path that starts at a folder, without `..` and with its links where they can stay.
+
+    As for the kernel, `..` behind a link is the folder above the one that the link leads to.
+    """
+    whole = os.path.join(folder, path)  # noqa: PTH118
+    before, up, behind = f"{whole}/".rpartition("/../")
+    if not up:
+        return os.path.normpath(whole)
+    head = before + up
+    plain, real = os.path.normpath(head), os.path.realpath(head)
+    start = plain if os.path.realpath(plain) == real else real
+    return os.path.normpath(os.path.join(start, behind))  # noqa: PTH118
+
+
 def archive_of(file: str) -> str | None:
     """Return the archive, as of zipapp, in which a module's file lies; None when there is none."""
     folder = os.path.dirname(file)  # noqa: PTH120

@@ -63,6 +63,10 @@ class Identity:
         """Return True when both serve the same database under the same name."""
         return (self.database, self.name) == (other.database, other.name)
 
+    def other_file_than(self, other: Identity | None) -> str | None:
+        """Return the configuration file, when another configuration names this daemon's queue."""
+        return None if other is None or self.has_file_of(other) else self.config
+
     def is_that_of(self, other: Identity) -> bool:
         """Return True when a command for one of them may be given to the other."""
         return self.has_file_of(other) or self.has_queue_of(other)
@@ -93,6 +97,12 @@ class LockNote:
         return self.pid is not None and ticks_of(self.pid) == self.start_ticks
 
 
+def overrides_of(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name and the database that an environment gives, empty where it gives none."""
+    name, database = (environ.get(variable, "") for variable in _OVERRIDES)
+    return name, os.path.realpath(database) if database else ""
+
+
 def identity_of(config: Config, environ: Mapping[str, str]) -> Identity:
     """Return the identity of the daemon that runs a configuration.
 
@@ -100,12 +110,11 @@ def identity_of(config: Config, environ: Mapping[str, str]) -> Identity:
         config: the configuration.
         environ: the environment that it was read with.
     """
-    name, database = (environ.get(variable, "") for variable in _OVERRIDES)
     return Identity(
         config=str(config.source) if config.source else None,
         database=os.path.realpath(config.queue.database),
         name=config.daemon.name,
-        overrides=(name, os.path.realpath(database) if database else ""),
+        overrides=overrides_of(environ),
     )
 
 

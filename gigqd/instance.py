@@ -120,8 +120,11 @@ class Instance:
         if note is None or wanted is None or theirs is None or theirs.has_queue_of(wanted):
             is_here = note is not None and note.lock == str(self.lock_path)
             deleted = self.directory if is_here and not self._lock.is_held() else None
-            return AlreadyRunning(running, deleted)
-        return AnotherDaemon(running, theirs, wanted, Path(note.lock).parent)
+            file = theirs.other_file_than(wanted) if theirs else None
+            return AlreadyRunning(running, deleted, file)
+        # A directory that was moved is named as it is now.
+        place = self.directory if self._lock.is_held() else Path(note.lock).parent
+        return AnotherDaemon(running, theirs, wanted, place)
 
     def write_pid(self) -> None:
         """Note this process's id in the pid file, and with its start time in the lock file.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gigqd import exits, pidfile
 from gigqd.control import existing, peer_of
 from gigqd.errors import GigqdError
+from gigqd.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,15 +43,20 @@ class AlreadyRunning(GigqdError):  # noqa: N818 - a sentence, as the library's e
     Parameters:
         running: what is known of the holder.
         deleted: the directory of its files when they were deleted.
+        file: its configuration file when that is another one.
     """
 
     exit_code = exits.ALREADY_RUNNING
 
-    def __init__(self, running: RunningInstance, deleted: Path | None = None) -> None:
+    def __init__(
+        self, running: RunningInstance, deleted: Path | None = None, file: str | None = None
+    ) -> None:
         self.pid = running.pid
         self.since = running.since
         self.deleted = deleted
         text = f"already running ({running})"
+        if file:
+            text += f" with the configuration {printable(file)}"
         if deleted:
             text += f"; its files in {deleted} were deleted, and it puts them back in a few seconds"
         super().__init__(text)
@@ -73,6 +79,12 @@ class AnotherDaemon(GigqdError):  # noqa: N818 - a sentence, as the library's er
     ) -> None:
         if theirs.has_file_of(wanted):
             text = f"gigqd ({running}) still runs {theirs}; `gigqd restart` replaces it by {wanted}"
+        elif theirs.config and not os.path.lexists(theirs.config):
+            text = (
+                f"the gigqd ({running}) with its files in {place} runs {theirs}, which was moved "
+                f"or deleted; stop it (`kill {running.pid or 'PID'}`, which lets jobs finish) to run "
+                f"{wanted}"
+            )
         else:
             text = (
                 f"another gigqd ({running}) has its files in {place}: it runs {theirs}, and "

@@ -14,13 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gigq.store.private_files import is_known
 from gigqd import fence
 from gigqd.identity import read_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gigqd.identity import LockNote
+    from gigqd.identity import Identity, LockNote
 
 _LOCK_PREFIX, _LOCK_SUFFIX = "gigqd", ".lock"
 _DELETED = " (deleted)"
@@ -52,6 +53,20 @@ def find(
     """
     wanted = (found for found in _running(trusts) if is_wanted(found.note))
     return next(wanted, None)
+
+
+def find_of_file(wanted: Identity) -> RunningDaemon | None:
+    """Return the daemon that runs a configuration file, of which only the path has to be known.
+
+    A daemon of root, of this account or of the owner of the file counts.
+    """
+    accounts = {0, os.geteuid()}
+    with suppress(OSError):
+        accounts.add(Path(wanted.config or "").stat().st_uid)
+    return find(
+        lambda note: bool(note.identity and note.identity.has_file_of(wanted)),
+        lambda uid: uid in accounts and is_known(uid),
+    )
 
 
 def _running(trusts: Callable[[int], bool]) -> Iterator[RunningDaemon]:

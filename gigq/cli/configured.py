@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq import configuration_file
+from gigq import configuration_file, given_paths
 from gigq.cli import text, values
 from gigq.cli.values import OptionsError
 from gigq.store.filesystem import resolve
@@ -199,7 +199,7 @@ def _are_texts(given: Any) -> bool:
 
 def _path(given: str, file: Path) -> str:
     """Return a path of the configuration; a relative one starts at the file's own folder."""
-    return os.path.normpath(file.absolute().parent / values.at_home(given))
+    return given_paths.below(str(file.absolute().parent), values.at_home(given))
 
 
 def _mistake(file: Path, key: str, what: str) -> OptionsError:

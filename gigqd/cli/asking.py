@@ -11,7 +11,7 @@ from gigqd.cli.places import instance_of
 from gigqd.cli.terminal import say, say_json, width
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, NotRunning, understand
-from gigqd.errors import ConfigError, GigqdError
+from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
     import argparse
@@ -26,8 +26,6 @@ def status(options: argparse.Namespace) -> int:
     """Show the daemon; the exit code is what the LSB wants of an init script's status."""
     try:
         instance = instance_of(options)
-    except ConfigError:
-        raise
     except GigqdError as error:
         return _tell_unknown(None, error, as_json=options.json)
     try:

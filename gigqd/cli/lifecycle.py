@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import config as configuration
 from gigqd import exits, fence, logs
-from gigqd.cli.places import instance_of, stop_timeout_of
+from gigqd.cli.places import file_of_other, instance_of, its_file, stop_timeout_of
 from gigqd.cli.terminal import complain, say
 from gigqd.cli.told import Told
 from gigqd.cli.trying import refuse_as_a_start
@@ -220,6 +220,7 @@ def _require_psutil() -> None:
 def _stop(options: argparse.Namespace) -> Told:
     instance = instance_of(options)
     client = Client(instance)
+    other = file_of_other(instance, options)
     if instance.running() is None:
         pid = instance.stale_pid()
         text = "gigqd is not running" + (f" (stale pid file: {pid})" if pid else "")
@@ -234,7 +235,8 @@ def _stop(options: argparse.Namespace) -> Told:
         return Told(exits.OK, "gigqd is not running", {"state": "stopped", "stale_pid": None})
     except NotAnswering as error:
         return _not_stopped(client, error)
-    return understand(_farewell, answer)
+    told = understand(_farewell, answer)
+    return replace(told, text=f"{told.text}\n{its_file(other)}") if other else told
 
 
 def _farewell(answer: Mapping[str, Any]) -> Told:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigqd import fence
+from gigq import given_paths
+from gigqd import fence, running_daemons
 from gigqd.client import NotAnswering
-from gigqd.config import DaemonConfig, identify, locate
+from gigqd.config import DaemonConfig, config_path, identify, locate
+from gigqd.errors import ConfigError, Problem
+from gigqd.identity import Identity, overrides_of
 from gigqd.instance import Instance
 from gigqd.presence import AnotherDaemon
 
 if TYPE_CHECKING:
     import argparse
 
-    from gigqd.identity import Identity
-
 _NAME = "GIGQD_DAEMON__NAME"
 _ENDS_WITHIN = 1.0
 _LOOK = 0.02
+_DEFAULT_STOP_TIMEOUT = 30.0
 
 
 def heed_name(options: argparse.Namespace) -> None:
@@ -42,14 +45,21 @@ def instance_of(options: argparse.Namespace) -> Instance:
     """
     if options.runtime_dir is not None:
         return Instance(_given(options))
-    configured = Instance(identify(options.config, os.environ))
+    try:
+        configured = Instance(identify(options.config, os.environ))
+    except ConfigError as error:
+        return _of_unreadable_file(options, error)
     wanted = configured.identity
     assert wanted is not None
     note = configured.note() if (running := configured.running()) else None
     other = note.identity if note else None
-    if running and (other is None or other.is_that_of(wanted)):
+    if running and (other is None or other.has_file_of(wanted)):
         return configured
-    if (elsewhere := configured.elsewhere()) is not None:
+    elsewhere = configured.elsewhere()
+    is_of_file = elsewhere and elsewhere.identity and elsewhere.identity.has_file_of(wanted)
+    if running and other and other.has_queue_of(wanted) and not is_of_file:
+        return configured
+    if elsewhere is not None:
         return elsewhere
     if running and other is not None:
         raise AnotherDaemon(running, other, wanted, configured.directory)
@@ -57,11 +67,38 @@ def instance_of(options: argparse.Namespace) -> Instance:
     return configured
 
 
+def file_of_other(instance: Instance, options: argparse.Namespace) -> str | None:
+    """Return the configuration that the found daemon runs, when the command names another one."""
+    with suppress(ConfigError):
+        wanted = Instance(identify(options.config, os.environ)).identity
+        note = instance.note() if options.runtime_dir is None else None
+        return note.identity.other_file_than(wanted) if note and note.identity else None
+    return None
+
+
+def its_file(file: str) -> str:
+    """Return the sentence that names the configuration which a daemon runs instead."""
+    return f"this daemon runs the configuration {file}, with the same database and name"
+
+
+def _of_unreadable_file(options: argparse.Namespace, error: ConfigError) -> Instance:
+    """Return the runtime files of the daemon that runs a file which cannot be read any more."""
+    path = options.config or config_path(os.environ)
+    if path is not None:
+        wanted = Identity(given_paths.absolute(str(path)), "", "", overrides_of(os.environ))
+        found = running_daemons.find_of_file(wanted)
+        if found is not None:
+            return Instance.of_running(found)
+    remedy = "without the file, a running daemon is reached with --runtime-dir"
+    raise ConfigError([*error.problems, Problem(None, None, "", remedy)]) from error
+
+
 def stop_timeout_of(options: argparse.Namespace) -> float:
     """Return how long a stop may take, as the file says now or by default."""
-    if options.runtime_dir is not None:
-        return _given(options).stop_timeout
-    return locate(options.config, os.environ).stop_timeout
+    if options.runtime_dir is None:
+        with suppress(ConfigError):
+            return locate(options.config, os.environ).stop_timeout
+    return _DEFAULT_STOP_TIMEOUT
 
 
 def _given(options: argparse.Namespace) -> DaemonConfig:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigqd import exits
 from gigqd.cli.describing import job_of
-from gigqd.cli.places import instance_of
+from gigqd.cli.places import file_of_other, instance_of, its_file
 from gigqd.cli.told import Told
 from gigqd.client import Client, NotAnswering, understand
 from gigqd.config import config_path
@@ -31,16 +31,17 @@ _TITLES = {
 
 def reload(options: argparse.Namespace) -> int:
     """Have the daemon take the configuration that is on disk, or say why it does not."""
-    client = Client(_instance(options))
+    instance = _instance(options)
+    client, other = Client(instance), file_of_other(instance, options)
     deadline = time.monotonic() + options.timeout
     try:
         answer = client.ask("reload", within=options.timeout)
     except NotAnswering as error:
         return _judge_silence(client, error, options).tell(as_json=options.json)
     if not answer["ok"]:
-        text = f"reload refused, nothing has changed:\n{answer['error']}"
+        text = f"reload refused, nothing has changed:\n{answer['error']}{_note(other)}"
         return Told(answer["code"], text).tell(as_json=options.json)
-    told = Told(exits.OK, understand(_taken, answer), _facts(answer))
+    told = Told(exits.OK, understand(_taken, answer) + _note(other), _facts(answer))
     if options.wait:
         told = _wait_for_workers(client, told, deadline, options.timeout)
     return told.tell(as_json=options.json)
@@ -68,6 +69,10 @@ def _was_just_changed(options: argparse.Namespace) -> bool:
         return path is not None and time.time() - path.stat().st_mtime < _REWRITTEN_WITHIN
     except OSError:
         return False
+
+
+def _note(other: str | None) -> str:
+    return f"\n{its_file(other)}; `gigqd restart` has it run this one" if other else ""
 
 
 def _judge_silence(client: Client, error: NotAnswering, options: argparse.Namespace) -> Told:

@@ -6,6 +6,7 @@ import pwd
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gigq import served_queues
@@ -51,6 +52,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         *_killed_in_a_container(config),
         *_late_recycling(config),
         *_root_jobs(config),
+        *_missing_folders(config),
         *_too_late(config),
         *_no_renames(config),
         *ignored(os.environ),
@@ -202,6 +204,13 @@ def _grace(pool: PoolConfig) -> float:
 def _root_jobs(config: Config) -> Iterator[str]:
     if os.geteuid() == 0 and config.daemon.user is None:
         yield "jobs run as root; set daemon.user to an account made for them"
+
+
+def _missing_folders(config: Config) -> Iterator[str]:
+    for folder in config.code.python_path:
+        with suppress(PermissionError):
+            if not folder.exists():
+                yield f"code.python_path: {printable(str(folder))} does not exist"
 
 
 def _too_late(config: Config) -> Iterator[str]:

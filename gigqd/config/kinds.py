@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gigq import durations
+from gigq import durations, given_paths
 from gigqd.text import printable
 
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86400.0
@@ -229,7 +229,7 @@ def path() -> Kind:
             expanded = Path(raw).expanduser()
         except RuntimeError:
             raise ValueError(f'"{shorten(raw)}" names a home directory nobody has') from None
-        return Path(os.path.normpath(base / expanded))
+        return Path(given_paths.below(str(base), str(expanded)))
 
     return Kind("path", "", parse, lambda value: quote(str(value)))
 

@@ -203,15 +203,13 @@ def test_a_wrong_configuration_does_not_keep_a_daemon_from_being_stopped(daemons
     daemon.configure({"pools.default.size": 2})
 
 
-def test_a_file_that_is_no_toml_needs_the_runtime_directory_named(daemons):
+def test_a_daemon_whose_file_is_no_toml_any_more_is_found_in_its_runtime_directory(daemons):
     daemon = daemons()
     daemon.configure(text="no toml [[[")
 
-    blind = daemon.command("status")
     status = daemon.command("status", "--runtime-dir", str(daemon.home / "run"))
     stop = daemon.command("stop", "--runtime-dir", str(daemon.home / "run"))
 
-    assert blind.returncode == exits.BAD_CONFIG
     assert (status.returncode, stop.returncode) == (0, 0)
     assert daemon.wait_for_exit() == 0
 

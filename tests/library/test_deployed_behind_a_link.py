@@ -186,3 +186,26 @@ def test_a_stale_folder_of_the_shell_with_a_script_of_the_same_name_does_not_cou
 
     assert queue.get_status(job_id)["function_file"] == str(first / "app.py")
     assert parse("app.py:which").file == str(first / "app.py")
+
+
+@pytest.mark.parametrize(
+    ("folder", "path", "meant"),
+    [
+        ("current", "jobs.db", "current/jobs.db"),
+        ("current", "../../data/jobs.db", "data/jobs.db"),
+        ("current/etc", "../jobs.db", "current/jobs.db"),
+        ("current/etc", "../../jobs.db", "releases/jobs.db"),
+        ("missing", "../jobs.db", "jobs.db"),
+    ],
+)
+def test_a_relative_path_behind_a_link_is_the_files_of_the_kernel_with_its_links(
+    tmp_path, folder, path, meant
+):
+    (tmp_path / "releases" / "1" / "etc").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("releases/1")
+    (tmp_path / "var").mkdir()
+    (tmp_path / "data").symlink_to("var")
+
+    assert given_paths.below(str(tmp_path / folder), path) == str(tmp_path / meant)
+    both = [f"{tmp_path}/{folder}/{path}", str(tmp_path / meant)]
+    assert os.path.realpath(both[0]) == os.path.realpath(both[1])

@@ -179,6 +179,15 @@ def test_jobs_that_run_as_root_are_a_warning(tmp_path, monkeypatch):
     assert as_root[-1] not in as_another
 
 
+def test_a_directory_of_modules_that_does_not_exist_is_a_warning(tmp_path):
+    (tmp_path / "src").mkdir()
+    path = write(tmp_path, complete("code.python_path = ['src', 'srcc']\n"))
+
+    found = [text for text in warnings(load(path, {})) if "python_path" in text]
+
+    assert found == [f"code.python_path: {tmp_path}/srcc does not exist"]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "unserved"),
     [
