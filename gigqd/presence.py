@@ -82,8 +82,8 @@ class AnotherDaemon(GigqdError):  # noqa: N818 - a sentence, as the library's er
         elif theirs.config and not os.path.lexists(theirs.config):
             text = (
                 f"the gigqd ({running}) with its files in {place} runs {theirs}, which was moved "
-                f"or deleted; stop it (`kill {running.pid or 'PID'}`, which lets jobs finish) to run "
-                f"{wanted}"
+                f"or deleted; stop it (`kill {running.pid or 'PID'}`, which lets jobs finish) "
+                f"to run {wanted}"
             )
         else:
             text = (

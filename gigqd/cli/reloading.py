@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gigqd import exits
 from gigqd.cli.describing import job_of
 from gigqd.cli.places import file_of_other, instance_of, its_file
 from gigqd.cli.told import Told
+from gigqd.cli.trying import try_database
 from gigqd.client import Client, NotAnswering, understand
-from gigqd.config import config_path
-from gigqd.errors import ConfigError
+from gigqd.config import config_path, load
+from gigqd.errors import ConfigError, GigqdError
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +43,8 @@ def reload(options: argparse.Namespace) -> int:
     if not answer["ok"]:
         text = f"reload refused, nothing has changed:\n{answer['error']}{_note(other)}"
         return Told(answer["code"], text).tell(as_json=options.json)
-    told = Told(exits.OK, understand(_taken, answer) + _note(other), _facts(answer))
+    text = understand(_taken, answer) + _note(other) + _unusable_database(answer, options)
+    told = Told(exits.OK, text, _facts(answer))
     if options.wait:
         told = _wait_for_workers(client, told, deadline, options.timeout)
     return told.tell(as_json=options.json)
@@ -73,6 +76,16 @@ def _was_just_changed(options: argparse.Namespace) -> bool:
 
 def _note(other: str | None) -> str:
     return f"\n{its_file(other)}; `gigqd restart` has it run this one" if other else ""
+
+
+def _unusable_database(answer: Mapping[str, Any], options: argparse.Namespace) -> str:
+    """Return a warning when the file names a database which the next start would refuse."""
+    if options.runtime_dir is not None or "queue.database" not in answer["restart"]:
+        return ""
+    with suppress(GigqdError):
+        found = try_database(load(options.config, os.environ))
+        return f"\nwarning: a restart would be refused: {found['text']}" if found["code"] else ""
+    return ""
 
 
 def _judge_silence(client: Client, error: NotAnswering, options: argparse.Namespace) -> Told:

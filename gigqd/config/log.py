@@ -34,8 +34,8 @@ class LogConfig:
         metadata=about(
             OPTIONAL_PATH,
             RESTART,
-            "File to append to, reopened on SIGUSR1; when not set, standard error for `run` and "
-            "`gigqd.log` in `runtime_dir` for `start`.",
+            "File to append to, reopened on SIGUSR1; when not set, standard error for "
+            "`run`, a file in `runtime_dir` for `start`.",
         ),
     )
     jobs_per_second: int = field(

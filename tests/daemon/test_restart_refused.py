@@ -63,6 +63,17 @@ def test_what_a_start_would_refuse_leaves_the_running_daemon_alone(project, chan
     assert sentence in started.stderr
 
 
+def test_a_reload_warns_of_a_database_with_which_a_restart_would_be_refused(project):
+    project.start()
+    project.configure({"queue.database": "dta/jobs.db"})
+
+    reloaded = project.gigqd("reload")
+
+    assert reloaded.returncode == 0, reloaded
+    assert "warning: a restart would be refused: " in reloaded.stdout
+    assert "its folder does not exist" in reloaded.stdout
+
+
 @pytest.mark.parametrize("what", ["place", "name"])
 def test_a_restart_into_the_place_of_another_daemon_leaves_both_alone(project, tmp_path, what):
     other = Project(tmp_path / "blog")
