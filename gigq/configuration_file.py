@@ -50,12 +50,12 @@ def search(environ: Mapping[str, str], for_the_host: str = FOR_THE_HOST) -> Sear
             refused = f"{path} is not read: {why}"
             passed_over.append(refused)
         else:
-            return Search(path, tuple(passed_over), _said(refused, f"{path} is"))
-    return Search(None, tuple(passed_over), _said(refused, "no configuration is"))
+            return Search(path, tuple(passed_over), _said(refused, f"{path} is used instead"))
+    return Search(None, tuple(passed_over), _said(refused, "no other is found"))
 
 
 def _said(refused: str, instead: str) -> str:
-    return f"{refused}; {instead} used instead (--config FILE uses it)" if refused else ""
+    return f"{refused}; {instead}; name it with --config to use it" if refused else ""
 
 
 def _refusal(path: str) -> str | None:
