@@ -30,23 +30,22 @@ class Search(NamedTuple):
     refused: str = ""
 
 
-def search(environ: Mapping[str, str], for_the_host: str = FOR_THE_HOST) -> Search:
+def search(environ: Mapping[str, str]) -> Search:
     """Look for the file that $GIGQD_CONFIG names, else ./gigq.toml, else /etc/gigq.toml.
 
     Root takes ./gigq.toml only when no other account can have placed it there.
 
     Args:
         environ: the environment.
-        for_the_host: the last place.
     """
     if named := environ.get(_VARIABLE):
         return Search(named, ())
     passed_over = [f"${_VARIABLE} is not set"]
     refused = ""
-    for path in (given_paths.absolute(_IN_THE_FOLDER), for_the_host):
+    for path in (given_paths.absolute(_IN_THE_FOLDER), FOR_THE_HOST):
         if not os.path.lexists(path):
             passed_over.append(f"{path} is not there")
-        elif why := _refusal(path) if path != for_the_host else None:
+        elif why := _refusal(path) if path != FOR_THE_HOST else None:
             refused = f"{path} is not read: {why}"
             passed_over.append(refused)
         else:

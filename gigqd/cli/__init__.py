@@ -16,7 +16,6 @@ from gigqd import exits
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import heed_name
 from gigqd.cli.terminal import OutputFailed, complain, say, say_json
-from gigqd.config.schema import DEFAULT_PATH
 from gigqd.daemonize import repair_standard_streams
 from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.tag import make_room
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _warn_of_passed_over(options: argparse.Namespace) -> None:
     """Say that a configuration of the folder is not used: the command may reach another daemon."""
-    if options.config is None and (refused := search(os.environ, str(DEFAULT_PATH)).refused):
+    if options.config is None and (refused := search(os.environ).refused):
         complain(f"gigqd: warning: {refused}")
 
 

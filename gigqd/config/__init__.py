@@ -7,7 +7,6 @@ from gigqd.config.log import LogConfig
 from gigqd.config.log_file import DEVICES
 from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import (
-    DEFAULT_PATH,
     CodeConfig,
     Config,
     DaemonConfig,
@@ -17,7 +16,6 @@ from gigqd.config.schema import (
 )
 
 __all__ = [
-    "DEFAULT_PATH",
     "DEVICES",
     "Changes",
     "CodeConfig",

@@ -51,7 +51,7 @@ def locate(path: Path | None, environ: Mapping[str, str]) -> DaemonConfig:
 
 
 def identify(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """Return what tells where a daemon is, even if the rest of its configuration is wrong.
+    """Return where a daemon is, even if the rest of its configuration is wrong.
 
     Args:
         path: as for `load`.
@@ -78,7 +78,7 @@ def identify(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 def config_path(environ: Mapping[str, str]) -> Path | None:
     """Return the file that is read when none is named; None when there is none."""
-    file = configuration_file.search(environ, str(schema.DEFAULT_PATH)).file
+    file = configuration_file.search(environ).file
     return Path(file) if file else None
 
 
@@ -189,6 +189,6 @@ class _Builder:
     def _missing(self, keys: Keys, message: str) -> Problem:
         if self._source:
             return self._source.problem(keys, message)
-        looked = configuration_file.search(os.environ, str(schema.DEFAULT_PATH)).passed_over
+        looked = configuration_file.search(os.environ).passed_over
         found = f"; no configuration was found: {', '.join(looked)}"
         return Problem(None, None, ".".join(keys), message + found)

@@ -21,8 +21,6 @@ from gigqd.config.kinds import DAY, HOUR
 from gigqd.config.log import LogConfig
 from gigqd.config.pool import PoolConfig
 
-DEFAULT_PATH = Path("/etc/gigq.toml")
-
 LIVE, RECYCLE, RESTART = Effect.LIVE, Effect.RECYCLE, Effect.RESTART
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from support.config_files import complete, problems, write
 
-from gigqd.config import PoolConfig, load, locate, schema, warnings
+from gigq import configuration_file
+from gigqd.config import PoolConfig, load, locate, warnings
 from gigqd.errors import ConfigError
 
 
@@ -77,7 +78,7 @@ def test_without_a_name_the_file_of_the_environment_is_read(tmp_path):
 
 def test_without_any_file_the_environment_is_enough(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(schema, "DEFAULT_PATH", tmp_path / "none.toml")
+    monkeypatch.setattr(configuration_file, "FOR_THE_HOST", str(tmp_path / "none.toml"))
     config = load(None, {"GIGQD_QUEUE__DATABASE": "q.db", "GIGQD_POOLS__MAIL__SIZE": "2"})
 
     assert config.source is None
@@ -86,7 +87,7 @@ def test_without_any_file_the_environment_is_enough(monkeypatch, tmp_path):
 
 
 def test_without_any_file_and_database_the_message_has_no_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(schema, "DEFAULT_PATH", tmp_path / "none.toml")
+    monkeypatch.setattr(configuration_file, "FOR_THE_HOST", str(tmp_path / "none.toml"))
     with pytest.raises(ConfigError, match=r"^configuration: queue\.database: missing; set it"):
         load(None, {})
 

@@ -10,8 +10,10 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files 
 
 
 @pytest.fixture
-def host(tmp_path):
-    return str(tmp_path / "etc" / "gigq.toml")
+def host(tmp_path, monkeypatch):
+    file = str(tmp_path / "etc" / "gigq.toml")
+    monkeypatch.setattr(configuration_file, "FOR_THE_HOST", file)
+    return file
 
 
 @pytest.fixture
@@ -29,11 +31,11 @@ def test_the_variable_the_folder_and_the_host_are_searched_in_this_order(here, h
     found = []
     for prepare in (own.touch, own.unlink, os.remove):
         prepare(*[host] if prepare is os.remove else [])
-        found.append(configuration_file.search({}, host).file)
+        found.append(configuration_file.search({}).file)
 
     assert found == [str(own), host, None]
-    assert configuration_file.search({"GIGQD_CONFIG": "x.toml"}, host) == ("x.toml", (), "")
-    assert configuration_file.search({}, host).passed_over == (
+    assert configuration_file.search({"GIGQD_CONFIG": "x.toml"}) == ("x.toml", (), "")
+    assert configuration_file.search({}).passed_over == (
         "$GIGQD_CONFIG is not set",
         f"{own} is not there",
         f"{host} is not there",
@@ -45,7 +47,7 @@ def test_the_folder_keeps_its_links(here, host, monkeypatch, tmp_path):
     (tmp_path / "current").symlink_to(here)
     monkeypatch.setenv("PWD", str(tmp_path / "current"))
 
-    assert configuration_file.search({}, host).file == str(tmp_path / "current" / "gigq.toml")
+    assert configuration_file.search({}).file == str(tmp_path / "current" / "gigq.toml")
 
 
 @only_root
@@ -63,10 +65,10 @@ def test_the_folder_keeps_its_links(here, host, monkeypatch, tmp_path):
 def test_root_takes_no_file_of_the_folder_that_another_account_may_change(here, host, change, why):
     file = here / "gigq.toml"
     file.touch()
-    before = configuration_file.search({}, host)
+    before = configuration_file.search({})
 
     change(here, file)
-    after = configuration_file.search({}, host)
+    after = configuration_file.search({})
 
     assert (before.file, after.file) == (str(file), host)
     assert f"{file} is not read: root takes it only from root" in after.passed_over[-1]
@@ -81,4 +83,4 @@ def test_an_ordinary_account_takes_its_own_file(here, host, monkeypatch):
     here.chmod(0o777)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    assert configuration_file.search({}, host).file == str(here / "gigq.toml")
+    assert configuration_file.search({}).file == str(here / "gigq.toml")
