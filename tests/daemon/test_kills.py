@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import families, jobs
+from support.orphans import forked, orphans_adopted
 from support.waiting import wait_until
 
 from gigqd import kernel, reaper
@@ -25,14 +26,8 @@ RLIMIT_LOCKS = 10  # it carries the stamp; Python has no name for it
 
 @pytest.fixture(autouse=True)
 def _adopt_orphans() -> Iterator[None]:
-    kernel.become_subreaper()
-    before = set(kernel.own_children())
-    yield
-    while left := [pid for pid in kernel.own_children() if pid not in before]:
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: reaper.look(pid))
-            reaper.reap(pid)
+    with orphans_adopted():
+        yield
 
 
 def tag_of(number: int) -> Tag:
@@ -233,17 +228,6 @@ def is_apart(pid: int, crew: Crew) -> bool:
     return pid not in crew.workers and kernel.glance(pid).session == pid
 
 
-def fork(body: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            body()
-            signal.pause()
-        finally:
-            os._exit(0)
-    return pid
-
-
 def test_a_worker_whose_stamp_equals_that_of_a_killed_one_lives() -> None:
     number = 1 + 2**15  # generations are counted modulo this in a stamp
     crew = Crew({worker(each, sleeping_child): each for each in (1, number)})
@@ -268,9 +252,9 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     def unmarked() -> None:
         put_down_marks()
         os.read(reading, 1)
-        fork(lambda: None)
+        forked(lambda: None)
 
-    crew = crew_of(lambda: fork(lambda: fork(unmarked)))
+    crew = crew_of(lambda: forked(lambda: forked(unmarked)))
     (root,) = crew.workers
     parent = wait_until(lambda: kernel.children_of(root))[0]
     orphan = wait_until(lambda: kernel.children_of(parent))[0]
@@ -304,7 +288,7 @@ def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -
         os.read(reading, 1)
         assert kernel.rewrite_environment_block(f"{VARIABLE}={tag}".encode())
 
-    crew = crew_of(signal.pause, lambda: os._exit(0 if fork(unreadable_at_first) else 1))
+    crew = crew_of(signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1))
     first, second = crew.workers
     wait_until(lambda: not kernel.glance(second).alive)
     (orphan,) = wait_until(lambda: [pid for pid in kernel.own_children() if is_apart(pid, crew)])

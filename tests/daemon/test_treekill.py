@@ -15,6 +15,7 @@ import psutil
 import pytest
 import structlog.testing
 from support import jobs
+from support.orphans import orphans_adopted
 from support.waiting import wait_until
 
 from gigqd import kernel, reaper, sending
@@ -31,14 +32,8 @@ WAYS = [f"{how}-{by}" for how in ("plain", "setsid", "double") for by in ("fork"
 
 @pytest.fixture(autouse=True)
 def _adopt_orphans() -> Iterator[None]:
-    kernel.become_subreaper()
-    before = set(kernel.own_children())
-    yield
-    while left := [pid for pid in kernel.own_children() if pid not in before]:
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: reaper.look(pid))
-            reaper.reap(pid)
+    with orphans_adopted():
+        yield
 
 
 @pytest.fixture

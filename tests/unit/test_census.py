@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from support.orphans import forked, orphans_adopted
 from support.waiting import wait_until
 
-from gigqd import census, kernel, reaper
+from gigqd import census, reaper
 from gigqd.census import Census, cpu_of, memory_of, proportional_memory
 from gigqd.tag import Mark, Tag, mark_this_process
 
@@ -23,30 +24,13 @@ MIB = 1024 * 1024
 
 @pytest.fixture(autouse=True)
 def _adopt_and_clean_up() -> Iterator[None]:
-    kernel.become_subreaper()
-    before = set(kernel.own_children())
-    yield
-    while mine := set(kernel.own_children()) - before:
-        for pid in mine:
-            os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: reaper.look(pid))
-            reaper.reap(pid)
+    with orphans_adopted():
+        yield
 
 
 @pytest.fixture
 def tag() -> Tag:
     return Tag("home", f"gigqd:{os.getpid()}", "default/0", 1)
-
-
-def forked(body: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            body()
-            signal.pause()
-        finally:
-            os._exit(0)
-    return pid
 
 
 def worker(tag: Tag, body: Callable[[], object] = lambda: None) -> int:
