@@ -151,7 +151,7 @@ class Child:
         self.wire.send({"hold": on})
 
     def note(self, report: Report, now: float) -> None:
-        """Remember when its execution began, as settling tells only when that began; sum jobs up.
+        """Remember when its execution began, which settling no longer says; sum jobs up.
 
         A job that takes longer than others may wait has its worker let go of what else it holds.
         """

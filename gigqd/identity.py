@@ -28,7 +28,7 @@ _OVERRIDES = ("GIGQD_DAEMON__NAME", "GIGQD_QUEUE__DATABASE")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells one daemon from another.
+    """The configuration file, the database and the name of a daemon.
 
     Attributes:
         config: the absolute path of its configuration file, links kept; None without a file.

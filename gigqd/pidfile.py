@@ -1,6 +1,6 @@
 """The pid file: one number, a note for people and never a lock.
 
-What tells one process from another with the same number is in the lock file (`identity.py`).
+The start time, which distinguishes processes of one number, is in the lock file (`identity.py`).
 """
 
 from __future__ import annotations

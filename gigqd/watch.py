@@ -42,7 +42,7 @@ class Watch:
         self._oom = oom.OomWatch()
         self._at = 0.0
         self._look: Iterator[None] | None = None
-        self._told: list[tuple[Slot, Child, Report]] = []
+        self._reports: list[tuple[Slot, Child, Report]] = []
 
     @property
     def unfinished(self) -> bool:
@@ -56,15 +56,15 @@ class Watch:
             posts: the slots with their children, without those that are being ended.
             now: the monotonic time.
         """
-        told = [(slot, child, child.cell.read()) for slot, child in posts]
-        for _, child, report in told:
+        reports = [(slot, child, child.cell.read()) for slot, child in posts]
+        for _, child, report in reports:
             if report.started != child.oom_mark[0]:
                 child.oom_mark = (report.started, self._oom.look())
-        if self._look is None and now >= self._at + _pause(report for _, _, report in told):
+        if self._look is None and now >= self._at + _pause(report for _, _, report in reports):
             self._at = now
-            self._told = told
-            self._look = self._census.look({child.pid: child.tag for _, child, _ in told})
-        return self._go_on({id(child) for _, child, _ in told}, now)
+            self._reports = reports
+            self._look = self._census.look({child.pid: child.tag for _, child, _ in reports})
+        return self._go_on({id(child) for _, child, _ in reports}, now)
 
     def _go_on(self, there: Container[int], now: float) -> list[Slot]:
         """Carry on with a look for some milliseconds; judge once it is complete."""
@@ -77,12 +77,12 @@ class Watch:
                 self._look = look
                 return []
         # As their jobs were when the look began, without children that have ended since.
-        told = [post for post in self._told if id(post[1]) in there]
+        reports = [post for post in self._reports if id(post[1]) in there]
         for stranger in self._census.strangers():
             log.warning("stranger_adopted", stranger=stranger.pid)
-        for slot, child, report in told:
+        for slot, child, report in reports:
             self._look_at(slot, child, report, now)
-        return [slot for slot, child, _ in told if self._has_orphan(slot, child)]
+        return [slot for slot, child, _ in reports if self._has_orphan(slot, child)]
 
     def was_oom(self, child: Child, death: Death) -> bool:
         """Whether the kernel has killed a child because memory ran out; nobody here has."""
