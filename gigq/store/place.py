@@ -76,11 +76,6 @@ class MemoryPlace:
         self._threads = _Threads()
         self._first = _opened(self._address)  # keeps the database while no thread has it open
 
-    def __del__(self) -> None:
-        first = getattr(self, "_first", None)
-        if first is not None and os.getpid() == self._pid:
-            first.close()
-
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as for a file
         """Return this thread's connection.
 
@@ -94,14 +89,14 @@ class MemoryPlace:
             )
         held = self._threads.held
         if held is None:
-            held = self._threads.held = _OfThread(_opened(self._address))
-        return held.connection
+            held = self._threads.held = _opened(self._address)
+        return held
 
     def close(self) -> None:
         """Close this thread's connection."""
         held, self._threads.held = self._threads.held, None
         if held is not None:
-            held.connection.close()
+            held.close()
 
     def run(self) -> str:
         """Return the run of this process."""
@@ -153,24 +148,27 @@ class PlaceOfPath:
 _NOWHERE = (None, None)
 
 
-class _OfThread:
-    """The connection of one thread. It is closed when the thread ends."""
-
-    def __init__(self, connection: _MemoryConnection) -> None:
-        self.connection = connection
-        self._pid = os.getpid()
-
-    def __del__(self) -> None:
-        if os.getpid() == self._pid:
-            self.connection.close()
-
-
 class _Threads(threading.local):
-    held: _OfThread | None = None
+    """The connection of each thread, which goes with the thread."""
+
+    held: _MemoryConnection | None = None
 
 
 class _MemoryConnection(sqlite3.Connection):
+    """A connection that is closed with its last reference, without Python's warning of that.
+
+    A child of the process leaves it alone.
+    """
+
     path = MEMORY
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() == getattr(self, "_pid", None):
+            self.close()
 
 
 class _NoWakeups:

@@ -3,7 +3,9 @@
 import gc
 import os
 import resource
+import sys
 import threading
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -142,3 +144,18 @@ def test_a_child_process_closes_no_connection_of_its_parent():
         return [connection.execute("SELECT 1").fetchone()[0] for connection in (first, own)]
 
     assert in_a_child(forget) == "[1, 1]"
+
+
+def test_a_queue_that_is_collected_as_garbage_warns_of_no_open_database(monkeypatch):
+    problems = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda problem: problems.append(problem.exc_value))
+    queue = gigq.JobQueue(":memory:")
+    queue.submit(job())
+    queue.itself = queue  # only the garbage collector ends it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        del queue
+        gc.collect()
+
+    assert problems == []
