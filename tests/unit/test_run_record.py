@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.waiting import wait_until
 
 from gigqd import kernel, run_record, sweep
 from gigqd.start import DaemonRun
-from gigqd.tag import VARIABLE, Tag, home_of
+from gigqd.tag import VARIABLE, Tag, home_of, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +85,7 @@ def test_a_start_after_a_death_ends_what_the_dead_run_left(database, left) -> No
     tag = Tag(home_of(database), dead.run, "default/0", 1)
     waiting = [sys.executable, "-c", "import signal; signal.pause()"]
     left.append(subprocess.Popen(waiting, env={**os.environ, VARIABLE: str(tag)}))
+    wait_until(lambda: tag_of(left[0].pid) == tag)  # its environment can be read a moment later
     dead.end(in_order=False)
 
     begun(database).end(in_order=True)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process:
+    waiting = "import signal; print(); signal.pause()"
+    with subprocess.Popen([sys.executable, "-uc", waiting], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has its memory by then
         yield process
         process.kill()
 
