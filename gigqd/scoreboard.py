@@ -1,8 +1,9 @@
 """The scoreboard: shared memory in which each worker says what it is doing.
 
 One cell per slot. A worker writes its own cell, the supervisor reads it and never waits for it;
-the supervisor writes only the two fields of orders at the cell's end. A sequence number, odd
-while a write is under way, lets the reader notice a half-written cell and look again.
+the supervisor writes only the two fields of orders at the cell's end. A cell has room for two
+reports. The worker writes into the one that is not valid and then makes it the valid one, by a
+number that says how many it has written. So what a worker has said before its death is whole.
 """
 
 from __future__ import annotations
@@ -14,17 +15,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-_SEQUENCE = struct.Struct("<Q")
+_COUNT = struct.Struct("<Q")
 _REPORT = struct.Struct("<B?xxiQQdddQQ40s40s96s96s")
 _ORDERS = struct.Struct("<7Q")
 _LENT = struct.Struct("<Q")
 _WHY_BITS = 8
-_CELL_BYTES = 512
+_CELL_BYTES = 1024
 _ORDERS_AT = _CELL_BYTES - _ORDERS.size
 _TIMES = struct.Struct("<dd")
 _TIMES_AT = struct.calcsize("<BxxxiQQ")
 _READ_TRIES = 100
-_ACTIVITY_AT = _SEQUENCE.size
 
 
 class Activity(IntEnum):
@@ -118,9 +118,11 @@ class Cell:
         self.index = index
         self._memory = memory
         self._at = index * _CELL_BYTES
-        self._report_at = self._at + _SEQUENCE.size
+        first = self._at + _COUNT.size
+        self._reports_at = (first, first + _REPORT.size)
         self._orders_at = self._at + _ORDERS_AT
-        self._sequence = 0
+        self._written = 0
+        self._packed = bytes(_REPORT.size)
         self._last = Report()
         self._given = Orders()
 
@@ -128,7 +130,7 @@ class Cell:
 
     def write(self, report: Report) -> None:
         """Publish a report, in one piece for any reader."""
-        packed = _REPORT.pack(
+        self._packed = _REPORT.pack(
             report.activity,
             report.interrupted,
             report.attempt,
@@ -145,10 +147,7 @@ class Cell:
             report.job_id.encode("utf-8", "replace"),
             report.job_name.encode("utf-8", "replace"),
         )
-        self._write_sequence(self._sequence + 1)
-        self._memory[self._report_at : self._report_at + _REPORT.size] = packed
-        self._write_sequence(self._sequence + 2)
-        self._sequence += 2
+        self._publish(self._packed)
 
     def write_settling(self, since: float) -> None:
         """Publish that the job last reported is over and its outcome is being written down.
@@ -156,12 +155,18 @@ class Cell:
         Args:
             since: the time now, in seconds of the monotonic clock. There is no deadline any more.
         """
-        at, times = self._report_at, self._report_at + _TIMES_AT
-        self._write_sequence(self._sequence + 1)
-        self._memory[at] = Activity.SETTLING
-        self._memory[times : times + _TIMES.size] = _TIMES.pack(since, 0.0)
-        self._write_sequence(self._sequence + 2)
-        self._sequence += 2
+        packed = bytearray(self._packed)
+        packed[0] = Activity.SETTLING
+        _TIMES.pack_into(packed, _TIMES_AT, since, 0.0)
+        self._publish(packed)
+
+    def _publish(self, packed: bytes | bytearray) -> None:
+        count = self._written + 1
+        at = self._reports_at[count & 1]
+        self._memory[at : at + _REPORT.size] = packed
+        # Packed first, here as elsewhere: packing into memory clears it before it is written.
+        self._memory[self._at : self._reports_at[0]] = _COUNT.pack(count)
+        self._written = count
 
     @property
     def may_claim(self) -> bool:
@@ -198,28 +203,27 @@ class Cell:
         """What every child last said; for the keeper, who looks after what all of them hold."""
         # No further than cells were ever lent: a look at memory that nobody has used takes it up.
         (lent,) = _LENT.unpack_from(self._memory)
-        activities = self._memory[_ACTIVITY_AT : lent * _CELL_BYTES : _CELL_BYTES]
-        return [Cell(self._memory, index).read() for index, a in enumerate(activities) if a]
+        cells = [Cell(self._memory, index) for index in range(1, lent)]
+        return [cell.read() for cell in cells if cell._count()]
 
     # --- the supervisor's side ---------------------------------------------------------------
 
     def clear(self) -> None:
         """Make the cell as good as new, before a worker is forked onto it."""
         self._memory[self._at : self._at + _CELL_BYTES] = bytes(_CELL_BYTES)
-        self._sequence = 0
+        self._written = 0
         self._last = Report()
         self._given = Orders()
 
     def read(self) -> Report:
-        """The last report that is whole.
+        """The last report of the worker.
 
-        A worker that was interrupted while it wrote, or has died of it, leaves a torn one: then
-        it is the one that was read before.
+        Of one that writes quicker than it can be read it is the one that was read before.
         """
         for _ in range(_READ_TRIES):
-            before = self._current_sequence()
-            report = self._unpack()
-            if before % 2 == 0 and before == self._current_sequence():
+            count = self._count()
+            report = self._unpack(self._reports_at[count & 1])
+            if count == self._count():
                 self._last = report
                 break
         return self._last
@@ -270,16 +274,13 @@ class Cell:
             given.let_go,
         )
 
-    def _write_sequence(self, sequence: int) -> None:
-        # Packed first, here as elsewhere: packing into memory clears it before it is written.
-        self._memory[self._at : self._report_at] = _SEQUENCE.pack(sequence)
+    def _count(self) -> int:
+        """Return how many reports the worker has written."""
+        (count,) = _COUNT.unpack_from(self._memory, self._at)
+        return int(count)
 
-    def _current_sequence(self) -> int:
-        (sequence,) = _SEQUENCE.unpack_from(self._memory, self._at)
-        return int(sequence)
-
-    def _unpack(self) -> Report:
-        fields = _REPORT.unpack_from(self._memory, self._report_at)
+    def _unpack(self, at: int) -> Report:
+        fields = _REPORT.unpack_from(self._memory, at)
         *numbers, latest, execution, job_id, name = fields
         activity, interrupted, attempt, started, settled, *rest = numbers
         since, deadline, cpu, memory_limit, held = rest

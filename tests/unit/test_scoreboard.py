@@ -1,7 +1,13 @@
 """The scoreboard: what a worker writes in its process is what the supervisor reads in its own."""
 
+import itertools
+import mmap
 import os
+import signal
 import threading
+
+from support.orphans import forked
+from support.waiting import wait_until
 
 from gigqd.scoreboard import Activity, Report, Scoreboard, Why
 
@@ -92,20 +98,36 @@ def test_a_reader_never_sees_half_a_report() -> None:
 def test_scribbled_memory_is_read_as_nothing_rather_than_as_an_error() -> None:
     cell = Scoreboard(1).take()
 
-    cell._memory[8:512] = b"\xff" * 504
+    cell.write(REPORT)
+
+    cell._memory[1024 + 8 : 2048] = b"\xff" * 1016
 
     assert cell.read().activity is Activity.NOTHING
 
 
-def test_a_worker_interrupted_while_it_writes_is_taken_at_its_last_word() -> None:
-    cell = Scoreboard(1).take()
-    cell.write(REPORT)
-    before = cell.read()
+def test_of_a_worker_that_is_killed_while_it_writes_the_report_before_is_read() -> None:
+    cell, written = Scoreboard(1).take(), mmap.mmap(-1, 8)
 
-    cell._write_sequence(cell._sequence + 1)
-    cell._memory[8:60] = bytes(52)
+    def write_for_ever() -> None:
+        for number in itertools.count(1):
+            cell.write(Report(Activity.BUSY, started=number, latest=str(number)))
+            written[:] = number.to_bytes(8)
 
-    assert cell.read() == before == REPORT
+    def number() -> int:
+        return int.from_bytes(written[:])
+
+    for _ in range(40):
+        cell.clear()
+        written[:] = bytes(8)
+        pid = forked(write_for_ever)
+        wait_until(lambda: number() > 100)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+        report = cell.read()
+
+        assert report.started in (number(), number() + 1)
+        assert report.latest == str(report.started)
 
 
 def test_a_cell_that_is_lent_out_again_has_no_last_word() -> None:
@@ -115,7 +137,6 @@ def test_a_cell_that_is_lent_out_again_has_no_last_word() -> None:
     cell.read()
 
     cell.clear()
-    cell._write_sequence(1)
 
     assert cell.read() == Report()
 
