@@ -14,6 +14,7 @@ from gigq.ids import new_id
 from gigq.store import connect, liveness, wakeup
 from gigq.store.file_watch import DatabaseWatch
 from gigq.store.filesystem import resolve
+from gigq.store.memory import MemoryConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -151,24 +152,11 @@ _NOWHERE = (None, None)
 class _Threads(threading.local):
     """The connection of each thread, which goes with the thread."""
 
-    held: _MemoryConnection | None = None
+    held: _SharedConnection | None = None
 
 
-class _MemoryConnection(sqlite3.Connection):
-    """A connection that is closed with its last reference, without Python's warning of that.
-
-    A child of the process leaves it alone.
-    """
-
+class _SharedConnection(MemoryConnection):
     path = MEMORY
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._pid = os.getpid()
-
-    def __del__(self) -> None:
-        if os.getpid() == getattr(self, "_pid", None):
-            self.close()
 
 
 class _NoWakeups:
@@ -204,7 +192,7 @@ class _NoWatch:
         pass
 
 
-def _opened(address: str) -> _MemoryConnection:
+def _opened(address: str) -> _SharedConnection:
     try:
         connection = sqlite3.connect(
             address,
@@ -212,7 +200,7 @@ def _opened(address: str) -> _MemoryConnection:
             timeout=_PATIENCE,
             isolation_level=None,
             check_same_thread=False,
-            factory=_MemoryConnection,
+            factory=_SharedConnection,
         )
     except sqlite3.Error as error:
         raise UnsupportedStore(

@@ -19,6 +19,7 @@ from gigq.store.connect import address_of
 from gigq.store.database import NOTHING, Database, Row, Session
 from gigq.store.failures import translated
 from gigq.store.identity import stamp
+from gigq.store.memory import MemoryConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -232,7 +233,7 @@ def _brought_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection | 
     """Copy a queue of an older schema into memory and migrate it there; None for today's."""
     if migrate.is_up_to_date(Database(lambda: connection)):
         return None
-    copy = sqlite3.connect(":memory:", isolation_level=None)
+    copy = sqlite3.connect(":memory:", isolation_level=None, factory=MemoryConnection)
     copy.text_factory = _LENIENT
     connection.backup(copy)
     migrate.apply(Database(lambda: copy), migrate.Begin.NEVER)

@@ -133,19 +133,6 @@ def test_a_worker_waits_with_more_than_a_thousand_open_files(queue):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
 
 
-def test_a_child_process_closes_no_connection_of_its_parent():
-    queue = gigq.JobQueue(":memory:")
-    first, own = queue._place._first, queue._get_connection()
-
-    def forget():
-        nonlocal queue
-        queue = None
-        gc.collect()
-        return [connection.execute("SELECT 1").fetchone()[0] for connection in (first, own)]
-
-    assert in_a_child(forget) == "[1, 1]"
-
-
 def test_a_queue_that_is_collected_as_garbage_warns_of_no_open_database(monkeypatch):
     problems = []
     monkeypatch.setattr(sys, "unraisablehook", lambda problem: problems.append(problem.exc_value))

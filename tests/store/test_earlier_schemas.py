@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +58,22 @@ def test_a_file_of_an_earlier_schema_is_read_and_not_changed(path: str) -> None:
 
     assert rows == [{"version": migrate.latest("sqlite")}]
     assert Path(path).read_bytes() == before
+
+
+def test_a_reader_of_an_earlier_schema_ends_without_a_warning_of_an_open_database(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[BaseException | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda problem: problems.append(problem.exc_value))
+    reader = ReadingDatabase(resolve(path))
+    reader.all("schema_version")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        del reader
+        gc.collect()
+
+    assert problems == []
 
 
 HOLDER = """
