@@ -7,8 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gigq.cause import Cause
 from gigq.outcome import Interruption
-from gigq.status import Cause
 
 if TYPE_CHECKING:
     from typing import Self

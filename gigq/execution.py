@@ -11,10 +11,11 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from gigq import codec, failure, scripts
+from gigq.cause import Cause
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.forked_exit import exit_if_forked
 from gigq.outcome import Ending
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.storable_text import storable
 
 if TYPE_CHECKING:

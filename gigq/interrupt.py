@@ -9,9 +9,9 @@ from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from gigq.cause import Cause
 from gigq.errors import JobStopped, JobTimeout
 from gigq.outcome import Interruption
-from gigq.status import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import clock
-from gigq.status import Cause, JobStatus
+from gigq.cause import Cause
+from gigq.status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gigq import events, failure
-from gigq.status import Cause, JobStatus
+from gigq.cause import Cause
+from gigq.status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

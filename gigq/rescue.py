@@ -10,9 +10,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock, events, reports
+from gigq.cause import Cause
 from gigq.interrupt import overrun
 from gigq.outcome import Ending
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.store import claims, liveness
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""The states of a job, the moves between them, and the causes of an ending."""
+"""The states of a job and the moves between them."""
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -54,18 +54,3 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     }
 )
 """Every move a job may make. The store's statements are guarded accordingly."""
-
-
-class Cause(StrEnum):
-    """Why an attempt, or a job, ended without success."""
-
-    ERROR = "error"
-    TIMEOUT = "timeout"
-    CRASHED = "crashed"
-    MEMORY = "memory"
-    OOM = "oom"
-    CANCELLED = "cancelled"
-    STOPPED = "stopped"
-    LOST = "lost"
-    BOOT = "boot"
-    PARENT = "parent"

@@ -9,12 +9,13 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from gigq import allow_list, codec, current, execution, hooks, interrupt, reports
+from gigq.cause import Cause
 from gigq.claim import Claim, Claimant, Wanted
 from gigq.hand import Hand
 from gigq.ids import new_id
 from gigq.outcome import Ending, decide
 from gigq.pace import Pace
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.store import claims, foreign, jobs
 from gigq.surroundings import PlainSurroundings
 

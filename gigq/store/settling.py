@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from gigq.cause import Cause
 from gigq.claim import Settled, unreadable
 from gigq.outcome import Ending, Outcome, PostMortem, decide
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.storable_text import storable, storable_value
 from gigq.store import dependents
 

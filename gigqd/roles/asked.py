@@ -8,9 +8,9 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gigq.cause import Cause
 from gigq.errors import JobCancelled, JobStopped, JobTimeout
 from gigq.outcome import Interruption
-from gigq.status import Cause
 from gigqd.scoreboard import Why
 
 if TYPE_CHECKING:

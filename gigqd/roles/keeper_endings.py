@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gigq.cause import Cause
 from gigq.outcome import Ending, PostMortem
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 
 if TYPE_CHECKING:
     from gigqd.verdicts import Verdict

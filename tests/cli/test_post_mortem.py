@@ -7,9 +7,10 @@ import json
 import pytest
 
 from gigq import JobQueue
+from gigq.cause import Cause
 from gigq.claim import Claimant
 from gigq.outcome import Ending, PostMortem
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.store import claims
 
 LINES = [f"line {number}" for number in range(30)]

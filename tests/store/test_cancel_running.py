@@ -19,9 +19,10 @@ from support.ledger import (
     taken,
 )
 
+from gigq.cause import Cause
 from gigq.ids import new_id
 from gigq.outcome import Ending
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.store import claims, jobs, requeue
 from gigq.store.jobs import Changed
 

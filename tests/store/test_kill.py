@@ -12,10 +12,11 @@ import pytest
 from support.ledger import job_row, over
 from support.waiting import wait_until
 
+from gigq.cause import Cause
 from gigq.claim import Claim, Claimant, Handover, Wanted
 from gigq.ids import new_id
 from gigq.outcome import Ending
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.store import claims, connect, jobs
 from gigq.store.database import Database
 from gigq.store.liveness import RunLock, is_alive

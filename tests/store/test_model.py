@@ -28,10 +28,11 @@ from support.ledger import (
 from support.ledger_model import SLOW, Model, ModelJob
 
 from gigq import clock, rescue
+from gigq.cause import Cause
 from gigq.claim import Claim, Claimant, Handover, Over, Wanted
 from gigq.errors import StoreError
 from gigq.outcome import MAX_REFUNDS, Ending
-from gigq.status import TRANSITIONS, Cause, JobStatus
+from gigq.status import TRANSITIONS, JobStatus
 from gigq.store import claims, connect, jobs, listing, liveness, migrate, requeue
 from gigq.store.database import Database
 

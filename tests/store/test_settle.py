@@ -19,10 +19,11 @@ from support.ledger import (
 )
 
 from gigq import clock
+from gigq.cause import Cause
 from gigq.claim import Handover
 from gigq.ids import new_id
 from gigq.outcome import Ending, Interruption, PostMortem
-from gigq.status import TRANSITIONS, Cause, JobStatus
+from gigq.status import TRANSITIONS, JobStatus
 from gigq.store import claims, jobs, listing, requeue
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
+from gigq.cause import Cause
 from gigq.claim import Claim, Claimant, Handover, Over, Settled, Wanted
 from gigq.ids import new_id
 from gigq.outcome import Ending
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigq.store import claims, jobs
 
 if TYPE_CHECKING:

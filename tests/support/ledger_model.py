@@ -7,8 +7,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gigq.cause import Cause
 from gigq.outcome import MAX_REFUNDS, Ending
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.claims import claim
 
+from gigq.cause import Cause
 from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
-from gigq.status import Cause
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.line import Line
 from gigqd.scoreboard import Cell, Scoreboard, Why

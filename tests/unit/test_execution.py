@@ -9,9 +9,10 @@ from support import jobs_to_run, odd_errors
 from support.claims import claim
 
 from gigq import execution
+from gigq.cause import Cause
 from gigq.errors import FunctionNotFound, JobCancelled, JobStopped, JobTimeout
 from gigq.interrupt import NoInterrupter
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 
 
 def run(function, *, interrupter=None, limit=1000, results=None, **columns):

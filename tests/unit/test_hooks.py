@@ -13,11 +13,12 @@ import pytest
 from support.claims import claim
 
 from gigq import current, execution
+from gigq.cause import Cause
 from gigq.errors import HookFailed, JobTimeout
 from gigq.hooks import Hooks, around_worker
 from gigq.interrupt import NoInterrupter
 from gigq.outcome import Interruption
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 
 KIND = {CancelledError: "asyncio.exceptions.CancelledError"}
 NAME = "shop_hooks_of_this_test"

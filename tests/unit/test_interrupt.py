@@ -15,9 +15,10 @@ from support.claims import claim
 from support.waiting import wait_until
 
 from gigq import execution
+from gigq.cause import Cause
 from gigq.errors import JobInterrupted, JobStopped, JobTimeout
 from gigq.interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 
 
 def alone(test):

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gigq import clock
+from gigq.cause import Cause
 from gigq.outcome import MAX_REFUNDS, Ending, decide
-from gigq.status import TRANSITIONS, Cause, JobStatus
+from gigq.status import TRANSITIONS, JobStatus
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gigq.status import FINISHED, TRANSITIONS, UNFINISHED, Cause, JobStatus
+from gigq.cause import Cause
+from gigq.status import FINISHED, TRANSITIONS, UNFINISHED, JobStatus
 
 
 def test_the_status_texts_are_those_that_applications_store_and_compare() -> None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gigq.cause import Cause
 from gigq.outcome import decide
-from gigq.status import Cause, JobStatus
+from gigq.status import JobStatus
 from gigqd import wire
 from gigqd.books import Books
 from gigqd.roles.keeper_endings import ending_of
