@@ -92,9 +92,7 @@ class WorkerThread:
         return done
 
     def settle_meanwhile(self, database: Database) -> None:
-        """Let go of all that is held besides the running job, while that one takes long.
-
-        Called in the middle of the job's code: nothing is told to anybody before the job is over.
+        """Release all claims but the running one, in the middle of that job's code.
 
         Args:
             database: one with a connection that the job's code cannot be using.
