@@ -61,7 +61,7 @@ def report(config: Path, options: argparse.Namespace) -> None:
     time.sleep(1)
     after = holdings(supervisor)
     log = [json.loads(line) for line in config.with_name("gigqd.log").read_text().splitlines()]
-    late = [line["late_ms"] for line in log if line["event"] == "verdict_settled"]
+    late = [line["late_ms"] for line in log if line["event"] == "exit_recorded"]
     print(machine())
     print(f"{len(late)} kills, {options.workers} workers, limit {options.timeout:g} s, no grace")
     cuts = statistics.quantiles(late, n=100)

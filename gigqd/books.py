@@ -1,25 +1,24 @@
-"""The books as the supervisor sees them: what it has told the keeper, and what the keeper says."""
+"""The link to the keeper: exit records that it has not confirmed, and what it reports."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gigqd import logs
 from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
-    from gigqd.verdicts import Verdict
+    from gigqd.exit_record import ExitRecord
     from gigqd.wire import Wire
 
 log = logs.get_logger("gigqd.books")
 
 
 class Books:
-    """The line to the keeper, whoever it is at the moment.
+    """The link to the present keeper.
 
-    1. Keeps every verdict from the moment it is reached.
-    2. Sends each to the keeper, and all of them again to its heir.
+    1. Keeps every exit record from the moment it is complete.
+    2. Sends each to the keeper, and all of them again to the next one.
     3. Drops one only when the keeper says that it is settled.
     4. Remembers what the keeper last said of the database.
 
@@ -40,12 +39,12 @@ class Books:
         self.cancels: frozenset[str] = frozenset()
         self.failure: GigqdError | None = None
         self.still_works: tuple[int, ...] = ()
-        self._open: dict[int, Verdict] = {}
+        self._open: dict[int, ExitRecord] = {}
         self._wire: Wire | None = None
         self._next = 1
 
     def __len__(self) -> int:
-        """How many verdicts are not settled."""
+        """Return how many exit records are not settled."""
         return len(self._open)
 
     @property
@@ -59,11 +58,11 @@ class Books:
             f"jobs stay open until they end: run `kill -9 {pids}` as root"
         )
 
-    def add(self, verdict: Verdict) -> None:
-        """Enter a verdict and send it."""
+    def add(self, record: ExitRecord) -> None:
+        """Keep an exit record and send it."""
         number = self._next
         self._next += 1
-        self._open[number] = verdict
+        self._open[number] = record
         self._send(number)
 
     def serve(self, wire: Wire | None) -> None:
@@ -82,7 +81,7 @@ class Books:
                 self.failure = GigqdError(text, exit_code=code)
             case {"settled": int(number), **fields}:
                 if self._open.pop(number, None) is not None:
-                    log.info("verdict_settled", **fields)
+                    log.info("exit_recorded", **fields)
             case {"cancel": [*executions]}:
                 self.cancels = frozenset(map(str, executions))
             case {"pruned": dict(pruned), "seconds": seconds}:
@@ -101,4 +100,4 @@ class Books:
 
     def _send(self, number: int) -> None:
         if self._wire is not None and not self._wire.ended:
-            self._wire.send({"verdict": number, **asdict(self._open[number])})
+            self._wire.send({"exit": number, **self._open[number]._asdict()})

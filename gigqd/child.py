@@ -19,8 +19,9 @@ from gigqd.treekill import TreeKill
 if TYPE_CHECKING:
     from resource import struct_rusage
 
-    from gigqd.reaper import Death
-    from gigqd.scoreboard import Cell, Report, Why
+    from gigq.cause import Cause
+    from gigqd.exit_record import ExitRecord
+    from gigqd.scoreboard import Cell, Report
     from gigqd.spawn import Birth
     from gigqd.tag import Tag
     from gigqd.wire import Wire
@@ -110,19 +111,19 @@ class Child:
         """What marks it and all below it."""
         return self.birth.tag
 
-    def look(self) -> Death | None:
-        """How it died; None while it lives."""
+    def look(self) -> ExitRecord | None:
+        """Return how it ended; None while it lives."""
         return reaper.look(self.pid)
 
-    def ask_to_end(self, number: int, why: Why) -> None:
+    def ask_to_end(self, number: int, cause: Cause) -> None:
         """Have the stacks of its threads dumped, then an exception raised in its current job.
 
         Args:
             number: which of its executions is meant; another one that has begun meanwhile does
                 not answer.
-            why: which exception it is to be.
+            cause: which exception it is to be.
         """
-        self.cell.ask_to_end(number, why)
+        self.cell.ask_to_end(number, cause)
         for each in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
             self._signal(each)
 

@@ -7,14 +7,15 @@ import importlib
 import selectors
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gigq.cause import Cause
 from gigqd import kernel, logs, reaper, spawn
 from gigqd.births import Births
 from gigqd.child import Child
-from gigqd.endings import End, log_exit, note_overrun, verdict_of
+from gigqd.endings import completed, log_exit, note_overrun
 from gigqd.kills import STUCK_AFTER, Kills
 from gigqd.restarts import Restarts
 from gigqd.scoreboard import Activity, Report
-from gigqd.slots import KEEPER, Cause, Do, Phase, Slot
+from gigqd.slots import KEEPER, Do, Phase, Slot
 from gigqd.turn_share import TurnShare
 from gigqd.watch import Watch
 
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from gigqd.config import Config
-    from gigqd.reaper import Death
+    from gigqd.exit_record import ExitRecord
     from gigqd.scoreboard import Scoreboard
     from gigqd.slots import Limits
     from gigqd.spawn import Birth
-    from gigqd.verdicts import Verdict
 
 log = logs.get_logger("gigqd.crew")
 
@@ -43,8 +43,8 @@ class Chief(Protocol):
     def child_ready(self, slot: Slot, child: Child) -> None:
         """A child has booted."""
 
-    def child_gone(self, slot: Slot, report: Report, verdict: Verdict | None) -> None:
-        """A child and all below it are gone; there is a verdict unless it left as asked."""
+    def child_gone(self, slot: Slot, report: Report, record: ExitRecord) -> None:
+        """A child and its process tree are gone."""
 
     def child_stuck(self, slot: Slot) -> None:
         """Something of a child's tree survives SIGKILL; its slot is not to be filled again."""
@@ -270,7 +270,7 @@ class Crew:
                 self._up(slot, child)
             case Do.ASK:
                 note_overrun(slot, child, report)
-                child.ask_to_end(report.started, slot.asked_why.why)
+                child.ask_to_end(report.started, slot.asked_why)
             case Do.INSIST:
                 child.interrupt_again()
             case Do.DUMP:
@@ -314,9 +314,9 @@ class Crew:
         assert treekill is not None
         nothing_left = treekill.done
         child.killed_at = treekill.killed_at
-        death = child.look()
-        if nothing_left and death is not None:
-            self._bury(slot, child, death, now)
+        record = child.look()
+        if nothing_left and record is not None:
+            self._bury(slot, child, record, now)
         elif now - slot.since > STUCK_AFTER:
             first = slot.phase is not Phase.STUCK
             slot.stuck(now)
@@ -324,16 +324,15 @@ class Crew:
             if first:
                 self._chief.child_stuck(slot)
 
-    def _bury(self, slot: Slot, child: Child, death: Death, now: float) -> None:
+    def _bury(self, slot: Slot, child: Child, record: ExitRecord, now: float) -> None:
         report = child.cell.read()
         child.note_use_when_killed()
-        oom = slot.cause is None and self._lookout.was_oom(child, death)
-        cause = slot.died(now, death, report, booted=child.booted, oom=oom)
+        oom = slot.cause is None and self._lookout.was_oom(child, record)
+        cause = slot.died(now, record, report, booted=child.booted, oom=oom)
         child.reap()
         self._kills.remove(child.pid)
-        end = End(death, report, cause, now)
-        log_exit(slot, child, end)
-        verdict = verdict_of(slot, child, end)
+        record = completed(record._replace(cause=cause), slot, child, report, now)
+        log_exit(slot, child, report, record)
         if slot.phase is Phase.BACKOFF and self.restarts.failed(slot, now):
             log.error("pool_breaker_open", pool=slot.pool, why=slot.why_down)
         del self._children[slot.name]
@@ -342,7 +341,7 @@ class Crew:
         self._stop_listening(child)
         child.close()
         self._board.give_back(child.cell)
-        self._chief.child_gone(slot, report, verdict)
+        self._chief.child_gone(slot, report, record)
 
     def _stop_listening(self, child: Child) -> None:
         if child.listening:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gigq.cause import Cause
 from gigqd.scoreboard import Activity, Report
-from gigqd.slots import KEEPER, Cause, Limits, Phase
+from gigqd.slots import KEEPER, Limits, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

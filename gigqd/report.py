@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gigqd.child import Child
     from gigqd.config import Config
     from gigqd.crew import Crew
+    from gigqd.exit_record import ExitRecord
     from gigqd.slots import Slot
-    from gigqd.verdicts import Verdict
 
 _RECENT = 20
 _COUNTER_OF = {"timeout": "timeouts", "crashed": "crashes"}
@@ -83,7 +83,7 @@ class Facts:
         trouble: why it cannot do its whole work; None when it can.
         trouble_since: since when, as a UTC time.
         recent: the recent failures, newest last.
-        unsettled: how many verdicts the keeper has not confirmed.
+        unsettled: how many exit records the keeper has not confirmed.
         began: when it was started, in seconds of the monotonic clock.
         began_at: the same as a UTC time.
     """
@@ -137,20 +137,20 @@ class Facts:
         self.trouble = trouble
         return True
 
-    def note_bad_end(self, slot: Slot, last: Report, verdict: Verdict) -> None:
+    def note_bad_end(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """Count a child's bad end, and remember it; the log has that of a canary."""
         if slot.canary and last.activity < Activity.IDLE:
             return
         self.counters.restarts += not slot.retired
         self._note(
             slot.name,
-            verdict.cause,
+            str(record.cause),
             {
                 "job_id": last.job_id or None,
                 "job": last.job_name or None,
                 "attempt": last.attempt or None,
                 "execution": last.execution or None,
-                **{name: getattr(verdict, name) for name in _TOLD_OF_A_BAD_END},
+                **{name: getattr(record, name) for name in _TOLD_OF_A_BAD_END},
                 "status": None,
             },
         )

@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from gigq.cause import Cause
+
 _COUNT = struct.Struct("<Q")
 _REPORT = struct.Struct("<B?xxiQQdddQQ40s40s96s96s")
+_NUMBERS = 8  # fields of a report between the activity and its texts
 _ORDERS = struct.Struct("<7Q")
 _LENT = struct.Struct("<Q")
-_WHY_BITS = 8
+_CAUSES = (None, *Cause)
+_CAUSE_BITS = 8
 _CELL_BYTES = 1024
 _ORDERS_AT = _CELL_BYTES - _ORDERS.size
 _TIMES = struct.Struct("<dd")
@@ -38,15 +42,6 @@ class Activity(IntEnum):
     LEAVING = 5
 
 
-class Why(IntEnum):
-    """Why a job is asked to end."""
-
-    NOTHING = 0
-    TIMEOUT = 1
-    CANCEL = 2
-    STOP = 3
-
-
 @dataclass(slots=True)
 class Orders:
     """What the supervisor wants of a worker.
@@ -54,7 +49,7 @@ class Orders:
     Attributes:
         leave: leave after the current job.
         asked: the number of the execution that is asked to end; 0 for none.
-        why: why it is asked.
+        cause: why it is asked.
         hold: claim nothing.
         stopping: the daemon is stopping.
         peak: the most memory that the worker's tree was seen to use during a job, in bytes.
@@ -65,7 +60,7 @@ class Orders:
 
     leave: bool = False
     asked: int = 0
-    why: Why = Why.NOTHING
+    cause: Cause | None = None
     hold: bool = False
     stopping: bool = False
     peak: int = 0
@@ -177,7 +172,7 @@ class Cell:
     @property
     def asked(self) -> int:
         """The number of the execution that is asked to end; 0 for none."""
-        number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[1] >> _WHY_BITS
+        number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[1] >> _CAUSE_BITS
         return number
 
     @property
@@ -195,9 +190,9 @@ class Cell:
         """What the supervisor wants of this worker now."""
         fields = _ORDERS.unpack_from(self._memory, self._orders_at)
         leave, asked, hold, stopping, peak, peak_of, let_go = fields
-        why = Why(asked & (1 << _WHY_BITS) - 1)
-        number = asked >> _WHY_BITS
-        return Orders(bool(leave), number, why, bool(hold), bool(stopping), peak, peak_of, let_go)
+        cause = _CAUSES[asked & (1 << _CAUSE_BITS) - 1]
+        number = asked >> _CAUSE_BITS
+        return Orders(bool(leave), number, cause, bool(hold), bool(stopping), peak, peak_of, let_go)
 
     def whole_board(self) -> list[Report]:
         """What every child last said; for the keeper, who looks after what all of them hold."""
@@ -233,9 +228,9 @@ class Cell:
         self._given.leave = True
         self._write_orders()
 
-    def ask_to_end(self, number: int, why: Why) -> None:
+    def ask_to_end(self, number: int, cause: Cause) -> None:
         """Mark the execution with this number as the one that a coming signal is meant for."""
-        self._given.asked, self._given.why = number, why
+        self._given.asked, self._given.cause = number, cause
         self._write_orders()
 
     def hold(self, *, on: bool) -> None:
@@ -262,8 +257,8 @@ class Cell:
     def _write_orders(self) -> None:
         given = self._given
         start = self._orders_at
-        # Number and reason share a word: whoever reads one has read the other.
-        asked = given.asked << _WHY_BITS | given.why
+        # Number and cause share a word, so that they are read together.
+        asked = given.asked << _CAUSE_BITS | _CAUSES.index(given.cause)
         self._memory[start : start + _ORDERS.size] = _ORDERS.pack(
             given.leave,
             asked,
@@ -280,26 +275,9 @@ class Cell:
         return int(count)
 
     def _unpack(self, at: int) -> Report:
-        fields = _REPORT.unpack_from(self._memory, at)
-        *numbers, latest, execution, job_id, name = fields
-        activity, interrupted, attempt, started, settled, *rest = numbers
-        since, deadline, cpu, memory_limit, held = rest
-        return Report(
-            _activity(activity),
-            attempt,
-            started,
-            settled,
-            since,
-            deadline,
-            cpu,
-            memory_limit,
-            held,
-            _text(latest),
-            _text(execution),
-            _text(job_id),
-            _text(name),
-            interrupted,
-        )
+        activity, interrupted, *fields = _REPORT.unpack_from(self._memory, at)
+        numbers, texts = fields[:_NUMBERS], fields[_NUMBERS:]
+        return Report(_activity(activity), *numbers, *map(_text, texts), interrupted=interrupted)
 
 
 class Scoreboard:

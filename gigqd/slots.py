@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from gigq.cause import Cause
 from gigqd import exits
-from gigqd.scoreboard import Activity, Report, Why
+from gigqd.scoreboard import Activity, Report
 
 if TYPE_CHECKING:
-    from gigqd.reaper import Death
+    from gigqd.exit_record import ExitRecord
 
 KEEPER = "keeper"
 _FIRST_DELAY = 0.5
@@ -52,24 +53,6 @@ class Do(StrEnum):
     KILL = "kill"
 
 
-class Cause(StrEnum):
-    """Why a child's job came to a bad end; the words that the keeper records."""
-
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-    MEMORY = "memory"
-    STOPPED = "stopped"
-    CRASHED = "crashed"
-    OOM = "oom"
-    BOOT = "boot"
-
-    @property
-    def why(self) -> Why:
-        """What a job that is asked to end for this cause is told."""
-        return _TOLD.get(self, Why.NOTHING)
-
-
-_TOLD = {Cause.TIMEOUT: Why.TIMEOUT, Cause.CANCELLED: Why.CANCEL, Cause.STOPPED: Why.STOP}
 _BY_ITSELF = frozenset({Cause.CRASHED, Cause.OOM})
 
 
@@ -233,13 +216,13 @@ class Slot:
         self._enter(Phase.STUCK, now)
 
     def died(
-        self, now: float, death: Death, report: Report, *, booted: bool, oom: bool = False
+        self, now: float, record: ExitRecord, report: Report, *, booted: bool, oom: bool = False
     ) -> Cause | None:
         """The child and its tree are gone.
 
         Args:
             now: the monotonic time.
-            death: how the child ended.
+            record: how the child ended.
             report: what it last said.
             booted: whether it had become ready.
             oom: whether the kernel killed it because memory ran out.
@@ -250,10 +233,10 @@ class Slot:
         in_job = report.activity in (Activity.BUSY, Activity.SETTLING)
         # An exit before it is up, without an order to leave, is a failure to boot.
         may_leave = report.activity in (Activity.IDLE, Activity.LEAVING) or self.leaving
-        left = death.as_asked and may_leave and not in_job and self.cause is None
+        left = record.is_orderly and may_leave and not in_job and self.cause is None
         by_itself = Cause.OOM if oom else Cause.CRASHED if booted or in_job else Cause.BOOT
         cause = None if left else self.cause or by_itself
-        self.last_exit = f"{self.cause}: {death}" if self.cause else str(death)
+        self.last_exit = f"{self.cause}: {record}" if self.cause else str(record)
         self.restarts += not left
         has_worked = in_job or (booted and report.settled > 0)
         self.crashed = has_worked and cause in _BY_ITSELF

@@ -7,16 +7,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gigq.cause import Cause
 from gigqd import exits
-from gigqd.slots import Cause, Phase
+from gigqd.slots import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gigqd.crew import Crew
+    from gigqd.exit_record import ExitRecord
     from gigqd.scoreboard import Report
     from gigqd.slots import Slot
-    from gigqd.verdicts import Verdict
 
 _UNKILLABLE_AFTER = 10.0
 _BOOKS_WITHIN = 5.0
@@ -63,12 +64,12 @@ class Stop:
         elif now >= self.deadline - grace or self.at_once:
             crew.want_end(slot, Cause.STOPPED, grace)
 
-    def worker_gone(self, slot: Slot, last: Report, verdict: Verdict | None) -> None:
+    def worker_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """Count the job of a worker that has left; that of a killed one once it is recorded."""
         if slot.name not in self.busy:
             return
         self.busy.discard(slot.name)
-        if verdict is None:
+        if record.cause is None:
             self.ended["finished"] += 1
         else:
             self._unrecorded.add(last.latest)
@@ -89,7 +90,7 @@ class Stop:
             self.ended[_BECAME.get(message["status"], "failed")] += 1
 
     def books_overdue(self, now: float) -> bool:
-        """Whether the keeper has had its time to settle the last verdicts.
+        """Whether the keeper has had its time to settle the last exit records.
 
         The clock starts when the last worker is gone; what is not settled by then is found by
         the next start.

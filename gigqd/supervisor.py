@@ -8,6 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from gigq.cause import Cause
 from gigqd import __version__, exits, kernel, logs, report, start
 from gigqd.books import Books
 from gigqd.crew import Crew
@@ -22,7 +23,7 @@ from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
 from gigqd.shortage import Shortage
 from gigqd.signals import SignalPipe
-from gigqd.slots import KEEPER, Cause
+from gigqd.slots import KEEPER
 from gigqd.stop import Stop
 from gigqd.tag import home_of
 
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     from gigqd.child import Child
     from gigqd.config import Config
     from gigqd.errors import GigqdError
+    from gigqd.exit_record import ExitRecord
     from gigqd.instance import Instance
     from gigqd.reload import Reply
     from gigqd.slots import Slot
-    from gigqd.verdicts import Verdict
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -48,10 +49,9 @@ _AGAIN_AFTER = 1.0
 class Supervisor:
     """Keeps the pools running.
 
-    1. Heeds signals and commands.
+    1. Sleeps until the next deadline, signal, message or command, and answers it.
     2. Has the crew collect the dead, end what overruns, and refill the slots.
-    3. Hands verdicts to the keeper and keeps them until they are settled.
-    4. Sleeps until the next deadline or until something happens.
+    3. Hands exit records to the keeper and keeps them until they are settled.
 
     Args:
         config: what to run.
@@ -204,17 +204,17 @@ class Supervisor:
         if slot.name == KEEPER:
             self._books.serve(child.wire)
 
-    def child_gone(self, slot: Slot, last: Report, verdict: Verdict | None) -> None:
-        """A child and all below it are gone."""
+    def child_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
+        """A child and its process tree are gone."""
         self._facts.counters.settled += last.settled
         if slot.name == KEEPER:
             self._books.serve(None)
             return
         if self._stop is not None:
-            self._stop.worker_gone(slot, last, verdict)
-        if verdict is not None:
-            self._books.add(verdict)
-            self._facts.note_bad_end(slot, last, verdict)
+            self._stop.worker_gone(slot, last, record)
+        if record.cause is not None:
+            self._books.add(record)
+            self._facts.note_bad_end(slot, last, record)
 
     def child_stuck(self, slot: Slot) -> None:
         """A child cannot be killed: its job waits for that, the pool does not."""

@@ -6,16 +6,17 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from gigq.cause import Cause
 from gigqd import logs, oom
 from gigqd.census import Census, cpu_of, memory_of, proportional_memory
 from gigqd.scoreboard import Activity, Report
-from gigqd.slots import KEEPER, Cause, Slot
+from gigqd.slots import KEEPER, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
     from gigqd.child import Child
-    from gigqd.reaper import Death
+    from gigqd.exit_record import ExitRecord
 
     Post = tuple[Slot, Child]
 
@@ -84,9 +85,9 @@ class Watch:
             self._look_at(slot, child, report, now)
         return [slot for slot, child, _ in reports if self._has_orphan(slot, child)]
 
-    def was_oom(self, child: Child, death: Death) -> bool:
-        """Whether the kernel has killed a child because memory ran out; nobody here has."""
-        return death.signal == "SIGKILL" and self._oom.happened_since(child.oom_mark[1])
+    def was_oom(self, child: Child, record: ExitRecord) -> bool:
+        """Return whether the kernel has killed a child because memory ran out."""
+        return record.signal == "SIGKILL" and self._oom.happened_since(child.oom_mark[1])
 
     def _has_orphan(self, slot: Slot, child: Child) -> bool:
         """Whether a job has left a process that the supervisor has adopted."""

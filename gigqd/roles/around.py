@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gigq.cause import Cause
 from gigq.surroundings import PlainSurroundings
-from gigqd.scoreboard import Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,6 @@ class AroundJob:
     def cancel_requested(self, claim: Claim) -> bool:
         """Whether the job was told to end because it is cancelled, or is about to be."""
         orders = self._cell.orders()
-        told = orders.why is Why.CANCEL and orders.asked == self._line.started
+        told = orders.cause is Cause.CANCELLED and orders.asked == self._line.started
         self._plain = self._plain or PlainSurroundings(self._worker)
         return told or self._plain.cancel_requested(claim)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from gigq.cause import Cause
 from gigq.errors import JobCancelled, JobStopped, JobTimeout
 from gigq.outcome import Interruption
-from gigqd.scoreboard import Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
 # What `signal` itself offers makes an enumeration of every answer.
 _signal: Any = import_module("_signal")
 
-_STOP = (JobStopped, Cause.STOPPED, "the worker stops and cannot wait for the job any longer")
-_WORDS: dict[Why, tuple[type[JobInterrupted], Cause, str]] = {
-    Why.TIMEOUT: (JobTimeout, Cause.TIMEOUT, "the job is still running at its time limit"),
-    Why.CANCEL: (JobCancelled, Cause.CANCELLED, "the job was cancelled while it was running"),
-    Why.STOP: _STOP,
+_EXCEPTIONS: dict[Cause, tuple[type[JobInterrupted], str]] = {
+    Cause.TIMEOUT: (JobTimeout, "the job is still running at its time limit"),
+    Cause.CANCELLED: (JobCancelled, "the job was cancelled while it was running"),
+    Cause.STOPPED: (JobStopped, "the worker stops and cannot wait for the job any longer"),
 }
 
 
@@ -95,7 +93,9 @@ class AskedToEnd:
         if self._armed and self._cell.asked == self._line.started:
             self._armed = False
             self.interrupted = True
-            kind, cause, words = _WORDS.get(self._cell.orders().why, _STOP)
+            asked = self._cell.orders().cause
+            cause = asked if asked in _EXCEPTIONS else Cause.STOPPED
+            kind, words = _EXCEPTIONS[cause]
             self.interruption = Interruption(cause, time.monotonic())
             self._line.interrupted()
             raise kind(words).interrupting(self._execution)

@@ -14,6 +14,7 @@ from gigq.store import checkpoint, connect, health, identity, initialization
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
 from gigqd import exits, kernel, logs
+from gigqd.exit_record import ExitRecord
 from gigqd.roles.keeper_dead_runs import DeadRuns
 from gigqd.roles.keeper_pace import LATE, Pace
 from gigqd.roles.keeper_retention import BREATH, Retention
@@ -21,7 +22,6 @@ from gigqd.roles.keeper_rounds import Rounds
 from gigqd.roles.keeper_settling import Settling, told
 from gigqd.roles.keeper_trouble import Patience, Trouble, trouble_of
 from gigqd.scoreboard import Activity, Report
-from gigqd.verdicts import Verdict
 from gigqd.wire import Wire
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Keeper:
 
     1. Settles what dead runs have left open, before the first claim and after every trouble
        with the file.
-    2. Settles the executions of dead workers, as the supervisor's verdicts say.
+    2. Settles the executions of dead workers, as the supervisor's exit records say.
     3. Makes its rounds: rings for what came due or was written without a ring, relays requests
        to cancel, keeps the write-ahead log short, and tries whether the file can be used.
     4. Deletes finished jobs that are too old or too many.
@@ -77,7 +77,7 @@ class Keeper:
             self._database, birth.config.retention, self.tell, self._rounds.expect_size
         )
         self._held: StoreConnection | None = None
-        self._verdicts: deque[tuple[int, Verdict]] = deque()
+        self._records: deque[tuple[int, ExitRecord]] = deque()
         self._file: FileId | None = None
         self._in_order = False
         self._was_in_order = birth.tag.generation > 1
@@ -100,7 +100,7 @@ class Keeper:
         signal.signal(signal.SIGTERM, self._told_by_signal)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _ignore)
-        while not (self._leaving and not self._verdicts):
+        while not (self._leaving and not self._records):
             self.beat()
             logs.follow()
             self._work()
@@ -137,11 +137,11 @@ class Keeper:
         if not self._in_order or connection.file_id != self._file:
             connection = self._put_in_order()
         self._rounds.look_at_file()
-        while self._verdicts:
-            number, verdict = self._verdicts[0]
-            outcomes = self._settling.dead_worker(verdict)
-            self.tell({"settled": number, "worker": verdict.worker_id, **told(outcomes, verdict)})
-            self._verdicts.popleft()
+        while self._records:
+            number, record = self._records[0]
+            outcomes = self._settling.dead_worker(record)
+            self.tell({"settled": number, "worker": record.worker_id, **told(outcomes, record)})
+            self._records.popleft()
         changed = self._rounds.go(connection)
         self._dead_runs.go()
         self._settle_strays()
@@ -158,9 +158,9 @@ class Keeper:
         for message in self._wire.receive() if woken else ():
             if message.get("leave"):
                 self._leaving = True
-            elif "verdict" in message:
-                number = message.pop("verdict")
-                self._verdicts.append((number, Verdict(**message)))
+            elif "exit" in message:
+                number = message.pop("exit")
+                self._records.append((number, ExitRecord.of_message(message)))
         self._wire.flush()
 
     # --- putting the file in order -----------------------------------------------------------

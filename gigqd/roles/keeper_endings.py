@@ -1,4 +1,4 @@
-"""What a verdict means for the execution that the dead worker was running: a pure translation."""
+"""Translate the exit record of a worker into the ending of the execution that it ran."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from gigq.outcome import Ending, PostMortem
 from gigq.status import JobStatus
 
 if TYPE_CHECKING:
-    from gigqd.verdicts import Verdict
+    from gigqd.exit_record import ExitRecord
 
-_STATUSES = {Cause.TIMEOUT: JobStatus.TIMEOUT, Cause.CANCELLED: JobStatus.CANCELLED}
+_STATUSES: dict[Cause | None, JobStatus] = {
+    Cause.TIMEOUT: JobStatus.TIMEOUT,
+    Cause.CANCELLED: JobStatus.CANCELLED,
+}
 
 
-def ending_of(verdict: Verdict) -> Ending:
-    """What a verdict means for the execution that the worker was running."""
-    cause = Cause(verdict.cause)
+def ending_of(record: ExitRecord) -> Ending:
+    """Return the ending of the execution that the worker was running."""
     return Ending(
-        _STATUSES.get(cause, JobStatus.FAILED),
-        error=_error(cause, verdict),
-        cause=cause,
-        post_mortem=_post_mortem(verdict),
+        _STATUSES.get(record.cause, JobStatus.FAILED),
+        error=_error(record),
+        cause=record.cause,
+        post_mortem=_post_mortem(record),
     )
 
 
@@ -34,10 +36,10 @@ def ending_of_lost(execution: dict[str, Any]) -> Ending:
     return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
-def ending_of_unrecorded(verdict: Verdict) -> Ending:
+def ending_of_unrecorded(record: ExitRecord) -> Ending:
     """The ending of an execution that was over when its worker died, with the outcome it had."""
     error = (
-        f"WorkerLost: the worker process {_past(verdict.how)} after this attempt had ended and "
+        f"WorkerLost: the worker process {_past(record)} after this attempt had ended and "
         "before its outcome was recorded"
     )
     return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
@@ -52,48 +54,48 @@ def ending_of_stray(execution: dict[str, Any]) -> Ending:
     return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
-def _error(cause: Cause, verdict: Verdict) -> str:
-    match cause:
+def _error(record: ExitRecord) -> str:
+    match record.cause:
         case Cause.TIMEOUT:
-            return f"JobTimeout: still running at its limit of {verdict.limit:g} s; it was killed"
+            return f"JobTimeout: still running at its limit of {record.limit:g} s; it was killed"
         case Cause.CANCELLED:
             return "JobCancelled: cancelled while it ran; it was killed"
         case Cause.MEMORY:
-            return f"MemoryLimitExceeded: {_used(verdict)}; it was killed"
+            return f"MemoryLimitExceeded: {_used(record)}; it was killed"
         case Cause.OOM:
-            return f"OutOfMemory: the kernel killed the worker to free memory; {_used(verdict)}"
+            return f"OutOfMemory: the kernel killed the worker to free memory; {_used(record)}"
         case Cause.STOPPED:
             return "cut short by a stop of the daemon"
         case Cause.BOOT:
-            return f"WorkerFailed: the worker process {_past(verdict.how)} before it was up"
+            return f"WorkerFailed: the worker process {_past(record)} before it was up"
         case _:
-            return f"WorkerCrashed: the worker process {_past(verdict.how)} while it ran this job"
+            return f"WorkerCrashed: the worker process {_past(record)} while it ran this job"
 
 
-def _used(verdict: Verdict) -> str:
-    limit = verdict.memory_limit
+def _used(record: ExitRecord) -> str:
+    limit = record.memory_limit
     allowed = f"its limit was {_megabytes(limit)}" if limit else "it had no limit"
-    return f"its processes used {_megabytes(verdict.peak_memory)} of memory and {allowed}"
+    return f"its processes used {_megabytes(record.peak_memory)} of memory and {allowed}"
 
 
 def _megabytes(size: int) -> str:
     return f"{size / 1_000_000:.0f} MB"
 
 
-def _past(how: str) -> str:
-    return f"was {how}" if how.startswith("killed") else how
+def _past(record: ExitRecord) -> str:
+    return f"was {record}" if record.signal else str(record)
 
 
-def _post_mortem(verdict: Verdict) -> PostMortem:
-    ran = verdict.wall_time > 0
+def _post_mortem(record: ExitRecord) -> PostMortem:
+    ran = record.wall_time > 0
     return PostMortem(
-        exit_code=verdict.exit_code,
-        signal=verdict.signal,
-        stack=verdict.stack or None,
-        output=verdict.output or None,
-        peak_rss=verdict.peak_memory or None,
-        cpu_time=round(verdict.cpu_time, 3) if ran else None,
-        wall_time=round(verdict.wall_time, 3) if ran else None,
-        late=round(verdict.late, 4) if verdict.cause == Cause.TIMEOUT else None,
-        killed=verdict.killed,
+        exit_code=record.exit_code,
+        signal=record.signal,
+        stack=record.stack or None,
+        output=record.output or None,
+        peak_rss=record.peak_memory or None,
+        cpu_time=round(record.cpu_time, 3) if ran else None,
+        wall_time=round(record.wall_time, 3) if ran else None,
+        late=round(record.late, 4) if record.cause is Cause.TIMEOUT else None,
+        killed=record.killed,
     )

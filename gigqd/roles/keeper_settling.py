@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gigq.claim import Settled
     from gigq.outcome import Ending
     from gigq.store.database import Database
-    from gigqd.verdicts import Verdict
+    from gigqd.exit_record import ExitRecord
 
 log = logs.get_logger("gigqd.keeper")
 
@@ -60,19 +60,19 @@ class Settling:
         """
         return len([self._follow_up(done) for done in rescue.overdue(self._database)])
 
-    def dead_worker(self, verdict: Verdict) -> list[Settled]:
+    def dead_worker(self, record: ExitRecord) -> list[Settled]:
         """Settle every execution that a dead worker still held; there may be none.
 
         It may have held several. The ids of executions grow in the order in which they begin: the
-        one that it had begun last ends as the verdict says, those before it were over and run
+        one that it had begun last ends as the record says, those before it were over and run
         again, and those after it had not begun and are handed back.
 
         Returns:
-            What became of them, of the one that the verdict is about first.
+            What became of them, of the one that the record is about first.
         """
-        held = [row for row in self.own() if row["worker_id"] == verdict.worker_id]
-        held.sort(key=lambda row: row["execution_id"] != verdict.latest)
-        done = (self._conclude(row, verdict) for row in held)
+        held = [row for row in self.own() if row["worker_id"] == record.worker_id]
+        held.sort(key=lambda row: row["execution_id"] != record.latest)
+        done = (self._conclude(row, record) for row in held)
         return [one for one in done if one is not None]
 
     def strays(self, suspects: set[str], running: set[str]) -> int:
@@ -85,12 +85,12 @@ class Settling:
         rows = claims.open_executions(self._database)
         return [row for row in rows if row["run"] == self._run]
 
-    def _conclude(self, execution: dict[str, Any], verdict: Verdict) -> Settled | None:
-        if execution["execution_id"] > verdict.latest:
+    def _conclude(self, execution: dict[str, Any], record: ExitRecord) -> Settled | None:
+        if execution["execution_id"] > record.latest:
             return self._give_back(execution)
-        is_meant = execution["execution_id"] == verdict.latest and verdict.running
-        ending = ending_of(verdict) if is_meant else ending_of_unrecorded(verdict)
-        seconds = verdict.wall_time if is_meant else None
+        is_meant = execution["execution_id"] == record.latest and record.running
+        ending = ending_of(record) if is_meant else ending_of_unrecorded(record)
+        seconds = record.wall_time if is_meant else None
         return self._settle(execution, ending, seconds)
 
     def _give_back(self, execution: dict[str, Any]) -> Settled | None:
@@ -121,17 +121,17 @@ class Settling:
         return done
 
 
-def told(outcomes: list[Settled], verdict: Verdict) -> dict[str, Any]:
-    """What the supervisor is told of a verdict that has been settled."""
+def told(outcomes: list[Settled], record: ExitRecord) -> dict[str, Any]:
+    """What the supervisor is told of a record that has been settled."""
     done = outcomes[0] if outcomes else None
-    if done is None or done.execution_id != verdict.latest:
-        return {"cause": verdict.cause, "job_id": None}
+    if done is None or done.execution_id != record.latest:
+        return {"cause": record.cause, "job_id": None}
     return {
-        "cause": verdict.cause,
+        "cause": record.cause,
         "job_id": done.job_id,
         "execution": done.execution_id,
         "status": done.job_status.value,
         "attempt": done.attempt,
-        "killed": verdict.killed,
-        "late_ms": round(verdict.late * 1000, 1),
+        "killed": record.killed,
+        "late_ms": round(record.late * 1000, 1),
     }

@@ -26,7 +26,7 @@ def test_a_stopped_idle_worker_is_replaced(daemons):
     assert other in daemon.worker_pids()
 
 
-def test_a_keeper_that_stands_still_is_replaced_and_verdicts_are_not_lost(daemons):
+def test_a_keeper_that_stands_still_is_replaced_and_exit_records_are_not_lost(daemons):
     daemon = daemons(SHORT)
     keeper = daemon.status()["slots"][0]
 

@@ -92,4 +92,4 @@ def test_a_keeper_that_stands_still_is_replaced_and_its_heir_settles_what_it_was
 
     assert daemon.wait_for_job(job_id)["executions"][0]["cause"] == "crashed"
     assert daemon.status()["slots"][0]["pid"] != keeper
-    assert len(daemon.events("verdict_settled")) == 1
+    assert len(daemon.events("exit_recorded")) == 1

@@ -56,7 +56,7 @@ def test_children_that_outlive_it_are_gone_before_the_first_claim(daemons):
 
 
 @pytest.mark.fault("E11")
-def test_a_keeper_that_dies_is_replaced_and_loses_no_verdict(daemons):
+def test_a_keeper_that_dies_is_replaced_and_loses_no_exit_record(daemons):
     daemon = daemons()
     keeper = daemon.status()["slots"][0]["pid"]
 

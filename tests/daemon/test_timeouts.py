@@ -44,7 +44,7 @@ def test_a_stubborn_job_is_gone_and_recorded_as_a_timeout(daemons, function):
     (call,) = daemon.wait_for_calls("stubborn")
 
     job = daemon.wait_for_job(job_id, "timeout")
-    verdict = daemon.wait_for_event("verdict_settled")
+    recorded = daemon.wait_for_event("exit_recorded")
 
     assert living([call.pid]) == []
     assert job["attempts"] == 1
@@ -53,7 +53,7 @@ def test_a_stubborn_job_is_gone_and_recorded_as_a_timeout(daemons, function):
     assert "limit of 1 s" in job["error"]
     # A job that ignores every signal does not even let its stacks be dumped.
     assert (function is jobs.ignore_signals) or function.__name__ in execution["stack"]
-    assert verdict["late_ms"] < (AT_MOST - TIMEOUT) * 1000
+    assert recorded["late_ms"] < (AT_MOST - TIMEOUT) * 1000
     assert daemon.job(neighbour)["status"] == "running"
     (daemon.home / "go").touch()
     daemon.wait_for_job(neighbour, "completed")

@@ -20,6 +20,7 @@ from support.waiting import wait_until
 
 from gigqd import kernel, reaper, sending
 from gigqd import treekill as treekill_module
+from gigqd.exit_record import ExitRecord
 from gigqd.sending import Sent
 from gigqd.tag import Tag, mark_of, mark_this_process, tag_of
 from gigqd.treekill import TreeKill
@@ -113,7 +114,7 @@ def test_no_child_gets_away(way: str, tag: Tag, tmp_path: Path) -> None:
     treekill = end(root, tag)
 
     assert is_gone(child)
-    assert reaper.look(root) == reaper.Death(root, signal="SIGKILL")
+    assert reaper.look(root) == ExitRecord(signal="SIGKILL")
     assert treekill.killed == 2
     reaper.reap(root)
 
@@ -157,7 +158,7 @@ def test_a_job_that_ignores_every_signal_is_ended(tag: Tag, tmp_path: Path) -> N
 
     end(root, tag)
 
-    assert reaper.look(root) == reaper.Death(root, signal="SIGKILL")
+    assert reaper.look(root) == ExitRecord(signal="SIGKILL")
     reaper.reap(root)
 
 

@@ -16,7 +16,7 @@ from gigq.cause import Cause
 from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigqd.roles.asked import AskedToEnd
 from gigqd.roles.line import Line
-from gigqd.scoreboard import Cell, Scoreboard, Why
+from gigqd.scoreboard import Cell, Scoreboard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def send() -> None:
 
 def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
     asked = asked_to_end(cell)
-    cell.ask_to_end(1, Why.TIMEOUT)
+    cell.ask_to_end(1, Cause.TIMEOUT)
 
     with pytest.raises(JobTimeout) as raised, asked.armed(CLAIM):
         send()
@@ -71,9 +71,9 @@ def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
 
 @pytest.mark.parametrize(
     ("why", "raised"),
-    [(Why.TIMEOUT, JobTimeout), (Why.CANCEL, JobCancelled), (Why.STOP, JobStopped)],
+    [(Cause.TIMEOUT, JobTimeout), (Cause.CANCELLED, JobCancelled), (Cause.STOPPED, JobStopped)],
 )
-def test_the_job_is_told_why(cell: Cell, why: Why, raised: type[JobInterrupted]) -> None:
+def test_the_job_is_told_why(cell: Cell, why: Cause, raised: type[JobInterrupted]) -> None:
     asked = asked_to_end(cell)
     cell.ask_to_end(1, why)
 
@@ -83,7 +83,7 @@ def test_the_job_is_told_why(cell: Cell, why: Why, raised: type[JobInterrupted])
 
 def test_a_job_that_has_begun_meanwhile_is_left_alone(cell: Cell) -> None:
     asked = asked_to_end(cell, current=2)
-    cell.ask_to_end(1, Why.TIMEOUT)
+    cell.ask_to_end(1, Cause.TIMEOUT)
 
     with asked.armed(CLAIM):
         send()
@@ -95,7 +95,7 @@ def test_between_jobs_the_signal_does_nothing(cell: Cell) -> None:
     asked = asked_to_end(cell)
     with asked.armed(CLAIM):
         pass
-    cell.ask_to_end(1, Why.TIMEOUT)
+    cell.ask_to_end(1, Cause.TIMEOUT)
 
     send()
 
@@ -107,7 +107,7 @@ def test_a_job_is_interrupted_once(cell: Cell) -> None:
     interruptions = 0
 
     with asked.armed(CLAIM):
-        cell.ask_to_end(1, Why.TIMEOUT)
+        cell.ask_to_end(1, Cause.TIMEOUT)
         for _ in range(3):
             try:
                 send()
@@ -120,7 +120,7 @@ def test_a_job_is_interrupted_once(cell: Cell) -> None:
 def test_the_supervisor_sees_on_the_scoreboard_that_the_exception_was_raised(cell: Cell) -> None:
     asked, line = asked_in_a_line(cell)
     before = cell.read().interrupted
-    cell.ask_to_end(1, Why.CANCEL)
+    cell.ask_to_end(1, Cause.CANCELLED)
     with pytest.raises(JobCancelled), asked.armed(CLAIM):
         send()
     after = cell.read().interrupted
@@ -132,7 +132,7 @@ def test_the_supervisor_sees_on_the_scoreboard_that_the_exception_was_raised(cel
 
 def test_what_interrupted_a_job_is_known_until_the_next_one_is_armed(cell: Cell) -> None:
     asked = asked_to_end(cell)
-    cell.ask_to_end(1, Why.STOP)
+    cell.ask_to_end(1, Cause.STOPPED)
     began = time.monotonic()
     with pytest.raises(JobStopped), asked.armed(CLAIM):
         send()
@@ -150,7 +150,7 @@ def test_a_process_that_a_job_forks_does_not_answer_for_it(cell: Cell) -> None:
     with asked.armed(CLAIM):
         child = os.fork()
         if not child:
-            cell.ask_to_end(1, Why.TIMEOUT)
+            cell.ask_to_end(1, Cause.TIMEOUT)
             cell.order_let_go(1)
             send()
             os._exit(len(noted))
@@ -161,7 +161,7 @@ def test_a_process_that_a_job_forks_does_not_answer_for_it(cell: Cell) -> None:
 
 def test_a_signal_that_comes_before_the_function_begins_is_not_lost(cell: Cell) -> None:
     asked = asked_to_end(cell)
-    cell.ask_to_end(1, Why.TIMEOUT)
+    cell.ask_to_end(1, Cause.TIMEOUT)
     send()
     reached = False
 
@@ -228,7 +228,7 @@ def test_a_signal_that_comes_while_the_others_are_let_go_of_waits_for_that(cell:
 
     def slowly() -> None:
         steps.append("begin")
-        cell.ask_to_end(1, Why.CANCEL)
+        cell.ask_to_end(1, Cause.CANCELLED)
         send()
         steps.append("end")
 

@@ -8,15 +8,16 @@ import pytest
 from support.ledger import COMPLETED, job_row, status_of, stored, taken
 
 from gigq import clock
+from gigq.cause import Cause
 from gigq.claim import Claimant, Handover, Wanted
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, listing, liveness, migrate
 from gigq.store.database import Database
+from gigqd.exit_record import ExitRecord
 from gigqd.roles import keeper_dead_runs
 from gigqd.roles.keeper_dead_runs import DeadRuns
 from gigqd.roles.keeper_settling import Settling, told
 from gigqd.treekill import TreeKill
-from gigqd.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,12 +100,14 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
     assert reports == [{"still_works": [4711]}]
 
 
-def test_a_verdict_settles_what_that_worker_of_this_run_held_and_nothing_else(
+def test_an_exit_record_settles_what_that_worker_of_this_run_held_and_nothing_else(
     db: Database, settling: Settling
 ) -> None:
     dead = running(db, OWN, "w1")
     others = [running(db, OWN, "w2"), running(db, LIVING, "w1"), running(db, DEAD, "w1")]
-    settled = settling.dead_worker(Verdict("w1", "crashed", "killed by SIGSEGV"))
+    settled = settling.dead_worker(
+        ExitRecord(signal="SIGSEGV", cause=Cause.CRASHED, worker_id="w1")
+    )
 
     assert [done.job_id for done in settled] == [dead]
     assert status_of(db, dead) == "pending"
@@ -112,12 +115,12 @@ def test_a_verdict_settles_what_that_worker_of_this_run_held_and_nothing_else(
     assert len(claims.open_executions(db)) == 3
 
 
-def test_a_verdict_that_comes_twice_settles_once(db: Database, settling: Settling) -> None:
+def test_an_exit_record_that_comes_twice_settles_once(db: Database, settling: Settling) -> None:
     running(db, OWN)
-    verdict = Verdict("w1", "crashed", "killed by SIGSEGV")
+    record = ExitRecord(signal="SIGSEGV", cause=Cause.CRASHED, worker_id="w1")
 
-    assert len(settling.dead_worker(verdict)) == 1
-    assert settling.dead_worker(verdict) == []
+    assert len(settling.dead_worker(record)) == 1
+    assert settling.dead_worker(record) == []
 
 
 def test_strays_are_settled_only_when_no_worker_runs_them(db: Database, settling: Settling) -> None:
@@ -137,8 +140,10 @@ def holding(db: Database, count: int, worker_id: str = "w1", **columns: object) 
     return [row["execution_id"] for row in rows]
 
 
-def crash(latest: str, *, running: bool = True) -> Verdict:
-    return Verdict("w1", "crashed", "killed by SIGSEGV", latest=latest, running=running)
+def crash(latest: str, *, running: bool = True) -> ExitRecord:
+    return ExitRecord(
+        signal="SIGSEGV", cause=Cause.CRASHED, worker_id="w1", latest=latest, running=running
+    )
 
 
 def left(db: Database) -> list[tuple[str, int, int, str | None]]:
@@ -210,24 +215,24 @@ def test_what_was_claimed_after_the_one_begun_last_had_been_settled_is_handed_ba
     assert len(settled) == 3
 
 
-def test_a_verdict_on_one_that_is_settled_already_charges_nobody_else(
+def test_an_exit_record_on_one_that_is_settled_already_charges_nobody_else(
     db: Database, settling: Settling
 ) -> None:
     tokens = holding(db, 3)
     claims.settle(db, tokens[0], COMPLETED)
-    verdict = crash(tokens[0])
-    settled = settling.dead_worker(verdict)
+    record = crash(tokens[0])
+    settled = settling.dead_worker(record)
 
     assert left(db) == [("completed", 1, 0, None), (*UNBEGUN, None), (*UNBEGUN, None)]
-    assert told(settled, verdict) == {"cause": "crashed", "job_id": None}
+    assert told(settled, record) == {"cause": "crashed", "job_id": None}
 
 
-def test_the_supervisor_is_told_of_the_one_that_the_verdict_is_about(
+def test_the_supervisor_is_told_of_the_one_that_the_exit_record_is_about(
     db: Database, settling: Settling
 ) -> None:
     tokens = holding(db, 4)
-    verdict = crash(tokens[2])
-    said = told(settling.dead_worker(verdict), verdict)
+    record = crash(tokens[2])
+    said = told(settling.dead_worker(record), record)
 
     assert (said["execution"], said["status"], said["attempt"]) == (tokens[2], "pending", 1)
 
@@ -245,15 +250,15 @@ def test_one_that_was_cancelled_before_it_began_is_cancelled_when_its_worker_die
     assert [status for status, *_ in left(db)] == ["pending", "pending", "cancelled"]
 
 
-def test_a_verdict_on_several_that_comes_twice_settles_each_once(
+def test_an_exit_record_on_several_that_comes_twice_settles_each_once(
     db: Database, settling: Settling
 ) -> None:
-    verdict = crash(holding(db, 4)[1])
-    settling.dead_worker(verdict)
+    record = crash(holding(db, 4)[1])
+    settling.dead_worker(record)
     before = left(db)
     holding(db, 1, "w2", priority=9)
 
-    assert settling.dead_worker(verdict) == []
+    assert settling.dead_worker(record) == []
     assert left(db) == [*before, ("running", 1, 0, None)]
 
 

@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from gigq.store.liveness import RunLock
 from gigqd import sweep
 from gigqd.crew import Crew
-from gigqd.reaper import Death
+from gigqd.exit_record import ExitRecord
 from gigqd.scoreboard import Scoreboard
 from gigqd.slots import Limits
 from gigqd.tag import VARIABLE, Tag
@@ -49,7 +49,7 @@ def test_a_dead_worker_is_not_buried_before_its_whole_tree_is_gone(
     buried: list[float] = []
     crew = Crew(NOBODY, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOBODY)
     slot = crew.add("default/0", "default", Limits(30.0, 2.0, 120.0))
-    child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=lambda: Death(0, None))
+    child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=ExitRecord)
     monkeypatch.setattr(crew, "_bury", lambda _slot, _child, _death, now: buried.append(now))
     slot.end(100.0, None)
     for turn in range(5):

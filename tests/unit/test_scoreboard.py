@@ -9,7 +9,8 @@ import threading
 from support.orphans import forked
 from support.waiting import wait_until
 
-from gigqd.scoreboard import Activity, Report, Scoreboard, Why
+from gigq.cause import Cause
+from gigqd.scoreboard import Activity, Report, Scoreboard
 
 REPORT = Report(
     Activity.BUSY,
@@ -40,10 +41,10 @@ def test_a_worker_sees_its_orders() -> None:
 
     assert not cell.orders().leave
     cell.order_leave()
-    cell.ask_to_end(7, Why.CANCEL)
+    cell.ask_to_end(7, Cause.CANCELLED)
 
     assert cell.orders().leave
-    assert (cell.orders().asked, cell.orders().why) == (7, Why.CANCEL)
+    assert (cell.orders().asked, cell.orders().cause) == (7, Cause.CANCELLED)
 
 
 def test_orders_and_reports_do_not_touch_each_other() -> None:

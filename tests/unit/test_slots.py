@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from gigqd.reaper import Death
+from gigq.cause import Cause
+from gigqd.exit_record import ExitRecord
 from gigqd.scoreboard import Activity, Report
-from gigqd.slots import Cause, Do, Limits, Phase, Slot
+from gigqd.slots import Do, Limits, Phase, Slot
 
 LIMITS = Limits(boot=30.0, grace=2.0, record=120.0, hang=60.0)
 NOTHING = Report()
@@ -35,7 +36,7 @@ def slot_up(*, grace: float = 2.0) -> Slot:
 
 def died(slot: Slot, last: Report, *, code: int | None = None, booted: bool = True) -> Cause | None:
     slot.end(200.0, slot.cause)
-    return slot.died(200.0, Death(1, exit_code=code), last, booted=booted)
+    return slot.died(200.0, ExitRecord(exit_code=code), last, booted=booted)
 
 
 def test_an_empty_slot_wants_a_child_and_a_retired_one_does_not() -> None:
@@ -190,7 +191,7 @@ def test_a_child_killed_by_the_kernel_for_memory_has_its_own_cause() -> None:
     slot = slot_up()
     slot.end(200.0, None)
 
-    cause = slot.died(200.0, Death(1, signal="SIGKILL"), busy(), booted=True, oom=True)
+    cause = slot.died(200.0, ExitRecord(signal="SIGKILL"), busy(), booted=True, oom=True)
 
     assert cause is Cause.OOM
     assert slot.crashed
@@ -200,7 +201,7 @@ def test_a_child_killed_for_its_job_has_not_crashed() -> None:
     slot = slot_up()
     slot.end(200.0, Cause.TIMEOUT)
 
-    slot.died(200.0, Death(1, signal="SIGKILL"), busy(), booted=True)
+    slot.died(200.0, ExitRecord(signal="SIGKILL"), busy(), booted=True)
 
     assert not slot.crashed
 
@@ -250,7 +251,7 @@ def test_an_outcome_that_is_not_written_in_time_is_killed() -> None:
     assert slot.turn(220.0, settling) is Do.KILL
 
 
-def test_a_child_that_left_as_asked_has_no_verdict_and_is_replaced_at_once() -> None:
+def test_a_child_that_left_as_asked_has_no_cause_and_is_replaced_at_once() -> None:
     slot = slot_up()
 
     assert died(slot, IDLE, code=0) is None
@@ -343,7 +344,7 @@ def test_a_stopped_child_is_not_slowed_down() -> None:
     slot = slot_up()
     slot.end(150.0, Cause.STOPPED)
 
-    assert slot.died(151.0, Death(1, signal="SIGKILL"), busy(), booted=True) is Cause.STOPPED
+    assert slot.died(151.0, ExitRecord(signal="SIGKILL"), busy(), booted=True) is Cause.STOPPED
     assert slot.phase is Phase.EMPTY
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gigq.cause import Cause
 from gigqd import watch
 from gigqd.scoreboard import Activity, Report, Scoreboard
-from gigqd.slots import Cause, Limits, Slot
+from gigqd.slots import Limits, Slot
 from gigqd.tag import Tag
 from gigqd.watch import Watch
 

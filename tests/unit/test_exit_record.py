@@ -1,4 +1,4 @@
-"""Verdicts are kept until the keeper has confirmed them, and what they mean for a job."""
+"""Exit records are kept until the keeper has confirmed them, and what they mean for a job."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,14 +10,15 @@ from gigq.outcome import decide
 from gigq.status import JobStatus
 from gigqd import wire
 from gigqd.books import Books
+from gigqd.exit_record import ExitRecord
 from gigqd.roles.keeper_endings import ending_of
-from gigqd.verdicts import Verdict
 from gigqd.wire import Wire
 
 if TYPE_CHECKING:
     import socket
 
-CRASH = Verdict("w1", "crashed", "killed by SIGSEGV", signal="SIGSEGV", output="last words")
+CRASH = ExitRecord(signal="SIGSEGV", cause=Cause.CRASHED, worker_id="w1", output="last words")
+KILLED = ExitRecord(signal="SIGKILL", worker_id="w1")
 JOB = {"attempts": 1, "max_attempts": 3, "retry_delay": 0, "refunds": 0, "error": None}
 
 
@@ -31,7 +32,7 @@ def keeper() -> Iterator[tuple[Wire, Wire]]:
     other.close()
 
 
-def test_a_verdict_is_sent_and_kept_until_it_is_settled(keeper: tuple[Wire, Wire]) -> None:
+def test_an_exit_record_is_sent_and_kept_until_it_is_settled(keeper: tuple[Wire, Wire]) -> None:
     ours, theirs = keeper
     book = Books()
     book.serve(ours)
@@ -41,9 +42,9 @@ def test_a_verdict_is_sent_and_kept_until_it_is_settled(keeper: tuple[Wire, Wire
 
     assert message["worker_id"] == "w1"
     assert len(book) == 1
-    book.hear({"settled": message["verdict"] + 1})
+    book.hear({"settled": message["exit"] + 1})
     assert len(book) == 1
-    book.hear({"settled": message["verdict"]})
+    book.hear({"settled": message["exit"]})
     assert len(book) == 0
 
 
@@ -56,7 +57,7 @@ def test_an_heir_of_the_keeper_is_sent_all_that_is_open(keeper: tuple[Wire, Wire
 
     book.serve(ours)
 
-    assert [message["verdict"] for message in theirs.receive()] == [1, 2]
+    assert [message["exit"] for message in theirs.receive()] == [1, 2]
 
 
 def test_a_crash_is_a_failed_attempt_with_its_signal_and_last_words() -> None:
@@ -70,7 +71,7 @@ def test_a_crash_is_a_failed_attempt_with_its_signal_and_last_words() -> None:
 
 
 def test_an_overrun_is_a_timeout_that_names_the_limit() -> None:
-    ending = ending_of(Verdict("w1", "timeout", "killed by SIGKILL", limit=1.5, killed=3))
+    ending = ending_of(KILLED._replace(cause=Cause.TIMEOUT, limit=1.5, killed=3))
 
     assert ending.status is JobStatus.TIMEOUT
     assert "1.5 s" in str(ending.error)
@@ -78,7 +79,7 @@ def test_an_overrun_is_a_timeout_that_names_the_limit() -> None:
 
 
 def test_a_stop_gives_the_attempt_back() -> None:
-    ending = ending_of(Verdict("w1", "stopped", "killed by SIGKILL"))
+    ending = ending_of(KILLED._replace(cause=Cause.STOPPED))
     outcome = decide(ending, JOB, "2026-01-01T00:00:00.000000+00:00")
 
     assert outcome.status is JobStatus.PENDING
@@ -87,9 +88,7 @@ def test_a_stop_gives_the_attempt_back() -> None:
 
 def test_a_memory_limit_names_what_was_used_and_what_was_allowed() -> None:
     ending = ending_of(
-        Verdict(
-            "w1", "memory", "killed by SIGKILL", peak_memory=345_600_000, memory_limit=300_000_000
-        )
+        KILLED._replace(cause=Cause.MEMORY, peak_memory=345_600_000, memory_limit=300_000_000)
     )
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.MEMORY)
@@ -100,7 +99,7 @@ def test_a_memory_limit_names_what_was_used_and_what_was_allowed() -> None:
 
 
 def test_a_kill_by_the_kernel_for_want_of_memory_says_so() -> None:
-    ending = ending_of(Verdict("w1", "oom", "killed by SIGKILL", peak_memory=900_000_000))
+    ending = ending_of(KILLED._replace(cause=Cause.OOM, peak_memory=900_000_000))
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.OOM)
     assert "the kernel killed" in str(ending.error)
@@ -108,13 +107,13 @@ def test_a_kill_by_the_kernel_for_want_of_memory_says_so() -> None:
 
 
 def test_a_cancelled_job_that_had_to_be_killed_is_cancelled_for_good() -> None:
-    ending = ending_of(Verdict("w1", "cancelled", "killed by SIGKILL"))
+    ending = ending_of(KILLED._replace(cause=Cause.CANCELLED))
 
     assert (ending.status, ending.cause) == (JobStatus.CANCELLED, Cause.CANCELLED)
 
 
 def test_a_worker_that_fails_before_it_is_up_is_told_from_one_that_crashes() -> None:
-    ending = ending_of(Verdict("w1", "boot", "exited with code 80"))
+    ending = ending_of(ExitRecord(exit_code=80, cause=Cause.BOOT, worker_id="w1"))
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.BOOT)
     assert "exited with code 80 before it was up" in str(ending.error)
@@ -122,8 +121,8 @@ def test_a_worker_that_fails_before_it_is_up_is_told_from_one_that_crashes() -> 
 
 def test_a_post_mortem_has_the_figures_that_are_known_and_no_others() -> None:
     known = ending_of(
-        Verdict(
-            "w1", "timeout", "killed", limit=2, wall_time=2.51, cpu_time=0.2, late=0.013, killed=4
+        KILLED._replace(
+            cause=Cause.TIMEOUT, limit=2, wall_time=2.51, cpu_time=0.2, late=0.013, killed=4
         )
     ).post_mortem
     nothing = ending_of(CRASH).post_mortem
@@ -138,7 +137,7 @@ def test_a_post_mortem_has_the_figures_that_are_known_and_no_others() -> None:
     "cause", ["timeout", "crashed", "memory", "oom", "cancelled", "stopped", "boot"]
 )
 def test_every_cause_is_one_sentence(cause: str) -> None:
-    error = str(ending_of(Verdict("w1", cause, "killed by SIGKILL")).error)
+    error = str(ending_of(KILLED._replace(cause=Cause(cause))).error)
 
     assert "\n" not in error
     assert not error.endswith(".")
