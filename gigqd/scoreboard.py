@@ -277,7 +277,7 @@ class Cell:
     def _unpack(self, at: int) -> Report:
         activity, interrupted, *fields = _REPORT.unpack_from(self._memory, at)
         numbers, texts = fields[:_NUMBERS], fields[_NUMBERS:]
-        return Report(_activity(activity), *numbers, *map(_text, texts), interrupted=interrupted)
+        return Report._make((_activity(activity), *numbers, *map(_text, texts), interrupted))
 
 
 class Scoreboard:
