@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd import kernel, logs
 from gigqd.errors import is_out_of_files
@@ -31,8 +30,7 @@ _PREFIX = "gigqd-worker-"
 _MARKS = ("user.delegate", "trusted.delegate")
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A worker's own group.
 
     Attributes:
@@ -71,8 +69,7 @@ class Leaf:
             self.folder.rmdir()
 
 
-@dataclass(frozen=True, slots=True)
-class Delegation:
+class Delegation(NamedTuple):
     """A group that is the daemon's to divide.
 
     Attributes:

@@ -7,8 +7,7 @@ import fcntl
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd import kernel, reaper
 from gigqd.job_sums import JobSums
@@ -33,8 +32,7 @@ _LINE_LOST_AFTER = 1.0
 _HELD_UP_AFTER = 0.02
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a worker's tree was seen to use during one execution.
 
     Attributes:
@@ -48,7 +46,6 @@ class Seen:
     cpu: float = 0.0
 
 
-@dataclass(slots=True)
 class Child:
     """A forked child.
 
@@ -73,11 +70,6 @@ class Child:
         sums: writes the sums of its successful jobs.
     """
 
-    pid: int
-    birth: Birth
-    wire: Wire
-    spawned: float
-    generation: int
     booted: bool = False
     treekill: TreeKill | None = None
     killed_in: int | None = None
@@ -86,15 +78,17 @@ class Child:
     listening: bool = True
     line_lost_at: float = 0.0
     began: tuple[int, float] = (0, 0.0)
-    seen: Seen = field(default_factory=lambda: Seen(0))
+    seen: Seen = Seen(0)
     oom_mark: tuple[int, int] = (-1, 0)
     usage: struct_rusage | None = None
-    sums: JobSums = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Sum up what this child counts."""
-        names = {"slot": self.birth.slot, "pool": self.birth.pool}
-        self.sums = JobSums(self.birth.counts, **names, worker=self.birth.worker_id)
+    def __init__(self, pid: int, birth: Birth, wire: Wire, spawned: float, generation: int) -> None:
+        self.pid = pid
+        self.birth = birth
+        self.wire = wire
+        self.spawned = spawned
+        self.generation = generation
+        self.sums = JobSums(birth.counts, slot=birth.slot, pool=birth.pool, worker=birth.worker_id)
 
     @property
     def cell(self) -> Cell:
@@ -169,10 +163,8 @@ class Child:
 
     def note_tree(self, number: int, memory: int, cpu: float) -> None:
         """Remember what its tree uses during an execution, and let it know."""
-        if self.seen.number != number:
-            self.seen = Seen(number)
-        self.seen.memory = max(self.seen.memory, memory)
-        self.seen.cpu = cpu
+        before = self.seen.memory if self.seen.number == number else 0
+        self.seen = Seen(number, max(before, memory), cpu)
         self.cell.note_peak(number, self.seen.memory)
 
     def note_use_when_killed(self) -> None:

@@ -6,8 +6,8 @@ import ctypes
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from gigqd import exits
 
@@ -125,8 +125,7 @@ def start_ticks(pid: int) -> int:
     return int(stat_fields(pid)[_STAT_START_TICKS])
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """A process as one look shows it.
 
     Attributes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gigqd import kernel
@@ -33,12 +32,12 @@ _STUCK_PAUSE = 1.0
 STUCK_AFTER = 5.0
 
 
-@dataclass(slots=True)
 class _Kill:
-    treekill: TreeKill
-    tag: Tag
-    began: float
-    due: float = 0.0
+    def __init__(self, treekill: TreeKill, tag: Tag) -> None:
+        self.treekill = treekill
+        self.tag = tag
+        self.began = time.monotonic()
+        self.due = 0.0
 
 
 class Kills:
@@ -54,7 +53,7 @@ class Kills:
 
     def add(self, pid: int, treekill: TreeKill, tag: Tag) -> None:
         """Have a worker's tree ended, from the next look on."""
-        self._kills[pid] = _Kill(treekill, tag, time.monotonic())
+        self._kills[pid] = _Kill(treekill, tag)
         self._joined = True
 
     def remove(self, pid: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gigq.cause import Cause
@@ -68,7 +67,7 @@ class Pools:
             self._fit_pool(pool)
         if keeper := self._crew.slots.get(KEEPER):
             patience = min(pool.hang_timeout for pool in config.pools)
-            keeper.limits = replace(_KEEPER_LIMITS, hang=max(patience, _KEEPER_HANGS_AFTER))
+            keeper.limits = _KEEPER_LIMITS._replace(hang=max(patience, _KEEPER_HANGS_AFTER))
 
     def _fit_pool(self, pool: PoolConfig) -> None:
         limits = limits_of(pool)

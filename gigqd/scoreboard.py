@@ -11,9 +11,8 @@ from __future__ import annotations
 import errno
 import mmap
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gigq.cause import Cause
 
@@ -42,8 +41,7 @@ class Activity(IntEnum):
     LEAVING = 5
 
 
-@dataclass(slots=True)
-class Orders:
+class Orders(NamedTuple):
     """What the supervisor wants of a worker.
 
     Attributes:
@@ -189,10 +187,10 @@ class Cell:
     def orders(self) -> Orders:
         """What the supervisor wants of this worker now."""
         fields = _ORDERS.unpack_from(self._memory, self._orders_at)
-        leave, asked, hold, stopping, peak, peak_of, let_go = fields
+        leave, asked, hold, stopping, *rest = fields
         cause = _CAUSES[asked & (1 << _CAUSE_BITS) - 1]
         number = asked >> _CAUSE_BITS
-        return Orders(bool(leave), number, cause, bool(hold), bool(stopping), peak, peak_of, let_go)
+        return Orders(bool(leave), number, cause, bool(hold), bool(stopping), *rest)
 
     def whole_board(self) -> list[Report]:
         """What every child last said; for the keeper, who looks after what all of them hold."""
@@ -225,49 +223,37 @@ class Cell:
 
     def order_leave(self) -> None:
         """Ask the worker to leave after its current job."""
-        self._given.leave = True
-        self._write_orders()
+        self._give(leave=True)
 
     def ask_to_end(self, number: int, cause: Cause) -> None:
         """Mark the execution with this number as the one that a coming signal is meant for."""
-        self._given.asked, self._given.cause = number, cause
-        self._write_orders()
+        self._give(asked=number, cause=cause)
 
     def hold(self, *, on: bool) -> None:
         """Have the worker claim nothing, or claim again."""
-        self._given.hold = on
-        self._write_orders()
+        self._give(hold=on)
 
     def tell_of_stop(self) -> None:
         """Let the worker's job see that the daemon is stopping."""
-        self._given.stopping = True
-        self._write_orders()
+        self._give(stopping=True)
 
     def note_peak(self, number: int, peak: int) -> None:
         """Let the worker see how much memory (bytes) its tree uses during this execution."""
         if (self._given.peak_of, self._given.peak) != (number, peak):
-            self._given.peak_of, self._given.peak = number, peak
-            self._write_orders()
+            self._give(peak=peak, peak_of=number)
 
     def order_let_go(self, number: int) -> None:
         """Have the worker let go of what else it holds while it runs this execution."""
-        self._given.let_go = number
-        self._write_orders()
+        self._give(let_go=number)
 
-    def _write_orders(self) -> None:
-        given = self._given
-        start = self._orders_at
+    def _give(self, **orders: Any) -> None:
+        """Change some orders, and publish all of them."""
+        self._given = given = self._given._replace(**orders)
         # Number and cause share a word, so that they are read together.
         asked = given.asked << _CAUSE_BITS | _CAUSES.index(given.cause)
-        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(
-            given.leave,
-            asked,
-            given.hold,
-            given.stopping,
-            given.peak,
-            given.peak_of,
-            given.let_go,
-        )
+        leave, _, _, *rest = given
+        start = self._orders_at
+        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(leave, asked, *rest)
 
     def _count(self) -> int:
         """Return how many reports the worker has written."""

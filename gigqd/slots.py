@@ -8,9 +8,8 @@ docs/lifecycle.md.
 from __future__ import annotations
 
 from _random import Random  # `random` itself is left to the application: see gigq/jitter.py
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.cause import Cause
 from gigqd import exits
@@ -56,8 +55,7 @@ class Do(StrEnum):
 _BY_ITSELF = frozenset({Cause.CRASHED, Cause.OOM})
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How long a child may take, in seconds.
 
     Attributes:
@@ -73,8 +71,7 @@ class Limits:
     hang: float = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """That one execution of a child be ended: its number, why, and the grace in seconds."""
 
     number: int
@@ -82,7 +79,6 @@ class Wish:
     grace: float
 
 
-@dataclass(slots=True)
 class Slot:
     """One slot: what it is for, how its child fares, what it has been through.
 
@@ -105,9 +101,6 @@ class Slot:
         canary: it tries a configuration; its failures are those of a reload, not of the pool.
     """
 
-    name: str
-    pool: str
-    limits: Limits
     phase: Phase = Phase.EMPTY
     since: float = 0.0
     generation: int = 0
@@ -128,7 +121,12 @@ class Slot:
     excused: float = 0.0
     crashed: bool = False
     wish: Wish | None = None
-    _spread: Random = field(default_factory=Random, repr=False)
+
+    def __init__(self, name: str, pool: str, limits: Limits) -> None:
+        self.name = name
+        self.pool = pool
+        self.limits = limits
+        self._spread = Random()
 
     def turn(self, now: float, report: Report) -> Do:
         """What is to be done for this slot now, given its child's last report."""

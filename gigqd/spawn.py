@@ -6,8 +6,8 @@ import gc
 import os
 import resource
 import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd import cgroups, exits, kernel, logs, signals
 from gigqd.tag import mark_this_process
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.spawn")
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(NamedTuple):
     """What a child is given at its fork.
 
     Attributes:

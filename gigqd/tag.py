@@ -14,8 +14,8 @@ import os
 import resource
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gigqd import kernel
 from gigqd.errors import is_out_of_files
@@ -36,8 +36,7 @@ _STAMP = 1 << 61
 _HOME_BITS, _RUN_BITS, _GENERATION_BITS = 32, 14, 15
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """Whose process this is.
 
     Attributes:
@@ -75,8 +74,7 @@ class Tag:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What of its origin a process carries; either may have been put down."""
 
     tag: Tag | None

@@ -271,7 +271,8 @@ def test_an_unknown_end_is_a_crash() -> None:
 
 
 def test_a_child_that_cannot_boot_is_retried_after_growing_delays() -> None:
-    slot = Slot("default/0", "default", LIMITS, _spread=random.Random(1))
+    slot = Slot("default/0", "default", LIMITS)
+    slot._spread = random.Random(1)
     delays = []
     for _ in range(9):
         slot.spawned(0.0)
