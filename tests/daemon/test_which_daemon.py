@@ -274,7 +274,7 @@ def test_no_deletion_lets_a_second_daemon_in(daemons, deleted):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     start, run = daemon.command("start", "--strict"), daemon.command("run")
-    status = daemon.command("status", "--timeout", "15")
+    status = daemon.command("status", "--timeout", "60")
     stopped = daemon.command("stop", "--now")
 
     assert [start.returncode, run.returncode] == [exits.ALREADY_RUNNING] * 2

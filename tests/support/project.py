@@ -76,6 +76,6 @@ class Project:
 
     def pid(self, **options: Any) -> int | None:
         """The process of the daemon that `gigqd status` shows; None when it shows none."""
-        shown = self.gigqd("status", "--json", "--timeout", "10", **options)
+        shown = self.gigqd("status", "--json", "--timeout", "60", **options)
         pid = json.loads(shown.stdout).get("pid") if shown.returncode == 0 else None
         return pid if pid is None else int(pid)
