@@ -1,7 +1,8 @@
 """Reaping: find out whether and how a child ended, then collect it.
 
 A dead child is looked at without being reaped first: as long as it is a zombie, its process id
-and its group belong to nobody else, so what is left of its tree can be killed safely.
+and its group belong to nobody else, so what is left of its tree can be killed safely. psutil waits
+by reaping, and reports no resource usage.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Sending a signal to a process that was seen before, and to nobody else.
+"""Safe signalling: a signal reaches the process that was seen before, and no other.
 
-A number alone does not name a process: it may have been given to another one meanwhile. So a
-pidfd is opened first, which stays with whoever has the number then; only after that the start
-time is read again and compared. Some targets are never a job's, whatever the caller believes: they
-are refused.
+A process id may have been given to another process since. So a pidfd is opened first, which stays
+with the process that has the id then, and after that the start time is read again and compared.
+psutil compares it too, but then signals by id. Processes that are never a job's are refused.
 """
 
 from __future__ import annotations

@@ -265,7 +265,8 @@ def test_a_psutil_that_is_too_old_is_refused_with_the_reason(daemons, tmp_path):
     daemon = daemons(start=False)
     old = tmp_path / "old" / "psutil"
     old.mkdir(parents=True)
-    (old / "__init__.py").write_text('__version__ = "6.9.9"\n')
+    (old / "__init__.py").touch()
+    (old.parent / "psutil-6.9.9.dist-info").mkdir()
     daemon.environment["PYTHONPATH"] = str(old.parent)
 
     told = [daemon.command(command) for command in ("run", "start", "restart")]
