@@ -1,4 +1,4 @@
-"""A claim as a value: who asks for work, what was handed out, what came of it."""
+"""Claims as values: the claimant, its request, the claimed job, and what was settled."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SHOWN = 100
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gigq.outcome import Ending
+    from gigq.outcome import ExecutionResult
     from gigq.status import JobStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who claims.
+    """The worker that claims.
 
     Attributes:
         worker_id: the worker's name, as stored and shown.
@@ -38,7 +38,7 @@ class Claimant:
 
 
 class Claim(NamedTuple):
-    """One job handed to one worker for one attempt. The execution id is the fencing token.
+    """A job that one worker holds for one attempt. The execution id is the fencing token.
 
     Times are in seconds and sizes in bytes; None is no limit, for memory that of the pool.
     """
@@ -91,41 +91,41 @@ class Claim(NamedTuple):
         )
 
 
-class Over(NamedTuple):
-    """A claim whose function is over, how it ended, and how many seconds it took."""
+class Finished(NamedTuple):
+    """A claim whose function has ended, with its result and its duration in seconds."""
 
     claim: Claim
-    ending: Ending
+    result: ExecutionResult
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
-    """The claims that a worker lets go of.
+class SettleBatch:
+    """Claims to settle in one transaction.
 
     Attributes:
-        over: those that it has run.
-        unbegun: those that it has not begun and is not going to.
+        finished: claims that ran; their results are recorded.
+        released: claims that never started; they are undone.
     """
 
-    over: tuple[Over, ...] = ()
-    unbegun: tuple[Claim, ...] = ()
+    finished: tuple[Finished, ...] = ()
+    released: tuple[Claim, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.over or self.unbegun)
+        return bool(self.finished or self.released)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """How much a worker asks for.
+class ClaimRequest:
+    """The number and kind of jobs that a worker claims at once.
 
     Attributes:
-        first_id: the id that the first claim's execution gets; those of others come after it.
-        most: how many jobs at once, at most.
-        sharers: how many workers share what is due: nobody takes more than a fair share.
-        fits: whether a job, by its row, is short enough to be taken together with others.
-        still: whether anything is wanted at all, asked once nobody else can write: the wait for
-            that may have been long, and the worker may have been told to hold meanwhile.
+        first_id: execution id of the first claim; the ids of the others come after it.
+        most: maximum number of jobs.
+        sharers: number of workers that share the due jobs; each takes at most a fair share.
+        fits: given a row, returns True when the job is short enough to be claimed with others.
+        still: returns False when nothing is to be claimed. It is called inside the transaction,
+            since the wait for the write lock may be long.
     """
 
     first_id: str

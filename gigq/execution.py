@@ -14,7 +14,7 @@ from gigq import codec, failure, scripts
 from gigq.cause import Cause
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.forked_exit import exit_if_forked
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.storable_text import storable
 
@@ -57,7 +57,7 @@ def run(
     interrupter: Interrupter,
     result_limit: int = codec.DEFAULT_LIMIT,
     hooks: Hooks | None = None,
-) -> Ending:
+) -> ExecutionResult:
     """Run the function of a claim to its end, whatever that is.
 
     Args:
@@ -96,7 +96,7 @@ def run(
         status, cause = _meaning(claim, error)
         text = error_text(error)
         facts = failure.of_exception(error, text, claim.function.module)
-        return Ending(status, error=text, cause=cause, failure=facts)
+        return ExecutionResult(status, error=text, cause=cause, failure=facts)
     finally:
         if script is not None:
             script.end()
@@ -162,14 +162,14 @@ def _frames(error: BaseException) -> str:
     )
 
 
-def _completed(claim: Claim, value: Any, limit: int) -> Ending:
+def _completed(claim: Claim, value: Any, limit: int) -> ExecutionResult:
     # No result and the result None are the same to the caller. Most jobs have none.
     if value is None:
-        return Ending(JobStatus.COMPLETED)
-    return ending_with(JobStatus.COMPLETED, value, f"job {_called(claim)}: the result", limit)
+        return ExecutionResult(JobStatus.COMPLETED)
+    return result_with(JobStatus.COMPLETED, value, f"job {_called(claim)}: the result", limit)
 
 
-def ending_with(status: JobStatus, value: Any, what: str, limit: int) -> Ending:
+def result_with(status: JobStatus, value: Any, what: str, limit: int) -> ExecutionResult:
     """Return how a function ended that returned `value`: FAILED for good if it cannot be stored.
 
     Args:
@@ -179,14 +179,14 @@ def ending_with(status: JobStatus, value: Any, what: str, limit: int) -> Ending:
         limit: its largest size in bytes of JSON.
     """
     if value is None:
-        return Ending(status)
+        return ExecutionResult(status)
     try:
-        return Ending(status, result=codec.encode(value, what, limit, verb="return"))
+        return ExecutionResult(status, value=codec.encode(value, what, limit, verb="return"))
     except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
         # The traceback of our own errors says nothing about the job.
         said = headline(error) if issubclass(type(error), GigqError) else error_text(error)
         said = storable(_shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
-        return Ending(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
+        return ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
 
 
 def headline(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gigq.claim import Claim, Settled
-    from gigq.outcome import Ending
+    from gigq.outcome import ExecutionResult
 
 
 class WorkerObserver(Protocol):
@@ -23,12 +23,12 @@ class WorkerObserver(Protocol):
     def started(self, claim: Claim) -> None:
         """The attempt is stored, and the function has not been looked for yet."""
 
-    def ended(self, claim: Claim, ending: Ending) -> Ending:
+    def ended(self, claim: Claim, result: ExecutionResult) -> ExecutionResult:
         """The function is over. What is returned, perhaps with more detail, is settled."""
         ...
 
     def settled(self, claim: Claim, settled: Settled | None) -> None:
-        """The ending is stored; None when the execution was no longer the current one."""
+        """The result is stored; None when the execution was no longer the current one."""
 
 
 class SilentObserver:
@@ -40,9 +40,9 @@ class SilentObserver:
     def started(self, claim: Claim) -> None:
         """Nothing to do."""
 
-    def ended(self, claim: Claim, ending: Ending) -> Ending:  # noqa: ARG002 - the protocol
-        """The ending as it is."""
-        return ending
+    def ended(self, claim: Claim, result: ExecutionResult) -> ExecutionResult:  # noqa: ARG002 - the protocol
+        """The result as it is."""
+        return result
 
     def settled(self, claim: Claim, settled: Settled | None) -> None:
         """Nothing to do."""

@@ -55,12 +55,12 @@ class Interruption(NamedTuple):
     at: float
 
 
-class Ending(NamedTuple):
-    """What happened to one execution.
+class ExecutionResult(NamedTuple):
+    """The end of one execution, as the worker or the recorder found it.
 
     Attributes:
         status: COMPLETED, FAILED, TIMEOUT or CANCELLED.
-        result: the function's return value as JSON text; only when COMPLETED.
+        value: the function's return value as JSON text; only when COMPLETED.
         error: what went wrong, with the traceback when there is one.
         cause: why it ended without success.
         final: no further attempt, even when some are left.
@@ -72,7 +72,7 @@ class Ending(NamedTuple):
     """
 
     status: JobStatus
-    result: str | None = None
+    value: str | None = None
     error: str | None = None
     cause: Cause | None = None
     final: bool = False
@@ -81,8 +81,8 @@ class Ending(NamedTuple):
     interrupted_by: Cause | None = None
     returned_after: float | None = None
 
-    def after(self, interruption: Interruption | None, now: float) -> Ending:
-        """This ending, marked as that of a job that was interrupted, if it was.
+    def after(self, interruption: Interruption | None, now: float) -> ExecutionResult:
+        """Return this result, marked as that of an interrupted job if there was an interruption.
 
         Args:
             interruption: what interrupted it.
@@ -96,7 +96,7 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What to record: the job's next status, and the status its execution ends with."""
+    """Values to record: the next status of the job, and the last one of its execution."""
 
     status: JobStatus
     execution_status: JobStatus
@@ -108,46 +108,46 @@ class Outcome:
     cause: Cause | None = None
 
 
-def decide(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
-    """What the ending of an execution means for its job.
+def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome:
+    """Decide what to record for the result of an execution.
 
     Args:
-        ending: what happened.
+        result: how the execution ended.
         job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`,
             and, if they are known, `crashes`, `crash_limit` (attempts) and the execution's
             `cancel_requested_at`.
         now: the time of the decision, as the store writes times.
     """
-    if ending.status is JobStatus.COMPLETED:
-        return Outcome(JobStatus.COMPLETED, JobStatus.COMPLETED, result=ending.result)
-    if ending.status is JobStatus.CANCELLED and ending.cause is not Cause.STOPPED:
-        return _over(ending, JobStatus.CANCELLED)
+    if result.status is JobStatus.COMPLETED:
+        return Outcome(JobStatus.COMPLETED, JobStatus.COMPLETED, result=result.value)
+    if result.status is JobStatus.CANCELLED and result.cause is not Cause.STOPPED:
+        return _over(result, JobStatus.CANCELLED)
     if job.get("cancel_requested_at"):
-        return _cancelled_on_request(ending)
-    if ending.cause is Cause.STOPPED and _refundable(ending, job):
+        return _cancelled_on_request(result)
+    if result.cause is Cause.STOPPED and _refundable(result, job):
         return _given_back(job)
-    return _unsuccessful(ending, job, now)
+    return _unsuccessful(result, job, now)
 
 
-def _over(ending: Ending, status: JobStatus) -> Outcome:
-    cause = ending.cause or _USUAL_CAUSE[status]
+def _over(result: ExecutionResult, status: JobStatus) -> Outcome:
+    cause = result.cause or _USUAL_CAUSE[status]
     crashed = cause in _CRASHES
-    return Outcome(status, status, crashed=crashed, error=ending.error, cause=cause)
+    return Outcome(status, status, crashed=crashed, error=result.error, cause=cause)
 
 
-def _cancelled_on_request(ending: Ending) -> Outcome:
+def _cancelled_on_request(result: ExecutionResult) -> Outcome:
     # How the attempt really ended is not lost: the error says it, and the post-mortem shows it.
     error = "cancelled while it ran"
-    if ending.error:
-        error = f"{error}; the attempt ended so: {ending.error}"
+    if result.error:
+        error = f"{error}; the attempt ended so: {result.error}"
     status = JobStatus.CANCELLED
-    crashed = ending.cause in _CRASHES
+    crashed = result.cause in _CRASHES
     return Outcome(status, status, crashed=crashed, error=error, cause=Cause.CANCELLED)
 
 
-def _refundable(ending: Ending, job: Mapping[str, Any]) -> bool:
+def _refundable(result: ExecutionResult, job: Mapping[str, Any]) -> bool:
     # With a single attempt the start is the attempt: giving it back could start the job twice.
-    return not ending.final and job["max_attempts"] > 1 and (job["refunds"] or 0) < MAX_REFUNDS
+    return not result.final and job["max_attempts"] > 1 and (job["refunds"] or 0) < MAX_REFUNDS
 
 
 def _given_back(job: Mapping[str, Any]) -> Outcome:
@@ -160,19 +160,19 @@ def _given_back(job: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _unsuccessful(ending: Ending, job: Mapping[str, Any], now: str) -> Outcome:
-    ended = JobStatus.TIMEOUT if ending.status is JobStatus.TIMEOUT else JobStatus.FAILED
-    if ending.final or job["attempts"] >= job["max_attempts"]:
-        return _over(ending, ended)
-    if ending.cause in _CRASHES and _crashed_too_often(job):
-        return _over(ending._replace(error=_poisonous(ending, job)), JobStatus.FAILED)
+def _unsuccessful(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome:
+    ended = JobStatus.TIMEOUT if result.status is JobStatus.TIMEOUT else JobStatus.FAILED
+    if result.final or job["attempts"] >= job["max_attempts"]:
+        return _over(result, ended)
+    if result.cause in _CRASHES and _crashed_too_often(job):
+        return _over(result._replace(error=_poisonous(result, job)), JobStatus.FAILED)
     return Outcome(
         JobStatus.PENDING,
         ended,
         retry_after=_not_before(job["retry_delay"], now),
-        crashed=ending.cause in _CRASHES,
-        error=ending.error,
-        cause=ending.cause or _USUAL_CAUSE[ended],
+        crashed=result.cause in _CRASHES,
+        error=result.error,
+        cause=result.cause or _USUAL_CAUSE[ended],
     )
 
 
@@ -181,13 +181,13 @@ def _crashed_too_often(job: Mapping[str, Any]) -> bool:
     return limit is not None and (job.get("crashes") or 0) + 1 >= limit
 
 
-def _poisonous(ending: Ending, job: Mapping[str, Any]) -> str:
+def _poisonous(result: ExecutionResult, job: Mapping[str, Any]) -> str:
     crashes, left = (job.get("crashes") or 0) + 1, job["max_attempts"] - job["attempts"]
     said = (
         f"crash limit reached: {crashes} of its attempts killed their process (crash_limit "
         f"{job['crash_limit']}), so the {left} left are not used"
     )
-    return f"{said}; the last one: {ending.error}" if ending.error else said
+    return f"{said}; the last one: {result.error}" if result.error else said
 
 
 def _not_before(delay: float | None, now: str) -> str | None:

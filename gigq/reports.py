@@ -14,8 +14,8 @@ from gigq.status import JobStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gigq.claim import Claim, CutOff, Over, Settled
-    from gigq.outcome import Ending
+    from gigq.claim import Claim, CutOff, Finished, Settled
+    from gigq.outcome import ExecutionResult
 
 _SECOND = 1.0
 _LONG = 1.0
@@ -77,21 +77,21 @@ class Reports:
         if events.heard(level, self._logger):
             events.emit(events.JOB_STARTED, level=level, source=self._logger, **_fields(claim))
 
-    def settled(self, over: Over, done: Settled | None) -> None:
-        """What settling did; without `done`, somebody else had settled the execution before."""
-        claim = over.claim
+    def settled(self, finished: Finished, done: Settled | None) -> None:
+        """Report what settling did; without `done` another process had settled it before."""
+        claim = finished.claim
         if done is None:
             superseded = events.JOB_SUPERSEDED
             events.emit(superseded, level=logging.WARNING, source=self._logger, **_fields(claim))
             return
         if done.job_status is not JobStatus.COMPLETED:
-            ended(done, over.ending, _fields(claim), over.seconds, self._logger)
+            ended(done, finished.result, _fields(claim), finished.seconds, self._logger)
             return
-        if over.ending.interrupted_by is not None:
-            self._returned_after_interruption(claim, over.ending)
-        level = self._level_of_success(over.seconds)
+        if finished.result.interrupted_by is not None:
+            self._returned_after_interruption(claim, finished.result)
+        level = self._level_of_success(finished.seconds)
         if events.heard(level, self._logger):
-            fields = {**_fields(claim), "duration": round(over.seconds, 6), "retry_after": None}
+            fields = {**_fields(claim), "duration": round(finished.seconds, 6), "retry_after": None}
             events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **fields)
 
     def _level_of_success(self, seconds: float) -> int:
@@ -108,15 +108,15 @@ class Reports:
         self._counts.summed += 1
         return logging.DEBUG
 
-    def _returned_after_interruption(self, claim: Claim, ending: Ending) -> None:
+    def _returned_after_interruption(self, claim: Claim, result: ExecutionResult) -> None:
         """The function returned although it was interrupted, or knew that it was to end."""
         events.emit(
             events.JOB_RETURNED_AFTER_INTERRUPTION,
             level=logging.WARNING,
             source=self._logger,
             **_fields(claim),
-            interrupted_by=ending.interrupted_by,
-            returned_after=ending.returned_after,
+            interrupted_by=result.interrupted_by,
+            returned_after=result.returned_after,
         )
 
     def handed_back(self, claim: Claim, done: Settled) -> None:
@@ -142,7 +142,7 @@ class Reports:
 
 def ended(
     done: Settled,
-    ending: Ending | None,
+    result: ExecutionResult | None,
     known: Mapping[str, Any],
     seconds: float | None = None,
     source: logging.Logger = events.logger,
@@ -151,14 +151,14 @@ def ended(
 
     Args:
         done: what settling did.
-        ending: how it had ended; None when it was not started.
+        result: how it had ended; None when it was not started.
         known: the fields that name the job and the attempt.
         seconds: how long it had run; None when that is not known.
         source: the logger.
     """
     name, level = _EVENTS[done.job_status]
     if events.heard(level, source):
-        facts = _facts(ending) if ending else {}
+        facts = _facts(result) if result else {}
         duration = None if seconds is None else round(seconds, 6)
         more = {"duration": duration, "retry_after": done.retry_after, **facts}
         events.emit(name, level=level, source=source, **known, **more)
@@ -199,10 +199,10 @@ def failed_by_parents(jobs: Iterable[CutOff], source: logging.Logger = events.lo
         )
 
 
-def _facts(ending: Ending) -> dict[str, Any]:
+def _facts(result: ExecutionResult) -> dict[str, Any]:
     """Return why an execution ended without success, as fields of an event."""
-    facts = ending.failure or failure.split(ending.error)
-    cause = ending.cause.value if ending.cause else None
+    facts = result.failure or failure.split(result.error)
+    cause = result.cause.value if result.cause else None
     return {"cause": cause, **failure.fields(facts)}
 
 

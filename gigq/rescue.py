@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gigq import clock, events, reports
 from gigq.cause import Cause
 from gigq.interrupt import overrun
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.store import claims, liveness
 
@@ -60,17 +60,17 @@ def _is_late(row: dict[str, Any], now: str) -> bool:
     return clock.after(row["started_at"], row["timeout"] + _GRACE) <= now
 
 
-def _ending_of_lost(row: dict[str, Any]) -> Ending:
+def _ending_of_lost(row: dict[str, Any]) -> ExecutionResult:
     error = f"the process of worker {row['worker_id']} ended while it ran this job"
-    return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
+    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
-def _ending_of_overdue(row: dict[str, Any]) -> Ending:
-    return Ending(JobStatus.TIMEOUT, error=overrun(row["timeout"]), cause=Cause.TIMEOUT)
+def _ending_of_overdue(row: dict[str, Any]) -> ExecutionResult:
+    return ExecutionResult(JobStatus.TIMEOUT, error=overrun(row["timeout"]), cause=Cause.TIMEOUT)
 
 
-def _settle(db: Database, row: dict[str, Any], ending: Ending) -> Settled | None:
-    done = claims.settle(db, row["execution_id"], ending)
+def _settle(db: Database, row: dict[str, Any], result: ExecutionResult) -> Settled | None:
+    done = claims.settle(db, row["execution_id"], result)
     if done is not None:
         events.emit(
             events.JOB_RESCUED,
@@ -80,7 +80,7 @@ def _settle(db: Database, row: dict[str, Any], ending: Ending) -> Settled | None
             execution=done.execution_id,
             worker=row["worker_id"],
             status=done.job_status.value,
-            reason=ending.error,
+            reason=result.error,
         )
-        reports.ended(done, ending, reports.known_of(row, done))
+        reports.ended(done, result, reports.known_of(row, done))
     return done

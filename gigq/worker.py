@@ -188,7 +188,7 @@ class Worker:
             How many jobs were run.
 
         Raises:
-            StoreError: as `process_one`. An ending that is not settled yet is kept.
+            StoreError: as `process_one`. A result that is not settled yet is kept.
         """
         if any(self._overrides(seam) for seam in _SEAMS):
             return self._work_off_one_by_one(keep_going)
@@ -291,9 +291,9 @@ class Worker:
             error: what went wrong.
         """
         limit = self.max_result_size
-        ending = execution.ending_with(JobStatus(status), result, "the result", limit)
-        ending = ending._replace(error=ending.error or error, final=True)
-        self._thread.complete(execution_id, ending)
+        result = execution.result_with(JobStatus(status), result, "the result", limit)
+        result = result._replace(error=result.error or error, final=True)
+        self._thread.complete(execution_id, result)
 
     def _check_for_timeouts(self) -> None:
         """Take back jobs of plain workers that are dead, and mark those past their timeout."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import allow_list, codec, current, execution, hooks, interrupt, reports
 from gigq.cause import Cause
-from gigq.claim import Claim, Claimant, Wanted
-from gigq.hand import Hand
+from gigq.claim import Claim, Claimant, ClaimRequest
+from gigq.hand import HeldClaims
 from gigq.ids import new_id
-from gigq.outcome import Ending, decide
+from gigq.outcome import ExecutionResult, decide
 from gigq.pace import Pace
 from gigq.status import JobStatus
 from gigq.store import claims, foreign, jobs
@@ -32,7 +32,7 @@ class WorkerThread:
     1. Settles what it has run and claims what comes next, in one transaction.
     2. Runs it, and tells the observer and the log. Short jobs are claimed and settled several at
        once; what is claimed and not begun is handed back when its turn does not come soon.
-    3. Keeps an ending that the database would not take, and settles it first next time.
+    3. Keeps a result that the database would not take, and settles it first next time.
 
     Attributes:
         worker_id: the worker's name in this thread.
@@ -45,7 +45,7 @@ class WorkerThread:
         self.current_job_id: str | None = None
         self.logger = logging.getLogger(f"gigq.worker.{worker_id}")
         self._worker = worker
-        self._hand = Hand()
+        self._held = HeldClaims()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._pace = Pace(worker.most_at_once)
         self._reports = worker.reports or reports.Reports(self.logger)
@@ -62,12 +62,12 @@ class WorkerThread:
     @property
     def held(self) -> int:
         """How many claims are held here besides the running one."""
-        return len(self._hand) + len(self._unreadable)
+        return len(self._held) + len(self._unreadable)
 
     def process_one(self) -> bool:
         """Claim, run and settle one job; False when none was due."""
         hooks.begin(self._worker.hooks)
-        self._let_go()
+        self._release()
         self._worker._check_for_timeouts()
         claim = self._claim()
         if claim is None:
@@ -83,8 +83,8 @@ class WorkerThread:
         done = 0
         while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
             if not self._worker.may_run(claim):
-                self._hand.put_back(claim)
-                self._let_go()
+                self._held.put_back(claim)
+                self._release()
                 break
             self._run(claim)
             done += 1
@@ -97,9 +97,9 @@ class WorkerThread:
         Args:
             database: one with a connection that the job's code cannot be using.
         """
-        handover = self._hand.let_go()
-        done, _ = claims.exchange(database, handover, None, None)
-        self._hand.settled(handover, done)
+        batch = self._held.release()
+        done, _ = claims.exchange(database, batch, None, None)
+        self._held.note_settled(batch, done)
         self._reports.untold(done)
         self._wake([queue for one in done if one for queue in one.due_in])
 
@@ -111,14 +111,14 @@ class WorkerThread:
         """Note that wake-ups were taken that other workers may need."""
         self._is_to_wake_next = True
 
-    def complete(self, execution_id: str, ending: Ending) -> None:
+    def complete(self, execution_id: str, result: ExecutionResult) -> None:
         """Settle an execution as `Worker._complete_job` was told to."""
-        before = self._hand.ending_of(execution_id)
+        before = self._held.result_of(execution_id)
         if before is None:
-            claims.settle(self._worker._database, execution_id, ending)
+            claims.settle(self._worker._database, execution_id, result)
             return
-        self._hand.change(execution_id, _with_what_is_known(ending, before))
-        self._let_go()
+        self._held.change(execution_id, _with_what_is_known(result, before))
+        self._release()
 
     # Claiming.
 
@@ -145,28 +145,28 @@ class WorkerThread:
     def _next(self, *, more: bool) -> Claim | None:
         """The next claim to run: one that is held already, or the first of those claimed now."""
         now = time.monotonic()
-        ahead = self._hand.peek(now) if more else None
+        ahead = self._held.peek(now) if more else None
         if ahead is None or not self._pace.is_short(ahead):
             return self._exchange(more=more, most=self._pace.size())
-        if self._hand.is_overdue(now):
+        if self._held.is_overdue(now):
             self._settle_endings()
-        return self._hand.next()
+        return self._held.next()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Settle what has been run, and hand back what has not begun."""
         self._exchange(more=False)
 
     def _settle_endings(self) -> None:
         """Settle what has been run, and keep what has not begun."""
-        handover = self._hand.endings
-        done, _ = claims.exchange(self._worker._database, handover, None, None)
-        self._hand.settled(handover, done)
+        batch = self._held.finished
+        done, _ = claims.exchange(self._worker._database, batch, None, None)
+        self._held.note_settled(batch, done)
 
     def _exchange(self, *, more: bool, most: int = 1) -> Claim | None:
         """Let go of what is held and, if there is to be `more`, claim what comes next."""
         while rows := self._swap(more=more, most=most):
             self._hold(rows)
-            if (claim := self._hand.next()) is not None:
+            if (claim := self._held.next()) is not None:
                 return claim
         self._is_to_wake_next = self._is_to_wake_next or more
         self._pace.rest()
@@ -174,21 +174,21 @@ class WorkerThread:
 
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
         self._fail_unreadable()
-        worker, handover = self._worker, self._hand.let_go()
-        wanted = self._wanted(most) if more else None
-        if wanted is not None:
-            worker.observer.claiming(wanted.first_id)
+        worker, batch = self._worker, self._held.release()
+        request = self._wanted(most) if more else None
+        if request is not None:
+            worker.observer.claiming(request.first_id)
         rows: list[dict[str, Any]] = []
-        if handover or more:
+        if batch or more:
             claimant = self.claimant if more else None
-            done, rows = claims.exchange(worker._database, handover, claimant, wanted)
-            self._hand.settled(handover, done)
+            done, rows = claims.exchange(worker._database, batch, claimant, request)
+            self._held.note_settled(batch, done)
         self._tell_what_was_settled(rows)
         return rows
 
-    def _wanted(self, most: int) -> Wanted:
+    def _wanted(self, most: int) -> ClaimRequest:
         worker = self._worker
-        return Wanted(new_id(), most, worker.sharers, self._pace.fits, worker.may_claim)
+        return ClaimRequest(new_id(), most, worker.sharers, self._pace.fits, worker.may_claim)
 
     def _hold(self, rows: list[dict[str, Any]]) -> None:
         """Take claimed rows into the hand, and fail those that cannot be read."""
@@ -198,7 +198,7 @@ class WorkerThread:
                 read.append(Claim.from_row(row))
             except Exception as error:  # noqa: BLE001 - whatever foreign SQL wrote, the others go on
                 self._unreadable.append((row, error))
-        self._hand.take(read, time.monotonic())
+        self._held.add(read, time.monotonic())
         self._fail_unreadable()
 
     def _read(self, row: dict[str, Any]) -> Claim | None:
@@ -215,8 +215,8 @@ class WorkerThread:
         while self._unreadable:
             row, error = self._unreadable[0]
             said = execution.headline(error)
-            ending = Ending(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
-            claims.settle(self._worker._database, row["execution_id"], ending)
+            result = ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
+            claims.settle(self._worker._database, row["execution_id"], result)
             self._unreadable.popleft()
             self._reports.unreadable(row, error)
 
@@ -229,18 +229,18 @@ class WorkerThread:
         self._reports.started(claim)
         self._worker.observer.started(claim)
         try:
-            ending = self._worker.observer.ended(claim, self._ending_of(claim))
+            result = self._worker.observer.ended(claim, self._result_of(claim))
         finally:
             self.current_job_id = None
         now = time.monotonic()
-        self._hand.end(claim, ending, now, now - began)
+        self._held.finish(claim, result, now, now - began)
         self._pace.ran(claim, now - began)
 
-    def _ending_of(self, claim: Claim) -> Ending:
+    def _result_of(self, claim: Claim) -> ExecutionResult:
         surroundings = self._worker.surroundings or PlainSurroundings(self._worker)
         interrupter = self._worker.interrupter or self._interrupter
         with interrupt.CtrlC() as ctrl_c, current.Running(claim, surroundings) as running:
-            ending = execution.run(
+            result = execution.run(
                 claim,
                 load=self._load,
                 parent_results=self._parent_results,
@@ -253,9 +253,9 @@ class WorkerThread:
         # A job that uses SIGALRM itself, or runs in a thread, passes its limit undisturbed.
         interruption = interruption or running.overrun()
         if interruption is not None:
-            ending = ending.after(interruption, time.monotonic())
-        pressed = self._ctrl_c and ending.status is not JobStatus.COMPLETED
-        return ending._replace(cause=Cause.STOPPED) if pressed else ending
+            result = result.after(interruption, time.monotonic())
+        pressed = self._ctrl_c and result.status is not JobStatus.COMPLETED
+        return result._replace(cause=Cause.STOPPED) if pressed else result
 
     def _load(self, claim: Claim) -> Callable[..., Any]:
         ref, allow = claim.function, self._worker.allow
@@ -273,20 +273,20 @@ class WorkerThread:
     # Settling.
 
     def _finish(self, claim: Claim) -> None:
-        ending = self._hand.ending_of(claim.execution_id)
-        if ending and self._worker._overrides("_complete_job") and _is_last(claim, ending):
-            self._complete_through_override(claim, ending)
-        self._let_go()
+        result = self._held.result_of(claim.execution_id)
+        if result and self._worker._overrides("_complete_job") and _is_last(claim, result):
+            self._complete_through_override(claim, result)
+        self._release()
 
-    def _complete_through_override(self, claim: Claim, ending: Ending) -> None:
+    def _complete_through_override(self, claim: Claim, result: ExecutionResult) -> None:
         self._worker._complete_job(
             claim.job_id,
             claim.execution_id,
-            ending.status,
-            result=codec.decode(ending.result),
-            error=ending.error,
+            result.status,
+            result=codec.decode(result.value),
+            error=result.error,
         )
-        if self._hand.ending_of(claim.execution_id) is not None:
+        if self._held.result_of(claim.execution_id) is not None:
             # It did not call ours. Its SQL may have ended the job; then the dependents come next.
             foreign.end_transaction(self._worker._get_connection(), keep=True)
             self._wake(foreign.follow_up(self._worker._database, claim.job_id))
@@ -294,9 +294,9 @@ class WorkerThread:
     def _tell_what_was_settled(self, claimed: list[dict[str, Any]]) -> None:
         worker = self._worker
         due: list[str] = []
-        for claim, settled, over in self._hand.news():
-            if over is not None:
-                self._reports.settled(over, settled)
+        for claim, settled, finished in self._held.take_settled():
+            if finished is not None:
+                self._reports.settled(finished, settled)
                 worker.observer.settled(claim, settled)
             elif settled is not None:
                 self._reports.handed_back(claim, settled)
@@ -329,15 +329,15 @@ class OfEachThread(threading.local):
     own: WorkerThread | None = None
 
 
-def _with_what_is_known(ending: Ending, before: Ending | None) -> Ending:
-    if before is None or before.status is not ending.status:
-        return ending
-    return ending._replace(
+def _with_what_is_known(result: ExecutionResult, before: ExecutionResult | None) -> ExecutionResult:
+    if before is None or before.status is not result.status:
+        return result
+    return result._replace(
         cause=before.cause, post_mortem=before.post_mortem, failure=before.failure
     )
 
 
-def _is_last(claim: Claim, ending: Ending) -> bool:
+def _is_last(claim: Claim, result: ExecutionResult) -> bool:
     """Whether nothing follows this attempt."""
     job = {
         "attempts": claim.attempt,
@@ -346,4 +346,4 @@ def _is_last(claim: Claim, ending: Ending) -> bool:
         "refunds": 0,
         "error": None,
     }
-    return decide(ending, job, now="").status is not JobStatus.PENDING
+    return decide(result, job, now="").status is not JobStatus.PENDING

@@ -1,7 +1,7 @@
 """The verbs on claims: claim, settle, both at once, adopt, and what is open or overdue.
 
 Every change is guarded by the job's status and its execution id. Zero rows is an outcome, not
-an error: somebody else was first, and the caller is told with None.
+an error: another process was first, and the caller gets None.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gigq import clock
-from gigq.claim import Handover, Wanted
+from gigq.claim import ClaimRequest, SettleBatch
 from gigq.ids import new_id
 from gigq.served_queues import parse
 from gigq.store import raw_changes, settling, taking
@@ -19,7 +19,7 @@ from gigq.store.submission import DEFAULTS
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant, Settled
-    from gigq.outcome import Ending
+    from gigq.outcome import ExecutionResult
     from gigq.store.database import Database, Row, Session
 
 
@@ -31,53 +31,53 @@ def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
     Returns:
         The job's row, its execution id included; None when nothing is due.
     """
-    rows = exchange(db, Handover(), claimant, Wanted(execution_id))[1]
+    rows = exchange(db, SettleBatch(), claimant, ClaimRequest(execution_id))[1]
     return rows[0] if rows else None
 
 
-def settle(db: Database, execution_id: str, ending: Ending) -> Settled | None:
-    """Record what happened to an execution and all that follows from it.
+def settle(db: Database, execution_id: str, result: ExecutionResult) -> Settled | None:
+    """Record the result of an execution and all that follows from it.
 
     Returns:
         None when it was not the job's current execution any more; then the job is unchanged.
     """
     with db.transaction(durable=False) as session:
-        return settling.settle(session, execution_id, ending)
+        return settling.settle(session, execution_id, result)
 
 
 def exchange(
-    db: Database, handover: Handover, claimant: Claimant | None, wanted: Wanted | None
+    db: Database, batch: SettleBatch, claimant: Claimant | None, request: ClaimRequest | None
 ) -> tuple[list[Settled | None], list[Row]]:
-    """Settle what is over, hand back what has not begun and take what fits, in one transaction.
+    """Settle finished claims, release unstarted ones and claim due jobs, in one transaction.
 
     Args:
         db: the database.
-        handover: the claims that the worker lets go of.
-        claimant: who claims; None to claim nothing.
-        wanted: how much it asks for.
+        batch: the claims to settle.
+        claimant: the worker that claims; None to claim nothing.
+        request: how many jobs it claims.
 
     Returns:
-        What settling each of the handed over did, those that are over first; None for one that
+        For each claim of the batch what settling it did, the finished ones first; None where it
         was not its job's current execution any more. And the rows of the claimed jobs, each with
-        its execution id, in the order in which they are to be run.
+        its execution id, in the order in which they run.
     """
-    done, rows = _exchange(db, handover, claimant, wanted)
-    if claimant and wanted and not rows and wanted.still() and raw_changes.release_done(db):
-        rows = _exchange(db, Handover(), claimant, wanted)[1]
+    done, rows = _exchange(db, batch, claimant, request)
+    if claimant and request and not rows and request.still() and raw_changes.release_done(db):
+        rows = _exchange(db, SettleBatch(), claimant, request)[1]
     return done, rows
 
 
 def _exchange(
-    db: Database, handover: Handover, claimant: Claimant | None, wanted: Wanted | None
+    db: Database, batch: SettleBatch, claimant: Claimant | None, request: ClaimRequest | None
 ) -> tuple[list[Settled | None], list[Row]]:
     durable, together, again = db.durable, True, False
     while True:
         try:
             with db.transaction(durable=durable) as session:
-                done = _hand_over(session, handover, together=together)
-                if claimant is None or wanted is None or not wanted.still():
+                done = _settle_batch(session, batch, together=together)
+                if claimant is None or request is None or not request.still():
                     return done, []
-                return done, taking.take(session, claimant, wanted, durable=durable)
+                return done, taking.take(session, claimant, request, durable=durable)
         except taking.MustBeDurable:
             durable = True
         except settling.Contended:
@@ -89,14 +89,14 @@ def _exchange(
             again = True
 
 
-def give_back(db: Database, job_id: str, execution_id: str) -> Settled | None:
-    """Undo the claim of a job whose function has not begun: it is due again, with no attempt used.
+def release(db: Database, job_id: str, execution_id: str) -> Settled | None:
+    """Undo the claim of a job that has not started: it is due again, with no attempt used.
 
     Returns:
         None when it was not the job's current execution any more; then the job is unchanged.
     """
     with db.transaction(durable=False) as session:
-        return settling.give_back(session, job_id, execution_id)
+        return settling.release(session, job_id, execution_id)
 
 
 def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> Row | None:
@@ -146,7 +146,7 @@ def is_cancel_requested(db: Database, execution_id: str) -> bool:
 
 
 def open_executions(db: Database) -> list[Row]:
-    """Every execution without an ending: `execution_id`, `job_id`, `run`, `worker_id`, …"""
+    """Every open execution: `execution_id`, `job_id`, `run`, `worker_id`, …"""
     return _named(db.all("open_executions"))
 
 
@@ -224,16 +224,14 @@ def queues_with_delayed_jobs(db: Database, now: str) -> list[str]:
     return [row["queue"] for row in db.all("queues_with_delayed_jobs", {"now": now})]
 
 
-def _hand_over(session: Session, handover: Handover, *, together: bool) -> list[Settled | None]:
-    if together and len(handover.over) > 1:
-        done = settling.settle_together(session, handover.over)
+def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> list[Settled | None]:
+    if together and len(batch.finished) > 1:
+        done = settling.settle_together(session, batch.finished)
     else:
         done = [
-            settling.settle(session, one.claim.execution_id, one.ending) for one in handover.over
+            settling.settle(session, one.claim.execution_id, one.result) for one in batch.finished
         ]
-    back = [
-        settling.give_back(session, claim.job_id, claim.execution_id) for claim in handover.unbegun
-    ]
+    back = [settling.release(session, claim.job_id, claim.execution_id) for claim in batch.released]
     return [*done, *back]
 
 

@@ -1,4 +1,4 @@
-"""Settling inside a transaction: an outcome, what follows from it, and claims handed back."""
+"""Settling inside a transaction: outcomes, what follows from them, and released claims."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cause import Cause
 from gigq.claim import Settled, unreadable
-from gigq.outcome import Ending, Outcome, PostMortem, decide
+from gigq.outcome import ExecutionResult, Outcome, PostMortem, decide
 from gigq.status import JobStatus
 from gigq.storable_text import storable, storable_value
 from gigq.store import dependents
@@ -15,47 +15,47 @@ from gigq.store import dependents
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gigq.claim import Claim, Over
+    from gigq.claim import Claim, Finished
     from gigq.store.database import Row, Session
 
 _UNKNOWN = PostMortem()
 
 
 class Contended(Exception):  # noqa: N818 - a signal between two tries, never seen outside
-    """Somebody else was first with one of several executions: each is to be settled by itself."""
+    """Another process was first with one of several executions: each is to be settled by itself."""
 
 
-def settle(session: Session, execution_id: str, ending: Ending) -> Settled | None:
+def settle(session: Session, execution_id: str, result: ExecutionResult) -> Settled | None:
     """Settle one execution; None when it is not the job's current one any more."""
-    if ending.status is JobStatus.COMPLETED:
-        return _settle_completed(session, execution_id, ending)
-    return _settle_otherwise(session, execution_id, ending)
+    if result.status is JobStatus.COMPLETED:
+        return _settle_completed(session, execution_id, result)
+    return _settle_otherwise(session, execution_id, result)
 
 
-def settle_together(session: Session, over: Sequence[Over]) -> list[Settled | None]:
+def settle_together(session: Session, finished: Sequence[Finished]) -> list[Settled | None]:
     """Settle several executions, the successful ones with one statement for all of them.
 
     Raises:
         Contended: not all of them could be; the transaction is to be undone.
     """
-    done = _complete(session, [one for one in over if _is_plain(one.ending)])
-    for one in over:
-        if not _is_plain(one.ending):
-            done[one.claim.execution_id] = settle(session, one.claim.execution_id, one.ending)
-    return [done[one.claim.execution_id] for one in over]
+    done = _complete(session, [one for one in finished if _is_plain(one.result)])
+    for one in finished:
+        if not _is_plain(one.result):
+            done[one.claim.execution_id] = settle(session, one.claim.execution_id, one.result)
+    return [done[one.claim.execution_id] for one in finished]
 
 
-def give_back(session: Session, job_id: str, execution_id: str) -> Settled | None:
-    """Undo a claim whose function has not begun: its attempt was none, and leaves no trace.
+def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
+    """Undo a claim that has not started: its attempt leaves no trace.
 
-    A job whose cancel was requested meanwhile is cancelled instead.
+    A job whose cancel was requested since the claim is cancelled instead.
 
     Returns:
         None when it was not the job's current execution any more.
     """
     ids = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
     if not session.run("forget_unbegun_execution", ids):
-        return settle(session, execution_id, Ending(JobStatus.FAILED, cause=Cause.STOPPED))
+        return settle(session, execution_id, ExecutionResult(JobStatus.FAILED, cause=Cause.STOPPED))
     row = session.one("give_back_job", ids)
     if row is None:
         return None
@@ -79,24 +79,24 @@ def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:
         dependents.cut_off(session, dependents.Parent(job["id"], job["name"], "failed"))
 
 
-def _is_plain(ending: Ending) -> bool:
-    """Whether an ending is a success of which no more than usual is known."""
-    known = ending.post_mortem
+def _is_plain(result: ExecutionResult) -> bool:
+    """Return True for a success of which no more than usual is known."""
+    known = result.post_mortem
     usual = known is None or (known.stack is None and known.note is None)
-    return ending.status is JobStatus.COMPLETED and usual and ending.interrupted_by is None
+    return result.status is JobStatus.COMPLETED and usual and result.interrupted_by is None
 
 
-def _complete(session: Session, over: Sequence[Over]) -> dict[str, Settled | None]:
-    if not over:
+def _complete(session: Session, finished: Sequence[Finished]) -> dict[str, Settled | None]:
+    if not finished:
         return {}
     now = session.now
-    closed = session.many("complete_execution", [_execution(one, now) for one in over])
-    ended = session.many("complete_job_of_execution", [_job(one, now) for one in over])
-    if (closed, ended) != (len(over), len(over)):
+    closed = session.many("complete_execution", [_execution(one, now) for one in finished])
+    ended = session.many("complete_job_of_execution", [_job(one, now) for one in finished])
+    if (closed, ended) != (len(finished), len(finished)):
         raise Contended
-    parents = json.dumps([one.claim.job_id for one in over])
+    parents = json.dumps([one.claim.job_id for one in finished])
     awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
-    return {one.claim.execution_id: _completed(session, one.claim, awaited) for one in over}
+    return {one.claim.execution_id: _completed(session, one.claim, awaited) for one in finished}
 
 
 def _completed(session: Session, claim: Claim, awaited: Collection[str]) -> Settled:
@@ -112,23 +112,25 @@ def _completed(session: Session, claim: Claim, awaited: Collection[str]) -> Sett
     )
 
 
-def _execution(one: Over, now: str) -> tuple[Any, ...]:
-    known = one.ending.post_mortem or _UNKNOWN
+def _execution(one: Finished, now: str) -> tuple[Any, ...]:
+    known = one.result.post_mortem or _UNKNOWN
     used = known.peak_rss, known.cpu_time, known.wall_time
     output = None if known.output is None else storable(known.output)
-    return one.ending.result, output, *used, now, now, one.claim.execution_id
+    return one.result.value, output, *used, now, now, one.claim.execution_id
 
 
-def _job(one: Over, now: str) -> tuple[Any, ...]:
-    return one.ending.result, now, now, now, one.claim.job_id, one.claim.execution_id
+def _job(one: Finished, now: str) -> tuple[Any, ...]:
+    return one.result.value, now, now, now, one.claim.job_id, one.claim.execution_id
 
 
-def _settle_completed(session: Session, execution_id: str, ending: Ending) -> Settled | None:
-    job_id = _close_execution(session, execution_id, ending, JobStatus.COMPLETED, None)
+def _settle_completed(
+    session: Session, execution_id: str, result: ExecutionResult
+) -> Settled | None:
+    job_id = _close_execution(session, execution_id, result, JobStatus.COMPLETED, None)
     if job_id is None:
         return None
     job = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
-    row = session.one("complete_job", {**job, "result": ending.result})
+    row = session.one("complete_job", {**job, "result": result.value})
     if row is None:
         return None
     due_in = dependents.release(session, job_id)
@@ -143,14 +145,16 @@ def _settle_completed(session: Session, execution_id: str, ending: Ending) -> Se
     )
 
 
-def _settle_otherwise(session: Session, execution_id: str, ending: Ending) -> Settled | None:
+def _settle_otherwise(
+    session: Session, execution_id: str, result: ExecutionResult
+) -> Settled | None:
     job = session.one("job_to_decide", {"execution_id": execution_id})
     if job is None:
-        # Somebody's SQL took the job away from its open execution: that one is over all the same.
-        _close_execution(session, execution_id, ending, ending.status, ending.cause)
+        # Foreign SQL took the job away from its open execution: that one has ended all the same.
+        _close_execution(session, execution_id, result, result.status, result.cause)
         return None
-    outcome = decide(ending, job, session.now)
-    _close_execution(session, execution_id, ending, outcome.execution_status, outcome.cause)
+    outcome = decide(result, job, session.now)
+    _close_execution(session, execution_id, result, outcome.execution_status, outcome.cause)
     attempts = job["attempts"] - outcome.refunded
     session.run("end_attempt", _ended(session, job, execution_id, outcome, attempts))
     after = _consequences(session, job, outcome)
@@ -194,21 +198,25 @@ def _consequences(session: Session, job: Row, outcome: Outcome) -> dependents.Co
 
 
 def _close_execution(
-    session: Session, execution_id: str, ending: Ending, status: JobStatus, cause: Cause | None
+    session: Session,
+    execution_id: str,
+    result: ExecutionResult,
+    status: JobStatus,
+    cause: Cause | None,
 ) -> str | None:
     """End an open execution; its job's id, or None when it is not open."""
-    known = (ending.post_mortem or _UNKNOWN)._asdict()
+    known = (result.post_mortem or _UNKNOWN)._asdict()
     row = session.one(
         "settle_execution",
         {
             "execution_id": execution_id,
             "status": status.value,
             "now": session.now,
-            "result": ending.result,
-            "error": storable_value(ending.error),
+            "result": result.value,
+            "error": storable_value(result.error),
             "cause": cause,
-            "interrupted_by": ending.interrupted_by,
-            "returned_after": ending.returned_after,
+            "interrupted_by": result.interrupted_by,
+            "returned_after": result.returned_after,
             **{name: storable_value(value) for name, value in known.items()},
         },
     )

@@ -10,7 +10,7 @@ from gigq.served_queues import parse
 from gigq.store import raw_changes
 
 if TYPE_CHECKING:
-    from gigq.claim import Claimant, Wanted
+    from gigq.claim import Claimant, ClaimRequest
     from gigq.served_queues import ServedQueues
     from gigq.store.database import Row, Session
 
@@ -30,7 +30,9 @@ class MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, neve
     """The job has a single attempt: its start must not be forgotten in a power cut."""
 
 
-def take(session: Session, claimant: Claimant, wanted: Wanted, *, durable: bool) -> list[Row]:
+def take(
+    session: Session, claimant: Claimant, request: ClaimRequest, *, durable: bool
+) -> list[Row]:
     """Take the best due job, or the best few when they may travel together.
 
     Jobs whose time has come are due first. Nobody takes more than a fair share of what is due.
@@ -40,11 +42,11 @@ def take(session: Session, claimant: Claimant, wanted: Wanted, *, durable: bool)
     """
     raw_changes.link(session)
     session.run("promote_delayed", {"now": session.now})
-    if wanted.most > 1:
-        rows = _companions(session, claimant, wanted)
+    if request.most > 1:
+        rows = _companions(session, claimant, request)
         if len(rows) > 1:
-            return _take_several(session, claimant, wanted, rows)
-    row = _take_one(session, claimant, wanted.first_id, durable=durable)
+            return _take_several(session, claimant, request, rows)
+    row = _take_one(session, claimant, request.first_id, durable=durable)
     return [] if row is None else [row]
 
 
@@ -118,18 +120,18 @@ def _take_best(session: Session, served: ServedQueues, who: dict[str, str]) -> R
     return session.one("claim_from_queues", {**who, "queues": json.dumps(names)})
 
 
-def _companions(session: Session, claimant: Claimant, wanted: Wanted) -> list[Row]:
+def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> list[Row]:
     """The best due jobs, in order, up to the first that is to travel alone."""
     queues = _served(session, claimant)
-    if not 0 < len(queues) <= wanted.most:
+    if not 0 < len(queues) <= request.most:
         return []
     where = {"queues": json.dumps(queues)}
-    found = session.one("due_up_to", {**where, "limit": wanted.most * wanted.sharers})
-    share = -(-found["due"] // wanted.sharers) if found else 0
+    found = session.one("due_up_to", {**where, "limit": request.most * request.sharers})
+    share = -(-found["due"] // request.sharers) if found else 0
     if share < 2:
         return []
-    rows = session.all("best_due", {**where, "limit": min(share, wanted.most)})
-    return rows[: next((i for i, row in enumerate(rows) if not _fits(row, wanted)), len(rows))]
+    rows = session.all("best_due", {**where, "limit": min(share, request.most)})
+    return rows[: next((i for i, row in enumerate(rows) if not _fits(row, request)), len(rows))]
 
 
 def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
@@ -144,7 +146,7 @@ def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
     return names if plain else ()
 
 
-def _fits(row: Row, wanted: Wanted) -> bool:
+def _fits(row: Row, request: ClaimRequest) -> bool:
     """Whether a job may travel with others: it is short, and has another attempt.
 
     The last attempt travels alone: should its worker die before the outcome is recorded, there
@@ -155,13 +157,13 @@ def _fits(row: Row, wanted: Wanted) -> bool:
         return False
     if _may_be_replaced(row):
         return False
-    return attempts + 1 < most and wanted.fits(row)
+    return attempts + 1 < most and request.fits(row)
 
 
 def _take_several(
-    session: Session, claimant: Claimant, wanted: Wanted, rows: list[Row]
+    session: Session, claimant: Claimant, request: ClaimRequest, rows: list[Row]
 ) -> list[Row]:
-    ids = [wanted.first_id, *new_ids(len(rows) - 1)]
+    ids = [request.first_id, *new_ids(len(rows) - 1)]
     taken = json.dumps({id_: row["row"] for id_, row in zip(ids, rows, strict=True)})
     who = {"now": session.now, "worker_id": claimant.worker_id}
     session.run("claim_rows", {**who, "taken": taken})

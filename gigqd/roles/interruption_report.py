@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gigq.claim import Claim, Settled
-    from gigq.outcome import Ending, PostMortem
+    from gigq.outcome import ExecutionResult, PostMortem
     from gigqd.wire import Wire
 
 
@@ -21,7 +21,7 @@ class InterruptionReport:
         self._wire = wire
         self._message: dict[str, Any] = {}
 
-    def ended(self, claim: Claim, ending: Ending, usage: PostMortem) -> None:
+    def ended(self, claim: Claim, ending: ExecutionResult, usage: PostMortem) -> None:
         """Prepare the message: the interrupted job's function is over."""
         self._message = {
             "interrupted": ending.cause.value if ending.cause else None,

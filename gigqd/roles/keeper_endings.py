@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq.cause import Cause
-from gigq.outcome import Ending, PostMortem
+from gigq.outcome import ExecutionResult, PostMortem
 from gigq.status import JobStatus
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ _STATUSES: dict[Cause | None, JobStatus] = {
 }
 
 
-def ending_of(record: ExitRecord) -> Ending:
+def ending_of(record: ExitRecord) -> ExecutionResult:
     """Return the ending of the execution that the worker was running."""
-    return Ending(
+    return ExecutionResult(
         _STATUSES.get(record.cause, JobStatus.FAILED),
         error=_error(record),
         cause=record.cause,
@@ -27,31 +27,31 @@ def ending_of(record: ExitRecord) -> Ending:
     )
 
 
-def ending_of_lost(execution: dict[str, Any]) -> Ending:
+def ending_of_lost(execution: dict[str, Any]) -> ExecutionResult:
     """The ending of an execution whose worker is gone, with whoever could have told how."""
     error = (
         f"WorkerLost: worker {execution['worker_id']} was gone, with the process that watched it, "
         "before it could say how this attempt ended"
     )
-    return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
+    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
-def ending_of_unrecorded(record: ExitRecord) -> Ending:
+def ending_of_unrecorded(record: ExitRecord) -> ExecutionResult:
     """The ending of an execution that was over when its worker died, with the outcome it had."""
     error = (
         f"WorkerLost: the worker process {_past(record)} after this attempt had ended and "
         "before its outcome was recorded"
     )
-    return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
+    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
-def ending_of_stray(execution: dict[str, Any]) -> Ending:
+def ending_of_stray(execution: dict[str, Any]) -> ExecutionResult:
     """The ending of an execution that another database file has open, and that nobody runs."""
     error = (
         f"WorkerLost: the database file was replaced, and worker {execution['worker_id']} does "
         "not run this attempt"
     )
-    return Ending(JobStatus.FAILED, error=error, cause=Cause.LOST)
+    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
 def _error(record: ExitRecord) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.claim import Settled
-    from gigq.outcome import Ending
+    from gigq.outcome import ExecutionResult
     from gigq.store.database import Database
     from gigqd.exit_record import ExitRecord
 
@@ -95,9 +95,9 @@ class Settling:
 
     def _give_back(self, execution: dict[str, Any]) -> Settled | None:
         ids = execution["job_id"], execution["execution_id"]
-        return self._follow_up(claims.give_back(self._database, *ids))
+        return self._follow_up(claims.release(self._database, *ids))
 
-    def _lost(self, execution: dict[str, Any], ending: Ending) -> bool:
+    def _lost(self, execution: dict[str, Any], ending: ExecutionResult) -> bool:
         done = self._settle(execution, ending)
         if done is None:
             return False
@@ -107,7 +107,7 @@ class Settling:
         return True
 
     def _settle(
-        self, execution: dict[str, Any], ending: Ending, seconds: float | None = None
+        self, execution: dict[str, Any], ending: ExecutionResult, seconds: float | None = None
     ) -> Settled | None:
         done = claims.settle(self._database, execution["execution_id"], ending)
         if done is not None:

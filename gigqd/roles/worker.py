@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gigq.claim import Claim, Settled
     from gigq.functions import FunctionRef
     from gigq.hooks import Hooks
-    from gigq.outcome import Ending
+    from gigq.outcome import ExecutionResult
     from gigqd.config import PoolConfig
     from gigqd.spawn import Birth
 
@@ -231,7 +231,7 @@ class WorkerRole:
         limits = (limit, int(memory_limit or 0))
         self._line.busy(claim, now, self._meter.begin(now), limits, self._worker.held)
 
-    def ended(self, claim: Claim, ending: Ending) -> Ending:
+    def ended(self, claim: Claim, ending: ExecutionResult) -> ExecutionResult:
         """The job's function is over; unless it was a success, so must be all it has started.
 
         Another attempt may begin as soon as this one is settled.

@@ -9,7 +9,7 @@ import pytest
 from gigq import JobQueue
 from gigq.cause import Cause
 from gigq.claim import Claimant
-from gigq.outcome import Ending, PostMortem
+from gigq.outcome import ExecutionResult, PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
 
@@ -34,7 +34,9 @@ def dead(shell):
     job_id = shell.submit("shop.resize", "--max-attempts", "1")
     queue = JobQueue(shell.folder / "gigq.db")
     claims.claim(queue._database, Claimant("default/0.1@12", "gigqd:1"), "e1")
-    ending = Ending(JobStatus.TIMEOUT, error="too long", cause=Cause.TIMEOUT, post_mortem=KNOWN)
+    ending = ExecutionResult(
+        JobStatus.TIMEOUT, error="too long", cause=Cause.TIMEOUT, post_mortem=KNOWN
+    )
     claims.settle(queue._database, "e1", ending)
     queue.close()
     return job_id

@@ -48,9 +48,9 @@ def exchanges(monkeypatch):
     seen = []
     real = claims.exchange
 
-    def noting(db, handover, *rest):
-        done, rows = real(db, handover, *rest)
-        seen.append((len(handover.over), len(handover.unbegun), len(rows)))
+    def noting(db, batch, *rest):
+        done, rows = real(db, batch, *rest)
+        seen.append((len(batch.finished), len(batch.released), len(rows)))
         return done, rows
 
     monkeypatch.setattr(claims, "exchange", noting)
@@ -394,7 +394,7 @@ def test_what_somebody_else_has_settled_meanwhile_is_told_and_harms_no_other(
     queue, worker, path, reported
 ):
     ids = submit(queue, 6)
-    ending = gigq.outcome.Ending(JobStatus.FAILED, error="taken away", final=True)
+    ending = gigq.outcome.ExecutionResult(JobStatus.FAILED, error="taken away", final=True)
 
     def take_one_away():
         worker.ran.append(1)
@@ -498,10 +498,10 @@ def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, pa
     real = claims.exchange
     with pytest.MonkeyPatch.context() as patch:
 
-        def fail_to_let_go(db, handover, claimant, wanted):
-            if handover:
+        def fail_to_let_go(db, batch, claimant, request):
+            if batch:
                 raise gigq.errors.StoreLocked("locked")
-            return real(db, handover, claimant, wanted)
+            return real(db, batch, claimant, request)
 
         patch.setattr(claims, "exchange", fail_to_let_go)
         with pytest.raises(StoreError):

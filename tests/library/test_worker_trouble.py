@@ -9,7 +9,7 @@ from support.waiting import wait_until
 from support.write_lock import WriteLock
 
 from gigq import Job, JobStatus, StoreUnavailable, Worker
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.store import claims
 
 
@@ -104,7 +104,7 @@ class Recorder:
 
     def ended(self, claim, ending):
         self.told.append(("ended", claim.execution_id))
-        return Ending(JobStatus.FAILED, error="as the observer says", final=True)
+        return ExecutionResult(JobStatus.FAILED, error="as the observer says", final=True)
 
     def settled(self, claim, settled):
         self.told.append(("settled", settled.execution_id))

@@ -22,10 +22,10 @@ from support.ledger import (
 )
 
 from gigq import clock
-from gigq.claim import Claim, Claimant, Handover, Over, Settled, Wanted
+from gigq.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
 from gigq.errors import StoreLocked
 from gigq.ids import new_id
-from gigq.outcome import Ending, PostMortem
+from gigq.outcome import ExecutionResult, PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims, connect, jobs, listing, migrate
 from gigq.store.database import Database, Session
@@ -37,27 +37,27 @@ if TYPE_CHECKING:
 
     Fits = Callable[[Mapping[str, Any]], bool]
 
-NOTHING = Handover()
+NOTHING = SettleBatch()
 
 
 def swap(
-    db: Database, handover: Handover = NOTHING, who: Claimant = WORKER, **wanted: Any
+    db: Database, handover: SettleBatch = NOTHING, who: Claimant = WORKER, **wanted: Any
 ) -> tuple[list[Settled | None], list[Row]]:
     """Let go of claims and take up to eight more."""
-    return claims.exchange(db, handover, who, Wanted(new_id(), **{"most": 8, **wanted}))
+    return claims.exchange(db, handover, who, ClaimRequest(new_id(), **{"most": 8, **wanted}))
 
 
 def take(db: Database, who: Claimant = WORKER, **wanted: Any) -> list[Row]:
     return swap(db, NOTHING, who, **wanted)[1]
 
 
-def settle(db: Database, *done: Over) -> list[Settled | None]:
-    return claims.exchange(db, Handover(done), None, None)[0]
+def settle(db: Database, *done: Finished) -> list[Settled | None]:
+    return claims.exchange(db, SettleBatch(done), None, None)[0]
 
 
 def hand_back(db: Database, *rows: Row) -> list[Settled | None]:
     unbegun = tuple(Claim.from_row(row) for row in rows)
-    return claims.exchange(db, Handover((), unbegun), None, None)[0]
+    return claims.exchange(db, SettleBatch((), unbegun), None, None)[0]
 
 
 def sql(db: Database, statement: str, *values: Any) -> list[Any]:
@@ -82,7 +82,7 @@ def names(rows: list[Row]) -> list[str]:
 
 def test_several_are_claimed_as_each_would_be_alone(db: Database) -> None:
     ids = jobs.insert(db, [job_row(params='{"a": 1}') for _ in range(3)])
-    rows = claims.exchange(db, NOTHING, WORKER, Wanted("first", most=8))[1]
+    rows = claims.exchange(db, NOTHING, WORKER, ClaimRequest("first", most=8))[1]
     executions = [jobs.executions(db, id_)[0] for id_ in ids]
 
     assert [row["id"] for row in rows] == ids
@@ -104,7 +104,7 @@ def test_the_executions_of_several_have_ids_in_their_order_from_the_one_that_was
 ) -> None:
     jobs.insert(db, [job_row() for _ in range(8)])
     first_id = new_id()
-    rows = claims.exchange(db, NOTHING, WORKER, Wanted(first_id, most=8))[1]
+    rows = claims.exchange(db, NOTHING, WORKER, ClaimRequest(first_id, most=8))[1]
     tokens = [row["execution_id"] for row in rows]
 
     assert tokens[0] == first_id
@@ -219,7 +219,7 @@ def test_jobs_that_others_wait_for_travel_with_the_rest_and_release_them_togethe
     assert names(rows) == ["a", "b", "c", "d"]
     assert names(take(db)) == []
 
-    done, more = swap(db, Handover(tuple(map(over, rows))))
+    done, more = swap(db, SettleBatch(tuple(map(over, rows))))
 
     assert [settled and settled.released for settled in done] == [1, 1, 2, 1]
     assert [row["id"] for row in more][:4] == children
@@ -285,7 +285,7 @@ def test_what_was_handed_over_is_settled_once_when_a_row_to_be_claimed_is_unread
     bad = stored(db, max_attempts=5)
     good = stored(db, max_attempts=5)
     sql(db, f"UPDATE jobs SET {column} = CAST(x'ff41' AS TEXT) WHERE id = ?", bad)
-    done, more = swap(db, Handover(tuple(map(over, rows))))
+    done, more = swap(db, SettleBatch(tuple(map(over, rows))))
     more += take(db)
 
     assert [settled and settled.job_id for settled in done] == first
@@ -320,9 +320,11 @@ def test_an_execution_that_foreign_sql_left_open_is_superseded(
 ENDINGS = [COMPLETED, FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED]
 
 
-def with_known(ending: Ending, number: int) -> Ending:
+def with_known(ending: ExecutionResult, number: int) -> ExecutionResult:
     known = PostMortem(output=f"said {number}", peak_rss=5, cpu_time=0.5, wall_time=1.5)
-    return Ending(ending.status, ending.result, ending.error, ending.cause, ending.final, known)
+    return ExecutionResult(
+        ending.status, ending.value, ending.error, ending.cause, ending.final, known
+    )
 
 
 def family(db: Database) -> list[str]:
@@ -354,8 +356,8 @@ def test_settling_together_does_what_settling_one_by_one_does(
         ]
         if number:
             # Successes first: they are written together, before the others.
-            done.sort(key=lambda o: o.ending.status is not JobStatus.COMPLETED)
-            alone = [claims.settle(one, o.claim.execution_id, o.ending) for o in done]
+            done.sort(key=lambda o: o.result.status is not JobStatus.COMPLETED)
+            alone = [claims.settle(one, o.claim.execution_id, o.result) for o in done]
         else:
             together = settle(one, *done)
 
@@ -369,7 +371,7 @@ def test_what_is_told_stands_in_the_order_of_what_was_handed_over(db: Database) 
     endings = [COMPLETED, FAILED, COMPLETED, FAILED_FOR_GOOD]
     done = tuple(over(row, ending) for row, ending in zip(rows[:4], endings, strict=True))
     unbegun = tuple(Claim.from_row(row) for row in rows[4:])
-    settled = claims.exchange(db, Handover(done, unbegun), None, None)[0]
+    settled = claims.exchange(db, SettleBatch(done, unbegun), None, None)[0]
 
     assert [one and one.job_id for one in settled] == [row["id"] for row in rows]
     assert [one and one.job_status.value for one in settled] == [
@@ -385,7 +387,7 @@ def test_many_dependents_released_by_several_commit_with_them(db: Database) -> N
 
     assert [row["id"] for row in rows] == parents
 
-    done, more = swap(db, Handover(tuple(map(over, rows))))
+    done, more = swap(db, SettleBatch(tuple(map(over, rows))))
 
     assert [settled and settled.released for settled in done] == [0, 0, 4]
     assert sorted(row["id"] for row in more) == sorted(children)
@@ -413,7 +415,7 @@ def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
     jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
     before = content(db)
     done = (over(rows[0]), over(rows[1]), over(rows[2], FAILED))
-    handover = Handover(done, (Claim.from_row(rows[3]),))
+    handover = SettleBatch(done, (Claim.from_row(rows[3]),))
     broken = {"on": True}
     stumbling(monkeypatch, verb, broken)
     with pytest.raises(StumbleError):
@@ -468,7 +470,7 @@ TAKEN_AWAY = [superseded, snatched, finished_by_foreign_sql, deleted]
 @pytest.mark.parametrize("taken_away", TAKEN_AWAY)
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_one_that_was_taken_away_keeps_none_of_the_others_from_being_settled(
-    db: Database, which: int, taken_away: Callable[[Database, Row], None], ending: Ending
+    db: Database, which: int, taken_away: Callable[[Database, Row], None], ending: ExecutionResult
 ) -> None:
     parents = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
     children = [
@@ -610,8 +612,8 @@ def test_what_is_handed_back_twice_is_handed_back_once(db: Database) -> None:
 
 
 def taken_again(db: Database, row: Row) -> Row:
-    """Hand a claim back and claim the same job anew."""
-    assert claims.give_back(db, row["id"], row["execution_id"]) is not None
+    """HeldClaims a claim back and claim the same job anew."""
+    assert claims.release(db, row["id"], row["execution_id"]) is not None
     return taken(db)
 
 
@@ -620,7 +622,7 @@ def test_what_is_handed_back_may_be_claimed_in_the_same_transaction(db: Database
     rows = take(db)
     urgent = stored(db, priority=9, max_attempts=9)
     unbegun = tuple(Claim.from_row(row) for row in rows[1:])
-    done, more = swap(db, Handover((over(rows[0]),), unbegun))
+    done, more = swap(db, SettleBatch((over(rows[0]),), unbegun))
 
     assert [one and one.job_status.value for one in done] == ["completed", "pending", "pending"]
     assert [row["id"] for row in more] == [urgent, *ids[1:]]
@@ -634,7 +636,7 @@ def test_what_was_taken_away_and_what_must_be_durable_may_meet_in_one_exchange(
     rows = take(db)
     once = stored(db, "once", max_attempts=1, priority=9)
     superseded(db, rows[1])
-    done, more = swap(db, Handover(tuple(map(over, rows))))
+    done, more = swap(db, SettleBatch(tuple(map(over, rows))))
 
     assert [settled and settled.job_id for settled in done] == [ids[0], None, ids[2]]
     assert [row["id"] for row in more] == [once]

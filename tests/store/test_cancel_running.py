@@ -21,7 +21,7 @@ from support.ledger import (
 
 from gigq.cause import Cause
 from gigq.ids import new_id
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.store import claims, jobs, requeue
 from gigq.store.jobs import Changed
@@ -29,8 +29,8 @@ from gigq.store.jobs import Changed
 if TYPE_CHECKING:
     from gigq.store.database import Database
 
-LOST = Ending(JobStatus.FAILED, error="its worker was lost", cause=Cause.LOST)
-CRASHED = Ending(JobStatus.FAILED, error="its process died", cause=Cause.CRASHED)
+LOST = ExecutionResult(JobStatus.FAILED, error="its worker was lost", cause=Cause.LOST)
+CRASHED = ExecutionResult(JobStatus.FAILED, error="its process died", cause=Cause.CRASHED)
 UNSUCCESSFUL = [FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED, CANCELLED, LOST, CRASHED]
 
 
@@ -49,7 +49,7 @@ def sql(db: Database, statement: str, *values: Any) -> None:
 
 @pytest.mark.parametrize("ending", UNSUCCESSFUL, ids=lambda e: f"{e.status.value}-{e.cause}")
 def test_a_job_that_was_asked_to_end_is_cancelled_however_its_attempt_fails(
-    db: Database, ending: Ending
+    db: Database, ending: ExecutionResult
 ) -> None:
     row = asked(db, retry_delay=60)
     settled = claims.settle(db, row["execution_id"], ending)
@@ -115,7 +115,7 @@ def test_asking_again_keeps_the_time_of_the_first_request(db: Database) -> None:
 
 
 @pytest.mark.parametrize("ending", [COMPLETED, FAILED_FOR_GOOD, FAILED])
-def test_a_job_that_does_not_run_is_not_asked(db: Database, ending: Ending) -> None:
+def test_a_job_that_does_not_run_is_not_asked(db: Database, ending: ExecutionResult) -> None:
     job_id = stored(db)
 
     assert not claims.request_cancel(db, job_id)
@@ -173,7 +173,7 @@ def test_one_verb_cancels_what_waits_and_asks_what_runs(db: Database) -> None:
 @pytest.mark.parametrize("cause", [Cause.CRASHED, Cause.MEMORY, Cause.OOM])
 def test_a_job_that_kills_its_process_ends_at_its_crash_limit(db: Database, cause: Cause) -> None:
     job_id = stored(db, max_attempts=9, crash_limit=2)
-    crash = Ending(JobStatus.FAILED, error="killed", cause=cause)
+    crash = ExecutionResult(JobStatus.FAILED, error="killed", cause=cause)
     ran(db, crash)
     ran(db, FAILED)
     settled = ran(db, crash)

@@ -18,7 +18,7 @@ from support.ledger import (
 )
 
 from gigq.ids import new_id
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.store import claims, dependents, jobs, requeue
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gigq.store.database import Database
 
-TIMED_OUT_FOR_GOOD = Ending(JobStatus.TIMEOUT, final=True)
+TIMED_OUT_FOR_GOOD = ExecutionResult(JobStatus.TIMEOUT, final=True)
 
 
 def test_a_completed_parent_releases_its_dependents(db: Database) -> None:
@@ -51,7 +51,7 @@ def test_a_parent_that_will_be_tried_again_changes_nothing_for_its_dependents(
 
 @pytest.mark.parametrize("ending", [FAILED_FOR_GOOD, TIMED_OUT_FOR_GOOD, CANCELLED])
 def test_a_parent_ended_without_success_fails_its_dependents_by_default(
-    db: Database, ending: Ending
+    db: Database, ending: ExecutionResult
 ) -> None:
     parent = stored(db, "parent")
     child = stored(db, "child", dependencies=[parent])

@@ -8,7 +8,7 @@ import pytest
 from support.ledger import job_row, stored, taken
 
 from gigq import clock
-from gigq.claim import Claimant, Handover, Wanted
+from gigq.claim import Claimant, ClaimRequest, SettleBatch
 from gigq.ids import new_id
 from gigq.store import claims, jobs
 
@@ -40,7 +40,7 @@ def test_the_best_job_of_the_other_queues_is_claimed(db: Database) -> None:
 
 def test_several_at_once_are_taken_from_the_other_queues_only(db: Database) -> None:
     jobs.insert(db, [job_row(queue=queue) for queue in ("etl", "a", "mail", "b", "etl", "a")])
-    rows = claims.exchange(db, Handover(), rest(), Wanted(new_id(), most=8))[1]
+    rows = claims.exchange(db, SettleBatch(), rest(), ClaimRequest(new_id(), most=8))[1]
 
     assert [row["queue"] for row in rows] == ["a", "b", "a"]
 

@@ -21,7 +21,7 @@ from gigq.ids import new_id
 from gigq.store import claims, jobs, listing, requeue
 
 if TYPE_CHECKING:
-    from gigq.outcome import Ending
+    from gigq.outcome import ExecutionResult
     from gigq.store.database import Database
 
 
@@ -101,7 +101,9 @@ def test_a_delayed_job_can_be_cancelled(db: Database) -> None:
 
 
 @pytest.mark.parametrize("ending", [FAILED_FOR_GOOD, TIMED_OUT, CANCELLED])
-def test_a_requeued_job_starts_anew_with_no_attempt_used(db: Database, ending: Ending) -> None:
+def test_a_requeued_job_starts_anew_with_no_attempt_used(
+    db: Database, ending: ExecutionResult
+) -> None:
     job_id = stored(db, max_attempts=1)
     ran(db, ending)
 

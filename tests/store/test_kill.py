@@ -13,9 +13,9 @@ from support.ledger import job_row, over
 from support.waiting import wait_until
 
 from gigq.cause import Cause
-from gigq.claim import Claim, Claimant, Handover, Wanted
+from gigq.claim import Claim, Claimant, ClaimRequest, SettleBatch
 from gigq.ids import new_id
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.store import claims, connect, jobs
 from gigq.store.database import Database
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 forked = multiprocessing.get_context("fork")
-LOST = Ending(JobStatus.FAILED, error="lost", cause=Cause.LOST)
+LOST = ExecutionResult(JobStatus.FAILED, error="lost", cause=Cause.LOST)
 JOBS = 2000
 KILLS = 30
 
@@ -42,8 +42,10 @@ def work(address: str, diary: Path, most: int) -> None:
         for row in begun:
             os.write(lines, f"start {row['id']}\n".encode())
             os.write(lines, f"end {row['id']}\n".encode())
-        handover = Handover(tuple(map(over, begun)), tuple(map(Claim.from_row, unbegun)))
-        done, rows = claims.exchange(db, handover, claimant, Wanted(new_id(), most, sharers=3))
+        handover = SettleBatch(tuple(map(over, begun)), tuple(map(Claim.from_row, unbegun)))
+        done, rows = claims.exchange(
+            db, handover, claimant, ClaimRequest(new_id(), most, sharers=3)
+        )
         for settled in filter(None, done[: len(begun)]):
             os.write(lines, f"settled {settled.job_id}\n".encode())
 

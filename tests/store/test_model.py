@@ -29,9 +29,9 @@ from support.ledger_model import SLOW, Model, ModelJob
 
 from gigq import clock, rescue
 from gigq.cause import Cause
-from gigq.claim import Claim, Claimant, Handover, Over, Wanted
+from gigq.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch
 from gigq.errors import StoreError
-from gigq.outcome import MAX_REFUNDS, Ending
+from gigq.outcome import MAX_REFUNDS, ExecutionResult
 from gigq.status import TRANSITIONS, JobStatus
 from gigq.store import claims, connect, jobs, listing, liveness, migrate, requeue
 from gigq.store.database import Database
@@ -39,8 +39,14 @@ from gigq.store.database import Database
 BASE = "2026-06-01T00:00:00.000000+00:00"
 ENDINGS = [
     *(COMPLETED, COMPLETED, FAILED, FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED, CANCELLED),
-    *(Ending(JobStatus.FAILED, error="it died", cause=cause) for cause in (Cause.CRASHED,)),
-    *(Ending(JobStatus.FAILED, cause=cause) for cause in (Cause.MEMORY, Cause.OOM, Cause.LOST)),
+    *(
+        ExecutionResult(JobStatus.FAILED, error="it died", cause=cause)
+        for cause in (Cause.CRASHED,)
+    ),
+    *(
+        ExecutionResult(JobStatus.FAILED, cause=cause)
+        for cause in (Cause.MEMORY, Cause.OOM, Cause.LOST)
+    ),
 ]
 RUNS = ["worker:alive", "worker:dead", "daemon:1"]
 WHO = st.builds(
@@ -164,7 +170,7 @@ class Ledger(RuleBasedStateMachine):
     )
     def exchange(
         self,
-        over: list[tuple[tuple[bool, int], Ending]],
+        over: list[tuple[tuple[bool, int], ExecutionResult]],
         unbegun: list[tuple[bool, int]],
         who: Claimant | None,
         wanted: tuple[int, int, bool],
@@ -176,13 +182,13 @@ class Ledger(RuleBasedStateMachine):
 
     def _exchange(
         self,
-        over: list[tuple[str, Ending]],
+        over: list[tuple[str, ExecutionResult]],
         unbegun: list[str],
         who: Claimant | None,
         wanted: tuple[int, int, bool],
     ) -> None:
-        handover = Handover(
-            tuple(Over(self._claim_of(token), ending) for token, ending in over),
+        handover = SettleBatch(
+            tuple(Finished(self._claim_of(token), ending) for token, ending in over),
             tuple(map(self._claim_of, unbegun)),
         )
         expected = [self._after(token, self.model.end(token, ending)) for token, ending in over]
@@ -190,7 +196,9 @@ class Ledger(RuleBasedStateMachine):
         most, sharers, picky = wanted
         best = self.model.best_few(who, most, sharers, picky=picky) if who else []
         first_id = f"e{next(self.numbers):05}"
-        asked = Wanted(first_id, most, sharers, lambda row: not picky or row["timeout"] != SLOW)
+        asked = ClaimRequest(
+            first_id, most, sharers, lambda row: not picky or row["timeout"] != SLOW
+        )
         settled, rows = claims.exchange(self.db, handover, who, asked)
 
         told = [None if one is None else (one.job_status.value, one.attempt) for one in settled]
@@ -202,15 +210,15 @@ class Ledger(RuleBasedStateMachine):
             assert row["attempts"] == job.attempts
 
     @rule(held=HELD)
-    def give_back(self, held: tuple[bool, int]) -> None:
+    def release(self, held: tuple[bool, int]) -> None:
         claim = self._claim_of(self._held(held))
         expected = self._after(claim.execution_id, self.model.give_back(claim.execution_id))
-        settled = claims.give_back(self.db, claim.job_id, claim.execution_id)
+        settled = claims.release(self.db, claim.job_id, claim.execution_id)
 
         assert (settled and (settled.job_status.value, settled.attempt)) == expected
 
     @rule(which=PICK, ending=st.sampled_from(ENDINGS))
-    def settle(self, which: int, ending: Ending) -> None:
+    def settle(self, which: int, ending: ExecutionResult) -> None:
         token = self._token(which)
         settled = claims.settle(self.db, token, ending)
         expected = self._after(token, self.model.end(token, ending))

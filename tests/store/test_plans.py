@@ -9,9 +9,9 @@ import pytest
 from support.ledger import WORKER, job_row, over, ran, stored, taken
 
 from gigq import clock
-from gigq.claim import Handover, Wanted
+from gigq.claim import ClaimRequest, SettleBatch
 from gigq.ids import new_id
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.store import claims, jobs
 from gigq.store.statements import statements
@@ -143,8 +143,8 @@ def work_of_a_batch(db: Database) -> int:
     with db.read() as session:
         connection = session.connection
     connection.set_progress_handler(lambda: ticks.append(1), 10)
-    rows = claims.exchange(db, Handover(), WORKER, Wanted(new_id(), most=8, sharers=2))[1]
-    claims.exchange(db, Handover(tuple(map(over, rows))), None, None)
+    rows = claims.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8, sharers=2))[1]
+    claims.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)
     connection.set_progress_handler(None, 0)
     assert len(rows) == 8
     return len(ticks)
@@ -172,12 +172,12 @@ def test_several_completed_jobs_are_settled_by_two_statements_and_one_question(
     db: Database,
 ) -> None:
     jobs.insert(db, [job_row() for _ in range(5)])
-    rows = claims.exchange(db, Handover(), WORKER, Wanted(new_id(), most=8))[1]
+    rows = claims.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8))[1]
     said: list[str] = []
     with db.read() as session:
         connection = session.connection
     connection.set_trace_callback(said.append)
-    settled = claims.exchange(db, Handover(tuple(map(over, rows))), None, None)[0]
+    settled = claims.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)[0]
     connection.set_trace_callback(None)
     verbs = [text.split()[0] for text in said]
 
@@ -192,7 +192,7 @@ def test_a_completed_settle_reads_nothing_before_it_writes(db: Database) -> None
     with db.read() as session:
         connection = session.connection
     connection.set_trace_callback(said.append)
-    settled = claims.settle(db, execution_id, Ending(JobStatus.COMPLETED))
+    settled = claims.settle(db, execution_id, ExecutionResult(JobStatus.COMPLETED))
     connection.set_trace_callback(None)
     verbs = [text.split()[0] for text in said]
 

@@ -13,7 +13,7 @@ import pytest
 from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
 
 from gigq import clock
-from gigq.claim import Handover, Wanted
+from gigq.claim import ClaimRequest, SettleBatch
 from gigq.ids import new_id
 from gigq.store import claims, jobs, listing, raw_changes, requeue
 
@@ -86,8 +86,8 @@ def test_a_new_row_is_not_taken_among_several_before_its_parent(
 ) -> None:
     parent = stored(db)
     insert(program, "child", dependencies=json.dumps([parent]), priority=9)
-    wanted = Wanted(new_id(), 10, 1, lambda row: True, lambda: True)
-    _, rows = claims.exchange(db, Handover(), WORKER, wanted)
+    wanted = ClaimRequest(new_id(), 10, 1, lambda row: True, lambda: True)
+    _, rows = claims.exchange(db, SettleBatch(), WORKER, wanted)
 
     assert [row["id"] for row in rows] == [parent]
 

@@ -20,9 +20,9 @@ from support.ledger import (
 
 from gigq import clock
 from gigq.cause import Cause
-from gigq.claim import Handover
+from gigq.claim import SettleBatch
 from gigq.ids import new_id
-from gigq.outcome import Ending, Interruption, PostMortem
+from gigq.outcome import ExecutionResult, Interruption, PostMortem
 from gigq.status import TRANSITIONS, JobStatus
 from gigq.store import claims, jobs, listing, requeue
 
@@ -96,7 +96,7 @@ def test_a_retry_waits_for_its_delay(db: Database) -> None:
 
 @pytest.mark.parametrize(("ending", "status"), [(FAILED, "failed"), (TIMED_OUT, "timeout")])
 def test_the_attempts_are_used_up_and_never_exceeded(
-    db: Database, ending: Ending, status: str
+    db: Database, ending: ExecutionResult, status: str
 ) -> None:
     job_id = stored(db, max_attempts=2)
     ran(db, ending)
@@ -124,7 +124,10 @@ def test_an_orderly_stop_gives_the_attempt_back_three_times(db: Database) -> Non
 def test_what_is_known_about_a_dead_process_is_kept_with_the_execution(db: Database) -> None:
     job_id = stored(db)
     known = PostMortem(-11, "SIGSEGV", "stack", "last words", 1024, 2.5, 3.5, 0.04, 7, "note")
-    ran(db, Ending(JobStatus.FAILED, error="killed", cause=Cause.CRASHED, post_mortem=known))
+    ran(
+        db,
+        ExecutionResult(JobStatus.FAILED, error="killed", cause=Cause.CRASHED, post_mortem=known),
+    )
     (execution,) = jobs.executions(db, job_id)
 
     assert (execution["exit_code"], execution["signal"]) == (-11, "SIGSEGV")
@@ -135,7 +138,7 @@ def test_what_is_known_about_a_dead_process_is_kept_with_the_execution(db: Datab
 
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
-def test_an_unknown_execution_changes_nothing(db: Database, ending: Ending) -> None:
+def test_an_unknown_execution_changes_nothing(db: Database, ending: ExecutionResult) -> None:
     stored(db)
     taken(db)
     before = everything(db)
@@ -147,7 +150,9 @@ def test_an_unknown_execution_changes_nothing(db: Database, ending: Ending) -> N
 @pytest.mark.fault("G5")
 @pytest.mark.parametrize("first", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 @pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
-def test_an_execution_is_settled_once(db: Database, first: Ending, late: Ending) -> None:
+def test_an_execution_is_settled_once(
+    db: Database, first: ExecutionResult, late: ExecutionResult
+) -> None:
     stored(db)
     execution_id = taken(db)["execution_id"]
     claims.settle(db, execution_id, first)
@@ -159,7 +164,9 @@ def test_an_execution_is_settled_once(db: Database, first: Ending, late: Ending)
 
 @pytest.mark.fault("G5")
 @pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
-def test_a_superseded_execution_does_not_touch_its_successor(db: Database, late: Ending) -> None:
+def test_a_superseded_execution_does_not_touch_its_successor(
+    db: Database, late: ExecutionResult
+) -> None:
     stored(db)
     execution_id = taken(db)["execution_id"]
     claims.settle(db, execution_id, TIMED_OUT)
@@ -172,7 +179,7 @@ def test_a_superseded_execution_does_not_touch_its_successor(db: Database, late:
 
 @pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 def test_a_job_taken_away_by_foreign_sql_keeps_what_it_was_given(
-    db: Database, late: Ending
+    db: Database, late: ExecutionResult
 ) -> None:
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
@@ -187,7 +194,7 @@ def test_a_job_taken_away_by_foreign_sql_keeps_what_it_was_given(
 
 @pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 def test_a_job_that_foreign_sql_gave_to_another_execution_is_not_touched(
-    db: Database, late: Ending
+    db: Database, late: ExecutionResult
 ) -> None:
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
@@ -200,7 +207,7 @@ def test_a_job_that_foreign_sql_gave_to_another_execution_is_not_touched(
 
 
 @pytest.mark.parametrize("late", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
-def test_an_execution_that_foreign_sql_closed_is_over(db: Database, late: Ending) -> None:
+def test_an_execution_that_foreign_sql_closed_is_over(db: Database, late: ExecutionResult) -> None:
     stored(db)
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
@@ -214,7 +221,7 @@ def test_an_execution_that_foreign_sql_closed_is_over(db: Database, late: Ending
 @pytest.mark.parametrize("old", JobStatus)
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda e: f"{e.status.value}-{e.cause}")
 def test_every_settle_is_a_move_that_the_table_allows(
-    db: Database, old: JobStatus, ending: Ending
+    db: Database, old: JobStatus, ending: ExecutionResult
 ) -> None:
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
@@ -272,7 +279,7 @@ def test_an_interrupted_success_is_told_apart_from_those_settled_with_it(db: Dat
     late = COMPLETED.after(Interruption(Cause.TIMEOUT, 10.0), 11.25)
     endings = (COMPLETED, late, COMPLETED)
     done = tuple(over(row, ending) for row, ending in zip(rows, endings, strict=True))
-    claims.exchange(db, Handover(done), None, None)
+    claims.exchange(db, SettleBatch(done), None, None)
     found = [jobs.executions(db, job_id)[0] for job_id in ids]
 
     assert [status_of(db, job_id) for job_id in ids] == ["completed"] * 3
@@ -285,7 +292,7 @@ def test_an_interrupted_success_is_told_apart_from_those_settled_with_it(db: Dat
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_interrupted_an_attempt_is_stored_however_it_ended(
-    db: Database, ending: Ending
+    db: Database, ending: ExecutionResult
 ) -> None:
     job_id = stored(db)
     ran(db, ending.after(Interruption(Cause.STOPPED, 10.0), 10.5))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.cause import Cause
-from gigq.claim import Claim, Claimant, Handover, Over, Settled, Wanted
+from gigq.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
 from gigq.ids import new_id
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.store import claims, jobs
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
 
 WORKER = Claimant("worker-1", "worker:1")
-COMPLETED = Ending(JobStatus.COMPLETED, result="42")
-FAILED = Ending(JobStatus.FAILED, error="ValueError: no", cause=Cause.ERROR)
-FAILED_FOR_GOOD = Ending(JobStatus.FAILED, error="ValueError: no", cause=Cause.ERROR, final=True)
-TIMED_OUT = Ending(JobStatus.TIMEOUT, error="took too long", cause=Cause.TIMEOUT)
-STOPPED = Ending(JobStatus.FAILED, error="the daemon stopped", cause=Cause.STOPPED)
-CANCELLED = Ending(JobStatus.CANCELLED, error="cancelled", cause=Cause.CANCELLED)
+COMPLETED = ExecutionResult(JobStatus.COMPLETED, value="42")
+FAILED = ExecutionResult(JobStatus.FAILED, error="ValueError: no", cause=Cause.ERROR)
+FAILED_FOR_GOOD = ExecutionResult(
+    JobStatus.FAILED, error="ValueError: no", cause=Cause.ERROR, final=True
+)
+TIMED_OUT = ExecutionResult(JobStatus.TIMEOUT, error="took too long", cause=Cause.TIMEOUT)
+STOPPED = ExecutionResult(JobStatus.FAILED, error="the daemon stopped", cause=Cause.STOPPED)
+CANCELLED = ExecutionResult(JobStatus.CANCELLED, error="cancelled", cause=Cause.CANCELLED)
 
 _ages = itertools.count()
 
@@ -51,24 +53,24 @@ def taken(db: Database, claimant: Claimant = WORKER) -> dict[str, Any]:
     return row
 
 
-def ran(db: Database, ending: Ending = COMPLETED, claimant: Claimant = WORKER) -> Settled:
+def ran(db: Database, ending: ExecutionResult = COMPLETED, claimant: Claimant = WORKER) -> Settled:
     """Claim the next job and settle it; both must work."""
     settled = claims.settle(db, taken(db, claimant)["execution_id"], ending)
     assert settled is not None
     return settled
 
 
-def over(row: dict[str, Any], ending: Ending = COMPLETED) -> Over:
+def over(row: dict[str, Any], ending: ExecutionResult = COMPLETED) -> Finished:
     """A claimed row as a claim whose function is over."""
-    return Over(Claim.from_row(row), ending)
+    return Finished(Claim.from_row(row), ending)
 
 
 def swapped(
     db: Database, done: dict[str, Any] | None, claimant: Claimant = WORKER
 ) -> tuple[Settled | None, dict[str, Any] | None]:
     """Settle one completed row, if there is one, and claim the next in the same transaction."""
-    handover = Handover() if done is None else Handover((over(done),))
-    settled, rows = claims.exchange(db, handover, claimant, Wanted(new_id()))
+    handover = SettleBatch() if done is None else SettleBatch((over(done),))
+    settled, rows = claims.exchange(db, handover, claimant, ClaimRequest(new_id()))
     return settled[0] if settled else None, rows[0] if rows else None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gigq.cause import Cause
-from gigq.outcome import MAX_REFUNDS, Ending
+from gigq.outcome import MAX_REFUNDS, ExecutionResult
 from gigq.status import JobStatus
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Model:
         """The executions of a job that are not settled."""
         return [e for e in self.executions.values() if e.job == job_id and not e.over]
 
-    def end(self, execution_id: str, ending: Ending) -> ModelJob | None:
+    def end(self, execution_id: str, ending: ExecutionResult) -> ModelJob | None:
         """Settle; the job, or None when it was not the job's current execution."""
         execution = self.executions.get(execution_id)
         if execution is None or execution.over:
@@ -152,7 +152,7 @@ class Model:
         if execution is None or execution.over:
             return None
         if execution.asked:
-            return self.end(execution_id, Ending(JobStatus.FAILED, cause=Cause.STOPPED))
+            return self.end(execution_id, ExecutionResult(JobStatus.FAILED, cause=Cause.STOPPED))
         self.forgotten[execution_id] = self.executions.pop(execution_id)
         job = self.jobs[execution.job]
         if job.status != "running" or not execution.current:
@@ -161,7 +161,7 @@ class Model:
         job.attempts, job.starts = job.attempts - 1, job.starts - 1
         return job
 
-    def _end(self, job: ModelJob, execution: Execution, ending: Ending) -> None:
+    def _end(self, job: ModelJob, execution: Execution, ending: ExecutionResult) -> None:
         crashed = ending.cause in CRASHES
         stopped = ending.cause is Cause.STOPPED
         if ending.status is JobStatus.COMPLETED:

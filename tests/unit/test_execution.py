@@ -28,11 +28,11 @@ def run(function, *, interrupter=None, limit=1000, results=None, **columns):
 def test_a_result_is_kept_as_json():
     ending = run(jobs_to_run.add, params={"a": 1, "b": 2})
 
-    assert (ending.status, ending.result, ending.error) == (JobStatus.COMPLETED, "3", None)
+    assert (ending.status, ending.value, ending.error) == (JobStatus.COMPLETED, "3", None)
 
 
 def test_no_result_is_nothing():
-    assert run(jobs_to_run.nothing).result is None
+    assert run(jobs_to_run.nothing).value is None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_result_that_cannot_be_stored_fails_the_attempt_by_name(function, para
 
     assert ending.status is JobStatus.FAILED
     assert ending.error.startswith(error)
-    assert ending.result is None
+    assert ending.value is None
 
 
 class Interrupting:
@@ -260,7 +260,7 @@ GIVEN = {"p1": None, "p2": [2]}
 def test_parent_results_go_to_functions_that_take_them(function, choice, result):
     ending = run(function, results=RESULTS, dependencies=("p1", "p2"), pass_parent_results=choice)
 
-    assert json.loads(ending.result) == result
+    assert json.loads(ending.value) == result
 
 
 def test_parent_results_come_in_the_order_of_the_dependencies_and_replace_a_parameter():
@@ -271,13 +271,13 @@ def test_parent_results_come_in_the_order_of_the_dependencies_and_replace_a_para
         params={"parent_results": "mine"},
     )
 
-    assert list(json.loads(ending.result)) == ["p2", "p1"]
+    assert list(json.loads(ending.value)) == ["p2", "p1"]
 
 
 def test_without_dependencies_there_are_no_parent_results():
     ending = run(jobs_to_run.any_keywords, pass_parent_results=True)
 
-    assert ending.result == "{}"
+    assert ending.value == "{}"
 
 
 @pytest.mark.parametrize(

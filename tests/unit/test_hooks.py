@@ -156,7 +156,7 @@ def test_what_after_job_raises_after_a_success_fails_the_attempt(hooks):
 
     assert [what for what, *_ in noted] == ["work", "after"]
     assert (ending.status, ending.cause, ending.final) == (JobStatus.FAILED, Cause.ERROR, False)
-    assert ending.result is None
+    assert ending.value is None
     assert f"raised by after_job of {NAME}; the function had returned" in ending.error
 
 

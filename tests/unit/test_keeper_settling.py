@@ -9,7 +9,7 @@ from support.ledger import COMPLETED, job_row, status_of, stored, taken
 
 from gigq import clock
 from gigq.cause import Cause
-from gigq.claim import Claimant, Handover, Wanted
+from gigq.claim import Claimant, ClaimRequest, SettleBatch
 from gigq.ids import new_id
 from gigq.store import claims, connect, jobs, listing, liveness, migrate
 from gigq.store.database import Database
@@ -134,8 +134,8 @@ def test_strays_are_settled_only_when_no_worker_runs_them(db: Database, settling
 def holding(db: Database, count: int, worker_id: str = "w1", **columns: object) -> list[str]:
     """Jobs that a worker of this run has claimed at once; the ids of their executions, in order."""
     jobs.insert(db, [job_row(**{"max_attempts": 5, **columns}) for _ in range(count)])
-    wanted = Wanted(new_id(), most=count)
-    rows = claims.exchange(db, Handover(), Claimant(worker_id, OWN), wanted)[1]
+    wanted = ClaimRequest(new_id(), most=count)
+    rows = claims.exchange(db, SettleBatch(), Claimant(worker_id, OWN), wanted)[1]
     assert len(rows) == count
     return [row["execution_id"] for row in rows]
 

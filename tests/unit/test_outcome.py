@@ -6,7 +6,7 @@ import pytest
 
 from gigq import clock
 from gigq.cause import Cause
-from gigq.outcome import MAX_REFUNDS, Ending, decide
+from gigq.outcome import MAX_REFUNDS, ExecutionResult, decide
 from gigq.status import TRANSITIONS, JobStatus
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
@@ -23,12 +23,14 @@ def job(**changes: Any) -> dict[str, Any]:
     }
 
 
-def failed(**changes: Any) -> Ending:
-    return Ending(JobStatus.FAILED, error="boom", **changes)
+def failed(**changes: Any) -> ExecutionResult:
+    return ExecutionResult(JobStatus.FAILED, error="boom", **changes)
 
 
 def test_success_completes_the_job_with_its_result() -> None:
-    outcome = decide(Ending(JobStatus.COMPLETED, result="[1]"), job(error="an older one"), NOW)
+    outcome = decide(
+        ExecutionResult(JobStatus.COMPLETED, value="[1]"), job(error="an older one"), NOW
+    )
 
     assert (outcome.status, outcome.result) == (JobStatus.COMPLETED, "[1]")
     assert (outcome.error, outcome.cause) == (None, None)
@@ -48,13 +50,13 @@ def test_a_retry_delay_is_waited_for() -> None:
 
 @pytest.mark.parametrize("ended", [JobStatus.FAILED, JobStatus.TIMEOUT])
 def test_the_last_attempt_ends_the_job_as_the_attempt_ended(ended: JobStatus) -> None:
-    outcome = decide(Ending(ended), job(attempts=3), NOW)
+    outcome = decide(ExecutionResult(ended), job(attempts=3), NOW)
 
     assert (outcome.status, outcome.execution_status) == (ended, ended)
 
 
 def test_a_timeout_with_attempts_left_is_tried_again() -> None:
-    outcome = decide(Ending(JobStatus.TIMEOUT), job(), NOW)
+    outcome = decide(ExecutionResult(JobStatus.TIMEOUT), job(), NOW)
 
     assert (outcome.status, outcome.execution_status) == (JobStatus.PENDING, JobStatus.TIMEOUT)
     assert outcome.cause is Cause.TIMEOUT
@@ -65,14 +67,14 @@ def test_a_final_failure_is_not_tried_again() -> None:
 
 
 def test_a_cancelled_execution_cancels_the_job() -> None:
-    outcome = decide(Ending(JobStatus.CANCELLED), job(), NOW)
+    outcome = decide(ExecutionResult(JobStatus.CANCELLED), job(), NOW)
 
     assert (outcome.status, outcome.cause) == (JobStatus.CANCELLED, Cause.CANCELLED)
 
 
 @pytest.mark.parametrize("ended", [JobStatus.FAILED, JobStatus.CANCELLED])
 def test_a_start_cut_short_by_a_stop_is_given_back_at_once(ended: JobStatus) -> None:
-    ending = Ending(ended, error="stopped", cause=Cause.STOPPED)
+    ending = ExecutionResult(ended, error="stopped", cause=Cause.STOPPED)
     outcome = decide(ending, job(retry_delay=60, error="an older one"), NOW)
 
     assert outcome.refunded
@@ -110,7 +112,7 @@ def test_an_attempt_that_ends_without_success_after_a_cancel_was_asked_for_cance
     ended: JobStatus, cause: Cause | None, attempts: int
 ) -> None:
     asked = job(attempts=attempts, crash_limit=1, cancel_requested_at=NOW)
-    outcome = decide(Ending(ended, error="boom", cause=cause), asked, NOW)
+    outcome = decide(ExecutionResult(ended, error="boom", cause=cause), asked, NOW)
 
     assert (outcome.status, outcome.execution_status) == (JobStatus.CANCELLED, JobStatus.CANCELLED)
     assert "boom" in (outcome.error or "")
@@ -119,18 +121,20 @@ def test_an_attempt_that_ends_without_success_after_a_cancel_was_asked_for_cance
 
 def test_the_error_of_a_cancelled_attempt_says_how_it_ended() -> None:
     asked = job(cancel_requested_at=NOW)
-    itself = Ending(JobStatus.CANCELLED, error="JobCancelled: asked", cause=Cause.CANCELLED)
+    itself = ExecutionResult(
+        JobStatus.CANCELLED, error="JobCancelled: asked", cause=Cause.CANCELLED
+    )
 
     assert decide(itself, asked, NOW).error == "JobCancelled: asked"
     assert decide(failed(), asked, NOW).error == (
         "cancelled while it ran; the attempt ended so: boom"
     )
-    assert decide(Ending(JobStatus.FAILED), asked, NOW).error == "cancelled while it ran"
+    assert decide(ExecutionResult(JobStatus.FAILED), asked, NOW).error == "cancelled while it ran"
     assert decide(failed(cause=Cause.LOST), asked, NOW).cause is Cause.CANCELLED
 
 
 def test_a_function_that_returns_all_the_same_completes_the_job() -> None:
-    outcome = decide(Ending(JobStatus.COMPLETED), job(cancel_requested_at=NOW), NOW)
+    outcome = decide(ExecutionResult(JobStatus.COMPLETED), job(cancel_requested_at=NOW), NOW)
 
     assert outcome.status is JobStatus.COMPLETED
 
@@ -181,7 +185,7 @@ def test_a_crash_in_the_last_attempt_is_told_as_it_was() -> None:
 def test_every_decision_is_a_move_that_a_running_job_may_make(
     ended: JobStatus, cause: Cause | None, attempts: int, final: bool
 ) -> None:
-    outcome = decide(Ending(ended, cause=cause, final=final), job(attempts=attempts), NOW)
+    outcome = decide(ExecutionResult(ended, cause=cause, final=final), job(attempts=attempts), NOW)
 
     assert outcome.status in TRANSITIONS[JobStatus.RUNNING]
     assert outcome.execution_status not in {JobStatus.PENDING, JobStatus.RUNNING}

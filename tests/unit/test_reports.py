@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigq import reports
-from gigq.claim import Claim, Over, Settled
+from gigq.claim import Claim, Finished, Settled
 from gigq.functions import FunctionRef
-from gigq.outcome import Ending
+from gigq.outcome import ExecutionResult
 from gigq.reports import Reports
 from gigq.status import JobStatus
 
@@ -66,7 +66,7 @@ def settle(
 ) -> None:
     one = claim()
     done = Settled("j1", "e1", status, 1, 3)
-    written.settled(Over(one, Ending(status), seconds), done)
+    written.settled(Finished(one, ExecutionResult(status), seconds), done)
 
 
 def test_so_many_successes_of_a_second_have_a_line_and_the_others_are_counted(clock, infos):
