@@ -1,1 +1,1 @@
-"""Everything that knows that a database exists. The SQL is in `sql/`, and only there."""
+"""The store: all code that knows that a database exists. All SQL is in `sql/`."""

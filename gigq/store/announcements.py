@@ -1,7 +1,8 @@
-"""Announcements of daemons beside a database: a small file for each, in `<database>.gigq`.
+"""Announcements of daemons beside a database: one small file for each in `<database>.gigq`.
 
-So a command that may look into that folder knows which queues are served and whether the daemon
-is paused, without asking it. The file of a daemon that has died counts no more: it names its run.
+From these files a command that may read the folder learns which queues are served and whether the
+daemon is paused, without asking the daemon. A file names its daemon's run; the file of a dead run
+is ignored.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def write(database: str | os.PathLike[str], name: str, said: Mapping[str, Any]) -> None:
-    """Replace what a daemon says, as a whole.
+    """Write a daemon's announcement; it replaces the earlier one as a whole.
 
     Args:
         database: the database file.
         name: the daemon's name.
-        said: `name`, `pid`, `run`, `state`, `reason` and `pools`, each of these a dict with
+        said: `name`, `pid`, `run`, `state`, `reason` and `pools`; each pool is a dict with
             `name`, `size` and `queues`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     path = companion(database) / _file_name(name)
     new = path.with_suffix(".new")
@@ -49,7 +50,7 @@ def write(database: str | os.PathLike[str], name: str, said: Mapping[str, Any]) 
 
 
 def remove(database: str | os.PathLike[str], name: str, run: str) -> None:
-    """Remove what a daemon said, unless another one of its name has replaced it.
+    """Remove a daemon's announcement, unless another daemon of its name has replaced it.
 
     Args:
         database: the database file.
@@ -63,14 +64,14 @@ def remove(database: str | os.PathLike[str], name: str, run: str) -> None:
 
 
 def is_there(database: str | os.PathLike[str], name: str) -> bool:
-    """Return True when the file of a daemon is there."""
+    """Return True when a daemon's announcement exists."""
     return (companion_path(database) / _file_name(name)).exists()
 
 
 def living(database: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return what the living daemons of a database say, in the order of their names.
+    """Return the announcements of a database's living daemons, ordered by name.
 
-    What this user may not read, or what is no such file, is left out.
+    Files that this user may not read, and files in another format, are left out.
     """
     said: list[dict[str, Any]] = []
     with suppress(OSError):
@@ -97,7 +98,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _is_whole(said: Any) -> bool:
-    """Return whether a file holds what `write` puts there."""
+    """Return True for content in the format of `write`."""
     return (
         isinstance(said, dict)
         and all(isinstance(said.get(key), str) for key in ("name", "run", "state"))

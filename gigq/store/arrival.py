@@ -1,4 +1,4 @@
-"""A database file that another program has just put at a path, and may still be filling."""
+"""Waiting for a database file that another program has just put at a path and may still fill."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from gigq.errors import StoreGone
 from gigq.store.queue_mark import is_noted
 
 SETTLED_AFTER = 1.0
-"""Seconds without a change after which a file is taken to be complete."""
+"""Seconds without a change after which a file counts as complete."""
 
 _PAUSE = 0.05
 _MAGIC = b"SQLite format 3\0"
-# Page size at 16, change counter at 24, pages at 28, and at 92 for which change the pages count
+# Page size at 16, change counter at 24, pages at 28, and at 92 the change at which pages was set
 # (sqlite.org, "Database File Format", 1.3).
 _HEADER = struct.Struct(">16sH6xII60xI4x")
 _LARGEST_PAGE = 65536
 
-# What each file looked like, and since when, in seconds of the monotonic clock.
+# The state of each file, and since when it has it, in seconds of the monotonic clock.
 _seen: dict[str, tuple[tuple[int, ...], float]] = {}
 
 
 def wait_until_complete(path: str, patience: float) -> None:
-    """Wait for a file that was put in place of another one.
+    """Wait until a file that replaced another one is complete.
 
-    This opens the file and closes it again, which drops the locks that SQLite holds on it in this
-    process: no connection to it may be open.
+    This opens and closes the file, which drops the locks that SQLite holds on it in this process.
+    So no connection to it may be open.
 
     Args:
         path: the database file.
         patience: seconds to wait at most.
 
     Raises:
-        StoreGone: it is missing, shorter than its header says, or was just changed.
+        StoreGone: the file is missing, shorter than its header says, or was just changed.
     """
     deadline = time.monotonic() + min(patience, 2 * SETTLED_AFTER)
     while (why := _why_incomplete(path)) is not None:
         if time.monotonic() >= deadline:
-            raise StoreGone(f"{path} {why}: it is used once it is complete and stays unchanged")
+            raise StoreGone(f"{path} {why}: gigq uses it once it is complete and stays unchanged")
         time.sleep(_PAUSE)
 
 
@@ -60,7 +60,7 @@ def _why_incomplete(path: str) -> str | None:
 
 
 def _size_by_header(header: bytes) -> int:
-    """Return the size in bytes that a header states; 0 when it is unknown."""
+    """Return the size in bytes that a header states; 0 when the header does not say."""
     if len(header) < _HEADER.size:
         return _HEADER.size
     magic, page, changes, pages, counted_at = _HEADER.unpack(header)
@@ -72,7 +72,7 @@ def _size_by_header(header: bytes) -> int:
 def _is_settled(path: str, found: os.stat_result) -> bool:
     if clock.seconds_since(found.st_mtime_ns) >= SETTLED_AFTER or is_noted(path, found):
         return True
-    # Its time may lie in the future: then what counts is that it stays the same.
+    # The file's time may lie in the future, so a state that stays the same counts as well.
     now = time.monotonic()
     state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
     before, since = _seen.setdefault(path, (state, now))

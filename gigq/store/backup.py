@@ -1,4 +1,4 @@
-"""A copy of a database while it is in use: one moment of it, verified, and there whole or not."""
+"""Verified backup of a database in use: one moment of it, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGES_A_STEP = 512
-"""Pages copied between two moments at which a signal is heeded: some milliseconds at most."""
+"""Pages copied between two chances for Python to run a signal handler: some milliseconds."""
 
 _OF_SQLITE = ("", "-wal", "-shm", "-journal")
 _COUNTS = {
@@ -32,7 +32,7 @@ _COUNTS = {
     "job_executions": "number_of_executions",
     "job_dependencies": "number_of_edges",
 }
-# What SQLite says when it cannot write the copy. The source is only read.
+# SQLite's codes when it cannot write the copy. The source is only read.
 _CANNOT_WRITE = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 )
@@ -40,13 +40,13 @@ _CANNOT_WRITE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that was made.
+    """A finished backup.
 
     Attributes:
-        path: where it is.
+        path: the file.
         size: bytes.
         counts: the number of rows in each table of the queue.
-        seconds: how long it took.
+        seconds: the time it took.
     """
 
     path: str
@@ -58,21 +58,21 @@ class Backup:
 def back_up(
     source: str | os.PathLike[str], target: str | os.PathLike[str], *, force: bool
 ) -> Backup:
-    """Copy the database as it is at one moment. Nobody has to wait, neither readers nor writers.
+    """Copy the database as it is at one moment; neither readers nor writers wait.
 
-    The copy gets its name when it was verified and is on the disk; until then, and after any
-    failure, nothing lies at `target` or what was there before.
+    The copy gets its name once it is verified and on the disk. Until then, and after any failure,
+    `target` is unchanged.
 
     Args:
         source: the database file.
-        target: the file to make; its folder must exist.
-        force: whether a file that is there may be replaced.
+        target: the file to write; its folder must exist.
+        force: True to replace an existing file.
 
     Raises:
-        BackupRefused: nothing can be written at `target`, or it must not be.
+        BackupRefused: `target` cannot or must not be written.
         StoreCorrupt: the database is damaged, and so is its copy.
         StoreError: the database cannot be read.
-        OSError: the copy could not be written; the disk is full, for instance.
+        OSError: the copy could not be written, for example because the disk is full.
     """
     began = time.monotonic()
     real = resolve(source)
@@ -82,14 +82,14 @@ def back_up(
         _verify(real, unfinished, counts)
         _sync(unfinished)
         size = Path(unfinished).stat().st_size
-        _refuse_bad_target(real, target, force=force)  # somebody else may have made it meanwhile
+        _refuse_bad_target(real, target, force=force)  # another process may have made it
         os.replace(unfinished, name)  # noqa: PTH105 - beside its resolved twin
     _sync(os.path.dirname(name))  # noqa: PTH120
     return Backup(name, size, counts, time.monotonic() - began)
 
 
 def _refuse_bad_target(source: str, target: str | os.PathLike[str], *, force: bool) -> str:
-    """The absolute name of the backup, after a look at what is wrong with it."""
+    """Return the absolute path of the backup, or refuse it."""
     try:
         name = resolve(target)
     except UnsupportedStore as error:
@@ -115,7 +115,7 @@ def _is_of_database(source: str, name: str) -> bool:
     own = {source + ending for ending in _OF_SQLITE}
     if name in own or Path(name).is_relative_to(companion_path(source)):
         return True
-    # Another name of the same file: a hard link, or a bind mount.
+    # A hard link or a bind mount gives the same file another name.
     return any(
         os.path.exists(one) and os.path.exists(name) and os.path.samefile(one, name)  # noqa: PTH110, PTH121
         for one in own
@@ -133,9 +133,9 @@ def _refuse_log_beside(name: str) -> None:
 
 @contextmanager
 def _new_file_beside(name: str) -> Iterator[str]:
-    """A new private file in the same folder, which is gone afterwards unless it was renamed."""
+    """Make a private file in the same folder, and remove it afterwards unless it was renamed."""
     folder, last = os.path.split(name)
-    # Shortened, since a name may be as long as the file system allows.
+    # The name may already be as long as the file system allows.
     unfinished = os.path.join(folder, f".{last[:64]}.{secrets.token_hex(4)}.unfinished")  # noqa: PTH118
     try:
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -152,8 +152,8 @@ def _new_file_beside(name: str) -> Iterator[str]:
 def _copy(source: str, unfinished: str) -> dict[str, int]:
     """Copy all pages under one read transaction.
 
-    Without it the backup would begin again whenever somebody else has written between two steps,
-    and with busy workers never end. In WAL mode nobody waits for a reader.
+    Without the transaction SQLite restarts the backup after every commit of another process, so
+    with busy workers it would never end. In WAL mode a reader delays no writer.
     """
     with reading_long(source) as reader:
         try:
@@ -163,11 +163,11 @@ def _copy(source: str, unfinished: str) -> dict[str, int]:
         except sqlite3.Error as error:
             raise translated(error, source) from error
         with closing(_opened(f"{address_of(unfinished)}&nolock=1")) as copy:
-            # It is on the disk before it gets its name; a half-made one is thrown away.
+            # `back_up` syncs the copy before it gets its name, and deletes an unfinished one.
             copy.execute("PRAGMA journal_mode=OFF")
             copy.execute("PRAGMA synchronous=OFF")
             try:
-                # The callback is where Python heeds a signal; it has nothing to do itself.
+                # Python runs signal handlers when it calls the callback.
                 reader.backup(copy, pages=PAGES_A_STEP, progress=lambda *_: None)
             except sqlite3.Error as error:
                 if primary_code(error) in _CANNOT_WRITE:
@@ -183,7 +183,7 @@ def _opened(address: str) -> sqlite3.Connection:
 
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """The number of rows in each table of the queue that is there; an old file lacks some."""
+    """Return the number of rows in each table of the queue; old files lack some tables."""
     sql = looks()
     there = {name for (name,) in connection.execute(sql["table_names"])}
     return {
@@ -205,11 +205,11 @@ def _refuse_without_room(reader: sqlite3.Connection, unfinished: str) -> None:
 
 
 def _verify(source: str, unfinished: str, counts: dict[str, int]) -> None:
-    """Read every page and index of the copy, and count again."""
-    # Nobody else knows it: no locks, no log.
+    """Check every page and index of the copy, and compare its counts of rows."""
+    # No other process uses the copy, so it needs neither locks nor a log.
     try:
         with closing(_opened(f"{address_of(unfinished)[:-2]}ro&immutable=1")) as copy:
-            copy.set_progress_handler(lambda: 0, 100_000)  # where Python heeds a signal
+            copy.set_progress_handler(lambda: 0, 100_000)  # lets Python run signal handlers
             (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
             copied = _counts(copy)
     except sqlite3.Error as error:

@@ -1,8 +1,8 @@
-"""Keeping the WAL short: one checkpointer at a time, and none that a new beginning can overtake.
+"""Checkpoints of the write-ahead log (WAL): one at a time, and never in a race with a restart.
 
-SQLite before 3.51.3 can lose commits when a passive checkpoint races with a writer that begins the
-WAL anew, and all its automatic checkpoints are passive. They are switched off on every connection;
-whoever finds the WAL long becomes the checkpointer for one round. With a daemon that is its keeper.
+SQLite before 3.51.3 can lose commits when a passive checkpoint races with a writer that restarts
+the WAL, and all its automatic checkpoints are passive. So every connection switches them off. The
+process that finds a long WAL runs one checkpoint; beside a daemon that is the recorder process.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from gigq.store.connect import StoreConnection
 
 LONG = 4 * 1024 * 1024
-"""Bytes from which the keeper shortens the WAL."""
+"""Size of the WAL in bytes from which the recorder shortens it."""
 
 TOO_LONG = 4 * LONG
-"""Bytes from which anybody does, because there seems to be no keeper."""
+"""Size in bytes from which any process does: apparently no recorder runs."""
 
-# Page size and salts in the header of the log, and where the salts of a frame are.
+# The page size and the salts in the header of the WAL, and the place of the salts in a frame.
 _HEADER = struct.Struct(">8xI4x8s")
 _HEADER_BYTES = 32
 _FRAME_HEADER = 24
@@ -48,12 +48,12 @@ _COMMITS_BETWEEN_LOOKS = 128
 
 
 def wal_size(path: str) -> int:
-    """Bytes in use of the write-ahead log of the database at `path`; 0 when there is none.
+    """Return the bytes in use in the WAL of the database at `path`; 0 without a WAL.
 
-    The file may be longer: who begins it anew writes over what is left of the last time.
+    The file may be longer: a writer that restarts the WAL overwrites it from the beginning.
     """
     try:
-        # It may be opened and closed: SQLite's locks are on the other two files.
+        # Closing this file drops no lock: SQLite's locks are on the other two files.
         log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return 0
@@ -66,23 +66,23 @@ def wal_size(path: str) -> int:
 
 
 def wal_room(path: str) -> int:
-    """Bytes that the file of the write-ahead log takes; 0 when there is none."""
+    """Return the size in bytes of the WAL's file; 0 without a WAL."""
     with contextlib.suppress(FileNotFoundError):
-        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - only asked
+        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - without opening it
     return 0
 
 
 def _in_use(log: int) -> int:
-    """Up to the last frame that bears the salt of the header (sqlite.org, "WAL-mode File Format").
+    """Return the bytes up to the last frame with the salt of the header.
 
-    The frames in use stand at the beginning, without a gap.
+    The frames in use are at the beginning, without a gap (sqlite.org, "WAL-mode File Format").
     """
     header = os.pread(log, _HEADER.size, 0)
     if len(header) < _HEADER.size:
         return 0
     page_size, salt = _HEADER.unpack(header)
     frame = _FRAME_HEADER + page_size
-    # How many frames are in use lies between these two.
+    # The number of frames in use is between these two.
     few, many = 0, max(0, os.fstat(log).st_size - _HEADER_BYTES) // frame
     while few < many:
         middle = (few + many + 1) // 2
@@ -95,43 +95,43 @@ def _in_use(log: int) -> int:
 
 
 def after_commit(connection: StoreConnection) -> None:
-    """Make sure that the commit went into the file at the path; every so often look at the WAL.
+    """Make sure that the commit went into the file at the path, and shorten a WAL of `TOO_LONG`.
 
-    A WAL that is too long is shortened here when nobody else seems to do it.
+    The size of the WAL is read after every 128th commit.
 
     Raises:
-        StoreGone: the file was deleted or replaced meanwhile; what was committed is lost.
+        StoreGone: the file was deleted or replaced during the transaction; the commit is lost.
         StoreCorrupt: the file was emptied.
     """
     require_same(connection.path, connection.file_id)
     connection.commits += 1
     if connection.commits % _COMMITS_BETWEEN_LOOKS or wal_size(connection.path) < TOO_LONG:
         return
-    # The commit stands whatever happens here; the next look tries again.
+    # A failure here does not undo the commit; a later commit tries again.
     with contextlib.suppress(StoreError, OSError):
         shorten(connection)
 
 
 def shorten(connection: StoreConnection, *, truncate: bool = False) -> bool:
-    """Write the WAL into the database and begin it anew, unless somebody else is doing so.
+    """Write the WAL into the database and restart it, unless another process is doing so.
 
-    Most of it is written back while others go on writing; they wait for the rest only.
+    Writers go on while most of the WAL is written back; they wait for the rest only.
 
     Args:
         connection: a connection without an open transaction.
-        truncate: whether the file is to be emptied. Otherwise its room is kept: to write over it
-            and have that on disk takes half as long as to make the file longer.
+        truncate: True to empty the WAL's file. Otherwise it keeps its size: writing over it and
+            syncing that takes half as long as making the file longer.
 
     Returns:
-        False when readers or writers were in the way, or another checkpointer: try later.
+        False when a reader, a writer or another checkpoint was in the way: try later.
 
     Raises:
-        StoreError: the disk is full or fails; the WAL is as good as before.
+        StoreError: the disk is full or fails; the WAL is unharmed.
     """
     with _elected(connection.path) as elected:
         if not elected:
             return False
-        # A checkpoint syncs what it must either way; the pages that change nothing need not be.
+        # A checkpoint syncs in either mode. The commits of `_leave_something` need no sync.
         set_synchronous(connection, "NORMAL")
         if wal_size(connection.path) > _SHORT:
             _write_back(connection)
@@ -139,13 +139,12 @@ def shorten(connection: StoreConnection, *, truncate: bool = False) -> bool:
 
 
 def _write_back(connection: StoreConnection) -> None:
-    """Write back what is in the WAL by now, by a passive checkpoint that nobody waits for.
+    """Write back the present content of the WAL, by a passive checkpoint that delays no process.
 
-    A writer begins the WAL anew only where all of it is written back and nobody reads it. Neither
-    can be while this goes on: a page has just been written that is not back yet, and a witness
-    reads as of then.
+    A writer restarts the WAL only when all of it is written back and no process reads it. Neither
+    happens during this checkpoint: a page was just committed, and a pinned reader reads as of it.
     """
-    # On a full disk that page cannot be written; emptying the WAL needs no room in it.
+    # On a full disk that page cannot be committed; `_finish` needs no room in the WAL.
     with contextlib.suppress(StoreError, sqlite3.Error):
         with _turn_to_write(connection):
             require_writable(connection, _PATIENCE)
@@ -156,10 +155,10 @@ def _write_back(connection: StoreConnection) -> None:
 
 
 def _finish(connection: StoreConnection, *, truncate: bool) -> bool:
-    """Write back the rest and begin the WAL anew, while writers wait.
+    """Write back the rest and restart the WAL while writers wait.
 
-    Readers are waited for as well, in vain where one begins before another ends. As everybody
-    else waits meanwhile, that is for a moment only, and for longer once the WAL is far too long.
+    SQLite waits for readers as well, in vain where one begins before another ends. Writers wait
+    all that time, so it is 5 ms, and 250 ms once the WAL is far too long (64 MiB).
     """
     far_too_long = wal_size(connection.path) >= _FAR_TOO_LONG
     _set_patience(connection, _PATIENCE_AT_LAST if far_too_long else _PATIENCE)
@@ -169,7 +168,7 @@ def _finish(connection: StoreConnection, *, truncate: bool) -> bool:
             _leave_something(connection)
             busy, _, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             if not (busy or truncate):
-                # Who writes next begins it anew: here, where no checkpoint is under way.
+                # The next writer restarts the WAL: do it here, where no checkpoint is running.
                 _leave_something(connection)
     except StoreLocked:
         return False
@@ -183,24 +182,24 @@ def _finish(connection: StoreConnection, *, truncate: bool) -> bool:
 
 
 def _leave_something(connection: StoreConnection) -> None:
-    """Have something in the WAL that is not written back, so that no writer begins it anew.
+    """Commit a page that is not written back, so that no writer restarts the WAL.
 
-    Where the write lock is not to be had, SQLite makes a passive checkpoint of any other.
+    SQLite turns any checkpoint into a passive one when it cannot get the write lock.
 
     Raises:
-        StoreLocked: it is not to be had now.
+        StoreLocked: the write lock is taken.
     """
     try:
         require_writable(connection, _PATIENCE)
     except StoreLocked:
         raise
     except StoreError:
-        return  # the disk is full: nobody can begin it anew either
+        return  # the disk is full: no writer can restart the WAL either
 
 
 @contextmanager
 def _turn_to_write(connection: StoreConnection) -> Iterator[None]:
-    """Through the gate: no writer of gigq is in the way then, and none meets a closed lock."""
+    """Pass the write queue, so that no writer of gigq is in the way or meets a taken lock."""
     gate = connection.gate
     held = gate is not None and gate.enter(urgent=False)
     try:

@@ -1,7 +1,7 @@
-"""The verbs on claims: claim, settle, both at once, adopt, and what is open or overdue.
+"""The verbs on claims: claim, settle, exchange (both in one transaction), adopt, overdue.
 
-Every change is guarded by the job's status and its execution id. Zero rows is an outcome, not
-an error: another process was first, and the caller gets None.
+Every change is guarded by the job's status and its execution id. Zero changed rows are an outcome
+and not an error: another process was first, and the verb returns None.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
-    """Take the best due job: it becomes running and an execution opens.
+    """Claim the best due job: it becomes running and gets an open execution.
 
-    Best is the highest priority, then the oldest. Jobs whose time has come are due first.
+    Best is the highest priority, then the oldest. Delayed jobs whose time has come count as due.
 
     Returns:
         The job's row, its execution id included; None when nothing is due.
@@ -36,10 +36,10 @@ def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
 
 
 def settle(db: Database, execution_id: str, result: ExecutionResult) -> Settled | None:
-    """Record the result of an execution and all that follows from it.
+    """Record the outcome of an execution and its effects on the job and its dependents.
 
     Returns:
-        None when it was not the job's current execution any more; then the job is unchanged.
+        None when the job has another current execution or none; then the job is unchanged.
     """
     with db.transaction(durable=False) as session:
         return settling.settle(session, execution_id, result)
@@ -52,14 +52,14 @@ def exchange(
 
     Args:
         db: the database.
-        batch: the claims to settle.
+        batch: the claims to settle and to release.
         claimant: the worker that claims; None to claim nothing.
-        request: how many jobs it claims.
+        request: the amount of work that it asks for.
 
     Returns:
-        For each claim of the batch what settling it did, the finished ones first; None where it
-        was not its job's current execution any more. And the rows of the claimed jobs, each with
-        its execution id, in the order in which they run.
+        The effects of each claim of the batch, the finished ones first; None for one that is not
+        its job's current execution any more. And the rows of the claimed jobs, each with its
+        execution id, in the order in which to run them.
     """
     done, rows = _exchange(db, batch, claimant, request)
     if claimant and request and not rows and request.still() and raw_changes.release_done(db):
@@ -83,7 +83,7 @@ def _exchange(
         except settling.Contended:
             together = False
         except UnreadableText:
-            # Nothing is changed, and the second time it can be read.
+            # Nothing was changed, and the connection now reads such text leniently.
             if again:
                 raise
             again = True
@@ -93,7 +93,7 @@ def release(db: Database, job_id: str, execution_id: str) -> Settled | None:
     """Undo the claim of a job that has not started: it is due again, with no attempt used.
 
     Returns:
-        None when it was not the job's current execution any more; then the job is unchanged.
+        None when the job has another current execution or none; then the job is unchanged.
     """
     with db.transaction(durable=False) as session:
         return settling.release(session, job_id, execution_id)
@@ -106,7 +106,7 @@ def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> R
     may have picked a due job and changed nothing.
 
     Returns:
-        The job's row; None when somebody else has it.
+        The job's row; None when another process has the job.
     """
     with db.transaction(durable=True) as session:
         who = {"worker_id": claimant.worker_id, "execution_id": execution_id, "now": session.now}
@@ -119,9 +119,9 @@ def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> R
 
 
 def request_cancel(db: Database, job_id: str) -> bool:
-    """Ask for the end of a running job: however its attempt ends, there is no other.
+    """Request the cancel of a running job: it gets no further attempt.
 
-    Only a function that returns all the same completes the job.
+    The job still completes if its function returns.
 
     Returns:
         False when the job is unknown or does not run; then nothing changed.
@@ -131,32 +131,31 @@ def request_cancel(db: Database, job_id: str) -> bool:
 
 
 def ask_to_cancel(session: Session, job_id: str) -> bool:
-    """The same as `request_cancel`, as part of a transaction."""
+    """Do the same as `request_cancel` inside a transaction."""
     return session.run("request_cancel", {"job_id": job_id, "now": session.now}) > 0
 
 
 def cancel_requests(db: Database) -> list[Row]:
-    """The open executions whose cancel is requested: `execution_id`, `run`, `worker_id`."""
+    """Return the open executions with a cancel request: `execution_id`, `run`, `worker_id`."""
     return _named(db.all("cancel_requests"))
 
 
 def is_cancel_requested(db: Database, execution_id: str) -> bool:
-    """Whether the execution is open and its cancel is requested."""
+    """Return True when the execution is open and its cancel is requested."""
     return db.one("is_cancel_requested", {"execution_id": execution_id}) is not None
 
 
 def open_executions(db: Database) -> list[Row]:
-    """Every open execution: `execution_id`, `job_id`, `run`, `worker_id`, …"""
+    """Return every open execution: `execution_id`, `job_id`, `run`, `worker_id`, …"""
     return _named(db.all("open_executions"))
 
 
 def overdue(db: Database) -> list[Row]:
-    """Open executions of plain workers that are past their start plus the job's timeout.
+    """Return open executions of plain workers that have run longer than the job's timeout.
 
-    The daemon's own are left out: their supervisor ends and settles them. A job that foreign
-    SQL marked running without ever opening an execution gets one here, once it is overdue.
-    Where nobody answers for an execution, a job without a limit gets GigQ's usual one: there is
-    no process that could be asked whether it still runs.
+    A daemon's executions are left out: its supervisor ends them. A job that foreign SQL marked
+    running without an execution gets one here, once it is overdue. An execution without a run
+    whose job has no timeout gets GigQ's default timeout: no process can say whether it runs.
     """
     now = clock.utc_now()
     _adopt_strays(db, now)
@@ -165,14 +164,14 @@ def overdue(db: Database) -> list[Row]:
 
 
 def next_due_at(db: Database, queues: tuple[str, ...] | None = None, after: str = "") -> str | None:
-    """The earliest time at which a delayed job becomes due; None when no job is delayed.
+    """Return the earliest time at which a delayed job becomes due; None when no job is delayed.
 
-    Jobs that foreign SQL has delayed to what is no time, and that hide the others, are failed.
+    A job whose `retry_after` foreign SQL has set to no valid time fails if it hides the others.
 
     Args:
         db: the database.
         queues: only jobs of these queues, given as `gigq.served_queues` reads them.
-        after: only later times than this one.
+        after: only times later than this one.
     """
     due_at = _earliest(db, queues, after)
     if due_at is None or clock.is_time(due_at):
@@ -197,9 +196,9 @@ def _earliest(db: Database, queues: tuple[str, ...] | None, after: str) -> str |
 
 
 def anything_due(db: Database, queues: tuple[str, ...] | None = None) -> bool:
-    """Return True when a job can be claimed now.
+    """Return True when a due job is there.
 
-    A delayed job counts once a claim or the keeper has seen that its time has come.
+    A delayed job counts once a claim or the recorder has made it due.
 
     Args:
         db: the database.
@@ -215,12 +214,12 @@ def anything_due(db: Database, queues: tuple[str, ...] | None = None) -> bool:
 
 
 def queues_with_due_jobs(db: Database) -> list[str]:
-    """The queues in which a job could be claimed now. Delayed jobs count as in `anything_due`."""
+    """Return the queues with due jobs; delayed jobs count as in `anything_due`."""
     return [row["queue"] for row in db.all("queues_with_due_jobs")]
 
 
 def queues_with_delayed_jobs(db: Database, now: str) -> list[str]:
-    """The queues of delayed jobs whose time has come; of very many such jobs the first ones."""
+    """Return the queues of delayed jobs whose time has come; of very many jobs the first."""
     return [row["queue"] for row in db.all("queues_with_delayed_jobs", {"now": now})]
 
 
@@ -236,7 +235,7 @@ def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> li
 
 
 def _named(rows: list[Row]) -> list[Row]:
-    """Those whose id is text, as all have but what foreign SQL has changed."""
+    """Return the rows whose id is text; foreign SQL may have stored others."""
     return [row for row in rows if isinstance(row["execution_id"], str)]
 
 
@@ -251,7 +250,7 @@ def _limited(row: Row) -> Row:
 
 
 def _is_over(row: Row, now: str) -> bool:
-    # Foreign SQL may have written anything: a limit that is no number is none.
+    # Foreign SQL may have written any value: a limit that is no number counts as none.
     if not isinstance(row["timeout"], int | float) or not clock.is_time(row["started_at"]):
         return False
     return clock.after(row["started_at"], row["timeout"]) <= now

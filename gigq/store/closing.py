@@ -1,7 +1,7 @@
-"""Closing connections one after another, so that the last one leaves a single complete file.
+"""Locks that make processes close their connections in turn, so that one complete file remains.
 
-The last connection to a file in WAL mode writes the log into it and deletes the log, if it finds
-that it is the last one. Of two that close at the same moment neither finds that, and the log stays.
+SQLite's last connection to a file in WAL mode writes the log into it and deletes the log. Of two
+that close at the same moment neither is the last one for SQLite, and the log stays.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PATIENCE = 2.0
 """Seconds to wait for another process of this account to close its connection."""
 
 PATIENCE_WITH_OTHERS = 0.2
-"""Seconds to wait for a look by another account, which could hold its lock for ever."""
+"""Seconds to wait for a reader of another account, which could hold its lock for ever."""
 
 _PAUSE = 0.001
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,9 +31,8 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def turn_to_close(path: str) -> Iterator[None]:
     """Hold two locks while a connection to the database at `path` is closed.
 
-    They are flocks(2) on the folder beside the database, which is closed to other accounts, and on
-    the folder that holds it, and need no file of their own. Where one cannot be had within its
-    patience, the connection is closed without it.
+    The locks are flock(2) on two folders: `<database>.gigq`, which is closed to other accounts, and
+    the folder of the database. A lock that is not free within its patience is left out.
     """
     with (
         _held(_beside(path), fcntl.LOCK_EX, PATIENCE),
@@ -44,9 +43,9 @@ def turn_to_close(path: str) -> Iterator[None]:
 
 @contextmanager
 def turn_to_read(path: str) -> Iterator[None]:
-    """Have a process that closes its connection wait, for a moment, until this one has read.
+    """Delay processes that close their connections until this process has read.
 
-    Otherwise it would not be the last one, and the one that only reads cannot write the log back.
+    Otherwise this reader would be the last connection, and it cannot write the log back.
     """
     beside = _beside(path)
     folder = beside if os.access(beside, os.R_OK) else os.path.dirname(path)  # noqa: PTH120
@@ -74,7 +73,7 @@ def _held(folder: str, how: int, patience: float) -> Iterator[None]:
 
 def _wait_for(lock: int, how: int, patience: float) -> None:
     deadline = time.monotonic() + patience
-    # gevent allows no sleep where it deletes the local values of a greenlet: an AssertionError.
+    # gevent raises AssertionError for a sleep while it deletes a greenlet's local values.
     with suppress(OSError, AssertionError):
         while not _is_ours(lock, how) and time.monotonic() < deadline:
             time.sleep(_PAUSE)

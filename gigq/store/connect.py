@@ -1,4 +1,4 @@
-"""Connections: one per process, thread and file, opened late and never carried over a fork."""
+"""Connections: one per process, thread and file, opened at first use, never used after a fork."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ BUSY_TIMEOUT = 0.010
 OPEN_TIMEOUT = 30.0
 JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024
 
-# Handles that came over a fork. Using or even closing one is unsafe (sqlite.org, "How To
-# Corrupt An SQLite Database File", 2.6), so they are kept from being collected.
+# Connections inherited over a fork. Using or closing one is unsafe (sqlite.org, "How To Corrupt
+# An SQLite Database File", 2.6), so this list keeps them from being collected.
 _inherited: list[dict[str, StoreConnection]] = []
 
-# Files that this process never creates: opened and not closed again, or named to `require`.
+# Files that this process never creates: it has opened them, or `require` names them.
 _opened_here: dict[str, FileId | None] = {}
 _required: set[str] = set()
 
-# The connections that this process has opened, of all its threads.
+# The open connections of all threads of this process.
 _open: weakref.WeakSet[StoreConnection] = weakref.WeakSet()
 _closes_with_multiprocessing = False
 
 
 class StoreConnection(sqlite3.Connection):
-    """A connection that remembers its file, its durability and whether it was closed."""
+    """A connection that records its file, its durability and whether it was closed."""
 
     path: str = ""
     file_id: FileId | None = None
@@ -62,14 +62,14 @@ class StoreConnection(sqlite3.Connection):
     gate: Gate | None = None
 
     def close(self) -> None:
-        """Close, and note it for the next look-up of this connection.
+        """Close the connection, in turn with other processes.
 
         The last process that closes its connections leaves one file, without a log.
         """
         if self.closed:
             return
         self.closed = True
-        # Without a gate it may be in a signal handler, which must not wait; and is never the last.
+        # Without a write queue it is from `open_another`: a signal handler must not wait.
         if self.gate is None:
             super().close()
             return
@@ -79,11 +79,11 @@ class StoreConnection(sqlite3.Connection):
             note_complete(self.path)
 
     def is_usable(self) -> bool:
-        """Whether it is open and its file is still the one that lies at its path.
+        """Return True while the connection is open and its file is still the one at its path.
 
         Raises:
-            StoreGone: there is none any more, or it was replaced only in part.
-            StoreCorrupt: it was emptied.
+            StoreGone: the file was deleted, or was replaced while the old one's log stayed.
+            StoreCorrupt: the file was emptied.
         """
         if self.closed:
             return False
@@ -96,7 +96,7 @@ class StoreConnection(sqlite3.Connection):
 
 
 class _OfThread:
-    """The connections of one thread. They are closed when the thread ends, by that thread."""
+    """The connections of one thread, which closes them when it ends."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -111,7 +111,7 @@ class _OfThread:
         getpid: Any = os.getpid,
         keep: Any = _inherited.append,
     ) -> None:
-        # In a forked child the other threads' values die here, in the wrong process.
+        # A forked child deletes the values of the parent's other threads here.
         if getpid() == self.pid:
             self.close()
         else:
@@ -127,8 +127,8 @@ _opening = threading.Lock()
 
 
 def _begin_in_child() -> None:
-    global _opening, _open, _closes_with_multiprocessing  # noqa: PLW0603 - what is another process's
-    _opening = threading.Lock()  # at the fork another thread may have held it
+    global _opening, _open, _closes_with_multiprocessing  # noqa: PLW0603 - the parent's values
+    _opening = threading.Lock()  # another thread may have held it at the fork
     _open = weakref.WeakSet()
     _closes_with_multiprocessing = False
 
@@ -139,21 +139,21 @@ os.register_at_fork(after_in_child=_begin_in_child)
 def open_connection(
     path: str | os.PathLike[str], patience: float = OPEN_TIMEOUT, *, may_create: bool = True
 ) -> StoreConnection:
-    """This thread's connection to the database file at `path`.
+    """Return this thread's connection to the database file at `path`.
 
-    The file is created, readable by its owner only, when it does not exist. The connection is
-    kept for the thread; it is opened again when it was closed, when the file was replaced, and
-    in a forked child. A file that is missing although this process has it open is not created:
-    it was deleted, and a new one would hide that.
+    The file is created, readable by its owner only, when it does not exist. The thread keeps the
+    connection; it is opened again after it was closed, after the file was replaced, and in a
+    forked child. A missing file that this process has had open is not created: it was deleted,
+    and a new file would hide that.
 
     Args:
         path: the file.
         patience: seconds to wait at most while it is locked.
-        may_create: whether a missing or empty file may become a new database.
+        may_create: True when a missing or empty file may become a new database.
 
     Raises:
         UnsupportedStore: a network file system, or an SQLite that is too old.
-        StoreGone: the file was deleted, may not be read, or was replaced only in part.
+        StoreGone: it was deleted, may not be read, or was replaced while the old log stayed.
         StoreUnavailable: it is no ordinary file, or cannot be opened.
         StoreCorrupt: the file is not a database, or was emptied.
     """
@@ -169,9 +169,9 @@ def open_connection(
 
 
 def open_another(path: str | os.PathLike[str]) -> StoreConnection:
-    """A connection that nobody else uses or finds, to a file that exists. The caller closes it.
+    """Return a connection of the caller's own to an existing file; the caller closes it.
 
-    It takes no lock of this process, and passes no gate: it may be called in a signal handler.
+    This may run in a signal handler: it takes no lock of this process and skips the write queue.
 
     Raises:
         StoreError: the file cannot be opened now.
@@ -189,12 +189,12 @@ def open_another(path: str | os.PathLike[str]) -> StoreConnection:
 
 
 def require(path: str | os.PathLike[str]) -> None:
-    """Never create the file at `path` in this process, nor in those that it forks."""
+    """Forbid this process and its forked children to create the file at `path`."""
     _required.add(resolve(path))
 
 
 def close_connection(path: str | os.PathLike[str]) -> None:
-    """Close this thread's connection to one file; the next use opens another, or begins a file."""
+    """Close this thread's connection to one file; the next use may create the file again."""
     real = resolve(path)
     _opened_here.pop(real, None)
     connection = _of_this_thread().pop(real, None)
@@ -203,16 +203,16 @@ def close_connection(path: str | os.PathLike[str]) -> None:
 
 
 def close_connections() -> None:
-    """Close all connections of this thread; the next use opens others, or begins files."""
+    """Close all connections of this thread; the next use may create the files again."""
     _opened_here.clear()
     if _local.of_thread is not None and _local.of_thread.pid == os.getpid():
         _local.of_thread.close()
 
 
 def close_all_connections() -> None:
-    """Close the connections of all threads of this process, for it ends now.
+    """Close the connections of all threads at the end of this process.
 
-    A thread in the middle of a transaction keeps its own; one that works on opens another.
+    A thread inside a transaction keeps its connection; a thread that goes on opens a new one.
     """
     close_connections()
     for connection in list(_open):
@@ -253,9 +253,9 @@ def _opened(path: str, patience: float, *, may_create: bool) -> StoreConnection:
 
 
 def _wait_for_another_file(path: str, patience: float) -> None:
-    """Wait until a file that was put in place of the one that was there is complete."""
+    """Wait until a file that replaced the known one is complete."""
     found = file_id(path)
-    # A new process that finds an index knows that another one has the file open as a database.
+    # A -shm file shows a new process that another one has the file open as a database.
     is_new = _opened_here.get(path) != found and (
         path in _opened_here or file_id(f"{path}-shm") is None
     )
@@ -279,7 +279,7 @@ def _known_as(connection: StoreConnection, path: str, found: FileId | None) -> S
 
 
 def _close_with_multiprocessing() -> None:
-    """Close at the end of a child of `multiprocessing` too: it leaves without the exit handlers."""
+    """Register the closing in a child of `multiprocessing`, which exits without exit handlers."""
     global _closes_with_multiprocessing  # noqa: PLW0603 - once in a process
     process: Any = sys.modules.get("multiprocessing.process")
     if _closes_with_multiprocessing or process is None or process.parent_process() is None:
@@ -292,14 +292,14 @@ def _close_with_multiprocessing() -> None:
 
 def _connected(path: str) -> StoreConnection:
     with inside_sqlite():
-        # Not to be created by SQLite: that would hide that the file was deleted in between.
+        # `mode=rw`: a file that SQLite creates would hide that the old one was deleted.
         connection = sqlite3.connect(
             address_of(path),
             uri=True,
             timeout=BUSY_TIMEOUT,
             isolation_level=None,
             cached_statements=256,
-            # Each thread has its own. Only at the end of the process another one closes it.
+            # At the end of the process another thread closes the connection.
             check_same_thread=False,
             factory=StoreConnection,
         )
@@ -312,16 +312,16 @@ def _connected(path: str) -> StoreConnection:
 
 
 def address_of(path: str) -> str:
-    """The address by which SQLite opens the file at an absolute path, and does not create it."""
+    """Return the URI with which SQLite opens an existing file at an absolute path."""
     escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return f"file://{escaped}?mode=rw"
 
 
 def _configure(connection: StoreConnection, path: str) -> None:
     connection.row_factory = sqlite3.Row
-    # Automatic checkpoints are PASSIVE, the kind that can lose commits before SQLite 3.51.3.
+    # Automatic checkpoints are passive, the kind that can lose commits before SQLite 3.51.3.
     connection.execute("PRAGMA wal_autocheckpoint=0")
-    if is_empty(path):  # no other can be made so that it gives free pages back
+    if is_empty(path):  # SQLite accepts it only before the first table
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
@@ -336,7 +336,7 @@ def _configure(connection: StoreConnection, path: str) -> None:
 
 
 def set_synchronous(connection: Any, level: str) -> None:
-    """Make commits of `connection` FULL (survive a power cut) or NORMAL; only when it changes."""
+    """Set `connection` to FULL (commits survive a power cut) or NORMAL, if it is not set yet."""
     if getattr(connection, "synchronous", None) == level:
         return
     connection.execute(f"PRAGMA synchronous={level}")

@@ -1,4 +1,4 @@
-"""Transactions and named statements over whatever connection the owner supplies."""
+"""Transactions and named statements on a connection that the caller supplies."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ NOTHING: Mapping[str, Any] = {}
 
 
 class UnreadableText(StoreError):  # noqa: N818 - as the other store errors are named
-    """A row held text that is not UTF-8. The connection reads such text leniently from now on."""
+    """Text that is not UTF-8 in a row. From now on the connection decodes it with replacements."""
 
 
 class Session:
-    """Runs named statements on one connection inside one transaction.
+    """One connection inside a transaction, on which named statements run.
 
     Attributes:
         now: the database's time at the start of the transaction, as stored text.
-        connection: the connection itself, for the schema's own files.
+        connection: the connection, for scripts of the schema.
     """
 
     __slots__ = ("connection", "now", "_cursor", "_sql")  # noqa: RUF023 - the public ones first
@@ -55,20 +55,20 @@ class Session:
 
     @property
     def reads_leniently(self) -> bool:
-        """True when text that is not UTF-8 is read with replacements instead of being refused."""
+        """True when text that is not UTF-8 is decoded with replacements instead of refused."""
         return self.connection.text_factory is not str
 
     def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
-        """The first row, or None. The statement is always stepped to its end."""
+        """Return the first row, or None. The statement always runs to its end."""
         rows = self.all(name, params)
         return rows[0] if rows else None
 
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
-        """Every row as a dict."""
+        """Return every row as a dict."""
         return self.all_of(self._sql[name], params)
 
     def all_of(self, sql: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
-        """Return the same for a statement that had to be made from a template."""
+        """Return every row of a statement that was made from a template."""
         cursor = self._cursor
         try:
             cursor.execute(sql, params)
@@ -84,22 +84,22 @@ class Session:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def run(self, name: str, params: Mapping[str, Any] = NOTHING) -> int:
-        """Run a statement without rows; the number of rows it changed."""
+        """Run a statement without rows and return the number of rows it changed."""
         try:
             return int(self._cursor.execute(self._sql[name], params).rowcount)
         except UnicodeEncodeError:
             return self.run(name, _storable(params))
 
     def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
-        """Run a statement without rows once for each set; the number of rows changed in all."""
+        """Run a statement without rows for each set of `params`; return the rows changed."""
         return int(self._cursor.executemany(self._sql[name], params).rowcount)
 
     def _note_unreadable_text(self, error: sqlite3.OperationalError) -> None:
-        # The database has a code for each of its errors. Without one the error is Python's own,
-        # which could not decode what foreign SQL wrote. Always reading leniently would be slow.
+        # An error without SQLite's code is Python's own: it could not decode what foreign SQL
+        # wrote. Decoding leniently from the start would be slow.
         if not hasattr(error, "sqlite_errorcode"):
-            # The statement would stay in the middle of its rows, and hold its snapshot: no write
-            # could begin on this connection any more.
+            # The unfinished statement would hold its snapshot, and this connection could not
+            # write any more.
             self._cursor.close()
             self._cursor = _plain_cursor(self.connection)
             self.connection.text_factory = partial(str, encoding="utf-8", errors="replace")
@@ -110,13 +110,13 @@ class Database:
     """A database behind a function that returns a connection to it.
 
     Args:
-        get_connection: called at the start of every transaction. Any `sqlite3` connection
-            will do: those of `open_connection`, or what a subclass supplies.
+        get_connection: called at the start of every transaction; returns any `sqlite3`
+            connection, of `open_connection` or of a subclass.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`, or a function
             that returns them, called for each wait.
-        durable: whether every commit must survive a power cut, also where the transaction does
+        durable: True when every commit must survive a power cut, also of transactions that do
             not ask for it.
-        urgent: whether somebody waits for its transactions; they are let in before others.
+        urgent: True when a caller waits for the transactions; they come first in the write queue.
     """
 
     def __init__(
@@ -143,20 +143,20 @@ class Database:
         self._lock_timeout = seconds
 
     def transaction(self, *, durable: bool) -> AbstractContextManager[Session]:
-        """A write transaction: all or nothing. Inside an open transaction it is a part of it.
+        """Return a write transaction; inside an open transaction it is a savepoint of that one.
 
         Args:
-            durable: whether the commit must survive a power cut.
+            durable: True when the commit must survive a power cut.
 
         Raises:
             StoreLocked: the write lock was not free within the lock timeout.
-            StoreError: what the database refused; nothing was changed.
+            StoreError: the database refused; nothing was changed.
         """
         return _Transaction(self, durable=durable or self.durable)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A read transaction: every statement sees the same moment. Keep it short."""
+        """Open a read transaction: every statement sees the same moment. Keep it short."""
         connection = self._get_connection()
         if connection.in_transaction:
             yield Session(connection)
@@ -172,12 +172,12 @@ class Database:
             lock.release()
 
     def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
-        """The first row of a single reading statement, or None."""
+        """Return the first row of a single reading statement, or None."""
         rows = self.all(name, params)
         return rows[0] if rows else None
 
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
-        """Every row of a single reading statement."""
+        """Return every row of a single reading statement."""
         session = Session(self._get_connection())
         lock = inside_sqlite()
 
@@ -196,7 +196,7 @@ class Database:
 
 
 class _Transaction:
-    """One write transaction, from `with` to the commit or the undoing."""
+    """One write transaction, from `with` to the commit or the rollback."""
 
     __slots__ = ("_bounds", "_connection", "_database", "_durable", "_gate", "_lock")
 
@@ -268,7 +268,7 @@ _PART: Bounds = (
 
 
 def _kept(lock: Any, action: Callable[[], object]) -> None:
-    """Do `action` under a lock that is kept once it succeeds, and free between its retries."""
+    """Run `action` under a lock; keep the lock if it succeeds, else release it."""
     lock.acquire()
     try:
         action()
@@ -278,7 +278,7 @@ def _kept(lock: Any, action: Callable[[], object]) -> None:
 
 
 def _plain_cursor(connection: Any) -> Any:
-    """A cursor that gives plain tuples, whatever row factory the connection's owner has set."""
+    """Return a cursor that yields plain tuples, whatever row factory the connection has."""
     cursor = connection.cursor()
     cursor.row_factory = None
     return cursor
@@ -289,8 +289,8 @@ def _storable(params: Mapping[str, Any]) -> Row:
 
 
 def _take_snapshot(connection: Any) -> None:
-    # BEGIN alone touches nothing. Even a reader can meet a lock: while another connection
-    # recovers the log after a crash, or is the last one to close.
+    # BEGIN alone reads nothing. Even a reader can meet a lock: while another connection recovers
+    # the log after a crash, or closes as the last one.
     connection.execute("BEGIN")
     try:
         connection.execute("PRAGMA schema_version").fetchone()
@@ -301,14 +301,14 @@ def _take_snapshot(connection: Any) -> None:
 
 def _undo(connection: Any, statements: Sequence[str]) -> None:
     for statement in statements:
-        # Some errors have rolled the transaction back already, and a connection that was
-        # closed has none: either way there is nothing left to undo.
+        # After some errors SQLite has rolled back already, and a closed connection has no
+        # transaction: then there is nothing to undo.
         with contextlib.suppress(sqlite3.Error):
             connection.execute(statement)
 
 
 def _path_of(connection: Any) -> str:
-    """The file behind a connection, for messages."""
+    """Return the path of a connection's file, for messages."""
     known = getattr(connection, "path", "")
     if known:
         return str(known)

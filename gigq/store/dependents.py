@@ -1,4 +1,4 @@
-"""What the end of a parent means for the jobs that wait for it. Always in its transaction."""
+"""Effects of a parent's end on the jobs that wait for it, in the transaction that ends it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_NAME = 1000
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A job that ended, as its dependents' errors name it."""
+    """A finished job, as the errors of its dependents name it."""
 
     id: str
     name: str
@@ -30,8 +30,8 @@ class Consequences:
     """The effects of the end of a parent on its dependents.
 
     Attributes:
-        due_in: the queue of each dependent that waits for no parent any more.
-        cut_off: those that failed.
+        due_in: the queue of each dependent that waits for no further parent.
+        cut_off: the dependents that failed.
     """
 
     due_in: tuple[str, ...] = ()
@@ -39,10 +39,10 @@ class Consequences:
 
 
 def release(session: Session, parent_id: str) -> tuple[str, ...]:
-    """Count a completed parent as done for its dependents.
+    """Release the dependents of a completed parent from waiting for it.
 
     Returns:
-        The queue of each dependent that waits for no parent any more.
+        The queue of each dependent that waits for no further parent.
     """
     parent = {"parent_id": parent_id, "now": session.now}
     if session.one("is_awaited", parent) is None:
@@ -53,10 +53,10 @@ def release(session: Session, parent_id: str) -> tuple[str, ...]:
 
 
 def cut_off(session: Session, parent: Parent) -> Consequences:
-    """A parent ended for good without success: each dependent's policy decides.
+    """Apply each dependent's policy after its parent ended for good without success.
 
-    `fail` fails it, and its own dependents in turn; `run` counts the parent as done; `wait`
-    keeps it waiting, for a requeue of the parent. A loop, not a recursion: chains are long.
+    `fail` fails the dependent and then its own dependents; `run` counts the parent as done; `wait`
+    keeps the dependent waiting for a requeue of the parent. Chains are long, hence no recursion.
     """
     due_in: list[str] = []
     failed: list[CutOff] = []
@@ -72,12 +72,12 @@ def cut_off(session: Session, parent: Parent) -> Consequences:
 
 
 def failed_by(parent: Parent, job_id: str, name: str) -> CutOff:
-    """Return a dependent that a parent has failed, as a value."""
+    """Return the value for a dependent that failed because of a parent."""
     return CutOff(job_id, name, parent.id, parent.name, parent.status)
 
 
 def reason(parent: Parent) -> str:
-    """The error of a job that fails because of its parent."""
+    """Return the error of a job that fails because of its parent."""
     name = parent.name[:_LONGEST_NAME] if isinstance(parent.name, str) else parent.name
     return (
         f"parent job {name!r} ({parent.id}) ended as {parent.status}; requeue it with its "
@@ -86,7 +86,7 @@ def reason(parent: Parent) -> str:
 
 
 def listed(dependencies: Any) -> str:
-    """A job's list of parents as JSON text; an empty one for what foreign SQL left no list."""
+    """Return a job's parents as a JSON list; an empty one when foreign SQL stored no list."""
     try:
         ids = json.loads(dependencies or "[]")
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What the facts about a queue mean, and what to do: a pure function a check, and all of them."""
+"""Checks of the facts about a queue, each a pure function, and the list of all checks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from gigq.store.facts import Facts
 
 LONG_WAIT = 60
-"""Seconds that a due job may wait before it is worth a word."""
+"""Seconds that a due job may wait before it is worth a warning."""
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """The findings of all checks, in a fixed order."""
+    """Return the findings of all checks, in a fixed order."""
     return [finding for check in CHECKS for finding in check(facts)]
 
 
 def readable(facts: Facts) -> Iterator[Finding]:
-    """Whether the file can be read, and holds a queue."""
+    """Check that the file can be read and holds a queue."""
     if facts.content is None:
         yield Finding(
             "database", "problem", facts.trouble or "it cannot be read", "see docs/operations.md"
@@ -34,7 +34,7 @@ def readable(facts: Facts) -> Iterator[Finding]:
 
 
 def schema(facts: Facts) -> Iterator[Finding]:
-    """The version of its tables."""
+    """Check the version of the schema."""
     if facts.content is None or "jobs" not in facts.content.tables:
         return
     found, known = facts.content.schema, facts.known_schema
@@ -66,7 +66,7 @@ def _to_be_migrated(found: int, known: int) -> Finding:
 
 
 def jobs(facts: Facts) -> Iterator[Finding]:
-    """How many there are."""
+    """Report the number of jobs by state."""
     if facts.content is None or facts.content.schema < 1:
         return
     counts = facts.content.counts
@@ -78,10 +78,10 @@ def jobs(facts: Facts) -> Iterator[Finding]:
 
 
 def serving(facts: Facts) -> Iterator[Finding]:
-    """Who runs the jobs."""
+    """Report the processes that run the jobs."""
     if facts.servers is None:
         yield Finding(
-            "workers", "note", "this user may not ask who runs the jobs", "run as the owner"
+            "workers", "note", "this user may not see which processes run jobs", "run as the owner"
         )
         return
     known = [
@@ -92,11 +92,11 @@ def serving(facts: Facts) -> Iterator[Finding]:
     if known:
         yield Finding("workers", "ok", f"jobs are run by {', '.join(known)}")
     else:
-        yield Finding("workers", "note", "nobody runs jobs", "gigqd start, or gigq worker")
+        yield Finding("workers", "note", "no process runs jobs", "gigqd start, or gigq worker")
 
 
 def waiting(facts: Facts) -> Iterator[Finding]:
-    """How long due jobs have waited."""
+    """Check how long due jobs have waited."""
     if facts.content is None or facts.content.waiting is None:
         return
     late = [(one.oldest, f"queue {one.queue}") for one in facts.content.waiting]
@@ -121,12 +121,12 @@ def waiting(facts: Facts) -> Iterator[Finding]:
 
 def _why_it_waits(facts: Facts) -> str:
     if facts.servers and not any(facts.servers.values()):
-        return "nobody runs jobs: gigqd start, or gigq worker"
+        return "no process runs jobs: gigqd start, or gigq worker"
     return "see in gigqd status whether a pool serves that queue, is paused, or has too few workers"
 
 
 def lost(facts: Facts) -> Iterator[Finding]:
-    """Running jobs whose worker is gone."""
+    """Report running jobs whose worker process is gone."""
     if not facts.gone:
         return
     served = facts.servers and any(facts.servers.values())
@@ -134,14 +134,14 @@ def lost(facts: Facts) -> Iterator[Finding]:
         "lost",
         "note" if served else "warning",
         f"{facts.gone} running jobs have no process any more",
-        "look again: whoever works here takes them back within seconds"
+        "look again: the daemon or worker that runs here settles them within seconds"
         if served
-        else "start gigqd or a worker: it takes them back before it claims anything",
+        else "start gigqd or a worker: it settles them before it claims a job",
     )
 
 
 def integrity(facts: Facts) -> Iterator[Finding]:
-    """What the check of all pages has said, if it was asked for."""
+    """Report the result of the check of all pages, if it was requested."""
     if facts.content is None or facts.content.integrity is None:
         return
     if facts.content.integrity == ("ok",):

@@ -1,4 +1,4 @@
-"""What differs between databases beyond the text of a statement."""
+"""Differences between kinds of databases beyond the text of a statement."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SQLITE = Dialect("sqlite")
 
 
 def dialect_of(connection: Any) -> Dialect:
-    """The dialect that a connection speaks, found from its type and not from an address.
+    """Return the dialect of a connection, found from its type and not from an address.
 
     Raises:
-        UnsupportedStore: a database driver that gigq does not know.
+        UnsupportedStore: gigq does not know the connection's driver.
     """
     return _dialect_of(type(connection).__module__)
 
 
 def refuse_old_sqlite(version: tuple[int, ...]) -> None:
-    """Refuse an SQLite library that lacks what the statements need."""
+    """Refuse an SQLite library that is older than the statements need."""
     if version < OLDEST_SQLITE:
         found, needed = (".".join(map(str, v)) for v in (version, OLDEST_SQLITE))
         raise UnsupportedStore(

@@ -1,4 +1,4 @@
-"""What can be known of a database without changing it or beginning it: facts, not judgements."""
+"""Inspection of a database without changing or creating it: facts, not judgements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BUDGET = 0.3
-"""Seconds that the counting of jobs may take; what is not known by then stays unknown."""
+"""Seconds that counting jobs may take; counts that are not ready by then stay unknown."""
 
 CHECKS = {"quick": "PRAGMA quick_check(20)", "full": "PRAGMA integrity_check(20)"}
 _COUNTS = {
@@ -43,7 +43,7 @@ _LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file or folder: its rights, its owner, how many names it has."""
+    """A file or folder: its mode, its owner and its number of hard links."""
 
     path: str
     mode: int
@@ -58,7 +58,7 @@ class Waiting:
 
     Attributes:
         queue: its name.
-        oldest: when the oldest of them was stored.
+        oldest: the time at which the oldest of them was stored.
     """
 
     queue: str
@@ -67,23 +67,23 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the database says of itself.
+    """The content of a database, as read from it.
 
     Attributes:
-        journal_mode: None when nobody has the file open: then it was not asked, since SQLite makes
-            a log to find out.
+        journal_mode: None when no process has the file open: asking would make SQLite create a
+            log.
         tables: their names.
         schema: the version; 0 for a file of GigQ 0.5.1, or without a queue.
-        obstacle: what keeps a file of GigQ 0.5.1 from its upgrade; None when nothing does.
+        obstacle: the reason why a file of GigQ 0.5.1 cannot be upgraded; None when it can.
         page_size: bytes.
-        pages: how many.
-        free_pages: how many of them are unused.
-        counts: jobs by what they do; what was not counted within the time for it is left out.
-        waiting: the queues with due jobs; None when not found within the time.
+        pages: number of pages.
+        free_pages: number of unused pages.
+        counts: number of jobs by state; states not counted within `BUDGET` are left out.
+        waiting: the queues with due jobs; None when not found within `BUDGET`.
         overdue_since: the earliest retry time that has passed.
         running: the open executions, with `run` and `worker_id`.
-        integrity: what the check said, `("ok",)` when all is well; None when not asked for.
-        gives_back: whether unused pages can be given back to the disk a few at a time.
+        integrity: the result of the check, `("ok",)` without damage; None when not requested.
+        gives_back: True when free pages can be returned to the disk a few at a time.
     """
 
     journal_mode: str | None
@@ -103,25 +103,25 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that the checks judge.
+    """All facts that the checks judge.
 
     Attributes:
         path: the database file.
-        now: the time, as stored text.
+        now: the current time, as stored text.
         python: its version.
         sqlite: the library's version.
         file_system: its type, "" when unknown.
-        files: the folder, the file, and its `-wal` and `-shm` where they are there.
-        writable: whether this user may write the file and its folder.
+        files: the folder, the file, and its `-wal` and `-shm` if they exist.
+        writable: True when this user may write the file and its folder.
         size: bytes of the file.
         wal: bytes of its log.
         room: free bytes on the disk.
-        known_schema: the version that this gigq works with.
-        readers: processes within a read transaction at both of two looks.
-        servers: processes that run jobs; None when this user may not ask.
-        gone: open executions whose process has ended; None when that cannot be told.
-        content: what is in the file; None when it cannot be read.
-        trouble: why it cannot.
+        known_schema: the schema version that this gigq works with.
+        readers: processes seen twice in a read transaction, before and after the inspection.
+        servers: processes that run jobs; None when this user may not see them.
+        gone: number of open executions whose process has ended; None when unknown.
+        content: the content of the file; None when it cannot be read.
+        trouble: the reason why it cannot be read.
     """
 
     path: str
@@ -143,16 +143,16 @@ class Facts:
 
 
 def gather(database: str | os.PathLike[str], check: str | None = None) -> Facts:
-    """Look at a database. Nothing is written, made or waited for.
+    """Inspect a database without writing, creating or waiting.
 
     Args:
         database: the file.
-        check: `quick` or `full` to read every page too.
+        check: `quick` or `full` to check every page, too.
 
     Raises:
-        StoreUnavailable: there is no such file, or it may not be read.
-        UnsupportedStore: it is no name of a file.
-        OSError: it cannot be reached.
+        StoreUnavailable: the file does not exist or may not be read.
+        UnsupportedStore: `database` does not name a file.
+        OSError: the file cannot be reached.
     """
     path = resolve(database)
     _refuse_unreadable(path, os.fspath(database))
@@ -203,7 +203,7 @@ def _files(*paths: str) -> list[File]:
     found = []
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            s = os.stat(path)  # noqa: PTH116 - never open it, only ask
+            s = os.stat(path)  # noqa: PTH116 - opening it would drop locks
             found.append(File(path, s.st_mode & 0o7777, s.st_uid, s.st_gid, s.st_nlink))
     return found
 
@@ -214,7 +214,7 @@ def _content_or_trouble(path: str, check: str | None) -> tuple[Content | None, s
         try:
             return _content(path, check), None
         except (sqlite3.Error, StoreError) as error:
-            # Without a log it is read as if nobody could write; somebody may have begun to.
+            # A file without a log is read without locks; a writer may have begun since.
             if _state(path) == before or not looks_left:
                 return None, str(
                     translated(error, path) if isinstance(error, sqlite3.Error) else error
@@ -249,9 +249,9 @@ def _content(path: str, check: str | None) -> Content:
 
 
 def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[str, Any]:
-    """What is known of the jobs, by narrow indexes only, within the time for it.
+    """Count the jobs by narrow indexes, for `BUDGET` seconds at most.
 
-    Where every page is going to be checked, damage that is met here is left to the check to tell.
+    When every page is checked as well, that check reports damage that is met here.
     """
     deadline = time.monotonic() + BUDGET
     reader.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_LOOK)
@@ -259,12 +259,12 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
     try:
         known["running"] = tuple(dict(row) for row in reader.execute(_sql("open_executions")))
         known["overdue_since"] = _one(reader, _sql("overdue_since"), {"now": clock.utc_now()})
-        # Other programs may have written blobs.
+        # `str`: other programs may have written blobs.
         known["waiting"] = tuple(
             Waiting(*map(str, row)) for row in reader.execute(_sql("oldest_due"))
         )
         known["counts"]["running"] = len(known["running"])
-        # The quick ones first; the last two grow with the number of jobs.
+        # The quick counts first; the time of the last two grows with the number of jobs.
         for name, sql in _COUNTS.items():
             if name != "waiting" or schema >= _WITH_EDGES_BY_JOB:
                 known["counts"][name] = _number(reader, _sql(sql))
@@ -282,7 +282,7 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
 def _integrity(reader: sqlite3.Connection, check: str | None) -> tuple[str, ...] | None:
     if check is None:
         return None
-    reader.set_progress_handler(lambda: 0, _STEPS_A_LOOK)  # where Python heeds a signal
+    reader.set_progress_handler(lambda: 0, _STEPS_A_LOOK)  # lets Python run signal handlers
     try:
         return tuple(str(row[0]) for row in reader.execute(CHECKS[check]))
     except sqlite3.DatabaseError as error:

@@ -1,7 +1,7 @@
-"""What a database's error means here, and waiting for a lock.
+"""Translation of SQLite's errors into store errors, and retries while the database is locked.
 
-Codes decide, and the wording only where SQLite has one code for damage and for a schema that calls
-functions which a schema may not call.
+SQLite's codes decide. The wording decides only where SQLite has one code for damage and for a
+schema that calls functions which a schema may not call.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _REMEDIES = {
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 when the error came from Python's module itself."""
+    """Return SQLite's primary result code; 0 for an error of Python's own module."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another connection is in the way and waiting may help."""
+    """Return True when another connection holds a lock, so that waiting may help."""
     return primary_code(error) in _BUSY
 
 
 def translated(error: sqlite3.Error, path: str) -> StoreError:
-    """The store error that says what happened, to which file, and what to do."""
+    """Return the store error that names the failure, the file and the remedy."""
     code = primary_code(error)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if code in _BUSY:
@@ -75,20 +75,20 @@ def until_free(
     path: str,
     look: Callable[[str], None] | None = None,
 ) -> Value:
-    """Do `action`, again and again while the database is locked.
+    """Run `action`, and repeat it while the database is locked.
 
-    SQLite's own busy handler sleeps longer the longer it has waited, which starves whoever
-    has waited longest; short random pauses are fairer.
+    SQLite's own busy handler sleeps longer the longer it has waited, which starves the process
+    that has waited longest; short random pauses are fairer.
 
     Args:
-        action: what to do; it must change nothing when it meets a lock.
+        action: the function to run; it must change nothing when it meets a lock.
         lock_timeout: seconds to wait at most.
         path: the file, for messages.
-        look: called once with the path, after a moment; may refuse to wait any longer.
+        look: called with the path once, after 0.05 s; raises to end the waiting.
 
     Raises:
-        StoreLocked: the lock was held for longer.
-        StoreError: anything else that the database refused.
+        StoreLocked: the database was locked for `lock_timeout` seconds.
+        StoreError: the database refused for another reason.
     """
     began = time.monotonic()
     deadline = began + lock_timeout

@@ -1,4 +1,4 @@
-"""Watches files for writes, through inotify(7)."""
+"""Notification of writes to files, through inotify(7)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ctypes
 
-# From <linux/inotify.h>: writes, changes of attributes, and that a file was moved or deleted.
+# From <linux/inotify.h>: IN_MODIFY, IN_ATTRIB (which reports a deletion, too) and IN_MOVE_SELF.
 _EVENTS = 0x00000002 | 0x00000004 | 0x00000800
 _MANY = 65536
 
 
 def watch(*paths: str) -> int:
-    """Return a descriptor that becomes readable when one of some files is written or replaced.
+    """Return a descriptor that becomes readable when one of the files is written or replaced.
 
     Raises:
-        OSError: a file is missing, or this account has too many such descriptors.
+        OSError: a file is missing, or this account has too many inotify descriptors.
     """
     libc = _libc()
     descriptor = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
@@ -33,9 +33,9 @@ def watch(*paths: str) -> int:
 
 
 class DatabaseWatch:
-    """Watches a database file and its write-ahead log, wherever they lie now.
+    """A watch for writes to the files at the paths of a database and its write-ahead log.
 
-    The kernel reports a write before its commit can be read. So look a moment later.
+    The kernel reports a write before its commit can be read. So callers look a moment later.
 
     Args:
         path: the database file.
@@ -47,14 +47,14 @@ class DatabaseWatch:
         self._watched: list[tuple[int, int]] = []
 
     def descriptors(self) -> list[int]:
-        """Return what to wait for: a descriptor, or nothing where the kernel does not report."""
+        """Return the descriptor to wait for; an empty list when there is no inotify watch."""
         return [] if self._descriptor < 0 else [self._descriptor]
 
     def renew(self) -> bool:
-        """Watch the files that lie at the paths now.
+        """Watch the files that are at the paths now.
 
         Returns:
-            Whether they are others than before, so that earlier writes were not reported.
+            True when they are not the files watched so far, whose writes alone were reported.
         """
         try:
             found = [_identity(path) for path in self._paths]
@@ -71,7 +71,7 @@ class DatabaseWatch:
         return True
 
     def take(self) -> bool:
-        """Return whether something was written since the last call."""
+        """Return True when a file was written since the last call."""
         if self._descriptor < 0:
             return False
         try:
@@ -93,7 +93,7 @@ def _identity(path: str) -> tuple[int, int]:
 
 @cache
 def _libc() -> ctypes.CDLL:
-    # Late: only processes that wait need it, and it is slow to import.
+    # Imported late: only processes that wait need it, and its import is slow.
     import ctypes
 
     return ctypes.CDLL(None, use_errno=True)

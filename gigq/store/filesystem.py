@@ -1,4 +1,4 @@
-"""Where the database file is, and whether SQLite can keep it consistent there."""
+"""Paths of database files, and the file systems on which SQLite can keep them consistent."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 def resolve(path: str | os.PathLike[str]) -> str:
-    """The one absolute name of a database file; the file need not exist.
+    """Return the one absolute path of a database file; the file need not exist.
 
     Raises:
         UnsupportedStore: `path` does not name a file.
-        StoreUnavailable: for root, it is a link of another account to no file.
+        StoreUnavailable: root was given another account's link to a missing file.
     """
     text = os.fspath(path)
     if text.startswith("/"):
@@ -49,7 +49,7 @@ def resolve(path: str | os.PathLike[str]) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """Return the path that a relative one means now; links are kept.
+    """Return a relative path as an absolute one for the current directory; links are kept.
 
     A path that is absolute already, and text that names no file, is returned unchanged.
 
@@ -69,9 +69,9 @@ def absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
 
 
 class DatabasePath:
-    """An attribute for the path of a database file, which is made absolute once, when it is set.
+    """An attribute for the path of a database file, made absolute when it is set.
 
-    The process may change its working directory later, and a job may do so too.
+    The process or a job may change the working directory later.
     """
 
     def __set_name__(self, _owner: type, name: str) -> None:
@@ -94,7 +94,7 @@ def _real(absolute: str) -> str:
 
 
 def _refuse_link_of_another(absolute: str, real: str) -> None:
-    """Refuse, as root, to begin a file wherever a link of an ordinary account points.
+    """Refuse, as root, to create a file to which a link of an ordinary account points.
 
     Raises:
         StoreUnavailable: the path is such a link, and the file does not exist.
@@ -109,10 +109,10 @@ def _refuse_link_of_another(absolute: str, real: str) -> None:
 
 
 def refuse_other_kind(path: str) -> None:
-    """Refuse what is there and is no ordinary file: a folder, a device, a FIFO or a socket.
+    """Refuse a folder, a device, a FIFO or a socket at the path.
 
     Raises:
-        StoreUnavailable: it is one of those.
+        StoreUnavailable: the path names one of those.
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - as all of this module
@@ -126,7 +126,7 @@ def refuse_other_kind(path: str) -> None:
 
 
 def refuse_network(path: str, mounts: str | None = None) -> None:
-    """Refuse a database on a network file system, with the reason.
+    """Refuse a database on a network file system.
 
     Args:
         path: absolute path of the database file.
@@ -144,14 +144,14 @@ def refuse_network(path: str, mounts: str | None = None) -> None:
 
 
 def kind_of(path: str) -> str:
-    """The type of the file system that holds `path` here and now; "" when it is not known."""
+    """Return the type of the file system that holds `path` now; "" when unknown."""
     return file_system_of(path, _own_mounts())
 
 
 def file_system_of(path: str, mounts: str) -> str:
-    """The type of the file system that holds `path`, or "" when no mount covers it."""
+    """Return the type of the file system that holds `path`, or "" when no mount covers it."""
     best, kind = "", ""
-    # A mount point may hold what Python takes for a blank or the end of a line.
+    # Not `split()`: a mount point may hold what Python takes for a blank or a line's end.
     for line in filter(None, mounts.split("\n")):
         left, _, right = line.partition(" - ")
         point = _unescaped(left.split(" ")[4])
@@ -161,7 +161,7 @@ def file_system_of(path: str, mounts: str) -> str:
 
 
 def is_network(kind: str) -> bool:
-    """Whether SQLite cannot keep a file consistent on this type of file system."""
+    """Return True when SQLite cannot keep a file consistent on this type of file system."""
     return kind in _NETWORK or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE)
 
 
@@ -170,7 +170,7 @@ def _covers(point: str, path: str) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    # The kernel writes blanks and backslashes in octal, as \040, and all else as it is.
+    # The kernel writes blanks and backslashes in octal, such as \040.
     return os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), os.fsencode(text)))
 
 
@@ -178,4 +178,4 @@ def _own_mounts() -> str:
     try:
         return os.fsdecode(Path(_MOUNTS).read_bytes())
     except OSError:
-        return ""  # without /proc nothing is known, and an unknown disk is taken for a local one
+        return ""  # without /proc the type is unknown, which counts as local

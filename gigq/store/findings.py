@@ -1,4 +1,4 @@
-"""What the facts about a file and its host mean, and what to do: a pure function a check."""
+"""Checks of the facts about a file and its host, each a pure function."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Finding:
     Attributes:
         check: its name.
         severity: one of `SEVERITIES`.
-        found: what is the case.
-        remedy: what to do; None when nothing is to be done.
+        found: the state that was found.
+        remedy: the action to take; None when none is needed.
     """
 
     check: str
@@ -42,14 +42,14 @@ class Finding:
 
 
 def worst(findings: list[Finding]) -> str:
-    """The worst severity among some findings."""
+    """Return the worst severity among the findings."""
     return max((one.severity for one in findings), key=SEVERITIES.index, default="ok")
 
 
 def has_wal_reset_defect(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite can lose commits when a passive checkpoint races with a writer.
+    """Return True for an SQLite that can lose commits when a checkpoint races with a writer.
 
-    3.7.0 to 3.51.2 can; it was mended in 3.51.3, and also in 3.50.7 and 3.44.6 for those series.
+    3.7.0 to 3.51.2 can, except from 3.50.7 on in series 3.50 and from 3.44.6 on in 3.44.
     """
     if version < (3, 7, 0) or version >= (3, 51, 3):
         return False
@@ -57,7 +57,7 @@ def has_wal_reset_defect(version: tuple[int, ...]) -> bool:
 
 
 def library(facts: Facts) -> Iterator[Finding]:
-    """The SQLite in this Python."""
+    """Check the SQLite library in this Python."""
     version = ".".join(map(str, facts.sqlite))
     found = f"SQLite {version} in Python {facts.python}"
     if facts.sqlite < OLDEST_SQLITE:
@@ -68,16 +68,16 @@ def library(facts: Facts) -> Iterator[Finding]:
             "sqlite",
             "note",
             f"{found} has the WAL-reset defect (3.7.0 to 3.51.2, but not 3.50.7 and later 3.50, "
-            "nor 3.44.6 and later 3.44), unless your distribution has mended it",
-            "gigq lets no writer overtake its checkpoints, which would set it off; let no other "
-            "program write to the file, or use a Python with SQLite 3.51.3",
+            "nor 3.44.6 and later 3.44), unless your distribution has fixed it",
+            "gigq's own checkpoints do not trigger it; let no other program write to the file, or "
+            "use a Python with SQLite 3.51.3",
         )
     else:
         yield Finding("sqlite", "ok", f"{found}, without the WAL-reset defect")
 
 
 def file_system(facts: Facts) -> Iterator[Finding]:
-    """Where the file lies."""
+    """Check the file system of the database."""
     kind = facts.file_system
     if is_network(kind):
         yield Finding(
@@ -98,7 +98,7 @@ def file_system(facts: Facts) -> Iterator[Finding]:
 
 
 def rights(facts: Facts) -> Iterator[Finding]:
-    """Who may use the file, and what SQLite has made beside it."""
+    """Check the permissions of the file, its folder and the files of SQLite beside it."""
     folder, file, *beside = facts.files
     trouble = [
         *_trouble_of_folder(folder),
@@ -110,7 +110,7 @@ def rights(facts: Facts) -> Iterator[Finding]:
             Finding(
                 "permissions",
                 "warning",
-                "this user may not write the file or in its folder, so neither submit nor run jobs",
+                "this user may not write the file or its folder, so neither submit nor run jobs",
                 "run as the owner, or see docs/operations.md about a common group",
             )
         )
@@ -124,7 +124,7 @@ def _trouble_of_folder(folder: File) -> Iterator[Finding]:
         yield Finding(
             "permissions",
             "warning",
-            f"everybody may replace files in {folder.path} (mode {folder.mode:04o})",
+            f"every account may replace files in {folder.path} (mode {folder.mode:04o})",
             f"chmod o-w {folder.path}",
         )
 
@@ -135,14 +135,14 @@ def _trouble_of_file(file: File, beside: list[File]) -> Iterator[Finding]:
         yield Finding(
             "permissions",
             "problem",
-            f"everybody may write jobs into it (mode {file.mode:04o}), so run code as its workers",
+            f"every account may write jobs into it (mode {file.mode:04o}), so run code as a worker",
             close,
         )
     elif file.mode & _OTHERS_MAY_READ:
         yield Finding(
             "permissions",
             "warning",
-            f"everybody may read parameters and results (mode {file.mode:04o})",
+            f"every account may read parameters and results (mode {file.mode:04o})",
             close,
         )
     if file.links > 1:
@@ -167,7 +167,7 @@ def _trouble_beside(file: File, beside: list[File]) -> Iterator[Finding]:
 
 
 def journal(facts: Facts) -> Iterator[Finding]:
-    """How commits are made."""
+    """Check the journal mode."""
     if facts.content is None:
         return
     mode = facts.content.journal_mode
@@ -176,7 +176,7 @@ def journal(facts: Facts) -> Iterator[Finding]:
             "journal",
             "warning",
             f"journal mode {mode}, although it is in use",
-            "gigq sets WAL when it opens the file; find who has set another one",
+            "gigq sets WAL when it opens the file; find the program that has set another mode",
         )
     else:
         state = "WAL" if mode else "not in use, so there is no log"
@@ -184,7 +184,7 @@ def journal(facts: Facts) -> Iterator[Finding]:
 
 
 def log(facts: Facts) -> Iterator[Finding]:
-    """The write-ahead log: whether it is there, and its size."""
+    """Check that the write-ahead log exists, and its size."""
     if is_log_missing(facts):
         yield _missing_log(facts)
         return
@@ -192,19 +192,19 @@ def log(facts: Facts) -> Iterator[Finding]:
     if facts.wal <= TOO_LONG:
         yield Finding("wal", "ok", f"{_mib(facts.wal)} in the log")
         return
-    why = f"processes {pids} are reading" if pids else "nobody reads at the moment"
+    why = f"processes {pids} are reading" if pids else "no process reads at the moment"
     yield Finding(
         "wal",
         "warning",
         f"{_mib(facts.wal)} in the log, which is kept below {_mib(TOO_LONG)}: {why}",
         f"end the long transactions of {pids}: the log cannot be shortened while they read"
         if pids
-        else "start gigqd, whose keeper shortens it; if it runs, look for long transactions",
+        else "start gigqd, which shortens it; if it runs, look for long transactions",
     )
 
 
 def is_log_missing(facts: Facts) -> bool:
-    """Return whether the log was deleted while the file was in use: its index alone is there."""
+    """Return True when the log was deleted during use: only its index is left."""
     names = {file.path.removeprefix(facts.path) for file in facts.files}
     return "-shm" in names and "-wal" not in names
 
@@ -225,7 +225,7 @@ def _missing_log(facts: Facts) -> Finding:
 
 
 def size(facts: Facts) -> Iterator[Finding]:
-    """The size of the file, and how much of it is empty."""
+    """Check the size of the file and its free pages."""
     if facts.content is None:
         return
     c = facts.content
@@ -235,17 +235,17 @@ def size(facts: Facts) -> Iterator[Finding]:
             "size",
             "note",
             found,
-            "the free pages are used again, and given back a few at a time by gigqd or `gigq prune`"
+            "SQLite uses the free pages again; gigqd and `gigq prune` return them a few at a time"
             if c.gives_back
-            else "the free pages are used again; to have them back, stop everything and run "
-            "`PRAGMA auto_vacuum = INCREMENTAL; VACUUM`; from then on gigqd gives them back",
+            else "SQLite uses the free pages again; to return them, stop everything and run "
+            "`PRAGMA auto_vacuum = INCREMENTAL; VACUUM`; from then on gigqd returns them",
         )
     else:
         yield Finding("size", "ok", found)
 
 
 def room(facts: Facts) -> Iterator[Finding]:
-    """The free space of the disk."""
+    """Check the free space of the disk."""
     found = f"{_mib(facts.room)} free on the disk"
     if facts.room < _LITTLE_ROOM:
         severity = "problem" if facts.room < _NO_ROOM else "warning"

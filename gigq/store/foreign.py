@@ -1,4 +1,4 @@
-"""Following up on foreign SQL: a subclass may settle a job with statements of its own."""
+"""Work after foreign SQL: a subclass may settle a job with statements of its own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _FINISHED = frozenset(status.value for status in FINISHED)
 
 
 def follow_up(db: Database, job_id: str) -> tuple[str, ...]:
-    """Do to a job's dependents what its status means for them, if nobody has.
+    """Apply a finished job's status to its dependents, unless that was done already.
 
     Returns:
-        The queue of each that became due.
+        The queue of each dependent that became due.
     """
     with db.transaction(durable=False) as session:
         job = session.one("job", {"job_id": job_id})
@@ -30,6 +30,6 @@ def follow_up(db: Database, job_id: str) -> tuple[str, ...]:
 
 
 def end_transaction(connection: object, *, keep: bool) -> None:
-    """End a transaction that foreign SQL left open: keep what it wrote, or undo it."""
+    """Commit or roll back a transaction that foreign SQL left open."""
     end = getattr(connection, "commit" if keep else "rollback")
     end()

@@ -1,7 +1,7 @@
-"""A fork waits until no other thread of its process is inside SQLite.
+"""A lock that delays forks until no other thread of the process is inside SQLite.
 
-SQLite keeps the locks of a process in tables of its own. A child that is forked in the middle of
-another thread's transaction inherits them and could never write: no thread of the child ends them.
+SQLite keeps the locks of a process in its memory. A child that is forked during another thread's
+transaction inherits them and could never write: no thread of the child releases them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import weakref
 from typing import Any
 
 PATIENCE = 10.0
-"""Seconds that a fork waits at most for the transactions of other threads."""
+"""Seconds that a fork waits at most for transactions of other threads."""
 
 # The type of `threading.RLock()` has no public name.
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -33,12 +33,12 @@ _here = _OfThread()
 def inside_sqlite() -> Any:
     """Return the lock that this thread holds while it is inside SQLite.
 
-    It is reentrant: a transaction holds it from its beginning to its end.
+    It is reentrant; a transaction holds it from beginning to end.
     """
     lock = _here.lock
     if lock is None:
         lock = threading.RLock()
-        with _registering:  # a fork that has begun comes first
+        with _registering:  # waits for a fork that is under way
             _locks.add(lock)
         _here.lock = lock
     return lock
@@ -63,7 +63,7 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _registering  # noqa: PLW0603 - the other threads' locks are another process's
+    global _registering  # noqa: PLW0603 - the locks belong to the parent's threads
     _registering = threading.Lock()
     _here.taken.clear()
     _locks.clear()

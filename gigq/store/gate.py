@@ -1,13 +1,13 @@
-"""The gate before the write lock: whoever has waited longest writes next.
+"""A write queue before SQLite's write lock: the process that has waited longest writes next.
 
-SQLite's lock is not handed over: who comes by while it is free gets it, so of two busy writers one
-may get nothing for most of a second. This gate is a courtesy among the processes of gigq and
-nothing more. Foreign writers do not know it, and whoever has waited for too long goes without it;
-that transactions exclude each other rests on SQLite's lock alone.
+SQLite gives its lock to any process that tries while it is free, so one of two busy writers may
+wait for most of a second. The queue only adds fairness among processes of gigq: foreign writers do
+not use it, a process that has waited too long skips it, and SQLite's lock alone keeps transactions
+apart.
 
-The kernel keeps the queue, as record locks on one file: a byte for whoever writes, and for each
-that waits a byte of its own, placed by the time at which it came. They are gone with their process
-and are not inherited by the processes that a job forks, as those of flock(2) would be.
+The queue is made of record locks on one file: one byte for the writer, and one for each process
+that waits, at an offset given by the time at which it came. The kernel frees them with their
+process, and processes that a job forks do not inherit them, as they would locks of flock(2).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _NAME = "gate"
 _FLOCK = struct.Struct("@hhqqi")  # struct flock of fcntl(2) on Linux
 _FREE = struct.pack("@h", fcntl.F_UNLCK)
 
-# Bytes of the file: who writes, and from here on who waits.
+# Offsets in the file: the byte of the writer, and the first byte of waiting processes.
 _WRITER = 0
 _LINE = 1 << 40
 
-# Microseconds of the monotonic clock, which is one for all processes of a host.
+# In microseconds of the monotonic clock, which all processes of a host share.
 _SECOND = 1_000_000
 _BETWEEN_LOOKS = _SECOND
 _PATIENCE = 100_000
@@ -43,29 +43,28 @@ _TURN = 2_000
 
 
 class _Turn(Enum):
-    """How near the turn is."""
+    """Position in the write queue."""
 
     MINE = auto()
     NEXT = auto()
     LATER = auto()
 
 
-# The shortest pause between two looks, in microseconds, and by what the time waited so far is
-# divided for a longer one. Who is next looks often, so that the gate does not stand empty. The
-# others need not: of eight that wait, seven would keep a processor busy with looking.
+# The shortest pause between two tries in microseconds, and the divisor of the time waited so far
+# for longer pauses. Only the next in line tries often: eight such processes would fill a processor.
 _PAUSES = {_Turn.NEXT: (30, 100), _Turn.LATER: (1000, 10)}
 
 
 class Gate:
-    """One process's way through the gate of one database.
+    """The write queue of one database, as one process uses it.
 
-    1. Who writes holds the gate from before `BEGIN` until after `COMMIT`.
-    2. Who comes later waits in line, in the order of coming; the urgent are let in as if they had
-       come 10 ms earlier, and so nobody else waits for more than that because of them.
-    3. Who has the gate may come back at once for 2 ms, unless somebody urgent waits, or anybody
-       for more than 10 ms: a turn of short transactions costs one handing over.
-    4. Who has waited for 100 ms goes without the gate for a second: its holder may be stopped, or
-       its transaction is a long one.
+    1. A writer holds the queue from before `BEGIN` until after `COMMIT`.
+    2. Others wait in the order in which they came. An urgent writer counts as if it had come 10 ms
+       earlier, so it delays no other writer by more than that.
+    3. A writer may write again at once for 2 ms, unless an urgent writer waits, or any writer for
+       more than 10 ms: then a series of short transactions costs one handover.
+    4. A writer that has waited for 100 ms skips the queue for a second: the holder may be stopped,
+       or its transaction is a long one.
 
     Args:
         path: the database file.
@@ -74,19 +73,19 @@ class Gate:
     def __init__(self, path: str) -> None:
         self._path = str(companion_path(path) / _NAME)
         self._descriptor = -1
-        self._mine = threading.Lock()  # record locks do not part the threads of a process
+        self._mine = threading.Lock()  # record locks do not exclude threads of one process
         self._turn_began = 0
         self._look_at = 0
         self._shut_until = 0
 
     def enter(self, *, urgent: bool) -> bool:
-        """Wait for the turn to write, for a tenth of a second at most.
+        """Wait for the turn to write, for 100 ms at most. The caller writes in any case.
 
         Args:
-            urgent: whether somebody waits for this transaction.
+            urgent: True when a caller waits for this transaction.
 
         Returns:
-            Whether the gate is held, and is to be left again. Go on in any case.
+            True when this process holds the queue and must call `leave`.
         """
         now = _now()
         if now < self._shut_until or not self._mine.acquire(timeout=_PATIENCE / _SECOND):
@@ -104,7 +103,7 @@ class Gate:
         return held
 
     def leave(self) -> None:
-        """Let the next one write."""
+        """Release the queue, so that the next process writes."""
         try:
             if self._descriptor >= 0:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _WRITER)
@@ -138,7 +137,7 @@ class Gate:
         return False
 
     def _try(self, place: int) -> _Turn:
-        """Take the gate, if nobody stands before a place and nobody writes."""
+        """Take the queue, if no process waits before `place` and none writes."""
         before = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 1, _LINE + place - 1, 0)
         if fcntl.fcntl(self._descriptor, fcntl.F_GETLK, before)[: len(_FREE)] != _FREE:
             return _Turn.LATER
@@ -149,10 +148,10 @@ class Gate:
         return _Turn.MINE
 
     def _look(self, now: int) -> None:
-        """Open the file that lies at the path, once a second: it may be new, or another one."""
+        """Open the file at the path, once a second: it may be new, or have been replaced."""
         self._look_at = now + _BETWEEN_LOOKS
         known, self._descriptor = self._descriptor, -1
-        # Before the first worker there is no folder, and without rights there is no gate.
+        # No queue without the folder (the first worker makes it), or without permission.
         with suppress(OSError):
             if known >= 0 and _lies_at(self._path, known):
                 self._descriptor, known = known, -1
@@ -163,10 +162,10 @@ class Gate:
 
 
 def gate_of(path: str) -> Gate:
-    """This process's gate of the database at an absolute path.
+    """Return this process's write queue of the database at an absolute path.
 
-    Record locks belong to the process, and closing one descriptor of a file frees all of them, so
-    there is one gate a file.
+    There is one object for each file: closing one descriptor of a file frees all record locks of
+    the process on it.
     """
     gate = _gates.get(path)
     if gate is None:
@@ -175,7 +174,7 @@ def gate_of(path: str) -> Gate:
 
 
 _gates: dict[str, Gate] = {}
-# A forked child holds nothing, and a thread that it does not have may have been inside.
+# A forked child holds no lock, and another thread of the parent may have held `_mine`.
 os.register_at_fork(after_in_child=_gates.clear)
 
 
@@ -186,7 +185,7 @@ def _lies_at(path: str, descriptor: int) -> bool:
 
 
 def _opened(path: Path) -> int:
-    path.parent.lstat()  # a folder that is missing is made by the first worker
+    path.parent.lstat()  # raises while the folder is missing: the first worker makes it
     private_files.make_folder(path.parent)
     return private_files.open_file(path)
 

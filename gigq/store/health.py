@@ -1,4 +1,4 @@
-"""Whether a database in use can still be read and written, asked of the file and not of memory."""
+"""Probes of a database in use: reading and writing the file itself, not SQLite's memory."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 
 STEPS_A_BEAT = 1_000_000
-"""Steps of SQLite's machine, a few milliseconds at most, between two signs of life."""
+"""Steps of SQLite's virtual machine (a few milliseconds at most) between two calls of `beat`."""
 
 
 def require_readable(path: str, patience: float) -> None:
-    """Read the file anew. A connection that is open may go on from memory and notice nothing.
+    """Read the file through a new connection; an open one may serve reads from its memory.
 
     Args:
-        path: the database file; somebody must have it open.
+        path: the database file; a process must have it open.
         patience: seconds to wait for a lock at most.
 
     Raises:
-        StoreCorrupt: it is no database.
+        StoreCorrupt: the file is no database.
         StoreError: it cannot be read now.
     """
     until_free(lambda: _ask(path, "PRAGMA schema_version"), patience, path)
 
 
 def require_whole(path: str, patience: float, beat: Callable[[], None]) -> None:
-    """Look at every page; the time it takes grows with the file.
+    """Check every page; the time it takes grows with the file.
 
     Args:
-        path: the database file; somebody must have it open.
+        path: the database file; a process must have it open.
         patience: seconds to wait for a lock at most.
-        beat: called now and then meanwhile.
+        beat: called every few milliseconds during the check.
 
     Raises:
-        StoreCorrupt: it is damaged, or no database.
+        StoreCorrupt: the file is damaged, or no database.
         StoreError: it cannot be read now.
     """
     found = until_free(lambda: _ask(path, "PRAGMA quick_check(1)", beat), patience, path)
@@ -56,7 +56,7 @@ def require_whole(path: str, patience: float, beat: Callable[[], None]) -> None:
 
 
 def show_life(connection: sqlite3.Connection, beat: Callable[[], None]) -> None:
-    """Have `beat` called now and then while a statement of a connection takes long."""
+    """Make a connection call `beat` every few milliseconds during long statements."""
 
     def step() -> int:
         beat()
@@ -66,27 +66,27 @@ def show_life(connection: sqlite3.Connection, beat: Callable[[], None]) -> None:
 
 
 def require_lock(connection: StoreConnection, patience: float) -> None:
-    """Take the write lock and give it back; the disk is not touched.
+    """Take the write lock and release it, without writing to the disk.
 
     Raises:
-        StoreLocked: somebody held it for longer than `patience` seconds.
+        StoreLocked: another connection held it for longer than `patience` seconds.
         StoreUnavailable: the file may not be written.
     """
     until_free(lambda: _lock(connection), patience, connection.path)
 
 
 def require_writable(connection: StoreConnection, patience: float) -> None:
-    """Commit a page that changes nothing: it takes what any other commit does, room included.
+    """Commit a page that changes nothing; like any commit it needs room on the disk.
 
     Raises:
-        StoreLocked: somebody held the write lock for longer than `patience` seconds.
-        StoreUnavailable: the file cannot be written; nothing has changed.
+        StoreLocked: another connection held the lock for longer than `patience` seconds.
+        StoreUnavailable: the file cannot be written; nothing was changed.
     """
     until_free(lambda: _write(connection), patience, connection.path)
 
 
 def version_of(connection: StoreConnection, patience: float) -> int:
-    """A number that is another one after somebody else has committed.
+    """Return a number that changes when another connection commits.
 
     Raises:
         StoreError: the file cannot be read, or is locked for longer than `patience` seconds.

@@ -1,4 +1,4 @@
-"""Which file lies at a path. What is written into one that was deleted or replaced is lost."""
+"""Identity of the file at a path: writes to a deleted or replaced file would be lost."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ FileId = tuple[int, int]
 
 
 def file_id(path: str) -> FileId | None:
-    """What tells the file at `path` from any other; None when there is none."""
+    """Return the device and inode of the file at `path`; None without a file."""
     found = _look(path)
     return None if found is None else (found.st_dev, found.st_ino)
 
 
 def stamp(path: str) -> tuple[int, int]:
-    """Size in bytes and time of the last change of the file at `path`, in nanoseconds.
+    """Return the size in bytes and the time of the last change in ns of the file at `path`.
 
     Raises:
-        StoreGone: there is none.
+        StoreGone: there is no file.
     """
     found = _look(path)
     if found is None:
@@ -30,30 +30,30 @@ def stamp(path: str) -> tuple[int, int]:
 
 
 def is_empty(path: str) -> bool:
-    """Whether a file lies at `path` in which nothing was written yet.
+    """Return True for an existing file without content.
 
     Raises:
-        StoreGone: it cannot be reached.
+        StoreGone: the path cannot be reached.
     """
     found = _look(path)
     return found is not None and not found.st_size
 
 
 def is_empty_or_missing(path: str) -> bool:
-    """Return whether there is nothing at `path`, or a file without content.
+    """Return True when there is no file at `path`, or one without content.
 
     Raises:
-        StoreGone: it cannot be reached.
+        StoreGone: the path cannot be reached.
     """
     found = _look(path)
     return found is None or not found.st_size
 
 
 def is_same(path: str, known: FileId | None) -> bool:
-    """Whether the file at `path` is still the known one.
+    """Return True while the file at `path` is the known one.
 
     Raises:
-        StoreGone: there is none.
+        StoreGone: there is no file.
         StoreCorrupt: it was emptied; a database in use is never empty.
     """
     found = _look(path)
@@ -67,27 +67,27 @@ def is_same(path: str, known: FileId | None) -> bool:
 
 
 def require_same(path: str, known: FileId | None) -> None:
-    """After a commit: make sure that it went into the file at `path`.
+    """Make sure, after a commit, that it went into the file at `path`.
 
     Raises:
-        StoreGone: that one was deleted or replaced meanwhile.
-        StoreCorrupt: it was emptied.
+        StoreGone: the file was deleted or replaced during the transaction.
+        StoreCorrupt: the file was emptied.
     """
     if not is_same(path, known):
         raise StoreGone(f"{path} was replaced while it was written to; do it again")
 
 
 def refuse_remains(path: str, log: FileId | None) -> None:
-    """Refuse a replaced file beside which the old one's log still lies.
+    """Refuse a file that replaced the known one while the old log is still beside it.
 
     SQLite would take the log for the new file's and write the old pages into it.
 
     Args:
-        path: the database file, which is not the one that was open before.
-        log: the log of that one.
+        path: the database file, which has replaced the known one.
+        log: the log of the known file.
 
     Raises:
-        StoreGone: the log is still there, and is not empty.
+        StoreGone: that log is still there, and is not empty.
     """
     found = _look(f"{path}-wal")
     if found is not None and found.st_size and (found.st_dev, found.st_ino) == log:
@@ -105,14 +105,15 @@ class Log(NamedTuple):
 
 
 def log_of(path: str) -> Log:
-    """Return the log that lies beside a database file now."""
+    """Return the log that is beside a database file now."""
     return Log(file_id(f"{path}-wal"), file_id(f"{path}-shm"))
 
 
 def require_log(path: str, log: Log) -> None:
-    """Make sure that the log in use and its index still lie beside the file.
+    """Make sure that the log in use and its index are still beside the file.
 
-    A process that opens the file without them begins others, and the two overwrite each other.
+    A process that opens the file without them creates new ones, and the two logs overwrite each
+    other's pages.
 
     Raises:
         StoreGone: one of them was deleted or replaced.
@@ -128,7 +129,7 @@ def require_log(path: str, log: Log) -> None:
 
 
 def require_access(path: str) -> None:
-    """Make sure that a new process could open the file and its log; one that has them open goes on.
+    """Make sure that a new process could open the file and its log.
 
     Raises:
         StoreGone: one of them may not be read.
@@ -145,11 +146,11 @@ def require_access(path: str) -> None:
 
 
 def refuse_missing(path: str) -> None:
-    """Refuse to open what is not there, or what SQLite would make worse by opening it.
+    """Refuse a missing file, and an empty one whose log SQLite would delete.
 
     Raises:
         StoreGone: there is no file, or it may not be read.
-        StoreCorrupt: it is empty and its log is not; SQLite would delete the log.
+        StoreCorrupt: the file is empty and its log is not.
     """
     found = _look(path)
     if found is None:
@@ -161,7 +162,7 @@ def refuse_missing(path: str) -> None:
 
 
 def refuse_stray_log(path: str) -> None:
-    """Refuse to begin a new file beside the log of one that was lost.
+    """Refuse to create a file beside the log of a lost one.
 
     Raises:
         StoreGone: there is such a log.
@@ -179,7 +180,7 @@ def _restore(path: str) -> str:
 
 
 def _gone(path: str) -> StoreGone:
-    from gigq.store.queue_mark import TO_BEGIN  # it imports this module
+    from gigq.store.queue_mark import TO_BEGIN  # a circular import
 
     return StoreGone(
         f"{path} is gone: it was deleted or moved away; put it back or restore a backup; {TO_BEGIN}"
@@ -187,7 +188,7 @@ def _gone(path: str) -> StoreGone:
 
 
 def _missing(path: str) -> StoreGone:
-    if os.path.lexists(f"{path}.gigq"):  # what a queue leaves beside its file
+    if os.path.lexists(f"{path}.gigq"):  # the folder of a queue
         return _gone(path)
     return StoreGone(f"there is no database at {path}; check the path, or submit a job to make it")
 
@@ -199,7 +200,7 @@ def _log_size(path: str) -> int:
 
 def _look(path: str) -> os.stat_result | None:
     try:
-        return os.stat(path)  # noqa: PTH116 - at every use; and never open it, only ask
+        return os.stat(path)  # noqa: PTH116 - hot path; and opening it would drop locks
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Beginning a queue at a path, for the processes that run its jobs."""
+"""Creation of a queue at a path, for the processes that run its jobs."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def initialize(path: str | os.PathLike[str]) -> None:
-    """Begin a queue at `path` whatever was there before, beside other tables too.
+    """Create a queue at `path` whatever was there before, also beside other tables.
 
-    A queue that is there is brought up to date and keeps its jobs.
+    An existing queue is migrated and keeps its jobs.
 
     Raises:
-        StoreError: the file cannot be made or used.
-        OSError: nothing can be written beside it.
+        StoreError: the file cannot be created or used.
+        OSError: no file can be written beside it.
     """
     new_file.create(path)
     open_queue(Database(lambda: connect.open_connection(path)), path, Begin.ANYWHERE)
 
 
 def prepare_file(path: str | os.PathLike[str], beat: Callable[[], None] | None = None) -> Begin:
-    """Create the file where no queue was before.
+    """Create the file if there was no queue before.
 
     Args:
         path: the database file.
-        beat: called now and then while the file is read.
+        beat: called every few milliseconds while the file is read.
 
     Returns:
-        Where the tables may be made: nowhere, if there was a queue before.
+        The databases in which the tables may be created: none if there was a queue before.
 
     Raises:
         NoQueue: there was a queue, and the file is missing or empty.
-        StoreCorrupt: the log beside the file is another one's.
-        StoreError: the file cannot be made.
+        StoreCorrupt: the log beside the file belongs to another file.
+        StoreError: the file cannot be created.
     """
     real = resolve(path)
     queue_mark.refuse_lost(real)
@@ -58,19 +58,19 @@ def prepare_file(path: str | os.PathLike[str], beat: Callable[[], None] | None =
 def refuse_foreign_log(path: str, beat: Callable[[], None] | None = None) -> None:
     """Refuse a file that was restored beside the log of the file before it.
 
-    To open it would write the pages of that log into it. So it is read first, and without a change,
-    if it was changed or put in place after its log was last written, as a checkpoint does too.
+    Opening it would write the pages of that log into it. So a file that is newer than its log is
+    checked first, without a change. A checkpoint makes a file newer than its log, too.
 
     Args:
         path: the database file.
-        beat: called now and then while it is read.
+        beat: called every few milliseconds while it is read.
 
     Raises:
         StoreCorrupt: with this log it is damaged; both are left as they are.
     """
     if not _came_after_log(path):
         return
-    # Late: it loads `random`, which each job of a process that has it pays for.
+    # Imported late: it loads `random`, which costs time at each job of a process that has it.
     from gigq.store.reading import reading
 
     found = "ok"
@@ -99,12 +99,12 @@ def _came_after_log(path: str) -> bool:
 
 
 def open_queue(database: Database, path: str | os.PathLike[str], begin: Begin) -> None:
-    """Make the tables or bring them up to date, and note that there is a queue at `path`.
+    """Create or migrate the tables, and mark that there is a queue at `path`.
 
     Raises:
-        NoQueue: there is none, and none may be begun.
+        NoQueue: there is no queue, and none may be created.
         StoreError: the file cannot be used.
-        OSError: nothing can be written beside it.
+        OSError: no file can be written beside it.
     """
     migrate.apply(database, begin)
     queue_mark.note(resolve(path))

@@ -48,11 +48,11 @@ def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 class Changed(NamedTuple):
-    """The effects of a change of one job.
+    """The effects of a change to one job.
 
     Attributes:
         status: the job's status.
-        due_in: the queues of jobs that wait for a worker because of it, once for each job.
+        due_in: the queue of each job that became due because of it.
         cut_off: dependents that failed because of it.
     """
 
@@ -62,15 +62,15 @@ class Changed(NamedTuple):
 
 
 def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]) -> Stored:
-    """The same with rows as they are bound, in the order of `submission.COLUMNS`.
+    """Store jobs whose values are in the order of `submission.COLUMNS`.
 
     Args:
         db: the database.
         rows: the values of each job.
-        waits: by their place in `rows`, the parents that jobs name.
+        waits: the ids of the parents of each job that has some, by its index in `rows`.
 
     Returns:
-        How many jobs became due in each queue, and those that failed at once.
+        The number of jobs that became due in each queue, and the jobs that failed at once.
 
     Raises:
         MissingParent, DependencyCycle, StoreError: as `insert`.
@@ -80,22 +80,22 @@ def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]
 
 
 def get(db: Database, job_id: str) -> Row | None:
-    """A job's row, or None."""
+    """Return a job's row, or None."""
     return db.one("job", {"job_id": job_id})
 
 
 def by_ids(db: Database, job_ids: Iterable[str]) -> list[Row]:
-    """Return `id`, `name` and `status` of those of the jobs that are there."""
+    """Return `id`, `name` and `status` of the jobs that exist."""
     return db.all("jobs_by_id", {"ids": json.dumps(list(job_ids))})
 
 
 def with_part(db: Database, part: str, limit: int) -> list[Row]:
-    """Return the same of jobs whose id contains a text, the newest first."""
+    """Return `id`, `name` and `status` of jobs whose id contains a text, newest first."""
     return db.all("jobs_with_part", {"part": part, "limit": limit})
 
 
 def executions(db: Database, job_id: str) -> list[Row]:
-    """A job's executions, oldest first."""
+    """Return a job's executions, oldest first."""
     return db.all("executions_of_job", {"job_id": job_id})
 
 
@@ -108,15 +108,15 @@ def awaited_parents(db: Database, job_id: str, most: int = 1000) -> list[Row]:
 
 
 def counts(db: Database) -> dict[str, int]:
-    """How many jobs each status has; a status without jobs is not there.
+    """Return the number of jobs of each status that has any.
 
-    Counting takes as long as there are jobs to count, so a status that many jobs have is not
-    counted: it has all that are left.
+    The time to count grows with the number of jobs. So one status with many jobs is not counted;
+    its number is the total less the others.
     """
     try:
         found = _counted(db)
     except UnreadableText:
-        found = _counted(db)  # the second time it can be read
+        found = _counted(db)  # the connection now decodes leniently
     return {status: number for status, number in found.items() if number}
 
 
@@ -133,7 +133,7 @@ def _counted(db: Database) -> dict[str, int]:
 
 
 def _count_the_many(session: Session, counted: dict[str, int]) -> str:
-    """Count to the end where that was not reached, but for one status, which is taken out."""
+    """Finish the counts that reached the limit, but for one status, which is returned."""
     many = [status for status, number in counted.items() if number == _MANY["limit"]]
     if not many:
         return JobStatus.RUNNING.value
@@ -152,24 +152,24 @@ def _jobs(row: Row | None) -> int:
 
 
 def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:
-    """The results, as JSON text, of those of the jobs that completed."""
+    """Return the results, as JSON text, of the completed jobs among some."""
     rows = db.all("results_of", {"ids": json.dumps(list(job_ids))})
     return {row["id"]: row["result"] for row in rows}
 
 
 def cancel(db: Database, job_ids: Iterable[str], *, running: bool = False) -> dict[str, Changed]:
-    """Cancel pending jobs, and do to their dependents what their policies say.
+    """Cancel pending jobs and apply the policies of their dependents.
 
-    All in one transaction: a job that is just being claimed or settled cannot slip through.
+    One transaction does all of it, so it misses no job that is just being claimed or settled.
 
     Args:
         db: the database.
         job_ids: the jobs.
-        running: ask for the end of those that are running, too.
+        running: True to request the cancel of running jobs, too.
 
     Returns:
-        By the id of each job that was changed, the effects: its status is CANCELLED when it was
-        pending, RUNNING when its end is asked for.
+        The effects by the id of each changed job: its status is CANCELLED when it was pending,
+        RUNNING when its cancel was requested.
     """
     cancel_one = _cancel_or_ask if running else _cancel
     with db.transaction(durable=True) as session:
@@ -199,7 +199,7 @@ def clear(db: Database, before: str | None = None) -> int:
         before: ISO time; only jobs that ended earlier. None: all of them.
 
     Returns:
-        How many jobs were deleted.
+        The number of deleted jobs.
 
     Raises:
         ValueError: `before` is not an ISO 8601 time.

@@ -1,4 +1,4 @@
-"""Jobs by conditions: pages of them, their ids, and their number in each queue."""
+"""Lists of jobs by conditions: pages, ids, and numbers for each queue."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FEW = 2000
 
 
 class Filter(NamedTuple):
-    """The conditions of a list of jobs; None for any.
+    """The conditions of a list of jobs; None sets no condition.
 
     Attributes:
         statuses: one of these.
         queues: in one of these named queues.
         workflow: the name of the workflow.
         name: a part of the name, in any case of ASCII letters.
-        error: a part of the error, likewise.
+        error: a part of the error, in any case of ASCII letters.
         since: made at this time or later, as stored text.
         before: made earlier.
     """
@@ -42,7 +42,7 @@ _ANY = Filter()
 
 
 def page(db: Database, asked: Filter = _ANY, limit: int = 100, offset: int = 0) -> list[Row]:
-    """Return the newest of the jobs, at most `limit` after the first `offset`; all when below 0.
+    """Return the newest jobs, at most `limit` after the first `offset`; all for a limit below 0.
 
     Of the jobs of one finished status, those stored last are the newest.
     """
@@ -58,12 +58,12 @@ def page(db: Database, asked: Filter = _ANY, limit: int = 100, offset: int = 0) 
 
 
 def ids(db: Database, asked: Filter) -> list[str]:
-    """Return the ids of the jobs, the oldest first."""
+    """Return the ids of the jobs, oldest first."""
     return [row["id"] for row in db.all("ids_of_jobs", _parameters(asked))]
 
 
 def counts_by_queue(db: Database, queues: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
-    """Return the number of jobs of each status in each queue, or in some."""
+    """Return the number of jobs of each status, for each queue or for the given ones."""
     found: dict[str, dict[str, int]] = {}
     for row in db.all("counts_by_queue", {"queues": _listed(queues)}):
         found.setdefault(row["queue"], {})[row["status"]] = int(row["jobs"])

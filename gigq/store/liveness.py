@@ -1,16 +1,16 @@
-"""Whether the process behind an execution is alive: a lock that the kernel frees at its death.
+"""Run locks: each process that runs jobs holds a lock that the kernel frees when it dies.
 
-A run is one byte of a lock file, held by one process. POSIX record locks belong to a process:
-kill -9 frees them, a fork does not inherit them, and pid numbers play no part, so processes in
-different containers see each other's. The price: closing any descriptor of the file drops all
-of a process's locks on it. So there is one descriptor per process and file, never closed while
-the file is there.
+A run is one byte of a lock file, locked by one process. POSIX record locks belong to a process:
+kill -9 frees them, a fork does not inherit them, and they do not depend on pid numbers, so
+processes in different containers see each other's. But closing any descriptor of the file drops
+all locks of the process on it. So a process has one descriptor for each file and never closes it
+while the file is there.
 
-The locks can go before the process does: a job of a plain worker copies the folder, and closes
-its own descriptor of the file; or the file is deleted. Until their holder has taken them again no
-process sees them. So a run also names its process, by boot, process namespace, pid and start time.
-It is dead when its byte is free and that process is gone. A process of another container cannot be
-seen from here: after its lock file was replaced it has the time to lock its byte in the next one.
+A living process can lose its locks: a job of a plain worker copies the folder and closes its own
+descriptor of the file, or the file is deleted. No other process sees them until the holder has
+locked its bytes again. So a run also names its process, by boot, process namespace, pid and start
+time, and is dead when its byte is free and that process is gone. A process of another container
+cannot be seen: after its lock file was replaced it has 15 s to lock its byte in the next one.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from gigq.store import private_files
 from gigq.store.filesystem import resolve
 
 _MOST_DIGITS = 20
-_OFFSET_BITS = 62  # what lies above belongs to others, as gigqd/fence.py
+_OFFSET_BITS = 62  # gigqd/fence.py uses the bytes above
 _WORD_LOCK = (1 << 63) - 2  # beyond those, too
-_SCHEMAS = 3 << 61  # from here on a run shows the schema that its process knows
+_SCHEMAS = 3 << 61  # a byte from here on shows the schema that a process knows
 _ROOM_OF_SCHEMA = 1 << 32
 _LOCKED_AGAIN_WITHIN = 15.0
-"""Seconds from a new lock file until every living process holds its bytes there: a daemon looks
-every 5 s (gigqd/repairs.py), a plain worker at every turn."""
+"""Seconds from a new lock file until every living process has locked its bytes in it: a daemon
+checks every 5 s (gigqd/repairs.py), a plain worker in every turn of its loop."""
 
 
 class _LockFile(NamedTuple):
-    """A lock file that this process has open, and the word that tells it from any other."""
+    """A lock file that this process has open, and the word in it that identifies the file."""
 
     descriptor: int
     word: str
 
 
 class _OwnLocks:
-    """This process's descriptors of lock files, and the bytes that it holds."""
+    """The descriptors of lock files in this process, and the bytes that it has locked."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew in a forked child: it holds no lock, and inherited numbers may be reused."""
+        """Forget everything in a forked child, which inherits no lock."""
         self.files: dict[Path, _LockFile] = {}
         self.held: set[tuple[Path, int]] = set()
 
     def file(self, path: Path) -> _LockFile:
-        """This process's one descriptor of a lock file; of the next one if it was deleted."""
+        """Return this process's one descriptor of a lock file, of the next one after a deletion."""
         known = self.files.get(path)
         if known is not None and _is_at(path, known.descriptor):
             return known
@@ -69,14 +69,14 @@ class _OwnLocks:
         return opened
 
     def lock(self, path: Path, offset: int) -> bool:
-        """Hold a byte until `unlock` or this process's death. False when somebody else does."""
+        """Lock a byte until `unlock` or this process's death; False when another process has it."""
         if not _try_lock(self.file(path).descriptor, offset):
             return False
         self.held.add((path, offset))
         return True
 
     def unlock(self, path: Path, offset: int) -> None:
-        """Free a byte, also where the folder was moved away in the meantime."""
+        """Unlock a byte, even if the folder was moved away."""
         self.held.discard((path, offset))
         fcntl.lockf(self.files[path].descriptor, fcntl.LOCK_UN, 1, offset)
 
@@ -86,14 +86,14 @@ os.register_at_fork(after_in_child=_own.forget)
 
 
 class RunLock:
-    """Holds a run of this process from construction until `release` or the process's death.
+    """The lock of a run of this process, from construction until `release` or its death.
 
     Args:
-        database_path: the database whose executions this process answers for.
+        database_path: the database whose jobs this process runs.
         kind: `worker` for a plain worker, `gigqd` for a daemon.
 
     Attributes:
-        run: what executions store, as `worker:1234:…`: the byte, the file, the process.
+        run: the text that executions store, `worker:1234:…`: kind, byte, file and process.
     """
 
     def __init__(self, database_path: str | os.PathLike[str], kind: str) -> None:
@@ -105,9 +105,9 @@ class RunLock:
         self.run = ":".join([kind, str(self._offset), word, *_own_process()])
 
     def release(self) -> None:
-        """Free the bytes. For other processes the run ends with this process, as it names it.
+        """Unlock the bytes. For other processes the run still lasts until this process ends.
 
-        In a forked child it does nothing.
+        In a forked child this does nothing.
         """
         if self._pid == os.getpid() and (self._path, self._offset) in _own.held:
             _own.unlock(self._path, self._offset)
@@ -115,20 +115,20 @@ class RunLock:
 
 
 def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
-    """Whether the process that holds `run` is still there. No run, or no such run: no."""
+    """Return True while the process that holds `run` lives; False without such a run."""
     _, number, *rest = (run if run and ":" in run else ":").split(":")
     if not number.isdecimal() or len(number) > _MOST_DIGITS or int(number) >= 1 << _OFFSET_BITS:
         return False
     path, offset = _lock_file(database_path), int(number)
     file = _own.file(path)
-    # A process never meets its own locks: asking the kernel would free the byte.
+    # A process does not see its own locks: testing the byte would unlock it.
     if (path, offset) in _own.held or _is_locked(file.descriptor, offset):
         return True
     return _is_there(rest[1:]) or _may_lock_again(file, rest[1:])
 
 
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
-    """This process's one descriptor of a database's lock file. Closing it would free every run.
+    """Return this process's one descriptor of a database's lock file; closing it frees all runs.
 
     Raises:
         OSError: the file cannot be made or opened.
@@ -137,10 +137,10 @@ def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
 
 
 def hold(database_path: str | os.PathLike[str], offset: int) -> bool:
-    """Hold a byte of a database's lock file until this process's death.
+    """Lock a byte of a database's lock file until this process's death.
 
     Returns:
-        False when another process holds it.
+        False when another process has locked it.
 
     Raises:
         OSError: the file cannot be made or opened.
@@ -149,13 +149,13 @@ def hold(database_path: str | os.PathLike[str], offset: int) -> bool:
 
 
 def renew() -> bool:
-    """Put what this process holds on the next lock file, where one was deleted.
+    """Lock this process's bytes in the next lock file, where one was deleted.
 
     Returns:
-        Whether one was.
+        True when a lock file was deleted.
 
     Raises:
-        OSError: the next one cannot be made.
+        OSError: the next lock file cannot be made.
     """
     before = dict(_own.files)
     for path in {path for path, _ in _own.held}:
@@ -164,7 +164,7 @@ def renew() -> bool:
 
 
 def retake() -> None:
-    """Take again the bytes that this process has lost by closing a lock file itself."""
+    """Lock again the bytes that this process lost because its code closed a lock file."""
     for path, offset in _own.held.copy():
         with suppress(OSError):
             _try_lock(_own.files[path].descriptor, offset)
@@ -178,15 +178,15 @@ def schema_known() -> int:
 
 
 def schema_range(first: int) -> tuple[int, int]:
-    """Return where processes lock a byte that know the schema `first` or a later one."""
+    """Return the range of bytes for processes that know schema `first` or a later one."""
     return _SCHEMAS + first * _ROOM_OF_SCHEMA, _WORD_LOCK
 
 
 def companion(database_path: str | os.PathLike[str]) -> Path:
-    """The folder `<database>.gigq` for locks and pipes, made private when missing.
+    """Return the folder `<database>.gigq` for locks and pipes; make it, private, when missing.
 
     Raises:
-        OSError: it cannot be made, or another account may have placed what is there.
+        OSError: it cannot be made, or another account may have placed it there.
     """
     folder = companion_path(database_path)
     private_files.make_folder(folder)
@@ -194,7 +194,7 @@ def companion(database_path: str | os.PathLike[str]) -> Path:
 
 
 def companion_path(database_path: str | os.PathLike[str]) -> Path:
-    """Where that folder is, whether it is there or not.
+    """Return the path of that folder, which need not exist.
 
     Raises:
         StoreError: as `resolve`.
@@ -212,7 +212,7 @@ def _lock_file(database_path: str | os.PathLike[str]) -> Path:
 
 
 def _lock_a_byte(path: Path, first: int = 0, bits: int = _OFFSET_BITS) -> int:
-    while True:  # somebody's byte: one chance in very many
+    while True:  # a byte of another process: one chance in very many
         offset = first + (int.from_bytes(os.urandom(8), "big") >> (64 - bits))
         if _own.lock(path, offset):
             return offset
@@ -227,7 +227,7 @@ def _try_lock(descriptor: int, offset: int) -> bool:
 
 
 def _word_in(descriptor: int) -> str:
-    """The word in a lock file, written by whoever opens it first."""
+    """Return the word in a lock file; the process that opens the file first writes it."""
     fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, _WORD_LOCK)
     try:
         if not os.fstat(descriptor).st_size:
@@ -245,7 +245,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _is_locked(descriptor: int, offset: int) -> bool:
-    # A shared lock: two processes that ask at once do not take each other for the holder.
+    # A shared lock: two processes that test at once do not take each other for the holder.
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, offset)
     except (BlockingIOError, PermissionError):
@@ -255,14 +255,14 @@ def _is_locked(descriptor: int, offset: int) -> bool:
 
 
 def _own_process() -> list[str]:
-    """What tells this process from every other one: boot, process namespace, pid, start time."""
+    """Return what identifies this process: boot, process namespace, pid, start time."""
     pid = os.getpid()
     started = _start_of(pid)
     return [] if started is None else [*_here(), str(pid), started]
 
 
 def _is_there(process: list[str]) -> bool:
-    """Whether a process that a run names lives and can be seen from here."""
+    """Return True when the process that a run names lives in this namespace."""
     if len(process) != 4 or process[:2] != _here():
         return False
     pid, started = process[2:]
@@ -270,7 +270,7 @@ def _is_there(process: list[str]) -> bool:
 
 
 def _may_lock_again(file: _LockFile, process: list[str]) -> bool:
-    """Return True for a process that cannot be seen, while a lock file is new here, or a copy."""
+    """Return True for a process of another namespace, while the lock file is new."""
     boot_and_namespace = _here()
     if len(process) != 4 or process[:1] != boot_and_namespace[:1]:
         return False
@@ -284,11 +284,11 @@ def _here() -> list[str]:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return [boot.partition("-")[0], str(Path("/proc/self/ns/pid").stat().st_ino)]
     except OSError:
-        return []  # without /proc the locks alone decide
+        return []  # without /proc only the locks count
 
 
 def _start_of(pid: int | str) -> str | None:
-    """When a living process began, in ticks since the boot; None when it is gone or a zombie."""
+    """Return a process's start time in ticks since the boot; None when gone or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (OSError, ValueError):
@@ -298,11 +298,11 @@ def _start_of(pid: int | str) -> str | None:
 
 
 def run_of_this_process(db_path: str | os.PathLike[str]) -> str:
-    """The run of this process on a database, the same for all of its workers."""
+    """Return the run of this process on a database; all its workers share it."""
     return _worker_run(os.getpid(), os.path.realpath(Path(db_path).expanduser())).run
 
 
 @cache
 def _worker_run(_pid: int, path: str) -> RunLock:
-    """One run for each process: a forked child gets its own."""
+    """Return the run of a process, which is in the key because a forked child needs its own."""
     return RunLock(path, "worker")

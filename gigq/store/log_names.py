@@ -1,4 +1,4 @@
-"""The files of SQLite beside a database in words: a message names only those that are there."""
+"""Names of SQLite's files beside a database for messages, which name only existing ones."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SUFFIXES = ("-wal", "-shm")
 
 
 def beside(path: str) -> tuple[str, ...]:
-    """Return the suffixes of the log and its index, of those that lie beside a database."""
+    """Return the suffixes of the log and its index that exist beside a database."""
     return tuple(suffix for suffix in SUFFIXES if os.path.lexists(path + suffix))
 
 
 def together(suffixes: Collection[str]) -> str:
-    """Return what must be kept of a damaged file, given what lies beside it."""
+    """Return the words for the files to keep of a damaged database."""
     names = [f"its {suffix}" for suffix in SUFFIXES if suffix in suffixes]
     if not names:
         return "the file"
@@ -25,5 +25,5 @@ def together(suffixes: Collection[str]) -> str:
 
 
 def the_log(path: str) -> str:
-    """Return what must be moved away beside a database whose log belongs to another file."""
+    """Return the words for the files to move away when the log belongs to another file."""
     return " and ".join(f"the {suffix}" for suffix in beside(path)) or "the -wal"

@@ -1,9 +1,9 @@
-"""A log that SQLite has deleted because this process had lost its locks on the database file.
+"""Detection of a log that SQLite deleted because this process had lost its locks on the database.
 
-POSIX record locks belong to a process, and closing any descriptor of a file frees them (sqlite.org,
-"How To Corrupt An SQLite Database File", 2.2). A job or an application that reads or copies the
-file in a process that has it open does so. The next process that closes its connection is then the
-last one for SQLite, writes the log back and deletes it, and what is written into it later is lost.
+Closing any descriptor of a file frees the process's record locks on it (sqlite.org, "How To Corrupt
+An SQLite Database File", 2.2). A job or an application does so when it reads or copies the file in
+a process that has it open. The next process that closes its connection then counts as the last
+one: it writes the log back and deletes it, and later commits into that log are lost.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _SHARED = range(0x40000002, 0x40000002 + 510)  # SHARED_FIRST and SHARED_SIZE of
 
 
 def log_was_closed(path: str, log: Log) -> bool:
-    """Return whether another process has deleted the log as the last one, all of it written back.
+    """Return True when another process wrote the whole log back and deleted it, as the last one.
 
-    A log that was deleted in any other way is used on by all processes that have it open.
+    A log that was deleted otherwise stays in use in all processes that have it open.
 
     Args:
         path: the database file.
@@ -39,7 +39,7 @@ def log_was_closed(path: str, log: Log) -> bool:
 
 
 def refuse_beside_lost_log(path: str, open_here: Iterable[Log]) -> None:
-    """Refuse another connection while a thread still has a log open that was deleted.
+    """Refuse another connection while a thread of this process has a deleted log open.
 
     SQLite shares the index of the log among all connections of a process.
 
@@ -59,7 +59,7 @@ def refuse_beside_lost_log(path: str, open_here: Iterable[Log]) -> None:
 
 
 def locks_of_this_process(path: str) -> list[list[str]]:
-    """Return the lines of /proc/locks, in fields, about record locks of this process on a file.
+    """Return the lines of /proc/locks, split, about record locks of this process on a file.
 
     Raises:
         OSError: there is no such file, or the locks are hidden.
@@ -70,7 +70,7 @@ def locks_of_this_process(path: str) -> list[list[str]]:
 
 
 def _holds_shared_lock(path: str) -> bool:
-    """Return whether this process still has its lock on a database file; True if that is hidden."""
+    """Return True while this process has its lock on a database file, or when /proc hides it."""
     with suppress(OSError):
         return any(int(fields[6]) in _SHARED for fields in locks_of_this_process(path))
     return True

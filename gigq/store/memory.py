@@ -6,7 +6,7 @@ import sqlite3
 
 
 class MemoryConnection(sqlite3.Connection):
-    """A connection that is closed with its last reference, without Python's warning of that."""
+    """A connection that its last reference closes, without Python's warning."""
 
     def __del__(self) -> None:
         self.close()

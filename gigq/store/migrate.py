@@ -1,4 +1,4 @@
-"""Bringing a database to the schema that this gigq knows, once, whoever comes first."""
+"""Migration of a database to the schema that this gigq knows, by the first process to open it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Begin(Enum):
-    """The databases in which the tables of a queue may be made."""
+    """The databases in which the tables of a queue may be created."""
 
     NEVER = auto()
     EMPTY = auto()
@@ -31,21 +31,21 @@ class Begin(Enum):
 
 
 def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
-    """Create or migrate the schema; nothing happens when it is there already.
+    """Create or migrate the schema; do nothing when it is up to date.
 
-    All missing steps are one transaction: a process killed in the middle leaves the file as it
-    was, and of several that start at once one does the work. A file of GigQ 0.5.1 is upgraded.
+    All missing steps are one transaction: after a kill in the middle the file is as it was, and of
+    several processes that start at once one does the work. A file of GigQ 0.5.1 is upgraded.
 
     Args:
         db: the database.
-        begin: where a queue may be begun: nowhere, in a database without tables, or in any.
+        begin: the databases in which a queue may be created.
 
     Raises:
-        NoQueue: there is none, and none may be begun.
+        NoQueue: there is no queue, and none may be created.
         StoreUnavailable: a process that runs jobs here does not know the new schema.
-        SchemaTooNew: a newer gigq has migrated it.
+        SchemaTooNew: a newer gigq has migrated the file.
         UnsupportedStore: the file has a `jobs` table that is not a queue's, or is a database of
-            another program in which no queue may be begun.
+            another program in which no queue may be created.
     """
     if is_up_to_date(db):
         return
@@ -55,16 +55,16 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
 
 
 def is_up_to_date(db: Database) -> bool:
-    """Return whether a database has the schema that this gigq works with."""
+    """Return True when a database has the schema that this gigq works with."""
     with db.read() as session:
         return _version(session) == latest(dialect_of(session.connection).name)
 
 
 def refuse_obstacles(db: Database) -> None:
-    """Refuse a file of GigQ 0.5.1 that `apply` would refuse for what was added to it.
+    """Refuse a file of GigQ 0.5.1 with additions of a user that `apply` would refuse.
 
     Raises:
-        UnsupportedStore: with a list of it.
+        UnsupportedStore: with a list of them.
     """
     with db.read() as session:
         if _version(session) == 0:
@@ -73,7 +73,7 @@ def refuse_obstacles(db: Database) -> None:
 
 def obstacle(connection: sqlite3.Connection, path: str) -> str | None:
     """Return why a file of GigQ 0.5.1 that is open for reading cannot be upgraded, or None."""
-    connection.execute("PRAGMA trusted_schema=OFF")  # as where jobs are run
+    connection.execute("PRAGMA trusted_schema=OFF")  # as on the connections that run jobs
     try:
         upgrade.examine(Session(connection), fresh_objects("sqlite"))
     except UnsupportedStore as error:
@@ -82,10 +82,10 @@ def obstacle(connection: sqlite3.Connection, path: str) -> str | None:
 
 
 def refuse_newer(db: Database) -> None:
-    """Look whether a newer gigq has migrated the store meanwhile.
+    """Refuse a store that a newer gigq has migrated while this process ran.
 
     Raises:
-        SchemaTooNew: it has.
+        SchemaTooNew: a newer gigq has migrated it.
     """
     with db.read() as session:
         _refuse_newer(_version(session), latest(dialect_of(session.connection).name))
@@ -93,7 +93,7 @@ def refuse_newer(db: Database) -> None:
 
 @cache
 def latest(dialect: str) -> int:
-    """The version of the schema that this gigq works with."""
+    """Return the version of the schema that this gigq works with."""
     return max(number for number, _ in _steps(dialect))
 
 
@@ -115,7 +115,7 @@ def _migrate(session: Session) -> None:
 
 @cache
 def fresh_objects(dialect: str) -> Mapping[str, frozenset[str]]:
-    """Return the columns of each table of a new file; of each index and trigger, none."""
+    """Return the columns of each table of a new file; an empty set for an index or trigger."""
     with closing(sqlite3.connect(":memory:")) as connection:
         session = Session(connection)
         session.run("create_schema_table")
@@ -131,11 +131,11 @@ def fresh_objects(dialect: str) -> Mapping[str, frozenset[str]]:
 
 
 def refuse_to_begin(session: Session, begin: Begin) -> None:
-    """Refuse to make the tables of a queue where they may not be made.
+    """Refuse a database in which the tables of a queue may not be created.
 
     Raises:
-        NoQueue: there is no queue, and none may be begun.
-        UnsupportedStore: there are tables of another program.
+        NoQueue: there is no queue, and none may be created.
+        UnsupportedStore: the database has tables of another program.
     """
     names = {row["name"] for row in session.all("table_names")}
     if begin is Begin.ANYWHERE or names & {"jobs", "gigq_schema"}:
@@ -152,7 +152,7 @@ def refuse_to_begin(session: Session, begin: Begin) -> None:
 
 
 def _refuse_under_older_processes(session: Session, found: int, known: int) -> None:
-    """A daemon or worker that does not know the new schema would refuse the file from then on."""
+    """Refuse to migrate under a daemon or worker that would then refuse the file."""
     path = getattr(session.connection, "path", "")
     if not path or not 0 < found < known:
         return
@@ -189,13 +189,13 @@ def _version(session: Session) -> int:
 
 
 def _steps(dialect: str) -> list[tuple[int, Path]]:
-    """The numbered schema files, `001_what.sql` first."""
+    """Return the numbered schema files, `001_what.sql` first."""
     files = sorted((SQL / "schema" / dialect).glob("[0-9]*.sql"))
     return [(int(file.name.partition("_")[0]), file) for file in files]
 
 
 def _split(script: str) -> Iterator[str]:
-    """The statements of a script one by one: running it whole would commit before it."""
+    """Yield the statements of a script; `executescript` would commit the transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""Creating the file of a database, private from its first moment."""
+"""Creation of a database file that is private from the beginning."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gigq.store.identity import file_id, refuse_stray_log
 
 
 def create(path: str | os.PathLike[str]) -> None:
-    """Create an empty file at `path`, readable by its owner only, unless there is one.
+    """Create an empty file at `path`, readable by its owner only, unless a file exists.
 
     Raises:
-        UnsupportedStore: on a network file system.
-        StoreGone: the log of a lost file lies there.
+        UnsupportedStore: the path is on a network file system.
+        StoreGone: the log of a lost file is there.
         StoreUnavailable: it cannot be created.
     """
     real = resolve(path)
@@ -23,9 +23,9 @@ def create(path: str | os.PathLike[str]) -> None:
 
 
 def create_private(path: str) -> None:
-    """Create the file at an absolute path that `refuse_network` has accepted, as `create` does."""
-    # Exclusive, and before any connection: closing a file that SQLite has open in this
-    # process would drop SQLite's locks. SQLite gives the -wal and -shm files the same mode.
+    """Do the same as `create` for an absolute path that `refuse_network` has accepted."""
+    # Exclusive, and before any connection: closing a file that SQLite has open in this process
+    # would drop SQLite's locks. SQLite gives the -wal and -shm files the same mode.
     if file_id(path) is not None:
         return
     refuse_stray_log(path)

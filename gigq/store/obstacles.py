@@ -1,4 +1,4 @@
-"""Reasons not to begin the upgrade of a file of GigQ 0.5.1: what it could not carry over."""
+"""Reasons to refuse the upgrade of a file of GigQ 0.5.1: additions that it could not keep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gigq.store.user_objects import OldTable
 
 SET_ASIDE = frozenset({"gigq_old_jobs", "gigq_old_executions"})
-"""The names that the old tables have during the upgrade."""
+"""The names of the old tables during the upgrade."""
 
 _OLD_CONSTRAINTS = frozenset({"foreignkey(job_id)referencesjobs(id)", "primarykey(id)"})
 _NOT_NULL = (
@@ -36,7 +36,7 @@ _OWN_CLAUSES = (
     ("timeout", r"DEFAULT\s+300"),
     *((name, r"NOT\s+NULL") for name in _NOT_NULL),
 )
-"""What may stand in the definition of GigQ's columns: GigQ 0.5.1 wrote it, or today's have it."""
+"""The clauses of GigQ's columns: those that GigQ 0.5.1 wrote, and those of today's schema."""
 
 _UNSAFE = re.compile(r"unsafe use of (?:virtual table )?\"?(\w+)")
 
@@ -44,15 +44,15 @@ _UNSAFE = re.compile(r"unsafe use of (?:virtual table )?\"?(\w+)")
 def refuse(
     session: Session, tables: Collection[OldTable], fresh: Mapping[str, Collection[str]]
 ) -> None:
-    """Refuse a file with something that the upgrade would lose or that has the place of ours.
+    """Refuse a file with objects that the upgrade would lose or whose names a queue needs.
 
     Args:
         session: the transaction.
-        tables: the tables of the old file; none when there is no queue in it.
-        fresh: the columns of each table of a new file; of its other objects none.
+        tables: the tables of the old file; empty when there is no queue in it.
+        fresh: the objects of a new file, with the columns of each table.
 
     Raises:
-        UnsupportedStore: with a list of all that is in the way. Nothing was changed.
+        UnsupportedStore: with a list of these objects. Nothing was changed.
     """
     reasons = [reason for table in tables for reason in _of_table(table, fresh)]
     reasons += _of_names(session, {table.name for table in tables}, fresh)
@@ -69,7 +69,7 @@ def refuse(
 
 
 def refusal(session: Session, reasons: Collection[str]) -> UnsupportedStore:
-    """Return the error that lists what keeps a file from its upgrade."""
+    """Return the error that lists the obstacles to an upgrade."""
     return UnsupportedStore(
         f"{_path_of(session)} cannot be upgraded from GigQ 0.5.1 as it is; rename, change or drop "
         f"these first: {_listed(reasons)}. Nothing was changed"
@@ -111,7 +111,7 @@ def _of_column(name: str, taken: Collection[str]) -> str:
 
 
 def _not_ours(definition: str) -> str:
-    """Return the clauses of a column of GigQ that GigQ did not write, as one text."""
+    """Return the clauses of GigQ's column that GigQ did not write, as one text."""
     name, clauses = table_definition.clauses_of(definition)
     for column, pattern in _OWN_CLAUSES:
         if column == name:
@@ -135,9 +135,9 @@ def _of_names(
 
 
 def _of_use(session: Session, table: OldTable) -> list[str]:
-    """Return what SQLite says when it prepares a change of the table: triggers and indexes count.
+    """Return SQLite's errors when it prepares changes of the table, with triggers and indexes.
 
-    Schemas are not trusted: a function that SQLite does not call innocuous fails in them.
+    Schemas are not trusted: in them SQLite refuses functions that are not innocuous.
     """
     reasons = []
     for statement in _uses(table):

@@ -1,4 +1,4 @@
-"""A write lock that is waited for in vain: the waiting thread's own transaction holds it."""
+"""Detection of a write lock that the waiting thread's own transaction holds."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gigq.errors import LockedByThisThread
 from gigq.store.lost_locks import locks_of_this_process
 
 _WRITE_LOCK = "120"
-"""The byte of the index of the log that a writer locks (sqlite.org, "WAL-mode File Format")."""
+"""The byte of the -shm file that a writer locks (sqlite.org, "WAL-mode File Format")."""
 
 _REMEDY = "commit it before, or give the queue a file of its own"
 
 
 def refuse_to_wait(path: str) -> None:
-    """Refuse to wait for a write lock that only this thread itself could free.
+    """Refuse to wait for a write lock that only this thread could release.
 
     Args:
         path: the database file.
 
     Raises:
-        LockedByThisThread: a connection of this thread has a write transaction open on it.
+        LockedByThisThread: another connection of this thread has a write transaction open.
     """
     if not is_held_here(path):
         return
@@ -39,7 +39,7 @@ def refuse_to_wait(path: str) -> None:
 
 
 def is_held_here(path: str) -> bool:
-    """Return whether this process itself holds the write lock of a database file."""
+    """Return True when this process holds the write lock of a database file."""
     try:
         locks = locks_of_this_process(f"{path}-shm")
     except OSError:
@@ -48,10 +48,10 @@ def is_held_here(path: str) -> bool:
 
 
 def _in_transaction() -> list[sqlite3.Connection]:
-    """Return the connections of this process, of any library, that have a transaction open."""
+    """Return all connections of this process with an open transaction, of any library."""
     found = []
     for value in gc.get_objects():
-        # The type, and not `isinstance`, which asks a proxy for what it stands for.
+        # Not `isinstance`, which would make a proxy load its object.
         if issubclass(type(value), sqlite3.Connection):
             try:
                 if sqlite3.Connection.in_transaction.__get__(value):
@@ -70,9 +70,9 @@ def _is_of_another_thread(connection: sqlite3.Connection) -> bool:
 
 
 def _is_bound_to_a_thread(connection: sqlite3.Connection) -> bool:
-    """Return whether a connection may be used in the thread only that has made it.
+    """Return True when only the thread that made a connection may use it.
 
-    False also where that cannot be tried, because no further thread can be started.
+    False also when no further thread can be started to try it.
     """
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(_is_of_another_thread(connection)))

@@ -1,4 +1,4 @@
-"""A look at a file that changes nothing: whether there is a queue in it."""
+"""Read-only check that a file contains a queue."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gigq.store.statements import statements
 
 
 def refuse_without_queue(path: str | os.PathLike[str]) -> None:
-    """Refuse a file in which opening a queue would make one.
+    """Refuse a file without a queue, which opening would create.
 
     Args:
         path: the database file.
 
     Raises:
-        StoreUnavailable: the file does not exist, cannot be read, or holds no queue.
-        StoreCorrupt: it is not a database.
-        UnsupportedStore: it is not a file, or on a network file system.
+        StoreUnavailable: the file does not exist, cannot be read, or has no queue.
+        StoreCorrupt: the file is not a database.
+        UnsupportedStore: the path is not a file, or on a network file system.
     """
     real = resolve(path)
     refuse_network(real)
@@ -38,7 +38,7 @@ def refuse_without_queue(path: str | os.PathLike[str]) -> None:
 
 
 def _refuse_unreadable(path: str, shown: str) -> None:
-    # Not by opening it: closing a file that SQLite has open in this process drops its locks.
+    # Without opening it: closing a file that SQLite has open in this process drops its locks.
     try:
         found = Path(path).stat()
     except OSError as error:

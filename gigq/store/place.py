@@ -1,4 +1,4 @@
-"""Where a queue is: a file that processes share, or the memory of one process."""
+"""Places of a queue: a file that processes share, or the memory of one process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATIENCE = 30.0
 
 
 class FilePlace:
-    """A database file, with the connections, wake-ups and run locks of this process.
+    """A database file, with this process's connections, wakeups and run locks.
 
     Attributes:
         path: the file; None for a place in memory.
@@ -43,7 +43,7 @@ class FilePlace:
         connect.close_connection(self.path)
 
     def run(self) -> str:
-        """Return the run of this process, by which others know whether it lives."""
+        """Return the run of this process, whose lock shows other processes that it lives."""
         return liveness.run_of_this_process(self.path)
 
     def notify(self, due: Mapping[str, int]) -> None:
@@ -55,18 +55,18 @@ class FilePlace:
         wakeup.notify_alike(self.path, queues)
 
     def listener(self, queues: Iterable[str] | None) -> wakeup.Listener:
-        """Return the waiting end of the wake-ups."""
+        """Return the object that waits for wakeups."""
         return wakeup.Listener(self.path, queues)
 
     def watch(self) -> DatabaseWatch:
-        """Return what reports writes to the file."""
+        """Return the watch that reports writes to the file."""
         return DatabaseWatch(resolve(self.path))
 
 
 class MemoryPlace:
     """A private database in the memory of this process; its threads have a connection each.
 
-    It is gone with this object. Workers on it look for new jobs five times a second.
+    It is deleted with this object. Workers on it look for new jobs five times a second.
     """
 
     path = None
@@ -110,11 +110,11 @@ class MemoryPlace:
         """Do nothing: workers look by themselves."""
 
     def listener(self, queues: Iterable[str] | None) -> _NoWakeups:  # noqa: ARG002 - as for a file
-        """Return what waits without wake-ups."""
+        """Return an object that waits without wakeups."""
         return _NoWakeups()
 
     def watch(self) -> _NoWatch:
-        """Return what reports no writes."""
+        """Return a watch that reports no writes."""
         return _NoWatch()
 
 
@@ -122,12 +122,12 @@ Place = FilePlace | MemoryPlace
 
 
 def place_of(path: str | os.PathLike[str]) -> Place:
-    """Return the place that a path names; each call with ":memory:" makes another one."""
+    """Return the place that a path names; each call with ":memory:" makes a new one."""
     return MemoryPlace() if path == MEMORY else FilePlace(path)
 
 
 class PlaceOfPath:
-    """An attribute: the place that the `db_path` of its object names now, unless one was set."""
+    """An attribute for a queue's place: the one that was set, else that of the `db_path`."""
 
     def __set_name__(self, _owner: type, name: str) -> None:
         self._name = f"_{name}"
@@ -150,7 +150,7 @@ _NOWHERE = (None, None)
 
 
 class _Threads(threading.local):
-    """The connection of each thread, which goes with the thread."""
+    """The connection of each thread, deleted with the thread."""
 
     held: _SharedConnection | None = None
 
@@ -160,7 +160,7 @@ class _SharedConnection(MemoryConnection):
 
 
 class _NoWakeups:
-    """Waits for other descriptors only."""
+    """A listener that waits for other descriptors only."""
 
     def drain(self) -> bool:
         return False
@@ -177,7 +177,7 @@ class _NoWakeups:
 
 
 class _NoWatch:
-    """Reports no writes, so that the worker looks again soon."""
+    """A watch that reports no writes, so that the worker polls in short intervals."""
 
     def descriptors(self) -> list[int]:
         return []

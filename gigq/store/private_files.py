@@ -1,9 +1,9 @@
-"""The files that gigq keeps beside a database, where another account may have placed something.
+"""Safe use of gigq's files beside a database, where another account may have placed files.
 
 The folder of a database may be shared, and the name of the folder beside it is known. So that
-folder is no link and belongs to this account, to the database's or to root. A file in it is opened
-without following a link and without waiting, and must be of the kind that gigq makes. What root
-makes belongs to the owner of the folder, as with SQLite's own files.
+folder must not be a link and must belong to this account, to the database's owner or to root. A
+file in it is opened without following a link and without waiting, and must be of the kind that gigq
+makes. Files that root makes get the folder's owner, as SQLite's own files do.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _FILE_MODE = 0o600
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder `<database>.gigq` where it is missing.
+    """Make the folder `<database>.gigq` if it is missing.
 
     Raises:
-        OSError: it cannot be made, or another account may have placed what is there.
+        OSError: it cannot be made, or another account may have placed it there.
     """
     try:
         found = os.lstat(folder)
@@ -41,15 +41,15 @@ def make_folder(folder: Path) -> None:
 
 
 def open_file(path: Path, *, kind: int = stat.S_IFREG) -> int:
-    """Open a file of a private folder for reading and writing, made when it is missing.
+    """Open a file of a private folder for reading and writing; make it when it is missing.
 
     Args:
         path: the file; `make_folder` has made its folder.
         kind: the type of the file, `stat.S_IFREG` or `stat.S_IFIFO`.
 
     Raises:
-        OSError: it cannot be opened or made, is a link, or is of another kind, or another account
-            may have placed its folder.
+        OSError: the file cannot be opened or made, is a link or of another kind, or another
+            account may have placed its folder there.
     """
     folder = _opened_folder(path.parent)
     try:
@@ -66,15 +66,15 @@ def open_file(path: Path, *, kind: int = stat.S_IFREG) -> int:
 
 
 def require_kind(descriptor: int, path: str | os.PathLike[str], kind: int) -> None:
-    """Refuse an open file of another kind, and for root one that has a name elsewhere.
+    """Refuse an open file of another kind and, for root, one with a second name.
 
     Raises:
-        OSError: it is none that gigq has made.
+        OSError: gigq has not made the file.
     """
     found = os.fstat(descriptor)
     if stat.S_IFMT(found.st_mode) != kind:
         raise _refused(path, "is not the kind of file that gigq makes there")
-    # In a folder of its owner's a second name may be that of a file which only root can open.
+    # The folder's owner may have linked to a file that only root can open.
     if os.geteuid() == 0 and found.st_nlink > 1 and _owner_of(os.path.dirname(path)):  # noqa: PTH120
         raise _refused(path, "has a second name")
 
@@ -83,7 +83,7 @@ def is_known(uid: int) -> bool:
     """Return True when a user id belongs to exactly one account.
 
     In a user namespace, as with PrivateUsers= of systemd, every account without a number of its
-    own shows as the overflow id, which outside is that of `nobody`.
+    own shows as the overflow id, which is that of `nobody` outside.
     """
     overflow, ranges = _user_ids()
     return uid != overflow or any(first <= uid < first + count for first, count in ranges)
@@ -91,7 +91,7 @@ def is_known(uid: int) -> bool:
 
 @cache
 def _user_ids() -> tuple[int, list[tuple[int, int]]]:
-    """Read the overflow id, and which ids this namespace has; a fork does not change them."""
+    """Return the overflow id and this namespace's ranges of ids, which a fork does not change."""
     try:
         overflow = int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii"))
         lines = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
@@ -119,7 +119,7 @@ def _database_of(folder: Path) -> str:
 
 
 def _opened_folder(folder: Path) -> int:
-    """Open the folder that was accepted, in whose place no other can be put then."""
+    """Open the folder and check it, so that no other folder can be put in its place."""
     try:
         descriptor = os.open(folder, _FOLDER_FLAGS)
     except NotADirectoryError as error:
@@ -151,7 +151,7 @@ def _make(path: Path, kind: int, folder: int) -> None:
 
 
 def _give_to_owner_of(other: str | os.PathLike[str], path: Path, folder: int | None = None) -> None:
-    """Hand what root has just made to the owner of its surroundings, who could not use it else."""
+    """Give a file that root has made to the owner of `other`, who could not use it otherwise."""
     if os.geteuid() == 0:
         with suppress(OSError):
             there = os.stat(other)  # noqa: PTH116

@@ -1,7 +1,8 @@
-"""The mark in `<database>.gigq` which says that a queue was begun at this path.
+"""A mark file in `<database>.gigq` that shows that a queue was created at this path.
 
-A file that is missing or empty beside it was lost or is being restored. A new queue in its place
-would hide that. The mark also holds how the last process that used the file has left it.
+A database that is missing or empty beside its mark was lost or is being restored, and a new queue
+in its place would hide that. The mark's content is the state in which the last process left the
+database file.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ TO_BEGIN = (
 
 
 def note(path: str) -> None:
-    """Note that there is a queue at `path`.
+    """Mark that there is a queue at `path`.
 
     Raises:
-        OSError: nothing can be written beside the database.
+        OSError: no file can be written beside the database.
     """
     if not held_queue(path):
         os.close(private_files.open_file(companion(path) / _NAME))
 
 
 def held_queue(path: str) -> bool:
-    """Return whether there was a queue at `path` before, or may have been.
+    """Return True when there was a queue at `path` before, or may have been.
 
-    An account to which the folder beside it is closed cannot see that, and so must suppose it.
+    An account without access to the folder beside it cannot see the mark and must assume it.
     """
     try:
         os.stat(companion_path(path) / _NAME)  # noqa: PTH116 - beside other calls of os
@@ -46,10 +47,10 @@ def held_queue(path: str) -> bool:
 
 
 def note_complete(path: str) -> None:
-    """Note how the file at `path` looks now, if no process has it open any more."""
+    """Write the state of the file at `path` into its mark, if no process has it open."""
     if os.path.exists(f"{path}-wal") or not held_queue(path):  # noqa: PTH110
         return
-    with suppress(OSError):  # the note saves the next process a wait, no more
+    with suppress(OSError):  # the state only saves the next process a wait
         state = _state_of(os.stat(path))  # noqa: PTH116
         mark = private_files.open_file(companion_path(path) / _NAME)
         try:
@@ -59,11 +60,11 @@ def note_complete(path: str) -> None:
 
 
 def is_noted(path: str, found: os.stat_result) -> bool:
-    """Return whether a file looks as `note_complete` has seen it last.
+    """Return True when a file has the state that `note_complete` wrote last.
 
     Args:
         path: the database file.
-        found: how it looks now.
+        found: its present state.
     """
     if not held_queue(path):
         return False
@@ -82,7 +83,7 @@ def _state_of(found: os.stat_result) -> bytes:
 
 
 def refuse_lost(path: str) -> None:
-    """Refuse to begin a queue where one was, for a process that runs jobs.
+    """Refuse to create a queue where one was lost, for a process that runs jobs.
 
     Raises:
         NoQueue: the file is missing or empty.
@@ -92,17 +93,17 @@ def refuse_lost(path: str) -> None:
 
 
 def refuse_empty(path: str) -> None:
-    """Refuse an empty file where this process knows that a queue was.
+    """Refuse an empty file at a path where this process knows a queue.
 
     Raises:
-        NoQueue: it is empty.
+        NoQueue: the file is empty.
     """
     if is_empty(path):
         raise _lost(path)
 
 
 def refuse_beside_live_run(path: str) -> None:
-    """Refuse to begin a file where a daemon or a worker runs that had one before.
+    """Refuse to create a file that a running daemon or worker has lost.
 
     Raises:
         NoQueue: the file is missing or empty, and another process still runs its jobs.

@@ -1,7 +1,7 @@
-"""Rows that other programs have written: new jobs that name parents, and parents that are done.
+"""Foreign SQL: new jobs that name parents, and parents that other programs completed or deleted.
 
-GigQ 0.5.1 read the lists of parents whenever it claimed, and compared local times. Programs with
-SQL of their own rely on it.
+GigQ 0.5.1 read the lists of parents at every claim and compared local times. Programs with SQL of
+their own rely on that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _not_before: WeakKeyDictionary[Database, float] = WeakKeyDictionary()
 
 
 def follow(db: Database) -> None:
-    """Link new rows and release what waits for no parent, as claims do, for idle workers."""
+    """Link new rows and release dependents, as claims do, while workers are idle."""
     if db.all("unlinked_jobs"):
         with db.transaction(durable=False) as session:
             link(session)
@@ -32,7 +32,7 @@ def follow(db: Database) -> None:
 
 
 def link(session: Session) -> None:
-    """Have new rows of other programs wait for their parents, and for their time.
+    """Make new rows of other programs wait for their parents and for their retry time.
 
     A parent that is not stored counts as done, as it did in GigQ 0.5.1.
     """
@@ -49,11 +49,11 @@ def link(session: Session) -> None:
 def release_done(db: Database) -> bool:
     """Release the dependents of parents that other programs have completed or deleted.
 
-    Called when nothing is due. Where very many jobs wait, that takes long, and is not done each
-    time.
+    Callers use this when no job is due. It takes long where very many jobs wait, and then skips
+    calls, so that it uses at most a twentieth of the time.
 
     Returns:
-        Whether there were any.
+        True when there were such parents.
     """
     begun = time.monotonic()
     if begun < _not_before.get(db, 0.0):
@@ -70,5 +70,5 @@ def release_done(db: Database) -> bool:
 
 
 def _stored_time(value: Any) -> Any:
-    """Return a time as it is compared; what is no time is left for the claim to refuse."""
+    """Return a time in the form in which times are compared; the claim refuses other values."""
     return clock.normalise(value) if clock.is_time(value) else value

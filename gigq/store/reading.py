@@ -1,4 +1,4 @@
-"""Reads a database without write permission and without leaving a file."""
+"""Reading of a database without write permission and without leaving files."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _LENIENT = partial(str, encoding="utf-8", errors="replace")
 
 
 class ReadingDatabase(Database):
-    """A database that is opened for each reading statement, and closed again.
+    """A database that is opened for each reading statement and closed after it.
 
-    A connection that stays would keep the last process that writes from leaving one file. A file of
-    an older schema is copied into memory and brought up to date there.
+    A connection that stays open would prevent the last writing process from leaving one file. A
+    file of an older schema is copied into memory and migrated there.
 
     Args:
-        path: absolute path of the database file, in which there is a queue.
+        path: absolute path of a database file with a queue.
     """
 
     def __init__(self, path: str) -> None:
@@ -53,12 +53,12 @@ class ReadingDatabase(Database):
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A read transaction: every statement sees the same moment."""
+        """Open a read transaction: every statement sees the same moment."""
         with self._opened() as database, database.read() as session:
             yield session
 
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
-        """Every row of a single reading statement."""
+        """Return every row of a single reading statement."""
         with self._opened() as database:
             return database.all(name, params)
 
@@ -80,11 +80,12 @@ class ReadingDatabase(Database):
 
 @contextmanager
 def reading_long(path: str) -> Iterator[sqlite3.Connection]:
-    """A connection that reads for long, while others may begin to write.
+    """Open a connection for a long read, during which other processes may begin to write.
 
-    The owner of a file that is not in use opens it as a writer does, which keeps the moment that
-    is read, and closes it as the last one, which leaves no file. Others read as by `reading`; if
-    all who used the file end in that time, its owner leaves it complete for them.
+    The owner of an unused file opens it as a writer, which keeps the moment that is read, and
+    closes it as the last process, which leaves no other file. Otherwise it is opened as by
+    `reading`; if all processes that used the file end during the read, the owner then writes the
+    log into it.
 
     Raises:
         StoreError: as `reading`.
@@ -98,7 +99,7 @@ def reading_long(path: str) -> Iterator[sqlite3.Connection]:
     with reading(path) as connection:
         yield connection
     if was_in_use and not serving.users(path):
-        with _writing(path):  # the last connection writes the log into the file
+        with _writing(path):  # closing writes the log into the file
             pass
 
 
@@ -117,11 +118,11 @@ def _writing(path: str) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def reading(path: str) -> Iterator[sqlite3.Connection]:
-    """A connection that reads the database at an absolute path.
+    """Open a connection that reads the database at an absolute path.
 
     Raises:
-        StoreUnavailable: it cannot be read, or another process has begun to use it.
-        StoreCorrupt: it is no database.
+        StoreUnavailable: the file cannot be read, or another process has begun to use it.
+        StoreCorrupt: the file is no database.
     """
     with ExitStack() as stack:
         connection, before = _patiently_opened(path, stack)
@@ -132,15 +133,15 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def _patiently_opened(path: str, stack: ExitStack) -> tuple[sqlite3.Connection, _Stamps | None]:
-    """Open the file; or, where that would make an index, a copy of it and its log.
+    """Open the file, or a copy of it and its log where opening would create an index.
 
     Args:
         path: the database file.
         stack: removes the copy in the end.
 
     Returns:
-        The connection; and how the file looked before it was opened, if a writer that comes now is
-        not noticed by SQLite.
+        The connection; and the state of the file before, if SQLite does not notice a writer that
+        comes now.
     """
     error: StoreError = _changed(path)
     for _ in range(_TRIES):
@@ -150,7 +151,7 @@ def _patiently_opened(path: str, stack: ExitStack) -> tuple[sqlite3.Connection, 
             address = _address_of_copy(path, stack) if is_copy else _address(path)
             connection = _opened(address)
         except (sqlite3.OperationalError, FileNotFoundError) as trouble:
-            # The log was made or deleted since the look at it.
+            # The log was created or deleted since `_lacks_index`.
             if isinstance(trouble, sqlite3.Error):
                 error = translated(trouble, path)
             time.sleep(_PAUSE)
@@ -178,7 +179,7 @@ def _opened(address: str) -> sqlite3.Connection:
 
 
 def _address(path: str) -> str:
-    """Return how to open a file, so that SQLite makes nothing beside it."""
+    """Return the URI with which SQLite opens a file and creates none beside it."""
     address = f"{address_of(path)[:-2]}ro"
     if not _is_unused(path):
         return f"{address}&readonly_shm=1"
@@ -186,7 +187,7 @@ def _address(path: str) -> str:
 
 
 def _address_of_copy(path: str, stack: ExitStack) -> str:
-    """Copy a file and its log, which no process has open: reading the log makes an index."""
+    """Copy a file and its log, which no process has open, and return the copy's URI."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gigq-"))
     copy = os.path.join(folder, "copy.db")  # noqa: PTH118
     shutil.copyfile(path, copy)
@@ -203,7 +204,7 @@ def _lacks_index(path: str) -> bool:
 
 
 def _is_in_wal_mode(path: str) -> bool:
-    # It may be opened and closed: no connection of this process has it open, or there were a log.
+    # Opening and closing it drops no lock: with a connection in this process a log would exist.
     if not os.path.isfile(path):  # noqa: PTH113
         return False
     with Path(path).open("rb") as file:
@@ -211,7 +212,7 @@ def _is_in_wal_mode(path: str) -> bool:
 
 
 def _stamps(path: str) -> _Stamps:
-    """Return how the file and its log look now."""
+    """Return the present states of the file and its log."""
     file = stamp(path)
     with suppress(StoreGone):
         return file, stamp(f"{path}-wal")
@@ -224,13 +225,13 @@ def _changed(path: str) -> StoreUnavailable:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size  # noqa: PTH116 - only asked
+        return os.stat(path).st_size  # noqa: PTH116 - beside other calls of os
     except OSError:
         return 0
 
 
 def _brought_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection | None:
-    """Copy a queue of an older schema into memory and migrate it there; None for today's."""
+    """Copy a queue of an older schema into memory and migrate it; None for today's schema."""
     if migrate.is_up_to_date(Database(lambda: connection)):
         return None
     copy = sqlite3.connect(":memory:", isolation_level=None, factory=MemoryConnection)

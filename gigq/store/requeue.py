@@ -1,4 +1,4 @@
-"""Jobs that ended without success are made pending again, many in one transaction."""
+"""Requeue of jobs that ended without success, many in one transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
 
 MOST_AT_ONCE = 500
-"""Jobs that are changed in one transaction: others wait for its end."""
+"""Jobs changed in one transaction, for whose end other writers wait."""
 
 _DO_NOT_FAIL = ("run", "wait")
 
@@ -29,9 +29,9 @@ class Effects(NamedTuple):
     Attributes:
         jobs: the ids of the jobs that are pending again.
         due_in: the queue of each of them that waits for no parent.
-        refused: by the id of a job that would wait for ever, the parent that holds it back.
-        in_circle: the ids of jobs that would wait for ever for each other.
-        others: by the id of each other job that stays as it is, its status; None without a job.
+        refused: the parent that prevents a requeue, by the id of the refused job.
+        in_circle: the ids of jobs that would wait for each other for ever.
+        others: the status of every other job, by its id; None when there is no such job.
     """
 
     jobs: tuple[str, ...] = ()
@@ -44,14 +44,14 @@ class Effects(NamedTuple):
 def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = False) -> Effects:
     """Make failed, timed out and cancelled jobs pending again, with no attempt used.
 
-    A job waits again for its parents that have not completed; a parent that was cleared counts as
-    done. A job is refused while a parent has ended without success and is not requeued with it,
-    unless the job's policy says that it runs or waits all the same.
+    A job waits again for its parents that have not completed; a deleted parent counts as done. A
+    job is refused while a parent has ended without success and is not requeued with it, unless
+    the job's policy is `run` or `wait`.
 
     Args:
         db: the database.
         job_ids: the jobs; those in other states are left as they are.
-        with_dependents: also the jobs that failed because of one of them, and because of those.
+        with_dependents: True to requeue jobs that failed because of these, directly or in turn.
     """
     ids = list(dict.fromkeys(job_ids))
     if with_dependents:
@@ -84,7 +84,7 @@ def _requeue(session: Session, ids: Sequence[str]) -> Effects:
             row = session.one("requeue_job", {"job_id": id_, "now": session.now})
         if row is not None:
             waiting[id_] = row
-    # Each of them is pending by now, so a child among them waits for its parent.
+    # All of them are pending by now, so a child among them waits for its parent.
     due_in = [row["queue"] for id_, row in waiting.items() if not _waits_again(session, id_, row)]
     return Effects(tuple(waiting), tuple(due_in), refused, others=others)
 
@@ -92,7 +92,7 @@ def _requeue(session: Session, ids: Sequence[str]) -> Effects:
 def _held_back(
     session: Session, over: Mapping[str, Row], named: Mapping[str, Collection[str]]
 ) -> dict[str, Parent]:
-    """Return the jobs whose parent has ended without success and stays so. Parents come first."""
+    """Return the jobs to refuse, whose parent stays without success; `named` has parents first."""
     outside = {parent for parents in named.values() for parent in parents} - over.keys()
     stay = {
         row["id"]: Parent(row["id"], row["name"], row["status"])
@@ -111,7 +111,7 @@ def _held_back(
 
 
 def _waits_again(session: Session, job_id: str, row: Row) -> bool:
-    """Have a job wait for those of its parents that are not done; return whether there are any."""
+    """Make a job wait for its unfinished parents; return True when there are any."""
     named = dependents.listed(row["dependencies"])
     if named == "[]":
         return False
@@ -141,9 +141,9 @@ def _failed_because_of(db: Database, ids: Iterable[str]) -> Iterable[str]:
 
 
 def _parents_first(db: Database, ids: list[str]) -> tuple[list[str], list[str]]:
-    """Return jobs in an order in which parents come first, and those that such an order lacks.
+    """Return the jobs with parents first, and the jobs that have no place in such an order.
 
-    The latter wait for each other in a circle, or for such jobs. Raw SQL has made it.
+    The latter wait for each other in a circle that foreign SQL made, or for a job in one.
     """
     rows = db.all("jobs_to_requeue", {"ids": json.dumps(ids)})
     waiting = {row["id"]: row for row in rows if row["status"] != "completed"}

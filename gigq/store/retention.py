@@ -1,4 +1,4 @@
-"""Retention: finished jobs go by age and by number, a few at a time."""
+"""Retention: deletion of finished jobs by age and by number, in small batches."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _MANY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What is kept of the finished jobs of one status.
+    """The limits on the finished jobs of one status.
 
     Attributes:
-        since: jobs that ended earlier go; stored UTC text; None: none goes for its age.
-        most: how many are kept at most, those stored last; None: all.
+        since: jobs that ended earlier are deleted; stored UTC text; None: no limit by age.
+        most: number of jobs to keep, those stored last; None: no limit by number.
     """
 
     since: str | None = None
@@ -45,13 +45,13 @@ class Keep:
 
 @dataclass(slots=True)
 class _Walk:
-    """The way through the finished jobs of one status, in the order in which they were stored.
+    """Progress through the finished jobs of one status, in the order in which they were stored.
 
     Attributes:
         status: the status.
-        before: what was over earlier is too old; None: nothing is.
+        before: jobs that ended earlier are too old; None: no job is.
         beyond: rows up to this one are too many; 0: none is.
-        after: the last row that was looked at.
+        after: the last row that was read.
     """
 
     status: str
@@ -61,22 +61,22 @@ class _Walk:
 
 
 class Pruning:
-    """One pass over the finished jobs, in bites that hold the write lock for a few ms at most.
+    """One pass over the finished jobs, in batches that hold the write lock for a few ms at most.
 
-    Jobs that an unfinished one names as a parent stay, since their results may be asked for, and
-    so do jobs with an open execution. The pass over a status ends at the first bite of jobs that
-    were all made so late that none can be too old.
+    Parents of unfinished jobs are kept, since their results may still be read, and so are jobs
+    with an open execution. The pass over a status ends at the first batch whose jobs were all
+    created too late to be too old.
 
     Args:
         database: the database.
-        policy: what is kept, by status.
-        dry_run: count only.
+        policy: the limits by status.
+        dry_run: True to count only.
 
     Attributes:
-        pruned: how many jobs were deleted so far, by status.
+        pruned: number of deleted jobs so far, by status.
 
     Raises:
-        ValueError: a status that is not a finished one, or nothing sensible to keep.
+        ValueError: a status is not a finished one, or a limit is missing or negative.
     """
 
     def __init__(
@@ -92,13 +92,13 @@ class Pruning:
         self._size = _FIRST
 
     def bite(self) -> bool:
-        """Look at a few jobs and delete what is too old or too many.
+        """Read one batch of jobs and delete those that are too old or too many.
 
         Returns:
             False when the pass is over.
 
         Raises:
-            StoreError: this bite deleted nothing; it may be tried again.
+            StoreError: this batch deleted nothing; the call may be repeated.
         """
         walk = self._walk or self._next_walk()
         if walk is None:
@@ -127,7 +127,7 @@ class Pruning:
         return self._walk
 
     def _take(self, status: str, chosen: Sequence[Row]) -> bool:
-        """Delete them, but for parents; False when somebody must look again at who is one."""
+        """Delete the jobs that are no parents; False when the parents must be read again first."""
         self._parents.refresh()
         if self._dry_run:
             self.pruned[status] += sum(not self._parents.is_one(row["id"]) for row in chosen)
@@ -147,7 +147,7 @@ class Pruning:
         return True
 
     def _suit(self, seconds: float) -> None:
-        """Take more at once while that is quick; what a job has kept decides how long it takes."""
+        """Fit the batch size to the time of the last batch: jobs differ in what they stored."""
         if seconds > _LONG:
             self._size = max(1, self._size // 2)
         elif seconds < _LONG / 2:
@@ -155,11 +155,10 @@ class Pruning:
 
 
 class _Parents:
-    """The jobs that unfinished ones name as parents: as read at one moment, and those since.
+    """The parents of unfinished jobs: all as of one moment, and those of jobs stored since.
 
-    Whatever is stored has a higher row number than the latest row has, so the jobs stored since
-    are the ones above it, for as long as that row is there. They are read under the write lock;
-    the rest is not.
+    New rows get higher numbers than the latest row while that row exists. So only the rows above
+    it are read under the write lock, and all others without it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -169,7 +168,7 @@ class _Parents:
         self._since: set[str] = set()
 
     def refresh(self) -> None:
-        """Read all of them, unless what was read is still good."""
+        """Read all parents, unless those read before are still valid."""
         if self._latest is not None and len(self._since) < _MANY:
             return
         with self._database.read() as session:
@@ -178,7 +177,7 @@ class _Parents:
             self._since = set()
 
     def follow(self, session: Session) -> bool:
-        """Read those since; False when that cannot be told any more."""
+        """Read the parents of jobs stored since; False when the latest row was deleted."""
         latest = self._latest
         if latest is None or session.one("is_still_there", latest) is None:
             self._latest = None
@@ -187,20 +186,20 @@ class _Parents:
         return True
 
     def is_one(self, job_id: str) -> bool:
-        """Whether an unfinished job names this one."""
+        """Return True when an unfinished job names this one."""
         return job_id in self._named or job_id in self._since
 
 
 def prune(
     database: Database, policy: Mapping[str, Keep], *, dry_run: bool = False
 ) -> dict[str, int]:
-    """Make a whole pass; how many jobs were deleted, or would have been, by status.
+    """Make a whole pass and return the number of deleted jobs, or of jobs to delete, by status.
 
-    Where that leaves much of the file free, the file gets shorter.
+    A file with many free pages is shortened afterwards.
 
     Raises:
         ValueError: as `Pruning`.
-        StoreError: the rest of the pass is left undone.
+        StoreError: the rest of the pass was not done.
     """
     pruning = Pruning(database, policy, dry_run=dry_run)
     while pruning.bite():
@@ -215,10 +214,10 @@ def _ids(rows: Iterable[Row]) -> set[str]:
 
 
 def _surplus(rows: Sequence[Row], walk: _Walk) -> tuple[list[Row], bool]:
-    """Those too old or too many among rows in order; whether no more can follow.
+    """Return the rows that are too old or too many, and True when no more can follow.
 
-    No more follow once all of several rows were made too late to be old: one of them may hold a
-    time that another program chose, or none at all.
+    No more can follow once all rows of the batch were created too late to be old. One row is not
+    enough: it may hold a time that another program wrote, or none.
     """
     before = walk.before
     chosen = [
@@ -230,7 +229,7 @@ def _surplus(rows: Sequence[Row], walk: _Walk) -> tuple[list[Row], bool]:
 
 
 def _is_before(time: Any, before: str | None) -> bool:
-    """Return True when a stored time is earlier. Foreign SQL may have stored something else."""
+    """Return True for an earlier stored time; foreign SQL may have stored another type."""
     return before is not None and isinstance(time, str) and time < before
 
 

@@ -1,4 +1,4 @@
-"""Which processes work on a database, and which read it now, seen without touching it."""
+"""Lock holders: the processes that run jobs of a database or have it open, found by locks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MOST = 1000
 
 
 def servers(path: str) -> dict[str, tuple[int, ...]] | None:
-    """The ids of the processes that run jobs of a database.
+    """Return the ids of the processes that run jobs of a database.
 
     Args:
         path: the database file.
 
     Returns:
-        `daemons` and `workers`, or None when this user may not ask. An id is 0 or negative where
-        the process is in another container.
+        `daemons` and `workers`, or None when this user may not see the locks. The id of a process
+        in another container is 0 or negative.
     """
     if not _may_ask(path):
         return None if _is_closed_to_us(_locks(path)) else {"daemons": (), "workers": ()}
@@ -40,14 +40,14 @@ def servers(path: str) -> dict[str, tuple[int, ...]] | None:
 
 
 def older_than(path: str, schema: int) -> tuple[int, ...] | None:
-    """Return the ids of the other processes that run jobs here and do not know a schema.
+    """Return the ids of the other processes that run jobs and do not know a schema.
 
     Args:
         path: the database file.
         schema: its version.
 
     Returns:
-        The ids, or None when this user may not ask.
+        The ids, or None when this user may not see the locks.
     """
     if not _may_ask(path):
         return None if _is_closed_to_us(_locks(path)) else ()
@@ -57,19 +57,19 @@ def older_than(path: str, schema: int) -> tuple[int, ...] | None:
 
 
 def is_gone(path: str, run: str | None) -> bool | None:
-    """Whether the process of a run has ended; None when that cannot be told."""
+    """Return True when the process of a run has ended; None when unknown."""
     if run is None or not _may_ask(path):
         return None
     return not is_alive(path, run)
 
 
 def readers(path: str) -> frozenset[int]:
-    """The processes that are within a read transaction, this one left out, as far as visible."""
+    """Return the other visible processes with an open read transaction."""
     return _holders_of_index(path, _READERS)
 
 
 def users(path: str) -> frozenset[int]:
-    """Return the other processes that have the database open, as far as they are visible."""
+    """Return the other visible processes that have the database open."""
     return _holders_of_index(path, _OPEN)
 
 
@@ -83,7 +83,7 @@ def _holders_of_index(path: str, bytes_: range) -> frozenset[int]:
 
 
 def holders_in(lines: list[str], inode: int, bytes_: range) -> Iterator[int]:
-    """The processes that hold one of some locks on a -shm file, in lines of /proc/locks."""
+    """Yield the processes with a lock on one of some bytes of a -shm file, from /proc/locks."""
     for line in lines:
         # 12: POSIX  ADVISORY  READ 4711 08:01:131 123 123, and "->" after the number in a queue
         fields = line.split()
@@ -98,13 +98,13 @@ def _locks(path: str) -> Path:
 
 
 def _may_ask(path: str) -> bool:
-    # Asking for what is not there would make it, and the first who opens it writes into it.
+    # Opening would create a missing lock file, and write into an empty one.
     locks = _locks(path)
     return os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size > 0
 
 
 def _is_closed_to_us(locks: Path) -> bool:
-    """Return True where this account cannot see whether locks are held; an empty file has none."""
+    """Return True when this account may not see the locks; an empty file has none."""
     try:
         locks.stat()
     except OSError as error:

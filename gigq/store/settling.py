@@ -1,4 +1,4 @@
-"""Settling inside a transaction: outcomes, what follows from them, and released claims."""
+"""Recording of outcomes and their effects, and release of claims, inside a transaction."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _UNKNOWN = PostMortem()
 
 
 class Contended(Exception):  # noqa: N818 - a signal between two tries, never seen outside
-    """Another process was first with one of several executions: each is to be settled by itself."""
+    """One of several executions that another process has settled: settle each by itself."""
 
 
 def settle(session: Session, execution_id: str, result: ExecutionResult) -> Settled | None:
-    """Settle one execution; None when it is not the job's current one any more."""
+    """Settle one execution; return None when it is not the job's current one any more."""
     if result.status is JobStatus.COMPLETED:
         return _settle_completed(session, execution_id, result)
     return _settle_otherwise(session, execution_id, result)
 
 
 def settle_together(session: Session, finished: Sequence[Finished]) -> list[Settled | None]:
-    """Settle several executions, the successful ones with one statement for all of them.
+    """Settle several executions, all successful ones together.
 
     Raises:
-        Contended: not all of them could be; the transaction is to be undone.
+        Contended: not all could be settled; the caller must roll the transaction back.
     """
     done = _complete(session, [one for one in finished if _is_plain(one.result)])
     for one in finished:
@@ -46,7 +46,7 @@ def settle_together(session: Session, finished: Sequence[Finished]) -> list[Sett
 
 
 def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
-    """Undo a claim that has not started: its attempt leaves no trace.
+    """Release a claim that has not started, without counting or recording an attempt.
 
     A job whose cancel was requested since the claim is cancelled instead.
 
@@ -65,13 +65,13 @@ def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
 
 
 def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:
-    """Fail a pending job of which a column cannot be read, and do to its dependents what follows.
+    """Fail a pending job with an unreadable column, and apply the policies of its dependents.
 
     Args:
         session: the transaction.
-        job: its `row`, `id` and `name`, and the column.
-        column: the column.
-        why: what is wrong with its value.
+        job: its `row`, `id`, `name` and the unreadable column.
+        column: the name of that column.
+        why: the fault of its value.
     """
     error = f"gigq.errors.UnreadableJob: {unreadable(column, job[column], why)}"
     where = {"row": job["row"], "error": storable(error), "now": session.now}
@@ -80,7 +80,7 @@ def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:
 
 
 def _is_plain(result: ExecutionResult) -> bool:
-    """Return True for a success of which no more than usual is known."""
+    """Return True for a success without interruption, stack or note."""
     known = result.post_mortem
     usual = known is None or (known.stack is None and known.note is None)
     return result.status is JobStatus.COMPLETED and usual and result.interrupted_by is None
@@ -150,7 +150,7 @@ def _settle_otherwise(
 ) -> Settled | None:
     job = session.one("job_to_decide", {"execution_id": execution_id})
     if job is None:
-        # Foreign SQL took the job away from its open execution: that one has ended all the same.
+        # Foreign SQL gave the job another execution; this one is closed all the same.
         _close_execution(session, execution_id, result, result.status, result.cause)
         return None
     outcome = decide(result, job, session.now)
@@ -204,7 +204,7 @@ def _close_execution(
     status: JobStatus,
     cause: Cause | None,
 ) -> str | None:
-    """End an open execution; its job's id, or None when it is not open."""
+    """Close an open execution; return its job's id, or None when it is not open."""
     known = (result.post_mortem or _UNKNOWN)._asdict()
     row = session.one(
         "settle_execution",

@@ -1,4 +1,4 @@
-"""The named statements: `-- name:` sections of `sql/shared.sql` and of one dialect's files."""
+"""Named statements: the `-- name:` sections of `sql/shared.sql` and of one dialect's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILES = {"sqlite": ("shared", "sqlite", "listing", "upgrade")}
 
 @cache
 def statements(dialect: str) -> Mapping[str, str]:
-    """Every statement that a dialect's store runs, by name."""
+    """Return every statement of a dialect's store, by name."""
     found: dict[str, str] = {}
     for file in _FILES[dialect]:
         found |= read(file)
@@ -25,12 +25,12 @@ def statements(dialect: str) -> Mapping[str, str]:
 
 @cache
 def looks() -> Mapping[str, str]:
-    """What is asked of an SQLite file from outside, with the statements of its store, by name."""
+    """Return the read-only queries for inspection and the statements of SQLite's store, by name."""
     return {**statements("sqlite"), **read("looks")}
 
 
 def read(file: str) -> dict[str, str]:
-    """The statements of one file in `sql/`, by name, without their comments."""
+    """Return the statements of one file in `sql/`, by name, without comments."""
     text = (SQL / f"{file}.sql").read_text(encoding="utf-8")
     return dict(_sections(text))
 

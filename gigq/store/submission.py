@@ -1,4 +1,4 @@
-"""Storing a batch of jobs inside one transaction, with what they wait for."""
+"""Insertion of a batch of jobs and their dependencies, inside one transaction."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ DEFAULTS: dict[str, Any] = {
     "workflow": None,
     "unmet": 0,
 }
-"""What a job's columns are when its row does not say."""
+"""The values of columns that a job's row does not give."""
 
 OWN = ("id", "name", "dependencies", "params", "description", "created_at", "now")
-"""The columns in which the jobs of a batch mostly differ."""
+"""The columns in which the jobs of a batch usually differ."""
 
 ALIKE = (
     *("on_parent_failure", "queue", "priority", "retry_after", "max_attempts", "timeout"),
     *("retry_delay", "backoff", "pass_parent_results", "unique_key", "function_module"),
     *("function_name", "function_file", "memory_limit", "crash_limit", "workflow", "unmet"),
 )
-"""The columns that many of them have in common."""
+"""The columns that are usually equal in a batch."""
 
 COLUMNS = OWN + ALIKE
-"""The values of the statement `insert_job`, in its order."""
+"""The parameters of the statement `insert_job`, in its order."""
 
 values = itemgetter(*COLUMNS)
-"""What to bind to that statement, of the columns of one job."""
+"""Return a job's values for that statement."""
 
 _ID, _NAME = COLUMNS.index("id"), COLUMNS.index("name")
 _POLICY, _QUEUE = COLUMNS.index("on_parent_failure"), COLUMNS.index("queue")
@@ -75,7 +75,7 @@ class Stored(NamedTuple):
     """The effects of storing a batch of jobs.
 
     Attributes:
-        due_in: how many jobs became due in each queue.
+        due_in: number of jobs that became due, by queue.
         cut_off: the jobs that failed at once, because a parent had ended without success.
     """
 
@@ -84,12 +84,12 @@ class Stored(NamedTuple):
 
 
 class Submission:
-    """1. Settles who waits for whom. 2. Stores the rows that are new. 3. Applies policies.
+    """The insertion of a batch: resolve parents, store the new rows, apply failure policies.
 
     Args:
         session: the transaction.
-        rows: the values of `COLUMNS` of each job; of two with one id the first counts.
-        waits: by their place in `rows`, the parents that jobs name.
+        rows: the values of `COLUMNS` for each job; of two rows with one id the first counts.
+        waits: the ids of the parents of each job that has some, by its index in `rows`.
     """
 
     def __init__(
@@ -104,26 +104,26 @@ class Submission:
         self._known: dict[str, tuple[str, str]] = {}
 
     def store(self) -> Stored:
-        """Store all rows, or raise and leave it to the transaction to undo."""
+        """Store all rows; after an error the caller's transaction is rolled back."""
         if self._waits:
             self._link_all()
         self._session.many("insert_job", self._rows)
         if self._edges:
             self._session.many("insert_edge", self._edges)
-        # All rows and edges stand before the first end: it may take others of the batch along.
+        # All rows and edges first: a job that fails here may fail others of the batch.
         after = [self._fail(*one) for one in self._cut_off]
         cut_off = tuple(failed for one in after for failed in one.cut_off)
         if len(self._rows) == 1 and not self._waits:  # a Counter takes as long as the insert
             return Stored({self._rows[0][_QUEUE]: 1}, cut_off)
         if not self._waits:
             return Stored(Counter(map(_queue, self._rows)), cut_off)
-        # A job that was cut off waits for none either; one wake-up too many.
+        # A job that was cut off counts as well: one wakeup too many.
         due = [row[_QUEUE] for row in self._rows if not row[-1]]
         return Stored(Counter([*(queue for one in after for queue in one.due_in), *due]), cut_off)
 
     def _link_all(self) -> None:
         first = {row[_ID]: place for place, row in reversed(list(enumerate(self._rows)))}
-        # A parent that is named twice is waited for once.
+        # A job waits once for a parent that it names twice.
         named = {
             place: list(dict.fromkeys(parents))
             for place, parents in self._waits.items()
@@ -148,7 +148,7 @@ class Submission:
         row, known = self._rows[place], self._known
         if not all(parent in known for parent in parents):
             _refuse_missing(row, parents, known)
-        # A status that nobody knows is waited for: somebody may still complete that job.
+        # A job waits for a parent with an unknown status: foreign SQL may still complete it.
         unfinished = [id_ for id_ in parents if known[id_][1] not in _SETTLED]
         if len(unfinished) < len(parents):
             ended = [id_ for id_ in parents if known[id_][1] in WITHOUT_SUCCESS]
@@ -170,7 +170,7 @@ class Submission:
         return dependents.Consequences(after.due_in, (failed, *after.cut_off))
 
     def _refuse_cycles(self, linked: Mapping[int, list[str]], first: Mapping[str, int]) -> None:
-        # Where every parent stands before its dependents there is none.
+        # There is no cycle when every parent is before its dependents.
         if all(first.get(id_, -1) < place for place, ids in linked.items() for id_ in ids):
             return
         rows = self._rows
@@ -184,7 +184,7 @@ class Submission:
 
 
 def columns(row: Mapping[str, Any], now: str) -> Row:
-    """Every column of a new job, with the defaults for what its row does not say."""
+    """Return every column of a new job, with defaults for those that its row does not give."""
     full = {**DEFAULTS, **row, "now": now}
     if not full["created_at"]:
         full["created_at"] = now
@@ -195,7 +195,7 @@ def columns(row: Mapping[str, Any], now: str) -> Row:
 
 
 def parents_named(rows: Iterable[Row]) -> dict[int, list[str]]:
-    """By the place of each row that names parents, their ids."""
+    """Return the ids of the parents of each row that names some, by its index."""
     named = ((place, row["dependencies"]) for place, row in enumerate(rows))
     return {place: json.loads(listed) for place, listed in named if listed != "[]"}
 

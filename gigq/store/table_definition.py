@@ -1,4 +1,4 @@
-"""The parts of the statement that a table was created by, as its author wrote them."""
+"""Parser for the statement that created a table; parts stay as their author wrote them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TableDefinition:
     """A table as it was created and altered.
 
     Attributes:
-        columns: the definition of each column, its name included, by the folded name.
+        columns: the definition of each column, with its name, by the folded name.
         constraints: the constraints of the table as a whole.
         options: the text after the closing bracket.
     """
@@ -36,7 +36,7 @@ class TableDefinition:
 
 
 def parse(statement: str) -> TableDefinition:
-    """Split the statement that a database has stored of a table; comments are left out."""
+    """Split the statement that created a table into its parts, without comments."""
     parts, options = _parts(_WORD.findall(statement))
     definition = TableDefinition(options=options)
     for words in parts:
@@ -50,7 +50,7 @@ def parse(statement: str) -> TableDefinition:
 
 
 def clauses_of(definition: str) -> tuple[str, str]:
-    """Split the definition of a column into its folded name and what follows its type."""
+    """Split the definition of a column into its folded name and the clauses after its type."""
     words = _WORD.findall(definition)
     name = folded(_unquoted(words[0])) if words else ""
     for place, word in enumerate(words[1:], 1):
@@ -65,7 +65,7 @@ def folded(name: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL takes it, whatever signs it has."""
+    """Return a name as an SQL identifier in quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -1,4 +1,4 @@
-"""Taking due jobs inside a transaction: the best one, or several short ones at once."""
+"""Claims of due jobs inside a transaction: the best one, or several short ones at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEEDED = (
     *("id", "queue", "params", "dependencies"),
     *("function_module", "function_name", "function_file"),
 )
-"""The columns without which a job cannot be run."""
+"""The columns that a worker needs to run a job."""
 
 _REPLACEMENT = "\ufffd"
 
@@ -27,18 +27,18 @@ _NO_ID = "gigq.errors.UnreadableJob: the column id of the job holds text that is
 
 
 class MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, never seen outside
-    """The job has a single attempt: its start must not be forgotten in a power cut."""
+    """A due job with a single attempt, whose claim must survive a power cut."""
 
 
 def take(
     session: Session, claimant: Claimant, request: ClaimRequest, *, durable: bool
 ) -> list[Row]:
-    """Take the best due job, or the best few when they may travel together.
+    """Claim the best due job, or the best few when they are short.
 
-    Jobs whose time has come are due first. Nobody takes more than a fair share of what is due.
+    Delayed jobs whose time has come count as due. A worker claims no more than its fair share.
 
     Raises:
-        MustBeDurable: the job is to be taken in a durable transaction.
+        MustBeDurable: the job must be claimed in a durable transaction.
     """
     raw_changes.link(session)
     session.run("promote_delayed", {"now": session.now})
@@ -54,7 +54,7 @@ def open_execution(session: Session, execution: Row) -> None:
     """Open the execution of a job that has just been claimed."""
     if session.run("open_execution", execution):
         return
-    # Foreign SQL made the job pending while its execution was open. That one is not current.
+    # Foreign SQL made the job pending while an execution was open, which is not current then.
     session.run("supersede_execution", {"job_id": execution["job_id"], "now": session.now})
     session.run("open_execution", execution)
 
@@ -78,10 +78,10 @@ def _take_one(
 
 
 def _restore_bytes(session: Session, job: Row, row: int) -> bool:
-    """Put back the bytes of text that is not UTF-8; False when the id is such a text.
+    """Restore the bytes of text that is not UTF-8; return False when the id is such text.
 
-    The connection has read it with replacements, and a job must not run with those. Nor can a
-    job be found by such an id.
+    The connection decoded it with replacements. A job must not run with those, and cannot be
+    found by such an id.
     """
     if not _may_be_replaced(job):
         return True
@@ -92,9 +92,9 @@ def _restore_bytes(session: Session, job: Row, row: int) -> bool:
 
 
 def _may_be_replaced(row: Row) -> bool:
-    """Return whether a text that a worker needs may have been read with replacements.
+    """Return True when text that a worker needs may have been decoded with replacements.
 
-    It is asked for every job of a batch, so it calls nothing.
+    This runs for every job of a batch, so it calls no function.
     """
     for name in _NEEDED:
         value = row[name]
@@ -121,7 +121,7 @@ def _take_best(session: Session, served: ServedQueues, who: dict[str, str]) -> R
 
 
 def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> list[Row]:
-    """The best due jobs, in order, up to the first that is to travel alone."""
+    """Return the best due jobs, in order, up to the first that must be claimed alone."""
     queues = _served(session, claimant)
     if not 0 < len(queues) <= request.most:
         return []
@@ -135,22 +135,22 @@ def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> 
 
 
 def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
-    """The names of the queues to look into, each once; none when one cannot be asked for."""
+    """Return the names of the served queues, each once; none when a name cannot be a parameter."""
     served = parse(claimant.queues)
     if not served.all_but:
         return tuple(served.names)
     found = (row["queue"] for row in session.all("queues_with_due_jobs"))
     names = tuple(filter(served.serves, found))
-    # Foreign SQL may have written bytes, or text that could only be read with replacements.
+    # Foreign SQL may have written bytes, or text that was decoded with replacements.
     plain = all(isinstance(name, str) and _REPLACEMENT not in name for name in names)
     return names if plain else ()
 
 
 def _fits(row: Row, request: ClaimRequest) -> bool:
-    """Whether a job may travel with others: it is short, and has another attempt.
+    """Return True when a job may be claimed with others: it is short, and has another attempt.
 
-    The last attempt travels alone: should its worker die before the outcome is recorded, there
-    is no other.
+    A last attempt is claimed alone: if its worker dies before the outcome is recorded, the job
+    gets no other.
     """
     attempts, most = row["attempts"], row["max_attempts"]
     if not (isinstance(attempts, int) and isinstance(most, int)):
@@ -174,7 +174,7 @@ def _take_several(
 
 
 def _open_one_by_one(session: Session, claimed: list[Row], run: str) -> None:
-    """One of them has an execution open that foreign SQL has taken its job from."""
+    """Open the executions singly, since foreign SQL left an old one open for one of the jobs."""
     for row in claimed:
         opened = {**row, "job_id": row["id"], "attempt": row["attempts"], "run": run}
         session.run("supersede_others", {**opened, "now": session.now})

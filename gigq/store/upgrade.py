@@ -1,9 +1,8 @@
-"""A file of GigQ 0.5.1 or older becomes a file of today, inside the migration's transaction.
+"""Upgrade of a file of GigQ 0.5.1 or older, inside the migration's transaction.
 
-Its tables are set aside, the schema is created, and the rows are carried over: local times
-become UTC, lists of parents become rows, and what 0.5.1 meant by a missing value is written
-down. The columns, indexes and triggers that a user added come along. See
-docs/decisions/0003-the-0.5.1-file-is-upgraded-once.md.
+Its tables are renamed, the schema is created, and the rows are copied: local times become UTC,
+lists of parents become rows, and missing values get the defaults of 0.5.1. Columns, indexes and
+triggers that a user added are kept. See docs/decisions/0003-the-0.5.1-file-is-upgraded-once.md.
 """
 
 from __future__ import annotations
@@ -44,15 +43,15 @@ _JOB_COLUMNS = (
 
 @contextmanager
 def references_kept(db: Database) -> Iterator[Database]:
-    """Let other tables, views and triggers go on naming the tables that are replaced then.
+    """Keep the names in other tables, views and triggers while the tables are replaced.
 
-    Foreign keys are not enforced in between: dropping a table would delete what points to it.
+    Foreign keys are off during that: dropping a table would delete the rows that refer to it.
 
     Yields:
-        The database on one connection: a subclass may enforce them whenever it is asked for one.
+        The database on one connection: a subclass may switch foreign keys on for each new one.
 
     Raises:
-        UnsupportedStore: they are, in a transaction that the caller has begun.
+        UnsupportedStore: foreign keys are on, in a transaction that the caller has opened.
     """
     with db.read() as session:
         row = session.one("foreign_keys") or {}
@@ -74,15 +73,15 @@ def references_kept(db: Database) -> Iterator[Database]:
 
 
 def examine(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldTable]:
-    """Return the tables of an old file as they are; none in a new file.
+    """Return the tables of an old file; none in a new file.
 
     Args:
         session: the transaction.
-        fresh: the columns of each table of a new file; of its other objects none.
+        fresh: the objects of a new file, with the columns of each table.
 
     Raises:
-        UnsupportedStore: the tables belong to something else, or a user has added to them what
-            cannot be carried over.
+        UnsupportedStore: the tables belong to another program, or have additions that the upgrade
+            cannot keep.
     """
     if "jobs" not in {folded(row["name"]) for row in session.all("table_names")}:
         obstacles.refuse(session, [], fresh)
@@ -112,7 +111,7 @@ def set_aside(session: Session, fresh: Mapping[str, Collection[str]]) -> list[Ol
 
 
 def carry_over(session: Session, old: list[OldTable]) -> None:
-    """Copy the set-aside rows into today's tables, drop the old ones, and add what was on them."""
+    """Copy the rows and a user's additions of the old tables into today's; drop the old ones."""
     jobs, executions = old
     for table in old:
         user_objects.add_columns(session, table)
@@ -150,7 +149,7 @@ def _insert(session: Session, name: str, table: OldTable, rows: list[Row]) -> No
 
 
 def _compare(session: Session, table: str, set_aside: str) -> None:
-    """Refuse to go on with a copy that has not every row; the transaction is undone."""
+    """Refuse a copy that lacks rows; the transaction is then rolled back."""
     count = read("upgrade_templates")["count_rows"]
     copied, there = (
         session.all_of(count.format(table=name), {})[0]["number"] for name in (table, set_aside)
@@ -175,7 +174,7 @@ def _job(row: Row) -> Row:
     for column, value in (("priority", 0), ("attempts", 0), ("max_attempts", 3)):
         job[column] = value if job[column] is None else job[column]
     job["retry_delay"] = job["retry_delay"] or 0
-    # Dependents of a failed parent stayed pending in 0.5.1, until somebody requeued the parent.
+    # Dependents of a failed parent stayed pending in 0.5.1 until the parent was requeued.
     job["on_parent_failure"] = "wait" if job["status"] == "pending" else "fail"
     return job
 
@@ -197,4 +196,4 @@ def _utc(value: Any) -> str | None:
     try:
         return clock.normalise(value) if value else None
     except (TypeError, ValueError):
-        return None  # not a time: better none than one that sorts anywhere
+        return None  # not a time, which would sort at an arbitrary place

@@ -1,4 +1,4 @@
-"""What a user has added to a file of GigQ 0.5.1, and how it is carried over."""
+"""Columns, indexes and triggers that a user added to a file of GigQ 0.5.1."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _GENERATED = (2, 3)
 
 @dataclass(frozen=True, slots=True)
 class OldTable:
-    """A table of an old file, of `jobs` or of `job_executions`.
+    """The table `jobs` or `job_executions` of an old file.
 
     Attributes:
         name: its name.
-        statement: the one that created it; empty when it is not there.
-        known: the names of the columns that GigQ made and that are there.
-        added: the definitions of the columns that it did not make, by name.
-        copied: the names of those of them that hold values.
-        objects: the indexes and triggers that it did not make: kind, name and statement of each.
+        statement: the statement that created it; empty when there is no such table.
+        known: the names of GigQ's columns in it.
+        added: the definitions of the user's columns, by name.
+        copied: the names of the user's columns that hold values.
+        objects: kind, name and statement of each of the user's indexes and triggers.
     """
 
     name: str
@@ -46,12 +46,12 @@ class OldTable:
 
     @property
     def copied_names(self) -> str:
-        """The copied columns as they follow others in a statement."""
+        """The names of the copied columns, to append to a list of columns in a statement."""
         return "".join(f", {quoted(name)}" for name in self.copied)
 
 
 def find(session: Session, name: str, made_by_gigq: Collection[str]) -> OldTable:
-    """Describe a table before anything is changed."""
+    """Describe a table before it is changed."""
     columns = session.all("columns_of_table", {"name": name})
     statement = _statement_of(session, name)
     definitions = table_definition.parse(statement).columns
@@ -75,10 +75,10 @@ def find(session: Session, name: str, made_by_gigq: Collection[str]) -> OldTable
 
 
 def add_columns(session: Session, table: OldTable) -> None:
-    """Give today's table, while it is empty, the columns that a user had added to the old one.
+    """Add the columns that a user added to the old table to today's table, while it is empty.
 
     Raises:
-        UnsupportedStore: SQLite cannot add such columns to a table that is there.
+        UnsupportedStore: SQLite cannot add such columns to an existing table.
     """
     template = read("upgrade_templates")["add_column"]
     _run_all(
@@ -91,10 +91,10 @@ def add_columns(session: Session, table: OldTable) -> None:
 
 
 def create_objects(session: Session, tables: Collection[OldTable]) -> None:
-    """Create the indexes and triggers of the old tables again, by their own statements.
+    """Create the indexes and triggers of the old tables again, with their own statements.
 
     Raises:
-        UnsupportedStore: SQLite refuses one.
+        UnsupportedStore: SQLite refuses a statement.
     """
     _run_all(
         session,

@@ -1,4 +1,4 @@
-"""Giving free pages back to the disk, from the end of the file, a few at a time."""
+"""Return of free pages to the disk, from the end of the file, a few at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database, Session
 
 _SPARE = 2560
-"""Free pages (10 MiB) that a file may always keep: they are used again soon."""
+"""Free pages (10 MiB) that a file always keeps, since new jobs use them soon."""
 
 _FIRST = 32
 _MOST = 256
@@ -17,17 +17,17 @@ _LONG = 0.003
 
 
 class Vacuum:
-    """One pass over the free pages, in bites that hold the write lock for a few ms at most.
+    """One pass over the free pages, in batches that hold the write lock for a few ms at most.
 
-    It begins where a quarter of the file is free, and leaves half of that: a queue that fills and
-    empties would otherwise move pages for ever. The file gets shorter when its log is written back.
-    A file that was made before gigq asked SQLite for this keeps its free pages.
+    It begins when a quarter of the file is free, and leaves half of that: a queue that fills and
+    empties would otherwise move pages all the time. The file gets shorter at the next checkpoint.
+    A file without auto_vacuum, of an earlier gigq, keeps its free pages.
 
     Args:
         database: the database.
 
     Attributes:
-        size: how long the file is going to be, in bytes; 0 before it has become shorter.
+        size: bytes of the file after the next checkpoint; 0 while no page was returned.
     """
 
     def __init__(self, database: Database) -> None:
@@ -37,13 +37,13 @@ class Vacuum:
         self._goal: int | None = None
 
     def bite(self) -> bool:
-        """Give back a few pages.
+        """Return a few pages to the disk.
 
         Returns:
             False when the pass is over.
 
         Raises:
-            StoreError: this bite gave nothing back; it may be tried again.
+            StoreError: this batch returned nothing; the call may be repeated.
         """
         if self._goal is None and not self._begin():
             return False
@@ -52,7 +52,7 @@ class Vacuum:
             left = _number(session, "freelist_count") - (self._goal or 0)
             if left <= 0:
                 return False
-            # A step a page: all of them have to be taken.
+            # SQLite frees one page for each row that is fetched.
             session.connection.execute(
                 f"PRAGMA incremental_vacuum({min(left, self._pages)})"
             ).fetchall()
@@ -80,7 +80,7 @@ def vacuum(database: Database) -> None:
     """Make a whole pass.
 
     Raises:
-        StoreError: the rest of the pass is left undone.
+        StoreError: the rest of the pass was not done.
     """
     one = Vacuum(database)
     while one.bite():

@@ -1,7 +1,7 @@
-"""Waking idle workers: one byte in a pipe wakes one worker of a group, from any process.
+"""Wakeup of idle workers: one byte in a pipe wakes one worker of a group, from any process.
 
-A wake-up is a hint. There may be no worker, the pipe may be full, the worker may find nothing;
-idle workers look again by themselves after a while.
+A wakeup is a hint. There may be no worker, the pipe may be full, or the worker may find no job;
+idle workers also poll.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gigq.store.liveness import companion, companion_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# A worker that wakes and finds more work wakes the next one, so a few wake-ups start them all.
+# A worker that finds more work wakes the next one, so a few wakeups start them all.
 MOST_WAKE_UPS_PER_GROUP = 16
 
 _ONE = b"\0"
@@ -30,15 +30,15 @@ _ALL = 256
 
 
 class Listener:
-    """The waiting end. Each waiting thread has its own; a wake-up wakes one of a group.
+    """The end of a pipe on which one thread waits; a wakeup wakes one thread of a group.
 
-    Before sleeping, `drain` and then look for work once more: the jobs of all wake-ups before the
-    drain are in the database by then. Where the folder beside the database cannot be used, no
-    wake-up arrives, and `wait` sleeps for its whole time.
+    Before a thread sleeps, it calls `drain` and then looks for work once more: by then the jobs of
+    all drained wakeups are in the database. If the folder beside the database cannot be used, no
+    wakeup arrives and `wait` sleeps for its whole time.
 
     Args:
         database_path: the database file.
-        queues: the queues that are served, as patterns; None for every queue.
+        queues: patterns of the served queues; None for every queue.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Listener:
             self._descriptor = wakeup_groups.join(self._folder, self._served)
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable at a wake-up; -1 when there is none."""
+        """Return the descriptor that becomes readable at a wakeup; -1 when there is none."""
         return self._descriptor
 
     def renew(self) -> bool:
-        """Make the pipe again if it was deleted, and wake the others that wait on the old one.
+        """Make the pipe again if it was deleted, and wake other workers that wait on the old one.
 
         Returns:
-            Whether it was gone, so that wake-ups may have been lost.
+            True when it was deleted, so that wakeups may have been lost.
         """
         if self._descriptor >= 0:
             if wakeup_groups.is_at(self._path, self._descriptor):
@@ -78,21 +78,21 @@ class Listener:
         return True
 
     def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
-        """Sleep until a wake-up, input on one of the descriptors `others`, or `timeout` seconds.
+        """Sleep until a wakeup, input on one of the descriptors `others`, or `timeout` seconds.
 
         Returns:
-            Whether there was a wake-up; it has then been taken.
+            True when this call took a wakeup.
         """
         self.renew()
         deadline = time.monotonic() + timeout
         with select.epoll() as poll:
             if self._descriptor >= 0:
-                # Exclusive: of many that wait, the kernel wakes one for one byte.
+                # Exclusive: the kernel wakes one of many waiting threads for one byte.
                 poll.register(self._descriptor, select.EPOLLIN | select.EPOLLEXCLUSIVE)
             for other in others:
                 poll.register(other, select.EPOLLIN)
             while ready := poll.poll(max(deadline - time.monotonic(), 0)):
-                # A worker that was about to sleep may have taken this wake-up.
+                # Another worker may have taken this wakeup before it slept.
                 if self.take():
                     return True
                 if any(descriptor != self._descriptor for descriptor, _ in ready):
@@ -100,11 +100,11 @@ class Listener:
         return False
 
     def take(self) -> bool:
-        """Take one wake-up, leaving the others to other workers. False when there was none."""
+        """Take one wakeup and leave the rest to other workers; False when there was none."""
         return self._read(1)
 
     def drain(self) -> bool:
-        """Take all wake-ups: their jobs are gone, or the next look finds them."""
+        """Take all wakeups: the caller's next look finds their jobs."""
         return self._read(_MANY)
 
     def close(self) -> None:
@@ -125,16 +125,16 @@ def notify(
     due: Mapping[str, int],
     most: int = MOST_WAKE_UPS_PER_GROUP,
 ) -> None:
-    """Wake idle workers for jobs that became due. Never blocks and never raises OSError.
+    """Wake idle workers for jobs that became due, without blocking or raising OSError.
 
     Args:
         database_path: the database file.
-        due: how many jobs became due in each queue.
-        most: how many workers to wake in each group of workers that serve the same queues.
+        due: number of jobs that became due, by queue.
+        most: workers to wake at most in each group of workers that serve the same queues.
     """
     if not due:
         return
-    # No worker, a full pipe, a missing folder or no rights: the worker's own look is enough.
+    # Without a pipe, a folder or permission the workers' polling is enough.
     with suppress(OSError):
         for group in wakeup_groups.groups_in(_folder_of(resolve(database_path))):
             if jobs := group.jobs_among(due):
@@ -149,7 +149,7 @@ def notify_alike(database_path: str | os.PathLike[str], queues: Iterable[str] | 
 
 
 class OpenPipes:
-    """Keeps the pipes open on which workers wait, so that those of a deleted one can be woken.
+    """Open pipes of all groups, so that workers on a deleted pipe can be woken.
 
     Args:
         database_path: the database file.
@@ -160,7 +160,7 @@ class OpenPipes:
         self._open: dict[str, int] = {}
 
     def renew(self) -> None:
-        """Wake all workers whose pipe was deleted, so that they make another; find new pipes."""
+        """Wake all workers whose pipe was deleted, so that they make another; open new pipes."""
         for path, descriptor in list(self._open.items()):
             if not wakeup_groups.is_at(path, descriptor):
                 _wake(descriptor, _ALL)
@@ -172,7 +172,7 @@ class OpenPipes:
                         self._open[group.path] = wakeup_groups.open_pipe(group.path, os.O_WRONLY)
 
     def close(self) -> None:
-        """Close them."""
+        """Close the pipes."""
         while self._open:
             os.close(self._open.popitem()[1])
 
@@ -192,9 +192,9 @@ def _wake_group(path: str, times: int) -> None:
 
 
 def _wake(descriptor: int, times: int) -> None:
-    # One write for each: the kernel wakes one worker at a write, however long it is.
+    # One write for each: the kernel wakes one worker for a write of any length.
     try:
         for _ in range(times):
             os.write(descriptor, _ONE)
     except OSError:
-        return  # full: they are being woken already; or none of them is left
+        return  # the pipe is full, so workers are waking already; or no worker is left

@@ -1,9 +1,9 @@
-"""The groups of waiting workers: one pipe for all workers that serve the same queues.
+"""Groups of waiting workers: one pipe for all workers that serve the same queues.
 
 In the folder beside the database a group has a pipe, `wakeup-<digest>.fifo`, and a description,
-`wakeup-<digest>.json`, with the patterns of its queues. A digest fits every list, however long its
-names are. A worker that waits holds a shared flock(2) on the pipe, and only a process that gets
-the exclusive one removes it; so no worker ever waits on a pipe that is removed in good order.
+`wakeup-<digest>.json`, with the patterns of its queues. A digest suits names of any length. A
+waiting worker holds a shared flock(2) on the pipe, and gigq removes a pipe only under the exclusive
+one, so never under a waiting worker.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _TRIES = 100
 _PAUSE = 0.001
 _MOST_FOLDERS = 256
 
-# A folder that changed more recently may change again without another time: the kernel's clock
-# for files ticks every 10 ms at most, and some file systems store whole seconds.
+# A folder that changed more recently may change again and keep its time: the kernel's clock for
+# files ticks every 10 ms at least, and some file systems store whole seconds.
 _SECOND = 1_000_000_000
 _CERTAIN_AFTER = 50_000_000
 _CERTAIN_AFTER_WHOLE_SECONDS = 2_500_000_000
@@ -48,7 +48,7 @@ class Group(NamedTuple):
     served: ServedQueues
 
     def jobs_among(self, due: Mapping[str, int]) -> int:
-        """Return how many of some jobs, counted by queue, this group serves."""
+        """Return how many of the jobs, given by queue, this group serves."""
         serves = self.served.serves
         return sum(jobs for queue, jobs in due.items() if serves(queue))
 
@@ -57,7 +57,7 @@ def groups_in(folder: str) -> tuple[Group, ...]:
     """Return the groups that have a pipe in a folder.
 
     Raises:
-        OSError: there is no such folder, or it may not be read.
+        OSError: the folder is missing, or may not be read.
     """
     found = os.stat(folder)  # noqa: PTH116 - at every submit
     state = found.st_dev, found.st_ino, found.st_mtime_ns
@@ -79,18 +79,18 @@ _known: dict[str, tuple[tuple[int, int, int], tuple[Group, ...]]] = {}
 
 
 def pipe_of(folder: str, served: ServedQueues) -> str:
-    """Return the path of a group's pipe, whether it is there or not."""
+    """Return the path of a group's pipe, which need not exist."""
     return f"{folder}/{_PREFIX}{_digest(served)}{_PIPE}"
 
 
 def join(folder: str, served: ServedQueues) -> int:
-    """Open a group's pipe to wait on it; it is made when it is missing.
+    """Open a group's pipe to wait on it; make it when it is missing.
 
     Returns:
         A descriptor, for `leave`.
 
     Raises:
-        OSError: the pipe cannot be made or opened, or another kind of file has its name.
+        OSError: the pipe cannot be made or opened, or a file of another kind has its name.
     """
     path = pipe_of(folder, served)
     for _ in range(_TRIES):
@@ -98,7 +98,7 @@ def join(folder: str, served: ServedQueues) -> int:
         with suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         with suppress(FileNotFoundError):
-            # Open for writing too: with no writer left, the pipe would look ready for ever.
+            # Open for writing, too: a pipe without a writer is always ready.
             descriptor = open_pipe(path, os.O_RDWR)
             if _try_lock(descriptor, fcntl.LOCK_SH) and is_at(path, descriptor):
                 return descriptor
@@ -114,14 +114,14 @@ def leave(path: str, descriptor: int) -> None:
 
 
 def remove_unused(folder: str) -> None:
-    """Remove the pipes on which no worker waits: their workers were killed."""
+    """Remove the pipes on which no worker waits, because it was killed."""
     with suppress(OSError):
         for group in tuple(_listed(folder)):
             _remove_unless_used(group.path)
 
 
 def is_at(path: str, descriptor: int) -> bool:
-    """Return whether an open pipe is still the one that lies at its path."""
+    """Return True while an open pipe is the one at its path."""
     with suppress(OSError):
         return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - hot
     return False
@@ -147,7 +147,7 @@ def _listed(folder: str) -> Iterator[Group]:
 
 
 def _described(path: str) -> ServedQueues:
-    """Return the queues of a group; every queue where that is not known: one wake-up too many."""
+    """Return the queues of a group; every queue when unknown, which costs useless wakeups only."""
     try:
         return parse(checked(json.loads(_read(_beside(path)))))
     except (OSError, TypeError, ValueError, RecursionError):
@@ -155,9 +155,9 @@ def _described(path: str) -> ServedQueues:
 
 
 def _describe(path: str, served: ServedQueues) -> None:
-    """Write down which queues a group serves, before it has a pipe."""
+    """Write the queues of a group into its description, before it has a pipe."""
     text = _description(served)
-    with suppress(OSError):  # a full disk: then the group is woken for every queue
+    with suppress(OSError):  # on a full disk the group is woken for every queue
         with suppress(FileNotFoundError):
             if _read(_beside(path)) == text:
                 return
@@ -187,7 +187,7 @@ def open_pipe(path: str, access: int) -> int:
     """Open a pipe without waiting or following a link.
 
     Raises:
-        OSError: there is none, or it is something else.
+        OSError: there is no file, or one of another kind.
     """
     descriptor = os.open(path, access | _SAFELY)
     if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
@@ -201,7 +201,7 @@ def _remove_unless_used(path: str) -> None:
         descriptor = open_pipe(path, os.O_RDWR)
         try:
             if _try_lock(descriptor, fcntl.LOCK_EX) and is_at(path, descriptor):
-                # The description first: what is left by a kill in between is found by its pipe.
+                # The description first: after a kill in between the pipe shows what to remove.
                 with suppress(FileNotFoundError):
                     os.unlink(_beside(path))  # noqa: PTH108 - paths are text here
                 os.unlink(path)  # noqa: PTH108

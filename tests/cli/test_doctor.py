@@ -207,8 +207,8 @@ def test_a_log_that_a_reader_keeps_long_is_a_warning_that_names_the_reader(shell
 @pytest.mark.parametrize(
     ("mode", "severity", "said"),
     [
-        (0o644, "warning", "everybody may read"),
-        (0o666, "problem", "everybody may write"),
+        (0o644, "warning", "every account may read"),
+        (0o666, "problem", "every account may write"),
         (0o600, "ok", "0600"),
     ],
 )
@@ -285,7 +285,7 @@ def test_a_job_that_nobody_runs_is_a_warning_after_a_minute(shell, file):
 
     assert (code, found["oldest"]["severity"]) == (1, "warning")
     assert "queue default" in found["oldest"]["found"]
-    assert "nobody runs jobs" in found["oldest"]["remedy"]
+    assert "no process runs jobs" in found["oldest"]["remedy"]
 
 
 def test_the_oldest_is_found_among_all_queues_and_priorities(tmp_path):

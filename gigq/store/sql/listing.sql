@@ -1,10 +1,10 @@
 -- Counting and listing jobs, on SQLite.
 
--- Without a condition only the pages of the narrowest index are counted through, not its entries.
+-- Without a condition SQLite counts by the pages of the narrowest index, not by its entries.
 -- name: number_of_all
 SELECT count(*) AS jobs FROM jobs;
 
--- Leaping from one status to the next in the index.
+-- Skips from one status to the next in the index.
 -- name: finished_statuses
 WITH RECURSIVE found (status) AS (
     SELECT min(status) FROM jobs WHERE status <> 'pending' AND status <> 'running'
@@ -34,7 +34,7 @@ SELECT count(*) AS jobs FROM (
     LIMIT :limit
 );
 
--- Quicker than the two above, by half, where there are many.
+-- Twice as fast as the two above for many jobs.
 -- name: number_of_finished
 SELECT count(*) AS jobs FROM jobs
 WHERE status = :status AND status <> 'pending' AND status <> 'running';
@@ -48,7 +48,7 @@ SELECT (
     SELECT count(*) FROM jobs WHERE status = 'pending' AND unmet <> 0
 ) AS jobs;
 
--- Whatever runs has an open execution, or foreign SQL has claimed it.
+-- A running job has an open execution, or foreign SQL has claimed it.
 -- name: number_of_running
 SELECT (
     SELECT count(*) FROM job_executions e JOIN jobs j ON j.id = e.job_id
@@ -57,7 +57,7 @@ SELECT (
     SELECT count(*) FROM jobs WHERE status = 'running' AND execution_id IS NULL
 ) AS jobs;
 
--- Every page has the same conditions, each of which counts only when it is given.
+-- All pages have the same conditions; one that is NULL does not count.
 -- name: page
 SELECT * FROM jobs
 WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
@@ -70,7 +70,7 @@ WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset;
 
--- The oldest first: a parent comes before its children, as a rule.
+-- Oldest first, so parents usually come before their children.
 -- name: ids_of_jobs
 SELECT id FROM jobs
 WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
@@ -82,7 +82,7 @@ WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:before IS NULL OR created_at < :before)
 ORDER BY created_at, id;
 
--- A look at every job: what is asked for by people now and then is not worth an index.
+-- Reads every job: a query of people, now and then, is not worth an index.
 -- name: counts_by_queue
 SELECT queue, status, count(*) AS jobs
 FROM jobs
@@ -90,8 +90,7 @@ WHERE :queues IS NULL OR queue IN (SELECT value FROM json_each(:queues))
 GROUP BY queue, status
 ORDER BY queue;
 
--- Of finished jobs those that were stored last, wherever they stand among others. Their index has
--- them in that order.
+-- The finished jobs of a status that were stored last. Their index has that order.
 -- name: page_of_finished
 SELECT * FROM (
     SELECT * FROM jobs
@@ -107,7 +106,7 @@ SELECT * FROM (
 )
 ORDER BY created_at DESC, id DESC;
 
--- Few jobs run, as a rule: they are taken from the index of open executions and sorted.
+-- Usually few jobs run: they come from the index of open executions and are sorted.
 -- name: page_of_running
 SELECT * FROM jobs
 WHERE rowid IN (
@@ -125,7 +124,7 @@ WHERE rowid IN (
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset;
 
--- So are few pending ones; where there are many, the newest are soon found by age.
+-- The same for few pending jobs; of many, `page` soon finds the newest.
 -- name: page_of_few_pending
 SELECT * FROM jobs
 WHERE rowid IN (
@@ -144,7 +143,7 @@ WHERE rowid IN (
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset;
 
--- Every id is looked at, in the narrow index that has them.
+-- Reads every id, in the narrow index of ids.
 -- name: jobs_with_part
 SELECT id, name, status
 FROM jobs

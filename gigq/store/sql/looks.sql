@@ -1,5 +1,5 @@
--- Looks at a whole file from outside, for a backup and for the doctor. They are no part of what a
--- store does, and always SQLite's.
+-- Read-only queries about a whole file, for gigq backup and gigq doctor. They are always SQLite's
+-- and not part of a store.
 -- name: number_of_jobs
 SELECT count(*) FROM jobs;
 
@@ -9,9 +9,8 @@ SELECT count(*) FROM job_executions;
 -- name: number_of_edges
 SELECT count(*) FROM job_dependencies;
 
--- By narrow indexes only.
--- The first of each queue and priority is the oldest of them: leaping from one to the next costs
--- the same whatever their depth.
+-- By narrow indexes only. The first job of each queue and priority is the oldest: skipping from one
+-- to the next costs the same for queues of any length.
 -- name: oldest_due
 WITH RECURSIVE first (row, queue, priority) AS (
     SELECT rowid, queue, priority FROM jobs

@@ -1,4 +1,4 @@
--- Statements that every dialect accepts as they stand.
+-- Statements that every dialect accepts unchanged.
 
 -- name: schema_version
 SELECT max(version) AS version FROM gigq_schema;
@@ -28,7 +28,7 @@ SET status = 'cancelled', cause = 'cancelled', completed_at = :now, updated_at =
 WHERE id = :job_id AND status = 'pending'
 RETURNING name;
 
--- The first request stands. Foreign SQL may have opened the execution and not named it on the job.
+-- The first request counts. Foreign SQL may have opened an execution without naming it in the job.
 -- name: request_cancel
 UPDATE job_executions SET cancel_requested_at = coalesce(cancel_requested_at, :now)
 WHERE job_id = :job_id AND status = 'running'
@@ -76,7 +76,7 @@ WHERE job_id = :job_id AND status = 'running' AND id <> :execution_id;
 -- name: settle_execution
 UPDATE job_executions
 SET status = :status, result = :result, error = :error, cause = :cause,
-    -- the clock may have been put back meanwhile
+    -- the clock may have been set back during the execution
     completed_at = CASE WHEN started_at > :now THEN started_at ELSE :now END,
     exit_code = :exit_code, signal = :signal, stack = :stack, output = :output,
     peak_rss = :peak_rss, cpu_time = :cpu_time, wall_time = :wall_time, late = :late,
@@ -92,9 +92,8 @@ SET status = 'completed', result = :result, error = NULL, cause = NULL, worker_i
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING attempts, max_attempts;
 
--- The same two for many at once: without RETURNING, so that one call runs them all and counts.
--- An open execution has none of the other columns of a bad end. By position, since names cost a
--- tenth more here.
+-- The same two without RETURNING, so that one call runs them for many jobs and counts the changes.
+-- By position: names cost a tenth more here. An open execution has no error or cause to clear.
 -- name: complete_execution
 UPDATE job_executions
 SET status = 'completed', result = ?, output = ?, peak_rss = ?, cpu_time = ?, wall_time = ?,
@@ -107,7 +106,7 @@ SET status = 'completed', result = ?, error = NULL, cause = NULL, worker_id = NU
     completed_at = CASE WHEN started_at > ? THEN started_at ELSE ? END, updated_at = ?
 WHERE id = ? AND status = 'running' AND execution_id = ?;
 
--- A claim whose function has not begun leaves no trace, unless its cancel was requested.
+-- A released claim leaves no execution, unless its cancel was requested.
 -- name: forget_unbegun_execution
 DELETE FROM job_executions
 WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NULL;
@@ -119,7 +118,7 @@ SET status = 'pending', attempts = attempts - 1, worker_id = NULL, execution_id 
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING queue, attempts, max_attempts;
 
--- The casts make numbers of what foreign SQL may have left in the columns.
+-- The casts: foreign SQL may have stored text in these columns.
 -- name: job_to_decide
 SELECT j.id, j.name, j.queue, CAST(j.attempts AS INTEGER) AS attempts,
     CAST(j.max_attempts AS INTEGER) AS max_attempts, CAST(j.retry_delay AS REAL) AS retry_delay,
@@ -141,8 +140,8 @@ WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
 -- name: is_awaited
 SELECT 1 AS awaited FROM job_dependencies WHERE parent_id = :parent_id LIMIT 1;
 
--- A dependent is written once, when it waits for nobody else: counting down would write its row,
--- which holds the list of its parents, once for each of them.
+-- A dependent's row is written once, when it waits for no other parent: counting down would write
+-- the row, with its list of parents, once for each parent.
 -- name: release_dependents
 UPDATE jobs
 SET unmet = 0, updated_at = :now
@@ -163,7 +162,7 @@ LIMIT :limit;
 -- name: forget_edges_from
 DELETE FROM job_dependencies WHERE parent_id = :parent_id;
 
--- Not linked any more: should other programs make one pending again, it waits for its parents.
+-- Unlinked: if foreign SQL makes one pending again, it waits for its parents.
 -- name: cut_off_dependents
 UPDATE jobs
 SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, retry_after = NULL,
@@ -212,7 +211,7 @@ WHERE id = :job_id
     )
 RETURNING *;
 
--- Foreign SQL does not know the column `run`: an open execution that has one is a leftover of ours.
+-- Foreign SQL does not know the column `run`: an open execution with one is an old one of gigq.
 -- name: adopt_execution
 UPDATE job_executions
 SET id = :execution_id, run = :run, attempt = :attempt

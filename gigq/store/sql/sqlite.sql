@@ -1,4 +1,4 @@
--- Statements that differ, each with the reason.
+-- Statements that differ from other dialects, each with the reason.
 
 -- PRAGMA and sqlite_master exist here only.
 -- name: table_names
@@ -7,8 +7,8 @@ SELECT name FROM sqlite_master WHERE type = 'table';
 -- name: columns_of_jobs
 SELECT name FROM pragma_table_info('jobs');
 
--- By position, in the order of submission.COLUMNS: names would cost as much as the insert, and so
--- would NULL as a value, which Python's sqlite3 looks up an adapter for. Nothing is empty text here.
+-- By position, in the order of submission.COLUMNS: names would cost as much as the insert. So would
+-- NULL, for which Python's sqlite3 searches an adapter; here empty text stands for it.
 -- name: insert_job
 INSERT INTO jobs (
     id, name, dependencies, params, description, created_at, updated_at, on_parent_failure, queue,
@@ -20,7 +20,7 @@ INSERT INTO jobs (
     nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, 1
 ) ON CONFLICT (id) DO NOTHING;
 
--- The condition stands there as in the index.
+-- The condition is the one of the index.
 -- name: unlinked_jobs
 SELECT rowid AS row, retry_after FROM jobs
 WHERE linked = 0 AND status = 'pending' AND (dependencies <> '[]' OR retry_after IS NOT NULL);
@@ -56,8 +56,8 @@ LIMIT :limit;
 -- name: is_unfinished
 SELECT 1 AS unfinished FROM jobs WHERE id = :parent_id AND status <> 'completed';
 
--- BEGIN IMMEDIATE has made us the only writer: no row needs to be locked or skipped. The
--- predicate is written out each time, because a bound value does not imply a partial index.
+-- After BEGIN IMMEDIATE there is no other writer, so no row needs to be locked or skipped. SQLite
+-- uses a partial index only for a literal predicate, not for a bound value.
 -- name: claim_from_queue
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
@@ -89,8 +89,8 @@ WHERE rowid = (
 )
 RETURNING *, rowid AS row;
 
--- The same with every queue that has a due job but the excluded ones, found by leaping from name
--- to name in the index: the cost grows with the number of queues, not with their depth.
+-- The same for every queue with a due job but the excluded ones, by skipping from name to name in
+-- the index: the cost grows with the number of queues, not with their length.
 -- name: claim_from_every_queue
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
@@ -122,7 +122,7 @@ WHERE rowid = (
 )
 RETURNING *, rowid AS row;
 
--- What can be run only as it was written; of text that is not UTF-8 the bytes.
+-- The columns that a worker needs, as bytes where text is not UTF-8.
 -- name: needed_bytes
 SELECT CAST(id AS BLOB) AS id, CAST(queue AS BLOB) AS queue, CAST(params AS BLOB) AS params,
     CAST(dependencies AS BLOB) AS dependencies, CAST(function_module AS BLOB) AS function_module,
@@ -130,7 +130,7 @@ SELECT CAST(id AS BLOB) AS id, CAST(queue AS BLOB) AS queue, CAST(params AS BLOB
 FROM jobs
 WHERE rowid = :row;
 
--- By its place: what is wrong with it may be its id.
+-- By row number: the unreadable column may be the id.
 -- name: fail_unreadable_job
 UPDATE jobs
 SET status = 'failed', cause = 'error', error = :error, completed_at = :now, updated_at = :now,
@@ -144,7 +144,7 @@ WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
     AND (typeof(retry_after) <> 'text' OR julianday(retry_after) IS NULL)
 LIMIT 100;
 
--- The same order for several jobs at once: they are looked at first, and then taken row by row.
+-- The same order for several jobs at once: they are read first, and then claimed row by row.
 -- name: queues_with_due_jobs
 WITH RECURSIVE named (queue) AS (
     SELECT min(queue) FROM jobs
@@ -183,8 +183,8 @@ JOIN jobs ON jobs.rowid IN (
 ORDER BY jobs.priority DESC, jobs.created_at, jobs.id
 LIMIT :limit;
 
--- The rows travel as one JSON object, each under the id of its execution: one statement for all costs
--- two thirds of one for each.
+-- The rows are one JSON object, each under the id of its execution: one statement for all costs two
+-- thirds of one for each.
 -- name: claim_rows
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
@@ -192,7 +192,7 @@ SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at =
 FROM json_each(:taken)
 WHERE jobs.rowid = json_each.value;
 
--- Of a job whose execution is open that one is left open. The time is the claim's.
+-- A job that has an open execution keeps that one. The time is that of the claim.
 -- name: open_executions_of_rows
 INSERT INTO job_executions (id, job_id, worker_id, status, started_at, attempt, run)
 SELECT json_each.key, jobs.id, jobs.worker_id, 'running', jobs.started_at, jobs.attempts, :run
@@ -201,12 +201,12 @@ CROSS JOIN jobs ON jobs.rowid = json_each.value
 WHERE true
 ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
 
--- Those among some jobs that others wait for.
+-- The jobs, among some, that others wait for.
 -- name: awaited_among
 SELECT DISTINCT parent_id FROM job_dependencies
 WHERE parent_id IN (SELECT value FROM json_each(:ids));
 
--- A bounded number, so that a million jobs with one due time do not hold the lock for long.
+-- A limited number, so that a million jobs with one due time do not hold the lock for long.
 -- name: promote_delayed
 UPDATE jobs SET retry_after = NULL
 WHERE rowid IN (
@@ -228,7 +228,7 @@ FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
     AND retry_after > :after AND queue NOT IN (SELECT value FROM json_each(:excluded));
 
--- A bounded number, as above.
+-- A limited number, as above.
 -- name: queues_with_delayed_jobs
 SELECT DISTINCT queue FROM (
     SELECT queue FROM jobs
@@ -244,7 +244,7 @@ JOIN jobs ON jobs.queue = named.value
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
 LIMIT 1;
 
--- Lists of ids travel as one JSON text, so that the statement's text is constant.
+-- Lists of ids are one JSON text, so that the statement's text is constant.
 -- name: jobs_by_id
 SELECT id, name, status, on_parent_failure
 FROM jobs
@@ -268,7 +268,7 @@ WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
 DELETE FROM job_dependencies
 WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
 
--- Row numbers are the order in which jobs were stored. The condition stands there as in the index.
+-- Row numbers have the order in which jobs were stored. The condition is the one of the index.
 -- name: oldest_finished
 SELECT rowid AS row, id, created_at, dependencies, coalesce(completed_at, updated_at) AS over_at
 FROM jobs
@@ -297,7 +297,7 @@ FROM jobs AS child, json_each(
 WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
     AND child.rowid > :row;
 
--- Only as it was when it was chosen, and never under an execution that is still open.
+-- Only a job that is unchanged since it was chosen, and without an open execution.
 -- name: prune_job
 DELETE FROM jobs
 WHERE rowid = :row AND id = :id AND status = :status

@@ -1,5 +1,5 @@
 -- The upgrade of a file of GigQ 0.5.1, which was always SQLite.
--- Views, foreign keys and triggers of other tables go on naming the tables as they do.
+-- Views, foreign keys and triggers of other tables keep the names of the tables.
 -- name: keep_references
 PRAGMA legacy_alter_table = ON;
 

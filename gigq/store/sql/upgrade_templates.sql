@@ -1,4 +1,4 @@
--- Statements of the upgrade that name what a user has added: braces stand for quoted names.
+-- Statements of the upgrade with names that a user chose: braces stand for quoted names.
 -- name: add_column
 ALTER TABLE {table} ADD COLUMN {definition};
 
@@ -22,7 +22,7 @@ SELECT count(*) AS number FROM {table};
 SELECT rowid AS gigq_row{columns} FROM {table}
 WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 
--- Row numbers stay: views, triggers and search tables of a user may rest on them.
+-- Row numbers stay: views, triggers and search tables of a user may depend on them.
 -- name: insert_old_job
 INSERT INTO jobs (
     rowid, id, name, function_name, function_module, params, priority, dependencies, max_attempts,
@@ -37,8 +37,8 @@ SELECT
 FROM gigq_old_jobs
 WHERE rowid = :gigq_row;
 
--- The old table allowed several open executions of a job; the new one does not. They come in
--- closed, and the current one of a running job is opened again.
+-- The old table allowed several open executions of a job; the new one does not. They are inserted
+-- as closed, and `reopen_current_executions` opens the current ones.
 -- name: insert_old_execution
 INSERT INTO job_executions (
     rowid, id, job_id, worker_id, status, started_at, completed_at, result, error{added}

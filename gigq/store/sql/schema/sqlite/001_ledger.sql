@@ -1,6 +1,6 @@
--- The ledger. Names and meanings of GigQ 0.5.1's columns stay: users' subclasses write SQL
--- against them. Every other column has a default. Times are UTC text of a fixed width.
--- Long columns stand last, so that reading the short ones does not walk overflow pages.
+-- GigQ 0.5.1's columns keep their names and meanings, since users' subclasses have SQL of their
+-- own. Every other column has a default. Times are UTC text of a fixed width. Long columns are
+-- last, so that reading the short ones needs no overflow pages.
 CREATE TABLE jobs (
     id                  TEXT NOT NULL PRIMARY KEY,
     name                TEXT NOT NULL,
@@ -36,22 +36,22 @@ CREATE TABLE jobs (
     result              TEXT
 );
 
--- The hot states only, so that a claim costs the same whatever has finished.
+-- Unfinished jobs only, so that a claim costs the same however many jobs have finished.
 CREATE INDEX jobs_due ON jobs (queue, priority DESC, created_at, id)
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL;
 
 CREATE INDEX jobs_delayed ON jobs (retry_after, queue)
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL;
 
--- Unfinished jobs that name parents: clearing must keep those parents and their results.
+-- Unfinished jobs that name parents: retention must keep those parents and their results.
 CREATE INDEX jobs_with_parents ON jobs (id)
     WHERE dependencies <> '[]' AND status IN ('pending', 'running');
 
--- Claims by foreign SQL that never opened an execution. Ours set both in one statement.
+-- Claims of foreign SQL without an execution.
 CREATE INDEX jobs_stray ON jobs (id)
     WHERE status = 'running' AND execution_id IS NULL;
 
--- For listings, newest first. It is written once a job: the columns never change.
+-- For lists, newest first. Written once for each job, since the columns never change.
 CREATE INDEX jobs_by_age ON jobs (created_at, id);
 
 CREATE TABLE job_executions (
@@ -77,10 +77,10 @@ CREATE TABLE job_executions (
 
 CREATE INDEX job_executions_of ON job_executions (job_id);
 
--- One open execution a job, and the list of open ones whatever the history.
+-- One open execution for each job, and a list of the open ones alone.
 CREATE UNIQUE INDEX job_executions_open ON job_executions (job_id) WHERE status = 'running';
 
--- Parents that a job still waits for; jobs.unmet is the number of its rows here.
+-- The parents that a job still waits for; jobs.unmet is the number of its rows here.
 CREATE TABLE job_dependencies (
     parent_id TEXT NOT NULL,
     job_id    TEXT NOT NULL,

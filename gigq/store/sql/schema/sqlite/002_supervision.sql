@@ -1,7 +1,7 @@
--- Limits of a job, requests to cancel a running one, and more of what is known of a bad end.
+-- Limits of a job, cancel requests for running jobs, and details of failed attempts.
 ALTER TABLE jobs ADD COLUMN memory_limit INTEGER;                 -- bytes; NULL: the pool's
 
--- Attempts that may kill a process before the job fails for good; NULL: as many as it has.
+-- Attempts that may kill a process before the job fails for good; NULL: all of max_attempts.
 ALTER TABLE jobs ADD COLUMN crash_limit INTEGER DEFAULT 3;
 
 ALTER TABLE job_executions ADD COLUMN cancel_requested_at TEXT;
@@ -12,6 +12,6 @@ ALTER TABLE job_executions ADD COLUMN late REAL;                  -- seconds fro
 
 ALTER TABLE job_executions ADD COLUMN killed INTEGER;             -- processes sent SIGKILL
 
--- The open requests, whatever the history: somebody asks for them several times a second.
+-- The open requests alone: the recorder reads them several times a second.
 CREATE INDEX job_executions_to_cancel ON job_executions (job_id)
     WHERE status = 'running' AND cancel_requested_at IS NOT NULL;

@@ -1,6 +1,5 @@
--- 0 on a row that other programs have written: its parents are to become rows of job_dependencies,
--- and its time one in UTC, before it can be claimed. No trigger on new rows or on their status:
--- each job would pay for it.
+-- 0 in a row of foreign SQL: before a claim its parents must become rows of job_dependencies, and
+-- its time UTC. There is no trigger on new rows or their status, which every job would pay for.
 ALTER TABLE jobs ADD COLUMN linked INTEGER NOT NULL DEFAULT 0;
 
 UPDATE jobs SET linked = 1 WHERE status = 'pending' AND unmet <> 0;

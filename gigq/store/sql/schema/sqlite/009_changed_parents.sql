@@ -1,5 +1,5 @@
--- A list of parents that other programs have changed counts as that of a new row: the next claim
--- makes rows of job_dependencies of it. gigq itself writes the column only in new rows.
+-- A list of parents that foreign SQL has changed counts as that of a new row: the next claim makes
+-- rows of job_dependencies of it. gigq itself writes the column in new rows only.
 CREATE TRIGGER jobs_parents_changed AFTER UPDATE OF dependencies ON jobs
 WHEN NEW.linked <> 0 AND NEW.dependencies IS NOT OLD.dependencies
 BEGIN
