@@ -1,6 +1,6 @@
-"""The `gigq` command: `main` runs it, once it is clear that its files belong together.
+"""The `gigq` command: `main` checks the installed files and runs the command.
 
-Nothing else of `gigq` is imported before that: another distribution may have replaced its files.
+No other module of `gigq` is imported before the check: another distribution may have replaced it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; `gigq.cli.exits` lists them.
 
     Raises:
-        SystemExit: the arguments only asked for help or the version (0).
+        SystemExit: the arguments requested only help or the version (0).
     """
     if problem := installation.problem():
         return _refuse(problem, as_json="--json" in (sys.argv if argv is None else argv))

@@ -1,4 +1,4 @@
-"""`python -m gigq.cli` is the `gigq` command, as in GigQ 0.5.1."""
+"""Entry point of `python -m gigq.cli`, which is the `gigq` command, as in GigQ 0.5.1."""
 
 import sys
 

@@ -29,7 +29,7 @@ def worker(args: argparse.Namespace) -> int:
         interval = values.variable("GIGQ_POLLING_INTERVAL", "5", values.positive)
     queues = values.queues(args.queues)
     hooks = use_code(args, args.hooks)
-    # A worker may be up before the first job is submitted, so it makes the tables.
+    # A worker may start before the first job is submitted, so it makes the tables.
     queue_of_a_worker(args)
     worker = Worker(
         args.db,
@@ -41,7 +41,7 @@ def worker(args: argparse.Namespace) -> int:
         hooks=hooks,
     )
     usual = logging.WARNING if args.once else logging.INFO
-    # Not through the logging module, which the application may configure as it likes.
+    # Not through the logging module, which belongs to the application.
     events.send_to(WorkerLog(sys.stderr, logging.DEBUG if args.debug else usual))
     try:
         return _work_once(worker) if args.once else _work(worker)
@@ -58,7 +58,7 @@ def _work(worker: Worker) -> int:
 
 
 def _write_notice(text: str) -> None:
-    # Past the stream: a signal handler may find it in the middle of a write.
+    # Not through the stream: a signal handler may interrupt a write to it.
     with suppress(OSError):
         os.write(sys.stderr.fileno(), f"{text}\n".encode())
 

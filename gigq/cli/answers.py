@@ -1,4 +1,4 @@
-"""Answers that several commands give, for people or as JSON."""
+"""Answers of several commands, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def answer(args: argparse.Namespace, shape: Mapping[str, object], sentence: str) -> None:
-    """Print the answer in the form that was asked for."""
+    """Print the answer as a sentence, or as JSON with `--json`."""
     if args.json:
         terminal.print_json(shape)
     else:
@@ -20,7 +20,7 @@ def answer(args: argparse.Namespace, shape: Mapping[str, object], sentence: str)
 
 
 def not_found(args: argparse.Namespace, job_id: str) -> int:
-    """Say that there is no such job."""
+    """Print that there is no such job."""
     short = len(job_id) < job_ids.SHORTEST_PART
     hint = f" A part of an id has at least {job_ids.SHORTEST_PART} characters." if short else ""
     sentence = f"Job {text.printable(job_id)} not found.{hint}"
@@ -29,12 +29,12 @@ def not_found(args: argparse.Namespace, job_id: str) -> int:
 
 
 def ambiguous_id(args: argparse.Namespace, given: str, rows: Sequence[Mapping[str, Any]]) -> int:
-    """List the jobs whose ids have a part."""
+    """Print the jobs whose ids contain a text."""
     shape = {"id": given, "exists": False, "ambiguous": [row["id"] for row in rows]}
     answer(args, shape, f"{job_ids.ambiguous(given, rows)}.")
     return exits.NEGATIVE
 
 
 def is_plain(execution: Mapping[str, Any]) -> bool:
-    """Return True when an attempt is not the daemon's."""
+    """Return True when a plain worker, and not a daemon, ran the attempt."""
     return not (execution["run"] or "").startswith("gigqd:")

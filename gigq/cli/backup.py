@@ -18,7 +18,7 @@ def backup(args: argparse.Namespace) -> int:
     """Copy the database to a file while it is in use."""
     _refuse_address(args.db)
     refuse_what_is_no_queue(args.db)
-    # TERM, as a timer or a shutdown sends it, must leave as little behind as Ctrl-C.
+    # SIGTERM, from a timer or a shutdown, must remove the unfinished file as Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         made = back_up(args.db, args.target, force=args.force)

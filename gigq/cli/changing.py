@@ -30,7 +30,7 @@ _TO_REQUEUE = [*_FAILED, JobStatus.CANCELLED.value]
 
 
 def add_commands(commands: Commands[argparse.ArgumentParser]) -> None:
-    """The parsers of these commands."""
+    """Add the parsers of these commands."""
     _add_cancel(commands)
     _add_requeue(commands)
     _add_clear(commands)
@@ -111,7 +111,7 @@ def _add_prune(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def cancel(args: argparse.Namespace) -> int:
-    """Cancel pending jobs; with `--running`, ask running ones to end, too."""
+    """Cancel pending jobs; with `--running`, request the cancel of running ones, too."""
     with existing_queue(args) as queue:
         found = selection.found(queue, args, _statuses_to_cancel(args))
         ids = [rows[0]["id"] for rows in found.values() if len(rows) == 1]
@@ -218,7 +218,7 @@ def _say_requeued(
 
 
 def _unclear(args: argparse.Namespace, given: str, rows: Sequence[Row]) -> int:
-    """Answer for a text that means no job, or several; 0 when it means one."""
+    """Print that a text matches no job, or several; return 0 when it matches one."""
     if len(rows) == 1:
         return 0
     return ambiguous_id(args, given, rows) if rows else not_found(args, given)

@@ -1,4 +1,4 @@
-"""The `gigq` command as a whole: every ending becomes an exit code."""
+"""The `gigq` command as a whole: every error becomes an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; `gigq.cli.exits` lists them.
 
     Raises:
-        SystemExit: the arguments only asked for help or the version (0).
+        SystemExit: the arguments requested only help or the version (0).
     """
     terminal.prepare()
     if argv is None:

@@ -1,4 +1,4 @@
-"""What the commands of `gigq` have in common on the command line."""
+"""Arguments and parsers that the commands of `gigq` share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Commands = argparse._SubParsersAction
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Options that may stand before and after the command."""
-    # Suppressed defaults: the second parser to run must not undo what the first one found.
+    """Add the options that are valid before and after the command."""
+    # Suppressed defaults: the second parser must not overwrite values that the first one found.
     parser.add_argument(
         "--db", metavar="FILE", default=argparse.SUPPRESS, help="the database (default: gigq.db)"
     )
@@ -39,7 +39,7 @@ def command(
     *,
     example: str,
 ) -> argparse.ArgumentParser:
-    """A command with what every command has: help, an example and the common options."""
+    """Add a command with its help, an example and the common options."""
     parser = commands.add_parser(
         name,
         help=help_text,
@@ -54,10 +54,10 @@ def command(
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """The option of commands whose answer may be read by a program."""
+    """Add the option for an answer that programs can read."""
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def choices(names: Sequence[str]) -> str:
-    """What an option takes, for its help."""
+    """Return the choices of an option, for its help."""
     return "one of: " + ", ".join(names)

@@ -1,4 +1,4 @@
-"""The `[code]` table of gigqd's configuration: what an application needs before it is imported."""
+"""The `[code]` table of gigqd's configuration: settings that precede an application's import."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEYS_OF_QUEUE = ("database", "lock_timeout", "durability", "max_result_size")
 
 
 class Code(NamedTuple):
-    """What the table says, in the words of docs/configuration.md."""
+    """The values of the table; docs/configuration.md describes them."""
 
     python_path: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
@@ -45,11 +45,11 @@ class Code(NamedTuple):
 def code_of(args: argparse.Namespace) -> Code:
     """Return the table of the file that `--config` names, else of the one that gigqd would find.
 
-    What the command line does not name counts only when its database is the command's. Variables
-    such as GIGQD_CODE__IMPORTS win over the file, as for gigqd.
+    The latter counts only when its database is the command's. Variables such as
+    GIGQD_CODE__IMPORTS override the file, as for gigqd.
 
     Raises:
-        OptionsError: the file that `--config` names cannot be read, or a value is of a wrong kind.
+        OptionsError: the file that `--config` names cannot be read, or a value has a wrong type.
     """
     if args.config:
         return _code_in(Path(args.config), _read(Path(args.config)))
@@ -57,7 +57,7 @@ def code_of(args: argparse.Namespace) -> Code:
     try:
         document = {} if file is _NO_FILE else _read(file)
         is_for = _is_for(document, file, args.db)
-    except OptionsError as error:  # it may be that of another database, or just be edited
+    except OptionsError as error:  # the file may belong to another database, or be half-edited
         print(f"gigq: warning: {error}; its [code] is not used", file=sys.stderr)
         return Code()
     return _code_in(file, document) if is_for else Code()
@@ -74,22 +74,22 @@ def _found() -> Path:
 
 @functools.cache
 def _warn(refused: str) -> None:
-    """Say once that a configuration of the folder is not used, and with it its database."""
+    """Warn once that a configuration in the folder, and its database, are not used."""
     print(f"gigq: warning: {text.printable(refused)}", file=sys.stderr)
 
 
 def database_found() -> str | None:
-    """Return the path of the database that the configuration names which gigqd would find, or None.
+    """Return the database of the configuration that gigqd would find, or None.
 
     Raises:
-        OptionsError: it cannot be read.
+        OptionsError: the configuration cannot be read.
     """
     file = _found()
     return _database_in({} if file is _NO_FILE else _read(file), file)
 
 
 def database_in(file: str) -> str | None:
-    """Return the path of the database that a configuration names, or None."""
+    """Return the database that a configuration names, or None."""
     path = Path(file)
     return _database_in(_read(path), path)
 
@@ -112,7 +112,7 @@ def _database_in(document: dict[str, Any], file: Path) -> str | None:
 
 
 def _refuse_unknown(document: dict[str, Any], file: Path) -> None:
-    """Refuse a table, key or variable that may be the misspelt name of the database."""
+    """Refuse an unknown table, key or variable: it may be a misspelt `queue.database`."""
     for table in document.keys() - set(TABLES):
         raise _unknown(file, table, "table", TABLES)
     queue = document.get("queue", {})
@@ -164,7 +164,7 @@ def _code_in(file: Path, document: dict[str, Any]) -> Code:
 
 
 def _from_variables() -> dict[str, str | list[str]]:
-    """Return the keys of the table that variables set."""
+    """Return the keys of the table that environment variables set."""
     found: dict[str, str | list[str]] = {}
     for name, value in os.environ.items():
         key = name.removeprefix(_VARIABLES).lower()
@@ -198,7 +198,7 @@ def _are_texts(given: Any) -> bool:
 
 
 def _path(given: str, file: Path) -> str:
-    """Return a path of the configuration; a relative one starts at the file's own folder."""
+    """Return a path of the configuration; a relative one starts at the file's folder."""
     return given_paths.below(str(file.absolute().parent), values.at_home(given))
 
 

@@ -1,4 +1,4 @@
-"""What `gigq status` says of a job and its attempts, a bad end's post-mortem included."""
+"""The output of `gigq status`: a job, its attempts and the post-mortem of a failed one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FINE = ("running", "completed")
 
 
 def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
-    """The parts of `gigq status` that were asked for, and the last attempt if it ended badly."""
+    """Yield the requested parts of `gigq status`, and the last attempt if it failed."""
     yield text.fields(_job_fields(found))
     if args.show_params:
         yield "Parameters:\n" + _parameters(found["params"] or {})
@@ -35,7 +35,7 @@ def parts(found: Mapping[str, Any], args: argparse.Namespace) -> Iterable[str]:
 
 
 def ending(one: Mapping[str, Any]) -> str:
-    """How an attempt ended, in one line."""
+    """Return the outcome of an attempt in one line."""
     known = [one["cause"] if one["cause"] != one["status"] else None, one["signal"]]
     if one["exit_code"] is not None:
         known.append(f"exit code {one['exit_code']}")
@@ -45,7 +45,7 @@ def ending(one: Mapping[str, Any]) -> str:
 
 
 def _is_worth_showing(one: Mapping[str, Any]) -> bool:
-    """Return True when an attempt ended otherwise than a caller expects."""
+    """Return True for an attempt that failed or was interrupted."""
     return one["status"] not in _FINE or one["interrupted_by"] is not None
 
 
@@ -73,7 +73,7 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
 
 
 def _ending_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    # Until an attempt is over the job still shows how the one before it ended.
+    # While an attempt runs, the row still has the cause and error of the one before it.
     label = "Previous {}" if found["status"] == "running" else "{}"
     if found["cause"]:
         yield label.format("cause").capitalize(), found["cause"]
@@ -152,7 +152,7 @@ def _parameters(params: Mapping[str, Any] | str) -> str:
 
 def _result(result: object) -> str:
     if isinstance(result, dict) and result:
-        return _parameters(result)  # line by line, as GigQ 0.5.1 did
+        return _parameters(result)  # a line for each key, as GigQ 0.5.1 did
     return text.indented(strict_json(result, indent=2), "  ")
 
 

@@ -20,7 +20,7 @@ CONTENT = ("journal_mode", "schema", "page_size", "pages", "free_pages", "counts
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Look at a database, and say what is wrong and what to do."""
+    """Inspect a database and print what is wrong and what to do."""
     seen = facts.gather(args.db, args.check)
     judged = diagnosis.judge(seen)
     worst = findings.worst(judged)

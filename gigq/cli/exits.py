@@ -7,7 +7,7 @@ from __future__ import annotations
 
 OK = 0
 NEGATIVE = 1
-"""The command worked and its answer is no: unknown job, nothing changed, job refused."""
+"""The command worked and its answer is negative: unknown job, nothing changed, job refused."""
 USAGE = 2
 UNAVAILABLE = 69
 """The database is missing, locked, damaged, or not a queue."""
@@ -15,7 +15,7 @@ INTERNAL = 70
 BAD_INSTALLATION = 72
 """Files of gigqd are missing, or another distribution has replaced them."""
 OUTPUT = 74
-"""The answer could not be written out."""
+"""The answer could not be written."""
 NO_PERMISSION = 77
 INTERRUPTED = 130
 BROKEN_PIPE = 141

@@ -1,4 +1,4 @@
-"""What the command says, and which exit code it has, when something went wrong."""
+"""Messages and exit codes of the command for errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gigq.cli.live import HiddenOutputError
 from gigq.cli.values import OptionsError, VariableError
 from gigq.store.filesystem import absolute
 
-# The first kind that fits decides.
+# The first matching type decides.
 CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.FunctionNotImportable, exits.NEGATIVE),
     (errors.MissingParent, exits.NEGATIVE),
@@ -27,21 +27,21 @@ CODES: tuple[tuple[type[BaseException], int], ...] = (
 
 
 def code_for(error: BaseException, database: str) -> int:
-    """The exit code for an error of a command that works on `database`."""
+    """Return the exit code for an error of a command that works on `database`."""
     if isinstance(error, errors.StoreError) and _denied(absolute(database)):
         return exits.NO_PERMISSION
     return next((code for kind, code in CODES if isinstance(error, kind)), exits.INTERNAL)
 
 
 def message_for(error: BaseException) -> str:
-    """One sentence for an error; a defect of gigq itself is called one."""
+    """Return one sentence for an error; a defect of gigq is an "internal error"."""
     if isinstance(error, (errors.GigqError, OSError)):
         return str(error)
     return f"internal error: {type(error).__name__}: {error} (--debug shows where)"
 
 
 def _denied(database: str | os.PathLike[str]) -> bool:
-    """Whether this user may not use the file, or not make it. SQLite's own codes do not tell."""
+    """Return True when this user may not use or create the file; SQLite's codes do not say it."""
     if os.access(database, os.F_OK):
         return not os.access(database, os.R_OK | os.W_OK)
     folder = Path(database).parent

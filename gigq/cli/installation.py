@@ -1,6 +1,6 @@
-"""What another distribution with a package `gigq` has done to the files of the command.
+"""Check of the installed files, which another distribution with a package `gigq` may replace.
 
-gigqd has a check of its own, since nothing of `gigq` may be imported before that one.
+gigqd has a check of its own, since it may import no module of `gigq` before that check.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _OWN_FILES = ("__init__.py", "errors.py", "job.py", "queue.py", "worker.py")
 
 
 def problem() -> str | None:
-    """Return what is wrong with the installed files, and what to do; None when all is well."""
+    """Return the fault of the installed files and its remedy, or None."""
     folder = Path(__file__).parent.parent.parent
     found = _other_distribution(folder) or _missing_files(folder)
     if found is None:

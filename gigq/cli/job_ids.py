@@ -1,4 +1,4 @@
-"""Ids as people shorten them: any part that only one job has."""
+"""Shortened ids: any part of an id that only one job has."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 SHORTEST_PART = 4
-"""Characters of the shortest part of an id that is looked for."""
+"""Minimum length of a part of an id."""
 
 _SHOWN = 10
 _LONGEST_NAME = 60
 
 
 class AmbiguousIdError(GigqError):
-    """A part of an id that several jobs have."""
+    """A text that is part of the ids of several jobs."""
 
 
 def matches(queue: JobQueue, given: Sequence[str]) -> dict[str, list[Row]]:
-    """Return for each text the jobs that it means: that with this id, else those with this part.
+    """Return for each text the job with that id, or else the jobs whose ids contain it.
 
-    More than a few are cut off.
+    At most eleven jobs are returned for a text.
     """
     exact = {row["id"]: row for row in jobs.by_ids(queue._database, given)}
     return {
@@ -39,10 +39,10 @@ def matches(queue: JobQueue, given: Sequence[str]) -> dict[str, list[Row]]:
 
 
 def full_id(queue: JobQueue, given: str) -> str:
-    """Return the id that a text means; the text itself when no job has it.
+    """Return the id of which a text is a part; the text itself when no id contains it.
 
     Raises:
-        AmbiguousIdError: several jobs have it.
+        AmbiguousIdError: several ids contain it.
     """
     return full_ids(queue, [given])[0]
 
@@ -57,7 +57,7 @@ def full_ids(queue: JobQueue, given: Sequence[str]) -> list[str]:
 
 
 def ambiguous(given: str, rows: Sequence[Row]) -> str:
-    """Return a sentence that lists the jobs whose ids have a part."""
+    """Return a sentence that lists the jobs whose ids contain a text."""
     listed = "; ".join(
         f"{row['id']} ({text.cut(text.printable(row['name']), _LONGEST_NAME)}, {row['status']})"
         for row in rows[:_SHOWN]

@@ -1,4 +1,4 @@
-"""The options of `gigq submit` that make the job: its parameters, its limits, its parents."""
+"""The options of `gigq submit` that define the job: its parameters, its limits, its parents."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _LARGEST_FILE = 64 * 2**20
 
 
 def add_parameter_options(parser: argparse.ArgumentParser) -> None:
-    """The options that give parameters; together they may name each only once."""
+    """Add the options for parameters; together they may give each parameter only once."""
     add = parser.add_argument
     for flags, kind, what in (
         (("-p", "--param"), values.parameter, "a parameter; JSON if nothing is lost, else text"),
-        (("-t", "--text"), values.text_parameter, "a parameter that is text, as it stands there"),
+        (("-t", "--text"), values.text_parameter, "a parameter whose value is always text"),
     ):
         add(
             *flags,
@@ -46,10 +46,10 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
-    """The options of the job itself."""
-    # No defaults here: what is not given is left to Job, or to the function's @task.
+    """Add the options of the job itself."""
+    # No defaults here: Job, or the function's @task, has them.
     add = parser.add_argument
-    add("--name", help="a name for people; only a function with @task has one of its own")
+    add("--name", help="the job's name (required, unless the function has @task)")
     add("--priority", type=int, metavar="N", help="higher runs first (default: 0)")
     add("--max-attempts", type=values.count, metavar="N", help="starts at most (default: 3)")
     limit = parser.add_mutually_exclusive_group()
@@ -57,7 +57,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=values.positive, metavar="SECONDS", help="longest run time (default: 300)"
     )
     limit.add_argument("--no-timeout", action="store_true", help="no longest run time")
-    add("--description", metavar="TEXT", help="a note for people")
+    add("--description", metavar="TEXT", help="a note about the job")
     add(
         "--retry-delay",
         type=values.number,
@@ -68,7 +68,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_parent_options(parser: argparse.ArgumentParser) -> None:
-    """The options about other jobs."""
+    """Add the options about parents."""
     parser.add_argument(
         "--depends-on",
         dest="dependencies",
@@ -88,8 +88,8 @@ def job_of(args: argparse.Namespace, function: Callable[..., Any]) -> Job:
     """Make the job that the options describe.
 
     Raises:
-        OptionsError: a parameter is given twice, a file cannot be read, or there is no name.
-        InvalidJob: a value makes no sense.
+        OptionsError: a parameter is given twice, a file cannot be read, or the name is missing.
+        InvalidJob: a value is not valid.
     """
     params = _params(args)
     if isinstance(function, TaskWrapper):
@@ -104,7 +104,7 @@ def job_of(args: argparse.Namespace, function: Callable[..., Any]) -> Job:
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
-    """The options that were given; the others stay as the function's @task or Job has them."""
+    """Return the given options; the others keep the values of the function's @task or of Job."""
     options = {option: getattr(args, option, None) for option in JOB_OPTIONS}
     given = {option: value for option, value in options.items() if value is not None}
     return given | ({"timeout": None} if args.no_timeout else {})

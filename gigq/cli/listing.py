@@ -21,7 +21,7 @@ _STATUSES = [status.value for status in JobStatus]
 
 
 def add_commands(commands: Commands[argparse.ArgumentParser]) -> None:
-    """The parsers of these commands."""
+    """Add the parsers of these commands."""
     _add_list(commands)
     _add_stats(commands)
 

@@ -22,14 +22,14 @@ _OFFSET_BITS = 62
 
 
 class HiddenOutputError(GigqError):
-    """The job runs in a process that cannot be looked into from here."""
+    """Output in a daemon that this process cannot read."""
 
 
 class LiveOutput:
-    """Reads what a running attempt prints, as it grows.
+    """The growing output of a running attempt.
 
-    The file keeps its end only: what it has freed is left out. It begins anew with the worker's
-    next job, so whoever has read something looks whether the attempt is still the same.
+    The worker frees the beginning of the file, which is then left out, and empties the file for its
+    next job. So after a read, callers check that the same attempt still runs.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -37,21 +37,21 @@ class LiveOutput:
         self._at = 0
 
     def read(self) -> bytes:
-        """What was added since the last time, not all at once; empty when there is nothing."""
+        """Return the next part of the output; empty when nothing was added."""
         while True:
             size = os.fstat(self._descriptor).st_size
             if size < self._at:
                 self._at = 0
             start = self._first_kept(size)
             chunk = os.pread(self._descriptor, min(_CHUNK, size - start), start)
-            # What is freed reads as zeros; what was freed while it was read is not shown.
+            # A freed part reads as zeros, so read again if it was freed during the read.
             if self._first_kept(size) == start:
                 break
         self._at = start + len(chunk)
         return chunk
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def _first_kept(self, size: int) -> int:
@@ -64,17 +64,17 @@ class LiveOutput:
 
 
 def find(database: str, execution: Mapping[str, Any]) -> LiveOutput | None:
-    """The output of an attempt that a daemon runs.
+    """Return the output of an attempt that a daemon runs.
 
     Args:
         database: the database file.
         execution: a row with `run` and `worker_id`.
 
     Returns:
-        None when there is none, or none any more: the worker is just ending.
+        None when there is no output file, for example because the worker is ending.
 
     Raises:
-        HiddenOutputError: this process may not, or cannot, look into the daemon.
+        HiddenOutputError: this process may not, or cannot, read the daemon's descriptors.
     """
     pid = _holder(database, execution["run"])
     if pid is None:
@@ -95,19 +95,19 @@ def find(database: str, execution: Mapping[str, Any]) -> LiveOutput | None:
 
 
 def _holder(database: str, run: str) -> int | None:
-    """The process that holds a run; 0 when it cannot be seen from here, None when it is dead."""
+    """Return the process that holds a run; 0 in another namespace, None when it is dead."""
     number = run.split(":")[1]
     if not number.isdecimal() or int(number) >> _OFFSET_BITS:
-        return None  # foreign SQL has made it up
+        return None  # foreign SQL wrote it
     try:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, int(number), 1, 0)
-        told = fcntl.fcntl(lock_descriptor(database), fcntl.F_GETLK, asked)
+        answer = fcntl.fcntl(lock_descriptor(database), fcntl.F_GETLK, asked)
     except PermissionError as error:
         raise HiddenOutputError(
-            f"this user may not read {error.filename}, which tells where the job runs; "
+            f"this user may not read {error.filename}, whose locks show where the job runs; "
             "run gigq logs as root or as the daemon's user, or wait for the job's end"
         ) from error
-    kind, _, _, _, pid = _FLOCK.unpack(told)
+    kind, _, _, _, pid = _FLOCK.unpack(answer)
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 

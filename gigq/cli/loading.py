@@ -1,4 +1,4 @@
-"""The user's code: where it is, and a function of it by name."""
+"""Loading of the user's code: its folder, its settings, and a function by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def database_of(args: argparse.Namespace) -> str:
-    """Return the path of a command's database; an absolute one where user code is imported.
+    """Return the path of a command's database, absolute if the command imports user code.
 
     Without `--db` it is the database of the configuration that `--config` names, else that of
     `$GIGQ_DB`, else that of the configuration that gigqd would find.
@@ -33,22 +33,22 @@ def database_of(args: argparse.Namespace) -> str:
         is_variable = bool(os.environ.get("GIGQ_DB"))
         found = None if args.config or is_variable else database_found()
         named = (database_in(args.config) if args.config else found) or named
-    # User code may change the working directory. Elsewhere a path is shown as it was given.
+    # User code may change the working directory. Other commands show the path as it was given.
     return str(absolute(named)) if hasattr(args, "app_dir") else named
 
 
 def use_code(args: argparse.Namespace, hooks: str | None = None) -> str | None:
-    """Set the application up as the options and the configuration say, before it is imported.
+    """Set up and import the application as the options and the configuration say.
 
     Args:
         args: with `app_dir`, `imports`, `config` and `db`.
-        hooks: the hooks' module, when an option names it.
+        hooks: the module of the hooks, when an option names it.
 
     Returns:
-        The hooks' module, or None.
+        The module of the hooks, or None.
 
     Raises:
-        FunctionNotFound: a folder is not there, or an import fails.
+        FunctionNotFound: a folder does not exist, or an import fails.
         OptionsError: the configuration cannot be read.
     """
     code = code_of(args)
@@ -65,7 +65,7 @@ def _import(module: str) -> None:
     try:
         with scripts.loading(module):
             importlib.import_module(module)
-    # A module that leaves with sys.exit() must not take the command with it, exit code 0 and all.
+    # A module that calls sys.exit() must not end the command, perhaps with exit code 0.
     except (Exception, SystemExit) as error:
         raise _import_failed(module, error) from error
 
@@ -76,7 +76,7 @@ def _import_failed(what: str, error: BaseException) -> FunctionNotFound:
 
 
 def use_app_dir(folder: str) -> None:
-    """Let modules in `folder` be imported, as `python -m` does for the working directory.
+    """Make modules in `folder` importable, as `python -m` does for the working directory.
 
     Raises:
         FunctionNotFound: there is no such folder.
@@ -89,7 +89,7 @@ def use_app_dir(folder: str) -> None:
 
 
 def _hint(ref: functions.FunctionRef) -> str:
-    """Return what a person who has just typed the name of a function can do."""
+    """Return the end of a message that helps with a mistyped function."""
     if ref.file:
         module = scripts.load(ref.file) if scripts.is_loaded(ref.file) else None
     else:
@@ -100,10 +100,10 @@ def _hint(ref: functions.FunctionRef) -> str:
 
 
 def function_at(place: str, app_dir: str) -> Callable[..., Any]:
-    """The function that `module.function`, `module:function` or `script.py:function` names.
+    """Return the function that `module.function`, `module:function` or `script.py:function` names.
 
     Raises:
-        FunctionNotFound: it is not there, or its module fails when it is imported.
+        FunctionNotFound: it does not exist, or the import of its module fails.
     """
     use_app_dir(app_dir)
     ref = functions.parse(place)

@@ -1,4 +1,4 @@
-"""`gigq logs`: what a job has printed, and prints."""
+"""The command `gigq logs`: the output of a job, also while it runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PLAIN = "a plain worker, so what it prints goes where that worker's output goes
 
 
 def logs(args: argparse.Namespace) -> int:
-    """Show the output of a job's last attempt, or of another one; perhaps go on as it grows."""
+    """Show the output of a job's last attempt, or of another one; follow it with `--follow`."""
     queue = queue_to_look_at(args)
     args.job_id = job_ids.full_id(queue, args.job_id)
     found = queue.get_status(args.job_id)
@@ -49,7 +49,7 @@ def _show(queue: JobQueue, found: Row, args: argparse.Namespace) -> int:
         return exits.NEGATIVE
     printed = _live_so_far(args.db, chosen)
     if printed is not None:
-        # Only now is it certain that it is not the output of the worker's next job.
+        # Read the row after the output: a finished attempt's worker may have begun its next job.
         chosen = _again(queue, chosen) or chosen
     if chosen["status"] != _RUNNING:
         printed = chosen["output"]
@@ -78,7 +78,7 @@ def _again(queue: JobQueue, one: Row) -> Row | None:
 
 
 def _chosen(found: Row, attempt: int | None) -> Row | None:
-    """The last execution, or the last one of an attempt: a start that was given back has none."""
+    """Return the last execution, or the last one of an attempt, or None."""
     fitting = [one for one in found["executions"] if attempt in (None, one["attempt"])]
     return fitting[-1] if fitting else None
 
@@ -90,7 +90,7 @@ def _shape(job_id: str, one: Row, printed: str | None) -> dict[str, Any]:
 
 def _no_attempt(found: Row, attempt: int | None) -> str:
     if not found["executions"]:
-        never = "was never started" if found["status"] in _OVER else "has not begun yet"
+        never = "was never started" if found["status"] in _OVER else "has not started yet"
         return f"job {found['id']} {never}; it is {found['status']}"
     return f"job {found['id']} has no attempt {attempt}; it has had {found['attempts']}"
 
@@ -100,28 +100,28 @@ def _why_nothing(one: Row, database: str) -> str:
     if is_abandoned(database, one):
         return f"nothing is kept of {which} yet: {describing.ABANDONED}"
     if is_plain(one):
-        return f"nothing is kept of {which}: " + f"it ran in {_PLAIN}"
+        return f"nothing is kept of {which}: it ran in {_PLAIN}"
     return (
-        f"{which} has printed nothing so far, or is just ending"
+        f"{which} has printed nothing so far, or is ending"
         if one["status"] == _RUNNING
-        else (f"nothing is kept of {which}: it printed nothing, or its pool has keep_output = 0")
+        else f"nothing is kept of {which}: it printed nothing, or its pool has keep_output = 0"
     )
 
 
 def say(sentence: str) -> None:
-    """A word about the output, beside the output."""
+    """Print a sentence about the output to standard error."""
     sys.stdout.flush()
     print(f"gigq: {text.printable(sentence)}", file=sys.stderr, flush=True)
 
 
 class Page:
-    """Writes a job's output to standard output, and remembers the end of it."""
+    """The written output of one attempt, of which the end is remembered."""
 
     def __init__(self) -> None:
         self.written = ""
 
     def write(self, printed: str, *, ends: bool = False) -> None:
-        """Write some more; at the end of it all, end the line too."""
+        """Write more output; with `ends`, end the last line, too."""
         self.written = (self.written + printed)[-_REMEMBERED:]
         missing = "\n" if ends and self.written and not self.written.endswith("\n") else ""
         sys.stdout.write(text.flowing(printed) + missing)
@@ -129,11 +129,11 @@ class Page:
 
 
 class Follower:
-    """Shows a job's output as it grows, attempt after attempt, until the job is finished.
+    """The loop of `--follow`: a job's output as it grows, until the job is finished.
 
-    1. While an attempt runs, shows what its file in the daemon's memory has got.
-    2. When it is over, shows what is missing from what was stored, and says how it ended.
-    3. Waits for the next attempt, unless one was named.
+    1. While an attempt runs, show the content of its file in the daemon's memory.
+    2. When it is over, show the rest from the stored output, and its outcome.
+    3. Wait for the next attempt, unless one was named.
     """
 
     def __init__(self, queue: JobQueue, args: argparse.Namespace) -> None:
@@ -181,7 +181,7 @@ class Follower:
         return one
 
     def _while_it_runs(self, one: Row, page: Page) -> Row:
-        """Show what it prints until it is over; its row then."""
+        """Show an attempt's output until it is over; return its row."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         output: LiveOutput | None = None
         if is_plain(one):
@@ -217,8 +217,8 @@ class Follower:
 
 
 def continued(written: str, stored: str) -> str:
-    """What follows in `stored`, the end of an output, on `written`, a beginning of it."""
-    stored = stored.lstrip("\ufffd")  # it may begin within a character
+    """Return the rest of `stored`, an output's end, that is not at the end of `written`."""
+    stored = stored.lstrip("\ufffd")  # it may begin inside a character
     key = stored[:_KEY]
     for start in range(max(0, len(written) - len(stored)), len(written)):
         overlap = len(written) - start

@@ -1,4 +1,4 @@
-"""The queue that the user named."""
+"""Opening of the queue that `--db` names."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 class _Queue(JobQueue):
-    """A queue for the command line: it makes no tables beside those of another program."""
+    """A queue that creates no tables in a database of another program."""
 
     _begin = Begin.EMPTY
 
 
 def any_queue(args: argparse.Namespace) -> closing[JobQueue]:
-    """The queue that `--db` names; its database is made when it is missing."""
+    """Return the queue that `--db` names; create its database when it is missing."""
     refuse_other_kind(resolve(args.db))
     return closing(_Queue(args.db))
 
 
 def queue_of_a_worker(args: argparse.Namespace) -> None:
-    """Make the queue that `--db` names ready for a worker.
+    """Prepare the queue that `--db` names for a worker.
 
-    Where a queue existed before, a new one is made only with `--init`.
+    Where a queue existed before, only `--init` creates a new one.
 
     Raises:
         StoreError: the database cannot be used, or was lost.
@@ -52,7 +52,7 @@ def queue_of_a_worker(args: argparse.Namespace) -> None:
 
 
 def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:
-    """The queue that `--db` names. Looking at a queue must not make one.
+    """Return the queue that `--db` names, without creating one.
 
     Raises:
         StoreError: there is no such database, or no queue in it.
@@ -62,7 +62,7 @@ def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:
 
 
 def queue_to_look_at(args: argparse.Namespace) -> JobQueue:
-    """The queue that `--db` names, to be read only: it needs no right to write, and leaves no file.
+    """Return the queue that `--db` names for reading, which needs no write permission.
 
     Raises:
         StoreError: there is no such database, or no queue in it.
@@ -72,7 +72,7 @@ def queue_to_look_at(args: argparse.Namespace) -> JobQueue:
 
 
 class _ReadQueue(ReadableQueue):
-    """A queue that is only read."""
+    """A read-only queue, which leaves no file."""
 
     @cached_property
     def _database(self) -> Database:
@@ -81,14 +81,14 @@ class _ReadQueue(ReadableQueue):
 
 
 def is_abandoned(name: str, execution: Mapping[str, Any]) -> bool:
-    """Return True when an attempt is recorded as running and the process that ran it has ended."""
+    """Return True when an attempt is recorded as running but its process has ended."""
     if execution["status"] != JobStatus.RUNNING.value:
         return False
     return serving.is_gone(resolve(name), execution["run"]) is True
 
 
 def refuse_what_is_no_queue(name: str) -> None:
-    """Refuse a name at which there is no queue, and leave the file as it is.
+    """Refuse a database without a queue, and leave the file unchanged.
 
     Raises:
         StoreError: there is no such database, or no queue in it.

@@ -12,7 +12,7 @@ from gigq.cli.commands import Commands, add_common, add_json, command
 from gigq.cli.values import DefaultText, from_environment
 from gigq.command_parser import CommandParser
 
-DESCRIPTION = "Put jobs into a gigq queue, look at them, and run them."
+DESCRIPTION = "Submit jobs to a gigq queue, inspect them, and run them."
 ENVIRONMENT = """\
 environment:
   GIGQ_DB                the database, when --db is not given
@@ -28,7 +28,7 @@ exit codes:
 
 
 class _Parser(CommandParser):
-    """Names the option that a parameter needs."""
+    """A parser whose errors name the option for a parameter."""
 
     def error(self, message: str) -> NoReturn:
         left_over = message.startswith("unrecognized arguments: ")
@@ -38,7 +38,7 @@ class _Parser(CommandParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command; `handler` in its result runs the chosen command."""
+    """Return the parser of the whole command; `handler` in its result runs the chosen command."""
     parser = _Parser(
         prog="gigq",
         description=DESCRIPTION,
@@ -72,7 +72,7 @@ def _add_code_options(parser: argparse.ArgumentParser) -> None:
         "--app-dir",
         metavar="DIR",
         default=from_environment("GIGQ_APP_DIR", "."),
-        help="where your code is imported from (default: the working directory)",
+        help="the folder to import your code from (default: the working directory)",
     )
     parser.add_argument(
         "--import",
@@ -80,7 +80,7 @@ def _add_code_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="import this module first, which sets your code up (may be repeated)",
+        help="import this module first; it sets up your code (may be repeated)",
     )
 
 
@@ -93,7 +93,7 @@ def _submit(commands: Commands[argparse.ArgumentParser]) -> None:
         example="gigq submit myapp.jobs.resize --name resize -p file=cat.jpg -p width=300",
     )
     parser.add_argument(
-        "function", type=values.function_path, metavar="MODULE.FUNCTION", help="what to run"
+        "function", type=values.function_path, metavar="MODULE.FUNCTION", help="the function to run"
     )
     job_options.add_parameter_options(parser)
     job_options.add_job_options(parser)
@@ -116,18 +116,18 @@ def _logs(commands: Commands[argparse.ArgumentParser]) -> None:
         commands,
         "logs",
         logs.logs,
-        "show what a job has printed, in its last attempt",
+        "show the output of a job's last attempt",
         example="gigq logs -f ID",
     )
     add = parser.add_argument
     add("job_id", metavar="ID")
-    add("--attempt", type=values.count, metavar="N", help="in this attempt, from 1")
+    add("--attempt", type=values.count, metavar="N", help="show attempt N instead, from 1")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "-f",
         "--follow",
         action="store_true",
-        help="go on until the job is finished, or the attempt that was named",
+        help="follow the output until the job, or the attempt N, is finished",
     )
     how.add_argument("--json", action="store_true", help="print JSON")
 
@@ -141,7 +141,7 @@ def _backup(commands: Commands[argparse.ArgumentParser]) -> None:
         example="gigq backup /backup/jobs.db --force",
     )
     parser.add_argument("target", metavar="DEST")
-    parser.add_argument("--force", action="store_true", help="replace DEST if it is there")
+    parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
     add_json(parser)
 
 
@@ -150,7 +150,7 @@ def _doctor(commands: Commands[argparse.ArgumentParser]) -> None:
         commands,
         "doctor",
         doctor.doctor,
-        "look at the database, and say what is wrong and what to do",
+        "check the database, and show what is wrong and what to do",
         example="gigq doctor --integrity",
     )
     how = parser.add_mutually_exclusive_group()
@@ -163,8 +163,8 @@ def _doctor(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 _FLAGS_OF_A_WORKER = {
-    "--once": "run one job that is due, then leave",
-    "--init": "begin a queue where one was lost, or in a database of another program",
+    "--once": "run one due job, then exit",
+    "--init": "create a queue where one was lost, or in a database of another program",
 }
 
 
@@ -181,13 +181,13 @@ def _worker(commands: Commands[argparse.ArgumentParser]) -> None:
         "--worker-id",
         default=from_environment("GIGQ_WORKER_ID", "") or None,
         metavar="NAME",
-        help="its name in the records (default: made up)",
+        help="its name in the records (default: generated)",
     )
     add(
         "--polling-interval",
         type=values.positive,
         metavar="SECONDS",
-        help="longest wait between two looks for jobs (default: 5)",
+        help="longest wait between two polls for jobs (default: 5)",
     )
     for option, what in _FLAGS_OF_A_WORKER.items():
         add(option, action="store_true", help=what)

@@ -1,4 +1,4 @@
-"""Explains in one line why a pending job does not run yet."""
+"""The reason, in one line, why a pending job does not run yet."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Servers(NamedTuple):
     """The processes that run jobs of a database.
 
     Attributes:
-        daemons: what the daemons say of themselves: name, state, reason, pools.
-        processes: the ids of `daemons` and plain `workers`; None where this user may not ask.
+        daemons: the daemons' announcements: name, state, reason, pools.
+        processes: the ids of `daemons` and plain `workers`; None when this user may not see them.
         listening: the queues of each group of workers that can be woken.
     """
 
@@ -43,7 +43,7 @@ class Servers(NamedTuple):
 
     @classmethod
     def of(cls, database: str) -> Servers:
-        """Look for those of a database; nothing is changed by it."""
+        """Find the processes of a database without changing anything."""
         groups: Sequence[wakeup_groups.Group] = ()
         with suppress(OSError):
             groups = wakeup_groups.groups_in(str(companion_path(database)))
@@ -67,7 +67,7 @@ def why_waiting(queue: JobQueue, database: str, found: Row) -> str | None:
 
 
 def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
-    """Return what the job itself waits for: a parent, or its time; None when it is due."""
+    """Return the parent or the time for which a job waits; None when it is due."""
     if parents:
         return _for_parents(parents, job["on_parent_failure"])
     due_at = job["retry_after"]
@@ -75,13 +75,13 @@ def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
         return None
     try:
         left = clock.parse(due_at) - clock.parse(now)
-    except ValueError:  # raw SQL has written it; the store compares texts
+    except ValueError:  # foreign SQL wrote it; the store compares texts
         return f"not due until {due_at}"
     return f"not due until {text.local_time(due_at)} ({text.ahead(left.total_seconds())})"
 
 
 def served(queue: object, servers: Servers) -> str:
-    """Return why a due job has not started, as far as the processes show it."""
+    """Return why a due job has not started, as far as the state of the processes shows it."""
     serving_it = [
         (daemon, pool)
         for daemon in servers.daemons
@@ -103,12 +103,12 @@ def served(queue: object, servers: Servers) -> str:
     if servers.daemons:
         return f"its queue {queue!r} is served by no pool ({_pools(servers.daemons)})"
     if servers.processes["daemons"]:
-        return "due; the daemon of this database is just starting, or cannot say what it serves"
+        return "due; the daemon of this database is starting, or cannot announce what it serves"
     return "no daemon and no worker runs on this database; start gigqd, or gigq worker"
 
 
 def _for_parents(parents: Sequence[Row], policy: object) -> str:
-    # One that is over already holds the job back until it is requeued: that is worth more.
+    # A finished parent first: the job waits for its requeue, which only a user can do.
     parent = next((row for row in parents if row["status"] in _OVER), parents[0])
     more = f", and {len(parents) - 1} more" if len(parents) > 1 else ""
     is_over = parent["status"] in _OVER
@@ -125,9 +125,9 @@ def _by_daemon(daemon: Row, pool: Row) -> str:
     who = f"the daemon {daemon['name']!r}"
     match daemon["state"]:
         case "paused":
-            return f"{who} is paused; gigqd resume goes on"
+            return f"{who} is paused; gigqd resume starts its jobs again"
         case "degraded":
-            return f"{who} cannot do its whole work: {daemon['reason']}"
+            return f"{who} is degraded: {daemon['reason']}"
         case "starting" | "stopping":
             return f"{who} is {daemon['state']}"
         case _:

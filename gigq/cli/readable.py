@@ -1,4 +1,4 @@
-"""Rows as the commands show them: what other programs wrote and cannot be read is marked."""
+"""Rows as the commands show them, with marks for unreadable values of foreign SQL."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _NUMBERS = (
 
 
 class ReadableQueue(JobQueue):
-    """A queue whose rows have a text in place of each value that cannot be read."""
+    """A queue whose rows have a mark in place of each unreadable value."""
 
     def get_status(self, job_id: str) -> dict[str, Any]:
-        """The same as `JobQueue.get_status`, with marks."""
+        """Return the same as `JobQueue.get_status`, with marks."""
         found = super().get_status(job_id)
         if not found["exists"]:
             return found
         return {**row(found), "executions": [row(one) for one in found["executions"]]}
 
     def list_jobs(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """The same as `JobQueue.list_jobs`, with marks."""
+        """Return the same as `JobQueue.list_jobs`, with marks."""
         return [row(found) for found in super().list_jobs(*args, **kwargs)]
 
 
 def row(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a decoded row with a mark in place of each value that cannot be read.
+    """Return a decoded row with a mark in place of each unreadable value.
 
-    In what an exception has said, the passwords of URLs are masked, as in the log.
+    Passwords of URLs in errors and tracebacks are masked, as in the log.
     """
     shown = {
         name: value if value is None or _is_readable(name, value) else marked(value)
@@ -54,7 +54,7 @@ def row(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def marked(value: object) -> str:
-    """Return the text that stands for a value that cannot be read."""
+    """Return the mark for an unreadable value."""
     shown = repr(value[: _SHOWN + 1] if isinstance(value, str | bytes) else value)
     return MARK + (shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}...")
 

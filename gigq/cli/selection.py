@@ -1,4 +1,4 @@
-"""The jobs that a command is about: those with some ids, or those that meet conditions."""
+"""Selection of the jobs of a command, by ids or by conditions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CONDITIONS = ("statuses", "queues", *_ALIKE)
 def add_conditions(
     parser: argparse.ArgumentParser, statuses: Sequence[str], otherwise: str = "all"
 ) -> None:
-    """The options that choose among all jobs; those that are given must all be met."""
+    """Add the options that select jobs; a job must meet all that are given."""
     add = parser.add_argument
     add(
         "--status",
@@ -48,8 +48,8 @@ def add_conditions(
     add("--name", metavar="TEXT", help="only jobs with TEXT in their name")
     add("--error", metavar="TEXT", help="only jobs with TEXT in their error")
     for option, what in (
-        ("--newer-than", "only jobs made in this time: 1h30m, 7d"),
-        ("--older-than", "only jobs made before that"),
+        ("--newer-than", "only jobs created within this time: 1h30m, 7d"),
+        ("--older-than", "only jobs created before that"),
     ):
         add(option, type=values.age, metavar="DURATION", help=what)
 
@@ -57,7 +57,7 @@ def add_conditions(
 def add_jobs(
     parser: argparse.ArgumentParser, statuses: Sequence[str], otherwise: str = "all"
 ) -> None:
-    """The arguments of a command that changes jobs: ids, or the same conditions."""
+    """Add the arguments of a command that changes jobs: ids, or the same conditions."""
     parser.add_argument(
         "job_ids",
         metavar="ID",
@@ -69,7 +69,7 @@ def add_jobs(
 
 
 def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -> Found:
-    """Return for each given text, or id of a job that meets the conditions, the jobs that it means.
+    """Return the selected jobs, by the given text or by their id.
 
     Args:
         queue: the queue.

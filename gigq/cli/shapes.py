@@ -1,4 +1,4 @@
-"""The documented JSON shape of a job: which keys `--json` prints, and in which order."""
+"""The documented JSON shape of a job: the keys that `--json` prints, in order."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ EXECUTION_KEYS = (
 
 
 def job(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One job of `gigq list --json`."""
+    """Return one job of `gigq list --json`."""
     return {key: row.get(key) for key in JOB_KEYS}
 
 
 def job_with_executions(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of `gigq status --json`."""
+    """Return the answer of `gigq status --json`."""
     executions = [_execution(e) for e in row["executions"]]
     more = {"executions": executions, "why_waiting": row["why_waiting"]}
     return {"exists": True} | job(row) | more

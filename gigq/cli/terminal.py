@@ -1,4 +1,4 @@
-"""What standard output is: how wide, whether it takes colour, and how an answer reaches it."""
+"""Properties of standard output: its width, its colours, and how answers are written to it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from gigq.strict_json import strict_json
 
 
 def width() -> int | None:
-    """The terminal's width in cells; None when the output goes to a file or a pipe."""
+    """Return the terminal's width in cells; None when the output goes to a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def takes_colour() -> bool:
-    """Whether colour is welcome: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    """Return True for a terminal, unless NO_COLOR is set (no-color.org)."""
     return (
         sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
 
 
 def print_json(value: object) -> None:
-    """`value` on one line. ASCII only, so no control character can reach a terminal."""
+    """Print `value` on one line of ASCII, so that no control character reaches a terminal."""
     print(strict_json(value))
 
 
 def prepare() -> None:
-    """Let a character that the terminal's encoding lacks be shown as an escape, not raise.
+    """Prepare the standard streams.
 
-    A stream that was closed at the start is replaced by one that takes everything.
+    A character that the terminal's encoding lacks is shown as an escape. A stream that was closed
+    at the start is replaced by one to `/dev/null`.
     """
     for name in ("stdin", "stdout", "stderr"):
-        # In the order of their descriptors: each opening takes the lowest that is free.
+        # In the order of their descriptors: `open` takes the lowest free one.
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115, PTH123
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -42,8 +43,8 @@ def prepare() -> None:
 
 
 def give_up_output() -> None:
-    """Point standard output at nothing: it takes no more, and the flush at the exit would raise."""
-    # A test's or an embedding program's stand-in has no file descriptor; it needs no care either.
+    """Redirect standard output to `/dev/null`: it is broken, and the flush at exit would raise."""
+    # A stand-in of a test or an embedding program has no descriptor and needs no redirection.
     with suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())

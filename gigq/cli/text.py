@@ -1,4 +1,4 @@
-"""What the command prints, as text made from values: times, fields, tables. Pure functions."""
+"""Pure functions that format values for the command's output: times, fields, tables."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 Paint = Callable[[str, str], str]
 
 NARROWEST = 12
-"""An elastic column is never cut below this many terminal cells."""
+"""Minimum width of an elastic column in terminal cells."""
 
 LONGEST_LINE = 1000
-"""Characters of a name, and of any cell of a table; more can only come from other programs."""
+"""Maximum characters of a name and of a table's cell; only foreign SQL stores more."""
 
 LONGEST_TEXT = 2 * 1024 * 1024
-"""Characters of any text below its label, such as an error, a stack or a parameter."""
+"""Maximum characters of a field such as an error, a stack or a parameter."""
 
 COLOURS = {
     "running": "36",
@@ -34,10 +34,10 @@ COLOURS = {
 
 
 def printable(value: object) -> str:
-    """`value` on one line, with every control character written as an escape.
+    """Return `value` on one line, with every control character as an escape.
 
-    A job's name or error may hold terminal escapes or direction marks; shown raw, they
-    could repaint the screen or disguise what is there.
+    A job's name or error may hold terminal escapes or direction marks, which could repaint the
+    screen or disguise other text.
     """
     text = str(value)
     if text.isprintable():
@@ -50,41 +50,41 @@ def _escaped(character: str) -> str:
 
 
 def flowing(text: str) -> str:
-    """Part of a text with its line breaks and tabs, every other control character an escape."""
+    """Return a text with its line breaks and tabs, and other control characters as escapes."""
     text = text.replace("\r\n", "\n")
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
 
 
 def size(count: float) -> str:
-    """A number of bytes as a person reads it, in MiB."""
+    """Return a number of bytes in MiB."""
     return number(count, 2**-20, "{:.1f} MiB")
 
 
 def number(value: object, factor: float, form: str) -> str:
-    """A number, multiplied and in a form; what is none says itself that it is unreadable."""
+    """Return a number multiplied by `factor` and formatted; other values are marks, unchanged."""
     if not isinstance(value, int | float):
         return str(value)
     return form.format(value * factor)
 
 
 def indented(value: object, margin: str) -> str:
-    """`value` with its own line breaks kept, each line made printable and indented."""
+    """Return `value` with its line breaks, each line made printable and indented."""
     lines = str(value).expandtabs().splitlines() or [""]
     return "\n".join(margin + printable(line) for line in lines)
 
 
 def local_time(text: str | None) -> str:
-    """A stored time in this machine's zone, to the second, zone marked; `-` when there is none."""
+    """Return a stored time in the local zone, to the second, with the zone; `-` without one."""
     if not text:
         return "-"
     try:
         return clock.parse(text).astimezone().isoformat(sep=" ", timespec="seconds")
     except (ValueError, OverflowError):
-        return text  # it says itself that it is unreadable
+        return text  # a mark for an unreadable value
 
 
 def seconds(started: str | None, ended: str | None) -> str:
-    """How long something took between two stored times; `-` when one is missing."""
+    """Return the seconds between two stored times; `-` when one is missing."""
     if not started or not ended:
         return "-"
     try:
@@ -95,7 +95,7 @@ def seconds(started: str | None, ended: str | None) -> str:
 
 
 def ahead(seconds: float) -> str:
-    """Return how far ahead something is, in its two largest units: `in 2 h 5 min`."""
+    """Return a time ahead in its two largest units: `in 2 h 5 min`."""
     units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     left = max(0, round(seconds))
     parts: list[tuple[int, str]] = []
@@ -108,7 +108,7 @@ def ahead(seconds: float) -> str:
 
 
 def cells(text: str) -> int:
-    """How many terminal cells `text` takes: wide characters take two, combining marks none."""
+    """Return the terminal cells of `text`: wide characters take two, combining marks none."""
     return sum(_cells_of(c) for c in text)
 
 
@@ -119,7 +119,7 @@ def _cells_of(character: str) -> int:
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` cut to `width` cells, the cut marked with dots."""
+    """Return `text` cut to `width` cells, the cut marked with dots."""
     if cells(text) <= width:
         return text
     taken = accumulate(map(_cells_of, text))
@@ -127,13 +127,13 @@ def shorten(text: str, width: int) -> str:
 
 
 def cut(value: object, most: int = LONGEST_LINE) -> str:
-    """A text of at most so many characters, the cut marked with dots and what is left out."""
+    """Return a text of at most `most` characters; a cut shows dots and the original length."""
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
 def fields(pairs: Iterable[tuple[str, object]], margin: str = "") -> str:
-    """One `Label: value` line for each pair; a value with line breaks starts on its own line."""
+    """Return one `Label: value` line for each pair; a value of several lines goes below it."""
     return "\n".join(_field(label, value, margin) for label, value in pairs)
 
 
@@ -146,12 +146,12 @@ def _field(label: str, value: object, margin: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a table gives way when the terminal is narrow.
+    """The rules by which a table fits a narrow terminal.
 
     Attributes:
         width: the terminal's width in cells.
         elastic: the title of the column whose texts may be cut.
-        droppable: titles of the columns that may be left out, the first to go last.
+        droppable: titles of the columns that may be left out, the last one first.
     """
 
     width: int
@@ -166,12 +166,12 @@ def table(
     fit: Fit | None = None,
     paint: Paint | None = None,
 ) -> str:
-    """A boxed table in ASCII.
+    """Return a boxed table in ASCII.
 
     Args:
         titles: the column titles.
         rows: one value for each title.
-        fit: how to give way to a narrow terminal; nothing is cut without it.
+        fit: the rules for a narrow terminal; None to cut nothing.
         paint: gets a column's title and a padded text, and returns the text in colour.
     """
     columns = {title: [printable(cut(row[i])) for row in rows] for i, title in enumerate(titles)}
@@ -214,12 +214,12 @@ def _fitted(columns: dict[str, list[str]], fit: Fit) -> dict[str, list[str]]:
 
 
 def _room(columns: dict[str, list[str]], fit: Fit) -> int:
-    """The cells that are left for the elastic column."""
+    """Return the cells that are left for the elastic column."""
     others = [_width(title, texts) for title, texts in columns.items() if title != fit.elastic]
     return fit.width - sum(others) - 3 * len(columns) - 1
 
 
 def painted_status(title: str, text: str) -> str:
-    """The `Status` column in colour, for `table`."""
+    """Return a text of the `Status` column in colour, for `table`."""
     colour = COLOURS.get(text.strip()) if title == "Status" else None
     return f"\x1b[{colour}m{text}\x1b[0m" if colour else text

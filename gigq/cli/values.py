@@ -1,4 +1,4 @@
-"""Texts from the command line and the environment as values. Wrong ones are usage errors."""
+"""Conversion of texts from the command line and the environment into values."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TOO_DEEP = f"is nested too deeply; {codec.MOST_LEVELS} levels are the most"
 
 
 class VariableError(GigqError):
-    """An environment variable holds what its option would not take."""
+    """An environment variable with a value that its option would refuse."""
 
 
 class RepeatedKeyError(ValueError):
-    """A JSON object has two values under one name."""
+    """A JSON object with two values under one name."""
 
 
 class OptionsError(GigqError):
-    """Options contradict each other."""
+    """Options that contradict each other."""
 
 
 class DefaultText(str):
@@ -41,7 +41,7 @@ class DefaultText(str):
 
 
 def parameter(text: str) -> tuple[str, object]:
-    """`key=value`, where the value is JSON that loses nothing, or else plain text."""
+    """Split `key=value`, where the value is JSON that loses nothing, or else text."""
     key, value = text_parameter(text)
     try:
         return key, json_or_text(value)
@@ -52,7 +52,7 @@ def parameter(text: str) -> tuple[str, object]:
 
 
 def text_parameter(text: str) -> tuple[str, str]:
-    """`key=value`, where the value is text as it stands there."""
+    """Split `key=value`, where the value is text."""
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -60,9 +60,9 @@ def text_parameter(text: str) -> tuple[str, str]:
 
 
 def json_or_text(text: str) -> object:
-    """What `text` says as JSON; `text` itself when it is not JSON (NaN is not).
+    """Return the JSON value of `text`; `text` itself when it is not JSON (NaN is not).
 
-    So is a number that would be written in another way: a version 1.10, a hash 12345e7.
+    A number that JSON would write differently also stays text: a version 1.10, a hash 12345e7.
 
     Raises:
         RepeatedKeyError: an object in it has two values under one name.
@@ -80,7 +80,7 @@ def json_or_text(text: str) -> object:
 
 
 def strict_loads(text: str) -> object:
-    """Read JSON, without NaN and infinities, and without names that stand twice in an object.
+    """Parse JSON without NaN, infinities and repeated names in an object.
 
     Raises:
         ValueError: it is not such JSON.
@@ -110,12 +110,12 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise RepeatedKeyError(f"the name {twice!r} stands twice in an object; give it once")
+        raise RepeatedKeyError(f"the name {twice!r} appears twice in an object; give it once")
     return found
 
 
 def function_path(text: str) -> str:
-    """A function's place, `module.function` or `module:function`."""
+    """Check a function's place, `module.function` or `module:function`, and return it."""
     module, _, name = text.rpartition(":" if ":" in text else ".")
     if not module or not name:
         raise argparse.ArgumentTypeError(
@@ -125,10 +125,10 @@ def function_path(text: str) -> str:
 
 
 def at_home(text: str) -> str:
-    """Return a path with the home folder in the place of `~`.
+    """Return a path with the home folder in place of `~`.
 
     Raises:
-        OptionsError: there is no account with the name after `~`.
+        OptionsError: no account has the name after `~`.
     """
     expanded = os.path.expanduser(text)  # noqa: PTH111 - that of pathlib raises a RuntimeError
     if text[:1] == "~" == expanded[:1]:
@@ -137,7 +137,7 @@ def at_home(text: str) -> str:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message that offers the nearest known word; empty without one."""
+    """Return the end of a message that suggests the nearest known word; empty without one."""
     from difflib import get_close_matches  # slow to import, and only for mistakes
 
     found = get_close_matches(word, list(known), n=1)
@@ -145,7 +145,7 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def number(text: str) -> float:
-    """A finite number of seconds or days, not negative; a whole one stays an int."""
+    """Convert a finite number of at least 0; a whole one stays an int."""
     try:
         value = int(text) if text.strip().isdigit() else float(text)
     except ValueError:
@@ -156,7 +156,7 @@ def number(text: str) -> float:
 
 
 def age(text: str) -> float:
-    """Seconds of a duration such as 30d, 12h or 1h30m, as in gigqd's configuration.
+    """Convert a duration such as 30d, 12h or 1h30m, as in gigqd's configuration, to seconds.
 
     A plain number counts days, as it did in GigQ 0.5.1.
     """
@@ -172,7 +172,7 @@ def age(text: str) -> float:
 
 
 def positive(text: str) -> float:
-    """A number above zero."""
+    """Convert a number above zero."""
     value = number(text)
     if value == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -180,21 +180,21 @@ def positive(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A whole number of at least 1."""
+    """Convert a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def amount(text: str) -> int:
-    """A whole number of at least 0."""
+    """Convert a whole number of at least 0."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 
 def size(text: str) -> int:
-    """A size of at least one byte, such as 512KiB or 4MiB."""
+    """Convert a size of at least one byte, such as 512KiB or 4MiB."""
     try:
         count = sizes.parse(text)
     except ValueError as error:
@@ -205,10 +205,10 @@ def size(text: str) -> int:
 
 
 def queues(patterns: list[str] | None) -> tuple[str, ...] | None:
-    """Return what all options --queue say together.
+    """Return the patterns of all `--queue` options together.
 
     Raises:
-        OptionsError: it makes no sense.
+        OptionsError: they contradict each other, or describe no queue.
     """
     try:
         return served_queues.checked(patterns)
@@ -217,15 +217,15 @@ def queues(patterns: list[str] | None) -> tuple[str, ...] | None:
 
 
 def from_environment(name: str, default: str) -> str:
-    """The variable's value; an empty variable counts as unset."""
+    """Return the variable's value; an empty variable counts as unset."""
     return os.environ.get(name) or default
 
 
 def variable(name: str, default: str, kind: Callable[[str], Value]) -> Value:
-    """The variable's value, read as that of its option is.
+    """Return the variable's value, converted as that of its option.
 
     Raises:
-        VariableError: it makes no sense.
+        VariableError: the value is not valid.
     """
     try:
         return kind(from_environment(name, default))

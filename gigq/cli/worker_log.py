@@ -19,10 +19,10 @@ _LONGEST = 250
 
 
 class WorkerLog:
-    """Writes events to one stream, whatever becomes of `sys.stderr` while jobs run.
+    """A writer of events to one stream, which a job's changes of `sys.stderr` do not affect.
 
     Args:
-        stream: where the lines go; what it does not take is lost.
+        stream: the stream for the lines; lines that it refuses are lost.
         level: the lowest level to write, as in the logging module.
     """
 
@@ -31,11 +31,11 @@ class WorkerLog:
         self._level = level
 
     def takes(self, level: int) -> bool:
-        """Return whether events of this level are written."""
+        """Return True when events of this level are written."""
         return level >= self._level
 
     def write(self, name: str, level: int, source: str, fields: dict[str, Any]) -> None:  # noqa: ARG002 - the protocol
-        """Write one event, in one piece: jobs in other threads may write as well."""
+        """Write one event with one call, since jobs in other threads may write as well."""
         now = text.local_time(clock.utc_now())
         with suppress(OSError, ValueError):  # a full disk, a closed stream
             self._stream.write(f"{now} {entry(name, fields)}\n")
@@ -43,7 +43,7 @@ class WorkerLog:
 
 
 def entry(name: str, fields: Fields) -> str:
-    """Return an event as a person reads it, without its time and without passwords in URLs."""
+    """Return an event as text, without its time and without passwords in URLs."""
     fields = mask_passwords(fields)
     line = f"{name} {_job_event(name, fields)}" if "job" in fields else f"{name} {_others(fields)}"
     trace = fields.get("error_traceback")
@@ -62,7 +62,7 @@ def _job_event(name: str, fields: Fields) -> str:
 
 
 def _job(name: object, job_id: object) -> str:
-    # The whole id, since `gigq status` asks for it; what foreign SQL made very long is cut.
+    # The whole id, for `gigq status`; only a very long one, of foreign SQL, is cut.
     return f"{text.shorten(str(name), _LONGEST)} ({text.shorten(str(job_id), _LONGEST)})"
 
 
@@ -79,7 +79,7 @@ def _why(fields: Fields) -> str:
     if "parent" in fields:
         parent = _job(fields["parent"], fields["parent_id"])
         return f"its parent {parent} ended as {fields['parent_status']}"
-    # A longer message is at the end of the traceback.
+    # The first line: the traceback ends with the whole message.
     message = (fields.get("error_message") or fields.get("reason") or "").partition("\n")[0]
     why = ": ".join(part for part in (fields.get("error_type"), message) if part)
     if why and fields.get("error_file"):

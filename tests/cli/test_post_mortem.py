@@ -110,7 +110,7 @@ def test_there_are_no_logs_of_what_there_was_not(shell, dead):
     fresh = shell.submit()
 
     for arguments, words in [
-        ((fresh,), "has not begun yet; it is pending"),
+        ((fresh,), "has not started yet; it is pending"),
         ((dead, "--attempt", "2"), "has no attempt 2; it has had 1"),
         ((dead, "--attempt", "2", "-f"), "has no attempt 2; it has had 1"),
     ]:

@@ -125,7 +125,7 @@ def test_parameters_are_read_from_a_file_or_standard_input(shell, source):
         (b"{", "params.json: is not JSON: "),
         (b'{"a": NaN}', "params.json: NaN is not JSON"),
         (b'{"a": 1e999}', "params.json: 1e999 is too large for a number"),
-        (b'{"a": 1, "a": 2}', "params.json: the name 'a' stands twice in an object"),
+        (b'{"a": 1, "a": 2}', "params.json: the name 'a' appears twice in an object"),
         (b'{"a": "\xff"}', "params.json: is not UTF-8 (byte 7)"),
         (b"[" * 100_000, "params.json: is nested too deeply"),
         (b'{"file": 1}', "the parameter 'file' is given twice; give it once"),

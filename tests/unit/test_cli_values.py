@@ -52,7 +52,7 @@ def test_a_text_parameter_stays_as_it_was_typed(text):
     ("wrong", "said"),
     [
         ("deep=" + "[" * 100_000 + "]" * 100_000, "deep: is nested too deeply; 100 levels"),
-        ('sizes={"a": 1, "a": 2}', "sizes: the name 'a' stands twice in an object"),
+        ('sizes={"a": 1, "a": 2}', "sizes: the name 'a' appears twice in an object"),
     ],
 )
 def test_json_that_no_job_can_have_is_a_usage_error(wrong, said):

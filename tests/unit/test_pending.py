@@ -84,19 +84,19 @@ def test_a_time_that_is_none_is_shown_as_it_is():
         ),
         (
             [daemon("*", state="paused")], NOTHING,
-            "the daemon 'default' is paused; gigqd resume goes on",
+            "the daemon 'default' is paused; gigqd resume starts its jobs again",
         ),
         (
             [daemon("*", state="degraded", why="the disk is full")], NOTHING,
-            "the daemon 'default' cannot do its whole work: the disk is full",
+            "the daemon 'default' is degraded: the disk is full",
         ),
         ([daemon("*", state="stopping")], NOTHING, "the daemon 'default' is stopping"),
         ([daemon("*", state="paused"), daemon("*")], NOTHING, FREE),
         ([daemon("*"), daemon("*", state="paused")], NOTHING, FREE),
         (
             [daemon("*", state="paused")], {"daemons": (7,), "workers": (8,)},
-            ("the daemon 'default' is paused; gigqd resume goes on; a plain worker (pid 8) runs "
-            "on this database too"),
+            ("the daemon 'default' is paused; gigqd resume starts its jobs again; a "
+            "plain worker (pid 8) runs on this database too"),
         ),
         (
             [daemon("a")], {"daemons": (7,), "workers": (8, 9)},
@@ -110,7 +110,7 @@ def test_a_time_that_is_none_is_shown_as_it_is():
         ),
         (
             [], {"daemons": (7,), "workers": ()},
-            "due; the daemon of this database is just starting, or cannot say what it serves",
+            "due; the daemon of this database is starting, or cannot announce what it serves",
         ),
         ([], None, "due; this user may not see which processes run jobs of this database"),
     ],
