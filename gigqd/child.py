@@ -118,21 +118,18 @@ class Child:
             cause: which exception it is to be.
         """
         self.cell.ask_to_end(number, cause)
-        for each in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
-            self._signal(each)
+        self._signal(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 
     def interrupt_again(self) -> None:
         """Repeat the signal that raises the exception: it may come just before a call that waits.
 
         The worker raises once for each execution, however often it is signalled.
         """
-        for each in (signal.SIGUSR2, signal.SIGCONT):
-            self._signal(each)
+        self._signal(signal.SIGUSR2, signal.SIGCONT)
 
     def ask_for_stacks(self) -> None:
         """Have the stacks of its threads dumped."""
-        for each in (signal.SIGUSR1, signal.SIGCONT):
-            self._signal(each)
+        self._signal(signal.SIGUSR1, signal.SIGCONT)
 
     def order_leave(self) -> None:
         """Tell it to leave after its current job, and see to it that it can hear that."""
@@ -225,10 +222,11 @@ class Child:
             if fd is not None:
                 os.close(fd)
 
-    def _signal(self, number: signal.Signals) -> None:
-        """Signal the child itself: as long as it is not reaped the number is its own."""
-        with suppress(ProcessLookupError):
-            kernel.signal_main_thread(self.pid, number)
+    def _signal(self, *numbers: signal.Signals) -> None:
+        """Signal the child itself: until it is reaped, the process id is its own."""
+        for number in numbers:
+            with suppress(ProcessLookupError):
+                kernel.signal_main_thread(self.pid, number)
 
 
 def scratch_file(name: str) -> int:

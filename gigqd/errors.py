@@ -3,7 +3,7 @@
 import errno
 import resource
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gigqd import exits
 from gigqd.text import printable
@@ -25,8 +25,7 @@ class GigqdError(Exception):
             self.exit_code = exit_code
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong with the configuration, and the place to mend it."""
 
     file: str | None

@@ -7,9 +7,8 @@ import grp
 import os
 import pwd
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd import exits, ownership
 from gigqd.config import DEVICES
@@ -34,8 +33,7 @@ class NotPermitted(GigqdError):  # noqa: N818 - a sentence, as the library's err
     exit_code = exits.NOT_PERMITTED
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """A user and the group to run with."""
 
     name: str

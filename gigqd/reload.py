@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigqd import exits, logs
 from gigqd.config import warnings
@@ -29,8 +28,7 @@ log = logs.get_logger("gigqd.reload")
 _CANARY_TRIES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """A configuration on trial: what it changes, the canary that tries it, and who waits."""
 
     config: Config

@@ -6,7 +6,6 @@ Pure rules: they are given the time. Sources: docs/lifecycle.md.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ _FIRST_PROBE = 2.0
 _LONGEST_PROBE = 60.0
 
 
-@dataclass(slots=True)
 class Bucket:
     """Tokens for workers that replace one that had worked and died by itself.
 
@@ -45,7 +43,6 @@ class Bucket:
         return 0.0
 
 
-@dataclass(slots=True)
 class Breaker:
     """Opens when a pool's workers fail to boot again and again; then one at a time is tried.
 
@@ -54,11 +51,13 @@ class Breaker:
         open: it holds back all but the probes.
     """
 
-    size: int = 0
     open: bool = False
-    _failures: deque[float] = field(default_factory=deque)
     _pause: float = _FIRST_PROBE
     _probe_at: float = 0.0
+
+    def __init__(self, size: int = 0) -> None:
+        self.size = size
+        self._failures: deque[float] = deque()
 
     def failed(self, now: float) -> bool:
         """A worker could not boot; whether the breaker has opened by this."""

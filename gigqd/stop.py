@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gigq.cause import Cause
@@ -25,7 +24,6 @@ _TO_DUMP = 0.05
 _BECAME = {"completed": "finished", "pending": "handed_back"}
 
 
-@dataclass(slots=True)
 class Stop:
     """An orderly stop: running jobs may finish until the deadline, then they are cut short.
 
@@ -39,14 +37,16 @@ class Stop:
         code: what the daemon exits with when every process is gone.
     """
 
-    deadline: float
-    busy: set[str]
-    began: float = field(default_factory=time.monotonic)
-    ended: Counter[str] = field(default_factory=Counter)
     at_once: bool = False
     workers_gone_at: float = 0.0
     code: int = exits.OK
-    _unrecorded: set[str] = field(default_factory=set)
+
+    def __init__(self, deadline: float, busy: set[str]) -> None:
+        self.deadline = deadline
+        self.busy = busy
+        self.began = time.monotonic()
+        self.ended: Counter[str] = Counter()
+        self._unrecorded: set[str] = set()
 
     def hurry(self, now: float) -> None:
         """Cut short what runs at once; there is only time to note where it stands."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gigqd import config as configuration
@@ -66,7 +65,7 @@ def _judge_log(config: Config) -> Iterator[dict[str, Any]]:
 
 def _refuse(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
-        problems = [asdict(problem) for problem in error.problems]
+        problems = [problem._asdict() for problem in error.problems]
         code, text = error.exit_code, str(error)
         facts = {"problems": problems, "findings": []}
         say_json({"ok": False, "code": code, "error": text, **facts})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gigq.errors import (
     NoQueue,
@@ -25,8 +25,7 @@ _HOPELESS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """Why the database cannot be used.
 
     Attributes:
