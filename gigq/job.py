@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FAILURE_POLICIES = ("fail", "run", "wait")
 """What a job does when a parent finally fails."""
 
+DEFAULT_TIMEOUT = 300
+"""Seconds that a job may run."""
+
 DEFAULT_CRASH_LIMIT = 3
 """How many attempts of a job may kill a process before it fails for good."""
 
@@ -62,7 +65,7 @@ class Job:
         priority: int = 0,
         dependencies: list[str] | None = None,
         max_attempts: int = 3,
-        timeout: float | None = 300,
+        timeout: float | None = DEFAULT_TIMEOUT,
         description: str = "",
         pass_parent_results: bool | None = None,
         retry_delay: float = 0,

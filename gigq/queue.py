@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq import changes, clock, codec, events, looks, reports, scripts
+from gigq import changes, codec, events, looks, reports, scripts
 from gigq.errors import JobNotFound
 from gigq.made_once import made_once
-from gigq.rows import Rows, listed
+from gigq.rows import listed, rows_of
 from gigq.status import JobStatus
-from gigq.store import jobs, listing, migrate, retention
+from gigq.store import insertion, jobs, listing, migrate, retention
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.filesystem import DatabasePath
 from gigq.store.place import MEMORY, PlaceOfPath
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gigq.changes import Requeued
     from gigq.job import Job
+    from gigq.store.job_row import Values
 
 
 class JobQueue:
@@ -107,8 +108,7 @@ class JobQueue:
         """
         scripts.refuse_while_loading()
         given = listed(jobs_)
-        new = self._new_rows(given)
-        stored = jobs.insert_rows(self._database, new.rows, new.waits)
+        stored = insertion.insert(self._database, self._new_rows(given))
         if events.heard():
             for job in given:
                 events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
@@ -343,8 +343,6 @@ class JobQueue:
         if self.db_path is not None:
             self._place.notify(due)
 
-    def _new_rows(self, given: Iterable[Job]) -> Rows:
-        """The rows of new jobs, after every check that needs no database."""
-        rows = Rows(self.max_params_size, clock.utc_now(), compare=self.compare_params)
-        rows.add(given)
-        return rows
+    def _new_rows(self, given: list[Job]) -> list[Values]:
+        """Return the rows of new jobs, after every check that needs no database."""
+        return rows_of(given, self.max_params_size, compare=self.compare_params)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq import codec, functions, signatures
-from gigq.errors import FunctionNotImportable, WrongParameters
+from gigq import clock, codec, functions, signatures
+from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
 from gigq.job import Job, check, created_at_of, is_plain_by_itself, memory_limit_of
+from gigq.store.job_row import NO_PARENTS, NULL, JobRow
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from gigq.signatures import Signature
+    from gigq.store.job_row import Values
 
 _ALIKE = attrgetter(
     *("function", "queue", "priority", "max_attempts", "timeout", "retry_delay"),
@@ -21,10 +25,26 @@ _ALIKE = attrgetter(
 )
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000
-_NOTHING = ""
 _UP_TO_POINT = len("2026-11-23T19:09:12.")
 
-Kind = tuple[Any, ...]
+_OWN = JobRow._fields.index("id")
+_shared: Callable[[Mapping[str, Any]], Values] = itemgetter(*JobRow._fields[:_OWN])
+_own: Callable[[Mapping[str, Any]], Values] = itemgetter(*JobRow._fields[_OWN:])
+
+
+def rows_of(jobs: Iterable[Job], most: int, *, compare: bool = True) -> list[Values]:
+    """Return the values of a `JobRow` for each job, in their order.
+
+    Args:
+        jobs: the jobs.
+        most: the largest parameters of a job, in bytes of JSON.
+        compare: compare parameters with the function's signature.
+
+    Raises:
+        InvalidJob: one of them cannot be stored as it is.
+        TypeError: one of them is no job.
+    """
+    return list(_Batch(most, compare=compare).rows_of(jobs))
 
 
 def listed(jobs: Iterable[Job]) -> list[Job]:
@@ -41,98 +61,86 @@ def listed(jobs: Iterable[Job]) -> list[Job]:
     return list(jobs)
 
 
-class Rows:
-    """Turns jobs into rows of `submission.COLUMNS`.
-
-    The jobs of a batch mostly differ in a few values only. What they have in common is checked
-    once, and known again by its identity: equal is not enough where True equals 1.
-
-    Args:
-        most: the largest parameters of a job, in bytes of JSON.
-        now: the time of the change, as stored text.
-        compare: compare parameters with the function's signature.
+class _Kind(NamedTuple):
+    """The values that jobs of a batch share.
 
     Attributes:
-        rows: the rows, in the order of the jobs.
-        waits: for those that name parents, by their place in `rows`, the ids of these.
+        values: those of the job. While they are referred to, no others can have their identities.
+        columns: the fields of a `JobRow` up to the first that each job has for itself.
+        signature: that of the function; None where parameters are not compared with it.
     """
 
-    def __init__(self, most: int, now: str, *, compare: bool = True) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        self.waits: dict[int, list[str]] = {}
+    values: tuple[Any, ...]
+    columns: tuple[Any, ...]
+    signature: Signature | None
+
+
+class _Batch:
+    """Checks jobs and turns each into its row.
+
+    The jobs of a batch mostly differ in a few values only. The others are checked once, and
+    known again by their identity: equal is not enough where True equals 1.
+    """
+
+    def __init__(self, most: int, *, compare: bool) -> None:
         self._most = most
         self._compare = compare
-        self._now = now
-        self._second = ""
-        # With the values themselves: while they are held, no others can have their identities.
-        self._kinds: dict[tuple[int, ...], tuple[Kind, Kind, Signature | None]] = {}
+        self._now = clock.utc_now()
+        self._kinds: dict[tuple[int, ...], _Kind] = {}
 
-    def add(self, jobs: Iterable[Job]) -> None:
-        """Check jobs and append their rows.
-
-        Raises:
-            InvalidJob: one of them cannot be stored as it is.
-            TypeError: one of them is no job.
-        """
-        now, append = self._now, self.rows.append
+    def rows_of(self, jobs: Iterable[Job]) -> Iterator[Values]:
+        second = ""
         for job in jobs:
-            kind, signature = self._kind_of(job)
+            kind = self._kind_of(job)
             made = job.created_at
             # Most were made in the same second as the one before, by the clock that stores times.
-            if type(made) is not str or made[:_UP_TO_POINT] != self._second or not _ends_well(made):
-                made = created_at_of(job, now)
-                self._second = made[:_UP_TO_POINT]
-            append(
-                (
-                    job.id,
-                    job.name,
-                    self._listed(job),
-                    self._params_of(job, signature),
-                    job.description,
-                    made,
-                    now,
-                    *kind,
-                )
-            )
+            if type(made) is not str or made[:_UP_TO_POINT] != second or not _ends_well(made):
+                made = created_at_of(job, self._now)
+                second = made[:_UP_TO_POINT]
+            parents, params = job.dependencies, job.params
+            encoded = self._encoded(job) if params else "{}"
+            # Most jobs of a function have parameters of the same names.
+            if kind.signature is not None and (
+                parents or tuple(params) not in kind.signature.known_to_fit
+            ):
+                _check_params(job, kind.signature)
+            own = {
+                "id": job.id,
+                "name": job.name,
+                "description": job.description,
+                "created_at": made,
+                "dependencies": json.dumps(list(parents)) if parents else NO_PARENTS,
+                "params": encoded,
+                "unmet": 0,
+            }
+            yield kind.columns + _own(own)
 
-    def _kind_of(self, job: Job) -> tuple[Kind, Signature | None]:
+    def _kind_of(self, job: Job) -> _Kind:
         try:
-            alike = _ALIKE(job)
+            values = _ALIKE(job)
         except AttributeError:
             _refuse_what_is_no_job(job)
             raise
-        key = tuple(map(id, alike))
+        key = tuple(map(id, values))
         known = self._kinds.get(key)
         if known is None:
             check(job)
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
             signature = _signature(job) if self._compare else None
-            known = self._kinds[key] = alike, _kind(job), signature
+            known = self._kinds[key] = _Kind(values, _columns(job, self._now), signature)
         elif not is_plain_by_itself(job):
             check(job)
-        return known[1], known[2]
-
-    def _listed(self, job: Job) -> str:
-        if not job.dependencies:
-            return "[]"
-        parents = self.waits[len(self.rows)] = list(job.dependencies)
-        return json.dumps(parents)
-
-    def _params_of(self, job: Job, signature: Signature | None) -> str:
-        encoded = self._encoded(job) if job.params else "{}"
-        # Most jobs of a function have parameters of the same names.
-        if signature is not None and (
-            job.dependencies or tuple(job.params) not in signature.known_to_fit
-        ):
-            _check_params(job, signature)
-        return encoded
+        return known
 
     def _encoded(self, job: Job) -> str:
-        what = f"job {job.name!r}: params"
-        encoded = codec.encode(job.params, what, self._most)
-        if not _PLAIN.issuperset(map(type, job.params.values())):
-            codec.refuse_keys_that_change(job.params, what)
+        params = job.params
+        try:
+            encoded = codec.encode(params, "params", self._most)
+            if not _PLAIN.issuperset(map(type, params.values())):
+                codec.refuse_keys_that_change(params, "params")
+        except InvalidJob as error:
+            raise type(error)(f"job {job.name!r}: {error}") from None
         return encoded
 
 
@@ -140,19 +148,32 @@ def _ends_well(time: str) -> bool:
     return time[26:] == "+00:00" and time[20:26].isdecimal() and time.isascii()
 
 
-def _kind(job: Job) -> Kind:
-    """The values of `submission.ALIKE`. Nothing is bound as empty text."""
+def _columns(job: Job, now: str) -> tuple[Any, ...]:
+    """Return the columns that other jobs of a batch may share."""
     ref = _reference(job)
-    return (
-        *(job.on_parent_failure, job.queue, job.priority, _NOTHING, job.max_attempts),
-        *(_bound(job.timeout), job.retry_delay, _NOTHING, _bound(job.pass_parent_results)),
-        *(_NOTHING, ref.module, ref.name, _bound(ref.file), _bound(memory_limit_of(job))),
-        *(_bound(job.crash_limit), _bound(job.workflow), 0),
+    return _shared(
+        {
+            "updated_at": now,
+            "function_module": ref.module,
+            "function_name": ref.name,
+            "function_file": _or_null(ref.file),
+            "queue": job.queue,
+            "priority": job.priority,
+            "max_attempts": job.max_attempts,
+            "timeout": _or_null(job.timeout),
+            "retry_delay": job.retry_delay,
+            "retry_after": NULL,
+            "on_parent_failure": job.on_parent_failure,
+            "pass_parent_results": _or_null(job.pass_parent_results),
+            "memory_limit": _or_null(memory_limit_of(job)),
+            "crash_limit": _or_null(job.crash_limit),
+            "workflow": _or_null(job.workflow),
+        }
     )
 
 
-def _bound(value: Any) -> Any:
-    return _NOTHING if value is None else value
+def _or_null(value: Any) -> Any:
+    return NULL if value is None else value
 
 
 def _signature(job: Job) -> Signature | None:

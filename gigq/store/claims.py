@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from gigq import clock
 from gigq.claim import ClaimRequest, SettleBatch
 from gigq.ids import new_id
+from gigq.job import DEFAULT_TIMEOUT
 from gigq.served_queues import parse
 from gigq.store import raw_changes, settling, taking
 from gigq.store.database import UnreadableText
-from gigq.store.submission import DEFAULTS
 
 if TYPE_CHECKING:
     from gigq.claim import Claimant, Settled
@@ -245,7 +245,7 @@ def _is_plain(run: str | None) -> bool:
 
 def _limited(row: Row) -> Row:
     if row["timeout"] is None and row["run"] is None:
-        return {**row, "timeout": DEFAULTS["timeout"]}
+        return {**row, "timeout": DEFAULT_TIMEOUT}
     return row
 
 

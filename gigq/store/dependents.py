@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.claim import CutOff
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """A finished job, as the errors of its dependents name it."""
 
     id: str
@@ -25,8 +23,7 @@ class Parent:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Consequences:
+class Consequences(NamedTuple):
     """The effects of the end of a parent on its dependents.
 
     Attributes:

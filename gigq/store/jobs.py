@@ -1,50 +1,24 @@
-"""The verbs on jobs: insert, look, cancel, clear."""
+"""The verbs on stored jobs: look, cancel, clear."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigq import clock
 from gigq.status import JobStatus
 from gigq.store import claims, dependents, retention
 from gigq.store.database import UnreadableText
 from gigq.store.retention import Keep
-from gigq.store.submission import Submission, columns, parents_named, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from gigq.claim import CutOff
     from gigq.store.database import Database, Row, Session
-    from gigq.store.submission import Stored, Values
 
 _MANY = {"limit": 20_000}
 _CLEARED = (JobStatus.COMPLETED.value, JobStatus.CANCELLED.value)
-
-
-def insert(db: Database, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Store jobs durably, all or none, and return their ids in order.
-
-    An id that is already stored is left as it is. Parents may stand anywhere in `rows` or be
-    stored already; a job whose parent has already ended without success meets its own policy
-    at once.
-
-    Args:
-        db: the database.
-        rows: columns of `jobs` by name. Needed: `id`, `name`, `function_module`,
-            `function_name`; the rest has the defaults of `submission.DEFAULTS`.
-            `dependencies` may be a list or JSON text.
-
-    Raises:
-        MissingParent: a parent is neither stored nor in `rows`.
-        DependencyCycle: jobs in `rows` wait for each other.
-        StoreError: nothing was stored.
-    """
-    with db.transaction(durable=True) as session:
-        full = [columns(row, session.now) for row in rows]
-        Submission(session, list(map(values, full)), parents_named(full)).store()
-    return [str(row["id"]) for row in rows]
 
 
 class Changed(NamedTuple):
@@ -59,24 +33,6 @@ class Changed(NamedTuple):
     status: JobStatus
     due_in: tuple[str, ...] = ()
     cut_off: tuple[CutOff, ...] = ()
-
-
-def insert_rows(db: Database, rows: list[Values], waits: Mapping[int, list[str]]) -> Stored:
-    """Store jobs whose values are in the order of `submission.COLUMNS`.
-
-    Args:
-        db: the database.
-        rows: the values of each job.
-        waits: the ids of the parents of each job that has some, by its index in `rows`.
-
-    Returns:
-        The number of jobs that became due in each queue, and the jobs that failed at once.
-
-    Raises:
-        MissingParent, DependencyCycle, StoreError: as `insert`.
-    """
-    with db.transaction(durable=True) as session:
-        return Submission(session, rows, waits).store()
 
 
 def get(db: Database, job_id: str) -> Row | None:

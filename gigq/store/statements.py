@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigq.store.job_row import insertion
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -20,6 +22,7 @@ def statements(dialect: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for file in _FILES[dialect]:
         found |= read(file)
+    found["insert_job"] = insertion(found["insert_job"])
     return found
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from support import odd_errors, odd_rows
-from support.ledger import job_row
+from support.ledger import insert, job_row
 from support.waiting import wait_until
 
 from gigq import Job
-from gigq.store import jobs
 
 
 def test_odd_rows_stop_neither_a_worker_nor_the_keeper(daemons):
     daemon = daemons({"pools.default.size": 2, "retention.failed_age": "1d"}, start=False)
     db = daemon.queue._database
     where = {"function_module": "support.jobs_to_run", "function_name": "nothing"}
-    jobs.insert(db, [job_row(**where) for _ in range(200)])
+    insert(db, [job_row(**where) for _ in range(200)])
     odd_rows.store(db, odd_rows.FAILED, "failed")
     odd_rows.store(db, odd_rows.COMPLETED, "completed")
-    jobs.insert(db, [job_row(**where) for _ in range(200)])
+    insert(db, [job_row(**where) for _ in range(200)])
     daemon.start()
     wait_until(
         lambda: not daemon.queue.list_jobs("pending") and not daemon.queue.list_jobs("running")

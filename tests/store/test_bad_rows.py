@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import odd_rows
-from support.ledger import FAILED, WORKER, job_row, ran, status_of, stored, taken
+from support.ledger import FAILED, WORKER, insert, job_row, ran, status_of, stored, taken
 
 from gigq import JobQueue, Worker, rescue
 from gigq.claim import Claim
@@ -81,10 +81,10 @@ def look_at_everything(queue: JobQueue, db: Database, path: Path) -> None:
 def spoiled_jobs(db: Database, table: str, column: str) -> tuple[list[str], list[str]]:
     """Jobs of which one column is spoilt in every way; and what is open or was."""
     rows = [nothing_row(priority=1) for _ in VALUES]
-    jobs.insert(db, rows)
+    insert(db, rows)
     open_ids = [taken(db)["execution_id"] for _ in rows]
     waiting = [nothing_row(priority=1) for _ in VALUES]
-    jobs.insert(db, waiting)
+    insert(db, waiting)
     for value, running, pending in zip(VALUES, rows, waiting, strict=True):
         spoil(db, table, column, value, running["id"])
         if table == "jobs":
@@ -104,7 +104,7 @@ def test_bad_rows_stop_nobody(tmp_path: Path, table: str, column: str) -> None:
     queue, worker = JobQueue(path), Worker(path)
     db = queue._database
     ids, open_ids = spoiled_jobs(db, table, column)
-    (good,) = jobs.insert(db, [nothing_row()])
+    (good,) = insert(db, [nothing_row()])
     look_at_everything(queue, db, path)
     for execution_id in open_ids[::2]:
         claims.settle(db, execution_id, FAILED)
@@ -133,7 +133,7 @@ def test_a_job_that_cannot_be_read_fails_and_says_why(
     tmp_path: Path, column: str, value: str, error: str
 ) -> None:
     queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
-    (job_id,) = jobs.insert(queue._database, [nothing_row(max_attempts=1)])
+    (job_id,) = insert(queue._database, [nothing_row(max_attempts=1)])
     spoil(queue._database, "jobs", column, value, job_id)
     worker.process_one()
     found = queue.get_status(job_id)
@@ -144,7 +144,7 @@ def test_a_job_that_cannot_be_read_fails_and_says_why(
 
 def test_text_that_is_no_utf_8_is_shown_with_a_mark_for_each_bad_byte(tmp_path: Path) -> None:
     queue = JobQueue(tmp_path / "queue.db")
-    (job_id,) = jobs.insert(queue._database, [nothing_row()])
+    (job_id,) = insert(queue._database, [nothing_row()])
     spoil(queue._database, "jobs", "name", "CAST(x'66c366' AS TEXT)", job_id)
 
     assert queue.get_status(job_id)["name"] == "f\N{REPLACEMENT CHARACTER}f"
@@ -201,12 +201,12 @@ def worked_off(path: Path, most_at_once: int) -> Database:
     queue, worker = JobQueue(path), Worker(path)
     db = queue._database
     # The function is known to be short, so that its jobs may travel together.
-    jobs.insert(db, [nothing_row() for _ in range(30)])
+    insert(db, [nothing_row() for _ in range(30)])
     worker.most_at_once = most_at_once
     worker.work_off(lambda: True)
     for mark, rows in (("failed", odd_rows.FAILED), ("completed", odd_rows.COMPLETED)):
         odd_rows.store(db, rows, mark)
-        jobs.insert(db, [nothing_row(unique_key=f"good-{n}") for n in range(10)])
+        insert(db, [nothing_row(workflow=f"good-{n}") for n in range(10)])
     worker.work_off(lambda: True)
     assert worker.held == 0
     return db
@@ -217,7 +217,7 @@ def test_odd_rows_are_failed_with_the_reason_or_run_and_the_rest_goes_on(
     tmp_path: Path, most_at_once: int
 ) -> None:
     db = worked_off(tmp_path / "queue.db", most_at_once)
-    good = odd_rows.read(db, "SELECT status FROM jobs WHERE unique_key LIKE 'good-%'")
+    good = odd_rows.read(db, "SELECT status FROM jobs WHERE workflow LIKE 'good-%'")
 
     assert odd_rows.wrong(db) == []
     assert [row["status"] for row in good] == ["completed"] * 20
@@ -230,7 +230,7 @@ def test_a_row_that_raises_anything_while_it_is_read_is_failed_and_the_rest_goes
 ) -> None:
     queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
     worker.most_at_once = most_at_once
-    bad, good = jobs.insert(queue._database, [nothing_row(), nothing_row()])
+    bad, good = insert(queue._database, [nothing_row(), nothing_row()])
     read = Claim.from_row
 
     def read_or_raise(row: Any) -> Claim:
@@ -258,7 +258,7 @@ def test_a_worker_with_a_claim_of_its_own_gets_past_odd_rows(tmp_path: Path) -> 
     db, worker = JobQueue(tmp_path / "queue.db")._database, OldWorker(tmp_path / "queue.db")
     odd_rows.store(db, odd_rows.FAILED, "failed")
     odd_rows.store(db, odd_rows.COMPLETED, "completed")
-    (good,) = jobs.insert(db, [nothing_row()])
+    (good,) = insert(db, [nothing_row()])
     turns = [worker.process_one() for _ in range(len(odd_rows.COMPLETED) + 3)]
 
     ended = odd_rows.read(db, "SELECT status, count(*) AS jobs FROM jobs GROUP BY status")
@@ -276,7 +276,7 @@ def test_a_row_that_cannot_be_read_is_failed_later_when_the_database_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
-    bad, good = jobs.insert(queue._database, [nothing_row(), nothing_row()])
+    bad, good = insert(queue._database, [nothing_row(), nothing_row()])
     spoil(queue._database, "jobs", "params", "'[1'", bad)
     settle = claims.settle
     monkeypatch.setattr(claims, "settle", refused)

@@ -14,6 +14,7 @@ from support.ledger import (
     STOPPED,
     TIMED_OUT,
     WORKER,
+    insert,
     job_row,
     over,
     status_of,
@@ -81,7 +82,7 @@ def names(rows: list[Row]) -> list[str]:
 
 
 def test_several_are_claimed_as_each_would_be_alone(db: Database) -> None:
-    ids = jobs.insert(db, [job_row(params='{"a": 1}') for _ in range(3)])
+    ids = insert(db, [job_row(params='{"a": 1}') for _ in range(3)])
     rows = claims.exchange(db, NOTHING, WORKER, ClaimRequest("first", most=8))[1]
     executions = [jobs.executions(db, id_)[0] for id_ in ids]
 
@@ -102,7 +103,7 @@ def test_several_are_claimed_as_each_would_be_alone(db: Database) -> None:
 def test_the_executions_of_several_have_ids_in_their_order_from_the_one_that_was_chosen(
     db: Database,
 ) -> None:
-    jobs.insert(db, [job_row() for _ in range(8)])
+    insert(db, [job_row() for _ in range(8)])
     first_id = new_id()
     rows = claims.exchange(db, NOTHING, WORKER, ClaimRequest(first_id, most=8))[1]
     tokens = [row["execution_id"] for row in rows]
@@ -135,7 +136,7 @@ def test_the_order_of_several_is_that_of_single_claims(
 
 def test_delayed_jobs_whose_time_has_come_are_among_them(db: Database) -> None:
     past = clock.after(clock.utc_now(), -1)
-    jobs.insert(db, [job_row("plain"), job_row("urgent", priority=1, retry_after=past)])
+    insert(db, [job_row("plain"), job_row("urgent", priority=1, retry_after=past)])
 
     assert names(take(db)) == ["urgent", "plain"]
 
@@ -148,7 +149,7 @@ def test_where_nothing_is_due_nothing_is_taken(db: Database, queues: tuple[str, 
 
 
 def test_a_queue_that_is_named_twice_is_served_once(db: Database) -> None:
-    jobs.insert(db, [job_row(queue="a") for _ in range(3)])
+    insert(db, [job_row(queue="a") for _ in range(3)])
     rows = take(db, Claimant("w", "worker:1", ("a", "a")))
 
     assert len({row["id"] for row in rows}) == len(rows) == 3
@@ -165,7 +166,7 @@ def test_a_queue_that_is_named_twice_is_served_once(db: Database) -> None:
 def test_nobody_takes_more_than_a_fair_share(
     db: Database, due: int, sharers: int, most: int, expected: int
 ) -> None:
-    jobs.insert(db, [job_row(queue="ab"[number % 2]) for number in range(due)])
+    insert(db, [job_row(queue="ab"[number % 2]) for number in range(due)])
 
     assert len(take(db, sharers=sharers, most=most)) == expected
 
@@ -175,7 +176,7 @@ def fits_all_but(*odd: str) -> Fits:
 
 
 def test_they_go_as_far_as_the_first_that_does_not_fit(db: Database) -> None:
-    jobs.insert(db, [job_row(name) for name in "abcde"])
+    insert(db, [job_row(name) for name in "abcde"])
 
     assert names(take(db, fits=fits_all_but("c", "d"))) == ["a", "b"]
     assert names(take(db, fits=fits_all_but("c", "d"))) == ["c"]
@@ -184,7 +185,7 @@ def test_they_go_as_far_as_the_first_that_does_not_fit(db: Database) -> None:
 
 
 def test_the_last_attempt_travels_alone(db: Database) -> None:
-    jobs.insert(db, [job_row(name, max_attempts=3) for name in "abcd"])
+    insert(db, [job_row(name, max_attempts=3) for name in "abcd"])
     sql(db, "UPDATE jobs SET attempts = 2 WHERE name = 'c'")
 
     assert names(take(db)) == ["a", "b"]
@@ -195,7 +196,7 @@ def test_the_last_attempt_travels_alone(db: Database) -> None:
 def test_a_job_with_a_single_attempt_travels_alone_and_durably(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.insert(db, [job_row("once", max_attempts=1), job_row("a"), job_row("b")])
+    insert(db, [job_row("once", max_attempts=1), job_row("a"), job_row("b")])
     levels: list[bool] = []
     real = db.transaction
     monkeypatch.setattr(
@@ -242,7 +243,7 @@ def test_jobs_that_others_wait_for_travel_with_the_rest_and_release_them_togethe
 def test_what_foreign_sql_wrote_into_one_row_stops_none_of_the_others(
     db: Database, column: str, value: object
 ) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=5) for _ in range(5)])
+    ids = insert(db, [job_row(max_attempts=5) for _ in range(5)])
     sql(db, f"UPDATE jobs SET {column} = ? WHERE id = ?", value, ids[2])
     claimed = []
     while rows := take(db):
@@ -256,7 +257,7 @@ def test_what_foreign_sql_wrote_into_one_row_stops_none_of_the_others(
 def test_text_that_is_no_utf8_in_one_row_stops_none_of_the_others(
     db: Database, column: str
 ) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=5) for _ in range(5)])
+    ids = insert(db, [job_row(max_attempts=5) for _ in range(5)])
     sql(db, f"UPDATE jobs SET {column} = CAST(x'ff41' AS TEXT) WHERE id = ?", ids[2])
     claimed = []
     while rows := take(db):
@@ -269,7 +270,7 @@ def test_text_that_is_no_utf8_in_one_row_stops_none_of_the_others(
 def test_a_queue_with_a_name_that_is_no_text_is_served_in_its_order(
     db: Database, name: str
 ) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=5) for _ in range(4)])
+    ids = insert(db, [job_row(max_attempts=5) for _ in range(4)])
     sql(db, f"UPDATE jobs SET queue = {name}, priority = 9 WHERE id = ?", ids[3])
 
     assert [row["id"] for row in take(db)] == [ids[3]]
@@ -280,7 +281,7 @@ def test_a_queue_with_a_name_that_is_no_text_is_served_in_its_order(
 def test_what_was_handed_over_is_settled_once_when_a_row_to_be_claimed_is_unreadable(
     db: Database, column: str
 ) -> None:
-    first = [*jobs.insert(db, [job_row(), job_row()])]
+    first = [*insert(db, [job_row(), job_row()])]
     rows = take(db)
     bad = stored(db, max_attempts=5)
     good = stored(db, max_attempts=5)
@@ -296,7 +297,7 @@ def test_what_was_handed_over_is_settled_once_when_a_row_to_be_claimed_is_unread
 def test_an_execution_that_foreign_sql_left_open_is_superseded(
     db: Database, which: list[int]
 ) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     old = [row["execution_id"] for row in take(db)]
     sql(db, "DELETE FROM job_executions WHERE id IS NULL")
     hand_back(db, *(jobs.get(db, ids[n]) or {} for n in range(3) if n not in which))
@@ -330,14 +331,14 @@ def with_known(ending: ExecutionResult, number: int) -> ExecutionResult:
 def family(db: Database) -> list[str]:
     """Jobs, each with two dependents: one waits for it and the next one, the other for all."""
     ids = [f"parent{number}" for number in range(len(ENDINGS) * 2)]
-    jobs.insert(db, [job_row(id=id_, created_at=f"2026-01-01T{id_}") for id_ in ids])
+    insert(db, [job_row(id=id_, created_at=f"2026-01-01T{id_}") for id_ in ids])
     pairs = pairwise(ids)
     made = "2026-02-01"
     more = [
         job_row(id=f"{a}+", dependencies=[a, b], created_at=made, on_parent_failure=policy)
         for (a, b), policy in zip(pairs, ["fail", "run", "wait"] * 9, strict=False)
     ]
-    jobs.insert(db, [*more, job_row(id="of all", dependencies=ids, created_at=made)])
+    insert(db, [*more, job_row(id="of all", dependencies=ids, created_at=made)])
     return ids
 
 
@@ -366,7 +367,7 @@ def test_settling_together_does_what_settling_one_by_one_does(
 
 
 def test_what_is_told_stands_in_the_order_of_what_was_handed_over(db: Database) -> None:
-    jobs.insert(db, [job_row() for _ in range(6)])
+    insert(db, [job_row() for _ in range(6)])
     rows = take(db)
     endings = [COMPLETED, FAILED, COMPLETED, FAILED_FOR_GOOD]
     done = tuple(over(row, ending) for row, ending in zip(rows[:4], endings, strict=True))
@@ -381,7 +382,7 @@ def test_what_is_told_stands_in_the_order_of_what_was_handed_over(db: Database) 
 
 
 def test_many_dependents_released_by_several_commit_with_them(db: Database) -> None:
-    parents = jobs.insert(db, [job_row() for _ in range(3)])
+    parents = insert(db, [job_row() for _ in range(3)])
     children = [stored(db, dependencies=parents) for _ in range(4)]
     rows = take(db)
 
@@ -409,10 +410,10 @@ class StumbleError(Exception):
 def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
     db: Database, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    parents = jobs.insert(db, [job_row() for _ in range(4)])
+    parents = insert(db, [job_row() for _ in range(4)])
     stored(db, dependencies=parents[:2])
     rows = take(db)
-    jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    insert(db, [job_row(max_attempts=9) for _ in range(3)])
     before = content(db)
     done = (over(rows[0]), over(rows[1]), over(rows[2], FAILED))
     handover = SettleBatch(done, (Claim.from_row(rows[3]),))
@@ -472,7 +473,7 @@ TAKEN_AWAY = [superseded, snatched, finished_by_foreign_sql, deleted]
 def test_one_that_was_taken_away_keeps_none_of_the_others_from_being_settled(
     db: Database, which: int, taken_away: Callable[[Database, Row], None], ending: ExecutionResult
 ) -> None:
-    parents = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    parents = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     children = [
         stored(db, dependencies=[p, parents[which]]) for p in parents if p != parents[which]
     ]
@@ -494,7 +495,7 @@ def test_one_that_was_taken_away_keeps_none_of_the_others_from_being_settled(
 def test_one_whose_database_stays_locked_changes_nothing_and_all_can_be_settled_later(
     db: Database, address: str
 ) -> None:
-    jobs.insert(db, [job_row() for _ in range(3)])
+    insert(db, [job_row() for _ in range(3)])
     rows = take(db)
     db.lock_timeout = 0.05
     holder = sqlite3.connect(address, isolation_level=None)
@@ -512,7 +513,7 @@ def test_one_whose_database_stays_locked_changes_nothing_and_all_can_be_settled_
 def test_a_clock_that_was_put_back_ends_nothing_before_it_began(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = jobs.insert(db, [job_row() for _ in range(2)])
+    ids = insert(db, [job_row() for _ in range(2)])
     rows = take(db)
     earlier = clock.after(clock.utc_now(), -3600)
     monkeypatch.setattr(clock, "utc_now", lambda: earlier)
@@ -527,7 +528,7 @@ def test_a_clock_that_was_put_back_ends_nothing_before_it_began(
 
 
 def test_what_has_not_begun_is_handed_back_as_if_it_had_not_been_claimed(db: Database) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     before = content(db)
     done = hand_back(db, *take(db))
     strip = {"updated_at": None}
@@ -562,7 +563,7 @@ def test_a_retry_that_is_handed_back_keeps_what_its_earlier_attempts_left(db: Da
 
 
 def test_handing_back_is_not_counted_however_often(db: Database) -> None:
-    jobs.insert(db, [job_row(max_attempts=2) for _ in range(2)])
+    insert(db, [job_row(max_attempts=2) for _ in range(2)])
     for _ in range(30):
         rows = take(db)
         assert [row["attempts"] for row in rows] == [1] * len(rows)
@@ -572,7 +573,7 @@ def test_handing_back_is_not_counted_however_often(db: Database) -> None:
 
 
 def test_a_job_whose_cancel_was_requested_is_cancelled_instead(db: Database) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     child = stored(db, dependencies=ids)
     rows = take(db)
     claims.request_cancel(db, ids[1])
@@ -589,7 +590,7 @@ def test_a_job_whose_cancel_was_requested_is_cancelled_instead(db: Database) -> 
 def test_a_claim_that_was_taken_away_is_not_handed_back(
     db: Database, taken_away: Callable[[Database, Row], None]
 ) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     rows = take(db)
     taken_away(db, rows[1])
     before = jobs.get(db, ids[1])
@@ -618,7 +619,7 @@ def taken_again(db: Database, row: Row) -> Row:
 
 
 def test_what_is_handed_back_may_be_claimed_in_the_same_transaction(db: Database) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     rows = take(db)
     urgent = stored(db, priority=9, max_attempts=9)
     unbegun = tuple(Claim.from_row(row) for row in rows[1:])
@@ -632,7 +633,7 @@ def test_what_is_handed_back_may_be_claimed_in_the_same_transaction(db: Database
 def test_what_was_taken_away_and_what_must_be_durable_may_meet_in_one_exchange(
     db: Database,
 ) -> None:
-    ids = jobs.insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     rows = take(db)
     once = stored(db, "once", max_attempts=1, priority=9)
     superseded(db, rows[1])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.ledger import COMPLETED, WORKER, job_row, ran, stored, swapped, taken
+from support.ledger import COMPLETED, WORKER, insert, job_row, ran, stored, swapped, taken
 
 from gigq import clock
 from gigq.claim import Claim, Claimant
@@ -60,8 +60,8 @@ def test_a_claimed_job_is_running_under_the_execution_id(db: Database) -> None:
 
 
 def test_priority_comes_before_age_and_age_before_all_else(db: Database) -> None:
-    jobs.insert(db, [job_row("old"), job_row("low", priority=-1), job_row("new")])
-    jobs.insert(db, [job_row("high", priority=5), job_row("high, newer", priority=5)])
+    insert(db, [job_row("old"), job_row("low", priority=-1), job_row("new")])
+    insert(db, [job_row("high", priority=5), job_row("high, newer", priority=5)])
 
     assert order_of(db) == ["high", "high, newer", "old", "new", "low"]
 
@@ -89,22 +89,22 @@ def test_a_dependent_is_not_due_before_its_last_parent(db: Database) -> None:
 
 
 def test_one_queue_is_served_alone(db: Database) -> None:
-    jobs.insert(db, [job_row("a", queue="a"), job_row("b", queue="b", priority=9)])
+    insert(db, [job_row("a", queue="a"), job_row("b", queue="b", priority=9)])
 
     assert order_of(db, serving("a")) == ["a"]
 
 
 def test_several_queues_share_one_order(db: Database) -> None:
     rows = [job_row("a1", queue="a"), job_row("b1", queue="b"), job_row("c", queue="c", priority=9)]
-    jobs.insert(db, [*rows, job_row("a2", queue="a"), job_row("b2", queue="b", priority=1)])
+    insert(db, [*rows, job_row("a2", queue="a"), job_row("b2", queue="b", priority=1)])
 
     assert order_of(db, serving("b", "a")) == ["b2", "a1", "b1", "a2"]
 
 
 def test_every_queue_is_served_in_one_order_whatever_its_name(db: Database) -> None:
     queues = ["", "default", "z", "é", "a b"]
-    jobs.insert(db, [job_row(queue, queue=queue) for queue in queues])
-    jobs.insert(db, [job_row("first", queue="m", priority=1)])
+    insert(db, [job_row(queue, queue=queue) for queue in queues])
+    insert(db, [job_row("first", queue="m", priority=1)])
 
     assert order_of(db) == ["first", *queues]
 
@@ -134,14 +134,14 @@ def test_a_delayed_job_is_due_at_its_time_and_not_before(
 
 def test_delayed_jobs_that_are_due_stand_in_the_common_order(db: Database) -> None:
     past = clock.after(clock.utc_now(), -1)
-    jobs.insert(db, [job_row("plain"), job_row("urgent", priority=1, retry_after=past)])
+    insert(db, [job_row("plain"), job_row("urgent", priority=1, retry_after=past)])
 
     assert order_of(db) == ["urgent", "plain"]
 
 
 def test_the_next_time_is_known_for_each_queue(db: Database) -> None:
     soon, later = (clock.after(clock.utc_now(), seconds) for seconds in (100, 200))
-    jobs.insert(db, [job_row(queue="a", retry_after=later), job_row(queue="b", retry_after=soon)])
+    insert(db, [job_row(queue="a", retry_after=later), job_row(queue="b", retry_after=soon)])
 
     assert claims.next_due_at(db, None) == soon
     assert claims.next_due_at(db, ("a",)) == later

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import COMPLETED, WORKER, job_row, stored, swapped
+from support.ledger import COMPLETED, WORKER, insert, job_row, stored, swapped
 from support.write_lock import WriteLock
 
 from gigq.claim import Claimant
@@ -45,7 +45,7 @@ def submit_some(address: str, number: int) -> None:
 def test_processes_and_threads_claim_each_job_once(
     db: Database, address: str, tmp_path: Path
 ) -> None:
-    ids = jobs.insert(db, [job_row() for _ in range(600)])
+    ids = insert(db, [job_row() for _ in range(600)])
     notes = [tmp_path / f"{number}.txt" for number in range(6)]
     workers = [
         *(spawned.Process(target=work_off, args=(address, str(n), notes[n])) for n in range(2)),

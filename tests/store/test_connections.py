@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ledger import job_row, ran, stored
+from support.ledger import ran, stored
 
 from gigq import JobQueue
 from gigq.errors import (
@@ -25,7 +25,6 @@ from gigq.errors import (
 from gigq.store import checkpoint, connect, filesystem, jobs, listing, migrate
 from gigq.store.database import Database
 from gigq.store.dialect import dialect_of, refuse_old_sqlite
-from gigq.store.submission import columns, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,8 +183,8 @@ def test_a_commit_that_the_deletion_of_the_file_overtook_is_no_success(
     db: Database, address: str
 ) -> None:
     def overtaken() -> None:
-        with db.transaction(durable=True) as session:
-            session.many("insert_job", [values(columns(job_row(), session.now))])
+        with db.transaction(durable=True):
+            stored(db)
             Path(address).unlink()
 
     with pytest.raises(StoreGone):
@@ -322,8 +321,8 @@ def test_a_forked_child_closes_no_connection_that_it_inherited(db: Database, add
 
 
 def test_a_fork_inside_a_transaction_does_not_end_it(db: Database, address: str) -> None:
-    with db.transaction(durable=True) as session:
-        session.many("insert_job", [values(columns(job_row(), session.now))])
+    with db.transaction(durable=True):
+        stored(db)
 
         assert in_child(lambda: jobs.counts(db) == {})
     assert jobs.counts(db) == {"pending": 1}

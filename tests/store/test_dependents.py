@@ -10,6 +10,7 @@ from support.ledger import (
     FAILED,
     FAILED_FOR_GOOD,
     WORKER,
+    insert,
     job_row,
     ran,
     status_of,
@@ -143,7 +144,7 @@ def test_a_failure_runs_down_thousands_of_dependents_with_work_in_proportion(
     db: Database, breadth: int
 ) -> None:
     def work(length: int) -> int:
-        jobs.insert(db, _chain(length, breadth))
+        insert(db, _chain(length, breadth))
         execution_id = taken(db)["execution_id"]
         with _counted(db) as ticks:
             settled = claims.settle(db, execution_id, FAILED_FOR_GOOD)
@@ -161,7 +162,7 @@ def test_a_job_is_released_by_the_last_of_thousands_of_parents_with_work_in_prop
 ) -> None:
     def work(parents: int) -> int:
         rows = [job_row() for _ in range(parents)]
-        child = stored(db, dependencies=jobs.insert(db, rows))
+        child = stored(db, dependencies=insert(db, rows))
         with _counted(db) as ticks, db.transaction(durable=False) as session:
             released = [dependents.release(session, str(row["id"])) for row in rows]
         assert released == [()] * (parents - 1) + [("default",)]
@@ -174,7 +175,7 @@ def test_a_job_is_released_by_the_last_of_thousands_of_parents_with_work_in_prop
 
 
 def test_a_job_is_written_once_however_many_parents_it_waits_for(db: Database) -> None:
-    parents = jobs.insert(db, [job_row() for _ in range(9)])
+    parents = insert(db, [job_row() for _ in range(9)])
     child = stored(db, dependencies=parents)
     cut_off = stored(db, dependencies=parents)
     jobs.cancel(db, [cut_off])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import job_row, stored, taken
+from support.ledger import insert, job_row, stored, taken
 
 from gigq import clock
 from gigq.claim import Claimant, ClaimRequest, SettleBatch
 from gigq.ids import new_id
-from gigq.store import claims, jobs
+from gigq.store import claims
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -39,7 +39,7 @@ def test_the_best_job_of_the_other_queues_is_claimed(db: Database) -> None:
 
 
 def test_several_at_once_are_taken_from_the_other_queues_only(db: Database) -> None:
-    jobs.insert(db, [job_row(queue=queue) for queue in ("etl", "a", "mail", "b", "etl", "a")])
+    insert(db, [job_row(queue=queue) for queue in ("etl", "a", "mail", "b", "etl", "a")])
     rows = claims.exchange(db, SettleBatch(), rest(), ClaimRequest(new_id(), most=8))[1]
 
     assert [row["queue"] for row in rows] == ["a", "b", "a"]
@@ -101,9 +101,9 @@ def test_a_claim_costs_the_same_however_deep_the_other_queues_are(db: Database) 
         assert row["queue"] == "a"
         return len(ticks)
 
-    jobs.insert(db, [job_row(queue=queue) for queue in ("etl", "mail")])
+    insert(db, [job_row(queue=queue) for queue in ("etl", "mail")])
     work()
     alone = work()
-    jobs.insert(db, [job_row(queue=queue) for queue in ("etl", "mail") for _ in range(2000)])
+    insert(db, [job_row(queue=queue) for queue in ("etl", "mail") for _ in range(2000)])
 
     assert work() <= alone * 1.2

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import COMPLETED, job_row, status_of, stored, taken
+from support.ledger import COMPLETED, insert, job_row, status_of, stored, taken
 
 from gigq.claim import Claimant
 from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable
@@ -47,10 +47,10 @@ def test_a_full_disk_stores_nothing_says_so_and_is_over_when_there_is_room(
 ) -> None:
     rows = [job_row() for _ in range(50)] + [job_row(params="x" * 1_000_000)]
     with full_disk(address), pytest.raises(StoreUnavailable, match=r"queue\.db.*make room"):
-        jobs.insert(db, rows)
+        insert(db, rows)
 
     assert jobs.counts(db) == {}
-    assert len(jobs.insert(db, rows)) == 51
+    assert len(insert(db, rows)) == 51
 
 
 @pytest.mark.fault("G7")
@@ -75,7 +75,7 @@ def test_a_file_that_may_not_be_written_is_unavailable(db: Database, address: st
 
 def test_a_refused_statement_names_the_file_and_undoes_the_batch(db: Database) -> None:
     with pytest.raises(StoreError, match=r"queue\.db: .*NOT NULL"):
-        jobs.insert(db, [job_row(), job_row(name=None)])
+        insert(db, [job_row(), job_row(name=None)])
 
     assert jobs.counts(db) == {}
 
@@ -133,7 +133,7 @@ def test_a_write_that_is_only_tried_tells_of_a_lock_and_of_a_file_that_is_read_o
 def test_a_file_that_was_cut_off_is_damaged_though_its_connection_notices_nothing(
     db: Database, address: str
 ) -> None:
-    jobs.insert(db, [job_row(params="x" * 50_000) for _ in range(10)])
+    insert(db, [job_row(params="x" * 50_000) for _ in range(10)])
     connection = connect.open_connection(address)
     checkpoint.shorten(connection)
     beats: list[int] = []

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import FAILED_FOR_GOOD, job_row, ran, status_of, stored, taken
+from support.ledger import FAILED_FOR_GOOD, insert, job_row, ran, status_of, stored, taken
 
 from gigq.errors import DependencyCycle, MissingParent
 from gigq.store import jobs
@@ -23,7 +23,7 @@ def unmet(db: Database, job_id: str) -> int:
 def test_a_stored_job_has_every_column_of_the_row_and_defaults_for_the_rest(db: Database) -> None:
     row = job_row(params='{"n": 1}', priority=7, timeout=1.5, queue="mail", description="d")
     row |= {"memory_limit": 2**28, "crash_limit": None}
-    jobs.insert(db, [row])
+    insert(db, [row])
     found = jobs.get(db, row["id"])
 
     assert found is not None
@@ -36,7 +36,7 @@ def test_a_stored_job_has_every_column_of_the_row_and_defaults_for_the_rest(db: 
 def test_a_batch_returns_its_ids_in_order(db: Database) -> None:
     rows = [job_row() for _ in range(5)]
 
-    assert jobs.insert(db, rows) == [row["id"] for row in rows]
+    assert insert(db, rows) == [row["id"] for row in rows]
 
 
 def test_no_time_limit_is_stored_as_none(db: Database) -> None:
@@ -45,9 +45,9 @@ def test_no_time_limit_is_stored_as_none(db: Database) -> None:
 
 def test_submitting_the_same_id_again_changes_nothing(db: Database) -> None:
     row = job_row("first")
-    jobs.insert(db, [row])
+    insert(db, [row])
     before = jobs.get(db, row["id"])
-    again = jobs.insert(db, [{**row, "name": "second", "priority": 9, "dependencies": ["none"]}])
+    again = insert(db, [{**row, "name": "second", "priority": 9, "dependencies": ["none"]}])
 
     assert again == [row["id"]]
     assert jobs.get(db, row["id"]) == before
@@ -55,9 +55,9 @@ def test_submitting_the_same_id_again_changes_nothing(db: Database) -> None:
 
 def test_submitting_a_finished_job_again_does_not_start_it_again(db: Database) -> None:
     row = job_row()
-    jobs.insert(db, [row])
+    insert(db, [row])
     ran(db)
-    jobs.insert(db, [row])
+    insert(db, [row])
 
     assert status_of(db, row["id"]) == "completed"
 
@@ -66,7 +66,7 @@ def test_a_missing_parent_is_named_and_nothing_of_the_batch_is_stored(db: Databa
     rows = [job_row("good"), job_row("orphan", dependencies=["nobody"])]
 
     with pytest.raises(MissingParent, match=r"'orphan' .*'nobody'.* submit the parent first"):
-        jobs.insert(db, rows)
+        insert(db, rows)
     assert jobs.counts(db) == {}
 
 
@@ -74,7 +74,7 @@ def test_a_missing_parent_is_named_and_nothing_of_the_batch_is_stored(db: Databa
 def test_parents_may_stand_anywhere_in_the_batch(db: Database, order: int) -> None:
     parent = job_row("parent")
     child = job_row("child", dependencies=json.dumps([parent["id"]]))
-    jobs.insert(db, [parent, child][::order])
+    insert(db, [parent, child][::order])
 
     assert (unmet(db, parent["id"]), unmet(db, child["id"])) == (0, 1)
 
@@ -121,7 +121,7 @@ def test_a_job_cut_off_at_its_submission_cuts_off_its_batch(db: Database, order:
     ran(db, FAILED_FOR_GOOD)
     middle = job_row("middle", dependencies=[failed])
     last = job_row("last", dependencies=[middle["id"]])
-    jobs.insert(db, [middle, last][::order])
+    insert(db, [middle, last][::order])
     found = jobs.get(db, last["id"])
 
     assert found is not None
@@ -134,7 +134,7 @@ def test_jobs_that_wait_for_each_other_are_refused_by_name(db: Database) -> None
     one["dependencies"], two["dependencies"] = [two["id"]], [one["id"]]
 
     with pytest.raises(DependencyCycle, match=r"'(one|two)' -> '(one|two)'"):
-        jobs.insert(db, [one, two])
+        insert(db, [one, two])
     assert jobs.counts(db) == {}
 
 
@@ -142,14 +142,14 @@ def test_a_job_that_waits_for_itself_is_refused(db: Database) -> None:
     row = job_row()
 
     with pytest.raises(DependencyCycle):
-        jobs.insert(db, [{**row, "dependencies": [row["id"]]}])
+        insert(db, [{**row, "dependencies": [row["id"]]}])
 
 
 def test_a_chain_of_thousands_is_stored_at_once(db: Database) -> None:
     rows = [job_row(str(number)) for number in range(3000)]
     for parent, child in itertools.pairwise(rows):
         child["dependencies"] = [parent["id"]]
-    jobs.insert(db, rows[::-1])
+    insert(db, rows[::-1])
 
     assert jobs.counts(db) == {"pending": 3000}
     assert taken(db)["id"] == rows[0]["id"]
@@ -170,7 +170,7 @@ def test_of_two_rows_with_one_id_the_first_is_stored_with_its_parents_alone(
     parent = job_row("parent")
     free = job_row("free")
     waiting = {**free, "name": "waiting", "dependencies": [parent["id"]]}
-    jobs.insert(db, [parent, *[free, waiting][::order]])
+    insert(db, [parent, *[free, waiting][::order]])
     row = jobs.get(db, free["id"])
 
     assert row is not None
@@ -180,9 +180,9 @@ def test_of_two_rows_with_one_id_the_first_is_stored_with_its_parents_alone(
 
 def test_a_known_id_in_a_batch_gets_no_edges_to_the_parents_it_names_now(db: Database) -> None:
     known, parent = job_row("known"), job_row("parent")
-    jobs.insert(db, [known])
+    insert(db, [known])
     child = job_row("child", dependencies=[parent["id"]])
-    jobs.insert(db, [parent, {**known, "dependencies": [parent["id"]]}, child])
+    insert(db, [parent, {**known, "dependencies": [parent["id"]]}, child])
 
     assert (unmet(db, known["id"]), edges_to(db, known["id"])) == (0, 0)
     assert (unmet(db, child["id"]), edges_to(db, child["id"])) == (1, 1)

@@ -9,6 +9,7 @@ from support.ledger import (
     FAILED_FOR_GOOD,
     TIMED_OUT,
     WORKER,
+    insert,
     job_row,
     ran,
     status_of,
@@ -51,7 +52,7 @@ def test_a_page_shows_one_status(db: Database) -> None:
 
 
 def test_counts_name_each_status_that_has_jobs(db: Database) -> None:
-    jobs.insert(db, [job_row() for _ in range(4)])
+    insert(db, [job_row() for _ in range(4)])
     ran(db)
     taken(db)
 
@@ -202,7 +203,7 @@ def test_clear_leaves_no_edge_behind(db: Database) -> None:
 
 def test_clear_goes_through_more_than_one_batch(db: Database) -> None:
     rows = [job_row() for _ in range(1201)]
-    jobs.insert(db, rows)
+    insert(db, rows)
     with db.transaction(durable=False) as session:
         session.connection.execute(
             "UPDATE jobs SET status = 'completed', completed_at = updated_at"

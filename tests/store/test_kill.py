@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ledger import job_row, over
+from support.ledger import insert, job_row, over
 from support.waiting import wait_until
 
 from gigq.cause import Cause
@@ -69,7 +69,7 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
 ) -> None:
     diary = tmp_path / "diary"
     diary.touch()
-    ids = jobs.insert(db, [job_row(max_attempts=100) for _ in range(JOBS)])
+    ids = insert(db, [job_row(max_attempts=100) for _ in range(JOBS)])
     workers = [start(address, diary, most) for _ in range(3)]
     for number in range(1, KILLS + 1):
         share = JOBS * number // (2 * KILLS)

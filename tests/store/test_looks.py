@@ -2,17 +2,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.ledger import job_row, stored, taken
+from support.ledger import insert, job_row, stored, taken
 
 from gigq import clock
-from gigq.store import claims, jobs, listing
+from gigq.store import claims, listing
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
 
 
 def test_a_page_shows_one_queue(db: Database) -> None:
-    jobs.insert(db, [job_row("a", queue="a"), job_row("b", queue="b")])
+    insert(db, [job_row("a", queue="a"), job_row("b", queue="b")])
     taken(db)
 
     assert [row["name"] for row in listing.page(db, listing.Filter(queues=["b"]))] == ["b"]

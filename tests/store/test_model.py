@@ -23,6 +23,7 @@ from support.ledger import (
     FAILED_FOR_GOOD,
     STOPPED,
     TIMED_OUT,
+    insert,
     job_row,
 )
 from support.ledger_model import SLOW, Model, ModelJob
@@ -141,12 +142,12 @@ class Ledger(RuleBasedStateMachine):
         row |= {"timeout": job.timeout, "retry_delay": job.retry_delay}
         row |= {"crash_limit": job.crash_limit, "retry_after": self._text(job.not_before)}
         row |= {"created_at": clock.after("2026-01-01T00:00:00+00:00", job.age)}
-        jobs.insert(self.db, [row])
+        insert(self.db, [row])
 
     @rule(status=st.sampled_from(FOREIGN), column=st.sampled_from(["timeout", "params", "name"]))
     def write_a_foreign_row(self, status: str, column: str) -> None:
         id_ = f"foreign{next(self.numbers)}"
-        jobs.insert(self.db, [job_row(id=id_, priority=99)])
+        insert(self.db, [job_row(id=id_, priority=99)])
         self._sql(f"UPDATE jobs SET status = {status}, {column} = x'ff00' WHERE id = '{id_}'")
         self.foreign[id_] = jobs.get(self.db, id_)
 

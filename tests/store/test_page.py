@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.ledger import insert
 
 from gigq.store import jobs, listing
 
@@ -15,7 +16,7 @@ def only(one):
 def stored(db):
     rows = [("a", "mail"), ("b", "default"), ("c", "mail")]
     function = {"function_module": "m", "function_name": "f"}
-    ids = jobs.insert(db, [{"id": id_, "name": id_, "queue": q, **function} for id_, q in rows])
+    ids = insert(db, [{"id": id_, "name": id_, "queue": q, **function} for id_, q in rows])
     jobs.cancel(db, ["a"])
     return ids
 
@@ -57,7 +58,7 @@ def test_every_condition_holds_for_every_status(db, status, asked, found):
          "workflow": workflow, **function}
         for name, day, workflow in named
     ]  # fmt: skip
-    ids = jobs.insert(db, rows)
+    ids = insert(db, rows)
     with db.transaction(durable=False) as session:
         for id_, error in zip(ids, ("OSError: No space left", "ValueError", None), strict=True):
             session.connection.execute(
@@ -72,7 +73,7 @@ def test_every_condition_holds_for_every_status(db, status, asked, found):
 @pytest.mark.parametrize("status", [None, "pending", "failed", "running"])
 def test_pages_follow_each_other(db, status):
     function = {"function_module": "m", "function_name": "f"}
-    jobs.insert(db, [{"id": str(n), "name": str(n), **function} for n in range(5)])
+    insert(db, [{"id": str(n), "name": str(n), **function} for n in range(5)])
     with db.transaction(durable=False) as session:
         session.connection.execute("UPDATE jobs SET status = ?", (status or "pending",))
     pages = [listing.page(db, listing.Filter(only(status)), 2, offset) for offset in (0, 2, 4, 6)]

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import WORKER, job_row, over, ran, stored, taken
+from support.ledger import WORKER, insert, job_row, over, ran, stored, taken
 
 from gigq import clock
 from gigq.claim import ClaimRequest, SettleBatch
 from gigq.ids import new_id
 from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
-from gigq.store import claims, jobs
+from gigq.store import claims
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ def work_of_a_round(db: Database) -> int:
 
 @pytest.mark.fault("G12")
 def test_a_claim_costs_the_same_whatever_waits_and_whatever_has_finished(db: Database) -> None:
-    jobs.insert(db, [job_row() for _ in range(10)])
+    insert(db, [job_row() for _ in range(10)])
     ran(db)
     alone = work_of_a_round(db)
     late = clock.after(clock.utc_now(), 3600)
-    jobs.insert(db, [job_row() for _ in range(3000)])
-    jobs.insert(db, [job_row(retry_after=late) for _ in range(1000)])
+    insert(db, [job_row() for _ in range(3000)])
+    insert(db, [job_row(retry_after=late) for _ in range(1000)])
     parent = stored(db, priority=-9)
-    jobs.insert(db, [job_row(dependencies=[parent], priority=9) for _ in range(1000)])
+    insert(db, [job_row(dependencies=[parent], priority=9) for _ in range(1000)])
     for _ in range(300):
         ran(db)
 
@@ -154,14 +154,14 @@ def work_of_a_batch(db: Database) -> int:
 def test_claiming_several_costs_the_same_whatever_waits_and_whatever_has_finished(
     db: Database,
 ) -> None:
-    jobs.insert(db, [job_row() for _ in range(40)])
+    insert(db, [job_row() for _ in range(40)])
     work_of_a_batch(db)
     alone = work_of_a_batch(db)
     late = clock.after(clock.utc_now(), 3600)
-    jobs.insert(db, [job_row() for _ in range(3000)])
-    jobs.insert(db, [job_row(retry_after=late) for _ in range(1000)])
+    insert(db, [job_row() for _ in range(3000)])
+    insert(db, [job_row(retry_after=late) for _ in range(1000)])
     parent = stored(db, priority=-9)
-    jobs.insert(db, [job_row(dependencies=[parent], priority=9) for _ in range(1000)])
+    insert(db, [job_row(dependencies=[parent], priority=9) for _ in range(1000)])
     for _ in range(40):
         work_of_a_batch(db)
 
@@ -171,7 +171,7 @@ def test_claiming_several_costs_the_same_whatever_waits_and_whatever_has_finishe
 def test_several_completed_jobs_are_settled_by_two_statements_and_one_question(
     db: Database,
 ) -> None:
-    jobs.insert(db, [job_row() for _ in range(5)])
+    insert(db, [job_row() for _ in range(5)])
     rows = claims.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8))[1]
     said: list[str] = []
     with db.read() as session:

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ledger import ran
+from support.ledger import insert, ran
 from support.old_files import OldFile
 
 from gigq.errors import UnsupportedStore
@@ -97,9 +97,7 @@ def test_a_carried_column_keeps_its_default_its_collation_and_its_check(
 ) -> None:
     script(old, ADDED)
     migrate.apply(unopened)
-    jobs.insert(
-        unopened, [{"id": "new", "name": "n", "function_module": "m", "function_name": "f"}]
-    )
+    insert(unopened, [{"id": "new", "name": "n", "function_module": "m", "function_name": "f"}])
 
     assert rows(address, "SELECT id FROM jobs WHERE tenant = 'A, (B'") == [("new",)]
     with (

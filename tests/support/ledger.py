@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 from gigq import clock
 from gigq.cause import Cause
 from gigq.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
 from gigq.ids import new_id
+from gigq.job import DEFAULT_CRASH_LIMIT, DEFAULT_TIMEOUT
 from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
-from gigq.store import claims, jobs
+from gigq.store import claims, insertion, jobs
+from gigq.store.job_row import JobRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from gigq.store.database import Database
 
 WORKER = Claimant("worker-1", "worker:1")
@@ -27,6 +32,23 @@ STOPPED = ExecutionResult(JobStatus.FAILED, error="the daemon stopped", cause=Ca
 CANCELLED = ExecutionResult(JobStatus.CANCELLED, error="cancelled", cause=Cause.CANCELLED)
 
 _ages = itertools.count()
+_DEFAULTS = {
+    "queue": "default",
+    "priority": 0,
+    "retry_after": None,
+    "max_attempts": 3,
+    "timeout": DEFAULT_TIMEOUT,
+    "retry_delay": 0,
+    "on_parent_failure": "fail",
+    "pass_parent_results": None,
+    "function_file": None,
+    "dependencies": [],
+    "description": "",
+    "params": "{}",
+    "memory_limit": None,
+    "crash_limit": DEFAULT_CRASH_LIMIT,
+    "workflow": None,
+}
 
 
 def job_row(name: str = "job", **columns: Any) -> dict[str, Any]:
@@ -41,9 +63,23 @@ def job_row(name: str = "job", **columns: Any) -> dict[str, Any]:
     }
 
 
+def insert(db: Database, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Store jobs, each of the columns that its row names and of defaults; their ids."""
+    now = clock.utc_now()
+    given = [_full({"created_at": now, "updated_at": now, **_DEFAULTS, **row}) for row in rows]
+    insertion.insert(db, [tuple(row) for row in given])
+    return [row.id for row in given]
+
+
+def _full(columns: dict[str, Any]) -> JobRow:
+    if not isinstance(columns["dependencies"], str):
+        columns["dependencies"] = json.dumps(columns["dependencies"])
+    return JobRow(**columns)
+
+
 def stored(db: Database, name: str = "job", **columns: Any) -> str:
     """Insert one job; its id."""
-    return jobs.insert(db, [job_row(name, **columns)])[0]
+    return insert(db, [job_row(name, **columns)])[0]
 
 
 def taken(db: Database, claimant: Claimant = WORKER) -> dict[str, Any]:

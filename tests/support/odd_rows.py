@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from support.ledger import job_row
-
-from gigq.store import jobs
+from support.ledger import insert, job_row
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -106,7 +104,7 @@ def store(db: Database, rows: tuple[tuple[str, ...], ...], mark: str) -> None:
         connection = session.connection
     for number, (column, value, *_) in enumerate(rows):
         where = {"function_module": "support.jobs_to_run", "function_name": "nothing"}
-        (job_id,) = jobs.insert(db, [job_row(**where, unique_key=f"{mark}-{number}")])
+        (job_id,) = insert(db, [job_row(**where, workflow=f"{mark}-{number}")])
         connection.execute(f"UPDATE jobs SET {column} = {value} WHERE id = ?", (job_id,))
 
 
@@ -123,8 +121,8 @@ def read(db: Database, sql: str) -> list[dict[str, Any]]:
 def wrong(db: Database) -> list[str]:
     """What has not become of the odd rows what should have."""
     found = {
-        row["unique_key"]: (row["status"], str(row["error"]))
-        for row in read(db, "SELECT unique_key, status, error FROM jobs")
+        row["workflow"]: (row["status"], str(row["error"]))
+        for row in read(db, "SELECT workflow, status, error FROM jobs")
     }
     failed = [
         f"{odd}: {found[f'failed-{number}']}"

@@ -10,13 +10,14 @@ from torture import jobs
 from torture.children import WAYS
 
 from gigq import Job, JobQueue, clock
-from gigq.store.submission import COLUMNS
+from gigq.store.job_row import JobRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from random import Random
 
-    from gigq.rows import Rows
+    from gigq.store.job_row import Values
+
 
 _SECOND_POOL = 0.15
 
@@ -92,16 +93,13 @@ class DelayedJob(Job):
 class DelayingQueue(JobQueue):
     """A queue that stores when a job is due first."""
 
-    def _new_rows(self, given: Iterable[Job]) -> Rows:
-        given = list(given)
-        new = super()._new_rows(given)
+    def _new_rows(self, given: list[Job]) -> list[Values]:
+        rows = super()._new_rows(given)
         for place, job in enumerate(given):
             if (not_before := getattr(job, "not_before", None)) is not None:
-                row = list(new.rows[place])
                 due_at = clock.to_text(datetime.fromtimestamp(not_before, UTC))
-                row[COLUMNS.index("retry_after")] = due_at
-                new.rows[place] = tuple(row)
-        return new
+                rows[place] = tuple(JobRow._make(rows[place])._replace(retry_after=due_at))
+        return rows
 
 
 def to_job(job_id: str, spec: Spec, ledger: str) -> Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import COMPLETED, job_row, status_of, stored, taken
+from support.ledger import COMPLETED, insert, job_row, status_of, stored, taken
 
 from gigq import clock
 from gigq.cause import Cause
@@ -133,7 +133,7 @@ def test_strays_are_settled_only_when_no_worker_runs_them(db: Database, settling
 
 def holding(db: Database, count: int, worker_id: str = "w1", **columns: object) -> list[str]:
     """Jobs that a worker of this run has claimed at once; the ids of their executions, in order."""
-    jobs.insert(db, [job_row(**{"max_attempts": 5, **columns}) for _ in range(count)])
+    insert(db, [job_row(**{"max_attempts": 5, **columns}) for _ in range(count)])
     wanted = ClaimRequest(new_id(), most=count)
     rows = claims.exchange(db, SettleBatch(), Claimant(worker_id, OWN), wanted)[1]
     assert len(rows) == count

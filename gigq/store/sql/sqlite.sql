@@ -7,18 +7,9 @@ SELECT name FROM sqlite_master WHERE type = 'table';
 -- name: columns_of_jobs
 SELECT name FROM pragma_table_info('jobs');
 
--- By position, in the order of submission.COLUMNS: names would cost as much as the insert. So would
--- NULL, for which Python's sqlite3 searches an adapter; here empty text stands for it.
+-- The columns are the fields of JobRow, by position: names would cost as much as the insertion.
 -- name: insert_job
-INSERT INTO jobs (
-    id, name, dependencies, params, description, created_at, updated_at, on_parent_failure, queue,
-    priority, retry_after, max_attempts, timeout, retry_delay, backoff, pass_parent_results,
-    unique_key, function_module, function_name, function_file, memory_limit, crash_limit, workflow,
-    unmet, linked
-) VALUES (
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, nullif(?, ''), ?, nullif(?, ''), nullif(?, ''),
-    nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, 1
-) ON CONFLICT (id) DO NOTHING;
+INSERT INTO jobs ({columns}, linked) VALUES ({values}, 1) ON CONFLICT (id) DO NOTHING;
 
 -- The condition is the one of the index.
 -- name: unlinked_jobs
