@@ -1,4 +1,4 @@
-"""The verbs on stored jobs: look, cancel, clear."""
+"""The verbs on stored jobs: read, cancel, clear."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class FilePlace:
 class MemoryPlace:
     """A private database in the memory of this process; its threads have a connection each.
 
-    It is deleted with this object. Workers on it look for new jobs five times a second.
+    It is deleted with this object. Workers on it poll for new jobs five times a second.
     """
 
     path = None
@@ -104,10 +104,10 @@ class MemoryPlace:
         return f"memory:{self._pid}"
 
     def notify(self, due: Mapping[str, int]) -> None:
-        """Do nothing: workers look by themselves."""
+        """Do nothing: workers poll."""
 
     def notify_alike(self, queues: Iterable[str] | None) -> None:
-        """Do nothing: workers look by themselves."""
+        """Do nothing: workers poll."""
 
     def listener(self, queues: Iterable[str] | None) -> _NoWakeups:  # noqa: ARG002 - as for a file
         """Return an object that waits without wakeups."""

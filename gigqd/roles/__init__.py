@@ -1,1 +1,1 @@
-"""What runs inside the children; the only part of the daemon that knows jobs and databases."""
+"""Code of the child processes, the only part of the daemon that knows jobs and databases."""

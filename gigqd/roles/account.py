@@ -1,4 +1,4 @@
-"""The account of a worker that runs as root: a job may change it, for a moment or for good."""
+"""The user and group ids of a worker that runs as root, which a job may change."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ NAMES = ("the effective user id", "the effective group id")
 
 
 def reader() -> Callable[[], Ids]:
-    """Return what reads the ids; for an ordinary account, which keeps its own, no system call."""
+    """Return a function that reads the ids; for an ordinary account one without a system call."""
     return _read if os.geteuid() == 0 else tuple
 
 
 def put_back(normal: Ids) -> None:
-    """Set both ids to what they were; the kernel refuses it after `os.setuid`."""
+    """Restore both effective ids; the kernel refuses it after `os.setuid`."""
     user, group = normal
-    os.seteuid(user)  # first: another user may not change the group
+    os.seteuid(user)  # first: only root may change the group
     os.setegid(group)
 
 

@@ -1,4 +1,4 @@
-"""What a job in the daemon is told of its limits when it asks."""
+"""The job context in the daemon: deadline, stop and cancel requests of the current job."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class AroundJob:
-    """Answers from the worker's cell; it asks the database only what the cell does not tell yet.
+    """The job context, read from the worker's cell and, for new cancel requests, the database.
 
     Args:
         worker: the worker that runs the job.
-        cell: the worker's place on the scoreboard.
-        line: knows the current job's deadline.
-        is_leaving: whether the worker itself was told to leave.
+        cell: the worker's cell on the scoreboard.
+        line: the reporting of the worker, which has the current job's deadline.
+        is_leaving: returns True once the worker was asked to exit.
     """
 
     def __init__(
@@ -36,17 +36,17 @@ class AroundJob:
         self._plain: PlainSurroundings | None = None
 
     def deadline(self, claim: Claim) -> float | None:  # noqa: ARG002 - the protocol
-        """When the supervisor asks the job to end."""
+        """Return when the supervisor interrupts the job, on the monotonic clock, or None."""
         self._plain = None
         return self._line.deadline or None
 
     def stop_requested(self) -> bool:
-        """Whether the daemon stops, or this worker was sent TERM."""
+        """Return True when the daemon stops, or this worker received SIGTERM."""
         return self._cell.orders().stopping or self._is_leaving()
 
     def cancel_requested(self, claim: Claim) -> bool:
-        """Whether the job was told to end because it is cancelled, or is about to be."""
+        """Return True when the job's cancel was requested."""
         orders = self._cell.orders()
-        told = orders.cause is Cause.CANCELLED and orders.asked == self._line.started
+        interrupted = orders.cause is Cause.CANCELLED and orders.asked == self._line.started
         self._plain = self._plain or PlainSurroundings(self._worker)
-        return told or self._plain.cancel_requested(claim)
+        return interrupted or self._plain.cancel_requested(claim)

@@ -1,4 +1,4 @@
-"""How a worker's job is asked to end before its process is killed."""
+"""Interruption of a worker's job by an exception, before its process is killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gigqd.roles.line import Line
     from gigqd.spawn import Birth
 
-# What `signal` itself offers makes an enumeration of every answer.
+# The functions of `signal` itself convert every result to an enumeration.
 _signal: Any = import_module("_signal")
 
 _EXCEPTIONS: dict[Cause, tuple[type[JobInterrupted], str]] = {
@@ -31,18 +31,17 @@ _EXCEPTIONS: dict[Cause, tuple[type[JobInterrupted], str]] = {
 
 
 class AskedToEnd:
-    """Raises an exception in the job that the supervisor's signal is meant for, and in no other.
+    """A signal handler that raises an exception in the job for which the supervisor meant it.
 
-    JobTimeout at its deadline, JobCancelled when it was cancelled, JobStopped when the
-    daemon cannot wait for it; once, and never between jobs. The supervisor repeats the signal until
-    the scoreboard shows that the exception was raised. The same signal may only mean that the
-    worker must release the other claims that it holds. A process that a job forks does not
-    answer it.
+    The exception is JobTimeout at the deadline, JobCancelled after a cancel, and JobStopped when
+    the daemon stops. It is raised once, and never between jobs. The supervisor repeats the signal
+    until the scoreboard shows that the exception was raised. The same signal can also mean that
+    the worker must release its other claims. Processes that a job forks lose the handler.
 
     Attributes:
-        interrupted: a job of this worker was interrupted, wherever it was in its code.
-        interruption: what the job that was armed last was interrupted by; None when it was not.
-        let_go: lets go of the other claims.
+        interrupted: True once a job of this worker was interrupted.
+        interruption: the interruption of the last job; None when it was not interrupted.
+        let_go: settles or releases the other claims.
     """
 
     def __init__(self, birth: Birth, line: Line) -> None:
@@ -55,22 +54,22 @@ class AskedToEnd:
         self.interruption: Interruption | None = None
         self.let_go: Callable[[], None] = _nothing
         self._handler = self._on_signal
-        # From the start: without a handler the signal would end the worker.
+        # From the start: without a handler the signal would kill the worker.
         _signal.signal(signal.SIGUSR2, self._handler)
         os.register_at_fork(after_in_child=self._give_up)
 
     def armed(self, claim: Claim) -> AskedToEnd:
-        """While the job's function runs, let the signal through."""
+        """Return the context manager around a job's function, in which the signal counts."""
         self._execution = claim.execution_id
         self.interruption = None
         return self
 
     def __enter__(self) -> None:
         if _signal.getsignal(signal.SIGUSR2) is not self._handler:
-            signal.signal(signal.SIGUSR2, self._handler)  # an earlier job has set its own
+            signal.signal(signal.SIGUSR2, self._handler)  # an earlier job replaced the handler
         self._armed = True
         try:
-            self._raise_if_meant()  # the signal may have come before there was anything to raise in
+            self._raise_if_meant()  # the signal may have come before the function began
         except BaseException:
             self._armed = False
             raise
@@ -79,7 +78,7 @@ class AskedToEnd:
         self._armed = False
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        # Another signal may come while this one is answered: the first one looks again for it.
+        # A signal that comes during `let_go` only returns: this call checks again afterwards.
         if self._armed and not self._letting_go and self._cell.let_go == self._line.started:
             self._letting_go = True
             try:
@@ -101,11 +100,11 @@ class AskedToEnd:
             raise kind(words).interrupting(self._execution)
 
     def _give_up(self) -> None:
-        """Answer the signal no more, in a process forked by a job."""
+        """Restore the default handler in a process that a job forked."""
         self._armed = False
         if _signal.getsignal(signal.SIGUSR2) is self._handler:
             _signal.signal(signal.SIGUSR2, _signal.SIG_DFL)
 
 
 def _nothing() -> None:
-    """No claims are held."""
+    """Do nothing: the worker holds no other claims."""

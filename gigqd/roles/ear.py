@@ -1,4 +1,4 @@
-"""A worker's ear for signals, which the processes that its jobs fork do not share."""
+"""Signal handling of a worker, which processes that its jobs fork do not inherit."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
 _MANY = 4096
 
-# What `signal` itself offers makes enumerations of what it is given, at a price in memory.
+# The functions of `signal` itself convert to enumerations, which costs memory.
 _signal: Any = import_module("_signal")
 
 
 class Ear:
-    """Has TERM mean leave, USR1 and a crash dump all stacks, and INT and HUP mean nothing.
+    """The signal handlers of a worker and the wakeup that signals cause.
 
-    A process that a job forks without executing anything gets the default handlers back, unless
-    the job has set its own: or it could not be ended by TERM, as `multiprocessing` ends its own.
+    SIGTERM makes the worker exit, SIGUSR1 and a crash dump all stacks, SIGINT and SIGHUP do
+    nothing. A process that a job forks gets the default handlers back, unless the job has set its
+    own: `multiprocessing`, for example, ends its processes by SIGTERM.
 
     Args:
-        leave: the handler for TERM.
-        stacks: the descriptor that stacks are written to.
+        leave: the handler for SIGTERM.
+        stacks: the descriptor to which stacks are written.
     """
 
     def __init__(self, leave: Handler, stacks: int) -> None:
@@ -43,39 +44,39 @@ class Ear:
         os.register_at_fork(after_in_child=self._give_up)
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when a signal has come."""
+        """Return the descriptor that becomes readable when a signal has come."""
         return self._reader
 
     def listen_again(self) -> bool:
-        """Have signals wake this process; False when something else had taken that over."""
+        """Make signals wake this process again; return False when a job had changed that."""
         return signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False) == self._writer
 
     def listens(self) -> tuple[bool, ...]:
-        """Return whether signals wake this process, as from now on, and a crash dumps stacks."""
+        """Return True for each: signals woke this process, and a crash dumps stacks."""
         try:
             return self.listen_again(), faulthandler.is_enabled()
-        except OSError:  # the job has closed what is not its own
+        except OSError:  # the job has closed a descriptor of the worker
             return False, False
 
     def restore_dumps(self) -> None:
-        """Have USR1 and a crash dump all stacks again, whatever a job has made of them."""
+        """Make SIGUSR1 and a crash dump all stacks again, after a job's changes."""
         faulthandler.unregister(signal.SIGUSR1)
         self._dump_stacks()
 
     def _dump_stacks(self) -> None:
         faulthandler.enable(file=self._stacks, all_threads=True)
         faulthandler.register(signal.SIGUSR1, file=self._stacks, all_threads=True)
-        # It asks for restarted calls. Then a call that waits would go on waiting, although the
-        # signal after it is to interrupt the job: the first one to arrive decides.
+        # faulthandler sets SA_RESTART, which would restart a call of the job that waits, although
+        # SIGUSR2 comes next to interrupt it: the first signal decides.
         signal.siginterrupt(signal.SIGUSR1, True)
 
     def drain(self) -> None:
-        """Forget the signals that came: their handlers have run."""
+        """Discard the wakeups of signals whose handlers have run."""
         with suppress(BlockingIOError):
             os.read(self._reader, _MANY)
 
     def _give_up(self) -> None:
-        """Undo what is still ours, in a process forked by a job."""
+        """Remove the worker's handlers in a process that a job forked."""
         taken = signal.set_wakeup_fd(-1)
         if taken not in (-1, self._writer):
             signal.set_wakeup_fd(taken)
@@ -87,4 +88,4 @@ class Ear:
 
 
 def _ignore(_number: int, _frame: object) -> None:
-    """A handler instead of SIG_IGN, which would be inherited by whatever a job executes."""
+    """Ignore a signal; programs that a job executes would inherit SIG_IGN."""

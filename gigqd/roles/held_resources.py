@@ -1,4 +1,4 @@
-"""Threads, child processes and descriptors that a job leaves: they cannot be put back."""
+"""Leaked threads, child processes and descriptors, which the worker cannot remove."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 _SPARE_THREADS = 16
 _SPARE_DESCRIPTORS = 32
 _MOST_IN_USE = 0.75
-_CLOSED = "a descriptor of the worker itself, which is closed"
+_CLOSED = "a descriptor of the worker itself, which the job has closed"
 
 
 class Threads:
-    """The threads of this process, those that Python does not know included.
+    """The threads of this process, including those that Python does not know.
 
-    Native and daemon threads are accepted, and so are idle threads of a pool
-    (`concurrent.futures`); their number must not grow job by job. A thread that still works and is
-    no daemon is part of the job.
+    Native threads, daemon threads and idle threads of a `concurrent.futures` pool are accepted, but
+    their number must not grow with each job. Any other thread still works and is a leak.
     """
 
     kind = "threads"
@@ -39,21 +38,21 @@ class Threads:
         self.accept()
 
     def count(self) -> float:
-        """Return how many the kernel sees, and two."""
+        """Return the number of threads plus two: the links of the kernel's folder."""
         try:
             return os.fstat(self._folder).st_nlink
-        except OSError:  # the job has closed what is not its own
+        except OSError:  # the job has closed a descriptor of the worker
             return math.inf
 
     def has_changed(self) -> bool:
-        """Return whether there is something to look at closely."""
+        """Return True when `left` must be called."""
         try:
             return os.fstat(self._folder).st_nlink != self._last
         except OSError:
             return True
 
     def left(self) -> list[str]:
-        """Describe the threads because of which this process cannot go on."""
+        """Describe the leaked threads."""
         if self.count() == math.inf:
             return [_CLOSED]
         new = [thread for thread in threading.enumerate() if thread not in self._known]
@@ -67,17 +66,17 @@ class Threads:
         return [*map(_described, new), *unknown] or ["threads"]
 
     def note(self) -> None:
-        """Accept what is there after a job."""
+        """Accept the present state after a job."""
         self._growth.note(self.count())
         self._remember()
 
     def accept(self) -> None:
-        """Accept what is there before a job."""
+        """Accept the present state before a job."""
         self._growth.allow(self.count() - self._growth.highest)
         self._remember()
 
     def mark(self) -> tuple[float, set[threading.Thread]]:
-        """Return what there is now, in the middle of a job."""
+        """Return the present threads, during a job."""
         return self.count(), set(threading.enumerate())
 
     def accept_since(self, mark: tuple[float, set[threading.Thread]]) -> None:
@@ -92,7 +91,7 @@ class Threads:
 
 
 class Descriptors:
-    """The open descriptors of this process: they may stay, and must not grow job by job."""
+    """The open descriptors of this process, whose number must not grow with each job."""
 
     kind = "descriptors"
 
@@ -102,19 +101,19 @@ class Descriptors:
         self.accept()
 
     def count(self) -> float:
-        """Return how many are open; kernels before 6.2 do not say it without a listing."""
+        """Return the number of open descriptors; kernels before 6.2 show it only in a listing."""
         try:
             size = os.fstat(self._folder).st_size
-        except OSError:  # the job has closed what is not its own
+        except OSError:  # the job has closed a descriptor of the worker
             return math.inf
         return size or len(_numbers())
 
     def has_changed(self) -> bool:
-        """Return whether there is something to look at closely."""
+        """Return True when `left` must be called."""
         return self.count() > self._growth.highest
 
     def left(self) -> list[str]:
-        """Describe the descriptors because of which this process cannot go on."""
+        """Describe the leaked descriptors."""
         count = self.count()
         if count == math.inf:
             return [_CLOSED]
@@ -124,26 +123,26 @@ class Descriptors:
         return [_file_of(number) for number in sorted(_numbers() - self._known)]
 
     def note(self) -> None:
-        """Accept what is there after a job."""
+        """Accept the present state after a job."""
         self._growth.note(self.count())
         self._known = _numbers()
 
     def accept(self) -> None:
-        """Accept what is there before a job."""
+        """Accept the present state before a job."""
         self._growth.allow(self.count() - self._growth.highest)
         self._known = _numbers()
 
     def mark(self) -> float:
-        """Return how many there are now, in the middle of a job."""
+        """Return the present number, during a job."""
         return self.count()
 
     def accept_since(self, mark: float) -> None:
-        """Accept what an import has opened."""
+        """Accept the descriptors that an import has opened."""
         self._growth.allow(self.count() - mark)
 
 
 class Children:
-    """The child processes: those of the application's modules may stay, those of a job not."""
+    """The child processes: those that imports started may stay, those of a job not."""
 
     kind = "children"
 
@@ -152,22 +151,22 @@ class Children:
         self.accept()
 
     def has_changed(self) -> bool:
-        """Return whether there is something to look at closely."""
+        """Return True when `left` must be called."""
         return _has_children() and not set(_children()) <= self._known
 
     def left(self) -> list[str]:
-        """Describe the children that are left, once those that have ended are reaped."""
+        """Reap finished children and describe the leaked ones."""
         new = set(_children()) - self._known - _helpers()
         return [_command_of(pid) for pid in sorted(new) if not _reaped(pid)]
 
     def note(self) -> None:
-        """Accept what is there after a job."""
+        """Accept the present state after a job."""
         self._known = set(_children())
 
     accept = note
 
     def mark(self) -> set[int]:
-        """Return which there are now, in the middle of a job."""
+        """Return the present children, during a job."""
         return set(_children())
 
     def accept_since(self, mark: set[int]) -> None:
@@ -176,7 +175,7 @@ class Children:
 
 
 def _is_idle_in_a_pool(thread: threading.Thread) -> bool:
-    """Return whether a thread of `concurrent.futures` waits for work.
+    """Return True for a thread of `concurrent.futures` that waits for work.
 
     Its innermost Python frame is then the loop itself.
     """
@@ -194,7 +193,7 @@ def _described(thread: threading.Thread) -> str:
 
 
 def _numbers() -> set[int]:
-    """Return the open descriptors, without the listing's own: the next file gets its number."""
+    """Return the open descriptors without that of the listing, whose number becomes free again."""
     with suppress(OSError):  # no descriptor is left for the listing itself
         listed = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers only
         return {int(name) for name in listed if os.path.lexists(f"/proc/self/fd/{name}")}
@@ -209,7 +208,7 @@ def _file_of(number: int) -> str:
 
 
 def _has_children() -> bool:
-    """Return whether there is a child, alive or not waited for."""
+    """Return True when there is a child, alive or not reaped."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -222,9 +221,9 @@ def _children() -> Iterable[int]:
 
 
 def _helpers() -> set[int]:
-    """Return the processes that clean up after this one has ended; they run nothing of a job.
+    """Return the resource trackers of multiprocessing and loky.
 
-    multiprocessing keeps one, and loky one of its own.
+    They clean up after this process has ended and run no code of a job.
     """
     modules: list[Any] = [
         module for name, module in sys.modules.items() if name.endswith(".resource_tracker")
@@ -234,7 +233,7 @@ def _helpers() -> set[int]:
 
 
 def _reaped(pid: int) -> bool:
-    """Wait for a child that has ended; its job is over and does it no more."""
+    """Reap a child that has ended, since its job cannot; return True when it is gone."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None
     except ChildProcessError:

@@ -1,4 +1,4 @@
-"""Notices imports, so that what a module sets at its top is not taken for what a job has left."""
+"""Detection of imports, whose effects on the process are not leaks of the job that imports."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from types import ModuleType
 
-# Both `import` and `importlib.import_module` call it, and only for a module that is not loaded.
-# A finder would see the beginning of an import and not its end; a `builtins.__import__` of our
-# own would cost each import statement, and would not see `import_module`.
+# `import` and `importlib.import_module` call it for each module that is not loaded. A finder would
+# not see the end of an import, and a replaced `builtins.__import__` would slow each statement.
 _FIND_AND_LOAD = "_find_and_load"
 
 
 class _Here(threading.local):
-    """A mark of each thread: True while the thread imports a module."""
+    """A flag for each thread: True while the thread imports a module."""
 
     importing = False
 
@@ -30,7 +29,7 @@ def watch_imports(begin: Callable[[], Any], end: Callable[[Any], None]) -> None:
 
     Args:
         begin: called before it.
-        end: called after it, whether it went well or not, with what `begin` has returned.
+        end: called after it, also after an error, with the result of `begin`.
     """
     bootstrap: Any = importlib._bootstrap
     load = getattr(bootstrap, _FIND_AND_LOAD)
@@ -49,38 +48,38 @@ def watch_imports(begin: Callable[[], Any], end: Callable[[Any], None]) -> None:
         finally:
             here.importing = False
 
-    # Python leaves the frames of its own import system out of tracebacks, and so this one.
+    # Python leaves its import system's frames out of tracebacks, and by this file name this one.
     code = find_and_load.__code__.replace(co_filename=load.__code__.co_filename)
     find_and_load.__code__ = code
     setattr(bootstrap, _FIND_AND_LOAD, find_and_load)
 
 
 class ContextWatch:
-    """Carries the context variables that a module sets at its top out of the job's own context."""
+    """The context variables that imports set, to copy them out of the job's context."""
 
     def __init__(self) -> None:
         self._set: dict[ContextVar[Any], Any] = {}
 
     def mark(self) -> dict[ContextVar[Any], Any]:
-        """Return the variables as they are now."""
+        """Return the present values of the variables."""
         return {variable: _kept(value) for variable, value in copy_context().items()}
 
     def accept_since(self, mark: dict[ContextVar[Any], Any]) -> None:
-        """Remember the variables that an import has set."""
+        """Record the variables that an import has set."""
         missing = object()
         for variable, value in self.mark().items():
             if not _is_same(mark.get(variable, missing), value):
                 self._set[variable] = value
 
     def apply(self) -> None:
-        """Set what was remembered here, in the worker's own context."""
+        """Set the recorded variables in the worker's own context."""
         while self._set:
             variable, value = self._set.popitem()
             variable.set(value)
 
 
 def _kept(value: Any) -> Any:
-    """Return the value, or a copy of what is changed in place."""
+    """Return the value, or a copy of a decimal context, which code changes in place."""
     return value.copy() if _is_decimal_context(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Reports to the supervisor what became of a job that was interrupted; other jobs cost nothing."""
+"""Report to the supervisor of the outcome of an interrupted job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InterruptionReport:
-    """The one message about the interrupted job of a worker, which is the worker's last job.
+    """The message about an interrupted job, which is the worker's last job.
 
     Args:
         wire: the connection to the supervisor.
@@ -22,7 +22,7 @@ class InterruptionReport:
         self._message: dict[str, Any] = {}
 
     def ended(self, claim: Claim, ending: ExecutionResult, usage: PostMortem) -> None:
-        """Prepare the message: the interrupted job's function is over."""
+        """Prepare the message after the job's function has ended."""
         self._message = {
             "interrupted": ending.cause.value if ending.cause else None,
             "execution": claim.execution_id,

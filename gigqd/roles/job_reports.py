@@ -1,4 +1,4 @@
-"""The events of a worker's jobs, of which the configuration allows so many lines a second."""
+"""Log events of a worker's jobs, with the configured limit of lines per second."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def job_reports(birth: Birth) -> Reports:
-    """Return what writes the events of a worker's jobs."""
+    """Return the writer of the events of a worker's jobs."""
     logger = logging.getLogger(f"gigq.worker.{birth.worker_id}")
     return Reports(logger, birth.config.log.jobs_per_second, birth.counts)

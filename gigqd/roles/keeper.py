@@ -1,4 +1,4 @@
-"""The keeper: the only helper that writes the books for others."""
+"""Recorder process: records outcomes for workers that died, and maintains the database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STRAY_AFTER = 5.0
 
 
 def main(birth: Birth) -> int:
-    """Keep the books until told to leave.
+    """Run the recorder until the supervisor asks it to exit.
 
     Returns:
         The exit code.
@@ -48,17 +48,17 @@ def main(birth: Birth) -> int:
 
 
 class Keeper:
-    """Writes what nobody else can.
+    """The main loop of the recorder process.
 
-    1. Settles what dead runs have left open, before the first claim and after every trouble
-       with the file.
-    2. Settles the executions of dead workers, as the supervisor's exit records say.
-    3. Makes its rounds: rings for what came due or was written without a ring, relays requests
-       to cancel, keeps the write-ahead log short, and tries whether the file can be used.
-    4. Deletes finished jobs that are too old or too many.
+    1. Settle the open executions of dead runs, before the first claim and after every error of
+       the file.
+    2. Settle the executions of dead workers, as the supervisor's exit records say.
+    3. Maintenance: wake workers for due jobs and for rows of foreign SQL, relay cancel requests,
+       keep the write-ahead log short, and check that the file can be used.
+    4. Delete finished jobs that are too old or too many.
 
-    A database that cannot be used is tried again and again; nothing it was told is forgotten.
-    Only the first keeper of a daemon may create the file, and only before the daemon is up.
+    After an error of the database the recorder tries again, and keeps all exit records. Only the
+    first recorder of a daemon may create the file, and only before the daemon is up.
     """
 
     def __init__(self, birth: Birth) -> None:
@@ -86,18 +86,18 @@ class Keeper:
         self._suspects_at = 0.0
         self._leaving = False
         self._patience = Patience()
-        # An earlier keeper may have told of trouble: what this one finds is told in any case.
+        # Differs from all states, so the first is sent: an earlier recorder may have sent another.
         self._trouble: Trouble | None = Trouble("", hold=False)
         if self._was_in_order:
             connect.require(self._path)
 
     def run(self) -> int:
-        """Do the duties until told to leave with nothing left to settle.
+        """Work until asked to exit and every exit record is settled.
 
         Returns:
             The exit code.
         """
-        signal.signal(signal.SIGTERM, self._told_by_signal)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _ignore)
         while not (self._leaving and not self._records):
@@ -115,7 +115,7 @@ class Keeper:
         self._wire.send(message)
 
     def beat(self) -> None:
-        """Show life: a keeper that stands still is replaced."""
+        """Write a heartbeat: the supervisor replaces a recorder that hangs."""
         self._cell.write(Report(Activity.IDLE, since=time.monotonic()))
 
     # --- one turn ----------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Keeper:
         self._retention.go(changed=changed)
 
     def _listen(self) -> None:
-        """Wait for a message, no longer than until the next look is due."""
+        """Receive messages, for which it waits until the next maintenance is due."""
         if self._trouble:
             woken = self._pace.wait(self._patience.until - time.monotonic())
         elif self._retention.is_at_work:
@@ -173,10 +173,10 @@ class Keeper:
         return self._held
 
     def _put_in_order(self) -> StoreConnection:
-        """Make the file fit to claim from: at the start, after trouble, and when it is another."""
+        """Prepare the file for claims: at the start, after errors, and after it was replaced."""
         again = self._was_in_order
         if again:
-            # Anew, so that nothing is left in memory of a file that was written over.
+            # A new connection has no cached pages of a file that was overwritten.
             connect.close_connection(self._path)
         connection = self._connection()
         health.show_life(connection, self.beat)
@@ -196,20 +196,20 @@ class Keeper:
         return connection
 
     def _settle_strays(self) -> None:
-        """Settle what this file has open under our run although no worker runs it.
+        """Settle the open executions of this daemon that no worker runs.
 
-        A copy of an earlier moment has such executions, and so has a file that was away while
-        something was written to it.
+        A restored backup has such executions, and so has a file that was away while a worker
+        settled.
         """
         if self._suspects and time.monotonic() >= self._suspects_at:
             running = {report.execution for report in self._cell.whole_board()}
             self._settling.strays(self._suspects, running)
             self._suspects = set()
 
-    # --- trouble -----------------------------------------------------------------------------
+    # --- database errors ---------------------------------------------------------------------
 
     def _have(self, trouble: Trouble | None) -> None:
-        """Tell the supervisor when trouble begins, changes and ends; try again later and later."""
+        """Report an error's beginning, change and end; wait longer before each further try."""
         if trouble is None:
             self._patience.end()
         else:
@@ -218,7 +218,7 @@ class Keeper:
             self._retention.begin()
             self._in_order = self._in_order and not trouble.hold
             if trouble.code is not None and not self._was_in_order:
-                # Before the daemon is up this ends it; afterwards it is trouble like any other.
+                # Ends a daemon that is not up yet. Later it is an error like any other.
                 self.tell({"failed": trouble.text, "code": trouble.code})
         if trouble != self._trouble:
             self._trouble = trouble
@@ -228,7 +228,7 @@ class Keeper:
     def _close(self) -> None:
         """Leave one complete file, as the last process that used it.
 
-        A damaged file is left as it is: the log beside it may be all that is whole.
+        A damaged file is left unchanged: its log may be the only intact part.
         """
         self.beat()
         self._rounds.close()
@@ -238,9 +238,9 @@ class Keeper:
         if self._trouble is None or self._trouble.code is None:
             connect.close_connections()
 
-    def _told_by_signal(self, _number: int, _frame: object) -> None:
+    def _on_sigterm(self, _number: int, _frame: object) -> None:
         self._leaving = True
 
 
 def _ignore(_number: int, _frame: object) -> None:
-    """A handler instead of SIG_IGN, which would be inherited by whatever is executed."""
+    """Ignore a signal; executed programs would inherit SIG_IGN."""

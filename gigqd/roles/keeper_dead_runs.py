@@ -1,4 +1,4 @@
-"""Another daemon or worker on the same database that died: its processes end, its jobs go on."""
+"""Cleanup after another daemon or worker on the database that died: processes, then jobs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PAUSE = 0.01
 
 
 class DeadRuns:
-    """Settles what died with another run, once no process of that run is left.
+    """The settlement of dead runs, each once no process of the run is left.
 
-    A process that may not be ended, one of another account, keeps what its run has open from being
-    settled: it may still be at work. It is logged and reported, and looked for again.
+    While a process of another account is left, which may not be killed, its run is not settled: the
+    process may still work. It is logged and reported, and searched again.
 
     Args:
         path: the database file.
-        settling: finds the open executions of dead runs, and settles them.
+        settling: finds and settles the open executions of dead runs.
         report: sends a message to the supervisor.
     """
 
@@ -45,18 +45,18 @@ class DeadRuns:
         self._reported: frozenset[int] = frozenset()
 
     def go(self) -> None:
-        """Look whether another run has died, when that is due; see `look`."""
+        """Call `look`, if it is due."""
         if time.monotonic() >= self._look_at:
             self.look()
 
     def look(self, patience: float = 0.0) -> int:
-        """Look whether another run has died, and carry on with ending what is left of it.
+        """Find dead runs, kill their remaining processes and settle their executions.
 
         Args:
-            patience: for how many seconds to carry on, where one step is not enough.
+            patience: seconds to go on killing, where one step is not enough.
 
         Returns:
-            How many executions were settled; none of a run while one of its processes is left.
+            The number of settled executions; none of a run while one of its processes is left.
 
         Raises:
             StoreError: the database cannot be used.
@@ -79,7 +79,7 @@ class DeadRuns:
         return settled + self._settling.overdue()
 
     def _note(self, denied: frozenset[int]) -> None:
-        """Log and report the processes that may not be ended, when they are others than before."""
+        """Log and report the processes that may not be killed, when they have changed."""
         if denied == self._reported:
             return
         if denied - self._reported:

@@ -28,16 +28,16 @@ def ending_of(record: ExitRecord) -> ExecutionResult:
 
 
 def ending_of_lost(execution: dict[str, Any]) -> ExecutionResult:
-    """The ending of an execution whose worker is gone, with whoever could have told how."""
+    """Return the ending of an execution whose worker and supervisor are gone."""
     error = (
-        f"WorkerLost: worker {execution['worker_id']} was gone, with the process that watched it, "
-        "before it could say how this attempt ended"
+        f"WorkerLost: worker {execution['worker_id']} and the process that supervised it ended "
+        "before the outcome of this attempt was recorded"
     )
     return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
 def ending_of_unrecorded(record: ExitRecord) -> ExecutionResult:
-    """The ending of an execution that was over when its worker died, with the outcome it had."""
+    """Return the ending of an execution that was over when its worker died with its outcome."""
     error = (
         f"WorkerLost: the worker process {_past(record)} after this attempt had ended and "
         "before its outcome was recorded"
@@ -46,7 +46,7 @@ def ending_of_unrecorded(record: ExitRecord) -> ExecutionResult:
 
 
 def ending_of_stray(execution: dict[str, Any]) -> ExecutionResult:
-    """The ending of an execution that another database file has open, and that nobody runs."""
+    """Return the ending of an execution that a restored file has open and no worker runs."""
     error = (
         f"WorkerLost: the database file was replaced, and worker {execution['worker_id']} does "
         "not run this attempt"

@@ -1,4 +1,4 @@
-"""When the keeper looks next: soon after something was written, and every second in any case."""
+"""Polling interval of the recorder: 0.1 s after a write, and at most 1 s."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ _MANY = 65536
 
 
 class Pace:
-    """Sleeps between two looks at the database.
+    """The sleep between two polls of the database.
 
-    The kernel tells of every write to the file and to its log. It does so before a commit can be
-    read, and once a page; so it is taken for a sign of life only. The first one has the keeper
-    look soon, and look again and again until nothing was written for two seconds. Where the kernel
-    does not tell, it is always taken to be lively.
+    inotify reports every write to the file and its log, but before the commit can be read and once
+    for each page. So a report only makes the recorder poll every 0.1 s until no write was reported
+    for 2 s. Without inotify the recorder always polls every 0.1 s.
 
     Args:
-        wire: the line to the supervisor; what comes there ends any sleep.
+        wire: the socket to the supervisor; a message ends any sleep.
     """
 
     def __init__(self, wire: Wire) -> None:
@@ -41,21 +40,21 @@ class Pace:
         self._lively_until = 0.0
 
     def follow(self, path: str) -> None:
-        """Hear of writes to the database file and the log that lie at their paths now."""
-        self._be_deaf()
-        with suppress(OSError):  # this user has too many such descriptors: look more often
+        """Watch the database file and the log that are at their paths now."""
+        self._stop_watching()
+        with suppress(OSError):  # too many inotify descriptors of this user: poll more often
             self._ear = file_watch.watch(path, f"{path}-wal")
             self._both.register(self._ear, select.POLLIN)
         self._lively_until = time.monotonic() + _LIVELY
 
     def sleep(self, longest: float = math.inf) -> bool:
-        """Sleep until there is a message, or the next look at the database is due.
+        """Sleep until there is a message, or the next poll of the database is due.
 
         Args:
-            longest: seconds until it is due at the latest.
+            longest: seconds to sleep at most.
 
         Returns:
-            Whether there is a message.
+            True when there is a message.
         """
         soon = min(longest, SOON)
         if self._ear is None:
@@ -66,17 +65,17 @@ class Pace:
         if not (lively or heard):
             return False
         woken = any(number != self._ear for number in heard) or self.wait(soon)
-        # Before the look that comes next, so that what is written during it counts.
+        # Before the next poll, so that a write during the poll is reported again.
         with suppress(BlockingIOError):
             os.read(self._ear, _MANY)
             self._lively_until = time.monotonic() + _LIVELY
         return woken
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until there is a message; whether there is one."""
+        """Wait for a message, `seconds` at most; return True when there is one."""
         return bool(self._lines.poll(math.ceil(max(0.0, seconds) * 1000)))
 
-    def _be_deaf(self) -> None:
+    def _stop_watching(self) -> None:
         if self._ear is not None:
             self._both.unregister(self._ear)
             os.close(self._ear)

@@ -1,4 +1,4 @@
-"""The keeper's retention: finished jobs go in the background, and the room that they took."""
+"""Retention in the recorder: delete finished jobs in the background, and return their space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gigqd.config import RetentionConfig
 
 BREATH = 0.03
-"""Seconds between two shares of a pass; the other duties have their turn there."""
+"""Seconds between two parts of a pass, in which the recorder does its other work."""
 
 _SHARE = 0.03
 _SOON = 10.0
@@ -24,15 +24,15 @@ _LATE = 600.0
 
 
 class Retention:
-    """Makes a pass over the finished jobs soon after something was written, and now and then.
+    """Passes over the finished jobs: after writes, but 10 s apart, and every 10 minutes.
 
-    It is made in bites, between the keeper's other duties.
+    A pass runs in batches, between the recorder's other work.
 
     Args:
         database: the database.
-        config: what is kept of each status.
+        config: the limits for each status.
         tell: sends a message to the supervisor.
-        shrinks: told how long, in bytes, the file is going to be at least, before it gets shorter.
+        shrinks: called with the new size of the file in bytes before it gets shorter.
     """
 
     def __init__(
@@ -50,20 +50,20 @@ class Retention:
         self.begin()
 
     def begin(self) -> None:
-        """Take nothing for granted: a pass that was begun is given up."""
+        """Start anew: abandon a pass that was begun."""
         self._pass: Iterator[None] | None = None
         self._has_changed = True
 
     @property
     def is_at_work(self) -> bool:
-        """Whether a pass is not at its end."""
+        """True during a pass."""
         return self._pass is not None
 
     def go(self, *, changed: bool) -> None:
-        """Do a share of a pass, if one is due.
+        """Run a part of a pass, if one is due.
 
         Args:
-            changed: somebody has written since the last turn.
+            changed: True when a process has written since the last call.
 
         Raises:
             StoreError: the database cannot be used.
@@ -84,7 +84,7 @@ class Retention:
         return time.monotonic() >= self._next_at + late
 
     def _bites(self) -> Iterator[None]:
-        """A whole pass, step by step."""
+        """Run a whole pass, batch by batch."""
         pruning, began = Pruning(self._database, self._policy()), time.monotonic()
         while pruning.bite():
             yield

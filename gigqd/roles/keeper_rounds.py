@@ -1,4 +1,4 @@
-"""The keeper's rounds: what it looks after in every turn while the database is in order."""
+"""Maintenance by the recorder, in every turn of its loop while the database works."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _SLOW = 1.0
 
 
 class Rounds:
-    """Looks after the file, the jobs that came due unheard, and requests to cancel.
+    """Maintenance of the file, wakeups for jobs that came due, and cancel requests.
 
-    A connection may go on from memory for long. So that trouble is known before it costs
-    anything: the file is read anew when its size or time has changed, be it by a checkpoint; the
-    write lock is tried every second; and a page is written when jobs are due, when an
-    outcome takes long to be taken, and at the end of every trouble.
+    A connection may serve reads from its cache for long. To find errors early, the recorder reads
+    the file through a new connection when its size or time has changed, tries the write lock every
+    second, and commits a page when jobs are due, when recording an outcome takes more than 1 s, and
+    after every error.
 
     Args:
         database: the database.
         path: its file.
         run: the daemon's run.
         served: the queues of each pool, as patterns.
-        board: what every worker last said.
-        beat: called now and then while all of the file is read.
+        board: returns the last report of every worker.
+        beat: called every few milliseconds while the whole file is read.
         tell: sends a message to the supervisor.
     """
 
@@ -57,17 +57,17 @@ class Rounds:
         self._board = board
         self._beat = beat
         self._tell = tell
-        # Of the pools from the start: a pipe that is not open here cannot be missed.
+        # The pools' pipes from the start: the deletion of an unknown pipe would not be noticed.
         self._pipes = [*(wakeup.Listener(path, each) for each in set(served))]
         self._other_pipes = wakeup.OpenPipes(path)
         self._cancels: list[str] | None = None
         self.begin()
 
     def begin(self, *, damaged: bool = False) -> None:
-        """Take nothing for granted: the file may be another one, or its trouble is just over.
+        """Start anew: the file may be another one, or an error is just over.
 
         Args:
-            damaged: the trouble was with the file itself, so all of it is to be read.
+            damaged: True after an error of the file itself, so that all of it is read.
         """
         self._in_doubt = True
         self._damaged = damaged
@@ -81,10 +81,10 @@ class Rounds:
         self._tidy_at = 0.0
 
     def go(self, connection: StoreConnection) -> bool:
-        """Look once.
+        """Do the maintenance that is due.
 
         Returns:
-            Whether anybody has committed since the last look.
+            True when a process has committed since the last call.
 
         Raises:
             StoreError: the database cannot be used.
@@ -107,7 +107,7 @@ class Rounds:
         return changed
 
     def close(self) -> None:
-        """Leave the pipes; those on which no worker waits are removed."""
+        """Close the pipes and remove those on which no worker waits."""
         for pipe in self._pipes:
             pipe.close()
         self._other_pipes.close()
@@ -115,10 +115,10 @@ class Rounds:
     # --- the file ----------------------------------------------------------------------------
 
     def look_at_file(self) -> None:
-        """Read the file anew when somebody else has written to it; all of it when it was cut.
+        """Read the file through a new connection if it has changed; all of it if it was cut.
 
         Raises:
-            StoreError: it is damaged, or cannot be read.
+            StoreError: the file is damaged, or cannot be read.
         """
         stamp = identity.stamp(self._path)
         if stamp == self._stamp:
@@ -133,7 +133,7 @@ class Rounds:
         self._stamp, self._damaged = stamp, False
 
     def expect_size(self, size: int) -> None:
-        """Free pages are given back: the file may become as short as this, in bytes, once."""
+        """Expect that the vacuum shortens the file to this size in bytes, once."""
         self._expected = size
 
     def _try_to_write(self, connection: StoreConnection, now: float) -> None:
@@ -144,14 +144,14 @@ class Rounds:
             health.require_lock(connection, self._patience)
 
     def _is_wanted(self, now: float) -> bool:
-        """Whether somebody needs to write: jobs are due, or an outcome is not taken."""
+        """Return True when a worker needs to write: jobs are due, or an outcome is not recorded."""
         return bool(self._due_in) or any(
             report.activity is Activity.SETTLING and now - report.since > _SLOW
             for report in self._board()
         )
 
     def _tidy(self, connection: StoreConnection, now: float, *, changed: bool) -> None:
-        """Keep the log short; once nothing has been written for a while, without its room."""
+        """Keep the log short; empty its file after 5 s without a write."""
         if changed:
             self._tidy_at = now + _TIDY_AFTER
             if checkpoint.wal_size(self._path) >= checkpoint.LONG:
@@ -164,7 +164,7 @@ class Rounds:
     # --- the jobs ----------------------------------------------------------------------------
 
     def _has_changed(self, connection: StoreConnection) -> bool:
-        """Whether anybody has committed since the last look; otherwise all is as it was."""
+        """Return True when a process has committed since the last call."""
         before = self._version
         version = health.version_of(connection, self._patience)
         self._version = (version, connection.total_changes)
@@ -180,7 +180,7 @@ class Rounds:
         now = clock.utc_now()
         if self._due_at is not None and self._due_at <= now:
             due_in = [*due_in, *claims.queues_with_delayed_jobs(self._database, now)]
-            # Of those due already a worker may be far: sleep until the next one all the same.
+            # Workers take the jobs that are due already, so wait for the next time.
             self._next_due_at = claims.next_due_at(self._database, after=now)
         elif changed:
             self._next_due_at = self._due_at
@@ -190,13 +190,13 @@ class Rounds:
             wakeup.notify(self._path, dict.fromkeys(due_in, 1), most=1)
 
     def _renew_pipes(self) -> None:
-        """Wake the workers whose pipe was deleted, so that they wait on another."""
+        """Wake the workers whose pipe was deleted, so that they make another."""
         for pipe in self._pipes:
             pipe.renew()
         self._other_pipes.renew()
 
     def _relay_cancels(self) -> None:
-        """Tell which running jobs of this daemon are to be cancelled, whenever that changes."""
+        """Report the cancel requests for running jobs of this daemon, when they change."""
         requests = claims.cancel_requests(self._database)
         cancels = sorted(row["execution_id"] for row in requests if row["run"] == self._run)
         if cancels != self._cancels:

@@ -1,4 +1,4 @@
-"""Settling for those who cannot: dead runs, dead workers, and executions that nobody runs."""
+"""Settlement for dead runs, dead workers and executions that no worker runs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ log = logs.get_logger("gigqd.keeper")
 
 
 class Settling:
-    """Settles the executions of others, each by the guarded verb; wakes workers for what is due.
+    """Settlement of other processes' executions by the store's verbs, with wakeups for due jobs.
 
     Args:
         database: the database.
         path: its file.
         run: the daemon's own run.
-        beat: called after each settled execution, to show life.
+        beat: called after each settled execution, as a heartbeat.
     """
 
     def __init__(self, database: Database, path: str, run: str, beat: Callable[[], None]) -> None:
@@ -43,32 +43,32 @@ class Settling:
         self._beat = beat
 
     def dead_runs(self) -> frozenset[str]:
-        """Return the runs that have something open and that no process keeps alive."""
+        """Return the runs with open executions whose process is dead."""
         runs = {row["run"] for row in claims.open_executions(self._database)}
         others = runs - {self._run, None}
         return frozenset(run for run in others if not liveness.is_alive(self._path, run))
 
     def settle_runs(self, runs: frozenset[str]) -> int:
-        """Settle what is open under some dead runs; return how many executions there were."""
+        """Settle the open executions of dead runs; return their number."""
         rows = [row for row in claims.open_executions(self._database) if row["run"] in runs]
         return sum(self._lost(row, ending_of_lost(row)) for row in rows)
 
     def overdue(self) -> int:
-        """Settle what is past its timeout and was begun by GigQ 0.5.1 or a plain worker.
+        """Settle overdue executions of GigQ 0.5.1 and plain workers; return their number.
 
-        Whether a process of 0.5.1 still runs its job cannot be seen: only the timeout counts.
+        Only the timeout counts, since a process of 0.5.1 cannot be found.
         """
         return len([self._follow_up(done) for done in rescue.overdue(self._database)])
 
     def dead_worker(self, record: ExitRecord) -> list[Settled]:
         """Settle every execution that a dead worker still held; there may be none.
 
-        It may have held several. The ids of executions grow in the order in which they begin: the
-        one that it had begun last ends as the record says, those before it were over and run
-        again, and those after it had not begun and are handed back.
+        The ids of executions grow in the order in which they start. The one that started last ends
+        as the record says. Those before it had ended, but their outcomes are lost: they are run
+        again. Those after it were not started and are released.
 
         Returns:
-            What became of them, of the one that the record is about first.
+            The effects, first those of the execution that the record is about.
         """
         held = [row for row in self.own() if row["worker_id"] == record.worker_id]
         held.sort(key=lambda row: row["execution_id"] != record.latest)
@@ -76,12 +76,12 @@ class Settling:
         return [one for one in done if one is not None]
 
     def strays(self, suspects: set[str], running: set[str]) -> int:
-        """Settle those of some executions that are open still and that no worker runs."""
+        """Settle those of `suspects` that are still open and that no worker runs."""
         left = [row for row in self.own() if row["execution_id"] in suspects - running]
         return sum(self._lost(row, ending_of_stray(row)) for row in left)
 
     def own(self) -> list[dict[str, Any]]:
-        """The open executions of this daemon."""
+        """Return the open executions of this daemon."""
         rows = claims.open_executions(self._database)
         return [row for row in rows if row["run"] == self._run]
 
@@ -122,7 +122,7 @@ class Settling:
 
 
 def told(outcomes: list[Settled], record: ExitRecord) -> dict[str, Any]:
-    """What the supervisor is told of a record that has been settled."""
+    """Return the message to the supervisor about a settled exit record."""
     done = outcomes[0] if outcomes else None
     if done is None or done.execution_id != record.latest:
         return {"cause": record.cause, "job_id": None}

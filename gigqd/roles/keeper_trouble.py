@@ -1,4 +1,4 @@
-"""Trouble with the database: what an error means for the daemon, and when to try again."""
+"""Database errors: their meaning for the daemon, and the times of new tries."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _HOPELESS = {
 
 
 class Trouble(NamedTuple):
-    """Why the database cannot be used.
+    """The reason why the database cannot be used.
 
     Attributes:
-        text: in words.
-        hold: nothing may be claimed meanwhile: what lies at the path is not the file that it
-            was, or cannot be trusted. Otherwise whoever claims finds out by itself.
-        code: the exit code of a daemon that meets it before it is up; None when waiting may help.
+        text: the error.
+        hold: True to pause claims: the file at the path is another one, or cannot be trusted.
+            After other errors a claim fails by itself.
+        code: the exit code of a daemon that is not up yet; None when waiting may help.
     """
 
     text: str
@@ -41,35 +41,35 @@ class Trouble(NamedTuple):
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """What an error of the store, or of the system, means."""
+    """Return the meaning of an error of the store or the system."""
     code = next((code for kind, code in _HOPELESS.items() if isinstance(error, kind)), None)
     hold = code is not None or isinstance(error, StoreGone)
-    if isinstance(error, PermissionError):  # a file beside the database that is not ours to use
+    if isinstance(error, PermissionError):  # on a file beside the database
         code = exits.NOT_PERMITTED
     if isinstance(error, StoreError) and not isinstance(error, StoreUnavailable):
-        code = code or exits.DATABASE_UNAVAILABLE  # a statement that SQLite refuses every time
+        code = code or exits.DATABASE_UNAVAILABLE  # SQLite refuses the statement every time
     return Trouble(str(error), hold, code)
 
 
 def exit_code_for(error: Exception) -> int:
-    """What a command exits with that cannot use the database; docs/signals.md has the table."""
+    """Return a command's exit code for a database error; docs/signals.md has the table."""
     if isinstance(error, OSError):
         return exits.for_database(error)
     return trouble_of(error).code or exits.DATABASE_UNAVAILABLE
 
 
 class Patience:
-    """When to try again after trouble: soon at first, then later and later."""
+    """The time of the next try after an error: 0.1 s later at first, then up to 2 s."""
 
     def __init__(self) -> None:
         self.end()
 
     def end(self) -> None:
-        """The trouble is over."""
+        """Reset the delay after success."""
         self.until = 0.0
         self._delay = _RETRY_FIRST
 
     def wait(self, now: float) -> None:
-        """Another try has failed, at this time of the monotonic clock."""
+        """Set the next try after a failure at `now`, in seconds of the monotonic clock."""
         self.until = now + self._delay
         self._delay = min(_RETRY_LONGEST, self._delay * 2)

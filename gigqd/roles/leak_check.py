@@ -1,4 +1,4 @@
-"""The leak check: what a job leaves in its process is put back, or the process must not go on."""
+"""The leak check: restores the process state after each job, or finds what cannot be restored."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Kinds = dict[str, list[str]]
 
 
 class Found(NamedTuple):
-    """The changes that a job has made, by kind, each described in words.
+    """The changes that a job has made, by kind, each in words.
 
     Attributes:
-        left: what is still there: the next job must not run here.
-        restored: what was put back.
+        left: leaks that remain, so that the next job must not run in this process.
+        restored: changes that were undone.
     """
 
     left: Kinds
@@ -40,14 +40,14 @@ _NOTHING = Found({}, {})
 
 
 class LeakCheck:
-    """Compares the state of this process with what it was before the job.
+    """The comparison of this process's state with that before the job.
 
-    What changes while a module is imported, in the middle of a job too, belongs to the application
-    and not to the job that was the first to need it.
+    Changes during the import of a module, also inside a job, belong to the application and not to
+    the job that needed the module first.
 
     Args:
         ear: the worker's own signal handlers.
-        allowed: the kinds that jobs may leave behind; they are neither put back nor compared.
+        allowed: the kinds that jobs may leak; they are neither restored nor compared.
     """
 
     def __init__(self, ear: Ear, allowed: Collection[str] = ()) -> None:
@@ -61,19 +61,19 @@ class LeakCheck:
         self.accept()
 
     def accept(self) -> None:
-        """Take the state as it is now, between two jobs, for the normal one."""
+        """Accept the present state, between two jobs, as the normal one."""
         self._normal = [read() for read in self._reads]
         for resource in self._resources:
             resource.accept()
 
     def follow_imports(self) -> None:
-        """Take what every import changes from now on for normal."""
+        """Accept the changes of all later imports as normal."""
         watch_imports(self._import_begins, self._import_ends)
 
     def look(self) -> Found:
-        """Put back what a job has changed, and return it with what cannot be put back.
+        """Restore what a job has changed; return these changes and the remaining leaks.
 
-        Called after every job, outside of the job's context.
+        The worker calls this after every job, outside the job's context.
         """
         self._context.apply()
         state = [read() for read in self._reads]
@@ -95,13 +95,13 @@ class LeakCheck:
         return left, restored
 
     def _wait_for_the_rest(self) -> Kinds:
-        """Return the threads, children and descriptors that stay, after a moment to go away."""
+        """Wait up to 0.1 s for threads, children and descriptors; return those that remain."""
         changed = [resource for resource in self._resources if resource.has_changed()]
         until = time.monotonic() + _GONE_WITHIN
         while (left := _left(changed)) and time.monotonic() < until:
             time.sleep(_LOOK_AGAIN)
         if left:
-            gc.collect()  # what only a cycle of garbage keeps open is no leak
+            gc.collect()  # a descriptor in a cycle of garbage is no leak
             left = _left(changed)
         for resource in changed:
             if resource.kind not in left:
@@ -130,12 +130,12 @@ def _left(resources: list[Any]) -> Kinds:
 
 
 def _attempt(setting: Setting, value: Any) -> str:
-    """Put a setting back; why it is not as it was, empty when it is."""
+    """Restore a setting; return why that failed, or an empty text."""
     try:
         setting.put_back(value)
-    except Exception as error:  # noqa: BLE001 - the kernel may refuse, and a job have put anything
+    except Exception as error:  # noqa: BLE001 - of the kernel, or of an object that a job set
         return f" ({error})"
-    return "" if setting.read() == value else " (it comes back)"
+    return "" if setting.read() == value else " (it did not stay restored)"
 
 
 def _shortened(details: list[str], suffix: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""Distinguishes a leak from what a job opens once and keeps."""
+"""Distinction between a leak and resources that a job opens once and keeps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ _SEVERAL = 3
 
 
 class Growth:
-    """A count of threads or descriptors after each job, and the highest it has been.
+    """The number of threads or descriptors after each job, and its maximum.
 
-    A pool, a connection or a library's own threads come once, or a few times. A leak goes on: it
-    is one when the count has risen after several jobs, and by more than `spare` since the first.
+    A pool, a connection or a library's threads make it rise once or a few times. It is a leak when
+    the number has risen after three jobs, and by more than `spare` since the first of them.
 
     Args:
-        spare: how much the count may rise after the first time.
+        spare: the accepted rise after the first one.
 
     Attributes:
-        highest: the count that has been accepted.
+        highest: the highest accepted number.
     """
 
     def __init__(self, spare: int) -> None:
@@ -25,12 +25,12 @@ class Growth:
         self.highest = 0.0
 
     def is_leak(self, count: float) -> bool:
-        """Return whether this count is one rise too many."""
+        """Return True when this number shows a leak."""
         rise = count - self.highest
         return rise > 0 and self._rises + 1 >= _SEVERAL and self._grown + rise > self._spare
 
     def note(self, count: float) -> None:
-        """Accept the count after a job."""
+        """Accept the number after a job."""
         rise = count - self.highest
         if rise > 0:
             self._grown += rise if self._rises else 0
@@ -38,5 +38,5 @@ class Growth:
             self.highest = count
 
     def allow(self, more: float) -> None:
-        """Accept what an import has added."""
+        """Accept the rise that an import has caused."""
         self.highest += max(0.0, more)

@@ -1,4 +1,4 @@
-"""Logs what a job has left, and reports it to the supervisor, which sees all workers."""
+"""Log lines about a job's leaks, and their report to the supervisor, which knows all workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger("gigqd.worker")
 
-_CLOSED = "a standard stream, which is closed"
+_CLOSED = "a standard stream, which the job has closed"
 
 
 class LeakReport:
@@ -32,12 +32,12 @@ class LeakReport:
         check.follow_imports()
 
     def after(self, claim: Claim, reserve: Reserve, *, streams_are_open: bool) -> bool:
-        """Look for leaks after a job, undo what can be undone, and report the rest.
+        """Check for leaks after a job, undo what can be undone, and report the rest.
 
         Args:
             claim: the job that has just ended.
             reserve: the reserved descriptors; they are closed before the log is written, because
-                the job may have used up all others.
+                the job may have used all others.
             streams_are_open: False when flushing standard output or error has failed, which
                 counts as a leak.
 
@@ -56,7 +56,7 @@ class LeakReport:
         return bool(left)
 
     def _report_restored(self, function: str, restored: Kinds) -> None:
-        """Log it once for each function and kind: most jobs that change something always do."""
+        """Log undone changes once for each function and kind, since they recur with each job."""
         new = {(function, kind) for kind in restored} - self._reported
         if new:
             self._reported |= new

@@ -1,4 +1,4 @@
-"""Ends the processes that a failed job has left behind: another attempt may begin soon."""
+"""Cleanup of processes that a failed job has left, before another attempt may begin."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _GONE_WITHIN = 5.0
 
 
 def end_leftovers(tag: Tag) -> bool:
-    """Kill every process below this worker, or die and leave it to the supervisor.
+    """Kill every process below this worker; exit for the supervisor to do it if that fails.
 
     Args:
-        tag: the worker's own, which its children inherit.
+        tag: the worker's process tag, which its children inherit.
 
     Returns:
-        Whether there were any. A pool, or a server of `multiprocessing` or another library, may
-        have been one of them, and this process still counts on it.
+        True when there were any. One may have been a pool or server of a library such as
+        `multiprocessing`, on which this process still relies.
     """
     treekill = TreeKill(os.getpid(), tag.is_on)
     deadline = time.monotonic() + _GONE_WITHIN

@@ -1,4 +1,4 @@
-"""How long one worker works before a fresh one takes its place."""
+"""Lifetime of a worker, after which a new one replaces it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NEVER = float("inf")
 
 
 class Lifetime:
-    """Ends after a number of jobs, at an age, or when the worker has become too large.
+    """The limits of a worker's life: number of jobs, age and memory.
 
-    Number and age are spread by a tenth, so that a pool's workers do not all leave at once.
+    Number and age vary by a tenth, so that a pool's workers do not all exit at once.
 
     Args:
-        pool: the pool, which says when.
-        now: the time of the worker's birth, in seconds of the monotonic clock.
+        pool: the pool, which has the limits.
+        now: the worker's start, in seconds of the monotonic clock.
     """
 
     def __init__(self, pool: PoolConfig, now: float) -> None:
@@ -33,19 +33,19 @@ class Lifetime:
         self._most_memory = pool.recycle_above_memory or _NEVER
 
     def job_began(self) -> None:
-        """Another job is run."""
+        """Count a job that begins."""
         self._jobs_left -= 1
 
     def remaining(self, now: float) -> float:
-        """Seconds until the worker is too old; infinity for never."""
+        """Return the seconds until the worker is too old; infinity without a limit."""
         return max(0.0, self._until - now)
 
     def why_over(self, now: float, memory: int) -> str:
-        """Why it is over: "jobs", "age" or "memory"; empty while it is not.
+        """Return the limit that is reached, "jobs", "age" or "memory"; empty for none.
 
         Args:
             now: the time, in seconds of the monotonic clock.
-            memory: what the worker itself uses, in bytes.
+            memory: the memory of the worker itself, in bytes.
         """
         if self._jobs_left <= 0:
             return "jobs"

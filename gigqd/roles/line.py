@@ -1,4 +1,4 @@
-"""What a worker tells the supervisor: its cell on the scoreboard, and a byte to wake it."""
+"""Reporting of a worker to the supervisor: its cell on the scoreboard, and wakeups."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ log = logs.get_logger("gigqd.worker")
 
 
 class Line:
-    """A worker's side of its cell and of its channel.
+    """A worker's side of its cell and its socket.
 
-    The supervisor sleeps while nobody works, so a worker that turns from idle to busy starts
-    the alarm; one that has booted is waited for, and rings.
+    The supervisor sleeps while no worker is busy, so a worker that becomes busy starts the wakeup
+    timer. A worker that has booted wakes the supervisor at once, which waits for it.
 
     Attributes:
-        started: the number of the current execution: how many this worker has started.
-        deadline: when the current job's time is over, in seconds of the monotonic clock; 0.0
-            when it has no limit.
+        started: the number of the current execution: executions that this worker has started.
+        deadline: the end of the current job's time, in seconds of the monotonic clock; 0.0
+            without a limit.
     """
 
     def __init__(self, birth: Birth) -> None:
@@ -39,7 +39,7 @@ class Line:
         self._settled = 0
 
     def idle(self) -> None:
-        """Nothing to do."""
+        """Report that the worker is idle."""
         if self._activity is not Activity.IDLE:
             self._write(
                 Report(
@@ -59,15 +59,15 @@ class Line:
         limits: tuple[float | None, int],
         held: int = 0,
     ) -> None:
-        """A job begins.
+        """Report that a job begins.
 
         Args:
             claim: the job and its attempt.
             now: the time, in seconds of the monotonic clock.
             cpu: the CPU time in seconds that this process has used so far.
-            limits: how long it may run, in seconds, None for ever; and the most memory that its
+            limits: the job's longest run time in seconds, None for no limit; and the memory its
                 processes may use, in bytes, 0 for no limit.
-            held: how many other claims the worker holds meanwhile.
+            held: number of other claims that the worker holds.
         """
         limit, memory_limit = limits
         self.started += 1
@@ -90,26 +90,26 @@ class Line:
         self._write(self._busy)
 
     def holds_nothing_else(self) -> None:
-        """All that was held besides the running job has been let go of."""
+        """Report that the worker has settled or released all its other claims."""
         self._busy = self._busy._replace(held=0)
         self._write(self._busy)
 
     def interrupted(self) -> None:
-        """The exception that was asked for is raised in the job: no signal need be repeated."""
+        """Report that the exception was raised in the job, so that no signal is repeated."""
         self._busy = self._busy._replace(interrupted=True)
         self._write(self._busy)
 
     def settling(self) -> None:
-        """The job's function is over; its outcome is being written down."""
+        """Report that the job's function is over and its outcome is being recorded."""
         self._activity = Activity.SETTLING
         self._cell.write_settling(time.monotonic())
 
     def settled(self) -> None:
-        """The outcome is written down."""
+        """Count an outcome that was recorded."""
         self._settled += 1
 
     def leaving(self) -> None:
-        """The last job is settled; the application's `worker_stop` runs."""
+        """Report that the last job is settled and the application's `worker_stop` runs."""
         self._write(
             Report(
                 Activity.LEAVING,
@@ -121,16 +121,16 @@ class Line:
         )
 
     def peak(self) -> int:
-        """The most memory in bytes that the supervisor saw the current job's processes use."""
+        """Return the most memory in bytes that the supervisor measured for the current job."""
         return self._cell.peak_of(self.started)
 
     def tell_boot_error(self, why: str, traceback: str, *, application: bool) -> None:
-        """Say why this worker cannot work, in the log and to those who read the status.
+        """Log why this worker cannot boot, and report it for the daemon's status.
 
         Args:
             why: the cause on one line.
-            traceback: the same with its traceback.
-            application: the application could not be imported or set up.
+            traceback: the cause with its traceback.
+            application: True when the application could not be imported or set up.
         """
         log.error("worker_boot_failed", error=why, error_traceback=traceback)
         self.wire.send({"boot_error": why, "application": application})

@@ -1,4 +1,4 @@
-"""Letting go of what a worker holds besides a job that takes longer than the others may wait."""
+"""Settlement and release of a worker's other claims while a long job runs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Meanwhile:
-    """Settles endings and hands back claims in the middle of a job's code.
+    """Settlement and release of claims in the middle of a job's code.
 
-    It runs in a signal handler. So it uses a connection of its own, as the job may be using the
-    worker's; waits for no lock; and writes no log.
+    It runs in a signal handler. So it uses a connection of its own, because the job may be using
+    the worker's, waits for no lock and writes no log.
 
     Args:
-        worker: holds the claims.
+        worker: the worker that holds the claims.
         path: the database file.
-        line: is told when nothing is held any more.
+        line: the reporting of the worker, for the report that it holds no other claims.
     """
 
     def __init__(self, worker: Worker, path: str, line: Line) -> None:
@@ -32,7 +32,7 @@ class Meanwhile:
         self._line = line
 
     def let_go(self) -> None:
-        """Let go of everything, or of nothing while the database is away: it is asked again."""
+        """Settle or release all claims, or none after an error: the signal is then repeated."""
         if not self._worker.held:
             return
         try:

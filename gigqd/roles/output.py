@@ -1,4 +1,4 @@
-"""What the current job writes to its standard output and error."""
+"""The output of the current job on standard output and error."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _STACKS_KEPT = 64 * 1024
 
 
 class Output:
-    """The file behind the standard streams, emptied before each job.
+    """The file behind the standard streams, which is emptied before each job.
 
     Args:
-        birth: has the descriptors.
-        kept: how many bytes of it are kept; 0 for none.
+        birth: the context of the child, with the descriptors.
+        kept: the bytes to keep from its end; 0 for none.
 
     Attributes:
-        whole: the last job has left the standard streams open.
+        whole: True when the last job has left the standard streams open.
     """
 
     def __init__(self, birth: Birth, kept: int) -> None:
@@ -35,17 +35,17 @@ class Output:
         self.whole = True
 
     def empty(self) -> None:
-        """Forget what was written so far."""
+        """Empty the file."""
         if not self._is_empty:
             flush_standard_streams()
             os.ftruncate(self._output, 0)
 
     def take(self) -> str | None:
-        """The last of what the job has written; None when it has written nothing."""
+        """Return the end of the job's output; None when there is none."""
         self.whole = flush_standard_streams()
         self._is_empty = os.fstat(self._output).st_size == 0
         return None if self._is_empty else tail(self._output, self._kept) or None
 
     def stacks(self) -> str | None:
-        """The stacks of all threads, if they were dumped."""
+        """Return the stacks of all threads, if they were dumped."""
         return of_the_job(tail(self._stacks, _STACKS_KEPT)) or None

@@ -1,4 +1,4 @@
-"""What every role would do by itself first, done once before the first fork and shared by all."""
+"""Preparation that all children need, done once before the first fork."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gigq.store.statements import statements
 
 
 def preload(database: str) -> None:
-    """Read what the store needs of this package, and look at the file systems; no database opens.
+    """Read the store's statements and the mounted file systems, without opening a database.
 
-    Each child that does so for itself takes a millisecond and most of a megabyte for it.
+    Otherwise each child needs a millisecond and most of a megabyte for that.
 
     Args:
-        database: where the database is.
+        database: the path of the database.
     """
     statements(SQLITE.name)
     migrate.latest(SQLITE.name)
-    with suppress(UnsupportedStore):  # the keeper finds out, and says so
+    with suppress(UnsupportedStore):  # the recorder reports it
         refuse_network(database)

@@ -1,4 +1,4 @@
-"""Making the forked process a place where the application's jobs can run."""
+"""Preparation of the forked process for the application's jobs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _IMPORTED = "_gigqd_imported"
 
 
 def prepare(config: Config, pool: PoolConfig) -> Hooks | None:
-    """Set up directory, permissions, environment and module path, and import what is asked for.
+    """Set up directory, umask, environment and module path, and import the configured modules.
 
     Returns:
         The application's hooks, whose module is imported first.
 
     Raises:
-        BaseException: whatever an imported module raises, or the kernel refuses.
+        BaseException: of an imported module, or of a call that the kernel refuses.
     """
     _volunteer_for_the_oom_killer()
     os.chdir(config.daemon.working_directory)
@@ -54,7 +54,7 @@ def prepare(config: Config, pool: PoolConfig) -> Hooks | None:
 
 @contextmanager
 def _importing(module: str) -> Iterator[None]:
-    """Note on whatever an import raises which module it was for."""
+    """Record the module's name on an exception that its import raises."""
     try:
         yield
     except BaseException as error:
@@ -63,12 +63,12 @@ def _importing(module: str) -> Iterator[None]:
 
 
 def is_of_the_application(error: BaseException) -> bool:
-    """Return whether an import or `worker_start` has raised an error, not gigqd's own part."""
+    """Return True for an error of an import or of `worker_start`, not of gigqd itself."""
     return isinstance(error, HookFailed) or hasattr(error, _IMPORTED)
 
 
 def failure(error: BaseException) -> str:
-    """Return on one line what kept a worker from booting, of which module, and where in the code.
+    """Return the error of a worker's boot on one line, with its module and its place.
 
     The place is the last line of the application's own code, not that of a library it called.
     Passwords in URLs are masked.
@@ -80,7 +80,7 @@ def failure(error: BaseException) -> str:
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     what = ": ".join(part for part in (name, text) if part)
     if isinstance(error, SystemExit):
-        what = f"SystemExit: an import has left with {error.code!r}"
+        what = f"SystemExit: an import has exited with {error.code!r}"
     doing = f"while importing {module}" if module else ""
     return _with_place(what, own_place(error, module or ""), doing)
 
@@ -92,12 +92,12 @@ def _with_place(what: str, place: tuple[str | None, int | None], doing: str = ""
 
 
 def trace(error: BaseException) -> str:
-    """Return the traceback of what kept a worker from booting, with passwords in URLs masked."""
+    """Return the traceback of a worker's failed boot, with passwords in URLs masked."""
     return str(mask_passwords("".join(traceback.format_exception(error))))
 
 
 def _volunteer_for_the_oom_killer() -> None:
-    """When memory runs out, the kernel is to pick a worker and not the supervisor."""
+    """Make the kernel kill a worker, and not the supervisor, when memory runs out."""
     with open("/proc/self/oom_score_adj", "r+") as score:  # noqa: PTH123 - a kernel file
         current = int(score.read())
         score.seek(0)

@@ -1,4 +1,4 @@
-"""The settings of this process that Python can read and put back, one line each."""
+"""The settings of this process that Python can read and restore, one line each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gigqd.roles.ear import Ear
 
-# What `signal` itself offers makes an enumeration of every answer and takes 15 times as long.
+# The functions of `signal` itself convert to enumerations, which takes 15 times as long.
 _signal: Any = import_module("_signal")
 _locale_module: Any = import_module("_locale")  # the same without the checks of `locale`
 
@@ -56,19 +56,19 @@ _INTERPRETER: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "socket.setdefaulttimeout": (socket.getdefaulttimeout, socket.setdefaulttimeout),
 }
 
-# The variables as they are kept; to decode them takes fifty times as long.
+# The raw variables; decoding them takes fifty times as long.
 _variables: dict[bytes, bytes] = vars(os.environ)["_data"]
 
 
 class Setting(NamedTuple):
-    """One thing that a job can change in its process.
+    """One setting that a job can change in its process.
 
     Attributes:
-        kind: the word for it in the log and in `allowed_residue`.
-        names: what a message calls it; for a value that is a tuple, one name for each item.
-        read: returns the value; called after every job, so no system call too many.
-        put_back: sets the value that it is given. It may raise what the kernel or Python raises.
-        read_in_job: reads it in the middle of a job, where `read` would disturb the job.
+        kind: the name in the log and in `allowed_residue`.
+        names: the name in messages; for a tuple, one name for each item.
+        read: returns the value; called after every job, so it avoids system calls.
+        put_back: sets a value. It may raise errors of the kernel or Python.
+        read_in_job: reads the value during a job, where `read` would disturb the job.
     """
 
     kind: str
@@ -78,7 +78,7 @@ class Setting(NamedTuple):
     read_in_job: Callable[[], Any] | None = None
 
     def changes(self, before: Any, now: Any) -> Iterator[str]:
-        """Name what differs between two values; never the value of an environment variable."""
+        """Name the differences between two values, but never an environment variable's value."""
         if isinstance(now, tuple):
             pairs = zip(self.names, before, now, strict=True)
             yield from dict.fromkeys(name for name, one, other in pairs if one != other)
@@ -93,7 +93,7 @@ class Setting(NamedTuple):
 
 
 def settings(ear: Ear) -> tuple[Setting, ...]:
-    """Return all settings, in the order in which they are put back.
+    """Return all settings, in the order in which they are restored.
 
     Args:
         ear: the worker's own signal handlers.
@@ -128,7 +128,7 @@ def settings(ear: Ear) -> tuple[Setting, ...]:
 
 
 def merged(normal: Any, before: Any, after: Any) -> Any:
-    """Apply to a value what changed between two others, and only that."""
+    """Apply to a value the changes between two others."""
     if normal == before:
         return after
     if isinstance(after, tuple):
@@ -143,7 +143,7 @@ def merged(normal: Any, before: Any, after: Any) -> Any:
 
 
 def _merged_list(normal: list[Any], before: list[Any], after: list[Any]) -> list[Any]:
-    """Add at the same end what was added, and remove what was removed."""
+    """Add new items at the end at which they were added, and remove removed ones."""
     added = [item for item in after if item not in before and item not in normal]
     in_front = next((at for at, item in enumerate(after) if item in before), len(after))
     first = [item for item in added if item in after[:in_front]]
@@ -154,12 +154,12 @@ def _merged_list(normal: list[Any], before: list[Any], after: list[Any]) -> list
 def _name_of(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # two that the C library keeps for itself
+    except ValueError:  # two signals that the C library uses itself
         return f"signal {number}"
 
 
 def _listens() -> tuple[bool, ...]:
-    """Return what the worker needs: an import that changes it is not followed."""
+    """Return the required values, so that a change by an import is not accepted."""
     return True, True
 
 
@@ -168,7 +168,7 @@ def _handlers() -> tuple[Any, ...]:
 
 
 def _restore_handlers(normal: tuple[Any, ...], ear: Ear) -> None:
-    mask = signals.block_all()  # one that comes between two handlers would end the worker
+    mask = signals.block_all()  # between two changes a signal could kill the worker
     try:
         for number, handler in zip(_SIGNALS, normal, strict=True):
             if _signal.getsignal(number) != handler and handler is not None:
@@ -187,7 +187,7 @@ def _restore_mask(normal: Any) -> None:
 
 
 def _timers() -> tuple[bool, ...]:
-    """Return which timers run; what is left of their time always differs."""
+    """Return which timers run; their remaining time always differs."""
     found = (*map(_signal.getitimer, _TIMER_NUMBERS),)
     return _NO_TIMER if found == _AT_REST else (*map(any, found),)
 
@@ -206,14 +206,14 @@ def _directory() -> str:
 
 
 def _umask() -> int:
-    """Return the mask; it can only be read by setting it."""
+    """Return the mask, which can be read only by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def _umask_in_job() -> int:
-    """Return the mask without setting it: another thread of the job may create a file."""
+    """Return the mask without setting it, since another thread may be creating a file."""
     with open("/proc/self/status") as file:  # noqa: PTH123 - a kernel file
         return int(next(line for line in file if line.startswith("Umask")).split()[1], 8)
 
@@ -229,7 +229,7 @@ def _restore_variables(normal: dict[bytes, bytes]) -> None:
     for name, value in normal.items():
         if kept.get(name) != value:
             kept[name] = value
-    time.tzset()  # C code reads TZ only then
+    time.tzset()  # C code reads TZ only in this call
 
 
 def _zone() -> tuple[object, ...]:
@@ -312,7 +312,7 @@ def _showwarning() -> tuple[Any, ...]:
 
 
 def _restore_showwarning(normal: tuple[Any, ...]) -> None:
-    """Put the function back; `logging` knows whether it is its own, and must know again."""
+    """Restore the function, and the state of `logging` about its own function."""
     (function,) = normal
     is_captured = getattr(function, "__module__", "") == "logging"
     logging.captureWarnings(capture=False)

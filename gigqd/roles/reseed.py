@@ -1,4 +1,4 @@
-"""Gives each job random numbers of its own, whatever an earlier job has made of the generators."""
+"""New seeds for each job, independent of the seeds that earlier jobs have set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 _MODULES = ("random", "numpy.random")
-_BYTES = 4  # as many as the generator of numpy takes
+_BYTES = 4  # the maximum of numpy's generator
 
 
 def reseed() -> None:
@@ -19,5 +19,5 @@ def reseed() -> None:
 
 
 def _seed(module: Any) -> None:
-    with suppress(Exception):  # a module half imported, or a generator of the application's own
+    with suppress(Exception):  # a half-imported module, or one of the application
         module.seed(int.from_bytes(os.urandom(_BYTES)))

@@ -1,4 +1,4 @@
-"""Descriptors kept back for the worker's own needs, should a job use up all others."""
+"""Reserve of descriptors for the worker, in case a job uses all others."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _SPARE = 16
 
 
 class Reserve:
-    """Some descriptors that are given up when there are no others left."""
+    """Sixteen descriptors that are closed when no others are left."""
 
     def __init__(self) -> None:
         self._kept = _open_some()
 
     def make_room(self) -> None:
-        """See to it that some descriptors can be opened, as long as there is a reserve."""
+        """Close the reserve if fewer than 16 descriptors can be opened."""
         more = _open_some()
         scarce = len(more) < _SPARE
         _close(more)
@@ -24,7 +24,7 @@ class Reserve:
 
 
 def _open_some() -> list[int]:
-    """As many descriptors as can be had, up to what the worker may need at a time."""
+    """Open up to 16 descriptors, as many as the worker may need at a time."""
     opened: list[int] = []
     with suppress(OSError):
         opened.extend(os.dup(0) for _ in range(_SPARE))

@@ -1,4 +1,4 @@
-"""The resource limits of this process, read again only after a call that may have changed them."""
+"""Resource limits of this process, read again only after a call that may have changed them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NAMES = tuple(_LIMITS)
 
 
 class ResourceLimits:
-    """Follows the calls of `resource.setrlimit` and `resource.prlimit`, which psutil uses too.
+    """The cached limits, which calls of `resource.setrlimit` and `resource.prlimit` invalidate.
 
-    The kernel answers for one limit at a time: to ask it for all after every job took a fifth of
-    the whole leak check. C code that calls setrlimit(2) itself is not seen.
+    psutil uses these functions, too. Reading all limits after every job took a fifth of the whole
+    leak check, one system call for each. Calls of setrlimit(2) by C code are not noticed.
     """
 
     def __init__(self) -> None:

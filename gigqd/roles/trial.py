@@ -1,4 +1,4 @@
-"""What `gigqd check` tries out, in a child of its own, before a daemon would come to it."""
+"""The trials of `gigqd check`, in a child process: database, account and imports."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def try_database(config: Config) -> str:
     """Open the database and take its write lock once; nothing is created or migrated.
 
     Returns:
-        What was found, in words.
+        The finding, in words.
 
     Raises:
-        GigqdError: the daemon could not use it; the exit code is what `start` would have.
+        GigqdError: the daemon could not use it; the exit code is that of `start`.
     """
     path = Path(config.queue.database)
     try:
@@ -55,7 +55,7 @@ def try_way(config: Config) -> str:
     """Make sure that the daemon's account will reach a folder that root makes or gives away.
 
     Returns:
-        What the first start does, in words.
+        The effect of the first start, in words.
 
     Raises:
         GigqdError: the account cannot pass a directory above the folder.
@@ -67,13 +67,13 @@ def try_way(config: Config) -> str:
 
 
 def begin_database(config: Config) -> str:
-    """Begin the queue, also where one was lost or beside the tables of another program.
+    """Create the queue, also where one was lost or beside the tables of another program.
 
     Returns:
-        What was done, in words.
+        The result, in words.
 
     Raises:
-        GigqdError: the file cannot be made or used; the exit code is what `start` would have.
+        GigqdError: the file cannot be created or used; the exit code is that of `start`.
     """
     path = Path(config.queue.database)
     try:
@@ -86,10 +86,10 @@ def begin_database(config: Config) -> str:
 
 
 def try_imports(config: Config) -> str:
-    """Become as a worker is before its first job.
+    """Prepare this process as a worker does before its first job.
 
     Returns:
-        What was imported, in words.
+        The imported modules, in words.
 
     Raises:
         GigqdError: a worker could not boot.
@@ -113,10 +113,10 @@ def _as_daemon_error(error: Exception) -> GigqdError:
 
 def _judge_folder(path: Path) -> str:
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        text = f"{path} does not exist, and its folder cannot be written in"
+        text = f"{path} does not exist, and its folder cannot be written"
         raise GigqdError(text, exit_code=exits.NOT_PERMITTED)
     state = "is empty" if path.exists() else "does not exist yet"
-    return f"{path} {state}; the first start or submit begins the queue"
+    return f"{path} {state}; the first start or submit creates the queue"
 
 
 def _judge_schema(database: Database) -> str:
@@ -125,7 +125,7 @@ def _judge_schema(database: Database) -> str:
         if "gigq_schema" not in names:
             migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
             migrate.refuse_obstacles(database)
-            return "no queue of this version yet; the first start or submit makes or upgrades it"
+            return "no queue of this version yet; the first start or submit creates or upgrades it"
         row = session.one("schema_version")
         found, known = (row or {}).get("version") or 0, migrate.latest("sqlite")
         if found > known:

@@ -1,4 +1,4 @@
-"""What one job has used: time, processor time, and memory at its highest."""
+"""Resource usage of one job: time, CPU time and peak memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _KIBI = 1024
 
 
 class Usage(NamedTuple):
-    """What a job has used.
+    """The resource usage of a job.
 
     Attributes:
         wall_time: from its first line to its last, in seconds.
-        cpu_time: of this process and of the children that it has waited for, in seconds.
-        peak: the most memory that its processes are known to have used, in bytes.
+        cpu_time: of this process and its reaped children, in seconds.
+        peak: the most memory that its processes were measured to use, in bytes.
     """
 
     wall_time: float
@@ -27,10 +27,10 @@ class Usage(NamedTuple):
 
 
 class Meter:
-    """Measures the jobs of one process, one after the other.
+    """The measurement of jobs in one process, one after the other.
 
-    The kernel keeps one high-water mark of memory for the whole life of a process. It is lowered
-    to what is in use now only after a job that has raised it: the others pay nothing for it.
+    The kernel keeps one peak of memory for the whole life of a process. It is reset to the present
+    use only after a job that has raised it, so that other jobs do not pay for that.
 
     Attributes:
         resident: the memory in bytes that this process used after its last job, at most.
@@ -43,23 +43,23 @@ class Meter:
         self.resident = _lower_the_mark()
 
     def begin(self, now: float) -> float:
-        """A job begins.
+        """Begin the measurement of a job.
 
         Args:
             now: the time, in seconds of the monotonic clock.
 
         Returns:
-            The CPU time in seconds that has been used so far, waited-for children included.
+            The CPU time in seconds used so far, including that of reaped children.
         """
         self._began = now
         self._cpu = time.process_time() + _cpu(self._children)
         return self._cpu
 
     def end(self, seen: int) -> Usage:
-        """The job is over.
+        """End the measurement and return the job's usage.
 
         Args:
-            seen: the most memory in bytes that others have seen its process tree use.
+            seen: the most memory in bytes that the supervisor measured for its process tree.
         """
         own = resource.getrusage(resource.RUSAGE_SELF)
         before, children = self._children, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -81,8 +81,8 @@ def _cpu(usage: resource.struct_rusage) -> float:
 
 
 def _lower_the_mark() -> int:
-    """Set the high-water mark to what is in use now, where the kernel can; the mark in bytes."""
-    # Without descriptors left, or on a kernel built without it, the mark stays where it is.
+    """Reset the peak of memory to the present use, where possible; return it in bytes."""
+    # Without a free descriptor, or on a kernel without this file, the peak stays.
     with suppress(OSError):
         control = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
         try:

@@ -1,4 +1,4 @@
-"""The worker: claims jobs and runs them, one at a time, and says on the scoreboard what it does."""
+"""Worker process: claims jobs, runs them one at a time and reports on the scoreboard."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _AFTER_TROUBLE = 1.0
 
 
 def main(birth: Birth) -> int:
-    """Boot, then work until told to leave.
+    """Boot, then run jobs until asked to exit.
 
     Returns:
         The exit code.
@@ -69,7 +69,7 @@ def main(birth: Birth) -> int:
         if hooks is not None:
             hooks.start()
         role = WorkerRole(birth, pool, line, hooks)
-    except BaseException as error:  # noqa: BLE001 - an import may even leave: all is reported
+    except BaseException as error:  # noqa: BLE001 - an import may even exit: all is reported
         whose = is_of_the_application(error)
         line.tell_boot_error(failure(error), trace(error), application=whose)
         return exits.WORKER_BOOT_FAILED
@@ -77,7 +77,7 @@ def main(birth: Birth) -> int:
 
 
 class ImportingWorker(Worker):
-    """A worker that says when it has loaded a function, and with it a module or a script."""
+    """A worker that calls `imported` when it has loaded a function of a module or script."""
 
     _calls_what_is_stored = True
 
@@ -96,15 +96,14 @@ class ImportingWorker(Worker):
 
 
 class WorkerRole:
-    """Works until told to leave.
+    """The main loop of a worker process.
 
-    1. Says on the scoreboard what it does, before and after each job.
-    2. Gives every job a log context, an output of its own and the limits of its pool.
-    3. Sleeps when nothing is due, until a wake-up, a delayed job is due, or it is to leave;
-       claims nothing while the supervisor holds it.
-    4. Leaves after its job when told to, when its lifetime is over, or after a job that had to
-       be interrupted or has left something behind, which the next must not see; but never with
-       an outcome that the database has not taken yet.
+    1. Report on the scoreboard before and after each job.
+    2. Give every job a log context, an output of its own and the limits of its pool.
+    3. When no job is due, sleep until a wakeup, a delayed job's time or a signal. Claim nothing
+       while the supervisor pauses claims.
+    4. Exit after the current job when asked to, when the lifetime is over, or after a job that was
+       interrupted or leaked, but never with an outcome that is not recorded yet.
     """
 
     def __init__(self, birth: Birth, pool: PoolConfig, line: Line, hooks: Hooks | None) -> None:
@@ -113,17 +112,17 @@ class WorkerRole:
         self._line = line
         self._asked = AskedToEnd(birth, line)
         self._interruption = InterruptionReport(line.wire)
-        self._told_to_leave = False
+        self._is_leaving = False
         self._why_leave = ""
         self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
-        require(queue.database)  # the keeper has made it; a worker that did would hide its loss
+        require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
         self._worker = self._make_worker()
         self._worker.hooks = hooks
         self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
         self._listener = Listener(queue.database, pool.queues)
         assert birth.stacks is not None
-        self._ear = Ear(self._leave_when_told, birth.stacks)
+        self._ear = Ear(self._on_sigterm, birth.stacks)
         self._output = Output(birth, pool.keep_output)
         self._reserve = Reserve()
         self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_residue), line.wire)
@@ -144,7 +143,7 @@ class WorkerRole:
         worker.observer = self
         worker.interrupter = self._asked
         worker.surroundings = AroundJob(
-            worker, self._birth.cell, self._line, lambda: self._told_to_leave
+            worker, self._birth.cell, self._line, lambda: self._is_leaving
         )
         worker.allow = None if "*" in config.security.allow else config.security.allow
         worker.lock_timeout = config.queue.lock_timeout
@@ -157,7 +156,7 @@ class WorkerRole:
         return worker
 
     def run(self) -> int:
-        """Work until it is time to leave.
+        """Run jobs until it is time to exit.
 
         Returns:
             The exit code.
@@ -174,11 +173,11 @@ class WorkerRole:
             self._line.leaving()
             self._worker.hooks.stop()
         self._listener.close()
-        close_all_connections()  # also those to other databases that its jobs have opened
+        close_all_connections()  # also to other databases that its jobs have opened
         return exits.WORKER_DONE
 
     def _work(self) -> float:
-        """Do what is due; how many seconds to wait for more."""
+        """Run the due jobs; return the seconds to wait for more."""
         logs.follow()
         self._show_idle()
         try:
@@ -188,32 +187,32 @@ class WorkerRole:
         except StoreError as error:
             log.error("store_trouble", error=str(error))
             if isinstance(error, LockedByThisThread):
-                os._exit(exits.WORKER_RESIDUE)  # a job's transaction, open for good
-            if not isinstance(error, StoreLocked):  # then the cause is another process
+                os._exit(exits.WORKER_RESIDUE)  # a job left its transaction open
+            if not isinstance(error, StoreLocked):  # a lock is another process's
                 self._leave_after_long_trouble()
             wait = _AFTER_TROUBLE
         self._show_idle()
         return min(wait, self._life.remaining(time.monotonic()))
 
     def _leave_after_long_trouble(self) -> None:
-        """Leave, for the cause may lie in this process: another one may have none of it."""
+        """Exit after long errors of the database, whose cause may be in this process."""
         now = time.monotonic()
         self._in_trouble_since = self._in_trouble_since or now
         if now - self._in_trouble_since > self._pool.record_timeout:
             self._why_leave = "store_trouble"
 
     def _show_idle(self) -> None:
-        """Report that nothing runs; not while an outcome is held, whose recording has a limit."""
+        """Report idle, unless an outcome is not recorded yet: its recording has a time limit."""
         if not self._worker.held:
             self._line.idle()
 
     # --- the worker reports ------------------------------------------------------------------
 
     def claiming(self, _execution_id: str) -> None:
-        """A claim is about to be made; whatever comes of it is found by the worker's id."""
+        """Do nothing before a claim: the recorder finds its executions by the worker's id."""
 
     def started(self, claim: Claim) -> None:
-        """The first line of the job's function comes next."""
+        """Prepare the process and report busy, just before the job's function runs."""
         logs.enter_job(
             {
                 "job_id": claim.job_id,
@@ -232,9 +231,10 @@ class WorkerRole:
         self._line.busy(claim, now, self._meter.begin(now), limits, self._worker.held)
 
     def ended(self, claim: Claim, ending: ExecutionResult) -> ExecutionResult:
-        """The job's function is over; unless it was a success, so must be all it has started.
+        """Measure and clean up after the job's function, and return the ending with a post-mortem.
 
-        Another attempt may begin as soon as this one is settled.
+        After a failure all processes that the job started are killed, because another attempt may
+        begin as soon as this one is settled.
         """
         self._line.settling()
         usage = self._meter.end(self._line.peak())
@@ -248,7 +248,7 @@ class WorkerRole:
         )
         if self._asked.interrupted:
             self._interruption.ended(claim, ending, post_mortem)
-        # Decided here and not once it is settled: the next claim shares that transaction.
+        # Before the settlement, which shares its transaction with the next claim.
         self._why_leave = self._why_leave_now(claim) or ("residue" if killed else "")
         if post_mortem.output:
             logs.job_output(post_mortem.output)
@@ -256,15 +256,15 @@ class WorkerRole:
         return ending._replace(post_mortem=post_mortem)
 
     def settled(self, claim: Claim, settled: Settled | None) -> None:
-        """The outcome is written down, or was refused because somebody else was first."""
+        """Report that the outcome is recorded, or was refused because another process was first."""
         self._line.settled()
         if self._asked.interrupted:
             self._interruption.settled(claim, settled)
 
     def _require_file_size(self) -> None:
-        """Leave before the settle where a job has limited the size of files for good.
+        """Exit before the settlement when a job has lowered the limit of file sizes for good.
 
-        Nothing could be written any more; the supervisor has the recorder settle the attempt.
+        This process could not write to the database; the recorder settles the attempt.
         """
         if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != self._file_size:
             log.error("worker_cannot_write", limit="RLIMIT_FSIZE")
@@ -277,14 +277,14 @@ class WorkerRole:
     # --- going on or leaving -----------------------------------------------------------------
 
     def _may_claim(self) -> bool:
-        if self._told_to_leave or self._why_leave:
+        if self._is_leaving or self._why_leave:
             return False
         return self._birth.cell.may_claim
 
     def _may_run(self, claim: Claim) -> bool:
-        """Return False when a new worker must take the job: its code would be mixed with others'.
+        """Return False when a new worker must run the job, because other code here conflicts.
 
-        A new worker runs its first job in any case, so that each job gets its turn.
+        A new worker runs its first job in any case, so that every job is run.
         """
         if functions.was_found(claim.function) or not self._line.started:
             return True
@@ -301,10 +301,10 @@ class WorkerRole:
             return True
         if not self._why_leave and self._life.remaining(time.monotonic()) <= 0:
             self._why_leave = "age"
-        return not (self._told_to_leave or self._why_leave or self._birth.cell.orders().leave)
+        return not (self._is_leaving or self._why_leave or self._birth.cell.orders().leave)
 
     def _why_leave_now(self, claim: Claim) -> str:
-        """Why the job that is over was the last one of this worker; empty when it was not."""
+        """Return why the job that is over is the last one of this worker, or an empty text."""
         left = self._leaks.after(claim, self._reserve, streams_are_open=self._output.whole)
         if left or "limits" in self._pool.allowed_residue:
             self._require_file_size()
@@ -312,11 +312,11 @@ class WorkerRole:
             return "interrupted"
         return "residue" if left else self._life.why_over(time.monotonic(), self._meter.resident)
 
-    def _leave_when_told(self, _number: int, _frame: object) -> None:
-        self._told_to_leave = True
+    def _on_sigterm(self, _number: int, _frame: object) -> None:
+        self._is_leaving = True
 
     def _until_next_due(self) -> float:
-        # Held because of the database, which is then not to be touched.
+        # Claims are paused because of the database, which must not be used then.
         may = self._may_claim()
         due_at = claims.next_due_at(self._database, self._pool.queues) if may else None
         if due_at is None:
@@ -333,7 +333,7 @@ class WorkerRole:
 
 
 def _is_allowed(ref: FunctionRef, patterns: tuple[str, ...] | None) -> bool:
-    """Return whether the code of a function may be looked at."""
+    """Return True when the allow list contains a function, so that its code may be read."""
     try:
         allow_list.check(ref, ("*",) if patterns is None else patterns)
     except FunctionNotAllowed:
@@ -342,7 +342,7 @@ def _is_allowed(ref: FunctionRef, patterns: tuple[str, ...] | None) -> bool:
 
 
 def _stricter(one: float | None, other: float | None) -> float | None:
-    """The smaller of two limits; None when there is none."""
+    """Return the smaller of two limits; None when there is none."""
     if one is None or other is None:
         return one if other is None else other
     return min(one, other)

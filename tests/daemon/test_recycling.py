@@ -189,7 +189,7 @@ def test_an_import_that_leaves_is_told_as_what_it_is(daemons, tmp_path):
 
     assert answer.returncode == 76
     place = f"while importing leaver, {tmp_path}/leaver.py:2"
-    assert f"an import has left with 3 ({place})" in answer.stderr
+    assert f"an import has exited with 3 ({place})" in answer.stderr
     assert "child_failed" not in answer.stderr
 
 

@@ -380,7 +380,7 @@ def test_what_is_not_as_before_once_it_was_put_back_costs_the_worker() -> None:
     ((left, _),), _ = after(job)
 
     assert list(left) == ["environment"]
-    assert set(left["environment"]) == {"time.tzset (it comes back)"}
+    assert set(left["environment"]) == {"time.tzset (it did not stay restored)"}
 
 
 def test_an_import_in_the_middle_of_another_is_part_of_that_one(tmp_path: Path) -> None:

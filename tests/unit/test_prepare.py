@@ -28,7 +28,7 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> st
     ("source", "told"),
     [
         ("x = 1\nx.y\n", "AttributeError: 'int' object has no attribute 'y' (/bad_shop.py:2)"),
-        ("import sys\nsys.exit(3)", "SystemExit: an import has left with 3 (/bad_shop.py:2)"),
+        ("import sys\nsys.exit(3)", "SystemExit: an import has exited with 3 (/bad_shop.py:2)"),
         ("import no_such", "ModuleNotFoundError: No module named 'no_such' (/bad_shop.py:1)"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt (/bad_shop.py:1)"),
         ("import json\njson.loads('{')", ("JSONDecodeError: Expecting property name enclosed in "
