@@ -35,7 +35,7 @@ class Stored(NamedTuple):
     """The effects of storing a batch of jobs.
 
     Attributes:
-        due_in: how many jobs became due in each queue.
+        due_in: number of jobs that became due, by queue.
         cut_off: the jobs that failed at once, because a parent had ended without success.
     """
 
@@ -47,7 +47,7 @@ def insert(db: Database, rows: list[Values]) -> Stored:
     """Store jobs durably, all or none.
 
     An id that is already stored is left as it is; of two rows with one id the first counts.
-    Parents may stand anywhere in `rows` or be stored already. A job whose parent has already ended
+    Parents may be anywhere in `rows` or be stored already. A job whose parent has already ended
     without success meets its own policy at once.
 
     Args:
@@ -66,10 +66,10 @@ def insert(db: Database, rows: list[Values]) -> Stored:
         links = _links(session, list(map(JobRow._make, rows)))
         session.many("insert_job", links.rows)
         session.many("insert_edge", links.edges)
-        # All rows and edges stand before the first failure: it may fail others of the batch.
+        # All rows and edges before the first failure, which may fail other jobs of the batch.
         after = [_fail(session, job, parent) for job, parent in links.cut_off]
     due = [queue for one in after for queue in one.due_in]
-    # A job that was cut off counts as due, too: one wake-up too many.
+    # A job that was cut off counts as due, too: one wakeup too many.
     due += [row[_QUEUE] for row in links.rows if not row[_UNMET]]
     return Stored(_numbers(due), tuple(job for one in after for job in one.cut_off))
 
@@ -107,12 +107,12 @@ def _parents_named(batch: list[JobRow]) -> dict[str, list[str]]:
     rows = [row for row in batch if row.dependencies != NO_PARENTS]
     # Decoding all of them at once takes a third of the time.
     lists = json.loads(f"[{','.join(row.dependencies for row in rows)}]")
-    # A parent that is named twice is waited for once.
+    # A job waits once for a parent that it names twice.
     return {row.id: list(dict.fromkeys(parents)) for row, parents in zip(rows, lists, strict=True)}
 
 
 def _stored(session: Session, named: Parents) -> dict[str, Parent]:
-    """Return those of the jobs and of the parents that they name that are stored already."""
+    """Return the stored ones among the jobs and their parents."""
     ids = set(named).union(*named.values())
     rows = session.all("jobs_by_id", {"ids": json.dumps(list(ids))})
     return {row["id"]: Parent(row["id"], row["name"], row["status"]) for row in rows}
@@ -149,7 +149,7 @@ def _fail(session: Session, job: Parent, parent: Parent) -> Consequences:
 
 
 def _refuse_cycles(linked: Parents, batch: list[JobRow]) -> None:
-    # Where every parent stands before the jobs that wait for it there is none.
+    # There is no cycle when every parent is before the jobs that wait for it.
     place = {row.id: number for number, row in enumerate(batch)}
     if all(place.get(id_, -1) < place[job] for job, parents in linked.items() for id_ in parents):
         return

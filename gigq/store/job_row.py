@@ -8,8 +8,8 @@ Values = tuple[Any, ...]
 Null = Literal[""]
 
 NULL: Null = ""
-"""NULL as a `JobRow` has it: Python's sqlite3 looks up an adapter for every None that it binds,
-which for a row with several of them takes as long as the insertion."""
+"""The value for NULL in a `JobRow`: Python's sqlite3 searches an adapter for every None that it
+binds, which takes as long as the insertion for a row with several of them."""
 
 
 NO_PARENTS = "[]"
@@ -17,12 +17,12 @@ NO_PARENTS = "[]"
 
 
 class JobRow(NamedTuple):
-    """A new job as it is stored.
+    """The row of a new job.
 
-    The statement `insert_job` is made of these fields: a field is a column of `jobs` with the same
-    name, and `Null` in its type says that the column can be NULL. Whoever writes a row gives every
-    value by the name of its field, and stores it as a plain tuple in this order: Python's sqlite3
-    takes much longer over a named one. The columns that jobs of a batch mostly share stand first.
+    The statement `insert_job` is made of these fields: each is a column of `jobs` with the same
+    name, and `Null` in its type says that the column can be NULL. Code gives every value by the
+    name of its field and binds a plain tuple in this order, since Python's sqlite3 is much slower
+    with a named one. The columns that jobs of a batch usually share are first.
     """
 
     updated_at: str
@@ -50,7 +50,7 @@ class JobRow(NamedTuple):
 
 
 def insertion(template: str) -> str:
-    """Return the statement that stores a `JobRow`, with its columns and a place for each value."""
+    """Return the statement that stores a `JobRow`, with its columns and parameters."""
     hints = get_type_hints(JobRow)
     places = ("nullif(?, '')" if Null in get_args(hints[n]) else "?" for n in JobRow._fields)
     return template.format(columns=", ".join(JobRow._fields), values=", ".join(places))
