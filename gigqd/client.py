@@ -9,13 +9,12 @@ import signal
 import socket
 import time
 from contextlib import closing
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gigqd import exits, pidfile
+from gigqd import exits
 from gigqd.control import existing, peer_of
 from gigqd.errors import GigqdError
-from gigqd.presence import AnotherDaemon
+from gigqd.running_daemons import AnotherDaemon
 from gigqd.wire import LONGEST_LINE
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gigqd.instance import Instance
-    from gigqd.presence import RunningInstance
+    from gigqd.running_daemons import RunningDaemon
 
 T = TypeVar("T")
 
@@ -56,7 +55,7 @@ class Client:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
 
-    def find(self) -> RunningInstance:
+    def find(self) -> RunningDaemon:
         """The running daemon.
 
         Raises:
@@ -85,7 +84,7 @@ class Client:
         running = self.find()
         # The daemon compares: its files may have been deleted, or replaced, since they were found.
         wanted = self._instance.identity
-        meant = {"for": asdict(wanted)} if wanted else {}
+        meant = {"for": wanted._asdict()} if wanted else {}
         request = json.dumps({"command": command, **meant, **fields}).encode() + b"\n"
         try:
             path, trusted = self._instance.socket_path, self._instance.trusts
@@ -151,11 +150,11 @@ class Client:
             )
         with closing(_Handle(running.pid)) as handle:
             # The number may have been given to another process before the handle was opened.
-            if pidfile.ticks_of(running.pid) != running.start_ticks or self.find() != running:
+            if self.find() != running:
                 raise NotAnswering("the daemon was replaced by another process; try again")
-            note, wanted = self._instance.note(), self._instance.identity
-            if note and wanted and note.identity and not note.identity.is_that_of(wanted):
-                raise AnotherDaemon(running, note.identity, wanted, self._instance.directory)
+            theirs, wanted = running.identity, self._instance.identity
+            if theirs and wanted and not theirs.is_that_of(wanted):
+                raise AnotherDaemon(running, theirs, wanted)
             handle.kill()
             if not handle.wait(within):
                 raise NotAnswering(f"process {running.pid} does not die of SIGKILL")
@@ -247,7 +246,7 @@ def _connect(sock: socket.socket, path: Path, deadline: float, gone: Callable[[]
             return
 
 
-def _parse(line: bytes, running: RunningInstance) -> dict[str, Any]:
+def _parse(line: bytes, running: RunningDaemon) -> dict[str, Any]:
     if not line:
         raise NotAnswering(f"the daemon ({running}) hung up without an answer")
     try:

@@ -100,8 +100,8 @@ def start_detached(
 ) -> Launch:
     """Detach a daemon and wait until it is ready or has failed.
 
-    This process becomes the daemon's account first, for good. The instance is locked here; the
-    lock travels to the daemon.
+    This process becomes the daemon's account first, for good. It locks the instance for as long as
+    it opens the log; the daemon takes the lock once it is detached.
 
     Args:
         config: its user, folder, umask and log file.
@@ -121,11 +121,11 @@ def start_detached(
     refuse_unusable_place(Path(config.queue.database))
     instance.lock()
     try:
-        with instance.open_log() as stream:
-            return _Launcher(config, instance, body, stream).launch(wait)
+        stream = instance.open_log()
     finally:
-        # The daemon holds its own handle on the lock by now.
-        instance.abandon()
+        instance.abandon()  # a fork does not inherit it: the daemon takes it again
+    with stream:
+        return _Launcher(config, instance, body, stream).launch(wait)
 
 
 def repair_standard_streams() -> None:
@@ -226,7 +226,8 @@ class _Launcher:
             enter(self.config.daemon.working_directory)
             self._open_context(writer)
         except GigqdError as error:
-            self._record(str(error), error.exit_code)
+            if error.exit_code != exits.ALREADY_RUNNING:  # the log is that of the one that runs
+                self._record(str(error), error.exit_code)
             raise
         self.log.close()  # it is standard output and standard error now
 
@@ -234,12 +235,12 @@ class _Launcher:
         import daemon
 
         context = daemon.DaemonContext(
-            files_preserve=[self.instance.lock_fd, writer],
+            files_preserve=[writer],
             detach_process=True,  # its own guess is wrong below init and with a socket as stdin
             signal_map={},  # its default ignores signals, which every job would inherit
             umask=self.config.daemon.umask,
             working_directory=str(self.config.daemon.working_directory),
-            pidfile=None,
+            pidfile=self.instance,  # it takes the lock, as the last step
             prevent_core=False,  # its default would take core dumps from every job
             stdout=self.log,
             stderr=self.log,

@@ -1,36 +1,32 @@
-"""The fence on the database: of one name, one daemon, wherever its runtime files are.
+"""The lock on the database: of one name, one daemon, wherever its runtime files are.
 
-The lock in the runtime directory tells who runs there. It cannot tell of a daemon of the same
-name with another runtime directory, nor of one whose directory has been deleted. So a daemon also
+The lock in the runtime directory says which daemon runs there. It does not prevent a daemon of the
+same name with another runtime directory, nor one whose directory has been deleted. So a daemon also
 holds one byte of `<database>.gigq/locks`, the file of the runs, at a place that its name gives.
 `gigq/store/liveness.py` holds it: closing another descriptor of the same file would free every
-lock of this process on it. A fork does not inherit the byte; it is to be taken by the process that
-is the daemon, after detaching.
+lock of this process on it. A fork does not inherit the byte; the process that is the daemon takes
+it, after detaching.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigq.store import liveness
+from gigq.store import liveness, record_lock
 from gigqd import exits
 from gigqd.errors import GigqdError
 from gigqd.tag import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 _PATIENCE = 0.5
 _RETRY = 0.02
 _FIRST = 1 << 62  # below lie the runs
 _PLACES = 1 << 61
-_FLOCK = struct.Struct("@hhqqi4x")  # struct flock of fcntl(2) on 64-bit Linux
 
 
 class Fenced(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
@@ -40,10 +36,10 @@ class Fenced(GigqdError):  # noqa: N818 - a sentence, as the library's errors ar
 
 
 def take(database: Path, name: str) -> None:
-    """Hold the fence until this process ends.
+    """Hold the lock on a database until this process ends.
 
-    What has just been killed may not be gone to the last byte: a held fence is tried again for
-    half a second.
+    A process that has just been killed may still hold it: a held lock is tried again for half a
+    second.
 
     Args:
         database: the daemon's database; its folder must be there.
@@ -53,103 +49,62 @@ def take(database: Path, name: str) -> None:
         Fenced: another daemon of this name holds it.
         GigqdError: nothing can be written beside the database.
     """
+    deadline = time.monotonic() + _PATIENCE
     try:
-        _take(database, name)
+        while not liveness.hold(database, _place_of(name)):
+            if time.monotonic() >= deadline:
+                raise _refusal(database, name, holder(database, name))
+            time.sleep(_RETRY)
     except OSError as error:
         text = f"{database}: cannot write beside the database: {error.strerror}"
         raise GigqdError(text, exit_code=exits.for_database(error)) from error
 
 
 def holder(database: Path, name: str) -> int | None:
-    """The process that holds the fence of a name; None when nobody does, or it cannot be seen.
+    """Return the process that serves a database under a name; None when none is seen.
+
+    No file is made. The folder beside the database may have been deleted, and another daemon
+    started before this one had locked its byte again.
 
     Args:
         database: the daemon's database.
         name: the daemon's name.
+
+    Returns:
+        The process id, 0 or less for a process that cannot be seen from here.
     """
-    kind, pid = _look(database, name)
-    return pid if kind != fcntl.F_UNLCK and pid > 0 else None
-
-
-def holders() -> Iterator[int]:
-    """Yield the processes that hold the fence of any database, as far as the kernel shows them."""
     with suppress(OSError):
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-            # 12: POSIX  ADVISORY  WRITE 4711 08:01:131 4611686018427387910 4611686018427387910
-            fields = line.split()
-            if len(fields) == 8 and fields[1] == "POSIX" and _is_place(int(fields[6])):
-                yield int(fields[4])
+        locks = liveness.companion_path(database) / "locks"
+        if os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size:
+            descriptor = liveness.lock_descriptor(database)
+            held = record_lock.conflict(descriptor, _place_of(name))
+            return held.pid if held else None
+    return None
 
 
-def loss(database: Path, name: str) -> Fenced | None:
-    """Return the refusal of another daemon that holds this daemon's fence; None when none does.
-
-    The folder beside the database may have been deleted, and another daemon started before this one
-    had locked its byte again.
-
-    Raises:
-        OSError: the lock file cannot be made or opened.
-    """
-    kind, pid = _look(database, name)
-    return None if kind == fcntl.F_UNLCK else Fenced(_refusal(database, name, pid))
-
-
-def seen(database: Path, name: str) -> str | None:
-    """Say who serves a database under a name, without making a file; None when no daemon is seen.
-
-    Args:
-        database: the daemon's database.
-        name: the daemon's name.
-    """
-    pid = _pid_seen(database, name)
-    return None if pid is None else _holder_as_text(pid)
-
-
-def refuse_taken(database: Path, name: str, besides: int | None) -> None:
+def refuse_taken(database: Path, name: str, besides: int | None = None) -> None:
     """Refuse a name that another daemon serves the database under; no file is made.
 
     Args:
         database: the daemon's database.
         name: the daemon's name.
-        besides: a process that may hold the fence.
+        besides: a process that may hold the lock.
 
     Raises:
         Fenced: another process holds it.
     """
-    pid = _pid_seen(database, name)
+    pid = holder(database, name)
     if pid is not None and pid != besides:
-        raise Fenced(_refusal(database, name, pid))
+        raise _refusal(database, name, pid)
 
 
-def _pid_seen(database: Path, name: str) -> int | None:
-    """Return the process that holds the fence, 0 or less for one that cannot be seen from here."""
-    with suppress(OSError):
-        locks = liveness.companion_path(database) / "locks"
-        if os.access(locks, os.R_OK | os.W_OK) and locks.stat().st_size:
-            kind, pid = _look(database, name)
-            return None if kind == fcntl.F_UNLCK else pid
-    return None
+def as_text(pid: int | None) -> str:
+    """Return the holder of a lock in words."""
+    return f"pid {pid}" if pid and pid > 0 else "its pid cannot be seen from here"
 
 
-def _take(database: Path, name: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not liveness.hold(database, _place_of(name)):
-        if time.monotonic() >= deadline:
-            raise Fenced(_refusal(database, name, holder(database, name)))
-        time.sleep(_RETRY)
-
-
-def _look(database: Path, name: str) -> tuple[int, int]:
-    """Return the kind of another process's lock on the byte of a name, and its process id."""
-    descriptor = liveness.lock_descriptor(database)
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _place_of(name), 1, 0)
-    kind, _whence, _start, _length, pid = _FLOCK.unpack(
-        fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
-    )
-    return kind, pid
-
-
-def _is_place(offset: int) -> bool:
+def is_place(offset: int) -> bool:
+    """Return True for a byte that only daemons lock."""
     return _FIRST <= offset < _FIRST + _PLACES
 
 
@@ -157,12 +112,8 @@ def _place_of(name: str) -> int:
     return _FIRST + int.from_bytes(digest(name, 8), "big") % _PLACES
 
 
-def _refusal(database: Path, name: str, pid: int | None) -> str:
-    return (
-        f'another gigqd named "{name}" ({_holder_as_text(pid)}) already serves {database}; '
+def _refusal(database: Path, name: str, pid: int | None) -> Fenced:
+    return Fenced(
+        f'another gigqd named "{name}" ({as_text(pid)}) already serves {database}; '
         "stop that one, or give this one another daemon.name"
     )
-
-
-def _holder_as_text(pid: int | None) -> str:
-    return f"pid {pid}" if pid and pid > 0 else "its pid cannot be seen from here"

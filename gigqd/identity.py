@@ -1,4 +1,4 @@
-"""Which daemon a lock file belongs to: its configuration file, its database and its name.
+"""Which daemon a process is: its configuration file, its database and its name.
 
 A daemon belongs to its configuration file, or without one to its database and `daemon.name`. It
 writes that into its lock file, as one line of JSON, so that a command never takes the daemon of
@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigqd.pidfile import ticks_of
 from gigqd.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from gigqd.config import Config
 
@@ -26,8 +23,7 @@ _LARGEST = 65536
 _OVERRIDES = ("GIGQD_DAEMON__NAME", "GIGQD_QUEUE__DATABASE")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """The configuration file, the database and the name of a daemon.
 
     Attributes:
@@ -53,48 +49,32 @@ class Identity:
         The files are not compared: two projects may share one behind links, each with a database
         of its own beside its link.
         """
-        return self.config is not None and self._file == other._file
-
-    @property
-    def _file(self) -> tuple[str | None, tuple[str, str]]:
-        return self.config, self.overrides
+        same = (self.config, self.overrides) == (other.config, other.overrides)
+        return self.config is not None and same
 
     def has_queue_of(self, other: Identity) -> bool:
         """Return True when both serve the same database under the same name."""
         return (self.database, self.name) == (other.database, other.name)
 
-    def other_file_than(self, other: Identity | None) -> str | None:
+    def other_file_than(self, other: Identity) -> str | None:
         """Return the configuration file, when another configuration names this daemon's queue."""
-        return None if other is None or self.has_file_of(other) else self.config
+        return None if self.has_file_of(other) else self.config
 
     def is_that_of(self, other: Identity) -> bool:
         """Return True when a command for one of them may be given to the other."""
         return self.has_file_of(other) or self.has_queue_of(other)
 
 
-@dataclass(frozen=True, slots=True)
-class LockNote:
-    """What a daemon writes into its lock file.
+class Record(NamedTuple):
+    """The text of a daemon's lock file.
 
     Attributes:
         lock: the path of the lock file.
-        identity: which daemon it is; None when only its runtime directory was given.
-        pid: its process id; None while it is being started.
-        start_ticks: when that process started, in clock ticks since boot.
+        identity: which daemon holds it.
     """
 
     lock: str
-    identity: Identity | None
-    pid: int | None = None
-    start_ticks: int | None = None
-
-    def of_this_process(self) -> LockNote:
-        """Return the same note with the id and start time of this process."""
-        return replace(self, pid=os.getpid(), start_ticks=ticks_of(os.getpid()))
-
-    def names_a_live_process(self) -> bool:
-        """Return True when the process with this id still is the one that wrote the note."""
-        return self.pid is not None and ticks_of(self.pid) == self.start_ticks
+    identity: Identity
 
 
 def overrides_of(environ: Mapping[str, str]) -> tuple[str, str]:
@@ -118,61 +98,37 @@ def identity_of(config: Config, environ: Mapping[str, str]) -> Identity:
     )
 
 
-def write_note(descriptor: int, note: LockNote) -> None:
-    """Replace what an open lock file says.
+def identity_from(said: Any) -> Identity:
+    """Return the identity in a JSON object.
+
+    Raises:
+        LookupError, TypeError, ValueError: the object is something else.
+    """
+    name, database = said["overrides"]
+    found = Identity(said["config"], said["database"], said["name"], (name, database))
+    texts = (found.config or "", found.database, found.name, name, database)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("an identity consists of texts")
+    return found
+
+
+def write_record(descriptor: int, record: Record) -> None:
+    """Replace the text of an open lock file.
 
     Raises:
         OSError: it cannot be written.
     """
-    text = json.dumps(asdict(note)).encode() + b"\n"
+    text = json.dumps({"lock": record.lock, **record.identity._asdict()}).encode() + b"\n"
     os.pwrite(descriptor, text, 0)
     os.ftruncate(descriptor, len(text))
 
 
-def read_note(descriptor: int) -> LockNote | None:
-    """Return what an open lock file says; None when it says nothing of this kind."""
+def read_record(descriptor: int) -> Record | None:
+    """Return the record in an open lock file; None when the file has none."""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        return _parse(json.loads(os.pread(descriptor, _LARGEST, 0)))
+        said = json.loads(os.pread(descriptor, _LARGEST, 0))
+        return Record(os.fspath(said["lock"]), identity_from(said))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def read_note_at(path: Path) -> LockNote | None:
-    """Return what the lock file at a path says; None when there is none, or it says nothing."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return read_note(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def identity_from(said: Any) -> Identity:
-    """Return the identity that `dataclasses.asdict` has made this of.
-
-    Raises:
-        LookupError, TypeError, ValueError: it is something else.
-    """
-    name, database = said["overrides"]
-    return Identity(said["config"], said["database"], said["name"], (name, database))
-
-
-def _parse(said: Any) -> LockNote | None:
-    of = said["identity"]
-    identity = None if of is None else identity_from(of)
-    note = LockNote(said["lock"], identity, said["pid"], said["start_ticks"])
-    return note if _is_sound(note) else None
-
-
-def _is_sound(note: LockNote) -> bool:
-    texts: list[object] = [note.lock]
-    if (of := note.identity) is not None:
-        texts += [of.database, of.name, *of.overrides, of.config or ""]
-    numbers = (note.pid, note.start_ticks)
-    return all(isinstance(text, str) for text in texts) and all(
-        number is None or (isinstance(number, int) and number > 0) for number in numbers
-    )

@@ -1,4 +1,9 @@
-"""The lock file of a daemon: held for as long as it runs, with a note of which daemon it is."""
+"""The lock file of a daemon: locked for as long as it runs, with a record of which daemon it is.
+
+The lock is a record lock on one byte, so that the kernel names the process that holds it
+(`F_GETLK`), also to an account that may only read the file. A fork does not inherit it. A process
+that holds it opens the file through `LockFile` only: closing any other descriptor would free it.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,23 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from gigq.store import record_lock
 from gigqd import exits
 from gigqd.errors import GigqdError
-from gigqd.identity import read_note_at, write_note
+from gigqd.identity import write_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gigqd.identity import LockNote
+    from gigq.store.record_lock import RecordLock
+    from gigqd.identity import Record
+
+BYTE = 1 << 62
+"""The byte that a daemon locks: no other program locks this one alone, and /proc/locks shows it."""
 
 _FILE_MODE = 0o640
 # Without O_NONBLOCK a FIFO in its place would hold the reader for ever.
-_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OPEN_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class CannotCreate(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
@@ -29,7 +39,7 @@ class CannotCreate(GigqdError):  # noqa: N818 - a sentence, as the library's err
 
 
 class LockFile:
-    """A file whose lock one process holds.
+    """A file of which one process holds the lock.
 
     Args:
         path: the file; its directory is there when the lock is taken.
@@ -44,97 +54,70 @@ class LockFile:
         """Whether this process has taken the lock."""
         return self._fd is not None
 
-    @property
-    def descriptor(self) -> int:
-        """The descriptor that holds the lock. A child must close it, or it keeps the lock."""
-        if self._fd is None:
-            raise RuntimeError(f"{self.path} is not locked by this process")
-        return self._fd
+    def take(self, record: Record) -> bool:
+        """Lock the file at the path, made when it is missing; False when another process holds it.
 
-    def take(self) -> bool:
-        """Take the lock of the file at the path, made when it is missing; False when it is held.
+        Args:
+            record: the text that replaces that of the file.
 
         Raises:
-            CannotCreate: the file cannot be made or locked.
+            CannotCreate: the file cannot be made, locked or written.
         """
-        try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, _FILE_MODE)
-            _must_be_regular(fd)
-        except OSError as error:
-            raise cannot_create("lock", self.path, error) from error
-        taken = False
-        try:
+        while (descriptor := self._lock_one()) is not None:
             # The file may have been replaced between opening and locking it.
-            taken = self._flock(fd, fcntl.LOCK_EX) and _is_same_file(fd, self.path)
-        finally:
-            if not taken:
-                os.close(fd)
-        if taken:
-            self._fd = fd
-        return taken
-
-    def is_held(self) -> bool:
-        """Return True when another process holds the lock.
-
-        Raises:
-            GigqdError: this account may not look.
-        """
-        try:
-            fd = os.open(self.path, os.O_RDONLY | _FLAGS)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise GigqdError(
-                f"cannot look at the lock {self.path}: {reason(error)}",
-                exit_code=exits.NOT_PERMITTED,
-            ) from error
-        try:
-            return not self._flock(fd, fcntl.LOCK_SH)
-        finally:
-            os.close(fd)
+            if _is_same_file(descriptor, self.path):
+                self._fd = descriptor
+                self._write(descriptor, record)
+                return True
+            os.close(descriptor)
+        return False
 
     def is_in_place(self) -> bool:
         """Return True when the file at the path is the one whose lock this process holds."""
-        return _is_same_file(self.descriptor, self.path)
-
-    def write(self, note: LockNote) -> None:
-        """Replace what the file says.
-
-        Raises:
-            CannotCreate: it cannot be written.
-        """
-        try:
-            write_note(self.descriptor, note)
-        except OSError as error:
-            raise cannot_create("lock", self.path, error) from error
-
-    def read(self) -> LockNote | None:
-        """Return what the file at the path says; None when there is none, or it says nothing."""
-        return read_note_at(self.path)
+        return self._fd is not None and _is_same_file(self._fd, self.path)
 
     def abandon(self) -> None:
-        """Close this process's handle on the lock; what inherited one keeps holding it."""
+        """Free the lock."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
-    def _flock(self, fd: int, how: int) -> bool:
+    def _lock_one(self) -> int | None:
+        """Return a descriptor of the file, locked; None when another process holds the lock."""
         try:
-            fcntl.flock(fd, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, _FILE_MODE)
+            _must_be_regular(descriptor)
+        except OSError as error:
+            raise cannot_create("lock", self.path, error) from error
+        taken = False
+        try:
+            taken = record_lock.take(descriptor, BYTE)
         except OSError as error:
             raise CannotCreate(
                 f"cannot lock {self.path}: {error.strerror}; "
                 "set daemon.runtime_dir to a directory on a local file system"
             ) from error
-        return True
+        finally:
+            if not taken:
+                os.close(descriptor)
+        return descriptor if taken else None
+
+    def _write(self, descriptor: int, record: Record) -> None:
+        try:
+            write_record(descriptor, record)
+        except OSError as error:
+            raise cannot_create("lock", self.path, error) from error
 
 
-def locked_by_a_reader(path: Path) -> CannotCreate:
-    """Return the error for a lock file on which another program holds a shared lock."""
+def is_a_daemons(lock: RecordLock) -> bool:
+    """Return True for the lock of a daemon; another program locks the whole file, or shares it."""
+    return (lock.kind, lock.first, lock.length) == (fcntl.F_WRLCK, BYTE, 1)
+
+
+def locked_by_another_program(path: Path) -> CannotCreate:
+    """Return the error for a lock file that is locked, but not by a daemon."""
     return CannotCreate(
-        f"cannot lock {path}: a program that is no gigqd holds a shared lock on it; end that "
+        f"cannot lock {path}: a program that is no gigqd holds a lock on it; end that "
         f"program (`fuser {path}` shows it)"
     )
 
@@ -151,15 +134,15 @@ def reason(error: OSError) -> str:
     return error.strerror or errno.errorcode.get(error.errno or 0, "unknown reason")
 
 
-def _is_same_file(fd: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), path.lstat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
 
 
-def _must_be_regular(fd: int) -> None:
-    """Close what is no plain file again, and say so."""
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
+def _must_be_regular(descriptor: int) -> None:
+    """Close a descriptor of what is no plain file again, and refuse it."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a plain file; remove it")

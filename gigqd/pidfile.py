@@ -1,7 +1,4 @@
-"""The pid file: one number, a note for people and never a lock.
-
-The start time, which distinguishes processes of one number, is in the lock file (`identity.py`).
-"""
+"""The pid file: one number, a note for people and never a lock."""
 
 from __future__ import annotations
 
@@ -9,8 +6,6 @@ import os
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
-
-from gigqd import kernel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,13 +52,6 @@ def remove_own(path: Path) -> None:
     """Remove the pid file if it is this process's."""
     if read(path) == os.getpid():
         path.unlink(missing_ok=True)
-
-
-def ticks_of(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when there is no such process."""
-    with suppress(ProcessLookupError):
-        return kernel.start_ticks(pid)
-    return None
 
 
 def _parse(text: bytes) -> int | None:

@@ -72,9 +72,10 @@ class Repairs:
 
     def _loss(self) -> GigqdError | None:
         try:
-            return fence.loss(self._database, self._name)
-        except OSError:
-            return None  # the lock file could not be made, which is logged already
+            fence.refuse_taken(self._database, self._name)
+        except fence.Fenced as error:
+            return error
+        return None
 
     def _put_back(self, repair: Callable[[], Iterable[str]]) -> list[str]:
         try:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gigq import clock
-from gigq.store import private_files
+from gigq.store import private_files, record_lock
 from gigq.store.filesystem import resolve
 
 _MOST_DIGITS = 20
@@ -63,14 +63,14 @@ class _OwnLocks:
         descriptor = private_files.open_file(path)
         opened = self.files[path] = _LockFile(descriptor, _word_in(descriptor))
         for _, offset in (one for one in self.held if one[0] == path):
-            _try_lock(descriptor, offset)
+            record_lock.take(descriptor, offset)
         if known is not None:
             os.close(known.descriptor)
         return opened
 
     def lock(self, path: Path, offset: int) -> bool:
         """Lock a byte until `unlock` or this process's death; False when another process has it."""
-        if not _try_lock(self.file(path).descriptor, offset):
+        if not record_lock.take(self.file(path).descriptor, offset):
             return False
         self.held.add((path, offset))
         return True
@@ -78,7 +78,7 @@ class _OwnLocks:
     def unlock(self, path: Path, offset: int) -> None:
         """Unlock a byte, even if the folder was moved away."""
         self.held.discard((path, offset))
-        fcntl.lockf(self.files[path].descriptor, fcntl.LOCK_UN, 1, offset)
+        record_lock.free(self.files[path].descriptor, offset)
 
 
 _own = _OwnLocks()
@@ -121,8 +121,8 @@ def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
         return False
     path, offset = _lock_file(database_path), int(number)
     file = _own.file(path)
-    # A process does not see its own locks: testing the byte would unlock it.
-    if (path, offset) in _own.held or _is_locked(file.descriptor, offset):
+    # The kernel does not report a process's own locks.
+    if (path, offset) in _own.held or record_lock.conflict(file.descriptor, offset):
         return True
     return _is_there(rest[1:]) or _may_lock_again(file, rest[1:])
 
@@ -167,7 +167,7 @@ def retake() -> None:
     """Lock again the bytes that this process lost because its code closed a lock file."""
     for path, offset in _own.held.copy():
         with suppress(OSError):
-            _try_lock(_own.files[path].descriptor, offset)
+            record_lock.take(_own.files[path].descriptor, offset)
 
 
 @cache
@@ -218,14 +218,6 @@ def _lock_a_byte(path: Path, first: int = 0, bits: int = _OFFSET_BITS) -> int:
             return offset
 
 
-def _try_lock(descriptor: int, offset: int) -> bool:
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
-
-
 def _word_in(descriptor: int) -> str:
     """Return the word in a lock file; the process that opens the file first writes it."""
     fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, _WORD_LOCK)
@@ -242,16 +234,6 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
-
-
-def _is_locked(descriptor: int, offset: int) -> bool:
-    # A shared lock: two processes that test at once do not take each other for the holder.
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, offset)
-    except (BlockingIOError, PermissionError):
-        return True
-    fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)
-    return False
 
 
 def _own_process() -> list[str]:

@@ -21,8 +21,8 @@ from gigqd.database_place import refuse_unusable_place
 from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.instance import Instance
 from gigqd.notify import is_a_units_process
-from gigqd.presence import AlreadyRunning
 from gigqd.privileges import become
+from gigqd.running_daemons import AlreadyRunning
 
 if TYPE_CHECKING:
     import argparse
@@ -57,15 +57,13 @@ def run(options: argparse.Namespace) -> int:
         logs.configure(config.log)
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         return _say_why(config, error)
-    instance.lock()
-    try:
-        os.umask(config.daemon.umask)
-        enter(config.daemon.working_directory)
-        return _serve(config, instance, config.log, _nobody_waits)
-    except GigqdError as error:
-        return _say_why(config, error)
-    finally:
-        instance.release()
+    with instance:
+        try:
+            os.umask(config.daemon.umask)
+            enter(config.daemon.working_directory)
+            return _serve(config, instance, config.log, _nobody_waits)
+        except GigqdError as error:
+            return _say_why(config, error)
 
 
 def _say_why(config: Config, error: GigqdError) -> int:
@@ -123,6 +121,8 @@ def _start(options: argparse.Namespace, *, wait_for_another: bool = True) -> Tol
     instance = Instance(config)
     try:
         launch = start_detached(config, instance, _body(config, instance), options.wait)
+        if launch.code == exits.ALREADY_RUNNING:  # another start was quicker
+            instance.refuse_taken()
     except AlreadyRunning as error:
         if error.deleted or getattr(options, "strict", False):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from contextlib import suppress
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq import given_paths
+from gigq.store.private_files import is_known
 from gigqd import fence, running_daemons
 from gigqd.client import NotAnswering
 from gigqd.config import DaemonConfig, config_path, identify, locate
 from gigqd.errors import ConfigError, Problem
 from gigqd.identity import Identity, overrides_of
 from gigqd.instance import Instance
-from gigqd.presence import AnotherDaemon
+from gigqd.running_daemons import AnotherDaemon, Match
 
 if TYPE_CHECKING:
     import argparse
@@ -51,28 +53,21 @@ def instance_of(options: argparse.Namespace) -> Instance:
         return _of_unreadable_file(options, error)
     wanted = configured.identity
     assert wanted is not None
-    note = configured.note() if (running := configured.running()) else None
-    other = note.identity if note else None
-    if running and (other is None or other.has_file_of(wanted)):
+    found = configured.meant()
+    if found is None:
+        _refuse_hidden(wanted)
         return configured
-    elsewhere = configured.elsewhere()
-    is_of_file = elsewhere and elsewhere.identity and elsewhere.identity.has_file_of(wanted)
-    if running and other and other.has_queue_of(wanted) and not is_of_file:
-        return configured
-    if elsewhere is not None:
-        return elsewhere
-    if running and other is not None:
-        raise AnotherDaemon(running, other, wanted, configured.directory)
-    _refuse_hidden(wanted)
-    return configured
+    if found.identity and found.match(wanted) is Match.OTHER:
+        raise AnotherDaemon(found, found.identity, wanted)
+    return Instance.of_running(found) if found.identity else configured
 
 
 def file_of_other(instance: Instance, options: argparse.Namespace) -> str | None:
     """Return the configuration that the found daemon runs, when the command names another one."""
     with suppress(ConfigError):
         wanted = Instance(identify(options.config, os.environ)).identity
-        note = instance.note() if options.runtime_dir is None else None
-        return note.identity.other_file_than(wanted) if note and note.identity else None
+        if wanted and instance.identity and options.runtime_dir is None:
+            return instance.identity.other_file_than(wanted)
     return None
 
 
@@ -86,11 +81,19 @@ def _of_unreadable_file(options: argparse.Namespace, error: ConfigError) -> Inst
     path = options.config or config_path(os.environ)
     if path is not None:
         wanted = Identity(given_paths.absolute(str(path)), "", "", overrides_of(os.environ))
-        found = running_daemons.find_of_file(wanted)
+        found = running_daemons.find(None, wanted, functools.partial(_may_run, path))
         if found is not None:
             return Instance.of_running(found)
     remedy = "without the file, a running daemon is reached with --runtime-dir"
     raise ConfigError([*error.problems, Problem(None, None, "", remedy)]) from error
+
+
+def _may_run(file: Path, uid: int) -> bool:
+    """Return True for an account whose daemon may run a file: root, this one, the file's owner."""
+    accounts = {0, os.geteuid()}
+    with suppress(OSError):
+        accounts.add(file.stat().st_uid)
+    return uid in accounts and is_known(uid)
 
 
 def stop_timeout_of(options: argparse.Namespace) -> float:
@@ -113,10 +116,11 @@ def _refuse_hidden(wanted: Identity) -> None:
     A daemon that is just ending holds it until its process is gone.
     """
     deadline = time.monotonic() + _ENDS_WITHIN
-    while (who := fence.seen(Path(wanted.database), wanted.name)) is not None:
+    while (pid := fence.holder(Path(wanted.database), wanted.name)) is not None:
         if time.monotonic() > deadline:
             raise NotAnswering(
-                f'a gigqd named "{wanted.name}" ({who}) serves {wanted.database}, but its runtime '
-                "files are not to be seen from here; name their directory with --runtime-dir"
+                f'a gigqd named "{wanted.name}" ({fence.as_text(pid)}) serves {wanted.database}, '
+                "but its runtime files are not to be seen from here; name their directory with "
+                "--runtime-dir"
             )
         time.sleep(_LOOK)

@@ -7,16 +7,16 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 
 import pytest
+from support.configs import write_config
 from support.holder import lock_holder
 from support.impostor import impostor
 from support.waiting import wait_until
 
 from gigqd import exits, kernel
 from gigqd.client import Client, NotAnswering
-from gigqd.config import DaemonConfig
+from gigqd.config import load
 from gigqd.instance import CannotCreate, Instance
 
 pytestmark = pytest.mark.daemon
@@ -40,7 +40,7 @@ def stopped(daemons):
 @pytest.fixture
 def instance(tmp_path):
     (tmp_path / "run").mkdir()
-    return Instance(DaemonConfig(runtime_dir=tmp_path / "run", working_directory=tmp_path))
+    return Instance(load(write_config(tmp_path), {}))
 
 
 @pytest.fixture
@@ -145,9 +145,9 @@ def test_force_spares_a_bystander_that_the_pid_file_names_while_the_lock_is_held
     with lock_holder(stopped.config_path) as holder:
         done = stopped.command("stop", "--force")
 
-        assert holder.poll() is None
-    assert ended_well(done) == [exits.STATUS_UNKNOWN]
-    assert "its process cannot be told" in done.stderr
+        assert holder.wait() == -signal.SIGKILL
+    assert ended_well(done) == [exits.OK]
+    assert f"gigqd (pid {holder.pid}) killed" in done.stdout
 
 
 @pytest.mark.fault("A8")
@@ -160,10 +160,11 @@ def test_a_process_id_that_was_given_to_somebody_else_is_not_signalled(stopped):
     reused = reuse(old.pid)
     stopped.instance.pid_path.write_text(note)
     try:
-        with lock_holder(stopped.config_path):
+        with lock_holder(stopped.config_path) as holder:
             done = stopped.command("stop", "--force")
 
-        assert ended_well(done) == [exits.STATUS_UNKNOWN]
+        assert ended_well(done) == [exits.OK]
+        assert f"gigqd (pid {holder.pid}) killed" in done.stdout
         assert kernel.glance(reused.pid).alive
     finally:
         reused.kill()
@@ -197,7 +198,10 @@ WRONG_ANSWERS = [
 
 @pytest.mark.parametrize("how", WRONG_ANSWERS)
 def test_no_answer_is_believed_that_gigqd_does_not_give(stopped, how):
-    with impostor(stopped.instance.socket_path, how) as process:
+    with (
+        lock_holder(stopped.config_path),
+        impostor(stopped.instance.socket_path, how) as process,
+    ):
         status = stopped.command("status")
         as_json = stopped.command("status", "--json")
         pause = stopped.command("pause", "--timeout", "0.5")
@@ -215,19 +219,23 @@ def test_no_answer_is_believed_that_gigqd_does_not_give(stopped, how):
 
 def test_a_command_does_not_take_in_more_than_an_answer_can_be(stopped):
     with (
+        lock_holder(stopped.config_path),
         impostor(stopped.instance.socket_path, "endless"),
         pytest.raises(NotAnswering, match="no sensible answer"),
     ):
         Client(stopped.instance).ask("status", within=10)
 
 
-def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, instance):
+def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, instance, tmp_path):
     other = daemons()
     instance.socket_path.symlink_to(other.instance.socket_path)
 
     assert instance.running() is None
-    with client_of_a_held(instance) as client, pytest.raises(NotAnswering, match="no socket"):
-        client.ask("stop", within=0.5)
+    with (
+        lock_holder(tmp_path / "gigq.toml"),
+        pytest.raises(NotAnswering, match="no socket"),
+    ):
+        Client(instance).ask("stop", within=0.5)
 
     instance.lock()
     instance.release()
@@ -236,32 +244,28 @@ def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, instanc
 
 HOLDER = """
 import fcntl, sys
-lock = open(sys.argv[1], "w")
-fcntl.flock(lock, getattr(fcntl, sys.argv[2]))
+lock = open(sys.argv[1], "a+")
+fcntl.lockf(lock, getattr(fcntl, sys.argv[2]))
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
-@contextmanager
-def client_of_a_held(instance, how="LOCK_EX"):
-    """A client of an instance whose lock a process holds that has nothing to do with it."""
-    command = [sys.executable, "-c", HOLDER, str(instance.lock_path), how]
+@pytest.mark.parametrize("how", ["LOCK_SH", "LOCK_EX"])
+def test_a_lock_of_another_program_is_not_taken_for_a_daemon(daemons, how):
+    daemon = daemons(start=False)
+    daemon.instance.directory.mkdir()
+    command = [sys.executable, "-c", HOLDER, str(daemon.instance.lock_path), how]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as holder:
         holder.stdout.readline()
-        yield Client(instance)
+        words = ("status", "start", "run", "stop --force")
+        done = [daemon.command(*word.split()) for word in words]
+        assert holder.poll() is None
         holder.communicate()
 
-
-def test_a_shared_lock_of_another_program_is_not_taken_for_a_daemon(daemons):
-    daemon = daemons(start=False)
-    daemon.instance.directory.mkdir()
-    with client_of_a_held(daemon.instance, "LOCK_SH"):
-        done = [daemon.command(word) for word in ("status", "start", "run", "stop")]
-
     assert [one.returncode for one in done] == [exits.STATUS_STOPPED, 73, 73, exits.OK]
-    assert "a program that is no gigqd holds a shared lock on it" in done[1].stderr
+    assert "a program that is no gigqd holds a lock on it" in done[1].stderr
     daemon.start()
 
 

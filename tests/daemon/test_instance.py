@@ -2,21 +2,22 @@
 
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from support.configs import config_in, write_config
+from support.configs import config_in, to_toml, write_config
 from support.files import names_in
 from support.holder import lock_holder
 from support.waiting import wait_until
 
 from gigqd import exits, kernel
+from gigqd.client import Client, NotAnswering
 from gigqd.config import load
-from gigqd.control import address
 from gigqd.instance import AlreadyRunning, CannotCreate, Instance
 
 pytestmark = pytest.mark.daemon
@@ -48,15 +49,14 @@ def test_a_second_holder_is_refused_and_told_who_is_first(path, instance):
             instance.lock()
 
         assert instance.running().pid == first.pid
-        assert instance.running().start_ticks == kernel.start_ticks(first.pid)
 
 
 def test_already_running_carries_its_exit_code(path, instance):
-    with lock_holder(path), pytest.raises(AlreadyRunning) as caught:
+    with lock_holder(path) as holder, pytest.raises(AlreadyRunning) as caught:
         instance.lock()
 
     assert caught.value.exit_code == exits.ALREADY_RUNNING
-    assert caught.value.pid is None
+    assert caught.value.pid == holder.pid
 
 
 def test_a_kill_frees_the_lock_at_once(path, instance):
@@ -70,24 +70,22 @@ def test_a_kill_frees_the_lock_at_once(path, instance):
 
 
 def test_a_looking_client_never_makes_a_start_fail(path, instance):
-    instance.lock()
-    instance.release()
     finished = threading.Event()
 
     def look():
-        other = Instance(load(path, {}))
         while not finished.is_set():
-            other.running()
+            instance.running()
 
     with ThreadPoolExecutor(3) as pool:
-        for _ in range(3):
-            pool.submit(look)
+        looks = [pool.submit(look) for _ in range(3)]
         try:
-            for _ in range(20):
-                instance.lock()
-                instance.release()
+            for _ in range(5):
+                with lock_holder(path):
+                    pass
         finally:
             finished.set()
+
+    assert [look.exception() for look in looks] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -113,8 +111,8 @@ def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(path, inst
     )
 
     assert instance.running() is None
-    with lock_holder(path):
-        assert instance.running().pid is None
+    with lock_holder(path) as holder:
+        assert instance.running().pid == holder.pid
 
     instance.lock()
 
@@ -130,7 +128,7 @@ def test_the_own_pid_in_a_stale_file_does_not_hinder_a_start(instance):
 
 
 @pytest.mark.fault("A11")
-def test_a_daemon_without_its_pid_file_is_found_by_its_socket(path, instance):
+def test_a_daemon_without_its_pid_file_is_found(path, instance):
     with lock_holder(path, "socket") as holder:
         assert instance.running().pid == holder.pid
 
@@ -144,6 +142,17 @@ def test_a_deleted_lock_file_does_not_let_a_second_daemon_start(path, instance):
             instance.lock()
 
 
+def running_as_seen_from_another_process(path):
+    """The process that another one finds: no process conflicts with its own locks."""
+    program = (
+        "import sys; from pathlib import Path; from gigqd.config import load\n"
+        "from gigqd.instance import Instance\n"
+        "print(Instance(load(Path(sys.argv[1]), {})).running().pid)\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
 def test_a_deleted_lock_and_pid_file_are_put_back(path, instance):
     instance.lock()
     instance.write_pid()
@@ -152,7 +161,7 @@ def test_a_deleted_lock_and_pid_file_are_put_back(path, instance):
 
     assert instance.repair() == ("gigqd.lock", "gigqd.pid")
     assert instance.repair() == ()
-    assert Instance(load(path, {})).running().pid == os.getpid()
+    assert running_as_seen_from_another_process(path) == os.getpid()
 
 
 def test_a_deleted_runtime_directory_is_made_anew(path, instance):
@@ -162,7 +171,7 @@ def test_a_deleted_runtime_directory_is_made_anew(path, instance):
 
     assert instance.repair() == ("run", "gigqd.lock", "gigqd.pid")
     assert instance.repair() == ()
-    assert Instance(load(path, {})).running().pid == os.getpid()
+    assert running_as_seen_from_another_process(path) == os.getpid()
     assert instance.directory.stat().st_mode & 0o777 == 0o750
 
 
@@ -183,10 +192,22 @@ def test_the_pid_file_of_another_is_left_alone(instance):
     assert instance.pid_path.exists()
 
 
-def test_the_lock_does_not_travel_to_executed_programs(instance):
-    instance.lock()
+def test_the_lock_does_not_travel_to_executed_programs(path):
+    program = (
+        "import sys; from pathlib import Path; from gigqd.config import load\n"
+        "from gigqd.instance import Instance; import os, subprocess\n"
+        "Instance(load(Path(sys.argv[1]), {})).lock()\n"
+        "child = subprocess.Popen(['sleep', '60'], close_fds=False, stdout=subprocess.DEVNULL)\n"
+        "print(child.pid, flush=True); os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True)
+    child = int(done.stdout)
 
-    assert not os.get_inheritable(instance.lock_fd)
+    try:
+        assert Path(f"/proc/{child}").exists()
+        assert Instance(load(path, {})).running() is None
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.fault("A2")
@@ -257,16 +278,13 @@ def test_a_runtime_directory_of_another_user_is_refused(tmp_path, monkeypatch):
     assert names_in(foreign) == []
 
 
-def test_a_daemon_is_found_however_long_the_path_of_its_socket_is(tmp_path):
+def test_a_daemon_is_reached_however_long_the_path_of_its_socket_is(tmp_path):
     deep = tmp_path / ("x" * 60) / ("y" * 60)
-    deep.mkdir(parents=True)
-    instance = Instance(config_in(tmp_path, runtime_dir=deep))
-    with socket.socket(socket.AF_UNIX) as listener:
-        with address(instance.socket_path) as name:
-            listener.bind(name)
-        listener.listen()
-
-        assert instance.running().pid == os.getpid()
+    path = tmp_path / "gigq.toml"
+    path.write_text(to_toml({"daemon.runtime_dir": str(deep), "queue.database": "jobs.db"}))
+    client = Client(Instance(load(path, {})))
+    with lock_holder(path, "socket"), pytest.raises(NotAnswering, match=r"not answering for 0.1 s"):
+        client.ask("status", within=0.1)
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(instance, tmp_path):

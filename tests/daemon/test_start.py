@@ -245,14 +245,14 @@ def test_check_names_what_is_wrong_in_any_broken_file(tmp_path, capfd, text):
 
 @pytest.mark.fault("A22")
 def test_a_place_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
-    def refuse(_fd, _how):
+    def refuse(*_lock):
         raise OSError(errno.ENOLCK, "No locks available")
 
     (tmp_path / "gigq.toml").write_text(
         '[daemon]\nruntime_dir = "run"\n[queue]\ndatabase = "jobs.db"\n'
     )
     instance = Instance(load(tmp_path / "gigq.toml", {}))
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
 
     with pytest.raises(CannotCreate, match="No locks available") as caught:
         instance.lock()

@@ -13,7 +13,6 @@ from typing import Any
 from support.configs import clean_environment, to_toml
 from torture.victims import Gone, Victim, is_tagged
 
-from gigqd import pidfile
 from gigqd.client import Client
 from gigqd.config import DaemonConfig
 from gigqd.errors import GigqdError
@@ -142,7 +141,7 @@ class Daemon:
             raise Gone("supervisor")
 
         def is_ours(pid: int) -> bool:
-            return pidfile.ticks_of(pid) == running.start_ticks and self.holder() == pid
+            return self.holder() == pid
 
         return Victim(running.pid, is_ours)
 

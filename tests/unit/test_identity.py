@@ -1,14 +1,13 @@
 """Which daemon is meant: by its configuration file, or by its database and name."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.configs import write_config
 
 from gigqd.config import load
-from gigqd.identity import Identity, LockNote, identity_of, read_note_at, write_note
+from gigqd.identity import Identity, Record, identity_of, read_record, write_record
 
 SHOP = Identity("/srv/shop/gigq.toml", "/srv/shop/jobs.db", "default", ("", ""))
 
@@ -28,7 +27,7 @@ SHOP = Identity("/srv/shop/gigq.toml", "/srv/shop/jobs.db", "default", ("", ""))
     ],
 )
 def test_a_daemon_is_meant_by_its_file_or_by_its_database_and_name(changes, is_meant):
-    assert SHOP.is_that_of(replace(SHOP, **changes)) is is_meant
+    assert SHOP.is_that_of(SHOP._replace(**changes)) is is_meant
 
 
 def test_a_configuration_keeps_its_links(tmp_path):
@@ -55,16 +54,18 @@ def test_two_links_to_one_file_are_two_daemons_when_each_has_a_database(tmp_path
 
 @pytest.mark.parametrize("config", ["/srv/shop/gigq.toml", None, os.fsdecode(b"/srv/caf\xe9/q")])
 def test_a_lock_file_says_which_daemon_holds_it(tmp_path, config):
-    note = LockNote("/run/gigqd.lock", replace(SHOP, config=config)).of_this_process()
+    record = Record("/run/gigqd.lock", SHOP._replace(config=config))
     descriptor = os.open(tmp_path / "gigqd.lock", os.O_RDWR | os.O_CREAT)
     os.write(descriptor, b"x" * 5000)
 
-    write_note(descriptor, note)
+    write_record(descriptor, record)
+    found = read_record(descriptor)
     os.close(descriptor)
 
-    assert read_note_at(tmp_path / "gigqd.lock") == note
-    assert note.names_a_live_process()
-    assert not replace(note, start_ticks=1).names_a_live_process()
+    assert found == record
+
+
+WHOLE = b'{"lock": "x", "config": null, "database": "d", "name": "n", "overrides": ["", ""]}'
 
 
 @pytest.mark.parametrize(
@@ -76,22 +77,31 @@ def test_a_lock_file_says_which_daemon_holds_it(tmp_path, config):
         b"17",
         b"\xff",
         b"[" * 100000,
-        b'{"lock": 1, "identity": null, "pid": 1, "start_ticks": 1}',
-        b'{"lock": "x", "identity": {"config": 1}, "pid": 1, "start_ticks": 1}',
-        b'{"lock": "x", "identity": null, "pid": -1, "start_ticks": 1}',
+        WHOLE.replace(b'"x"', b"1"),
+        WHOLE.replace(b"null", b"1"),
+        WHOLE.replace(b'"d"', b"null"),
+        WHOLE.replace(b'["", ""]', b'[""]'),
+        WHOLE.replace(b'["", ""]', b"[1, 2]"),
     ],
 )
 def test_a_lock_file_that_says_something_else_says_nothing(tmp_path, text):
     (tmp_path / "gigqd.lock").write_bytes(text)
+    descriptor = os.open(tmp_path / "gigqd.lock", os.O_RDONLY)
 
-    assert read_note_at(tmp_path / "gigqd.lock") is None
+    found = read_record(descriptor)
+    os.close(descriptor)
+
+    assert found is None
 
 
-def test_a_link_a_folder_or_a_pipe_in_the_place_of_the_lock_says_nothing(tmp_path):
-    (tmp_path / "link").symlink_to("real")
-    (tmp_path / "folder").mkdir()
+def test_a_folder_or_a_pipe_in_the_place_of_the_lock_says_nothing(tmp_path):
     os.mkfifo(tmp_path / "pipe")
+    descriptors = [
+        os.open(path, os.O_RDONLY | os.O_NONBLOCK) for path in (tmp_path, tmp_path / "pipe")
+    ]
 
-    assert [read_note_at(tmp_path / name) for name in ("link", "folder", "pipe", "none")] == [
-        None
-    ] * 4
+    found = [read_record(descriptor) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+    assert found == [None, None]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import sys
+from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.configs import config_in
 
 from gigqd import exits
+from gigqd.identity import Identity, Record
 from gigqd.instance import Instance
 from gigqd.lock_file import LockFile
 from gigqd.repairs import Repairs
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gigqd.config import Config
+
+RECORD = Record("gigqd.lock", Identity(None, "/srv/jobs.db", "default", ("", "")))
 
 
 @pytest.fixture
@@ -35,55 +40,71 @@ def instance(config: Config) -> Iterator[Instance]:
     instance.release()
 
 
+START = """
+import sys
+from pathlib import Path
+from gigqd.identity import Identity, Record
+from gigqd.lock_file import LockFile
+record = Record(sys.argv[1], Identity(None, "other.db", "default", ("", "")))
+assert LockFile(Path(sys.argv[1])).take(record)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture
-def start(instance: Instance) -> Iterator[LockFile]:
-    """A start that has made the deleted files anew and holds the lock."""
+def start(instance: Instance) -> Iterator[Popen[str]]:
+    """A start that has made the deleted files anew and holds the lock, until its input ends."""
     instance.lock_path.unlink()
     instance.pid_path.unlink()
-    start = LockFile(instance.lock_path)
-    assert start.take()
-    yield start
-    start.abandon()
+    command = [sys.executable, "-c", START, str(instance.lock_path)]
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as start:
+        assert start.stdout is not None
+        assert start.stdout.readline() == "taken\n"
+        yield start
+        start.kill()
 
 
 def test_a_file_that_is_replaced_before_it_is_locked_is_not_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "gigqd.lock"
-    first, second = LockFile(path), LockFile(path)
-    lock = fcntl.flock
+    file = LockFile(path)
+    lock, replaced = fcntl.lockf, []
 
-    def replace_then_lock(descriptor: int, how: int) -> None:
-        path.unlink()
-        path.touch()
-        lock(descriptor, how)
+    def replace_then_lock(descriptor: int, *how: int) -> None:
+        if not replaced:
+            replaced.append(path.rename(tmp_path / "away"))
+            path.touch()
+        lock(descriptor, *how)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(fcntl, "flock", replace_then_lock)
-        taken = first.take()
+    monkeypatch.setattr(fcntl, "lockf", replace_then_lock)
+    taken = file.take(RECORD)
 
-    assert not taken
-    assert not first.is_ours
-    assert second.take()
-    second.abandon()
+    assert replaced
+    assert taken
+    assert file.is_in_place()
+    assert path.read_text() != ""
+    file.abandon()
 
 
 @pytest.mark.fault("A23")
 def test_a_daemon_leaves_the_files_of_a_start_that_holds_the_lock_alone(
-    instance: Instance, start: LockFile
+    instance: Instance, start: Popen[str]
 ) -> None:
+    before = instance.lock_path.read_text()
     while_held = instance.repair()
-    left = (start.is_in_place(), instance.lock_path.read_text(), instance.pid_path.exists())
-    start.abandon()
+    left = (instance.is_in_place(), instance.lock_path.read_text(), instance.pid_path.exists())
+    start.communicate()
 
     assert while_held == ()
-    assert left == (True, "", False)
+    assert left == (False, before, False)
     assert instance.repair() == (instance.lock_path.name, instance.pid_path.name)
 
 
 @pytest.mark.fault("A23")
 def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
-    config: Config, instance: Instance, start: LockFile
+    config: Config, instance: Instance, start: Popen[str]
 ) -> None:
     repaired: list[str] = []
 
@@ -97,7 +118,7 @@ def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
     repairs = Repairs(Facts(config, "gigqd:1"), instance, repair_socket, begin_stop)
     repairs.turn(repairs.at)
     while_held = list(repaired)
-    start.abandon()
+    start.communicate()
     repairs.turn(repairs.at)
 
     assert while_held == []

@@ -16,6 +16,8 @@ from gigqd import running_daemons
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import instance_of
 from gigqd.client import NotAnswering
+from gigqd.config import load
+from gigqd.instance import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,9 +67,9 @@ def config(tmp_path: Path) -> Path:
 
 
 def found_for(config: Path, trusted: set[int]) -> int | None:
-    """The process that is found for the configuration's lock file among those of some accounts."""
-    lock = str(config.parent / "run" / "gigqd.lock")
-    found = running_daemons.find(lambda note: note.lock == lock, trusted.__contains__)
+    """The process that is found for the configuration among those of some accounts."""
+    wanted = Instance(load(config, {})).identity
+    found = running_daemons.find(None, wanted, trusted.__contains__)
     return found.pid if found else None
 
 
@@ -81,8 +83,8 @@ def test_a_process_of_an_account_that_is_not_trusted_is_no_daemon(config: Path) 
 def test_a_lock_file_of_another_account_than_the_process_says_nothing(config: Path) -> None:
     own = os.geteuid()
     with daemon_of(config, "lock") as pid:
-        assert running_daemons._note_of(pid, own) is not None
-        assert running_daemons._note_of(pid, own + 1) is None
+        assert running_daemons._record_of(pid, own) is not None
+        assert running_daemons._record_of(pid, own + 1) is None
 
 
 @needs_chroot

@@ -1,0 +1,59 @@
+"""POSIX record locks: bytes of a file that one process holds until it frees them or ends.
+
+A fork does not inherit them. Closing any descriptor of a file frees all locks of the process on it.
+A process never conflicts with its own locks, so `conflict` does not report them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from typing import NamedTuple
+
+_FLOCK = struct.Struct("@hhqqi4x")  # struct flock of fcntl(2) on 64-bit Linux
+
+
+class RecordLock(NamedTuple):
+    """A lock of another process.
+
+    Attributes:
+        kind: `fcntl.F_WRLCK` or `fcntl.F_RDLCK`.
+        first: its first byte.
+        length: how many bytes it covers; 0 stands for all up to the end of the file.
+        pid: the process; 0 or less when it cannot be seen from here, as in another container.
+    """
+
+    kind: int
+    first: int
+    length: int
+    pid: int
+
+
+def take(descriptor: int, first: int, length: int = 1) -> bool:
+    """Lock bytes of a file for this process; return False when another process holds one.
+
+    Raises:
+        OSError: the file system has no locks, or the file is not open for writing.
+    """
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, length, first)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def free(descriptor: int, first: int, length: int = 1) -> None:
+    """Free bytes of a file that this process holds."""
+    fcntl.lockf(descriptor, fcntl.LOCK_UN, length, first)
+
+
+def conflict(descriptor: int, first: int, length: int = 1) -> RecordLock | None:
+    """Return the lock of another process that keeps this one from locking bytes; None without one.
+
+    Nothing is locked, and the file need not be open for writing.
+    """
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, length, 0)
+    found = fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
+    kind, _whence, start, covered, pid = _FLOCK.unpack(found)
+    return None if kind == fcntl.F_UNLCK else RecordLock(kind, start, covered, pid)
