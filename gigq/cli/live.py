@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import struct
 from typing import TYPE_CHECKING
 
 from gigq.errors import GigqError
+from gigq.store import record_lock
 from gigq.store.liveness import lock_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-_FLOCK = struct.Struct("@hhqqi4x")
 _CHUNK = 256 * 1024
 _LONGEST_FILE_NAME = 249
 _OFFSET_BITS = 62
@@ -100,15 +98,13 @@ def _holder(database: str, run: str) -> int | None:
     if not number.isdecimal() or int(number) >> _OFFSET_BITS:
         return None  # foreign SQL wrote it
     try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, int(number), 1, 0)
-        answer = fcntl.fcntl(lock_descriptor(database), fcntl.F_GETLK, asked)
+        lock = record_lock.conflict(lock_descriptor(database), int(number))
     except PermissionError as error:
         raise HiddenOutputError(
             f"this user may not read {error.filename}, whose locks show where the job runs; "
             "run gigq logs as root or as the daemon's user, or wait for the job's end"
         ) from error
-    kind, _, _, _, pid = _FLOCK.unpack(answer)
-    return None if kind == fcntl.F_UNLCK else int(pid)
+    return lock.pid if lock else None
 
 
 def _opened(folder: str, wanted: str) -> LiveOutput | None:

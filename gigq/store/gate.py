@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import struct
 import sys
 import threading
 import time
@@ -23,12 +22,10 @@ from enum import Enum, auto
 from pathlib import Path
 
 from gigq.jitter import random_between
-from gigq.store import private_files
+from gigq.store import private_files, record_lock
 from gigq.store.liveness import companion_path
 
 _NAME = "gate"
-_FLOCK = struct.Struct("@hhqqi")  # struct flock of fcntl(2) on Linux
-_FREE = struct.pack("@h", fcntl.F_UNLCK)
 
 # Offsets in the file: the byte of the writer, and the first byte of waiting processes.
 _WRITER = 0
@@ -138,8 +135,7 @@ class Gate:
 
     def _try(self, place: int) -> _Turn:
         """Take the queue, if no process waits before `place` and none writes."""
-        before = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 1, _LINE + place - 1, 0)
-        if fcntl.fcntl(self._descriptor, fcntl.F_GETLK, before)[: len(_FREE)] != _FREE:
+        if record_lock.conflict(self._descriptor, 1, _LINE + place - 1):
             return _Turn.LATER
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _WRITER)

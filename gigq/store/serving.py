@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigq.store import record_lock
 from gigq.store.liveness import companion_path, is_alive, lock_descriptor, schema_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FLOCK = struct.Struct("@hhqqi")  # struct flock of fcntl(2) on Linux
 _RUNS = (0, 1 << 62)
 _DAEMONS = (1 << 62, 3 << 61)
 _READERS = range(123, 128)  # bytes of the -shm that a reader in WAL mode locks, WAL_READ_LOCK(0..4)
@@ -114,13 +112,10 @@ def _is_closed_to_us(locks: Path) -> bool:
 
 def _holders(descriptor: int, first: int, end: int) -> Iterator[int]:
     for _ in range(_MOST):
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, end - first, 0)
-        kind, _, start, length, pid = _FLOCK.unpack(
-            fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)[: _FLOCK.size]
-        )
-        if kind == fcntl.F_UNLCK:
+        lock = record_lock.conflict(descriptor, first, end - first)
+        if lock is None:
             return
-        yield pid
-        first = start + length
-        if not length or first >= end:
+        yield lock.pid
+        first = lock.first + lock.length
+        if not lock.length or first >= end:
             return
