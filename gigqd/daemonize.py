@@ -1,8 +1,10 @@
-"""`gigqd start`: a daemon detached from its terminal, and a launcher that waits for its word.
+"""`gigqd start`: a daemon detached from its terminal, and a launcher that waits until it is ready.
 
-python-daemon detaches; but its launching process exits at once and says nothing. So a process is
-forked first, which detaches, and the launcher waits at a pipe until the daemon says that it is
-ready, or why it is not.
+python-daemon detaches: it forks twice, starts a session, sets umask and working directory, closes
+what was inherited, binds the standard streams to the log, and takes the lock through its `pidfile`
+hook. It lacks a result: its launching process exits 0 at once. So a process is forked first, which
+detaches, and the launcher reads from a pipe whether the daemon is ready, or why it is not. The
+account is changed here, too: with `initgroups` python-daemon leaves the group id as it was.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
 from gigq.url_passwords import mask_passwords
 from gigqd import exits, kernel, logs
@@ -80,8 +82,7 @@ class Readiness:
         self._fd = None
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """How a launch went.
 
     Attributes:
@@ -145,8 +146,7 @@ def repair_standard_streams() -> None:
             setattr(sys, name, os.fdopen(fd, mode, closefd=False))
 
 
-@dataclass(frozen=True, slots=True)
-class _Launcher:
+class _Launcher(NamedTuple):
     """One launch: the launcher's side up to the fork, and the daemon's side after it."""
 
     config: Config

@@ -47,12 +47,13 @@ class LockFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd: int | None = None
+        self._descriptor = -1
+        self._holder: int | None = None
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process has taken the lock."""
-        return self._fd is not None
+        """Whether this process has taken the lock; a forked child has not."""
+        return self._holder == os.getpid()
 
     def take(self, record: Record) -> bool:
         """Lock the file at the path, made when it is missing; False when another process holds it.
@@ -66,21 +67,21 @@ class LockFile:
         while (descriptor := self._lock_one()) is not None:
             # The file may have been replaced between opening and locking it.
             if _is_same_file(descriptor, self.path):
-                self._fd = descriptor
-                self._write(descriptor, record)
+                self._descriptor, self._holder = descriptor, os.getpid()
+                self._write(record)
                 return True
             os.close(descriptor)
         return False
 
     def is_in_place(self) -> bool:
         """Return True when the file at the path is the one whose lock this process holds."""
-        return self._fd is not None and _is_same_file(self._fd, self.path)
+        return self.is_ours and _is_same_file(self._descriptor, self.path)
 
     def abandon(self) -> None:
         """Free the lock."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        if self.is_ours:
+            os.close(self._descriptor)
+            self._holder = None
 
     def _lock_one(self) -> int | None:
         """Return a descriptor of the file, locked; None when another process holds the lock."""
@@ -102,9 +103,9 @@ class LockFile:
                 os.close(descriptor)
         return descriptor if taken else None
 
-    def _write(self, descriptor: int, record: Record) -> None:
+    def _write(self, record: Record) -> None:
         try:
-            write_record(descriptor, record)
+            write_record(self._descriptor, record)
         except OSError as error:
             raise cannot_create("lock", self.path, error) from error
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.store import record_lock
+from gigq.store.private_files import is_known
 from gigqd import exits, fence
 from gigqd.errors import GigqdError
 from gigqd.identity import read_record
@@ -151,6 +152,17 @@ def find(
     ]
     found = [here, *elsewhere] if here is not None else elsewhere
     return min(found, key=lambda daemon: daemon.match(wanted), default=None)
+
+
+def find_of_file(wanted: Identity) -> RunningDaemon | None:
+    """Return the daemon that runs a configuration file, of which only the path has to be known.
+
+    A daemon of root, of this account or of the owner of the file counts.
+    """
+    accounts = {0, os.geteuid()}
+    with suppress(OSError):
+        accounts.add(Path(wanted.config or "").stat().st_uid)
+    return find(None, wanted, lambda uid: uid in accounts and is_known(uid))
 
 
 def at(lock: Path) -> RunningDaemon | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from contextlib import suppress
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq import given_paths
-from gigq.store.private_files import is_known
 from gigqd import fence, running_daemons
 from gigqd.client import NotAnswering
 from gigqd.config import DaemonConfig, config_path, identify, locate
@@ -81,19 +79,11 @@ def _of_unreadable_file(options: argparse.Namespace, error: ConfigError) -> Inst
     path = options.config or config_path(os.environ)
     if path is not None:
         wanted = Identity(given_paths.absolute(str(path)), "", "", overrides_of(os.environ))
-        found = running_daemons.find(None, wanted, functools.partial(_may_run, path))
+        found = running_daemons.find_of_file(wanted)
         if found is not None:
             return Instance.of_running(found)
     remedy = "without the file, a running daemon is reached with --runtime-dir"
     raise ConfigError([*error.problems, Problem(None, None, "", remedy)]) from error
-
-
-def _may_run(file: Path, uid: int) -> bool:
-    """Return True for an account whose daemon may run a file: root, this one, the file's owner."""
-    accounts = {0, os.geteuid()}
-    with suppress(OSError):
-        accounts.add(file.stat().st_uid)
-    return uid in accounts and is_known(uid)
 
 
 def stop_timeout_of(options: argparse.Namespace) -> float:

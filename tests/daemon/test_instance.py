@@ -210,6 +210,19 @@ def test_the_lock_does_not_travel_to_executed_programs(path):
         os.kill(child, signal.SIGKILL)
 
 
+def test_a_forked_child_frees_and_removes_nothing(path, instance):
+    instance.lock()
+    instance.write_pid()
+    instance.socket_path.touch()
+    if (child := os.fork()) == 0:
+        instance.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert running_as_seen_from_another_process(path) == os.getpid()
+    assert names_in(instance.directory) == ["gigqd.lock", "gigqd.pid", "gigqd.sock"]
+
+
 @pytest.mark.fault("A2")
 def test_of_many_that_start_at_once_exactly_one_wins(path):
     program = (

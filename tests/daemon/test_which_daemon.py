@@ -30,12 +30,13 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a
 @pytest.fixture
 def projects():
     """A function that makes projects; their daemons are stopped at the end."""
-    made, pids = [], []
+    made, handles = [], []
 
     class Stopped(Project):
         def start(self, **environment):
-            pids.append(super().start(**environment))
-            return pids[-1]
+            pid = super().start(**environment)
+            handles.append(os.pidfd_open(pid))  # the number may be given to another process
+            return pid
 
     def make(*arguments, **options):
         made.append(Stopped(*arguments, **options))
@@ -44,9 +45,10 @@ def projects():
     yield make
     for project in made:
         project.gigqd("stop", "--now")
-    for pid in pids:
-        if _is_gigqd(pid):
-            os.kill(pid, signal.SIGKILL)
+    for handle in handles:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
 
 
 def _is_gigqd(pid):
