@@ -112,7 +112,11 @@ def _stats_by_queue(args: argparse.Namespace, found: Mapping[str, Mapping[str, i
         titles = ("Queue", *_STATUSES, "total")
         rows = [(queue, *counts.values()) for queue, counts in found.items()]
         width = terminal.width()
-        print(text.table(titles, rows, fit=text.Fit(width, elastic="Queue") if width else None))
+        print(
+            text.table(
+                titles, rows, fit=text.Fit(width, {"Queue": text.NARROWEST}) if width else None
+            )
+        )
     else:
         print("No jobs found.")
     return exits.OK
@@ -125,7 +129,7 @@ def _listed(found: Sequence[Mapping[str, Any]]) -> str:
         titles = (*TITLES, _WORKFLOW)
         rows = [(*cells, row["workflow"] or "-") for cells, row in zip(rows, found, strict=True)]
     width = terminal.width()
-    fit = text.Fit(width, elastic="Name", droppable=_DROPPABLE) if width else None
+    fit = text.Fit(width, {"Name": text.NARROWEST}, _DROPPABLE) if width else None
     paint = text.painted_status if terminal.takes_colour() else None
     return text.table(tuple(titles), rows, fit=fit, paint=paint)
 

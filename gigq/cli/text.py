@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import accumulate, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigq import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Paint = Callable[[str, str], str]
 
@@ -144,18 +143,17 @@ def _field(label: str, value: object, margin: str) -> str:
     return f"{margin}{label}: {printable(shown)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(NamedTuple):
     """The rules by which a table fits a narrow terminal.
 
     Attributes:
         width: the terminal's width in cells.
-        elastic: the title of the column whose texts may be cut.
+        elastic: titles of the columns whose texts may be cut, with the cells that each keeps.
         droppable: titles of the columns that may be left out, the last one first.
     """
 
     width: int
-    elastic: str
+    elastic: Mapping[str, int]
     droppable: tuple[str, ...] = ()
 
 
@@ -165,26 +163,30 @@ def table(
     *,
     fit: Fit | None = None,
     paint: Paint | None = None,
+    boxed: bool = True,
 ) -> str:
-    """Return a boxed table in ASCII.
+    """Return a table in ASCII.
 
     Args:
         titles: the column titles.
         rows: one value for each title.
         fit: the rules for a narrow terminal; None to cut nothing.
         paint: gets a column's title and a padded text, and returns the text in colour.
+        boxed: draws lines around the cells; without them two spaces separate the columns.
     """
     columns = {title: [printable(cut(row[i])) for row in rows] for i, title in enumerate(titles)}
     if fit:
-        columns = _fitted(columns, fit)
+        columns = _fitted(columns, fit, boxed=boxed)
     widths = {title: _width(title, texts) for title, texts in columns.items()}
-    rule = "+" + "+".join("-" * (width + 2) for width in widths.values()) + "+"
-    head = _line([_padded(title, width) for title, width in widths.items()])
+    head = [_padded(title, width) for title, width in widths.items()]
     body = [
-        _line([_cell(title, columns[title][i], width, paint) for title, width in widths.items()])
+        [_cell(title, columns[title][i], width, paint) for title, width in widths.items()]
         for i in range(len(rows))
     ]
-    return "\n".join([rule, head, rule, *body, rule])
+    if not boxed:
+        return "\n".join("  ".join(cells).rstrip() for cells in (head, *body))
+    rule = "+" + "+".join("-" * (width + 2) for width in widths.values()) + "+"
+    return "\n".join([rule, _line(head), rule, *map(_line, body), rule])
 
 
 def _line(texts: Iterable[str]) -> str:
@@ -204,19 +206,24 @@ def _width(title: str, texts: Iterable[str]) -> int:
     return max([cells(title), *map(cells, texts)])
 
 
-def _fitted(columns: dict[str, list[str]], fit: Fit) -> dict[str, list[str]]:
+def _fitted(columns: dict[str, list[str]], fit: Fit, *, boxed: bool) -> dict[str, list[str]]:
     columns, droppable = dict(columns), list(fit.droppable)
-    while droppable and _room(columns, fit) < NARROWEST:
+    while (room := _room(columns, fit, boxed=boxed)) < 0 and droppable:
         columns.pop(droppable.pop(), None)
-    room = max(_room(columns, fit), NARROWEST)
-    columns[fit.elastic] = [shorten(text, room) for text in columns[fit.elastic]]
+    for title, least in fit.elastic.items():
+        wanted = _width(title, columns[title])
+        given = min(wanted, least + max(room, 0))
+        room -= max(given - least, 0)
+        columns[title] = [shorten(text, given) for text in columns[title]]
     return columns
 
 
-def _room(columns: dict[str, list[str]], fit: Fit) -> int:
-    """Return the cells that are left for the elastic column."""
-    others = [_width(title, texts) for title, texts in columns.items() if title != fit.elastic]
-    return fit.width - sum(others) - 3 * len(columns) - 1
+def _room(columns: dict[str, list[str]], fit: Fit, *, boxed: bool) -> int:
+    """Return the cells that are left when every elastic column is as narrow as it may be."""
+    widths = {title: _width(title, texts) for title, texts in columns.items()}
+    least = sum(min(width, fit.elastic.get(title, width)) for title, width in widths.items())
+    between = 3 * len(columns) + 1 if boxed else 2 * (len(columns) - 1)
+    return fit.width - least - between
 
 
 def painted_status(title: str, text: str) -> str:

@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         return _fail("gigqd: interrupted", exits.INTERRUPTED, options)
     except BrokenPipeError:
         return _fail("", exits.BROKEN_PIPE, options)
-    except Exception as error:  # noqa: BLE001 - a defect is told in one line, too
+    except Exception as error:  # noqa: BLE001 - a defect ends in one line, too
         defect = unexpected(error)
         text = f"{defect} (--debug shows where)"
         return _refuse(GigqdError(text, exit_code=defect.exit_code), options)

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from gigqd.cli.terminal import Fit, table
+from gigq.cli import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,8 +18,10 @@ _SLOT_TITLES = (
     "SLOT", "PID", "STATE", "JOB", "TIME/LIMIT", "MEMORY", "JOBS", "RESTARTS", "LAST EXIT",
 )  # fmt: skip
 _END_TITLES = ("AT", "SLOT", "CAUSE", "ENDED BY", "JOB", "RAN", "CPU", "PEAK", "NOW")
-_SLOTS_FIT = Fit({"SLOT": 10, "JOB": 20, "LAST EXIT": 12}, ("MEMORY", "PID", "RESTARTS", "JOBS"))
-_ENDS_FIT = Fit({"SLOT": 10, "JOB": 18, "ENDED BY": 12}, ("RAN", "PEAK", "CPU"))
+_SLOTS_ELASTIC = {"SLOT": 10, "JOB": 20, "LAST EXIT": 12}
+_SLOTS_DROPPABLE = ("MEMORY", "PID", "RESTARTS", "JOBS")
+_ENDS_ELASTIC = {"SLOT": 10, "JOB": 18, "ENDED BY": 12}
+_ENDS_DROPPABLE = ("RAN", "PEAK", "CPU")
 _ENDS_SHOWN = 5
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 _DATE, _ZONE = len("2026-"), len("2026-11-23 19:09:12")
@@ -33,14 +35,16 @@ def describe(answer: Mapping[str, Any], width: int | None = None) -> str:
         answer: what the daemon has answered.
         width: of the terminal; None for tables as wide as they are.
     """
-    slots = [_SLOT_TITLES, *map(_slot, answer["slots"])]
-    parts = ["\n".join(_head(answer)), table(slots, width, _SLOTS_FIT)]
+    fit = text.Fit(width, _SLOTS_ELASTIC, _SLOTS_DROPPABLE) if width else None
+    slots = text.table(_SLOT_TITLES, [*map(_slot, answer["slots"])], fit=fit, boxed=False)
+    parts = ["\n".join(_head(answer)), slots]
     newest = list(reversed(answer.get("recent", [])))
     if newest:
         shown = newest[:_ENDS_SHOWN]
         title = f"recent failures ({len(shown)} of {len(newest)}, `gigqd status --json` has all)"
-        ends = [_END_TITLES, *(_bad_end(end, short=width is not None) for end in shown)]
-        parts.append(f"{title}\n{table(ends, width, _ENDS_FIT)}")
+        rows = [_bad_end(end, short=width is not None) for end in shown]
+        fit = text.Fit(width, _ENDS_ELASTIC, _ENDS_DROPPABLE) if width else None
+        parts.append(f"{title}\n{text.table(_END_TITLES, rows, fit=fit, boxed=False)}")
     return "\n\n".join(parts)
 
 
@@ -101,9 +105,9 @@ def _counted(counters: Mapping[str, int]) -> str:
     return ", ".join(f"{counters[name]} {name.replace('_', ' ')}" for name in shown)
 
 
-def _time(text: str) -> str:
-    """A time in this machine's zone, which is part of it."""
-    return datetime.fromisoformat(text).astimezone().isoformat(" ", "seconds")
+def _time(stored: str) -> str:
+    """Return a time in this machine's zone, which is part of it."""
+    return datetime.fromisoformat(stored).astimezone().isoformat(" ", "seconds")
 
 
 # --- a slot ----------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from gigqd import config as configuration
 from gigqd import exits, fence, logs
 from gigqd.cli.places import file_of_other, instance_of, its_file, stop_timeout_of
-from gigqd.cli.terminal import complain, say
-from gigqd.cli.told import Told
+from gigqd.cli.terminal import Result, complain, say
 from gigqd.cli.trying import refuse_as_a_start
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
@@ -61,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             os.umask(config.daemon.umask)
             enter(config.daemon.working_directory)
-            return _serve(config, instance, config.log, _nobody_waits)
+            return _serve(config, instance, config.log, _notify_none)
         except GigqdError as error:
             return _say_why(config, error)
 
@@ -77,12 +76,12 @@ def start(options: argparse.Namespace) -> int:
     """Be the launcher of a detached daemon."""
     _require_psutil()
     _refuse_in_a_unit()
-    return _start(options).tell(as_json=options.json)
+    return _start(options).write(as_json=options.json)
 
 
 def stop(options: argparse.Namespace) -> int:
     """Ask the daemon to end and wait until it has."""
-    return _stop(options).tell(as_json=options.json)
+    return _stop(options).write(as_json=options.json)
 
 
 def restart(options: argparse.Namespace) -> int:
@@ -96,15 +95,15 @@ def restart(options: argparse.Namespace) -> int:
             refuse_as_a_start(config, running.pid, options.wait)
         except GigqdError as error:
             text = f"not restarted, the running daemon goes on: {error}"
-            return Told(error.exit_code, text, {"pid": running.pid}).tell(as_json=options.json)
+            return Result(error.exit_code, text, {"pid": running.pid}).write(as_json=options.json)
     stopped = _stop(options)
     if stopped.code:
-        return stopped.tell(as_json=options.json)
+        return stopped.write(as_json=options.json)
     if not options.json:
         say(stopped.text)
     started = _start(options)
     facts = {**started.facts, "stopped": stopped.facts}
-    return replace(started, facts=facts).tell(as_json=options.json)
+    return started._replace(facts=facts).write(as_json=options.json)
 
 
 def _refuse_in_a_unit() -> None:
@@ -116,7 +115,7 @@ def _refuse_in_a_unit() -> None:
 # --- starting --------------------------------------------------------------------------------
 
 
-def _start(options: argparse.Namespace, *, wait_for_another: bool = True) -> Told:
+def _start(options: argparse.Namespace, *, wait_for_another: bool = True) -> Result:
     config = load(options.config, os.environ)
     instance = Instance(config)
     try:
@@ -128,11 +127,11 @@ def _start(options: argparse.Namespace, *, wait_for_another: bool = True) -> Tol
             raise
         if wait_for_another and _has_ended(instance, options.wait):
             return _start(options, wait_for_another=False)
-        return Told(exits.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
+        return Result(exits.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
     if launch.code:
-        return Told(launch.code, launch.text, {"started": False})
+        return Result(launch.code, launch.text, {"started": False})
     facts = {"pid": launch.pid, "log": str(instance.log_path), "started": True}
-    return Told(exits.OK, f"gigqd started (pid {launch.pid}), log {instance.log_path}", facts)
+    return Result(exits.OK, f"gigqd started (pid {launch.pid}), log {instance.log_path}", facts)
 
 
 def _has_ended(instance: Instance, within: float) -> bool:
@@ -193,8 +192,8 @@ def _supervise(config: Config, instance: Instance, on_ready: Callable[[], None])
     return Supervisor(config, instance, on_ready).run()
 
 
-def _nobody_waits() -> None:
-    """In the foreground readiness is told to systemd only, which the supervisor does itself."""
+def _notify_none() -> None:
+    """In the foreground only systemd is notified, by the supervisor."""
 
 
 def _require_psutil() -> None:
@@ -214,14 +213,14 @@ def _require_psutil() -> None:
 # --- stopping --------------------------------------------------------------------------------
 
 
-def _stop(options: argparse.Namespace) -> Told:
+def _stop(options: argparse.Namespace) -> Result:
     instance = instance_of(options)
     client = Client(instance)
     other = file_of_other(instance, options)
     if instance.running() is None:
         pid = instance.stale_pid()
         text = "gigqd is not running" + (f" (stale pid file: {pid})" if pid else "")
-        return Told(exits.OK, text, {"state": "stopped", "stale_pid": pid})
+        return Result(exits.OK, text, {"state": "stopped", "stale_pid": pid})
     if options.force:
         return _force(client, instance, options)
     try:
@@ -229,14 +228,14 @@ def _stop(options: argparse.Namespace) -> Told:
         within = stop_timeout_of(options) + _BEYOND_STOP_TIMEOUT
         answer = client.stop(now=options.now, within=within)
     except NotRunning:  # it has ended while it was looked for, as by another stop
-        return Told(exits.OK, "gigqd is not running", {"state": "stopped", "stale_pid": None})
+        return Result(exits.OK, "gigqd is not running", {"state": "stopped", "stale_pid": None})
     except NotAnswering as error:
         return _not_stopped(client, error)
-    told = understand(_farewell, answer)
-    return replace(told, text=f"{told.text}\n{its_file(other)}") if other else told
+    result = understand(_farewell, answer)
+    return result._replace(text=f"{result.text}\n{its_file(other)}") if other else result
 
 
-def _farewell(answer: Mapping[str, Any]) -> Told:
+def _farewell(answer: Mapping[str, Any]) -> Result:
     finished, handed_back = answer["finished"], answer["handed_back"]
     text = (
         f"gigqd stopped in {answer['seconds']:.1f} s: {finished} running "
@@ -248,18 +247,18 @@ def _farewell(answer: Mapping[str, Any]) -> Told:
         text += f", {unrecorded} for the next start to settle"
     if answer["code"] == exits.LEFT_BEHIND:
         text += "; some processes could not be killed, the log names them"
-    return Told(answer["code"], text, {key: answer[key] for key in _FAREWELL if key in answer})
+    return Result(answer["code"], text, {key: answer[key] for key in _FAREWELL if key in answer})
 
 
-def _not_stopped(client: Client, error: NotAnswering) -> Told:
+def _not_stopped(client: Client, error: NotAnswering) -> Result:
     if client.wait_until_gone(_LOCK_RELEASED_WITHIN):  # it may be just about to
         text = "gigqd ended without a word about its jobs; the next start settles them"
-        return Told(exits.OK, text)
+        return Result(exits.OK, text)
     text = f"not stopped: {error}; `gigqd stop --force` kills it and its jobs"
-    return Told(exits.FAILED, text)
+    return Result(exits.FAILED, text)
 
 
-def _force(client: Client, instance: Instance, options: argparse.Namespace) -> Told:
+def _force(client: Client, instance: Instance, options: argparse.Namespace) -> Result:
     """SIGKILL the daemon and whatever its jobs have left; the next start settles the jobs."""
     pid = client.kill()
     client.wait_until_gone(_LOCK_RELEASED_WITHIN)
@@ -267,7 +266,7 @@ def _force(client: Client, instance: Instance, options: argparse.Namespace) -> T
         f"gigqd (pid {pid}) killed, and {_sweep(instance, options)} left of its jobs; "
         "the next start settles what was running"
     )
-    return Told(exits.OK, text, {"killed": pid})
+    return Result(exits.OK, text, {"killed": pid})
 
 
 def _sweep(instance: Instance, options: argparse.Namespace) -> str:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq.command_parser import CommandParser
 from gigqd import __version__
-from gigqd.cli import asking, checking, lifecycle, reloading
+from gigqd.cli import asking, checking, lifecycle
+from gigqd.cli.terminal import width
 from gigqd.config.keys import NAME
 
 if TYPE_CHECKING:
@@ -27,7 +24,7 @@ class _Text(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the terminal; argparse makes one for each option, only to check it."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
+        super().__init__(prog, width=(width() or 80) - 2)
 
 
 class _Parser(CommandParser):
@@ -35,17 +32,6 @@ class _Parser(CommandParser):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**{"formatter_class": _Text, **given})
-
-
-@cache
-def _columns() -> int:
-    """How wide the terminal is, as shutil finds it, which is slow to import."""
-    with suppress(KeyError, ValueError):
-        if (columns := int(os.environ["COLUMNS"])) > 0:
-            return columns
-    with suppress(AttributeError, ValueError, OSError):
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
-    return 80
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,7 +73,7 @@ def _add_lifecycle(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_asking(commands: argparse._SubParsersAction[_Parser]) -> None:
-    reload = _add(commands, "reload", reloading.reload, "take the configuration and code on disk")
+    reload = _add(commands, "reload", asking.reload, "take the configuration and code on disk")
     reload.add_argument(
         "--wait",
         action="store_true",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.strict_json import strict_json
 from gigqd import exits
@@ -15,7 +14,7 @@ from gigqd.logs.journal import leads_to_journal, with_priority
 from gigqd.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 
 class OutputFailed(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
@@ -60,65 +59,29 @@ def width() -> int | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How a table gives way when it is too wide.
+class Result(NamedTuple):
+    """The end of a command.
 
     Attributes:
-        elastic: titles of the columns whose texts may be cut, with the width that each keeps.
-        droppable: titles of the columns that may be left out, the first to go last.
+        code: the exit code of the command.
+        text: for people; on standard error, after "gigqd: ", when the code is not 0.
+        facts: for programs, besides the code and the text of an error.
     """
 
-    elastic: Mapping[str, int]
-    droppable: tuple[str, ...] = ()
+    code: int
+    text: str
+    facts: Mapping[str, Any] = {}
 
-
-def table(rows: Sequence[Sequence[str]], most: int | None = None, fit: Fit | None = None) -> str:
-    """Rows in aligned columns; the first row is the header.
-
-    Args:
-        rows: the rows.
-        most: characters of a line at most, as far as `fit` allows; None for as many as there are.
-        fit: what may be cut or left out.
-    """
-    columns = [[printable(cell) for cell in column] for column in zip(*rows, strict=True)]
-    if most is not None and fit is not None:
-        columns = _fitted(columns, most, fit)
-    widths = [max(map(len, column)) for column in columns]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in zip(*columns, strict=True)
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _fitted(columns: list[list[str]], most: int, fit: Fit) -> list[list[str]]:
-    droppable = list(fit.droppable)
-    while droppable and _least(columns, fit) > most:
-        title = droppable.pop()
-        columns = [column for column in columns if column[0] != title]
-    room = max(most - _least(columns, fit), 0)
-    fitted = []
-    for column in columns:
-        wide = _width(column)
-        given = min(wide, fit.elastic.get(column[0], wide) + room)
-        room -= max(given - fit.elastic.get(column[0], wide), 0)
-        fitted.append([_shortened(cell, given) for cell in column])
-    return fitted
-
-
-def _least(columns: list[list[str]], fit: Fit) -> int:
-    """The width of the narrowest table of these columns."""
-    widths = [min(_width(column), fit.elastic.get(column[0], _width(column))) for column in columns]
-    return sum(widths) + 2 * (len(columns) - 1)
-
-
-def _width(column: Sequence[str]) -> int:
-    return max(map(len, column))
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    def write(self, *, as_json: bool) -> int:
+        """Write it in one of its two forms, and return the code."""
+        if as_json:
+            error = {"error": self.text} if self.code else {}
+            say_json({"ok": not self.code, "code": self.code, **error, **self.facts})
+        elif self.code:
+            complain(f"gigqd: {self.text}")
+        else:
+            say(self.text)
+        return self.code
 
 
 def _answer(text: str) -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 from support.configs import write_config
 
-from gigqd.cli import reloading
+from gigqd.cli import asking
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import instance_of
 from gigqd.errors import ConfigError
@@ -31,8 +31,8 @@ def test_a_file_that_was_emptied_just_now_is_read_again(file, monkeypatch):
             file.write_text(text)
             raise
 
-    monkeypatch.setattr(reloading, "instance_of", look)
-    instance = reloading._instance(build_parser().parse_args(["--config", str(file), "reload"]))
+    monkeypatch.setattr(asking, "instance_of", look)
+    instance = asking._instance(build_parser().parse_args(["--config", str(file), "reload"]))
 
     assert len(refusals) == 1
     assert instance.directory == file.parent / "run"
@@ -47,8 +47,8 @@ def test_a_file_that_has_been_wrong_for_long_is_refused_at_once(file, monkeypatc
         looks.append(options)
         return instance_of(options)
 
-    monkeypatch.setattr(reloading, "instance_of", look)
+    monkeypatch.setattr(asking, "instance_of", look)
     with pytest.raises(ConfigError):
-        reloading._instance(build_parser().parse_args(["--config", str(file), "reload"]))
+        asking._instance(build_parser().parse_args(["--config", str(file), "reload"]))
 
     assert len(looks) == 1
