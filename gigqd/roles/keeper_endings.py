@@ -29,29 +29,30 @@ def ending_of(record: ExitRecord) -> ExecutionResult:
 
 def ending_of_lost(execution: dict[str, Any]) -> ExecutionResult:
     """Return the ending of an execution whose worker and supervisor are gone."""
-    error = (
-        f"WorkerLost: worker {execution['worker_id']} and the process that supervised it ended "
+    return _lost(
+        f"worker {execution['worker_id']} and the process that supervised it ended "
         "before the outcome of this attempt was recorded"
     )
-    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
 def ending_of_unrecorded(record: ExitRecord) -> ExecutionResult:
     """Return the ending of an execution that was over when its worker died with its outcome."""
-    error = (
-        f"WorkerLost: the worker process {_past(record)} after this attempt had ended and "
+    return _lost(
+        f"the worker process {_past(record)} after this attempt had ended and "
         "before its outcome was recorded"
     )
-    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
 def ending_of_stray(execution: dict[str, Any]) -> ExecutionResult:
     """Return the ending of an execution that a restored file has open and no worker runs."""
-    error = (
-        f"WorkerLost: the database file was replaced, and worker {execution['worker_id']} does "
+    return _lost(
+        f"the database file was replaced, and worker {execution['worker_id']} does "
         "not run this attempt"
     )
-    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
+
+
+def _lost(reason: str) -> ExecutionResult:
+    return ExecutionResult(JobStatus.FAILED, error=f"WorkerLost: {reason}", cause=Cause.LOST)
 
 
 def _error(record: ExitRecord) -> str:

@@ -48,6 +48,22 @@ def test_an_exit_record_is_sent_and_kept_until_it_is_settled(keeper: tuple[Wire,
     assert len(book) == 0
 
 
+def test_an_exit_record_arrives_as_it_was_sent(keeper: tuple[Wire, Wire]) -> None:
+    ours, theirs = keeper
+    book = Books()
+    book.serve(ours)
+    sent = CRASH._replace(latest="e1", running=True, wall_time=0.25, peak_memory=1 << 40)
+
+    book.add(sent)
+    (message,) = theirs.receive()
+    del message["exit"]
+    arrived = ExitRecord.of_message(message)
+
+    assert arrived == sent
+    assert arrived.cause is Cause.CRASHED
+    assert ExitRecord.of_message({"exit_code": 0}).cause is None
+
+
 def test_an_heir_of_the_keeper_is_sent_all_that_is_open(keeper: tuple[Wire, Wire]) -> None:
     ours, theirs = keeper
     book = Books()

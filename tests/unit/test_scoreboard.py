@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 
+import pytest
 from support.orphans import forked
 from support.waiting import wait_until
 
@@ -45,6 +46,15 @@ def test_a_worker_sees_its_orders() -> None:
 
     assert cell.orders().leave
     assert (cell.orders().asked, cell.orders().cause) == (7, Cause.CANCELLED)
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_fits_beside_the_number_of_an_execution(cause: Cause) -> None:
+    cell = Scoreboard(1).take()
+
+    cell.ask_to_end(1 << 40, cause)
+
+    assert (cell.asked, cell.orders().asked, cell.orders().cause) == (1 << 40, 1 << 40, cause)
 
 
 def test_orders_and_reports_do_not_touch_each_other() -> None:
