@@ -105,7 +105,7 @@ def signal_main_thread(pid: int, number: int) -> None:
 
 # psutil takes 128 µs for what one read here gives in 16, and lacks group and session. It lists
 # children by a look at every process of the host: 22 ms with 500, where the kernel's list takes
-# 0.03. It raises where /proc hides one of them. See docs/decisions/0044.
+# 0.03. It raises where /proc hides one of them. See docs/decisions/0045.
 
 
 def stat_fields(pid: int | str) -> list[str]:
