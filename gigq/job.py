@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock, codec, served_queues, sizes
+from gigq import clock, codec, served_queues, units
 from gigq.errors import InvalidJob
 from gigq.ids import new_id
 
@@ -163,7 +163,7 @@ def memory_limit_of(job: Job) -> int | None:
         ValueError: it is a text that is no size.
     """
     limit = job.memory_limit
-    return sizes.parse(limit) if isinstance(limit, str) else limit
+    return units.parse_size(limit) if isinstance(limit, str) else limit
 
 
 def is_plain_by_itself(job: Any) -> bool:

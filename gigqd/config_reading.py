@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from gigqd import logs
-from gigqd.config import compare, load, schema
-from gigqd.config.cut_short import cut_short, texts_of
-from gigqd.config.keys import Effect, key_of
+from gigqd.config import compare, load, without_restart
+from gigqd.config.parse import read_limited
 from gigqd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from gigqd.config import Changes, Config
+
+    Texts = Mapping[Path, bytes]
 
 log = logs.get_logger("gigqd.reload")
 
@@ -34,7 +38,7 @@ class ConfigReader:
 
     def __init__(self, config: Config) -> None:
         self.at = float("inf")
-        self._in_force = self._texts = texts_of(config)
+        self._in_force = self._texts = _texts_of(config)
         self._until = 0.0
 
     @property
@@ -61,8 +65,8 @@ class ConfigReader:
         Raises:
             ConfigError: the configuration is refused; nothing has changed then.
         """
-        self._texts = texts_of(current)
-        short = cut_short(self._texts, self._in_force)
+        self._texts = _texts_of(current)
+        short = _cut_short(self._texts, self._in_force)
         if short and self._may_wait():
             return None
         try:
@@ -85,7 +89,7 @@ class ConfigReader:
         self._in_force = self._texts
 
     def _is_changing(self, current: Config) -> bool:
-        return texts_of(current) != self._texts and self._may_wait()
+        return _texts_of(current) != self._texts and self._may_wait()
 
     def _may_wait(self) -> bool:
         now = time.monotonic()
@@ -94,7 +98,7 @@ class ConfigReader:
 
 
 def read_again(current: Config) -> tuple[Config, Changes]:
-    """The configuration as it is on disk now, and what it changes.
+    """Return the configuration as it is on disk now, and what it changes.
 
     Keys that only a restart can change keep their current value; they are named in the changes.
 
@@ -102,18 +106,23 @@ def read_again(current: Config) -> tuple[Config, Changes]:
         ConfigError: the file is refused; nothing has changed then.
     """
     wanted = load(current.source, os.environ)
-    changes = compare(current, wanted)
-    tables = {
-        table: _keep_what_needs_a_restart(getattr(current, table), getattr(wanted, table))
-        for table in schema.TABLES
-    }
-    return replace(wanted, **tables), changes
+    return without_restart(current, wanted), compare(current, wanted)
 
 
-def _keep_what_needs_a_restart(current: Any, wanted: Any) -> Any:
-    kept = {
-        name: getattr(current, name)
-        for name, item in schema.keys(type(wanted)).items()
-        if key_of(item).effect is Effect.RESTART
-    }
-    return replace(wanted, **kept)
+def _texts_of(config: Config) -> Texts:
+    """Return what the configuration's files hold now; those that cannot be read are left out."""
+    found = {}
+    for path in (config.source, config.code.environment_file):
+        if path is not None:
+            with suppress(ConfigError):
+                found[path] = read_limited(path)
+    return found
+
+
+def _cut_short(texts: Texts, in_force: Texts) -> list[Path]:
+    """Return the files that hold only the beginning of what they held when they were taken."""
+    return [
+        path
+        for path, text in texts.items()
+        if len(text) < len((taken := in_force.get(path, b"")).rstrip()) and taken.startswith(text)
+    ]

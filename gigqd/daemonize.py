@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
@@ -217,7 +216,7 @@ class _Launcher(NamedTuple):
     def _record(self, text: str, code: int, *, with_traceback: bool = False) -> None:
         """Write to the log why there will be no daemon, however far the detaching has come."""
         with suppress(OSError):
-            logs.configure(replace(self.config.log, file=self.instance.log_path))
+            logs.configure(self.config.log.replace(file=self.instance.log_path))
             trace = {"exc_info": True} if with_traceback else {}
             log.critical("start_failed", error=text, exit_code=code, **trace)
 

@@ -53,5 +53,5 @@ class RepeatedLeaks:
                 left=kind,
                 workers=count,
                 remedy=f"{_REMEDIES.get(kind, _ANOTHER)}; if the next jobs may find it, "
-                f"allow it in the pool: allowed_residue = {json.dumps(left)}",
+                f"allow it in the pool: allowed_leaks = {json.dumps(left)}",
             )

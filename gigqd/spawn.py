@@ -6,7 +6,6 @@ import gc
 import os
 import resource
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd import cgroups, exits, kernel, logs, signals
@@ -126,7 +125,7 @@ def _become_child(birth: Birth) -> None:
 def _arrange_descriptors(birth: Birth) -> None:
     """Keep the child's own descriptors only, and put the job's output where it belongs."""
     own_log = os.dup(logs.sink_fd())
-    log_config = replace(birth.config.log, file=logs.sink_path())
+    log_config = birth.config.log.replace(file=logs.sink_path())
     logs.configure(log_config, fd=own_log, slot=birth.slot, pid=os.getpid())
     if birth.pool:
         logs.bind(pool=birth.pool, worker=birth.worker_id)

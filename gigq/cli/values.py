@@ -6,10 +6,9 @@ import argparse
 import json
 import math
 import os
-import re
 from typing import TYPE_CHECKING, TypeVar
 
-from gigq import codec, durations, served_queues, sizes
+from gigq import codec, served_queues, units
 from gigq.errors import GigqError
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_PLAIN_NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 TOO_DEEP = f"is nested too deeply; {codec.MOST_LEVELS} levels are the most"
 
@@ -160,15 +158,12 @@ def age(text: str) -> float:
 
     A plain number counts days, as it did in GigQ 0.5.1.
     """
-    written = text.strip()
-    if _PLAIN_NUMBER.fullmatch(written):
-        return number(written) * durations.UNITS["d"]
-    seconds = durations.parse(written)
-    if seconds is None:
+    try:
+        return units.parse_duration(text, bare=units.DAY)
+    except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a duration such as 30d, 12h or 1h30m, nor a number of days"
-        )
-    return seconds
+        ) from None
 
 
 def positive(text: str) -> float:
@@ -196,7 +191,7 @@ def amount(text: str) -> int:
 def size(text: str) -> int:
     """Convert a size of at least one byte, such as 512KiB or 4MiB."""
     try:
-        count = sizes.parse(text)
+        count = units.parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not count:

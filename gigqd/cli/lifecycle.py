@@ -159,7 +159,7 @@ def _has_ended(instance: Instance, within: float) -> bool:
 
 def _body(config: Config, instance: Instance) -> Callable[[Readiness], int]:
     def body(readiness: Readiness) -> int:
-        log_config = replace(config.log, file=instance.log_path)
+        log_config = config.log.replace(file=instance.log_path)
         return _serve(config, instance, log_config, lambda: readiness.ready(os.getpid()))
 
     return body

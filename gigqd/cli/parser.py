@@ -10,7 +10,7 @@ from gigq.command_parser import CommandParser
 from gigqd import __version__
 from gigqd.cli import asking, checking, lifecycle
 from gigqd.cli.terminal import width
-from gigqd.config.keys import NAME
+from gigqd.config.value_types import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,19 +1,19 @@
 """The daemon's configuration: TOML and environment variables in, checked values out."""
 
-from gigqd.config.checks import warnings
-from gigqd.config.compare import Changes, compare
+from gigqd.config.config_warnings import warnings
+from gigqd.config.diff import Changes, compare, without_restart
 from gigqd.config.load import config_path, identify, load, locate
-from gigqd.config.log import LogConfig
-from gigqd.config.log_file import DEVICES
-from gigqd.config.pool import PoolConfig
 from gigqd.config.schema import (
     CodeConfig,
     Config,
     DaemonConfig,
+    LogConfig,
+    PoolConfig,
     QueueConfig,
     RetentionConfig,
     SecurityConfig,
 )
+from gigqd.config.validate import DEVICES
 
 __all__ = [
     "DEVICES",
@@ -32,4 +32,5 @@ __all__ = [
     "load",
     "locate",
     "warnings",
+    "without_restart",
 ]

@@ -1,24 +1,24 @@
 """From a file and an environment to a checked configuration, or to everything wrong with it."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from dataclasses import Field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gigq import configuration_file, given_paths
-from gigqd.config import schema
-from gigqd.config.checks import cross_check
-from gigqd.config.envfile import check_name, check_value, read_environment_file
-from gigqd.config.keys import key_of
-from gigqd.config.kinds import Kind
-from gigqd.config.pool import PoolConfig
-from gigqd.config.runtime import default_runtime_dir
-from gigqd.config.schema import Config, DaemonConfig
-from gigqd.config.settings import Keys, Settings, from_file, pool_names
-from gigqd.config.source import Source, read_source
-from gigqd.config.variables import from_environment
+from gigqd.config.environment import PLACE, from_environment
+from gigqd.config.environment_file import check_name, read_environment_file
+from gigqd.config.parse import from_file, read_source
+from gigqd.config.schema import TABLES, CodeConfig, Config, DaemonConfig, PoolConfig
+from gigqd.config.validate import contradictions, exposed_to_root
 from gigqd.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gigqd.config.parse import Keys, Settings, Source
+    from gigqd.config.schema import Key, Table
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -66,9 +66,7 @@ def identify(path: Path | None, environ: Mapping[str, str]) -> Config:
     """
     config, problems = _read(path, environ)
     deciding = ["daemon.name", "daemon.runtime_dir"]
-    if config.daemon.runtime_dir == default_runtime_dir(
-        {"daemon": {"name": config.daemon.name}, "queue": {"database": config.queue.database}}
-    ):
+    if config.daemon.runtime_dir == _beside(config.queue.database, config.daemon.name):
         deciding.append("queue.database")
     fatal = [problem for problem in problems if _dotted(problem.key) in deciding]
     if fatal:
@@ -86,11 +84,15 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, list[P
     path = path or config_path(environ)
     source = read_source(path) if path else None
     settings, problems = from_file(source) if source else ({}, [])
-    pools = pool_names(source)
+    pools = source.pool_names() if source else []
     overrides, more = from_environment(environ, pools)
-    builder = _Builder(path, source, settings | overrides, [*problems, *more])
-    config = builder.config(pools)
-    return config, [*builder.problems, *cross_check(config, source, builder.settings)]
+    # With its links: after one has moved, a reload reads the file of the new release.
+    file = Path(given_paths.absolute(str(path))) if path else None
+    reader = _Reader(file, source, settings | overrides, [*problems, *more])
+    config = reader.config(pools)
+    for keys, message in contradictions(config):
+        reader.report(keys, message)
+    return config, [*reader.problems, *exposed_to_root(config)]
 
 
 def _working_directory() -> Path:
@@ -111,84 +113,83 @@ def _dotted(key: str) -> str:
     return key.removeprefix("GIGQD_").replace("__", ".").lower()
 
 
-class _Builder:
-    """Makes the values of every table; a bad one becomes a problem and its default goes on."""
+def _beside(database: str, name: str) -> Path:
+    """Return the default runtime directory: beside the database, with the names of both.
+
+    It depends on nothing else: each account and each session finds the daemon in the same place.
+    """
+    place = f"{os.path.realpath(database)}.gigqd"
+    return Path(place if name == "default" else f"{place}-{name}")
+
+
+class _Reader:
+    """Makes the values of every table; a bad value becomes a problem, and the default is used."""
 
     def __init__(
-        self,
-        path: Path | None,
-        source: Source | None,
-        settings: Settings,
-        problems: list[Problem],
+        self, file: Path | None, source: Source | None, settings: Settings, problems: list[Problem]
     ) -> None:
-        self.settings = settings
         self.problems = problems
+        self._file = file
         self._source = source
-        # With its links: after one has moved, a reload reads the file of the new release.
-        self._path = Path(given_paths.absolute(str(path))) if path else None
-        self._base = self._path.parent if self._path else _working_directory()
+        self._settings = settings
+        self._base = file.parent if file else _working_directory()
 
     def config(self, declared_pools: list[str]) -> Config:
-        values = {name: self._values((name,), cls) for name, cls in schema.TABLES.items()}
-        self._complete_environment(values["code"])
-        if values["daemon"]["runtime_dir"] is None:
-            values["daemon"]["runtime_dir"] = default_runtime_dir(values)
-        tables = {name: cls(**values[name]) for name, cls in schema.TABLES.items()}
-        return Config(source=self._path, pools=self._pools(declared_pools), **tables)
+        values = {name: self._values((name,), cls) for name, cls in TABLES.items()}
+        values["code"]["environment"] = self._environment(values["code"]["environment_file"])
+        daemon, database = values["daemon"], values["queue"]["database"]
+        daemon["runtime_dir"] = daemon["runtime_dir"] or _beside(database, daemon["name"])
+        tables: dict[str, Any] = {name: cls(**values[name]) for name, cls in TABLES.items()}
+        return Config(source=self._file, pools=self._pools(declared_pools), **tables)
+
+    def report(self, keys: Keys, message: str) -> None:
+        """Add a problem with a key, in the place where it is given."""
+        given = self._settings.get(keys)
+        if given and given.variable:
+            problem = Problem(PLACE, None, given.variable, message)
+        elif self._source:
+            problem = self._source.problem(keys, message)
+        else:
+            problem = Problem(None, None, ".".join(keys), message)
+        self.problems.append(problem)
 
     def _pools(self, declared: list[str]) -> tuple[PoolConfig, ...]:
-        named = [keys[1] for keys in self.settings if keys[0] == "pools"]
+        named = [keys[1] for keys in self._settings if keys[0] == "pools"]
         names = list(dict.fromkeys([*declared, *named])) or ["default"]
         return tuple(
             PoolConfig(name, **self._values(("pools", name), PoolConfig)) for name in names
         )
 
-    def _values(self, table: Keys, cls: type) -> dict[str, Any]:
-        values = {}
-        for name, item in schema.keys(cls).items():
-            if key_of(item).each:
-                values[name] = self._free_table((*table, name), key_of(item).kind)
-            else:
-                values[name] = self._value((*table, name), item)
+    def _values(self, table: Keys, cls: type[Table]) -> dict[str, Any]:
+        values = {**cls.defaults(self._base)}
+        for name, key in cls.KEYS.items():
+            keys = (*table, name)
+            if keys in self._settings:
+                self._read(keys, key, values)
+            elif key.required:
+                self.report(keys, key.required + self._where_was_looked())
         return values
 
-    def _value(self, keys: Keys, item: Field[Any]) -> Any:
-        key = key_of(item)
-        given = self.settings.get(keys)
-        if given is not None:
-            try:
-                return key.kind.parse(given.raw, self._base)
-            except ValueError as error:
-                self.problems.append(given.problem(str(error)))
-        elif key.required:
-            self.problems.append(self._missing(keys, key.required))
-        if key.fallback is not None:
-            return key.kind.parse(key.fallback, self._base)
-        return item.default
+    def _read(self, keys: Keys, key: Key, values: dict[str, Any]) -> None:
+        try:
+            if key.is_table:
+                check_name(keys[-1])
+            values[keys[-1]] = key.type.parse(self._settings[keys].raw, self._base)
+        except ValueError as error:
+            self.report(keys, str(error))
 
-    def _free_table(self, table: Keys, kind: Kind) -> Mapping[str, str]:
-        values = {}
-        for keys, given in self.settings.items():
-            if keys[:-1] == table:
-                try:
-                    check_name(keys[-1])
-                    values[keys[-1]] = kind.parse(given.raw, self._base)
-                    check_value(values[keys[-1]])
-                except ValueError as error:
-                    self.problems.append(given.problem(str(error)))
-        return values
+    def _environment(self, file: Path | None) -> dict[str, str]:
+        """Return the variables of the environment file and those of `[code.environment]`."""
+        variables, problems = read_environment_file(file) if file else ({}, [])
+        for problem in problems:
+            self.report(("code", "environment_file"), str(problem))
+        for keys in self._settings:
+            if keys[:-1] == ("code", "environment"):
+                self._read(keys, CodeConfig.KEYS["environment"], variables)
+        return dict(sorted(variables.items()))
 
-    def _complete_environment(self, code: dict[str, Any]) -> None:
-        if code["environment_file"] is not None:
-            variables, problems = read_environment_file(code["environment_file"])
-            code["environment"] = variables | code["environment"]
-            given = self.settings[("code", "environment_file")]
-            self.problems += [given.problem(str(problem)) for problem in problems]
-        code["environment"] = dict(sorted(code["environment"].items()))
-
-    def _missing(self, keys: Keys, message: str) -> Problem:
+    def _where_was_looked(self) -> str:
         if self._source:
-            return self._source.problem(keys, message)
+            return ""
         looked = configuration_file.search(os.environ).passed_over
-        found = f"; no configuration was found: {', '.join(looked)}"
-        return Problem(None, None, ".".join(keys), message + found)
+        return f"; no configuration was found: {', '.join(looked)}"

@@ -1,272 +1,235 @@
-"""Every key of the configuration: its kind, default, reason and what a reload does with it."""
+"""Every key of the configuration, one line each: default, type, effect of a change, and meaning."""
 
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from gigqd.config import kinds
-from gigqd.config.keys import (
+from gigq.units import DAY, GIB, HOUR, KIB, MIB
+from gigqd.config.value_types import (
     ACCOUNT,
+    DAEMON_NAME,
+    DATABASE,
+    LEAK,
     MODULE,
-    NAME,
-    OPTIONAL_PATH,
+    PATH,
     PATTERN,
-    Effect,
-    about,
-    database,
+    QUEUES,
+    VARIABLE_VALUE,
+    ValueType,
+    byte_size,
+    choice,
+    duration,
+    list_of,
+    octal,
+    optional,
+    whole,
 )
-from gigqd.config.kinds import DAY, HOUR
-from gigqd.config.log import LogConfig
-from gigqd.config.pool import PoolConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Effect(StrEnum):
+    """What a reload does with a changed key."""
+
+    LIVE = "live"
+    """Applied at once; no process is replaced."""
+    RECYCLE = "recycle"
+    """Each worker is replaced after its current job."""
+    RESTART = "restart"
+    """Not applied; reported as needing a restart."""
+
+
+_BESIDE_DATABASE = (
+    "the path of the database and .gigqd; for a daemon with a name, that and - and the name"
+)
+_NO_DATABASE = 'missing; set it to the queue\'s file, such as "/var/lib/gigq/gigq.db"'
+_HERE = Path()
 
 LIVE, RECYCLE, RESTART = Effect.LIVE, Effect.RECYCLE, Effect.RESTART
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonConfig:
-    """The supervisor itself: who it is, where it lives and how long it waits."""
+class Key(NamedTuple):
+    """A key of the configuration.
 
-    name: str = field(
-        default="default",
-        metadata=about(
-            kinds.text(lambda text: bool(NAME.fullmatch(text)), "letters, digits, . _ -", "name"),
-            RESTART,
-            "Tells several daemons on one host apart.",
-        ),
-    )
-    runtime_dir: Path = field(
-        metadata=about(
-            OPTIONAL_PATH,
-            RESTART,
-            "Directory of the lock, the pid file and the control socket; created 0750.",
-            fallback="",
-            computed="the path of the database and .gigqd; for a daemon with a name, that and - "
-            "and the name",
-        )
-    )
-    working_directory: Path = field(
-        metadata=about(
-            kinds.path(),
-            RECYCLE,
-            "Directory the workers run in; relative paths in jobs start here.",
-            fallback=".",
-        )
-    )
-    user: str | None = field(
-        default=None,
-        metadata=about(
-            ACCOUNT, RESTART, "Account to change to, for good, before any job code is loaded."
-        ),
-    )
-    group: str | None = field(
-        default=None,
-        metadata=about(ACCOUNT, RESTART, "Group to change to; the user's own group when not set."),
-    )
-    umask: int = field(
-        default=0o027,
-        metadata=about(kinds.octal(), RECYCLE, "Permissions that new files never get."),
-    )
-    stop_timeout: float = field(
-        default=30.0,
-        metadata=about(
-            kinds.duration(0.1, 7 * DAY),
-            LIVE,
-            "How long a stop waits for running jobs before it interrupts and hands them back.",
-        ),
-    )
-    start_timeout: float = field(
-        default=60.0,
-        metadata=about(
-            kinds.duration(0.1, HOUR),
-            LIVE,
-            "How long a start waits for the database and the first worker before it fails.",
-        ),
-    )
+    `default` is what the file would hold. `computed` describes a value that follows from others
+    while the key is not set; `required` is the message for a key that must be set; `is_table`
+    marks a table of free names; `formerly` is the key's old name.
+    """
+
+    default: object
+    type: ValueType
+    effect: Effect
+    meaning: str
+    computed: str = ""
+    required: str = ""
+    is_table: bool = False
+    formerly: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueConfig:
+def key(default: object, type_: ValueType, effect: Effect, meaning: str, **more: Any) -> Any:
+    """Declare a key; the attribute's annotation is the type of its parsed value."""
+    return Key(default, type_, effect, meaning, **more)
+
+
+class Record:
+    """Named values that never change, from keyword arguments."""
+
+    _HIDDEN: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, **values: Any) -> None:
+        vars(self).update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be set; use replace()")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{n}={v!r}" for n, v in vars(self).items() if n not in self._HIDDEN)
+        return f"{type(self).__name__}({shown})"
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other values for some names."""
+        return type(self)(**vars(self) | changes)
+
+
+class Table(Record):
+    """The values of one table of the configuration: an attribute for each key.
+
+    Args:
+        values: parsed values by key; a key that is left out has its default.
+    """
+
+    KEYS: ClassVar[dict[str, Key]] = {}
+    """The keys that a user may write in the table, by name, in order."""
+
+    def __init_subclass__(cls) -> None:
+        cls.KEYS = {name: found for name, found in vars(cls).items() if isinstance(found, Key)}
+
+    def __init__(self, **values: Any) -> None:
+        if unknown := values.keys() - self.KEYS.keys():
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        super().__init__(**{**self.defaults(_HERE), **values})
+
+    @classmethod
+    @lru_cache(maxsize=32)
+    def defaults(cls, base: Path) -> Mapping[str, Any]:
+        """Return the values of keys that are not set, with relative paths below `base`."""
+        keys = cls.KEYS.items()
+        return {n: {} if k.is_table else k.type.parse(k.default, base) for n, k in keys}
+
+    @classmethod
+    def renamed(cls, old: str) -> str | None:
+        """Return the name that a key with an old name has now; None when there is no such key."""
+        return next((new for new, item in cls.KEYS.items() if old and item.formerly == old), None)
+
+
+# fmt: off
+class DaemonConfig(Table):
+    """The supervisor: its name, its places and how long it waits."""
+
+    name: str = key("default", DAEMON_NAME, RESTART, "Tells several daemons on one host apart.")
+    runtime_dir: Path = key("", optional(PATH, ""), RESTART, "Directory of the lock, the pid file and the control socket; created 0750.", computed=_BESIDE_DATABASE)
+    working_directory: Path = key(".", PATH, RECYCLE, "Directory the workers run in; relative paths in jobs start here.")
+    user: str | None = key("", ACCOUNT, RESTART, "Account to change to, for good, before any job code is loaded.")
+    group: str | None = key("", ACCOUNT, RESTART, "Group to change to; the user's own group when not set.")
+    umask: int = key("027", octal(), RECYCLE, "File mode mask of the workers, as for umask(1).")
+    stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "How long a stop waits for running jobs before it interrupts and releases them.")
+    start_timeout: float = key("1m", duration(0.1, HOUR), LIVE, "How long a start waits for the database and the first worker before it fails.")
+
+
+class QueueConfig(Table):
     """The job queue: where it is stored and what it may hold."""
 
-    database: str = field(
-        metadata=about(
-            database(),
-            RESTART,
-            "SQLite file of the queue, on a local file system; created when missing.",
-            fallback="gigq.db",
-            required='missing; set it to the queue\'s file, such as "/var/lib/gigq/gigq.db"',
-        )
-    )
-    lock_timeout: float = field(
-        default=30.0,
-        metadata=about(
-            kinds.duration(0.1, HOUR),
-            RECYCLE,
-            "How long a transaction waits for another writer before it is an error.",
-        ),
-    )
-    durability: str = field(
-        default="normal",
-        metadata=about(
-            kinds.choice("normal", "full"),
-            RECYCLE,
-            'What a power cut may undo: "normal" the last outcomes, whose jobs run again; '
-            '"full" nothing, at the price of an fsync for every transaction.',
-        ),
-    )
-    max_result_size: int = field(
-        default=1024**2,
-        metadata=about(
-            kinds.size(1024, 1024**3),
-            RECYCLE,
-            "Largest result of a job, as JSON; a job with a larger one fails for good.",
-        ),
-    )
+    database: str = key("gigq.db", DATABASE, RESTART, "SQLite file of the queue, on a local file system; created when missing.", required=_NO_DATABASE)
+    lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "How long a transaction waits for another writer before it is an error.")
+    durability: str = key("normal", choice("normal", "full"), RECYCLE, 'What a power cut may undo: "normal" the last outcomes, whose jobs run again; "full" nothing, at the price of an fsync for every transaction.')
+    max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Largest result of a job, as JSON; a job with a larger one fails for good.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetentionConfig:
-    """How long and how many finished jobs are kept, with their executions, before they go."""
+class RetentionConfig(Table):
+    """How long and how many finished jobs are kept, with their executions, before they are deleted."""
 
-    completed_age: float = field(
-        default=7 * DAY,
-        metadata=about(
-            kinds.duration(),
-            RECYCLE,
-            "How long a completed job is kept after its end; 0 is for ever.",
-        ),
-    )
-    completed_count: int = field(
-        default=1_000_000,
-        metadata=about(
-            kinds.whole(0, 1_000_000_000, "jobs"),
-            RECYCLE,
-            "How many completed jobs are kept at most, those stored last; 0 is all.",
-        ),
-    )
-    failed_age: float = field(
-        default=30 * DAY,
-        metadata=about(
-            kinds.duration(),
-            RECYCLE,
-            "How long a failed job is kept after its end; 0 is for ever.",
-        ),
-    )
-    failed_count: int = field(
-        default=1_000_000,
-        metadata=about(
-            kinds.whole(0, 1_000_000_000, "jobs"),
-            RECYCLE,
-            "How many failed jobs are kept at most, those stored last; 0 is all.",
-        ),
-    )
-    timeout_age: float = field(
-        default=30 * DAY,
-        metadata=about(
-            kinds.duration(),
-            RECYCLE,
-            "How long a timed out job is kept after its end; 0 is for ever.",
-        ),
-    )
-    timeout_count: int = field(
-        default=1_000_000,
-        metadata=about(
-            kinds.whole(0, 1_000_000_000, "jobs"),
-            RECYCLE,
-            "How many timed out jobs are kept at most, those stored last; 0 is all.",
-        ),
-    )
-    cancelled_age: float = field(
-        default=7 * DAY,
-        metadata=about(
-            kinds.duration(),
-            RECYCLE,
-            "How long a cancelled job is kept after its end; 0 is for ever.",
-        ),
-    )
-    cancelled_count: int = field(
-        default=1_000_000,
-        metadata=about(
-            kinds.whole(0, 1_000_000_000, "jobs"),
-            RECYCLE,
-            "How many cancelled jobs are kept at most, those stored last; 0 is all.",
-        ),
-    )
+    completed_age: float = key("7d", duration(), RECYCLE, "How long a completed job is kept after its end; 0 is for ever.")
+    completed_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many completed jobs are kept at most, those stored last; 0 is all.")
+    failed_age: float = key("30d", duration(), RECYCLE, "How long a failed job is kept after its end; 0 is for ever.")
+    failed_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many failed jobs are kept at most, those stored last; 0 is all.")
+    timeout_age: float = key("30d", duration(), RECYCLE, "How long a timed out job is kept after its end; 0 is for ever.")
+    timeout_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many timed out jobs are kept at most, those stored last; 0 is all.")
+    cancelled_age: float = key("7d", duration(), RECYCLE, "How long a cancelled job is kept after its end; 0 is for ever.")
+    cancelled_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many cancelled jobs are kept at most, those stored last; 0 is all.")
 
     def of(self, status: str) -> tuple[float, int]:
-        """Seconds and number for which jobs of a finished status are kept; 0 is no limit."""
+        """Return for how many seconds, and how many, jobs of a status are kept; 0 is no limit."""
         return getattr(self, f"{status}_age"), getattr(self, f"{status}_count")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeConfig:
-    """The code that jobs run: where it is found and what surrounds it.
+class CodeConfig(Table):
+    """The code that jobs run: where it is found and the environment it runs in.
 
     `environment` holds what workers get: the variables of `environment_file`, then those of
     the table itself, which win.
     """
 
-    python_path: tuple[Path, ...] = field(
-        metadata=about(
-            kinds.list_of(kinds.path()),
-            RECYCLE,
-            "Directories put in front of Python's module path.",
-            fallback=["."],
-        )
-    )
-    imports: tuple[str, ...] = field(
-        default=(),
-        metadata=about(
-            kinds.list_of(MODULE),
-            RECYCLE,
-            "Modules each worker imports before its first job; a failure keeps it from starting.",
-        ),
-    )
-    hooks: str | None = field(
-        default=None,
-        metadata=about(
-            kinds.optional(MODULE, ""),
-            RECYCLE,
-            "Module with `before_job`, `after_job`, `worker_start` or `worker_stop`; each worker "
-            "imports it before `imports`.",
-        ),
-    )
-    environment_file: Path | None = field(
-        default=None,
-        metadata=about(
-            OPTIONAL_PATH, RECYCLE, "File of NAME=value lines added to the workers' environment."
-        ),
-    )
-    environment: Mapping[str, str] = field(
-        default_factory=dict,
-        repr=False,  # secrets are kept here
-        metadata=about(
-            kinds.text(lambda _text: True, "text in quotes"),
-            RECYCLE,
-            "Variables added to the workers' environment; they win over environment_file.",
-            each=True,
-        ),
-    )
+    _HIDDEN = ("environment",)  # its values are secrets
+
+    python_path: tuple[Path, ...] = key(["."], list_of(PATH), RECYCLE, "Directories put in front of Python's module path.")
+    imports: tuple[str, ...] = key([], list_of(MODULE), RECYCLE, "Modules each worker imports before its first job; a failure keeps it from starting.")
+    hooks: str | None = key("", optional(MODULE, ""), RECYCLE, "Module with `before_job`, `after_job`, `worker_start` or `worker_stop`; each worker imports it before `imports`.")
+    environment_file: Path | None = key("", optional(PATH, ""), RECYCLE, "File of NAME=value lines added to the workers' environment.")
+    environment: Mapping[str, str] = key({}, VARIABLE_VALUE, RECYCLE, "Variables added to the workers' environment; they win over environment_file.", is_table=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecurityConfig:
-    """What the writers of the queue may have the workers run."""
+class LogConfig(Table):
+    """The log: how much, in which form and where."""
 
-    allow: tuple[str, ...] = field(
-        default=("*",),
-        metadata=about(
-            kinds.list_of(PATTERN, required="an empty list would allow no job at all"),
-            RECYCLE,
-            'Patterns of "module.function" that jobs may call, checked before an import.',
-        ),
-    )
+    level: str = key("info", choice("debug", "info", "warning", "error", "critical"), LIVE, "Minimum log level.")
+    format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "One JSON object per line, or text; auto is short lines on a terminal, else json.")
+    file: Path | None = key("", optional(PATH, ""), RESTART, "File to append to, reopened on SIGUSR1; when not set, standard error for `run`, a file in `runtime_dir` for `start`.")
+    jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Lines for successful jobs, each second and worker; others are summed up; 0 for all.")
+    max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, from which the file is renamed to .1 and begun anew; 0: never.")
+    keep: int = key(5, whole(1, 1000), LIVE, "How many renamed files are kept.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class SecurityConfig(Table):
+    """The functions that the writers of the queue may have the workers run."""
+
+    allow: tuple[str, ...] = key(["*"], list_of(PATTERN, required="an empty list would allow no job at all"), RECYCLE, 'Patterns of "module.function" that jobs may call, checked before an import.')
+
+
+class PoolConfig(Table):
+    """Workers that serve the same queues under the same limits."""
+
+    name: str
+    size: int = key(4, whole(0, 1000, "workers"), LIVE, "Number of workers; 0 keeps the pool without any.")
+    queues: tuple[str, ...] = key(["*"], QUEUES, RECYCLE, 'Queues whose jobs these workers claim; "*" is every queue, "!name" not that one.')
+    timeout_grace: float = key("2s", duration(0, HOUR), LIVE, "Time between asking an overrunning job to end and killing its process tree.")
+    timeout_limit: float | None = key("none", optional(duration(0.001), "none"), RECYCLE, "Longest a job may run whatever its own timeout says, also when it has none.")
+    memory_limit: int | None = key("none", optional(byte_size(MIB), "none"), RECYCLE, "Most memory the process tree of a job may use, whatever its own limit says.")
+    boot_timeout: float = key("30s", duration(0.1, HOUR), LIVE, "How long a new worker may take to import its modules and open the database.")
+    record_timeout: float = key("2m", duration(1, DAY), LIVE, "How long a worker may take to record an outcome, or fail to claim a job, before it is replaced.")
+    hang_timeout: float = key("1m", duration(1, DAY), LIVE, "How long an idle worker, or the keeper, may stand still before it is replaced.")
+    recycle_after_jobs: int = key(0, whole(0, 10**9, "jobs"), RECYCLE, "Replace a worker after this many jobs; 0 is never.")
+    recycle_after_age: float = key("0s", duration(), RECYCLE, "Replace a worker that has lived this long, after its current job; 0 is never.")
+    recycle_above_memory: int = key(0, byte_size(), RECYCLE, "Replace a worker whose own memory is above this after a job; 0 is never.")
+    allowed_leaks: tuple[str, ...] = key([], list_of(LEAK), RECYCLE, "State that a job may leave behind: neither put back nor compared.", formerly="allowed_residue")
+    keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "How much of a job's output is kept with its attempt: its end; 0 is nothing.")
+    nice: int = key(0, whole(-20, 19), RECYCLE, "Scheduling priority of the workers; below 0 needs root.")
+
+    def __init__(self, name: str, **values: Any) -> None:
+        super().__init__(**values)
+        vars(self)["name"] = name
+# fmt: on
+
+
+class Config(Record):
     """A whole, checked configuration; every path in it is absolute."""
 
     source: Path | None
@@ -279,18 +242,14 @@ class Config:
     pools: tuple[PoolConfig, ...]
 
 
-TABLES: Mapping[str, type] = MappingProxyType(
-    {
-        "daemon": DaemonConfig,
-        "queue": QueueConfig,
-        "retention": RetentionConfig,
-        "code": CodeConfig,
-        "log": LogConfig,
-        "security": SecurityConfig,
-    }
-)
+TABLES: Mapping[str, type[Table]] = {
+    "daemon": DaemonConfig,
+    "queue": QueueConfig,
+    "retention": RetentionConfig,
+    "code": CodeConfig,
+    "log": LogConfig,
+    "security": SecurityConfig,
+}
 
-
-def keys(table: type) -> dict[str, Field[Any]]:
-    """The keys a user may write in a table, by name, in order."""
-    return {item.name: item for item in fields(table) if "key" in item.metadata}
+DOTTED = [f"{name}.{key}" for name, table in TABLES.items() for key in table.KEYS]
+"""Every key outside pools, as "table.key"."""

@@ -64,7 +64,7 @@ class Setting(NamedTuple):
     """One setting that a job can change in its process.
 
     Attributes:
-        kind: the name in the log and in `allowed_residue`.
+        kind: the name in the log and in `allowed_leaks`.
         names: the name in messages; for a tuple, one name for each item.
         read: returns the value; called after every job, so it avoids system calls.
         put_back: sets a value. It may raise errors of the kernel or Python.

@@ -125,7 +125,7 @@ class WorkerRole:
         self._ear = Ear(self._on_sigterm, birth.stacks)
         self._output = Output(birth, pool.keep_output)
         self._reserve = Reserve()
-        self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_residue), line.wire)
+        self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_leaks), line.wire)
         self._worker.imported = self._leaks.check.accept
         self._asked.let_go = Meanwhile(self._worker, queue.database, line).let_go
         self._meter = Meter()
@@ -306,7 +306,7 @@ class WorkerRole:
     def _why_leave_now(self, claim: Claim) -> str:
         """Return why the job that is over is the last one of this worker, or an empty text."""
         left = self._leaks.after(claim, self._reserve, streams_are_open=self._output.whole)
-        if left or "limits" in self._pool.allowed_residue:
+        if left or "limits" in self._pool.allowed_leaks:
             self._require_file_size()
         if self._asked.interrupted:
             return "interrupted"

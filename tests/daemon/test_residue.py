@@ -70,7 +70,7 @@ def test_a_child_that_a_job_leaves_is_ended_with_the_worker(daemons):
 
 @pytest.mark.fault("C20")
 def test_what_the_pool_allows_is_left_alone(daemons):
-    daemon = daemons({**ONE, "pools.default.allowed_residue": ["threads"]})
+    daemon = daemons({**ONE, "pools.default.allowed_leaks": ["threads"]})
 
     daemon.wait_for_job(daemon.submit(spoilers.spoil, "first", {"what": "threads"}))
     daemon.wait_for_job(daemon.submit(spoilers.look, "second"))
@@ -91,7 +91,7 @@ def test_the_third_worker_that_a_function_costs_brings_a_warning_with_the_remedy
     assert len(daemon.events("job_leaks_repeated")) == 1
     assert (warning["function"], warning["left"]) == ("support.spoilers.spoil", "children")
     assert warning["workers"] == 3
-    assert 'allowed_residue = ["children"]' in warning["remedy"]
+    assert 'allowed_leaks = ["children"]' in warning["remedy"]
     assert "shut the pool of processes down" in warning["remedy"]
     assert "(sleep)" in daemon.events("job_left_residue")[0]["details"][0]
 

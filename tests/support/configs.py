@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gigqd.config import Config, load
@@ -39,7 +38,7 @@ def write_config(home: Path, text: str = "") -> Path:
 def config_in(home: Path, **daemon: object) -> Config:
     """A minimal configuration below `home`, with some keys of its daemon table replaced."""
     config = load(write_config(home), {})
-    return replace(config, daemon=replace(config.daemon, **daemon))
+    return config.replace(daemon=config.daemon.replace(**daemon))
 
 
 def to_toml(settings: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,8 +67,8 @@ def main(config_file: str, how: str, wait: str) -> None:
     """Launch, print how it went as JSON where the standard output is open, and exit."""
     config = load(Path(config_file), {})
     if how == "nowhere":  # deleted after the configuration was read
-        nowhere = replace(config.daemon, working_directory=Path("/no/such/folder"))
-        config = replace(config, daemon=nowhere)
+        nowhere = config.daemon.replace(working_directory=Path("/no/such/folder"))
+        config = config.replace(daemon=nowhere)
     instance = Instance(config)
     launch = start_detached(config, instance, lambda r: body(how, instance, r), float(wait))
     sys.stdout.write(json.dumps({"code": launch.code, "pid": launch.pid, "text": launch.text}))

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING
 
 from gigqd.config import schema
-from gigqd.config.keys import key_of
 
 HEAD = "| Key | Value | Default | Reload | Meaning |\n|---|---|---|---|---|"
 
 
 def sections():
     """Each table's heading and its type, as the page has them."""
-    tables = {f"[{name}]": cls for name, cls in schema.TABLES.items()}
+    tables = {f"[{name}]": table for name, table in schema.TABLES.items()}
     return tables | {"[pools.<name>]": schema.PoolConfig}
 
 
-def section(heading, cls):
+def section(heading, table):
     """One section of the page."""
-    rows = [_row(name, item) for name, item in schema.keys(cls).items()]
+    rows = [_row(name, key) for name, key in table.KEYS.items()]
     return "\n".join([f"### `{heading}`", "", HEAD, *rows])
 
 
-def _row(name, item):
-    key = key_of(item)
-    meaning = key.help.replace("|", "\\|")
-    value = key.kind.name.replace("|", "or") + (f" ({key.kind.unit})" if key.kind.unit else "")
-    if key.each:
+def _row(name, key):
+    meaning = key.meaning.replace("|", "\\|")
+    value = key.type.name.replace("|", "or") + (f" ({key.type.unit})" if key.type.unit else "")
+    if key.is_table:
         value = "table of text"
-    return f"| `{name}` | {value} | {_default(item)} | {key.effect} | {meaning} |"
+    return f"| `{name}` | {value} | {_default(key)} | {key.effect} | {meaning} |"
 
 
-def _default(item):
-    key = key_of(item)
+def _default(key):
     if key.computed or key.required:
         return key.computed or "none: it must be set"
-    if key.each:
-        return "empty"
-    if key.fallback is not None:
-        return f"`{json.dumps(key.fallback)}`"  # text and lists look the same in TOML
-    assert item.default is not MISSING, item.name
-    return f"`{key.kind.show(item.default)}`"
+    # text, numbers and lists look the same in JSON and TOML
+    return "empty" if key.is_table else f"`{json.dumps(key.default)}`"

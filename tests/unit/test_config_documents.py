@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
 
 import pytest
 from support.schema_page import section, sections
@@ -11,8 +10,6 @@ from support.tree import ROOT
 
 from gigq.cli import configured
 from gigqd.config import load, schema
-from gigqd.config.keys import key_of
-from gigqd.config.settings import TABLE_NAMES
 
 EXAMPLE = ROOT / "etc" / "gigq.toml"
 PAGE = ROOT / "docs" / "configuration.md"
@@ -28,8 +25,8 @@ def test_the_example_shows_every_key():
     document = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     shown = {table: set(content) for table, content in document.items() if table != "pools"}
 
-    assert shown == {table: set(schema.keys(cls)) for table, cls in schema.TABLES.items()}
-    assert set(document["pools"]["default"]) == set(schema.keys(schema.PoolConfig))
+    assert shown == {name: set(table.KEYS) for name, table in schema.TABLES.items()}
+    assert set(document["pools"]["default"]) == set(schema.PoolConfig.KEYS)
 
 
 def test_the_values_of_the_example_are_the_defaults(tmp_path):
@@ -37,36 +34,34 @@ def test_the_values_of_the_example_are_the_defaults(tmp_path):
     copy.write_bytes(EXAMPLE.read_bytes())
     example = load(copy, {})
 
-    assert replace(example, source=None) == replace(minimal(tmp_path), source=None)
+    assert example.replace(source=None) == minimal(tmp_path).replace(source=None)
 
 
 def test_the_example_says_what_a_reload_does_with_each_key():
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     tables = [*schema.TABLES.values(), schema.PoolConfig]
-    effects = {
-        name: key_of(item).effect for cls in tables for name, item in schema.keys(cls).items()
-    }
+    keys = [item for table in tables for item in table.KEYS.items()]
 
-    for name, effect in effects.items():
+    for name, declared in keys:
         key = rf"{name} = " if name != "environment" else "[code.environment]"
         line = next(number for number, text in enumerate(lines) if text.startswith(key))
         comment = next(text for text in reversed(lines[:line]) if text.startswith("#"))
 
-        assert comment.split()[-1] == effect, name
+        assert comment.split()[-1] == declared.effect, name
 
 
-@pytest.mark.parametrize(("heading", "cls"), sections().items())
-def test_the_page_has_the_table_of_every_key(heading, cls):
-    assert section(heading, cls) in PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("heading", "table"), sections().items())
+def test_the_page_has_the_table_of_every_key(heading, table):
+    assert section(heading, table) in PAGE.read_text(encoding="utf-8")
 
 
 def test_every_key_has_a_reason_that_reads_as_a_sentence():
     tables = [*schema.TABLES.values(), schema.PoolConfig]
-    helps = [key_of(item).help for cls in tables for item in schema.keys(cls).values()]
+    meanings = [key.meaning for table in tables for key in table.KEYS.values()]
 
-    assert [text for text in helps if not (text[0].isupper() and text.endswith("."))] == []
+    assert [text for text in meanings if not (text[0].isupper() and text.endswith("."))] == []
 
 
 def test_gigq_knows_the_tables_and_the_keys_of_the_queue_that_gigqd_knows():
-    assert list(configured.TABLES) == TABLE_NAMES
-    assert list(configured.KEYS_OF_QUEUE) == list(schema.keys(schema.QueueConfig))
+    assert list(configured.TABLES) == [*schema.TABLES, "pools"]
+    assert list(configured.KEYS_OF_QUEUE) == list(schema.QueueConfig.KEYS)

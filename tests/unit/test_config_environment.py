@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.config_files import complete, problems, write
 
-from gigqd.config import load, warnings
-from gigqd.config.envfile import parse_environment, read_environment_file
-from gigqd.config.settings import DOTTED, POOL_KEYS
-from gigqd.config.variables import from_environment, variable_name
+from gigqd.config import PoolConfig, load, warnings
+from gigqd.config.environment import from_environment, variable_name
+from gigqd.config.environment_file import parse_environment, read_environment_file
+from gigqd.config.schema import DOTTED
 
 
 def test_a_variable_wins_over_the_file(tmp_path):
@@ -109,7 +109,7 @@ def test_every_key_has_its_variable(dotted):
     assert (list(settings), wrong) == ([keys], [])
 
 
-@pytest.mark.parametrize("key", POOL_KEYS)
+@pytest.mark.parametrize("key", PoolConfig.KEYS)
 def test_every_key_of_a_pool_has_its_variable(key):
     keys = ("pools", "default", key)
     settings, wrong = from_environment({variable_name(keys): "1"}, [])

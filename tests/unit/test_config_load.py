@@ -162,8 +162,8 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path):
         'the pool "idle" has no workers (size 0)',
         "daemon.stop_timeout (1s) is shorter than pools.mail.timeout_grace (2s)",
         (
-            "pools.mail.recycle_above_memory (1GiB) is not below pools.mail.memory_limit (300MiB); "
-            "a job is killed before its worker is ever too large"
+            "pools.mail.recycle_above_memory (1 GiB) is not below pools.mail.memory_limit "
+            "(300 MiB); a job is killed before its worker is ever too large"
         ),
         *([as_root] if os.geteuid() == 0 else []),
     )

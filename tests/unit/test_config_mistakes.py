@@ -77,6 +77,18 @@ def test_a_misplaced_name_is_named_with_its_remedy(tmp_path, text, expected):
     assert problem.partition(": ")[2].startswith(expected)
 
 
+def test_the_old_name_of_a_key_is_an_error_that_names_the_new_one(tmp_path):
+    old = write(tmp_path, complete("[pools.a]\nallowed_residue = ['children']"))
+    environ = {"GIGQD_POOLS__A__ALLOWED_RESIDUE": "children"}
+
+    assert problems(old) == [
+        "3: pools.a.allowed_residue: unknown key; it is called allowed_leaks now"
+    ]
+    (problem,) = problems(write(tmp_path, complete("[pools.a]")), environ)
+
+    assert problem.endswith('unknown variable; did you mean "GIGQD_POOLS__A__ALLOWED_LEAKS"?')
+
+
 @pytest.mark.fault("A21")
 @pytest.mark.parametrize(
     ("table", "line", "expected"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.tree import ROOT
 
-from gigqd.config.keys import RESIDUE
+from gigqd.config.value_types import LEAKS
 from gigqd.roles.leak_growth import Growth
 from gigqd.roles.process_settings import merged
 
@@ -372,7 +372,7 @@ def test_every_kind_that_is_looked_at_can_be_allowed() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert sorted(ran.stdout.split()) == sorted(RESIDUE)
+    assert sorted(ran.stdout.split()) == sorted(LEAKS)
 
 
 def test_what_is_not_as_before_once_it_was_put_back_costs_the_worker() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-from dataclasses import replace
 
 import pytest
 from support.configs import config_in
@@ -97,7 +96,7 @@ def test_a_new_database_folder_is_made_for_the_account(tmp_path):
     open_up(tmp_path)
     folder = tmp_path / "data"
     config = config_in(tmp_path, user="nobody")
-    config = replace(config, queue=replace(config.queue, database=str(folder / "jobs.db")))
+    config = config.replace(queue=config.queue.replace(database=str(folder / "jobs.db")))
     instance = Instance(config)
 
     assert in_a_child(lambda: become(config, instance)) == "None"
@@ -126,7 +125,7 @@ def test_code_that_the_account_may_not_read_is_named_at_once(tmp_path, monkeypat
 def test_the_environment_names_the_account_and_its_home(tmp_path):
     open_up(tmp_path)
     config = config_in(tmp_path, user="nobody")
-    config = replace(config, queue=replace(config.queue, database=str(tmp_path / "data" / "q.db")))
+    config = config.replace(queue=config.queue.replace(database=str(tmp_path / "data" / "q.db")))
     instance = Instance(config)
 
     def become_nobody():

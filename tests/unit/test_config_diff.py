@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from support.config_files import complete, write
 
 from gigqd.config import Changes, compare, load, schema
-from gigqd.config.keys import Effect, key_of
+from gigqd.config.schema import Effect
 
 TABLES = {**schema.TABLES, "pools.a": schema.PoolConfig}
-EVERY_KEY = [(table, key) for table, cls in TABLES.items() for key in schema.keys(cls)]
+EVERY_KEY = [(table, key) for table, cls in TABLES.items() for key in cls.KEYS]
 
 
 def config(tmp_path, text="[pools.a]"):
@@ -26,7 +24,7 @@ def test_the_same_file_has_no_changes(tmp_path):
 def test_a_change_of_any_key_is_found_under_its_effect(tmp_path, table, key):
     old = config(tmp_path)
     new = changed(old, table, key)
-    effect = key_of(schema.keys(TABLES[table])[key]).effect
+    effect = TABLES[table].KEYS[key].effect
 
     assert compare(old, new) == Changes(**{effect: (f"{table}.{key}",)})
 
@@ -34,8 +32,8 @@ def test_a_change_of_any_key_is_found_under_its_effect(tmp_path, table, key):
 def changed(old, table, key):
     other = object()
     if table == "pools.a":
-        return replace(old, pools=(replace(old.pools[0], **{key: other}),))
-    return replace(old, **{table: replace(getattr(old, table), **{key: other})})
+        return old.replace(pools=(old.pools[0].replace(**{key: other}),))
+    return old.replace(**{table: getattr(old, table).replace(**{key: other})})
 
 
 def test_pools_that_come_and_go_are_live(tmp_path):
@@ -63,13 +61,13 @@ def test_what_the_environment_file_says_counts(tmp_path):
 
 
 def test_the_groups_of_keys_have_the_effects_that_operators_were_promised():
-    found = {f"{t}.{k}": key_of(schema.keys(TABLES[t])[k]).effect for t, k in EVERY_KEY}
+    found = {f"{t}.{k}": TABLES[t].KEYS[k].effect for t, k in EVERY_KEY}
     restart = {name for name, effect in found.items() if effect is Effect.RESTART}
 
     assert restart == {
         "daemon.name", "daemon.runtime_dir", "daemon.user", "daemon.group", "queue.database",
         "log.file",
     }  # fmt: skip
-    assert {found[f"code.{key}"] for key in schema.keys(schema.CodeConfig)} == {Effect.RECYCLE}
+    assert {found[f"code.{key}"] for key in schema.CodeConfig.KEYS} == {Effect.RECYCLE}
     assert found["pools.a.size"] is Effect.LIVE
     assert found["pools.a.queues"] is Effect.RECYCLE

@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from gigqd.config.keys import VARIABLE
-from gigqd.config.kinds import unencodable
-from gigqd.config.source import read_limited
+from gigqd.config.parse import read_limited
+from gigqd.config.value_types import unencodable
 from gigqd.errors import ConfigError, Problem
 
 RESERVED = "GIGQD_"
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[^=\s]*)\s*=[ \t]*(?P<rest>.*)", re.DOTALL)
 _VALUE = re.compile(
     r"""(?:"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>[^']*)'|(?P<bare>[^"'#\s](?:[^#]|(?<!\s)\#)*)?)
@@ -20,7 +20,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def read_environment_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
-    """The variables of an environment file.
+    """Return the variables of an environment file.
 
     One NAME=value a line; empty lines and lines that start with # or ; are skipped. A value in
     single quotes is taken as it stands; in double quotes a backslash escapes the next character;
@@ -41,7 +41,7 @@ def read_environment_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
 
 
 def parse_environment(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:
-    """The variables of an environment file's text; `file` names it in problems."""
+    """Return the variables of an environment file's text; `file` names it in problems."""
     variables: dict[str, str] = {}
     problems: list[Problem] = []
     for number, line in enumerate(text.split("\n"), start=1):
@@ -50,7 +50,8 @@ def parse_environment(text: str, file: str) -> tuple[dict[str, str], list[Proble
             continue
         try:
             name, value = _parse_line(stripped)
-            check_value(value, f"{name}: the value ")
+            if problem := unencodable(value):
+                raise ValueError(f"{name}: the value {problem}")
             variables[name] = value
         except ValueError as error:
             problems.append(Problem(file, number, "", str(error)))
@@ -63,24 +64,10 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: it is no name, or one that the daemon sets itself.
     """
-    if not VARIABLE.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise ValueError("a variable's name is letters, digits and _")
     if name.startswith(RESERVED):
         raise ValueError(f"names that start with {RESERVED} are set by gigqd itself")
-
-
-def check_value(value: str, beginning: str = "") -> None:
-    """Refuse what cannot be the value of a variable for workers.
-
-    Args:
-        value: the value.
-        beginning: the beginning of the message.
-
-    Raises:
-        ValueError: the encoding of this locale lacks some of it; the text does not show it.
-    """
-    if problem := unencodable(value):
-        raise ValueError(f"{beginning}{problem}")
 
 
 def _parse_line(line: str) -> tuple[str, str]:

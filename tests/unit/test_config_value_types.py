@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigqd.config import kinds
+from gigq.units import format_duration, format_size
+from gigqd.config import value_types
+from gigqd.config.mistakes import quote
 
 HERE = Path("/somewhere")
 
@@ -33,7 +35,7 @@ def refusal(kind, raw):
     ],
 )  # fmt: skip
 def test_a_duration_is_read(raw, seconds):
-    assert parse(kinds.duration(), raw) == seconds
+    assert parse(value_types.duration(), raw) == seconds
 
 
 @pytest.mark.parametrize(
@@ -45,12 +47,12 @@ def test_a_duration_is_read(raw, seconds):
     ],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused_with_a_sentence(raw):
-    assert len(refusal(kinds.duration(), raw)) < 140
+    assert len(refusal(value_types.duration(), raw)) < 140
 
 
 def test_a_duration_outside_its_bounds_says_which():
-    assert refusal(kinds.duration(0.1), 0) == "must be at least 100ms, not 0s"
-    assert refusal(kinds.duration(0, 60), "2m") == "must be at most 1m, not 2m"
+    assert refusal(value_types.duration(0.1), 0) == "must be at least 100ms, not 0s"
+    assert refusal(value_types.duration(0, 60), "2m") == "must be at most 1m, not 2m"
 
 
 @pytest.mark.parametrize(
@@ -61,37 +63,40 @@ def test_a_duration_outside_its_bounds_says_which():
     ],
 )  # fmt: skip
 def test_a_size_is_read(raw, count):
-    assert parse(kinds.size(), raw) == count
+    assert parse(value_types.byte_size(), raw) == count
 
 
 @pytest.mark.parametrize(
     "raw", ["", "MiB", "1XB", "0.3B", "-1KiB", "1 2", 1.0, True, None, 10**400, "9" * 400, "2TiB"]
 )
 def test_what_is_no_size_is_refused_with_a_sentence(raw):
-    assert len(refusal(kinds.size(), raw)) < 140
+    assert len(refusal(value_types.byte_size(), raw)) < 140
 
 
 def test_a_size_without_its_whole_unit_gets_a_hint():
-    assert refusal(kinds.size(), "512M") == '"M" is not a unit of size; did you mean "512MiB"?'
+    assert (
+        refusal(value_types.byte_size(), "512M") == '"512M" is not a size; did you mean "512 MiB"?'
+    )
 
 
 @given(st.integers(0, 10**10))
 def test_a_duration_that_is_shown_is_read_back(milliseconds):
     seconds = milliseconds / 1000
 
-    assert parse(kinds.duration(), kinds.show_duration(seconds)) == pytest.approx(seconds)
+    assert parse(value_types.duration(), format_duration(seconds)) == pytest.approx(seconds)
 
 
 @given(st.integers(0, 1024**4))
 def test_a_size_that_is_shown_is_read_back(count):
-    assert parse(kinds.size(), kinds.show_size(count)) == count
+    assert parse(value_types.byte_size(), format_size(count)) == count
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.lists(st.integers())))
 def test_any_value_is_read_or_refused_with_a_short_printable_message(raw):
     several = (
-        kinds.duration(), kinds.size(), kinds.whole(0, 9), kinds.octal(), kinds.choice("a", "b"),
-        kinds.path(), kinds.list_of(kinds.path()), kinds.optional(kinds.text(), ""),
+        value_types.duration(), value_types.byte_size(), value_types.whole(0, 9),
+        value_types.octal(), value_types.choice("a", "b"), value_types.PATH,
+        value_types.list_of(value_types.PATH), value_types.optional(value_types.text(), ""),
     )  # fmt: skip
     for kind in several:
         try:
@@ -105,30 +110,30 @@ def test_any_value_is_read_or_refused_with_a_short_printable_message(raw):
 
 @given(st.text())
 def test_quoted_text_is_toml_for_the_same_text(text):
-    quoted = kinds.quote(text.encode("utf-8", "replace").decode())
+    quoted = quote(text.encode("utf-8", "replace").decode())
 
     assert tomllib.loads(f"key = {quoted}")["key"] == text.encode("utf-8", "replace").decode()
 
 
 def test_a_mask_is_octal_text_because_a_number_would_be_read_as_decimal():
-    assert parse(kinds.octal(), "027") == 0o027
-    assert parse(kinds.octal(), "0o77") == 0o77
-    assert "in quotes" in refusal(kinds.octal(), 27)
-    assert "between" in refusal(kinds.octal(), "888")
-    assert "between" in refusal(kinds.octal(), "7777")
+    assert parse(value_types.octal(), "027") == 0o027
+    assert parse(value_types.octal(), "0o77") == 0o77
+    assert "in quotes" in refusal(value_types.octal(), 27)
+    assert "between" in refusal(value_types.octal(), "888")
+    assert "between" in refusal(value_types.octal(), "7777")
 
 
 def test_a_path_starts_at_the_file_and_may_start_at_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/amy")
 
-    assert parse(kinds.path(), "../q.db") == Path("/q.db")
-    assert parse(kinds.path(), "/a/./b") == Path("/a/b")
-    assert parse(kinds.path(), "~/q.db") == Path("/home/amy/q.db")
-    assert "nobody has" in refusal(kinds.path(), "~no-such-user-at-all/q.db")
+    assert parse(value_types.PATH, "../q.db") == Path("/q.db")
+    assert parse(value_types.PATH, "/a/./b") == Path("/a/b")
+    assert parse(value_types.PATH, "~/q.db") == Path("/home/amy/q.db")
+    assert "that is unknown" in refusal(value_types.PATH, "~no-such-user-at-all/q.db")
 
 
 def test_a_list_names_every_wrong_item_at_once():
-    kind = kinds.list_of(kinds.text(str.isalpha, "letters"))
+    kind = value_types.list_of(value_types.text(str.isalpha, "letters"))
 
     assert refusal(kind, ["a", 1, "a", "2"]) == (
         'item 2: expected letters, not a whole number; item 3: "a" is listed twice; '
@@ -138,7 +143,7 @@ def test_a_list_names_every_wrong_item_at_once():
 
 
 def test_a_choice_is_read_in_any_case_and_hints_at_the_nearest():
-    level = kinds.choice("info", "warning")
+    level = value_types.choice("info", "warning")
 
     assert parse(level, "INFO") == "info"
     assert refusal(level, "inof").endswith('; did you mean "info"?')
@@ -146,6 +151,6 @@ def test_a_choice_is_read_in_any_case_and_hints_at_the_nearest():
 
 def test_of_many_wrong_items_only_some_are_told() -> None:
     with pytest.raises(ValueError, match=r"item 5: .*; and 17 more$") as caught:
-        kinds.list_of(kinds.path()).parse([0] * 22, Path("/"))
+        value_types.list_of(value_types.PATH).parse([0] * 22, Path("/"))
 
     assert "item 6" not in str(caught.value)

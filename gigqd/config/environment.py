@@ -1,14 +1,17 @@
 """Environment variables that override the file: GIGQD_<TABLE>__<KEY>."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-from gigqd.config import schema
-from gigqd.config.keys import POOL_NAME, key_of
-from gigqd.config.kinds import Kind, hint, nearest, suggest
-from gigqd.config.pool import PoolConfig
-from gigqd.config.settings import DOTTED, POOL_KEYS, Given, Keys, Settings
+from typing import TYPE_CHECKING
+
+from gigqd.config.mistakes import hint, nearest, suggest
+from gigqd.config.parse import POOL_NAME, Given, Keys, Settings
+from gigqd.config.schema import DOTTED, TABLES, PoolConfig
 from gigqd.errors import Problem
 from gigqd.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 PREFIX = "GIGQD_"
 PLACE = "environment"
@@ -18,13 +21,12 @@ _OURS = ("GIGQD_RUN", "GIGQD_WORKER")
 _NOT_KEYS = ("GIGQD_CONFIG",)
 
 _SEPARATOR = "__"
-_SETTABLE = [dotted for dotted in DOTTED if dotted != "code.environment"]
 
 
 def from_environment(
     environ: Mapping[str, str], pools: Sequence[str]
 ) -> tuple[Settings, list[Problem]]:
-    """The keys that environment variables set, and the variables that set none.
+    """Return the keys that environment variables set, and the variables that set none.
 
     Args:
         environ: the environment.
@@ -37,9 +39,10 @@ def from_environment(
         if not _may_be_setting(name) or _SEPARATOR not in name:
             continue
         try:
-            keys = _keys(name.removeprefix(PREFIX).split(_SEPARATOR), pools)
-            raw = _kind(keys).from_text(environ[name])
-            settings[keys] = Given(raw, PLACE, None, name)
+            keys = _keys(name, pools)
+            table = PoolConfig if keys[0] == "pools" else TABLES[keys[0]]
+            key = table.KEYS[keys[2 if keys[0] == "pools" else 1]]
+            settings[keys] = Given(key.type.from_text(environ[name]), name)
         except ValueError as error:
             problems.append(Problem(PLACE, None, name, str(error)))
     return settings, problems
@@ -54,21 +57,24 @@ def ignored(environ: Mapping[str, str]) -> tuple[str, ...]:
         One sentence for each that was probably meant for a setting, and one for all others.
     """
     odd = [n for n in sorted(environ) if _may_be_setting(n) and _SEPARATOR not in n]
-    meant = {variable_name(key.split(".")).replace("_", ""): key for key in _SETTABLE}
+    meant = {variable.replace("_", ""): variable for variable in _VARIABLES}
     typos = {name: meant[name.replace("_", "")] for name in odd if name.replace("_", "") in meant}
-    others = ", ".join(printable(name) for name in odd if name not in typos)
-    return (
-        *(
-            f"{name} is ignored; did you mean {variable_name(key.split('.'))}?"
-            for name, key in typos.items()
-        ),
-        *([f"{others}: ignored, since names of settings have two underscores"] if others else []),
-    )
+    found = [f"{name} is ignored; did you mean {variable}?" for name, variable in typos.items()]
+    if others := ", ".join(printable(name) for name in odd if name not in typos):
+        found.append(f"{others}: ignored, since names of settings have two underscores")
+    return tuple(found)
 
 
 def variable_name(keys: Sequence[str]) -> str:
-    """The variable that overrides a key: ("queue", "database") is GIGQD_QUEUE__DATABASE."""
-    return PREFIX + "__".join(keys).upper().replace("-", "_")
+    """Return the variable that overrides a key: ("queue", "database") is GIGQD_QUEUE__DATABASE."""
+    return PREFIX + _SEPARATOR.join(keys).upper().replace("-", "_")
+
+
+_VARIABLES: dict[str, Keys] = {
+    variable_name(keys := tuple(dotted.split("."))): keys
+    for dotted in DOTTED
+    if dotted != "code.environment"
+}
 
 
 def _may_be_setting(name: str) -> bool:
@@ -76,22 +82,15 @@ def _may_be_setting(name: str) -> bool:
     return name.startswith(PREFIX) and not name.startswith(_OURS) and name not in _NOT_KEYS
 
 
-def _kind(keys: Keys) -> Kind:
-    cls = PoolConfig if keys[0] == "pools" else schema.TABLES[keys[0]]
-    return key_of(schema.keys(cls)[keys[2] if keys[0] == "pools" else keys[1]]).kind
-
-
-def _keys(parts: Sequence[str], pools: Sequence[str]) -> Keys:
-    table = parts[0].lower()
-    if table == "pools" and len(parts) == 3:
-        return ("pools", _pool(parts[1], pools), _pool_key(parts[1], parts[2].lower()))
-    if table == "code" and len(parts) == 3 and parts[1].lower() == "environment":
-        return ("code", "environment", parts[2])
-    keys = (table, "__".join(parts[1:]).lower())
-    if ".".join(keys) not in _SETTABLE:
-        near = nearest(variable_name(keys), [variable_name(key.split(".")) for key in _SETTABLE])
-        raise ValueError(f"unknown variable{hint(near)}")
-    return keys
+def _keys(name: str, pools: Sequence[str]) -> Keys:
+    if keys := _VARIABLES.get(name.upper()):
+        return keys
+    table, *names = name.removeprefix(PREFIX).split(_SEPARATOR)
+    if table.lower() == "pools" and len(names) == 2:
+        return ("pools", _pool(names[0], pools), _pool_key(names[0], names[1].lower()))
+    if table.lower() == "code" and len(names) == 2 and names[0].lower() == "environment":
+        return ("code", "environment", names[1])
+    raise ValueError(f"unknown variable{suggest(name, _VARIABLES)}")
 
 
 def _pool(name: str, pools: Sequence[str]) -> str:
@@ -106,7 +105,7 @@ def _pool(name: str, pools: Sequence[str]) -> str:
 
 
 def _pool_key(pool: str, key: str) -> str:
-    if key in POOL_KEYS:
+    if key in PoolConfig.KEYS:
         return key
-    near = nearest(key, POOL_KEYS)
+    near = PoolConfig.renamed(key) or nearest(key, PoolConfig.KEYS)
     raise ValueError(f"unknown variable{hint(near and variable_name(('pools', pool, near)))}")
