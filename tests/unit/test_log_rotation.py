@@ -201,7 +201,7 @@ def test_streams_that_led_to_the_log_follow_it(file: Path) -> None:
     [
         ('max_size = "1MiB"', "the log is standard error under gigqd run, as log.file is not set"),
         ('file = "/dev/stdout"\nmax_size = "1MiB"', "the log is /dev/stdout, which cannot be"),
-        ('file = "jobs.log"\nmax_size = 10', "must be 0 or at least 64KiB, not 10B"),
+        ('file = "jobs.log"\nmax_size = 10', "must be 0 or at least 64 KiB, not 10 B"),
         ('file = "jobs.db"\nmax_size = 0', "is the database"),
         ('file = "queue"\nmax_size = "1MiB"', "queue.2, to which the log would be renamed, is"),
         ("keep = 0", "must be at least 1"),

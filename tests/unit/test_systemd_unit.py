@@ -120,8 +120,8 @@ def test_the_watchdog_and_the_limits_are_what_the_daemon_counts_on():
 
     assert (unit["Type"], unit["NotifyAccess"], unit["KillMode"]) == ("notify", "main", "mixed")
     assert (unit["WatchdogSec"], unit["OOMPolicy"]) == ("60", "continue")
-    assert int(unit["TimeoutStopSec"]) > DaemonConfig.__dataclass_fields__["stop_timeout"].default
-    assert int(unit["TimeoutStartSec"]) > DaemonConfig.__dataclass_fields__["start_timeout"].default
+    assert int(unit["TimeoutStopSec"]) > DaemonConfig().stop_timeout
+    assert int(unit["TimeoutStartSec"]) > DaemonConfig().start_timeout
 
 
 def test_every_directive_of_the_service_has_its_reason_above():
