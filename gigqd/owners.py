@@ -24,8 +24,8 @@ class Owners:
 
     def __init__(self, tags: Mapping[int, Tag]) -> None:
         self._pids = frozenset(tags)
-        self._by_tag = {tag: pid for pid, tag in tags.items()}
-        self._by_stamp = {tag.stamp: pid for pid, tag in tags.items()}
+        self._by_tag: dict[Tag | None, int] = {tag: pid for pid, tag in tags.items()}
+        self._by_stamp: dict[int | None, int] = {tag.stamp: pid for pid, tag in tags.items()}
 
     def by_session(self, process: Process) -> int | None:
         """Return the worker in whose session a process is; None when there is none."""
@@ -33,8 +33,5 @@ class Owners:
 
     def by_mark(self, mark: Mark) -> set[int]:
         """Return the workers whose tag or stamp a process carries."""
-        found = {
-            self._by_tag.get(mark.tag) if mark.tag is not None else None,
-            self._by_stamp.get(mark.stamp) if mark.stamp is not None else None,
-        }
+        found = self._by_tag.get(mark.tag), self._by_stamp.get(mark.stamp)
         return {pid for pid in found if pid is not None}
