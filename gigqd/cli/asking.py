@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gigqd import exits, pidfile
+from gigqd.cli.checking import try_database
 from gigqd.cli.describing import describe, job_of
 from gigqd.cli.places import file_of_other, instance_of, its_file
 from gigqd.cli.terminal import Result, say, say_json, width
-from gigqd.cli.trying import try_database
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import config_path, load
 from gigqd.errors import ConfigError, GigqdError

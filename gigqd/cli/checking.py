@@ -1,24 +1,39 @@
-"""check: whether a daemon would start with this configuration, without starting one."""
+"""check, and the trials of what a start needs, in a process of their own, without a daemon."""
 
 from __future__ import annotations
 
 import errno
+import functools
+import json
 import os
-from typing import TYPE_CHECKING, Any
+import select
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gigqd import config as configuration
-from gigqd import exits
-from gigqd.cli import trying
+from gigqd import exits, fence
 from gigqd.cli.terminal import complain, say, say_json
 from gigqd.config import DEVICES, load
-from gigqd.errors import ConfigError
+from gigqd.errors import ConfigError, GigqdError
+from gigqd.instance import Instance
 from gigqd.lock_file import cannot_create
+from gigqd.privileges import (
+    check_access,
+    drop_privileges,
+    find_account,
+    is_place_to_be_given,
+    is_to_be_given,
+)
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gigqd.config import Config
+
+_LONGEST_REPORT = 65536
 
 
 def check(options: argparse.Namespace) -> int:
@@ -26,8 +41,8 @@ def check(options: argparse.Namespace) -> int:
     try:
         config = load(options.config, os.environ)
     except ConfigError as error:
-        return _refuse(error, as_json=options.json)
-    findings = [trying.as_finding("warning", text) for text in configuration.warnings(config)]
+        return _report_refusal(error, as_json=options.json)
+    findings = [_finding("warning", text) for text in configuration.warnings(config)]
     findings += _try_out(config, options)
     code = max((finding["code"] for finding in findings), default=exits.OK)
     if options.json:
@@ -43,12 +58,12 @@ def _try_out(config: Config, options: argparse.Namespace) -> Iterator[dict[str, 
     from gigqd.roles import trial
 
     if options.init:
-        yield trying.in_child(config, "database", trial.begin_database)
+        yield _in_child(config, "database", trial.begin_database)
     elif options.db:
         yield from _judge_log(config)
-        yield trying.try_database(config)
+        yield try_database(config)
     if options.imports:
-        yield trying.try_imports(config)
+        yield try_imports(config)
 
 
 def _judge_log(config: Config) -> Iterator[dict[str, Any]]:
@@ -60,10 +75,10 @@ def _judge_log(config: Config) -> Iterator[dict[str, Any]]:
     place, needed = (file.parent, os.W_OK | os.X_OK) if missing else (file, os.W_OK)
     if not os.access(place, needed):
         error = cannot_create("log", file, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
-        yield trying.as_finding("log", str(error), error.exit_code)
+        yield _finding("log", str(error), error.exit_code)
 
 
-def _refuse(error: ConfigError, *, as_json: bool) -> int:
+def _report_refusal(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
         problems = [problem._asdict() for problem in error.problems]
         code, text = error.exit_code, str(error)
@@ -79,3 +94,146 @@ def _report(config: Config, findings: list[dict[str, Any]]) -> None:
     for finding in findings:
         write = complain if finding["code"] else say
         write(f"{finding['what']}: {finding['text']}")
+
+
+# --- trials --------------------------------------------------------------------------------------
+
+
+def refuse_as_a_start(config: Config, besides: int | None, within: float) -> None:
+    """Refuse a configuration with which a start would fail; nothing is made or changed.
+
+    Args:
+        config: the configuration.
+        besides: the process of the daemon that is to be replaced.
+        within: how many seconds each trial may take.
+
+    Raises:
+        GigqdError: with the exit code and the sentence of that start.
+    """
+    find_account(config.daemon.user, config.daemon.group)
+    place = functools.partial(_try_place, given=_paths_to_be_given(config))
+    _refuse(_in_child(config, "place", place, within))
+    instance = Instance(config)
+    instance.refuse_taken(besides)
+    fence.refuse_taken(Path(config.queue.database), config.daemon.name, besides)
+    _refuse(try_database(config, within))
+    _refuse(try_imports(config, within))
+
+
+def try_database(config: Config, within: float | None = None) -> dict[str, Any]:
+    """Try the database as the daemon's account.
+
+    Returns:
+        What was found: its sentence, and the exit code of a start.
+    """
+    from gigqd.roles import trial
+
+    given = Path(config.queue.database).parent in _paths_to_be_given(config)
+    return _in_child(config, "database", trial.try_way if given else trial.try_database, within)
+
+
+def try_imports(config: Config, within: float | None = None) -> dict[str, Any]:
+    """Import what a worker imports before its first job.
+
+    Returns:
+        What was found: its sentence, and the exit code of a start.
+    """
+    from gigqd.roles import trial
+
+    return _in_child(config, "imports", trial.try_imports, within)
+
+
+def _in_child(
+    config: Config, what: str, attempt: Callable[[Config], str], within: float | None = None
+) -> dict[str, Any]:
+    """Try something as the account that the daemon would run as, in a process that then ends."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _attempt(config, attempt, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        if not select.select([pipe], [], [], within)[0]:
+            os.kill(pid, signal.SIGKILL)
+        said = pipe.read(_LONGEST_REPORT)
+    _, status = os.waitpid(pid, 0)
+    if said:
+        return _finding(what, **json.loads(said))
+    if (died := os.waitstatus_to_exitcode(status)) == -signal.SIGKILL and within is not None:
+        text = f"the trial of the {what} was not over within {within:g} s"
+        return _finding(what, text, exits.INTERNAL_ERROR)
+    return _finding(what, f"the process that tried it died ({died})", exits.INTERNAL_ERROR)
+
+
+def _finding(what: str, text: str, code: int = exits.OK) -> dict[str, Any]:
+    """Return what was found about a part of the configuration, as `gigqd check --json` has it."""
+    return {"what": what, "text": text, "code": code}
+
+
+def _attempt(config: Config, attempt: Callable[[Config], str], writer: int) -> NoReturn:
+    """Never returns: what a module does at its import must not reach the command's own code."""
+    found: dict[str, Any] = {"text": "interrupted", "code": exits.INTERNAL_ERROR}
+    try:
+        os.dup2(2, 1)  # the answer of the command is not for what an application prints
+        account = find_account(config.daemon.user, config.daemon.group)
+        if account is not None and os.geteuid() == 0:
+            drop_privileges(account)
+        found = {"text": attempt(config), "code": exits.OK}
+    except GigqdError as error:
+        found = {"text": str(error), "code": error.exit_code}
+    except OSError as error:
+        found = {"text": str(error), "code": exits.for_database(error)}
+    finally:
+        os.write(writer, json.dumps(found).encode())
+        os._exit(exits.OK)
+
+
+def _refuse(finding: dict[str, Any]) -> None:
+    if finding["code"]:
+        raise GigqdError(finding["text"], exit_code=finding["code"])
+
+
+def _try_place(config: Config, given: list[Path]) -> str:
+    """Try the directories and files of the daemon; root makes those in `given` usable."""
+    instance = Instance(config)
+    if config.daemon.user or config.daemon.group:
+        folders = (instance.directory, Path(config.queue.database).parent)
+        check_access(config, [folder for folder in folders if folder not in given])
+    if instance.directory not in given:
+        _try_directory(instance)
+    if instance.log_path not in given and instance.log_path.parent.is_dir():
+        _try_log(instance)
+    return f"{instance.directory} can be used"
+
+
+def _try_directory(instance: Instance) -> None:
+    """Make the runtime directory; remove it again when it is new."""
+    made = [path for path in (instance.directory, *instance.directory.parents) if not path.exists()]
+    try:
+        instance.prepare_directory()
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _try_log(instance: Instance) -> None:
+    """Open the log; remove it again when it is new."""
+    had_log = os.path.lexists(instance.log_path)
+    instance.open_log().close()
+    if not had_log:
+        instance.log_path.unlink()
+
+
+def _paths_to_be_given(config: Config) -> list[Path]:
+    """Return the paths that a start by root would make, or give to the daemon's account."""
+    database, place = Path(config.queue.database).parent, config.daemon.runtime_dir
+    try:
+        if os.geteuid() != 0 or not find_account(config.daemon.user, config.daemon.group):
+            return []
+        given = [(database, is_to_be_given(database)), (place, is_place_to_be_given(place))]
+    except (GigqdError, OSError):
+        return []  # the child finds the same, and says it
+    log = [config.log.file] if config.log.file else []
+    return [*log, *(folder for folder, is_given in given if is_given)]

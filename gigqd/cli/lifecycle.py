@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from gigqd import config as configuration
 from gigqd import exits, fence, logs
+from gigqd.cli.checking import refuse_as_a_start
 from gigqd.cli.places import file_of_other, instance_of, its_file, stop_timeout_of
 from gigqd.cli.terminal import Result, complain, say
-from gigqd.cli.trying import refuse_as_a_start
 from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
 from gigqd.daemonize import enter, start_detached
