@@ -1,54 +1,47 @@
 """Sums of the successful jobs that have no line of their own in the log.
 
-A worker counts, in memory that it shares with the supervisor, and the supervisor writes: so a
-worker that dies, or runs one job for hours, keeps no sum back.
+A worker counts in memory that it shares with the supervisor, and the supervisor writes the lines.
+So no sum is missing when a worker dies or runs one job for hours.
 """
 
 from __future__ import annotations
 
 import math
 import mmap
-import struct
 
 from gigqd import logs
 
 log = logs.get_logger("gigqd.crew")
 
-_NUMBER = struct.Struct("<Q")
-_SUMMED_AT, _UNTOLD_AT = 0, _NUMBER.size
 _EVERY = 1.0
 
 
 class SharedCounts:
-    """The counts of one worker, as `gigq.reports.Counts`, in memory that it shares."""
+    """The counts of one worker, as `gigq.reports.Counts`, in memory that it shares.
+
+    Each is stored by one instruction, so that a reader never sees half of it.
+    """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 2 * _NUMBER.size)
+        self._numbers = memoryview(mmap.mmap(-1, 16)).cast("Q")
 
     @property
     def summed(self) -> int:
-        """How many successes the worker has left to the sums so far."""
-        return self._read(_SUMMED_AT)
+        """Return how many successes the worker has left to the sums so far."""
+        return self._numbers[0]
 
     @summed.setter
     def summed(self, count: int) -> None:
-        self._write(_SUMMED_AT, count)
+        self._numbers[0] = count
 
     @property
     def untold(self) -> int:
-        """How many successes are recorded, and the worker will write a line or a sum later."""
-        return self._read(_UNTOLD_AT)
+        """Return how many recorded successes the worker will write a line or a sum for later."""
+        return self._numbers[1]
 
     @untold.setter
     def untold(self, count: int) -> None:
-        self._write(_UNTOLD_AT, count)
-
-    def _read(self, at: int) -> int:
-        return int(_NUMBER.unpack_from(self._memory, at)[0])
-
-    def _write(self, at: int, count: int) -> None:
-        # Packed first: packing into memory clears it before it is written.
-        self._memory[at : at + _NUMBER.size] = _NUMBER.pack(count)
+        self._numbers[1] = count
 
 
 class JobSums:
