@@ -1,4 +1,4 @@
-"""Where log lines go: one write a line, and nothing that goes wrong there ever raises."""
+"""The place of log lines: one write for each line; nothing that goes wrong there raises."""
 
 import array
 import errno
@@ -8,6 +8,7 @@ import select
 import stat
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from gigqd.config import DEVICES
@@ -21,16 +22,14 @@ _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _MODE = 0o640
 _NOT_PLAIN = "it is not a plain file; remove it"
 
-Identity = tuple[int, int]
-
 
 class Sink:
-    """One open log: writes lines whole, counts those it had to drop, follows a moved file.
+    """An open log, which writes lines whole, counts the dropped ones and follows a moved file.
 
     Args:
         path: the file to append to and to open again; None for a descriptor that stays.
         fd: a descriptor that is open already; None opens the path, or takes standard error.
-        report: makes the line that tells how many lines were dropped.
+        report: makes the line with the number of dropped lines.
 
     Attributes:
         path: the file's name; None when there is none to open again.
@@ -43,6 +42,7 @@ class Sink:
     def __init__(self, path: Path | None, fd: int | None, report: Callable[[int], bytes]) -> None:
         self.dropped = 0
         self.path = path
+        self._name = os.fsencode(path) if path is not None else b""
         self._report = report
         self._torn = False
         self._reader_stuck = False
@@ -53,19 +53,21 @@ class Sink:
 
     @property
     def fd(self) -> int:
-        """The descriptor that is written to."""
+        """Return the descriptor that is written to."""
         return self._fd
 
     def write(self, line: bytes) -> None:
         """Append one line, in one system call; drop and count it when that is impossible."""
-        self.follow()
+        is_ours = self._is_ours()
+        if self._has_moved(is_ours=is_ours):
+            is_ours = self._try_to_reopen() is None or is_ours
         dropped = self.dropped
-        data = b"\n" if self._torn else b""
-        data += (self._report(dropped) if dropped else b"") + line
-        if self._put(data):
-            self.dropped -= dropped
-        else:
+        if dropped:
+            line = self._report(dropped) + line
+        if not (is_ours and self._put(b"\n" + line if self._torn else line)):
             self.dropped += 1
+        elif dropped:
+            self.dropped -= dropped
 
     def reopen(self) -> None:
         """Open the file by its name again, under the same descriptor if it is still ours.
@@ -75,9 +77,10 @@ class Sink:
         """
         if self.path is None:
             return
+        is_ours = self._is_ours()  # before a closed number is given out again
         fresh = open_log(self.path)
         self._redirect_streams(fresh)
-        if not self._is_ours():
+        if not is_ours:
             self._take(fresh)
             return
         os.dup2(fresh, self._fd, inheritable=False)
@@ -87,17 +90,29 @@ class Sink:
     def _redirect_streams(self, fresh: int) -> None:
         """Have standard output and error follow, where they led to the old file."""
         for stream in _STREAMS.values():
-            if self._identity is not None and _identity_of_fd(stream) == self._identity:
+            if self._leads_here(stream):
                 os.dup2(fresh, stream)
 
     def _take(self, fd: int) -> None:
         self._fd = fd
-        self._identity = _identity_of_fd(fd)
-        self._regular = self._identity is not None and stat.S_ISREG(os.fstat(fd).st_mode)
+        self._identity: tuple[int, int] | None = None
+        self._regular = False
+        with suppress(OSError):  # a closed one: every line is dropped
+            opened = os.fstat(fd)
+            self._identity = opened.st_dev, opened.st_ino
+            self._regular = stat.S_ISREG(opened.st_mode)
 
     def _is_ours(self) -> bool:
         # a job may close any descriptor, and the next file it opens gets the same number
-        return self._identity is not None and _identity_of_fd(self._fd) == self._identity
+        return self._leads_here(self._fd)
+
+    def _leads_here(self, file: int | bytes) -> bool:
+        """Return whether a descriptor or a name leads to the file that was opened."""
+        try:
+            found = os.stat(file)  # noqa: PTH116 - twice a line, so the shortest way
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
 
     def follow(self) -> OSError | None:
         """Open the file again if it was moved or deleted, which frees the room of a deleted one.
@@ -106,10 +121,14 @@ class Sink:
             The error when it cannot be opened. The moved file stays in use, which is better than
             none, and the next line tries again.
         """
+        return self._try_to_reopen() if self._has_moved(is_ours=self._is_ours()) else None
+
+    def _has_moved(self, *, is_ours: bool) -> bool:
         if self.path is None:
-            return None
-        if self._is_ours() and (not self._regular or _identity(self.path) == self._identity):
-            return None
+            return False
+        return not is_ours or (self._regular and not self._leads_here(self._name))
+
+    def _try_to_reopen(self) -> OSError | None:
         try:
             self.reopen()
         except OSError as error:
@@ -117,7 +136,7 @@ class Sink:
         return None
 
     def _put(self, data: bytes) -> bool:
-        if not self._is_ours() or not (self._regular or self._has_room(len(data))):
+        if not (self._regular or self._has_room(len(data))):
             return False
         try:
             written = os.write(self._fd, data)
@@ -128,7 +147,7 @@ class Sink:
         return written == len(data)
 
     def _has_room(self, length: int) -> bool:
-        """Whether a pipe, socket or terminal would take a line without blocking the writer."""
+        """Return whether a pipe, socket or terminal would take a line without blocking."""
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         ready = poll.poll(0 if self._reader_stuck else WAIT_MS)
@@ -180,19 +199,3 @@ def _fits_in_pipe(fd: int, length: int) -> bool:
         return False
     # the kernel keeps pages, not bytes: what is in the pipe may take up to twice its size
     return 2 * held[0] + length <= capacity
-
-
-def _identity_of_fd(fd: int) -> Identity | None:
-    try:
-        status = os.fstat(fd)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _identity(path: Path) -> Identity | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - once a line, so the shortest way
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -174,6 +174,14 @@ def test_a_log_file_whose_descriptor_was_closed_is_opened_again(tmp_path):
     assert [entry["event"] for entry in entries(tmp_path / "log")] == ["one"]
 
 
+def test_an_idle_process_opens_a_closed_log_again_without_an_error(tmp_path):
+    logs.configure(LogConfig(file=tmp_path / "log"))
+    os.close(logs.sink_fd())
+
+    assert logs.follow() is None
+    assert Path(f"/proc/self/fd/{logs.sink_fd()}").readlink() == tmp_path / "log"
+
+
 def test_a_closed_pipe_costs_lines_and_nothing_else():
     read, write = os.pipe()
     logs.configure(LogConfig(), fd=write)
