@@ -14,7 +14,6 @@ from gigqd.logs.pipeline import (
     show_output,
     sink_fd,
     sink_path,
-    unbind,
 )
 
 __all__ = [
@@ -31,5 +30,4 @@ __all__ = [
     "show_output",
     "sink_fd",
     "sink_path",
-    "unbind",
 ]

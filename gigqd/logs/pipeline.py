@@ -1,51 +1,56 @@
-"""The one way a log line takes, whether it began in structlog or in the standard library.
+"""The daemon's loggers: structlog's bound logger, and the processors that make a line of an event.
 
-Fields come from four places; a later one wins: what this process bound, what its current job
-bound, what code bound through structlog's context variables, and the call itself. The first two
-are kept for the process and not for the thread, so that threads a job starts have them too.
+Fields come from four places; a later one wins: those bound for the process, those of its current
+job, those in structlog's context variables, and those of the call itself. The first two belong to
+the process and not to the thread, so that threads which a job starts have them too.
 """
+
+from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NoReturn
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from gigqd import exits
-from gigqd.config import LogConfig
 from gigqd.errors import GigqdError
-from gigqd.logs import guests, standard_library
+from gigqd.logs import standard_library, structlog_import
 from gigqd.logs.journal import leads_to_journal, with_priority
-from gigqd.logs.render import (
-    CORE,
-    Entry,
-    Render,
-    console_renderer,
-    exception_fields,
-    render_json,
-    wants_colors,
-)
+from gigqd.logs.render import CORE, choose_renderer, exception_fields, render_json
 from gigqd.logs.sink import Sink
-from gigqd.logs.terminal_lines import line_renderer
+from gigqd.logs.structlog_import import context
 
-_ALIASES = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from structlog import BoundLoggerBase
+
+    from gigqd.config import LogConfig
+    from gigqd.logs.render import Entry, Render
+else:
+    BoundLoggerBase = structlog_import.load_bound_logger()
+
 # Not those of the logging module, to which an application may give other names.
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_ALIASES = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}
+_DEBUG, _INFO, _WARNING, _ERROR, _CRITICAL = _LEVELS.values()
+_ORDER = dict.fromkeys(CORE)
 
 
-@dataclass(slots=True)
 class _State:
-    """What `configure` decided, for this process."""
+    """What `configure` has set for this process."""
 
-    sink: Sink
-    render: Render
-    level: int = logging.INFO
-    to_journal: bool = False
-    bound: Mapping[str, Any] = field(default_factory=dict)
-    job: Mapping[str, Any] = field(default_factory=dict)
-    shows_output: bool = False
+    def __init__(self, sink: Sink, render: Render) -> None:
+        self.sink = sink
+        self.render = render
+        self.level = _INFO
+        self.to_journal = False
+        self.bound: Mapping[str, Any] = {}
+        self.job: Mapping[str, Any] = {}
+        self.shows_output = False
 
 
 def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
@@ -65,71 +70,168 @@ def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
     except OSError as error:
         message = f"log.file: {log.file}: cannot be opened: {error.strerror}"
         raise GigqdError(message, exit_code=exits.CANNOT_CREATE) from error
-    _state.render = _choose_renderer(log.format, _state.sink.fd)
+    _state.render = choose_renderer(log.format, _state.sink.fd, lambda: _state.level <= _DEBUG)
     _state.to_journal = leads_to_journal(_state.sink.fd)
     bind(**bound)
     set_level(log.level)
-    guests.when_loaded(_route_structlog)
-    standard_library.send_to(_write_numbered)
+    structlog_import.when_imported(_configure_structlog)
+    standard_library.send_to(_log)
 
 
 def set_level(level: str) -> None:
-    """Write only what has this level or a higher one: debug, info, warning, error, critical."""
-    _state.level = _number(level)
+    """Set the minimum level: debug, info, warning, error, critical."""
+    _state.level = _LEVELS[level]
     logging.getLogger().setLevel(_state.level)
 
 
-class EventLog:
-    """Writes events, one line each: `log.info("worker_ready", slot=…)`.
-
-    Args:
-        name: the module that writes them.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
+class EventLog(BoundLoggerBase):
+    """Writes events, one line each: `log.info("worker_ready", slot=…)`."""
 
     def debug(self, event: str, **fields: Any) -> None:
         """Write an event of this level, as all of these do."""
-        self._write("debug", event, fields)
+        if _state.level <= _DEBUG:
+            self.process("debug", event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
-        """Something has happened as it should."""
-        self._write("info", event, fields)
+        """Write that something has happened as it should."""
+        if _state.level <= _INFO:
+            self.process("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        """Something is not as it should be."""
-        self._write("warning", event, fields)
+        """Write that something is not as it should be."""
+        if _state.level <= _WARNING:
+            self.process("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """Something has failed."""
-        self._write("error", event, fields)
+        """Write that something has failed."""
+        if _state.level <= _ERROR:
+            self.process("error", event, fields)
 
     def exception(self, event: str, **fields: Any) -> None:
-        """Something has failed, with the exception that is being handled."""
-        self._write("error", event, {"exc_info": True, **fields})
+        """Write that something has failed, with the exception that is being handled."""
+        self.error(event, **{"exc_info": True, **fields})
 
     def critical(self, event: str, **fields: Any) -> None:
-        """The daemon gives up."""
-        self._write("critical", event, fields)
+        """Write that the daemon gives up."""
+        self.process("critical", event, fields)
 
-    def _write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
-        _write_event(self._name, level, event, fields)
+    def process(self, level: str, event: Any, fields: dict[str, Any]) -> None:
+        """Write what the processors make of an event."""
+        try:
+            (line,), _ = self._process_event(level, event, fields)
+        except Exception as error:  # noqa: BLE001 - a defect here must not end the supervisor
+            lost = {"lost_level": level, "lost_event": event, "failure": type(error).__name__}
+            line = _own_line("error", "log_failed", render_json, lost)
+        _state.sink.write(line)
+
+
+class _Output:
+    """What a logger of structlog wraps; the sink of the process takes the lines of all."""
+
+    def __init__(self, name: str = "root") -> None:
+        self.name = name
 
 
 def get_logger(name: str) -> EventLog:
-    """A logger for events; may be made before `configure`."""
-    return EventLog(name)
+    """Return a logger for the events of a module; may be made before `configure`."""
+    return EventLog(_Output(name), _PROCESSORS, {})
+
+
+class LibraryEvents:
+    """Sends the library's events to the log, past the logging module: see `events.send_to`."""
+
+    def takes(self, level: int) -> bool:
+        """Return whether an event of this level is written."""
+        return level >= _state.level
+
+    def write(self, name: str, level: int, source: str, fields: Mapping[str, Any]) -> None:
+        """Write one event."""
+        _log(level, name, source, fields)
+
+
+def _log(level: int, event: object, logger: str, fields: Mapping[str, Any]) -> None:
+    """Write an event that has no logger of the daemon's; its fields may have any name."""
+    if level >= _state.level:
+        EventLog(_Output(logger), _PROCESSORS, dict(fields)).process(_name_of(level), event, {})
+
+
+@lru_cache(maxsize=100)
+def _name_of(number: int) -> str:
+    """Return the level that a number belongs to, as those between two belong to the lower one."""
+    return next((name for name in reversed(_LEVELS) if number >= _LEVELS[name]), "debug")
+
+
+def _configure_structlog() -> None:
+    """Have code that uses structlog itself, as a job may, write to the same place."""
+    import structlog
+
+    def write(logger: Any, method: str, event_dict: Any) -> Any:
+        level = _LEVELS.get(_ALIASES.get(method, method), _INFO)
+        _log(level, event_dict.pop("event", ""), getattr(logger, "name", "root"), event_dict)
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[write],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+        logger_factory=_Output,
+        cache_logger_on_first_use=False,
+    )
+
+
+# --- the processors, in their order ---------------------------------------------------------
+
+
+def _add_exception(_logger: _Output, _level: str, entry: Entry) -> Entry:
+    if "exc_info" in entry:
+        entry |= exception_fields(entry.pop("exc_info"))
+    return entry
+
+
+def _add_context(logger: _Output, level: str, entry: Entry) -> Entry:
+    line = {**_ORDER, "pid": os.getpid(), **_state.bound, **_state.job, **context(), **entry}
+    # The line's own facts cannot be replaced; the process that an event is about can be named.
+    line["ts"], line["level"], line["logger"] = _timestamp(), level, logger.name
+    return line
+
+
+def _render(_logger: _Output, level: str, entry: Entry) -> bytes:
+    return _encode(_state.render(entry), level)
+
+
+_PROCESSORS: tuple[Any, ...] = (_add_exception, _add_context, _render)
+
+
+def _timestamp() -> str:
+    now = time.time_ns()
+    return f"{_to_the_second(now // 1_000_000_000)}.{str(now)[-9:-3]}+00:00"
+
+
+@lru_cache(maxsize=1)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _encode(line: str, level: str) -> bytes:
+    if _state.to_journal:
+        line = with_priority(line, level)
+    return (line + "\n").encode("utf-8", "backslashreplace")
+
+
+def _report_dropped(count: int) -> bytes:
+    return _own_line("warning", "log_dropped", _state.render, {"count": count})
+
+
+def _own_line(level: str, event: str, render: Render, fields: Entry) -> bytes:
+    entry = _add_context(_Output(__name__), level, {**fields, "event": event})
+    return _encode(render(entry), level)
+
+
+# --- fields, and the place of the log -------------------------------------------------------
 
 
 def bind(**fields: Any) -> None:
     """Add fields to every further line of this process."""
     _state.bound = {**_state.bound, **fields}
-
-
-def unbind(*keys: str) -> None:
-    """Take fields away again; those that are not bound are no error."""
-    _state.bound = {key: value for key, value in _state.bound.items() if key not in keys}
 
 
 def enter_job(fields: Mapping[str, Any]) -> None:
@@ -138,9 +240,9 @@ def enter_job(fields: Mapping[str, Any]) -> None:
 
 
 def leave_job() -> None:
-    """The job is over: forget its fields, and what it bound through structlog's variables."""
+    """Remove the job's fields, and what it bound through structlog's context variables."""
     _state.job = {}
-    guests.clear_context()
+    structlog_import.clear_context()
 
 
 def show_output() -> None:
@@ -151,7 +253,7 @@ def show_output() -> None:
 def job_output(text: str | None, **fields: Any) -> None:
     """Write what an attempt has printed, where that was asked for."""
     if _state.shows_output and text:
-        EventLog(__name__).info("job_output", output=text, **fields)
+        get_logger(__name__).info("job_output", output=text, **fields)
 
 
 def reopen() -> bool:
@@ -159,7 +261,7 @@ def reopen() -> bool:
     try:
         _state.sink.reopen()
     except OSError as error:
-        _write("error", "log_reopen_failed", __name__, {"error": str(error)})
+        get_logger(__name__).error("log_reopen_failed", error=str(error))
         return False
     return True
 
@@ -174,116 +276,13 @@ def follow() -> OSError | None:
 
 
 def sink_fd() -> int:
-    """The descriptor that log lines are written to, to be kept open across a fork."""
+    """Return the descriptor that log lines are written to, to be kept open across a fork."""
     return _state.sink.fd
 
 
 def sink_path() -> Path | None:
-    """The log file's name, for a forked child to open again when it is moved away."""
+    """Return the log file's name, for a forked child to open again when it is moved away."""
     return _state.sink.path
-
-
-class LibraryEvents:
-    """The way of the library's events to the log, past the logging module: see `events.send_to`."""
-
-    def takes(self, level: int) -> bool:
-        """Return whether an event of this level is written."""
-        return level >= _state.level
-
-    def write(self, name: str, level: int, source: str, fields: Mapping[str, Any]) -> None:
-        """Write one event."""
-        _write(_name_of(level), name, source, fields)
-
-
-def _write_numbered(level: int, event: object, logger: str, fields: Mapping[str, Any]) -> None:
-    if level >= _state.level:
-        _write(_name_of(level), event, logger, fields)
-
-
-def _write_event(logger: str, method: str, event: object, fields: Mapping[str, Any]) -> None:
-    level = _ALIASES.get(method, method)
-    if _number(level) >= _state.level:
-        exc_info = fields.get("exc_info")
-        told = {key: fields[key] for key in fields if key != "exc_info"}
-        _write(level, event, logger, told | exception_fields(exc_info))
-
-
-def _write(level: str, event: object, logger: str, fields: Mapping[str, Any]) -> None:
-    try:
-        line = _state.render(_entry(level, event, logger, fields))
-    except Exception as error:  # noqa: BLE001 - a defect here must not end the supervisor
-        broken = {"lost_level": level, "lost_event": event, "failure": type(error).__name__}
-        line = render_json(_entry("error", "log_failed", __name__, broken))
-    _state.sink.write(_encode(line, level))
-
-
-def _entry(level: str, event: object, logger: str, fields: Mapping[str, Any]) -> Entry:
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
-    core = {"ts": now, "level": level, "event": event, "logger": logger, "pid": os.getpid()}
-    more = {**_state.bound, **_state.job, **guests.context(), **fields}
-    # the line's own facts cannot be replaced; the process that an event is about can be named
-    return core | {key: more[key] for key in more if key not in CORE or key == "pid"}
-
-
-def _encode(line: str, level: str) -> bytes:
-    if _state.to_journal:
-        line = with_priority(line, level)
-    return (line + "\n").encode("utf-8", "backslashreplace")
-
-
-def _report_dropped(count: int) -> bytes:
-    entry = _entry("warning", "log_dropped", __name__, {"count": count})
-    return _encode(_state.render(entry), "warning")
-
-
-def _number(level: str) -> int:
-    return _LEVELS.get(level, logging.INFO)
-
-
-def _name_of(number: int) -> str:
-    """Return the level that a number belongs to, as those between two belong to the lower one."""
-    return next((name for name in reversed(_LEVELS) if number >= _LEVELS[name]), "debug")
-
-
-def _choose_renderer(form: str, fd: int) -> Render:
-    if form == "json" or (form == "auto" and not os.isatty(fd)):
-        return render_json
-    colors = wants_colors(fd)
-    if form == "auto":
-        return line_renderer(fd, colors=colors, shows_tracebacks=_is_at_debug)
-    return console_renderer(colors=colors)
-
-
-def _is_at_debug() -> bool:
-    return _state.level <= _LEVELS["debug"]
-
-
-class _Origin:
-    """The place of structlog's output; every event is written before that is reached."""
-
-    def __init__(self, name: str = "root") -> None:
-        self.name = name
-
-    def __getattr__(self, method: str) -> NoReturn:
-        raise AttributeError(method)
-
-
-def _route_structlog() -> None:
-    """Let code that uses structlog itself, as a job may, write to the same place."""
-    import structlog
-
-    def write(logger: Any, method: str, event_dict: Mapping[str, Any]) -> NoReturn:
-        fields = dict(event_dict)
-        event = fields.pop("event", "")
-        _write_event(getattr(logger, "name", "root"), method, event, fields)
-        raise structlog.DropEvent
-
-    structlog.configure(
-        processors=[write],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-        logger_factory=_Origin,
-        cache_logger_on_first_use=False,
-    )
 
 
 _state = _State(Sink(None, None, _report_dropped), render_json)

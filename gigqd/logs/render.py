@@ -1,12 +1,13 @@
-"""How one entry looks: a JSON object on one line, or text for a person at a terminal."""
+"""Rendering of entries: a JSON object on one line, or text for a person at a terminal."""
 
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from gigqd.logs.values import clean_text, plain
+from gigqd.logs.terminal_lines import line_renderer
+from gigqd.logs.values import Limits, clean_text, plain, plain_entry
 from gigqd.text import printable
 
 LINE_LIMIT = 30_000
@@ -14,29 +15,44 @@ LINE_LIMIT = 30_000
 
 CORE = ("ts", "level", "event", "logger", "pid")
 
+_SHORT = Limits(text=512, items=20)
+# ASCII only: no reader's notion of a line end or of an escape sequence can split or bend it.
+_dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
+
 Entry = dict[str, Any]
 Render = Callable[[Entry], str]
 
 
 def render_json(entry: Entry) -> str:
-    """An entry as one line of ASCII JSON; too long a one loses text, then all but its core."""
-    line = _dump(plain(entry))
+    """Return an entry as a line of ASCII JSON; one too long loses text, then all but its core."""
+    line = _dump(plain_entry(entry))
     if len(line) > LINE_LIMIT:
-        line = _dump(plain(entry, text_limit=512, items=20) | {"truncated": True})
+        line = _dump(plain(entry, _SHORT) | {"truncated": True})
     if len(line) > LINE_LIMIT:
         core = {key: entry[key] for key in CORE if key in entry}
-        line = _dump(plain(core, text_limit=512) | {"truncated": True})
+        line = _dump(plain(core, _SHORT) | {"truncated": True})
     return line
 
 
-def _dump(cleaned: Mapping[str, Any]) -> str:
-    # ASCII only: no reader's notion of a line end or of an escape sequence can split or bend it
-    return json.dumps(cleaned, ensure_ascii=True, allow_nan=False)
+def choose_renderer(form: str, fd: int, shows_tracebacks: Callable[[], bool]) -> Render:
+    """Return what renders entries in a form: auto, json or console.
+
+    Args:
+        form: `auto` is short lines on a terminal, JSON elsewhere.
+        fd: where the lines go.
+        shows_tracebacks: asked at each error of a short line; they stand below it.
+    """
+    if form == "json" or (form == "auto" and not os.isatty(fd)):
+        return render_json
+    colors = os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    if form == "auto":
+        return line_renderer(fd, colors=colors, shows_tracebacks=shows_tracebacks)
+    return _console_renderer(colors=colors)
 
 
-def console_renderer(*, colors: bool) -> Render:
-    """What renders entries for a person: escaped, aligned, a traceback below its line."""
-    import structlog  # as slow to import as a whole worker, and only for this
+def _console_renderer(*, colors: bool) -> Render:
+    """Return what renders entries for a person: escaped, aligned, a traceback below its line."""
+    import structlog  # the whole package takes long to import (decision 46)
 
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors,
@@ -50,7 +66,7 @@ def console_renderer(*, colors: bool) -> Render:
         cleaned = plain(entry)
         trace = cleaned.pop("traceback", None) or cleaned.pop("error_traceback", None)
         shown = {printable(key): _escape_all(value) for key, value in cleaned.items()}
-        shown["ts"] = _to_milliseconds(shown["ts"])
+        shown["ts"] = f"{shown['ts'][:23]}Z"  # to the millisecond
         if isinstance(trace, str):
             # it ends with what these two say
             shown.pop("exc_type", None)
@@ -59,11 +75,6 @@ def console_renderer(*, colors: bool) -> Render:
         return str(renderer(None, str(shown["level"]), shown))
 
     return render
-
-
-def wants_colors(fd: int) -> bool:
-    """Whether a terminal should get colours; NO_COLOR and TERM=dumb say no."""
-    return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _escape_all(value: Any) -> Any:
@@ -76,12 +87,8 @@ def _escape_all(value: Any) -> Any:
     return value
 
 
-def _to_milliseconds(ts: str) -> str:
-    return f"{ts[:23]}Z"
-
-
 def exception_fields(exc_info: object) -> Entry:
-    """The fields that tell an exception: its type, its text and its traceback.
+    """Return the fields that describe an exception: its type, its text and its traceback.
 
     Args:
         exc_info: what logging calls take: an exception, a triple, or true for the current one.

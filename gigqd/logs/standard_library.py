@@ -1,4 +1,4 @@
-"""Brings the records and warnings of the standard library to the daemon's log.
+"""Bridge from the records and warnings of the standard library to the daemon's log.
 
 An application configures the logging module as it likes: it replaces the handlers of the root
 logger, disables loggers, or closes all handlers. So the daemon's log is no handler. It takes each
@@ -73,16 +73,18 @@ def _reaches_root(logger: logging.Logger) -> bool:
 
 
 def _entry_of(record: logging.LogRecord) -> tuple[object, str, dict[str, Any]]:
-    """The event, the logger and the fields; an event of the library keeps its name and fields."""
+    """Return event, logger and fields; an event of the library keeps its name and fields."""
     attributes = record.__dict__
-    fields = {k: v for k, v in attributes.items() if k not in _RECORD_ATTRIBUTES}
-    event = attributes.get("event")
-    given = attributes.get("fields")
+    fields: dict[str, Any] = {}
+    if not attributes.keys() <= _RECORD_ATTRIBUTES:
+        fields = {k: v for k, v in attributes.items() if k not in _RECORD_ATTRIBUTES}
+    event, given = attributes.get("event"), attributes.get("fields")
     if isinstance(event, str) and isinstance(given, dict):
         fields |= given
     else:
         event = _message(record)
-    fields |= exception_fields(record.exc_info)
+    if record.exc_info:
+        fields |= exception_fields(record.exc_info)
     if record.stack_info:
         fields["stack"] = record.stack_info
     return event, record.name, fields

@@ -84,7 +84,7 @@ def _details(entry: Entry, longest_name: int) -> Iterator[str]:
 
 
 def _job(entry: Entry, longest_name: int | None = None) -> str:
-    """The name of a job, the end of its id, by which `gigq status` finds it, and its attempt."""
+    """Return the name of a job, the end of its id (for `gigq status`), and its attempt."""
     name = printable(str(entry.get("job") or "job"))
     if longest_name is not None:
         name = _cut(name, max(longest_name, _SHORTEST_NAME))

@@ -2,43 +2,71 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from gigq.url_passwords import MASK, mask_passwords
 
 _SECRET = re.compile(
     r"passw|token|secret|credential|authori[sz]ation|api_?key|private_?key", re.IGNORECASE
 )
-_DEPTH = 6
 _HUGE = 10**100
+_LONGEST_KEY = 200
+
+_LONGEST_TEXT = 8192
+
+_open_keys: set[str] = set()
+_MOST_OPEN_KEYS = 1000
+"""Names of fields that are shown as they are and do not name a secret; so many are remembered."""
 
 
-def plain(value: object, *, text_limit: int = 8192, items: int = 200, depth: int = _DEPTH) -> Any:
-    """A value made of what JSON has, whatever it was.
+class Limits(NamedTuple):
+    """How much of a value is kept.
 
-    Args:
-        value: anything, also with a broken repr().
-        text_limit: characters kept of a text.
-        items: elements kept of a collection.
+    Attributes:
+        text: characters of a text.
+        items: elements of a collection.
         depth: collections inside collections that are followed.
     """
+
+    text: int = _LONGEST_TEXT
+    items: int = 200
+    depth: int = 6
+
+
+_USUAL = Limits()
+
+
+def plain_entry(entry: dict[str, Any]) -> Any:
+    """Return what `plain` makes of an entry: itself, at little cost, where it changes nothing."""
+    for value in entry.values():
+        kind = type(value)
+        if kind is str:
+            if len(value) > _LONGEST_TEXT or "://" in value or not value.isascii():
+                return plain(entry)
+        elif kind is int:
+            if not -_HUGE < value < _HUGE:
+                return plain(entry)
+        elif kind is float:
+            if not math.isfinite(value):
+                return plain(entry)
+        elif value is not None and kind is not bool:
+            return plain(entry)
+    is_open = entry.keys() <= _open_keys and len(entry) <= _USUAL.items
+    return entry if is_open else plain(entry)
+
+
+def plain(value: object, limits: Limits = _USUAL) -> Any:
+    """Return a value made of what JSON has, whatever it was, also with a broken repr()."""
     try:
-        return _plain(value, text_limit, items, depth)
+        return _plain(value, limits)
     except Exception:  # noqa: BLE001 - a user's object may raise anything when looked at
-        return _description(value, text_limit)
-
-
-@lru_cache(maxsize=1000)
-def is_secret(key: str) -> bool:
-    """Whether a field's name says that its value must not be seen."""
-    return bool(_SECRET.search(key))
+        return _description(value, limits.text)
 
 
 def clean_text(text: str, limit: int) -> str:
-    """Text that can be encoded, without passwords in URLs, cut in the middle when too long."""
+    """Return text that can be encoded, without passwords in URLs, cut in the middle if too long."""
     if len(text) > limit:
         head = limit // 4
         text = f"{text[:head]} … {len(text) - limit} characters … {text[head - limit :]}"
@@ -47,49 +75,44 @@ def clean_text(text: str, limit: int) -> str:
     return str(mask_passwords(text))
 
 
-def _is_clean(value: object, text_limit: int) -> bool:
-    """Whether a value can stay as it is, as most can."""
-    if type(value) is str:
-        return len(value) <= text_limit and value.isascii() and "://" not in value
-    return type(value) is int and -_HUGE < value < _HUGE
-
-
-def _plain(value: object, text_limit: int, items: int, depth: int) -> Any:
+def _plain(value: object, limits: Limits) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return clean_text(str.__str__(value), text_limit)
+        return clean_text(str.__str__(value), limits.text)
     if isinstance(value, int):
         return int(value) if abs(value) < _HUGE else "a huge number"
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else repr(float(value))
     if isinstance(value, bytes | bytearray):
-        return clean_text(bytes(value[:text_limit]).decode("utf-8", "backslashreplace"), text_limit)
-    if isinstance(value, Mapping | list | tuple | set | frozenset) and depth > 0:
-        return _collection(value, text_limit, items, depth - 1)
-    return _description(value, text_limit)
+        text = bytes(value[: limits.text]).decode("utf-8", "backslashreplace")
+        return clean_text(text, limits.text)
+    if isinstance(value, Mapping | list | tuple | set | frozenset) and limits.depth > 0:
+        return _collection(value, limits._replace(depth=limits.depth - 1))
+    return _description(value, limits.text)
 
 
-def _collection(
-    value: Mapping[Any, Any] | Collection[Any], text_limit: int, items: int, depth: int
-) -> Any:
-    limits = {"text_limit": text_limit, "items": items, "depth": depth}
-    left_out = f"… {len(value) - items} more" if len(value) > items else None
-    if not isinstance(value, Mapping):
-        listed = [plain(item, **limits) for item in islice(value, items)]
-        return [*listed, left_out] if left_out else listed
-    cleaned = {}
-    for raw, item in islice(value.items(), items):
-        key = clean_text(raw if isinstance(raw, str) else _description(raw, 200), 200)
-        if is_secret(key) and item is not None:
-            cleaned[key] = MASK
-        else:
-            cleaned[key] = item if _is_clean(item, text_limit) else plain(item, **limits)
-    return cleaned | {"…": left_out} if left_out else cleaned
+def _collection(value: Any, limits: Limits) -> Any:
+    left_out = len(value) - limits.items
+    if isinstance(value, Mapping):
+        shown = dict(_field(key, item, limits) for key, item in islice(value.items(), limits.items))
+        return shown | {"…": f"… {left_out} more"} if left_out > 0 else shown
+    items = [plain(item, limits) for item in islice(value, limits.items)]
+    return [*items, f"… {left_out} more"] if left_out > 0 else items
+
+
+def _field(name: object, value: object, limits: Limits) -> tuple[str, Any]:
+    text = name if isinstance(name, str) else _description(name, _LONGEST_KEY)
+    key = clean_text(text, _LONGEST_KEY)
+    if _SECRET.search(key):
+        return key, value if value is None else MASK
+    if type(name) is str and key == name and len(_open_keys) < _MOST_OPEN_KEYS:
+        _open_keys.add(key)
+    return key, plain(value, limits)
 
 
 def _description(value: object, limit: int) -> str:
-    """str() where that is the natural form, else repr(), else only the type."""
+    """Return str() where that is the natural form, else repr(), else only the type."""
     try:
         shown = repr(value) if type(value).__str__ is object.__str__ else str(value)
         return clean_text(shown, limit)

@@ -46,7 +46,7 @@ def constants():
 def _event(call):
     """The event that a call emits; the log's own lines name it after their level."""
     function = ast.unparse(call.func).rpartition(".")[2]
-    if function in ("_write", "_entry") and len(call.args) > 1:
+    if function == "_own_line":
         return _name(call.args[1])
     return _name(call.args[0]) if function in METHODS and call.args else None
 

@@ -9,6 +9,7 @@ import threading
 import warnings
 from contextlib import contextmanager
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ from support.log_reader import entries, logging_restored, run_python
 from gigqd import logs
 from gigqd.config import LogConfig
 from gigqd.errors import GigqdError
-from gigqd.logs import pipeline
+from gigqd.logs import pipeline, structlog_import
 from gigqd.logs.render import LINE_LIMIT, render_json
-from gigqd.logs.values import plain
+from gigqd.logs.values import plain, plain_entry
 
 log = logs.get_logger("gigqd.test")
 job_log = logging.getLogger("myapp.jobs")
@@ -138,13 +139,15 @@ def test_a_job_that_configures_structlog_anew_does_not_silence_the_daemon(file):
     assert last(file)["event"] == "worker_ready"
 
 
-def test_fields_are_bound_until_they_are_unbound(file):
+def test_fields_that_are_bound_are_added_to_those_before_and_a_later_one_wins(file):
     logs.bind(worker="w1", pool="p")
-    logs.unbind("worker", "never-bound")
-    log.info("worker_ready")
+    logs.bind(worker="w2")
+    log.bind(slot="p/0").info("worker_ready")
+    log.info("worker_ready", pool="q")
+    one, two = entries(file)
 
-    assert last(file).get("worker") is None
-    assert last(file)["pool"] == "p"
+    assert (one["run"], one["worker"], one["pool"], one["slot"]) == ("gigqd:7", "w2", "p", "p/0")
+    assert (two["worker"], two["pool"], "slot" in two) == ("w2", "q", False)
 
 
 def test_an_event_of_the_library_keeps_its_name_and_fields(file):
@@ -285,6 +288,18 @@ def test_any_value_is_one_line_of_ascii_json(value):
     assert line.isprintable()
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(["slot", "password", "://", "key" * 100]) | st.text(),
+        st.sampled_from([10**100, "x" * 9000, "a://b:c@d", "\ud800", b"x", []])
+        | st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    )
+)  # fmt: skip
+def test_an_entry_is_the_same_whether_or_not_a_value_had_to_be_changed(entry):
+    for _ in range(2):  # the second time its keys are known
+        assert render_json(plain_entry(entry)) == render_json(plain(entry))
+
+
 @given(st.text())
 def test_text_without_surrogates_is_kept_as_it_is(text):
     kept = text.encode("utf-8", "ignore").decode()
@@ -332,3 +347,14 @@ def test_structlog_is_loaded_for_a_job_that_imports_it_and_for_nobody_else(tmp_p
     assert one["heavy"] == []
     assert ("order" in one, two["order"], three["order"]) == (False, 5, 5)
     assert (two["event"], two["logger"]) == ("two", "mine")
+
+
+def test_a_structlog_whose_modules_have_other_names_is_loaded_as_a_whole(monkeypatch):
+    def without_the_module(name):
+        if name == "structlog._base":
+            raise ImportError(name)
+        return import_module(name)
+
+    monkeypatch.setattr(structlog_import, "import_module", without_the_module)
+
+    assert structlog_import.load_bound_logger() is structlog.BoundLoggerBase
