@@ -1,10 +1,11 @@
-"""Runs one claim: import, parent results, call, result. It holds no connection."""
+"""Runs one attempt: import, parent results, call, result. It holds no connection."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import sys
+import time
 import traceback
 from contextvars import copy_context
 from functools import lru_cache, partial
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import codec, failure, scripts
 from gigq.cause import Cause
+from gigq.current import Running
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.forked_exit import exit_if_forked
+from gigq.interrupt import CtrlC
 from gigq.outcome import ExecutionResult
 from gigq.status import JobStatus
 from gigq.storable_text import storable
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from gigq.claim import Claim
+    from gigq.current import Surroundings
     from gigq.hooks import Hooks
     from gigq.interrupt import Interrupter
 
@@ -47,6 +51,33 @@ _MOST_REPEATED = 4 * 1024
 _LONGEST_NAME = 200
 _CALLERS = frozenset({__name__, "gigq.hooks", "gigq.task"})  # `@task` makes a frame of its own
 _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
+
+
+def attempt(
+    claim: Claim, context: Surroundings, *, interrupter: Interrupter, **options: Any
+) -> tuple[ExecutionResult, bool]:
+    """Run the function of a claim as its current job, and note what interrupted it.
+
+    Args:
+        claim: the job and its attempt.
+        context: answers what the job asks about its limits.
+        interrupter: may raise `JobInterrupted` while the function runs.
+        options: what else `run` takes.
+
+    Returns:
+        The result, and True when Ctrl-C was pressed during the attempt.
+    """
+    with CtrlC() as ctrl_c, Running(claim, context) as running:
+        result = run(claim, interrupter=interrupter, **options)
+    # A job that uses SIGALRM itself, or runs in a thread, passes its limit undisturbed.
+    interruption = (
+        interrupter.interruption or ctrl_c.interruption or running.seen or running.overrun()
+    )
+    if interruption is not None:
+        result = result.after(interruption, time.monotonic())
+    if ctrl_c.pressed and result.status is not JobStatus.COMPLETED:
+        result = result._replace(cause=Cause.STOPPED)
+    return result, ctrl_c.pressed
 
 
 def run(

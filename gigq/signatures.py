@@ -133,7 +133,7 @@ def note_worker_class(cls: type) -> None:
 
     Such a worker may call another function than the one that was submitted.
     """
-    if "_import_function" in vars(cls) and not getattr(cls, "_calls_what_is_stored", False):
+    if "_import_function" in vars(cls):
         _Trust.is_given = False
 
 

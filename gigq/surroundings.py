@@ -1,4 +1,4 @@
-"""What a plain worker can tell its job: the timeout, its own stop, a cancel in the database."""
+"""Answers about a job's limits from a plain worker: timeout, stop, and cancel request."""
 
 from __future__ import annotations
 
@@ -11,32 +11,41 @@ from gigq.store import claims
 from gigq.store.database import Database
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gigq.claim import Claim
-    from gigq.worker import Worker
+    from gigq.store.handle import StoreHandle
 
 _BETWEEN_LOOKS = 0.25
 
 
 class PlainSurroundings:
-    """Answers one job of a plain worker, with at most four looks into the database a second."""
+    """Answers the jobs of a worker, with at most four looks into the database a second.
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    Args:
+        store: the queue.
+        is_stopping: returns True when the worker was told to stop.
+    """
+
+    def __init__(self, store: StoreHandle, is_stopping: Callable[[], bool] = lambda: False) -> None:
         # A job that asks is not kept waiting for a lock.
-        self._database = Database(worker._get_connection, lock_timeout=0.0)
+        self._database = Database(store.connect, lock_timeout=0.0)
+        self._is_stopping = is_stopping
         self._cancelled = False
         self._next_look = 0.0
 
     def deadline(self, claim: Claim) -> float | None:
-        """When the timer strikes, or the job is recorded as one that overruns."""
+        """Return when the job's time is over, and forget what is known about the job before."""
+        self._cancelled = False
+        self._next_look = 0.0
         return None if claim.timeout is None else time.monotonic() + claim.timeout
 
     def stop_requested(self) -> bool:
-        """Whether the worker that `start` set going was told to stop."""
-        return self._worker._is_stopping
+        """Return True when the worker was told to stop."""
+        return self._is_stopping()
 
     def cancel_requested(self, claim: Claim) -> bool:
-        """Whether the database has a request; what it said last when it cannot be asked now."""
+        """Ask the database for a request; return its last answer when it cannot be asked now."""
         if not self._cancelled and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _BETWEEN_LOOKS
             with suppress(StoreError):

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, events, execution, functions, rescue, scripts, served_queues, signatures
+from gigq import codec, events, execution, rescue, scripts, served_queues, signatures
+from gigq.callbacks import Callbacks, Overrides, Settings
 from gigq.hooks import Hooks, around_worker
 from gigq.ids import new_id
 from gigq.made_once import made_once
-from gigq.observer import SilentObserver, WorkerObserver
 from gigq.status import JobStatus
 from gigq.stop_signals import stop_signals
 from gigq.storable_text import storable
-from gigq.store import claims, migrate
-from gigq.store.database import LOCK_TIMEOUT, Database
+from gigq.store import claims
+from gigq.store.database import LOCK_TIMEOUT
 from gigq.store.filesystem import DatabasePath
+from gigq.store.handle import StoreHandle
 from gigq.store.place import PlaceOfPath
+from gigq.surroundings import PlainSurroundings
 from gigq.waiting import StopBell
 from gigq.worker_loop import WorkerLoop, run_in_threads
 from gigq.worker_place import place_of_worker
-from gigq.worker_thread import OfEachThread, WorkerThread
+from gigq.worker_thread import Runner
 
 if TYPE_CHECKING:
     import logging
     import os
     from collections.abc import Callable, Iterable
 
-    from gigq.claim import Claim
-    from gigq.current import Surroundings
-    from gigq.interrupt import Interrupter
     from gigq.queue import JobQueue
-    from gigq.reports import Reports
 
 _SEAMS = ("_claim_job", "_complete_job", "process_one")
 
@@ -50,22 +49,14 @@ class Worker:
         worker_id: the worker's name, as stored and shown.
         running: whether `start` goes on.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
-        begin: where it may make the tables of a queue, when it finds none.
         durable: whether claims and outcomes survive a power cut, at the price of an fsync for
             each; otherwise one may undo the last of them, and their jobs run again.
         max_result_size: the largest result of a job, in bytes of JSON.
         allow: shell-style patterns of the functions it may run; None for every one.
-        observer: is told what the worker does.
-        interrupter: guards the run of each job; None for the timer of the main thread.
         hooks: the application's functions around its jobs and workers; None for none.
-        surroundings: answers what jobs ask about their limits; None for what this worker knows.
         most_at_once: how many short jobs `work_off` may claim and settle together. Above 1 those
-            that had not begun when a worker dies are charged an attempt, except under the daemon.
-        reports: writes the events of its jobs; None for a line for each.
-        sharers: how many workers share what is due: nobody takes more than a fair share.
-        notice: is given a line of text within the signal handler of `start`; it must not wait.
-        may_claim: asked once more when its turn to write has come; with False it claims nothing.
-        may_run: asked by `work_off` before a job begins; with False the claim is handed back.
+            that had not started when a worker dies are charged an attempt.
+        notice: called with a line of text by the signal handler of `start`; it must not wait.
     """
 
     db_path = DatabasePath()
@@ -76,21 +67,15 @@ class Worker:
     queues: tuple[str, ...] | None = None
     running: bool = False
     lock_timeout: float = LOCK_TIMEOUT
-    begin: migrate.Begin = migrate.Begin.EMPTY
     durable: bool = False
     max_result_size: int = codec.DEFAULT_LIMIT
     allow: tuple[str, ...] | None = None
-    observer: WorkerObserver = SilentObserver()
-    interrupter: Interrupter | None = None
     hooks: Hooks | None = None
-    surroundings: Surroundings | None = None
     most_at_once: int = 1
-    reports: Reports | None = None
-    sharers: int = 1
-    may_claim: Callable[[], bool] = staticmethod(lambda: True)
-    may_run: Callable[[Claim], bool] = staticmethod(lambda _claim: True)
     notice: Callable[[str], None] = staticmethod(lambda _text: None)
     _stop_bell: StopBell | None = None
+    _callbacks: Callbacks = Callbacks()
+    _opened: StoreHandle | None = None
 
     def __init__(
         self,
@@ -102,6 +87,7 @@ class Worker:
         queues: Iterable[str] | None = None,
         max_result_size: int | None = None,
         hooks: str | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         """Make a worker. It opens nothing before it works.
 
@@ -117,6 +103,7 @@ class Worker:
                 that one; None for all.
             max_result_size: the largest result of a job, in bytes of JSON; None for 1 MiB.
             hooks: the dotted name of a module with `before_job`, `after_job` and the like.
+            callbacks: functions that the worker calls for its jobs, as `gigq.callbacks` has them.
 
         Raises:
             ValueError: a number or the list of queues makes no sense.
@@ -133,6 +120,7 @@ class Worker:
         self.concurrency = concurrency
         self.queues = served_queues.checked(queues)
         self.hooks = Hooks(hooks) if hooks else None
+        self._callbacks = callbacks or self._callbacks
 
     def start(self) -> None:
         """Work until `stop` is called, or INT or TERM comes; the current job is finished first.
@@ -173,7 +161,7 @@ class Worker:
             KeyboardInterrupt: Ctrl-C was pressed while the job ran; its attempt is given back.
         """
         scripts.refuse_while_loading()
-        return self._thread.process_one()
+        return self._runner.process_one()
 
     def work_off(self, keep_going: Callable[[], bool]) -> int:
         """Claim, run and settle until nothing is due or `keep_going()` is false.
@@ -192,29 +180,13 @@ class Worker:
         """
         if any(self._overrides(seam) for seam in _SEAMS):
             return self._work_off_one_by_one(keep_going)
-        return self._thread.work_off(keep_going)
+        return self._runner.work_off(keep_going)
 
     def _work_off_one_by_one(self, keep_going: Callable[[], bool]) -> int:
         done = 0
         while keep_going() and self.process_one():
             done += 1
         return done
-
-    @property
-    def held(self) -> int:
-        """How many claims this thread holds besides the running one: over, or not begun."""
-        return self._thread.held
-
-    def settle_meanwhile(self, database: Database) -> None:
-        """Let go of all that is held besides the running job, in the middle of that job's code.
-
-        Args:
-            database: one with a connection that the job's code cannot be using.
-
-        Raises:
-            StoreError: not now; all is held as before.
-        """
-        self._thread.settle_meanwhile(database)
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
@@ -223,27 +195,16 @@ class Worker:
     @property
     def current_job_id(self) -> str | None:
         """The id of the job that this thread runs, or None."""
-        return self._thread.current_job_id
+        return self._runner.current_job_id
 
     @current_job_id.setter
     def current_job_id(self, job_id: str | None) -> None:
-        self._thread.current_job_id = job_id
-
-    @property
-    def run(self) -> str:
-        """The liveness run of this process: what tells others that its jobs still have somebody."""
-        return self._given_run or self.place.run()
-
-    @run.setter
-    def run(self, run: str) -> None:
-        self._given_run = run
-
-    _given_run: str | None = None
+        self._runner.current_job_id = job_id
 
     @property
     def logger(self) -> logging.Logger:
         """The logger of this thread's worker."""
-        return self._thread.logger
+        return self._runner.logger
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -262,13 +223,11 @@ class Worker:
             module_name: the dotted module name, or the absolute path of a script.
             function_name: the name in it.
         """
-        return functions.find(module_name, function_name)
+        return self._callbacks.import_function(module_name, function_name)
 
     def _claim_job(self) -> dict[str, Any] | None:
         """Claim the best due job: its row, with `execution_id`, or None when nothing is due."""
-        execution_id = new_id()
-        self.observer.claiming(execution_id)
-        row = claims.claim(self._database, self._thread.claimant, execution_id)
+        row = claims.claim(self._store.database, self._runner.claimant, new_id())
         return None if row is None else codec.decode_row(row)
 
     def _complete_job(
@@ -293,44 +252,82 @@ class Worker:
         limit = self.max_result_size
         result = execution.result_with(JobStatus(status), result, "the result", limit)
         result = result._replace(error=result.error or error, final=True)
-        self._thread.complete(execution_id, result)
+        self._runner.complete(execution_id, result)
 
     def _check_for_timeouts(self) -> None:
         """Take back jobs of plain workers that are dead, and mark those past their timeout."""
-        rescue.take_back(self._database, self.place)
+        rescue.take_back(self._store.database, self.place)
 
     def _worker_loop(self, thread_index: int = 0) -> None:
         """Work in this thread until the worker is stopped."""
         self._setup_thread_state(thread_index)
         assert self._stop_bell is not None
-        WorkerLoop(self, self._stop_bell).run()
+        try:
+            WorkerLoop(self, self._runner, self._stop_bell, self._check_for_timeouts).run()
+        finally:
+            self._halt()  # an error that ends one thread ends all of them
+            self.close()
 
     def _setup_thread_state(self, thread_index: int = 0) -> None:
         """Start this thread anew, with its own worker id when there are several."""
         several = self.concurrency > 1
         worker_id = f"{self.worker_id}-{thread_index}" if several else self.worker_id
-        self._threads.own = WorkerThread(self, worker_id)
+        self._threads.runner = self._new_runner(worker_id)
+
+    def _new_runner(self, worker_id: str) -> Runner:
+        store, given = self._store, self._callbacks
+        callbacks = given._replace(
+            import_function=self._calling("_import_function"),
+            job_context=given.job_context or PlainSurroundings(store, self._is_stopping),
+        )
+        overrides = Overrides(
+            self._calling("_check_for_timeouts"),
+            self._claim_job if self._overrides("_claim_job") else None,
+            self._complete_job if self._overrides("_complete_job") else None,
+        )
+        return Runner(worker_id, store, self._settings, callbacks, overrides)
 
     @property
-    def _thread(self) -> WorkerThread:
-        if self._threads.own is None:
-            self._threads.own = WorkerThread(self, self.worker_id)
-        return self._threads.own
+    def _runner(self) -> Runner:
+        """This thread's runner, with the settings that the worker has now."""
+        runner = self._threads.runner
+        if runner is None or runner.store.place is not self.place:
+            runner = self._threads.runner = self._new_runner(self.worker_id)
+        runner.settings = self._settings
+        return runner
 
     @property
-    def _active_worker_id(self) -> str:
-        return self._thread.worker_id
+    def _settings(self) -> Settings:
+        return Settings(
+            self.queues, self.allow, self.max_result_size, self.hooks, self.most_at_once
+        )
 
     @property
+    def _store(self) -> StoreHandle:
+        """The queue at the worker's path, which may be set anew."""
+        if self._opened is None or self._opened.place is not self.place:
+            self._opened = StoreHandle(
+                self.place,
+                self._calling("_get_connection"),
+                lock_timeout=lambda: self.lock_timeout,
+                durable=self.durable,
+            )
+        return self._opened
+
     def _is_stopping(self) -> bool:
         return self._stop_bell is not None and not self.running
+
+    def _calling(self, name: str) -> Callable[..., Any]:
+        """Return a function that calls a method, also one that is set on the object later."""
+        return lambda *arguments: getattr(self, name)(*arguments)  # noqa: PLW0108 - looked up late
 
     def _overrides(self, seam: str) -> bool:
         """Whether a subclass has brought its own."""
         return getattr(type(self), seam) is not getattr(Worker, seam)
 
     def _interrupt(self) -> None:
-        self._thread.interrupt()
+        if self._threads.runner is not None:
+            self._threads.runner.interrupt()
 
     def _halt(self) -> None:
         # Only a flag and a byte: this runs in signal handlers too.
@@ -339,12 +336,11 @@ class Worker:
             self._stop_bell.ring()
 
     @made_once
-    def _threads(self) -> OfEachThread:
-        return OfEachThread()
+    def _threads(self) -> _Threads:
+        return _Threads()
 
-    @made_once
-    def _database(self) -> Database:
-        """The database with today's tables, whoever made them: 0.5.1 or nobody yet."""
-        database = Database(self._get_connection, lambda: self.lock_timeout, durable=self.durable)
-        migrate.apply(database, self.begin)
-        return database
+
+class _Threads(threading.local):
+    """The runner of each thread that uses a worker."""
+
+    runner: Runner | None = None

@@ -1,10 +1,10 @@
-"""The plain worker's loop: look after others, work, sleep; through trouble with the database."""
+"""The loop of a plain worker: take back lost jobs, work, sleep."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gigq import events
 from gigq.errors import LockedByThisThread, StoreUnavailable
@@ -15,11 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.waiting import StopBell
-    from gigq.worker import Worker
+    from gigq.worker_thread import Runner
 
 _CHECK_EVERY = 1.0
 _AFTER_A_WRITE = 0.2
 _AFTER_TROUBLE = 1.0
+
+
+class Loopable(Protocol):
+    """The parts of a `Worker` that its loop uses."""
+
+    running: bool
+    polling_interval: float
+
+    def work_off(self, keep_going: Callable[[], bool]) -> int:
+        """Run jobs until nothing is due or `keep_going()` is false."""
+        ...
 
 
 class WorkerLoop:
@@ -33,35 +44,38 @@ class WorkerLoop:
     A database that cannot be used now is logged and tried again.
     """
 
-    def __init__(self, worker: Worker, stop_bell: StopBell) -> None:
+    def __init__(
+        self, worker: Loopable, runner: Runner, stop_bell: StopBell, take_back: Callable[[], None]
+    ) -> None:
         self._worker = worker
+        self._runner = runner
+        self._take_back = take_back
         self._stop_bell = stop_bell
 
     def run(self) -> None:
-        """Work until the worker is stopped; whatever ends one thread stops them all."""
-        worker = self._worker
-        logger, worker_id = worker.logger, worker._active_worker_id
+        """Work until the worker is stopped, or an error comes that no wait can help."""
+        runner = self._runner
+        store, logger, worker_id = runner.store, runner.logger, runner.worker_id
         events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
-        self._listener = worker.place.listener(worker.queues)
-        self._watch = worker.place.watch()
+        self._listener = store.place.listener(runner.settings.queues)
+        self._watch = store.place.watch()
         try:
-            while worker.running:
+            while self._worker.running:
                 self._turn()
         finally:
-            worker._halt()
             self._watch.close()
             self._listener.close()
-            worker.close()
+            store.place.close()
             events.emit(events.WORKER_STOPPED, source=logger, worker=worker_id)
 
     def _turn(self) -> None:
         try:
             # Wake-ups so far were for jobs that the look below will find.
             if self._listener.drain():
-                self._worker._thread.took_wakeups()
+                self._runner.took_wakeups()
             self._watch.take()
             liveness.retake()
-            self._worker._check_for_timeouts()
+            self._take_back()
             if self._is_idle_after_work() and self._worker.running:
                 self._sleep()
         except LockedByThisThread:
@@ -88,15 +102,15 @@ class WorkerLoop:
         self._listener.wait(min(pause, _AFTER_A_WRITE), [stop])
 
     def _pause(self) -> float:
-        worker = self._worker
-        due_at = claims.next_due_at(worker._database, worker.queues)
-        return seconds_until(due_at, worker.polling_interval)
+        runner = self._runner
+        due_at = claims.next_due_at(runner.store.database, runner.settings.queues)
+        return seconds_until(due_at, self._worker.polling_interval)
 
     def _wait_out(self, error: StoreUnavailable) -> None:
         events.emit(
             events.STORE_UNAVAILABLE,
             level=logging.ERROR,
-            source=self._worker.logger,
+            source=self._runner.logger,
             error=str(error),
         )
         self._stop_bell.wait(_AFTER_TROUBLE)

@@ -10,7 +10,7 @@ from gigq.store.connect import open_another
 from gigq.store.database import Database
 
 if TYPE_CHECKING:
-    from gigq.worker import Worker
+    from gigq.worker_thread import Runner
     from gigqd.roles.line import Line
 
 
@@ -21,25 +21,25 @@ class Meanwhile:
     the worker's, waits for no lock and writes no log.
 
     Args:
-        worker: the worker that holds the claims.
+        runner: the runner that holds the claims.
         path: the database file.
         line: the reporting of the worker, for the report that it holds no other claims.
     """
 
-    def __init__(self, worker: Worker, path: str, line: Line) -> None:
-        self._worker = worker
+    def __init__(self, runner: Runner, path: str, line: Line) -> None:
+        self._runner = runner
         self._path = path
         self._line = line
 
     def let_go(self) -> None:
         """Settle or release all claims, or none after an error: the signal is then repeated."""
-        if not self._worker.held:
+        if not self._runner.held:
             return
         try:
             with closing(open_another(self._path)) as connection:
-                durable = self._worker.durable
+                durable = self._runner.store.durable
                 database = Database(lambda: connection, lock_timeout=0.0, durable=durable)
-                self._worker.settle_meanwhile(database)
+                self._runner.release_others(database)
         except StoreError:
             return
         self._line.holds_nothing_else()

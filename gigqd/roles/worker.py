@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import resource
 import time
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gigq import allow_list, clock, events, functions
+from gigq import allow_list, clock, events, functions, served_queues
+from gigq.callbacks import Callbacks, Settings
 from gigq.errors import FunctionNotAllowed, LockedByThisThread, StoreError, StoreLocked
 from gigq.outcome import PostMortem
 from gigq.status import JobStatus
 from gigq.store import claims
-from gigq.store.connect import close_all_connections, open_connection, require
-from gigq.store.database import Database
+from gigq.store.connect import close_all_connections, require
+from gigq.store.handle import StoreHandle
 from gigq.store.migrate import Begin
+from gigq.store.place import FilePlace
 from gigq.store.wakeup import Listener
-from gigq.worker import Worker
+from gigq.surroundings import PlainSurroundings
+from gigq.worker_thread import Runner
 from gigqd import exits, kernel, logs
 from gigqd.roles.around import AroundJob
 from gigqd.roles.asked import AskedToEnd
@@ -76,25 +78,6 @@ def main(birth: Birth) -> int:
     return role.run()
 
 
-class ImportingWorker(Worker):
-    """A worker that calls `imported` when it has loaded a function of a module or script."""
-
-    _calls_what_is_stored = True
-
-    imported: Callable[[], None]
-
-    def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
-        function = super()._import_function(module_name, function_name)
-        if self._loaded.get((module_name, function_name)) is not function:
-            self._loaded[module_name, function_name] = function
-            self.imported()
-        return function
-
-    @cached_property
-    def _loaded(self) -> dict[tuple[str, str], Callable[..., Any]]:
-        return {}
-
-
 class WorkerRole:
     """The main loop of a worker process.
 
@@ -117,43 +100,53 @@ class WorkerRole:
         self._life = Lifetime(pool, time.monotonic())
         queue = birth.config.queue
         require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
-        self._worker = self._make_worker()
-        self._worker.hooks = hooks
-        self._database = Database(lambda: open_connection(queue.database), queue.lock_timeout)
+        self._hooks = hooks
+        self._imported: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._allow = None if "*" in birth.config.security.allow else birth.config.security.allow
+        self._runner = self._make_runner()
         self._listener = Listener(queue.database, pool.queues)
         assert birth.stacks is not None
         self._ear = Ear(self._on_sigterm, birth.stacks)
         self._output = Output(birth, pool.keep_output)
         self._reserve = Reserve()
         self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_leaks), line.wire)
-        self._worker.imported = self._leaks.check.accept
-        self._asked.let_go = Meanwhile(self._worker, queue.database, line).let_go
+        self._asked.let_go = Meanwhile(self._runner, queue.database, line).let_go
         self._meter = Meter()
         self._in_trouble_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
-    def _make_worker(self) -> ImportingWorker:
-        config = self._birth.config
-        worker = ImportingWorker(
-            config.queue.database, worker_id=self._birth.worker_id, queues=self._pool.queues
+    def _make_runner(self) -> Runner:
+        queue = self._birth.config.queue
+        store = StoreHandle(
+            FilePlace(queue.database),
+            begin=Begin.NEVER,
+            lock_timeout=queue.lock_timeout,
+            durable=queue.durability == "full",
+            run=self._birth.tag.run,
         )
-        worker.begin = Begin.NEVER
-        worker.run = self._birth.tag.run
-        worker.reports = job_reports(self._birth)
-        worker.observer = self
-        worker.interrupter = self._asked
-        worker.surroundings = AroundJob(
-            worker, self._birth.cell, self._line, lambda: self._is_leaving
+        settings = Settings(
+            served_queues.checked(self._pool.queues),
+            self._allow,
+            queue.max_result_size,
+            self._hooks,
+            _MOST_CLAIMS_PER_BATCH,
+            self._pool.size,
         )
-        worker.allow = None if "*" in config.security.allow else config.security.allow
-        worker.lock_timeout = config.queue.lock_timeout
-        worker.durable = config.queue.durability == "full"
-        worker.max_result_size = config.queue.max_result_size
-        worker.most_at_once = _MOST_CLAIMS_PER_BATCH
-        worker.sharers = self._pool.size
-        worker.may_claim = self._may_claim
-        worker.may_run = self._may_run
-        return worker
+        return Runner(self._birth.worker_id, store, settings, self._callbacks(store))
+
+    def _callbacks(self, store: StoreHandle) -> Callbacks:
+        cell = self._birth.cell
+        return Callbacks(
+            self._started,
+            self._finished,
+            self._settled,
+            self._may_claim,
+            self._may_start,
+            self._import_function,
+            self._asked,
+            AroundJob(PlainSurroundings(store), cell, self._line, lambda: self._is_leaving),
+            job_reports(self._birth),
+        )
 
     def run(self) -> int:
         """Run jobs until it is time to exit.
@@ -169,9 +162,9 @@ class WorkerRole:
                 self._sleep(wait)
         if self._why_leave:
             log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
-        if self._worker.hooks is not None:
+        if self._hooks is not None:
             self._line.leaving()
-            self._worker.hooks.stop()
+            self._hooks.stop()
         self._listener.close()
         close_all_connections()  # also to other databases that its jobs have opened
         return exits.WORKER_DONE
@@ -181,7 +174,7 @@ class WorkerRole:
         logs.follow()
         self._show_idle()
         try:
-            self._worker.work_off(self._may_claim)
+            self._runner.work_off(self._may_claim)
             wait = self._until_next_due()
             self._in_trouble_since = None
         except StoreError as error:
@@ -203,15 +196,19 @@ class WorkerRole:
 
     def _show_idle(self) -> None:
         """Report idle, unless an outcome is not recorded yet: its recording has a time limit."""
-        if not self._worker.held:
+        if not self._runner.held:
             self._line.idle()
 
-    # --- the worker reports ------------------------------------------------------------------
+    # --- called for each job -----------------------------------------------------------------
 
-    def claiming(self, _execution_id: str) -> None:
-        """Do nothing before a claim: the recorder finds its executions by the worker's id."""
+    def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
+        function = functions.find(module_name, function_name)
+        if self._imported.get((module_name, function_name)) is not function:
+            self._imported[module_name, function_name] = function
+            self._leaks.check.accept()  # what the import of a module or a script has left
+        return function
 
-    def started(self, claim: Claim) -> None:
+    def _started(self, claim: Claim) -> None:
         """Prepare the process and report busy, just before the job's function runs."""
         logs.enter_job(
             {
@@ -228,17 +225,17 @@ class WorkerRole:
         memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
         now = time.monotonic()
         limits = (limit, int(memory_limit or 0))
-        self._line.busy(claim, now, self._meter.begin(now), limits, self._worker.held)
+        self._line.busy(claim, now, self._meter.begin(now), limits, self._runner.held)
 
-    def ended(self, claim: Claim, ending: ExecutionResult) -> ExecutionResult:
-        """Measure and clean up after the job's function, and return the ending with a post-mortem.
+    def _finished(self, claim: Claim, result: ExecutionResult) -> ExecutionResult:
+        """Measure and clean up after the job's function, and return the result with a post-mortem.
 
         After a failure all processes that the job started are killed, because another attempt may
         begin as soon as this one is settled.
         """
         self._line.settling()
         usage = self._meter.end(self._line.peak())
-        killed = ending.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
+        killed = result.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
         post_mortem = PostMortem(
             output=self._output.take(),
             stack=self._output.stacks() if self._asked.interrupted else None,
@@ -247,15 +244,15 @@ class WorkerRole:
             wall_time=usage.wall_time,
         )
         if self._asked.interrupted:
-            self._interruption.ended(claim, ending, post_mortem)
+            self._interruption.ended(claim, result, post_mortem)
         # Before the settlement, which shares its transaction with the next claim.
         self._why_leave = self._why_leave_now(claim) or ("residue" if killed else "")
         if post_mortem.output:
             logs.job_output(post_mortem.output)
         logs.leave_job()
-        return ending._replace(post_mortem=post_mortem)
+        return result._replace(post_mortem=post_mortem)
 
-    def settled(self, claim: Claim, settled: Settled | None) -> None:
+    def _settled(self, claim: Claim, settled: Settled | None) -> None:
         """Report that the outcome is recorded, or was refused because another process was first."""
         self._line.settled()
         if self._asked.interrupted:
@@ -281,14 +278,14 @@ class WorkerRole:
             return False
         return self._birth.cell.may_claim
 
-    def _may_run(self, claim: Claim) -> bool:
+    def _may_start(self, claim: Claim) -> bool:
         """Return False when a new worker must run the job, because other code here conflicts.
 
         A new worker runs its first job in any case, so that every job is run.
         """
         if functions.was_found(claim.function) or not self._line.started:
             return True
-        if not _is_allowed(claim.function, self._worker.allow):
+        if not _is_allowed(claim.function, self._allow):
             return True
         conflict = functions.conflict(claim.function)
         if conflict is not None:
@@ -297,7 +294,7 @@ class WorkerRole:
         return conflict is None
 
     def _stays(self) -> bool:
-        if self._worker.held:
+        if self._runner.held:
             return True
         if not self._why_leave and self._life.remaining(time.monotonic()) <= 0:
             self._why_leave = "age"
@@ -318,7 +315,7 @@ class WorkerRole:
     def _until_next_due(self) -> float:
         # Claims are paused because of the database, which must not be used then.
         may = self._may_claim()
-        due_at = claims.next_due_at(self._database, self._pool.queues) if may else None
+        due_at = claims.next_due_at(self._runner.store.database, self._pool.queues) if may else None
         if due_at is None:
             return _LONGEST_WAIT
         wait = clock.parse(due_at) - clock.parse(clock.utc_now())

@@ -43,27 +43,54 @@ def test_every_import_contract_is_kept():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_contracts_notice_a_forbidden_import(tmp_path):
-    for name in ("gigq", "gigqd", "pyproject.toml"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "gigq").unlink()
-    (tmp_path / "gigq").mkdir()
-    for entry in (ROOT / "gigq").iterdir():
-        (tmp_path / "gigq" / entry.name).symlink_to(entry)
-    (tmp_path / "gigq/clock.py").unlink()
-    (tmp_path / "gigq/clock.py").write_text("import psutil\nfrom gigq.store import jobs\n")
+def linted(folder, added):
+    """Return what the linter prints for the tree with lines added to some modules."""
+    (folder / "gigq").mkdir()
+    for name in ("gigqd", "pyproject.toml", *(f"gigq/{e.name}" for e in (ROOT / "gigq").iterdir())):
+        (folder / name).symlink_to(ROOT / name)
+    for name, lines in added.items():
+        file = folder / name
+        source = file.read_text(encoding="utf-8")
+        file.unlink()
+        file.write_text(source + lines, encoding="utf-8")
     linter = Path(sys.executable).with_name("lint-imports")
-
-    done = subprocess.run(
-        [linter, "--no-logo", "--no-cache"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
+    command = [linter, "--no-logo", "--no-cache"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "The library stands alone BROKEN" in done.stdout
+    return done.stdout
+
+
+def test_the_contracts_notice_a_forbidden_import(tmp_path):
+    found = linted(tmp_path, {"gigq/clock.py": "import psutil\nfrom gigq.store import jobs\n"})
+
+    assert "The library stands alone BROKEN" in found
+
+
+def test_code_that_runs_the_functions_of_jobs_cannot_import_a_database(tmp_path):
+    wrong = {
+        "execution": "from gigq.store import claims",
+        "hooks": "from gigq.store.connect import open_connection",
+        "current": "from gigq.store import claims",
+        "interrupt": "from gigq.store import claims",
+        "forked_exit": "import sqlite3",
+        "callbacks": "from gigq.worker_thread import Runner",
+    }
+    found = linted(tmp_path, {f"gigq/{name}.py": f"{line}\n" for name, line in wrong.items()})
+
+    assert "Code that runs the functions of jobs knows no database BROKEN" in found
+    named = {name for name in wrong if f"gigq.{name} is not allowed to import gigq" in found}
+    assert named | {"forked_exit"} == set(wrong)
+    assert "gigq.forked_exit is not allowed to import sqlite3" in found
+
+
+def test_the_parts_of_a_worker_cannot_import_the_worker(tmp_path):
+    parts = ("worker_thread", "worker_loop", "surroundings", "hand", "pace")
+    line = "from gigq.worker import Worker\n"
+    found = linted(tmp_path, {f"gigq/{name}.py": line for name in parts})
+
+    assert [
+        name for name in parts if f"gigq.{name} is not allowed to import gigq.worker" in found
+    ] == [*parts]
 
 
 def test_sql_is_written_only_in_the_statement_files():

@@ -9,6 +9,7 @@ from support import jobs_to_run
 
 import gigq
 from gigq import Job, current_job, pace
+from gigq.callbacks import Callbacks
 from gigq.errors import StoreError
 from gigq.pace import Pace
 from gigq.reports import Reports
@@ -37,7 +38,6 @@ def patience(monkeypatch):
 @pytest.fixture
 def worker(worker):
     worker.most_at_once = 64
-    worker.sharers = 1
     worker.ran = []
     return worker
 
@@ -137,7 +137,7 @@ def test_what_has_not_begun_is_handed_back_uncharged_when_the_worker_is_to_end(
     assert {(row["attempts"], row["started_at"]) for row in found[10:]} == {(0, None)}
     assert all(row["executions"] == [] for row in found[10:])
     assert exchanges == [(0, 0, 50), (10, 40, 0)]
-    assert worker.held == 0
+    assert worker._runner.held == 0
     assert worker.work_off(lambda: True) == 40
     assert {row["attempts"] for row in rows(queue, *ids)} == {1}
 
@@ -150,13 +150,15 @@ def test_a_worker_that_is_to_end_at_once_claims_nothing(queue, worker, exchanges
 
 
 def test_a_worker_that_is_to_hold_while_it_waits_for_its_turn_claims_nothing(
-    queue, worker, exchanges
+    queue, path, exchanges
 ):
+    answers = [False, True]
+    worker = gigq.Worker(path, callbacks=Callbacks(may_claim=lambda: answers[0]))
+    worker.most_at_once = 64
     ids = submit(queue, 5)
-    worker.may_claim = lambda: False
     done = worker.work_off(lambda: True)
     held = rows(queue, *ids)
-    worker.may_claim = lambda: True
+    del answers[0]
 
     assert done == 0
     assert exchanges == [(0, 0, 0)]
@@ -246,7 +248,7 @@ def test_ctrl_c_in_the_middle_gives_back_its_job_and_hands_back_the_rest(queue, 
     assert [row["attempts"] for row in rows(queue, odd, *after)] == [0] * 6
     assert [len(row["executions"]) for row in rows(queue, odd, *after)] == [1, 0, 0, 0, 0, 0]
     assert exchanges == [(0, 0, 11), (6, 5, 0)]
-    assert worker.held == 0
+    assert worker._runner.held == 0
 
 
 def test_while_the_database_is_locked_all_is_kept_and_settled_later(queue, worker, path):
@@ -262,15 +264,15 @@ def test_while_the_database_is_locked_all_is_kept_and_settled_later(queue, worke
 
     with pytest.raises(StoreError):
         worker.work_off(lock_it_in_the_middle)
-    held, before = worker.held, [row["status"] for row in rows(queue, *ids)]
+    held, before = worker._runner.held, [row["status"] for row in rows(queue, *ids)]
     with pytest.raises(StoreError):
         worker.work_off(lambda: False)
-    still_held = worker.held
+    still_held = worker._runner.held
     holder.execute("COMMIT")
     holder.close()
     done = worker.work_off(lambda: False)
 
-    assert (held, still_held, worker.held, done) == (20, 20, 0, 0)
+    assert (held, still_held, worker._runner.held, done) == (20, 20, 0, 0)
     assert before == ["running"] * 20
     found = rows(queue, *ids)
     assert [row["status"] for row in found] == ["completed"] * 10 + ["pending"] * 10
@@ -324,7 +326,7 @@ def test_a_claim_that_may_have_been_handed_back_is_not_begun(queue, worker, tmp_
 
         with pytest.raises(StoreError):
             worker.work_off(from_the_third_on)
-    row = claims.claim(queue._database, other._thread.claimant, "taken")
+    row = claims.claim(queue._database, other._runner.claimant, "taken")
     worker.work_off(lambda: True)
 
     assert row["id"] == ids[2]
@@ -467,9 +469,11 @@ def test_the_begin_of_each_job_is_reported_at_debug_and_its_success_at_info(queu
 
 
 def test_subscribers_are_called_for_each_job_though_the_log_has_lines_for_some(
-    queue, worker, reported
+    queue, path, reported
 ):
-    worker.reports = Reports(worker.logger, 5)
+    reports = Reports(logging.getLogger("gigq.worker.w"), 5)
+    worker = gigq.Worker(path, callbacks=Callbacks(reports=reports))
+    worker.most_at_once = 64
     ids = submit(queue, 10)
     reported.clear()
     worker.work_off(lambda: True)
@@ -490,7 +494,7 @@ def test_processing_one_job_takes_one(queue, worker, exchanges):
     worker.process_one()
 
     assert exchanges == [(0, 0, 1), (1, 0, 0)]
-    assert worker.held == 0
+    assert worker._runner.held == 0
 
 
 def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, path):
@@ -507,9 +511,9 @@ def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, pa
         with pytest.raises(StoreError):
             worker.work_off(counting(worker, 2))
 
-    assert worker.held == 5
+    assert worker._runner.held == 5
     assert worker.process_one()
-    assert worker.held == 0
+    assert worker._runner.held == 0
     assert [row["status"] for row in rows(queue, *ids)] == ["completed"] * 3 + ["pending"] * 2
 
 

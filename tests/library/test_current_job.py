@@ -11,6 +11,7 @@ from support.waiting import wait_until
 
 import gigq
 from gigq import Job, Worker, current_job
+from gigq.callbacks import Callbacks
 from gigq.current import Running
 from gigq.store import claims
 from gigq.store.connect import open_connection
@@ -143,7 +144,7 @@ def test_a_job_that_gives_up_when_it_is_cancelled_is_cancelled(queue, in_backgro
 
 def test_a_request_for_an_earlier_attempt_is_not_seen_by_the_next(queue, worker, path):
     job_id = submit(queue, jobs_that_look.describe)
-    row = claims.claim(queue._database, worker._thread.claimant, "e0")
+    row = claims.claim(queue._database, worker._runner.claimant, "e0")
     assert row["id"] == job_id
     request_cancel(queue, job_id)
     open_connection(path).execute(
@@ -199,7 +200,7 @@ def test_a_database_that_cannot_be_asked_is_no_trouble_for_the_job(queue, worker
     assert queue.get_result(job_id)["cancel_requested"] is False
 
 
-def test_another_worker_brings_surroundings_of_its_own(queue, worker):
+def test_callbacks_may_bring_a_job_context_of_their_own(queue, path):
     class Elsewhere:
         def deadline(self, claim):
             return time.monotonic() - 5
@@ -210,7 +211,7 @@ def test_another_worker_brings_surroundings_of_its_own(queue, worker):
         def cancel_requested(self, claim):
             return claim.name == "look"
 
-    worker.surroundings = Elsewhere()
+    worker = gigq.Worker(path, callbacks=Callbacks(job_context=Elsewhere()))
     job_id = submit(queue, jobs_that_look.describe)
     worker.process_one()
 

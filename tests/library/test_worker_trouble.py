@@ -1,4 +1,4 @@
-"""A locked database, and what an observer is told."""
+"""A locked database, and the callbacks of a worker."""
 
 import logging
 import threading
@@ -9,6 +9,7 @@ from support.waiting import wait_until
 from support.write_lock import WriteLock
 
 from gigq import Job, JobStatus, StoreUnavailable, Worker
+from gigq.callbacks import Callbacks
 from gigq.outcome import ExecutionResult
 from gigq.store import claims
 
@@ -32,38 +33,27 @@ def test_process_one_says_that_the_database_is_locked(queue, path, worker):
     assert worker.process_one() is True
 
 
-class LockAfterTheRun:
-    """Takes the write lock when the function is over, so that the outcome cannot be stored."""
-
-    def __init__(self, lock):
-        self.lock = lock
-
-    def claiming(self, execution_id):
-        """Nothing to do."""
-
-    started = settled = lambda *args: None
-
-    def ended(self, claim, ending):
-        if self.lock is not None:
-            self.lock.take()
-        return ending
-
-
 @pytest.mark.parametrize("again", [lambda w: w.work_off(lambda: False), Worker.process_one])
 def test_an_ending_that_the_database_did_not_take_is_settled_first_next_time(
-    queue, path, worker, tmp_path, again
+    queue, path, tmp_path, again
 ):
+    lock = WriteLock(path)
+    takes = [lock.take]
+
+    def take_the_lock(_claim, result):
+        if takes:
+            takes.pop()()
+        return result
+
+    worker = Worker(path, callbacks=Callbacks(finished=take_the_lock))
     ledger = tmp_path / "ledger"
     job_id = submit(queue, jobs_to_run.note, params={"path": str(ledger)})
     worker.lock_timeout = 0.05
-    lock = WriteLock(path)
-    worker.observer = LockAfterTheRun(lock)
     try:
         with pytest.raises(StoreUnavailable):
             worker.work_off(lambda: True)
     finally:
         lock.release()
-    worker.observer.lock = None
 
     assert not again(worker)
     assert queue.get_status(job_id)["status"] == "completed"
@@ -90,36 +80,24 @@ def test_the_loop_survives_a_locked_database(queue, path, caplog):
     assert not thread.is_alive()
 
 
-class Recorder:
-    """An observer that keeps what it is told."""
+def test_callbacks_are_called_in_order_and_their_result_counts(queue, path):
+    called = []
 
-    def __init__(self):
-        self.told = []
+    def finished(claim, _result):
+        called.append(("finished", claim.execution_id))
+        return ExecutionResult(JobStatus.FAILED, error="as the callback says", final=True)
 
-    def claiming(self, execution_id):
-        self.told.append(("claiming", execution_id))
-
-    def started(self, claim):
-        self.told.append(("started", claim.execution_id))
-
-    def ended(self, claim, ending):
-        self.told.append(("ended", claim.execution_id))
-        return ExecutionResult(JobStatus.FAILED, error="as the observer says", final=True)
-
-    def settled(self, claim, settled):
-        self.told.append(("settled", settled.execution_id))
-
-
-def test_the_observer_is_told_in_order_and_its_ending_counts(queue, worker):
+    callbacks = Callbacks(
+        started=lambda claim: called.append(("started", claim.execution_id)),
+        finished=finished,
+        settled=lambda _claim, settled: called.append(("settled", settled.execution_id)),
+    )
     job_id = submit(queue, jobs_to_run.nothing)
-    worker.observer = recorder = Recorder()
-    worker.work_off(lambda: True)
+    Worker(path, callbacks=callbacks).work_off(lambda: True)
     execution = queue.get_status(job_id)["execution_id"]
 
-    mine = [what for what, which in recorder.told if which == execution]
-    assert mine == ["claiming", "started", "ended", "settled"]
-    assert [what for what, _ in recorder.told][-2:] == ["claiming", "settled"]
-    assert queue.get_status(job_id)["error"] == "as the observer says"
+    assert called == [(name, execution) for name in ("started", "finished", "settled")]
+    assert queue.get_status(job_id)["error"] == "as the callback says"
 
 
 def test_settling_a_job_and_claiming_the_next_is_one_transaction(queue, worker, monkeypatch):

@@ -208,7 +208,7 @@ def worked_off(path: Path, most_at_once: int) -> Database:
         odd_rows.store(db, rows, mark)
         insert(db, [nothing_row(workflow=f"good-{n}") for n in range(10)])
     worker.work_off(lambda: True)
-    assert worker.held == 0
+    assert worker._runner.held == 0
     return db
 
 
@@ -244,7 +244,7 @@ def test_a_row_that_raises_anything_while_it_is_read_is_failed_and_the_rest_goes
     assert queue.get_status(bad)["status"] == "failed"
     assert "StopIteration" in queue.get_status(bad)["error"]
     assert status_of(queue._database, good) == "completed"
-    assert worker.held == 0
+    assert worker._runner.held == 0
 
 
 class OldWorker(Worker):
@@ -284,11 +284,11 @@ def test_a_row_that_cannot_be_read_is_failed_later_when_the_database_is_away(
         worker.process_one()
     monkeypatch.setattr(claims, "settle", settle)
 
-    assert worker.held == 1
+    assert worker._runner.held == 1
     assert worker.process_one()
     assert status_of(queue._database, bad) == "failed"
     assert status_of(queue._database, good) == "completed"
-    assert worker.held == 0
+    assert worker._runner.held == 0
 
 
 def refused(*_: Any) -> None:

@@ -66,16 +66,16 @@ def test_what_is_over_is_settled_and_what_has_not_begun_is_free_for_others(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    meanwhile = Meanwhile(worker, path, line)
+    meanwhile = Meanwhile(worker._runner, path, line)
     seen: list[list[tuple[str, int]]] = []
 
     def let_go() -> None:
-        assert worker.held == 4
+        assert worker._runner.held == 4
         meanwhile.let_go()
         meanwhile.let_go()
         rows = sorted(gigq.JobQueue(path).list_jobs(), key=lambda row: str(row["id"]))
         seen.append([(row["status"], row["attempts"]) for row in rows])
-        assert worker.held == 0
+        assert worker._runner.held == 0
 
     ids = in_the_third_of_five(worker, path, let_go)
     queue = gigq.JobQueue(path)
@@ -92,14 +92,14 @@ def test_while_the_database_is_locked_all_is_kept_and_the_job_goes_on(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    meanwhile = Meanwhile(worker, path, line)
+    meanwhile = Meanwhile(worker._runner, path, line)
     held: list[int] = []
 
     def let_go() -> None:
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         meanwhile.let_go()
-        held.append(worker.held)
+        held.append(worker._runner.held)
         holder.execute("COMMIT")
         holder.close()
 
@@ -113,11 +113,13 @@ def test_while_the_database_is_locked_all_is_kept_and_the_job_goes_on(
 @pytest.mark.parametrize("durable", [True, False])
 def test_the_outcomes_are_as_durable_as_the_worker_is(path: str, durable: bool) -> None:
     found: list[bool] = []
-    worker: Any = SimpleNamespace(
-        held=1, durable=durable, settle_meanwhile=lambda database: found.append(database.durable)
+    runner: Any = SimpleNamespace(
+        held=1,
+        store=SimpleNamespace(durable=durable),
+        release_others=lambda database: found.append(database.durable),
     )
     line: Any = Line()
     gigq.JobQueue(path)
-    Meanwhile(worker, path, line).let_go()
+    Meanwhile(runner, path, line).let_go()
 
     assert found == [durable]
