@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -13,11 +17,13 @@ _BYTES = {
     for base, letters, suffix in ((1024, "TGMK", "iB"), (1000, "TGMk", "B"))
     for power, letter in zip((4, 3, 2, 1), letters, strict=True)
 } | {"B": 1}
+_BINARY = ("TiB", "GiB", "MiB", "KiB")
 _FACTORS = {"": 1} | {unit.lower(): count for unit, count in _BYTES.items()}
 _NUMBER = r"[0-9]{1,30}(?:\.[0-9]{1,30})?"
 _PART = re.compile(rf"({_NUMBER})\s*(ms|[dhms])\s*")
 _QUANTITY = re.compile(rf"({_NUMBER})\s*([A-Za-z]*)")
 _LONGEST_SHOWN = 60
+_MOST_SECONDS = 1e15
 
 
 def parse_duration(text: str, *, bare: float | None = None) -> float:
@@ -43,16 +49,35 @@ def parse_duration(text: str, *, bare: float | None = None) -> float:
     return sum(float(part[1]) * _SECONDS[part[2]] for part in parts)
 
 
-def format_duration(seconds: float) -> str:
-    """Return a duration with all its units, which `parse_duration` reads back: "1h30m", "250ms"."""
-    if seconds != round(seconds, 3) or seconds < 0:
+def format_duration(seconds: float, *, exact: bool = False) -> str:
+    """Return a duration as text: "250ms", "1.25s", "1h30m".
+
+    Args:
+        seconds: the duration.
+        exact: False for three significant digits below a minute, and the two largest units
+            above it; True for all units, which `parse_duration` reads back.
+    """
+    if seconds < 0:
+        return f"-{format_duration(-seconds, exact=exact)}"
+    if not seconds < _MOST_SECONDS or (exact and seconds != round(seconds, 3)):
         return f"{seconds!r}".removesuffix(".0") + "s"
-    rest, parts = round(seconds * 1000), []
-    for unit, size in _SECONDS.items():
-        count, rest = divmod(rest, round(size * 1000))
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
+    if exact:
+        return "".join(_parts(seconds)) or "0s"
+    if seconds < MINUTE:
+        small = 0 < seconds < 1
+        return f"{_significant(seconds * 1000)}ms" if small else f"{_significant(seconds)}s"
+    return "".join(_parts(int(seconds), count=2))
+
+
+def _parts(seconds: float, count: int = len(_SECONDS)) -> Iterator[str]:
+    """Yield a duration in so many adjacent units, from the largest that it fills."""
+    rest = round(seconds * 1000)
+    sizes = {unit: round(size * 1000) for unit, size in _SECONDS.items()}
+    filled = [unit for unit in sizes if sizes[unit] <= rest][:count]
+    for unit in filled:
+        number, rest = divmod(rest, sizes[unit])
+        if number:
+            yield f"{number}{unit}"
 
 
 def parse_size(text: str) -> int:
@@ -74,10 +99,27 @@ def parse_size(text: str) -> int:
     return int(Fraction(match[1]) * factor)
 
 
-def format_size(count: int) -> str:
-    """Return a size in the largest unit that says it exactly: "64 KiB", "300 MB", "1025 B"."""
-    unit = next(unit for unit, size in _BYTES.items() if size == 1 or (count and count % size == 0))
-    return f"{count // _BYTES[unit]} {unit}"
+def format_size(count: float, *, exact: bool = False) -> str:
+    """Return a size as text: "64 KiB", "1.5 GiB".
+
+    Args:
+        count: the size in bytes.
+        exact: False for three significant digits; True for the largest unit, binary or decimal,
+            in which it is a whole number, which `parse_size` reads back.
+    """
+    if exact:
+        units = (unit for unit, size in _BYTES.items() if count and count % size == 0)
+        unit = next(units, "B")
+        return f"{count // _BYTES[unit]} {unit}"
+    unit = next((unit for unit in _BINARY if abs(count) >= _BYTES[unit]), "B")
+    return f"{_significant(count / _BYTES[unit])} {unit}"
+
+
+def _significant(number: float) -> str:
+    """Return a number with three significant digits, or with all before the point."""
+    digits = 2 if abs(number) < 10 else 1 if abs(number) < 100 else 0
+    text = f"{number:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text
 
 
 def _remedy(match: re.Match[str] | None) -> str:

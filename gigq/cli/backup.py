@@ -9,6 +9,7 @@ from gigq.cli import exits, terminal, text
 from gigq.cli.opening import refuse_what_is_no_queue
 from gigq.errors import UnsupportedStore
 from gigq.store.backup import back_up
+from gigq.units import format_size
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +39,7 @@ def backup(args: argparse.Namespace) -> int:
         return exits.OK
     print(
         f"Backed up {text.printable(args.db)} to {text.printable(args.target)}: "
-        f"{made.counts['jobs']} jobs, {text.size(made.size)}, verified."
+        f"{made.counts['jobs']} jobs, {format_size(made.size)}, verified."
     )
     return exits.OK
 

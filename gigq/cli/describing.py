@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import text
 from gigq.strict_json import strict_json
+from gigq.units import format_duration, format_size
 
 if TYPE_CHECKING:
     import argparse
@@ -61,7 +62,7 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     if found["workflow"]:
         yield "Workflow", text.cut(found["workflow"])
     if found["memory_limit"]:
-        yield "Memory limit", text.size(found["memory_limit"])
+        yield "Memory limit", text.number(found["memory_limit"], format_size)
     if found["retry_after"]:
         yield "Not before", text.local_time(found["retry_after"])
     if found["dependencies"]:
@@ -117,21 +118,22 @@ def _life(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
 
 def _interruption(one: Mapping[str, Any]) -> str:
     after = one["returned_after"]
-    late = f"; the function ended {after:.3f} s later" if isinstance(after, int | float) else ""
-    return f"{one['interrupted_by']}{late}"
+    if not isinstance(after, int | float):
+        return str(one["interrupted_by"])
+    return f"{one['interrupted_by']}; the function ended {format_duration(after)} later"
 
 
 def _figures(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     if one["wall_time"] is not None:
-        yield "Wall time", text.number(one["wall_time"], 1, "{:.3f} s")
+        yield "Wall time", text.number(one["wall_time"], format_duration)
     if one["cpu_time"] is not None:
-        yield "CPU time", text.number(one["cpu_time"], 1, "{:.3f} s")
+        yield "CPU time", text.number(one["cpu_time"], format_duration)
     if one["peak_rss"] is not None:
-        yield "Peak memory", text.size(one["peak_rss"])
+        yield "Peak memory", text.number(one["peak_rss"], format_size)
     if one["killed"]:
         yield "Killed", f"{one['killed']} process{'' if one['killed'] == 1 else 'es'}"
     if one["late"] is not None:
-        yield "Kill was late by", text.number(one["late"], 1000, "{:.0f} ms")
+        yield "Kill was late by", text.number(one["late"], format_duration)
 
 
 def _end_of_output(found: Mapping[str, Any], one: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from gigq.served_queues import ServedQueues, parse
 from gigq.status import FINISHED
 from gigq.store import announcements, jobs, serving, wakeup_groups
 from gigq.store.liveness import companion_path
+from gigq.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +78,8 @@ def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
         left = clock.parse(due_at) - clock.parse(now)
     except ValueError:  # foreign SQL wrote it; the store compares texts
         return f"not due until {due_at}"
-    return f"not due until {text.local_time(due_at)} ({text.ahead(left.total_seconds())})"
+    ahead = format_duration(max(0, left.total_seconds()))
+    return f"not due until {text.local_time(due_at)} (in {ahead})"
 
 
 def served(queue: object, servers: Servers) -> str:

@@ -8,6 +8,7 @@ from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq import clock
+from gigq.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,16 +55,9 @@ def flowing(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
 
 
-def size(count: float) -> str:
-    """Return a number of bytes in MiB."""
-    return number(count, 2**-20, "{:.1f} MiB")
-
-
-def number(value: object, factor: float, form: str) -> str:
-    """Return a number multiplied by `factor` and formatted; other values are marks, unchanged."""
-    if not isinstance(value, int | float):
-        return str(value)
-    return form.format(value * factor)
+def number(value: object, form: Callable[[float], str]) -> str:
+    """Return a number in a form; a value that is no number says itself that it is unreadable."""
+    return form(value) if isinstance(value, int | float) else str(value)
 
 
 def indented(value: object, margin: str) -> str:
@@ -90,20 +84,7 @@ def seconds(started: str | None, ended: str | None) -> str:
         took = (clock.parse(ended) - clock.parse(started)).total_seconds()
     except (ValueError, OverflowError):
         return "-"
-    return f"{took:.3f} s"
-
-
-def ahead(seconds: float) -> str:
-    """Return a time ahead in its two largest units: `in 2 h 5 min`."""
-    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-    left = max(0, round(seconds))
-    parts: list[tuple[int, str]] = []
-    for size, name in units:
-        count, left = divmod(left, size)
-        if count or (parts and len(parts) < 2):
-            parts.append((count, name))
-    shown = [f"{count} {name}" for count, name in parts[:2] if count]
-    return f"in {' '.join(shown)}" if shown else "in less than a second"
+    return format_duration(took)
 
 
 def cells(text: str) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gigq import clock, events
 from gigq.cli import text
+from gigq.units import format_duration
 from gigq.url_passwords import mask_passwords
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _attempt(fields: Fields) -> Iterable[str]:
     if "hook" in fields:
         yield str(fields["hook"])
     if fields.get("duration") is not None:
-        yield f"{fields['duration']:.3f} s"
+        yield format_duration(fields["duration"])
 
 
 def _why(fields: Fields) -> str:

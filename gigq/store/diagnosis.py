@@ -8,6 +8,7 @@ from gigq import clock
 from gigq.store import findings
 from gigq.store.findings import Finding
 from gigq.store.log_names import together
+from gigq.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,7 +113,7 @@ def waiting(facts: Facts) -> Iterator[Finding]:
         return
     since, where = min(readable)
     waited = (clock.parse(facts.now) - clock.parse(since)).total_seconds()
-    found = f"the oldest due job ({where}) was stored {_span(waited)} ago"
+    found = f"the oldest due job ({where}) was stored {format_duration(waited)} ago"
     if waited <= LONG_WAIT:
         yield Finding("oldest", "ok", found)
     else:
@@ -169,10 +170,3 @@ _WORDS = {
     "running": "running",
     "finished": "finished",
 }
-
-
-def _span(seconds: float) -> str:
-    for size, word in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {word}"
-    return f"{max(0, seconds):.0f} s"

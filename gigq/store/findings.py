@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gigq.store.checkpoint import TOO_LONG
 from gigq.store.dialect import OLDEST_SQLITE
 from gigq.store.filesystem import is_network
+from gigq.units import MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
 SEVERITIES = ("ok", "note", "warning", "problem")
 """From the best to the worst."""
 
-_MIB = 2**20
 _PASSING = frozenset({"tmpfs", "ramfs", "overlay"})
-_LITTLE_ROOM, _NO_ROOM = 256 * _MIB, 16 * _MIB
-_MANY_FREE_PAGES = 64 * _MIB
+_LITTLE_ROOM, _NO_ROOM = 256 * MIB, 16 * MIB
+_MANY_FREE_PAGES = 64 * MIB
 _OTHERS_MAY_READ, _OTHERS_MAY_WRITE, _STICKY = 0o004, 0o002, 0o1000
 
 
@@ -190,13 +190,13 @@ def log(facts: Facts) -> Iterator[Finding]:
         return
     pids = " ".join(map(str, facts.readers))
     if facts.wal <= TOO_LONG:
-        yield Finding("wal", "ok", f"{_mib(facts.wal)} in the log")
+        yield Finding("wal", "ok", f"{format_size(facts.wal)} in the log")
         return
     why = f"processes {pids} are reading" if pids else "no process reads at the moment"
     yield Finding(
         "wal",
         "warning",
-        f"{_mib(facts.wal)} in the log, which is kept below {_mib(TOO_LONG)}: {why}",
+        f"{format_size(facts.wal)} in the log, which is kept below {format_size(TOO_LONG)}: {why}",
         f"end the long transactions of {pids}: the log cannot be shortened while they read"
         if pids
         else "start gigqd, which shortens it; if it runs, look for long transactions",
@@ -229,7 +229,8 @@ def size(facts: Facts) -> Iterator[Finding]:
     if facts.content is None:
         return
     c = facts.content
-    found = f"{_mib(facts.size)}, {c.pages} pages of {c.page_size} bytes, {c.free_pages} free"
+    pages = f"{c.pages} pages of {c.page_size} bytes, {c.free_pages} free"
+    found = f"{format_size(facts.size)}, {pages}"
     if c.free_pages * c.page_size > _MANY_FREE_PAGES and 2 * c.free_pages > c.pages:
         yield Finding(
             "size",
@@ -246,7 +247,7 @@ def size(facts: Facts) -> Iterator[Finding]:
 
 def room(facts: Facts) -> Iterator[Finding]:
     """Check the free space of the disk."""
-    found = f"{_mib(facts.room)} free on the disk"
+    found = f"{format_size(facts.room)} free on the disk"
     if facts.room < _LITTLE_ROOM:
         severity = "problem" if facts.room < _NO_ROOM else "warning"
         yield Finding("disk", severity, found, "make room: without it nothing can be stored")
@@ -254,7 +255,3 @@ def room(facts: Facts) -> Iterator[Finding]:
         yield Finding("disk", "note", found, "a backup beside the file would not fit")
     else:
         yield Finding("disk", "ok", found)
-
-
-def _mib(count: int) -> str:
-    return f"{count / _MIB:.1f} MiB"

@@ -6,10 +6,10 @@ Keys that only a newer daemon has are not relied on: a command may be newer than
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli import text
+from gigq.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,9 +23,7 @@ _SLOTS_DROPPABLE = ("MEMORY", "PID", "RESTARTS", "JOBS")
 _ENDS_ELASTIC = {"SLOT": 10, "JOB": 18, "ENDED BY": 12}
 _ENDS_DROPPABLE = ("RAN", "PEAK", "CPU")
 _ENDS_SHOWN = 5
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 _DATE, _ZONE = len("2026-"), len("2026-11-23 19:09:12")
-_MIB = 1024 * 1024
 
 
 def describe(answer: Mapping[str, Any], width: int | None = None) -> str:
@@ -48,18 +46,6 @@ def describe(answer: Mapping[str, Any], width: int | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def duration(seconds: float) -> str:
-    """A length of time in its two largest units: 1.4s, 2m05s, 3h12m, 4d06h."""
-    if seconds < 60:
-        return f"{seconds:.1f}s"
-    units = [*_UNITS, (1, "s")]
-    for (size, name), (next_size, next_name) in pairwise(units):
-        if seconds >= size:
-            rest = int(seconds % size) // next_size
-            return f"{int(seconds) // size}{name}{rest:02d}{next_name}"
-    return f"{seconds:.0f}s"
-
-
 def job_of(slot: Mapping[str, Any]) -> str:
     """The job of a slot, or of a bad end; a dash when there is none."""
     if not slot["job_id"]:
@@ -73,7 +59,8 @@ def job_of(slot: Mapping[str, Any]) -> str:
 def _head(answer: Mapping[str, Any]) -> Iterator[str]:
     pools = ", ".join(f"{pool['name']} {pool['size']}" for pool in answer["pools"])
     yield _headline(answer)
-    yield f"  pid         {answer['pid']}, up {duration(answer['uptime'])} since {_started(answer)}"
+    uptime = format_duration(answer["uptime"])
+    yield f"  pid         {answer['pid']}, up {uptime} since {_started(answer)}"
     yield f"  version     {answer['version']}, generation {answer['generation']}"
     yield f"  config      {answer['config'] or 'none, defaults and environment'}"
     yield f"  database    {answer['database']}"
@@ -130,14 +117,14 @@ def _slot(slot: Mapping[str, Any]) -> tuple[str, ...]:
 def _elapsed(slot: Mapping[str, Any]) -> str:
     if slot["elapsed"] is None:
         return "-"
-    limit = duration(slot["timeout"]) if slot["timeout"] else "none"
-    return f"{duration(slot['elapsed'])}/{limit}"
+    limit = format_duration(slot["timeout"]) if slot["timeout"] else "none"
+    return f"{format_duration(slot['elapsed'])}/{limit}"
 
 
 def _memory(slot: Mapping[str, Any]) -> str:
     """What the worker and all below it use, and may use; its own part while that is not known."""
     used, limit = slot.get("memory") or slot["rss"], slot.get("memory_limit")
-    return f"{_mib(used)}/{_mib(limit)}" if limit else _mib(used)
+    return f"{_size(used)}/{_size(limit)}" if limit else _size(used)
 
 
 # --- a bad end -------------------------------------------------------------------------------
@@ -145,7 +132,7 @@ def _memory(slot: Mapping[str, Any]) -> str:
 
 def _bad_end(end: Mapping[str, Any], *, short: bool) -> tuple[str, ...]:
     killed = f", {end['killed']} killed" if end["killed"] else ""
-    late = f", {end['late'] * 1000:.0f} ms late" if end["late"] else ""
+    late = f", {format_duration(end['late'])} late" if end["late"] else ""
     code = end["exit_code"]
     how = end["signal"] or ("interrupted" if code is None else f"exit {code}")
     return (
@@ -154,15 +141,15 @@ def _bad_end(end: Mapping[str, Any], *, short: bool) -> tuple[str, ...]:
         end["cause"],
         f"{how}{killed}{late}",
         job_of(end),
-        duration(end["wall_time"]) if end["wall_time"] else "-",
-        duration(end["cpu_time"]) if end["cpu_time"] else "-",
-        _mib(end["peak_memory"]),
+        format_duration(end["wall_time"]) if end["wall_time"] else "-",
+        format_duration(end["cpu_time"]) if end["cpu_time"] else "-",
+        _size(end["peak_memory"]),
         _or_dash(end["status"]),
     )
 
 
-def _mib(size: int | None) -> str:
-    return f"{size / _MIB:.0f} MiB" if size else "-"
+def _size(count: int | None) -> str:
+    return format_size(count) if count else "-"
 
 
 def _or_dash(value: object) -> str:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigq.units import format_duration
 from gigqd import config as configuration
 from gigqd import exits, fence, logs
 from gigqd.cli.checking import refuse_as_a_start
@@ -237,7 +238,7 @@ def _stop(options: argparse.Namespace) -> Result:
 def _farewell(answer: Mapping[str, Any]) -> Result:
     finished, handed_back = answer["finished"], answer["handed_back"]
     text = (
-        f"gigqd stopped in {answer['seconds']:.1f} s: {finished} running "
+        f"gigqd stopped in {format_duration(answer['seconds'])}: {finished} running "
         f"{'job' if finished == 1 else 'jobs'} finished, {handed_back} handed back"
     )
     if failed := answer.get("failed"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq.command_parser import CommandParser
+from gigq.units import parse_duration
 from gigqd import __version__
 from gigqd.cli import asking, checking, lifecycle
 from gigqd.cli.terminal import width
@@ -15,6 +16,7 @@ from gigqd.config.value_types import NAME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LONGEST_WAIT = 1e9
 _EPILOG = """\
 Without --config the file named by $GIGQD_CONFIG is read, else ./gigq.toml, else /etc/gigq.toml.
 Any key can be set in the environment instead: GIGQD_QUEUE__DATABASE, GIGQD_POOLS__DEFAULT__SIZE."""
@@ -167,9 +169,9 @@ def _name(text: str) -> str:
 
 def _seconds(text: str) -> float:
     try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        seconds = -1.0
-    if not 0.0 < seconds < 1e9:
+        seconds = parse_duration(text, bare=1.0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not 0.0 < seconds < _LONGEST_WAIT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds

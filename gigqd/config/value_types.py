@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ def duration(minimum: float = 0.0, maximum: float = 365 * DAY) -> ValueType:
         seconds = parse_duration(raw, bare=1.0) if isinstance(raw, str) else raw
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ValueError(f'expected a duration such as "30s", not {type_name(raw)}')
-        return float(_within(seconds, minimum, maximum, format_duration))
+        return float(_within(seconds, minimum, maximum, partial(format_duration, exact=True)))
 
     return ValueType("duration", "seconds", parse)
 
@@ -59,7 +60,7 @@ def byte_size(minimum: int = 0, maximum: int = 1024 * GIB) -> ValueType:
         count = parse_size(raw) if isinstance(raw, str) else raw
         if isinstance(count, bool) or not isinstance(count, int):
             raise ValueError(f'expected a size such as "64 KiB", not {type_name(raw)}')
-        return int(_within(count, minimum, maximum, format_size))
+        return int(_within(count, minimum, maximum, partial(format_size, exact=True)))
 
     return ValueType("size", "bytes", parse)
 

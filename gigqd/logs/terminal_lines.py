@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from gigq.units import format_duration
 from gigqd.logs.values import plain
 from gigqd.text import printable
 
@@ -75,7 +76,7 @@ def _details(entry: Entry, longest_name: int) -> Iterator[str]:
         yield _job(entry, longest_name)
     yield from _errors(entry)
     if isinstance(entry.get("duration"), int | float):
-        yield f"{entry['duration']:.3f} s"
+        yield format_duration(entry["duration"])
     left_out = _LEFT_OUT | {"slot"} if entry.get("job_id") else _LEFT_OUT
     for key, value in entry.items():
         if key not in left_out and value not in _NOTHING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.cause import Cause
 from gigq.outcome import ExecutionResult, PostMortem
 from gigq.status import JobStatus
+from gigq.units import format_size
 
 if TYPE_CHECKING:
     from gigqd.exit_record import ExitRecord
@@ -75,12 +76,8 @@ def _error(record: ExitRecord) -> str:
 
 def _used(record: ExitRecord) -> str:
     limit = record.memory_limit
-    allowed = f"its limit was {_megabytes(limit)}" if limit else "it had no limit"
-    return f"its processes used {_megabytes(record.peak_memory)} of memory and {allowed}"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1_000_000:.0f} MB"
+    allowed = f"its limit was {format_size(limit)}" if limit else "it had no limit"
+    return f"its processes used {format_size(record.peak_memory)} of memory and {allowed}"
 
 
 def _past(record: ExitRecord) -> str:

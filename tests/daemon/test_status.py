@@ -86,7 +86,7 @@ def test_the_memory_of_a_running_jobs_tree_is_shown(daemons):
 
     assert slot["memory_limit"] == 1024**3
     assert slot["memory"] > 1024**2
-    assert "MiB/1024 MiB" in text
+    assert "MiB/1 GiB" in text
 
 
 @pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("check",), ("stop",)])

@@ -110,7 +110,7 @@ def test_no_time_is_a_dash():
 def test_how_long_something_took_is_in_seconds():
     started, ended = "2026-11-23T19:09:12.000000+00:00", "2026-11-23T19:10:13.250000+00:00"
 
-    assert text.seconds(started, ended) == "61.250 s"
+    assert text.seconds(started, ended) == "1m1s"
 
 
 def test_every_colour_is_switched_off_again():

@@ -59,7 +59,7 @@ def test_a_job_that_is_not_due_says_when_it_is(monkeypatch):
     job = {**JOB, "retry_after": clock.after(NOW, 3723)}
 
     assert reason(job, [], NOW) == (
-        f"not due until {text.local_time(job['retry_after'])} (in 1 h 2 min)"
+        f"not due until {text.local_time(job['retry_after'])} (in 1h2m)"
     )
 
 
@@ -117,22 +117,6 @@ def test_a_time_that_is_none_is_shown_as_it_is():
 )  # fmt: skip
 def test_a_due_job_waits_for_a_process(daemons, processes, said):
     assert served("mail", Servers(daemons, processes)) == said
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.2, "in less than a second"),
-        (-5, "in less than a second"),
-        (45, "in 45 s"),
-        (65, "in 1 min 5 s"),
-        (7200 + 5, "in 2 h"),
-        (7200 + 65, "in 2 h 1 min"),
-        (86_400 * 3 + 3600, "in 3 d 1 h"),
-    ],
-)
-def test_a_time_ahead_is_told_in_its_two_largest_units(seconds, said):
-    assert text.ahead(seconds) == said
 
 
 def test_a_job_of_a_queue_that_no_waiting_worker_serves_says_so():

@@ -22,7 +22,7 @@ JOB = {"job": "the job", "job_id": "j1", "attempt": 1, "max_attempts": 3, "queue
         (
             "job.completed",
             {**JOB, "duration": 0.5, "retry_after": None},
-            "job.completed the job (j1), attempt 1 of 3, 0.500 s",
+            "job.completed the job (j1), attempt 1 of 3, 500ms",
         ),
         (
             "job.rescued",
