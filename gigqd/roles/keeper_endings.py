@@ -76,8 +76,14 @@ def _error(record: ExitRecord) -> str:
 
 def _used(record: ExitRecord) -> str:
     limit = record.memory_limit
-    allowed = f"its limit was {format_size(limit)}" if limit else "it had no limit"
+    allowed = f"its limit was {_as_given(limit)}" if limit else "it had no limit"
     return f"its processes used {format_size(record.peak_memory)} of memory and {allowed}"
+
+
+def _as_given(limit: int) -> str:
+    """Return a limit in the unit that it was given in, and in that of the memory used."""
+    given, compared = format_size(limit, exact=True), format_size(limit)
+    return given if given == compared else f"{given} ({compared})"
 
 
 def _past(record: ExitRecord) -> str:

@@ -22,7 +22,7 @@ VARYING = [
     (TIME, "TIME"),
     (re.compile(r"pid \d+"), "pid N"),
     (re.compile(r"log \S+/run/"), "log /srv/shop/run/"),
-    (re.compile(r"[\d.]+ s:"), "N s:"),
+    (re.compile(r"[\d.]+m?s:"), "Ns:"),
 ]
 COMMANDS = list(examples(README))
 ASKING = ("gigq list", "gigq status", "gigqd status")

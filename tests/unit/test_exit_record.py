@@ -109,7 +109,7 @@ def test_a_memory_limit_names_what_was_used_and_what_was_allowed() -> None:
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.MEMORY)
     assert "330 MiB" in str(ending.error)
-    assert "286 MiB" in str(ending.error)
+    assert "300 MB (286 MiB)" in str(ending.error)
     assert ending.post_mortem is not None
     assert ending.post_mortem.peak_rss == 345_600_000
 
