@@ -249,6 +249,7 @@ class Model:
             for job in self.jobs.values()
             if job.status in {"completed", "cancelled"}
             and job.id not in needed
+            and not self.open_of(job.id)
             and (before is None or (job.ended or 0) < before)
         }
         self.jobs = {id_: job for id_, job in self.jobs.items() if id_ not in gone}
