@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from gigq.status import JobStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Claimant:
+class Claimant(NamedTuple):
     """The worker that claims.
 
     Attributes:
@@ -99,8 +97,7 @@ class Finished(NamedTuple):
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SettleBatch:
+class SettleBatch(NamedTuple):
     """Claims to settle in one transaction.
 
     Attributes:
@@ -115,8 +112,7 @@ class SettleBatch:
         return bool(self.finished or self.released)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimRequest:
+class ClaimRequest(NamedTuple):
     """The number and kind of jobs that a worker claims at once.
 
     Attributes:

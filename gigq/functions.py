@@ -7,9 +7,8 @@ import importlib
 import inspect
 import os
 import sys
-from dataclasses import dataclass
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import code_conflicts, codec, given_paths, scripts
 from gigq.errors import FunctionNotFound, FunctionNotImportable, not_found
@@ -25,8 +24,7 @@ _NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENE
 _found: dict[tuple[str, str], Found] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRef:
+class FunctionRef(NamedTuple):
     """Where a function is found again.
 
     Attributes:

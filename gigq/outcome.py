@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import clock
@@ -94,8 +93,7 @@ class ExecutionResult(NamedTuple):
         return self._replace(interrupted_by=interruption.cause, returned_after=late)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Values to record: the next status of the job, and the last one of its execution."""
 
     status: JobStatus

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gigq import events, failure
@@ -42,10 +41,10 @@ class Counts(Protocol):
     untold: int
 
 
-@dataclass(slots=True)
 class _OwnCounts:
-    summed: int = 0
-    untold: int = 0
+    def __init__(self) -> None:
+        self.summed = 0
+        self.untold = 0
 
 
 class Reports:

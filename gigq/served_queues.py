@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +16,7 @@ MARKS = frozenset((EVERY, NOT))
 _RULE = 'give names of queues, or "*", or "*" with one "!name" for each queue to leave out'
 
 
-@dataclass(frozen=True, slots=True)
-class ServedQueues:
+class ServedQueues(NamedTuple):
     """A set of queues.
 
     Attributes:

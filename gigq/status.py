@@ -29,9 +29,6 @@ FINISHED = frozenset(
 WITHOUT_SUCCESS = frozenset(status.value for status in FINISHED - {JobStatus.COMPLETED})
 """Finished states, as they are stored, that fail the jobs that depend on one."""
 
-UNFINISHED = frozenset(JobStatus) - FINISHED
-"""States in which a job may still be started."""
-
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
         # claimed; cancelled before its start; cut off by a parent that ended without success

@@ -118,20 +118,14 @@ def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> R
         return job
 
 
-def request_cancel(db: Database, job_id: str) -> bool:
-    """Request the cancel of a running job: it gets no further attempt.
+def request_cancel(session: Session, job_id: str) -> bool:
+    """Request the cancel of a running job inside a transaction: it gets no further attempt.
 
     The job still completes if its function returns.
 
     Returns:
         False when the job is unknown or does not run; then nothing changed.
     """
-    with db.transaction(durable=True) as session:
-        return ask_to_cancel(session, job_id)
-
-
-def ask_to_cancel(session: Session, job_id: str) -> bool:
-    """Do the same as `request_cancel` inside a transaction."""
     return session.run("request_cancel", {"job_id": job_id, "now": session.now}) > 0
 
 

@@ -50,7 +50,7 @@ class Session:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.now = clock.utc_now()
-        self._sql = statements(dialect_of(connection).name)
+        self._sql = statements(dialect_of(connection))
         self._cursor = _plain_cursor(connection)
 
     @property

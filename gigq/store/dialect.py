@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,17 +10,11 @@ from gigq.errors import UnsupportedStore
 OLDEST_SQLITE = (3, 37, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """One kind of database: the name of its statement file and its schema folder."""
-
-    name: str
+SQLITE = "sqlite"
+"""The name of a dialect: that of its file of statements and of its folder of schemas."""
 
 
-SQLITE = Dialect("sqlite")
-
-
-def dialect_of(connection: Any) -> Dialect:
+def dialect_of(connection: Any) -> str:
     """Return the dialect of a connection, found from its type and not from an address.
 
     Raises:
@@ -40,7 +33,7 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
 
 
 @cache
-def _dialect_of(driver: str) -> Dialect:
+def _dialect_of(driver: str) -> str:
     module = driver.partition(".")[0]
     if module in {"psycopg", "psycopg2", "asyncpg", "pg8000", "MySQLdb", "pymysql"}:
         raise UnsupportedStore(f"connections of {module} are not supported yet; use sqlite3")

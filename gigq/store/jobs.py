@@ -136,7 +136,7 @@ def cancel(db: Database, job_ids: Iterable[str], *, running: bool = False) -> di
 def _cancel_or_ask(session: Session, job_id: str) -> Changed | None:
     if cancelled := _cancel(session, job_id):
         return cancelled
-    return Changed(JobStatus.RUNNING) if claims.ask_to_cancel(session, job_id) else None
+    return Changed(JobStatus.RUNNING) if claims.request_cancel(session, job_id) else None
 
 
 def _cancel(session: Session, job_id: str) -> Changed | None:

@@ -57,7 +57,7 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
 def is_up_to_date(db: Database) -> bool:
     """Return True when a database has the schema that this gigq works with."""
     with db.read() as session:
-        return _version(session) == latest(dialect_of(session.connection).name)
+        return _version(session) == latest(dialect_of(session.connection))
 
 
 def refuse_obstacles(db: Database) -> None:
@@ -68,7 +68,7 @@ def refuse_obstacles(db: Database) -> None:
     """
     with db.read() as session:
         if _version(session) == 0:
-            upgrade.examine(session, fresh_objects(dialect_of(session.connection).name))
+            upgrade.examine(session, fresh_objects(dialect_of(session.connection)))
 
 
 def obstacle(connection: sqlite3.Connection, path: str) -> str | None:
@@ -88,7 +88,7 @@ def refuse_newer(db: Database) -> None:
         SchemaTooNew: a newer gigq has migrated it.
     """
     with db.read() as session:
-        _refuse_newer(_version(session), latest(dialect_of(session.connection).name))
+        _refuse_newer(_version(session), latest(dialect_of(session.connection)))
 
 
 @cache
@@ -98,7 +98,7 @@ def latest(dialect: str) -> int:
 
 
 def _migrate(session: Session) -> None:
-    dialect = dialect_of(session.connection).name
+    dialect = dialect_of(session.connection)
     found = _version(session)
     _refuse_newer(found, latest(dialect))
     _refuse_under_older_processes(session, found, latest(dialect))

@@ -54,7 +54,7 @@ def _refuse_unreadable(path: str, shown: str) -> None:
 def _tables(path: str) -> set[str]:
     try:
         with turn_to_read(path), reading(path) as connection:
-            rows = connection.execute(statements(SQLITE.name)["table_names"]).fetchall()
+            rows = connection.execute(statements(SQLITE)["table_names"]).fetchall()
     except sqlite3.Error as error:
         raise translated(error, path) from error
     return {name for (name,) in rows}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.status import JobStatus
 from gigq.store.vacuum import vacuum
@@ -30,8 +29,7 @@ _LONG = 0.003
 _MANY = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(NamedTuple):
     """The limits on the finished jobs of one status.
 
     Attributes:
@@ -43,7 +41,6 @@ class Keep:
     most: int | None = None
 
 
-@dataclass(slots=True)
 class _Walk:
     """Progress through the finished jobs of one status, in the order in which they were stored.
 
@@ -54,10 +51,11 @@ class _Walk:
         after: the last row that was read.
     """
 
-    status: str
-    before: str | None
-    beyond: int
-    after: int = 0
+    def __init__(self, status: str, before: str | None, beyond: int) -> None:
+        self.status = status
+        self.before = before
+        self.beyond = beyond
+        self.after = 0
 
 
 class Pruning:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _WORD = re.compile(
     r"""--[^\n]*|/\*.*?\*/            # a comment
@@ -20,8 +20,7 @@ _CLAUSES = frozenset(
 _LOWER_CASE = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-@dataclass(frozen=True, slots=True)
-class TableDefinition:
+class TableDefinition(NamedTuple):
     """A table as it was created and altered.
 
     Attributes:
@@ -30,15 +29,15 @@ class TableDefinition:
         options: the text after the closing bracket.
     """
 
-    columns: dict[str, str] = field(default_factory=dict)
-    constraints: list[str] = field(default_factory=list)
-    options: str = ""
+    columns: dict[str, str]
+    constraints: list[str]
+    options: str
 
 
 def parse(statement: str) -> TableDefinition:
     """Split the statement that created a table into its parts, without comments."""
     parts, options = _parts(_WORD.findall(statement))
-    definition = TableDefinition(options=options)
+    definition = TableDefinition({}, [], options)
     for words in parts:
         text = "".join(words).strip()
         first = next((word for word in words if not word.isspace()), "")

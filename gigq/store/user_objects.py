@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.store import obstacles, table_definition
 from gigq.store.statements import read
@@ -24,8 +23,7 @@ _OLD_INDEXES = frozenset(
 _GENERATED = (2, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class OldTable:
+class OldTable(NamedTuple):
     """The table `jobs` or `job_executions` of an old file.
 
     Attributes:

@@ -19,7 +19,7 @@ def preload(database: str) -> None:
     Args:
         database: the path of the database.
     """
-    statements(SQLITE.name)
-    migrate.latest(SQLITE.name)
+    statements(SQLITE)
+    migrate.latest(SQLITE)
     with suppress(UnsupportedStore):  # the recorder reports it
         refuse_network(database)

@@ -46,7 +46,7 @@ def in_background(worker):
 
 
 def request_cancel(queue, job_id):
-    assert claims.request_cancel(queue._database, job_id)
+    assert queue.cancel(job_id, running=True)
 
 
 def test_outside_of_a_job_there_is_none():

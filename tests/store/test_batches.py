@@ -17,6 +17,7 @@ from support.ledger import (
     insert,
     job_row,
     over,
+    request_cancel,
     status_of,
     stored,
     taken,
@@ -576,7 +577,7 @@ def test_a_job_whose_cancel_was_requested_is_cancelled_instead(db: Database) -> 
     ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
     child = stored(db, dependencies=ids)
     rows = take(db)
-    claims.request_cancel(db, ids[1])
+    request_cancel(db, ids[1])
     done = hand_back(db, *rows)
 
     assert [one and one.job_status.value for one in done] == ["pending", "cancelled", "pending"]

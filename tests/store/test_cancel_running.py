@@ -14,6 +14,7 @@ from support.ledger import (
     TIMED_OUT,
     WORKER,
     ran,
+    request_cancel,
     status_of,
     stored,
     taken,
@@ -38,7 +39,7 @@ def asked(db: Database, **columns: Any) -> dict[str, Any]:
     """A running job that has been asked to end: its row."""
     stored(db, **columns)
     row = taken(db)
-    assert claims.request_cancel(db, row["id"])
+    assert request_cancel(db, row["id"])
     return row
 
 
@@ -109,7 +110,7 @@ def test_asking_again_keeps_the_time_of_the_first_request(db: Database) -> None:
     row = asked(db)
     (before,) = jobs.executions(db, row["id"])
 
-    assert claims.request_cancel(db, row["id"])
+    assert request_cancel(db, row["id"])
     assert jobs.executions(db, row["id"]) == [before]
     assert before["cancel_requested_at"]
 
@@ -118,10 +119,10 @@ def test_asking_again_keeps_the_time_of_the_first_request(db: Database) -> None:
 def test_a_job_that_does_not_run_is_not_asked(db: Database, ending: ExecutionResult) -> None:
     job_id = stored(db)
 
-    assert not claims.request_cancel(db, job_id)
+    assert not request_cancel(db, job_id)
     ran(db, ending)
-    assert not claims.request_cancel(db, job_id)
-    assert not claims.request_cancel(db, "nobody")
+    assert not request_cancel(db, job_id)
+    assert not request_cancel(db, "nobody")
     assert claims.cancel_requests(db) == []
 
 
@@ -130,9 +131,9 @@ def test_an_execution_that_is_not_the_jobs_current_one_is_not_asked(db: Database
     taken(db)
     sql(db, "UPDATE jobs SET execution_id = 'another' WHERE id = ?", job_id)
 
-    assert not claims.request_cancel(db, job_id)
+    assert not request_cancel(db, job_id)
     sql(db, "UPDATE jobs SET execution_id = NULL, status = 'completed' WHERE id = ?", job_id)
-    assert not claims.request_cancel(db, job_id)
+    assert not request_cancel(db, job_id)
     assert claims.cancel_requests(db) == []
 
 
@@ -148,7 +149,7 @@ def test_an_execution_that_foreign_sql_opened_may_be_asked_before_its_worker_ado
         job_id,
     )
 
-    assert claims.request_cancel(db, job_id)
+    assert request_cancel(db, job_id)
     assert claims.adopt(db, job_id, "ours", WORKER) is not None
 
     settled = claims.settle(db, "ours", FAILED)

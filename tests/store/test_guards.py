@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ledger import COMPLETED, FAILED, WORKER, status_of, stored, taken
+from support.ledger import COMPLETED, FAILED, WORKER, request_cancel, status_of, stored, taken
 
 from gigq.store import claims, jobs, settling
 
@@ -186,7 +186,7 @@ def test_a_claim_is_forgotten_alone_and_only_while_its_cancel_is_not_requested(
 ) -> None:
     ids = [stored(db) for _ in range(3)]
     tokens = [taken(db)["execution_id"] for _ in ids]
-    claims.request_cancel(db, ids[1])
+    request_cancel(db, ids[1])
     with db.transaction(durable=False) as session:
         done = [session.run("forget_unbegun_execution", {"execution_id": t}) for t in tokens[:2]]
 
@@ -225,7 +225,7 @@ def test_a_job_is_decided_only_while_it_runs_under_that_execution(
 def test_a_request_to_cancel_is_open_only_as_long_as_its_execution(db: Database) -> None:
     job_id = stored(db)
     token = taken(db)["execution_id"]
-    claims.request_cancel(db, job_id)
+    request_cancel(db, job_id)
     sql(db, "UPDATE job_executions SET status = 'failed'")
 
     assert claims.cancel_requests(db) == []

@@ -25,6 +25,7 @@ from support.ledger import (
     TIMED_OUT,
     insert,
     job_row,
+    request_cancel,
 )
 from support.ledger_model import SLOW, Model, ModelJob
 
@@ -287,7 +288,7 @@ class Ledger(RuleBasedStateMachine):
         elif running == "no":
             assert bool(jobs.cancel(self.db, [job.id])) == self.model.cancel(job)
         elif running == "only":
-            assert claims.request_cancel(self.db, job.id) == self.model.ask(job)
+            assert request_cancel(self.db, job.id) == self.model.ask(job)
         else:
             changed = jobs.cancel(self.db, [job.id], running=True).get(job.id)
             expected = JobStatus.CANCELLED if self.model.cancel(job) else None

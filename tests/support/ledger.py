@@ -110,6 +110,12 @@ def swapped(
     return settled[0] if settled else None, rows[0] if rows else None
 
 
+def request_cancel(db: Database, job_id: str) -> bool:
+    """Request the cancel of a running job; False when it does not run."""
+    with db.transaction(durable=True) as session:
+        return claims.request_cancel(session, job_id)
+
+
 def status_of(db: Database, job_id: str) -> str:
     """The stored text of a job's status."""
     row = jobs.get(db, job_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ledger import COMPLETED, insert, job_row, status_of, stored, taken
+from support.ledger import COMPLETED, insert, job_row, request_cancel, status_of, stored, taken
 
 from gigq import clock
 from gigq.cause import Cause
@@ -244,7 +244,7 @@ def test_one_that_was_cancelled_before_it_began_is_cancelled_when_its_worker_die
     cancelled = next(
         row["job_id"] for row in claims.open_executions(db) if row["execution_id"] == tokens[2]
     )
-    claims.request_cancel(db, cancelled)
+    request_cancel(db, cancelled)
     settling.dead_worker(crash(tokens[0]))
 
     assert [status for status, *_ in left(db)] == ["pending", "pending", "cancelled"]
