@@ -13,12 +13,11 @@ _SECRET = re.compile(
 )
 _HUGE = 10**100
 _LONGEST_KEY = 200
-
 _LONGEST_TEXT = 8192
+_MOST_OPEN_KEYS = 1000
 
 _open_keys: set[str] = set()
-_MOST_OPEN_KEYS = 1000
-"""Names of fields that are shown as they are and do not name a secret; so many are remembered."""
+"""Names of fields that are shown as they are and do not name a secret."""
 
 
 class Limits(NamedTuple):
