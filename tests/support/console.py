@@ -29,8 +29,8 @@ def examples(page: str) -> Iterator[tuple[str, str]]:
 def differences(page: str, folder: Path) -> Iterator[tuple[str, str, str]]:
     """Run a page's examples one after the other, and give those that print something else.
 
-    Job ids, times and the size of a file differ from run to run. An id that a page shows stands for the one that
-    was printed in its place, in later commands too.
+    Job ids, times and the size of a file differ from run to run. An id that a page shows stands
+    for the one that was printed in its place, in later commands too.
 
     Yields:
         The command, what the page says, and what was printed.
