@@ -1,10 +1,13 @@
 # Every target sets up what it needs; `make` alone lists them.
 # VENV=dir puts the virtual environment elsewhere, PYTHON=name chooses the interpreter,
-# ARGS='-k name' is handed on to pytest.
+# ARGS='-k name' is handed on to pytest, which runs JOBS tests at a time, more than
+# there are cores: many of them wait for daemons.
 
 VENV ?= .venv
 ARGS ?=
 DURATION ?= 60
+JOBS ?= 4
+QUICK_TESTS := tests/unit tests/store tests/library tests/cli
 BIN := $(VENV)/bin
 export PYTHON
 
@@ -21,11 +24,20 @@ demo: $(VENV)/.ready ## watch gigqd do its whole job on real files, in under a m
 
 .PHONY: test
 test: $(VENV)/.ready-dev ## run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+.PHONY: test-quick
+test-quick: $(VENV)/.ready-dev ## run the tests of rules, store, library and commands, in about a minute
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(QUICK_TESTS) $(ARGS)
+
+.PHONY: coverage
+coverage: $(VENV)/.ready-dev ## run the whole suite and report which lines it has run (slower)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.ready-apps ## run the fault scenarios that take minutes
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m soak $(ARGS)
+soak: $(VENV)/.ready-apps ## run what takes minutes: fault scenarios, large numbers, many random examples
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'soak or hypothesis' \
+		--hypothesis-profile=soak --timeout=3600 $(ARGS)
 
 .PHONY: torture
 torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays its faults

@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
+from support import fork_server
 
 from gigq import events, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# `make soak` asks for the other profile, with many more examples.
+settings.register_profile("quick", max_examples=20, deadline=None)
+settings.register_profile("soak", max_examples=300, deadline=None)
+settings.load_profile("quick")
 
 
 def pytest_configure() -> None:
@@ -34,6 +41,11 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_sessionfinish() -> None:
+    """End the interpreters that ran the commands."""
+    fork_server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,7 @@ from gigq.cli import main
 from gigq.errors import InvalidJob
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
-BOUNDED = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+BOUNDED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 SURROGATE = "caf\udce9"
 
 

@@ -425,8 +425,9 @@ def test_a_row_that_is_no_job_fails_alone(queue, worker, path, reported):
     assert [fields["job_id"] for name, fields in reported if name == "job.failed"] == [ids[2]]
 
 
-def test_rows_that_are_no_jobs_by_the_thousand_are_worked_off(queue, worker, path):
-    ids = submit(queue, 2000)
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.soak)])
+def test_rows_that_are_no_jobs_by_the_thousand_are_worked_off(queue, worker, path, count):
+    ids = submit(queue, count)
     open_connection(path).execute("UPDATE jobs SET params = '{', max_attempts = 1")
     good = one(queue, jobs_to_run.nothing)
 

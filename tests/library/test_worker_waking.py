@@ -30,11 +30,12 @@ def test_a_submit_wakes_a_sleeping_worker_at_once(queue, path):
     assert queue.stats()["completed"] == 3
 
 
-def test_no_wakeup_is_lost_between_a_look_and_going_to_sleep(queue, path):
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.soak)])
+def test_no_wakeup_is_lost_between_a_look_and_going_to_sleep(queue, path, count):
     sleeper = Worker(path, polling_interval=3600)
     thread = threading.Thread(target=sleeper.start)
     thread.start()
-    for number in range(500):
+    for number in range(count):
         submit(queue, jobs_to_run.tell)
         # The next submit comes while this job is settled, looked after, and slept upon.
         assert jobs_to_run.told.acquire(timeout=15), f"nothing woke it for job {number}"
@@ -43,7 +44,7 @@ def test_no_wakeup_is_lost_between_a_look_and_going_to_sleep(queue, path):
     sleeper.stop()
     thread.join(30)
 
-    assert queue.stats()["completed"] == 500
+    assert queue.stats()["completed"] == count
 
 
 def test_two_jobs_submitted_at_once_wake_two_sleeping_workers(queue, path, tmp_path):

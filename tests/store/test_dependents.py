@@ -152,7 +152,7 @@ def test_a_failure_runs_down_thousands_of_dependents_with_work_in_proportion(
         assert len(settled.cut_off) == length - 1
         return len(ticks)
 
-    short, long = work(1000), work(6000)
+    short, long = work(200), work(1200)
 
     assert long < 9 * short, "six times the jobs; a quadratic walk would be 36 times the work"
 

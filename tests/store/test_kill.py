@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 forked = multiprocessing.get_context("fork")
 LOST = ExecutionResult(JobStatus.FAILED, error="lost", cause=Cause.LOST)
-JOBS = 2000
-KILLS = 30
+FEW, MANY = (300, 6), (2000, 30)  # jobs and kills
 
 
 def work(address: str, diary: Path, most: int) -> None:
@@ -63,23 +62,25 @@ def start(address: str, diary: Path, most: int) -> BaseProcess:
     return worker
 
 
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("most", [1, 16])
 def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settled(
-    db: Database, address: str, tmp_path: Path, most: int
+    db: Database, address: str, tmp_path: Path, most: int, count: tuple[int, int]
 ) -> None:
+    total, kills = count
     diary = tmp_path / "diary"
     diary.touch()
-    ids = insert(db, [job_row(max_attempts=100) for _ in range(JOBS)])
+    ids = insert(db, [job_row(max_attempts=100) for _ in range(total)])
     workers = [start(address, diary, most) for _ in range(3)]
-    for number in range(1, KILLS + 1):
-        share = JOBS * number // (2 * KILLS)
+    for number in range(1, kills + 1):
+        share = total * number // (2 * kills)
         wait_until(lambda share=share: diary.read_text().count("settled") >= share)
         victim = workers.pop(random.randrange(len(workers)))
         victim.kill()
         victim.join()
         rescue(db, address)
         workers.append(start(address, diary, most))
-    wait_until(lambda: jobs.counts(db) == {"completed": JOBS}, 60)
+    wait_until(lambda: jobs.counts(db) == {"completed": total}, 60)
     for worker in workers:
         worker.kill()
         worker.join()

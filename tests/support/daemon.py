@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import checks
+from support import checks, fork_server
 from support import jobs as ledgers
 from support.configs import clean_environment, to_toml
 from support.waiting import wait_until
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 TESTS = Path(__file__).resolve().parent.parent
+# What becomes a daemon is a process of its own from the first line on.
+STARTS = {"run", "start", "restart"}
 FINISHED = ("completed", "failed", "timeout", "cancelled")
 
 _DEFAULTS: dict[str, Any] = {
@@ -94,8 +96,8 @@ class Daemon:
             timeout = 30
             terminate_on_interrupt = True
 
-            def startup_check(self) -> bool:
-                return outer._is_up()
+            def wait(self, log_file: Any) -> bool:
+                return wait_until(outer._is_up, self.timeout)
 
         # Known before `ensure` returns: it is needed while the start is waited for.
         self._runs.append(name)
@@ -145,8 +147,13 @@ class Daemon:
 
     def command(self, *arguments: str, timeout: float = 40.0) -> subprocess.CompletedProcess[str]:
         """Run `gigqd` with this daemon's configuration, as a person would."""
+        words = ["--config", str(self.config_path), *arguments]
+        if fork_server.serves(self.environment) and not STARTS.intersection(arguments):
+            return fork_server.run(
+                "gigqd", words, folder=Path.cwd(), environment=self.environment, timeout=timeout
+            )
         return subprocess.run(
-            [sys.executable, "-m", "gigqd", "--config", str(self.config_path), *arguments],
+            [sys.executable, "-m", "gigqd", *words],
             env=self.environment,
             capture_output=True,
             text=True,

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from support import fork_server
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,10 +31,15 @@ class Shell:
         self, program: str, *arguments: str, stdin: IO[str] | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """The same of `gigq` or `gigqd`."""
+        env = clean_environment(**environment)
+        if fork_server.serves(env):
+            return fork_server.run(
+                program, arguments, folder=self.folder, environment=env, stdin=stdin
+            )
         return subprocess.run(
             [sys.executable, "-m", program, *arguments],
             cwd=self.folder,
-            env=clean_environment(**environment),
+            env=env,
             stdin=stdin or subprocess.DEVNULL,
             capture_output=True,
             text=True,

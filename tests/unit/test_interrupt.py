@@ -20,6 +20,9 @@ from gigq.errors import JobInterrupted, JobStopped, JobTimeout
 from gigq.interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
 from gigq.status import JobStatus
 
+# The timer belongs to what is tested here.
+pytestmark = pytest.mark.timeout(method="thread")
+
 
 def alone(test):
     """Run a test in a process with a single thread: another one would take the signal."""
