@@ -264,7 +264,7 @@ def turns():
         yield pytest.param(table, column, every, id=f"{table}-{column}-all", marks=pytest.mark.soak)
 
 
-@pytest.mark.parametrize(("table", "column", "values"), turns())
+@pytest.mark.parametrize(("table", "column", "values"), list(turns()))
 def test_looking_works_whatever_a_row_holds(tmp_path, table, column, values):
     path = str(tmp_path / "jobs.db")
     queue = JobQueue(path)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import fork_server
 from support.earlier_schemas import make_file
 from support.other_user import SEARCH_PATH, interpreter_for
 from support.shell import Shell
@@ -75,10 +76,13 @@ def looks(shell: Shell, job_id: str, place: Path):
 
 
 def look_as(user: str | None, shell: Shell, command: list[str]) -> subprocess.CompletedProcess[str]:
-    interpreter = interpreter_for(user) if user else sys.executable
-    become = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
+    words = ["--db", str(shell.folder / "jobs.db"), *command]
+    if user is None:
+        environment = {"PATH": os.environ["PATH"]}
+        return fork_server.run("gigq", words, folder=shell.folder, environment=environment)
+    become = ["setpriv", f"--reuid={user}", "--clear-groups"]
     return subprocess.run(
-        [*become, interpreter, "-m", "gigq", "--db", str(shell.folder / "jobs.db"), *command],
+        [*become, interpreter_for(user), "-m", "gigq", *words],
         cwd=shell.folder,
         env={"PYTHONPATH": SEARCH_PATH, "PATH": os.environ["PATH"]},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Run `gigq` and `gigqd` in forked copies of an interpreter that has imported them already.
+"""Run `gigq`, `gigqd` and short programs in copies of an interpreter that has imported them.
 
 A fresh interpreter spends ten times as long on imports as on a short command. A forked copy has
 its own process, folder, environment, arguments and standard streams, and ends as Python does; only
@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_PRELOADED = {"gigq": ("gigq", "gigq.cli", "gigq.store"), "gigqd": ("gigqd.cli",)}
+_PRELOADED = {
+    "gigq": ("gigq", "gigq.cli", "gigq.store"),
+    "gigqd": ("gigqd.cli",),
+    "-c": ("gigqd.logs", "gigqd.roles"),
+}
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 _servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
@@ -53,8 +58,8 @@ def run(
     """Run a command to its end, like `subprocess.run` with captured output.
 
     Args:
-        program: `gigq` or `gigqd`.
-        arguments: what follows the name of the program.
+        program: `gigq`, `gigqd`, or `-c` for a program that imports parts of gigqd.
+        arguments: what follows on the command line; the text of the program first, behind `-c`.
         folder: the working directory.
         environment: all variables; see `serves`.
         stdin: an open file; empty input without one.
@@ -138,10 +143,19 @@ def _main(program: str, number: str) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["folder"])
-    sys.path[0] = request["folder"]
-    sys.argv = [program, *request["arguments"]]
+    sys.path[0] = "" if program == "-c" else request["folder"]
     time.tzset()
-    runpy.run_module(program, run_name="__main__", alter_sys=True)
+    if program == "-c":
+        _run_text(*request["arguments"])
+    else:
+        sys.argv = [program, *request["arguments"]]
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
+def _run_text(text: str, *arguments: str) -> None:
+    sys.argv = ["-c", *arguments]
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    exec(compile(text, "<string>", "exec"), module.__dict__)
 
 
 def _import_all(package: str) -> None:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import fork_server
 from support.tree import ROOT
 
 from gigqd.config.value_types import LEAKS
@@ -25,6 +26,7 @@ import contextvars, faulthandler, gc, importlib, json, logging, os, resource, si
 import subprocess, sys, tempfile, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from gigqd import kernel
+os.dup2(1, {fd})
 from gigqd.roles.ear import Ear
 from gigqd.roles.leak_check import LeakCheck
 kept, stacks = [], tempfile.TemporaryFile()
@@ -52,20 +54,11 @@ def after(
     path: Path | None = None,
 ) -> tuple[list[tuple[dict[str, list[str]], dict[str, list[str]]]], Any]:
     """What the leak check of a process of its own finds after each run of a job."""
-    reader, writer = os.pipe()
-    os.dup2(writer, _FAR_AWAY)
     program = PROGRAM.format(job=job, times=times, allowed=allowed, answer=answer, fd=_FAR_AWAY)
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(path or "")},
-        pass_fds=[_FAR_AWAY],
-        timeout=50,
-    )
-    os.close(writer)
-    os.close(_FAR_AWAY)
-    with os.fdopen(reader) as answers:
-        looks, answered = json.load(answers)
+    if path:
+        program = f"import sys; sys.path.insert(1, {str(path)!r})\n{program}"
+    ran = fork_server.run("-c", [program], folder=ROOT, environment=os.environ)
+    looks, answered = json.loads(ran.stdout)
     assert ran.returncode == 0
     return [(left, restored) for left, restored in looks], answered
 
