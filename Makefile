@@ -65,7 +65,7 @@ check: $(VENV)/.ready-dev ## check format, lint, types and import contracts
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second call cheap: the project is installed again only after pyproject.toml changed.

@@ -487,7 +487,9 @@ def test_the_service_manager_hears_of_readiness_once_and_of_the_stop(daemons):
         manager.bind(f"\0{name}")
         manager.settimeout(5)
         daemon.start(NOTIFY_SOCKET=f"@{name}", WATCHDOG_USEC="400000")
-        notes = [manager.recv(4096).decode() for _ in range(6)]
+        notes: list[str] = []
+        while notes.count("WATCHDOG=1") < 3 or not any("READY=1" in note for note in notes):
+            notes.append(manager.recv(4096).decode())
         daemon.stop()
         manager.setblocking(False)
         notes += drain(manager)
