@@ -47,7 +47,7 @@ def _add_cancel(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     selection.add_jobs(parser, _TO_CANCEL, "pending, with --running also running")
     parser.add_argument(
-        "--running", action="store_true", help="running ones too; without it, only pending ones"
+        "--running", action="store_true", help="running jobs, too; otherwise only pending ones"
     )
     add_json(parser)
 
@@ -64,7 +64,7 @@ def _add_requeue(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--dependents",
         action="store_true",
-        help="also the jobs that failed because of these, and because of those",
+        help="also the jobs that failed because of these, directly or in turn",
     )
     add_json(parser)
 
@@ -78,7 +78,10 @@ def _add_clear(commands: Commands[argparse.ArgumentParser]) -> None:
         example="gigq clear --before 30d",
     )
     parser.add_argument(
-        "--before", type=values.age, metavar=_AGE, help="only those over for so long: 30d, 12h"
+        "--before",
+        type=values.age,
+        metavar=_AGE,
+        help="only those that ended longer ago than this: 30d, 12h",
     )
     add_json(parser)
 
@@ -93,7 +96,10 @@ def _add_prune(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument(
-        "--before", type=values.age, metavar=_AGE, help="those over for so long: 30d, 12h"
+        "--before",
+        type=values.age,
+        metavar=_AGE,
+        help="those that ended longer ago than this: 30d, 12h",
     )
     how.add_argument(
         "--keep", type=values.amount, metavar="N", help="all but the N of a status stored last"

@@ -51,12 +51,12 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--name", help="the job's name (required, unless the function has @task)")
     add("--priority", type=int, metavar="N", help="higher runs first (default: 0)")
-    add("--max-attempts", type=values.count, metavar="N", help="starts at most (default: 3)")
+    add("--max-attempts", type=values.count, metavar="N", help="maximum attempts (default: 3)")
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument(
-        "--timeout", type=values.positive, metavar="SECONDS", help="longest run time (default: 300)"
+        "--timeout", type=values.positive, metavar="SECONDS", help="maximum run time (default: 300)"
     )
-    limit.add_argument("--no-timeout", action="store_true", help="no longest run time")
+    limit.add_argument("--no-timeout", action="store_true", help="no maximum run time")
     add("--description", metavar="TEXT", help="a note about the job")
     add(
         "--retry-delay",
@@ -74,7 +74,7 @@ def add_parent_options(parser: argparse.ArgumentParser) -> None:
         dest="dependencies",
         action="append",
         metavar="ID",
-        help="a job that must be over first (may be repeated)",
+        help="a job that must finish first (may be repeated)",
     )
     parser.add_argument(
         "--on-parent-failure",

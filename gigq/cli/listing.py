@@ -42,7 +42,7 @@ def _add_list(commands: Commands[argparse.ArgumentParser]) -> None:
         type=values.amount,
         default=0,
         metavar="N",
-        help="leave out the first N, for the next page (default: 0)",
+        help="skip the first N, for the next page (default: 0)",
     )
     add_json(parser)
 
@@ -63,7 +63,7 @@ def _add_stats(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="only those of this named queue (may be repeated)",
     )
-    how.add_argument("--by", choices=("queue",), metavar="WHAT", help="for each queue: queue")
+    how.add_argument("--by", choices=("queue",), metavar="WHAT", help="queue: count for each queue")
     add_json(parser)
 
 

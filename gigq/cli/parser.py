@@ -16,7 +16,7 @@ DESCRIPTION = "Submit jobs to a gigq queue, inspect them, and run them."
 ENVIRONMENT = """\
 environment:
   GIGQ_DB                the database, when --db is not given
-  GIGQD_CONFIG           the configuration of gigqd that names it without both
+  GIGQD_CONFIG           gigqd's configuration, when neither is given
   GIGQ_APP_DIR           the folder of your code, when --app-dir is not given
   GIGQ_WORKER_ID         the worker's name, when --worker-id is not given
   GIGQ_POLLING_INTERVAL  seconds, when --polling-interval is not given
@@ -155,8 +155,8 @@ def _doctor(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     how = parser.add_mutually_exclusive_group()
     for option, check, what in (
-        ("--integrity", "full", "read every page and index"),
-        ("--quick", "quick", "read every page"),
+        ("--integrity", "full", "check every page and index"),
+        ("--quick", "quick", "check every page"),
     ):
         how.add_argument(option, dest="check", action="store_const", const=check, help=what)
     add_json(parser)

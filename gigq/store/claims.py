@@ -140,7 +140,7 @@ def is_cancel_requested(db: Database, execution_id: str) -> bool:
 
 
 def open_executions(db: Database) -> list[Row]:
-    """Return every open execution: `execution_id`, `job_id`, `run`, `worker_id`, …"""
+    """Return every open execution, with the `name`, `queue` and `timeout` of its job."""
     return _named(db.all("open_executions"))
 
 
