@@ -56,7 +56,7 @@ def flowing(text: str) -> str:
 
 
 def number(value: object, form: Callable[[float], str]) -> str:
-    """Return a number in a form; a value that is no number says itself that it is unreadable."""
+    """Return a formatted number; other values are marks for unreadable ones, unchanged."""
     return form(value) if isinstance(value, int | float) else str(value)
 
 
@@ -200,7 +200,7 @@ def _fitted(columns: dict[str, list[str]], fit: Fit, *, boxed: bool) -> dict[str
 
 
 def _room(columns: dict[str, list[str]], fit: Fit, *, boxed: bool) -> int:
-    """Return the cells that are left when every elastic column is as narrow as it may be."""
+    """Return the cells that are left when every elastic column has its minimum width."""
     widths = {title: _width(title, texts) for title, texts in columns.items()}
     least = sum(min(width, fit.elastic.get(title, width)) for title, width in widths.items())
     between = 3 * len(columns) + 1 if boxed else 2 * (len(columns) - 1)

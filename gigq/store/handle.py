@@ -1,4 +1,4 @@
-"""The access of one worker to its queue: connections, transactions, wake-ups and its run."""
+"""The access of one worker to its queue: connections, transactions, wakeups and its run."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class StoreHandle:
-    """A queue as one worker uses it. Nothing is opened before the first use.
+    """A queue as one worker uses it, opened at the first use.
 
     Args:
-        place: the file or the memory that holds the queue; it wakes other workers.
+        place: the file or the memory of the queue; it wakes other workers.
         connect: returns the calling thread's connection; None for that of the place.
-        begin: where the tables of a queue may be made, if there are none.
+        begin: the databases in which the tables of a queue may be created.
         lock_timeout: seconds to wait for a locked database, or a function that returns them.
         durable: True when every commit must survive a power cut.
-        run: the liveness run that answers for the worker's claims; None for that of this process.
+        run: the run that the worker's executions name; None for that of this process.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class StoreHandle:
 
     @property
     def run(self) -> str:
-        """The liveness run by which other processes know whether the worker is alive."""
+        """The run whose lock shows other processes that the worker is alive."""
         return self._run or self.place.run()
 
     @made_once
     def database(self) -> Database:
-        """The database with today's tables, also where GigQ 0.5.1 made the file."""
+        """Return the database, created or migrated to today's schema."""
         database = Database(self.connect, self._lock_timeout, durable=self.durable)
         migrate.apply(database, self._begin)
         return database

@@ -20,8 +20,8 @@ class RecordLock(NamedTuple):
     Attributes:
         kind: `fcntl.F_WRLCK` or `fcntl.F_RDLCK`.
         first: its first byte.
-        length: how many bytes it covers; 0 stands for all up to the end of the file.
-        pid: the process; 0 or less when it cannot be seen from here, as in another container.
+        length: number of bytes; 0 for all up to the end of the file.
+        pid: the process; 0 or less for one that cannot be seen, as in another container.
     """
 
     kind: int
@@ -49,9 +49,9 @@ def free(descriptor: int, first: int, length: int = 1) -> None:
 
 
 def conflict(descriptor: int, first: int, length: int = 1) -> RecordLock | None:
-    """Return the lock of another process that keeps this one from locking bytes; None without one.
+    """Return another process's lock that prevents this one from locking bytes, or None.
 
-    Nothing is locked, and the file need not be open for writing.
+    This locks nothing, and the file need not be open for writing.
     """
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, length, 0)
     found = fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)

@@ -57,7 +57,7 @@ def test_a_full_disk_stores_nothing_says_so_and_is_over_when_there_is_room(
 def test_a_settle_that_met_a_full_disk_can_be_repeated(db: Database, address: str) -> None:
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
-    ending = type(COMPLETED)(COMPLETED.status, result="x" * 1_000_000)
+    ending = type(COMPLETED)(COMPLETED.status, value="x" * 1_000_000)
     with full_disk(address), pytest.raises(StoreUnavailable):
         claims.settle(db, execution_id, ending)
 
