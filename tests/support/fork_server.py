@@ -32,6 +32,7 @@ _PRELOADED = {
     "gigqd": ("gigqd.cli",),
     "-c": ("gigqd.logs", "gigqd.roles"),
 }
+_ROOT = __file__.rsplit("/", 3)[0]
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 _servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
@@ -137,6 +138,7 @@ def _number(answer: int, end: float) -> int | None:
 
 
 def _main(program: str, number: str) -> None:
+    sys.path[0] = _ROOT  # this copy of the project, whichever is installed
     for package in _PRELOADED[program]:
         _import_all(package)
     request = _serve(socket.socket(fileno=int(number)))

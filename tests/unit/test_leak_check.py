@@ -26,7 +26,7 @@ import contextvars, faulthandler, gc, importlib, json, logging, os, resource, si
 import subprocess, sys, tempfile, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from gigqd import kernel
-os.dup2(1, {fd})
+os.dup2(1, {fd}); null = os.open(os.devnull, os.O_WRONLY); os.dup2(null, 1); os.close(null)
 from gigqd.roles.ear import Ear
 from gigqd.roles.leak_check import LeakCheck
 kept, stacks = [], tempfile.TemporaryFile()
