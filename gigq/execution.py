@@ -324,7 +324,7 @@ def _own_context() -> Context:
     """
     context = copy_context()
     decimal = sys.modules.get("decimal")
-    if decimal is not None:
+    if hasattr(decimal, "getcontext"):  # not while another thread imports it
         context.run(_copy_decimal_context, decimal)
     return context
 

@@ -281,8 +281,10 @@ def _known_as(connection: StoreConnection, path: str, found: FileId | None) -> S
 def _close_with_multiprocessing() -> None:
     """Register the closing in a child of `multiprocessing`, which exits without exit handlers."""
     global _closes_with_multiprocessing  # noqa: PLW0603 - once in a process
-    process: Any = sys.modules.get("multiprocessing.process")
-    if _closes_with_multiprocessing or process is None or process.parent_process() is None:
+    process = sys.modules.get("multiprocessing.process")
+    # Another thread may be importing the module, which has no functions yet.
+    parent: Any = getattr(process, "parent_process", None)
+    if _closes_with_multiprocessing or parent is None or parent() is None:
         return
     from multiprocessing.util import Finalize
 

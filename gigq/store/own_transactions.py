@@ -6,7 +6,8 @@ import gc
 import os
 import sqlite3
 import threading
-from typing import Any
+from contextlib import closing
+from typing import Any, cast
 
 from gigq.errors import LockedByThisThread
 from gigq.store.lost_locks import locks_of_this_process
@@ -85,12 +86,10 @@ def _is_bound_to_a_thread(connection: sqlite3.Connection) -> bool:
 
 
 def _has_open(connection: sqlite3.Connection, path: str) -> bool:
-    cursor: Any = sqlite3.Connection.cursor(connection)
-    cursor.row_factory = None
     try:
-        files = [row[2] for row in cursor.execute("PRAGMA database_list")]
+        with closing(cast("Any", sqlite3.Connection.cursor(connection))) as cursor:
+            cursor.row_factory = None
+            files = [row[2] for row in cursor.execute("PRAGMA database_list")]
     except sqlite3.Error:
-        return False
-    finally:
-        cursor.close()
+        return False  # also when its thread has closed it in the meantime
     return any(file and os.path.realpath(file) == path for file in files)

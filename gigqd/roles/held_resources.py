@@ -179,9 +179,10 @@ def _is_idle_in_a_pool(thread: threading.Thread) -> bool:
 
     Its innermost Python frame is then the loop itself.
     """
-    pools: Any = sys.modules.get("concurrent.futures.thread")
+    pools = sys.modules.get("concurrent.futures.thread")
+    loop: Any = getattr(pools, "_worker", None)  # None also while another thread imports it
     frame = sys._current_frames().get(thread.ident or 0)
-    return pools is not None and frame is not None and frame.f_code is pools._worker.__code__
+    return loop is not None and frame is not None and frame.f_code is loop.__code__
 
 
 def _described(thread: threading.Thread) -> str:

@@ -88,5 +88,5 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def _is_decimal_context(value: Any) -> bool:
-    decimal: Any = sys.modules.get("decimal")
-    return decimal is not None and isinstance(value, decimal.Context)
+    context: Any = getattr(sys.modules.get("decimal"), "Context", None)
+    return context is not None and isinstance(value, context)

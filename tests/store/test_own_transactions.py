@@ -11,6 +11,7 @@ import pytest
 
 import gigq
 from gigq.errors import StoreLocked
+from gigq.store import own_transactions
 
 
 @pytest.fixture
@@ -196,3 +197,20 @@ def test_a_plain_worker_ends_whose_job_has_left_its_transaction_on_the_queue_ope
     assert done.returncode == 1
     assert "LockedByThisThread: " in done.stderr
     assert gigq.JobQueue(tmp_path / "jobs.db").stats()["running"] == 1
+
+
+def test_a_connection_that_its_thread_closes_during_the_look_does_not_fail_a_submit(
+    queue, monkeypatch
+):
+    looks = own_transactions._is_bound_to_a_thread
+
+    def closed_then(connection):
+        connection.close()
+        return looks(connection)
+
+    with begun(queue, check_same_thread=False):
+        monkeypatch.setattr(own_transactions, "_is_bound_to_a_thread", closed_then)
+        monkeypatch.setattr(threading, "active_count", lambda: 2)
+        queue.submit(job())
+
+    assert queue.stats()["total"] == 1
