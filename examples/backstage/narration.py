@@ -105,7 +105,7 @@ def sentence(event: dict[str, Any]) -> str | None:
             return f"{slot}: did not listen and was killed, {killed} processes in all"
         case {"event": "worker_exited", "cause": "crashed", "slot": slot, "signal": signal}:
             return f"{slot}: its worker died of {signal} and is replaced"
-        case {"event": "verdict_settled", "status": status, "attempt": attempt}:
+        case {"event": "exit_recorded", "status": status, "attempt": attempt}:
             return f"        attempt {attempt} is on record, the job is {status}"
         case {"event": "job.retrying", "job": job, "attempt": attempt}:
             return f"{job}: attempt {attempt} failed, another follows"

@@ -123,7 +123,7 @@ class Demo:
         for event in self._log.news():
             if text := sentence(event):
                 self._stage.report(event, text)
-            if event["event"] == "verdict_settled" and event["cause"] == "timeout":
+            if event["event"] == "exit_recorded" and event["cause"] == "timeout":
                 self._tell_of_children()
 
     def _tell_of_children(self) -> None:
@@ -152,7 +152,7 @@ class Demo:
             stats=self._queue.stats(),
             status=status,
             pools=(few, many),
-            kill=self._log.last("verdict_settled", self._trouble["overrun"].id),
+            kill=self._log.last("exit_recorded", self._trouble["overrun"].id),
             children=self._children,
             index=self._queue.get_result(self._last.id),
             recount=counted,
