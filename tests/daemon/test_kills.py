@@ -281,6 +281,7 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
 
 def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -> None:
     tag = tag_of(2)
+    of_other_tests = set(kernel.own_children())
     reading, writing = os.pipe()
 
     def unreadable_at_first() -> None:
@@ -291,7 +292,9 @@ def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -
     crew = crew_of(signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1))
     first, second = crew.workers
     wait_until(lambda: not kernel.glance(second).alive)
-    (orphan,) = wait_until(lambda: [pid for pid in kernel.own_children() if is_apart(pid, crew)])
+    (orphan,) = wait_until(
+        lambda: [pid for pid in {*kernel.own_children()} - of_other_tests if is_apart(pid, crew)]
+    )
     wait_until(lambda: mark_of(orphan) == Mark(None, None))
     crew.begin(first)
     crew.end()
