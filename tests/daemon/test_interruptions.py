@@ -15,6 +15,7 @@ from support.jobs_that_wait import EIGHT, WAITS
 from support.waiting import wait_until
 
 from gigq import Job
+from gigq.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,7 @@ def test_the_status_shows_what_interrupted_a_completed_job(played, table):
     ).stdout
 
     after = job.execution["returned_after"]
-    assert f"cancelled; the function ended {after:.3f} s later" in shown
+    assert f"cancelled; the function ended {format_duration(after)} later" in shown
 
 
 def test_nothing_of_an_interrupted_job_is_killed(played):

@@ -36,7 +36,7 @@ def test_an_empty_file_under_a_daemon_is_not_begun_and_the_restored_one_is_used_
         assert daemon.database.stat().st_size == 0
         restored.write(good[:5000])
         restored.flush()
-        wait_until_degraded(daemon, "it is used once it is complete")
+        wait_until_degraded(daemon, "gigq uses it once it is complete")
         restored.write(good[5000:])
 
     wait_until_running(daemon)
