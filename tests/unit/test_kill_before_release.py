@@ -18,7 +18,7 @@ from gigqd.crew import Crew
 from gigqd.exit_record import ExitRecord
 from gigqd.scoreboard import Scoreboard
 from gigqd.slots import Limits
-from gigqd.tag import VARIABLE, Tag
+from gigqd.tag import VARIABLE, Tag, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,9 @@ def tagged() -> Iterator[list[subprocess.Popen[bytes]]]:
 def with_tag(run: str) -> subprocess.Popen[bytes]:
     tag = Tag(HOME, run, "default/0", 1)
     waiting = [sys.executable, "-c", "import signal; signal.pause()"]
-    return subprocess.Popen(waiting, env={**os.environ, VARIABLE: str(tag)})
+    process = subprocess.Popen(waiting, env={**os.environ, VARIABLE: str(tag)})
+    wait_until(lambda: tag_of(process.pid) == tag)  # its environment can be read a moment later
+    return process
 
 
 def test_a_start_ends_what_dead_runs_left_and_nothing_of_a_living_one(
