@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import jobs
 from support.configs import clean_environment
+from support.json_lines import read_whole
 from support.pages import files_of
 from support.tree import ROOT
 from support.waiting import wait_until
@@ -61,7 +62,7 @@ def instruction(name: str) -> list[str]:
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     path = folder / "gigqd.log"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return read_whole(path.read_text()) if path.exists() else []
 
 
 @contextmanager

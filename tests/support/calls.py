@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.json_lines import read_whole
+
 from gigqd import kernel
 from gigqd.logs import pipeline
 
@@ -84,8 +86,7 @@ def entries(ledger: Path | str, what: str | None = None) -> list[dict[str, Any]]
     """The lines of a ledger: all, or those of one kind ("start", "end", "child")."""
     path = Path(ledger)
     text = path.read_text() if path.exists() else ""
-    lines = [json.loads(line) for line in text.splitlines()]
-    return [line for line in lines if what in (None, line["what"])]
+    return [line for line in read_whole(text) if what in (None, line["what"])]
 
 
 def calls(ledger: Path | str) -> list[Call]:

@@ -11,7 +11,6 @@ the test is over each is stopped, and then nothing may be left of it: see `Daemo
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -25,6 +24,7 @@ import pytest
 from support import checks, fork_server
 from support import jobs as ledgers
 from support.configs import clean_environment, to_toml
+from support.json_lines import read_whole
 from support.waiting import wait_until
 from xprocess import ProcessStarter
 
@@ -244,7 +244,7 @@ class Daemon:
 
     def log(self) -> list[dict[str, Any]]:
         """Its log so far; fails on a line that is no JSON object."""
-        return [json.loads(line) for line in self.log_text().splitlines()]
+        return read_whole(self.log_text())
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The lines of its log about one event."""

@@ -234,3 +234,6 @@ WAITS: dict[str, Callable[[], None]] = {
 
 EIGHT = ("subprocess.run", "check_output", "waitpid", "pipe", "recv", "accept", "queue.get", "lock")
 """The calls that a job waits in most."""
+
+STARTS_A_SERVER = ("pool_spawn", "pool_forkserver")
+"""The ways that leave a process of multiprocessing's own, which ends when its worker has gone."""
