@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from gigq.store import liveness, record_lock
 from gigqd import exits
 from gigqd.errors import GigqdError
-from gigqd.tag import digest
+from gigqd.text import digest
 
 if TYPE_CHECKING:
     from pathlib import Path

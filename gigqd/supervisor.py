@@ -22,7 +22,7 @@ from gigqd.repeated_leaks import RepeatedLeaks
 from gigqd.report import Facts
 from gigqd.scoreboard import Report, Scoreboard
 from gigqd.shortage import Shortage
-from gigqd.signals import SignalPipe
+from gigqd.signal_pipe import SignalPipe
 from gigqd.slots import KEEPER
 from gigqd.stop import Stop
 from gigqd.tag import home_of

@@ -19,11 +19,7 @@ from typing import NamedTuple
 
 from gigqd import kernel
 from gigqd.errors import is_out_of_files
-
-try:
-    from _blake2 import blake2s  # hashlib loads OpenSSL besides, into every process
-except ImportError:
-    from hashlib import blake2s
+from gigqd.text import digest
 
 VARIABLE = "GIGQD_WORKER"
 _PREFIX = f"{VARIABLE}=".encode()
@@ -84,11 +80,6 @@ class Mark(NamedTuple):
 def home_of(database: str) -> str:
     """What stands for a database in tags: short, so that it fits a small environment."""
     return digest(os.path.realpath(database), 6).hex()
-
-
-def digest(text: str, size: int) -> bytes:
-    """What stands for a text where there is room for so many bytes."""
-    return bytes(blake2s(os.fsencode(text), digest_size=size).digest())
 
 
 def make_room() -> None:

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from gigq.errors import StoreCorrupt, StoreGone, StoreUnavailable
-from gigq.store.log_names import beside, the_log
+from gigq.store.log_names import TO_BEGIN, beside, the_log
 
 FileId = tuple[int, int]
 
@@ -180,8 +180,6 @@ def _restore(path: str) -> str:
 
 
 def _gone(path: str) -> StoreGone:
-    from gigq.store.queue_mark import TO_BEGIN  # a circular import
-
     return StoreGone(
         f"{path} is gone: it was deleted or moved away; put it back or restore a backup; {TO_BEGIN}"
     )

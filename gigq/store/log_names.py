@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 SUFFIXES = ("-wal", "-shm")
 
+TO_BEGIN = (
+    "to begin a new queue there, run `gigqd check --init --config FILE` as the daemon's account, "
+    "or `gigq --db FILE worker --init`"
+)
+
 
 def beside(path: str) -> tuple[str, ...]:
     """Return the suffixes of the log and its index that exist beside a database."""

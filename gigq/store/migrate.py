@@ -12,7 +12,7 @@ from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStor
 from gigq.store import serving, upgrade
 from gigq.store.database import Session
 from gigq.store.dialect import dialect_of
-from gigq.store.queue_mark import TO_BEGIN
+from gigq.store.log_names import TO_BEGIN
 from gigq.store.statements import SQL
 
 if TYPE_CHECKING:

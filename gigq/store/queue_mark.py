@@ -13,15 +13,11 @@ from contextlib import suppress
 from gigq.errors import NoQueue
 from gigq.store import private_files, serving
 from gigq.store.identity import is_empty, is_empty_or_missing
+from gigq.store.log_names import TO_BEGIN
 from gigq.store.liveness import companion, companion_path
 
 _NAME = "initialized"
 _LONGEST_STATE = 200
-
-TO_BEGIN = (
-    "to begin a new queue there, run `gigqd check --init --config FILE` as the daemon's account, "
-    "or `gigq --db FILE worker --init`"
-)
 
 
 def note(path: str) -> None:
