@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 from rig import machine
 
 from gigq import Job, JobQueue, Workflow
-from gigq.clock import utc_now
-from gigq.ids import new_id
-from gigq.store import dependents
-from gigq.store.connect import open_connection
+from gigq.model.clock import utc_now
+from gigq.model.ids import new_id
 from gigq.store.database import Database
+from gigq.store.sqlite.connections import open_connection
+from gigq.store.verbs import dependents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING
 from rig import CONFIG_OF_KILLS, command, machine, running_daemon
 
 from gigq import Job, JobQueue
-from gigqd import kernel, reaper
-from gigqd.census import Census
-from gigqd.process_tree import descendants
-from gigqd.tag import Tag, home_of, is_of_home, mark_of, mark_this_process
-from gigqd.treekill import TreeKill
+from gigqd.linux import syscalls
+from gigqd.process import reap
+from gigqd.process.kill_tree import TreeKill
+from gigqd.process.process_table import Census
+from gigqd.process.process_tag import Tag, home_of, is_of_home, mark_of, mark_this_process
+from gigqd.process.process_tree import descendants
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def be_child(kind: str, notes: str) -> None:
         if hops % 2:
             os.setsid()
     fd = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(fd, f"{os.getpid()} {kernel.start_ticks(os.getpid())}\n".encode())
+    os.write(fd, f"{os.getpid()} {syscalls.start_ticks(os.getpid())}\n".encode())
     os.close(fd)
     if kind == "scrubbed":
         os.execve("/bin/sleep", ["sleep", str(AGES)], {})  # noqa: S606 - that is the point
@@ -84,7 +85,7 @@ def main() -> None:
     finally:
         bystander.kill()
         bystander.wait()
-    kernel.become_subreaper()
+    syscalls.become_subreaper()
     for size in (10, 100, 1000):
         measure_steps(size)
 
@@ -114,7 +115,7 @@ def report(config: Path, options: argparse.Namespace) -> None:
 def lives(pid: int, born: int) -> bool:
     """Whether a process is there and is the one that was noted."""
     with suppress(ProcessLookupError):
-        process = kernel.glance(pid)
+        process = syscalls.glance(pid)
         return process.alive and process.start_ticks == born
     return False
 
@@ -123,11 +124,11 @@ def marked(config: Path) -> set[int]:
     """Every living process that carries a tag or a stamp of this database."""
     home = home_of(str(config.with_name("jobs.db")))
     found = set()
-    for pid in kernel.all_pids():
+    for pid in syscalls.all_pids():
         mark = mark_of(pid)
         if (mark.tag and mark.tag.home == home) or (mark.stamp and is_of_home(mark.stamp, home)):
             with suppress(ProcessLookupError):
-                found |= {pid} if kernel.glance(pid).alive else set()
+                found |= {pid} if syscalls.glance(pid).alive else set()
     return found
 
 
@@ -143,7 +144,7 @@ def measure_steps(size: int) -> None:
                 os.setsid()
                 signal.pause()
         signal.pause()
-    while len(list(descendants(kernel.glance(root)))) < size - 1:
+    while len(list(descendants(syscalls.glance(root)))) < size - 1:
         time.sleep(0.01)
     census = Census()
     looks = []
@@ -157,8 +158,8 @@ def measure_steps(size: int) -> None:
         began = time.perf_counter()
         done = treekill.step()
         steps.append((time.perf_counter() - began) * 1000)
-        reaper.reap_adopted(kernel.own_children(), {root})
-    reaper.reap(root)
+        reap.reap_adopted(syscalls.own_children(), {root})
+    reap.reap(root)
     print(
         f"tree of {size}: a look {min(looks):.1f} ms; killed in {len(steps)} steps, "
         f"the longest {max(steps):.1f} ms, all {sum(steps):.0f} ms"

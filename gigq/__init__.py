@@ -1,6 +1,5 @@
 """gigq: background jobs without a broker. This module is the front door and holds no code."""
 
-from gigq.current import current_job
 from gigq.errors import (
     GigqError,
     InvalidJob,
@@ -11,10 +10,11 @@ from gigq.errors import (
     StoreUnavailable,
 )
 from gigq.events import setup_logging
-from gigq.job import Job
+from gigq.execution.job_context import current_job
+from gigq.model.job import Job
+from gigq.model.status import JobStatus
 from gigq.queue import JobQueue
-from gigq.status import JobStatus
-from gigq.store.connect import close_connections
+from gigq.store.sqlite.connections import close_connections
 from gigq.task import task
 from gigq.worker import Worker
 from gigq.workflow import Workflow

@@ -7,15 +7,17 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigq import codec, events, reports
-from gigq.status import JobStatus
-from gigq.store import jobs, requeue
+from gigq import events
+from gigq.execution import event_reports
+from gigq.model import codec
+from gigq.model.status import JobStatus
+from gigq.store.verbs import jobs, requeue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gigq.store.database import Database
-    from gigq.store.dependents import Parent
+    from gigq.store.verbs.dependents import Parent
 
     Due = Counter[str]
 
@@ -60,7 +62,7 @@ def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[
             events.emit(
                 events.JOB_CANCEL_REQUESTED if asked else events.JOB_CANCELLED, job_id=job_id
             )
-            reports.failed_by_parents(one.cut_off)
+            event_reports.failed_by_parents(one.cut_off)
             due.update(one.due_in)
         cancelled += changed
     return cancelled, due

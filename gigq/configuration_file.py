@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigq import given_paths
+from gigq.model import given_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

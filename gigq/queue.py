@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq import changes, codec, events, looks, reports, scripts
+from gigq import changes, events
 from gigq.errors import JobNotFound
-from gigq.made_once import made_once
+from gigq.execution import event_reports
+from gigq.model import codec, scripts
+from gigq.model.made_once import made_once
+from gigq.model.status import JobStatus
 from gigq.rows import listed, rows_of
-from gigq.status import JobStatus
-from gigq.store import insertion, jobs, listing, migrate, retention
+from gigq.store import looks, migrate
 from gigq.store.database import LOCK_TIMEOUT, Database
-from gigq.store.filesystem import DatabasePath
 from gigq.store.place import MEMORY, PlaceOfPath
+from gigq.store.sqlite.file.filesystem import DatabasePath
+from gigq.store.verbs import insertion, jobs, listing, retention
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
     from typing import Self
 
-    from gigq.changes import Requeued
-    from gigq.job import Job
+    from gigq.model.job import Job
     from gigq.store.job_row import Values
 
 
@@ -112,7 +114,7 @@ class JobQueue:
         if events.heard():
             for job in given:
                 events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
-        reports.failed_by_parents(stored.cut_off)
+        event_reports.failed_by_parents(stored.cut_off)
         self._wake(stored.due_in)
         return [job.id for job in given]
 
@@ -299,7 +301,7 @@ class JobQueue:
         """
         return bool(self.requeue_many([job_id], dependents).jobs)
 
-    def requeue_many(self, job_ids: Iterable[str], dependents: bool = False) -> Requeued:
+    def requeue_many(self, job_ids: Iterable[str], dependents: bool = False) -> changes.Requeued:
         """Make many jobs pending again, in few transactions and in any order.
 
         Args:

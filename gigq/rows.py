@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq import clock, codec, functions, signatures
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
-from gigq.job import Job, check, created_at_of, is_plain_by_itself, memory_limit_of
+from gigq.model import clock, codec, functions, signatures
+from gigq.model.job import Job, check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.store.job_row import NO_PARENTS, NULL, JobRow
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gigq.signatures import Signature
+    from gigq.model.signatures import Signature
     from gigq.store.job_row import Values
 
 _ALIKE = attrgetter(

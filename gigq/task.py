@@ -7,9 +7,9 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, overload
 
-from gigq import codec
-from gigq.job import Job
-from gigq.signatures import JOB_OPTIONS
+from gigq.model import codec
+from gigq.model.job import Job
+from gigq.model.signatures import JOB_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,24 +5,26 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec, events, execution, rescue, scripts, served_queues, signatures
-from gigq.callbacks import Callbacks, Overrides, Settings
-from gigq.hooks import Hooks, around_worker
-from gigq.ids import new_id
-from gigq.made_once import made_once
-from gigq.status import JobStatus
-from gigq.stop_signals import stop_signals
-from gigq.storable_text import storable
-from gigq.store import claims
+from gigq import events
+from gigq.execution import attempt, rescue
+from gigq.execution.callbacks import Callbacks, Overrides, Settings
+from gigq.execution.hooks import Hooks, around_worker
+from gigq.execution.runner import Runner
+from gigq.execution.sleeping import StopBell
+from gigq.execution.stop_signals import stop_signals
+from gigq.execution.worker_context import PlainSurroundings
+from gigq.execution.worker_loop import WorkerLoop, run_in_threads
+from gigq.model import codec, scripts, served_queues, signatures
+from gigq.model.ids import new_id
+from gigq.model.made_once import made_once
+from gigq.model.status import JobStatus
+from gigq.model.storable_text import storable
 from gigq.store.database import LOCK_TIMEOUT
-from gigq.store.filesystem import DatabasePath
 from gigq.store.handle import StoreHandle
 from gigq.store.place import PlaceOfPath
-from gigq.surroundings import PlainSurroundings
-from gigq.waiting import StopBell
-from gigq.worker_loop import WorkerLoop, run_in_threads
+from gigq.store.sqlite.file.filesystem import DatabasePath
+from gigq.store.verbs import exchange
 from gigq.worker_place import place_of_worker
-from gigq.worker_thread import Runner
 
 if TYPE_CHECKING:
     import logging
@@ -103,7 +105,8 @@ class Worker:
                 that one; None for all.
             max_result_size: the largest result of a job, in bytes of JSON; None for 1 MiB.
             hooks: the dotted name of a module with `before_job`, `after_job` and the like.
-            callbacks: functions that the worker calls for its jobs, as `gigq.callbacks` has them.
+            callbacks: functions that the worker calls for its jobs, as in
+                `gigq.execution.callbacks`.
 
         Raises:
             ValueError: a number or the list of queues makes no sense.
@@ -227,7 +230,7 @@ class Worker:
 
     def _claim_job(self) -> dict[str, Any] | None:
         """Claim the best due job: its row, with `execution_id`, or None when nothing is due."""
-        row = claims.claim(self._store.database, self._runner.claimant, new_id())
+        row = exchange.claim(self._store.database, self._runner.claimant, new_id())
         return None if row is None else codec.decode_row(row)
 
     def _complete_job(
@@ -250,7 +253,7 @@ class Worker:
             error: what went wrong.
         """
         limit = self.max_result_size
-        result = execution.result_with(JobStatus(status), result, "the result", limit)
+        result = attempt.result_with(JobStatus(status), result, "the result", limit)
         result = result._replace(error=result.error or error, final=True)
         self._runner.complete(execution_id, result)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.errors import UnsupportedStore
 from gigq.queue import JobQueue
-from gigq.store.filesystem import absolute
 from gigq.store.place import MEMORY, FilePlace, place_of
+from gigq.store.sqlite.file.filesystem import absolute
 
 if TYPE_CHECKING:
     import os

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq import codec
+from gigq.model import codec
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
-    from gigq.job import Job
+    from gigq.model.job import Job
     from gigq.queue import JobQueue
 
 

@@ -2,7 +2,8 @@
 
 import sys
 
-from gigqd import exits, installation
+from gigqd import exit_codes
+from gigqd.host import installation
 
 
 def main() -> int:
@@ -18,11 +19,11 @@ def _refuse(problem: str) -> int:
     if "--json" in sys.argv:
         import json
 
-        answer = {"ok": False, "code": exits.BAD_INSTALLATION, "error": problem}
+        answer = {"ok": False, "code": exit_codes.BAD_INSTALLATION, "error": problem}
         sys.stdout.write(f"{json.dumps(answer)}\n")
     else:
         sys.stderr.write(f"gigqd: {problem}\n")
-    return exits.BAD_INSTALLATION
+    return exit_codes.BAD_INSTALLATION
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import resource
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gigqd import exits
+from gigqd import exit_codes
 from gigqd.text import printable
 
 
@@ -17,7 +17,7 @@ class GigqdError(Exception):
         exit_code: the code to leave with; the class's own code when omitted.
     """
 
-    exit_code: int = exits.INTERNAL_ERROR
+    exit_code: int = exit_codes.INTERNAL_ERROR
 
     def __init__(self, message: str, *, exit_code: int | None = None) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class Problem(NamedTuple):
 class ConfigError(GigqdError):
     """The configuration is refused; `problems` lists everything wrong with it at once."""
 
-    exit_code = exits.BAD_CONFIG
+    exit_code = exit_codes.BAD_CONFIG
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -62,9 +62,9 @@ def unexpected(error: BaseException) -> GigqdError:
     """Return what ends the process after an error that nothing has caught: mostly a defect."""
     if isinstance(error, OSError) and is_out_of_files(error):
         text = f"no further file can be opened ({error.strerror}); {files_remedy()}"
-        return GigqdError(text, exit_code=exits.CANNOT_FORK)
+        return GigqdError(text, exit_code=exit_codes.CANNOT_FORK)
     text = f"internal error: {type(error).__name__}: {error}"
-    return GigqdError(text, exit_code=exits.INTERNAL_ERROR)
+    return GigqdError(text, exit_code=exit_codes.INTERNAL_ERROR)
 
 
 def files_remedy() -> str:

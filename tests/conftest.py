@@ -13,7 +13,8 @@ import pytest
 from hypothesis import settings
 from support import fork_server
 
-from gigq import events, signatures
+from gigq import events
+from gigq.model import signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

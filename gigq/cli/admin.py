@@ -13,7 +13,7 @@ from gigq.cli import exits, text, values
 from gigq.cli.loading import use_code
 from gigq.cli.opening import queue_of_a_worker
 from gigq.cli.worker_log import WorkerLog
-from gigq.hooks import around_worker
+from gigq.execution.hooks import around_worker
 from gigq.inherited_signals import restore_signals
 from gigq.worker import Worker
 

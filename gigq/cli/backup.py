@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from gigq.cli import exits, terminal, text
 from gigq.cli.opening import refuse_what_is_no_queue
 from gigq.errors import UnsupportedStore
+from gigq.model.units import format_size
 from gigq.store.backup import back_up
-from gigq.units import format_size
 
 if TYPE_CHECKING:
     import argparse

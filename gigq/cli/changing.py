@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock
 from gigq.cli import exits, selection, text, values
 from gigq.cli.answers import ambiguous_id, answer, is_plain, not_found
 from gigq.cli.commands import Commands, add_json, choices, command
 from gigq.cli.opening import existing_queue
 from gigq.cli.values import OptionsError
-from gigq.status import WITHOUT_SUCCESS, JobStatus
-from gigq.store import jobs
-from gigq.store.retention import FINISHED
+from gigq.model import clock
+from gigq.model.status import WITHOUT_SUCCESS, JobStatus
+from gigq.store.verbs import jobs
+from gigq.store.verbs.retention import FINISHED
 
 if TYPE_CHECKING:
     import argparse

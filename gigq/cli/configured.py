@@ -9,10 +9,11 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq import configuration_file, given_paths
+from gigq import configuration_file
 from gigq.cli import text, values
 from gigq.cli.values import OptionsError
-from gigq.store.filesystem import resolve
+from gigq.model import given_paths
+from gigq.store.sqlite.file.filesystem import resolve
 
 if TYPE_CHECKING:
     import argparse

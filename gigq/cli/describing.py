@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli import text
-from gigq.strict_json import strict_json
-from gigq.units import format_duration, format_size
+from gigq.model.strict_json import strict_json
+from gigq.model.units import format_duration, format_size
 
 if TYPE_CHECKING:
     import argparse

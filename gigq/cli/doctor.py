@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli import exits, terminal, text
-from gigq.store import diagnosis, facts, findings
+from gigq.store.doctor import file_checks, inspection, queue_checks
 
 if TYPE_CHECKING:
     import argparse
 
-    from gigq.store.facts import Facts
-    from gigq.store.findings import Finding
+    from gigq.store.doctor.file_checks import Finding
+    from gigq.store.doctor.inspection import Facts
 
 COLOURS = {"ok": "32", "note": "36", "warning": "33", "problem": "31"}
 FACTS = ("path", "python", "sqlite", "file_system", "size", "wal", "room", "gone", "readers")
@@ -21,9 +21,9 @@ CONTENT = ("journal_mode", "schema", "page_size", "pages", "free_pages", "counts
 
 def doctor(args: argparse.Namespace) -> int:
     """Inspect a database and print what is wrong and what to do."""
-    seen = facts.gather(args.db, args.check)
-    judged = diagnosis.judge(seen)
-    worst = findings.worst(judged)
+    seen = inspection.gather(args.db, args.check)
+    judged = queue_checks.judge(seen)
+    worst = file_checks.worst(judged)
     if args.json:
         terminal.print_json(
             {

@@ -9,7 +9,7 @@ from gigq import errors
 from gigq.cli import exits
 from gigq.cli.live import HiddenOutputError
 from gigq.cli.values import OptionsError, VariableError
-from gigq.store.filesystem import absolute
+from gigq.store.sqlite.file.filesystem import absolute
 
 # The first matching type decides.
 CODES: tuple[tuple[type[BaseException], int], ...] = (

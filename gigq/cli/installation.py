@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-_OWN_FILES = ("__init__.py", "errors.py", "job.py", "queue.py", "worker.py")
+_OWN_FILES = ("__init__.py", "errors.py", "model/job.py", "queue.py", "worker.py")
 
 
 def problem() -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import text
 from gigq.errors import GigqError
-from gigq.store import jobs
+from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

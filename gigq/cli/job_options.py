@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli import values
 from gigq.cli.commands import choices
 from gigq.cli.values import OptionsError
-from gigq.job import FAILURE_POLICIES, Job
-from gigq.signatures import JOB_OPTIONS
+from gigq.model.job import FAILURE_POLICIES, Job
+from gigq.model.signatures import JOB_OPTIONS
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:

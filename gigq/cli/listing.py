@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli import exits, selection, shapes, terminal, text, values
 from gigq.cli.commands import Commands, add_json, command
 from gigq.cli.opening import queue_to_look_at
-from gigq.status import JobStatus
+from gigq.model.status import JobStatus
 
 if TYPE_CHECKING:
     import argparse

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from gigq.errors import GigqError
-from gigq.store import record_lock
-from gigq.store.liveness import lock_descriptor
+from gigq.store.sqlite.file import record_lock
+from gigq.store.sqlite.processes.run_locks import lock_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

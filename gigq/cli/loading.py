@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gigq import functions, scripts
 from gigq.cli.configured import code_of, database_found, database_in
 from gigq.cli.values import DefaultText, at_home, near
 from gigq.errors import FunctionNotFound, GigqError
-from gigq.store.filesystem import absolute
+from gigq.model import functions, scripts
+from gigq.store.sqlite.file.filesystem import absolute
 
 if TYPE_CHECKING:
     import argparse

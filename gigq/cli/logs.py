@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli import describing, exits, job_ids, live, terminal, text
 from gigq.cli.answers import is_plain, not_found
 from gigq.cli.opening import is_abandoned, queue_to_look_at
-from gigq.status import FINISHED, JobStatus
+from gigq.model.status import FINISHED, JobStatus
 
 if TYPE_CHECKING:
     import argparse

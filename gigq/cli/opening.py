@@ -7,14 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli.readable import ReadableQueue
+from gigq.model.status import JobStatus
 from gigq.queue import JobQueue
-from gigq.status import JobStatus
-from gigq.store import connect, initialization, serving
+from gigq.store import initialization
 from gigq.store.database import Database
-from gigq.store.filesystem import refuse_other_kind, resolve
 from gigq.store.migrate import Begin
 from gigq.store.peek import refuse_without_queue
-from gigq.store.reading import ReadingDatabase
+from gigq.store.read_only import ReadingDatabase
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.file.filesystem import refuse_other_kind, resolve
+from gigq.store.sqlite.processes import lock_holders
 
 if TYPE_CHECKING:
     import argparse
@@ -46,9 +48,9 @@ def queue_of_a_worker(args: argparse.Namespace) -> None:
         initialization.initialize(args.db)
     else:
         begin = initialization.prepare_file(args.db)
-        database = Database(lambda: connect.open_connection(args.db))
+        database = Database(lambda: connections.open_connection(args.db))
         initialization.open_queue(database, args.db, begin)
-    connect.require(args.db)
+    connections.require(args.db)
 
 
 def existing_queue(args: argparse.Namespace) -> closing[JobQueue]:
@@ -84,7 +86,7 @@ def is_abandoned(name: str, execution: Mapping[str, Any]) -> bool:
     """Return True when an attempt is recorded as running but its process has ended."""
     if execution["status"] != JobStatus.RUNNING.value:
         return False
-    return serving.is_gone(resolve(name), execution["run"]) is True
+    return lock_holders.is_gone(resolve(name), execution["run"]) is True
 
 
 def refuse_what_is_no_queue(name: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq import clock
 from gigq.cli import text
-from gigq.served_queues import ServedQueues, parse
-from gigq.status import FINISHED
-from gigq.store import announcements, jobs, serving, wakeup_groups
-from gigq.store.liveness import companion_path
-from gigq.units import format_duration
+from gigq.model import clock
+from gigq.model.served_queues import ServedQueues, parse
+from gigq.model.status import FINISHED
+from gigq.model.units import format_duration
+from gigq.store.sqlite.processes import announcements, lock_holders, wakeup_groups
+from gigq.store.sqlite.processes.run_locks import companion_path
+from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ class Servers(NamedTuple):
         with suppress(OSError):
             groups = wakeup_groups.groups_in(str(companion_path(database)))
         listening = [group.served for group in groups]
-        return cls(announcements.living(database), serving.servers(database), listening)
+        return cls(announcements.living(database), lock_holders.servers(database), listening)
 
 
 def why_waiting(queue: JobQueue, database: str, found: Row) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq import clock
+from gigq.model import clock
+from gigq.model.url_passwords import mask_passwords
 from gigq.queue import JobQueue
-from gigq.url_passwords import mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gigq import looks
 from gigq.cli import job_ids, values
 from gigq.cli.commands import choices
 from gigq.cli.values import OptionsError
-from gigq.store import listing
+from gigq.store import looks
+from gigq.store.verbs import listing
 
 if TYPE_CHECKING:
     import argparse

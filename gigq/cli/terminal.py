@@ -8,7 +8,7 @@ import shutil
 import sys
 from contextlib import suppress
 
-from gigq.strict_json import strict_json
+from gigq.model.strict_json import strict_json
 
 
 def width() -> int | None:

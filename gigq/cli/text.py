@@ -7,8 +7,8 @@ from collections.abc import Callable
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigq import clock
-from gigq.units import format_duration
+from gigq.model import clock
+from gigq.model.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

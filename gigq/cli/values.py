@@ -8,8 +8,8 @@ import math
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from gigq import codec, served_queues, units
 from gigq.errors import GigqError
+from gigq.model import codec, served_queues, units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from gigq import clock, events
+from gigq import events
 from gigq.cli import text
-from gigq.units import format_duration
-from gigq.url_passwords import mask_passwords
+from gigq.model import clock
+from gigq.model.units import format_duration
+from gigq.model.url_passwords import mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

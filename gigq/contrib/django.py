@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
-    from gigq.current import CurrentJob
+    from gigq.execution.job_context import CurrentJob
 
     Connection = Any
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.errors import BackupRefused, GigqError, StoreCorrupt, UnsupportedStore
-from gigq.store.connect import address_of
-from gigq.store.failures import primary_code, translated
-from gigq.store.filesystem import resolve
-from gigq.store.liveness import companion_path
-from gigq.store.reading import reading_long
+from gigq.store.read_only import reading_long
+from gigq.store.sqlite.connections import address_of
+from gigq.store.sqlite.errors import primary_code, translated
+from gigq.store.sqlite.file.filesystem import resolve
+from gigq.store.sqlite.processes.run_locks import companion_path
 from gigq.store.statements import looks
 
 if TYPE_CHECKING:

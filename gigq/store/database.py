@@ -8,22 +8,22 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gigq import clock
 from gigq.errors import StoreError
-from gigq.storable_text import storable_value
-from gigq.store.checkpoint import after_commit
-from gigq.store.connect import StoreConnection, set_synchronous
+from gigq.model import clock
+from gigq.model.storable_text import storable_value
 from gigq.store.dialect import dialect_of
-from gigq.store.failures import translated, until_free
-from gigq.store.forks import inside_sqlite
-from gigq.store.own_transactions import refuse_to_wait
+from gigq.store.sqlite.checkpoint import after_commit
+from gigq.store.sqlite.connections import StoreConnection, set_synchronous
+from gigq.store.sqlite.errors import translated, until_free
+from gigq.store.sqlite.forks import inside_sqlite
+from gigq.store.sqlite.own_transactions import refuse_to_wait
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from gigq.store.gate import Gate
+    from gigq.store.sqlite.write_queue import Gate
 
 Row = dict[str, Any]
 Value = TypeVar("Value")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.made_once import made_once
+from gigq.model.made_once import made_once
 from gigq.store import migrate
 from gigq.store.database import LOCK_TIMEOUT, Database
 

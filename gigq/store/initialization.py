@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigq.errors import StoreCorrupt, StoreUnavailable
-from gigq.store import connect, health, migrate, new_file, queue_mark
+from gigq.store import migrate
 from gigq.store.database import Database
-from gigq.store.filesystem import resolve
-from gigq.store.log_names import beside, the_log, together
 from gigq.store.migrate import Begin
+from gigq.store.sqlite import connections, probe, queue_mark
+from gigq.store.sqlite.file import new_file
+from gigq.store.sqlite.file.filesystem import resolve
+from gigq.store.sqlite.file.log_names import beside, the_log, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,7 @@ def initialize(path: str | os.PathLike[str]) -> None:
         OSError: no file can be written beside it.
     """
     new_file.create(path)
-    open_queue(Database(lambda: connect.open_connection(path)), path, Begin.ANYWHERE)
+    open_queue(Database(lambda: connections.open_connection(path)), path, Begin.ANYWHERE)
 
 
 def prepare_file(path: str | os.PathLike[str], beat: Callable[[], None] | None = None) -> Begin:
@@ -71,13 +73,13 @@ def refuse_foreign_log(path: str, beat: Callable[[], None] | None = None) -> Non
     if not _came_after_log(path):
         return
     # Imported late: it loads `random`, which costs time at each job of a process that has it.
-    from gigq.store.reading import reading
+    from gigq.store.read_only import reading
 
     found = "ok"
     try:
         with suppress(StoreUnavailable), reading(path) as connection:
             if beat is not None:
-                health.show_life(connection, beat)
+                probe.show_life(connection, beat)
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         found = str(error)

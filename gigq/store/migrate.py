@@ -9,11 +9,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
-from gigq.store import serving, upgrade
 from gigq.store.database import Session
 from gigq.store.dialect import dialect_of
-from gigq.store.log_names import TO_BEGIN
+from gigq.store.sqlite.file.log_names import TO_BEGIN
+from gigq.store.sqlite.processes import lock_holders
 from gigq.store.statements import SQL
+from gigq.store.upgrade_0_5_1 import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -156,7 +157,7 @@ def _refuse_under_older_processes(session: Session, found: int, known: int) -> N
     path = getattr(session.connection, "path", "")
     if not path or not 0 < found < known:
         return
-    older = serving.older_than(path, known)
+    older = lock_holders.older_than(path, known)
     if older is None:
         raise StoreUnavailable(
             f"{path} has schema {found} and this gigq works with {known}; which processes run jobs "

@@ -7,11 +7,11 @@ import sqlite3
 from pathlib import Path
 
 from gigq.errors import StoreUnavailable
-from gigq.store.closing import turn_to_read
 from gigq.store.dialect import SQLITE
-from gigq.store.failures import translated
-from gigq.store.filesystem import refuse_network, resolve
-from gigq.store.reading import reading
+from gigq.store.read_only import reading
+from gigq.store.sqlite.closing import turn_to_read
+from gigq.store.sqlite.errors import translated
+from gigq.store.sqlite.file.filesystem import refuse_network, resolve
 from gigq.store.statements import statements
 
 

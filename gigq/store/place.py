@@ -10,11 +10,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable, UnsupportedStore
-from gigq.ids import new_id
-from gigq.store import connect, liveness, wakeup
-from gigq.store.file_watch import DatabaseWatch
-from gigq.store.filesystem import resolve
-from gigq.store.memory import MemoryConnection
+from gigq.model.ids import new_id
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.file.filesystem import resolve
+from gigq.store.sqlite.memory import MemoryConnection
+from gigq.store.sqlite.processes import run_locks, wakeup
+from gigq.store.sqlite.processes.file_watch import DatabaseWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,15 +37,15 @@ class FilePlace:
 
     def connection(self, *, may_create: bool = True) -> Any:
         """Return this thread's connection."""
-        return connect.open_connection(self.path, may_create=may_create)
+        return connections.open_connection(self.path, may_create=may_create)
 
     def close(self) -> None:
         """Close this thread's connection."""
-        connect.close_connection(self.path)
+        connections.close_connection(self.path)
 
     def run(self) -> str:
         """Return the run of this process, whose lock shows other processes that it lives."""
-        return liveness.run_of_this_process(self.path)
+        return run_locks.run_of_this_process(self.path)
 
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due."""

@@ -12,13 +12,13 @@ from gigq.command_parser import UsageError, asks_for_json
 from gigq.configuration_file import search
 from gigq.inherited_signals import restore_signals
 from gigq.inherited_umask import keep_own_access
-from gigqd import exits
+from gigqd import exit_codes
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import heed_name
 from gigqd.cli.terminal import OutputFailed, complain, say, say_json
-from gigqd.daemonize import repair_standard_streams
 from gigqd.errors import ConfigError, GigqdError, unexpected
-from gigqd.tag import make_room
+from gigqd.host.daemonize import repair_standard_streams
+from gigqd.process.process_tag import make_room
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given:
         with suppress(GigqdError, OSError):  # the exit code says enough
             say(parser.format_help().rstrip())
-        return exits.USAGE
+        return exit_codes.USAGE
     try:
         options = parser.parse_args(given)
     except UsageError as wrong:
@@ -66,7 +66,7 @@ def _refuse_usage(wrong: UsageError, *, as_json: bool) -> int:
         say_json(wrong.shape)
     else:
         complain(wrong.text)
-    return exits.USAGE
+    return exit_codes.USAGE
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -75,9 +75,9 @@ def _run(options: argparse.Namespace) -> int:
     except GigqdError as error:
         return _refuse(error, options)
     except KeyboardInterrupt:
-        return _fail("gigqd: interrupted", exits.INTERRUPTED, options)
+        return _fail("gigqd: interrupted", exit_codes.INTERRUPTED, options)
     except BrokenPipeError:
-        return _fail("", exits.BROKEN_PIPE, options)
+        return _fail("", exit_codes.BROKEN_PIPE, options)
     except Exception as error:  # noqa: BLE001 - a defect ends in one line, too
         defect = unexpected(error)
         text = f"{defect} (--debug shows where)"
@@ -91,7 +91,7 @@ def _refuse(error: GigqdError, options: argparse.Namespace) -> int:
     try:
         say_json({"ok": False, "code": error.exit_code, "error": str(error)})
     except (GigqdError, OSError) as worse:
-        return _fail(f"gigqd: {worse}", exits.OUTPUT_FAILED, options)
+        return _fail(f"gigqd: {worse}", exit_codes.OUTPUT_FAILED, options)
     return error.exit_code
 
 

@@ -7,20 +7,21 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from gigqd import exits, pidfile
+from gigqd import exit_codes
 from gigqd.cli.checking import try_database
+from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
 from gigqd.cli.describing import describe, job_of
 from gigqd.cli.places import file_of_other, instance_of, its_file
 from gigqd.cli.terminal import Result, say, say_json, width
-from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import config_path, load
 from gigqd.errors import ConfigError, GigqdError
+from gigqd.host import pidfile
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gigqd.instance import Instance
+    from gigqd.host.runtime_files import Instance
 
 STATUS_WITHIN = 0.8
 """Seconds: with the start of the command itself, the answer is there within one."""
@@ -51,7 +52,7 @@ def status(options: argparse.Namespace) -> int:
         say_json(answer)
     else:
         say(text)
-    return exits.OK
+    return exit_codes.OK
 
 
 def pause(options: argparse.Namespace) -> int:
@@ -71,13 +72,13 @@ def _ask_for(command: str, options: argparse.Namespace, text: str) -> int:
         refused = Result(answer["code"], f"{command} refused: {answer['error']}")
         return refused.write(as_json=options.json)
     paused = {"paused": bool(answer.get("paused"))}
-    return Result(exits.OK, text, paused).write(as_json=options.json)
+    return Result(exit_codes.OK, text, paused).write(as_json=options.json)
 
 
 def _report_not_running(instance: Instance, *, as_json: bool) -> int:
     left = os.path.lexists(instance.pid_path)
     pid = pidfile.read(instance.pid_path)
-    code = exits.STATUS_STALE if left else exits.STATUS_STOPPED
+    code = exit_codes.STATUS_STALE if left else exit_codes.STATUS_STOPPED
     if as_json:
         state = "dead" if left else "stopped"
         say_json({"ok": False, "code": code, "state": state, "stale_pid": pid})
@@ -90,7 +91,7 @@ def _report_not_running(instance: Instance, *, as_json: bool) -> int:
 
 
 def _report_unknown(instance: Instance | None, error: GigqdError, *, as_json: bool) -> int:
-    code = exits.STATUS_UNKNOWN
+    code = exit_codes.STATUS_UNKNOWN
     if as_json:
         known = instance.running() if instance and isinstance(error, NotAnswering) else None
         facts = {"state": "not answering", "pid": known.pid if known else None}
@@ -116,7 +117,7 @@ def reload(options: argparse.Namespace) -> int:
         text = f"reload refused, nothing has changed:\n{answer['error']}{_note(other)}"
         return Result(answer["code"], text).write(as_json=options.json)
     text = understand(_taken, answer) + _note(other) + _unusable_database(answer, options)
-    result = Result(exits.OK, text, _facts(answer))
+    result = Result(exit_codes.OK, text, _facts(answer))
     if options.wait:
         result = _wait_for_workers(client, result, deadline, options.timeout)
     return result.write(as_json=options.json)
@@ -170,7 +171,7 @@ def _judge_silence(client: Client, error: NotAnswering, options: argparse.Namesp
         f"a worker with the new configuration is not up after {options.timeout:g} s; the daemon "
         "goes on trying it, and the log tells how that ends"
     )
-    return Result(exits.FAILED, text)
+    return Result(exit_codes.FAILED, text)
 
 
 def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def _wait_for_workers(client: Client, result: Result, deadline: float, timeout: 
         left = understand(lambda answer: _not_yet(answer, generation), status)
         if status.get("reason") and any(slot["state"] == "backoff" for slot in left):
             text = f"reloaded, but the new workers do not come up: {status['reason']}"
-            return Result(exits.INTERNAL_ERROR, text, result.facts)
+            return Result(exit_codes.INTERNAL_ERROR, text, result.facts)
         if not left:
             return result
         if time.monotonic() > deadline:
@@ -219,4 +220,4 @@ def _too_late(left: list[Mapping[str, Any]], result: Result, timeout: float) -> 
         f"reloaded, but after {timeout:g} s these still have the old configuration: {slots}; "
         "each is replaced after its job"
     )
-    return Result(exits.FAILED, text, {**result.facts, "old": [slot["slot"] for slot in left]})
+    return Result(exit_codes.FAILED, text, {**result.facts, "old": [slot["slot"] for slot in left]})

@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gigqd import config as configuration
-from gigqd import exits, fence
+from gigqd import exit_codes
 from gigqd.cli.terminal import complain, say, say_json
 from gigqd.config import DEVICES, load
 from gigqd.errors import ConfigError, GigqdError
-from gigqd.instance import Instance
-from gigqd.lock_file import cannot_create
-from gigqd.privileges import (
+from gigqd.host import database_lock
+from gigqd.host.lock_file import cannot_create
+from gigqd.host.privileges import (
     check_access,
     drop_privileges,
     find_account,
     is_place_to_be_given,
     is_to_be_given,
 )
+from gigqd.host.runtime_files import Instance
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +45,7 @@ def check(options: argparse.Namespace) -> int:
         return _report_refusal(error, as_json=options.json)
     findings = [_finding("warning", text) for text in configuration.warnings(config)]
     findings += _try_out(config, options)
-    code = max((finding["code"] for finding in findings), default=exits.OK)
+    code = max((finding["code"] for finding in findings), default=exit_codes.OK)
     if options.json:
         source = str(config.source) if config.source else None
         facts = {"config": source, "findings": findings, "problems": []}
@@ -55,7 +56,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _try_out(config: Config, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    from gigqd.roles import trial
+    from gigqd.worker import trial
 
     if options.init:
         yield _in_child(config, "database", trial.begin_database)
@@ -115,7 +116,7 @@ def refuse_as_a_start(config: Config, besides: int | None, within: float) -> Non
     _refuse(_in_child(config, "place", place, within))
     instance = Instance(config)
     instance.refuse_taken(besides)
-    fence.refuse_taken(Path(config.queue.database), config.daemon.name, besides)
+    database_lock.refuse_taken(Path(config.queue.database), config.daemon.name, besides)
     _refuse(try_database(config, within))
     _refuse(try_imports(config, within))
 
@@ -126,7 +127,7 @@ def try_database(config: Config, within: float | None = None) -> dict[str, Any]:
     Returns:
         What was found: its sentence, and the exit code of a start.
     """
-    from gigqd.roles import trial
+    from gigqd.worker import trial
 
     given = Path(config.queue.database).parent in _paths_to_be_given(config)
     return _in_child(config, "database", trial.try_way if given else trial.try_database, within)
@@ -138,7 +139,7 @@ def try_imports(config: Config, within: float | None = None) -> dict[str, Any]:
     Returns:
         What was found: its sentence, and the exit code of a start.
     """
-    from gigqd.roles import trial
+    from gigqd.worker import trial
 
     return _in_child(config, "imports", trial.try_imports, within)
 
@@ -162,31 +163,31 @@ def _in_child(
         return _finding(what, **json.loads(said))
     if (died := os.waitstatus_to_exitcode(status)) == -signal.SIGKILL and within is not None:
         text = f"the trial of the {what} was not over within {within:g} s"
-        return _finding(what, text, exits.INTERNAL_ERROR)
-    return _finding(what, f"the process that tried it died ({died})", exits.INTERNAL_ERROR)
+        return _finding(what, text, exit_codes.INTERNAL_ERROR)
+    return _finding(what, f"the process that tried it died ({died})", exit_codes.INTERNAL_ERROR)
 
 
-def _finding(what: str, text: str, code: int = exits.OK) -> dict[str, Any]:
+def _finding(what: str, text: str, code: int = exit_codes.OK) -> dict[str, Any]:
     """Return what was found about a part of the configuration, as `gigqd check --json` has it."""
     return {"what": what, "text": text, "code": code}
 
 
 def _attempt(config: Config, attempt: Callable[[Config], str], writer: int) -> NoReturn:
     """Never returns: what a module does at its import must not reach the command's own code."""
-    found: dict[str, Any] = {"text": "interrupted", "code": exits.INTERNAL_ERROR}
+    found: dict[str, Any] = {"text": "interrupted", "code": exit_codes.INTERNAL_ERROR}
     try:
         os.dup2(2, 1)  # the answer of the command is not for what an application prints
         account = find_account(config.daemon.user, config.daemon.group)
         if account is not None and os.geteuid() == 0:
             drop_privileges(account)
-        found = {"text": attempt(config), "code": exits.OK}
+        found = {"text": attempt(config), "code": exit_codes.OK}
     except GigqdError as error:
         found = {"text": str(error), "code": error.exit_code}
     except OSError as error:
-        found = {"text": str(error), "code": exits.for_database(error)}
+        found = {"text": str(error), "code": exit_codes.for_database(error)}
     finally:
         os.write(writer, json.dumps(found).encode())
-        os._exit(exits.OK)
+        os._exit(exit_codes.OK)
 
 
 def _refuse(finding: dict[str, Any]) -> None:

@@ -7,21 +7,22 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigq.units import format_duration
+from gigq.model.units import format_duration
 from gigqd import config as configuration
-from gigqd import exits, fence, logs
+from gigqd import exit_codes, logs
 from gigqd.cli.checking import refuse_as_a_start
+from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
 from gigqd.cli.places import file_of_other, instance_of, its_file, stop_timeout_of
 from gigqd.cli.terminal import Result, complain, say
-from gigqd.client import Client, NotAnswering, NotRunning, understand
 from gigqd.config import load
-from gigqd.daemonize import enter, start_detached
-from gigqd.database_place import refuse_unusable_place
 from gigqd.errors import ConfigError, GigqdError, unexpected
-from gigqd.instance import Instance
-from gigqd.notify import is_a_units_process
-from gigqd.privileges import become
-from gigqd.running_daemons import AlreadyRunning
+from gigqd.host import database_lock
+from gigqd.host.daemonize import enter, start_detached
+from gigqd.host.database_place import refuse_unusable_place
+from gigqd.host.privileges import become
+from gigqd.host.running_daemons import AlreadyRunning
+from gigqd.host.runtime_files import Instance
+from gigqd.host.systemd import is_a_units_process
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gigqd.config import Config, LogConfig
-    from gigqd.daemonize import Readiness
+    from gigqd.host.daemonize import Readiness
 
 log = logs.get_logger("gigqd.start")
 
@@ -109,7 +110,7 @@ def restart(options: argparse.Namespace) -> int:
 def _refuse_in_a_unit() -> None:
     if is_a_units_process():
         why = "a unit's process must not detach; use `gigqd run` in ExecStart"
-        raise GigqdError(why, exit_code=exits.USAGE)
+        raise GigqdError(why, exit_code=exit_codes.USAGE)
 
 
 # --- starting --------------------------------------------------------------------------------
@@ -120,18 +121,20 @@ def _start(options: argparse.Namespace, *, wait_for_another: bool = True) -> Res
     instance = Instance(config)
     try:
         launch = start_detached(config, instance, _body(config, instance), options.wait)
-        if launch.code == exits.ALREADY_RUNNING:  # another start was quicker
+        if launch.code == exit_codes.ALREADY_RUNNING:  # another start was quicker
             instance.refuse_taken()
     except AlreadyRunning as error:
         if error.deleted or getattr(options, "strict", False):
             raise
         if wait_for_another and _has_ended(instance, options.wait):
             return _start(options, wait_for_another=False)
-        return Result(exits.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
+        return Result(exit_codes.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
     if launch.code:
         return Result(launch.code, launch.text, {"started": False})
     facts = {"pid": launch.pid, "log": str(instance.log_path), "started": True}
-    return Result(exits.OK, f"gigqd started (pid {launch.pid}), log {instance.log_path}", facts)
+    return Result(
+        exit_codes.OK, f"gigqd started (pid {launch.pid}), log {instance.log_path}", facts
+    )
 
 
 def _has_ended(instance: Instance, within: float) -> bool:
@@ -150,7 +153,7 @@ def _has_ended(instance: Instance, within: float) -> bool:
         return False
     if not client.wait_until_gone(within):
         text = f"the daemon that runs is still stopping after {within:g} s; none was started"
-        raise GigqdError(text, exit_code=exits.FAILED)
+        raise GigqdError(text, exit_code=exit_codes.FAILED)
     return True
 
 
@@ -182,13 +185,13 @@ def _serve(
 
 
 def _supervise(config: Config, instance: Instance, on_ready: Callable[[], None]) -> int:
-    from gigqd.supervisor import Supervisor
+    from gigqd.supervisor.loop import Supervisor
 
     if (stale := instance.stale_pid()) is not None:
         log.warning("stale_pidfile", path=str(instance.pid_path), stale_pid=stale)
     for warning in configuration.warnings(config):
         log.warning("config_warning", warning=warning)
-    fence.take(Path(config.queue.database), config.daemon.name)
+    database_lock.take(Path(config.queue.database), config.daemon.name)
     return Supervisor(config, instance, on_ready).run()
 
 
@@ -220,7 +223,7 @@ def _stop(options: argparse.Namespace) -> Result:
     if instance.running() is None:
         pid = instance.stale_pid()
         text = "gigqd is not running" + (f" (stale pid file: {pid})" if pid else "")
-        return Result(exits.OK, text, {"state": "stopped", "stale_pid": pid})
+        return Result(exit_codes.OK, text, {"state": "stopped", "stale_pid": pid})
     if options.force:
         return _force(client, instance, options)
     try:
@@ -228,7 +231,9 @@ def _stop(options: argparse.Namespace) -> Result:
         within = stop_timeout_of(options) + _BEYOND_STOP_TIMEOUT
         answer = client.stop(now=options.now, within=within)
     except NotRunning:  # it has ended while it was looked for, as by another stop
-        return Result(exits.OK, "gigqd is not running", {"state": "stopped", "stale_pid": None})
+        return Result(
+            exit_codes.OK, "gigqd is not running", {"state": "stopped", "stale_pid": None}
+        )
     except NotAnswering as error:
         return _not_stopped(client, error)
     result = understand(_farewell, answer)
@@ -245,7 +250,7 @@ def _farewell(answer: Mapping[str, Any]) -> Result:
         text += f", {failed} failed"
     if unrecorded := answer.get("unrecorded"):
         text += f", {unrecorded} for the next start to settle"
-    if answer["code"] == exits.LEFT_BEHIND:
+    if answer["code"] == exit_codes.LEFT_BEHIND:
         text += "; some processes could not be killed, the log names them"
     return Result(answer["code"], text, {key: answer[key] for key in _FAREWELL if key in answer})
 
@@ -253,9 +258,9 @@ def _farewell(answer: Mapping[str, Any]) -> Result:
 def _not_stopped(client: Client, error: NotAnswering) -> Result:
     if client.wait_until_gone(_LOCK_RELEASED_WITHIN):  # it may be just about to
         text = "gigqd ended without a word about its jobs; the next start settles them"
-        return Result(exits.OK, text)
+        return Result(exit_codes.OK, text)
     text = f"not stopped: {error}; `gigqd stop --force` kills it and its jobs"
-    return Result(exits.FAILED, text)
+    return Result(exit_codes.FAILED, text)
 
 
 def _force(client: Client, instance: Instance, options: argparse.Namespace) -> Result:
@@ -266,13 +271,13 @@ def _force(client: Client, instance: Instance, options: argparse.Namespace) -> R
         f"gigqd (pid {pid}) killed, and {_sweep(instance, options)} left of its jobs; "
         "the next start settles what was running"
     )
-    return Result(exits.OK, text, {"killed": pid})
+    return Result(exit_codes.OK, text, {"killed": pid})
 
 
 def _sweep(instance: Instance, options: argparse.Namespace) -> str:
     """End the processes that the jobs of the killed daemon have left; says how many there were."""
-    from gigqd.sweep import end_leftovers
-    from gigqd.tag import home_of
+    from gigqd.process.orphan_cleanup import end_leftovers
+    from gigqd.process.process_tag import home_of
 
     try:
         database = _database_of(instance) or load(options.config, os.environ).queue.database
@@ -280,7 +285,7 @@ def _sweep(instance: Instance, options: argparse.Namespace) -> str:
     except ConfigError:
         return "not looked for what is"
     except TimeoutError as error:
-        raise GigqdError(str(error), exit_code=exits.LEFT_BEHIND) from error
+        raise GigqdError(str(error), exit_code=exit_codes.LEFT_BEHIND) from error
     return f"{count} {'process' if count == 1 else 'processes'}"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq.command_parser import CommandParser
-from gigq.units import parse_duration
+from gigq.model.units import parse_duration
 from gigqd import __version__
 from gigqd.cli import asking, checking, lifecycle
 from gigqd.cli.terminal import width

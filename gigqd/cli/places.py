@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigq import given_paths
-from gigqd import fence, running_daemons
-from gigqd.client import NotAnswering
+from gigq.model import given_paths
+from gigqd.cli.control_client import NotAnswering
 from gigqd.config import DaemonConfig, config_path, identify, locate
 from gigqd.errors import ConfigError, Problem
-from gigqd.identity import Identity, overrides_of
-from gigqd.instance import Instance
-from gigqd.running_daemons import AnotherDaemon, Match
+from gigqd.host import database_lock, running_daemons
+from gigqd.host.identity import Identity, overrides_of
+from gigqd.host.running_daemons import AnotherDaemon, Match
+from gigqd.host.runtime_files import Instance
 
 if TYPE_CHECKING:
     import argparse
@@ -106,11 +106,11 @@ def _refuse_hidden(wanted: Identity) -> None:
     A daemon that is just ending holds it until its process is gone.
     """
     deadline = time.monotonic() + _ENDS_WITHIN
-    while (pid := fence.holder(Path(wanted.database), wanted.name)) is not None:
+    while (pid := database_lock.holder(Path(wanted.database), wanted.name)) is not None:
         if time.monotonic() > deadline:
             raise NotAnswering(
-                f'a gigqd named "{wanted.name}" ({fence.as_text(pid)}) serves {wanted.database}, '
-                "but its runtime files are not to be seen from here; name their directory with "
-                "--runtime-dir"
+                f'a gigqd named "{wanted.name}" ({database_lock.as_text(pid)}) serves '
+                f"{wanted.database}, but its runtime files are not to be seen from here; name "
+                "their directory with --runtime-dir"
             )
         time.sleep(_LOOK)

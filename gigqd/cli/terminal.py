@@ -7,8 +7,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq.strict_json import strict_json
-from gigqd import exits
+from gigq.model.strict_json import strict_json
+from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.logs.journal import leads_to_journal, with_priority
 from gigqd.text import printable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class OutputFailed(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
     """The answer cannot be written to standard output."""
 
-    exit_code = exits.OUTPUT_FAILED
+    exit_code = exit_codes.OUTPUT_FAILED
 
 
 def say(text: str) -> None:

@@ -7,8 +7,8 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gigq import served_queues
-from gigq.units import format_duration, format_size
+from gigq.model import served_queues
+from gigq.model.units import format_duration, format_size
 from gigqd.config.environment import ignored
 from gigqd.config.exposure import exposed_files, foreign_files
 from gigqd.text import printable

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from gigq.units import DAY, GIB, HOUR, KIB, MIB
+from gigq.model.units import DAY, GIB, HOUR, KIB, MIB
 from gigqd.config.value_types import (
     ACCOUNT,
     DAEMON_NAME,

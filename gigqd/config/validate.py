@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigq.units import KIB, format_duration, format_size
+from gigq.model.units import KIB, format_duration, format_size
 from gigqd.config.environment import variable_name
 from gigqd.config.exposure import exposed_files, rules_of_root
 from gigqd.errors import Problem

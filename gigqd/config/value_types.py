@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gigq import given_paths, served_queues
-from gigq.units import DAY, GIB, format_duration, format_size, parse_duration, parse_size
+from gigq.model import given_paths, served_queues
+from gigq.model.units import DAY, GIB, format_duration, format_size, parse_duration, parse_size
 from gigqd.config.mistakes import quote, shorten, suggest, type_name
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

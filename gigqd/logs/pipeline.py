@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gigqd import exits
+from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.logs import standard_library, structlog_import
 from gigqd.logs.journal import leads_to_journal, with_priority
@@ -69,7 +69,7 @@ def configure(log: LogConfig, *, fd: int | None = None, **bound: Any) -> None:
         _state.sink = Sink(log.file, fd, _report_dropped)
     except OSError as error:
         message = f"log.file: {log.file}: cannot be opened: {error.strerror}"
-        raise GigqdError(message, exit_code=exits.CANNOT_CREATE) from error
+        raise GigqdError(message, exit_code=exit_codes.CANNOT_CREATE) from error
     _state.render = choose_renderer(log.format, _state.sink.fd, lambda: _state.level <= _DEBUG)
     _state.to_journal = leads_to_journal(_state.sink.fd)
     bind(**bound)

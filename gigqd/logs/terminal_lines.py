@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from gigq.units import format_duration
+from gigq.model.units import format_duration
 from gigqd.logs.values import plain
 from gigqd.text import printable
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from gigq.url_passwords import MASK, mask_passwords
+from gigq.model.url_passwords import MASK, mask_passwords
 
 _SECRET = re.compile(
     r"passw|token|secret|credential|authori[sz]ation|api_?key|private_?key", re.IGNORECASE

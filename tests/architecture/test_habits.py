@@ -17,16 +17,16 @@ SLEEPERS = {
 functions, and the pause between two looks at a condition; both are in `tests/support`."""
 
 BROAD_EXCEPTS = {
-    "gigq/failure.py",  # an exception whose attributes raise
-    "gigq/worker_thread.py",  # a row that foreign SQL has written
+    "gigq/model/failure.py",  # an exception whose attributes raise
+    "gigq/execution/runner.py",  # a row that foreign SQL has written
     "gigq/cli/command.py",  # a user's mistake must not end in a traceback
     "gigq/cli/loading.py",  # the user's module, while it is imported
-    "gigq/execution.py",  # the user's function
-    "gigq/hooks.py",  # the application's hooks
-    "gigq/signatures.py",  # default values and annotations with methods of their own
-    "gigq/codec.py",  # a value with methods of its own
+    "gigq/execution/attempt.py",  # the user's function
+    "gigq/execution/hooks.py",  # the application's hooks
+    "gigq/model/signatures.py",  # default values and annotations with methods of their own
+    "gigq/model/codec.py",  # a value with methods of its own
     "gigq/events.py",  # a subscriber
-    "gigq/scripts.py",  # the attributes of what a script defines
+    "gigq/model/scripts.py",  # the attributes of what a script defines
 }
 """Where the library catches everything. Each place has its reason beside it."""
 

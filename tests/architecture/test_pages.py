@@ -14,7 +14,7 @@ from gigqd.config import load
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 INTERNALS = (ROOT / "docs/internals.md").read_text()
 CODE = re.compile(r"`([^`\n]+)`")
-WITH_A_PAGE_OF_THEIR_OWN = ("cli", "config", "logs", "roles")
+WITH_A_PAGE_OF_THEIR_OWN = ("cli", "config", "logs", "recorder", "worker")
 
 
 def dotted(file):

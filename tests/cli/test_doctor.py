@@ -19,7 +19,7 @@ from support.shell import Shell, clean_environment
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
-from gigq.store.facts import gather
+from gigq.store.doctor.inspection import gather
 from gigq.store.statements import looks
 
 
@@ -336,8 +336,8 @@ def test_a_worker_that_runs_is_seen_and_one_that_is_gone_is_told(shell, file):
 
 
 def test_what_takes_too_long_to_count_is_left_out_and_said(shell, file, monkeypatch):
-    monkeypatch.setattr("gigq.store.facts.BUDGET", -1)
-    monkeypatch.setattr("gigq.store.facts._STEPS_A_LOOK", 1)
+    monkeypatch.setattr("gigq.store.doctor.inspection.BUDGET", -1)
+    monkeypatch.setattr("gigq.store.doctor.inspection._STEPS_A_LOOK", 1)
 
     assert gather(file).content.counts == {}
 

@@ -11,7 +11,7 @@ from support.tree import ROOT
 import gigq.cli.exits
 import gigq.cli.parser
 import gigqd.cli.parser
-import gigqd.exits
+import gigqd.exit_codes
 
 PART = r'^\.SS "?{} {}\b.*?(?=^\.S[SH])'
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
@@ -30,7 +30,7 @@ def manual(program):
 
 
 def codes_of(program):
-    values = {"gigq": gigq.cli.exits, "gigqd": gigqd.exits}[program]
+    values = {"gigq": gigq.cli.exits, "gigqd": gigqd.exit_codes}[program]
     found = {name: value for name, value in vars(values).items() if name.isupper()}
     return {str(v) for name, v in found.items() if not name.startswith("WORKER_")} | {"130"}
 

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from gigq import JobQueue
-from gigq.cause import Cause
-from gigq.claim import Claimant
-from gigq.outcome import ExecutionResult, PostMortem
-from gigq.status import JobStatus
-from gigq.store import claims
+from gigq.model.cause import Cause
+from gigq.model.claim import Claimant
+from gigq.model.outcome import ExecutionResult, PostMortem
+from gigq.model.status import JobStatus
+from gigq.store.verbs import exchange
 
 LINES = [f"line {number}" for number in range(30)]
 KNOWN = PostMortem(
@@ -33,11 +33,11 @@ def dead(shell):
     """The id of a job that was killed, with all that can be known of it."""
     job_id = shell.submit("shop.resize", "--max-attempts", "1")
     queue = JobQueue(shell.folder / "gigq.db")
-    claims.claim(queue._database, Claimant("default/0.1@12", "gigqd:1"), "e1")
+    exchange.claim(queue._database, Claimant("default/0.1@12", "gigqd:1"), "e1")
     ending = ExecutionResult(
         JobStatus.TIMEOUT, error="too long", cause=Cause.TIMEOUT, post_mortem=KNOWN
     )
-    claims.settle(queue._database, "e1", ending)
+    exchange.settle(queue._database, "e1", ending)
     queue.close()
     return job_id
 
@@ -140,7 +140,7 @@ def test_a_plain_workers_job_says_where_its_output_is(shell):
 def test_a_run_that_foreign_sql_has_made_up_is_nobodys(shell):
     job_id = shell.submit()
     queue = JobQueue(shell.folder / "gigq.db")
-    claims.claim(queue._database, Claimant("odd", "gigqd:no number"), "e1")
+    exchange.claim(queue._database, Claimant("odd", "gigqd:no number"), "e1")
     queue.close()
 
     assert shell.run("logs", job_id).returncode == 0
@@ -149,7 +149,7 @@ def test_a_run_that_foreign_sql_has_made_up_is_nobodys(shell):
 def test_cancelling_a_plain_workers_job_says_what_to_expect(shell):
     job_id = shell.submit()
     queue = JobQueue(shell.folder / "gigq.db")
-    claims.claim(queue._database, Claimant("plain", "worker:1"), "e1")
+    exchange.claim(queue._database, Claimant("plain", "worker:1"), "e1")
     queue.close()
     refused = shell.run("cancel", job_id)
 

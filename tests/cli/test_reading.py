@@ -21,8 +21,9 @@ from support.other_user import SEARCH_PATH, interpreter_for
 from support.shell import Shell
 
 from gigq.errors import StoreUnavailable
-from gigq.store import connect, listing
-from gigq.store.reading import ReadingDatabase, reading, reading_long
+from gigq.store.read_only import ReadingDatabase, reading, reading_long
+from gigq.store.sqlite import connections
+from gigq.store.verbs import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,7 +192,7 @@ def test_a_process_that_closes_waits_for_a_look_and_is_the_last(shared):
     with in_use(shared):
         for _ in range(3):
             shared.out("--db", "jobs.db", "stats")
-    connect.close_connections()
+    connections.close_connections()
     shutil.copy(shared.folder / "jobs.db", shared.folder / "copy.db")
 
     assert sorted(state(shared.folder)) == ["jobs.db"]
@@ -211,7 +212,7 @@ def test_a_long_reader_that_ends_last_leaves_one_complete_file(shared):
 
 WRITER = """
 import sys
-from gigq.store import checkpoint, connect
+from gigq.store.sqlite import checkpoint; from gigq.store.sqlite import connections as connect
 connection = connect.open_connection(sys.argv[1])
 connection.execute("UPDATE jobs SET name = 'written since'")
 checkpoint.shorten(connection)

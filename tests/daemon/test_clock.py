@@ -8,7 +8,7 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigq import clock
+from gigq.model import clock
 
 pytestmark = pytest.mark.daemon
 

@@ -18,7 +18,8 @@ from support.files import names_in
 from support.holder import lock_holder
 from support.waiting import wait_until
 
-from gigqd import exits, kernel
+from gigqd import exit_codes
+from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
 
@@ -38,7 +39,7 @@ def detached(daemons):
 
 def is_alive(pid):
     try:
-        return kernel.glance(pid).alive
+        return syscalls.glance(pid).alive
     except ProcessLookupError:
         return False
 
@@ -61,9 +62,9 @@ def last_words(done):
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        (("status",), exits.STATUS_STOPPED, "gigqd is not running"),
-        (("check",), exits.OK, "valid"),
-        (("check", "--db"), exits.NOT_PERMITTED, "cannot enter"),
+        (("status",), exit_codes.STATUS_STOPPED, "gigqd is not running"),
+        (("check",), exit_codes.OK, "valid"),
+        (("check", "--db"), exit_codes.NOT_PERMITTED, "cannot enter"),
     ],
 )
 def test_folders_that_one_may_not_enter_are_no_internal_error(
@@ -118,12 +119,12 @@ def test_a_stale_pid_file_is_told_and_left_alone(stopped):
     with subprocess.Popen(["sleep", "60"]) as bystander:
         stopped.instance.directory.mkdir()
         pid_file = stopped.instance.pid_path
-        pid_file.write_text(f"{bystander.pid}\n{kernel.start_ticks(bystander.pid)}\n")
+        pid_file.write_text(f"{bystander.pid}\n{syscalls.start_ticks(bystander.pid)}\n")
 
         code, text = last_words(stopped.command("status"))
         stop = last_words(stopped.command("stop", "--force"))
 
-        assert code == exits.STATUS_STALE
+        assert code == exit_codes.STATUS_STALE
         assert f"its pid file is left (pid {bystander.pid})" in text
         assert stop == (0, f"gigqd is not running (stale pid file: {bystander.pid})")
         assert pid_file.exists()
@@ -160,10 +161,10 @@ def test_a_daemon_that_does_not_answer_is_neither_running_nor_stopped(stopped):
     ):
         done, stop = threads.map(stopped.command, ["status", "stop"])
 
-    assert done.returncode == exits.STATUS_UNKNOWN
+    assert done.returncode == exit_codes.STATUS_UNKNOWN
     assert f"running (pid {holder.pid}, since " in done.stdout
     assert "not answering for 0.8 s" in done.stdout
-    assert stop.returncode == exits.FAILED
+    assert stop.returncode == exit_codes.FAILED
     assert "`gigqd stop --force` kills it" in stop.stderr
 
 
@@ -177,7 +178,7 @@ def test_a_wrong_configuration_is_refused_with_file_line_and_key(stopped, comman
 
     code, text = last_words(stopped.command(command))
 
-    assert code == exits.BAD_CONFIG
+    assert code == exit_codes.BAD_CONFIG
     first, second = text.splitlines()
     assert first.startswith(f"{stopped.config_path}:3: daemon.stop_timeout: ")
     assert second.startswith(f"{stopped.config_path}:13: pools.default.sise: ")
@@ -189,7 +190,7 @@ def test_a_missing_file_is_a_wrong_configuration(tmp_path):
     command = [sys.executable, "-m", "gigqd", "check", "--config", str(tmp_path / "none.toml")]
     done = subprocess.run(command, capture_output=True, text=True)
 
-    assert done.returncode == exits.BAD_CONFIG
+    assert done.returncode == exit_codes.BAD_CONFIG
     assert "none.toml" in done.stderr
 
 
@@ -201,7 +202,7 @@ def test_a_wrong_configuration_does_not_keep_a_daemon_from_being_stopped(daemons
     status = daemon.command("status")
     stop = daemon.command("stop")
 
-    assert (restart.returncode, status.returncode, stop.returncode) == (exits.BAD_CONFIG, 0, 0)
+    assert (restart.returncode, status.returncode, stop.returncode) == (exit_codes.BAD_CONFIG, 0, 0)
     daemon.configure({"pools.default.size": 2})
 
 
@@ -218,7 +219,7 @@ def test_a_daemon_whose_file_is_no_toml_any_more_is_found_in_its_runtime_directo
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["start", "--wait", "-1"], ["stop", "x"]])
 def test_a_wrong_use_is_told_apart(stopped, arguments):
-    assert stopped.command(*arguments).returncode == exits.USAGE
+    assert stopped.command(*arguments).returncode == exit_codes.USAGE
 
 
 def test_the_configuration_may_be_named_before_or_behind_the_command(stopped):
@@ -250,7 +251,7 @@ def test_check_finds_a_module_that_cannot_be_imported(stopped):
 
     code, text = last_words(stopped.command("check", "--import"))
 
-    assert code == exits.CANNOT_IMPORT
+    assert code == exit_codes.CANNOT_IMPORT
     assert "imports: ModuleNotFoundError: No module named 'no_such_module'" in text
 
 
@@ -263,7 +264,7 @@ def test_check_finds_a_database_that_cannot_be_used(stopped, content):
 
     code, text = last_words(stopped.command("check", "--db"))
 
-    assert code == exits.DATABASE_UNAVAILABLE
+    assert code == exit_codes.DATABASE_UNAVAILABLE
     assert str(stopped.database) in text
 
 
@@ -299,7 +300,7 @@ def test_starting_twice_is_fine_unless_it_must_not_be(detached):
 
     assert again.returncode == 0
     assert again.stdout.startswith(f"gigqd is already running (pid {pid}, since ")
-    assert strict.returncode == run.returncode == exits.ALREADY_RUNNING
+    assert strict.returncode == run.returncode == exit_codes.ALREADY_RUNNING
     assert strict.stderr.startswith(f"gigqd: already running (pid {pid}, since ")
     assert detached.status()["pid"] == pid
 
@@ -322,7 +323,7 @@ def test_a_start_that_fails_prints_the_cause_and_leaves_nothing_running(detached
 
     code, text = last_words(detached.command("start"))
 
-    assert code == exits.CANNOT_IMPORT
+    assert code == exit_codes.CANNOT_IMPORT
     assert "No module named 'no_such_module'" in text
     assert detached.command("status").returncode == 3
 
@@ -340,7 +341,7 @@ def test_start_is_refused_in_a_unit(detached, unit):
 
     code, text = last_words(detached.command("start"))
 
-    assert code == exits.USAGE
+    assert code == exit_codes.USAGE
     assert "use `gigqd run`" in text
 
 
@@ -351,7 +352,7 @@ def test_a_restart_that_would_be_refused_in_a_unit_leaves_the_daemon_running(det
 
     code, text = last_words(detached.command("restart"))
 
-    assert code == exits.USAGE
+    assert code == exit_codes.USAGE
     assert "use `gigqd run`" in text
     assert detached.client.ask("status")["pid"] == pid
 
@@ -404,7 +405,7 @@ def test_a_stopped_supervisor_is_ended_by_force_with_its_jobs(daemons):
     polite = daemon.command("stop")
     forced = daemon.command("stop", "--force")
 
-    assert polite.returncode == exits.FAILED
+    assert polite.returncode == exit_codes.FAILED
     assert forced.returncode == 0
     assert forced.stdout.startswith(f"gigqd (pid {daemon.pid}) killed")
     assert daemon.wait_for_exit() == -signal.SIGKILL
@@ -457,7 +458,7 @@ def test_a_refused_reload_changes_nothing_and_says_why(daemons):
 
     done = daemon.command("reload", "--wait")
 
-    assert done.returncode == exits.BAD_CONFIG
+    assert done.returncode == exit_codes.BAD_CONFIG
     assert "reload refused, nothing has changed:" in done.stderr
     assert f"{daemon.config_path}:" in done.stderr
     assert "pools.default.size" in done.stderr
@@ -474,7 +475,7 @@ def test_a_reload_whose_workers_do_not_come_up_says_so(daemons):
 
     done = daemon.command("reload", "--wait", "--timeout", "10")
 
-    assert done.returncode == exits.CANNOT_IMPORT
+    assert done.returncode == exit_codes.CANNOT_IMPORT
     assert "no_such_module" in done.stderr
 
 

@@ -22,9 +22,10 @@ from support.tree import ROOT
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
-from gigqd import exits, kernel
+from gigqd import exit_codes
 from gigqd.cli.parser import build_parser
 from gigqd.config import load
+from gigqd.linux import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def container(folder: Path, stop_timeout: str) -> Iterator[subprocess.Popen[byte
         wait_until(lambda: any(line["event"] == "daemon_ready" for line in lines(folder)), 30.0)
         yield outer
     finally:
-        for pid in kernel.children_of(outer.pid):
+        for pid in syscalls.children_of(outer.pid):
             os.kill(pid, signal.SIGKILL)
         outer.kill()
         outer.wait()
@@ -119,13 +120,13 @@ def test_process_1_collects_orphans_and_stops_in_order_at_term(tmp_path):
             orphans = {"command": f"(echo x >> {tmp_path}/ran &) ; (echo x >> {tmp_path}/ran &)"}
             queue.submit(Job(f"j{number}", os.system, params=orphans))
         wait_until(lambda: queue.stats()["completed"] == 5, 60.0)
-        (first,) = kernel.children_of(outer.pid)
+        (first,) = syscalls.children_of(outer.pid)
         wait_until(lambda: (tmp_path / "ran").read_text() == "x\n" * 10, 60.0)
-        wait_until(lambda: len(kernel.children_of(first)) == 2, why="keeper and worker are left")
+        wait_until(lambda: len(syscalls.children_of(first)) == 2, why="keeper and worker are left")
         os.kill(first, signal.SIGTERM)
         code = outer.wait(30)
 
-    assert code == exits.OK
+    assert code == exit_codes.OK
     assert lines(tmp_path)[-1]["event"] == "daemon_stopped"
 
 
@@ -134,15 +135,15 @@ def test_the_health_check_is_0_while_the_daemon_answers_and_not_0_without_it(tmp
     check = [sys.executable, "-m", *instruction("HEALTHCHECK")]
     check[check.index("/etc/gigq.toml")] = str(tmp_path / "gigq.toml")
     with container(tmp_path, "5s") as outer:
-        (first,) = kernel.children_of(outer.pid)
+        (first,) = syscalls.children_of(outer.pid)
         inside = ["nsenter", "--target", str(first), "--pid", "--mount", *check]
         healthy = subprocess.run(inside, env=clean_environment(), capture_output=True, check=False)
         os.kill(first, signal.SIGTERM)
         outer.wait(30)
         gone = subprocess.run(check, env=clean_environment(), capture_output=True, check=False)
 
-    assert healthy.returncode == exits.OK, healthy.stderr
-    assert gone.returncode != exits.OK
+    assert healthy.returncode == exit_codes.OK, healthy.stderr
+    assert gone.returncode != exit_codes.OK
 
 
 def test_the_commands_of_the_page_are_commands_of_gigqd():
@@ -189,6 +190,6 @@ def test_a_daemon_of_another_container_starts_no_job_that_runs_while_the_locks_a
         job = daemon.wait_for_job(job_id)
         second.kill()
 
-    assert code == exits.ALREADY_RUNNING
+    assert code == exit_codes.ALREADY_RUNNING
     assert (job["status"], len(job["executions"])) == ("completed", 1)
     assert len(daemon.calls("job")) == 1

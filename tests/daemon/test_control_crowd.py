@@ -12,9 +12,9 @@ from support.files import open_up
 from support.forked import in_a_child, unshare
 from support.waiting import wait_until
 
-from gigqd import control_clients
-from gigqd.control import existing
-from gigqd.control_clients import Clients
+from gigqd.ipc import control_clients
+from gigqd.ipc.control_clients import Clients
+from gigqd.ipc.control_socket import existing
 
 pytestmark = pytest.mark.daemon
 

@@ -160,7 +160,7 @@ def test_a_host_without_room_for_processes_is_waited_out(daemons, tmp_path):
 
         os.fork = refused
     """
-    daemon.start(**hooked(tmp_path / "hook", "gigqd.spawn", refuse))
+    daemon.start(**hooked(tmp_path / "hook", "gigqd.process.spawn", refuse))
     go = daemon.home / "go"
     running = daemon.submit(jobs.wait_for_file, "running", {"path": str(go)})
     (call,) = daemon.wait_for_calls("running")

@@ -13,7 +13,7 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigqd import kernel
+from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
 
@@ -195,7 +195,7 @@ def check_every_job_ended_once(daemon, ids):
 def is_the_same(call):
     """Whether the process that made a call still lives; its number may belong to another."""
     try:
-        process = kernel.glance(call.pid)
+        process = syscalls.glance(call.pid)
     except ProcessLookupError:
         return False
     return process.alive and process.start_ticks == call.born

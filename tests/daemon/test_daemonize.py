@@ -16,11 +16,12 @@ from support.files import names_in, open_up
 from support.other_user import SEARCH_PATH, interpreter_for
 from support.waiting import wait_until
 
-from gigqd import exits, kernel
+from gigqd import exit_codes
 from gigqd.config import load
-from gigqd.daemonize import start_detached
 from gigqd.errors import GigqdError
-from gigqd.instance import Instance
+from gigqd.host.daemonize import start_detached
+from gigqd.host.runtime_files import Instance
+from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
 
@@ -87,9 +88,9 @@ def test_the_daemon_is_detached_and_clean(path, instance, tmp_path):
     ("how", "code", "cause"),
     [
         ("fails", 78, "no worker can boot: No module named 'shop'"),
-        ("breaks", exits.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
-        ("dies", exits.INTERNAL_ERROR, "the body writes this to its log"),
-        ("stops early", exits.INTERNAL_ERROR, "it was stopped before it was ready"),
+        ("breaks", exit_codes.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
+        ("dies", exit_codes.INTERNAL_ERROR, "the body writes this to its log"),
+        ("stops early", exit_codes.INTERNAL_ERROR, "it was stopped before it was ready"),
     ],
 )
 def test_a_daemon_that_is_never_ready_is_reported_with_its_cause(path, instance, how, code, cause):
@@ -113,9 +114,9 @@ def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, instance):
 @pytest.mark.parametrize(
     ("how", "code", "cause"),
     [
-        ("breaks", exits.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
-        ("dies", exits.INTERNAL_ERROR, "the daemon died before it was ready (SIGKILL)"),
-        ("nowhere", exits.BAD_CONFIG, "cannot enter daemon.working_directory /no/such/folder"),
+        ("breaks", exit_codes.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
+        ("dies", exit_codes.INTERNAL_ERROR, "the daemon died before it was ready (SIGKILL)"),
+        ("nowhere", exit_codes.BAD_CONFIG, "cannot enter daemon.working_directory /no/such/folder"),
     ],
 )
 def test_a_start_that_fails_leaves_its_cause_in_the_log_too(path, instance, how, code, cause):
@@ -138,7 +139,7 @@ def test_a_defect_leaves_its_traceback_in_the_log(path, instance):
 def test_a_daemon_that_takes_longer_than_the_wait_goes_on_starting(path, instance):
     told = launch(path, "late", wait=0.3)
 
-    assert told["code"] == exits.FAILED
+    assert told["code"] == exit_codes.FAILED
     assert "still starting after 0.3 s" in told["text"]
     assert instance.running()
     (instance.directory / "go on").touch()
@@ -209,12 +210,12 @@ def test_a_process_that_cannot_be_forked_is_named(instance, path, monkeypatch):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refuse)
-    monkeypatch.setattr(kernel, "become_subreaper", lambda: True)
+    monkeypatch.setattr(syscalls, "become_subreaper", lambda: True)
 
     with pytest.raises(GigqdError, match="cannot fork: Resource temporarily") as caught:
         start_detached(load(path, {}), instance, lambda _readiness: 0, 5.0)
 
-    assert caught.value.exit_code == exits.CANNOT_FORK
+    assert caught.value.exit_code == exit_codes.CANNOT_FORK
     assert "cannot fork: Resource temporarily" in instance.log_path.read_text()
     assert instance.running() is None
 

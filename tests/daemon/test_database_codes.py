@@ -14,7 +14,7 @@ from support.files import names_in, open_up
 from support.old_files import OldFile
 from support.tree import ROOT
 
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -60,14 +60,14 @@ def an_old_file_with_a_column_in_the_way(daemon):
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
-        (an_old_file_with_a_column_in_the_way, exits.BAD_CONFIG),
-        (damaged, exits.DATABASE_UNAVAILABLE),
-        (a_folder_in_its_place, exits.DATABASE_UNAVAILABLE),
-        (a_pipe_in_its_place, exits.DATABASE_UNAVAILABLE),
-        (a_device_in_its_place, exits.DATABASE_UNAVAILABLE),
-        (a_folder_that_is_missing, exits.DATABASE_UNAVAILABLE),
-        (a_file_for_its_folder, exits.DATABASE_UNAVAILABLE),
-        (a_newer_schema, exits.BAD_CONFIG),
+        (an_old_file_with_a_column_in_the_way, exit_codes.BAD_CONFIG),
+        (damaged, exit_codes.DATABASE_UNAVAILABLE),
+        (a_folder_in_its_place, exit_codes.DATABASE_UNAVAILABLE),
+        (a_pipe_in_its_place, exit_codes.DATABASE_UNAVAILABLE),
+        (a_device_in_its_place, exit_codes.DATABASE_UNAVAILABLE),
+        (a_folder_that_is_missing, exit_codes.DATABASE_UNAVAILABLE),
+        (a_file_for_its_folder, exit_codes.DATABASE_UNAVAILABLE),
+        (a_newer_schema, exit_codes.BAD_CONFIG),
     ],
 )
 def test_check_tells_with_the_code_that_a_start_would_end_with(launched, spoil, code):
@@ -90,7 +90,7 @@ def test_nothing_is_made_beside_what_can_be_no_database(launched, command):
     os.mkfifo(elsewhere / "pipe")
     daemon.database.symlink_to(elsewhere / "pipe")
 
-    assert daemon.command(command).returncode == exits.DATABASE_UNAVAILABLE
+    assert daemon.command(command).returncode == exit_codes.DATABASE_UNAVAILABLE
     assert names_in(elsewhere) == ["pipe"]
 
 
@@ -122,7 +122,7 @@ def test_a_start_with_too_few_open_files_says_so_at_once(launched, limit, comman
         timeout=60,
     )
 
-    assert done.returncode == exits.CANNOT_FORK, done
+    assert done.returncode == exit_codes.CANNOT_FORK, done
     assert re.search("open files are needed for|Too many open files", done.stderr)
     assert "internal error" not in done.stderr
 
@@ -139,7 +139,7 @@ def test_check_by_root_knows_that_a_start_gives_the_folder_to_the_account(daemon
 
     check = daemon.command("check", "--db")
 
-    assert check.returncode == exits.OK, check
+    assert check.returncode == exit_codes.OK, check
     assert "the first start by root gives nobody its folder" in check.stdout
     assert (daemon.home / folder).exists() == make
     shutil.rmtree(daemon.home / folder, ignore_errors=True)
@@ -148,6 +148,6 @@ def test_check_by_root_knows_that_a_start_gives_the_folder_to_the_account(daemon
 def test_the_table_on_the_page_has_every_code_of_the_command():
     page = (ROOT / "docs/signals.md").read_text()
     on_page = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    codes = {value for name, value in vars(exits).items() if name.isupper()}
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper()}
 
     assert codes <= on_page

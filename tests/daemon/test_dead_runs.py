@@ -12,14 +12,14 @@ from support import jobs
 from support.configs import clean_environment, write_config
 from support.waiting import wait_until
 
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
 WITH_A_DEFECT = """
 import sys
 from gigqd import cli
-from gigqd.supervisor import Supervisor
+from gigqd.supervisor.loop import Supervisor
 Supervisor._judge = lambda _supervisor: 1 // 0
 sys.exit(cli.main(["--config", sys.argv[1], "run"]))
 """
@@ -79,6 +79,6 @@ def test_a_run_that_a_defect_has_ended_is_looked_after(tmp_path):
     done = subprocess.run(command, env=clean_environment(), capture_output=True, check=False)
     left = [path.name.partition("-")[0] for path in (tmp_path / "jobs.db.gigq").iterdir()]
 
-    assert done.returncode == exits.INTERNAL_ERROR, done
+    assert done.returncode == exit_codes.INTERNAL_ERROR, done
     assert "run" in left
     assert "orderly" not in left

@@ -9,9 +9,10 @@ import sys
 import pytest
 from support.waiting import wait_until
 
-from gigq.store import liveness
-from gigqd import exits, fence
+from gigq.store.sqlite.processes import run_locks
+from gigqd import exit_codes
 from gigqd.errors import GigqdError
+from gigqd.host import database_lock
 
 pytestmark = pytest.mark.daemon
 
@@ -39,7 +40,7 @@ def test_a_second_daemon_of_the_same_name_is_refused_and_the_first_unaffected(tw
     status = first.command("status", "--json")
     first.command("stop")
 
-    assert refused.returncode == in_the_foreground.returncode == exits.ALREADY_RUNNING
+    assert refused.returncode == in_the_foreground.returncode == exit_codes.ALREADY_RUNNING
     words = f'another gigqd named "mail" (pid {first_pid(started)}) already serves {first.database}'
     assert words in refused.stderr
     assert "give this one another daemon.name" in refused.stderr
@@ -59,9 +60,9 @@ def test_deleting_the_lock_file_too_lets_nobody_in_for_long(daemons):
 
     start = daemon.command("start", "--strict")
 
-    assert start.returncode == exits.ALREADY_RUNNING
-    with pytest.raises(fence.Fenced, match=f"pid {daemon.pid}"):
-        fence.take(daemon.database, "default")
+    assert start.returncode == exit_codes.ALREADY_RUNNING
+    with pytest.raises(database_lock.Fenced, match=f"pid {daemon.pid}"):
+        database_lock.take(daemon.database, "default")
 
 
 @pytest.mark.fault("A6")
@@ -84,8 +85,8 @@ def test_deleting_the_runtime_directory_does_not_let_a_second_daemon_start(daemo
     wait_until(daemon.instance.socket_path.exists)
 
     codes = {start.returncode for start in starts}
-    assert codes <= {exits.OK, exits.ALREADY_RUNNING}
-    assert exits.ALREADY_RUNNING in codes, starts
+    assert codes <= {exit_codes.OK, exit_codes.ALREADY_RUNNING}
+    assert exit_codes.ALREADY_RUNNING in codes, starts
     assert all(f"pid {pid}" in start.stdout + start.stderr for start in starts)
     wait_until(lambda: daemon.status()["pid"] == pid, why="the first daemon answers again")
 
@@ -102,8 +103,8 @@ def test_a_daemon_that_was_killed_leaves_no_fence(daemons):
 HOLDER = """
 import os, signal, sys
 from pathlib import Path
-from gigq.store import liveness
-from gigqd import fence
+from gigq.store.sqlite.processes import run_locks as liveness
+from gigqd.host import database_lock as fence
 fence.take(Path(sys.argv[1]), sys.argv[2])
 run = liveness.RunLock(sys.argv[1], "gigqd").run
 other = liveness.RunLock(sys.argv[1], "gigqd")
@@ -130,20 +131,22 @@ def holder(tmp_path):
 
 
 def test_neither_runs_nor_forks_open_the_fence(holder):
-    with pytest.raises(fence.Fenced, match=rf'named "mail" \(pid {holder.pid}\)') as refused:
-        fence.take(holder.database, "mail")
+    with pytest.raises(
+        database_lock.Fenced, match=rf'named "mail" \(pid {holder.pid}\)'
+    ) as refused:
+        database_lock.take(holder.database, "mail")
 
-    assert refused.value.exit_code == exits.ALREADY_RUNNING
-    assert liveness.is_alive(holder.database, holder.run)
+    assert refused.value.exit_code == exit_codes.ALREADY_RUNNING
+    assert run_locks.is_alive(holder.database, holder.run)
 
 
 def test_the_fence_falls_with_its_holder(holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
 
-    fence.take(holder.database, "mail")
+    database_lock.take(holder.database, "mail")
 
-    assert fence.holder(holder.database, "mail") is None, "one never meets one's own lock"
+    assert database_lock.holder(holder.database, "mail") is None, "one never meets one's own lock"
     in_a_child = subprocess.run(
         [sys.executable, "-c", HOLDER, str(holder.database), "mail"], capture_output=True, text=True
     )
@@ -152,6 +155,6 @@ def test_the_fence_falls_with_its_holder(holder):
 
 def test_a_folder_that_is_missing_is_a_database_that_cannot_be_used(tmp_path):
     with pytest.raises(GigqdError, match="cannot write beside the database") as refused:
-        fence.take(tmp_path / "none" / "jobs.db", "mail")
+        database_lock.take(tmp_path / "none" / "jobs.db", "mail")
 
-    assert refused.value.exit_code == exits.DATABASE_UNAVAILABLE
+    assert refused.value.exit_code == exit_codes.DATABASE_UNAVAILABLE

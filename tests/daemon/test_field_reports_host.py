@@ -28,9 +28,9 @@ from support.store_faults import (
 )
 from support.waiting import wait_until
 
-from gigq.store.connect import close_connections
-from gigq.store.liveness import companion_path
-from gigqd import exits
+from gigq.store.sqlite.connections import close_connections
+from gigq.store.sqlite.processes.run_locks import companion_path
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -143,7 +143,7 @@ def test_a_file_restored_beside_the_log_of_a_killed_daemon_is_refused_and_not_mi
 
     checked, started = daemon.command("check", "--db"), daemon.command("run")
 
-    assert (checked.returncode, started.returncode) == (exits.DATABASE_UNAVAILABLE,) * 2
+    assert (checked.returncode, started.returncode) == (exit_codes.DATABASE_UNAVAILABLE,) * 2
     assert "move the -wal and the -shm away" in checked.stderr
     assert "move the -wal and the -shm away" in started.stderr
     assert daemon.database.read_bytes() == copy.read_bytes()
@@ -190,7 +190,7 @@ def test_a_migration_that_fails_again_and_again_leaves_no_copies_of_the_database
     codes = {daemon.command("run").returncode for _ in range(3)}
     others = set(daemon.home.glob("jobs*")) - set(files_of(daemon.database))
 
-    assert codes == {exits.DATABASE_UNAVAILABLE}
+    assert codes == {exit_codes.DATABASE_UNAVAILABLE}
     assert others == {companion_path(daemon.database)}
     assert daemon.database.read_bytes() == before
 
@@ -272,7 +272,7 @@ def test_a_start_by_the_wrong_account_after_a_kill_changes_nothing(host):
     again = host.gigqd("start")
 
     assert (started.returncode, again.returncode) == (0, 0), (started.stderr, again.stderr)
-    assert refused.returncode == exits.NOT_PERMITTED, refused.stderr
+    assert refused.returncode == exit_codes.NOT_PERMITTED, refused.stderr
     assert after == before
     assert host.queue.get_status(job["id"])["status"] == "completed"
 

@@ -16,7 +16,7 @@ from support.nameless import place_of
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -111,7 +111,7 @@ def test_a_daemon_whose_log_nobody_reads_works_answers_and_stops(daemons):
         finally:
             process.kill()
 
-    assert (status.returncode, code) == (exits.OK, exits.OK)
+    assert (status.returncode, code) == (exit_codes.OK, exit_codes.OK)
 
 
 # --- files and folders of root ---------------------------------------------------------------
@@ -125,7 +125,7 @@ def lines_of(file):
 def test_a_log_that_was_created_for_another_account_is_named_in_the_renamed_one(tmp_path):
     """benoitc/gunicorn#346: all went on into the renamed log, and no word said why."""
     with place_of(tmp_path) as gigqd:
-        assert gigqd("start").returncode == exits.OK
+        assert gigqd("start").returncode == exit_codes.OK
         file, renamed = tmp_path / "jobs.log", tmp_path / "jobs.log.1"
         file.rename(renamed)
         file.touch(mode=0o600)
@@ -155,7 +155,7 @@ def test_a_log_in_a_folder_where_it_cannot_be_renamed_is_a_warning(tmp_path):
         checked, started = gigqd("check"), gigqd("start")
         gigqd("stop")
 
-    assert (checked.returncode, started.returncode) == (exits.OK, exits.OK)
+    assert (checked.returncode, started.returncode) == (exit_codes.OK, exit_codes.OK)
     assert f"files in {folder} cannot be renamed" in checked.stdout
     warnings = [line for line in lines_of(folder / "jobs.log") if line["event"] == "config_warning"]
     assert any("cannot be renamed" in line["warning"] for line in warnings)
@@ -174,6 +174,6 @@ def test_a_log_that_cannot_be_opened_is_found_by_the_check_as_by_the_start(tmp_p
         checked, started = gigqd("check", "--db"), gigqd("start")
 
     sentence = f"cannot create log {folder}/jobs.log: Permission denied"
-    assert (checked.returncode, started.returncode) == (exits.CANNOT_CREATE,) * 2
+    assert (checked.returncode, started.returncode) == (exit_codes.CANNOT_CREATE,) * 2
     assert sentence in checked.stderr
     assert sentence in started.stderr

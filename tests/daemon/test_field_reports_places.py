@@ -16,7 +16,7 @@ from support.nameless import NAMELESS, place_of
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -62,7 +62,7 @@ def test_a_daemon_whose_starter_has_blocked_all_signals_is_stopped_by_term(daemo
     assert run(daemon, reports.require_a_command)["status"] == "failed"
     daemon.signal(signal.SIGTERM)
 
-    assert daemon.wait_for_exit() == exits.OK
+    assert daemon.wait_for_exit() == exit_codes.OK
 
 
 def test_a_start_by_a_program_that_ignores_its_children_is_a_start(launched, started_by):
@@ -72,7 +72,7 @@ def test_a_start_by_a_program_that_ignores_its_children_is_a_start(launched, sta
 
     done = subprocess.run(command, env=daemon.environment, capture_output=True, timeout=60)
 
-    assert (done.returncode, done.stderr) == (exits.OK, b"")
+    assert (done.returncode, done.stderr) == (exit_codes.OK, b"")
     assert run(daemon, reports.require_a_command)["status"] == "failed"
 
 
@@ -106,21 +106,21 @@ def test_a_signal_as_soon_as_the_pid_is_known_does_not_end_the_start(daemons, nu
         try:
             wait_until(daemon.instance.pid_path.exists)
             process.send_signal(number)
-            wait_until(lambda: daemon.command("status").returncode == exits.OK, 30.0)
+            wait_until(lambda: daemon.command("status").returncode == exit_codes.OK, 30.0)
             assert run(daemon, os.getpid)["result"] != process.pid
             process.terminate()
             code = process.wait(30)
         finally:
             process.kill()
 
-    assert code == exits.OK
+    assert code == exit_codes.OK
 
 
 @pytest.fixture
 def stopping(launched):
     """A daemon that stops as soon as the file `go` in its home lets a job end."""
     daemon = launched({**ONE, "daemon.stop_timeout": 30})
-    assert daemon.command("start").returncode == exits.OK
+    assert daemon.command("start").returncode == exit_codes.OK
     daemon.submit(jobs.wait_for_file, "a", {"path": str(daemon.home / "go")})
     daemon.wait_for_calls("a")
     os.kill(daemon.status()["pid"], signal.SIGTERM)
@@ -140,7 +140,7 @@ def test_a_start_waits_for_the_daemon_that_is_stopping(stopping):
         (stopping.home / "go").touch()
         said = start.communicate(timeout=60)[1]
 
-    assert (start.returncode, said) == (exits.OK, b"")
+    assert (start.returncode, said) == (exit_codes.OK, b"")
     assert stopping.status()["pid"] != first
 
 
@@ -148,7 +148,7 @@ def test_a_start_does_not_wait_for_it_longer_than_it_may(stopping):
     """gitlabhq/gitlab-recipes#77: and a stop may take its time."""
     done = stopping.command("start", "--wait", "0.1")
 
-    assert done.returncode == exits.FAILED
+    assert done.returncode == exit_codes.FAILED
     assert "still stopping after 0.1 s; none was started" in done.stderr
 
 
@@ -202,7 +202,7 @@ def test_an_account_without_a_name_is_told_by_its_number_what_it_may_not(tmp_pat
     with place_of(tmp_path, settings) as gigqd:
         checked, started = gigqd("check", "--db"), gigqd("start")
 
-    assert (checked.returncode, started.returncode) == (exits.NOT_PERMITTED,) * 2
+    assert (checked.returncode, started.returncode) == (exit_codes.NOT_PERMITTED,) * 2
     assert f"user id {NAMELESS} cannot write in {tmp_path}/closed" in checked.stderr
     assert f"{tmp_path}/closed" in started.stderr
 
@@ -213,7 +213,7 @@ def test_a_group_may_be_set_for_an_account_without_a_name(tmp_path):
     with place_of(tmp_path, {"daemon.group": "root"}, group="0") as gigqd:
         started = gigqd("start")
 
-    assert started.returncode == exits.OK, started.stderr
+    assert started.returncode == exit_codes.OK, started.stderr
 
 
 READ_ONLY = """

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from support.given_away import NOBODY, Host
 
-from gigqd import exits, ownership
-from gigqd.privileges import find_account
+from gigqd import exit_codes
+from gigqd.host import ownership
+from gigqd.host.privileges import find_account
 
 pytestmark = [
     pytest.mark.daemon,
@@ -32,7 +33,7 @@ def test_a_link_in_the_runtime_directory_is_not_followed_by_root(host, command, 
 
     done = host.gigqd(command)
 
-    assert done.returncode in (exits.CANNOT_CREATE, exits.BAD_CONFIG), done
+    assert done.returncode in (exit_codes.CANNOT_CREATE, exit_codes.BAD_CONFIG), done
     assert "symbolic link" in done.stderr
     host.roots_folder_is_as_it_was()
 
@@ -44,7 +45,7 @@ def test_a_second_name_in_the_runtime_directory_is_not_given_away(host):
 
     done = host.gigqd("start")
 
-    assert done.returncode == exits.CANNOT_CREATE
+    assert done.returncode == exit_codes.CANNOT_CREATE
     assert "Permission denied" in done.stderr
     host.roots_folder_is_as_it_was()
 
@@ -56,7 +57,7 @@ def test_a_runtime_directory_that_is_a_link_of_the_accounts_is_not_given_away(ho
 
     done = host.gigqd("start")
 
-    assert done.returncode == exits.NOT_PERMITTED
+    assert done.returncode == exit_codes.NOT_PERMITTED
     assert f"nobody cannot write in {host.run}" in done.stderr
     host.roots_folder_is_as_it_was()
 
@@ -68,7 +69,7 @@ def test_a_log_in_a_directory_of_the_account_is_opened_as_the_account(host):
 
     done = host.gigqd("start")
 
-    assert done.returncode == exits.CANNOT_CREATE
+    assert done.returncode == exit_codes.CANNOT_CREATE
     assert "Permission denied" in done.stderr
     host.roots_folder_is_as_it_was()
 
@@ -98,7 +99,7 @@ def test_a_database_below_a_closed_directory_is_refused_in_the_same_words_by_che
     check, start = host.gigqd("check", "--db"), host.gigqd("start")
 
     sentence = f"nobody cannot enter {closed}, and so not use {closed / 'data'}; let nobody pass it"
-    assert (check.returncode, start.returncode) == (exits.NOT_PERMITTED,) * 2, start
+    assert (check.returncode, start.returncode) == (exit_codes.NOT_PERMITTED,) * 2, start
     assert sentence in check.stderr
     assert sentence in start.stderr
 
@@ -112,7 +113,7 @@ def test_a_reload_refuses_a_configuration_that_a_start_by_root_refuses(host):
     stopped = host.gigqd("stop")
 
     assert (started.returncode, stopped.returncode) == (0, 0), started.stderr
-    assert reloaded.returncode == exits.BAD_CONFIG, reloaded
+    assert reloaded.returncode == exit_codes.BAD_CONFIG, reloaded
     assert f"{host.config}: every account may write it" in reloaded.stderr
 
 

@@ -37,7 +37,7 @@ def test_a_daemon_can_be_killed_and_started_again(daemons):
 
 def test_a_tagged_process_that_is_left_is_noticed(daemons):
     daemon = daemons(start=False)
-    from gigqd.tag import Tag, home_of
+    from gigqd.process.process_tag import Tag, home_of
 
     tag = Tag(home_of(str(daemon.database)), "gigqd:1", "default/0", 1)
     environment = {**os.environ, "GIGQD_WORKER": str(tag)}

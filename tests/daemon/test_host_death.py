@@ -17,14 +17,14 @@ from support.hooks import hooked
 from support.other_user import SEARCH_PATH, interpreter_for
 from support.waiting import wait_until
 
-from gigqd import kernel
+from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
 
 
 def is_gone(pid):
     try:
-        return not kernel.glance(pid).alive
+        return not syscalls.glance(pid).alive
     except ProcessLookupError:
         return True
 
@@ -56,7 +56,7 @@ def test_without_a_death_signal_idle_workers_leave_and_a_busy_one_is_ended_by_th
 ):
     daemon = daemons(start=False)
     disarm = "module.die_with_parent = lambda _parent: None"
-    daemon.start(**hooked(tmp_path / "hook", "gigqd.kernel", disarm))
+    daemon.start(**hooked(tmp_path / "hook", "gigqd.linux.syscalls", disarm))
     job_id = daemon.submit(jobs.sleep_py, "busy", timeout=600)
     (first,) = daemon.wait_for_calls("busy")
     idle = [pid for pid in daemon.worker_pids() if pid != first.pid]

@@ -13,10 +13,11 @@ from support.holder import lock_holder
 from support.impostor import impostor
 from support.waiting import wait_until
 
-from gigqd import exits, kernel
-from gigqd.client import Client, NotAnswering
+from gigqd import exit_codes
+from gigqd.cli.control_client import Client, NotAnswering
 from gigqd.config import load
-from gigqd.instance import CannotCreate, Instance
+from gigqd.host.runtime_files import CannotCreate, Instance
+from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
 
@@ -62,7 +63,7 @@ def ended_well(*done):
 
 
 def note_of(pid):
-    return f"{pid}\nstart_ticks={kernel.start_ticks(pid)}\n"
+    return f"{pid}\nstart_ticks={syscalls.start_ticks(pid)}\n"
 
 
 def plant(path, kind, bystander):
@@ -109,7 +110,7 @@ def test_no_pid_file_keeps_a_command_from_its_end_or_has_it_signal_a_bystander(
     done = [stopped.command(*c.split()) for c in ("status", "stop", "stop --force", "stop --now")]
     codes = ended_well(*done)
 
-    assert codes == [exits.STATUS_STALE, 0, 0, 0]
+    assert codes == [exit_codes.STATUS_STALE, 0, 0, 0]
     assert os.path.lexists(path)
     assert bystander.poll() is None
 
@@ -132,7 +133,7 @@ def test_a_directory_in_the_place_of_the_pid_file_is_named(stopped, bystander):
 
     start = stopped.command("start")
 
-    assert ended_well(start) == [exits.CANNOT_CREATE]
+    assert ended_well(start) == [exit_codes.CANNOT_CREATE]
     assert f"cannot create pid file {stopped.instance.pid_path}: Is a directory" in start.stderr
 
 
@@ -145,7 +146,7 @@ def test_force_spares_a_bystander_that_the_pid_file_names_while_the_lock_is_held
         done = stopped.command("stop", "--force")
 
         assert holder.wait() == -signal.SIGKILL
-    assert ended_well(done) == [exits.OK]
+    assert ended_well(done) == [exit_codes.OK]
     assert f"gigqd (pid {holder.pid}) killed" in done.stdout
 
 
@@ -170,12 +171,12 @@ def test_no_answer_is_believed_that_gigqd_does_not_give(stopped, how):
 
         assert process.poll() is None
     first, second, third, fourth = ended_well(status, as_json, pause, reload)
-    assert (first, second) == (exits.STATUS_UNKNOWN, exits.STATUS_UNKNOWN)
+    assert (first, second) == (exit_codes.STATUS_UNKNOWN, exit_codes.STATUS_UNKNOWN)
     if how == "lies":
         assert (third, fourth) == (70, 70)
     else:
-        assert third in (exits.STATUS_UNKNOWN, exits.OK)
-        assert fourth == exits.STATUS_UNKNOWN
+        assert third in (exit_codes.STATUS_UNKNOWN, exit_codes.OK)
+        assert fourth == exit_codes.STATUS_UNKNOWN
 
 
 def test_a_command_does_not_take_in_more_than_an_answer_can_be(stopped):
@@ -225,7 +226,7 @@ def test_a_lock_of_another_program_is_not_taken_for_a_daemon(daemons, how):
         assert holder.poll() is None
         holder.communicate()
 
-    assert [one.returncode for one in done] == [exits.STATUS_STOPPED, 73, 73, exits.OK]
+    assert [one.returncode for one in done] == [exit_codes.STATUS_STOPPED, 73, 73, exit_codes.OK]
     assert "a program that is no gigqd holds a lock on it" in done[1].stderr
     daemon.start()
 
@@ -241,7 +242,7 @@ def test_what_lies_in_the_place_of_the_socket_is_no_daemon_and_is_replaced(
     status = daemon.command("status")
     daemon.start()
 
-    assert ended_well(status) == [exits.STATUS_STOPPED]
+    assert ended_well(status) == [exit_codes.STATUS_STOPPED]
     assert daemon.status()["state"] == "running"
 
 
@@ -250,7 +251,7 @@ def test_a_directory_in_the_place_of_the_socket_is_named(stopped, bystander):
 
     start = stopped.command("start")
 
-    assert ended_well(start) == [exits.CANNOT_CREATE]
+    assert ended_well(start) == [exit_codes.CANNOT_CREATE]
     assert f"cannot create control socket {stopped.instance.socket_path}: " in start.stderr
 
 
@@ -276,9 +277,9 @@ def test_a_stranger_who_listens_is_not_taken_for_the_daemon(stopped):
 @pytest.mark.parametrize(
     ("kind", "code", "words"),
     [
-        ("a directory", exits.STATUS_STOPPED, "Is a directory"),
-        ("a FIFO", exits.STATUS_STOPPED, "it is not a plain file; remove it"),
-        ("a link", exits.STATUS_UNKNOWN, "it is a symbolic link; remove it"),
+        ("a directory", exit_codes.STATUS_STOPPED, "Is a directory"),
+        ("a FIFO", exit_codes.STATUS_STOPPED, "it is not a plain file; remove it"),
+        ("a link", exit_codes.STATUS_UNKNOWN, "it is a symbolic link; remove it"),
     ],
 )
 def test_what_is_no_lock_keeps_a_daemon_from_starting_and_a_command_from_nothing(
@@ -288,7 +289,7 @@ def test_what_is_no_lock_keeps_a_daemon_from_starting_and_a_command_from_nothing
 
     status, start = stopped.command("status"), stopped.command("start")
 
-    assert ended_well(status, start) == [code, exits.CANNOT_CREATE]
+    assert ended_well(status, start) == [code, exit_codes.CANNOT_CREATE]
     assert f"cannot create lock {stopped.instance.lock_path}: {words}" in start.stderr
 
 
@@ -300,7 +301,7 @@ def test_nothing_in_a_directory_that_everybody_may_write_is_believed(stopped, by
 
     done = stopped.command(command)
 
-    code = exits.STATUS_UNKNOWN if command == "status" else exits.NOT_PERMITTED
+    code = exit_codes.STATUS_UNKNOWN if command == "status" else exit_codes.NOT_PERMITTED
     assert ended_well(done) == [code]
     assert "everybody may write in it" in done.stdout + done.stderr
 
@@ -331,7 +332,7 @@ def test_a_request_that_its_command_gave_up_is_not_obeyed_later(daemons):
     daemon.signal(signal.SIGCONT)
     wait_until(lambda: len(daemon.events("control_dropped")) >= 2)
 
-    assert ended_well(reload, pause) == [exits.STATUS_UNKNOWN, exits.STATUS_UNKNOWN]
+    assert ended_well(reload, pause) == [exit_codes.STATUS_UNKNOWN, exit_codes.STATUS_UNKNOWN]
     assert "the daemon drops the request" in reload.stderr
     status = daemon.status()
     assert (status["generation"], status["paused"], status["state"]) == (before, False, "running")
@@ -347,6 +348,6 @@ def test_a_start_says_at_once_which_file_beside_the_database_is_a_link(daemons):
 
     done = daemon.command("start", timeout=20)
 
-    assert done.returncode == exits.NOT_PERMITTED
+    assert done.returncode == exit_codes.NOT_PERMITTED
     assert f"{mark} is a symbolic link" in done.stderr
     assert not (daemon.home / "elsewhere").exists()

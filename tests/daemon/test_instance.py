@@ -15,10 +15,11 @@ from support.files import names_in
 from support.holder import lock_holder
 from support.waiting import wait_until
 
-from gigqd import exits, kernel
-from gigqd.client import Client, NotAnswering
+from gigqd import exit_codes
+from gigqd.cli.control_client import Client, NotAnswering
 from gigqd.config import load
-from gigqd.instance import AlreadyRunning, CannotCreate, Instance
+from gigqd.host.runtime_files import AlreadyRunning, CannotCreate, Instance
+from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
 
@@ -55,7 +56,7 @@ def test_already_running_carries_its_exit_code(path, instance):
     with lock_holder(path) as holder, pytest.raises(AlreadyRunning) as caught:
         instance.lock()
 
-    assert caught.value.exit_code == exits.ALREADY_RUNNING
+    assert caught.value.exit_code == exit_codes.ALREADY_RUNNING
     assert caught.value.pid == holder.pid
 
 
@@ -107,7 +108,7 @@ def test_a_wrong_pid_file_does_not_hinder_a_start(instance, text):
 def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(path, instance, bystander):
     instance.directory.mkdir(parents=True)
     instance.pid_path.write_text(
-        f"{bystander.pid}\nstart_ticks={kernel.start_ticks(bystander.pid)}\n"
+        f"{bystander.pid}\nstart_ticks={syscalls.start_ticks(bystander.pid)}\n"
     )
 
     assert instance.running() is None
@@ -146,7 +147,7 @@ def running_as_seen_from_another_process(path):
     """The process that another one finds: no process conflicts with its own locks."""
     program = (
         "import sys; from pathlib import Path; from gigqd.config import load\n"
-        "from gigqd.instance import Instance\n"
+        "from gigqd.host.runtime_files import Instance\n"
         "print(Instance(load(Path(sys.argv[1]), {})).running().pid)\n"
     )
     command = [sys.executable, "-c", program, str(path)]
@@ -195,7 +196,7 @@ def test_the_pid_file_of_another_is_left_alone(instance):
 def test_the_lock_does_not_travel_to_executed_programs(path):
     program = (
         "import sys; from pathlib import Path; from gigqd.config import load\n"
-        "from gigqd.instance import Instance; import os, subprocess\n"
+        "from gigqd.host.runtime_files import Instance; import os, subprocess\n"
         "Instance(load(Path(sys.argv[1]), {})).lock()\n"
         "child = subprocess.Popen(['sleep', '60'], close_fds=False, stdout=subprocess.DEVNULL)\n"
         "print(child.pid, flush=True); os._exit(0)\n"
@@ -227,7 +228,8 @@ def test_a_forked_child_frees_and_removes_nothing(path, instance):
 def test_of_many_that_start_at_once_exactly_one_wins(path):
     program = (
         "import sys; from pathlib import Path\n"
-        "from gigqd.config import load; from gigqd.instance import Instance, AlreadyRunning\n"
+        "from gigqd.config import load\n"
+        "from gigqd.host.runtime_files import Instance, AlreadyRunning\n"
         "instance = Instance(load(Path(sys.argv[1]), {}))\n"
         "try: instance.lock(); instance.write_pid(); print('won', flush=True); sys.stdin.read()\n"
         "except AlreadyRunning: print('lost', flush=True)\n"
@@ -261,7 +263,7 @@ def test_a_runtime_directory_that_cannot_be_made_is_named_with_the_reason(tmp_pa
     with pytest.raises(CannotCreate, match=r"file/run: Not a directory") as caught:
         Instance(config_in(tmp_path, runtime_dir=tmp_path / "file" / "run")).lock()
 
-    assert caught.value.exit_code == exits.CANNOT_CREATE
+    assert caught.value.exit_code == exit_codes.CANNOT_CREATE
 
 
 def test_a_runtime_directory_that_everybody_may_write_is_refused(tmp_path):
@@ -313,6 +315,6 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(instance, tmp_path):
 def test_a_holder_that_does_not_answer_on_its_socket_is_still_running(path, instance):
     with lock_holder(path, "pid", "socket") as holder:
         holder.send_signal(19)
-        wait_until(lambda: kernel.stat_fields(holder.pid)[0] == "T")
+        wait_until(lambda: syscalls.stat_fields(holder.pid)[0] == "T")
 
         assert instance.running().pid == holder.pid

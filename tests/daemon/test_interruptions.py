@@ -15,7 +15,7 @@ from support.jobs_that_wait import EIGHT, STARTS_A_SERVER, WAITS
 from support.waiting import wait_until
 
 from gigq import Job
-from gigq.units import format_duration
+from gigq.model.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

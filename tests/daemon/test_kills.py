@@ -12,10 +12,11 @@ from support import families, jobs
 from support.orphans import forked, orphans_adopted
 from support.waiting import wait_until
 
-from gigqd import kernel, reaper
-from gigqd.kills import Kills
-from gigqd.tag import VARIABLE, Mark, Tag, mark_of, mark_this_process
-from gigqd.treekill import TreeKill
+from gigqd.linux import syscalls
+from gigqd.process import reap
+from gigqd.process.kill_tree import TreeKill
+from gigqd.process.kills import Kills
+from gigqd.process.process_tag import VARIABLE, Mark, Tag, mark_of, mark_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def worker(number: int, body: Callable[[], object]) -> int:
 
 def is_gone(pid: int) -> bool:
     try:
-        return not kernel.glance(pid).alive
+        return not syscalls.glance(pid).alive
     except ProcessLookupError:
         return True
 
@@ -72,7 +73,7 @@ class Crew:
 
     def turn(self) -> bool:
         self.kills.turn(self.workers)
-        reaper.reap_adopted(kernel.own_children(), set(self.workers))
+        reap.reap_adopted(syscalls.own_children(), set(self.workers))
         return all(one.done for one in self.treekills.values())
 
     def end(self) -> None:
@@ -81,7 +82,7 @@ class Crew:
 
     def reap(self) -> None:
         for pid in self.workers:
-            reaper.reap(pid)
+            reap.reap(pid)
 
 
 def crew_of(*bodies: Callable[[], object]) -> Crew:
@@ -95,10 +96,10 @@ def sleeping_child() -> None:
 
 def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     crew = crew_of(*[sleeping_child] * MANY)
-    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
     glances: list[int] = []
-    look_at = kernel.glance
-    monkeypatch.setattr(kernel, "glance", lambda pid: glances.append(pid) or look_at(pid))
+    look_at = syscalls.glance
+    monkeypatch.setattr(syscalls, "glance", lambda pid: glances.append(pid) or look_at(pid))
     crew.begin(*crew.workers)
     looks = crew.kills._look_for(dict(crew.kills._kills))
     before_the_end = []
@@ -114,8 +115,8 @@ def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPa
 @pytest.mark.fault("C21")
 def test_every_tree_is_gone_and_a_worker_that_is_not_killed_lives() -> None:
     crew = crew_of(*[sleeping_child] * MANY)
-    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
-    children = {pid: kernel.children_of(pid) for pid in crew.workers}
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
+    children = {pid: syscalls.children_of(pid) for pid in crew.workers}
     spared, *killed = crew.workers
 
     crew.begin(*killed)
@@ -145,7 +146,7 @@ def test_children_that_have_left_are_found_for_each_of_the_kills(tmp_path) -> No
 
 @pytest.mark.fault("C5")
 def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp_path) -> None:
-    ledger, before = str(tmp_path / "ledger"), kernel.own_children()
+    ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
     chains = {"chains": 3, "setsid": True}
     crew = crew_of(lambda: families.hop(ledger, "hops", **chains), sleeping_child, signal.pause)
     wait_until(lambda: jobs.entries(ledger, "child"))
@@ -154,14 +155,14 @@ def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp
     crew.begin(*crew.workers)
     crew.end()
 
-    assert [pid for pid in kernel.own_children() if pid not in own and not is_gone(pid)] == []
+    assert [pid for pid in syscalls.own_children() if pid not in own and not is_gone(pid)] == []
     crew.reap()
 
 
 @pytest.mark.fault("C21")
 @pytest.mark.fault("C5")
 def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) -> None:
-    ledger, before = str(tmp_path / "ledger"), kernel.own_children()
+    ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
     crew = crew_of(lambda: families.multiply(ledger, "bomb", 200), sleeping_child)
     wait_until(lambda: jobs.entries(ledger, "child"))
     own = {*crew.workers, *before}
@@ -169,13 +170,13 @@ def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) ->
     crew.begin(*crew.workers)
     crew.end()
 
-    assert [pid for pid in kernel.own_children() if pid not in own and not is_gone(pid)] == []
+    assert [pid for pid in syscalls.own_children() if pid not in own and not is_gone(pid)] == []
     crew.reap()
 
 
 def test_a_kill_that_begins_while_a_look_is_under_way_waits_for_the_next_one() -> None:
     crew = crew_of(sleeping_child, sleeping_child)
-    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
     first, second = crew.workers
     crew.begin(first)
     crew.kills._look = crew.kills._look_for(dict(crew.kills._kills))
@@ -191,8 +192,8 @@ def test_a_kill_that_begins_while_a_look_is_under_way_waits_for_the_next_one() -
 def test_what_a_tree_used_when_its_kill_began_is_known() -> None:
     crew = crew_of(sleeping_child)
     (root,) = crew.workers
-    wait_until(lambda: kernel.children_of(root))
-    memory = kernel.glance(root).memory
+    wait_until(lambda: syscalls.children_of(root))
+    memory = syscalls.glance(root).memory
 
     crew.begin(root)
     crew.end()
@@ -204,7 +205,7 @@ def test_what_a_tree_used_when_its_kill_began_is_known() -> None:
 def test_nothing_is_remembered_of_kills_that_are_over() -> None:
     crew = crew_of(sleeping_child)
     (root,) = crew.workers
-    wait_until(lambda: kernel.children_of(root))
+    wait_until(lambda: syscalls.children_of(root))
     crew.begin(root)
     crew.end()
 
@@ -220,19 +221,19 @@ def test_nothing_is_remembered_of_kills_that_are_over() -> None:
 
 def put_down_marks() -> None:
     os.setsid()
-    assert kernel.rewrite_environment_block(b"")
+    assert syscalls.rewrite_environment_block(b"")
     resource.setrlimit(RLIMIT_LOCKS, (1, 1))
 
 
 def is_apart(pid: int, crew: Crew) -> bool:
-    return pid not in crew.workers and kernel.glance(pid).session == pid
+    return pid not in crew.workers and syscalls.glance(pid).session == pid
 
 
 def test_a_worker_whose_stamp_equals_that_of_a_killed_one_lives() -> None:
     number = 1 + 2**15  # generations are counted modulo this in a stamp
     crew = Crew({worker(each, sleeping_child): each for each in (1, number)})
     killed, spared = crew.workers
-    wait_until(lambda: all(kernel.children_of(pid) for pid in crew.workers))
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
     assert tag_of(1).stamp == tag_of(number).stamp
 
     crew.begin(killed)
@@ -256,20 +257,20 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
 
     crew = crew_of(lambda: forked(lambda: forked(unmarked)))
     (root,) = crew.workers
-    parent = wait_until(lambda: kernel.children_of(root))[0]
-    orphan = wait_until(lambda: kernel.children_of(parent))[0]
-    wait_until(lambda: kernel.glance(orphan).session == orphan)
+    parent = wait_until(lambda: syscalls.children_of(root))[0]
+    orphan = wait_until(lambda: syscalls.children_of(parent))[0]
+    wait_until(lambda: syscalls.glance(orphan).session == orphan)
     wait_until(lambda: mark_of(orphan) == Mark(None, None))
     crew.begin(root)
-    while kernel.glance(orphan).identity not in crew.treekills[root].met:
+    while syscalls.glance(orphan).identity not in crew.treekills[root].met:
         crew.turn()
 
     # As another program may: one look has seen it, and it goes on and forks.
     os.kill(parent, signal.SIGKILL)
-    wait_until(lambda: kernel.glance(orphan).parent == os.getpid())
+    wait_until(lambda: syscalls.glance(orphan).parent == os.getpid())
     os.write(writing, b"x")
     os.kill(orphan, signal.SIGCONT)
-    heir = wait_until(lambda: kernel.children_of(orphan))[0]
+    heir = wait_until(lambda: syscalls.children_of(orphan))[0]
     crew.end()
 
     assert is_gone(orphan)
@@ -281,19 +282,19 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
 
 def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -> None:
     tag = tag_of(2)
-    of_other_tests = set(kernel.own_children())
+    of_other_tests = set(syscalls.own_children())
     reading, writing = os.pipe()
 
     def unreadable_at_first() -> None:
         put_down_marks()
         os.read(reading, 1)
-        assert kernel.rewrite_environment_block(f"{VARIABLE}={tag}".encode())
+        assert syscalls.rewrite_environment_block(f"{VARIABLE}={tag}".encode())
 
     crew = crew_of(signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1))
     first, second = crew.workers
-    wait_until(lambda: not kernel.glance(second).alive)
+    wait_until(lambda: not syscalls.glance(second).alive)
     (orphan,) = wait_until(
-        lambda: [pid for pid in {*kernel.own_children()} - of_other_tests if is_apart(pid, crew)]
+        lambda: [pid for pid in {*syscalls.own_children()} - of_other_tests if is_apart(pid, crew)]
     )
     wait_until(lambda: mark_of(orphan) == Mark(None, None))
     crew.begin(first)

@@ -17,8 +17,8 @@ from support import jobs
 from support.store_faults import wait_until_degraded
 from support.waiting import wait_until
 
-from gigq.store.connect import close_connections
-from gigqd import exits
+from gigq.store.sqlite.connections import close_connections
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -141,8 +141,8 @@ def test_a_start_that_fails_says_so_in_the_log_and_leaves_one_file(daemons, tmp_
 
     done = daemon.command(command)
 
-    assert done.returncode == exits.CANNOT_IMPORT
+    assert done.returncode == exit_codes.CANNOT_IMPORT
     last = json.loads((tmp_path / "log").read_text().splitlines()[-1])
-    assert (last["event"], last["exit_code"]) == ("start_failed", exits.CANNOT_IMPORT)
+    assert (last["event"], last["exit_code"]) == ("start_failed", exit_codes.CANNOT_IMPORT)
     assert beside(daemon) == ["jobs.db"]
     assert counts(daemon) == {"pending": 1}

@@ -11,9 +11,9 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigqd.births import Births
-from gigqd.scoreboard import Report, Scoreboard
-from gigqd.slots import Limits, Slot
+from gigqd.ipc.scoreboard import Report, Scoreboard
+from gigqd.supervisor.forking import Births
+from gigqd.supervisor.slots import Limits, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from support.configs import clean_environment, to_toml
 from support.waiting import wait_until
 
 from gigq import JobQueue
-from gigqd import exits
-from gigqd.control import address
+from gigqd import exit_codes
+from gigqd.ipc.control_socket import address
 
 pytestmark = pytest.mark.daemon
 
@@ -110,7 +110,7 @@ def test_check_and_start_refuse_the_same_file_with_the_same_words(home, kind):
 
     check, start, run = home.gigqd("check"), home.gigqd("start"), home.gigqd("run")
 
-    assert [done.returncode for done in (check, start, run)] == [exits.BAD_CONFIG] * 3
+    assert [done.returncode for done in (check, start, run)] == [exit_codes.BAD_CONFIG] * 3
     assert f"log.file: {WRONG[kind]}" in check.stderr
     assert check.stderr == start.stderr == run.stderr
     assert (home.path / "jobs.db").read_bytes() == before
@@ -164,5 +164,5 @@ def test_the_default_log_in_the_runtime_directory_is_no_exception(home, kind):
 
     start = home.gigqd("start")
 
-    assert start.returncode == exits.CANNOT_CREATE
+    assert start.returncode == exit_codes.CANNOT_CREATE
     assert f"cannot create log {home.path}/run/gigqd.log: it is" in start.stderr

@@ -11,7 +11,7 @@ from support import jobs
 from support.waiting import wait_until
 
 from gigq import Job
-from gigqd import exits
+from gigqd import exit_codes
 
 if TYPE_CHECKING:
     from support.daemon import Daemon
@@ -147,5 +147,5 @@ def test_a_log_on_standard_error_cannot_be_rotated(daemons, words):
 
     done = daemon.command(*words)
 
-    assert done.returncode == exits.BAD_CONFIG
+    assert done.returncode == exit_codes.BAD_CONFIG
     assert "log.max_size: the log is standard error" in done.stderr

@@ -9,7 +9,7 @@ import pytest
 from support.project import Project
 from support.waiting import wait_until
 
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -54,7 +54,7 @@ def test_a_refused_reload_after_a_rename_names_the_remedy(shop):
 
     refused = shop.gigqd("reload", file=renamed)
 
-    assert refused.returncode == exits.BAD_CONFIG
+    assert refused.returncode == exit_codes.BAD_CONFIG
     assert f"{shop.file}: no such file" in refused.stderr
     assert "`gigqd restart` has it run this one" in refused.stderr
 
@@ -71,7 +71,7 @@ def test_a_daemon_whose_file_cannot_be_read_any_more_is_reached(shop, text):
     restart, stop = shop.gigqd("restart"), shop.gigqd("stop")
 
     assert reached == pid
-    assert [reload.returncode, restart.returncode] == [exits.BAD_CONFIG] * 2
+    assert [reload.returncode, restart.returncode] == [exit_codes.BAD_CONFIG] * 2
     assert (stop.returncode, stop.stdout[:13]) == (0, "gigqd stopped")
 
 
@@ -80,7 +80,10 @@ def test_a_file_that_cannot_be_read_and_runs_nowhere_names_the_option(shop):
 
     status, stop = shop.gigqd("status"), shop.gigqd("stop")
 
-    assert [status.returncode, stop.returncode] == [exits.STATUS_UNKNOWN, exits.BAD_CONFIG]
+    assert [status.returncode, stop.returncode] == [
+        exit_codes.STATUS_UNKNOWN,
+        exit_codes.BAD_CONFIG,
+    ]
     for done in (status, stop):
         assert "a running daemon is reached with --runtime-dir" in done.stdout + done.stderr
 
@@ -95,7 +98,7 @@ def test_a_project_that_was_moved_names_how_its_daemon_is_stopped(tmp_path):
     os.kill(pid, signal.SIGTERM)
     stopped = wait_until(lambda: not is_alive(pid))
 
-    assert [done.returncode for done in told] == [exits.STATUS_UNKNOWN, 75, 75, 75]
+    assert [done.returncode for done in told] == [exit_codes.STATUS_UNKNOWN, 75, 75, 75]
     for done in told:
         assert f"configuration {old.file}" in done.stdout + done.stderr
         assert f"`kill {pid}`" in done.stdout + done.stderr

@@ -6,8 +6,8 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigq import clock
-from gigqd import exits
+from gigq.model import clock
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -100,7 +100,7 @@ def test_without_a_daemon_there_is_nothing_to_pause(daemons, command):
 
     plain, as_json = stopped.command(command), stopped.command(command, "--json")
 
-    assert (plain.returncode, plain.stderr) == (exits.NOT_RUNNING, "gigqd: not running\n")
+    assert (plain.returncode, plain.stderr) == (exit_codes.NOT_RUNNING, "gigqd: not running\n")
     assert json.loads(as_json.stdout) == {"ok": False, "code": 7, "error": "not running"}
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from support import jobs
 
-from gigq import clock
+from gigq.model import clock
 
 APART = {
     "pools.default.queues": ["default"],

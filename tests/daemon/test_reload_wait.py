@@ -7,7 +7,7 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -56,7 +56,7 @@ def test_a_wait_that_is_over_names_who_still_runs_an_old_job(busy):
     again = busy.command("reload", "--wait", "--timeout", "1", "--json")
     (busy.home / "go").touch()
 
-    assert done.returncode == again.returncode == exits.FAILED
+    assert done.returncode == again.returncode == exit_codes.FAILED
     assert "reloaded, but after 1 s these still have the old configuration: " in done.stderr
     assert f"{slot} (draining, long (attempt 1))" in done.stderr
     answer = json.loads(again.stdout)
@@ -80,7 +80,7 @@ def test_a_canary_that_takes_longer_than_the_command_waits_is_said_and_goes_on(d
     go.touch()
     daemon.wait_for_event("reload_applied")
 
-    assert done.returncode == exits.FAILED
+    assert done.returncode == exit_codes.FAILED
     assert "a worker with the new configuration is not up after 1 s" in done.stderr
     assert "goes on trying it" in done.stderr
     assert (before, daemon.status()["generation"]) == (1, 2)

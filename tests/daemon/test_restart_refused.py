@@ -9,7 +9,7 @@ from support.files import open_up
 from support.other_user import interpreter_for
 from support.project import Project
 
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -86,7 +86,7 @@ def test_a_restart_into_the_place_of_another_daemon_leaves_both_alone(project, t
     refused = project.gigqd("restart", "--json")
 
     answer = json.loads(refused.stdout)
-    assert (refused.returncode, answer["code"]) == (exits.ALREADY_RUNNING,) * 2
+    assert (refused.returncode, answer["code"]) == (exit_codes.ALREADY_RUNNING,) * 2
     assert f"pid {other.pid()}" in answer["error"]
     assert [project.pid(), other.pid()] == pids
     other.gigqd("stop", "--now")
@@ -99,7 +99,7 @@ def test_an_import_that_hangs_is_given_up_and_the_daemon_goes_on(project):
 
     refused = project.gigqd("restart", "--json", "--wait", "2")
 
-    assert json.loads(refused.stdout)["code"] == refused.returncode == exits.INTERNAL_ERROR
+    assert json.loads(refused.stdout)["code"] == refused.returncode == exit_codes.INTERNAL_ERROR
     assert "imports was not over within 2 s" in refused.stdout
     assert project.pid() == pid
 

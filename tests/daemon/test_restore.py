@@ -10,7 +10,7 @@ import pytest
 from support import jobs
 from support.store_faults import copy_of, move_away, wait_until_degraded, wait_until_running
 
-from gigq.store.connect import close_connections
+from gigq.store.sqlite.connections import close_connections
 
 pytestmark = pytest.mark.daemon
 

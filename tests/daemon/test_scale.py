@@ -15,13 +15,13 @@ from support import jobs
 from support.hooks import hooked
 from support.waiting import wait_until
 
-from gigqd.tag import home_of
+from gigqd.process.process_tag import home_of
 
 pytestmark = pytest.mark.daemon
 
 RECORDER = """
     import json, os, signal
-    from gigqd.tag import tag_of
+    from gigqd.process.process_tag import tag_of
     kill, killpg, send = os.kill, os.killpg, signal.pidfd_send_signal
 
     def pid_of(fd):
@@ -128,7 +128,7 @@ def test_64_workers_come_up_and_go_within_ten_seconds_each(daemons):
 def test_nobody_is_signalled_but_tagged_processes_and_own_children(daemons, tmp_path):
     notes = tmp_path / "signals"
     daemon = daemons({"pools.default.size": 3, "daemon.stop_timeout": "1s"}, start=False)
-    recorder = hooked(tmp_path / "hook", "gigqd.supervisor", RECORDER.format(notes=str(notes)))
+    recorder = hooked(tmp_path / "hook", "gigqd.supervisor.loop", RECORDER.format(notes=str(notes)))
     daemon.start(**recorder)
 
     family = daemon.submit(jobs.spawn_children, "family", timeout=2, max_attempts=1)

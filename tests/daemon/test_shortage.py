@@ -10,7 +10,7 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigqd.client import NotAnswering
+from gigqd.cli.control_client import NotAnswering
 
 pytestmark = pytest.mark.daemon
 

@@ -18,10 +18,10 @@ from support.configs import write_config
 from support.forked import in_a_child
 from support.waiting import wait_until
 
-from gigqd import cli, exits
+from gigqd import cli, exit_codes
 from gigqd.cli import lifecycle
 from gigqd.config import load
-from gigqd.instance import CannotCreate, Instance
+from gigqd.host.runtime_files import CannotCreate, Instance
 
 pytestmark = pytest.mark.daemon
 
@@ -123,7 +123,7 @@ def test_a_start_with_a_broken_file_leaves_the_running_daemon_and_its_files_alon
 
     codes = [daemon.command(command).returncode for command in ("start", "run")]
 
-    assert codes == [exits.BAD_CONFIG] * 2
+    assert codes == [exit_codes.BAD_CONFIG] * 2
     assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in paths] == before
     assert daemon.status()["state"] == "running"
     daemon.configure({"pools.default.size": 2})
@@ -141,8 +141,8 @@ def test_a_daemon_whose_files_are_gone_is_found_and_kept_from_a_second(daemons, 
     wait_until(daemon.instance.socket_path.exists)
     stop = daemon.command("stop")
 
-    assert start.returncode == exits.ALREADY_RUNNING
-    assert status.returncode in (0, exits.STATUS_UNKNOWN), status
+    assert start.returncode == exit_codes.ALREADY_RUNNING
+    assert status.returncode in (0, exit_codes.STATUS_UNKNOWN), status
     assert "running (pid " in status.stdout or "gigqd is running" in status.stdout
     assert stop.returncode == 0, stop
     assert daemon.wait_for_exit() == 0
@@ -173,7 +173,7 @@ def test_a_runtime_directory_without_room_is_named_with_the_reason(daemons, tmp_
     finally:
         subprocess.run(["umount", "-l", place], check=True)
 
-    assert done.returncode == exits.CANNOT_CREATE, done
+    assert done.returncode == exit_codes.CANNOT_CREATE, done
     assert str(place) in done.stderr
     assert ("No space left" if full else "not writable") in done.stderr, done.stderr
     assert left <= {"full", "gigqd.lock", "gigqd.log"}
@@ -224,7 +224,7 @@ def test_a_daemon_that_is_killed_before_it_is_ready_is_told_at_once(daemons, tmp
         os.kill(running.pid, signal.SIGKILL)
         done = start.result(timeout=10)
 
-    assert done.returncode == exits.INTERNAL_ERROR
+    assert done.returncode == exit_codes.INTERNAL_ERROR
     assert "died before it was ready" in done.stderr
 
 
@@ -237,7 +237,7 @@ def test_check_names_what_is_wrong_in_any_broken_file(tmp_path, capfd, text):
     code = cli.main(["--config", str(path), "check"])
     told = capfd.readouterr()
 
-    assert code == exits.BAD_CONFIG, told
+    assert code == exit_codes.BAD_CONFIG, told
     assert str(path) in told.err + told.out
     assert "Traceback" not in told.err + told.out
     assert len(told.err + told.out) < 4000
@@ -271,7 +271,7 @@ def test_a_psutil_that_is_too_old_is_refused_with_the_reason(daemons, tmp_path):
 
     told = [daemon.command(command) for command in ("run", "start", "restart")]
 
-    assert {done.returncode for done in told} == {exits.INTERNAL_ERROR}
+    assert {done.returncode for done in told} == {exit_codes.INTERNAL_ERROR}
     assert all("psutil 6.9 is too old; install 7.1 or newer" in done.stderr for done in told)
     assert not daemon.instance.directory.exists()
 

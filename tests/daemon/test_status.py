@@ -11,7 +11,7 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigqd import exits
+from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
@@ -27,7 +27,7 @@ def test_a_stopped_supervisor_is_reported(daemons):
     done = daemon.command("status", "--json")
     daemon.signal(signal.SIGCONT)
 
-    assert done.returncode == exits.STATUS_UNKNOWN
+    assert done.returncode == exit_codes.STATUS_UNKNOWN
     answer = json.loads(done.stdout)
     assert (answer["state"], answer["pid"]) == ("not answering", daemon.pid)
 
@@ -93,7 +93,7 @@ def test_an_answer_that_cannot_be_written_is_said_plainly(daemons, command):
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(gigqd, stdout=full, stderr=subprocess.PIPE, text=True)
 
-    assert done.returncode == exits.OUTPUT_FAILED
+    assert done.returncode == exit_codes.OUTPUT_FAILED
     assert done.stderr == "gigqd: cannot write to standard output: No space left on device\n"
 
 
@@ -105,7 +105,7 @@ def test_a_reader_that_has_gone_is_no_trouble(daemons):
         process.stdout.close()
         words = process.stderr.read()
 
-    assert (process.returncode, words) == (exits.BROKEN_PIPE, b"")
+    assert (process.returncode, words) == (exit_codes.BROKEN_PIPE, b"")
 
 
 def test_a_name_on_the_command_line_finds_its_daemon_and_makes_one(daemons):
@@ -119,8 +119,8 @@ def test_a_name_on_the_command_line_finds_its_daemon_and_makes_one(daemons):
     stop = daemon.command("stop", "--name", "mail", "--json")
 
     assert [d.returncode for d in (started, status, by_place, reload, stop)] == [0] * 5
-    assert elsewhere.returncode == exits.STATUS_STOPPED
+    assert elsewhere.returncode == exit_codes.STATUS_STOPPED
     assert status.stdout.startswith("gigqd mail is running")
     assert json.loads(reload.stdout)["restart"] == []
     assert json.loads(stop.stdout)["finished"] == 0
-    assert daemon.command("status", "--name", "../mail").returncode == exits.USAGE
+    assert daemon.command("status", "--name", "../mail").returncode == exit_codes.USAGE

@@ -17,7 +17,7 @@ from support.store_faults import (
     wait_until_running,
 )
 
-from gigq.store.connect import close_connections
+from gigq.store.sqlite.connections import close_connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

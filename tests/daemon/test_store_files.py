@@ -26,8 +26,8 @@ from support.waiting import wait_until
 
 from gigq import Job
 from gigq.errors import StoreGone
-from gigq.store.connect import close_connection
-from gigq.store.liveness import companion, is_alive
+from gigq.store.sqlite.connections import close_connection
+from gigq.store.sqlite.processes.run_locks import companion, is_alive
 
 pytestmark = pytest.mark.daemon
 

@@ -18,12 +18,13 @@ from support import jobs
 from support.orphans import orphans_adopted
 from support.waiting import wait_until
 
-from gigqd import kernel, reaper, sending
-from gigqd import treekill as treekill_module
-from gigqd.exit_record import ExitRecord
-from gigqd.sending import Sent
-from gigqd.tag import Tag, mark_of, mark_this_process, tag_of
-from gigqd.treekill import TreeKill
+from gigqd.ipc.exit_record import ExitRecord
+from gigqd.linux import syscalls
+from gigqd.process import kill_tree as treekill_module
+from gigqd.process import reap, safe_signal
+from gigqd.process.kill_tree import TreeKill
+from gigqd.process.process_tag import Tag, mark_of, mark_this_process, tag_of
+from gigqd.process.safe_signal import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ def tag() -> Tag:
 
 def is_gone(pid: int) -> bool:
     try:
-        return not kernel.glance(pid).alive
+        return not syscalls.glance(pid).alive
     except ProcessLookupError:
         return True
 
@@ -99,7 +100,7 @@ def assert_the_family_is_ended(tag: Tag, folder: Path) -> None:
 
     assert [pid for pid in children if not is_gone(pid)] == []
     assert treekill.killed == len(WAYS) + 1
-    reaper.reap(root)
+    reap.reap(root)
 
 
 @pytest.mark.fault("C4")
@@ -114,9 +115,9 @@ def test_no_child_gets_away(way: str, tag: Tag, tmp_path: Path) -> None:
     treekill = end(root, tag)
 
     assert is_gone(child)
-    assert reaper.look(root) == ExitRecord(signal="SIGKILL")
+    assert reap.look(root) == ExitRecord(signal="SIGKILL")
     assert treekill.killed == 2
-    reaper.reap(root)
+    reap.reap(root)
 
 
 def test_all_children_at_once_are_gone_and_a_bystander_lives(tag: Tag, tmp_path: Path) -> None:
@@ -131,8 +132,8 @@ def test_all_children_at_once_are_gone_and_a_bystander_lives(tag: Tag, tmp_path:
     assert [pid for pid in children if not is_gone(pid)] == []
     assert not is_gone(bystander)
     end(bystander, other)
-    reaper.reap(root)
-    reaper.reap(bystander)
+    reap.reap(root)
+    reap.reap(bystander)
 
 
 @pytest.mark.fault("C5")
@@ -143,12 +144,12 @@ def test_children_whose_parent_is_dead_already_are_found_by_their_tag(
     root = worker_running(jobs.spawn_children, tag, ledger, "job")
     children = wait_until(lambda: len(pids := jobs.child_pids(ledger)) == len(WAYS) and pids)
     os.kill(root, signal.SIGKILL)
-    wait_until(lambda: reaper.look(root))
+    wait_until(lambda: reap.look(root))
 
     end(root, tag)
 
     assert [pid for pid in children if not is_gone(pid)] == []
-    reaper.reap(root)
+    reap.reap(root)
 
 
 def test_a_job_that_ignores_every_signal_is_ended(tag: Tag, tmp_path: Path) -> None:
@@ -158,8 +159,8 @@ def test_a_job_that_ignores_every_signal_is_ended(tag: Tag, tmp_path: Path) -> N
 
     end(root, tag)
 
-    assert reaper.look(root) == ExitRecord(signal="SIGKILL")
-    reaper.reap(root)
+    assert reap.look(root) == ExitRecord(signal="SIGKILL")
+    reap.reap(root)
 
 
 def test_a_stopped_tree_is_ended(tag: Tag, tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_a_stopped_tree_is_ended(tag: Tag, tmp_path: Path) -> None:
     end(root, tag)
 
     assert is_gone(root)
-    reaper.reap(root)
+    reap.reap(root)
 
 
 @pytest.mark.fault("C12")
@@ -180,15 +181,15 @@ def test_a_signal_to_what_is_never_a_jobs_is_refused(
     target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = structlog.testing.CapturingLogger()
-    monkeypatch.setattr(sending, "log", log)
+    monkeypatch.setattr(safe_signal, "log", log)
     pid = {"zero": 0, "init": 1, "minus one": -1, "kernel": 2}.get(target, os.getpid())
     pid = os.getpgrp() if target == "own group" else pid
     # The leader of our own group may be gone, and its number is refused all the same.
-    ticks = kernel.start_ticks(pid) if pid > 0 and target != "own group" else 0
-    if target == "kernel" and not kernel.glance(pid).is_kernel_thread:
+    ticks = syscalls.start_ticks(pid) if pid > 0 and target != "own group" else 0
+    if target == "kernel" and not syscalls.glance(pid).is_kernel_thread:
         pytest.skip("in this process namespace there are no threads of the kernel")
 
-    sent = sending.send((pid, ticks), signal.SIGCONT)
+    sent = safe_signal.send((pid, ticks), signal.SIGCONT)
 
     assert sent is Sent.REFUSED
     assert [(call.args, call.kwargs) for call in log.calls] == [
@@ -199,7 +200,7 @@ def test_a_signal_to_what_is_never_a_jobs_is_refused(
 @pytest.mark.fault("C12")
 def test_a_signal_to_a_group_that_is_never_a_jobs_is_refused() -> None:
     for leader in (-1, 0, 1, os.getpid(), os.getpgrp()):
-        assert sending.send_to_group(leader, signal.SIGCONT) is Sent.REFUSED
+        assert safe_signal.send_to_group(leader, signal.SIGCONT) is Sent.REFUSED
 
 
 @pytest.mark.parametrize("error", [None, errno.ENOSYS, errno.EPERM, errno.EMFILE])
@@ -208,9 +209,9 @@ def test_a_process_is_not_signalled_when_its_number_belongs_to_another_by_now(
 ) -> None:
     without_pidfds(monkeypatch, error)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    earlier = (bystander.pid, kernel.start_ticks(bystander.pid) - 1)
+    earlier = (bystander.pid, syscalls.start_ticks(bystander.pid) - 1)
 
-    sent = sending.send(earlier, signal.SIGKILL)
+    sent = safe_signal.send(earlier, signal.SIGKILL)
 
     assert sent is Sent.GONE
     assert bystander.poll() is None
@@ -241,7 +242,7 @@ def test_a_tree_is_ended_where_a_pidfd_cannot_be_signalled(
 def test_a_tree_is_ended_where_the_kernel_has_no_lists_of_children(
     tag: Tag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "_HAS_CHILDREN_LISTS", False)
+    monkeypatch.setattr(syscalls, "_HAS_CHILDREN_LISTS", False)
 
     assert_the_family_is_ended(tag, tmp_path)
 
@@ -250,7 +251,7 @@ def test_a_tree_is_ended_where_the_kernel_has_no_lists_of_children(
 def test_a_tree_is_ended_where_orphans_are_adopted_by_somebody_else(
     tag: Tag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "is_subreaper", lambda: False)
+    monkeypatch.setattr(syscalls, "is_subreaper", lambda: False)
 
     assert_the_family_is_ended(tag, tmp_path)
 
@@ -270,15 +271,15 @@ def test_a_child_of_another_user_is_told_of_once_and_nobody_crashes(tmp_path: Pa
     def supervise() -> None:
         log = structlog.testing.CapturingLogger()
         treekill_module.log = log
-        kernel.become_subreaper()
+        syscalls.become_subreaper()
         worker = forked_into_a_session(work)
-        wait_until(lambda: kernel.children_of(worker))
+        wait_until(lambda: syscalls.children_of(worker))
         wait_until(lambda: Path(f"/proc/{worker}").stat().st_uid == 65534)
         os.setresuid(65534, 65534, 65534)
         treekill = TreeKill(worker, lambda _mark: False)
         for _ in range(10):
             treekill.step()
-        wait_until(lambda: reaper.look(worker))
+        wait_until(lambda: reap.look(worker))
         seen = [[list(call.args), call.kwargs] for call in log.calls]
         facts = [seen, sorted(treekill.denied)]
         os.write(note, json.dumps(facts).encode())
@@ -326,7 +327,7 @@ def test_a_worker_ends_what_its_job_has_started_and_lives(tag: Tag, tmp_path: Pa
     assert [pid for pid in jobs.child_pids(ledger) if not is_gone(pid)] == []
     assert not is_gone(root)
     end(root, tag)
-    reaper.reap(root)
+    reap.reap(root)
 
 
 def test_a_forked_child_that_never_execs_carries_the_tag(tag: Tag, tmp_path: Path) -> None:
@@ -337,7 +338,7 @@ def test_a_forked_child_that_never_execs_carries_the_tag(tag: Tag, tmp_path: Pat
     assert tag_of(child) == tag
     assert tag_of(os.getpid()) != tag
     end(root, tag)
-    reaper.reap(root)
+    reap.reap(root)
 
 
 def test_a_tag_reads_back_as_it_was_written(tag: Tag) -> None:

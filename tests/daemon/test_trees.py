@@ -14,9 +14,10 @@ import pytest
 from support import families, jobs
 from support.waiting import wait_until
 
-from gigqd import exits, kernel
-from gigqd.process_tree import descendants
-from gigqd.tag import mark_of
+from gigqd import exit_codes
+from gigqd.linux import syscalls
+from gigqd.process.process_tag import mark_of
+from gigqd.process.process_tree import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ KILLED_AT_ONCE = {"pools.default.timeout_grace": 0}
 
 def is_gone(pid: int, born: int | None = None) -> bool:
     try:
-        process = kernel.glance(pid)
+        process = syscalls.glance(pid)
     except ProcessLookupError:
         return True
     return not process.alive or (born is not None and process.start_ticks != born)
@@ -43,7 +44,7 @@ def living_children(daemon) -> list[int]:
 
 
 def tree_of(pid: int) -> set[tuple[int, int]]:
-    return {process.identity for process in descendants(kernel.glance(pid))}
+    return {process.identity for process in descendants(syscalls.glance(pid))}
 
 
 def survivors(tree: set[tuple[int, int]]) -> list[int]:
@@ -54,7 +55,7 @@ def marked(daemon) -> list[int]:
     """Every process that carries a stamp of this daemon's run, whatever became of its tag."""
     stamps = {mark_of(pid).stamp for pid in (*daemon.worker_pids(),)}
     runs = {stamp >> 15 for stamp in stamps if stamp}
-    found = {pid: mark_of(pid).stamp for pid in kernel.all_pids() if not is_gone(pid)}
+    found = {pid: mark_of(pid).stamp for pid in syscalls.all_pids() if not is_gone(pid)}
     return [pid for pid, stamp in found.items() if stamp and stamp >> 15 in runs]
 
 
@@ -260,7 +261,7 @@ def test_a_stop_that_leaves_a_process_behind_says_so_by_its_exit_code(daemons, f
 
     thaw(freezer)
     wait_until(lambda: is_gone(call.pid, call.born))
-    assert (answer["code"], code) == (exits.LEFT_BEHIND, exits.LEFT_BEHIND)
+    assert (answer["code"], code) == (exit_codes.LEFT_BEHIND, exit_codes.LEFT_BEHIND)
     assert ("run" in left, "orderly" in left) == (True, False), "the next start looks for it"
 
 

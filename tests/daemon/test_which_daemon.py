@@ -16,11 +16,11 @@ from support.other_user import interpreter_for
 from support.project import Project
 from support.waiting import wait_until
 
-from gigqd import exits
-from gigqd.client import Client
+from gigqd import exit_codes
+from gigqd.cli.control_client import Client
 from gigqd.config import DaemonConfig
-from gigqd.identity import Identity
-from gigqd.instance import Instance
+from gigqd.host.identity import Identity
+from gigqd.host.runtime_files import Instance
 
 pytestmark = pytest.mark.daemon
 
@@ -76,7 +76,7 @@ def test_two_projects_of_one_session_do_not_meet(shop, blog, tmp_path):
     reached = [project.pid(**session) for project in (shop, blog)]
     blog.gigqd("stop", **session)
 
-    assert before == [exits.STATUS_STOPPED, exits.NOT_RUNNING, exits.OK]
+    assert before == [exit_codes.STATUS_STOPPED, exit_codes.NOT_RUNNING, exit_codes.OK]
     assert reached == [pid, other]
     assert shop.pid(**session) == pid
 
@@ -97,7 +97,7 @@ def test_a_daemon_is_reached_from_another_session(shop, start):
     pid = shop.start(**start)
 
     assert shop.pid() == pid
-    assert shop.gigqd("reload").returncode == exits.OK
+    assert shop.gigqd("reload").returncode == exit_codes.OK
     assert "stopped in" in shop.gigqd("stop").stdout
     assert shop.pid(**start) is None
 
@@ -111,7 +111,7 @@ def test_a_daemon_of_another_project_in_the_same_place_is_refused(shop, blog, tm
 
     done = blog.gigqd(word)
 
-    assert done.returncode == (exits.STATUS_UNKNOWN if word == "status" else 75), done
+    assert done.returncode == (exit_codes.STATUS_UNKNOWN if word == "status" else 75), done
     for project in (shop, blog):
         words = f'configuration {project.file}, database {project.database}, name "default"'
         assert words in done.stdout + done.stderr
@@ -130,7 +130,7 @@ def test_it_is_refused_also_while_its_files_are_deleted(shop, blog, tmp_path, wo
 
     done = blog.gigqd(word)
 
-    assert done.returncode == exits.ALREADY_RUNNING, done
+    assert done.returncode == exit_codes.ALREADY_RUNNING, done
     assert shop.pid() == pid
 
 
@@ -144,7 +144,7 @@ def test_a_daemon_itself_refuses_what_is_meant_for_another_one(shop, blog, tmp_p
 
     answer = Client(instance).ask(command)
 
-    assert answer["code"] == exits.ALREADY_RUNNING
+    assert answer["code"] == exit_codes.ALREADY_RUNNING
     assert str(instance.identity) in answer["error"]
     assert shop.pid() == pid
 
@@ -176,7 +176,7 @@ def test_a_start_beside_the_daemon_of_the_same_file_is_refused(shop, change):
 
     done = shop.gigqd("start")
 
-    assert done.returncode == exits.ALREADY_RUNNING
+    assert done.returncode == exit_codes.ALREADY_RUNNING
     assert f"gigqd (pid {pid}" in done.stderr
     assert "`gigqd restart` replaces it" in done.stderr
     assert sorted(path.name for path in shop.home.iterdir()) == before
@@ -215,7 +215,7 @@ def test_two_projects_that_share_one_file_have_two_daemons(shop, blog, share):
     reached = [project.pid() for project in (shop, blog)]
     blog.gigqd("restart")
 
-    assert before == [exits.STATUS_STOPPED, exits.NOT_RUNNING, exits.OK]
+    assert before == [exit_codes.STATUS_STOPPED, exit_codes.NOT_RUNNING, exit_codes.OK]
     assert reached == [pid, other]
     assert shop.pid() == pid
 
@@ -226,7 +226,7 @@ def test_names_that_the_command_line_gives_are_daemons_of_their_own(shop):
     shop.gigqd("--name", "mail", "stop")
 
     assert len(set(pids)) == 2
-    assert shop.gigqd("--name", "mail", "status").returncode == exits.STATUS_STOPPED
+    assert shop.gigqd("--name", "mail", "status").returncode == exit_codes.STATUS_STOPPED
     assert shop.pid() == pids[0]
 
 
@@ -252,9 +252,12 @@ def test_root_reaches_the_daemon_of_an_ordinary_account_and_a_third_account_does
     shutil.rmtree(f"{project.database}.gigqd")
     stopped = project.gigqd("stop", become=False)
 
-    assert [done.returncode for done in refused] == [exits.STATUS_UNKNOWN, exits.NOT_PERMITTED]
+    assert [done.returncode for done in refused] == [
+        exit_codes.STATUS_UNKNOWN,
+        exit_codes.NOT_PERMITTED,
+    ]
     assert reached == [pid, pid]
-    assert reloaded.returncode == exits.OK, reloaded
+    assert reloaded.returncode == exit_codes.OK, reloaded
     assert stopped.stdout.startswith("gigqd stopped"), stopped
 
 
@@ -279,7 +282,7 @@ def test_no_deletion_lets_a_second_daemon_in(daemons, deleted):
     status = daemon.command("status", "--timeout", "60")
     stopped = daemon.command("stop", "--now")
 
-    assert [start.returncode, run.returncode] == [exits.ALREADY_RUNNING] * 2
+    assert [start.returncode, run.returncode] == [exit_codes.ALREADY_RUNNING] * 2
     assert f"pid {daemon.pid}" in start.stderr
     assert f"pid         {daemon.pid}," in status.stdout, status
     assert stopped.stdout.startswith("gigqd stopped"), stopped
@@ -294,14 +297,14 @@ def test_a_plain_start_beside_deleted_files_is_refused(daemons):
 
     start = daemon.command("start")
 
-    assert start.returncode == exits.ALREADY_RUNNING
+    assert start.returncode == exit_codes.ALREADY_RUNNING
     assert "were deleted, and it puts them back in a few seconds" in start.stderr
 
 
 TAKER = """
 import signal, sys
 from pathlib import Path
-from gigqd import fence
+from gigqd.host import database_lock as fence
 fence.take(Path(sys.argv[1]), "default")
 print("taken", flush=True)
 signal.pause()
@@ -321,9 +324,9 @@ def test_a_daemon_whose_name_another_one_has_taken_ends_in_good_order(daemons):
         code = daemon.wait_for_exit(20)
         taker.kill()
 
-    assert code == exits.ALREADY_RUNNING
+    assert code == exit_codes.ALREADY_RUNNING
     assert f"(pid {taker.pid}) already serves" in daemon.events("place_taken")[0]["error"]
-    assert daemon.events("daemon_stopped")[0]["code"] == exits.ALREADY_RUNNING
+    assert daemon.events("daemon_stopped")[0]["code"] == exit_codes.ALREADY_RUNNING
     assert len(daemon.calls("short")) == 1
 
 
@@ -347,7 +350,7 @@ def test_the_file_of_the_folder_is_found_and_a_missing_one_says_where_was_looked
     nowhere = subprocess.run(here, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     assert (again.returncode, f"(pid {pid}, " in again.stdout) == (0, True), again
-    assert nowhere.returncode == exits.BAD_CONFIG
+    assert nowhere.returncode == exit_codes.BAD_CONFIG
     assert f"{tmp_path}/gigq.toml is not there" in nowhere.stderr
 
 
@@ -358,7 +361,7 @@ def test_a_typo_in_the_folder_of_the_database_makes_nothing(shop, place, word):
 
     check, done = shop.gigqd("check", "--db"), shop.gigqd(word)
 
-    assert check.returncode == done.returncode == exits.DATABASE_UNAVAILABLE
+    assert check.returncode == done.returncode == exit_codes.DATABASE_UNAVAILABLE
     sentence = f"{shop.home}/typo/jobs.db does not exist, and its folder does not exist"
     assert sentence in check.stderr
     assert sentence in done.stderr

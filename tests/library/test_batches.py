@@ -8,14 +8,15 @@ import pytest
 from support import jobs_to_run
 
 import gigq
-from gigq import Job, current_job, pace
-from gigq.callbacks import Callbacks
+from gigq import Job, current_job
 from gigq.errors import StoreError
-from gigq.pace import Pace
-from gigq.reports import Reports
-from gigq.status import JobStatus
-from gigq.store import claims
-from gigq.store.connect import open_connection
+from gigq.execution import batch_sizing
+from gigq.execution.batch_sizing import Pace
+from gigq.execution.callbacks import Callbacks
+from gigq.execution.event_reports import Reports
+from gigq.model.status import JobStatus
+from gigq.store.sqlite.connections import open_connection
+from gigq.store.verbs import exchange
 
 MANY = 200
 
@@ -31,8 +32,8 @@ def every_tiny_job_is_short(monkeypatch):
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """Nothing is let go of because the machine stood still."""
-    monkeypatch.setattr("gigq.hand.HELD_BACK", 1e9)
-    monkeypatch.setattr("gigq.hand._STALE_AFTER", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 1e9)
 
 
 @pytest.fixture
@@ -46,14 +47,14 @@ def worker(worker):
 def exchanges(monkeypatch):
     """How many were settled, handed back and claimed by each transaction."""
     seen = []
-    real = claims.exchange
+    real = exchange.exchange
 
     def noting(db, batch, *rest):
         done, rows = real(db, batch, *rest)
         seen.append((len(batch.finished), len(batch.released), len(rows)))
         return done, rows
 
-    monkeypatch.setattr(claims, "exchange", noting)
+    monkeypatch.setattr(exchange, "exchange", noting)
     return seen
 
 
@@ -310,7 +311,7 @@ def test_a_claim_that_may_have_been_handed_back_is_not_begun(queue, worker, tmp_
     ledger = tmp_path / "ledger"
     ids = submit(queue, 6, jobs_to_run.note, params={"path": str(ledger)})
     other = gigq.Worker(worker.db_path, worker_id="other")
-    real = claims.exchange
+    real = exchange.exchange
 
     def settle_and_fail(*args):
         real(*args)
@@ -321,12 +322,12 @@ def test_a_claim_that_may_have_been_handed_back_is_not_begun(queue, worker, tmp_
         def from_the_third_on():
             worker.ran.append(1)
             if len(worker.ran) == 3:
-                patch.setattr(claims, "exchange", settle_and_fail)
+                patch.setattr(exchange, "exchange", settle_and_fail)
             return len(worker.ran) < 3
 
         with pytest.raises(StoreError):
             worker.work_off(from_the_third_on)
-    row = claims.claim(queue._database, other._runner.claimant, "taken")
+    row = exchange.claim(queue._database, other._runner.claimant, "taken")
     worker.work_off(lambda: True)
 
     assert row["id"] == ids[2]
@@ -339,11 +340,11 @@ def test_a_claim_that_may_have_been_handed_back_is_not_begun(queue, worker, tmp_
 def test_an_outcome_is_held_back_no_longer_than_a_few_milliseconds(
     queue, worker, monkeypatch, exchanges
 ):
-    monkeypatch.setattr("gigq.hand.HELD_BACK", 0.0)
+    monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 0.0)
     submit(queue, 5)
     worker.work_off(lambda: True)
 
-    assert pace.HELD_BACK <= 0.01
+    assert batch_sizing.HELD_BACK <= 0.01
     assert exchanges == [(0, 0, 5), *[(1, 0, 0)] * 4, (1, 0, 0)]
 
 
@@ -351,7 +352,7 @@ def test_what_is_held_is_handed_back_when_its_turn_does_not_come_soon(
     queue, worker, monkeypatch, exchanges
 ):
     submit(queue, 4)
-    monkeypatch.setattr("gigq.hand._STALE_AFTER", -1.0)
+    monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", -1.0)
     worker.work_off(lambda: True)
 
     assert exchanges == [(0, 0, 4), (1, 3, 3), (1, 2, 2), (1, 1, 1), (1, 0, 0)]
@@ -396,13 +397,13 @@ def test_what_somebody_else_has_settled_meanwhile_is_told_and_harms_no_other(
     queue, worker, path, reported
 ):
     ids = submit(queue, 6)
-    ending = gigq.outcome.ExecutionResult(JobStatus.FAILED, error="taken away", final=True)
+    ending = gigq.model.outcome.ExecutionResult(JobStatus.FAILED, error="taken away", final=True)
 
     def take_one_away():
         worker.ran.append(1)
         if len(worker.ran) == 5:
             token = queue.get_status(ids[1])["execution_id"]
-            assert claims.settle(queue._database, token, ending)
+            assert exchange.settle(queue._database, token, ending)
         return True
 
     worker.work_off(take_one_away)
@@ -440,7 +441,7 @@ def test_rows_that_are_no_jobs_by_the_thousand_are_worked_off(queue, worker, pat
 def test_good_claims_are_kept_when_a_bad_row_among_them_cannot_be_settled(queue, worker, path):
     ids = submit(queue, 5)
     open_connection(path).execute("UPDATE jobs SET params = '{' WHERE id = ?", (ids[2],))
-    real, broken = claims.settle, [True]
+    real, broken = exchange.settle, [True]
 
     def settle(*args):
         if broken:
@@ -449,7 +450,7 @@ def test_good_claims_are_kept_when_a_bad_row_among_them_cannot_be_settled(queue,
         return real(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(claims, "settle", settle)
+        patch.setattr(exchange, "settle", settle)
         with pytest.raises(StoreError):
             worker.work_off(lambda: True)
     worker.work_off(lambda: True)
@@ -500,7 +501,7 @@ def test_processing_one_job_takes_one(queue, worker, exchanges):
 
 def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, path):
     ids = submit(queue, 5)
-    real = claims.exchange
+    real = exchange.exchange
     with pytest.MonkeyPatch.context() as patch:
 
         def fail_to_let_go(db, batch, claimant, request):
@@ -508,7 +509,7 @@ def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, pa
                 raise gigq.errors.StoreLocked("locked")
             return real(db, batch, claimant, request)
 
-        patch.setattr(claims, "exchange", fail_to_let_go)
+        patch.setattr(exchange, "exchange", fail_to_let_go)
         with pytest.raises(StoreError):
             worker.work_off(counting(worker, 2))
 

@@ -11,10 +11,10 @@ from support.waiting import wait_until
 
 import gigq
 from gigq import Job, Worker, current_job
-from gigq.callbacks import Callbacks
-from gigq.current import Running
-from gigq.store import claims
-from gigq.store.connect import open_connection
+from gigq.execution.callbacks import Callbacks
+from gigq.execution.job_context import Running
+from gigq.store.sqlite.connections import open_connection
+from gigq.store.verbs import exchange
 
 
 def submit(queue, function, /, **options):
@@ -144,7 +144,7 @@ def test_a_job_that_gives_up_when_it_is_cancelled_is_cancelled(queue, in_backgro
 
 def test_a_request_for_an_earlier_attempt_is_not_seen_by_the_next(queue, worker, path):
     job_id = submit(queue, jobs_that_look.describe)
-    row = claims.claim(queue._database, worker._runner.claimant, "e0")
+    row = exchange.claim(queue._database, worker._runner.claimant, "e0")
     assert row["id"] == job_id
     request_cancel(queue, job_id)
     open_connection(path).execute(

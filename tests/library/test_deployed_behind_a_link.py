@@ -8,8 +8,8 @@ import zipapp
 import pytest
 
 import gigq
-from gigq import given_paths
-from gigq.functions import parse
+from gigq.model import given_paths
+from gigq.model.functions import parse
 
 SCRIPT = """
 import sys

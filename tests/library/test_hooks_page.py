@@ -5,7 +5,7 @@ import re
 from support.console import differences
 from support.tree import ROOT
 
-from gigq.hooks import PARAMETERS
+from gigq.execution.hooks import PARAMETERS
 
 PAGE = (ROOT / "docs/api/hooks.md").read_text()
 MODULE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -7,8 +7,9 @@ import sqlite3
 
 import pytest
 
-from gigq import InvalidJob, Job, Worker, Workflow, signatures, task
+from gigq import InvalidJob, Job, Worker, Workflow, task
 from gigq.errors import NotJson, WrongParameters
+from gigq.model import signatures
 
 
 def resize(file, width=100):

@@ -18,10 +18,10 @@ from gigq import (
     Workflow,
     events,
 )
-from gigq.claim import Claimant
 from gigq.errors import DependencyCycle, MissingParent, StoreLocked
-from gigq.store import claims
-from gigq.store.connect import open_connection
+from gigq.model.claim import Claimant
+from gigq.store.sqlite.connections import open_connection
+from gigq.store.verbs import exchange
 
 
 def job(name="job", function=jobs_to_run.nothing, **options):
@@ -168,7 +168,7 @@ def test_a_row_that_foreign_sql_spoilt_can_still_be_looked_at(queue, path):
 def test_a_running_job_is_asked_to_end_only_when_that_is_meant(queue):
     seen = []
     job_id = queue.submit(job())
-    claims.claim(queue._database, Claimant("w", "worker:1"), "e1")
+    exchange.claim(queue._database, Claimant("w", "worker:1"), "e1")
     unsubscribe = events.subscribe(lambda name, fields: seen.append((name, fields)))
 
     assert not queue.cancel(job_id)

@@ -7,7 +7,7 @@ from support.console import differences
 from support.tree import ROOT
 
 from gigq import errors
-from gigq.current import CurrentJob
+from gigq.execution.job_context import CurrentJob
 
 PAGE = (ROOT / "docs/api/running-jobs.md").read_text()
 MODULE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -9,7 +9,7 @@ from support import by_name
 from support.forked import in_a_child
 
 import gigq
-from gigq import functions, scripts
+from gigq.model import functions, scripts
 
 SHOP = """
 import multiprocessing

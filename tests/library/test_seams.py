@@ -6,7 +6,7 @@ import pytest
 from support import jobs_to_run
 
 from gigq import Job, JobQueue, JobStatus, Worker
-from gigq.store.connect import open_connection
+from gigq.store.sqlite.connections import open_connection
 
 
 class Recording(Worker):

@@ -9,7 +9,7 @@ from support import jobs_to_run
 from support.forked import in_a_child
 
 from gigq import Job, JobQueue, Worker, Workflow
-from gigq.store.wakeup import Listener
+from gigq.store.sqlite.processes.wakeup import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

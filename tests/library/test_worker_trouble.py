@@ -9,9 +9,9 @@ from support.waiting import wait_until
 from support.write_lock import WriteLock
 
 from gigq import Job, JobStatus, StoreUnavailable, Worker
-from gigq.callbacks import Callbacks
-from gigq.outcome import ExecutionResult
-from gigq.store import claims
+from gigq.execution.callbacks import Callbacks
+from gigq.model.outcome import ExecutionResult
+from gigq.store.verbs import exchange
 
 
 def submit(queue, function, /, **options):
@@ -104,8 +104,8 @@ def test_settling_a_job_and_claiming_the_next_is_one_transaction(queue, worker, 
     for _ in range(5):
         submit(queue, jobs_to_run.nothing)
     exchanges = []
-    exchange = claims.exchange
-    monkeypatch.setattr(claims, "exchange", lambda *a: exchanges.append(a) or exchange(*a))
+    real = exchange.exchange
+    monkeypatch.setattr(exchange, "exchange", lambda *a: exchanges.append(a) or real(*a))
     worker.work_off(lambda: True)
 
     assert len(exchanges) == 6

@@ -7,8 +7,8 @@ from support import jobs_to_run
 from support.waiting import wait_until
 
 from gigq import Job, Worker
-from gigq.store import file_watch
-from gigq.store.wakeup import Listener
+from gigq.store.sqlite.processes import file_watch
+from gigq.store.sqlite.processes.wakeup import Listener
 
 
 def submit(queue, function, /, **options):
@@ -126,7 +126,7 @@ def test_a_job_that_no_wakeup_came_with_is_found_without_waiting_for_the_poll(
 
     if not has_inotify:
         monkeypatch.setattr(file_watch, "watch", refuse)
-    monkeypatch.setattr("gigq.store.wakeup.notify", lambda *_: None)
+    monkeypatch.setattr("gigq.store.sqlite.processes.wakeup.notify", lambda *_: None)
     sleeper = Worker(path, polling_interval=3600, queues=["a"])
     thread = threading.Thread(target=sleeper.start, daemon=True)
     thread.start()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.store import connect, migrate
+from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.sqlite import connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def address(backend: str, tmp_path: Path) -> str:
 @pytest.fixture
 def db(address: str) -> Iterator[Database]:
     """An empty store with its schema."""
-    database = Database(lambda: connect.open_connection(address))
+    database = Database(lambda: connections.open_connection(address))
     migrate.apply(database)
     yield database
-    connect.close_connections()
+    connections.close_connections()

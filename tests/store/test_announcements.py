@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.store import announcements, liveness
-from gigq.store.liveness import RunLock
+from gigq.store.sqlite.processes import announcements, run_locks
+from gigq.store.sqlite.processes.run_locks import RunLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def said(run: str, name: str = "default", **more: object) -> dict[str, object]:
 
 
 def file_of(database: str) -> Path:
-    (found,) = liveness.companion(database).glob("daemon-*.json")
+    (found,) = run_locks.companion(database).glob("daemon-*.json")
     return found
 
 
@@ -75,7 +75,7 @@ def test_what_was_removed_is_not_there_and_may_be_removed_again(database: str, r
     announcements.remove(database, "default", run)
 
     assert announcements.living(database) == []
-    assert not list(liveness.companion(database).glob("daemon-*"))
+    assert not list(run_locks.companion(database).glob("daemon-*"))
 
 
 def test_to_look_makes_nothing(database: str, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_file_with_anything_else_in_it_is_left_out(
     database: str, run: str, content: bytes
 ) -> None:
     announcements.write(database, "default", said(run))
-    (liveness.companion(database) / "daemon-0000.json").write_bytes(content)
+    (run_locks.companion(database) / "daemon-0000.json").write_bytes(content)
 
     assert announcements.living(database) == [said(run)]
 
@@ -107,7 +107,7 @@ def test_what_is_no_file_is_left_out_and_waited_for_by_nobody(
     announcements.write(database, "default", said(run))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text(json.dumps(said(run, "linked")))
-    folder = liveness.companion(database)
+    folder = run_locks.companion(database)
     os.mkfifo(folder / "daemon-1.json")
     (folder / "daemon-2.json").mkdir()
     (folder / "daemon-3.json").symlink_to(elsewhere)
@@ -123,7 +123,7 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(
     target.write_text("precious")
     file_of(database).unlink()
     name = "daemon-" + announcements._file_name("default").removeprefix("daemon-")
-    (liveness.companion(database) / name).symlink_to(target)
+    (run_locks.companion(database) / name).symlink_to(target)
     announcements.write(database, "default", said(run))
 
     assert target.read_text() == "precious"

@@ -9,11 +9,14 @@ import pytest
 from support import odd_rows
 from support.ledger import FAILED, WORKER, insert, job_row, ran, status_of, stored, taken
 
-from gigq import JobQueue, Worker, rescue
-from gigq.claim import Claim
+from gigq import JobQueue, Worker
 from gigq.errors import StoreLocked
-from gigq.ids import new_id
-from gigq.store import claims, connect, jobs, liveness, requeue
+from gigq.execution import rescue
+from gigq.model.claim import Claim
+from gigq.model.ids import new_id
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.processes import run_locks
+from gigq.store.verbs import exchange, jobs, requeue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,10 +73,10 @@ def look_at_everything(queue: JobQueue, db: Database, path: Path) -> None:
     queue.stats()
     for found in queue.list_jobs(limit=1000):
         queue.get_status(found["id"])
-    for due_at in (claims.next_due_at(db, None), claims.next_due_at(db, ("default", "other"))):
+    for due_at in (exchange.next_due_at(db, None), exchange.next_due_at(db, ("default", "other"))):
         assert due_at is None or due_at > "2026"
-    claims.open_executions(db)
-    claims.cancel_requests(db)
+    exchange.open_executions(db)
+    exchange.cancel_requests(db)
     rescue.overdue(db)
     rescue.lost(db, path)
 
@@ -107,7 +110,7 @@ def test_bad_rows_stop_nobody(tmp_path: Path, table: str, column: str) -> None:
     (good,) = insert(db, [nothing_row()])
     look_at_everything(queue, db, path)
     for execution_id in open_ids[::2]:
-        claims.settle(db, execution_id, FAILED)
+        exchange.settle(db, execution_id, FAILED)
     while worker.process_one():
         pass
     look_at_everything(queue, db, path)
@@ -160,10 +163,10 @@ def test_a_job_that_was_taken_away_from_its_execution_can_be_claimed_again(db: D
     second = taken(db)
 
     assert second["execution_id"] != first["execution_id"]
-    assert claims.settle(db, first["execution_id"], FAILED) is None
+    assert exchange.settle(db, first["execution_id"], FAILED) is None
     assert [e["status"] for e in jobs.executions(db, job_id)] == ["failed", "running"]
     assert jobs.executions(db, job_id)[0]["cause"] == "lost"
-    assert claims.settle(db, second["execution_id"], FAILED) is not None
+    assert exchange.settle(db, second["execution_id"], FAILED) is not None
 
 
 @pytest.mark.parametrize("status", ["'paused'", "''", "x'00'", "'PENDING'", "'completed '"])
@@ -176,7 +179,7 @@ def test_a_job_with_a_status_that_nobody_knows_is_left_as_it_is(db: Database, st
         lambda: jobs.cancel(db, [job_id], running=True).get(job_id),
         lambda: requeue.requeue(db, [job_id]).jobs,
         lambda: jobs.clear(db),
-        lambda: claims.adopt(db, job_id, new_id(), WORKER),
+        lambda: exchange.adopt(db, job_id, new_id(), WORKER),
     ]
 
     assert not any(verb() for verb in verbs)
@@ -221,7 +224,7 @@ def test_odd_rows_are_failed_with_the_reason_or_run_and_the_rest_goes_on(
 
     assert odd_rows.wrong(db) == []
     assert [row["status"] for row in good] == ["completed"] * 20
-    assert claims.open_executions(db) == []
+    assert exchange.open_executions(db) == []
 
 
 @pytest.mark.parametrize("most_at_once", [1, 64])
@@ -278,11 +281,11 @@ def test_a_row_that_cannot_be_read_is_failed_later_when_the_database_is_away(
     queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
     bad, good = insert(queue._database, [nothing_row(), nothing_row()])
     spoil(queue._database, "jobs", "params", "'[1'", bad)
-    settle = claims.settle
-    monkeypatch.setattr(claims, "settle", refused)
+    settle = exchange.settle
+    monkeypatch.setattr(exchange, "settle", refused)
     with pytest.raises(StoreLocked):
         worker.process_one()
-    monkeypatch.setattr(claims, "settle", settle)
+    monkeypatch.setattr(exchange, "settle", settle)
 
     assert worker._runner.held == 1
     assert worker.process_one()
@@ -302,11 +305,11 @@ def test_a_job_delayed_to_what_is_no_time_is_failed_and_hides_no_other(
     bad = stored(db, retry_after="2999-01-01T00:00:00.000000+00:00")
     child = stored(db, dependencies=[bad])
     spoil(db, "jobs", "retry_after", value, bad)
-    first = claims.next_due_at(db, None)
+    first = exchange.next_due_at(db, None)
     assert (first, status_of(db, bad)) in [(None, "failed"), (None, "pending")]
     late = stored(db, retry_after="2999-01-01T00:00:00.000000+00:00")
 
-    assert claims.next_due_at(db, None) == "2999-01-01T00:00:00.000000+00:00"
+    assert exchange.next_due_at(db, None) == "2999-01-01T00:00:00.000000+00:00"
     if status_of(db, bad) == "failed":
         assert "the column retry_after of the job holds" in (jobs.get(db, bad) or {})["error"]
         assert status_of(db, child) == "failed"
@@ -339,11 +342,11 @@ def test_runs_that_foreign_sql_made_up_are_dead(tmp_path: Path) -> None:
         "gigqd:1:2:3:4:5",
     )
 
-    assert not any(liveness.is_alive(tmp_path / "queue.db", run) for run in made_up)
+    assert not any(run_locks.is_alive(tmp_path / "queue.db", run) for run in made_up)
 
 
 @pytest.fixture(autouse=True)
 def closed() -> Any:
     """No connection outlives a test's folder."""
     yield
-    connect.close_connections()
+    connections.close_connections()

@@ -23,14 +23,16 @@ from support.ledger import (
     taken,
 )
 
-from gigq import clock
-from gigq.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
 from gigq.errors import StoreLocked
-from gigq.ids import new_id
-from gigq.outcome import ExecutionResult, PostMortem
-from gigq.status import JobStatus
-from gigq.store import claims, connect, jobs, listing, migrate
+from gigq.model import clock
+from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
+from gigq.model.ids import new_id
+from gigq.model.outcome import ExecutionResult, PostMortem
+from gigq.model.status import JobStatus
+from gigq.store import migrate
 from gigq.store.database import Database, Session
+from gigq.store.sqlite import connections
+from gigq.store.verbs import exchange, jobs, listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +48,7 @@ def swap(
     db: Database, handover: SettleBatch = NOTHING, who: Claimant = WORKER, **wanted: Any
 ) -> tuple[list[Settled | None], list[Row]]:
     """Let go of claims and take up to eight more."""
-    return claims.exchange(db, handover, who, ClaimRequest(new_id(), **{"most": 8, **wanted}))
+    return exchange.exchange(db, handover, who, ClaimRequest(new_id(), **{"most": 8, **wanted}))
 
 
 def take(db: Database, who: Claimant = WORKER, **wanted: Any) -> list[Row]:
@@ -54,12 +56,12 @@ def take(db: Database, who: Claimant = WORKER, **wanted: Any) -> list[Row]:
 
 
 def settle(db: Database, *done: Finished) -> list[Settled | None]:
-    return claims.exchange(db, SettleBatch(done), None, None)[0]
+    return exchange.exchange(db, SettleBatch(done), None, None)[0]
 
 
 def hand_back(db: Database, *rows: Row) -> list[Settled | None]:
     unbegun = tuple(Claim.from_row(row) for row in rows)
-    return claims.exchange(db, SettleBatch((), unbegun), None, None)[0]
+    return exchange.exchange(db, SettleBatch((), unbegun), None, None)[0]
 
 
 def sql(db: Database, statement: str, *values: Any) -> list[Any]:
@@ -84,7 +86,7 @@ def names(rows: list[Row]) -> list[str]:
 
 def test_several_are_claimed_as_each_would_be_alone(db: Database) -> None:
     ids = insert(db, [job_row(params='{"a": 1}') for _ in range(3)])
-    rows = claims.exchange(db, NOTHING, WORKER, ClaimRequest("first", most=8))[1]
+    rows = exchange.exchange(db, NOTHING, WORKER, ClaimRequest("first", most=8))[1]
     executions = [jobs.executions(db, id_)[0] for id_ in ids]
 
     assert [row["id"] for row in rows] == ids
@@ -106,7 +108,7 @@ def test_the_executions_of_several_have_ids_in_their_order_from_the_one_that_was
 ) -> None:
     insert(db, [job_row() for _ in range(8)])
     first_id = new_id()
-    rows = claims.exchange(db, NOTHING, WORKER, ClaimRequest(first_id, most=8))[1]
+    rows = exchange.exchange(db, NOTHING, WORKER, ClaimRequest(first_id, most=8))[1]
     tokens = [row["execution_id"] for row in rows]
 
     assert tokens[0] == first_id
@@ -123,7 +125,7 @@ def test_the_order_of_several_is_that_of_single_claims(
         stored(db, queue="abc"[number % 3], priority=number * 7 % 4, max_attempts=9)
     later = stored(db, queue="a", priority=9, retry_after=clock.after(clock.utc_now(), 3600))
     one_by_one = []
-    while (row := claims.claim(db, who, new_id())) is not None:
+    while (row := exchange.claim(db, who, new_id())) is not None:
         one_by_one.append(row["id"])
     sql(db, "DELETE FROM job_executions")
     sql(db, "UPDATE jobs SET status = 'pending', attempts = 0, execution_id = NULL")
@@ -251,7 +253,7 @@ def test_what_foreign_sql_wrote_into_one_row_stops_none_of_the_others(
         claimed += [row["id"] for row in rows]
 
     assert sorted(claimed) == sorted(ids)
-    assert len(claims.open_executions(db)) == 5
+    assert len(exchange.open_executions(db)) == 5
 
 
 @pytest.mark.parametrize("column", ["name", "params", "queue", "function_name", "description"])
@@ -308,7 +310,7 @@ def test_an_execution_that_foreign_sql_left_open_is_superseded(
     found = [jobs.executions(db, id_) for id_ in ids]
 
     assert [row["id"] for row in rows] == ids
-    assert {row["execution_id"] for row in claims.open_executions(db)} == set(tokens)
+    assert {row["execution_id"] for row in exchange.open_executions(db)} == set(tokens)
     for number, executions in enumerate(found):
         closed = [e for e in executions if e["id"] == old[number]]
         assert [(e["status"], e["cause"]) for e in closed] == (
@@ -347,19 +349,19 @@ def test_settling_together_does_what_settling_one_by_one_does(
     db: Database, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "utc_now", lambda: "2026-06-01T00:00:00.000000+00:00")
-    other = Database(lambda: connect.open_connection(address + "-other"))
+    other = Database(lambda: connections.open_connection(address + "-other"))
     migrate.apply(other)
     for number, one in enumerate((db, other)):
         ids = family(one)
         tokens = iter(f"e{n}" for n in range(len(ids)))
-        rows = [claims.claim(one, WORKER, token) for token in tokens]
+        rows = [exchange.claim(one, WORKER, token) for token in tokens]
         done = [
             over(row, with_known(ENDINGS[n % len(ENDINGS)], n)) for n, row in enumerate(rows) if row
         ]
         if number:
             # Successes first: they are written together, before the others.
             done.sort(key=lambda o: o.result.status is not JobStatus.COMPLETED)
-            alone = [claims.settle(one, o.claim.execution_id, o.result) for o in done]
+            alone = [exchange.settle(one, o.claim.execution_id, o.result) for o in done]
         else:
             together = settle(one, *done)
 
@@ -373,7 +375,7 @@ def test_what_is_told_stands_in_the_order_of_what_was_handed_over(db: Database) 
     endings = [COMPLETED, FAILED, COMPLETED, FAILED_FOR_GOOD]
     done = tuple(over(row, ending) for row, ending in zip(rows[:4], endings, strict=True))
     unbegun = tuple(Claim.from_row(row) for row in rows[4:])
-    settled = claims.exchange(db, SettleBatch(done, unbegun), None, None)[0]
+    settled = exchange.exchange(db, SettleBatch(done, unbegun), None, None)[0]
 
     assert [one and one.job_id for one in settled] == [row["id"] for row in rows]
     assert [one and one.job_status.value for one in settled] == [
@@ -450,7 +452,7 @@ def _stumbling(real: Callable[..., Any], verb: str, broken: dict[str, bool]) -> 
 
 
 def superseded(db: Database, row: Row) -> None:
-    claims.settle(db, row["execution_id"], FAILED)
+    exchange.settle(db, row["execution_id"], FAILED)
 
 
 def snatched(db: Database, row: Row) -> None:
@@ -490,7 +492,7 @@ def test_one_that_was_taken_away_keeps_none_of_the_others_from_being_settled(
     for child in children:
         left = sql(db, "SELECT parent_id FROM job_dependencies WHERE job_id = ?", child)
         assert [row["parent_id"] for row in left] == [parents[which]]
-    assert claims.open_executions(db) == []
+    assert exchange.open_executions(db) == []
 
 
 def test_one_whose_database_stays_locked_changes_nothing_and_all_can_be_settled_later(
@@ -506,7 +508,7 @@ def test_one_whose_database_stays_locked_changes_nothing_and_all_can_be_settled_
     holder.execute("COMMIT")
     holder.close()
 
-    assert len(claims.open_executions(db)) == 3
+    assert len(exchange.open_executions(db)) == 3
     assert all(settle(db, *map(over, rows)))
     assert jobs.counts(db) == {"completed": 3}
 
@@ -550,7 +552,7 @@ def job_columns(db: Database) -> list[str]:
 
 def test_a_retry_that_is_handed_back_keeps_what_its_earlier_attempts_left(db: Database) -> None:
     job_id = stored(db, max_attempts=5)
-    claims.settle(db, taken(db)["execution_id"], FAILED)
+    exchange.settle(db, taken(db)["execution_id"], FAILED)
     before = jobs.get(db, job_id) or {}
     row = taken(db)
     (settled,) = hand_back(db, row)
@@ -599,7 +601,7 @@ def test_a_claim_that_was_taken_away_is_not_handed_back(
 
     assert [one is None for one in done] == [False, True, False]
     assert jobs.get(db, ids[1]) == before
-    assert claims.open_executions(db) == []
+    assert exchange.open_executions(db) == []
 
 
 def test_what_is_handed_back_twice_is_handed_back_once(db: Database) -> None:
@@ -610,12 +612,12 @@ def test_what_is_handed_back_twice_is_handed_back_once(db: Database) -> None:
 
     assert done == [None]
     assert status_of(db, job_id) == "running"
-    assert [e["execution_id"] for e in claims.open_executions(db)] == [again["execution_id"]]
+    assert [e["execution_id"] for e in exchange.open_executions(db)] == [again["execution_id"]]
 
 
 def taken_again(db: Database, row: Row) -> Row:
     """HeldClaims a claim back and claim the same job anew."""
-    assert claims.release(db, row["id"], row["execution_id"]) is not None
+    assert exchange.release(db, row["id"], row["execution_id"]) is not None
     return taken(db)
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from support.ledger import stored
 
-from gigq.store import closing as turns
-from gigq.store import connect
+from gigq.store.sqlite import closing as turns
+from gigq.store.sqlite import connections
 
 if TYPE_CHECKING:
     import pytest
@@ -106,7 +106,7 @@ def test_of_many_that_leave_at_the_same_moment_the_last_one_leaves_one_file(
     for patience in ("PATIENCE", "PATIENCE_WITH_OTHERS"):  # on a loaded machine turns take longer
         monkeypatch.setattr(turns, patience, 60.0)
     stored(db)
-    connect.close_connections()
+    connections.close_connections()
     for _ in range(10):
         ready, done = os.pipe()
         go, start = os.pipe()
@@ -129,10 +129,10 @@ def _child_that_closes(path: str, done: int, go: int, start: int) -> int:
     code = 1
     try:
         os.close(start)
-        connect.open_connection(path).execute("SELECT count(*) FROM jobs").fetchone()
+        connections.open_connection(path).execute("SELECT count(*) FROM jobs").fetchone()
         os.write(done, b"1")
         os.read(go, 1)
-        connect.close_all_connections()
+        connections.close_all_connections()
         code = 0
     finally:
         os._exit(code)
@@ -153,7 +153,7 @@ def test_a_connection_waits_until_another_process_has_closed_its_own(
 
     with turns.turn_to_close(address):
         monkeypatch.setattr(turns, "_is_ours", asking)
-        closer = threading.Thread(target=connect.close_all_connections)
+        closer = threading.Thread(target=connections.close_all_connections)
         closer.start()
         assert asked.wait(10)
         assert len(beside(address)) == 3
@@ -168,7 +168,7 @@ def test_a_connection_is_closed_without_its_turn_when_that_does_not_come(
     monkeypatch.setattr(turns, "PATIENCE", 0.05)
     stored(db)
     with turns.turn_to_close(address):
-        connect.close_connections()
+        connections.close_connections()
 
     assert beside(address) == [Path(address).name]
 
@@ -181,7 +181,7 @@ def test_another_account_that_locks_the_folder_of_a_database_does_not_hold_its_c
     lock = os.open(Path(address).parent, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        connect.close_connections()
+        connections.close_connections()
     finally:
         os.close(lock)
 
@@ -192,10 +192,10 @@ def test_the_end_of_a_process_does_not_close_a_connection_within_a_transaction(
     db: Database, address: str
 ) -> None:
     stored(db)
-    connection = connect.open_another(address)
+    connection = connections.open_another(address)
     with closing(connection):
         connection.execute("BEGIN IMMEDIATE")
-        connect.close_all_connections()
+        connections.close_all_connections()
 
         assert not connection.closed
         connection.execute("ROLLBACK")

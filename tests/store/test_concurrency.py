@@ -11,11 +11,12 @@ import pytest
 from support.ledger import COMPLETED, WORKER, insert, job_row, stored, swapped
 from support.write_lock import WriteLock
 
-from gigq.claim import Claimant
 from gigq.errors import StoreLocked
-from gigq.ids import new_id
-from gigq.store import claims, connect, jobs, listing
+from gigq.model.claim import Claimant
+from gigq.model.ids import new_id
 from gigq.store.database import Database
+from gigq.store.sqlite import connections
+from gigq.store.verbs import exchange, jobs, listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +28,17 @@ forked = multiprocessing.get_context("fork")
 
 def work_off(address: str, name: str, note: Path) -> None:
     """Claim and settle until nothing is due, and write down what was claimed."""
-    db = Database(lambda: connect.open_connection(address))
+    db = Database(lambda: connections.open_connection(address))
     claimant = Claimant(name, "worker:1")
     row, mine = None, []
     while (row := swapped(db, row, claimant)[1]) is not None:
         mine.append(row["id"])
     note.write_text("\n".join(mine))
-    connect.close_connections()
+    connections.close_connections()
 
 
 def submit_some(address: str, number: int) -> None:
-    db = Database(lambda: connect.open_connection(address))
+    db = Database(lambda: connections.open_connection(address))
     for _ in range(number):
         stored(db)
 
@@ -60,7 +61,7 @@ def test_processes_and_threads_claim_each_job_once(
 
     assert claimed == dict.fromkeys(ids, 1)
     assert jobs.counts(db) == {"completed": 600}
-    assert claims.open_executions(db) == []
+    assert exchange.open_executions(db) == []
 
 
 def test_submitters_do_not_lose_a_job_while_others_claim(
@@ -121,8 +122,8 @@ def test_a_database_that_stays_locked_is_a_clear_error_in_bounded_time(
     lock.take()
     verbs = {
         "insert": lambda: stored(db),
-        "claim": lambda: claims.claim(db, WORKER, new_id()),
-        "settle": lambda: claims.settle(db, "e", COMPLETED),
+        "claim": lambda: exchange.claim(db, WORKER, new_id()),
+        "settle": lambda: exchange.settle(db, "e", COMPLETED),
         "cancel": lambda: jobs.cancel(db, ["j"]),
     }
     started = time.monotonic()
@@ -167,7 +168,7 @@ def test_what_fails_in_the_middle_is_undone_and_the_lock_is_let_go(
 def test_a_submit_inside_the_callers_transaction_is_a_part_of_it(
     db: Database, address: str, holder: sqlite3.Connection
 ) -> None:
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     connection.execute("BEGIN IMMEDIATE")
     kept = stored(db)
     with pytest.raises(Exception, match="nobody"):

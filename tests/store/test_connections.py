@@ -22,9 +22,12 @@ from gigq.errors import (
     StoreUnavailable,
     UnsupportedStore,
 )
-from gigq.store import checkpoint, connect, filesystem, jobs, listing, migrate
+from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.dialect import dialect_of, refuse_old_sqlite
+from gigq.store.sqlite import checkpoint, connections
+from gigq.store.sqlite.file import filesystem
+from gigq.store.verbs import jobs, listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +55,7 @@ def in_thread(action: Callable[[], Any]) -> Any:
 
 
 def test_a_connection_is_set_up_for_a_queue(address: str) -> None:
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
 
     assert setting(connection, "journal_mode") == "wal"
     assert setting(connection, "wal_autocheckpoint") == 0
@@ -73,7 +76,7 @@ def test_the_files_of_a_new_database_are_private(db: Database, address: str) -> 
 def test_the_mode_of_a_file_that_was_there_is_left_alone(address: str) -> None:
     Path(address).touch()
     Path(address).chmod(0o640)
-    connect.open_connection(address)
+    connections.open_connection(address)
 
     assert stat.S_IMODE(Path(address).stat().st_mode) == 0o640
 
@@ -81,10 +84,10 @@ def test_the_mode_of_a_file_that_was_there_is_left_alone(address: str) -> None:
 def test_a_thread_gets_the_same_connection_each_time_and_another_thread_another(
     address: str,
 ) -> None:
-    mine = connect.open_connection(address)
+    mine = connections.open_connection(address)
 
-    assert connect.open_connection(address) is mine
-    assert in_thread(lambda: connect.open_connection(address) is mine) is False
+    assert connections.open_connection(address) is mine
+    assert in_thread(lambda: connections.open_connection(address) is mine) is False
 
 
 def test_the_names_of_one_file_share_a_connection(
@@ -92,34 +95,40 @@ def test_the_names_of_one_file_share_a_connection(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert connect.open_connection("queue.db") is connect.open_connection(address)
+    assert connections.open_connection("queue.db") is connections.open_connection(address)
 
 
 def test_a_connection_ends_with_its_thread(address: str) -> None:
-    connection = in_thread(lambda: connect.open_connection(address))
+    connection = in_thread(lambda: connections.open_connection(address))
 
     assert connection.closed
 
 
 def test_a_connection_that_its_user_closed_is_opened_again(db: Database, address: str) -> None:
     stored(db)
-    first = connect.open_connection(address)
+    first = connections.open_connection(address)
     first.close()
 
     assert jobs.counts(db) == {"pending": 1}
-    assert connect.open_connection(address) is not first
+    assert connections.open_connection(address) is not first
 
 
 def test_close_connections_closes_those_of_this_thread(address: str, tmp_path: Path) -> None:
-    opened = [connect.open_connection(address), connect.open_connection(tmp_path / "other.db")]
-    connect.close_connections()
+    opened = [
+        connections.open_connection(address),
+        connections.open_connection(tmp_path / "other.db"),
+    ]
+    connections.close_connections()
 
     assert all(connection.closed for connection in opened)
 
 
 def test_close_connection_closes_one(address: str, tmp_path: Path) -> None:
-    one, other = connect.open_connection(address), connect.open_connection(tmp_path / "other.db")
-    connect.close_connection(address)
+    one, other = (
+        connections.open_connection(address),
+        connections.open_connection(tmp_path / "other.db"),
+    )
+    connections.close_connection(address)
 
     assert (one.closed, other.closed) == (True, False)
 
@@ -131,12 +140,12 @@ def companions(address: str) -> list[Path]:
 def another_file(address: str, pending: int) -> Path:
     """A whole database elsewhere, with so many jobs."""
     path = Path(f"{address}.other")
-    other = Database(lambda: connect.open_connection(path))
+    other = Database(lambda: connections.open_connection(path))
     migrate.apply(other)
     for _ in range(pending):
         stored(other)
-    checkpoint.shorten(connect.open_connection(path))
-    connect.close_connection(path)
+    checkpoint.shorten(connections.open_connection(path))
+    connections.close_connection(path)
     return path
 
 
@@ -210,7 +219,7 @@ def test_another_thread_does_not_begin_a_new_file_either(db: Database, address: 
 
     def begins() -> bool:
         try:
-            connect.open_connection(address)
+            connections.open_connection(address)
         except StoreGone:
             return False
         return True
@@ -221,7 +230,7 @@ def test_another_thread_does_not_begin_a_new_file_either(db: Database, address: 
 
 def test_whoever_closes_the_connections_may_begin_a_new_file(db: Database, address: str) -> None:
     stored(db)
-    connect.close_connections()
+    connections.close_connections()
     Path(address).unlink()
     migrate.apply(db)
 
@@ -229,11 +238,11 @@ def test_whoever_closes_the_connections_may_begin_a_new_file(db: Database, addre
 
 
 def test_a_required_file_is_never_created(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "_required", set())
-    connect.require(address)
+    monkeypatch.setattr(connections, "_required", set())
+    connections.require(address)
 
     with pytest.raises(StoreGone):
-        connect.open_connection(address)
+        connections.open_connection(address)
     assert not Path(address).exists()
 
 
@@ -256,7 +265,7 @@ def test_an_empty_file_with_a_log_is_refused_and_the_log_is_kept(
     Path(f"{emptied}-wal").write_bytes(log)
 
     with pytest.raises(StoreCorrupt, match=r"is empty although its log has \d+ bytes"):
-        connect.open_connection(emptied)
+        connections.open_connection(emptied)
     assert Path(f"{emptied}-wal").read_bytes() == log
 
 
@@ -265,14 +274,14 @@ def test_no_new_file_is_begun_beside_the_log_of_a_lost_one(address: str) -> None
     log.write_bytes(b"frames")
 
     with pytest.raises(StoreGone, match="is not there, but its log"):
-        connect.open_connection(address)
+        connections.open_connection(address)
     assert log.read_bytes() == b"frames"
     assert not Path(address).exists()
 
 
 def test_a_path_may_have_every_character(tmp_path: Path) -> None:
     path = tmp_path / "a ?mode=memory#50%25 ü.db"
-    db = Database(lambda: connect.open_connection(path))
+    db = Database(lambda: connections.open_connection(path))
     migrate.apply(db)
     stored(db)
 
@@ -282,24 +291,24 @@ def test_a_path_may_have_every_character(tmp_path: Path) -> None:
 
 def test_a_forked_child_gets_a_connection_of_its_own(db: Database, address: str) -> None:
     stored(db)
-    mine = connect.open_connection(address)
+    mine = connections.open_connection(address)
 
     def child_works() -> bool:
-        other = connect.open_connection(address)
+        other = connections.open_connection(address)
         stored(db)
         return other is not mine and jobs.counts(db) == {"pending": 2}
 
     assert in_child(child_works)
     assert jobs.counts(db) == {"pending": 2}
-    assert connect.open_connection(address) is mine
+    assert connections.open_connection(address) is mine
 
 
 def test_a_forked_child_closes_no_connection_that_it_inherited(db: Database, address: str) -> None:
-    inherited = [connect.open_connection(address)]
+    inherited = [connections.open_connection(address)]
     release, ready = threading.Event(), threading.Event()
 
     def other_thread() -> None:
-        inherited.append(connect.open_connection(address))
+        inherited.append(connections.open_connection(address))
         ready.set()
         release.wait(10)
 
@@ -308,8 +317,8 @@ def test_a_forked_child_closes_no_connection_that_it_inherited(db: Database, add
     ready.wait(10)
 
     def child_leaves_them_open() -> bool:
-        connect.open_connection(address)
-        connect.close_connections()
+        connections.open_connection(address)
+        connections.close_connections()
         gc.collect()
         return not any(connection.closed for connection in inherited)
 
@@ -330,7 +339,7 @@ def test_a_fork_inside_a_transaction_does_not_end_it(db: Database, address: str)
 
 FORK_AND_EXIT = """
 import os, sys
-from gigq.store.connect import open_connection
+from gigq.store.sqlite.connections import open_connection
 connection = open_connection(sys.argv[1])
 connection.execute("CREATE TABLE t (x)")
 connection.execute("BEGIN IMMEDIATE")
@@ -358,7 +367,7 @@ def test_commits_of_submitters_reach_the_disk_and_settles_do_not_wait_for_it(
     db: Database, address: str
 ) -> None:
     stored(db)
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
 
     assert setting(connection, "synchronous") == 2
 
@@ -372,9 +381,9 @@ def test_commits_of_submitters_reach_the_disk_and_settles_do_not_wait_for_it(
 
 
 def test_every_commit_of_a_durable_database_reaches_the_disk(address: str) -> None:
-    db = Database(lambda: connect.open_connection(address), durable=True)
+    db = Database(lambda: connections.open_connection(address), durable=True)
     migrate.apply(db)
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     stored(db)
     ran(db)
 
@@ -394,31 +403,31 @@ def test_a_database_on_a_network_file_system_is_refused(
     monkeypatch.setattr(filesystem, "_own_mounts", lambda: mounts)
 
     with pytest.raises(UnsupportedStore, match="nfs4"):
-        connect.open_connection(address)
+        connections.open_connection(address)
     assert not Path(address).exists()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"nowhere/q\.db cannot be created.*check that"):
-        connect.open_connection(tmp_path / "nowhere" / "q.db")
+        connections.open_connection(tmp_path / "nowhere" / "q.db")
 
 
 def test_a_folder_in_the_place_of_the_file_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
-        connect.open_connection(tmp_path)
+        connections.open_connection(tmp_path)
 
 
 def test_a_file_that_is_no_database_is_reported_and_left_as_it_is(address: str) -> None:
     Path(address).write_bytes(b"not a database, " * 1000)
 
     with pytest.raises(StoreCorrupt, match="not a database"):
-        connect.open_connection(address)
+        connections.open_connection(address)
     assert Path(address).read_bytes() == b"not a database, " * 1000
 
 
 def test_a_database_without_tables_is_a_store_error(address: str) -> None:
     with pytest.raises(StoreError, match=r"queue\.db: no such table"):
-        jobs.counts(Database(lambda: connect.open_connection(address)))
+        jobs.counts(Database(lambda: connections.open_connection(address)))
 
 
 def test_a_connection_of_the_users_own_works_as_well(address: str) -> None:
@@ -447,7 +456,7 @@ def beginning_of_the_log(address: str) -> bytes:
 
 def test_a_long_log_is_written_back_and_emptied(db: Database, address: str) -> None:
     stored(db, params="x" * 200_000)
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
 
     assert checkpoint.wal_size(address) > 200_000
     assert checkpoint.shorten(connection, truncate=True)
@@ -457,7 +466,7 @@ def test_a_long_log_is_written_back_and_emptied(db: Database, address: str) -> N
 
 def test_the_room_of_a_log_is_kept_and_written_over(db: Database, address: str) -> None:
     ids = [stored(db, params="x" * 200_000) for _ in range(10)]
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
 
     assert checkpoint.shorten(connection)
     room = checkpoint.wal_room(address)
@@ -470,7 +479,7 @@ def test_the_room_of_a_log_is_kept_and_written_over(db: Database, address: str) 
 
 def test_the_log_is_begun_anew_before_anybody_else_writes(db: Database, address: str) -> None:
     stored(db)
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     real, at_the_restart = connection.execute, []
 
     def execute(statement: str) -> sqlite3.Cursor:
@@ -488,7 +497,7 @@ def test_the_log_is_begun_anew_before_anybody_else_writes(db: Database, address:
 def test_the_part_of_the_log_that_is_in_use_is_told_from_what_is_left_of_the_last_time(
     db: Database, address: str
 ) -> None:
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     page_size = setting(connection, "page_size")
     checkpoint.shorten(connection, truncate=True)
     assert checkpoint.wal_size(address) == 0
@@ -506,13 +515,13 @@ def test_no_writer_begins_the_log_anew_while_it_is_written_back(
     db: Database, address: str, moment: str
 ) -> None:
     stored(db, params="x" * 2_000_000)
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     # As a foreign program leaves it: all is written back, and the next writer would begin anew.
     assert connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
     real, seen = connection.execute, []
 
     def write() -> None:
-        with closing(connect.open_another(address)) as other:
+        with closing(connections.open_another(address)) as other:
             other.execute("UPDATE jobs SET priority = priority + 1")
 
     def execute(statement: str) -> sqlite3.Cursor:
@@ -538,7 +547,7 @@ def test_while_somebody_writes_no_checkpoint_is_begun_that_would_not_wait_for_it
     db: Database, address: str
 ) -> None:
     stored(db, params="x" * 2_000_000)
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     assert connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
     real, seen = connection.execute, []
     connection.execute = lambda sql: (seen.append(sql), real(sql))[1]  # type: ignore[method-assign]
@@ -554,7 +563,7 @@ def test_nobody_shortens_the_log_while_another_does(db: Database, address: str) 
     stored(db)
     with checkpoint._elected(address) as elected:
         assert elected
-        assert not checkpoint.shorten(connect.open_connection(address))
+        assert not checkpoint.shorten(connections.open_connection(address))
     assert checkpoint.wal_size(address) > 0
 
 
@@ -564,9 +573,9 @@ def test_a_reader_in_the_way_of_a_checkpoint_is_not_an_error(db: Database, addre
     reader.execute("SELECT count(*) FROM jobs").fetchone()
     stored(db)
 
-    assert not checkpoint.shorten(connect.open_connection(address))
+    assert not checkpoint.shorten(connections.open_connection(address))
     reader.close()
-    assert checkpoint.shorten(connect.open_connection(address))
+    assert checkpoint.shorten(connections.open_connection(address))
 
 
 def test_the_log_stays_bounded_without_a_daemon(

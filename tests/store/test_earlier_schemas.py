@@ -18,9 +18,10 @@ from support.forked import in_a_child
 
 from gigq import JobQueue, Worker
 from gigq.errors import StoreUnavailable
-from gigq.store import connect, migrate
-from gigq.store.filesystem import resolve
-from gigq.store.reading import ReadingDatabase
+from gigq.store import migrate
+from gigq.store.read_only import ReadingDatabase
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.file.filesystem import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     name = str(tmp_path / "jobs.db")
     make_file(name, request.param)
     yield name
-    connect.close_connections()
+    connections.close_connections()
 
 
 def test_a_file_of_an_earlier_schema_keeps_its_jobs_and_goes_on(path: str) -> None:
@@ -78,7 +79,7 @@ def test_a_reader_of_an_earlier_schema_ends_without_a_warning_of_an_open_databas
 
 HOLDER = """
 import sys
-from gigq.store import liveness
+from gigq.store.sqlite.processes import run_locks as liveness
 liveness.schema_known = lambda: int(sys.argv[2])
 held = liveness.RunLock(sys.argv[1], "gigqd")
 print("held", flush=True)
@@ -105,7 +106,7 @@ def test_a_file_is_not_migrated_under_a_daemon_that_would_refuse_it_then(path: s
     with live_daemon(path, migrate.latest("sqlite") - 1) as pid:
         with pytest.raises(StoreUnavailable, match=f"process {pid}, .*Nothing was changed"):
             JobQueue(path)
-        connect.close_connections()
+        connections.close_connections()
         assert Path(path).read_bytes() == before
 
     assert JobQueue(path).stats()["completed"] == 1

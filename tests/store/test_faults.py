@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ledger import COMPLETED, insert, job_row, status_of, stored, taken
 
-from gigq.claim import Claimant
 from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable
-from gigq.ids import new_id
-from gigq.store import checkpoint, claims, connect, health, jobs
+from gigq.model.claim import Claimant
+from gigq.model.ids import new_id
+from gigq.store.sqlite import checkpoint, connections, probe
+from gigq.store.verbs import exchange, jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @contextmanager
 def full_disk(address: str) -> Iterator[None]:
     """The file may not grow any more."""
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     yield
@@ -35,7 +36,7 @@ def full_disk(address: str) -> Iterator[None]:
 @contextmanager
 def read_only(address: str) -> Iterator[None]:
     """The file may not be written."""
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     connection.execute("PRAGMA query_only = 1")
     yield
     connection.execute("PRAGMA query_only = 0")
@@ -59,10 +60,10 @@ def test_a_settle_that_met_a_full_disk_can_be_repeated(db: Database, address: st
     execution_id = taken(db)["execution_id"]
     ending = type(COMPLETED)(COMPLETED.status, value="x" * 1_000_000)
     with full_disk(address), pytest.raises(StoreUnavailable):
-        claims.settle(db, execution_id, ending)
+        exchange.settle(db, execution_id, ending)
 
     assert status_of(db, job_id) == "running"
-    assert claims.settle(db, execution_id, ending) is not None
+    assert exchange.settle(db, execution_id, ending) is not None
 
 
 @pytest.mark.fault("G8")
@@ -93,20 +94,20 @@ def test_a_claim_that_met_a_full_disk_takes_nothing_and_can_be_repeated(
     job_id = stored(db)
     greedy = Claimant("w" * 1_000_000, "worker:1", None)
     with full_disk(address), pytest.raises(StoreUnavailable, match="make room"):
-        claims.claim(db, greedy, new_id())
+        exchange.claim(db, greedy, new_id())
 
     assert status_of(db, job_id) == "pending"
-    assert claims.open_executions(db) == []
+    assert exchange.open_executions(db) == []
     assert taken(db)["attempts"] == 1
 
 
 def test_a_write_that_is_only_tried_changes_nothing(db: Database, address: str) -> None:
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     connection.execute("PRAGMA user_version = 7")
     before = list(connection.iterdump())
 
-    health.require_writable(connection, 1.0)
-    health.require_lock(connection, 1.0)
+    probe.require_writable(connection, 1.0)
+    probe.require_lock(connection, 1.0)
 
     assert list(connection.iterdump()) == before
     assert connection.execute("PRAGMA user_version").fetchone()[0] == 7
@@ -116,44 +117,44 @@ def test_a_write_that_is_only_tried_changes_nothing(db: Database, address: str) 
 def test_a_write_that_is_only_tried_tells_of_a_lock_and_of_a_file_that_is_read_only(
     db: Database, address: str
 ) -> None:
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     with closing(sqlite3.connect(address, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreLocked):
-            health.require_lock(connection, 0.01)
+            probe.require_lock(connection, 0.01)
         with pytest.raises(StoreLocked):
-            health.require_writable(connection, 0.01)
+            probe.require_writable(connection, 0.01)
         other.execute("ROLLBACK")
     with read_only(address), pytest.raises(StoreUnavailable, match="READONLY"):
-        health.require_writable(connection, 0.01)
+        probe.require_writable(connection, 0.01)
 
-    health.require_writable(connection, 0.01)
+    probe.require_writable(connection, 0.01)
 
 
 def test_a_file_that_was_cut_off_is_damaged_though_its_connection_notices_nothing(
     db: Database, address: str
 ) -> None:
     insert(db, [job_row(params="x" * 50_000) for _ in range(10)])
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     checkpoint.shorten(connection)
     beats: list[int] = []
-    health.require_whole(address, 1.0, lambda: beats.append(1))
+    probe.require_whole(address, 1.0, lambda: beats.append(1))
     os.truncate(address, 100_000 // 4096 * 4096)
 
-    health.require_readable(address, 1.0)
+    probe.require_readable(address, 1.0)
     with pytest.raises(StoreCorrupt, match="restore a backup"):
-        health.require_whole(address, 1.0, lambda: beats.append(1))
+        probe.require_whole(address, 1.0, lambda: beats.append(1))
 
 
 def test_somebody_elses_commit_is_told_from_our_own(db: Database, address: str) -> None:
-    connection = connect.open_connection(address)
-    before = health.version_of(connection, 1.0)
+    connection = connections.open_connection(address)
+    before = probe.version_of(connection, 1.0)
     stored(db)
 
-    assert health.version_of(connection, 1.0) == before
+    assert probe.version_of(connection, 1.0) == before
     with closing(sqlite3.connect(address)) as other, other:
         other.execute("UPDATE jobs SET priority = 5")
-    assert health.version_of(connection, 1.0) != before
+    assert probe.version_of(connection, 1.0) != before
 
 
 @pytest.mark.soak
@@ -161,9 +162,9 @@ def test_somebody_elses_commit_is_told_from_our_own(db: Database, address: str) 
 def test_a_million_finished_jobs_slow_neither_a_claim_nor_a_recovery(
     db: Database, address: str
 ) -> None:
-    connection = connect.open_connection(address)
+    connection = connections.open_connection(address)
     stored(db)
-    claims.settle(db, taken(db)["execution_id"], COMPLETED)
+    exchange.settle(db, taken(db)["execution_id"], COMPLETED)
     for table in ("jobs", "job_executions"):
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         values = ", ".join("printf('%s-%d', id, n)" if name == "id" else name for name in names)
@@ -181,7 +182,7 @@ def test_a_million_finished_jobs_slow_neither_a_claim_nor_a_recovery(
         assert taken(db)
         times.append(time.perf_counter() - began)
     began = time.perf_counter()
-    assert len(claims.open_executions(db)) == 50
+    assert len(exchange.open_executions(db)) == 50
     recovery = time.perf_counter() - began
 
     assert sorted(times)[25] < 0.005

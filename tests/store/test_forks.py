@@ -12,12 +12,12 @@ from support.forked import in_a_child
 from support.waiting import wait_until
 
 import gigq
-from gigq.store import forks
+from gigq.store.sqlite import forks
 
 APPLICATION = """
 import os, sys, threading, time
 import gigq
-from gigq.store import forks
+from gigq.store.sqlite import forks
 
 queue = gigq.JobQueue(sys.argv[1])
 queue.lock_timeout = 2

@@ -15,10 +15,10 @@ import pytest
 from support.ledger import stored
 from support.waiting import wait_until
 
-from gigq.store import gate as gates
-from gigq.store import jobs
-from gigq.store.gate import Gate, gate_of
-from gigq.store.liveness import companion
+from gigq.store.sqlite import write_queue as gates
+from gigq.store.sqlite.processes.run_locks import companion
+from gigq.store.sqlite.write_queue import Gate, gate_of
+from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,17 +20,18 @@ from support.ledger import stored
 
 from gigq import JobQueue, Worker
 from gigq.errors import NoQueue, StoreGone, UnsupportedStore
-from gigq.store import arrival, connect, initialization, queue_mark
+from gigq.store import initialization
 from gigq.store.database import Database
-from gigq.store.liveness import companion_path
 from gigq.store.migrate import Begin
+from gigq.store.sqlite import arrival, connections, queue_mark
+from gigq.store.sqlite.processes.run_locks import companion_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HOLDER = """
 import sys
-from gigq.store.liveness import RunLock
+from gigq.store.sqlite.processes.run_locks import RunLock
 held = RunLock(sys.argv[1], "worker")
 print("held", flush=True)
 sys.stdin.readline()
@@ -40,7 +41,7 @@ sys.stdin.readline()
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[str]:
     yield str(tmp_path / "jobs.db")
-    connect.close_connections()
+    connections.close_connections()
 
 
 @contextmanager
@@ -57,13 +58,13 @@ def live_run(path: str) -> Iterator[None]:
 
 def open_as_a_worker(path: str) -> None:
     begin = initialization.prepare_file(path)
-    initialization.open_queue(Database(lambda: connect.open_connection(path)), path, begin)
+    initialization.open_queue(Database(lambda: connections.open_connection(path)), path, begin)
 
 
 def lose(path: str, how: str) -> None:
     """Lose the database that a worker has begun."""
     open_as_a_worker(path)
-    connect.close_connections()
+    connections.close_connections()
     Path(path).unlink()
     if how == "empty":
         Path(path).touch()
@@ -133,7 +134,7 @@ def test_a_database_of_another_program_gets_no_tables_from_a_worker(path: str) -
         open_as_a_worker(path)
     with pytest.raises(UnsupportedStore, match="another program"):
         Worker(path).process_one()
-    connect.close_connections()
+    connections.close_connections()
 
     assert tables(path) == {"customers"}
 
@@ -190,8 +191,8 @@ def test_a_file_in_place_of_an_open_one_is_not_begun_while_it_is_empty(path: str
 
 def test_a_file_is_complete_once_it_is_as_long_as_its_header_says(path: str) -> None:
     JobQueue(path)
-    stored(Database(lambda: connect.open_connection(path)))
-    connect.close_connections()
+    stored(Database(lambda: connections.open_connection(path)))
+    connections.close_connections()
     whole = Path(path).read_bytes()
     Path(path).write_bytes(whole[:-1])
     os.utime(path, (1, 1))
@@ -206,7 +207,7 @@ def test_a_file_is_complete_once_it_is_as_long_as_its_header_says(path: str) -> 
 
 def test_a_file_that_was_just_changed_is_waited_for(path: str) -> None:
     JobQueue(path)
-    connect.close_connections()
+    connections.close_connections()
     os.utime(path)
 
     with pytest.raises(StoreGone, match="still being written"):
@@ -216,8 +217,8 @@ def test_a_file_that_was_just_changed_is_waited_for(path: str) -> None:
 
 def test_a_file_that_the_last_process_has_left_complete_is_not_waited_for(path: str) -> None:
     initialization.initialize(path)
-    stored(Database(lambda: connect.open_connection(path)))
-    connect.close_connections()
+    stored(Database(lambda: connections.open_connection(path)))
+    connections.close_connections()
 
     arrival.wait_until_complete(path, 0)
     os.utime(path)
@@ -229,7 +230,7 @@ def test_a_file_that_the_last_process_has_left_complete_is_not_waited_for(path: 
 @pytest.mark.parametrize("kind", ["fifo", "link to a device"])
 def test_a_mark_that_is_no_plain_file_is_not_read(path: str, kind: str) -> None:
     initialization.initialize(path)
-    connect.close_connections()
+    connections.close_connections()
     mark = companion_path(path) / "initialized"
     mark.unlink()
     if kind == "fifo":
@@ -244,7 +245,7 @@ def test_a_mark_that_is_no_plain_file_is_not_read(path: str, kind: str) -> None:
 
 def test_a_file_with_a_time_in_the_future_is_taken_once_it_stays_the_same(path: str) -> None:
     JobQueue(path)
-    connect.close_connections()
+    connections.close_connections()
     future = time.time() + 10_000
     os.utime(path, (future, future))
 
@@ -253,7 +254,7 @@ def test_a_file_with_a_time_in_the_future_is_taken_once_it_stays_the_same(path: 
 
 def test_a_restored_file_is_used_by_an_application_that_had_the_old_one_open(path: str) -> None:
     queue = JobQueue(path)
-    connect.close_connections()
+    connections.close_connections()
     shutil.copy(path, f"{path}.good")
     queue.stats()
     for end in ("", "-wal", "-shm"):

@@ -8,7 +8,7 @@ import pytest
 from support.ledger import FAILED_FOR_GOOD, insert, job_row, ran, status_of, stored, taken
 
 from gigq.errors import DependencyCycle, MissingParent
-from gigq.store import jobs
+from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
     from gigq.store.database import Database

@@ -12,14 +12,15 @@ import pytest
 from support.ledger import insert, job_row, over
 from support.waiting import wait_until
 
-from gigq.cause import Cause
-from gigq.claim import Claim, Claimant, ClaimRequest, SettleBatch
-from gigq.ids import new_id
-from gigq.outcome import ExecutionResult
-from gigq.status import JobStatus
-from gigq.store import claims, connect, jobs
+from gigq.model.cause import Cause
+from gigq.model.claim import Claim, Claimant, ClaimRequest, SettleBatch
+from gigq.model.ids import new_id
+from gigq.model.outcome import ExecutionResult
+from gigq.model.status import JobStatus
 from gigq.store.database import Database
-from gigq.store.liveness import RunLock, is_alive
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.processes.run_locks import RunLock, is_alive
+from gigq.store.verbs import exchange, jobs
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -32,7 +33,7 @@ FEW, MANY = (300, 6), (2000, 30)  # jobs and kills
 
 def work(address: str, diary: Path, most: int) -> None:
     """Run jobs for ever, writing down each start and each end outside of the database."""
-    db = Database(lambda: connect.open_connection(address))
+    db = Database(lambda: connections.open_connection(address))
     claimant = Claimant(str(os.getpid()), RunLock(address, "worker").run)
     lines = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     rows: list[dict[str, Any]] = []
@@ -42,7 +43,7 @@ def work(address: str, diary: Path, most: int) -> None:
             os.write(lines, f"start {row['id']}\n".encode())
             os.write(lines, f"end {row['id']}\n".encode())
         handover = SettleBatch(tuple(map(over, begun)), tuple(map(Claim.from_row, unbegun)))
-        done, rows = claims.exchange(
+        done, rows = exchange.exchange(
             db, handover, claimant, ClaimRequest(new_id(), most, sharers=3)
         )
         for settled in filter(None, done[: len(begun)]):
@@ -51,9 +52,9 @@ def work(address: str, diary: Path, most: int) -> None:
 
 def rescue(db: Database, address: str) -> None:
     """Settle the executions of processes that the kernel says are gone."""
-    for execution in claims.open_executions(db):
+    for execution in exchange.open_executions(db):
         if not is_alive(address, execution["run"]):
-            claims.settle(db, execution["execution_id"], LOST)
+            exchange.settle(db, execution["execution_id"], LOST)
 
 
 def start(address: str, diary: Path, most: int) -> BaseProcess:
@@ -87,7 +88,7 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
     told = collections.Counter(diary.read_text().splitlines())
     starts = [len(jobs.executions(db, id_)) for id_ in ids]
 
-    assert claims.open_executions(db) == []
+    assert exchange.open_executions(db) == []
     for id_, attempts in zip(ids, starts, strict=True):
         assert told[f"settled {id_}"] <= 1
         assert 1 <= told[f"end {id_}"] <= told[f"start {id_}"] <= attempts

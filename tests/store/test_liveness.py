@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.store import liveness
-from gigq.store.liveness import RunLock, companion, is_alive
+from gigq.store.sqlite.processes import run_locks
+from gigq.store.sqlite.processes.run_locks import RunLock, companion, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 HOLDER = """
 import sys
-from gigq.store.liveness import RunLock
+from gigq.store.sqlite.processes.run_locks import RunLock
 print(RunLock(sys.argv[1], "worker").run, flush=True)
 sys.stdin.read()
 """
 PROBE = """
 import sys
-from gigq.store.liveness import is_alive
+from gigq.store.sqlite.processes.run_locks import is_alive
 sys.exit(0 if is_alive(sys.argv[1], sys.argv[2]) else 1)
 """
 
@@ -106,7 +106,7 @@ def test_a_run_outlives_its_locks_when_its_process_closes_another_descriptor_of_
     assert not others_see(database, lock_alone(lock.run))
     assert others_see(database, lock.run)
 
-    liveness.retake()
+    run_locks.retake()
 
     assert others_see(database, lock_alone(lock.run))
 
@@ -238,11 +238,11 @@ def test_a_number_that_another_process_has_got_meanwhile_is_not_the_holder(
 
 def test_what_is_held_is_put_on_the_next_lock_file(database: Path) -> None:
     lock = RunLock(database, "gigqd")
-    assert liveness.hold(database, 1 << 62)
+    assert run_locks.hold(database, 1 << 62)
     shutil.rmtree(companion(database))
 
-    assert liveness.renew()
-    assert not liveness.renew()
+    assert run_locks.renew()
+    assert not run_locks.renew()
     assert others_see(database, lock_alone(lock.run))
     lock.release()
     assert not others_see(database, lock_alone(lock.run))
@@ -270,7 +270,7 @@ def test_a_run_of_another_container_has_time_to_lock_its_byte_in_a_new_file(
     if put_back:
         copy.rename(folder)
     at_first = is_alive(database, run), others_see(database, run)
-    monkeypatch.setattr(liveness, "_LOCKED_AGAIN_WITHIN", 0.0)
+    monkeypatch.setattr(run_locks, "_LOCKED_AGAIN_WITHIN", 0.0)
 
     assert at_first == (True, True)
     assert not is_alive(database, run)

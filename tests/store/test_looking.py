@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigq import Job, JobQueue, Worker
-from gigq.store import jobs, listing
+from gigq.store.verbs import jobs, listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

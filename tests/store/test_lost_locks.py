@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigq.errors import StoreGone
-from gigq.store.connect import close_connections, open_connection
-from gigq.store.identity import log_of
-from gigq.store.lost_locks import log_was_closed
+from gigq.store.sqlite.connections import close_connections, open_connection
+from gigq.store.sqlite.file.identity import log_of
+from gigq.store.sqlite.file.lost_locks import log_was_closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WRITE = """
 import sys
-from gigq.store.connect import open_connection
+from gigq.store.sqlite.connections import open_connection
 open_connection(sys.argv[1]).execute("INSERT INTO seen VALUES ('elsewhere')")
 """
 

@@ -10,9 +10,11 @@ import pytest
 from support.ledger import ran, stored
 
 from gigq.errors import SchemaTooNew, UnsupportedStore
-from gigq.store import connect, jobs, migrate
+from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.sqlite import connections
 from gigq.store.statements import SQL
+from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +25,8 @@ spawned = multiprocessing.get_context("spawn")
 @pytest.fixture
 def empty(address: str) -> Iterator[Database]:
     """A store without its schema."""
-    yield Database(lambda: connect.open_connection(address))
-    connect.close_connections()
+    yield Database(lambda: connections.open_connection(address))
+    connections.close_connections()
 
 
 def schema(address: str) -> list[tuple[str, str]]:
@@ -42,7 +44,7 @@ def make_the_first_schema(db: Database) -> None:
 
 
 def start_a_queue(address: str) -> None:
-    db = Database(lambda: connect.open_connection(address))
+    db = Database(lambda: connections.open_connection(address))
     migrate.apply(db)
     stored(db)
 

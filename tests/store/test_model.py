@@ -29,14 +29,18 @@ from support.ledger import (
 )
 from support.ledger_model import SLOW, Model, ModelJob
 
-from gigq import clock, rescue
-from gigq.cause import Cause
-from gigq.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch
 from gigq.errors import StoreError
-from gigq.outcome import MAX_REFUNDS, ExecutionResult
-from gigq.status import TRANSITIONS, JobStatus
-from gigq.store import claims, connect, jobs, listing, liveness, migrate, requeue
+from gigq.execution import rescue
+from gigq.model import clock
+from gigq.model.cause import Cause
+from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch
+from gigq.model.outcome import MAX_REFUNDS, ExecutionResult
+from gigq.model.status import TRANSITIONS, JobStatus
+from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.processes import run_locks
+from gigq.store.verbs import exchange, jobs, listing, requeue
 
 BASE = "2026-06-01T00:00:00.000000+00:00"
 ENDINGS = [
@@ -69,7 +73,7 @@ class Ledger(RuleBasedStateMachine):
     def start(self) -> None:
         self.folder = tempfile.mkdtemp()
         self.path = str(Path(self.folder) / "queue.db")
-        self.db = Database(lambda: connect.open_connection(self.path))
+        self.db = Database(lambda: connections.open_connection(self.path))
         self.model = Model()
         self.numbers = itertools.count()
         self.foreign: dict[str, Any] = {}
@@ -77,7 +81,7 @@ class Ledger(RuleBasedStateMachine):
         self.over: dict[str, Any] = {}
         self.stack = ExitStack()
         self.stack.enter_context(patch.object(clock, "utc_now", self.time))
-        alive = patch.object(liveness, "is_alive", lambda _path, run: run != "worker:dead")
+        alive = patch.object(run_locks, "is_alive", lambda _path, run: run != "worker:dead")
         self.stack.enter_context(alive)
         migrate.apply(self.db)
         for policy in ("fail", "run", "wait"):
@@ -86,7 +90,7 @@ class Ledger(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.stack.close()
-        connect.close_connection(self.path)
+        connections.close_connection(self.path)
         shutil.rmtree(self.folder)
 
     # Submitting.
@@ -158,7 +162,7 @@ class Ledger(RuleBasedStateMachine):
     def claim(self, who: Claimant) -> None:
         token = f"e{next(self.numbers):05}"
         best = self.model.best(who)
-        self._claimed(claims.claim(self.db, who, token), best, token, who)
+        self._claimed(exchange.claim(self.db, who, token), best, token, who)
 
     @rule(who=WHO, most=st.sampled_from([4, 8]), sharers=st.sampled_from([1, 1, 1, 2]))
     def claim_several(self, who: Claimant, most: int, sharers: int) -> None:
@@ -201,7 +205,7 @@ class Ledger(RuleBasedStateMachine):
         asked = ClaimRequest(
             first_id, most, sharers, lambda row: not picky or row["timeout"] != SLOW
         )
-        settled, rows = claims.exchange(self.db, handover, who, asked)
+        settled, rows = exchange.exchange(self.db, handover, who, asked)
 
         told = [None if one is None else (one.job_status.value, one.attempt) for one in settled]
         assert told == expected
@@ -215,14 +219,14 @@ class Ledger(RuleBasedStateMachine):
     def release(self, held: tuple[bool, int]) -> None:
         claim = self._claim_of(self._held(held))
         expected = self._after(claim.execution_id, self.model.give_back(claim.execution_id))
-        settled = claims.release(self.db, claim.job_id, claim.execution_id)
+        settled = exchange.release(self.db, claim.job_id, claim.execution_id)
 
         assert (settled and (settled.job_status.value, settled.attempt)) == expected
 
     @rule(which=PICK, ending=st.sampled_from(ENDINGS))
     def settle(self, which: int, ending: ExecutionResult) -> None:
         token = self._token(which)
-        settled = claims.settle(self.db, token, ending)
+        settled = exchange.settle(self.db, token, ending)
         expected = self._after(token, self.model.end(token, ending))
 
         assert (settled and (settled.job_status.value, settled.attempt)) == expected
@@ -232,12 +236,12 @@ class Ledger(RuleBasedStateMachine):
     def claim_under_a_used_id(self, who: Claimant, which: int) -> None:
         used = list(self.model.executions)
         best, token = self.model.best(who), used[-1 - which % len(used)]
-        claims.claim(self.db, Claimant("w", who.run, ("none",)), "unused")  # what is due is now
+        exchange.claim(self.db, Claimant("w", who.run, ("none",)), "unused")  # what is due is now
         if best is None:
-            assert claims.claim(self.db, who, token) is None
+            assert exchange.claim(self.db, who, token) is None
         else:
             with pytest.raises(StoreError):
-                claims.claim(self.db, who, token)
+                exchange.claim(self.db, who, token)
 
     @rule(who=WHO, which=PICK, token=PICK, fresh=st.booleans())
     def adopt(self, who: Claimant, which: int, token: int, fresh: bool) -> None:
@@ -250,7 +254,7 @@ class Ledger(RuleBasedStateMachine):
         goes_on = goes_on and job.status == "running"
         leftover = used is not None and used in self.model.open_of(job.id)
         leftover = leftover and job.status == "pending" and not job.waits
-        row = claims.adopt(self.db, job.id, id_, who)
+        row = exchange.adopt(self.db, job.id, id_, who)
 
         assert (row is not None) == (starts or goes_on or leftover)
         if starts:
@@ -349,8 +353,8 @@ class Ledger(RuleBasedStateMachine):
             return
         known = self.model.executions
         rows = {e["id"]: e for id_ in self.model.jobs for e in jobs.executions(self.db, id_)}
-        open_ = {row["execution_id"] for row in claims.open_executions(self.db)}
-        asked = {row["execution_id"] for row in claims.cancel_requests(self.db)}
+        open_ = {row["execution_id"] for row in exchange.open_executions(self.db)}
+        asked = {row["execution_id"] for row in exchange.cancel_requests(self.db)}
 
         assert rows.keys() == known.keys()
         assert open_ == {e.id for e in known.values() if not e.over}

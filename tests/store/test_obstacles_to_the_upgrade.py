@@ -10,8 +10,11 @@ import pytest
 from support.old_files import OldFile
 
 from gigq.errors import UnsupportedStore
-from gigq.store import connect, jobs, migrate, user_objects
+from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.sqlite import connections
+from gigq.store.upgrade_0_5_1 import user_objects
+from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +42,8 @@ def old(address: str) -> OldFile:
 
 @pytest.fixture
 def unopened(address: str) -> Iterator[Database]:
-    yield Database(lambda: connect.open_connection(address))
-    connect.close_connections()
+    yield Database(lambda: connections.open_connection(address))
+    connections.close_connections()
 
 
 def script(old: OldFile, text: str) -> None:

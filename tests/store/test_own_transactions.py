@@ -11,7 +11,7 @@ import pytest
 
 import gigq
 from gigq.errors import StoreLocked
-from gigq.store import own_transactions
+from gigq.store.sqlite import own_transactions
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.ledger import insert
 
-from gigq.store import jobs, listing
+from gigq.store.verbs import jobs, listing
 
 
 def only(one):

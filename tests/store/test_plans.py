@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ledger import WORKER, insert, job_row, over, ran, stored, taken
 
-from gigq import clock
-from gigq.claim import ClaimRequest, SettleBatch
-from gigq.ids import new_id
-from gigq.outcome import ExecutionResult
-from gigq.status import JobStatus
-from gigq.store import claims
+from gigq.model import clock
+from gigq.model.claim import ClaimRequest, SettleBatch
+from gigq.model.ids import new_id
+from gigq.model.outcome import ExecutionResult
+from gigq.model.status import JobStatus
 from gigq.store.statements import statements
+from gigq.store.verbs import exchange
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -143,8 +143,10 @@ def work_of_a_batch(db: Database) -> int:
     with db.read() as session:
         connection = session.connection
     connection.set_progress_handler(lambda: ticks.append(1), 10)
-    rows = claims.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8, sharers=2))[1]
-    claims.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)
+    rows = exchange.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8, sharers=2))[
+        1
+    ]
+    exchange.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)
     connection.set_progress_handler(None, 0)
     assert len(rows) == 8
     return len(ticks)
@@ -172,12 +174,12 @@ def test_several_completed_jobs_are_settled_by_two_statements_and_one_question(
     db: Database,
 ) -> None:
     insert(db, [job_row() for _ in range(5)])
-    rows = claims.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8))[1]
+    rows = exchange.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8))[1]
     said: list[str] = []
     with db.read() as session:
         connection = session.connection
     connection.set_trace_callback(said.append)
-    settled = claims.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)[0]
+    settled = exchange.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)[0]
     connection.set_trace_callback(None)
     verbs = [text.split()[0] for text in said]
 
@@ -192,10 +194,10 @@ def test_a_completed_settle_reads_nothing_before_it_writes(db: Database) -> None
     with db.read() as session:
         connection = session.connection
     connection.set_trace_callback(said.append)
-    settled = claims.settle(db, execution_id, ExecutionResult(JobStatus.COMPLETED))
+    settled = exchange.settle(db, execution_id, ExecutionResult(JobStatus.COMPLETED))
     connection.set_trace_callback(None)
     verbs = [text.split()[0] for text in said]
 
     assert settled is not None
     assert verbs == ["BEGIN", "UPDATE", "UPDATE", "SELECT", "COMMIT"]
-    assert claims.claim(db, WORKER, new_id()) is None
+    assert exchange.claim(db, WORKER, new_id()) is None

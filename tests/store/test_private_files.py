@@ -10,10 +10,11 @@ import pytest
 from support.forked import CLONE_NEWUSER, in_a_child, unshare
 
 from gigq import Job, JobQueue
-from gigq.store import liveness, private_files
-from gigq.store.checkpoint import _elected
-from gigq.store.liveness import RunLock, companion
-from gigq.store.private_files import is_known
+from gigq.store.sqlite.checkpoint import _elected
+from gigq.store.sqlite.file import private_files
+from gigq.store.sqlite.file.private_files import is_known
+from gigq.store.sqlite.processes import run_locks
+from gigq.store.sqlite.processes.run_locks import RunLock, companion
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 SOMEONE, ANOTHER = 4711, 4712
@@ -28,7 +29,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def locks_of_this_test_only() -> None:
-    liveness._own.forget()
+    run_locks._own.forget()
 
 
 @pytest.mark.fault("S2")
@@ -162,7 +163,7 @@ def test_a_folder_that_is_replaced_by_a_link_after_it_was_made_is_refused(
     (tmp_path / "jobs.db.gigq").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(OSError, match=r"jobs\.db\.gigq is no folder"):
-        private_files.open_file(liveness.companion_path(str(database)) / "locks")
+        private_files.open_file(run_locks.companion_path(str(database)) / "locks")
 
 
 def test_what_is_refused_stays_not_open(database: Path) -> None:

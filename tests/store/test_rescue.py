@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ledger import status_of, stored, taken
 
-from gigq import clock, rescue
-from gigq.claim import Claimant
-from gigq.store import liveness
+from gigq.execution import rescue
+from gigq.model import clock
+from gigq.model.claim import Claimant
+from gigq.store.sqlite.processes import run_locks
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -20,7 +21,7 @@ LIVING, DEAD, DAEMON = "worker:living", "worker:dead", "daemon:dead"
 @pytest.fixture(autouse=True)
 def one_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all runs only one has a process."""
-    monkeypatch.setattr(liveness, "is_alive", lambda _path, run: run == LIVING)
+    monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run == LIVING)
 
 
 def running(db: Database, run: str) -> str:

@@ -14,9 +14,11 @@ import pytest
 
 from gigq import Job, JobQueue
 from gigq.errors import StoreGone, UnsupportedStore
-from gigq.store import arrival, connect, filesystem, initialization, new_file, queue_mark
-from gigq.store.liveness import companion_path
-from gigq.store.serving import holders_in, servers
+from gigq.store import initialization
+from gigq.store.sqlite import arrival, connections, queue_mark
+from gigq.store.sqlite.file import filesystem, new_file
+from gigq.store.sqlite.processes.lock_holders import holders_in, servers
+from gigq.store.sqlite.processes.run_locks import companion_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +36,7 @@ sys.stdin.readline()
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[str]:
     yield str(tmp_path / "jobs.db")
-    connect.close_connections()
+    connections.close_connections()
 
 
 def old(path: str) -> None:
@@ -85,7 +87,7 @@ def test_a_file_is_noted_as_complete_by_the_last_process_only(path: str) -> None
         assert user.stdout is not None
         assert user.stdout.readline() == b"open\n"
         JobQueue(path).submit(Job("one", os.getpid))
-        connect.close_connections()
+        connections.close_connections()
         beside_another = queue_mark.is_noted(path, Path(path).stat())
         user.communicate(b"\n")
 
@@ -93,9 +95,9 @@ def test_a_file_is_noted_as_complete_by_the_last_process_only(path: str) -> None
 
 
 def test_closing_a_connection_marks_no_queue(path: str) -> None:
-    connect.open_connection(path)
+    connections.open_connection(path)
     companion_path(path).mkdir(mode=0o700)
-    connect.close_connections()
+    connections.close_connections()
 
     assert list(companion_path(path).iterdir()) == []
 

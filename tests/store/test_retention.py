@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigq import Job, JobQueue, JobStatus, Worker
-from gigq.store import retention
+from gigq.store.verbs import retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable

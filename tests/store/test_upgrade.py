@@ -12,9 +12,12 @@ import pytest
 from support.ledger import FAILED, FAILED_FOR_GOOD, WORKER, ran, taken
 from support.old_files import OldFile
 
-from gigq.ids import new_id
-from gigq.store import claims, connect, jobs, migrate, requeue, upgrade
+from gigq.model.ids import new_id
+from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.sqlite import connections
+from gigq.store.upgrade_0_5_1 import upgrade
+from gigq.store.verbs import exchange, jobs, requeue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +39,8 @@ def old(address: str) -> OldFile:
 
 @pytest.fixture
 def unopened(address: str) -> Iterator[Database]:
-    yield Database(lambda: connect.open_connection(address))
-    connect.close_connections()
+    yield Database(lambda: connections.open_connection(address))
+    connections.close_connections()
 
 
 def job(db: Database, job_id: str) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def test_nothing_of_the_old_file_is_left_over(
 ) -> None:
     old.job("a")
     migrate.apply(unopened)
-    fresh = Database(lambda: connect.open_connection(tmp_path / "fresh.db"))
+    fresh = Database(lambda: connections.open_connection(tmp_path / "fresh.db"))
     migrate.apply(fresh)
 
     def shape(path: Any) -> set[tuple[str, str]]:
@@ -153,11 +156,11 @@ def test_a_running_job_keeps_its_state_and_can_be_settled(old: OldFile, unopened
     old.job("a", status="running", attempts=1, started_at="2026-01-01T12:00:01", worker_id="w")
     old.execution("e", "a")
     migrate.apply(unopened)
-    (open_one,) = claims.open_executions(unopened)
+    (open_one,) = exchange.open_executions(unopened)
 
     assert (open_one["execution_id"], open_one["run"]) == ("e", None)
-    assert [row["execution_id"] for row in claims.overdue(unopened)] == ["e"]
-    assert claims.settle(unopened, "e", FAILED) is not None
+    assert [row["execution_id"] for row in exchange.overdue(unopened)] == ["e"]
+    assert exchange.settle(unopened, "e", FAILED) is not None
     assert taken(unopened)["id"] == "a"
 
 
@@ -166,9 +169,9 @@ def test_a_running_job_without_an_execution_can_be_settled_too(
 ) -> None:
     old.job("a", status="running", attempts=1, started_at="2026-01-01T12:00:01")
     migrate.apply(unopened)
-    (overdue,) = claims.overdue(unopened)
+    (overdue,) = exchange.overdue(unopened)
 
-    assert claims.settle(unopened, overdue["execution_id"], FAILED) is not None
+    assert exchange.settle(unopened, overdue["execution_id"], FAILED) is not None
 
 
 def test_executions_that_were_left_open_are_closed_but_the_current_one(
@@ -253,4 +256,4 @@ def test_an_upgrade_killed_in_the_middle_leaves_the_old_file_as_it_was(
     migrate.apply(unopened)
 
     assert jobs.counts(unopened) == {"pending": 10}
-    assert claims.claim(unopened, WORKER, new_id()) is not None
+    assert exchange.claim(unopened, WORKER, new_id()) is not None

@@ -11,8 +11,10 @@ from support.ledger import insert, ran
 from support.old_files import OldFile
 
 from gigq.errors import UnsupportedStore
-from gigq.store import connect, jobs, migrate
+from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.sqlite import connections
+from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,19 +50,19 @@ def old(address: str) -> OldFile:
 
 @pytest.fixture
 def unopened(address: str) -> Iterator[Database]:
-    yield Database(lambda: connect.open_connection(address))
-    connect.close_connections()
+    yield Database(lambda: connections.open_connection(address))
+    connections.close_connections()
 
 
 @pytest.fixture
 def with_foreign_keys(address: str) -> Iterator[Database]:
     def get_connection() -> Any:
-        connection = connect.open_connection(address)
+        connection = connections.open_connection(address)
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
     yield Database(get_connection)
-    connect.close_connections()
+    connections.close_connections()
 
 
 def script(old: OldFile, text: str) -> None:

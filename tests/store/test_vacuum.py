@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from gigq import Job, JobQueue
-from gigq.store import checkpoint, connect, migrate, vacuum
+from gigq.store import migrate
 from gigq.store.database import Database
-from gigq.store.vacuum import Vacuum
+from gigq.store.sqlite import checkpoint, connections, vacuum
+from gigq.store.sqlite.vacuum import Vacuum
 
 
 def work(text: str) -> None:
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def db(path: str) -> Database:
-    database = Database(lambda: connect.open_connection(path))
+    database = Database(lambda: connections.open_connection(path))
     migrate.apply(database)
     return database
 
@@ -55,7 +56,7 @@ def fill_and_empty(path: str, kept: int) -> list[str]:
 
 
 def size_on_disk(path: str) -> int:
-    assert checkpoint.shorten(connect.open_connection(path), truncate=True)
+    assert checkpoint.shorten(connections.open_connection(path), truncate=True)
     return Path(path).stat().st_size
 
 
@@ -87,7 +88,7 @@ def test_a_file_with_few_free_pages_is_left_alone(db: Database, path: str) -> No
 def test_a_file_that_cannot_give_pages_back_is_left_alone(path: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE other (x)")
-    db = Database(lambda: connect.open_connection(path))
+    db = Database(lambda: connections.open_connection(path))
     migrate.apply(db)
     fill_and_empty(path, 10)
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.waiting import wait_until
 
-from gigq.served_queues import parse
-from gigq.store import wakeup_groups
-from gigq.store.liveness import companion
-from gigq.store.wakeup import Listener, OpenPipes, notify, notify_alike
+from gigq.model.served_queues import parse
+from gigq.store.sqlite.processes import wakeup_groups
+from gigq.store.sqlite.processes.run_locks import companion
+from gigq.store.sqlite.processes.wakeup import Listener, OpenPipes, notify, notify_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 LONG = 20.0
 WAITER = """
 import sys, time
-from gigq.store.wakeup import Listener
+from gigq.store.sqlite.processes.wakeup import Listener
 listener = Listener(sys.argv[1], ["killed"])
 print("waits", flush=True)
 time.sleep(600)
 """
-NOTIFIER = "import sys; from gigq.store.wakeup import notify; notify(sys.argv[1], {'a': 1})"
+NOTIFIER = """
+import sys
+from gigq.store.sqlite.processes.wakeup import notify
+notify(sys.argv[1], {'a': 1})
+"""
 JOB = {"a": 1}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.json_lines import read_whole
 
-from gigqd import kernel
+from gigqd.linux import syscalls
 from gigqd.logs import pipeline
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def note(ledger: str, **fields: Any) -> None:
     """Append one line to the ledger, in a single write so that lines never mingle."""
-    who = {"pid": os.getpid(), "born": kernel.start_ticks(os.getpid())}
+    who = {"pid": os.getpid(), "born": syscalls.start_ticks(os.getpid())}
     line = json.dumps({**who, "at": time.monotonic(), **fields}) + "\n"
     fd = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

@@ -19,7 +19,7 @@ import psutil
 from support import jobs
 from support.waiting import wait_until
 
-from gigqd.tag import VARIABLE, Tag, home_of
+from gigqd.process.process_tag import VARIABLE, Tag, home_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support.calls import noted
 
-from gigqd.control import existing
+from gigqd.ipc.control_socket import existing
 
 Connections = list[socket.socket]
 

@@ -29,12 +29,12 @@ from support.waiting import wait_until
 from xprocess import ProcessStarter
 
 from gigq import Job, JobQueue, JobStatus
-from gigq.store.connect import close_connection
-from gigqd import kernel
-from gigqd.client import Client, NotAnswering, NotRunning
+from gigq.store.sqlite.connections import close_connection
+from gigqd.cli.control_client import Client, NotAnswering, NotRunning
 from gigqd.config import DaemonConfig
-from gigqd.instance import Instance
-from gigqd.tag import home_of, tag_of
+from gigqd.host.runtime_files import Instance
+from gigqd.linux import syscalls
+from gigqd.process.process_tag import home_of, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -259,7 +259,7 @@ class Daemon:
     def tagged_pids(self) -> list[int]:
         """Every living process that carries the tag of one of its workers."""
         home = home_of(str(self.database))
-        tags = {pid: tag_of(pid) for pid in kernel.all_pids()}
+        tags = {pid: tag_of(pid) for pid in syscalls.all_pids()}
         return [pid for pid, tag in tags.items() if tag is not None and tag.home == home]
 
     def breaks(self, rule: str, why: str) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigqd.config import load
-from gigqd.daemonize import start_detached
 from gigqd.errors import GigqdError
-from gigqd.instance import Instance
+from gigqd.host.daemonize import start_detached
+from gigqd.host.runtime_files import Instance
 
 if TYPE_CHECKING:
-    from gigqd.daemonize import Readiness
+    from gigqd.host.daemonize import Readiness
 
 
 def body(how: str, instance: Instance, readiness: Readiness) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from gigq.ids import new_id
+from gigq.model.ids import new_id
 from gigq.store import migrate
-from gigq.store.connect import close_connection, open_connection
 from gigq.store.database import Database
+from gigq.store.sqlite.connections import close_connection, open_connection
 
 AT = "2026-01-01T12:00:00.000000+00:00"
 STATES = ("completed", "running", "pending")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PRELOADED = {
     "gigq": ("gigq", "gigq.cli", "gigq.store"),
     "gigqd": ("gigqd.cli",),
-    "-c": ("gigqd.logs", "gigqd.roles"),
+    "-c": ("gigqd.logs", "gigqd.worker"),
 }
 _ROOT = __file__.rsplit("/", 3)[0]
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")

@@ -16,8 +16,8 @@ _PROGRAM = """
 import signal, socket, sys
 from pathlib import Path
 from gigqd.config import load
-from gigqd.control import address
-from gigqd.instance import Instance
+from gigqd.ipc.control_socket import address
+from gigqd.host.runtime_files import Instance
 
 instance = Instance(load(Path(sys.argv[1]), {}))
 instance.lock()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PROGRAM = r"""
 import os, socket, sys
 from pathlib import Path
-from gigqd.control import address
+from gigqd.ipc.control_socket import address
 path, how, uid = sys.argv[1], sys.argv[2], int(sys.argv[3])
 listener = socket.socket(socket.AF_UNIX)
 with address(Path(path)) as name:

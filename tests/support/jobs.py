@@ -22,8 +22,8 @@ from typing import Any
 
 from support.calls import Call, calls, child_pids, entries, note, noted
 
-from gigq.store.connect import open_connection
-from gigqd import kernel
+from gigq.store.sqlite.connections import open_connection
+from gigqd.linux import syscalls
 
 __all__ = ["Call", "calls", "child_pids", "entries", "note", "noted"]
 
@@ -374,7 +374,7 @@ def leave_children_and_raise(ledger: str, job: str) -> None:
 
 def _lives(pid: int) -> bool:
     try:
-        return kernel.glance(pid).alive
+        return syscalls.glance(pid).alive
     except ProcessLookupError:
         return False
 

@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gigq.cause import Cause
-from gigq.outcome import MAX_REFUNDS, ExecutionResult
-from gigq.status import JobStatus
+from gigq.model.cause import Cause
+from gigq.model.outcome import MAX_REFUNDS, ExecutionResult
+from gigq.model.status import JobStatus
 
 if TYPE_CHECKING:
-    from gigq.claim import Claimant
+    from gigq.model.claim import Claimant
 
 UNFINISHED = {"pending", "running"}
 WITHOUT_SUCCESS = {"failed", "timeout", "cancelled"}

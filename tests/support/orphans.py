@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from support.waiting import wait_until
 
-from gigqd import kernel, reaper
+from gigqd.linux import syscalls
+from gigqd.process import reap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +31,11 @@ def forked(body: Callable[[], object]) -> int:
 @contextmanager
 def orphans_adopted() -> Iterator[None]:
     """Adopt what descends from this process, and kill what is left of it at the end."""
-    kernel.become_subreaper()
-    before = set(kernel.own_children())
+    syscalls.become_subreaper()
+    before = set(syscalls.own_children())
     yield
-    while left := [pid for pid in kernel.own_children() if pid not in before]:
+    while left := [pid for pid in syscalls.own_children() if pid not in before]:
         for pid in left:
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: reaper.look(pid))
-            reaper.reap(pid)
+            wait_until(lambda pid=pid: reap.look(pid))
+            reap.reap(pid)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 _TESTS = Path(__file__).resolve().parent.parent
-_PROGRAM = "import sys, sqlite3, gigqd.supervisor; sys.exit(sys.version_info < (3, 11))"
+_PROGRAM = "import sys, sqlite3, gigqd.supervisor.loop; sys.exit(sys.version_info < (3, 11))"
 
 SEARCH_PATH = f"{sysconfig.get_path('purelib')}:{_TESTS.parent}:{_TESTS}"
 """The PYTHONPATH with which another interpreter finds the project, its libraries and its tests."""

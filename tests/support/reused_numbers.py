@@ -15,7 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from gigqd import kernel, process_tree
+from gigqd.linux import syscalls
+from gigqd.process import process_tree
 
 LAST = Path("/proc/sys/kernel/ns_last_pid")
 CANNOT = 77
@@ -58,7 +59,7 @@ def one_round(case: str) -> int:
 
     def give_away() -> None:
         # Start times count ticks of 10 ms: two processes of one tick have the same.
-        started = kernel.start_ticks(victim)
+        started = syscalls.start_ticks(victim)
         while time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS < started + 2:
             os.sched_yield()
         os.kill(victim, signal.SIGKILL)
@@ -74,8 +75,8 @@ def one_round(case: str) -> int:
             give_away()
         return found
 
-    process_tree.kernel.children_of = listing
-    taken = {each.pid for each in process_tree.descendants(kernel.glance(root.pid))}
+    process_tree.syscalls.children_of = listing
+    taken = {each.pid for each in process_tree.descendants(syscalls.glance(root.pid))}
     strangers = {unrelated[0].pid, *children_of(unrelated[0].pid)}
     if case == "parent":
         taken.discard(victim)  # seen before it ended; a signal checks its start time again
@@ -85,7 +86,7 @@ def one_round(case: str) -> int:
     return len(taken & strangers)
 
 
-list_children = kernel.children_of
+list_children = syscalls.children_of
 
 if __name__ == "__main__":
     print(sum(one_round(sys.argv[1]) for _ in range(int(sys.argv[2]))))  # noqa: T201

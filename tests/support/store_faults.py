@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.waiting import wait_until
 
-from gigq.store.connect import close_connection
+from gigq.store.sqlite.connections import close_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

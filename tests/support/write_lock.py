@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from gigq.store.connect import open_connection
+from gigq.store.sqlite.connections import open_connection
 
 
 class WriteLock:

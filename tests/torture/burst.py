@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gigqd import exits
+from gigqd import exit_codes
 
 if TYPE_CHECKING:
     from torture.crowd import Crowd
@@ -70,4 +70,4 @@ class Burst:
         self._daemon.many = size
         self._daemon.configure(self._variant)
         life = self._faults.life
-        life.command("reload", lambda answer: life.expect(answer, exits.OK))
+        life.command("reload", lambda answer: life.expect(answer, exit_codes.OK))

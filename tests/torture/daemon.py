@@ -13,11 +13,11 @@ from typing import Any
 from support.configs import clean_environment, to_toml
 from torture.victims import Gone, Victim, is_tagged
 
-from gigqd.client import Client
+from gigqd.cli.control_client import Client
 from gigqd.config import DaemonConfig
 from gigqd.errors import GigqdError
-from gigqd.instance import Instance
-from gigqd.tag import home_of
+from gigqd.host.runtime_files import Instance
+from gigqd.process.process_tag import home_of
 
 TESTS = Path(__file__).resolve().parents[1]
 _ROOT = TESTS.parent

@@ -20,7 +20,7 @@ from torture.burst import Burst
 from torture.looks import Looks
 from torture.victims import Gone, Victim
 
-from gigqd import exits
+from gigqd import exit_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,7 +291,7 @@ class Faults:
         self._notes.did("reload")
         self._variant = int(fault.pick * 100)
         self._daemon.configure(self._variant)
-        self.life.command("reload", lambda answer: self.life.expect(answer, exits.OK))
+        self.life.command("reload", lambda answer: self.life.expect(answer, exit_codes.OK))
 
     def _many(self, _fault: Fault) -> None:
         self._burst.begin(self._variant)
@@ -303,7 +303,7 @@ class Faults:
 
     def _refused(self, answer: Answer) -> None:
         self._daemon.configure(self._variant)
-        self.life.expect(answer, exits.BAD_CONFIG)
+        self.life.expect(answer, exit_codes.BAD_CONFIG)
 
     def _bounce(self, fault: Fault) -> None:
         self._notes.did("stop --now" if fault.now else "stop")
@@ -311,7 +311,9 @@ class Faults:
 
     def _rival(self, _fault: Fault) -> None:
         self._notes.did("second daemon")
-        self.life.command("run", lambda answer: self.life.expect(answer, exits.ALREADY_RUNNING))
+        self.life.command(
+            "run", lambda answer: self.life.expect(answer, exit_codes.ALREADY_RUNNING)
+        )
 
     def _other_project(self, fault: Fault) -> None:
         (name, *options), code = places.command_of_other_project(fault.pick)

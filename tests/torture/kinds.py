@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from torture import jobs
 from torture.children import WAYS
 
-from gigq import Job, JobQueue, clock
+from gigq import Job, JobQueue
+from gigq.model import clock
 from gigq.store.job_row import JobRow
 
 if TYPE_CHECKING:

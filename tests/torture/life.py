@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torture.victims import Gone, Victim
 
-from gigqd import exits
+from gigqd import exit_codes
 
 if TYPE_CHECKING:
     import subprocess
@@ -158,7 +158,7 @@ class Life:
         self._notes.did(f"start by {self._start}")
 
     def _launched(self, answer: Answer) -> None:
-        if answer.code != exits.OK:
+        if answer.code != exit_codes.OK:
             self._failed_to_start([answer.code], answer.output)
 
     def _look_for_start(self) -> None:
@@ -199,7 +199,7 @@ class Life:
             if code is None:
                 process.kill()
                 process.wait()
-            if code != exits.ALREADY_RUNNING and not self._disturbed_since(self._began):
+            if code != exit_codes.ALREADY_RUNNING and not self._disturbed_since(self._began):
                 self._notes.wrong("daemon", f"the second of two starts ended with {code}")
             self._processes.remove(process)
 
@@ -215,7 +215,7 @@ class Life:
         self._forget_supervisor()
 
     def _stopped(self, answer: Answer) -> None:
-        self.expect(answer, exits.OK)
+        self.expect(answer, exit_codes.OK)
         if self._daemon.holder() is not None and self.supervisor is not None:
             self._notes.did("stop that ended in a kill")
             self.supervisor.send(SIGKILL)

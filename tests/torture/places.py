@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from support.configs import to_toml
 
-from gigqd import exits
+from gigqd import exit_codes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from torture.daemon import Daemon
 
 _COMMANDS: tuple[tuple[tuple[str, ...], int], ...] = (
-    (("stop",), exits.ALREADY_RUNNING),
-    (("stop", "--now"), exits.ALREADY_RUNNING),
-    (("reload",), exits.ALREADY_RUNNING),
-    (("status",), exits.STATUS_UNKNOWN),
+    (("stop",), exit_codes.ALREADY_RUNNING),
+    (("stop", "--now"), exit_codes.ALREADY_RUNNING),
+    (("reload",), exit_codes.ALREADY_RUNNING),
+    (("status",), exit_codes.STATUS_UNKNOWN),
 )
 """Commands of the other project, and how each of them must end while the daemon runs."""
 

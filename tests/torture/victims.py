@@ -11,8 +11,8 @@ import select
 import signal
 from typing import TYPE_CHECKING
 
-from gigqd import kernel
-from gigqd.tag import tag_of
+from gigqd.linux import syscalls
+from gigqd.process.process_tag import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Victim:
 
 def tagged(home: str) -> list[int]:
     """Every living process with the tag of this run's database."""
-    return [pid for pid in kernel.all_pids() if is_tagged(pid, home) and _lives(pid)]
+    return [pid for pid in syscalls.all_pids() if is_tagged(pid, home) and _lives(pid)]
 
 
 def is_tagged(pid: int, home: str) -> bool:
@@ -76,6 +76,6 @@ def is_tagged(pid: int, home: str) -> bool:
 
 def _lives(pid: int) -> bool:
     try:
-        return kernel.glance(pid).alive
+        return syscalls.glance(pid).alive
     except ProcessLookupError:
         return False

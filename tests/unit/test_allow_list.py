@@ -5,9 +5,9 @@ from datetime import datetime
 
 import pytest
 
-from gigq import allow_list
 from gigq.errors import FunctionNotAllowed
-from gigq.functions import FunctionRef
+from gigq.model import allow_list
+from gigq.model.functions import FunctionRef
 
 
 def allowed(ref, *patterns):

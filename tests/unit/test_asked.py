@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.claims import claim
 
-from gigq.cause import Cause
 from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
-from gigqd.roles.asked import AskedToEnd
-from gigqd.roles.line import Line
-from gigqd.scoreboard import Cell, Scoreboard
+from gigq.model.cause import Cause
+from gigqd.ipc.scoreboard import Cell, Scoreboard
+from gigqd.worker.interruption import AskedToEnd
+from gigqd.worker.reporting import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

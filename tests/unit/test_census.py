@@ -12,9 +12,9 @@ import pytest
 from support.orphans import forked, orphans_adopted
 from support.waiting import wait_until
 
-from gigqd import census, reaper
-from gigqd.census import Census, cpu_of, memory_of, proportional_memory
-from gigqd.tag import Mark, Tag, mark_this_process
+from gigqd.process import process_table, reap
+from gigqd.process.process_table import Census, cpu_of, memory_of, proportional_memory
+from gigqd.process.process_tag import Mark, Tag, mark_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,7 @@ def test_the_mark_of_an_adopted_process_is_looked_for_once(
     tag: Tag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(census, "mark_of", lambda pid: asked.append(pid) or Mark(None, None))
+    monkeypatch.setattr(process_table, "mark_of", lambda pid: asked.append(pid) or Mark(None, None))
     stranger, pid = forked(lambda: None), worker(tag)
     look = Census()
 
@@ -176,8 +176,8 @@ def test_a_tree_that_is_gone_has_no_memory(tag: Tag) -> None:
     pid = worker(tag)
     tree = taken((pid, tag)).tree_of(pid)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: reaper.look(pid))
-    reaper.reap(pid)
+    wait_until(lambda: reap.look(pid))
+    reap.reap(pid)
 
     assert proportional_memory(tree) == 0
     assert taken((pid, tag)).tree_of(pid) == ()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigqd import cgroups
-from gigqd.cgroups import Delegation, Leaf
+from gigqd.process import cgroups
+from gigqd.process.cgroups import Delegation, Leaf
 
 if TYPE_CHECKING:
     from pathlib import Path

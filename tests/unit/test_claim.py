@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gigq.claim import Claim
-from gigq.functions import FunctionRef
+from gigq.model.claim import Claim
+from gigq.model.functions import FunctionRef
 
 OLD_ROW: dict[str, Any] = {
     "id": "j1",

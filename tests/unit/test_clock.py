@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigq import clock
+from gigq.model import clock
 
 WIDTH = len("2026-11-23T19:09:12.123456+00:00")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigq import codec
 from gigq.errors import InvalidJob, NotJson, TooLarge
+from gigq.model import codec
 
 
 def datetime_of_a_library():

@@ -10,7 +10,7 @@ from support.configs import clean_environment, write_config
 from support.files import open_up
 from support.forked import in_a_child
 
-from gigqd import exits
+from gigqd import exit_codes
 from gigqd.config import exposure, load, warnings
 from gigqd.errors import ConfigError
 
@@ -77,7 +77,7 @@ def test_what_every_account_can_change_is_refused_by_root(path, how):
 
     done = [gigqd("check"), gigqd("start"), gigqd("run")]
 
-    assert [each.returncode for each in done] == [exits.BAD_CONFIG] * 3
+    assert [each.returncode for each in done] == [exit_codes.BAD_CONFIG] * 3
     assert {each.stderr for each in done} == {done[0].stderr}
     assert f"{exposed}: every account may " in done[0].stderr
 

@@ -9,8 +9,8 @@ from support.configs import write_config
 from support.waiting import wait_until
 
 from gigqd.config import load
-from gigqd.config_reading import ConfigReader
 from gigqd.errors import ConfigError
+from gigqd.supervisor.config_reading import ConfigReader
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigq.units import format_duration, format_size
+from gigq.model.units import format_duration, format_size
 from gigqd.config import value_types
 from gigqd.config.mistakes import quote
 

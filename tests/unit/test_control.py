@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigqd.control import ControlServer
+from gigqd.ipc.control_socket import ControlServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 import selectors
 from typing import Any
 
-from gigqd.crew import Crew
-from gigqd.scoreboard import Report, Scoreboard
-from gigqd.slots import Do, Limits
+from gigqd.ipc.scoreboard import Report, Scoreboard
+from gigqd.supervisor.children import Crew
+from gigqd.supervisor.slots import Do, Limits
 
 NOBODY: Any = None
 

@@ -8,7 +8,7 @@ import sys
 
 PARENT_IS_GONE_ALREADY = """
 import os, time
-from gigqd import kernel
+from gigqd.linux import syscalls as kernel
 parent = os.getpid()
 if os.fork():
     os._exit(0)
@@ -20,7 +20,7 @@ os._exit(0)
 """
 PARENT_LIVES = """
 import os
-from gigqd import kernel
+from gigqd.linux import syscalls as kernel
 parent = os.getpid()
 child = os.fork()
 if not child:
@@ -31,7 +31,7 @@ os.waitpid(child, 0)
 """
 PARENT_DIES_LATER = """
 import os
-from gigqd import kernel
+from gigqd.linux import syscalls as kernel
 parent = os.getpid()
 ready, tell = os.pipe()
 if os.fork():

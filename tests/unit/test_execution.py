@@ -8,15 +8,15 @@ import pytest
 from support import jobs_to_run, odd_errors
 from support.claims import claim
 
-from gigq import execution
-from gigq.cause import Cause
 from gigq.errors import FunctionNotFound, JobCancelled, JobStopped, JobTimeout
-from gigq.interrupt import NoInterrupter
-from gigq.status import JobStatus
+from gigq.execution import attempt
+from gigq.execution.timer_interrupt import NoInterrupter
+from gigq.model.cause import Cause
+from gigq.model.status import JobStatus
 
 
 def run(function, *, interrupter=None, limit=1000, results=None, **columns):
-    return execution.run(
+    return attempt.run(
         claim(**columns),
         load=lambda _claim: function,
         parent_results=lambda ids: {job_id: (results or {}).get(job_id) for job_id in ids},
@@ -110,7 +110,7 @@ def test_a_function_that_cannot_be_loaded_fails_the_attempt():
     def load(_claim):
         raise FunctionNotFound("there is no module 'm'")
 
-    ending = execution.run(
+    ending = attempt.run(
         claim(), load=load, parent_results=lambda ids: {}, interrupter=NoInterrupter()
     )
 
@@ -292,7 +292,7 @@ def test_without_dependencies_there_are_no_parent_results():
     ],
 )
 def test_which_functions_accept_parent_results(function, accepts):
-    assert execution.accepts_parent_results(function) is accepts
+    assert attempt.accepts_parent_results(function) is accepts
 
 
 def test_the_functions_parameters_are_not_changed():
@@ -312,6 +312,6 @@ class Unhashable:
 def test_parent_results_are_passed_to_what_cannot_be_hashed_too():
     child = claim(dependencies=("parent",), pass_parent_results=None)
 
-    assert execution.wants_parent_results(child, Unhashable())
-    assert execution.wants_parent_results(child, lambda **_: None)
-    assert not execution.wants_parent_results(child, lambda: None)
+    assert attempt.wants_parent_results(child, Unhashable())
+    assert attempt.wants_parent_results(child, lambda **_: None)
+    assert not attempt.wants_parent_results(child, lambda: None)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.cause import Cause
-from gigq.outcome import decide
-from gigq.status import JobStatus
-from gigqd import wire
-from gigqd.books import Books
-from gigqd.exit_record import ExitRecord
-from gigqd.roles.keeper_endings import ending_of
-from gigqd.wire import Wire
+from gigq.model.cause import Cause
+from gigq.model.outcome import decide
+from gigq.model.status import JobStatus
+from gigqd.ipc import json_socket
+from gigqd.ipc.exit_record import ExitRecord
+from gigqd.ipc.json_socket import Wire
+from gigqd.recorder.outcomes import ending_of
+from gigqd.supervisor.recorder_link import Books
 
 if TYPE_CHECKING:
     import socket
@@ -24,7 +24,7 @@ JOB = {"attempts": 1, "max_attempts": 3, "retry_delay": 0, "refunds": 0, "error"
 
 @pytest.fixture
 def keeper() -> Iterator[tuple[Wire, Wire]]:
-    ours, theirs = wire.pair()
+    ours, theirs = json_socket.pair()
     listening: socket.socket = theirs
     other = Wire(listening)
     yield ours, other

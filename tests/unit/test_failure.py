@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from support.claims import claim
 from support.tree import ROOT
 
-from gigq import execution, failure, interrupt
-from gigq.failure import Failure, split
-from gigq.storable_text import storable
+from gigq.execution import attempt, timer_interrupt
+from gigq.model import failure
+from gigq.model.failure import Failure, split
+from gigq.model.storable_text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +27,11 @@ class OutOfStockError(Exception):
 
 def facts_of(function: Callable[[], object]) -> Failure:
     """The facts of the failure of a job that this function is."""
-    ending = execution.run(
+    ending = attempt.run(
         claim(),
         load=lambda _claim: function,
         parent_results=lambda _parents: {},
-        interrupter=interrupt.for_this_thread(),
+        interrupter=timer_interrupt.for_this_thread(),
     )
     assert ending.failure is not None
     assert split(ending.error)[:3] == ending.failure[:3]
@@ -191,7 +192,7 @@ def test_any_text_may_be_stored_as_an_error(text: str) -> None:
 @example("\ud800")
 def test_the_message_of_any_exception_is_found_again(text: str) -> None:
     error = ValueError(text)
-    stored = execution.error_text(error)
+    stored = attempt.error_text(error)
     facts = split(stored)
 
     assert facts.type == "ValueError"

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable
-from gigq.store.failures import is_busy, translated, until_free
+from gigq.store.sqlite.errors import is_busy, translated, until_free
 
 
 def error(code: int) -> sqlite3.Error:

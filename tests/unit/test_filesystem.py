@@ -9,7 +9,7 @@ import pytest
 
 from gigq import Job, JobQueue
 from gigq.errors import StoreUnavailable, UnsupportedStore
-from gigq.store.filesystem import file_system_of, refuse_network, resolve
+from gigq.store.sqlite.file.filesystem import file_system_of, refuse_network, resolve
 
 MOUNTS = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 22 21 0:20 / /proc rw - proc proc rw

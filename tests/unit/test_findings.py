@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gigq.store.diagnosis import judge
-from gigq.store.facts import Content, Facts, File, Waiting
-from gigq.store.findings import Finding, has_wal_reset_defect, worst
-from gigq.store.serving import holders_in
+from gigq.store.doctor.file_checks import Finding, has_wal_reset_defect, worst
+from gigq.store.doctor.inspection import Content, Facts, File, Waiting
+from gigq.store.doctor.queue_checks import judge
+from gigq.store.sqlite.processes.lock_holders import holders_in
 
 GOOD = Facts(
     path="/srv/jobs.db",

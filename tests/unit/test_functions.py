@@ -8,9 +8,9 @@ import types
 
 import pytest
 
-from gigq import functions
 from gigq.errors import FunctionNotFound, FunctionNotImportable, InvalidJob
-from gigq.functions import FunctionRef
+from gigq.model import functions
+from gigq.model.functions import FunctionRef
 
 MODULE = """
 import functools

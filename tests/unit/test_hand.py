@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from support.claims import claim
 
-from gigq.claim import Finished, SettleBatch, Settled
-from gigq.hand import HeldClaims
-from gigq.outcome import ExecutionResult
-from gigq.status import JobStatus
+from gigq.execution.held_claims import HeldClaims
+from gigq.model.claim import Finished, SettleBatch, Settled
+from gigq.model.outcome import ExecutionResult
+from gigq.model.status import JobStatus
 
 COMPLETED = ExecutionResult(JobStatus.COMPLETED)
 FAILED = ExecutionResult(JobStatus.FAILED, error="no")

@@ -12,13 +12,13 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from support.claims import claim
 
-from gigq import current, execution
-from gigq.cause import Cause
 from gigq.errors import HookFailed, JobTimeout
-from gigq.hooks import Hooks, around_worker
-from gigq.interrupt import NoInterrupter
-from gigq.outcome import Interruption
-from gigq.status import JobStatus
+from gigq.execution import attempt, job_context
+from gigq.execution.hooks import Hooks, around_worker
+from gigq.execution.timer_interrupt import NoInterrupter
+from gigq.model.cause import Cause
+from gigq.model.outcome import Interruption
+from gigq.model.status import JobStatus
 
 KIND = {CancelledError: "asyncio.exceptions.CancelledError"}
 NAME = "shop_hooks_of_this_test"
@@ -42,8 +42,8 @@ def hooks(monkeypatch):
 
 def run(hooks, function, interrupter=None, **columns):
     one = claim(**columns)
-    with current.Running(one, SimpleNamespace(deadline=lambda _claim: None)):
-        return execution.run(
+    with job_context.Running(one, SimpleNamespace(deadline=lambda _claim: None)):
+        return attempt.run(
             one,
             load=lambda _claim: function(),
             parent_results=lambda _ids: {},
@@ -98,7 +98,7 @@ def test_after_job_is_called_with_the_error_of_the_function(hooks):
     ending = run(hooks(**noted.both()), job(fail))
 
     assert ending.error.startswith("ValueError: no card\n\nTraceback")
-    assert "gigq/hooks.py" not in ending.error
+    assert "gigq/execution/hooks.py" not in ending.error
     assert noted[-1][:2] == ("after", "ValueError")
 
 

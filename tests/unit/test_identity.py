@@ -7,7 +7,7 @@ import pytest
 from support.configs import write_config
 
 from gigqd.config import load
-from gigqd.identity import Identity, Record, identity_of, read_record, write_record
+from gigqd.host.identity import Identity, Record, identity_of, read_record, write_record
 
 SHOP = Identity("/srv/shop/gigq.toml", "/srv/shop/jobs.db", "default", ("", ""))
 

@@ -6,7 +6,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING
 
-from gigq import ids
+from gigq.model import ids
 
 if TYPE_CHECKING:
     import pytest

@@ -14,11 +14,11 @@ import pytest
 from support.claims import claim
 from support.waiting import wait_until
 
-from gigq import execution
-from gigq.cause import Cause
 from gigq.errors import JobInterrupted, JobStopped, JobTimeout
-from gigq.interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
-from gigq.status import JobStatus
+from gigq.execution import attempt
+from gigq.execution.timer_interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
+from gigq.model.cause import Cause
+from gigq.model.status import JobStatus
 
 # The timer belongs to what is tested here.
 pytestmark = pytest.mark.timeout(method="thread")
@@ -213,7 +213,7 @@ def test_an_execution_ends_one_way_or_the_other_however_close_the_race():
             pass
 
     endings = [
-        execution.run(
+        attempt.run(
             claim(timeout=0.0005),
             load=lambda _claim: busy,
             parent_results=lambda _ids: {},

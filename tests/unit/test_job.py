@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from gigq.clock import parse
 from gigq.errors import InvalidJob
-from gigq.job import Job, check, memory_limit_of
+from gigq.model.clock import parse
+from gigq.model.job import Job, check, memory_limit_of
 
 
 def work():

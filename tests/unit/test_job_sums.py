@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from gigqd import job_sums
-from gigqd.job_sums import JobSums, SharedCounts
+from gigqd.logs import job_sums
+from gigqd.logs.job_sums import JobSums, SharedCounts
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from gigq.errors import (
     StoreUnavailable,
     UnsupportedStore,
 )
-from gigq.store import connect
-from gigqd import wire
-from gigqd.books import Books
+from gigq.store.sqlite import connections
 from gigqd.config import RetentionConfig
-from gigqd.roles.keeper import Keeper
-from gigqd.roles.keeper_trouble import Patience, trouble_of
-from gigqd.scoreboard import Scoreboard
+from gigqd.host.database_errors import Patience, trouble_of
+from gigqd.ipc import json_socket
+from gigqd.ipc.scoreboard import Scoreboard
+from gigqd.recorder.recorder import Keeper
+from gigqd.supervisor.recorder_link import Books
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,19 +63,19 @@ def birth_of(channel: socket.socket, database: str, durability: str = "normal") 
 def test_a_keeper_writes_as_durably_as_it_is_told(
     tmp_path: Path, durability: str, synchronous: int
 ) -> None:
-    ours, theirs = wire.pair()
+    ours, theirs = json_socket.pair()
     with closing(ours), theirs:
         keeper = Keeper(birth_of(theirs, str(tmp_path / "jobs.db"), durability))
         with keeper._database.transaction(durable=False) as session:
             found = session.connection.execute("PRAGMA synchronous").fetchone()[0]
-    connect.close_connections()
+    connections.close_connections()
 
     assert found == synchronous
 
 
 @pytest.mark.usefixtures("high_descriptors")
 def test_a_daemon_with_many_workers_can_replace_its_keeper(tmp_path: Path) -> None:
-    ours, theirs = wire.pair()
+    ours, theirs = json_socket.pair()
     high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, _BEYOND_SELECT)
     channel = socket.socket(fileno=high)
     keeper = Keeper(birth_of(channel, str(tmp_path / "jobs.db")))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.store import file_watch
-from gigqd import wire
-from gigqd.roles import keeper_pace
-from gigqd.roles.keeper_pace import Pace
-from gigqd.wire import Wire
+from gigq.store.sqlite.processes import file_watch
+from gigqd.ipc import json_socket
+from gigqd.ipc.json_socket import Wire
+from gigqd.recorder import polling
+from gigqd.recorder.polling import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ _FOR_EVER = 60.0
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Wire, Wire]]:
-    ours, theirs = wire.pair()
+    ours, theirs = json_socket.pair()
     other = Wire(theirs)
     yield ours, other
     ours.close()
@@ -42,7 +42,7 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def _quiet(pace: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was written for long, and only a write or a message ends a sleep."""
-    monkeypatch.setattr(keeper_pace, "LATE", _FOR_EVER)
+    monkeypatch.setattr(polling, "LATE", _FOR_EVER)
     monkeypatch.setattr(pace, "_lively_until", 0.0)
 
 

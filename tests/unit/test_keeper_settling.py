@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ledger import COMPLETED, insert, job_row, request_cancel, status_of, stored, taken
 
-from gigq import clock
-from gigq.cause import Cause
-from gigq.claim import Claimant, ClaimRequest, SettleBatch
-from gigq.ids import new_id
-from gigq.store import claims, connect, jobs, listing, liveness, migrate
+from gigq.model import clock
+from gigq.model.cause import Cause
+from gigq.model.claim import Claimant, ClaimRequest, SettleBatch
+from gigq.model.ids import new_id
+from gigq.store import migrate
 from gigq.store.database import Database
-from gigqd.exit_record import ExitRecord
-from gigqd.roles import keeper_dead_runs
-from gigqd.roles.keeper_dead_runs import DeadRuns
-from gigqd.roles.keeper_settling import Settling, told
-from gigqd.treekill import TreeKill
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.processes import run_locks
+from gigq.store.verbs import exchange, jobs, listing
+from gigqd.ipc.exit_record import ExitRecord
+from gigqd.process.kill_tree import TreeKill
+from gigqd.recorder.dead_runs import DeadRuns
+from gigqd.recorder.settlement import Settling, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +35,15 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def db(path: str) -> Iterator[Database]:
-    database = Database(lambda: connect.open_connection(path))
+    database = Database(lambda: connections.open_connection(path))
     migrate.apply(database)
     yield database
-    connect.close_connections()
+    connections.close_connections()
 
 
 @pytest.fixture
 def settling(db: Database, path: str, monkeypatch: pytest.MonkeyPatch) -> Settling:
-    monkeypatch.setattr(liveness, "is_alive", lambda _path, run: run == LIVING)
+    monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run == LIVING)
     return Settling(db, path, OWN, lambda: None)
 
 
@@ -67,7 +69,7 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
 ) -> None:
     dead, dies = running(db, DEAD), running(db, LIVING)
     alive = {LIVING}
-    monkeypatch.setattr(liveness, "is_alive", lambda _path, run: run in alive)
+    monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run in alive)
     dead_runs = DeadRuns(path, Settling(db, path, OWN, lambda: None), lambda _message: None)
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
 
@@ -93,7 +95,7 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
         kind = TreeKill if run == DEAD else OfAnotherAccount
         return kind(None, lambda _mark: False)
 
-    monkeypatch.setattr(keeper_dead_runs, "leftovers_of_run", treekill_of)
+    monkeypatch.setattr("gigqd.recorder.dead_runs.leftovers_of_run", treekill_of)
     dead_runs.look(patience=5.0)
 
     assert (status_of(db, dead), status_of(db, guarded)) == ("pending", "running")
@@ -112,7 +114,7 @@ def test_an_exit_record_settles_what_that_worker_of_this_run_held_and_nothing_el
     assert [done.job_id for done in settled] == [dead]
     assert status_of(db, dead) == "pending"
     assert {status_of(db, job_id) for job_id in others} == {"running"}
-    assert len(claims.open_executions(db)) == 3
+    assert len(exchange.open_executions(db)) == 3
 
 
 def test_an_exit_record_that_comes_twice_settles_once(db: Database, settling: Settling) -> None:
@@ -125,7 +127,7 @@ def test_an_exit_record_that_comes_twice_settles_once(db: Database, settling: Se
 
 def test_strays_are_settled_only_when_no_worker_runs_them(db: Database, settling: Settling) -> None:
     idle, busy = running(db, OWN), running(db, OWN, "w2")
-    tokens = {row["job_id"]: row["execution_id"] for row in claims.open_executions(db)}
+    tokens = {row["job_id"]: row["execution_id"] for row in exchange.open_executions(db)}
 
     assert settling.strays(set(tokens.values()), {tokens[busy]}) == 1
     assert (status_of(db, idle), status_of(db, busy)) == ("pending", "running")
@@ -135,7 +137,7 @@ def holding(db: Database, count: int, worker_id: str = "w1", **columns: object) 
     """Jobs that a worker of this run has claimed at once; the ids of their executions, in order."""
     insert(db, [job_row(**{"max_attempts": 5, **columns}) for _ in range(count)])
     wanted = ClaimRequest(new_id(), most=count)
-    rows = claims.exchange(db, SettleBatch(), Claimant(worker_id, OWN), wanted)[1]
+    rows = exchange.exchange(db, SettleBatch(), Claimant(worker_id, OWN), wanted)[1]
     assert len(rows) == count
     return [row["execution_id"] for row in rows]
 
@@ -173,7 +175,7 @@ def test_of_several_the_one_begun_last_crashed_those_before_run_again_and_those_
     ]
     assert settled[0].execution_id == tokens[begun_last]
     assert sorted(done.execution_id for done in settled) == tokens
-    assert claims.open_executions(db) == []
+    assert exchange.open_executions(db) == []
 
 
 def test_one_that_was_over_when_its_worker_died_is_not_said_to_have_crashed(
@@ -206,7 +208,7 @@ def test_what_was_claimed_after_the_one_begun_last_had_been_settled_is_handed_ba
 ) -> None:
     earlier = holding(db, 2)
     for token in earlier:
-        claims.settle(db, token, COMPLETED)
+        exchange.settle(db, token, COMPLETED)
     holding(db, 3)
     settled = settling.dead_worker(crash(earlier[-1], running=False))
 
@@ -219,7 +221,7 @@ def test_an_exit_record_on_one_that_is_settled_already_charges_nobody_else(
     db: Database, settling: Settling
 ) -> None:
     tokens = holding(db, 3)
-    claims.settle(db, tokens[0], COMPLETED)
+    exchange.settle(db, tokens[0], COMPLETED)
     record = crash(tokens[0])
     settled = settling.dead_worker(record)
 
@@ -242,7 +244,7 @@ def test_one_that_was_cancelled_before_it_began_is_cancelled_when_its_worker_die
 ) -> None:
     tokens = holding(db, 3)
     cancelled = next(
-        row["job_id"] for row in claims.open_executions(db) if row["execution_id"] == tokens[2]
+        row["job_id"] for row in exchange.open_executions(db) if row["execution_id"] == tokens[2]
     )
     request_cancel(db, cancelled)
     settling.dead_worker(crash(tokens[0]))
@@ -269,7 +271,7 @@ def test_what_gigq_0_5_1_left_running_is_settled_once_it_is_past_its_timeout(
     left = str(stored(db, timeout=60, max_attempts=1))
     taken(db, Claimant("w1", OWN))
     began = clock.after(clock.utc_now(), -age)
-    connection = connect.open_connection(path)
+    connection = connections.open_connection(path)
     connection.execute("UPDATE job_executions SET run = NULL, started_at = ?", [began])
     connection.execute("UPDATE jobs SET started_at = ?", [began])
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.waiting import wait_until
 
-from gigqd import kernel
-from gigqd.child import scratch_file, tail
-from gigqd.process_tree import descendants
+from gigqd.linux import syscalls
+from gigqd.process.child import scratch_file, tail
+from gigqd.process.process_tree import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,9 @@ def output() -> Iterator[int]:
 @pytest.fixture
 def shell() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(["/bin/sh", "-c", "sleep 600 & sleep 600"])
-    wait_until(lambda: len(kernel.children_of(process.pid)) == 2)
+    wait_until(lambda: len(syscalls.children_of(process.pid)) == 2)
     yield process
-    for pid in (*kernel.children_of(process.pid), process.pid):
+    for pid in (*syscalls.children_of(process.pid), process.pid):
         os.kill(pid, signal.SIGKILL)
     process.wait()
 
@@ -44,7 +44,7 @@ def memory_of(fd: int) -> int:
 def test_freeing_the_front_of_a_file_keeps_its_size_and_its_end(output: int) -> None:
     os.write(output, b"a" * 100 * PAGE + b"the end")
 
-    kernel.free_front(output, keep=10)
+    syscalls.free_front(output, keep=10)
 
     assert os.fstat(output).st_size == 100 * PAGE + 7
     assert memory_of(output) <= 2 * PAGE
@@ -54,7 +54,7 @@ def test_freeing_the_front_of_a_file_keeps_its_size_and_its_end(output: int) -> 
 def test_a_writer_goes_on_where_it_was_after_the_front_is_freed(output: int) -> None:
     os.write(output, b"a" * 50 * PAGE)
 
-    kernel.free_front(output, keep=PAGE)
+    syscalls.free_front(output, keep=PAGE)
     os.write(output, b"more")
 
     assert os.fstat(output).st_size == 50 * PAGE + 4
@@ -64,7 +64,7 @@ def test_a_writer_goes_on_where_it_was_after_the_front_is_freed(output: int) -> 
 def test_zero_bytes_of_what_was_freed_are_never_shown(output: int) -> None:
     os.write(output, b"a" * 3 * PAGE + b"b")
 
-    kernel.free_front(output, keep=1)
+    syscalls.free_front(output, keep=1)
 
     assert tail(output, 10 * PAGE) == "b"
 
@@ -72,7 +72,7 @@ def test_zero_bytes_of_what_was_freed_are_never_shown(output: int) -> None:
 def test_a_short_file_is_left_alone(output: int) -> None:
     os.write(output, b"short")
 
-    kernel.free_front(output, keep=PAGE)
+    syscalls.free_front(output, keep=PAGE)
 
     assert tail(output, 10) == "short"
 
@@ -81,18 +81,18 @@ def test_a_file_that_cannot_have_holes_is_an_error() -> None:
     reader, writer = os.pipe()
 
     with pytest.raises(OSError, match="fallocate"):
-        kernel._punch(writer, PAGE)
+        syscalls._punch(writer, PAGE)
 
     os.close(reader)
     os.close(writer)
 
 
 def test_a_glance_tells_who_a_process_is(shell: subprocess.Popen[bytes]) -> None:
-    process = kernel.glance(shell.pid)
+    process = syscalls.glance(shell.pid)
 
     assert (process.pid, process.parent) == (shell.pid, os.getpid())
     assert (process.group, process.session) == (os.getpgid(shell.pid), os.getsid(shell.pid))
-    assert process.identity == (shell.pid, kernel.start_ticks(shell.pid))
+    assert process.identity == (shell.pid, syscalls.start_ticks(shell.pid))
     assert process.alive
     assert not process.stopped
     assert not process.is_kernel_thread
@@ -102,23 +102,23 @@ def test_a_glance_tells_who_a_process_is(shell: subprocess.Popen[bytes]) -> None
 def test_a_stopped_process_is_seen_to_be(shell: subprocess.Popen[bytes]) -> None:
     os.kill(shell.pid, signal.SIGSTOP)
 
-    assert wait_until(lambda: kernel.glance(shell.pid).stopped)
+    assert wait_until(lambda: syscalls.glance(shell.pid).stopped)
 
 
 def test_descendants_are_found_with_and_without_lists_of_children(
     shell: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = {process.pid for process in descendants(kernel.glance(shell.pid))}
-    monkeypatch.setattr(kernel, "_HAS_CHILDREN_LISTS", False)
+    listed = {process.pid for process in descendants(syscalls.glance(shell.pid))}
+    monkeypatch.setattr(syscalls, "_HAS_CHILDREN_LISTS", False)
 
     assert len(listed) == 2
-    assert {process.pid for process in descendants(kernel.glance(shell.pid))} == listed
+    assert {process.pid for process in descendants(syscalls.glance(shell.pid))} == listed
 
 
 def test_a_process_that_is_gone_has_no_children_and_cannot_be_looked_at() -> None:
     child = subprocess.Popen(["/bin/true"])
     child.wait()
 
-    assert kernel.children_of(child.pid) == []
+    assert syscalls.children_of(child.pid) == []
     with pytest.raises(ProcessLookupError):
-        kernel.glance(child.pid)
+        syscalls.glance(child.pid)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.waiting import wait_until
 
-from gigq.store.liveness import RunLock
-from gigqd import sweep
-from gigqd.crew import Crew
-from gigqd.exit_record import ExitRecord
-from gigqd.scoreboard import Scoreboard
-from gigqd.slots import Limits
-from gigqd.tag import VARIABLE, Tag, tag_of
+from gigq.store.sqlite.processes.run_locks import RunLock
+from gigqd.ipc.exit_record import ExitRecord
+from gigqd.ipc.scoreboard import Scoreboard
+from gigqd.process import orphan_cleanup
+from gigqd.process.process_tag import VARIABLE, Tag, tag_of
+from gigqd.supervisor.children import Crew
+from gigqd.supervisor.slots import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def test_a_start_ends_what_dead_runs_left_and_nothing_of_a_living_one(
     living, dead = RunLock(database, "gigqd"), RunLock(database, "gigqd")
     dead.release()
     tagged += [with_tag(living.run), with_tag(dead.run)]
-    ended = sweep.end_leftovers(database, HOME)
+    ended = orphan_cleanup.end_leftovers(database, HOME)
 
     assert ended == 1
     assert wait_until(lambda: tagged[1].poll() is not None)

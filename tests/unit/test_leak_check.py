@@ -13,8 +13,8 @@ from support import fork_server
 from support.tree import ROOT
 
 from gigqd.config.value_types import LEAKS
-from gigqd.roles.leak_growth import Growth
-from gigqd.roles.process_settings import merged
+from gigqd.worker.leaks.growth import Growth
+from gigqd.worker.leaks.process_settings import merged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,10 +25,10 @@ PROGRAM = """
 import contextvars, faulthandler, gc, importlib, json, logging, os, resource, signal, socket
 import subprocess, sys, tempfile, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
-from gigqd import kernel
+from gigqd.linux import syscalls as kernel
 os.dup2(1, {fd}); null = os.open(os.devnull, os.O_WRONLY); os.dup2(null, 1); os.close(null)
-from gigqd.roles.ear import Ear
-from gigqd.roles.leak_check import LeakCheck
+from gigqd.worker.signal_wakeup import Ear
+from gigqd.worker.leaks.check import LeakCheck
 kept, stacks = [], tempfile.TemporaryFile()
 ear = Ear(lambda *_: None, stacks.fileno())
 check = LeakCheck(ear, {allowed!r})
@@ -357,7 +357,8 @@ def test_a_count_that_rises_after_several_jobs_is_a_leak(
 
 def test_every_kind_that_is_looked_at_can_be_allowed() -> None:
     program = (
-        "import os; from gigqd.roles.ear import Ear; from gigqd.roles.leak_check import LeakCheck; "
+        "import os; from gigqd.worker.signal_wakeup import Ear; "
+        "from gigqd.worker.leaks.check import LeakCheck; "
         "c = LeakCheck(Ear(lambda *_: None, os.open(os.devnull, os.O_WRONLY))); "
         "print(*{one.kind for one in (*c._settings, *c._resources)})"
     )
@@ -380,7 +381,7 @@ def test_an_import_in_the_middle_of_another_is_part_of_that_one(tmp_path: Path) 
     (tmp_path / "outer_module.py").write_text("import inner_module\n")
     (tmp_path / "inner_module.py").write_text("")
     program = (
-        "import sys; from gigqd.roles.import_watch import watch_imports\n"
+        "import sys; from gigqd.worker.leaks.import_watch import watch_imports\n"
         "watch_imports(lambda: print('begin'), lambda _: print('inner_module' in sys.modules))\n"
         "import outer_module"
     )
@@ -397,8 +398,8 @@ def test_an_import_in_the_middle_of_another_is_part_of_that_one(tmp_path: Path) 
 
 def test_nothing_of_gigqd_loads_random_which_would_cost_each_job_a_seed() -> None:
     program = (
-        "import sys, gigqd.supervisor, gigqd.roles.worker, gigqd.roles.keeper, "
-        "gigqd.roles.preload; print(sorted({'random', 'decimal', 'tempfile'} & set(sys.modules)))"
+        "import sys, gigqd.supervisor.loop, gigqd.worker.worker, gigqd.recorder.recorder, "
+        "gigqd.worker.preload; print(sorted({'random', 'decimal', 'tempfile'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
 

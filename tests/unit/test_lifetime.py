@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gigqd.config import PoolConfig
-from gigqd.roles.lifetime import Lifetime
+from gigqd.worker.recycling import Lifetime
 
 MANY = range(200)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.waiting import wait_until
 
-from gigqd.alarm import Alarm
-from gigqd.roles.line import Line
-from gigqd.scoreboard import Activity, Cell, Scoreboard
+from gigqd.ipc.scoreboard import Activity, Cell, Scoreboard
+from gigqd.linux.wakeup_timer import Alarm
+from gigqd.worker.reporting import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

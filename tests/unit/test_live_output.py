@@ -9,8 +9,8 @@ import pytest
 
 from gigq.cli.live import LiveOutput
 from gigq.cli.logs import continued
-from gigqd import kernel
-from gigqd.child import scratch_file
+from gigqd.linux import syscalls
+from gigqd.process.child import scratch_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def test_zeros_that_a_job_has_written_are_read_as_they_are(file: int) -> None:
 def test_a_front_that_was_freed_is_left_out(file: int) -> None:
     output = LiveOutput(os.dup(file))
     os.write(file, b"x" * 1_000_000 + b"the end")
-    kernel.free_front(file, keep=5000)
+    syscalls.free_front(file, keep=5000)
 
     found = all_of(output)
     assert found.strip(b"x") == b"the end"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.configs import config_in
 
-from gigqd import exits
-from gigqd.identity import Identity, Record
-from gigqd.instance import Instance
-from gigqd.lock_file import LockFile
-from gigqd.repairs import Repairs
-from gigqd.report import Facts
+from gigqd import exit_codes
+from gigqd.host.file_repair import Repairs
+from gigqd.host.identity import Identity, Record
+from gigqd.host.lock_file import LockFile
+from gigqd.host.runtime_files import Instance
+from gigqd.supervisor.status import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,8 @@ def instance(config: Config) -> Iterator[Instance]:
 START = """
 import sys
 from pathlib import Path
-from gigqd.identity import Identity, Record
-from gigqd.lock_file import LockFile
+from gigqd.host.identity import Identity, Record
+from gigqd.host.lock_file import LockFile
 record = Record(sys.argv[1], Identity(None, "other.db", "default", ("", "")))
 assert LockFile(Path(sys.argv[1])).take(record)
 print("taken", flush=True)
@@ -113,7 +113,7 @@ def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
         return []
 
     def begin_stop() -> Any:
-        raise AssertionError(exits.ALREADY_RUNNING)
+        raise AssertionError(exit_codes.ALREADY_RUNNING)
 
     repairs = Repairs(Facts(config, "gigqd:1"), instance, repair_socket, begin_stop)
     repairs.turn(repairs.at)

@@ -332,7 +332,7 @@ def test_structlog_is_loaded_for_a_job_that_imports_it_and_for_nobody_else(tmp_p
     run_python(f"""
         import sys
         from pathlib import Path
-        import gigqd.supervisor, gigqd.roles.keeper, gigqd.roles.worker
+        import gigqd.supervisor.loop, gigqd.recorder.recorder, gigqd.worker.worker
         logs.configure(LogConfig(format="json", file=Path({str(tmp_path / "log")!r})))
         logs.configure(LogConfig(format="json", file=Path({str(tmp_path / "log")!r})))
         heavy = {{"structlog", "asyncio", "ssl"}} & set(sys.modules)

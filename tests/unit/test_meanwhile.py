@@ -11,8 +11,8 @@ from support import jobs_to_run
 
 import gigq
 from gigq import Job, Worker, current_job
-from gigq.pace import Pace
-from gigqd.roles.meanwhile import Meanwhile
+from gigq.execution.batch_sizing import Pace
+from gigqd.worker.release import Meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ def worker(path: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.setattr(Pace, "fits", lambda _self, _row: True)
     monkeypatch.setattr(Pace, "is_short", lambda _self, _claim: True)
     monkeypatch.setattr(Pace, "size", lambda _self: 8)
-    monkeypatch.setattr("gigq.hand.HELD_BACK", 1e9)
-    monkeypatch.setattr("gigq.hand._STALE_AFTER", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 1e9)
     worker = Worker(path, worker_id="w")
     worker.most_at_once = 8
     return worker

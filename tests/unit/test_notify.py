@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from gigqd.control import address
-from gigqd.notify import Notifier, is_a_units_process, scrub, watchdog_interval
+from gigqd.host.systemd import Notifier, is_a_units_process, scrub, watchdog_interval
+from gigqd.ipc.control_socket import address
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gigqd import cgroups, oom
-from gigqd.oom import OomWatch
+from gigqd.process import cgroups, oom
+from gigqd.process.oom import OomWatch
 
 
 def count(path: Path, number: int) -> Path:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from gigq import clock
-from gigq.cause import Cause
-from gigq.outcome import MAX_REFUNDS, ExecutionResult, decide
-from gigq.status import TRANSITIONS, JobStatus
+from gigq.model import clock
+from gigq.model.cause import Cause
+from gigq.model.outcome import MAX_REFUNDS, ExecutionResult, decide
+from gigq.model.status import TRANSITIONS, JobStatus
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
 

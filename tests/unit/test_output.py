@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigqd.child import scratch_file, tail
+from gigqd.process.child import scratch_file, tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gigqd import supervisor
-from gigqd.supervisor import Supervisor
+from gigqd.supervisor import loop
+from gigqd.supervisor.loop import Supervisor
 
 STOP = 8.0
 NAP = 5.0
@@ -46,7 +46,7 @@ def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: 
     """How often all were excused in a sleep in which the process was stopped so long."""
     clock = Clock()
     times: list[float] = []
-    monkeypatch.setattr(supervisor, "time", clock)
+    monkeypatch.setattr(loop, "time", clock)
     # Only what a sleep needs: a whole supervisor takes locks and installs signal handlers.
     asleep = Supervisor.__new__(Supervisor)
     asleep.__dict__.update(

@@ -7,8 +7,8 @@ from itertools import count
 import pytest
 from support.claims import claim
 
-from gigq.functions import FunctionRef
-from gigq.pace import Pace
+from gigq.execution.batch_sizing import Pace
+from gigq.model.functions import FunctionRef
 
 SHORT, LONG = 0.00005, 0.02
 

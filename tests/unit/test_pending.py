@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gigq import clock
 from gigq.cli import text
 from gigq.cli.pending import Servers, reason, served
-from gigq.served_queues import parse
+from gigq.model import clock
+from gigq.model.served_queues import parse
 
 NOW = "2026-11-28T12:00:00.000000+00:00"
 JOB = {"retry_after": None, "on_parent_failure": "fail", "queue": "mail"}

@@ -5,7 +5,7 @@ import os
 import pytest
 from support.files import names_in
 
-from gigqd import pidfile
+from gigqd.host import pidfile
 
 
 def test_the_pid_file_holds_one_number(tmp_path):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from gigqd.config import PoolConfig
-from gigqd.pools import new_names, surplus
-from gigqd.slots import Limits, Slot
+from gigqd.supervisor.pools import new_names, surplus
+from gigqd.supervisor.slots import Limits, Slot
 
 LIMITS = Limits(30.0, 2.0, 120.0)
 

@@ -9,7 +9,7 @@ import time
 
 from support.waiting import wait_until
 
-from gigq import preemption
+from gigq.execution import preemption
 
 
 def test_a_thread_that_waits_is_not_taken_for_a_preempted_one() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gigqd.roles.prepare import failure
+from gigqd.worker.boot import failure
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +51,7 @@ def test_the_module_that_was_being_imported_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad_outer.py").write_text("import bad_inner")
     program = (
         "from types import SimpleNamespace as N; from pathlib import Path\n"
-        "from gigqd.roles.prepare import failure, prepare, trace\n"
+        "from gigqd.worker.boot import failure, prepare, trace\n"
         "code = N(environment={}, python_path=[Path.cwd()], imports=('bad_outer',), hooks=None)\n"
         "config = N(daemon=N(working_directory='.', umask=0o22), code=code)\n"
         "try: prepare(config, N(nice=0))\n"
@@ -75,7 +75,7 @@ def test_the_place_of_an_error_is_found_in_an_installed_application(tmp_path: Pa
     (installed / "shop_hooks.py").write_text("x = 1\nx.price\n")
     program = (
         "from types import SimpleNamespace as N; from pathlib import Path\n"
-        "from gigqd.roles.prepare import failure, prepare\n"
+        "from gigqd.worker.boot import failure, prepare\n"
         "path = [Path('site-packages')]\n"
         "code = N(environment={}, python_path=path, imports=(), hooks='shop_hooks')\n"
         "config = N(daemon=N(working_directory='.', umask=0o22), code=code)\n"

@@ -8,9 +8,9 @@ from support.configs import config_in
 from support.files import open_up
 from support.forked import in_a_child
 
-from gigqd import exits
-from gigqd.instance import Instance
-from gigqd.privileges import Account, NotPermitted, become, drop_privileges, find_account
+from gigqd import exit_codes
+from gigqd.host.privileges import Account, NotPermitted, become, drop_privileges, find_account
+from gigqd.host.runtime_files import Instance
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 NOBODY = 65534
@@ -19,7 +19,7 @@ NOBODY = 65534
 @pytest.fixture(autouse=True)
 def code_that_everybody_may_read(monkeypatch):
     """The interpreter of the tests may lie in a folder that only root may read."""
-    monkeypatch.setattr("gigqd.privileges._OWN_CODE", ())
+    monkeypatch.setattr("gigqd.host.privileges._OWN_CODE", ())
 
 
 def test_without_user_and_group_nothing_is_to_change(tmp_path):
@@ -36,7 +36,7 @@ def test_an_unknown_account_is_named():
     with pytest.raises(NotPermitted, match="no-such-group") as caught:
         find_account(None, "no-such-group")
 
-    assert caught.value.exit_code == exits.NOT_PERMITTED
+    assert caught.value.exit_code == exit_codes.NOT_PERMITTED
 
 
 def test_a_group_alone_keeps_the_user():
@@ -111,7 +111,7 @@ def test_code_that_the_account_may_not_read_is_named_at_once(tmp_path, monkeypat
     open_up(tmp_path)
     code = tmp_path / "code.py"
     code.touch(mode=0o600)
-    monkeypatch.setattr("gigqd.privileges._OWN_CODE", (str(code),))
+    monkeypatch.setattr("gigqd.host.privileges._OWN_CODE", (str(code),))
     config = config_in(tmp_path, user="nobody")
     instance = Instance(config)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.forked import in_a_child
 
-from gigqd.child import scratch_file
+from gigqd.process.child import scratch_file
 
 if TYPE_CHECKING:
     from pathlib import Path

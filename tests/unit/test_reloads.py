@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.configs import config_in
 
-from gigqd.reload import Reloads
-from gigqd.report import Facts
-from gigqd.slots import Slot
+from gigqd.supervisor.reload import Reloads
+from gigqd.supervisor.slots import Slot
+from gigqd.supervisor.status import Facts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq import reports
-from gigq.claim import Claim, Finished, Settled
-from gigq.functions import FunctionRef
-from gigq.outcome import ExecutionResult
-from gigq.reports import Reports
-from gigq.status import JobStatus
+from gigq.execution import event_reports
+from gigq.execution.event_reports import Reports
+from gigq.model.claim import Claim, Finished, Settled
+from gigq.model.functions import FunctionRef
+from gigq.model.outcome import ExecutionResult
+from gigq.model.status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     one = Clock()
-    monkeypatch.setattr(reports, "time", one)
+    monkeypatch.setattr(event_reports, "time", one)
     return one
 
 

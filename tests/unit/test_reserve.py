@@ -9,7 +9,7 @@ from support.tree import ROOT
 
 PROGRAM = """
 import os
-from gigqd.roles.reserve import Reserve
+from gigqd.worker.reserved_descriptors import Reserve
 reserve = Reserve()
 def take_all():
     taken = 0

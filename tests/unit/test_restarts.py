@@ -1,7 +1,7 @@
 """How fast dead workers are replaced."""
 
-from gigqd.restarts import Breaker, Bucket, Restarts
-from gigqd.slots import Limits, Slot
+from gigqd.supervisor.restart_policy import Breaker, Bucket, Restarts
+from gigqd.supervisor.slots import Limits, Slot
 
 
 def test_ten_workers_are_replaced_at_once_then_two_a_second() -> None:

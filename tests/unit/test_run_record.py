@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.waiting import wait_until
 
-from gigqd import kernel, run_record, sweep
-from gigqd.start import DaemonRun
-from gigqd.tag import VARIABLE, Tag, home_of, tag_of
+from gigqd.host import run_record
+from gigqd.linux import syscalls
+from gigqd.process import orphan_cleanup
+from gigqd.process.process_tag import VARIABLE, Tag, home_of, tag_of
+from gigqd.supervisor.startup import DaemonRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 def walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each list that was made of all processes of the host."""
     seen: list[int] = []
-    list_all = kernel.all_pids
-    monkeypatch.setattr(kernel, "all_pids", lambda: seen.append(1) or list_all())
+    list_all = syscalls.all_pids
+    monkeypatch.setattr(syscalls, "all_pids", lambda: seen.append(1) or list_all())
     return seen
 
 
@@ -133,9 +135,9 @@ def test_a_folder_that_was_deleted_says_nothing_and_a_start_looks(database, walk
 
 def test_a_look_that_finds_nothing_is_made_once(database, walks, monkeypatch) -> None:
     pids = [os.getpid(), os.getppid()]  # both stay for the time of the look
-    monkeypatch.setattr(kernel, "all_pids", lambda: walks.append(1) or pids)
+    monkeypatch.setattr(syscalls, "all_pids", lambda: walks.append(1) or pids)
 
-    killed = sweep.end_leftovers(Path(database), home_of(database))
+    killed = orphan_cleanup.end_leftovers(Path(database), home_of(database))
 
     assert killed == 0
     assert len(walks) == 1
@@ -147,8 +149,8 @@ def test_a_process_that_ends_during_a_look_is_a_reason_for_another_one(
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     lists = iter([[os.getpid(), ended.pid], [os.getpid()]])
-    monkeypatch.setattr(kernel, "all_pids", lambda: walks.append(1) or next(lists))
+    monkeypatch.setattr(syscalls, "all_pids", lambda: walks.append(1) or next(lists))
 
-    sweep.end_leftovers(Path(database), home_of(database))
+    orphan_cleanup.end_leftovers(Path(database), home_of(database))
 
     assert len(walks) == 2

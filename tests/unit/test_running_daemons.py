@@ -12,12 +12,12 @@ import pytest
 from support.configs import write_config
 from support.other_user import SEARCH_PATH
 
-from gigqd import running_daemons
+from gigqd.cli.control_client import NotAnswering
 from gigqd.cli.parser import build_parser
 from gigqd.cli.places import instance_of
-from gigqd.client import NotAnswering
 from gigqd.config import load
-from gigqd.instance import Instance
+from gigqd.host import running_daemons
+from gigqd.host.runtime_files import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from gigqd import fence
+from gigqd.host import database_lock as fence
 from gigqd.config import load
-from gigqd.instance import Instance
+from gigqd.host.runtime_files import Instance
 
 config = load(Path(sys.argv[1]), {})
 if "lock" in sys.argv[2:]:

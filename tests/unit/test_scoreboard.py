@@ -10,8 +10,8 @@ import pytest
 from support.orphans import forked
 from support.waiting import wait_until
 
-from gigq.cause import Cause
-from gigqd.scoreboard import Activity, Report, Scoreboard
+from gigq.model.cause import Cause
+from gigqd.ipc.scoreboard import Activity, Report, Scoreboard
 
 REPORT = Report(
     Activity.BUSY,

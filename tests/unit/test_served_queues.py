@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gigq import InvalidJob, Job, Worker
-from gigq.served_queues import checked, parse
+from gigq.model.served_queues import checked, parse
 
 
 def work() -> None:

@@ -8,8 +8,8 @@ import sys
 
 SCRIPT = """
 import json, os, signal, time
-from gigqd import kernel
-from gigqd.treekill import TreeKill
+from gigqd.linux import syscalls as kernel
+from gigqd.process.kill_tree import TreeKill
 
 def forked(work):
     pid = os.fork()

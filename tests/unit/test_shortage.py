@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigqd import exits
-from gigqd.cgroups import Leaf
-from gigqd.control import ControlServer
-from gigqd.shortage import Shortage
+from gigqd import exit_codes
+from gigqd.ipc.control_socket import ControlServer
+from gigqd.process.cgroups import Leaf
+from gigqd.supervisor.descriptor_shortage import Shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,5 +90,5 @@ def test_a_command_that_fails_for_want_of_files_is_answered(tmp_path: Path) -> N
         server.close()
 
     assert failed.value.errno == errno.EMFILE
-    assert (answer["ok"], answer["code"]) == (False, exits.CANNOT_FORK)
+    assert (answer["ok"], answer["code"]) == (False, exit_codes.CANNOT_FORK)
     assert "no further file can be opened" in answer["error"]

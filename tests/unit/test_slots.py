@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from gigq.cause import Cause
-from gigqd.exit_record import ExitRecord
-from gigqd.scoreboard import Activity, Report
-from gigqd.slots import Do, Limits, Phase, Slot
+from gigq.model.cause import Cause
+from gigqd.ipc.exit_record import ExitRecord
+from gigqd.ipc.scoreboard import Activity, Report
+from gigqd.supervisor.slots import Do, Limits, Phase, Slot
 
 LIMITS = Limits(boot=30.0, grace=2.0, record=120.0, hang=60.0)
 NOTHING = Report()

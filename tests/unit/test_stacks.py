@@ -1,8 +1,8 @@
 """What is left of a dump of all stacks."""
 
-from gigq import execution
+from gigq.execution import attempt
 from gigq.task import TaskWrapper
-from gigqd.stacks import of_the_job
+from gigqd.process.stacks import of_the_job
 
 DUMP = f"""\
 Thread 0x00007f1 (most recent call first):
@@ -12,7 +12,7 @@ Thread 0x00007f1 (most recent call first):
 Current thread 0x00007f0 (most recent call first):
   File "/app/shop.py", line 9 in deepest
   File "/app/execution.py", line 4 in outer
-  File "{execution.__file__}", line 59 in run
+  File "{attempt.__file__}", line 59 in run
   File "/lib/gigqd/supervisor.py", line 94 in run
   File "/bin/gigqd", line 8 in <module>
 
@@ -42,7 +42,7 @@ def test_the_frame_of_the_task_decorator_is_left_out_only_where_it_calls_the_job
 ):
     wrapper = f'  File "{TaskWrapper.__call__.__code__.co_filename}", line 53 in __call__\n'
     called = f'  File "/app/a.py", line 1 in inner\n{wrapper}  File "/app/a.py", line 2 in job\n'
-    runner = f'  File "{execution.__file__}", line 59 in run\n'
+    runner = f'  File "{attempt.__file__}", line 59 in run\n'
 
     assert of_the_job(called + wrapper + runner) == called
 

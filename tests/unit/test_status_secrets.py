@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from gigq.url_passwords import mask_passwords
-from gigqd.control_clients import Clients
-from gigqd.daemonize import Readiness
-from gigqd.report import Facts
+from gigq.model.url_passwords import mask_passwords
+from gigqd.host.daemonize import Readiness
+from gigqd.ipc.control_clients import Clients
+from gigqd.supervisor.status import Facts
 
 TEXT = "OperationalError: postgresql://amy:hunter2@db/jobs is away"
 MASKED = "OperationalError: postgresql://amy:***@db/jobs is away"

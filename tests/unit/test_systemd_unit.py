@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.systemd import analyze, needs_systemd
 
-from gigqd import exits
+from gigqd import exit_codes
 from gigqd.config import DaemonConfig
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
@@ -52,7 +52,7 @@ def test_what_a_person_must_mend_is_not_restarted():
     prevented = directives()["RestartPreventExitStatus"].split()
 
     assert prevented == [
-        str(code) for code in (exits.USAGE, exits.BAD_INSTALLATION, exits.BAD_CONFIG)
+        str(code) for code in (exit_codes.USAGE, exit_codes.BAD_INSTALLATION, exit_codes.BAD_CONFIG)
     ]
 
 

@@ -7,7 +7,7 @@ import resource
 
 from support.forked import in_a_child
 
-from gigqd.tag import Mark, Tag, is_of_home, is_of_run, mark_of
+from gigqd.process.process_tag import Mark, Tag, is_of_home, is_of_run, mark_of
 
 TAG = Tag("0123456789ab", "gigqd:77", "default/0", 5)
 

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from gigq.job import Job
+from gigq.model.job import Job
 from gigq.task import TaskWrapper, task
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gigqd.turn_share import TurnShare
+from gigqd.supervisor.turn_share import TurnShare
 
 
 def served(share: TurnShare, names: list[str]) -> list[str]:

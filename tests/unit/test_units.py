@@ -2,7 +2,7 @@
 
 import pytest
 
-from gigq import units
+from gigq.model import units
 
 
 @pytest.mark.parametrize(

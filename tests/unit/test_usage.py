@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gigqd.roles.usage import Meter
+from gigqd.worker.usage import Meter
 
 MEGABYTE = 1024 * 1024
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gigq.cause import Cause
-from gigqd import watch
-from gigqd.scoreboard import Activity, Report, Scoreboard
-from gigqd.slots import Limits, Slot
-from gigqd.tag import Tag
-from gigqd.watch import Watch
+from gigq.model.cause import Cause
+from gigqd.ipc.scoreboard import Activity, Report, Scoreboard
+from gigqd.process.process_tag import Tag
+from gigqd.supervisor import resource_monitor
+from gigqd.supervisor.resource_monitor import Watch
+from gigqd.supervisor.slots import Limits, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_a_look_judges_no_child_that_has_ended_since_it_began(
     lookout, child = Watch(), child_of(process)
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     with monkeypatch.context() as patched:
-        patched.setattr(watch, "_TURN_SECONDS", 0.0)
+        patched.setattr(resource_monitor, "_TURN_SECONDS", 0.0)
         lookout.turn([(slot, child)], 100.0)
     began = lookout.unfinished
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from gigqd import wire
-from gigqd.wire import LONGEST_LINE, Wire
+from gigqd.ipc import json_socket
+from gigqd.ipc.json_socket import LONGEST_LINE, Wire
 
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Wire, socket.socket]]:
-    ours, theirs = wire.pair()
+    ours, theirs = json_socket.pair()
     yield ours, theirs
     ours.close()
     theirs.close()

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gigq import clock
+from gigq.model import clock
 
 _file = Path(os.environ["CLOCK_OFFSET_FILE"])
 _true_time = time.time

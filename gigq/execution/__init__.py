@@ -1,0 +1,1 @@
+"""Running claims: attempts, batches, interruption."""

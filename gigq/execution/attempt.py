@@ -1,0 +1,350 @@
+"""Runs one attempt: import, parent results, call, result. It holds no connection."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import time
+import traceback
+from contextvars import copy_context
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
+from gigq.execution.forked_exit import exit_if_forked
+from gigq.execution.job_context import Running
+from gigq.execution.timer_interrupt import CtrlC
+from gigq.model import codec, failure, scripts
+from gigq.model.cause import Cause
+from gigq.model.outcome import ExecutionResult
+from gigq.model.status import JobStatus
+from gigq.model.storable_text import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+    from types import TracebackType
+    from typing import TypeGuard
+
+    from gigq.execution.hooks import Hooks
+    from gigq.execution.job_context import Surroundings
+    from gigq.execution.timer_interrupt import Interrupter
+    from gigq.model.claim import Claim
+
+    Function = Callable[..., Any]
+
+_INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
+    (JobTimeout, JobStatus.TIMEOUT, Cause.TIMEOUT),
+    (JobCancelled, JobStatus.CANCELLED, Cause.CANCELLED),
+    (JobStopped, JobStatus.FAILED, Cause.STOPPED),
+)
+# Read past what an exception's own class may have made of these names.
+_CAUSE: Any = BaseException.__dict__["__cause__"]
+_CONTEXT: Any = BaseException.__dict__["__context__"]
+_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
+_EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
+_INJECTED = "parent_results"
+_MOST_FRAMES = 100
+_MOST_ERROR_TEXT = 64 * 1024
+_MOST_REPEATED = 4 * 1024
+_LONGEST_NAME = 200
+_CALLERS = frozenset(
+    {__name__, "gigq.execution.hooks", "gigq.task"}
+)  # `@task` makes a frame of its own
+_NOT_AGAIN = "\n\nThe function has returned; it is not called again."
+
+
+def attempt(
+    claim: Claim, context: Surroundings, *, interrupter: Interrupter, **options: Any
+) -> tuple[ExecutionResult, bool]:
+    """Run the function of a claim as its current job, and note what interrupted it.
+
+    Args:
+        claim: the job and its attempt.
+        context: answers what the job asks about its limits.
+        interrupter: may raise `JobInterrupted` while the function runs.
+        options: what else `run` takes.
+
+    Returns:
+        The result, and True when Ctrl-C was pressed during the attempt.
+    """
+    with CtrlC() as ctrl_c, Running(claim, context) as running:
+        result = run(claim, interrupter=interrupter, **options)
+    # A job that uses SIGALRM itself, or runs in a thread, passes its limit undisturbed.
+    interruption = (
+        interrupter.interruption or ctrl_c.interruption or running.seen or running.overrun()
+    )
+    if interruption is not None:
+        result = result.after(interruption, time.monotonic())
+    if ctrl_c.pressed and result.status is not JobStatus.COMPLETED:
+        result = result._replace(cause=Cause.STOPPED)
+    return result, ctrl_c.pressed
+
+
+def run(
+    claim: Claim,
+    *,
+    load: Callable[[Claim], Function],
+    parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
+    interrupter: Interrupter,
+    result_limit: int = codec.DEFAULT_LIMIT,
+    hooks: Hooks | None = None,
+) -> ExecutionResult:
+    """Run the function of a claim to its end, whatever that is.
+
+    Args:
+        claim: the job and its attempt.
+        load: finds the function; what it raises fails the attempt.
+        parent_results: gives the results of jobs by id, in the order of the ids.
+        interrupter: may raise `JobInterrupted` while the function runs.
+        result_limit: the largest result in bytes of JSON.
+        hooks: the application's functions around its jobs.
+
+    Returns:
+        COMPLETED with the result. When the interrupter has ended the job, TIMEOUT after
+        `JobTimeout`, CANCELLED after `JobCancelled`, and FAILED with the cause STOPPED after
+        `JobStopped`, also when the job made another exception of it. FAILED after anything else
+        that was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included. FAILED for
+        good after a result that cannot be stored: the work is done, and would be done again.
+    """
+    pid = os.getpid()
+    file = claim.function.file
+    script = None if file is None else scripts.JobOfScript(file)
+    try:
+        # An import that hangs is an overrun like any other.
+        with interrupter.armed(claim):
+            if hooks is None:
+                function = load(claim)
+                params = _params(claim, function, parent_results)
+                if script is not None:
+                    script.begin()
+                value = _own_context().run(function, **params)
+            else:
+                value = _run_with_hooks(hooks, claim, script, load, parent_results)
+            exit_if_forked(pid)
+        return _completed(claim, value, result_limit)
+    except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
+        exit_if_forked(pid, error, _from_the_function(error))
+        status, cause = _meaning(claim, error)
+        text = error_text(error)
+        facts = failure.of_exception(error, text, claim.function.module)
+        return ExecutionResult(status, error=text, cause=cause, failure=facts)
+    finally:
+        if script is not None:
+            script.end()
+
+
+def _run_with_hooks(
+    hooks: Hooks,
+    claim: Claim,
+    script: scripts.JobOfScript | None,
+    load: Callable[[Claim], Function],
+    parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
+) -> Any:
+    """Call the function between the hooks; an import that fails counts as a function that does."""
+    try:
+        # Before the context is copied: it gets what the module sets at its top.
+        function = load(claim)
+        call = partial(function, **_params(claim, function, parent_results))
+        if script is not None:
+            script.begin()
+    except BaseException as error:  # noqa: BLE001 - raised again between the hooks
+        call = partial(_raise, error)
+    context = _own_context()
+    return hooks.around(context, partial(context.run, call))
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+def error_text(error: BaseException) -> str:
+    """An exception as it is stored: type and message first, then the traceback.
+
+    Its own methods may raise anything, and its text may hold anything.
+    """
+    try:
+        return storable(_shortened(_report(error)))
+    except BaseException as broken:  # noqa: BLE001 - the outcome is recorded whatever they do
+        kind = type.__dict__["__name__"].__get__(type(error))
+        why = type.__dict__["__name__"].__get__(type(broken))
+        shown = f"{kind}: <its text cannot be shown: {why}>\n\n{_frames(error)}"
+        return storable(_shortened(shown))
+
+
+def _report(error: BaseException) -> str:
+    frames = _from_the_function(error)
+    report = traceback.TracebackException(
+        type(error), error, frames, limit=-_MOST_FRAMES, compact=True
+    )
+    headline = "".join(report.format_exception_only()).strip()
+    # The body repeats a long text that the headline has: it must not push the frames out.
+    body = (_shortened(piece, _MOST_REPEATED) for piece in report.format())
+    return f"{_shortened(headline, _MOST_ERROR_TEXT // 2)}\n\n{''.join(body)}"
+
+
+def _frames(error: BaseException) -> str:
+    """Return file, line and function of each frame; their source may be what cannot be read."""
+    frames = [*traceback.walk_tb(_TRACEBACK.__get__(error))][-_MOST_FRAMES:]
+    places = [(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames]
+    # Both names may be of a subclass of str.
+    return "".join(
+        f'  File "{str.__str__(file)}", line {line}, in {str.__str__(name)}\n'
+        for file, line, name in places
+    )
+
+
+def _completed(claim: Claim, value: Any, limit: int) -> ExecutionResult:
+    # No result and the result None are the same to the caller. Most jobs have none.
+    if value is None:
+        return ExecutionResult(JobStatus.COMPLETED)
+    return result_with(JobStatus.COMPLETED, value, f"job {_called(claim)}: the result", limit)
+
+
+def result_with(status: JobStatus, value: Any, what: str, limit: int) -> ExecutionResult:
+    """Return how a function ended that returned `value`: FAILED for good if it cannot be stored.
+
+    Args:
+        status: the status if it can be.
+        value: the function's return value.
+        what: the name of the value in messages.
+        limit: its largest size in bytes of JSON.
+    """
+    if value is None:
+        return ExecutionResult(status)
+    try:
+        return ExecutionResult(status, value=codec.encode(value, what, limit, verb="return"))
+    except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
+        # The traceback of our own errors says nothing about the job.
+        said = headline(error) if issubclass(type(error), GigqError) else error_text(error)
+        said = storable(_shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
+        return ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
+
+
+def headline(error: Exception) -> str:
+    """One of our own errors as it is stored: its traceback says nothing about the job."""
+    return storable(f"{type(error).__module__}.{type(error).__name__}: {error}")
+
+
+def _called(claim: Claim) -> str:
+    name = claim.name
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
+
+
+def _from_the_function(error: BaseException) -> TracebackType | None:
+    """Return an exception's traceback from the job's function on."""
+    frames: TracebackType | None = _TRACEBACK.__get__(error)
+    while frames is not None and frames.tb_next is not None and _calls_the_function(frames):
+        frames = frames.tb_next
+    return frames
+
+
+def _calls_the_function(frames: TracebackType) -> bool:
+    """Return True for the frames between the worker and the job's own code."""
+    name = frames.tb_frame.f_globals.get("__name__")
+    return type(name) is str and name in _CALLERS
+
+
+def accepts_parent_results(function: Function) -> bool:
+    """Whether a function has a parameter `parent_results`, or takes any keyword argument."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        # Some functions written in C do not tell.
+        return False
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return True
+    named = parameters.get(_INJECTED)
+    return named is not None and named.kind is not inspect.Parameter.POSITIONAL_ONLY
+
+
+# To look at a signature takes as long as many a job.
+_accepts_parent_results = lru_cache(maxsize=256)(accepts_parent_results)
+
+
+def wants_parent_results(claim: Claim, function: Function) -> bool:
+    """Whether the job is to get the results of its dependencies."""
+    if not claim.dependencies:
+        return False
+    if claim.pass_parent_results is None:
+        try:
+            return _accepts_parent_results(function)
+        except TypeError:  # what cannot be hashed cannot be remembered
+            return accepts_parent_results(function)
+    return claim.pass_parent_results
+
+
+def _meaning(claim: Claim, error: BaseException) -> tuple[JobStatus, Cause]:
+    interruption = _interruption(claim, error)
+    for kind, status, cause in _INTERRUPTED:
+        if issubclass(type(interruption), kind):
+            return status, cause
+    return JobStatus.FAILED, Cause.ERROR
+
+
+def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
+    """Return the interrupter's exception: the error itself, its cause, or one of its group."""
+    # Libraries wrap what goes through them, and clean-up may fail: the reason stays the same.
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        if _is_of(one, claim):
+            return one
+        seen.add(id(one))
+        left += [_CONTEXT.__get__(one), _CAUSE.__get__(one), *_grouped(one)]
+    return None
+
+
+def _is_of(error: BaseException, claim: Claim) -> TypeGuard[JobInterrupted]:
+    # `isinstance` would ask the exception for its class.
+    if not issubclass(type(error), JobInterrupted):
+        return False
+    interruption: Any = error
+    try:
+        return bool(interruption.execution_id == claim.execution_id)
+    except BaseException:  # noqa: BLE001 - a job's own subclass; the worker's answers
+        return False
+
+
+def _grouped(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions of a group, past what its class may have made of the attribute."""
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ()
+    exceptions: tuple[BaseException, ...] = _EXCEPTIONS.__get__(error)
+    return exceptions
+
+
+def _own_context() -> Context:
+    """Return the context that the job's function runs in: a copy of the worker's.
+
+    What the function sets there ends with it. A decimal context is changed in place, so the copy
+    gets one of its own.
+    """
+    context = copy_context()
+    decimal = sys.modules.get("decimal")
+    if hasattr(decimal, "getcontext"):  # not while another thread imports it
+        context.run(_copy_decimal_context, decimal)
+    return context
+
+
+def _copy_decimal_context(decimal: Any) -> None:
+    decimal.setcontext(decimal.getcontext().copy())
+
+
+def _params(
+    claim: Claim, function: Function, parent_results: Callable[[tuple[str, ...]], dict[str, Any]]
+) -> dict[str, Any]:
+    if not wants_parent_results(claim, function):
+        return claim.params
+    return {**claim.params, _INJECTED: parent_results(claim.dependencies)}
+
+
+def _shortened(text: str, most: int = _MOST_ERROR_TEXT) -> str:
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"

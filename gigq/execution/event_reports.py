@@ -1,0 +1,218 @@
+"""What a worker reports of its jobs, as events."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigq import events
+from gigq.model import failure
+from gigq.model.cause import Cause
+from gigq.model.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gigq.model.claim import Claim, CutOff, Finished, Settled
+    from gigq.model.outcome import ExecutionResult
+
+_SECOND = 1.0
+_LONG = 1.0
+"""From so many seconds on a job that succeeds always has a line of its own."""
+
+_EVENTS = {
+    JobStatus.COMPLETED: (events.JOB_COMPLETED, logging.INFO),
+    JobStatus.PENDING: (events.JOB_RETRYING, logging.WARNING),
+    JobStatus.FAILED: (events.JOB_FAILED, logging.ERROR),
+    JobStatus.TIMEOUT: (events.JOB_TIMEOUT, logging.ERROR),
+    JobStatus.CANCELLED: (events.JOB_CANCELLED, logging.WARNING),
+}
+
+
+class Counts(Protocol):
+    """Successes that have no line in the log, or none yet.
+
+    Attributes:
+        summed: those that are reported at level DEBUG only.
+        untold: those that are recorded, and are reported when the running job is over.
+    """
+
+    summed: int
+    untold: int
+
+
+class _OwnCounts:
+    def __init__(self) -> None:
+        self.summed = 0
+        self.untold = 0
+
+
+class Reports:
+    """The events of one worker thread.
+
+    Where there may be only some lines a second, further jobs that succeed in that second are
+    reported one by one at level DEBUG only, and counted: the log would grow by
+    gigabytes a day. Subscribers are called for every job.
+
+    Args:
+        logger: where they go, besides the subscribers.
+        jobs_per_second: how many successful jobs have a line of their own in each second; 0 for
+            all. A job that has taken a second or more always has one.
+        counts: where the others are counted.
+    """
+
+    def __init__(
+        self, logger: logging.Logger, jobs_per_second: int = 0, counts: Counts | None = None
+    ) -> None:
+        self._logger = logger
+        self._most = jobs_per_second
+        self._counts = counts or _OwnCounts()
+        self._lines = 0
+        self._second_ends = 0.0
+
+    def started(self, claim: Claim) -> None:
+        """Report the begin of an attempt."""
+        level = logging.DEBUG
+        if events.heard(level, self._logger):
+            events.emit(events.JOB_STARTED, level=level, source=self._logger, **_fields(claim))
+
+    def settled(self, finished: Finished, done: Settled | None) -> None:
+        """Report what settling did; without `done` another process had settled it before."""
+        claim = finished.claim
+        if done is None:
+            superseded = events.JOB_SUPERSEDED
+            events.emit(superseded, level=logging.WARNING, source=self._logger, **_fields(claim))
+            return
+        if done.job_status is not JobStatus.COMPLETED:
+            ended(done, finished.result, _fields(claim), finished.seconds, self._logger)
+            return
+        if finished.result.interrupted_by is not None:
+            self._returned_after_interruption(claim, finished.result)
+        level = self._level_of_success(finished.seconds)
+        if events.heard(level, self._logger):
+            fields = {**_fields(claim), "duration": round(finished.seconds, 6), "retry_after": None}
+            events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **fields)
+
+    def _level_of_success(self, seconds: float) -> int:
+        """Return the level of a success: DEBUG when it is only summed up."""
+        if not self._most or seconds >= _LONG:
+            return logging.INFO
+        now = time.monotonic()
+        if now >= self._second_ends:
+            self._lines = 0
+            self._second_ends = now + _SECOND
+        if self._lines < self._most:
+            self._lines += 1
+            return logging.INFO
+        self._counts.summed += 1
+        return logging.DEBUG
+
+    def _returned_after_interruption(self, claim: Claim, result: ExecutionResult) -> None:
+        """The function returned although it was interrupted, or knew that it was to end."""
+        events.emit(
+            events.JOB_RETURNED_AFTER_INTERRUPTION,
+            level=logging.WARNING,
+            source=self._logger,
+            **_fields(claim),
+            interrupted_by=result.interrupted_by,
+            returned_after=result.returned_after,
+        )
+
+    def handed_back(self, claim: Claim, done: Settled) -> None:
+        """A job was claimed and did not begin: it is due again, or was cancelled meanwhile."""
+        if done.job_status is not JobStatus.PENDING:
+            ended(done, None, _fields(claim), None, self._logger)
+
+    def untold(self, done: Iterable[Settled | None]) -> None:
+        """Count the successes among what was settled in the middle of a job's code."""
+        ended = (one.job_status for one in done if one is not None)
+        self._counts.untold += sum(status is JobStatus.COMPLETED for status in ended)
+
+    def all_told(self) -> None:
+        """Note that each settled execution has been reported."""
+        self._counts.untold = 0
+
+    def unreadable(self, row: dict[str, Any], error: Exception) -> None:
+        """A claimed row, written by foreign SQL, is not a job."""
+        facts = failure.Failure(type(error).__name__, str(error))
+        known = {"job_id": row["id"], "job": row.get("name"), **failure.fields(facts)}
+        events.emit(events.JOB_FAILED, level=logging.ERROR, source=self._logger, **known)
+
+
+def ended(
+    done: Settled,
+    result: ExecutionResult | None,
+    known: Mapping[str, Any],
+    seconds: float | None = None,
+    source: logging.Logger = events.logger,
+) -> None:
+    """Report an execution that was settled, why it ended without success, and what followed.
+
+    Args:
+        done: what settling did.
+        result: how it had ended; None when it was not started.
+        known: the fields that name the job and the attempt.
+        seconds: how long it had run; None when that is not known.
+        source: the logger.
+    """
+    name, level = _EVENTS[done.job_status]
+    if events.heard(level, source):
+        facts = _facts(result) if result else {}
+        duration = None if seconds is None else round(seconds, 6)
+        more = {"duration": duration, "retry_after": done.retry_after, **facts}
+        events.emit(name, level=level, source=source, **known, **more)
+    failed_by_parents(done.cut_off, source)
+
+
+def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
+    """Return the fields that name the job and the attempt of an execution of another process.
+
+    Args:
+        row: one of `claims.open_executions`.
+        done: what settling it did.
+    """
+    return {
+        "job_id": done.job_id,
+        "job": row["name"],
+        "attempt": row["attempt"],
+        "max_attempts": done.max_attempts,
+        "execution": done.execution_id,
+        "worker": row["worker_id"],
+        "queue": row["queue"],
+    }
+
+
+def failed_by_parents(jobs: Iterable[CutOff], source: logging.Logger = events.logger) -> None:
+    """Report jobs that failed because a parent of theirs ended without success."""
+    for one in jobs:
+        events.emit(
+            events.JOB_FAILED,
+            level=logging.ERROR,
+            source=source,
+            job_id=one.job_id,
+            job=one.name,
+            cause=Cause.PARENT.value,
+            parent_id=one.parent_id,
+            parent=one.parent_name,
+            parent_status=one.parent_status,
+        )
+
+
+def _facts(result: ExecutionResult) -> dict[str, Any]:
+    """Return why an execution ended without success, as fields of an event."""
+    facts = result.failure or failure.split(result.error)
+    cause = result.cause.value if result.cause else None
+    return {"cause": cause, **failure.fields(facts)}
+
+
+def _fields(claim: Claim) -> dict[str, Any]:
+    return {
+        "job_id": claim.job_id,
+        "job": claim.name,
+        "attempt": claim.attempt,
+        "max_attempts": claim.max_attempts,
+        "execution": claim.execution_id,
+        "worker": claim.worker_id,
+        "queue": claim.queue,
+    }

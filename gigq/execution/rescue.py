@@ -1,0 +1,89 @@
+"""Taking back what plain workers left: jobs past their timeout, and jobs of dead processes.
+
+A daemon's executions are not touched here; its supervisor ends and settles those.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from gigq import events
+from gigq.execution import event_reports
+from gigq.execution.timer_interrupt import overrun
+from gigq.model import clock
+from gigq.model.cause import Cause
+from gigq.model.outcome import ExecutionResult
+from gigq.model.status import JobStatus
+from gigq.store.sqlite.processes import run_locks
+from gigq.store.verbs import exchange
+
+if TYPE_CHECKING:
+    import os
+
+    from gigq.model.claim import Settled
+    from gigq.store.database import Database
+    from gigq.store.place import Place
+
+_GRACE = 1.0
+"""Seconds past its timeout that a job gets when its worker is alive and may interrupt it."""
+
+
+def take_back(db: Database, place: Place) -> None:
+    """Settle what dead plain workers and overdue jobs have left open, and wake workers for it."""
+    # Only where other processes work, too, can one of them have died.
+    settled = [] if place.path is None else lost(db, place.path)
+    settled += overdue(db)
+    place.notify(Counter(queue for done in settled for queue in done.due_in))
+
+
+def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
+    """Settle the open executions of plain workers whose process is dead."""
+    found = [row for row in exchange.open_executions(db) if _is_plain(row["run"])]
+    dead = [row for row in found if not run_locks.is_alive(path, row["run"])]
+    return [done for row in dead if (done := _settle(db, row, _ending_of_lost(row)))]
+
+
+def overdue(db: Database) -> list[Settled]:
+    """Settle the open executions of plain workers that are past the job's timeout.
+
+    Their code may still be running: only the daemon can end it. What it returns is refused.
+    """
+    now = clock.utc_now()
+    late = [row for row in exchange.overdue(db) if _is_late(row, now)]
+    return [done for row in late if (done := _settle(db, row, _ending_of_overdue(row)))]
+
+
+def _is_plain(run: str | None) -> bool:
+    return run is not None and run.startswith("worker:")
+
+
+def _is_late(row: dict[str, Any], now: str) -> bool:
+    return clock.after(row["started_at"], row["timeout"] + _GRACE) <= now
+
+
+def _ending_of_lost(row: dict[str, Any]) -> ExecutionResult:
+    error = f"the process of worker {row['worker_id']} ended while it ran this job"
+    return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
+
+
+def _ending_of_overdue(row: dict[str, Any]) -> ExecutionResult:
+    return ExecutionResult(JobStatus.TIMEOUT, error=overrun(row["timeout"]), cause=Cause.TIMEOUT)
+
+
+def _settle(db: Database, row: dict[str, Any], result: ExecutionResult) -> Settled | None:
+    done = exchange.settle(db, row["execution_id"], result)
+    if done is not None:
+        events.emit(
+            events.JOB_RESCUED,
+            level=logging.WARNING,
+            job_id=done.job_id,
+            job=row["name"],
+            execution=done.execution_id,
+            worker=row["worker_id"],
+            status=done.job_status.value,
+            reason=result.error,
+        )
+        event_reports.ended(done, result, event_reports.known_of(row, done))
+    return done

@@ -1,0 +1,349 @@
+"""The runner of one thread of a worker: claims, runs and settles, one job at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+from gigq.execution import attempt, event_reports, hooks, timer_interrupt
+from gigq.execution.batch_sizing import Pace
+from gigq.execution.callbacks import Overrides
+from gigq.execution.held_claims import HeldClaims
+from gigq.execution.worker_context import PlainSurroundings
+from gigq.model import allow_list, codec
+from gigq.model.cause import Cause
+from gigq.model.claim import Claim, Claimant, ClaimRequest
+from gigq.model.ids import new_id
+from gigq.model.outcome import ExecutionResult, decide
+from gigq.model.status import JobStatus
+from gigq.store.verbs import exchange, foreign_settle, jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gigq.execution.callbacks import Callbacks, Settings
+    from gigq.model.claim import SettleBatch, Settled
+    from gigq.store.database import Database
+    from gigq.store.handle import StoreHandle
+
+    Settlings = list[Settled | None]
+
+
+class Runner:
+    """Claims, runs and settles jobs in one thread.
+
+    1. Settles finished jobs and claims the next ones, in one transaction.
+    2. Runs them one by one. Short jobs are claimed and settled several at once; a claim that does
+       not start soon is released.
+    3. Keeps a result that the database refuses, and settles it first next time.
+
+    Attributes:
+        worker_id: the worker's name in this thread.
+        store: the queue.
+        settings: may be replaced between two calls.
+        current_job_id: the job that runs here now.
+        logger: the logger of this thread's worker.
+    """
+
+    def __init__(
+        self,
+        worker_id: str,
+        store: StoreHandle,
+        settings: Settings,
+        callbacks: Callbacks,
+        overrides: Overrides = Overrides(),  # noqa: B008 - a value that never changes
+    ) -> None:
+        self.worker_id = worker_id
+        self.store = store
+        self.settings = settings
+        self.current_job_id: str | None = None
+        self.logger = logging.getLogger(f"gigq.worker.{worker_id}")
+        self._callbacks = callbacks
+        self._overrides = overrides
+        self._held = HeldClaims()
+        self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
+        self._pace = Pace(settings.most_at_once)
+        self._reports = callbacks.reports or event_reports.Reports(self.logger)
+        self._context = callbacks.job_context or PlainSurroundings(store)
+        self._timer = timer_interrupt.for_this_thread()
+        self._interrupter = callbacks.interrupter or self._timer
+        # A worker that was idle, or took others' wake-ups, wakes the next one for what it leaves.
+        self._is_to_wake_next = True
+        self._ctrl_c = False
+
+    @property
+    def claimant(self) -> Claimant:
+        """This thread as the store knows it."""
+        return Claimant(self.worker_id, self.store.run, self.settings.queues)
+
+    @property
+    def held(self) -> int:
+        """Number of claims held here besides the running one."""
+        return len(self._held) + len(self._unreadable)
+
+    def process_one(self) -> bool:
+        """Claim, run and settle one job; False when none was due."""
+        hooks.begin(self.settings.hooks)
+        self._release()
+        self._overrides.check_for_timeouts()
+        claim = self._claim()
+        if claim is None:
+            return False
+        self._run(claim)
+        self._finish(claim)
+        self._pass_on_ctrl_c()
+        return True
+
+    def work_off(self, keep_going: Callable[[], bool]) -> int:
+        """Run jobs until nothing is due or `keep_going()` is false; return how many ran."""
+        hooks.begin(self.settings.hooks)
+        done = 0
+        while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
+            if not self._callbacks.may_start(claim):
+                self._held.put_back(claim)
+                self._release()
+                break
+            self._run(claim)
+            done += 1
+        self._pass_on_ctrl_c()
+        return done
+
+    def release_others(self, database: Database) -> None:
+        """Settle or release all claims but the running one, in the middle of that job's code.
+
+        Args:
+            database: one with a connection that the job's code cannot be using.
+
+        Raises:
+            StoreError: not now; all claims are held as before.
+        """
+        done = self._settle(self._held.release(), database)
+        self._reports.untold(done)
+        self._wake([queue for one in done if one for queue in one.due_in])
+
+    def interrupt(self) -> None:
+        """Raise `JobStopped` in the job that runs here; return when there is none."""
+        self._timer.stop()
+
+    def took_wakeups(self) -> None:
+        """Note that wake-ups were taken that other workers may need."""
+        self._is_to_wake_next = True
+
+    def complete(self, execution_id: str, result: ExecutionResult) -> None:
+        """Settle an execution for `Worker._complete_job`."""
+        before = self._held.result_of(execution_id)
+        if before is None:
+            exchange.settle(self.store.database, execution_id, result)
+            return
+        self._held.change(execution_id, _with_what_is_known(result, before))
+        self._release()
+
+    # Claiming.
+
+    def _claim(self) -> Claim | None:
+        """Claim through `_claim_job`, which a subclass may have written with SQL of its own."""
+        claim_job = self._overrides.claim_job
+        if claim_job is None:
+            return self._exchange(more=True, most=1)
+        while (row := self._claim_through(claim_job)) is not None:
+            if (claim := self._read(row)) is not None:
+                return claim
+        return None
+
+    def _claim_through(self, claim_job: Callable[[], Any]) -> dict[str, Any] | None:
+        row = claim_job()
+        foreign_settle.end_transaction(self.store.connect(), keep=row is not None)
+        if row is None:
+            return None
+        columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - it may be a sqlite3.Row
+        execution_id = columns.get("execution_id") or new_id()
+        adopted = exchange.adopt(self.store.database, columns["id"], execution_id, self.claimant)
+        return adopted and {**adopted, **columns, "execution_id": execution_id}
+
+    def _next(self, *, more: bool) -> Claim | None:
+        """Return the next claim to run: one that is held already, or the first of a new batch."""
+        now = time.monotonic()
+        ahead = self._held.peek(now) if more else None
+        if ahead is None or not self._pace.is_short(ahead):
+            return self._exchange(more=more, most=self._pace.size())
+        if self._held.is_overdue(now):
+            self._settle(self._held.finished)
+        return self._held.next()
+
+    def _release(self) -> None:
+        """Settle finished claims, and release those that have not started."""
+        self._exchange(more=False)
+
+    def _settle(self, batch: SettleBatch, database: Database | None = None) -> Settlings:
+        done, _ = exchange.exchange(database or self.store.database, batch, None, None)
+        self._held.note_settled(batch, done)
+        return done
+
+    def _exchange(self, *, more: bool, most: int = 1) -> Claim | None:
+        """Settle or release all held claims and, with `more`, claim the next jobs."""
+        while rows := self._swap(more=more, most=most):
+            self._hold(rows)
+            if (claim := self._held.next()) is not None:
+                return claim
+        self._is_to_wake_next = self._is_to_wake_next or more
+        self._pace.rest()
+        return None
+
+    def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
+        self._fail_unreadable()
+        batch = self._held.release()
+        rows: list[dict[str, Any]] = []
+        if more:
+            sharers, may_claim = self.settings.sharers, self._callbacks.may_claim
+            request = ClaimRequest(new_id(), most, sharers, self._pace.fits, may_claim)
+            done, rows = exchange.exchange(self.store.database, batch, self.claimant, request)
+            self._held.note_settled(batch, done)
+        elif batch:
+            self._settle(batch)
+        self._report_settled(rows)
+        return rows
+
+    def _hold(self, rows: list[dict[str, Any]]) -> None:
+        """Hold the claims of claimed rows, and fail the rows that cannot be read."""
+        read: list[Claim] = []
+        for row in rows:
+            try:
+                read.append(Claim.from_row(row))
+            except Exception as error:  # noqa: BLE001 - whatever foreign SQL wrote, the others go on
+                self._unreadable.append((row, error))
+        self._held.add(read, time.monotonic())
+        self._fail_unreadable()
+
+    def _read(self, row: dict[str, Any]) -> Claim | None:
+        """Return a claimed row as a claim; fail it and return None when it cannot be read."""
+        try:
+            return Claim.from_row(row)
+        except Exception as error:  # noqa: BLE001 - whatever foreign SQL wrote, the others go on
+            self._unreadable.append((row, error))
+            self._fail_unreadable()
+            return None
+
+    def _fail_unreadable(self) -> None:
+        """Fail claimed rows that cannot be read; what the database refuses is tried again."""
+        while self._unreadable:
+            row, error = self._unreadable[0]
+            said = attempt.headline(error)
+            result = ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
+            exchange.settle(self.store.database, row["execution_id"], result)
+            self._unreadable.popleft()
+            self._reports.unreadable(row, error)
+
+    # Running.
+
+    def _run(self, claim: Claim) -> None:
+        began = time.monotonic()
+        self._wake_the_next()
+        self.current_job_id = claim.job_id
+        self._reports.started(claim)
+        self._callbacks.started(claim)
+        try:
+            result = self._callbacks.finished(claim, self._attempt(claim))
+        finally:
+            self.current_job_id = None
+        now = time.monotonic()
+        self._held.finish(claim, result, now, now - began)
+        self._pace.ran(claim, now - began)
+
+    def _attempt(self, claim: Claim) -> ExecutionResult:
+        result, self._ctrl_c = attempt.attempt(
+            claim,
+            self._context,
+            load=self._load,
+            parent_results=self._parent_results,
+            interrupter=self._interrupter,
+            result_limit=self.settings.max_result_size,
+            hooks=self.settings.hooks,
+        )
+        return result
+
+    def _load(self, claim: Claim) -> Callable[..., Any]:
+        ref, allow = claim.function, self.settings.allow
+        if allow is not None:
+            allow_list.check(ref, allow)
+        function = self._callbacks.import_function(ref.file or ref.module, ref.name)
+        if allow is not None:
+            allow_list.check_found(function, ref, allow)
+        return function
+
+    def _parent_results(self, parents: tuple[str, ...]) -> dict[str, Any]:
+        found = jobs.results_of(self.store.database, parents)
+        return {parent: codec.decode(found.get(parent)) for parent in parents}
+
+    # Settling.
+
+    def _finish(self, claim: Claim) -> None:
+        result, complete_job = (
+            self._held.result_of(claim.execution_id),
+            self._overrides.complete_job,
+        )
+        if result and complete_job and _is_last(claim, result):
+            value = codec.decode(result.value)
+            complete_job(
+                claim.job_id, claim.execution_id, result.status, result=value, error=result.error
+            )
+            self._follow_up(claim)
+        self._release()
+
+    def _follow_up(self, claim: Claim) -> None:
+        """Follow up on a `_complete_job` that did not call ours: its SQL may have ended the job."""
+        if self._held.result_of(claim.execution_id) is not None:
+            foreign_settle.end_transaction(self.store.connect(), keep=True)
+            self._wake(foreign_settle.follow_up(self.store.database, claim.job_id))
+
+    def _report_settled(self, claimed: list[dict[str, Any]]) -> None:
+        due: list[str] = []
+        for claim, settled, finished in self._held.take_settled():
+            if finished is not None:
+                self._reports.settled(finished, settled)
+                self._callbacks.settled(claim, settled)
+            elif settled is not None:
+                self._reports.handed_back(claim, settled)
+            if settled is not None:
+                due += settled.due_in
+        self._reports.all_told()
+        self._wake(due, claimed)
+
+    def _wake(self, due: Sequence[str], claimed: Iterable[dict[str, Any]] = ()) -> None:
+        """Wake idle workers for jobs that became due, except those that this one has claimed."""
+        if due:
+            left = Counter(due) - Counter(row["queue"] for row in claimed)
+            self.store.place.notify(left)
+
+    def _wake_the_next(self) -> None:
+        if self._is_to_wake_next:
+            self._is_to_wake_next = False
+            queues = self.settings.queues
+            if exchange.anything_due(self.store.database, queues):
+                self.store.place.notify_alike(queues)
+
+    def _pass_on_ctrl_c(self) -> None:
+        if self._ctrl_c:
+            self._ctrl_c = False
+            raise KeyboardInterrupt
+
+
+def _with_what_is_known(result: ExecutionResult, before: ExecutionResult) -> ExecutionResult:
+    if before.status is not result.status:
+        return result
+    return result._replace(
+        cause=before.cause, post_mortem=before.post_mortem, failure=before.failure
+    )
+
+
+def _is_last(claim: Claim, result: ExecutionResult) -> bool:
+    """Return True when no attempt follows this one."""
+    job = {
+        "attempts": claim.attempt,
+        "max_attempts": claim.max_attempts,
+        "retry_delay": None,
+        "refunds": 0,
+        "error": None,
+    }
+    return decide(result, job, now="").status is not JobStatus.PENDING

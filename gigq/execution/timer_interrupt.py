@@ -1,0 +1,192 @@
+"""Interrupts the job of a plain worker: a timer raises `JobTimeout`, a stop `JobStopped`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from gigq.errors import JobStopped, JobTimeout
+from gigq.model.cause import Cause
+from gigq.model.outcome import Interruption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from gigq.errors import JobInterrupted
+    from gigq.model.claim import Claim
+
+# What `signal` itself offers makes an enumeration of every answer.
+_signal: Any = import_module("_signal")
+_getsignal = _signal.getsignal
+_pthread_sigmask = _signal.pthread_sigmask
+
+# What the kernel takes for a timer; longer limits are as good as none.
+_LONGEST_TIMER = 1e8
+_SHORTEST_TIMER = 1e-6
+_REPEAT_EVERY = 0.05
+
+
+class Interrupter(Protocol):
+    """Guards the run of a job: whoever may raise `JobInterrupted` in it.
+
+    What it raises is marked with `interrupting(claim.execution_id)`: only that, and not what a
+    job raises itself, counts as an interruption.
+    """
+
+    @property
+    def interruption(self) -> Interruption | None:
+        """The exception raised in the last armed job; None when there was none."""
+        ...
+
+    def armed(self, claim: Claim) -> AbstractContextManager[object]:
+        """A context in which the job runs; on leaving it, nothing is raised any more."""
+        ...
+
+
+class NoInterrupter:
+    """Interrupts nothing: a job in a thread other than the main one runs as long as it likes."""
+
+    interruption: Interruption | None = None
+
+    def armed(self, claim: Claim) -> AbstractContextManager[None]:  # noqa: ARG002 - the protocol
+        """A context that does nothing."""
+        return nullcontext()
+
+    def stop(self) -> None:
+        """Raise nothing."""
+
+
+class TimerInterrupter:
+    """Raises `JobTimeout` in the main thread when the job's timeout has passed.
+
+    It raises once, that or `JobStopped`: a job that swallows it, or stays in C code, goes on until
+    it returns. It needs SIGALRM for the time of the job, and gives it back with what was left on
+    the timer.
+    """
+
+    def __init__(self) -> None:
+        self.interruption: Interruption | None = None
+        self._live = False
+        self._execution = ""
+
+    def armed(self, claim: Claim) -> AbstractContextManager[object]:
+        """A context in which the job may be interrupted; with a timer when it has a timeout."""
+        self.interruption = None
+        self._execution = claim.execution_id
+        return self if claim.timeout is None else self._alarm(claim.timeout)
+
+    def __enter__(self) -> None:
+        self._live = True
+
+    def __exit__(self, *_: object) -> None:
+        self._live = False
+
+    def stop(self) -> None:
+        """Raise `JobStopped` in the running job; for a signal handler in the main thread.
+
+        It returns when there is no job, or when its job was interrupted before.
+        """
+        self._raise(Cause.STOPPED, JobStopped("the worker was signalled twice to stop"))
+
+    def _raise(self, cause: Cause, error: JobInterrupted) -> None:
+        if self._live:
+            self._live = False
+            self.interruption = Interruption(cause, time.monotonic())
+            raise error.interrupting(self._execution)
+
+    @contextmanager
+    def _alarm(self, timeout: float) -> Iterator[None]:
+        def ring(_signal: int, frame: Any) -> None:
+            if frame is not None and frame.f_code in _AROUND_THE_JOB:
+                return  # there it would leave this handler in place; the timer repeats
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._raise(Cause.TIMEOUT, JobTimeout(overrun(timeout)))
+
+        _unblock_alarm()
+        self._live = True
+        previous = signal.signal(signal.SIGALRM, ring)
+        started = time.monotonic()
+        before = 0.0
+        # Two nested blocks: should the alarm come between two steps of leaving, the outer one still
+        # puts everything back, and it cannot come again.
+        try:
+            # Repeated until the handler runs: a signal just before a call that waits is missed.
+            first = min(timeout, _LONGEST_TIMER)
+            before = signal.setitimer(signal.ITIMER_REAL, first, _REPEAT_EVERY)[0]
+            try:
+                yield
+            finally:
+                self._live = False
+        finally:
+            left = max(before - (time.monotonic() - started), _SHORTEST_TIMER) if before else 0.0
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _unblock_alarm()
+            signal.signal(signal.SIGALRM, previous)
+            signal.setitimer(signal.ITIMER_REAL, left)
+
+
+_manager: Any = type(TimerInterrupter()._alarm(1.0))
+_AROUND_THE_JOB = {_manager.__enter__.__code__, _manager.__exit__.__code__}
+"""The code of the context manager: an exception in it, outside of its generator, skips the rest."""
+
+
+def _unblock_alarm() -> None:
+    """Unblock SIGALRM after a job that has blocked it, and discard one that is pending."""
+    if signal.SIGALRM not in _pthread_sigmask(signal.SIG_BLOCK, ()):
+        return
+    # The pending signal is the earlier job's: it would interrupt the next one.
+    handler = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    signal.signal(signal.SIGALRM, handler)
+
+
+def for_this_thread() -> TimerInterrupter | NoInterrupter:
+    """The interrupter that works here: Python runs signal handlers in the main thread only."""
+    if _in_main_thread():
+        return TimerInterrupter()
+    return NoInterrupter()
+
+
+def overrun(timeout: float) -> str:
+    """The sentence that is recorded for a job past its timeout (seconds)."""
+    return f"Job timed out after {timeout:g} seconds"
+
+
+class CtrlC:
+    """While entered, tells a pressed Ctrl-C from a job that raises `KeyboardInterrupt` itself.
+
+    Where somebody else handles SIGINT, or in another thread than the main one, it tells nothing.
+
+    Attributes:
+        pressed: whether the key was really pressed.
+        interruption: the same as what interrupted the job, or None.
+    """
+
+    __slots__ = ("_ours", "interruption", "pressed")
+
+    def __enter__(self) -> Self:
+        self.pressed = False
+        self.interruption: Interruption | None = None
+        # The cheap question first: in the daemon SIGINT always has a handler of its own.
+        self._ours = _getsignal(signal.SIGINT) is signal.default_int_handler and _in_main_thread()
+        if self._ours:
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _press(self, signum: int, frame: Any) -> None:
+        self.pressed = True
+        self.interruption = Interruption(Cause.STOPPED, time.monotonic())
+        signal.default_int_handler(signum, frame)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,199 @@
+"""Decide, then write: from what happened to an execution to what is recorded about its job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gigq.model import clock
+from gigq.model.cause import Cause
+from gigq.model.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gigq.model.failure import Failure
+
+_CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
+
+MAX_REFUNDS = 3
+"""How often an orderly stop gives an attempt back; then a job that never fits would loop."""
+
+
+class PostMortem(NamedTuple):
+    """What the supervisor knows about a process that died. Sizes in bytes, times in seconds.
+
+    Attributes:
+        peak_rss: the most memory that the job's whole process tree was seen to use.
+        cpu_time: the CPU time of the tree.
+        wall_time: how long the attempt lasted.
+        late: from the end of the limit and its grace to the first SIGKILL.
+        killed: how many processes of the tree were sent SIGKILL.
+    """
+
+    exit_code: int | None = None
+    signal: str | None = None
+    stack: str | None = None
+    output: str | None = None
+    peak_rss: int | None = None
+    cpu_time: float | None = None
+    wall_time: float | None = None
+    late: float | None = None
+    killed: int | None = None
+    note: str | None = None
+
+
+class Interruption(NamedTuple):
+    """The interruption of a running job, or the moment when the job saw that it is to end.
+
+    Attributes:
+        cause: TIMEOUT, CANCELLED or STOPPED.
+        at: when, in seconds of the monotonic clock.
+    """
+
+    cause: Cause
+    at: float
+
+
+class ExecutionResult(NamedTuple):
+    """The end of one execution, as the worker or the recorder found it.
+
+    Attributes:
+        status: COMPLETED, FAILED, TIMEOUT or CANCELLED.
+        value: the function's return value as JSON text; only when COMPLETED.
+        error: what went wrong, with the traceback when there is one.
+        cause: why it ended without success.
+        final: no further attempt, even when some are left.
+        post_mortem: what is known about the process, when it died.
+        failure: the facts of the exception that ended it, for events; they are not stored.
+        interrupted_by: TIMEOUT, CANCELLED or STOPPED, when the job was interrupted while it ran, or
+            saw that it is to end.
+        returned_after: seconds from then until the function returned or raised.
+    """
+
+    status: JobStatus
+    value: str | None = None
+    error: str | None = None
+    cause: Cause | None = None
+    final: bool = False
+    post_mortem: PostMortem | None = None
+    failure: Failure | None = None
+    interrupted_by: Cause | None = None
+    returned_after: float | None = None
+
+    def after(self, interruption: Interruption | None, now: float) -> ExecutionResult:
+        """Return this result, marked as that of an interrupted job if there was an interruption.
+
+        Args:
+            interruption: what interrupted it.
+            now: when the function ended, in seconds of the monotonic clock.
+        """
+        if interruption is None:
+            return self
+        late = round(max(0.0, now - interruption.at), 3)
+        return self._replace(interrupted_by=interruption.cause, returned_after=late)
+
+
+class Outcome(NamedTuple):
+    """Values to record: the next status of the job, and the last one of its execution."""
+
+    status: JobStatus
+    execution_status: JobStatus
+    retry_after: str | None = None
+    refunded: bool = False
+    crashed: bool = False
+    error: str | None = None
+    result: str | None = None
+    cause: Cause | None = None
+
+
+def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome:
+    """Decide what to record for the result of an execution.
+
+    Args:
+        result: how the execution ended.
+        job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`,
+            and, if they are known, `crashes`, `crash_limit` (attempts) and the execution's
+            `cancel_requested_at`.
+        now: the time of the decision, as the store writes times.
+    """
+    if result.status is JobStatus.COMPLETED:
+        return Outcome(JobStatus.COMPLETED, JobStatus.COMPLETED, result=result.value)
+    if result.status is JobStatus.CANCELLED and result.cause is not Cause.STOPPED:
+        return _over(result, JobStatus.CANCELLED)
+    if job.get("cancel_requested_at"):
+        return _cancelled_on_request(result)
+    if result.cause is Cause.STOPPED and _refundable(result, job):
+        return _given_back(job)
+    return _unsuccessful(result, job, now)
+
+
+def _over(result: ExecutionResult, status: JobStatus) -> Outcome:
+    cause = result.cause or _USUAL_CAUSE[status]
+    crashed = cause in _CRASHES
+    return Outcome(status, status, crashed=crashed, error=result.error, cause=cause)
+
+
+def _cancelled_on_request(result: ExecutionResult) -> Outcome:
+    # How the attempt really ended is not lost: the error says it, and the post-mortem shows it.
+    error = "cancelled while it ran"
+    if result.error:
+        error = f"{error}; the attempt ended so: {result.error}"
+    status = JobStatus.CANCELLED
+    crashed = result.cause in _CRASHES
+    return Outcome(status, status, crashed=crashed, error=error, cause=Cause.CANCELLED)
+
+
+def _refundable(result: ExecutionResult, job: Mapping[str, Any]) -> bool:
+    # With a single attempt the start is the attempt: giving it back could start the job twice.
+    return not result.final and job["max_attempts"] > 1 and (job["refunds"] or 0) < MAX_REFUNDS
+
+
+def _given_back(job: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        JobStatus.PENDING,
+        JobStatus.CANCELLED,
+        refunded=True,
+        error=job["error"],
+        cause=Cause.STOPPED,
+    )
+
+
+def _unsuccessful(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome:
+    ended = JobStatus.TIMEOUT if result.status is JobStatus.TIMEOUT else JobStatus.FAILED
+    if result.final or job["attempts"] >= job["max_attempts"]:
+        return _over(result, ended)
+    if result.cause in _CRASHES and _crashed_too_often(job):
+        return _over(result._replace(error=_poisonous(result, job)), JobStatus.FAILED)
+    return Outcome(
+        JobStatus.PENDING,
+        ended,
+        retry_after=_not_before(job["retry_delay"], now),
+        crashed=result.cause in _CRASHES,
+        error=result.error,
+        cause=result.cause or _USUAL_CAUSE[ended],
+    )
+
+
+def _crashed_too_often(job: Mapping[str, Any]) -> bool:
+    limit = job.get("crash_limit")
+    return limit is not None and (job.get("crashes") or 0) + 1 >= limit
+
+
+def _poisonous(result: ExecutionResult, job: Mapping[str, Any]) -> str:
+    crashes, left = (job.get("crashes") or 0) + 1, job["max_attempts"] - job["attempts"]
+    said = (
+        f"crash limit reached: {crashes} of its attempts killed their process (crash_limit "
+        f"{job['crash_limit']}), so the {left} left are not used"
+    )
+    return f"{said}; the last one: {result.error}" if result.error else said
+
+
+def _not_before(delay: float | None, now: str) -> str | None:
+    return clock.after(now, delay) if delay else None
+
+
+_USUAL_CAUSE = {
+    JobStatus.FAILED: Cause.ERROR,
+    JobStatus.TIMEOUT: Cause.TIMEOUT,
+    JobStatus.CANCELLED: Cause.CANCELLED,
+}

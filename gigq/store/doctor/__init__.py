@@ -1,0 +1,1 @@
+"""Inspection of a database, and what its state means."""

@@ -1,0 +1,172 @@
+"""Checks of the facts about a queue, each a pure function, and the list of all checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.model import clock
+from gigq.model.units import format_duration
+from gigq.store.doctor import file_checks
+from gigq.store.doctor.file_checks import Finding
+from gigq.store.sqlite.file.log_names import together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gigq.store.doctor.inspection import Facts
+
+LONG_WAIT = 60
+"""Seconds that a due job may wait before it is worth a warning."""
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """Return the findings of all checks, in a fixed order."""
+    return [finding for check in CHECKS for finding in check(facts)]
+
+
+def readable(facts: Facts) -> Iterator[Finding]:
+    """Check that the file can be read and holds a queue."""
+    if facts.content is None:
+        yield Finding(
+            "database", "problem", facts.trouble or "it cannot be read", "see docs/operations.md"
+        )
+    elif "jobs" not in facts.content.tables and not file_checks.is_log_missing(facts):
+        yield Finding("database", "problem", "there is no queue in it", "name another: --db FILE")
+
+
+def schema(facts: Facts) -> Iterator[Finding]:
+    """Check the version of the schema."""
+    if facts.content is None or "jobs" not in facts.content.tables:
+        return
+    found, known = facts.content.schema, facts.known_schema
+    if found > known:
+        yield Finding(
+            "schema", "problem", f"schema {found}, this gigq knows {known}", "upgrade this gigq"
+        )
+    elif facts.content.obstacle is not None:
+        yield Finding(
+            "schema", "problem", facts.content.obstacle, "see docs/migrating-from-gigq-0.5.1.md"
+        )
+    elif found < known:
+        yield _to_be_migrated(found, known)
+    else:
+        yield Finding("schema", "ok", f"schema {found}")
+
+
+def _to_be_migrated(found: int, known: int) -> Finding:
+    named, then = f"schema {found}", "an older gigq refuses it then, so run gigq backup first"
+    if not found:
+        named = "a file of GigQ 0.5.1"
+        then = "GigQ 0.5.1 must not use it then, so stop its workers and run gigq backup first"
+    return Finding(
+        "schema",
+        "note",
+        f"{named}; this gigq works with {known}",
+        f"it is brought up to date when it is next opened for writing; {then}",
+    )
+
+
+def jobs(facts: Facts) -> Iterator[Finding]:
+    """Report the number of jobs by state."""
+    if facts.content is None or facts.content.schema < 1:
+        return
+    counts = facts.content.counts
+    known = [f"{counts[name]} {word}" for name, word in _WORDS.items() if name in counts]
+    left_out = [word for name, word in _WORDS.items() if name not in counts]
+    if left_out:
+        known.append(f"not counted in the time for it: {', '.join(left_out)}")
+    yield Finding("jobs", "ok", ", ".join(known))
+
+
+def serving(facts: Facts) -> Iterator[Finding]:
+    """Report the processes that run the jobs."""
+    if facts.servers is None:
+        yield Finding(
+            "workers", "note", "this user may not see which processes run jobs", "run as the owner"
+        )
+        return
+    known = [
+        f"{word} {' '.join(map(str, facts.servers[kind]))}"
+        for kind, word in (("daemons", "gigqd"), ("workers", "worker"))
+        if facts.servers[kind]
+    ]
+    if known:
+        yield Finding("workers", "ok", f"jobs are run by {', '.join(known)}")
+    else:
+        yield Finding("workers", "note", "no process runs jobs", "gigqd start, or gigq worker")
+
+
+def waiting(facts: Facts) -> Iterator[Finding]:
+    """Check how long due jobs have waited."""
+    if facts.content is None or facts.content.waiting is None:
+        return
+    late = [(one.oldest, f"queue {one.queue}") for one in facts.content.waiting]
+    if facts.content.overdue_since is not None:
+        late.append((facts.content.overdue_since, "a retry"))
+    if not late:
+        yield Finding("oldest", "ok", "no job is due")
+        return
+    readable = [(since, where) for since, where in late if clock.is_time(since)]
+    if not readable:
+        found = "jobs are due, and their times cannot be read: other programs wrote them"
+        yield Finding("oldest", "note", found)
+        return
+    since, where = min(readable)
+    waited = (clock.parse(facts.now) - clock.parse(since)).total_seconds()
+    found = f"the oldest due job ({where}) was stored {format_duration(waited)} ago"
+    if waited <= LONG_WAIT:
+        yield Finding("oldest", "ok", found)
+    else:
+        yield Finding("oldest", "warning", found, _why_it_waits(facts))
+
+
+def _why_it_waits(facts: Facts) -> str:
+    if facts.servers and not any(facts.servers.values()):
+        return "no process runs jobs: gigqd start, or gigq worker"
+    return "see in gigqd status whether a pool serves that queue, is paused, or has too few workers"
+
+
+def lost(facts: Facts) -> Iterator[Finding]:
+    """Report running jobs whose worker process is gone."""
+    if not facts.gone:
+        return
+    served = facts.servers and any(facts.servers.values())
+    yield Finding(
+        "lost",
+        "note" if served else "warning",
+        f"{facts.gone} running jobs have no process any more",
+        "look again: the daemon or worker that runs here settles them within seconds"
+        if served
+        else "start gigqd or a worker: it settles them before it claims a job",
+    )
+
+
+def integrity(facts: Facts) -> Iterator[Finding]:
+    """Report the result of the check of all pages, if it was requested."""
+    if facts.content is None or facts.content.integrity is None:
+        return
+    if facts.content.integrity == ("ok",):
+        yield Finding("integrity", "ok", "every page was read and is in order")
+        return
+    beside = [file.path.removeprefix(facts.path) for file in facts.files]
+    yield Finding(
+        "integrity",
+        "problem",
+        f"damaged: {'; '.join(facts.content.integrity)}",
+        f"stop everything, keep {together(beside)}, and restore a backup",
+    )
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    *(file_checks.library, file_checks.file_system, file_checks.rights, readable, schema),
+    *(file_checks.journal, file_checks.log, file_checks.size, file_checks.room),
+    *(jobs, serving, waiting, lost, integrity),
+)
+_WORDS = {
+    "total": "jobs",
+    "due": "due",
+    "delayed": "delayed",
+    "waiting": "waiting for others",
+    "running": "running",
+    "finished": "finished",
+}

@@ -1,0 +1,63 @@
+"""What `JobQueue` answers of its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.model import clock, codec, failure
+from gigq.model.status import JobStatus
+from gigq.store.verbs.listing import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Statuses = JobStatus | str | Iterable[JobStatus | str] | None
+    Names = str | Iterable[str] | None
+
+
+def conditions(
+    status: Statuses,
+    queue: Names,
+    *,
+    newer_than: float | None,
+    older_than: float | None,
+    **texts: str | None,
+) -> Filter:
+    """Return what `JobQueue.list_jobs` is asked for.
+
+    Raises:
+        ValueError: there is no such status.
+    """
+    statuses = status
+    if isinstance(statuses, JobStatus | str):
+        statuses = [statuses] if statuses else None
+    return Filter(
+        statuses=None if statuses is None else [JobStatus(one).value for one in statuses],
+        queues=names(queue),
+        since=ago(newer_than),
+        before=ago(older_than),
+        **texts,
+    )
+
+
+def names(given: Names) -> tuple[str, ...] | None:
+    """Return one name, or several, as a tuple; None, which stands for any, as it is."""
+    if isinstance(given, str):
+        return (given,)
+    return None if given is None else tuple(given)
+
+
+def ago(seconds: float | None) -> str | None:
+    """Return the stored text of the moment so many seconds ago."""
+    return None if seconds is None else clock.after(clock.utc_now(), -seconds)
+
+
+def with_total(*found: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of jobs of every status in all of these, and their total."""
+    counts = {status.value: sum(one.get(status.value, 0) for one in found) for status in JobStatus}
+    return {**counts, "total": sum(counts.values())}
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as users see it."""
+    return {**codec.decode_row(row), **failure.columns(row["error"])}

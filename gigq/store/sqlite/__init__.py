@@ -1,0 +1,1 @@
+"""Everything that is particular to SQLite: connections, locks, the log and its files."""

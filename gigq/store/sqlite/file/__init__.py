@@ -1,0 +1,1 @@
+"""The database file and what lies beside it: identity, permissions, beginnings."""

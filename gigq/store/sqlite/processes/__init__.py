@@ -1,0 +1,1 @@
+"""Processes that use a database: run locks, lock holders, wakeups."""

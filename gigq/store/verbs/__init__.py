@@ -1,0 +1,1 @@
+"""The operations on jobs, written against named statements; no driver in here."""

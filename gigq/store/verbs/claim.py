@@ -1,0 +1,192 @@
+"""Claims of due jobs inside a transaction: the best one, or several short ones at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gigq.model.ids import new_ids
+from gigq.model.served_queues import parse
+from gigq.store.verbs import foreign_sql
+
+if TYPE_CHECKING:
+    from gigq.model.claim import Claimant, ClaimRequest
+    from gigq.model.served_queues import ServedQueues
+    from gigq.store.database import Row, Session
+
+
+_NEEDED = (
+    *("id", "queue", "params", "dependencies"),
+    *("function_module", "function_name", "function_file"),
+)
+"""The columns that a worker needs to run a job."""
+
+_REPLACEMENT = "\ufffd"
+
+_NO_ID = "gigq.errors.UnreadableJob: the column id of the job holds text that is not UTF-8"
+
+
+class MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, never seen outside
+    """A due job with a single attempt, whose claim must survive a power cut."""
+
+
+def take(
+    session: Session, claimant: Claimant, request: ClaimRequest, *, durable: bool
+) -> list[Row]:
+    """Claim the best due job, or the best few when they are short.
+
+    Delayed jobs whose time has come count as due. A worker claims no more than its fair share.
+
+    Raises:
+        MustBeDurable: the job must be claimed in a durable transaction.
+    """
+    foreign_sql.link(session)
+    session.run("promote_delayed", {"now": session.now})
+    if request.most > 1:
+        rows = _companions(session, claimant, request)
+        if len(rows) > 1:
+            return _take_several(session, claimant, request, rows)
+    row = _take_one(session, claimant, request.first_id, durable=durable)
+    return [] if row is None else [row]
+
+
+def open_execution(session: Session, execution: Row) -> None:
+    """Open the execution of a job that has just been claimed."""
+    if session.run("open_execution", execution):
+        return
+    # Foreign SQL made the job pending while an execution was open, which is not current then.
+    session.run("supersede_execution", {"job_id": execution["job_id"], "now": session.now})
+    session.run("open_execution", execution)
+
+
+def _take_one(
+    session: Session, claimant: Claimant, execution_id: str, *, durable: bool
+) -> Row | None:
+    who = {"worker_id": claimant.worker_id, "execution_id": execution_id, "now": session.now}
+    job = _take_best(session, parse(claimant.queues), who)
+    if job is None:
+        return None
+    row = job.pop("row")
+    if session.reads_leniently and not _restore_bytes(session, job, row):
+        session.run("fail_unreadable_job", {"row": row, "error": _NO_ID, "now": session.now})
+        return job
+    if job["max_attempts"] == 1 and not durable:
+        raise MustBeDurable
+    opened = {"job_id": job["id"], "attempt": job["attempts"], "run": claimant.run}
+    open_execution(session, {**who, **opened})
+    return job
+
+
+def _restore_bytes(session: Session, job: Row, row: int) -> bool:
+    """Restore the bytes of text that is not UTF-8; return False when the id is such text.
+
+    The connection decoded it with replacements. A job must not run with those, and cannot be
+    found by such an id.
+    """
+    if not _may_be_replaced(job):
+        return True
+    for name, raw in (session.one("needed_bytes", {"row": row}) or {}).items():
+        if isinstance(raw, bytes) and not _is_utf_8(raw):
+            job[name] = raw
+    return isinstance(job["id"], str)
+
+
+def _may_be_replaced(row: Row) -> bool:
+    """Return True when text that a worker needs may have been decoded with replacements.
+
+    This runs for every job of a batch, so it calls no function.
+    """
+    for name in _NEEDED:
+        value = row[name]
+        if value.__class__ is str and _REPLACEMENT in value:
+            return True
+    return False
+
+
+def _is_utf_8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _take_best(session: Session, served: ServedQueues, who: dict[str, str]) -> Row | None:
+    names = list(served.names)
+    if served.all_but:
+        return session.one("claim_from_every_queue", {**who, "excluded": json.dumps(names)})
+    if len(names) == 1:
+        return session.one("claim_from_queue", {**who, "queue": names[0]})
+    return session.one("claim_from_queues", {**who, "queues": json.dumps(names)})
+
+
+def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> list[Row]:
+    """Return the best due jobs, in order, up to the first that must be claimed alone."""
+    queues = _served(session, claimant)
+    if not 0 < len(queues) <= request.most:
+        return []
+    where = {"queues": json.dumps(queues)}
+    found = session.one("due_up_to", {**where, "limit": request.most * request.sharers})
+    share = -(-found["due"] // request.sharers) if found else 0
+    if share < 2:
+        return []
+    rows = session.all("best_due", {**where, "limit": min(share, request.most)})
+    return rows[: next((i for i, row in enumerate(rows) if not _fits(row, request)), len(rows))]
+
+
+def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
+    """Return the names of the served queues, each once; none when a name cannot be a parameter."""
+    served = parse(claimant.queues)
+    if not served.all_but:
+        return tuple(served.names)
+    found = (row["queue"] for row in session.all("queues_with_due_jobs"))
+    names = tuple(filter(served.serves, found))
+    # Foreign SQL may have written bytes, or text that was decoded with replacements.
+    plain = all(isinstance(name, str) and _REPLACEMENT not in name for name in names)
+    return names if plain else ()
+
+
+def _fits(row: Row, request: ClaimRequest) -> bool:
+    """Return True when a job may be claimed with others: it is short, and has another attempt.
+
+    A last attempt is claimed alone: if its worker dies before the outcome is recorded, the job
+    gets no other.
+    """
+    attempts, most = row["attempts"], row["max_attempts"]
+    if not (isinstance(attempts, int) and isinstance(most, int)):
+        return False
+    if _may_be_replaced(row):
+        return False
+    return attempts + 1 < most and request.fits(row)
+
+
+def _take_several(
+    session: Session, claimant: Claimant, request: ClaimRequest, rows: list[Row]
+) -> list[Row]:
+    ids = [request.first_id, *new_ids(len(rows) - 1)]
+    taken = json.dumps({id_: row["row"] for id_, row in zip(ids, rows, strict=True)})
+    who = {"now": session.now, "worker_id": claimant.worker_id}
+    session.run("claim_rows", {**who, "taken": taken})
+    claimed = [{**row, **_as_claimed(row, id_, who)} for id_, row in zip(ids, rows, strict=True)]
+    if session.run("open_executions_of_rows", {"run": claimant.run, "taken": taken}) != len(rows):
+        _open_one_by_one(session, claimed, claimant.run)
+    return claimed
+
+
+def _open_one_by_one(session: Session, claimed: list[Row], run: str) -> None:
+    """Open the executions singly, since foreign SQL left an old one open for one of the jobs."""
+    for row in claimed:
+        opened = {**row, "job_id": row["id"], "attempt": row["attempts"], "run": run}
+        session.run("supersede_others", {**opened, "now": session.now})
+        session.run("open_execution", {**opened, "now": session.now})
+
+
+def _as_claimed(row: Row, execution_id: str, who: Row) -> Row:
+    return {
+        "status": "running",
+        "attempts": row["attempts"] + 1,
+        "started_at": who["now"],
+        "updated_at": who["now"],
+        "worker_id": who["worker_id"],
+        "execution_id": execution_id,
+    }

@@ -1,0 +1,74 @@
+"""Foreign SQL: new jobs that name parents, and parents that other programs completed or deleted.
+
+GigQ 0.5.1 read the lists of parents at every claim and compared local times. Programs with SQL of
+their own rely on that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from gigq.model import clock
+from gigq.store.verbs import dependents
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database, Session
+
+_AT_ONCE = 500
+_QUICK = 0.01
+_SHARE = 20
+_not_before: WeakKeyDictionary[Database, float] = WeakKeyDictionary()
+
+
+def follow(db: Database) -> None:
+    """Link new rows and release dependents, as claims do, while workers are idle."""
+    if db.all("unlinked_jobs"):
+        with db.transaction(durable=False) as session:
+            link(session)
+    release_done(db)
+
+
+def link(session: Session) -> None:
+    """Make new rows of other programs wait for their parents and for their retry time.
+
+    A parent that is not stored counts as done, as it did in GigQ 0.5.1.
+    """
+    rows = session.all("unlinked_jobs")
+    if not rows:
+        return
+    session.run("insert_edges_of_unlinked", {"rows": json.dumps([row["row"] for row in rows])})
+    session.many(
+        "mark_linked",
+        [{"row": row["row"], "retry_after": _stored_time(row["retry_after"])} for row in rows],
+    )
+
+
+def release_done(db: Database) -> bool:
+    """Release the dependents of parents that other programs have completed or deleted.
+
+    Callers use this when no job is due. It takes long where very many jobs wait, and then skips
+    calls, so that it uses at most a twentieth of the time.
+
+    Returns:
+        True when there were such parents.
+    """
+    begun = time.monotonic()
+    if begun < _not_before.get(db, 0.0):
+        return False
+    rows = db.all("done_but_awaited", {"limit": _AT_ONCE})
+    took = time.monotonic() - begun
+    if took > _QUICK:
+        _not_before[db] = begun + _SHARE * took
+    for row in rows:
+        with db.transaction(durable=False) as session:
+            if session.one("is_unfinished", row) is None:
+                dependents.release(session, row["parent_id"])
+    return bool(rows)
+
+
+def _stored_time(value: Any) -> Any:
+    """Return a time in the form in which times are compared; the claim refuses other values."""
+    return clock.normalise(value) if clock.is_time(value) else value

@@ -1,0 +1,88 @@
+"""Lists of jobs by conditions: pages, ids, and numbers for each queue."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigq.model.status import JobStatus
+from gigq.store.verbs import retention
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gigq.store.database import Database, Row
+
+_FEW = 2000
+
+
+class Filter(NamedTuple):
+    """The conditions of a list of jobs; None sets no condition.
+
+    Attributes:
+        statuses: one of these.
+        queues: in one of these named queues.
+        workflow: the name of the workflow.
+        name: a part of the name, in any case of ASCII letters.
+        error: a part of the error, in any case of ASCII letters.
+        since: made at this time or later, as stored text.
+        before: made earlier.
+    """
+
+    statuses: Sequence[str] | None = None
+    queues: Sequence[str] | None = None
+    workflow: str | None = None
+    name: str | None = None
+    error: str | None = None
+    since: str | None = None
+    before: str | None = None
+
+
+_ANY = Filter()
+
+
+def page(db: Database, asked: Filter = _ANY, limit: int = 100, offset: int = 0) -> list[Row]:
+    """Return the newest jobs, at most `limit` after the first `offset`; all for a limit below 0.
+
+    Of the jobs of one finished status, those stored last are the newest.
+    """
+    given = {**_parameters(asked), "limit": limit, "offset": offset}
+    status = asked.statuses[0] if asked.statuses and len(asked.statuses) == 1 else None
+    if status == JobStatus.RUNNING.value:
+        return db.all("page_of_running", given)
+    if status in retention.FINISHED:
+        return db.all("page_of_finished", given)
+    if status == JobStatus.PENDING.value and _are_few_pending(db):
+        return db.all("page_of_few_pending", given)
+    return db.all("page", given)
+
+
+def ids(db: Database, asked: Filter) -> list[str]:
+    """Return the ids of the jobs, oldest first."""
+    return [row["id"] for row in db.all("ids_of_jobs", _parameters(asked))]
+
+
+def counts_by_queue(db: Database, queues: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
+    """Return the number of jobs of each status, for each queue or for the given ones."""
+    found: dict[str, dict[str, int]] = {}
+    for row in db.all("counts_by_queue", {"queues": _listed(queues)}):
+        found.setdefault(row["queue"], {})[row["status"]] = int(row["jobs"])
+    return found
+
+
+def _are_few_pending(db: Database) -> bool:
+    row = db.one("pending_up_to", {"limit": _FEW})
+    return row is None or row["jobs"] < _FEW
+
+
+def _parameters(asked: Filter) -> dict[str, str | None]:
+    return {
+        **asked._asdict(),
+        "status": asked.statuses[0] if asked.statuses else None,
+        "statuses": _listed(asked.statuses),
+        "queues": _listed(asked.queues),
+    }
+
+
+def _listed(names: Sequence[str] | None) -> str | None:
+    return None if names is None else json.dumps(list(names))

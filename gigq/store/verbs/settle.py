@@ -1,0 +1,223 @@
+"""Recording of outcomes and their effects, and release of claims, inside a transaction."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gigq.model.cause import Cause
+from gigq.model.claim import Settled, unreadable
+from gigq.model.outcome import ExecutionResult, Outcome, PostMortem, decide
+from gigq.model.status import JobStatus
+from gigq.model.storable_text import storable, storable_value
+from gigq.store.verbs import dependents
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from gigq.model.claim import Claim, Finished
+    from gigq.store.database import Row, Session
+
+_UNKNOWN = PostMortem()
+
+
+class Contended(Exception):  # noqa: N818 - a signal between two tries, never seen outside
+    """One of several executions that another process has settled: settle each by itself."""
+
+
+def settle(session: Session, execution_id: str, result: ExecutionResult) -> Settled | None:
+    """Settle one execution; return None when it is not the job's current one any more."""
+    if result.status is JobStatus.COMPLETED:
+        return _settle_completed(session, execution_id, result)
+    return _settle_otherwise(session, execution_id, result)
+
+
+def settle_together(session: Session, finished: Sequence[Finished]) -> list[Settled | None]:
+    """Settle several executions, all successful ones together.
+
+    Raises:
+        Contended: not all could be settled; the caller must roll the transaction back.
+    """
+    done = _complete(session, [one for one in finished if _is_plain(one.result)])
+    for one in finished:
+        if not _is_plain(one.result):
+            done[one.claim.execution_id] = settle(session, one.claim.execution_id, one.result)
+    return [done[one.claim.execution_id] for one in finished]
+
+
+def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
+    """Release a claim that has not started, without counting or recording an attempt.
+
+    A job whose cancel was requested since the claim is cancelled instead.
+
+    Returns:
+        None when it was not the job's current execution any more.
+    """
+    ids = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
+    if not session.run("forget_unbegun_execution", ids):
+        return settle(session, execution_id, ExecutionResult(JobStatus.FAILED, cause=Cause.STOPPED))
+    row = session.one("give_back_job", ids)
+    if row is None:
+        return None
+    left, most = row["attempts"], row["max_attempts"]
+    queue = row["queue"]
+    return Settled(job_id, execution_id, JobStatus.PENDING, left, most, due_in=(queue,))
+
+
+def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:
+    """Fail a pending job with an unreadable column, and apply the policies of its dependents.
+
+    Args:
+        session: the transaction.
+        job: its `row`, `id`, `name` and the unreadable column.
+        column: the name of that column.
+        why: the fault of its value.
+    """
+    error = f"gigq.errors.UnreadableJob: {unreadable(column, job[column], why)}"
+    where = {"row": job["row"], "error": storable(error), "now": session.now}
+    if session.run("fail_unreadable_job", where):
+        dependents.cut_off(session, dependents.Parent(job["id"], job["name"], "failed"))
+
+
+def _is_plain(result: ExecutionResult) -> bool:
+    """Return True for a success without interruption, stack or note."""
+    known = result.post_mortem
+    usual = known is None or (known.stack is None and known.note is None)
+    return result.status is JobStatus.COMPLETED and usual and result.interrupted_by is None
+
+
+def _complete(session: Session, finished: Sequence[Finished]) -> dict[str, Settled | None]:
+    if not finished:
+        return {}
+    now = session.now
+    closed = session.many("complete_execution", [_execution(one, now) for one in finished])
+    ended = session.many("complete_job_of_execution", [_job(one, now) for one in finished])
+    if (closed, ended) != (len(finished), len(finished)):
+        raise Contended
+    parents = json.dumps([one.claim.job_id for one in finished])
+    awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
+    return {one.claim.execution_id: _completed(session, one.claim, awaited) for one in finished}
+
+
+def _completed(session: Session, claim: Claim, awaited: Collection[str]) -> Settled:
+    due_in = dependents.release(session, claim.job_id) if claim.job_id in awaited else ()
+    return Settled(
+        claim.job_id,
+        claim.execution_id,
+        JobStatus.COMPLETED,
+        claim.attempt,
+        claim.max_attempts,
+        released=len(due_in),
+        due_in=due_in,
+    )
+
+
+def _execution(one: Finished, now: str) -> tuple[Any, ...]:
+    known = one.result.post_mortem or _UNKNOWN
+    used = known.peak_rss, known.cpu_time, known.wall_time
+    output = None if known.output is None else storable(known.output)
+    return one.result.value, output, *used, now, now, one.claim.execution_id
+
+
+def _job(one: Finished, now: str) -> tuple[Any, ...]:
+    return one.result.value, now, now, now, one.claim.job_id, one.claim.execution_id
+
+
+def _settle_completed(
+    session: Session, execution_id: str, result: ExecutionResult
+) -> Settled | None:
+    job_id = _close_execution(session, execution_id, result, JobStatus.COMPLETED, None)
+    if job_id is None:
+        return None
+    job = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
+    row = session.one("complete_job", {**job, "result": result.value})
+    if row is None:
+        return None
+    due_in = dependents.release(session, job_id)
+    return Settled(
+        job_id,
+        execution_id,
+        JobStatus.COMPLETED,
+        row["attempts"],
+        row["max_attempts"],
+        released=len(due_in),
+        due_in=due_in,
+    )
+
+
+def _settle_otherwise(
+    session: Session, execution_id: str, result: ExecutionResult
+) -> Settled | None:
+    job = session.one("job_to_decide", {"execution_id": execution_id})
+    if job is None:
+        # Foreign SQL gave the job another execution; this one is closed all the same.
+        _close_execution(session, execution_id, result, result.status, result.cause)
+        return None
+    outcome = decide(result, job, session.now)
+    _close_execution(session, execution_id, result, outcome.execution_status, outcome.cause)
+    attempts = job["attempts"] - outcome.refunded
+    session.run("end_attempt", _ended(session, job, execution_id, outcome, attempts))
+    after = _consequences(session, job, outcome)
+    return Settled(
+        job["id"],
+        execution_id,
+        outcome.status,
+        attempts,
+        job["max_attempts"],
+        outcome.retry_after,
+        len(after.due_in),
+        after.cut_off,
+        (job["queue"],) if outcome.status is JobStatus.PENDING else after.due_in,
+    )
+
+
+def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, attempts: int) -> Row:
+    again = outcome.status is JobStatus.PENDING
+    return {
+        "job_id": job["id"],
+        "execution_id": execution_id,
+        "status": outcome.status.value,
+        "attempts": attempts,
+        "refunded": int(outcome.refunded),
+        "crashed": int(outcome.crashed),
+        "error": storable_value(outcome.error),
+        "cause": outcome.cause,
+        "completed_at": None if again else session.now,
+        "retry_after": outcome.retry_after,
+        "next_execution_id": None if again else execution_id,
+        "now": session.now,
+    }
+
+
+def _consequences(session: Session, job: Row, outcome: Outcome) -> dependents.Consequences:
+    if outcome.status is JobStatus.PENDING:
+        return dependents.Consequences()
+    return dependents.cut_off(
+        session, dependents.Parent(job["id"], job["name"], outcome.status.value)
+    )
+
+
+def _close_execution(
+    session: Session,
+    execution_id: str,
+    result: ExecutionResult,
+    status: JobStatus,
+    cause: Cause | None,
+) -> str | None:
+    """Close an open execution; return its job's id, or None when it is not open."""
+    known = (result.post_mortem or _UNKNOWN)._asdict()
+    row = session.one(
+        "settle_execution",
+        {
+            "execution_id": execution_id,
+            "status": status.value,
+            "now": session.now,
+            "result": result.value,
+            "error": storable_value(result.error),
+            "cause": cause,
+            "interrupted_by": result.interrupted_by,
+            "returned_after": result.returned_after,
+            **{name: storable_value(value) for name, value in known.items()},
+        },
+    )
+    return None if row is None else str(row["job_id"])

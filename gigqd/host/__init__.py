@@ -1,0 +1,1 @@
+"""The daemon's place on the machine: files, locks, accounts, systemd."""

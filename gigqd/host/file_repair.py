@@ -1,0 +1,90 @@
+"""Putting back the locks and runtime files of a live daemon that were deleted."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigq.store.sqlite.processes import run_locks
+from gigqd import exit_codes, logs
+from gigqd.errors import GigqdError
+from gigqd.host import database_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gigqd.host.runtime_files import Instance
+    from gigqd.supervisor.shutdown import Stop
+    from gigqd.supervisor.status import Facts
+
+log = logs.get_logger("gigqd.supervisor")
+
+_EVERY = 5.0
+
+
+class Repairs:
+    """Puts back what was deleted, every few seconds, and logs it.
+
+    Args:
+        facts: the daemon's own state; its database and name never change.
+        instance: the runtime files.
+        repair_socket: puts back the control socket, and returns what it has put back.
+        begin_stop: ends the daemon in good order.
+
+    Attributes:
+        at: when the next look is due, in seconds of the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        instance: Instance,
+        repair_socket: Callable[[], Iterable[str]],
+        begin_stop: Callable[[], Stop],
+    ) -> None:
+        self._database = Path(facts.config.queue.database)
+        self._name = facts.config.daemon.name
+        self._instance = instance
+        self._repair_socket = repair_socket
+        self._begin_stop = begin_stop
+        self.at = 0.0
+
+    def turn(self, now: float) -> None:
+        """Look, when it is due.
+
+        Another daemon of this name may have taken the fence on the database while its file was
+        deleted: then this one ends, and touches the runtime files no more.
+        """
+        if now < self.at:
+            return
+        self.at = now + _EVERY
+        repaired = self._put_back(_renew_locks)
+        if (other := self._loss()) is not None:
+            log.error("place_taken", error=str(other))
+            self.at = math.inf
+            self._begin_stop().code = exit_codes.ALREADY_RUNNING
+            return
+        repaired += self._put_back(self._instance.repair)
+        if self._instance.is_in_place():  # else a start holds the lock, which the fence refuses
+            repaired += self._put_back(self._repair_socket)
+        if repaired:
+            log.warning("files_repaired", files=repaired)
+
+    def _loss(self) -> GigqdError | None:
+        try:
+            database_lock.refuse_taken(self._database, self._name)
+        except database_lock.Fenced as error:
+            return error
+        return None
+
+    def _put_back(self, repair: Callable[[], Iterable[str]]) -> list[str]:
+        try:
+            return [*repair()]
+        except (GigqdError, OSError) as error:
+            log.error("repair_failed", error=str(error))
+            return []
+
+
+def _renew_locks() -> list[str]:
+    return ["locks"] if run_locks.renew() else []

@@ -1,0 +1,68 @@
+"""Whether the files of this installation are whole.
+
+The package index has another distribution that installs a package `gigq`. Each of the two replaces
+files of the other, and removes them when it is uninstalled. Nothing of `gigq` is imported here.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+_PACKAGES = ("gigq/", "gigqd/")
+_SUFFIXES = (".py", ".sql")
+_NAMED = 3
+
+
+def problem() -> str | None:
+    """Return what is wrong with the installed files, and what to do; None when all is well."""
+    folder = Path(__file__).parents[2]
+    found = _other_distribution(folder) or _missing_files(folder) or _other_package(folder)
+    if found is None:
+        return None
+    pip = f"{sys.executable} -m pip"
+    return (
+        f"{found}. The distributions gigq and gigqd both install a package 'gigq' and cannot be "
+        f"installed side by side; put this one in order with\n"
+        f"  {pip} uninstall --yes gigq gigqd\n"
+        f"  {pip} install CLONE    (the folder of the clone or the wheel of gigqd)\n"
+        "A daemon that runs goes on; `kill PID` stops it in good order"
+    )
+
+
+def _other_distribution(folder: Path) -> str | None:
+    others = sorted([*folder.glob("gigq-*.dist-info"), *folder.glob("gigq-*.egg-info")])
+    if not others:
+        return None
+    version = others[0].stem.removeprefix("gigq-")
+    return f"the distribution gigq {version} is installed in {folder} too"
+
+
+def _missing_files(folder: Path) -> str | None:
+    missing = [name for name in _recorded(folder) if not (folder / name).exists()]
+    if not missing:
+        return None
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return f"files of gigqd are missing in {folder}: {', '.join(missing[:_NAMED])}{more}"
+
+
+def _recorded(folder: Path) -> list[str]:
+    """Return the modules and statement files that the installer has noted."""
+    names: list[str] = []
+    for record in folder.glob("gigqd-*.dist-info/RECORD"):
+        with record.open(encoding="utf-8", newline="") as lines:
+            names += [row[0] for row in csv.reader(lines) if row]
+    return [name for name in names if name.startswith(_PACKAGES) and name.endswith(_SUFFIXES)]
+
+
+def _other_package(folder: Path) -> str | None:
+    spec = find_spec("gigq")
+    if spec is None or spec.origin is None:
+        return f"{folder / 'gigq'} has no __init__.py"
+    found = Path(spec.origin).parent
+    if os.path.realpath(found) == os.path.realpath(folder / "gigq"):
+        return None
+    return f"Python finds the package 'gigq' in {found}, and not beside gigqd in {folder}"

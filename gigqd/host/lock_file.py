@@ -1,0 +1,149 @@
+"""The lock file of a daemon: locked for as long as it runs, with a record of which daemon it is.
+
+The lock is a record lock on one byte, so that the kernel names the process that holds it
+(`F_GETLK`), also to an account that may only read the file. A fork does not inherit it. A process
+that holds it opens the file through `LockFile` only: closing any other descriptor would free it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from gigq.store.sqlite.file import record_lock
+from gigqd import exit_codes
+from gigqd.errors import GigqdError
+from gigqd.host.identity import write_record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gigq.store.sqlite.file.record_lock import RecordLock
+    from gigqd.host.identity import Record
+
+BYTE = 1 << 62
+"""The byte that a daemon locks: no other program locks this one alone, and /proc/locks shows it."""
+
+_FILE_MODE = 0o640
+# Without O_NONBLOCK a FIFO in its place would hold the reader for ever.
+OPEN_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class CannotCreate(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """A runtime file or directory cannot be made or used."""
+
+    exit_code = exit_codes.CANNOT_CREATE
+
+
+class LockFile:
+    """A file of which one process holds the lock.
+
+    Args:
+        path: the file; its directory is there when the lock is taken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1
+        self._holder: int | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has taken the lock; a forked child has not."""
+        return self._holder == os.getpid()
+
+    def take(self, record: Record) -> bool:
+        """Lock the file at the path, made when it is missing; False when another process holds it.
+
+        Args:
+            record: the text that replaces that of the file.
+
+        Raises:
+            CannotCreate: the file cannot be made, locked or written.
+        """
+        while (descriptor := self._lock_one()) is not None:
+            # The file may have been replaced between opening and locking it.
+            if _is_same_file(descriptor, self.path):
+                self._descriptor, self._holder = descriptor, os.getpid()
+                self._write(record)
+                return True
+            os.close(descriptor)
+        return False
+
+    def is_in_place(self) -> bool:
+        """Return True when the file at the path is the one whose lock this process holds."""
+        return self.is_ours and _is_same_file(self._descriptor, self.path)
+
+    def abandon(self) -> None:
+        """Free the lock."""
+        if self.is_ours:
+            os.close(self._descriptor)
+            self._holder = None
+
+    def _lock_one(self) -> int | None:
+        """Return a descriptor of the file, locked; None when another process holds the lock."""
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, _FILE_MODE)
+            _must_be_regular(descriptor)
+        except OSError as error:
+            raise cannot_create("lock", self.path, error) from error
+        taken = False
+        try:
+            taken = record_lock.take(descriptor, BYTE)
+        except OSError as error:
+            raise CannotCreate(
+                f"cannot lock {self.path}: {error.strerror}; "
+                "set daemon.runtime_dir to a directory on a local file system"
+            ) from error
+        finally:
+            if not taken:
+                os.close(descriptor)
+        return descriptor if taken else None
+
+    def _write(self, record: Record) -> None:
+        try:
+            write_record(self._descriptor, record)
+        except OSError as error:
+            raise cannot_create("lock", self.path, error) from error
+
+
+def is_a_daemons(lock: RecordLock) -> bool:
+    """Return True for the lock of a daemon; another program locks the whole file, or shares it."""
+    return (lock.kind, lock.first, lock.length) == (fcntl.F_WRLCK, BYTE, 1)
+
+
+def locked_by_another_program(path: Path) -> CannotCreate:
+    """Return the error for a lock file that is locked, but not by a daemon."""
+    return CannotCreate(
+        f"cannot lock {path}: a program that is no gigqd holds a lock on it; end that "
+        f"program (`fuser {path}` shows it)"
+    )
+
+
+def cannot_create(what: str, path: Path, error: OSError) -> CannotCreate:
+    """Return the error for a runtime file that cannot be made."""
+    return CannotCreate(f"cannot create {what} {path}: {reason(error)}")
+
+
+def reason(error: OSError) -> str:
+    """Return why a runtime file cannot be opened, in words."""
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link; remove it"
+    return error.strerror or errno.errorcode.get(error.errno or 0, "unknown reason")
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _must_be_regular(descriptor: int) -> None:
+    """Close a descriptor of what is no plain file again, and refuse it."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a plain file; remove it")

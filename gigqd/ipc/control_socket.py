@@ -1,0 +1,216 @@
+"""The control socket: one JSON line asks, one JSON line answers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+import stat
+import struct
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gigq.store.sqlite.file.private_files import is_known
+from gigqd import exit_codes, logs
+from gigqd.errors import GigqdError, is_out_of_files, unexpected
+from gigqd.ipc.control_clients import Client, Clients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    Command = Callable[["Client", dict[str, Any]], None]
+
+log = logs.get_logger("gigqd.control")
+
+_CREDENTIALS = struct.Struct("3i")
+_BACKLOG = 128
+_MOST_REQUESTS = 16  # of one connection, at once
+_MOST_ACCEPTED = 32  # at once, so that a turn of the loop is bounded
+
+
+class ControlServer:
+    """Listens on the control socket, checks who asks, and passes requests on.
+
+    Args:
+        path: the socket's path; what an earlier daemon left there is replaced.
+        selector: where the socket and its clients are waited on.
+        commands: what to call for each command, with the client and the request.
+
+    Raises:
+        GigqdError: the socket cannot be made.
+    """
+
+    def __init__(
+        self, path: Path, selector: selectors.BaseSelector, commands: Mapping[str, Command]
+    ) -> None:
+        self._selector = selector
+        self._commands = commands
+        self._clients = Clients()
+        self._path = path
+        try:
+            self._listen()
+        except OSError as error:
+            text = f"cannot create control socket {path}: {error.strerror}"
+            raise GigqdError(text, exit_code=exit_codes.CANNOT_CREATE) from error
+
+    def repair(self) -> tuple[str, ...]:
+        """Listen anew when somebody has deleted or replaced the socket; its name if so.
+
+        Raises:
+            OSError: the socket cannot be made.
+        """
+        if self._is_ours():
+            return ()
+        old = self._socket
+        self._listen()
+        self._selector.unregister(old)
+        old.close()
+        return (self._path.name,)
+
+    def flush(self) -> bool:
+        """Send on what clients were too slow for, and close what has been silent for too long.
+
+        Returns:
+            Whether something is still unsent.
+        """
+        for client in self._clients.silent_for_too_long():
+            self._drop(client)
+        for client in self._clients:
+            client.wire.flush()
+        return any(client.wire.has_unsent for client in self._clients)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket, if it is still ours."""
+        for client in self._clients:
+            self._drop(client)
+        self._selector.unregister(self._socket)
+        self._socket.close()
+        if self._is_ours():
+            self._path.unlink()
+
+    def _listen(self) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._bind(listener)
+        except OSError:
+            listener.close()
+            raise
+        self._socket = listener
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    def _bind(self, listener: socket.socket) -> None:
+        self._path.unlink(missing_ok=True)
+        with address(self._path) as name:
+            listener.bind(name)
+        self._path.chmod(0o600)
+        listener.listen(_BACKLOG)
+        self._identity = self._path.lstat()
+
+    def _is_ours(self) -> bool:
+        try:
+            return os.path.samestat(self._path.lstat(), self._identity)
+        except FileNotFoundError:
+            return False
+
+    def _accept(self) -> None:
+        for _ in range(_MOST_ACCEPTED):
+            try:
+                connection, _ = self._socket.accept()
+            except OSError as error:  # none left, or gone again
+                if is_out_of_files(error):
+                    raise
+                return
+            self._admit(connection)
+
+    def _admit(self, connection: socket.socket) -> None:
+        pid, uid = peer_of(connection)
+        client = leaving = None
+        if _may_command(uid):
+            client, leaving = self._clients.admit(connection, pid)
+        if leaving is not None:
+            self._drop(leaving)
+        if client is None:
+            connection.close()
+            return
+        self._selector.register(client.wire, selectors.EVENT_READ, partial(self._hear, client))
+
+    def _hear(self, client: Client) -> None:
+        if client not in self._clients:  # it has made way for another one in this very turn
+            return
+        unread = client.wire.has_unsent
+        requests = client.wire.receive()
+        if len(requests) > _MOST_REQUESTS or (requests and unread):
+            self._drop(client)  # a command asks once and reads the answer
+            return
+        for request in requests:
+            # A command that gave up waiting has told its user that nothing will come of it.
+            if client.has_hung_up():
+                log.warning("control_dropped", command=str(request.get("command")))
+            else:
+                self._obey(client, request)
+        if client.wire.ended:
+            self._drop(client)
+
+    def _obey(self, client: Client, request: dict[str, Any]) -> None:
+        command = self._commands.get(str(request.get("command")))
+        if command is None:
+            error = f"unknown command {request.get('command')!r}"
+            client.answer({"ok": False, "error": error, "code": exit_codes.USAGE})
+            return
+        client.await_answer()
+        try:
+            command(client, request)
+        except OSError as error:
+            unexpected_error = unexpected(error)
+            code = unexpected_error.exit_code
+            client.answer({"ok": False, "error": str(unexpected_error), "code": code})
+            raise
+
+    def _drop(self, client: Client) -> None:
+        self._clients.discard(client)
+        self._selector.unregister(client.wire)
+        client.wire.close()
+
+
+def _may_command(uid: int) -> bool:
+    """Only the daemon's own user and root may give commands."""
+    if uid in (0, os.geteuid()) and is_known(uid):
+        return True
+    log.warning("control_refused", uid=uid)
+    return False
+
+
+@contextmanager
+def address(path: Path) -> Iterator[str]:
+    """A name for a socket that fits the kernel's 108 bytes, however long its path is."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def existing(path: Path) -> Iterator[str]:
+    """A name for the very socket that is at a path now, however long that is; no link is followed.
+
+    Raises:
+        OSError: there is none, or it is something else.
+    """
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise OSError(errno.ENOTSOCK, "what lies at its control socket's path is no socket")
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def peer_of(connection: socket.socket) -> tuple[int, int]:
+    """Who is at the other end, as the kernel tells it: a process id (or 0) and a user id."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(credentials)
+    return pid, uid

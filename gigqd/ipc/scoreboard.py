@@ -1,0 +1,313 @@
+"""The scoreboard: shared memory in which each worker says what it is doing.
+
+One cell per slot. A worker writes its own cell, the supervisor reads it and never waits for it;
+the supervisor writes only the two fields of orders at the cell's end. A cell has room for two
+reports. The worker writes into the one that is not valid and then makes it the valid one, by a
+number that says how many it has written. So what a worker has said before its death is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import struct
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from gigq.model.cause import Cause
+
+_COUNT = struct.Struct("<Q")
+_REPORT = struct.Struct("<B?xxiQQdddQQ40s40s96s96s")
+_NUMBERS = 8  # fields of a report between the activity and its texts
+_ORDERS = struct.Struct("<7Q")
+_LENT = struct.Struct("<Q")
+_CAUSES = (None, *Cause)
+_CAUSE_BITS = 8
+_CELL_BYTES = 1024
+_ORDERS_AT = _CELL_BYTES - _ORDERS.size
+_TIMES = struct.Struct("<dd")
+_TIMES_AT = struct.calcsize("<BxxxiQQ")
+_READ_TRIES = 100
+
+
+class Activity(IntEnum):
+    """What a worker is doing."""
+
+    NOTHING = 0
+    BOOTING = 1
+    IDLE = 2
+    BUSY = 3
+    SETTLING = 4
+    LEAVING = 5
+
+
+class Orders(NamedTuple):
+    """What the supervisor wants of a worker.
+
+    Attributes:
+        leave: leave after the current job.
+        asked: the number of the execution that is asked to end; 0 for none.
+        cause: why it is asked.
+        hold: claim nothing.
+        stopping: the daemon is stopping.
+        peak: the most memory that the worker's tree was seen to use during a job, in bytes.
+        peak_of: the number of that job's execution.
+        let_go: the number of the execution during which all that is held besides it is to be
+            settled and handed back: it takes longer than the others may wait.
+    """
+
+    leave: bool = False
+    asked: int = 0
+    cause: Cause | None = None
+    hold: bool = False
+    stopping: bool = False
+    peak: int = 0
+    peak_of: int = 0
+    let_go: int = 0
+
+
+class Report(NamedTuple):
+    """What a worker last said of itself.
+
+    Attributes:
+        activity: what it is doing.
+        attempt: which attempt of the job it runs, from 1.
+        started: how many executions it has started.
+        settled: how many of them it has settled.
+        since: when the activity began, in seconds of the monotonic clock.
+        deadline: when the job's time is over, same clock; 0.0 means no limit.
+        cpu: the CPU time in seconds that the worker, and those of its children that it has
+            waited for, had used when the job began.
+        memory_limit: the most memory in bytes that the job's process tree may use; 0 means no
+            limit.
+        held: how many other claims the worker holds: over and not settled, or not begun.
+        latest: the id of the execution that it has begun last, also when that is settled.
+        execution: the execution's id, empty when there is none.
+        job_id: the job's id, cut to what the cell holds.
+        job_name: the job's name, cut to what the cell holds.
+        interrupted: the exception that was asked for has been raised in the job.
+    """
+
+    activity: Activity = Activity.NOTHING
+    attempt: int = 0
+    started: int = 0
+    settled: int = 0
+    since: float = 0.0
+    deadline: float = 0.0
+    cpu: float = 0.0
+    memory_limit: int = 0
+    held: int = 0
+    latest: str = ""
+    execution: str = ""
+    job_id: str = ""
+    job_name: str = ""
+    interrupted: bool = False
+
+
+class Cell:
+    """One slot's place on the scoreboard, seen from both sides."""
+
+    def __init__(self, memory: mmap.mmap, index: int) -> None:
+        self.index = index
+        self._memory = memory
+        self._at = index * _CELL_BYTES
+        first = self._at + _COUNT.size
+        self._reports_at = (first, first + _REPORT.size)
+        self._orders_at = self._at + _ORDERS_AT
+        self._written = 0
+        self._packed = bytes(_REPORT.size)
+        self._last = Report()
+        self._given = Orders()
+
+    # --- the worker's side -------------------------------------------------------------------
+
+    def write(self, report: Report) -> None:
+        """Publish a report, in one piece for any reader."""
+        self._packed = _REPORT.pack(
+            report.activity,
+            report.interrupted,
+            report.attempt,
+            report.started,
+            report.settled,
+            report.since,
+            report.deadline,
+            report.cpu,
+            report.memory_limit,
+            report.held,
+            # Packing cuts each to what the cell holds.
+            report.latest.encode("utf-8", "replace"),
+            report.execution.encode("utf-8", "replace"),
+            report.job_id.encode("utf-8", "replace"),
+            report.job_name.encode("utf-8", "replace"),
+        )
+        self._publish(self._packed)
+
+    def write_settling(self, since: float) -> None:
+        """Publish that the job last reported is over and its outcome is being written down.
+
+        Args:
+            since: the time now, in seconds of the monotonic clock. There is no deadline any more.
+        """
+        packed = bytearray(self._packed)
+        packed[0] = Activity.SETTLING
+        _TIMES.pack_into(packed, _TIMES_AT, since, 0.0)
+        self._publish(packed)
+
+    def _publish(self, packed: bytes | bytearray) -> None:
+        count = self._written + 1
+        at = self._reports_at[count & 1]
+        self._memory[at : at + _REPORT.size] = packed
+        # Packed first, here as elsewhere: packing into memory clears it before it is written.
+        self._memory[self._at : self._reports_at[0]] = _COUNT.pack(count)
+        self._written = count
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether the supervisor has this worker neither leave nor wait."""
+        leave, _, hold, *_ = _ORDERS.unpack_from(self._memory, self._orders_at)
+        return not (leave or hold)
+
+    @property
+    def asked(self) -> int:
+        """The number of the execution that is asked to end; 0 for none."""
+        number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[1] >> _CAUSE_BITS
+        return number
+
+    @property
+    def let_go(self) -> int:
+        """The number of the execution during which all else is to be let go of; 0 for none."""
+        number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[6]
+        return number
+
+    def peak_of(self, number: int) -> int:
+        """The most memory (bytes) that this execution's tree was seen to use; 0 for not known."""
+        *_, peak, peak_of, _ = _ORDERS.unpack_from(self._memory, self._orders_at)
+        return int(peak) if peak_of == number else 0
+
+    def orders(self) -> Orders:
+        """What the supervisor wants of this worker now."""
+        fields = _ORDERS.unpack_from(self._memory, self._orders_at)
+        leave, asked, hold, stopping, *rest = fields
+        cause = _CAUSES[asked & (1 << _CAUSE_BITS) - 1]
+        number = asked >> _CAUSE_BITS
+        return Orders(bool(leave), number, cause, bool(hold), bool(stopping), *rest)
+
+    def whole_board(self) -> list[Report]:
+        """What every child last said; for the keeper, who looks after what all of them hold."""
+        # No further than cells were ever lent: a look at memory that nobody has used takes it up.
+        (lent,) = _LENT.unpack_from(self._memory)
+        cells = [Cell(self._memory, index) for index in range(1, lent)]
+        return [cell.read() for cell in cells if cell._count()]
+
+    # --- the supervisor's side ---------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Make the cell as good as new, before a worker is forked onto it."""
+        self._memory[self._at : self._at + _CELL_BYTES] = bytes(_CELL_BYTES)
+        self._written = 0
+        self._last = Report()
+        self._given = Orders()
+
+    def read(self) -> Report:
+        """The last report of the worker.
+
+        Of one that writes quicker than it can be read it is the one that was read before.
+        """
+        for _ in range(_READ_TRIES):
+            count = self._count()
+            report = self._unpack(self._reports_at[count & 1])
+            if count == self._count():
+                self._last = report
+                break
+        return self._last
+
+    def order_leave(self) -> None:
+        """Ask the worker to leave after its current job."""
+        self._give(leave=True)
+
+    def ask_to_end(self, number: int, cause: Cause) -> None:
+        """Mark the execution with this number as the one that a coming signal is meant for."""
+        self._give(asked=number, cause=cause)
+
+    def hold(self, *, on: bool) -> None:
+        """Have the worker claim nothing, or claim again."""
+        self._give(hold=on)
+
+    def tell_of_stop(self) -> None:
+        """Let the worker's job see that the daemon is stopping."""
+        self._give(stopping=True)
+
+    def note_peak(self, number: int, peak: int) -> None:
+        """Let the worker see how much memory (bytes) its tree uses during this execution."""
+        if (self._given.peak_of, self._given.peak) != (number, peak):
+            self._give(peak=peak, peak_of=number)
+
+    def order_let_go(self, number: int) -> None:
+        """Have the worker let go of what else it holds while it runs this execution."""
+        self._give(let_go=number)
+
+    def _give(self, **orders: Any) -> None:
+        """Change some orders, and publish all of them."""
+        self._given = given = self._given._replace(**orders)
+        # Number and cause share a word, so that they are read together.
+        asked = given.asked << _CAUSE_BITS | _CAUSES.index(given.cause)
+        leave, _, _, *rest = given
+        start = self._orders_at
+        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(leave, asked, *rest)
+
+    def _count(self) -> int:
+        """Return how many reports the worker has written."""
+        (count,) = _COUNT.unpack_from(self._memory, self._at)
+        return int(count)
+
+    def _unpack(self, at: int) -> Report:
+        activity, interrupted, *fields = _REPORT.unpack_from(self._memory, at)
+        numbers, texts = fields[:_NUMBERS], fields[_NUMBERS:]
+        return Report._make((_activity(activity), *numbers, *map(_text, texts), interrupted))
+
+
+class Scoreboard:
+    """Cells in anonymous shared memory, mapped before the first fork; free ones are lent out.
+
+    The place of the first cell tells how many of those behind it were ever lent, and itself.
+
+    Attributes:
+        held: whether new workers are told from the start to claim nothing.
+    """
+
+    def __init__(self, cells: int) -> None:
+        self.held = False
+        self._memory = mmap.mmap(-1, (1 + cells) * _CELL_BYTES)
+        self._free = list(range(cells, 0, -1))
+        self._lent = 1
+
+    def take(self) -> Cell:
+        """A free cell, cleared.
+
+        Raises:
+            OSError: every cell is taken.
+        """
+        if not self._free:
+            raise OSError(errno.ENOSPC, "there are as many children as the scoreboard can show")
+        cell = Cell(self._memory, self._free.pop())
+        self._lent = max(self._lent, cell.index + 1)
+        _LENT.pack_into(self._memory, 0, self._lent)
+        cell.clear()
+        cell.hold(on=self.held)
+        return cell
+
+    def give_back(self, cell: Cell) -> None:
+        """Return a cell whose worker has been reaped, with nothing left on it to be read."""
+        cell.clear()
+        self._free.append(cell.index)
+
+
+def _activity(number: int) -> Activity:
+    try:
+        return Activity(number)
+    except ValueError:  # a job scribbled over the shared memory
+        return Activity.NOTHING
+
+
+def _text(field: bytes) -> str:
+    return field.rstrip(b"\0").decode(errors="ignore")

@@ -1,0 +1,1 @@
+"""System calls, signals and timers that Python lacks."""

@@ -1,0 +1,82 @@
+"""Sums of the successful jobs that have no line of their own in the log.
+
+A worker counts in memory that it shares with the supervisor, and the supervisor writes the lines.
+So no sum is missing when a worker dies or runs one job for hours.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+
+from gigqd import logs
+
+log = logs.get_logger("gigqd.crew")
+
+_EVERY = 1.0
+
+
+class SharedCounts:
+    """The counts of one worker, as `gigq.execution.event_reports.Counts`, in memory that it shares.
+
+    Each is stored by one instruction, so that a reader never sees half of it.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = memoryview(mmap.mmap(-1, 16)).cast("Q")
+
+    @property
+    def summed(self) -> int:
+        """Return how many successes the worker has left to the sums so far."""
+        return self._numbers[0]
+
+    @summed.setter
+    def summed(self, count: int) -> None:
+        self._numbers[0] = count
+
+    @property
+    def untold(self) -> int:
+        """Return how many recorded successes the worker will write a line or a sum for later."""
+        return self._numbers[1]
+
+    @untold.setter
+    def untold(self, count: int) -> None:
+        self._numbers[1] = count
+
+
+class JobSums:
+    """Writes the sums of one worker: at most once a second, and when it has ended.
+
+    Args:
+        counts: what the worker counts.
+        worker: fields that name it.
+    """
+
+    def __init__(self, counts: SharedCounts, **worker: str) -> None:
+        self._counts = counts
+        self._worker = worker
+        self._written = 0
+        self._at = math.inf
+
+    @property
+    def is_open(self) -> bool:
+        """Return True while there is a sum to be written."""
+        return self._counts.summed > self._written
+
+    def turn(self, now: float) -> None:
+        """Write the sum of the second that is over."""
+        if not self.is_open:
+            return
+        if self._at == math.inf:
+            self._at = now + _EVERY
+        elif now >= self._at:
+            self._write(self._counts.summed)
+
+    def end(self) -> None:
+        """Write what the worker has not, now that it has ended."""
+        self._write(self._counts.summed + self._counts.untold)
+
+    def _write(self, count: int) -> None:
+        if count > self._written:
+            log.info("jobs.completed", count=count - self._written, **self._worker)
+        self._written, self._at = count, math.inf

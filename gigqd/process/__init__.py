@@ -1,0 +1,1 @@
+"""Processes and their trees: forking, marking, looking, killing, reaping."""

@@ -1,0 +1,175 @@
+"""Control groups: a leaf for each worker, where the system has delegated a group to the daemon.
+
+A process cannot leave its group by forking, by a session of its own or by emptying its environment,
+and one write to `cgroup.kill` ends all that is in it, also while it forks (version 2, Linux 5.14).
+
+A group is delegated when it carries the mark that systemd sets for `Delegate=yes`. Others may be
+writable as well, for root or below a user's own manager, which does not make them the daemon's to
+divide. Where nothing is delegated there are no leaves, and nothing is lost but this net.
+docs/decisions/0013-a-control-group-for-each-worker.md tells more.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigqd import logs
+from gigqd.errors import is_out_of_files
+from gigqd.linux import syscalls
+
+if TYPE_CHECKING:
+    from gigqd.linux.syscalls import Process
+
+log = logs.get_logger("gigqd.cgroups")
+
+_OWN_LEAF = "gigqd"
+_PREFIX = "gigqd-worker-"
+_MARKS = ("user.delegate", "trusted.delegate")
+
+
+class Leaf(NamedTuple):
+    """A worker's own group.
+
+    Attributes:
+        folder: its place in the file system of groups.
+    """
+
+    folder: Path
+
+    def kill(self) -> bool:
+        """SIGKILL to all that is in it, at once; whether the kernel took it."""
+        with suppress(OSError):
+            (self.folder / "cgroup.kill").write_text("1")
+            return True
+        return False
+
+    def processes(self) -> list[Process]:
+        """What is alive in it."""
+        found: list[Process] = []
+        with suppress(OSError):
+            for pid in (self.folder / "cgroup.procs").read_text().split():
+                with suppress(ProcessLookupError):
+                    found.append(syscalls.glance(int(pid)))
+        return [process for process in found if process.alive]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing in it is alive; so it is when it is gone."""
+        try:
+            return "populated 0" in (self.folder / "cgroup.events").read_text().splitlines()
+        except OSError as error:
+            return not is_out_of_files(error)
+
+    def remove(self) -> None:
+        """Take it away once it is empty; what is not empty stays for the next start."""
+        with suppress(OSError):
+            self.folder.rmdir()
+
+
+class Delegation(NamedTuple):
+    """A group that is the daemon's to divide.
+
+    Attributes:
+        folder: its place in the file system of groups.
+    """
+
+    folder: Path
+
+    @classmethod
+    def find(cls) -> Delegation | None:
+        """The group that this process is in, if it is delegated and can be killed as a whole."""
+        folder = own_folder()
+        if folder is None or not _is_delegated(folder) or not (folder / "cgroup.kill").exists():
+            return None
+        return cls(folder)
+
+    def settle(self) -> None:
+        """Move this process to a leaf of its own, and remove empty leaves of dead daemons.
+
+        Raises:
+            OSError: the group cannot be written to after all.
+        """
+        leaf = self.folder / _OWN_LEAF
+        leaf.mkdir(exist_ok=True)
+        (leaf / "cgroup.procs").write_text("0")
+        for old in self.folder.glob(f"{_PREFIX}*"):
+            Leaf(old).remove()
+
+    def leaf(self, name: str) -> Leaf | None:
+        """Make a leaf for a worker; None when there can be none."""
+        leaf = Leaf(self.folder / f"{_PREFIX}{name}")
+        try:
+            leaf.folder.mkdir()
+        except OSError as error:
+            log.warning("cgroup_failed", path=str(leaf.folder), error=str(error))
+            return None
+        return leaf
+
+
+def settle_in() -> Delegation | None:
+    """Take possession of the delegated group, if there is one and it works."""
+    delegation = Delegation.find()
+    if delegation is None:
+        return None
+    try:
+        delegation.settle()
+    except OSError as error:
+        log.warning("cgroup_failed", path=str(delegation.folder), error=str(error))
+        return None
+    return delegation
+
+
+def join(leaf: Leaf | None) -> None:
+    """Move this process, which has just been forked, into its leaf; without one, stay."""
+    if leaf is None:
+        return
+    try:
+        (leaf.folder / "cgroup.procs").write_text("0")
+    except OSError as error:
+        log.warning("cgroup_failed", path=str(leaf.folder), error=str(error))
+
+
+@cache
+def own_folder() -> Path | None:
+    """The folder of the version 2 group that this process was in at the first call, if any."""
+    with suppress(OSError):
+        mount = _mount_point(Path("/proc/self/mountinfo").read_text())
+        path = _own_path(Path("/proc/self/cgroup").read_text())
+        if mount is not None and path is not None:
+            point, root = mount
+            inside = os.path.relpath(path, root)
+            folder = Path(point) if inside == "." else Path(point, inside)
+            return folder if folder.is_dir() and ".." not in inside else None
+    return None
+
+
+def _is_delegated(folder: Path) -> bool:
+    writable = os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)
+    return writable and any(_has_mark(folder, mark) for mark in _MARKS)
+
+
+def _has_mark(folder: Path, mark: str) -> bool:
+    try:
+        return os.getxattr(folder, mark) == b"1"
+    except OSError:
+        return False
+
+
+def _own_path(text: str) -> str | None:
+    """The path of the version 2 group in /proc/<pid>/cgroup."""
+    lines = (line.split(":", 2) for line in text.splitlines())
+    return next((path for number, _, path in lines if number == "0"), None)
+
+
+def _mount_point(text: str) -> tuple[str, str] | None:
+    """Where groups of version 2 are mounted, and which group is at the top there."""
+    for line in text.splitlines():
+        fields, _, rest = line.partition(" - ")
+        if rest.split(" ", 1)[0] == "cgroup2":
+            _, _, _, root, point, *_ = fields.split(" ")
+            return point, root
+    return None

@@ -1,0 +1,265 @@
+"""One child from the supervisor's side: its process, its line, its output, its end."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigqd.ipc.scoreboard import Activity
+from gigqd.linux import syscalls
+from gigqd.logs.job_sums import JobSums
+from gigqd.process import reap
+from gigqd.process.kill_tree import TreeKill
+from gigqd.process.stacks import of_the_job
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
+
+    from gigq.model.cause import Cause
+    from gigqd.ipc.exit_record import ExitRecord
+    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.scoreboard import Cell, Report
+    from gigqd.process.process_tag import Tag
+    from gigqd.process.spawn import Birth
+
+_OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
+_BLOCK = 512  # the unit of st_blocks, whatever the file system
+_STACKS_KEPT = 64 * 1024
+_LINE_LOST_AFTER = 1.0
+_HELD_UP_AFTER = 0.02
+
+
+class Seen(NamedTuple):
+    """What a worker's tree was seen to use during one execution.
+
+    Attributes:
+        number: the execution's number.
+        memory: the most memory, in bytes.
+        cpu: the CPU time that the processes alive at the last look had used, in seconds.
+    """
+
+    number: int
+    memory: int = 0
+    cpu: float = 0.0
+
+
+class Child:
+    """A forked child.
+
+    Attributes:
+        pid: its process id; not reused before it is reaped.
+        birth: what it was given at its fork.
+        wire: the supervisor's end of the line to it.
+        spawned: when it was forked, in seconds of the monotonic clock.
+        generation: which of the daemon's configurations it was forked with.
+        booted: whether it has become ready.
+        treekill: the end of its tree, once that has begun.
+        killed_in: the number of the execution that ran when that began; None when none did.
+        killed_at: when the first SIGKILL was sent; 0.0 when none was.
+        overrun_at: the deadline that its job has passed; 0.0 when it has passed none.
+        listening: whether its line is still waited on.
+        line_lost_at: when its line was found closed; 0.0 while it is open.
+        began: the number of its last execution and when that began, on the same clock.
+        seen: what its tree was last seen to use.
+        oom_mark: the number of its last execution, and how many processes the kernel had killed
+            for want of memory when that began.
+        usage: what the kernel says it has used, once it is reaped.
+        sums: writes the sums of its successful jobs.
+    """
+
+    booted: bool = False
+    treekill: TreeKill | None = None
+    killed_in: int | None = None
+    killed_at: float = 0.0
+    overrun_at: float = 0.0
+    listening: bool = True
+    line_lost_at: float = 0.0
+    began: tuple[int, float] = (0, 0.0)
+    seen: Seen = Seen(0)
+    oom_mark: tuple[int, int] = (-1, 0)
+    usage: struct_rusage | None = None
+
+    def __init__(self, pid: int, birth: Birth, wire: Wire, spawned: float, generation: int) -> None:
+        self.pid = pid
+        self.birth = birth
+        self.wire = wire
+        self.spawned = spawned
+        self.generation = generation
+        self.sums = JobSums(birth.counts, slot=birth.slot, pool=birth.pool, worker=birth.worker_id)
+
+    @property
+    def cell(self) -> Cell:
+        """Its place on the scoreboard."""
+        return self.birth.cell
+
+    @property
+    def killed(self) -> int:
+        """How many processes of its tree have been sent SIGKILL."""
+        return self.treekill.killed if self.treekill else 0
+
+    @property
+    def tag(self) -> Tag:
+        """What marks it and all below it."""
+        return self.birth.tag
+
+    def look(self) -> ExitRecord | None:
+        """Return how it ended; None while it lives."""
+        return reap.look(self.pid)
+
+    def ask_to_end(self, number: int, cause: Cause) -> None:
+        """Have the stacks of its threads dumped, then an exception raised in its current job.
+
+        Args:
+            number: which of its executions is meant; another one that has begun meanwhile does
+                not answer.
+            cause: which exception it is to be.
+        """
+        self.cell.ask_to_end(number, cause)
+        self._signal(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+
+    def interrupt_again(self) -> None:
+        """Repeat the signal that raises the exception: it may come just before a call that waits.
+
+        The worker raises once for each execution, however often it is signalled.
+        """
+        self._signal(signal.SIGUSR2, signal.SIGCONT)
+
+    def ask_for_stacks(self) -> None:
+        """Have the stacks of its threads dumped."""
+        self._signal(signal.SIGUSR1, signal.SIGCONT)
+
+    def order_leave(self) -> None:
+        """Tell it to leave after its current job, and see to it that it can hear that."""
+        self.cell.order_leave()
+        self.wire.send({"leave": True})
+        self._signal(signal.SIGCONT)
+
+    def hold(self, *, on: bool) -> None:
+        """Have it claim nothing, or claim again."""
+        self.cell.hold(on=on)
+        self.wire.send({"hold": on})
+
+    def note(self, report: Report, now: float) -> None:
+        """Remember when its execution began, which settling no longer says; sum jobs up.
+
+        A job that takes longer than others may wait has its worker let go of what else it holds.
+        """
+        self.sums.turn(now)
+        if report.activity is Activity.BUSY:
+            self.began = (report.started, report.since)
+            if report.held and now - report.since > _HELD_UP_AFTER:
+                self.cell.order_let_go(report.started)
+                self._signal(signal.SIGUSR2)
+
+    def needs_a_look(self, report: Report) -> bool:
+        """Return True while it works, or a sum of its jobs is to be written."""
+        return report.activity >= Activity.BUSY or self.sums.is_open
+
+    def note_tree(self, number: int, memory: int, cpu: float) -> None:
+        """Remember what its tree uses during an execution, and let it know."""
+        before = self.seen.memory if self.seen.number == number else 0
+        self.seen = Seen(number, max(before, memory), cpu)
+        self.cell.note_peak(number, self.seen.memory)
+
+    def note_use_when_killed(self) -> None:
+        """Remember what its tree used when its end began, as the execution's last use."""
+        if self.treekill is not None and self.killed_in is not None:
+            self.note_tree(self.killed_in, *self.treekill.used)
+
+    def job_began(self, number: int) -> float:
+        """When an execution began, in seconds of the monotonic clock; 0.0 when nobody knows."""
+        return self.began[1] if self.began[0] == number else 0.0
+
+    def peak_of_job(self, number: int) -> int:
+        """The most memory that an execution's processes are known to have used, in bytes."""
+        seen = self.seen.memory if self.seen.number == number else 0
+        return max(seen, self.usage.ru_maxrss * 1024 if self.usage else 0)
+
+    def cpu_of_job(self, report: Report) -> float:
+        """The CPU time that its last execution's processes have used, in seconds."""
+        seen = self.seen.cpu if self.seen.number == report.started else 0.0
+        used = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
+        return max(0.0, max(seen, used) - report.cpu)
+
+    def begin_end(self) -> TreeKill:
+        """Start ending its whole tree."""
+        report = self.cell.read()
+        self.killed_in = report.started if report.activity is Activity.BUSY else None
+        self.treekill = TreeKill(self.pid, self.tag.is_on, self.birth.leaf)
+        return self.treekill
+
+    def is_deaf(self, now: float) -> bool:
+        """Whether its line is gone for good, so that it can no longer be told anything."""
+        if self.wire.ended and not self.line_lost_at:
+            self.line_lost_at = now
+        return bool(self.line_lost_at) and now - self.line_lost_at > _LINE_LOST_AFTER
+
+    def output_tail(self) -> str:
+        """The last of what its job wrote to standard output and error."""
+        return tail(self.birth.output, self.birth.output_kept)
+
+    def stacks(self) -> str:
+        """The stacks of its threads, if they were dumped."""
+        return of_the_job(tail(self.birth.stacks, _STACKS_KEPT))
+
+    def trim_output(self) -> None:
+        """Give back the memory of an output that has grown large, all but that of its tail."""
+        fd = self.birth.output
+        if fd is not None and os.fstat(fd).st_blocks * _BLOCK > _OUTPUT_TRIMMED_AT:
+            syscalls.free_front(fd, keep=self.birth.output_kept)
+
+    def reap(self) -> None:
+        """Collect it: its process id is free from here on."""
+        self.usage = reap.reap(self.pid)
+
+    def close(self) -> None:
+        """Let go of all that belonged to it."""
+        self.wire.close()
+        for fd in (self.birth.output, self.birth.stacks):
+            if fd is not None:
+                os.close(fd)
+
+    def _signal(self, *numbers: signal.Signals) -> None:
+        """Signal the child itself: until it is reaped, the process id is its own."""
+        for number in numbers:
+            with suppress(ProcessLookupError):
+                syscalls.signal_main_thread(self.pid, number)
+
+
+def scratch_file(name: str) -> int:
+    """A nameless file in memory whose writers always append.
+
+    Where a filter of system calls refuses that, it is one in the folder for temporary files, which
+    `gigq logs -f` does not find.
+    """
+    try:
+        fd = os.memfd_create(name)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EACCES):
+            raise
+        import tempfile  # not needed where memory does, and it brings a megabyte of modules
+
+        with tempfile.TemporaryFile(buffering=0) as file:
+            fd = os.dup(file.fileno())
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+    return fd
+
+
+def tail(fd: int | None, limit: int) -> str:
+    """The last bytes of a file as text; a character that the cut goes through is left out."""
+    if fd is None or limit <= 0:
+        return ""
+    size = os.fstat(fd).st_size
+    read = os.pread(fd, limit, max(0, size - limit))
+    whole = read[_rest_of_character(read) if size > limit else 0 :]
+    return whole.lstrip(b"\0").decode(errors="replace")  # what was freed reads as zero bytes
+
+
+def _rest_of_character(text: bytes) -> int:
+    """How many bytes at the start belong to a character of UTF-8 that began before them."""
+    start = text[:3]
+    return len(start) - len(start.lstrip(bytes(range(0x80, 0xC0))))

@@ -1,0 +1,241 @@
+"""Ending a whole process tree, and knowing that nothing is left of it.
+
+A process must slip through every net: it descends from the worker, it is in the worker's session,
+it was adopted by the supervisor and carries the worker's tag or stamp, or it descends from such a
+one. Where the system has delegated a control group, that is one more net, and the first.
+
+First everything is stopped, until a look finds nothing that still runs: a stopped tree cannot fork.
+Each process is stopped as soon as it is seen, before its children are listed. Then it is killed,
+and looked for until two looks in a row find nothing alive, and nothing that has come and gone
+between them. A tree may fork as fast as it can: a step takes what time it is given, and the next
+one goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigqd import logs
+from gigqd.linux import syscalls
+from gigqd.process.process_tag import mark_of
+from gigqd.process.process_tree import descendants
+from gigqd.process.safe_signal import Sent, send, send_to_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from gigqd.linux.syscalls import Process
+    from gigqd.process.cgroups import Leaf
+    from gigqd.process.process_tag import Mark
+
+log = logs.get_logger("gigqd.treekill")
+
+_Identity = tuple[int, int]
+
+_FREEZE_ROUNDS = 20
+_CLEAN_LOOKS = 2
+_STEP_SECONDS = 0.03
+
+
+class TreeKill:
+    """One tree's end, taken a step at a time so that the supervisor's loop hardly waits.
+
+    `step` looks for the tree by itself. Where many are killed at once a look is made for all of
+    them (see gigqd/process/kills.py): then `begin_look`, `see` and `end_look` are called instead.
+
+    Args:
+        root: the worker at the tree's top, an unreaped child of this process or this process
+            itself, which then stays; None when only marked processes are meant.
+        owns: whether a mark is one of this tree; `Tag.is_on` of the worker's tag.
+        leaf: the worker's control group, if it has one; it is removed with the tree.
+
+    Attributes:
+        root: the worker.
+        done: whether two looks in a row have found nothing alive.
+        waits: whether the last look found only what has been sent SIGKILL: a pause is due.
+        used: memory in bytes and CPU time in seconds of the tree at the first look.
+        denied: the processes that may not be signalled, by id.
+        killed_at: when the first SIGKILL was sent, in seconds of the monotonic clock; 0.0 when none
+            was.
+    """
+
+    def __init__(
+        self, root: int | None, owns: Callable[[Mark], bool], leaf: Leaf | None = None
+    ) -> None:
+        self.root = root
+        self._owns = owns
+        self._leaf = leaf
+        self._top = who_adopts(root)
+        self._judged: dict[_Identity, bool] = {}
+        self._met: set[_Identity] = set()
+        self._held: dict[_Identity, int] = {}  # with its group
+        self._hit: set[_Identity] = set()
+        self._looks = self._clean_looks = self._freezes = 0
+        self._new = self._alive = self._restless = self._missed = False
+        self._work = self._passes()
+        self.done = self.waits = False
+        self.used = (0, 0.0)
+        self.denied: set[int] = set()
+        self.killed_at = 0.0
+
+    @property
+    def met(self) -> Collection[_Identity]:
+        """The processes that were ever seen in the tree."""
+        return self._met
+
+    @property
+    def killed(self) -> int:
+        """How many processes have been sent SIGKILL, the root included."""
+        return len(self._hit)
+
+    def step(self, seconds: float = _STEP_SECONDS) -> bool:
+        """Kill what is there; True once two looks in a row have found nothing alive.
+
+        Args:
+            seconds: how long a step may take; a little more when a single look at a process does.
+        """
+        until = time.monotonic() + seconds
+        while (pass_over := next(self._work, None)) is not None:
+            if pass_over or time.monotonic() >= until:
+                return False
+        return True
+
+    def _passes(self) -> Iterator[bool]:
+        """The work, in pieces of some microseconds; True when a pass is over and a pause is due."""
+        while not self.done:
+            self.begin_look()
+            for process in self._members():
+                self.see(process)
+                yield False
+            for _ in self.end_look():
+                yield False
+            yield self.waits
+
+    # --- one look ----------------------------------------------------------------------------
+
+    def begin_look(self) -> None:
+        """Prepare for a look at all of the tree; from the second on, kill its control group."""
+        self._new = self._alive = self._restless = self._missed = False
+        if self._leaf is not None and self._looks:
+            inside = self._leaf.processes()
+            if inside and self._leaf.kill():
+                self._note_kill()
+                self._hit.update(process.identity for process in inside)
+
+    def see(self, process: Process) -> None:
+        """Stop a process of the tree at once: its children can then be listed completely.
+
+        Args:
+            process: a member; one that has ended and was not reaped counts too.
+        """
+        if process.identity not in self._met:
+            self._met.add(process.identity)
+            self._restless = True  # one that came and went has left a dead body, perhaps a child
+            if not self._looks:
+                self.used = (self.used[0] + process.memory, self.used[1] + process.cpu)
+        if process.alive:
+            self._alive = True
+            if process.identity not in self._held:
+                self._new = True
+                self._held[process.identity] = process.group
+                self._send(process.identity, signal.SIGSTOP)
+
+    def end_look(self) -> Iterator[None]:
+        """Kill everything once a look has found nothing that still ran, in small pieces."""
+        self._looks += 1
+        self._freezes = self._freezes + 1 if self._new else 0
+        if not self._new or self._freezes >= _FREEZE_ROUNDS:
+            self._freezes = 0
+            yield from self._kill()
+        clean = not (self._alive or self._restless or (self._leaf and not self._leaf.is_empty))
+        self._clean_looks = self._clean_looks + 1 if clean else 0
+        self.waits = not clean and not self._restless
+        self.done = self._clean_looks >= self._looks_needed
+        if self.done and self._leaf:
+            self._leaf.remove()
+
+    @property
+    def _looks_needed(self) -> int:
+        """One look at all of /proc is enough when it met nothing, and no process ended during it.
+
+        Ids are listed in rising order: a chain of processes that fork an heir and end is either
+        seen or has left an id that was listed and is gone.
+        """
+        nothing_was_there = self._top is None and not self._met and not self._missed
+        return 1 if nothing_was_there else _CLEAN_LOOKS
+
+    # --- finding -----------------------------------------------------------------------------
+
+    def _members(self) -> Iterator[Process]:
+        """The processes of the tree, dead ones that were not reaped included; newest first."""
+        pids = syscalls.all_pids() if self._top is None else syscalls.children_of(self._top)
+        for pid in reversed(pids):
+            try:
+                process = syscalls.glance(pid)
+            except ProcessLookupError:
+                self._missed = True
+                continue
+            if self._top in (None, process.parent) and self._belongs(process):
+                yield from may_be_killed(process)
+
+    def _belongs(self, process: Process) -> bool:
+        if self.root is not None and self.root in (process.pid, process.session):
+            return True
+        if process.identity in self._met:
+            return True
+        if process.identity not in self._judged:
+            self._judged[process.identity] = self._owns(mark_of(process.pid))
+        return self._judged[process.identity]
+
+    # --- ending ------------------------------------------------------------------------------
+
+    def _kill(self) -> Iterator[None]:
+        root = None if self.root == os.getpid() else self.root
+        left = {identity for identity in self._held if identity not in self._hit}
+        if left and root and send_to_group(root, signal.SIGKILL) is Sent.SENT:
+            self._note_kill()
+            # Counted now: one of them that is reaped before its own turn is not found again.
+            self._hit |= {identity for identity in left if self._held[identity] == root}
+        for identity in left:
+            if self._send(identity, signal.SIGKILL):
+                self._note_kill()
+                self._hit.add(identity)
+            yield
+
+    def _note_kill(self) -> None:
+        self.killed_at = self.killed_at or time.monotonic()
+
+    def _send(self, identity: _Identity, number: signal.Signals) -> bool:
+        sent = send(identity, number)
+        if sent is Sent.DENIED and identity[0] not in self.denied:
+            self.denied.add(identity[0])
+            log.error("kill_denied", pid=identity[0], uid=_owner_of(identity[0]))
+        return sent is Sent.SENT
+
+
+def may_be_killed(head: Process) -> Iterator[Process]:
+    """Yield a process and what descends from it, but never this process or process 1."""
+    for process in chain((head,), descendants(head)):
+        if process.pid not in (1, os.getpid()):
+            yield process
+
+
+def who_adopts(root: int | None) -> int | None:
+    """Return whose children the tree's orphans become; None when they may be anywhere."""
+    if root is None:
+        return None
+    if root == os.getpid():
+        return os.getppid()
+    return os.getpid() if syscalls.is_subreaper() else None
+
+
+def _owner_of(pid: int) -> int | None:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}").stat().st_uid
+    return None

@@ -1,0 +1,130 @@
+"""All kills of the supervisor: one look at the processes of a turn serves every one of them.
+
+A look goes through the supervisor's children once and hands each process to the kill of the worker
+that it belongs to, which stops it before its children are listed. What it costs grows with the
+processes of the trees that are killed, not with their number times the number of children. A look
+that takes longer than a turn may take goes on in the next one; a kill joins at the start of a look.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gigqd.linux import syscalls
+from gigqd.process.kill_tree import may_be_killed, who_adopts
+from gigqd.process.owners import Owners
+from gigqd.process.process_tag import mark_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from gigqd.linux.syscalls import Process
+    from gigqd.process.kill_tree import TreeKill
+    from gigqd.process.process_tag import Mark, Tag
+
+    _Identity = tuple[int, int]
+
+_TURN_SECONDS = 0.008
+_PAUSE = 0.01
+_STUCK_PAUSE = 1.0
+STUCK_AFTER = 5.0
+
+
+class _Kill:
+    def __init__(self, treekill: TreeKill, tag: Tag) -> None:
+        self.treekill = treekill
+        self.tag = tag
+        self.began = time.monotonic()
+        self.due = 0.0
+
+
+class Kills:
+    """The kills that are under way, by the process id of the worker at the tree's top."""
+
+    def __init__(self) -> None:
+        self._kills: dict[int, _Kill] = {}
+        self._marks: dict[_Identity, Mark] = {}
+        self._met: dict[_Identity, set[int]] = {}
+        self._joined = False
+        self._workers: Collection[int] = ()
+        self._look: Iterator[None] | None = None
+
+    def add(self, pid: int, treekill: TreeKill, tag: Tag) -> None:
+        """Have a worker's tree ended, from the next look on."""
+        self._kills[pid] = _Kill(treekill, tag)
+        self._joined = True
+
+    def remove(self, pid: int) -> None:
+        """Forget a kill whose worker has been reaped."""
+        for identity in self._kills.pop(pid).treekill.met:
+            self._met[identity].discard(pid)
+            if not self._met[identity]:
+                del self._met[identity]
+
+    def next_look(self, pid: int) -> float:
+        """Return when a kill wants to be carried on, in seconds of the monotonic clock."""
+        return 0.0 if self._look is not None else self._kills[pid].due
+
+    def turn(self, workers: Collection[int]) -> None:
+        """Carry on with the kills that are due, for some milliseconds.
+
+        Args:
+            workers: every child of this process that sits in a slot, being killed or not.
+        """
+        self._workers = workers
+        now = time.monotonic()
+        until = now + _TURN_SECONDS
+        if self._look is None:
+            kills = self._kills.items()
+            due = {pid: kill for pid, kill in kills if now >= kill.due and not kill.treekill.done}
+            if not due:
+                return
+            self._look = self._look_for(due)
+        look, self._look = self._look, None  # after an error a look finds nothing to be over
+        for _ in look:
+            if time.monotonic() >= until:
+                self._look = look
+                return
+
+    def _look_for(self, kills: dict[int, _Kill]) -> Iterator[None]:
+        """Look once at everything that belongs to some kills, in pieces of some microseconds."""
+        if self._joined:
+            self._joined = False
+            self._marks.clear()  # what could not be read in an earlier kill is read again
+        for kill in kills.values():
+            kill.treekill.begin_look()
+            yield
+        owners = Owners({pid: kill.tag for pid, kill in kills.items()})
+        top = who_adopts(next(iter(kills)))
+        pids = syscalls.all_pids() if top is None else syscalls.children_of(top)
+        for pid in reversed(pids):
+            with suppress(ProcessLookupError):
+                head = syscalls.glance(pid)
+                if top in (None, head.parent):
+                    yield from self._see(head, self._owners_of(head, owners) & kills.keys())
+            yield
+        for kill in kills.values():
+            yield from kill.treekill.end_look()
+            pause = _PAUSE if time.monotonic() - kill.began < STUCK_AFTER else _STUCK_PAUSE
+            kill.due = time.monotonic() + pause if kill.treekill.waits else 0.0
+
+    def _owners_of(self, head: Process, owners: Owners) -> set[int]:
+        """Return the workers that a process belongs to."""
+        if head.pid in self._workers:  # not reaped: the number is its own
+            return {head.pid}
+        session = owners.by_session(head)
+        found = set() if session is None else {session}
+        if head.identity not in self._marks:
+            self._marks[head.identity] = mark_of(head.pid)
+        found |= owners.by_mark(self._marks[head.identity])
+        return found | self._met.get(head.identity, set())
+
+    def _see(self, head: Process, owners: set[int]) -> Iterator[None]:
+        """Show a process, and what is below it, to the kills that it belongs to."""
+        for process in may_be_killed(head) if owners else ():
+            self._met.setdefault(process.identity, set()).update(owners)
+            for pid in owners:
+                self._kills[pid].treekill.see(process)
+            yield

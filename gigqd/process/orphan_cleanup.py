@@ -1,0 +1,92 @@
+"""Ending what a daemon that was killed has left behind, before anything new is started."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gigq.store.sqlite.processes import run_locks
+from gigqd.linux import syscalls
+from gigqd.process.kill_tree import TreeKill
+from gigqd.process.process_tag import is_of_home, is_of_run, tag_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gigqd.process.process_tag import Mark
+
+_PAUSE = 0.01
+
+
+def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
+    """Kill every process that belongs to a dead run on this database, and wait until it is gone.
+
+    A run is dead when the kernel no longer holds its lock; processes of a run that lives,
+    another daemon on the same database, are left alone.
+
+    Args:
+        database: the queue's file.
+        home: what stands for it in tags.
+        within: how long to wait, in seconds.
+
+    Returns:
+        How many processes were killed.
+
+    Raises:
+        TimeoutError: something survived SIGKILL for that long.
+    """
+    treekill = leftovers_of(database, home)
+    deadline = time.monotonic() + within
+    while not treekill.step():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes of a dead run survive SIGKILL: {treekill.denied or ''}")
+        time.sleep(_PAUSE)
+    return treekill.killed
+
+
+def leftovers_of(database: Path, home: str) -> TreeKill:
+    """Return what ends the processes of all dead runs on a database, a step at a time.
+
+    Args:
+        database: the queue's file.
+        home: what stands for it in tags.
+    """
+
+    def is_alive(run: str) -> bool:
+        return run_locks.is_alive(database, run)
+
+    def is_leftover(mark: Mark) -> bool:
+        if mark.tag is not None:
+            return mark.tag.home == home and not is_alive(mark.tag.run)
+        if mark.stamp is None or not is_of_home(mark.stamp, home):
+            return False
+        # A stamp alone does not spell its run out: it is spared if it may be of one that lives.
+        alive = (run for run in _tagged_runs(home) if is_alive(run))
+        return not any(is_of_run(mark.stamp, run) for run in alive)
+
+    return TreeKill(None, is_leftover)
+
+
+def leftovers_of_run(run: str, home: str) -> TreeKill:
+    """Return what ends the processes of one dead run, a step at a time.
+
+    Args:
+        run: the run.
+        home: what stands for its database in tags.
+    """
+
+    def is_leftover(mark: Mark) -> bool:
+        if mark.tag is not None:
+            return mark.tag.home == home and mark.tag.run == run
+        if mark.stamp is None or not (is_of_home(mark.stamp, home) and is_of_run(mark.stamp, run)):
+            return False
+        # Of two runs with the same stamp the other one may be alive.
+        others = _tagged_runs(home) - {run}
+        return not any(is_of_run(mark.stamp, other) for other in others)
+
+    return TreeKill(None, is_leftover)
+
+
+def _tagged_runs(home: str) -> set[str]:
+    tags = (tag_of(pid) for pid in syscalls.all_pids())
+    return {tag.run for tag in tags if tag is not None and tag.home == home}

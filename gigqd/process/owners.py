@@ -1,0 +1,37 @@
+"""Which worker an adopted process belongs to, found by number, session, tag and stamp at once.
+
+Every worker's tag is written into tables first, so that what a look at a process costs does not
+grow with the number of workers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gigqd.linux.syscalls import Process
+    from gigqd.process.process_tag import Mark, Tag
+
+
+class Owners:
+    """The workers whose processes are looked for.
+
+    Args:
+        tags: the workers by process id, with the tags given to them.
+    """
+
+    def __init__(self, tags: Mapping[int, Tag]) -> None:
+        self._pids = frozenset(tags)
+        self._by_tag: dict[Tag | None, int] = {tag: pid for pid, tag in tags.items()}
+        self._by_stamp: dict[int | None, int] = {tag.stamp: pid for pid, tag in tags.items()}
+
+    def by_session(self, process: Process) -> int | None:
+        """Return the worker in whose session a process is; None when there is none."""
+        return process.session if process.session in self._pids else None
+
+    def by_mark(self, mark: Mark) -> set[int]:
+        """Return the workers whose tag or stamp a process carries."""
+        found = self._by_tag.get(mark.tag), self._by_stamp.get(mark.stamp)
+        return {pid for pid in found if pid is not None}

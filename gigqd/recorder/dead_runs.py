@@ -1,0 +1,94 @@
+"""Cleanup after another daemon or worker on the database that died: processes, then jobs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gigqd import logs
+from gigqd.process.orphan_cleanup import leftovers_of_run
+from gigqd.process.process_tag import home_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigqd.process.kill_tree import TreeKill
+    from gigqd.recorder.settlement import Settling
+
+log = logs.get_logger("gigqd.keeper")
+
+_LOOK_EVERY = 2.0
+_STEP_AGAIN = 0.05
+_PAUSE = 0.01
+
+
+class DeadRuns:
+    """The settlement of dead runs, each once no process of the run is left.
+
+    While a process of another account is left, which may not be killed, its run is not settled: the
+    process may still work. It is logged and reported, and searched again.
+
+    Args:
+        path: the database file.
+        settling: finds and settles the open executions of dead runs.
+        report: sends a message to the supervisor.
+    """
+
+    def __init__(
+        self, path: str, settling: Settling, report: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._home = home_of(path)
+        self._settling = settling
+        self._report = report
+        self._treekills: dict[str, TreeKill] = {}
+        self._look_at = 0.0
+        self._reported: frozenset[int] = frozenset()
+
+    def go(self) -> None:
+        """Call `look`, if it is due."""
+        if time.monotonic() >= self._look_at:
+            self.look()
+
+    def look(self, patience: float = 0.0) -> int:
+        """Find dead runs, kill their remaining processes and settle their executions.
+
+        Args:
+            patience: seconds to go on killing, where one step is not enough.
+
+        Returns:
+            The number of settled executions; none of a run while one of its processes is left.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        now = time.monotonic()
+        self._look_at = now + _LOOK_EVERY
+        self._treekills = {
+            run: self._treekills.get(run) or leftovers_of_run(run, self._home)
+            for run in self._settling.dead_runs()
+        }
+        ended = [run for run, one in self._treekills.items() if _ended(one, now + patience)]
+        killed = sum(self._treekills.pop(run).killed for run in ended)
+        if killed:
+            log.warning("leftover_killed", killed=killed)
+        left = self._treekills.values()
+        if not all(one.denied for one in left):
+            self._look_at = now + _STEP_AGAIN
+        self._note(frozenset[int]().union(*(one.denied for one in left)))
+        settled = self._settling.settle_runs(frozenset(ended)) if ended else 0
+        return settled + self._settling.overdue()
+
+    def _note(self, denied: frozenset[int]) -> None:
+        """Log and report the processes that may not be killed, when they have changed."""
+        if denied == self._reported:
+            return
+        if denied - self._reported:
+            log.error("dead_run_still_works", pids=sorted(denied))
+        self._reported = denied
+        self._report({"still_works": sorted(denied)})
+
+
+def _ended(treekill: TreeKill, until: float) -> bool:
+    while not (ended := treekill.step()) and not treekill.denied and time.monotonic() < until:
+        time.sleep(_PAUSE)
+    return ended

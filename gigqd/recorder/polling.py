@@ -1,0 +1,82 @@
+"""Polling interval of the recorder: 0.1 s after a write, and at most 1 s."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gigq.store.sqlite.processes import file_watch
+
+if TYPE_CHECKING:
+    from gigqd.ipc.json_socket import Wire
+
+LATE = 1.0
+SOON = 0.1
+_LIVELY = 2.0
+_MANY = 65536
+
+
+class Pace:
+    """The sleep between two polls of the database.
+
+    inotify reports every write to the file and its log, but before the commit can be read and once
+    for each page. So a report only makes the recorder poll every 0.1 s until no write was reported
+    for 2 s. Without inotify the recorder always polls every 0.1 s.
+
+    Args:
+        wire: the socket to the supervisor; a message ends any sleep.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._lines = select.poll()  # unlike select(), it takes any descriptor
+        self._lines.register(wire, select.POLLIN)
+        self._both = select.poll()
+        self._both.register(wire, select.POLLIN)
+        self._ear: int | None = None
+        self._lively_until = 0.0
+
+    def follow(self, path: str) -> None:
+        """Watch the database file and the log that are at their paths now."""
+        self._stop_watching()
+        with suppress(OSError):  # too many inotify descriptors of this user: poll more often
+            self._ear = file_watch.watch(path, f"{path}-wal")
+            self._both.register(self._ear, select.POLLIN)
+        self._lively_until = time.monotonic() + _LIVELY
+
+    def sleep(self, longest: float = math.inf) -> bool:
+        """Sleep until there is a message, or the next poll of the database is due.
+
+        Args:
+            longest: seconds to sleep at most.
+
+        Returns:
+            True when there is a message.
+        """
+        soon = min(longest, SOON)
+        if self._ear is None:
+            return self.wait(soon)
+        lively = time.monotonic() < self._lively_until
+        late = math.ceil(min(longest, LATE) * 1000)
+        heard = () if lively else [number for number, _ in self._both.poll(late)]
+        if not (lively or heard):
+            return False
+        woken = any(number != self._ear for number in heard) or self.wait(soon)
+        # Before the next poll, so that a write during the poll is reported again.
+        with suppress(BlockingIOError):
+            os.read(self._ear, _MANY)
+            self._lively_until = time.monotonic() + _LIVELY
+        return woken
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a message, `seconds` at most; return True when there is one."""
+        return bool(self._lines.poll(math.ceil(max(0.0, seconds) * 1000)))
+
+    def _stop_watching(self) -> None:
+        if self._ear is not None:
+            self._both.unregister(self._ear)
+            os.close(self._ear)
+            self._ear = None

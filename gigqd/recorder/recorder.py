@@ -1,0 +1,249 @@
+"""Recorder process: records outcomes for workers that died, and maintains the database."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from gigq import events
+from gigq.errors import StoreError
+from gigq.store import initialization
+from gigq.store.database import Database
+from gigq.store.migrate import Begin
+from gigq.store.sqlite import checkpoint, connections, probe
+from gigq.store.sqlite.file import identity
+from gigqd import exit_codes, logs
+from gigqd.host.database_errors import Patience, Trouble, trouble_of
+from gigqd.ipc.exit_record import ExitRecord
+from gigqd.ipc.json_socket import Wire
+from gigqd.ipc.scoreboard import Activity, Report
+from gigqd.linux import syscalls
+from gigqd.recorder.dead_runs import DeadRuns
+from gigqd.recorder.maintenance import Rounds
+from gigqd.recorder.polling import LATE, Pace
+from gigqd.recorder.retention import BREATH, Retention
+from gigqd.recorder.settlement import Settling, told
+
+if TYPE_CHECKING:
+    from gigq.store.sqlite.connections import StoreConnection
+    from gigq.store.sqlite.file.identity import FileId
+    from gigqd.process.spawn import Birth
+
+_PATIENCE = 1.0
+_DEAD_RUNS_WITHIN = 5.0
+_STRAY_AFTER = 5.0
+
+
+def main(birth: Birth) -> int:
+    """Run the recorder until the supervisor asks it to exit.
+
+    Returns:
+        The exit code.
+    """
+    events.send_to(logs.LibraryEvents())
+    keeper = Keeper(birth)
+    keeper.beat()
+    keeper.tell({"up": True})
+    return keeper.run()
+
+
+class Keeper:
+    """The main loop of the recorder process.
+
+    1. Settle the open executions of dead runs, before the first claim and after every error of
+       the file.
+    2. Settle the executions of dead workers, as the supervisor's exit records say.
+    3. Maintenance: wake workers for due jobs and for rows of foreign SQL, relay cancel requests,
+       keep the write-ahead log short, and check that the file can be used.
+    4. Delete finished jobs that are too old or too many.
+
+    After an error of the database the recorder tries again, and keeps all exit records. Only the
+    first recorder of a daemon may create the file, and only before the daemon is up.
+    """
+
+    def __init__(self, birth: Birth) -> None:
+        self._cell = birth.cell
+        self._path = birth.config.queue.database
+        self._wire = Wire(birth.channel)
+        self._pace = Pace(self._wire)
+        full = birth.config.queue.durability == "full"
+        self._database = Database(self._connection, _PATIENCE, durable=full)
+        self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
+        served = [pool.queues for pool in birth.config.pools]
+        around = self._cell.whole_board, self.beat, self.tell
+        self._dead_runs = DeadRuns(self._path, self._settling, self.tell)
+        self._rounds = Rounds(self._database, self._path, birth.tag.run, served, *around)
+        self._retention = Retention(
+            self._database, birth.config.retention, self.tell, self._rounds.expect_size
+        )
+        self._held: StoreConnection | None = None
+        self._records: deque[tuple[int, ExitRecord]] = deque()
+        self._file: FileId | None = None
+        self._in_order = False
+        self._was_in_order = birth.tag.generation > 1
+        self._begin = Begin.NEVER
+        self._suspects: set[str] = set()
+        self._suspects_at = 0.0
+        self._leaving = False
+        self._patience = Patience()
+        # Differs from all states, so the first is sent: an earlier recorder may have sent another.
+        self._trouble: Trouble | None = Trouble("", hold=False)
+        if self._was_in_order:
+            connections.require(self._path)
+
+    def run(self) -> int:
+        """Work until asked to exit and every exit record is settled.
+
+        Returns:
+            The exit code.
+        """
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _ignore)
+        while not (self._leaving and not self._records):
+            self.beat()
+            logs.follow()
+            self._work()
+            self._listen()
+            if self._wire.ended:
+                return exit_codes.WORKER_PARENT_GONE
+        self._close()
+        return exit_codes.WORKER_DONE
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message to the supervisor."""
+        self._wire.send(message)
+
+    def beat(self) -> None:
+        """Write a heartbeat: the supervisor replaces a recorder that hangs."""
+        self._cell.write(Report(Activity.IDLE, since=time.monotonic()))
+
+    # --- one turn ----------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        if time.monotonic() < self._patience.until:
+            return
+        try:
+            self._do_duties()
+        except (StoreError, OSError) as error:
+            self._have(trouble_of(error))
+        else:
+            self._have(None)
+
+    def _do_duties(self) -> None:
+        connection = self._connection()
+        if connection.file_id == self._file:
+            identity.require_log(connection.path, connection.log)
+        if not self._in_order or connection.file_id != self._file:
+            connection = self._put_in_order()
+        self._rounds.look_at_file()
+        while self._records:
+            number, record = self._records[0]
+            outcomes = self._settling.dead_worker(record)
+            self.tell({"settled": number, "worker": record.worker_id, **told(outcomes, record)})
+            self._records.popleft()
+        changed = self._rounds.go(connection)
+        self._dead_runs.go()
+        self._settle_strays()
+        self._retention.go(changed=changed)
+
+    def _listen(self) -> None:
+        """Receive messages, for which it waits until the next maintenance is due."""
+        if self._trouble:
+            woken = self._pace.wait(self._patience.until - time.monotonic())
+        elif self._retention.is_at_work:
+            woken = self._pace.wait(BREATH)
+        else:
+            woken = self._pace.sleep(self._rounds.until_due(LATE))
+        for message in self._wire.receive() if woken else ():
+            if message.get("leave"):
+                self._leaving = True
+            elif "exit" in message:
+                number = message.pop("exit")
+                self._records.append((number, ExitRecord.of_message(message)))
+        self._wire.flush()
+
+    # --- putting the file in order -----------------------------------------------------------
+
+    def _connection(self) -> StoreConnection:
+        if self._held is None or not self._held.is_usable():
+            if not self._was_in_order:
+                self._begin = initialization.prepare_file(self._path, self.beat)
+            self._held = connections.open_connection(self._path, _PATIENCE)
+        return self._held
+
+    def _put_in_order(self) -> StoreConnection:
+        """Prepare the file for claims: at the start, after errors, and after it was replaced."""
+        again = self._was_in_order
+        if again:
+            # A new connection has no cached pages of a file that was overwritten.
+            connections.close_connection(self._path)
+        connection = self._connection()
+        probe.show_life(connection, self.beat)
+        self._pace.follow(connection.path)
+        self._rounds.begin(damaged=again)
+        self._rounds.look_at_file()
+        initialization.open_queue(self._database, self._path, self._begin)
+        settled = self._dead_runs.look(_DEAD_RUNS_WITHIN)
+        if again:
+            self._suspects = {row["execution_id"] for row in self._settling.own()}
+            self._suspects_at = time.monotonic() + _STRAY_AFTER
+        self._file, self._in_order, self._was_in_order = connection.file_id, True, True
+        self._begin = Begin.NEVER
+        connections.require(self._path)
+        self.tell({"ready": settled})
+        syscalls.give_back_memory()
+        return connection
+
+    def _settle_strays(self) -> None:
+        """Settle the open executions of this daemon that no worker runs.
+
+        A restored backup has such executions, and so has a file that was away while a worker
+        settled.
+        """
+        if self._suspects and time.monotonic() >= self._suspects_at:
+            running = {report.execution for report in self._cell.whole_board()}
+            self._settling.strays(self._suspects, running)
+            self._suspects = set()
+
+    # --- database errors ---------------------------------------------------------------------
+
+    def _have(self, trouble: Trouble | None) -> None:
+        """Report an error's beginning, change and end; wait longer before each further try."""
+        if trouble is None:
+            self._patience.end()
+        else:
+            self._patience.wait(time.monotonic())
+            self._rounds.begin(damaged=trouble.hold)
+            self._retention.begin()
+            self._in_order = self._in_order and not trouble.hold
+            if trouble.code is not None and not self._was_in_order:
+                # Ends a daemon that is not up yet. Later it is an error like any other.
+                self.tell({"failed": trouble.text, "code": trouble.code})
+        if trouble != self._trouble:
+            self._trouble = trouble
+            text = trouble.text if trouble else None
+            self.tell({"trouble": text, "hold": trouble is not None and trouble.hold})
+
+    def _close(self) -> None:
+        """Leave one complete file, as the last process that used it.
+
+        A damaged file is left unchanged: its log may be the only intact part.
+        """
+        self.beat()
+        self._rounds.close()
+        if self._trouble is None and self._held is not None:
+            with suppress(StoreError, OSError):
+                checkpoint.shorten(self._held, truncate=True)
+        if self._trouble is None or self._trouble.code is None:
+            connections.close_connections()
+
+    def _on_sigterm(self, _number: int, _frame: object) -> None:
+        self._leaving = True
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Ignore a signal; executed programs would inherit SIG_IGN."""

@@ -1,0 +1,106 @@
+"""Retention in the recorder: delete finished jobs in the background, and return their space."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gigq.model import clock
+from gigq.store.sqlite.vacuum import Vacuum
+from gigq.store.verbs.retention import FINISHED, Keep, Pruning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gigq.store.database import Database
+    from gigqd.config import RetentionConfig
+
+BREATH = 0.03
+"""Seconds between two parts of a pass, in which the recorder does its other work."""
+
+_SHARE = 0.03
+_SOON = 10.0
+_LATE = 600.0
+
+
+class Retention:
+    """Passes over the finished jobs: after writes, but 10 s apart, and every 10 minutes.
+
+    A pass runs in batches, between the recorder's other work.
+
+    Args:
+        database: the database.
+        config: the limits for each status.
+        tell: sends a message to the supervisor.
+        shrinks: called with the new size of the file in bytes before it gets shorter.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        config: RetentionConfig,
+        tell: Callable[[dict[str, Any]], None],
+        shrinks: Callable[[int], None],
+    ) -> None:
+        self._database = database
+        self._config = config
+        self._tell = tell
+        self._shrinks = shrinks
+        self._next_at = time.monotonic() + _SOON
+        self.begin()
+
+    def begin(self) -> None:
+        """Start anew: abandon a pass that was begun."""
+        self._pass: Iterator[None] | None = None
+        self._has_changed = True
+
+    @property
+    def is_at_work(self) -> bool:
+        """True during a pass."""
+        return self._pass is not None
+
+    def go(self, *, changed: bool) -> None:
+        """Run a part of a pass, if one is due.
+
+        Args:
+            changed: True when a process has written since the last call.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        self._has_changed = self._has_changed or changed
+        if self._pass is None and not self._is_due():
+            return
+        if self._pass is None:
+            self._pass, self._has_changed = self._bites(), False
+        until = time.monotonic() + _SHARE
+        for _ in self._pass:
+            if time.monotonic() >= until:
+                return
+        self._pass, self._next_at = None, time.monotonic() + _SOON
+
+    def _is_due(self) -> bool:
+        late = 0.0 if self._has_changed else _LATE - _SOON
+        return time.monotonic() >= self._next_at + late
+
+    def _bites(self) -> Iterator[None]:
+        """Run a whole pass, batch by batch."""
+        pruning, began = Pruning(self._database, self._policy()), time.monotonic()
+        while pruning.bite():
+            yield
+        if any(pruning.pruned.values()):
+            seconds = round(time.monotonic() - began, 3)
+            self._tell({"pruned": pruning.pruned, "seconds": seconds})
+        vacuum = Vacuum(self._database)
+        while vacuum.bite():
+            self._shrinks(vacuum.size)
+            yield
+
+    def _policy(self) -> dict[str, Keep]:
+        now = clock.utc_now()
+        kept = {status: self._config.of(status) for status in FINISHED}
+        return {
+            status: Keep(clock.after(now, -age) if age else None, most or None)
+            for status, (age, most) in kept.items()
+            if age or most
+        }

@@ -1,0 +1,133 @@
+"""Settlement for dead runs, dead workers and executions that no worker runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from gigq.execution import event_reports, rescue
+from gigq.store.sqlite.processes import run_locks, wakeup
+from gigq.store.verbs import exchange
+from gigqd import logs
+from gigqd.recorder.outcomes import ending_of, ending_of_lost, ending_of_stray, ending_of_unrecorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.model.claim import Settled
+    from gigq.model.outcome import ExecutionResult
+    from gigq.store.database import Database
+    from gigqd.ipc.exit_record import ExitRecord
+
+log = logs.get_logger("gigqd.keeper")
+
+
+class Settling:
+    """Settlement of other processes' executions by the store's verbs, with wakeups for due jobs.
+
+    Args:
+        database: the database.
+        path: its file.
+        run: the daemon's own run.
+        beat: called after each settled execution, as a heartbeat.
+    """
+
+    def __init__(self, database: Database, path: str, run: str, beat: Callable[[], None]) -> None:
+        self._database = database
+        self._path = path
+        self._run = run
+        self._beat = beat
+
+    def dead_runs(self) -> frozenset[str]:
+        """Return the runs with open executions whose process is dead."""
+        runs = {row["run"] for row in exchange.open_executions(self._database)}
+        others = runs - {self._run, None}
+        return frozenset(run for run in others if not run_locks.is_alive(self._path, run))
+
+    def settle_runs(self, runs: frozenset[str]) -> int:
+        """Settle the open executions of dead runs; return their number."""
+        rows = [row for row in exchange.open_executions(self._database) if row["run"] in runs]
+        return sum(self._lost(row, ending_of_lost(row)) for row in rows)
+
+    def overdue(self) -> int:
+        """Settle overdue executions of GigQ 0.5.1 and plain workers; return their number.
+
+        Only the timeout counts, since a process of 0.5.1 cannot be found.
+        """
+        return len([self._follow_up(done) for done in rescue.overdue(self._database)])
+
+    def dead_worker(self, record: ExitRecord) -> list[Settled]:
+        """Settle every execution that a dead worker still held; there may be none.
+
+        The ids of executions grow in the order in which they start. The one that started last ends
+        as the record says. Those before it had ended, but their outcomes are lost: they are run
+        again. Those after it were not started and are released.
+
+        Returns:
+            The effects, first those of the execution that the record is about.
+        """
+        held = [row for row in self.own() if row["worker_id"] == record.worker_id]
+        held.sort(key=lambda row: row["execution_id"] != record.latest)
+        done = (self._conclude(row, record) for row in held)
+        return [one for one in done if one is not None]
+
+    def strays(self, suspects: set[str], running: set[str]) -> int:
+        """Settle those of `suspects` that are still open and that no worker runs."""
+        left = [row for row in self.own() if row["execution_id"] in suspects - running]
+        return sum(self._lost(row, ending_of_stray(row)) for row in left)
+
+    def own(self) -> list[dict[str, Any]]:
+        """Return the open executions of this daemon."""
+        rows = exchange.open_executions(self._database)
+        return [row for row in rows if row["run"] == self._run]
+
+    def _conclude(self, execution: dict[str, Any], record: ExitRecord) -> Settled | None:
+        if execution["execution_id"] > record.latest:
+            return self._give_back(execution)
+        is_meant = execution["execution_id"] == record.latest and record.running
+        ending = ending_of(record) if is_meant else ending_of_unrecorded(record)
+        seconds = record.wall_time if is_meant else None
+        return self._settle(execution, ending, seconds)
+
+    def _give_back(self, execution: dict[str, Any]) -> Settled | None:
+        ids = execution["job_id"], execution["execution_id"]
+        return self._follow_up(exchange.release(self._database, *ids))
+
+    def _lost(self, execution: dict[str, Any], ending: ExecutionResult) -> bool:
+        done = self._settle(execution, ending)
+        if done is None:
+            return False
+        log.warning(
+            "job_lost", job_id=done.job_id, execution=done.execution_id, run=execution["run"]
+        )
+        return True
+
+    def _settle(
+        self, execution: dict[str, Any], ending: ExecutionResult, seconds: float | None = None
+    ) -> Settled | None:
+        done = exchange.settle(self._database, execution["execution_id"], ending)
+        if done is not None:
+            event_reports.ended(done, ending, event_reports.known_of(execution, done), seconds)
+        return self._follow_up(done)
+
+    def _follow_up(self, done: Settled | None) -> Settled | None:
+        self._beat()
+        if done is not None:
+            wakeup.notify(self._path, Counter(done.due_in))
+        return done
+
+
+def told(outcomes: list[Settled], record: ExitRecord) -> dict[str, Any]:
+    """Return the message to the supervisor about a settled exit record."""
+    done = outcomes[0] if outcomes else None
+    if done is None or done.execution_id != record.latest:
+        return {"cause": record.cause, "job_id": None}
+    return {
+        "cause": record.cause,
+        "job_id": done.job_id,
+        "execution": done.execution_id,
+        "status": done.job_status.value,
+        "attempt": done.attempt,
+        "killed": record.killed,
+        "late_ms": round(record.late * 1000, 1),
+    }

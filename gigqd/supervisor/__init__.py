@@ -1,0 +1,1 @@
+"""The supervisor: its loop, pools, slots and children."""

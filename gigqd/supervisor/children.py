@@ -1,0 +1,348 @@
+"""The crew: the slots and the children in them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import selectors
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigq.model.cause import Cause
+from gigqd import logs
+from gigqd.ipc.scoreboard import Activity, Report, Scoreboard
+from gigqd.linux import syscalls
+from gigqd.process import reap, spawn
+from gigqd.process.child import Child
+from gigqd.process.kills import STUCK_AFTER, Kills
+from gigqd.supervisor.exit_reports import completed, log_exit, note_overrun
+from gigqd.supervisor.forking import Births
+from gigqd.supervisor.resource_monitor import Watch
+from gigqd.supervisor.restart_policy import Restarts
+from gigqd.supervisor.slots import KEEPER, Do, Limits, Phase, Slot
+from gigqd.supervisor.turn_share import TurnShare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from gigqd.config import Config
+    from gigqd.ipc.exit_record import ExitRecord
+
+log = logs.get_logger("gigqd.crew")
+
+BUSY_LOOK = 0.05
+_SLOTS_SECONDS = 0.008
+
+
+class Chief(Protocol):
+    """What the crew reports to: the supervisor."""
+
+    def heard_from(self, slot_name: str) -> None:
+        """A child has sent something."""
+
+    def child_ready(self, slot: Slot, child: Child) -> None:
+        """A child has booted."""
+
+    def child_gone(self, slot: Slot, report: Report, record: ExitRecord) -> None:
+        """A child and its process tree are gone."""
+
+    def child_stuck(self, slot: Slot) -> None:
+        """Something of a child's tree survives SIGKILL; its slot is not to be filled again."""
+
+
+class Crew:
+    """Keeps every slot filled with a child that does its work.
+
+    1. Forks a child for each slot that wants one, as fast as the rules of restarts allow.
+    2. Watches what the children say on the scoreboard, and whether they live.
+    3. Asks a job that is to end to do so, then ends the child's whole tree.
+    4. Collects the dead, and tells the chief what became of them.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        mark: tuple[str, str],
+        board: Scoreboard,
+        selector: selectors.BaseSelector,
+        chief: Chief,
+    ) -> None:
+        self.slots: dict[str, Slot] = {}
+        self._children: dict[str, Child] = {}
+        self._config = config
+        self._board = board
+        self._selector = selector
+        self._chief = chief
+        self._trials: dict[str, tuple[Config, int]] = {}
+        self._births = Births(mark, board, selector)
+        self.restarts = Restarts()
+        self._lookout = Watch()
+        self._kills = Kills()
+        self._share = TurnShare(_SLOTS_SECONDS)
+        self._generation = 1
+        self._roles: dict[int, Callable[[spawn.Birth], int]] = {
+            is_keeper: importlib.import_module(module).main
+            for is_keeper, module in enumerate(("gigqd.worker.worker", "gigqd.recorder.recorder"))
+        }
+
+    # --- what the supervisor orders ----------------------------------------------------------
+
+    def preload(self) -> None:
+        """Do before the first fork what every child would do by itself, to be shared by all."""
+        importlib.import_module("gigqd.worker.preload").preload(self._config.queue.database)
+        spawn.settle_memory()
+
+    def use(self, config: Config, generation: int) -> None:
+        """Fork children of this generation, with its configuration, from now on."""
+        self._config = config
+        self._generation = generation
+
+    def add(
+        self, name: str, pool: str, limits: Limits, trial: tuple[Config, int] | None = None
+    ) -> Slot:
+        """Open a slot.
+
+        Args:
+            name: the slot's name.
+            pool: its pool's name.
+            limits: how long its children may take.
+            trial: a configuration and generation to try; None for those in use.
+        """
+        if trial is not None:
+            self._trials[name] = trial
+        return self.slots.setdefault(name, Slot(name, pool, limits))
+
+    def retire(self, slot: Slot) -> None:
+        """Let a slot's child finish its job and leave, and do not fill the slot again."""
+        slot.retired = True
+        self.replace(slot)
+
+    def replace(self, slot: Slot) -> None:
+        """Let a slot's child finish its job and leave; an heir follows unless it is retired."""
+        child = self._children.get(slot.name)
+        if child is None:
+            self.restarts.forgive(slot)
+            slot.hurry()
+        elif not slot.leaving:
+            slot.leaving = True
+            child.order_leave()
+
+    def kill(self, slot: Slot, cause: Cause, now: float) -> None:
+        """End a slot's child and its whole tree."""
+        child = self._children.get(slot.name)
+        if child is not None and child.treekill is None:
+            slot.end(now, cause)
+            self._begin_end(child)
+
+    def want_end(self, slot: Slot, cause: Cause, grace: float | None = None) -> None:
+        """Have a slot's job, if it runs one, asked to end and then ended.
+
+        Args:
+            slot: the slot.
+            cause: why.
+            grace: seconds between asking and killing; None for the slot's own.
+        """
+        child = self._children.get(slot.name)
+        last = child.cell.read() if child else Report()
+        if last.activity is Activity.BUSY:
+            slot.want_end(last.started, cause, grace)
+
+    def cancel(self, executions: Collection[str]) -> None:
+        """Have these executions ended, those of them that run here."""
+        for slot in self.slots.values() if executions else ():
+            child = self._children.get(slot.name)
+            if child is not None and child.cell.read().execution in executions:
+                self.want_end(slot, Cause.CANCELLED)
+
+    def hold(self, *, on: bool) -> None:
+        """Have no worker claim a job, or let them claim again; running jobs go on."""
+        if self._board.held != on:
+            self._board.held = on
+            for child in self._children.values():
+                child.hold(on=on)
+
+    def tell_of_stop(self) -> None:
+        """Let the running jobs see that the daemon is stopping."""
+        for child in self._children.values():
+            child.cell.tell_of_stop()
+
+    def excuse(self, now: float) -> None:
+        """Blame nobody for what has taken long until now: it could not be done."""
+        for slot in self.slots.values():
+            slot.excused = now
+
+    # --- the turn ----------------------------------------------------------------------------
+
+    def turn(self, now: float) -> None:
+        """Look at every slot and do what it needs, or go on with the others in the next turn."""
+        self._share.serve(self.slots, lambda name: self._attend(self.slots[name], now))
+        self._kills.turn({child.pid for child in self.children()})
+        self._look_at_trees(now)
+        reap.reap_adopted(syscalls.own_children(), {child.pid for child in self.children()})
+
+    def _look_at_trees(self, now: float) -> None:
+        up = ((self.slots[name], child) for name, child in self._children.items())
+        alive = [(slot, child) for slot, child in up if child.treekill is None]
+        for slot in self._lookout.turn(alive, now):
+            self.replace(slot)
+
+    def next_look(self, now: float) -> float:
+        """When to look again at the latest, in seconds of the monotonic clock."""
+        if self._share.behind or self._lookout.unfinished:
+            return now
+        return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now)
+
+    def _next_look_at(self, slot: Slot, now: float) -> float:
+        child = self._children.get(slot.name)
+        if child is None:
+            return slot.wake_at(Report())
+        if child.treekill is not None:
+            return self._kills.next_look(child.pid)
+        report = child.cell.read()
+        watched = slot.phase is Phase.ASKED or child.needs_a_look(report)
+        look_again = now + BUSY_LOOK if watched else float("inf")
+        return min(look_again, slot.wake_at(report))
+
+    def children(self) -> Iterator[Child]:
+        """Every child that has not been reaped."""
+        return iter(self._children.values())
+
+    def child_in(self, slot: Slot) -> Child | None:
+        """The child in a slot; None while it is empty."""
+        return self._children.get(slot.name)
+
+    def is_up(self, slot: Slot) -> bool:
+        """Whether a slot's child has booted."""
+        child = self._children.get(slot.name)
+        return child is not None and child.booted
+
+    def hear(self, slot_name: str) -> list[dict[str, Any]]:
+        """What a slot's child has sent; its mere rings are not messages and are left out."""
+        child = self._children.get(slot_name)
+        if child is None:
+            return []
+        messages = child.wire.receive()
+        if child.wire.ended:
+            self._stop_listening(child)
+        return messages
+
+    def flush(self) -> bool:
+        """Send on what children were too slow for; whether something is still unsent."""
+        for child in self._children.values():
+            child.wire.flush()
+        return any(child.wire.has_unsent for child in self._children.values())
+
+    # --- one slot ----------------------------------------------------------------------------
+
+    def _attend(self, slot: Slot, now: float) -> None:
+        child = self._children.get(slot.name)
+        if child is None:
+            self._fill(slot, now)
+        elif child.treekill is not None:
+            self._carry_on_ending(slot, child, now)
+        elif child.look() is not None:
+            self._chief.heard_from(slot.name)  # what it said last comes before its end
+            slot.end(now, None)
+            self._begin_end(child)
+        else:
+            self._watch(slot, child, now)
+
+    def _fill(self, slot: Slot, now: float) -> None:
+        if slot.retired:
+            self._close(slot)
+        elif slot.turn(now, Report()) is Do.SPAWN:
+            wait = self.restarts.wait(slot, now)
+            if wait:
+                slot.wait(now + wait, now)
+            else:
+                self._spawn(slot, now)
+
+    def _close(self, slot: Slot) -> None:
+        del self.slots[slot.name]
+        self._trials.pop(slot.name, None)
+
+    def _watch(self, slot: Slot, child: Child, now: float) -> None:
+        report = child.cell.read()
+        child.note(report, now)
+        child.trim_output()
+        match slot.turn(now, report):
+            case Do.READY:
+                self._up(slot, child)
+            case Do.ASK:
+                note_overrun(slot, child, report)
+                child.ask_to_end(report.started, slot.asked_why)
+            case Do.INSIST:
+                child.interrupt_again()
+            case Do.DUMP:
+                note_overrun(slot, child, report)
+                child.ask_for_stacks()
+            case Do.KILL:
+                self._begin_end(child)
+            case _ if child.is_deaf(now):
+                self.kill(slot, Cause.CRASHED, now)
+
+    def _up(self, slot: Slot, child: Child) -> None:
+        child.booted = True
+        log.info("worker_ready", slot=slot.name, pid=child.pid)
+        if self.restarts.booted(slot):
+            log.info("pool_breaker_closed", pool=slot.pool)
+        self._chief.child_ready(slot, child)
+
+    # --- birth -------------------------------------------------------------------------------
+
+    def _spawn(self, slot: Slot, now: float) -> None:
+        config, generation = self._trials.get(slot.name, (self._config, self._generation))
+        try:
+            pid, birth, ours = self._births.fork(slot, config, self._roles[slot.name == KEEPER])
+        except OSError as error:
+            slot.spawn_failed(now, f"cannot fork: {error.strerror}")
+            log.error("worker_spawn_failed", slot=slot.name, error=str(error))
+            return
+        slot.spawned(now)
+        self._children[slot.name] = Child(pid, birth, ours, now, generation)
+        heard = functools.partial(self._chief.heard_from, slot.name)
+        self._selector.register(ours, selectors.EVENT_READ, heard)
+        log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)
+
+    # --- death -------------------------------------------------------------------------------
+
+    def _begin_end(self, child: Child) -> None:
+        self._kills.add(child.pid, child.begin_end(), child.tag)
+
+    def _carry_on_ending(self, slot: Slot, child: Child, now: float) -> None:
+        treekill = child.treekill
+        assert treekill is not None
+        nothing_left = treekill.done
+        child.killed_at = treekill.killed_at
+        record = child.look()
+        if nothing_left and record is not None:
+            self._bury(slot, child, record, now)
+        elif now - slot.since > STUCK_AFTER:
+            first = slot.phase is not Phase.STUCK
+            slot.stuck(now)
+            log.error("tree_kill_incomplete", slot=slot.name, pid=child.pid, denied=treekill.denied)
+            if first:
+                self._chief.child_stuck(slot)
+
+    def _bury(self, slot: Slot, child: Child, record: ExitRecord, now: float) -> None:
+        report = child.cell.read()
+        child.note_use_when_killed()
+        oom = slot.cause is None and self._lookout.was_oom(child, record)
+        cause = slot.died(now, record, report, booted=child.booted, oom=oom)
+        child.reap()
+        self._kills.remove(child.pid)
+        record = completed(record._replace(cause=cause), slot, child, report, now)
+        log_exit(slot, child, report, record)
+        if slot.phase is Phase.BACKOFF and self.restarts.failed(slot, now):
+            log.error("pool_breaker_open", pool=slot.pool, why=slot.why_down)
+        del self._children[slot.name]
+        if slot.retired:
+            self._close(slot)
+        self._stop_listening(child)
+        child.close()
+        self._board.give_back(child.cell)
+        self._chief.child_gone(slot, report, record)
+
+    def _stop_listening(self, child: Child) -> None:
+        if child.listening:
+            child.listening = False
+            self._selector.unregister(child.wire)

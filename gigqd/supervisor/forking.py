@@ -1,0 +1,138 @@
+"""What each child is given at its fork, and the limits within which there can be another one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import selectors
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from gigqd.ipc import json_socket
+from gigqd.linux.wakeup_timer import Alarm
+from gigqd.logs.job_sums import SharedCounts
+from gigqd.process import cgroups, spawn
+from gigqd.process.child import scratch_file
+from gigqd.process.process_tag import Tag
+from gigqd.supervisor.slots import KEEPER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigqd.config import Config
+    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.scoreboard import Scoreboard
+    from gigqd.process.cgroups import Leaf
+    from gigqd.process.spawn import Birth
+    from gigqd.supervisor.slots import Slot
+
+_PER_CHILD = 4
+_LONGEST_FILE_NAME = 249  # of a file in memory, memfd_create(2)
+_SPARE = 96  # for looking at processes, for clients of the control socket, for the log
+
+
+class Births:
+    """Forks children, each with a tag, a cell, a line and an output of its own, or not at all.
+
+    This process's limit of open files is raised to what the kernel allows, because every child
+    takes some; the children get back the limit that it had.
+
+    Args:
+        mark: what stands for the database in tags, and the daemon's run.
+        board: where the children's cells come from.
+        selector: what the supervisor sleeps in, to be woken by the children's alarm.
+    """
+
+    def __init__(
+        self, mark: tuple[str, str], board: Scoreboard, selector: selectors.BaseSelector
+    ) -> None:
+        self._home, self._run = mark
+        self._board = board
+        self._count = 0
+        self._alarm = Alarm()
+        selector.register(self._alarm, selectors.EVENT_READ, self._alarm.heard)
+        self._delegation = cgroups.settle_in()
+        self._file_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    def fork(
+        self, slot: Slot, config: Config, role: Callable[[Birth], int]
+    ) -> tuple[int, Birth, Wire]:
+        """Fork a child for a slot.
+
+        Returns:
+            Its process id, what it was given, and the supervisor's end of the line to it.
+
+        Raises:
+            OSError: there can be no further child now; nothing of it is left.
+        """
+        _require_descriptors()
+        with ExitStack() as undo:
+            cell = self._board.take()
+            undo.callback(self._board.give_back, cell)
+            ours, theirs = json_socket.pair()
+            undo.callback(ours.close)
+            with theirs:
+                self._count += 1
+                name = f"{slot.name}.{self._count}"
+                output, stacks = _scratch_files(undo, name, wanted=slot.name != KEEPER)
+                leaf = self._leaf(undo)
+                birth = spawn.Birth(
+                    slot=slot.name,
+                    pool=slot.pool,
+                    worker_id=f"{name}@{os.getpid()}",
+                    tag=Tag(self._home, self._run, slot.name, self._count),
+                    config=config,
+                    cell=cell,
+                    counts=SharedCounts(),
+                    channel=theirs,
+                    output=output,
+                    stacks=stacks,
+                    parent=os.getpid(),
+                    file_limit=self._file_limit,
+                    leaf=leaf,
+                    alarm=self._alarm,
+                )
+                pid = spawn.fork(birth, role)
+            undo.pop_all()
+        return pid, birth, ours
+
+    def _leaf(self, undo: ExitStack) -> Leaf | None:
+        """A control group for the next child, where the system lets the daemon have some."""
+        if self._delegation is None:
+            return None
+        leaf = self._delegation.leaf(f"{os.getpid()}.{self._count}")
+        if leaf is not None:
+            undo.callback(leaf.remove)
+        return leaf
+
+
+def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | None, int | None]:
+    """Where a job's output and the stacks of its threads go; the keeper has neither.
+
+    `gigq logs` finds the output of a running job by the worker's name in the file's.
+    """
+    if not wanted:
+        return None, None
+    output = scratch_file(f"gigqd-output:{name}"[:_LONGEST_FILE_NAME])
+    undo.callback(os.close, output)
+    stacks = scratch_file("gigqd-stacks")
+    undo.callback(os.close, stacks)
+    return output, stacks
+
+
+def missing_descriptors(children: int) -> int:
+    """Return how many files this process may have open too few for so many more children."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return 0
+    used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their number is all that is wanted
+    return max(0, used + children * _PER_CHILD + _SPARE - limit)
+
+
+def _require_descriptors() -> None:
+    """Refuse a child that would leave the supervisor without the files it needs to do its work."""
+    if missing := missing_descriptors(1):
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raise OSError(errno.EMFILE, f"{limit} files may be open, {missing} too few (RLIMIT_NOFILE)")

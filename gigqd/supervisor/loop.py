@@ -1,0 +1,350 @@
+"""The supervisor: one thread, no database, no user code; it may therefore fork."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from gigq.model.cause import Cause
+from gigqd import __version__, exit_codes, logs
+from gigqd.host.file_repair import Repairs
+from gigqd.host.systemd import Notifier, scrub, watchdog_interval
+from gigqd.ipc.scoreboard import Report, Scoreboard
+from gigqd.linux import syscalls
+from gigqd.logs.rotation import Rotation
+from gigqd.process.process_tag import home_of
+from gigqd.supervisor import startup, status
+from gigqd.supervisor.children import Crew
+from gigqd.supervisor.commands import Desk
+from gigqd.supervisor.descriptor_shortage import Shortage
+from gigqd.supervisor.pools import Pools
+from gigqd.supervisor.recorder_link import Books
+from gigqd.supervisor.reload import Reloads, unanswered
+from gigqd.supervisor.repeated_leaks import RepeatedLeaks
+from gigqd.supervisor.shutdown import Stop
+from gigqd.supervisor.signal_pipe import SignalPipe
+from gigqd.supervisor.slots import KEEPER, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigqd.config import Config
+    from gigqd.errors import GigqdError
+    from gigqd.host.runtime_files import Instance
+    from gigqd.ipc.exit_record import ExitRecord
+    from gigqd.process.child import Child
+    from gigqd.supervisor.reload import Reply
+
+log = logs.get_logger("gigqd.supervisor")
+
+_CELLS = 4096
+_OVERSLEPT = 2.0
+_UNSENT_LOOK = 0.05
+_AGAIN_AFTER = 1.0
+
+
+class Supervisor:
+    """Keeps the pools running.
+
+    1. Sleeps until the next deadline, signal, message or command, and answers it.
+    2. Has the crew collect the dead, end what overruns, and refill the slots.
+    3. Hands exit records to the keeper and keeps them until they are settled.
+
+    Args:
+        config: what to run.
+        instance: the daemon's runtime files; its lock is held.
+        on_ready: called once, when the first worker is up.
+    """
+
+    def __init__(self, config: Config, instance: Instance, on_ready: Callable[[], None]) -> None:
+        self._shortage = Shortage(lambda: self._facts.ready)
+        self._instance = instance
+        self._on_ready = on_ready
+        self._notifier = Notifier()
+        self._watchdog = (watchdog_interval() or 0.0) / 4 or None
+        self._run = startup.lock_run(config.queue.database)
+        self._facts = status.Facts(config, self._run.run)
+        self._selector = selectors.DefaultSelector()
+        self._signals = SignalPipe()
+        mark = (home_of(config.queue.database), self._run.run)
+        self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
+        self._pools = Pools(self._crew)
+        self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
+        self._books, self._repeated_leaks, self._rotation = Books(), RepeatedLeaks(), Rotation()
+        self._stop: Stop | None = None
+        self._failure: GigqdError | None = None
+        self._awoke = time.monotonic()
+        self._interrupted_at = 0.0
+
+    # --- the loop ----------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run until a stop is asked for and done.
+
+        Returns:
+            The process's exit code.
+
+        Raises:
+            GigqdError: the daemon could not be brought up.
+        """
+        self._boot()
+        steps = (
+            self._heed_signals,
+            lambda: self._crew.turn(time.monotonic()),
+            self._pursue_start,
+            self._heed_the_books,
+            self._judge,
+            self._reloads.turn,
+            lambda: self._repairs.turn(time.monotonic()),
+            lambda: self._rotation.turn(self._facts.config.log),
+            self._pursue_stop,
+            self._shortage.turn,
+            self._sleep,
+        )
+        try:
+            while (code := self._finished()) is None:
+                for step in steps:
+                    with self._shortage:
+                        step()
+            if self._failure is not None:
+                raise self._failure
+        except BaseException:
+            self._abort()
+            raise
+        self._farewell(code)
+        return code
+
+    def _sleep(self) -> None:
+        """Wait for a signal, a message or the next deadline, whichever is first."""
+        now = time.monotonic()
+        self._excuse_if_late(now - self._awoke)
+        until = min(self._crew.next_look(now), self._reloads.at)
+        until = min(until, self._repairs.at if self._facts.ready else self._facts.start_deadline)
+        if self._stop is not None:
+            until = min(until, self._stop.next_look(now, self._pools.workers()))
+        if self._stop is not None or not self._facts.ready:
+            until = min(until, self._notifier.ask_for_patience(now))
+        if self._watchdog is not None:
+            self._notifier.watchdog()
+            until = min(until, now + self._watchdog)
+        if self._crew.flush() | self._desk.flush():
+            until = min(until, now + _UNSENT_LOOK)
+        until = max(until, now)  # not the time now: a stop in the middle of these lines is one too
+        for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
+            with self._shortage:
+                key.data()
+        self._awoke = time.monotonic()
+        self._excuse_if_late(self._awoke - until)
+
+    def _excuse_if_late(self, late: float) -> None:
+        """After a turn or a sleep that was far too long: this process, or the host, was stopped."""
+        if late > _OVERSLEPT:
+            log.warning("supervisor_overslept", seconds=round(late, 3))
+            self._crew.excuse(time.monotonic())
+
+    # --- up ----------------------------------------------------------------------------------
+
+    def _boot(self) -> None:
+        """Signals and orphans first, then what a dead run left, then the socket and the keeper."""
+        log.info("daemon_starting", version=__version__, run=self._facts.run)
+        scrub(os.environ)
+        self._signals.install()
+        self._selector.register(self._signals, selectors.EVENT_READ, self._signals.woke)
+        syscalls.become_subreaper()
+        startup.require_files()
+        self._run.begin()
+        self._instance.write_pid()
+        self._desk = Desk(self._instance, self._selector, self, self._facts)
+        self._repairs = Repairs(self._facts, self._instance, self._desk.repair, self.begin_stop)
+        self._crew.preload()
+        self._pools.open_keeper()
+        self._awoke = time.monotonic()
+
+    def _pursue_start(self) -> None:
+        """Declare readiness when the first worker is up, or give up when none ever will be."""
+        if self._facts.ready or self._stop is not None:
+            return
+        self._failure = startup.start_failure(self._facts, self._books, self._pools)
+        if self._failure is not None:
+            self._give_up(self._failure)
+        elif self._books.in_order and self._pools.any_up():
+            self._facts.ready = True
+            log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
+            self._notifier.ready(self._facts.headline)
+            self._on_ready()
+            syscalls.give_back_memory()
+
+    def _give_up(self, failure: GigqdError) -> None:
+        """End a start that failed; the recorder leaves the database as one file where it can."""
+        if not self._books.in_order:
+            raise failure
+        self.begin_stop(at_once=True)
+
+    # --- what the crew reports ---------------------------------------------------------------
+
+    def heard_from(self, slot_name: str) -> None:
+        """A child has sent something."""
+        for message in self._crew.hear(slot_name):
+            if slot_name == KEEPER:
+                self._hear_keeper(message)
+            elif "boot_error" in message:
+                startup.note_boot_error(self._crew.slots[slot_name], message)
+            elif "left" in message:
+                self._repeated_leaks.count(message)
+            elif "interrupted" in message:
+                self._facts.note_interrupted(slot_name, message)
+                if self._stop is not None:
+                    self._stop.note_interrupted(slot_name, message)
+
+    def child_ready(self, slot: Slot, child: Child) -> None:
+        """A child has booted."""
+        if slot.name == KEEPER:
+            self._books.serve(child.wire)
+
+    def child_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
+        """A child and its process tree are gone."""
+        self._facts.counters.settled += last.settled
+        if slot.name == KEEPER:
+            self._books.serve(None)
+            return
+        if self._stop is not None:
+            self._stop.worker_gone(slot, last, record)
+        if record.cause is not None:
+            self._books.add(record)
+            self._facts.note_bad_end(slot, last, record)
+
+    def child_stuck(self, slot: Slot) -> None:
+        """A child cannot be killed: its job waits for that, the pool does not."""
+        if self._stop is None:
+            self._pools.give_up(slot, self._facts.config)
+
+    def _hear_keeper(self, message: dict[str, Any]) -> None:
+        self._books.hear(message)
+        if "settled" in message:
+            self._facts.note_settled(message)
+            if self._stop is not None:
+                self._stop.note_settled(message)
+        if self._books.in_order and not (self._pools.opened or self._stop):
+            self._pools.fit(self._facts.config)
+
+    def _heed_the_books(self) -> None:
+        """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
+        self._crew.cancel(self._books.cancels)
+        self._crew.hold(on=self._facts.paused or self._books.hold)
+        if self._books.trouble:
+            self._crew.excuse(time.monotonic())
+
+    def _judge(self) -> None:
+        """Say in one line why the daemon is not doing its whole work, if it is not."""
+        if self._facts.note_trouble(self._books.reason or self._pools.trouble()):
+            self._notifier.status(self._facts.headline)
+
+    # --- signals and commands ----------------------------------------------------------------
+
+    def _heed_signals(self) -> None:
+        for number in self._signals.take():
+            match number:
+                case signal.SIGTERM:
+                    self.begin_stop()
+                case signal.SIGINT:
+                    self._interrupted()
+                case signal.SIGQUIT:
+                    self.begin_stop(at_once=True)
+                case signal.SIGHUP:
+                    self._reloads.ask(unanswered)
+                case signal.SIGUSR1:
+                    if logs.reopen():
+                        log.info("log_reopened")
+                case signal.SIGUSR2:
+                    log.info("status", **self.status())
+
+    def _interrupted(self) -> None:
+        """Ctrl-C stops; again, a second or more later, it cuts the running jobs short."""
+        now = time.monotonic()
+        again = bool(self._interrupted_at) and now - self._interrupted_at >= _AGAIN_AFTER
+        self._interrupted_at = self._interrupted_at or now
+        self.begin_stop(at_once=again)
+
+    def status(self) -> dict[str, Any]:
+        """The answer to `gigqd status`."""
+        self._facts.unsettled = len(self._books)
+        return status.status(self._facts, self._crew)
+
+    def pause(self, *, on: bool) -> None:
+        """Have no job claimed until it is resumed; running jobs go on, within their limits."""
+        if self._facts.paused != on:
+            self._facts.paused = on
+            self._heed_the_books()  # at once: who has asked may submit as soon as it is answered
+            if on:
+                log.info("paused")
+            else:
+                log.info("resumed")
+            self._notifier.status(self._facts.headline)
+
+    def reload(self, reply: Reply) -> None:
+        """Take the configuration as it is on disk now, or refuse it."""
+        self._reloads.ask(reply)
+
+    # --- down --------------------------------------------------------------------------------
+
+    def begin_stop(self, *, at_once: bool = False) -> Stop:
+        """Stop: running jobs may finish until the deadline, or are cut short at once."""
+        now = time.monotonic()
+        if self._stop is None:
+            timeout = self._facts.config.daemon.stop_timeout
+            self._stop = Stop(now + timeout, self._pools.busy())
+            self._facts.stopping = True
+            log.info("drain_started", busy=len(self._stop.busy), timeout=timeout)
+            self._notifier.stopping("draining")
+            self._crew.tell_of_stop()
+            self._pools.retire_workers()
+        if at_once:
+            self._stop.hurry(now)
+        return self._stop
+
+    def _pursue_stop(self) -> None:
+        """Cut short what outlives the deadline; when the workers are gone, close the books."""
+        if self._stop is None:
+            return
+        now = time.monotonic()
+        if not (workers := self._pools.workers()):
+            self._close_books(self._stop, now)
+        for slot in workers:
+            self._stop.turn(self._crew, slot, now)
+
+    def _close_books(self, stop: Stop, now: float) -> None:
+        """Let the keeper leave once all is settled, and end it when that takes too long."""
+        if stop.books_overdue(now):
+            self._pools.end_keeper(now)
+        elif not self._books:
+            self._pools.retire_keeper()
+
+    def _finished(self) -> int | None:
+        """The exit code, once a stop is over; None before."""
+        if self._stop is None:
+            return None
+        if not self._crew.slots:
+            return self._stop.code
+        return exit_codes.LEFT_BEHIND if self._stop.hopeless(time.monotonic()) else None
+
+    def _farewell(self, code: int) -> None:
+        """Tell those who wait for the end, and take the runtime files away."""
+        assert self._stop is not None
+        summary = self._stop.summary(code, unrecorded=len(self._books))
+        log.info("daemon_stopped", **summary)
+        self._desk.close({"ok": True, **summary})
+        self._run.end(in_order=code == exit_codes.OK)
+
+    def _abort(self) -> None:
+        """End every child's tree before an error ends the daemon."""
+        for slot in list(self._crew.slots.values()):
+            slot.retired = True
+            self._crew.kill(slot, Cause.CRASHED, time.monotonic())
+        until = time.monotonic() + 5.0
+        while self._crew.slots and time.monotonic() < until:
+            self._crew.turn(time.monotonic())
+        self._desk.close(None)
+        self._run.end(in_order=False)

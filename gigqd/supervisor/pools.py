@@ -1,0 +1,147 @@
+"""The pools: which slots the configuration wants, and how to get there from those open now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.model.cause import Cause
+from gigqd.ipc.scoreboard import Activity, Report
+from gigqd.supervisor.slots import KEEPER, Limits, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from gigqd.config import Config, PoolConfig
+    from gigqd.supervisor.children import Crew
+    from gigqd.supervisor.slots import Slot
+
+CANNOT_BOOT_AFTER = 3
+_KEEPER_HANGS_AFTER = 3.0  # at the earliest: it shows life once a second
+_KEEPER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"))
+_NUMBERS = range(100_000)
+
+
+class Pools:
+    """The worker slots of all pools, and the keeper's beside them.
+
+    Attributes:
+        opened: the pools have been opened; before, only the keeper works.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self.opened = False
+        self._crew = crew
+
+    def open_keeper(self) -> None:
+        """Open the keeper's slot; it may wait for the database as long as it must."""
+        self._crew.add(KEEPER, "", _KEEPER_LIMITS)
+
+    def give_up(self, slot: Slot, config: Config) -> None:
+        """Open another slot for one that will not be free again soon."""
+        slot.retired = True
+        if self.opened and slot.name != KEEPER:
+            self.fit(config)
+
+    def retire_keeper(self) -> None:
+        """Let the keeper finish what it has been told and leave."""
+        if keeper := self._crew.slots.get(KEEPER):
+            self._crew.retire(keeper)
+
+    def end_keeper(self, now: float) -> None:
+        """End a keeper that does not leave: the database is locked, or it has been stopped."""
+        if keeper := self._crew.slots.get(KEEPER):
+            self._crew.retire(keeper)
+            self._crew.kill(keeper, Cause.STOPPED, now)
+
+    def workers(self) -> list[Slot]:
+        """Every worker slot, those on their way out included."""
+        return [slot for slot in self._crew.slots.values() if slot.name != KEEPER]
+
+    def fit(self, config: Config) -> None:
+        """Open the slots that the configuration wants and give up those it does not."""
+        self.opened = True
+        staying = [slot for slot in self.workers() if not slot.retired]
+        for slot in surplus(staying, config, self.busy_since):
+            self._crew.retire(slot)
+        for pool in config.pools:
+            self._fit_pool(pool)
+        if keeper := self._crew.slots.get(KEEPER):
+            patience = min(pool.hang_timeout for pool in config.pools)
+            keeper.limits = _KEEPER_LIMITS._replace(hang=max(patience, _KEEPER_HANGS_AFTER))
+
+    def _fit_pool(self, pool: PoolConfig) -> None:
+        limits = limits_of(pool)
+        self._crew.restarts.resize(pool.name, pool.size)
+        staying = [slot for slot in self.workers() if slot.pool == pool.name and not slot.retired]
+        for slot in staying:
+            slot.limits = limits
+        for name in new_names(pool.name, pool.size - len(staying), taken=self._crew.slots):
+            self._crew.add(name, pool.name, limits)
+
+    def replace_all(self) -> None:
+        """Give every slot a fresh child, each once its current job is done."""
+        for slot in self._crew.slots.values():
+            self._crew.replace(slot)
+
+    def retire_workers(self) -> None:
+        """Let every worker finish its job and leave, for good."""
+        for slot in self.workers():
+            self._crew.retire(slot)
+
+    def busy(self) -> set[str]:
+        """The names of the slots whose workers are running a job."""
+        return {slot.name for slot in self.workers() if self.busy_since(slot)}
+
+    def busy_since(self, slot: Slot) -> float:
+        """When a slot's job began, in seconds of the monotonic clock; 0.0 when it is idle."""
+        child = self._crew.child_in(slot)
+        last = child.cell.read() if child else Report()
+        return last.since if last.activity in (Activity.BUSY, Activity.SETTLING) else 0.0
+
+    def any_up(self) -> bool:
+        """Whether some worker has booted, or none is wanted."""
+        return not self.workers() or any(map(self._crew.is_up, self.workers()))
+
+    def trouble(self) -> str | None:
+        """Why the pools cannot do their whole work, in words; None when they can."""
+        if slot := self.failing():
+            return f"{slot.name} cannot boot: {slot.why_down}"
+        stuck = next((slot for slot in self.workers() if slot.phase is Phase.STUCK), None)
+        return f"{stuck.name} survives SIGKILL; its job waits for that" if stuck else None
+
+    def failing(self) -> Slot | None:
+        """The slot whose children fail to boot again and again; None when there is none."""
+        down = [slot for slot in self.workers() if not self._crew.is_up(slot)]
+        worst = max(down, key=lambda slot: slot.failures, default=None)
+        return worst if worst and worst.failures >= CANNOT_BOOT_AFTER else None
+
+
+def limits_of(pool: PoolConfig) -> Limits:
+    """How long a worker of this pool may take."""
+    return Limits(pool.boot_timeout, pool.timeout_grace, pool.record_timeout, pool.hang_timeout)
+
+
+def new_names(pool: str, count: int, *, taken: Collection[str]) -> list[str]:
+    """Names for a pool's new slots: the lowest numbers that no open slot bears."""
+    free = (name for number in _NUMBERS if (name := f"{pool}/{number}") not in taken)
+    return [next(free) for _ in range(count)]
+
+
+def surplus(
+    slots: Sequence[Slot], config: Config, busy_since: Callable[[Slot], float]
+) -> list[Slot]:
+    """The slots to give up: those of pools that are gone, and what a pool has too many.
+
+    Args:
+        slots: the slots that are to stay so far.
+        config: what is wanted.
+        busy_since: when a slot's job began; 0.0 when it is idle. Idle slots go first, then
+            those whose job is youngest.
+    """
+    sizes = {pool.name: pool.size for pool in config.pools}
+    given_up: list[Slot] = []
+    for pool in {slot.pool for slot in slots}:
+        members = [slot for slot in slots if slot.pool == pool]
+        members.sort(key=lambda slot: busy_since(slot) or float("inf"), reverse=True)
+        given_up += members[: max(0, len(members) - sizes.get(pool, 0))]
+    return given_up

@@ -1,0 +1,103 @@
+"""The link to the keeper: exit records that it has not confirmed, and what it reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigqd import logs
+from gigqd.errors import GigqdError
+
+if TYPE_CHECKING:
+    from gigqd.ipc.exit_record import ExitRecord
+    from gigqd.ipc.json_socket import Wire
+
+log = logs.get_logger("gigqd.books")
+
+
+class Books:
+    """The link to the present keeper.
+
+    1. Keeps every exit record from the moment it is complete.
+    2. Sends each to the keeper, and all of them again to the next one.
+    3. Drops one only when the keeper says that it is settled.
+    4. Remembers what the keeper last said of the database.
+
+    Attributes:
+        in_order: what dead runs left open is settled, so claims may begin.
+        trouble: why the keeper cannot write now; None when it can.
+        hold: claims must stop until the trouble is over: what lies at the database's path is not
+            the file that the workers know, or is no database.
+        cancels: the open executions of this run that somebody has asked to cancel.
+        failure: why it never will; None while there is hope.
+        still_works: processes of a dead run that this account may not end.
+    """
+
+    def __init__(self) -> None:
+        self.in_order = False
+        self.trouble: str | None = None
+        self.hold = False
+        self.cancels: frozenset[str] = frozenset()
+        self.failure: GigqdError | None = None
+        self.still_works: tuple[int, ...] = ()
+        self._open: dict[int, ExitRecord] = {}
+        self._wire: Wire | None = None
+        self._next = 1
+
+    def __len__(self) -> int:
+        """Return how many exit records are not settled."""
+        return len(self._open)
+
+    @property
+    def reason(self) -> str | None:
+        """Why not all of the recorder's work is done; None when it is."""
+        if self.trouble or not self.still_works:
+            return self.trouble
+        pids = " ".join(map(str, self.still_works))
+        return (
+            f"a daemon or worker that died left processes of another account ({pids}), and its "
+            f"jobs stay open until they end: run `kill -9 {pids}` as root"
+        )
+
+    def add(self, record: ExitRecord) -> None:
+        """Keep an exit record and send it."""
+        number = self._next
+        self._next += 1
+        self._open[number] = record
+        self._send(number)
+
+    def serve(self, wire: Wire | None) -> None:
+        """Use a new keeper's line from now on, and send it all that is open; None: no keeper."""
+        self._wire = wire
+        for number in self._open:
+            self._send(number)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take in what the keeper says."""
+        match message:
+            case {"ready": int(settled)}:
+                self.in_order = True
+                log.info("recovery_finished", settled=settled)
+            case {"failed": str(text), "code": int(code)}:
+                self.failure = GigqdError(text, exit_code=code)
+            case {"settled": int(number), **fields}:
+                if self._open.pop(number, None) is not None:
+                    log.info("exit_recorded", **fields)
+            case {"cancel": [*executions]}:
+                self.cancels = frozenset(map(str, executions))
+            case {"pruned": dict(pruned), "seconds": seconds}:
+                log.info("jobs_pruned", pruned=pruned, seconds=seconds)
+            case {"still_works": [*pids]}:
+                self.still_works = tuple(map(int, pids))
+            case {"trouble": trouble, "hold": bool(hold)}:
+                self._hear_of_trouble(trouble, hold=hold)
+
+    def _hear_of_trouble(self, trouble: str | None, *, hold: bool) -> None:
+        if trouble and (not self.trouble or hold != self.hold):
+            log.error("db_down", error=trouble, hold=hold)
+        elif self.trouble and not trouble:
+            log.info("db_up")
+        self.trouble, self.hold = trouble, hold
+
+    def _send(self, number: int) -> None:
+        if self._wire is not None and not self._wire.ended:
+            self._wire.send({"exit": number, **self._open[number]._asdict()})

@@ -1,0 +1,134 @@
+"""How fast dead workers are replaced: a bucket for crashes, a breaker for pools that cannot boot.
+
+Pure rules: they are given the time. Sources: docs/lifecycle.md.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gigqd.supervisor.slots import Slot
+
+_BURST = 10.0
+_PER_SECOND = 2.0
+_WINDOW = 60.0
+_FEWEST_FAILURES = 5
+_FIRST_PROBE = 2.0
+_LONGEST_PROBE = 60.0
+
+
+class Bucket:
+    """Tokens for workers that replace one that had worked and died by itself.
+
+    There are ten at once, then two a second, so that a thousand jobs that crash do
+    not become a thousand forks in a row.
+    """
+
+    _tokens: float = _BURST
+    _at: float = 0.0
+
+    def take(self, now: float) -> float:
+        """Take a token.
+
+        Returns:
+            0.0, or how many seconds it is until there is one.
+        """
+        self._tokens = min(_BURST, self._tokens + (now - self._at) * _PER_SECOND)
+        self._at = now
+        if self._tokens < 1.0:
+            return (1.0 - self._tokens) / _PER_SECOND
+        self._tokens -= 1.0
+        return 0.0
+
+
+class Breaker:
+    """Opens when a pool's workers fail to boot again and again; then one at a time is tried.
+
+    Attributes:
+        size: how many workers the pool is to have.
+        open: it holds back all but the probes.
+    """
+
+    open: bool = False
+    _pause: float = _FIRST_PROBE
+    _probe_at: float = 0.0
+
+    def __init__(self, size: int = 0) -> None:
+        self.size = size
+        self._failures: deque[float] = deque()
+
+    def failed(self, now: float) -> bool:
+        """A worker could not boot; whether the breaker has opened by this."""
+        self._failures.append(now)
+        while self._failures[0] < now - _WINDOW:
+            self._failures.popleft()
+        if self.open:
+            self._pause = min(_LONGEST_PROBE, self._pause * 2)
+            self._probe_at = now + self._pause
+            return False
+        self.open = len(self._failures) >= max(_FEWEST_FAILURES, 2 * self.size)
+        self._probe_at = now + self._pause
+        return self.open
+
+    def succeeded(self) -> bool:
+        """A worker has booted; whether the breaker has closed by this."""
+        was_open = self.open
+        self.reset()
+        return was_open
+
+    def reset(self) -> None:
+        """Forget what was: the code or the configuration may be another one."""
+        self.open = False
+        self._failures.clear()
+        self._pause = _FIRST_PROBE
+        self._probe_at = 0.0
+
+    def hold_until(self, now: float) -> float:
+        """Until when no worker may be tried; a time that is past when one may, which is a probe."""
+        if not self.open:
+            return 0.0
+        if now < self._probe_at:
+            return self._probe_at
+        # The probe takes the place; the others wait for what becomes of it.
+        self._probe_at = now + self._pause
+        return 0.0
+
+
+class Restarts:
+    """The rules of restarts for all pools: who may be replaced when."""
+
+    def __init__(self) -> None:
+        self._buckets: defaultdict[str, Bucket] = defaultdict(Bucket)
+        self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
+
+    def wait(self, slot: Slot, now: float) -> float:
+        """How many seconds a slot is to wait before it gets its next child."""
+        if slot.canary:
+            return 0.0
+        held = self._breakers[slot.pool].hold_until(now)
+        if held > now:
+            return held - now
+        return self._buckets[slot.pool].take(now) if slot.crashed else 0.0
+
+    def failed(self, slot: Slot, now: float) -> bool:
+        """A slot's child could not boot; whether its pool's breaker has opened by this."""
+        return not slot.canary and self._breakers[slot.pool].failed(now)
+
+    def resize(self, pool: str, size: int) -> None:
+        """A pool is to have so many workers."""
+        self._breakers[pool].size = size
+
+    def booted(self, slot: Slot) -> bool:
+        """A slot's child has booted; whether its pool's breaker has closed by this."""
+        return self._breakers[slot.pool].succeeded()
+
+    def forgive(self, slot: Slot) -> None:
+        """Try a pool's workers again at once: its code or configuration may be another one."""
+        if not slot.canary:
+            self._breakers[slot.pool].reset()
+
+    def held_back(self) -> list[str]:
+        """The pools whose breaker is open."""
+        return [pool for pool, breaker in self._breakers.items() if breaker.open]

@@ -1,0 +1,69 @@
+"""Signals to the supervisor: a pipe that says what came.
+
+The interpreter writes each signal's number into the pipe; the loop reads it there. A signal
+that comes twice before the loop wakes counts once.
+
+A SIGHUP means a reload, but a stop when it comes because the terminal was closed. Its sender does
+not distinguish these, since a shell passes the hangup on to its jobs; the terminal's state does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from contextlib import suppress
+
+from gigqd import logs
+from gigqd.linux.signals import HANDLED, only_wake
+
+log = logs.get_logger("gigqd.signals")
+
+
+class SignalPipe:
+    """The pipe of the supervisor; `fileno()` is readable when a signal has come."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._terminal: int | None = None
+
+    def install(self) -> None:
+        """Route every handled signal into the pipe."""
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            self._terminal = _controlling_terminal()
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in HANDLED:
+            signal.signal(number, only_wake)
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self._reader
+
+    def woke(self) -> None:
+        """Do nothing: the loop, once awake, takes what came at the top of its next turn."""
+
+    def take(self) -> set[signal.Signals]:
+        """The signals that came since the last look; SIGTERM for a terminal that was closed."""
+        try:
+            numbers = os.read(self._reader, 4096)
+        except BlockingIOError:
+            return set()
+        came = {signal.Signals(number) for number in numbers}
+        if signal.SIGHUP in came and self._terminal is not None and _is_hung_up(self._terminal):
+            log.info("terminal_closed")
+            return came - {signal.SIGHUP} | {signal.SIGTERM}
+        return came
+
+
+def _controlling_terminal() -> int | None:
+    """Open the terminal that this process is attached to; None when there is none."""
+    with suppress(OSError):
+        return os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return None
+
+
+def _is_hung_up(terminal: int) -> bool:
+    """Return True once a terminal is closed: the kernel says so before it sends the signal."""
+    poll = select.poll()
+    poll.register(terminal, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))

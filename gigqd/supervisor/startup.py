@@ -1,0 +1,136 @@
+"""Bringing the daemon up: what must be had before the first claim, and when to give up."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import StoreUnavailable
+from gigq.store.sqlite.processes import run_locks
+from gigqd import exit_codes, logs
+from gigqd.errors import GigqdError, files_remedy
+from gigqd.host.run_record import RunRecord
+from gigqd.process.orphan_cleanup import end_leftovers
+from gigqd.process.process_tag import home_of
+from gigqd.supervisor.forking import missing_descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gigqd.supervisor.pools import Pools
+    from gigqd.supervisor.recorder_link import Books
+    from gigqd.supervisor.slots import Slot
+    from gigqd.supervisor.status import Facts
+
+log = logs.get_logger("gigqd.supervisor")
+
+_FEWEST_CHILDREN = 2  # the keeper and a worker
+
+
+class StartFailedError(GigqdError):
+    """The daemon could not be brought up."""
+
+
+class DaemonRun:
+    """This daemon's run on a database: the lock that shows that it lives, and its record.
+
+    Args:
+        database: the queue's file.
+
+    Raises:
+        OSError: nothing can be written beside the database.
+        StoreUnavailable: it can be no database.
+    """
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._record = RunRecord(database)
+        self._lock = run_locks.RunLock(Path(database), "gigqd")
+        self.run = self._lock.run
+
+    def begin(self) -> None:
+        """End what dead runs on this database have left behind, where they may have, and begin.
+
+        Raises:
+            StartFailedError: some of it survives SIGKILL, or nothing can be written there.
+        """
+        try:
+            if self._record.may_have_leftovers():
+                _end_leftovers_of(self._database)
+            self._record.begin(self.run)
+        except OSError as error:
+            raise _cannot_write(self._database, error) from error
+
+    def end(self, *, in_order: bool) -> None:
+        """Free the lock; after an end in order the next start looks for no processes."""
+        if in_order:
+            self._record.end()
+        self._lock.release()
+
+
+def lock_run(database: str) -> DaemonRun:
+    """Take the lock that tells others that this daemon's run lives.
+
+    Raises:
+        StartFailedError: nothing can be written beside the database, or it can be none.
+    """
+    try:
+        return DaemonRun(database)
+    except OSError as error:
+        raise _cannot_write(database, error) from error
+    except StoreUnavailable as error:
+        raise StartFailedError(str(error), exit_code=exit_codes.DATABASE_UNAVAILABLE) from error
+
+
+def _cannot_write(database: str, error: OSError) -> StartFailedError:
+    which = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    folder = Path(database).parent
+    text = f"{folder}: cannot write beside the database: {which}{error.strerror}"
+    return StartFailedError(text, exit_code=exit_codes.for_database(error))
+
+
+def require_files() -> None:
+    """Refuse a start with fewer open files than a single worker and the daemon itself need.
+
+    Raises:
+        StartFailedError: the limit is too low.
+    """
+    if missing := missing_descriptors(_FEWEST_CHILDREN):
+        _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        text = f"{limit + missing} open files are needed for one worker; {files_remedy()}"
+        raise StartFailedError(text, exit_code=exit_codes.CANNOT_FORK)
+
+
+def _end_leftovers_of(database: str) -> None:
+    try:
+        killed = end_leftovers(Path(database), home_of(database))
+    except TimeoutError as error:
+        raise StartFailedError(str(error)) from error
+    if killed:
+        log.warning("leftover_killed", killed=killed)
+
+
+def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:
+    """Remember what a child says of its own failure to boot, and the exit code it stands for."""
+    slot.boot_error = str(message["boot_error"])
+    if message.get("application"):
+        slot.boot_code = exit_codes.CANNOT_IMPORT
+
+
+def start_failure(facts: Facts, books: Books, pools: Pools) -> GigqdError | None:
+    """Why the daemon will not come up; None while there is hope."""
+    if books.failure is not None:
+        return books.failure
+    if (slot := pools.failing()) is not None:
+        return StartFailedError(f"no worker can boot: {slot.why_down}", exit_code=slot.boot_code)
+    is_up = books.in_order and pools.any_up()
+    if is_up or time.monotonic() < facts.start_deadline:
+        return None
+    seconds = facts.config.daemon.start_timeout
+    if books.in_order:
+        return StartFailedError(f"no worker was ready within {seconds:g} s")
+    why = books.trouble or "the keeper did not come up"
+    text = f"the database could not be used within {seconds:g} s: {why}"
+    return StartFailedError(text, exit_code=exit_codes.DATABASE_UNAVAILABLE)

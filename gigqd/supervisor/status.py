@@ -1,0 +1,274 @@
+"""What `gigqd status` is told: the daemon, its slots, what has happened since the start."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gigq.model.url_passwords import mask_passwords
+from gigqd import __version__
+from gigqd.ipc.scoreboard import Activity, Report
+from gigqd.linux import syscalls
+from gigqd.supervisor.slots import KEEPER, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gigqd.config import Config
+    from gigqd.ipc.exit_record import ExitRecord
+    from gigqd.process.child import Child
+    from gigqd.supervisor.children import Crew
+    from gigqd.supervisor.slots import Slot
+
+_RECENT = 20
+_COUNTER_OF = {"timeout": "timeouts", "crashed": "crashes"}
+_INTERRUPTING = frozenset({"timeout", "cancelled", "stopped"})
+_OF_THE_JOB = dict.fromkeys(("job_id", "job", "attempt", "execution"))  # in this order
+_TOLD_OF_A_BAD_END = (
+    "cause",
+    "exit_code",
+    "signal",
+    "wall_time",
+    "cpu_time",
+    "peak_memory",
+    "late",
+    "killed",
+)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the daemon was started.
+
+    Attributes:
+        settled: executions whose outcome a worker recorded itself.
+        timeouts: jobs interrupted, or killed with their worker, because they overran.
+        crashes: workers that died by themselves.
+        memory: workers killed because their job used too much memory.
+        oom: workers that the kernel killed because memory ran out.
+        cancelled: jobs interrupted, or killed with their worker, because they were cancelled.
+        stopped: jobs interrupted, or killed with their worker, because the daemon stopped.
+        boot: workers that did not come up.
+        restarts: children that were replaced after a bad end.
+        reloads: configurations taken.
+    """
+
+    settled: int = 0
+    timeouts: int = 0
+    crashes: int = 0
+    memory: int = 0
+    oom: int = 0
+    cancelled: int = 0
+    stopped: int = 0
+    boot: int = 0
+    restarts: int = 0
+    reloads: int = 0
+
+
+@dataclass(slots=True)
+class Facts:
+    """The daemon's own state.
+
+    Attributes:
+        config: what it runs now.
+        run: the id of its run.
+        generation: 1, and one more for every configuration taken.
+        ready: the first worker has come up.
+        stopping: a stop is under way.
+        reloading: a new configuration is being tried.
+        paused: nothing is to be claimed, because somebody has asked for that.
+        trouble: why it cannot do its whole work; None when it can.
+        trouble_since: since when, as a UTC time.
+        recent: the recent failures, newest last.
+        unsettled: how many exit records the keeper has not confirmed.
+        began: when it was started, in seconds of the monotonic clock.
+        began_at: the same as a UTC time.
+    """
+
+    config: Config
+    run: str
+    generation: int = 1
+    ready: bool = False
+    stopping: bool = False
+    reloading: bool = False
+    paused: bool = False
+    trouble: str | None = None
+    trouble_since: datetime | None = None
+    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    unsettled: int = 0
+    began: float = field(default_factory=time.monotonic)
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    counters: Counters = field(default_factory=Counters)
+
+    @property
+    def start_deadline(self) -> float:
+        """When the start is given up, in seconds of the monotonic clock."""
+        return self.began + self.config.daemon.start_timeout
+
+    @property
+    def state(self) -> str:
+        """In one word: starting, running, reloading, paused, degraded or stopping."""
+        if self.stopping:
+            return "stopping"
+        if not self.ready:
+            return "starting"
+        if self.trouble:
+            return "degraded"
+        if self.paused:
+            return "paused"
+        return "reloading" if self.reloading else "running"
+
+    @property
+    def headline(self) -> str:
+        """One line for `systemctl status`."""
+        sizes = ", ".join(f"{pool.name} {pool.size}" for pool in self.config.pools)
+        return f"{self.state}{f': {self.trouble}' if self.trouble else ''}; pools: {sizes}"
+
+    def note_trouble(self, trouble: str | None) -> bool:
+        """Remember why not the whole work is done, and since when; whether that is news."""
+        trouble = mask_passwords(trouble)
+        if trouble == self.trouble:
+            return False
+        if not (trouble and self.trouble):
+            self.trouble_since = datetime.now(UTC) if trouble else None
+        self.trouble = trouble
+        return True
+
+    def note_bad_end(self, slot: Slot, last: Report, record: ExitRecord) -> None:
+        """Count a child's bad end, and remember it; the log has that of a canary."""
+        if slot.canary and last.activity < Activity.IDLE:
+            return
+        self.counters.restarts += not slot.retired
+        self._note(
+            slot.name,
+            str(record.cause),
+            {
+                "job_id": last.job_id or None,
+                "job": last.job_name or None,
+                "attempt": last.attempt or None,
+                "execution": last.execution or None,
+                **{name: getattr(record, name) for name in _TOLD_OF_A_BAD_END},
+                "status": None,
+            },
+        )
+
+    def note_interrupted(self, slot_name: str, message: Mapping[str, Any]) -> None:
+        """Count a job that the daemon has ended by an exception, and remember it likewise."""
+        cause = message["interrupted"]
+        if cause in _INTERRUPTING:
+            process = dict.fromkeys(_TOLD_OF_A_BAD_END) | {"late": 0.0, "killed": 0}
+            self._note(slot_name, cause, {**_OF_THE_JOB, **process, **message, "cause": cause})
+
+    def _note(self, slot_name: str, cause: str, entry: dict[str, Any]) -> None:
+        counter = _COUNTER_OF.get(cause, cause)
+        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+        entry.pop("interrupted", None)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.recent.append({"at": at, "slot": slot_name, **entry})
+
+    def note_settled(self, message: Mapping[str, Any]) -> None:
+        """Remember what has become of the job whose bad end the keeper has settled."""
+        for entry in self.recent:
+            if entry["execution"] and entry["execution"] == message.get("execution"):
+                entry["status"] = message.get("status")
+
+
+def status(facts: Facts, crew: Crew) -> dict[str, Any]:
+    """The whole answer to `gigqd status`."""
+    config = facts.config
+    return {
+        "ok": True,
+        "state": facts.state,
+        "reason": facts.trouble,
+        "degraded_since": _iso(facts.trouble_since),
+        "paused": facts.paused,
+        "name": config.daemon.name,
+        "pid": os.getpid(),
+        "version": __version__,
+        "started_at": facts.began_at.isoformat(timespec="seconds"),
+        "uptime": round(time.monotonic() - facts.began, 3),
+        "generation": facts.generation,
+        "run": facts.run,
+        "config": str(config.source) if config.source else None,
+        "database": config.queue.database,
+        "pools": [{"name": pool.name, "size": pool.size} for pool in config.pools],
+        "slots": _slots(crew),
+        "counters": _counters(facts.counters, crew),
+        "unsettled": facts.unsettled,
+        "held_back": crew.restarts.held_back(),
+        "recent": list(facts.recent),
+    }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat(timespec="seconds") if when else None
+
+
+def _counters(counters: Counters, crew: Crew) -> dict[str, int]:
+    """The counters, with what the living workers have settled added."""
+    alive = sum(child.cell.read().settled for child in crew.children())
+    return {**asdict(counters), "settled": counters.settled + alive}
+
+
+def _slots(crew: Crew) -> list[dict[str, Any]]:
+    """One entry for each slot, the keeper first."""
+    now = time.monotonic()
+    return [_slot(slot, crew.child_in(slot), now) for slot in crew.slots.values()]
+
+
+def _slot(slot: Slot, child: Child | None, now: float) -> dict[str, Any]:
+    last = child.cell.read() if child else Report()
+    return {
+        "slot": slot.name,
+        "pool": slot.pool or None,
+        "role": "keeper" if slot.name == KEEPER else "worker",
+        "pid": child.pid if child else None,
+        "state": _state(slot, last),
+        "since": round(now - slot.since, 3) if slot.since else None,
+        **_job(last, now),
+        "rss": _resident(child.pid) if child else None,
+        "memory": _seen_memory(child, last),
+        "memory_limit": last.memory_limit or None,
+        "jobs_done": last.settled,
+        "generation": slot.generation,
+        "configuration": child.generation if child else None,
+        "restarts": slot.restarts,
+        "last_exit": slot.last_exit or None,
+    }
+
+
+def _job(last: Report, now: float) -> dict[str, Any]:
+    """What a worker is running; every value None when it is not."""
+    names = ("job_id", "job", "attempt", "execution", "elapsed", "timeout")
+    if last.activity not in (Activity.BUSY, Activity.SETTLING):
+        return dict.fromkeys(names)
+    limit = round(last.deadline - last.since, 3) if last.deadline else None
+    elapsed = round(now - last.since, 3)
+    values = (last.job_id, last.job_name, last.attempt, last.execution, elapsed, limit)
+    return dict(zip(names, values, strict=True))
+
+
+def _state(slot: Slot, last: Report) -> str:
+    """The slot's phase; for a child that is up, what it is doing."""
+    if slot.phase is not Phase.UP:
+        return str(slot.phase)
+    return "draining" if slot.leaving else last.activity.name.lower()
+
+
+def _seen_memory(child: Child | None, last: Report) -> int | None:
+    """The most memory that the running job's tree was seen to use, in bytes."""
+    if child is None or last.activity is not Activity.BUSY or child.seen.number != last.started:
+        return None
+    return child.seen.memory
+
+
+def _resident(pid: int) -> int | None:
+    """A process's resident memory in bytes; None when it is gone."""
+    try:
+        return syscalls.glance(pid).memory
+    except ProcessLookupError:
+        return None

@@ -1,0 +1,110 @@
+"""Interruption of a worker's job by an exception, before its process is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import JobCancelled, JobStopped, JobTimeout
+from gigq.model.cause import Cause
+from gigq.model.outcome import Interruption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.errors import JobInterrupted
+    from gigq.model.claim import Claim
+    from gigqd.process.spawn import Birth
+    from gigqd.worker.reporting import Line
+
+# The functions of `signal` itself convert every result to an enumeration.
+_signal: Any = import_module("_signal")
+
+_EXCEPTIONS: dict[Cause, tuple[type[JobInterrupted], str]] = {
+    Cause.TIMEOUT: (JobTimeout, "the job is still running at its time limit"),
+    Cause.CANCELLED: (JobCancelled, "the job was cancelled while it was running"),
+    Cause.STOPPED: (JobStopped, "the worker stops and cannot wait for the job any longer"),
+}
+
+
+class AskedToEnd:
+    """A signal handler that raises an exception in the job for which the supervisor meant it.
+
+    The exception is JobTimeout at the deadline, JobCancelled after a cancel, and JobStopped when
+    the daemon stops. It is raised once, and never between jobs. The supervisor repeats the signal
+    until the scoreboard shows that the exception was raised. The same signal can also mean that
+    the worker must release its other claims. Processes that a job forks lose the handler.
+
+    Attributes:
+        interrupted: True once a job of this worker was interrupted.
+        interruption: the interruption of the last job; None when it was not interrupted.
+        let_go: settles or releases the other claims.
+    """
+
+    def __init__(self, birth: Birth, line: Line) -> None:
+        self._cell = birth.cell
+        self._line = line
+        self._armed = False
+        self._execution = ""
+        self._letting_go = False
+        self.interrupted = False
+        self.interruption: Interruption | None = None
+        self.let_go: Callable[[], None] = _nothing
+        self._handler = self._on_signal
+        # From the start: without a handler the signal would kill the worker.
+        _signal.signal(signal.SIGUSR2, self._handler)
+        os.register_at_fork(after_in_child=self._give_up)
+
+    def armed(self, claim: Claim) -> AskedToEnd:
+        """Return the context manager around a job's function, in which the signal counts."""
+        self._execution = claim.execution_id
+        self.interruption = None
+        return self
+
+    def __enter__(self) -> None:
+        if _signal.getsignal(signal.SIGUSR2) is not self._handler:
+            signal.signal(signal.SIGUSR2, self._handler)  # an earlier job replaced the handler
+        self._armed = True
+        try:
+            self._raise_if_meant()  # the signal may have come before the function began
+        except BaseException:
+            self._armed = False
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._armed = False
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        # A signal that comes during `let_go` only returns: this call checks again afterwards.
+        if self._armed and not self._letting_go and self._cell.let_go == self._line.started:
+            self._letting_go = True
+            try:
+                self.let_go()
+            finally:
+                self._letting_go = False
+        if not self._letting_go:
+            self._raise_if_meant()
+
+    def _raise_if_meant(self) -> None:
+        if self._armed and self._cell.asked == self._line.started:
+            self._armed = False
+            self.interrupted = True
+            asked = self._cell.orders().cause
+            cause = asked if asked in _EXCEPTIONS else Cause.STOPPED
+            kind, words = _EXCEPTIONS[cause]
+            self.interruption = Interruption(cause, time.monotonic())
+            self._line.interrupted()
+            raise kind(words).interrupting(self._execution)
+
+    def _give_up(self) -> None:
+        """Restore the default handler in a process that a job forked."""
+        self._armed = False
+        if _signal.getsignal(signal.SIGUSR2) is self._handler:
+            _signal.signal(signal.SIGUSR2, _signal.SIG_DFL)
+
+
+def _nothing() -> None:
+    """Do nothing: the worker holds no other claims."""

@@ -1,0 +1,43 @@
+"""Report to the supervisor of the outcome of an interrupted job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gigq.model.claim import Claim, Settled
+    from gigq.model.outcome import ExecutionResult, PostMortem
+    from gigqd.ipc.json_socket import Wire
+
+
+class InterruptionReport:
+    """The message about an interrupted job, which is the worker's last job.
+
+    Args:
+        wire: the connection to the supervisor.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._message: dict[str, Any] = {}
+
+    def ended(self, claim: Claim, ending: ExecutionResult, usage: PostMortem) -> None:
+        """Prepare the message after the job's function has ended."""
+        self._message = {
+            "interrupted": ending.cause.value if ending.cause else None,
+            "execution": claim.execution_id,
+            "job_id": claim.job_id,
+            "job": claim.name,
+            "attempt": claim.attempt,
+            "wall_time": usage.wall_time,
+            "cpu_time": usage.cpu_time,
+            "peak_memory": usage.peak_rss,
+        }
+
+    def settled(self, claim: Claim, settled: Settled | None) -> None:
+        """Send the message, with the job's new status, once the outcome is recorded."""
+        message = self._message
+        if message and message["execution"] == claim.execution_id:
+            status = settled.job_status.value if settled else None
+            self._wire.send({**message, "status": status})
+            self._message = {}

@@ -1,0 +1,1 @@
+"""The leak check: what a job left behind in its worker process."""

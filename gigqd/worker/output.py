@@ -1,0 +1,51 @@
+"""The output of the current job on standard output and error."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gigqd.process.child import tail
+from gigqd.process.spawn import flush_standard_streams
+from gigqd.process.stacks import of_the_job
+
+if TYPE_CHECKING:
+    from gigqd.process.spawn import Birth
+
+_STACKS_KEPT = 64 * 1024
+
+
+class Output:
+    """The file behind the standard streams, which is emptied before each job.
+
+    Args:
+        birth: the context of the child, with the descriptors.
+        kept: the bytes to keep from its end; 0 for none.
+
+    Attributes:
+        whole: True when the last job has left the standard streams open.
+    """
+
+    def __init__(self, birth: Birth, kept: int) -> None:
+        assert birth.output is not None
+        self._output = birth.output
+        self._stacks = birth.stacks
+        self._kept = kept
+        self._is_empty = False
+        self.whole = True
+
+    def empty(self) -> None:
+        """Empty the file."""
+        if not self._is_empty:
+            flush_standard_streams()
+            os.ftruncate(self._output, 0)
+
+    def take(self) -> str | None:
+        """Return the end of the job's output; None when there is none."""
+        self.whole = flush_standard_streams()
+        self._is_empty = os.fstat(self._output).st_size == 0
+        return None if self._is_empty else tail(self._output, self._kept) or None
+
+    def stacks(self) -> str | None:
+        """Return the stacks of all threads, if they were dumped."""
+        return of_the_job(tail(self._stacks, _STACKS_KEPT)) or None

@@ -1,0 +1,134 @@
+"""The trials of `gigqd check`, in a child process: database, account and imports."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigq.errors import GigqError, SchemaTooNew
+from gigq.store import initialization, migrate
+from gigq.store.database import Database
+from gigq.store.sqlite import queue_mark
+from gigq.store.sqlite.connections import close_connections, open_connection
+from gigq.store.sqlite.file.filesystem import resolve
+from gigqd import exit_codes
+from gigqd.errors import GigqdError
+from gigqd.host.database_errors import exit_code_for
+from gigqd.host.database_place import refuse_unusable_place
+from gigqd.host.privileges import account_name, refuse_blocked_way, refuse_unwritable
+from gigqd.worker.boot import failure, is_of_the_application, prepare
+
+if TYPE_CHECKING:
+    from gigqd.config import Config
+
+
+def try_database(config: Config) -> str:
+    """Open the database and take its write lock once; nothing is created or migrated.
+
+    Returns:
+        The finding, in words.
+
+    Raises:
+        GigqdError: the daemon could not use it; the exit code is that of `start`.
+    """
+    path = Path(config.queue.database)
+    try:
+        refuse_unusable_place(path)
+        refuse_unwritable(path.parent)
+        real = resolve(path)
+        queue_mark.refuse_lost(real)
+        if not path.exists() or not path.stat().st_size:
+            return _judge_folder(path)
+        initialization.refuse_foreign_log(real)
+        return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
+    except (GigqError, OSError) as error:
+        raise _as_daemon_error(error) from error
+    finally:
+        close_connections()
+
+
+def try_way(config: Config) -> str:
+    """Make sure that the daemon's account will reach a folder that root makes or gives away.
+
+    Returns:
+        The effect of the first start, in words.
+
+    Raises:
+        GigqdError: the account cannot pass a directory above the folder.
+    """
+    path = Path(config.queue.database)
+    refuse_blocked_way(path.parent.parent, path.parent)
+    who = account_name()
+    return f"{path} does not exist yet; the first start by root gives {who} its folder"
+
+
+def begin_database(config: Config) -> str:
+    """Create the queue, also where one was lost or beside the tables of another program.
+
+    Returns:
+        The result, in words.
+
+    Raises:
+        GigqdError: the file cannot be created or used; the exit code is that of `start`.
+    """
+    path = Path(config.queue.database)
+    try:
+        initialization.initialize(path)
+        return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
+    except (GigqError, OSError) as error:
+        raise _as_daemon_error(error) from error
+    finally:
+        close_connections()
+
+
+def try_imports(config: Config) -> str:
+    """Prepare this process as a worker does before its first job.
+
+    Returns:
+        The imported modules, in words.
+
+    Raises:
+        GigqdError: a worker could not boot.
+    """
+    try:
+        hooks = prepare(config, config.pools[0])
+    except BaseException as error:
+        code = (
+            exit_codes.CANNOT_IMPORT if is_of_the_application(error) else exit_codes.INTERNAL_ERROR
+        )
+        raise GigqdError(failure(error), exit_code=code) from error
+    imported = ([hooks.module] if hooks else []) + [*config.code.imports]
+    return ", ".join(imported) or "none are configured"
+
+
+def _as_daemon_error(error: Exception) -> GigqdError:
+    text = str(error)
+    if isinstance(error, PermissionError):
+        who = account_name()
+        text = f"{who} may not use {error.filename}: {error.strerror}; check who owns it"
+    return GigqdError(text, exit_code=exit_code_for(error))
+
+
+def _judge_folder(path: Path) -> str:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        text = f"{path} does not exist, and its folder cannot be written"
+        raise GigqdError(text, exit_code=exit_codes.NOT_PERMITTED)
+    state = "is empty" if path.exists() else "does not exist yet"
+    return f"{path} {state}; the first start or submit creates the queue"
+
+
+def _judge_schema(database: Database) -> str:
+    with database.transaction(durable=False) as session:
+        names = {row["name"] for row in session.all("table_names")}
+        if "gigq_schema" not in names:
+            migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
+            migrate.refuse_obstacles(database)
+            return "no queue of this version yet; the first start or submit creates or upgrades it"
+        row = session.one("schema_version")
+        found, known = (row or {}).get("version") or 0, migrate.latest("sqlite")
+        if found > known:
+            raise SchemaTooNew(
+                f"the store has schema {found} and this gigq knows {known}; upgrade gigq here"
+            )
+        return f"readable and writable, schema {found}"

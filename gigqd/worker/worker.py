@@ -1,0 +1,349 @@
+"""Worker process: claims jobs, runs them one at a time and reports on the scoreboard."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from typing import TYPE_CHECKING, Any
+
+from gigq import events
+from gigq.errors import FunctionNotAllowed, LockedByThisThread, StoreError, StoreLocked
+from gigq.execution.callbacks import Callbacks, Settings
+from gigq.execution.runner import Runner
+from gigq.execution.worker_context import PlainSurroundings
+from gigq.model import allow_list, clock, functions, served_queues
+from gigq.model.outcome import PostMortem
+from gigq.model.status import JobStatus
+from gigq.store.handle import StoreHandle
+from gigq.store.migrate import Begin
+from gigq.store.place import FilePlace
+from gigq.store.sqlite.connections import close_all_connections, require
+from gigq.store.sqlite.processes.wakeup import Listener
+from gigq.store.verbs import exchange
+from gigqd import exit_codes, logs
+from gigqd.ipc.scoreboard import Activity, Report
+from gigqd.linux import syscalls
+from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
+from gigqd.worker.interruption import AskedToEnd
+from gigqd.worker.interruption_report import InterruptionReport
+from gigqd.worker.job_context import AroundJob
+from gigqd.worker.job_reports import job_reports
+from gigqd.worker.leaks.check import LeakCheck
+from gigqd.worker.leaks.report import LeakReport
+from gigqd.worker.orphan_cleanup import end_leftovers
+from gigqd.worker.output import Output
+from gigqd.worker.random_seed import reseed
+from gigqd.worker.recycling import Lifetime
+from gigqd.worker.release import Meanwhile
+from gigqd.worker.reporting import Line
+from gigqd.worker.reserved_descriptors import Reserve
+from gigqd.worker.signal_wakeup import Ear
+from gigqd.worker.usage import Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.execution.hooks import Hooks
+    from gigq.model.claim import Claim, Settled
+    from gigq.model.functions import FunctionRef
+    from gigq.model.outcome import ExecutionResult
+    from gigqd.config import PoolConfig
+    from gigqd.process.spawn import Birth
+
+log = logs.get_logger("gigqd.worker")
+
+_LONGEST_WAIT = 30.0
+_MOST_CLAIMS_PER_BATCH = 64
+_AFTER_TROUBLE = 1.0
+
+
+def main(birth: Birth) -> int:
+    """Boot, then run jobs until asked to exit.
+
+    Returns:
+        The exit code.
+    """
+    birth.cell.write(Report(Activity.BOOTING, since=time.monotonic()))
+    pool = next(pool for pool in birth.config.pools if pool.name == birth.pool)
+    line = Line(birth)
+    events.send_to(logs.LibraryEvents())
+    try:
+        hooks = prepare(birth.config, pool)
+        if hooks is not None:
+            hooks.start()
+        role = WorkerRole(birth, pool, line, hooks)
+    except BaseException as error:  # noqa: BLE001 - an import may even exit: all is reported
+        whose = is_of_the_application(error)
+        line.tell_boot_error(failure(error), trace(error), application=whose)
+        return exit_codes.WORKER_BOOT_FAILED
+    return role.run()
+
+
+class WorkerRole:
+    """The main loop of a worker process.
+
+    1. Report on the scoreboard before and after each job.
+    2. Give every job a log context, an output of its own and the limits of its pool.
+    3. When no job is due, sleep until a wakeup, a delayed job's time or a signal. Claim nothing
+       while the supervisor pauses claims.
+    4. Exit after the current job when asked to, when the lifetime is over, or after a job that was
+       interrupted or leaked, but never with an outcome that is not recorded yet.
+    """
+
+    def __init__(self, birth: Birth, pool: PoolConfig, line: Line, hooks: Hooks | None) -> None:
+        self._birth = birth
+        self._pool = pool
+        self._line = line
+        self._asked = AskedToEnd(birth, line)
+        self._interruption = InterruptionReport(line.wire)
+        self._is_leaving = False
+        self._why_leave = ""
+        self._life = Lifetime(pool, time.monotonic())
+        queue = birth.config.queue
+        require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
+        self._hooks = hooks
+        self._imported: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._allow = None if "*" in birth.config.security.allow else birth.config.security.allow
+        self._runner = self._make_runner()
+        self._listener = Listener(queue.database, pool.queues)
+        assert birth.stacks is not None
+        self._ear = Ear(self._on_sigterm, birth.stacks)
+        self._output = Output(birth, pool.keep_output)
+        self._reserve = Reserve()
+        self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_leaks), line.wire)
+        self._asked.let_go = Meanwhile(self._runner, queue.database, line).let_go
+        self._meter = Meter()
+        self._in_trouble_since: float | None = None
+        self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+
+    def _make_runner(self) -> Runner:
+        queue = self._birth.config.queue
+        store = StoreHandle(
+            FilePlace(queue.database),
+            begin=Begin.NEVER,
+            lock_timeout=queue.lock_timeout,
+            durable=queue.durability == "full",
+            run=self._birth.tag.run,
+        )
+        settings = Settings(
+            served_queues.checked(self._pool.queues),
+            self._allow,
+            queue.max_result_size,
+            self._hooks,
+            _MOST_CLAIMS_PER_BATCH,
+            self._pool.size,
+        )
+        return Runner(self._birth.worker_id, store, settings, self._callbacks(store))
+
+    def _callbacks(self, store: StoreHandle) -> Callbacks:
+        cell = self._birth.cell
+        return Callbacks(
+            self._started,
+            self._finished,
+            self._settled,
+            self._may_claim,
+            self._may_start,
+            self._import_function,
+            self._asked,
+            AroundJob(PlainSurroundings(store), cell, self._line, lambda: self._is_leaving),
+            job_reports(self._birth),
+        )
+
+    def run(self) -> int:
+        """Run jobs until it is time to exit.
+
+        Returns:
+            The exit code.
+        """
+        while self._stays():
+            wait = self._work()
+            if not self._line.started:
+                syscalls.give_back_memory()
+            if self._stays():
+                self._sleep(wait)
+        if self._why_leave:
+            log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
+        if self._hooks is not None:
+            self._line.leaving()
+            self._hooks.stop()
+        self._listener.close()
+        close_all_connections()  # also to other databases that its jobs have opened
+        return exit_codes.WORKER_DONE
+
+    def _work(self) -> float:
+        """Run the due jobs; return the seconds to wait for more."""
+        logs.follow()
+        self._show_idle()
+        try:
+            self._runner.work_off(self._may_claim)
+            wait = self._until_next_due()
+            self._in_trouble_since = None
+        except StoreError as error:
+            log.error("store_trouble", error=str(error))
+            if isinstance(error, LockedByThisThread):
+                os._exit(exit_codes.WORKER_RESIDUE)  # a job left its transaction open
+            if not isinstance(error, StoreLocked):  # a lock is another process's
+                self._leave_after_long_trouble()
+            wait = _AFTER_TROUBLE
+        self._show_idle()
+        return min(wait, self._life.remaining(time.monotonic()))
+
+    def _leave_after_long_trouble(self) -> None:
+        """Exit after long errors of the database, whose cause may be in this process."""
+        now = time.monotonic()
+        self._in_trouble_since = self._in_trouble_since or now
+        if now - self._in_trouble_since > self._pool.record_timeout:
+            self._why_leave = "store_trouble"
+
+    def _show_idle(self) -> None:
+        """Report idle, unless an outcome is not recorded yet: its recording has a time limit."""
+        if not self._runner.held:
+            self._line.idle()
+
+    # --- called for each job -----------------------------------------------------------------
+
+    def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
+        function = functions.find(module_name, function_name)
+        if self._imported.get((module_name, function_name)) is not function:
+            self._imported[module_name, function_name] = function
+            self._leaks.check.accept()  # what the import of a module or a script has left
+        return function
+
+    def _started(self, claim: Claim) -> None:
+        """Prepare the process and report busy, just before the job's function runs."""
+        logs.enter_job(
+            {
+                "job_id": claim.job_id,
+                "job": claim.name,
+                "attempt": claim.attempt,
+                "execution": claim.execution_id,
+            }
+        )
+        self._life.job_began()
+        self._output.empty()
+        reseed()
+        limit = _stricter(claim.timeout, self._pool.timeout_limit)
+        memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
+        now = time.monotonic()
+        limits = (limit, int(memory_limit or 0))
+        self._line.busy(claim, now, self._meter.begin(now), limits, self._runner.held)
+
+    def _finished(self, claim: Claim, result: ExecutionResult) -> ExecutionResult:
+        """Measure and clean up after the job's function, and return the result with a post-mortem.
+
+        After a failure all processes that the job started are killed, because another attempt may
+        begin as soon as this one is settled.
+        """
+        self._line.settling()
+        usage = self._meter.end(self._line.peak())
+        killed = result.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
+        post_mortem = PostMortem(
+            output=self._output.take(),
+            stack=self._output.stacks() if self._asked.interrupted else None,
+            peak_rss=usage.peak,
+            cpu_time=usage.cpu_time,
+            wall_time=usage.wall_time,
+        )
+        if self._asked.interrupted:
+            self._interruption.ended(claim, result, post_mortem)
+        # Before the settlement, which shares its transaction with the next claim.
+        self._why_leave = self._why_leave_now(claim) or ("residue" if killed else "")
+        if post_mortem.output:
+            logs.job_output(post_mortem.output)
+        logs.leave_job()
+        return result._replace(post_mortem=post_mortem)
+
+    def _settled(self, claim: Claim, settled: Settled | None) -> None:
+        """Report that the outcome is recorded, or was refused because another process was first."""
+        self._line.settled()
+        if self._asked.interrupted:
+            self._interruption.settled(claim, settled)
+
+    def _require_file_size(self) -> None:
+        """Exit before the settlement when a job has lowered the limit of file sizes for good.
+
+        This process could not write to the database; the recorder settles the attempt.
+        """
+        if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != self._file_size:
+            log.error("worker_cannot_write", limit="RLIMIT_FSIZE")
+            os._exit(exit_codes.WORKER_RESIDUE)
+
+    def _end_what_the_job_started(self) -> bool:
+        self._reserve.make_room()
+        return end_leftovers(self._birth.tag)
+
+    # --- going on or leaving -----------------------------------------------------------------
+
+    def _may_claim(self) -> bool:
+        if self._is_leaving or self._why_leave:
+            return False
+        return self._birth.cell.may_claim
+
+    def _may_start(self, claim: Claim) -> bool:
+        """Return False when a new worker must run the job, because other code here conflicts.
+
+        A new worker runs its first job in any case, so that every job is run.
+        """
+        if functions.was_found(claim.function) or not self._line.started:
+            return True
+        if not _is_allowed(claim.function, self._allow):
+            return True
+        conflict = functions.conflict(claim.function)
+        if conflict is not None:
+            self._why_leave = "code"
+            log.debug("code_conflict", job_id=claim.job_id, reason=conflict)
+        return conflict is None
+
+    def _stays(self) -> bool:
+        if self._runner.held:
+            return True
+        if not self._why_leave and self._life.remaining(time.monotonic()) <= 0:
+            self._why_leave = "age"
+        return not (self._is_leaving or self._why_leave or self._birth.cell.orders().leave)
+
+    def _why_leave_now(self, claim: Claim) -> str:
+        """Return why the job that is over is the last one of this worker, or an empty text."""
+        left = self._leaks.after(claim, self._reserve, streams_are_open=self._output.whole)
+        if left or "limits" in self._pool.allowed_leaks:
+            self._require_file_size()
+        if self._asked.interrupted:
+            return "interrupted"
+        return "residue" if left else self._life.why_over(time.monotonic(), self._meter.resident)
+
+    def _on_sigterm(self, _number: int, _frame: object) -> None:
+        self._is_leaving = True
+
+    def _until_next_due(self) -> float:
+        # Claims are paused because of the database, which must not be used then.
+        may = self._may_claim()
+        due_at = (
+            exchange.next_due_at(self._runner.store.database, self._pool.queues) if may else None
+        )
+        if due_at is None:
+            return _LONGEST_WAIT
+        wait = clock.parse(due_at) - clock.parse(clock.utc_now())
+        return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
+
+    def _sleep(self, longest: float) -> None:
+        self._listener.wait(longest, (self._line.wire.fileno(), self._ear.fileno()))
+        self._ear.drain()
+        self._line.wire.receive()
+        if self._line.wire.ended:
+            os._exit(exit_codes.WORKER_PARENT_GONE)
+
+
+def _is_allowed(ref: FunctionRef, patterns: tuple[str, ...] | None) -> bool:
+    """Return True when the allow list contains a function, so that its code may be read."""
+    try:
+        allow_list.check(ref, ("*",) if patterns is None else patterns)
+    except FunctionNotAllowed:
+        return False
+    return True
+
+
+def _stricter(one: float | None, other: float | None) -> float | None:
+    """Return the smaller of two limits; None when there is none."""
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
