@@ -79,7 +79,7 @@ def application(config: Path) -> Callable[[], None]:
 def idle_worker(config: Path) -> int | None:
     """The process id of the worker, once it waits for jobs."""
     slots = json.loads(command("status", config, "--json"))["slots"]
-    return next((s["pid"] for s in slots if s["slot"] != "keeper" and s["state"] == "idle"), None)
+    return next((s["pid"] for s in slots if s["slot"] != "recorder" and s["state"] == "idle"), None)
 
 
 def claimed(queue: JobQueue, job: str) -> dict | None:

@@ -215,7 +215,7 @@ class PoolConfig(Table):
     memory_limit: int | None = key("none", optional(byte_size(MIB), "none"), RECYCLE, "Most memory the process tree of a job may use, whatever its own limit says.")
     boot_timeout: float = key("30s", duration(0.1, HOUR), LIVE, "How long a new worker may take to import its modules and open the database.")
     record_timeout: float = key("2m", duration(1, DAY), LIVE, "How long a worker may take to record an outcome, or fail to claim a job, before it is replaced.")
-    hang_timeout: float = key("1m", duration(1, DAY), LIVE, "How long an idle worker, or the keeper, may stand still before it is replaced.")
+    hang_timeout: float = key("1m", duration(1, DAY), LIVE, "How long an idle worker, or the recorder, may stand still before it is replaced.")
     recycle_after_jobs: int = key(0, whole(0, 10**9, "jobs"), RECYCLE, "Replace a worker after this many jobs; 0 is never.")
     recycle_after_age: float = key("0s", duration(), RECYCLE, "Replace a worker that has lived this long, after its current job; 0 is never.")
     recycle_above_memory: int = key(0, byte_size(), RECYCLE, "Replace a worker whose own memory is above this after a job; 0 is never.")

@@ -193,7 +193,7 @@ class Cell:
         return Orders(bool(leave), number, cause, bool(hold), bool(stopping), *rest)
 
     def whole_board(self) -> list[Report]:
-        """What every child last said; for the keeper, who looks after what all of them hold."""
+        """What every child last said; for the recorder, who looks after what all of them hold."""
         # No further than cells were ever lent: a look at memory that nobody has used takes it up.
         (lent,) = _LENT.unpack_from(self._memory)
         cells = [Cell(self._memory, index) for index in range(1, lent)]

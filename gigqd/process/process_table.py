@@ -7,7 +7,7 @@ besides plays no part. In its own children that sit in no slot, and only in them
 looked for, once for each.
 
     census = Census()
-    census.take({child.pid: child.tag for child in children})   # all children, the keeper as well
+    census.take({child.pid: child.tag for child in children})   # all children, the recorder as well
     tree = census.tree_of(child.pid)
     if memory_of(tree) > limit and proportional_memory(tree) > limit: ...
 """

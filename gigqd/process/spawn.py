@@ -32,8 +32,8 @@ class Birth(NamedTuple):
     """What a child is given at its fork.
 
     Attributes:
-        slot: the slot's name, as "default/0" or "keeper".
-        pool: the pool's name; empty for the keeper.
+        slot: the slot's name, as "default/0" or "recorder".
+        pool: the pool's name; empty for the recorder.
         worker_id: the name under which it claims jobs; not used twice within a run.
         tag: marks this process and all below it.
         config: the configuration of this generation.
@@ -41,7 +41,7 @@ class Birth(NamedTuple):
         counts: where it counts successful jobs without a line of their own.
         channel: the child's end of its line to the supervisor.
         output: where the job's standard output and error go; None keeps the daemon's own.
-        stacks: where the stacks of all threads are dumped on request; None for the keeper.
+        stacks: where the stacks of all threads are dumped on request; None for the recorder.
         parent: the supervisor's process id.
         file_limit: how many files it may have open, unless it asks the kernel for more.
         leaf: its control group, where the system has delegated one to the daemon.

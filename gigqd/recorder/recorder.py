@@ -44,13 +44,13 @@ def main(birth: Birth) -> int:
         The exit code.
     """
     events.send_to(logs.LibraryEvents())
-    keeper = Keeper(birth)
-    keeper.beat()
-    keeper.tell({"up": True})
-    return keeper.run()
+    recorder = Recorder(birth)
+    recorder.beat()
+    recorder.tell({"up": True})
+    return recorder.run()
 
 
-class Keeper:
+class Recorder:
     """The main loop of the recorder process.
 
     1. Settle the open executions of dead runs, before the first claim and after every error of

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
     from gigqd.ipc.exit_record import ExitRecord
 
-log = logs.get_logger("gigqd.keeper")
+log = logs.get_logger("gigqd.recorder")
 
 
 class Settling:

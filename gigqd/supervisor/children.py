@@ -18,7 +18,7 @@ from gigqd.supervisor.exit_reports import completed, log_exit, note_overrun
 from gigqd.supervisor.forking import Births
 from gigqd.supervisor.resource_monitor import Watch
 from gigqd.supervisor.restart_policy import Restarts
-from gigqd.supervisor.slots import KEEPER, Do, Limits, Phase, Slot
+from gigqd.supervisor.slots import RECORDER, Do, Limits, Phase, Slot
 from gigqd.supervisor.turn_share import TurnShare
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ class Crew:
         self._share = TurnShare(_SLOTS_SECONDS)
         self._generation = 1
         self._roles: dict[int, Callable[[spawn.Birth], int]] = {
-            is_keeper: importlib.import_module(module).main
-            for is_keeper, module in enumerate(("gigqd.worker.worker", "gigqd.recorder.recorder"))
+            is_recorder: importlib.import_module(module).main
+            for is_recorder, module in enumerate(("gigqd.worker.worker", "gigqd.recorder.recorder"))
         }
 
     # --- what the supervisor orders ----------------------------------------------------------
@@ -292,7 +292,7 @@ class Crew:
     def _spawn(self, slot: Slot, now: float) -> None:
         config, generation = self._trials.get(slot.name, (self._config, self._generation))
         try:
-            pid, birth, ours = self._births.fork(slot, config, self._roles[slot.name == KEEPER])
+            pid, birth, ours = self._births.fork(slot, config, self._roles[slot.name == RECORDER])
         except OSError as error:
             slot.spawn_failed(now, f"cannot fork: {error.strerror}")
             log.error("worker_spawn_failed", slot=slot.name, error=str(error))

@@ -15,7 +15,7 @@ from gigqd.logs.job_sums import SharedCounts
 from gigqd.process import cgroups, spawn
 from gigqd.process.child import scratch_file
 from gigqd.process.process_tag import Tag
-from gigqd.supervisor.slots import KEEPER
+from gigqd.supervisor.slots import RECORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ class Births:
             with theirs:
                 self._count += 1
                 name = f"{slot.name}.{self._count}"
-                output, stacks = _scratch_files(undo, name, wanted=slot.name != KEEPER)
+                output, stacks = _scratch_files(undo, name, wanted=slot.name != RECORDER)
                 leaf = self._leaf(undo)
                 birth = spawn.Birth(
                     slot=slot.name,
@@ -109,7 +109,7 @@ class Births:
 
 
 def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | None, int | None]:
-    """Where a job's output and the stacks of its threads go; the keeper has neither.
+    """Where a job's output and the stacks of its threads go; the recorder has neither.
 
     `gigq logs` finds the output of a running job by the worker's name in the file's.
     """

@@ -26,7 +26,7 @@ from gigqd.supervisor.reload import Reloads, unanswered
 from gigqd.supervisor.repeated_leaks import RepeatedLeaks
 from gigqd.supervisor.shutdown import Stop
 from gigqd.supervisor.signal_pipe import SignalPipe
-from gigqd.supervisor.slots import KEEPER, Slot
+from gigqd.supervisor.slots import RECORDER, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ class Supervisor:
 
     1. Sleeps until the next deadline, signal, message or command, and answers it.
     2. Has the crew collect the dead, end what overruns, and refill the slots.
-    3. Hands exit records to the keeper and keeps them until they are settled.
+    3. Hands exit records to the recorder and keeps them until they are settled.
 
     Args:
         config: what to run.
@@ -148,7 +148,7 @@ class Supervisor:
     # --- up ----------------------------------------------------------------------------------
 
     def _boot(self) -> None:
-        """Signals and orphans first, then what a dead run left, then the socket and the keeper."""
+        """Set up signals and orphans, end what a dead run left, open the socket, fork recorder."""
         log.info("daemon_starting", version=__version__, run=self._facts.run)
         scrub(os.environ)
         self._signals.install()
@@ -160,7 +160,7 @@ class Supervisor:
         self._desk = Desk(self._instance, self._selector, self, self._facts)
         self._repairs = Repairs(self._facts, self._instance, self._desk.repair, self.begin_stop)
         self._crew.preload()
-        self._pools.open_keeper()
+        self._pools.open_recorder()
         self._awoke = time.monotonic()
 
     def _pursue_start(self) -> None:
@@ -188,8 +188,8 @@ class Supervisor:
     def heard_from(self, slot_name: str) -> None:
         """A child has sent something."""
         for message in self._crew.hear(slot_name):
-            if slot_name == KEEPER:
-                self._hear_keeper(message)
+            if slot_name == RECORDER:
+                self._hear_recorder(message)
             elif "boot_error" in message:
                 startup.note_boot_error(self._crew.slots[slot_name], message)
             elif "left" in message:
@@ -201,13 +201,13 @@ class Supervisor:
 
     def child_ready(self, slot: Slot, child: Child) -> None:
         """A child has booted."""
-        if slot.name == KEEPER:
+        if slot.name == RECORDER:
             self._books.serve(child.wire)
 
     def child_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """A child and its process tree are gone."""
         self._facts.counters.settled += last.settled
-        if slot.name == KEEPER:
+        if slot.name == RECORDER:
             self._books.serve(None)
             return
         if self._stop is not None:
@@ -221,7 +221,7 @@ class Supervisor:
         if self._stop is None:
             self._pools.give_up(slot, self._facts.config)
 
-    def _hear_keeper(self, message: dict[str, Any]) -> None:
+    def _hear_recorder(self, message: dict[str, Any]) -> None:
         self._books.hear(message)
         if "settled" in message:
             self._facts.note_settled(message)
@@ -316,11 +316,11 @@ class Supervisor:
             self._stop.turn(self._crew, slot, now)
 
     def _close_books(self, stop: Stop, now: float) -> None:
-        """Let the keeper leave once all is settled, and end it when that takes too long."""
+        """Let the recorder leave once all is settled, and end it when that takes too long."""
         if stop.books_overdue(now):
-            self._pools.end_keeper(now)
+            self._pools.end_recorder(now)
         elif not self._books:
-            self._pools.retire_keeper()
+            self._pools.retire_recorder()
 
     def _finished(self) -> int | None:
         """The exit code, once a stop is over; None before."""

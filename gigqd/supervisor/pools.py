@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gigq.model.cause import Cause
 from gigqd.ipc.scoreboard import Activity, Report
-from gigqd.supervisor.slots import KEEPER, Limits, Phase
+from gigqd.supervisor.slots import RECORDER, Limits, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -16,46 +16,46 @@ if TYPE_CHECKING:
     from gigqd.supervisor.slots import Slot
 
 CANNOT_BOOT_AFTER = 3
-_KEEPER_HANGS_AFTER = 3.0  # at the earliest: it shows life once a second
-_KEEPER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"))
+_RECORDER_HANGS_AFTER = 3.0  # at the earliest: it shows life once a second
+_RECORDER_LIMITS = Limits(boot=30.0, grace=0.0, record=float("inf"))
 _NUMBERS = range(100_000)
 
 
 class Pools:
-    """The worker slots of all pools, and the keeper's beside them.
+    """The worker slots of all pools, and the recorder's beside them.
 
     Attributes:
-        opened: the pools have been opened; before, only the keeper works.
+        opened: the pools have been opened; before, only the recorder works.
     """
 
     def __init__(self, crew: Crew) -> None:
         self.opened = False
         self._crew = crew
 
-    def open_keeper(self) -> None:
-        """Open the keeper's slot; it may wait for the database as long as it must."""
-        self._crew.add(KEEPER, "", _KEEPER_LIMITS)
+    def open_recorder(self) -> None:
+        """Open the recorder's slot; it may wait for the database as long as it must."""
+        self._crew.add(RECORDER, "", _RECORDER_LIMITS)
 
     def give_up(self, slot: Slot, config: Config) -> None:
         """Open another slot for one that will not be free again soon."""
         slot.retired = True
-        if self.opened and slot.name != KEEPER:
+        if self.opened and slot.name != RECORDER:
             self.fit(config)
 
-    def retire_keeper(self) -> None:
-        """Let the keeper finish what it has been told and leave."""
-        if keeper := self._crew.slots.get(KEEPER):
-            self._crew.retire(keeper)
+    def retire_recorder(self) -> None:
+        """Let the recorder finish what it has been told and leave."""
+        if recorder := self._crew.slots.get(RECORDER):
+            self._crew.retire(recorder)
 
-    def end_keeper(self, now: float) -> None:
-        """End a keeper that does not leave: the database is locked, or it has been stopped."""
-        if keeper := self._crew.slots.get(KEEPER):
-            self._crew.retire(keeper)
-            self._crew.kill(keeper, Cause.STOPPED, now)
+    def end_recorder(self, now: float) -> None:
+        """End a recorder that does not leave: the database is locked, or it has been stopped."""
+        if recorder := self._crew.slots.get(RECORDER):
+            self._crew.retire(recorder)
+            self._crew.kill(recorder, Cause.STOPPED, now)
 
     def workers(self) -> list[Slot]:
         """Every worker slot, those on their way out included."""
-        return [slot for slot in self._crew.slots.values() if slot.name != KEEPER]
+        return [slot for slot in self._crew.slots.values() if slot.name != RECORDER]
 
     def fit(self, config: Config) -> None:
         """Open the slots that the configuration wants and give up those it does not."""
@@ -65,9 +65,9 @@ class Pools:
             self._crew.retire(slot)
         for pool in config.pools:
             self._fit_pool(pool)
-        if keeper := self._crew.slots.get(KEEPER):
+        if recorder := self._crew.slots.get(RECORDER):
             patience = min(pool.hang_timeout for pool in config.pools)
-            keeper.limits = _KEEPER_LIMITS._replace(hang=max(patience, _KEEPER_HANGS_AFTER))
+            recorder.limits = _RECORDER_LIMITS._replace(hang=max(patience, _RECORDER_HANGS_AFTER))
 
     def _fit_pool(self, pool: PoolConfig) -> None:
         limits = limits_of(pool)

@@ -1,4 +1,4 @@
-"""The link to the keeper: exit records that it has not confirmed, and what it reports."""
+"""The link to the recorder: exit records that it has not confirmed, and what it reports."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ log = logs.get_logger("gigqd.books")
 
 
 class Books:
-    """The link to the present keeper.
+    """The link to the present recorder.
 
     1. Keeps every exit record from the moment it is complete.
-    2. Sends each to the keeper, and all of them again to the next one.
-    3. Drops one only when the keeper says that it is settled.
-    4. Remembers what the keeper last said of the database.
+    2. Sends each to the recorder, and all of them again to the next one.
+    3. Drops one only when the recorder says that it is settled.
+    4. Remembers what the recorder last said of the database.
 
     Attributes:
         in_order: what dead runs left open is settled, so claims may begin.
-        trouble: why the keeper cannot write now; None when it can.
+        trouble: why the recorder cannot write now; None when it can.
         hold: claims must stop until the trouble is over: what lies at the database's path is not
             the file that the workers know, or is no database.
         cancels: the open executions of this run that somebody has asked to cancel.
@@ -66,13 +66,13 @@ class Books:
         self._send(number)
 
     def serve(self, wire: Wire | None) -> None:
-        """Use a new keeper's line from now on, and send it all that is open; None: no keeper."""
+        """Use a new recorder's socket, or none (None), and send it every open record."""
         self._wire = wire
         for number in self._open:
             self._send(number)
 
     def hear(self, message: dict[str, Any]) -> None:
-        """Take in what the keeper says."""
+        """Take in what the recorder says."""
         match message:
             case {"ready": int(settled)}:
                 self.in_order = True

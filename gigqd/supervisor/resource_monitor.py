@@ -11,7 +11,7 @@ from gigqd import logs
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.process import oom
 from gigqd.process.process_table import Census, cpu_of, memory_of, proportional_memory
-from gigqd.supervisor.slots import KEEPER, Slot
+from gigqd.supervisor.slots import RECORDER, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -92,7 +92,7 @@ class Watch:
 
     def _has_orphan(self, slot: Slot, child: Child) -> bool:
         """Whether a job has left a process that the supervisor has adopted."""
-        if slot.leaving or slot.name == KEEPER:
+        if slot.leaving or slot.name == RECORDER:
             return False
         tree = self._census.tree_of(child.pid)
         adopted = [each for each in tree if each.parent == os.getpid() and each.pid != child.pid]
@@ -102,7 +102,7 @@ class Watch:
         return bool(orphans)
 
     def _look_at(self, slot: Slot, child: Child, report: Report, now: float) -> None:
-        if slot.name == KEEPER:
+        if slot.name == RECORDER:
             slot.still_since = report.since
             return
         if report.activity is not Activity.BUSY:

@@ -90,7 +90,7 @@ class Stop:
             self.ended[_BECAME.get(message["status"], "failed")] += 1
 
     def books_overdue(self, now: float) -> bool:
-        """Whether the keeper has had its time to settle the last exit records.
+        """Whether the recorder has had its time to settle the last exit records.
 
         The clock starts when the last worker is gone; what is not settled by then is found by
         the next start.

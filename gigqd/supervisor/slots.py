@@ -18,7 +18,7 @@ from gigqd.ipc.scoreboard import Activity, Report
 if TYPE_CHECKING:
     from gigqd.ipc.exit_record import ExitRecord
 
-KEEPER = "keeper"
+RECORDER = "recorder"
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 _DELAY_SPREAD = 0.2
@@ -83,8 +83,8 @@ class Slot:
     """One slot: what it is for, how its child fares, what it has been through.
 
     Attributes:
-        name: "keeper", or the pool's name and a number.
-        pool: the pool's name; empty for the keeper.
+        name: "recorder", or the pool's name and a number.
+        pool: the pool's name; empty for the recorder.
         limits: how long its child may take.
         leaving: its child has been told to leave after its job.
         retired: it is not to be filled again.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger("gigqd.supervisor")
 
-_FEWEST_CHILDREN = 2  # the keeper and a worker
+_FEWEST_CHILDREN = 2  # the recorder and a worker
 
 
 class StartFailedError(GigqdError):
@@ -131,6 +131,6 @@ def start_failure(facts: Facts, books: Books, pools: Pools) -> GigqdError | None
     seconds = facts.config.daemon.start_timeout
     if books.in_order:
         return StartFailedError(f"no worker was ready within {seconds:g} s")
-    why = books.trouble or "the keeper did not come up"
+    why = books.trouble or "the recorder did not come up"
     text = f"the database could not be used within {seconds:g} s: {why}"
     return StartFailedError(text, exit_code=exit_codes.DATABASE_UNAVAILABLE)

@@ -13,7 +13,7 @@ from gigq.model.url_passwords import mask_passwords
 from gigqd import __version__
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
-from gigqd.supervisor.slots import KEEPER, Phase
+from gigqd.supervisor.slots import RECORDER, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,7 @@ class Facts:
         trouble: why it cannot do its whole work; None when it can.
         trouble_since: since when, as a UTC time.
         recent: the recent failures, newest last.
-        unsettled: how many exit records the keeper has not confirmed.
+        unsettled: how many exit records the recorder has not confirmed.
         began: when it was started, in seconds of the monotonic clock.
         began_at: the same as a UTC time.
     """
@@ -171,7 +171,7 @@ class Facts:
         self.recent.append({"at": at, "slot": slot_name, **entry})
 
     def note_settled(self, message: Mapping[str, Any]) -> None:
-        """Remember what has become of the job whose bad end the keeper has settled."""
+        """Remember what has become of the job whose bad end the recorder has settled."""
         for entry in self.recent:
             if entry["execution"] and entry["execution"] == message.get("execution"):
                 entry["status"] = message.get("status")
@@ -215,7 +215,7 @@ def _counters(counters: Counters, crew: Crew) -> dict[str, int]:
 
 
 def _slots(crew: Crew) -> list[dict[str, Any]]:
-    """One entry for each slot, the keeper first."""
+    """One entry for each slot, the recorder first."""
     now = time.monotonic()
     return [_slot(slot, crew.child_in(slot), now) for slot in crew.slots.values()]
 
@@ -225,7 +225,7 @@ def _slot(slot: Slot, child: Child | None, now: float) -> dict[str, Any]:
     return {
         "slot": slot.name,
         "pool": slot.pool or None,
-        "role": "keeper" if slot.name == KEEPER else "worker",
+        "role": "recorder" if slot.name == RECORDER else "worker",
         "pid": child.pid if child else None,
         "state": _state(slot, last),
         "since": round(now - slot.since, 3) if slot.since else None,

@@ -122,7 +122,9 @@ def test_process_1_collects_orphans_and_stops_in_order_at_term(tmp_path):
         wait_until(lambda: queue.stats()["completed"] == 5, 60.0)
         (first,) = syscalls.children_of(outer.pid)
         wait_until(lambda: (tmp_path / "ran").read_text() == "x\n" * 10, 60.0)
-        wait_until(lambda: len(syscalls.children_of(first)) == 2, why="keeper and worker are left")
+        wait_until(
+            lambda: len(syscalls.children_of(first)) == 2, why="recorder and worker are left"
+        )
         os.kill(first, signal.SIGTERM)
         code = outer.wait(30)
 

@@ -56,17 +56,17 @@ def test_a_living_daemon_ends_what_a_dead_one_left_and_its_job_goes_on(second):
 
 
 @pytest.mark.fault("E5", "G17")
-def test_a_new_keeper_ends_what_a_dead_daemon_left_before_it_settles_its_job(second):
+def test_a_new_recorder_ends_what_a_dead_daemon_left_before_it_settles_its_job(second):
     first, other = second
     job_id = first.submit(jobs.spawn_children, "family", timeout=600, max_attempts=1)
     children = wait_until(lambda: len(pids := jobs.child_pids(first.ledger)) == 6 and pids)
     assert other.command("start").returncode == 0
     slots = json.loads(other.command("status", "--json").stdout)["slots"]
-    keeper = psutil.Process(next(slot["pid"] for slot in slots if slot["role"] == "keeper"))
-    keeper.suspend()
+    recorder = psutil.Process(next(slot["pid"] for slot in slots if slot["role"] == "recorder"))
+    recorder.suspend()
 
     first.kill()
-    keeper.kill()
+    recorder.kill()
 
     wait_until(lambda: first.job(job_id)["status"] == "failed", why="the job is settled")
     assert all(is_gone(pid) for pid in children)

@@ -165,7 +165,7 @@ def write_log_back(database):
 
 
 def kill_all(daemon):
-    """Kill a daemon with its keeper and workers, so that the log stays beside the file."""
+    """Kill a daemon with its recorder and workers, so that the log stays beside the file."""
     close_without_writing_back(daemon)
     pids = [slot["pid"] for slot in daemon.status()["slots"]]
     daemon.kill()

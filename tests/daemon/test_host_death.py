@@ -1,4 +1,4 @@
-"""Supervisor, keeper, workers or all killed at once: nothing runs twice, nothing is lost."""
+"""Supervisor, recorder, workers or all killed at once: nothing runs twice, nothing is lost."""
 
 from __future__ import annotations
 
@@ -115,20 +115,20 @@ def test_workers_that_run_as_another_user_die_with_the_supervisor_too(daemons, t
 
 
 @pytest.mark.fault("E11")
-def test_a_keeper_that_dies_again_and_again_is_replaced_each_time(daemons):
+def test_a_recorder_that_dies_again_and_again_is_replaced_each_time(daemons):
     daemon = daemons()
-    keepers = set()
+    recorders = set()
 
     for number in range(4):
-        keeper = wait_until(lambda: daemon.status()["slots"][0]["pid"], 30)
-        keepers.add(keeper)
-        os.kill(keeper, 11)
+        recorder = wait_until(lambda: daemon.status()["slots"][0]["pid"], 30)
+        recorders.add(recorder)
+        os.kill(recorder, 11)
         job_id = daemon.submit(jobs.segv, f"deadly-{number}", max_attempts=1)
         job = daemon.wait_for_job(job_id, "failed", within=40)
 
         assert job["cause"] == "crashed"
 
-    assert len(keepers) == 4
+    assert len(recorders) == 4
     wait_until(lambda: daemon.status()["unsettled"] == 0)
 
 

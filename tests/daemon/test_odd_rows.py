@@ -9,7 +9,7 @@ from support.waiting import wait_until
 from gigq import Job
 
 
-def test_odd_rows_stop_neither_a_worker_nor_the_keeper(daemons):
+def test_odd_rows_stop_neither_a_worker_nor_the_recorder(daemons):
     daemon = daemons({"pools.default.size": 2, "retention.failed_age": "1d"}, start=False)
     db = daemon.queue._database
     where = {"function_module": "support.jobs_to_run", "function_name": "nothing"}

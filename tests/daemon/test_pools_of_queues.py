@@ -53,7 +53,7 @@ def test_a_requeued_job_and_a_second_attempt_wake_their_own_pool(daemon):
 
 @pytest.mark.parametrize("delay", [0, 1.5])
 def test_what_sql_makes_due_in_one_queue_wakes_its_pool(daemon, delay):
-    """No submit and no worker knows of it: only the keeper's look can wake the pool."""
+    """No submit and no worker knows of it: only the recorder's look can wake the pool."""
     job_id = daemon.submit(jobs.ok, "parked")
     done = daemon.wait_for_job(job_id)
     daemon.breaks("P4", "SQL starts a completed job again")

@@ -258,6 +258,6 @@ def test_a_reload_during_the_start_waits_for_the_pools(daemons):
         blocker.execute("ROLLBACK")
     start.result()
 
-    assert [slot["slot"] for slot in slots] == ["keeper"]
+    assert [slot["slot"] for slot in slots] == ["recorder"]
     assert daemon.wait_for_event("reload_applied")["generation"] == 2
     wait_until(lambda: [slot["slot"] for slot in daemon.slots("idle")] == ["default/0"])

@@ -26,19 +26,19 @@ def test_a_stopped_idle_worker_is_replaced(daemons):
     assert other in daemon.worker_pids()
 
 
-def test_a_keeper_that_stands_still_is_replaced_and_exit_records_are_not_lost(daemons):
+def test_a_recorder_that_stands_still_is_replaced_and_exit_records_are_not_lost(daemons):
     daemon = daemons(SHORT)
-    keeper = daemon.status()["slots"][0]
+    recorder = daemon.status()["slots"][0]
 
-    os.kill(keeper["pid"], signal.SIGSTOP)
+    os.kill(recorder["pid"], signal.SIGSTOP)
     job_id = daemon.submit(jobs.segv, "deadly", max_attempts=1)
     job = daemon.wait_for_job(job_id, within=20)
 
     assert job["executions"][0]["cause"] == "crashed"
-    assert daemon.status()["slots"][0]["pid"] != keeper["pid"]
+    assert daemon.status()["slots"][0]["pid"] != recorder["pid"]
 
 
-def test_an_idle_keeper_is_not_replaced_however_short_the_patience(daemons):
+def test_an_idle_recorder_is_not_replaced_however_short_the_patience(daemons):
     daemon = daemons(SHORT)
     before = daemon.status()["slots"]
 

@@ -172,15 +172,15 @@ def test_a_stop_during_the_start_opens_no_pool(daemons):
 
 
 @pytest.mark.fault("B15")
-def test_a_keeper_that_does_not_answer_does_not_keep_a_stop_from_its_end(daemons):
+def test_a_recorder_that_does_not_answer_does_not_keep_a_stop_from_its_end(daemons):
     daemon = daemons({"daemon.stop_timeout": 600})
-    keeper = daemon.status()["slots"][0]["pid"]
-    psutil.Process(keeper).suspend()
+    recorder = daemon.status()["slots"][0]["pid"]
+    psutil.Process(recorder).suspend()
 
     daemon.signal(signal.SIGTERM)
 
     assert daemon.wait_for_exit() == 0
-    assert not psutil.pid_exists(keeper)
+    assert not psutil.pid_exists(recorder)
 
 
 @pytest.mark.fault("B15")

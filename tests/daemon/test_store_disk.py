@@ -113,8 +113,8 @@ def test_jobs_that_cannot_be_claimed_on_a_full_disk_make_the_daemon_degraded(on_
 @pytest.mark.fault("G8")
 def test_a_file_that_cannot_grow_is_told_and_nothing_is_started_meanwhile(daemons):
     daemon = daemons({"queue.lock_timeout": 1, "pools.default.size": 1})
-    keeper, worker = (slot["pid"] for slot in daemon.status()["slots"])
-    limits = {keeper: 100, worker: 32_768}
+    recorder, worker = (slot["pid"] for slot in daemon.status()["slots"])
+    limits = {recorder: 100, worker: 32_768}
     hard = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE)[1] for pid in limits}
     for pid, limit in limits.items():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, hard[pid]))
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_grow_is_told_and_nothing_is_started_meanwhile(daemon
     assert "check the disk" in status["reason"] or "make room" in status["reason"]
     assert daemon.wait_for_job(big)["status"] == "completed"
     wait_until_running(daemon)
-    assert [slot["pid"] for slot in daemon.status()["slots"]] == [keeper, worker]
+    assert [slot["pid"] for slot in daemon.status()["slots"]] == [recorder, worker]
 
 
 @pytest.mark.root

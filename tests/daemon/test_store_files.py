@@ -77,7 +77,7 @@ def test_a_database_that_is_moved_away_is_waited_for_and_never_begun_anew(daemon
 
 
 @pytest.mark.fault("G10")
-def test_neither_a_new_worker_nor_a_new_keeper_begins_a_new_file(daemons):
+def test_neither_a_new_worker_nor_a_new_recorder_begins_a_new_file(daemons):
     daemon = daemons()
     assert works(daemon, "before")
     away = move_away(daemon.database)

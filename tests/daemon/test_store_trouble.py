@@ -85,15 +85,15 @@ def test_a_worker_told_to_leave_settles_first_what_a_locked_database_did_not_tak
 
 
 @pytest.mark.fault("G4")
-def test_a_keeper_that_stands_still_is_replaced_and_its_heir_settles_what_it_was_told(daemons):
+def test_a_recorder_that_stands_still_is_replaced_and_its_heir_settles_what_it_was_told(daemons):
     daemon = daemons({"pools.default.hang_timeout": "2s"})
     job_id = daemon.submit(jobs.sleep_py, "dying", max_attempts=1)
     (call,) = daemon.wait_for_calls("dying")
-    keeper = daemon.status()["slots"][0]["pid"]
+    recorder = daemon.status()["slots"][0]["pid"]
 
-    os.kill(keeper, signal.SIGSTOP)
+    os.kill(recorder, signal.SIGSTOP)
     os.kill(call.pid, signal.SIGKILL)
 
     assert daemon.wait_for_job(job_id)["executions"][0]["cause"] == "crashed"
-    assert daemon.status()["slots"][0]["pid"] != keeper
+    assert daemon.status()["slots"][0]["pid"] != recorder
     assert len(daemon.events("exit_recorded")) == 1

@@ -56,23 +56,23 @@ def test_children_that_outlive_it_are_gone_before_the_first_claim(daemons):
 
 
 @pytest.mark.fault("E11")
-def test_a_keeper_that_dies_is_replaced_and_loses_no_exit_record(daemons):
+def test_a_recorder_that_dies_is_replaced_and_loses_no_exit_record(daemons):
     daemon = daemons()
-    keeper = daemon.status()["slots"][0]["pid"]
+    recorder = daemon.status()["slots"][0]["pid"]
 
-    psutil.Process(keeper).suspend()
+    psutil.Process(recorder).suspend()
     job_id = daemon.submit(jobs.segv, "deadly", max_attempts=1)
     wait_until(lambda: daemon.status()["unsettled"] == 1)
-    psutil.Process(keeper).kill()
+    psutil.Process(recorder).kill()
 
     assert daemon.wait_for_job(job_id)["status"] == "failed"
     wait_until(lambda: daemon.status()["unsettled"] == 0)
-    assert daemon.status()["slots"][0]["pid"] != keeper
+    assert daemon.status()["slots"][0]["pid"] != recorder
 
 
-def test_trouble_that_a_keeper_told_of_ends_with_an_heir_that_finds_none(daemons):
+def test_trouble_that_a_recorder_told_of_ends_with_an_heir_that_finds_none(daemons):
     daemon = daemons()
-    keeper = daemon.status()["slots"][0]["pid"]
+    recorder = daemon.status()["slots"][0]["pid"]
     daemon.submit(jobs.sleep_py, "cut off", timeout=600, max_attempts=1)
     (call,) = daemon.wait_for_calls("cut off")
 
@@ -80,9 +80,9 @@ def test_trouble_that_a_keeper_told_of_ends_with_an_heir_that_finds_none(daemons
         blocker.execute("BEGIN EXCLUSIVE")
         psutil.Process(call.pid).kill()
         wait_until(lambda: daemon.status()["state"] == "degraded")
-        psutil.Process(keeper).suspend()
+        psutil.Process(recorder).suspend()
         blocker.execute("ROLLBACK")
-    psutil.Process(keeper).kill()
+    psutil.Process(recorder).kill()
 
     wait_until(lambda: daemon.status()["state"] == "running")
     assert daemon.events("db_up")

@@ -153,7 +153,7 @@ class Daemon:
         return None
 
     def child(self, role: str, pick: float) -> Victim:
-        """A worker, or the keeper, as the last status has them.
+        """A worker, or the recorder, as the last status has them.
 
         Raises:
             Gone: there is none, or it is dead by now.
@@ -169,7 +169,7 @@ class Daemon:
         return sum(slot["state"] == "idle" for slot in slots)
 
     def children(self) -> list[Victim]:
-        """The workers and the keeper that the last status has, as far as they live."""
+        """The workers and the recorder that the last status has, as far as they live."""
         found = []
         for pid in [slot["pid"] for slot in self._slots if slot["pid"]]:
             with suppress(Gone):

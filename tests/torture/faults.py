@@ -92,7 +92,7 @@ class Faults:
             return self.neighbour.is_settled
         if fault.target in ("database", "disk", "submitter"):
             return True
-        if fault.target in ("worker", "keeper"):
+        if fault.target in ("worker", "recorder"):
             return self.life.state == "up"
         if fault.what == "kill":
             return self.life.is_settled
@@ -100,7 +100,7 @@ class Faults:
 
     def play(self, fault: Fault) -> None:
         """Do it now."""
-        if fault.target in ("worker", "keeper"):
+        if fault.target in ("worker", "recorder"):
             self._signal_child(fault)
         elif fault.target == "supervisor":
             self._signal_supervisor(fault)
@@ -243,9 +243,9 @@ class Faults:
         )
 
     def _siege(self, fault: Fault) -> None:
-        """While the database is locked a worker dies, and then the keeper that knows of it."""
+        """While the database is locked a worker dies, and then the recorder that knows of it."""
         self._lock(fault)
-        for seconds, target in ((0.3, "worker"), (0.6, "keeper")):
+        for seconds, target in ((0.3, "worker"), (0.6, "recorder")):
             victim = replace(fault, what="kill", target=target)
             self.do_later(seconds, partial(self._signal_child, victim))
 

@@ -1,4 +1,4 @@
-"""Exit records are kept until the keeper has confirmed them, and what they mean for a job."""
+"""Exit records are kept until the recorder has confirmed them, and what they mean for a job."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ JOB = {"attempts": 1, "max_attempts": 3, "retry_delay": 0, "refunds": 0, "error"
 
 
 @pytest.fixture
-def keeper() -> Iterator[tuple[Wire, Wire]]:
+def recorder() -> Iterator[tuple[Wire, Wire]]:
     ours, theirs = json_socket.pair()
     listening: socket.socket = theirs
     other = Wire(listening)
@@ -32,8 +32,8 @@ def keeper() -> Iterator[tuple[Wire, Wire]]:
     other.close()
 
 
-def test_an_exit_record_is_sent_and_kept_until_it_is_settled(keeper: tuple[Wire, Wire]) -> None:
-    ours, theirs = keeper
+def test_an_exit_record_is_sent_and_kept_until_it_is_settled(recorder: tuple[Wire, Wire]) -> None:
+    ours, theirs = recorder
     book = Books()
     book.serve(ours)
 
@@ -48,8 +48,8 @@ def test_an_exit_record_is_sent_and_kept_until_it_is_settled(keeper: tuple[Wire,
     assert len(book) == 0
 
 
-def test_an_exit_record_arrives_as_it_was_sent(keeper: tuple[Wire, Wire]) -> None:
-    ours, theirs = keeper
+def test_an_exit_record_arrives_as_it_was_sent(recorder: tuple[Wire, Wire]) -> None:
+    ours, theirs = recorder
     book = Books()
     book.serve(ours)
     sent = CRASH._replace(latest="e1", running=True, wall_time=0.25, peak_memory=1 << 40)
@@ -64,8 +64,8 @@ def test_an_exit_record_arrives_as_it_was_sent(keeper: tuple[Wire, Wire]) -> Non
     assert ExitRecord.of_message({"exit_code": 0}).cause is None
 
 
-def test_an_heir_of_the_keeper_is_sent_all_that_is_open(keeper: tuple[Wire, Wire]) -> None:
-    ours, theirs = keeper
+def test_an_heir_of_the_recorder_is_sent_all_that_is_open(recorder: tuple[Wire, Wire]) -> None:
+    ours, theirs = recorder
     book = Books()
     book.add(CRASH)
     book.serve(None)

@@ -152,7 +152,7 @@ def test_a_cell_that_is_lent_out_again_has_no_last_word() -> None:
     assert cell.read() == Report()
 
 
-def test_the_keeper_sees_what_every_child_said_and_nothing_of_those_that_are_gone() -> None:
+def test_the_recorder_sees_what_every_child_said_and_nothing_of_those_that_are_gone() -> None:
     board = Scoreboard(4096)
     cells = [board.take() for _ in range(3)]
     for number, cell in enumerate(cells):

@@ -1,4 +1,4 @@
-"""Which executions the keeper settles, and which it leaves to others."""
+"""Which executions the recorder settles, and which it leaves to others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the keeper hears and tells, and what trouble means."""
+"""What the recorder hears and tells, and what trouble means."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gigqd.config import RetentionConfig
 from gigqd.host.database_errors import Patience, trouble_of
 from gigqd.ipc import json_socket
 from gigqd.ipc.scoreboard import Scoreboard
-from gigqd.recorder.recorder import Keeper
+from gigqd.recorder.recorder import Recorder
 from gigqd.supervisor.recorder_link import Books
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def birth_of(channel: socket.socket, database: str, durability: str = "normal") 
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("normal", 1), ("full", 2)])
-def test_a_keeper_writes_as_durably_as_it_is_told(
+def test_a_recorder_writes_as_durably_as_it_is_told(
     tmp_path: Path, durability: str, synchronous: int
 ) -> None:
     ours, theirs = json_socket.pair()
     with closing(ours), theirs:
-        keeper = Keeper(birth_of(theirs, str(tmp_path / "jobs.db"), durability))
-        with keeper._database.transaction(durable=False) as session:
+        recorder = Recorder(birth_of(theirs, str(tmp_path / "jobs.db"), durability))
+        with recorder._database.transaction(durable=False) as session:
             found = session.connection.execute("PRAGMA synchronous").fetchone()[0]
     connections.close_connections()
 
@@ -74,16 +74,16 @@ def test_a_keeper_writes_as_durably_as_it_is_told(
 
 
 @pytest.mark.usefixtures("high_descriptors")
-def test_a_daemon_with_many_workers_can_replace_its_keeper(tmp_path: Path) -> None:
+def test_a_daemon_with_many_workers_can_replace_its_recorder(tmp_path: Path) -> None:
     ours, theirs = json_socket.pair()
     high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, _BEYOND_SELECT)
     channel = socket.socket(fileno=high)
-    keeper = Keeper(birth_of(channel, str(tmp_path / "jobs.db")))
+    recorder = Recorder(birth_of(channel, str(tmp_path / "jobs.db")))
     ours.send({"leave": True})
 
-    keeper._listen()
+    recorder._listen()
 
-    assert keeper._leaving
+    assert recorder._leaving
     for each in (ours, channel, theirs):
         each.close()
 

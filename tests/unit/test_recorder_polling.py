@@ -1,4 +1,4 @@
-"""When the keeper looks next: a commit, a message, or a second wakes it."""
+"""When the recorder looks next: a commit, a message, or a second wakes it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _quiet(pace: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "_lively_until", 0.0)
 
 
-def test_a_commit_ends_the_sleep_of_a_quiet_keeper_and_makes_it_lively(
+def test_a_commit_ends_the_sleep_of_a_quiet_recorder_and_makes_it_lively(
     tmp_path: Path,
     ends: tuple[Wire, Wire],
     database: sqlite3.Connection,
@@ -62,7 +62,7 @@ def test_a_commit_ends_the_sleep_of_a_quiet_keeper_and_makes_it_lively(
     assert not pace.sleep()
 
 
-def test_a_message_ends_the_sleep_of_a_quiet_keeper(
+def test_a_message_ends_the_sleep_of_a_quiet_recorder(
     tmp_path: Path,
     ends: tuple[Wire, Wire],
     database: sqlite3.Connection,
@@ -79,7 +79,7 @@ def test_a_message_ends_the_sleep_of_a_quiet_keeper(
     teller.join()
 
 
-def test_a_keeper_that_the_kernel_tells_nothing_looks_often(
+def test_a_recorder_that_the_kernel_tells_nothing_looks_often(
     tmp_path: Path, ends: tuple[Wire, Wire], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_paths: str) -> int:
@@ -93,7 +93,7 @@ def test_a_keeper_that_the_kernel_tells_nothing_looks_often(
     assert not pace.sleep()
 
 
-def test_a_file_that_is_deleted_ends_the_sleep_of_a_quiet_keeper(
+def test_a_file_that_is_deleted_ends_the_sleep_of_a_quiet_recorder(
     tmp_path: Path,
     ends: tuple[Wire, Wire],
     database: sqlite3.Connection,
