@@ -49,7 +49,7 @@ class Chief(Protocol):
         """Something of a child's tree survives SIGKILL; its slot is not to be filled again."""
 
 
-class Crew:
+class Children:
     """Keeps every slot filled with a child that does its work.
 
     1. Forks a child for each slot that wants one, as fast as the rules of restarts allow.

@@ -17,7 +17,7 @@ from gigqd.linux import syscalls
 from gigqd.logs.rotation import Rotation
 from gigqd.process.process_tag import home_of
 from gigqd.supervisor import startup, status
-from gigqd.supervisor.children import Crew
+from gigqd.supervisor.children import Children
 from gigqd.supervisor.commands import Desk
 from gigqd.supervisor.descriptor_shortage import Shortage
 from gigqd.supervisor.pools import Pools
@@ -70,9 +70,9 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
         mark = (home_of(config.queue.database), self._run.run)
-        self._crew = Crew(config, mark, Scoreboard(_CELLS), self._selector, self)
-        self._pools = Pools(self._crew)
-        self._reloads = Reloads(self._facts, self._crew, self._pools, self._notifier)
+        self._children = Children(config, mark, Scoreboard(_CELLS), self._selector, self)
+        self._pools = Pools(self._children)
+        self._reloads = Reloads(self._facts, self._children, self._pools, self._notifier)
         self._books, self._repeated_leaks, self._rotation = Books(), RepeatedLeaks(), Rotation()
         self._stop: Stop | None = None
         self._failure: GigqdError | None = None
@@ -93,7 +93,7 @@ class Supervisor:
         self._boot()
         steps = (
             self._heed_signals,
-            lambda: self._crew.turn(time.monotonic()),
+            lambda: self._children.turn(time.monotonic()),
             self._pursue_start,
             self._heed_the_books,
             self._judge,
@@ -121,7 +121,7 @@ class Supervisor:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
         self._excuse_if_late(now - self._awoke)
-        until = min(self._crew.next_look(now), self._reloads.at)
+        until = min(self._children.next_look(now), self._reloads.at)
         until = min(until, self._repairs.at if self._facts.ready else self._facts.start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now, self._pools.workers()))
@@ -130,7 +130,7 @@ class Supervisor:
         if self._watchdog is not None:
             self._notifier.watchdog()
             until = min(until, now + self._watchdog)
-        if self._crew.flush() | self._desk.flush():
+        if self._children.flush() | self._desk.flush():
             until = min(until, now + _UNSENT_LOOK)
         until = max(until, now)  # not the time now: a stop in the middle of these lines is one too
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
@@ -143,7 +143,7 @@ class Supervisor:
         """After a turn or a sleep that was far too long: this process, or the host, was stopped."""
         if late > _OVERSLEPT:
             log.warning("supervisor_overslept", seconds=round(late, 3))
-            self._crew.excuse(time.monotonic())
+            self._children.excuse(time.monotonic())
 
     # --- up ----------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Supervisor:
         self._instance.write_pid()
         self._desk = Desk(self._instance, self._selector, self, self._facts)
         self._repairs = Repairs(self._facts, self._instance, self._desk.repair, self.begin_stop)
-        self._crew.preload()
+        self._children.preload()
         self._pools.open_recorder()
         self._awoke = time.monotonic()
 
@@ -187,11 +187,11 @@ class Supervisor:
 
     def heard_from(self, slot_name: str) -> None:
         """A child has sent something."""
-        for message in self._crew.hear(slot_name):
+        for message in self._children.hear(slot_name):
             if slot_name == RECORDER:
                 self._hear_recorder(message)
             elif "boot_error" in message:
-                startup.note_boot_error(self._crew.slots[slot_name], message)
+                startup.note_boot_error(self._children.slots[slot_name], message)
             elif "left" in message:
                 self._repeated_leaks.count(message)
             elif "interrupted" in message:
@@ -232,10 +232,10 @@ class Supervisor:
 
     def _heed_the_books(self) -> None:
         """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
-        self._crew.cancel(self._books.cancels)
-        self._crew.hold(on=self._facts.paused or self._books.hold)
+        self._children.cancel(self._books.cancels)
+        self._children.hold(on=self._facts.paused or self._books.hold)
         if self._books.trouble:
-            self._crew.excuse(time.monotonic())
+            self._children.excuse(time.monotonic())
 
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
@@ -271,7 +271,7 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """The answer to `gigqd status`."""
         self._facts.unsettled = len(self._books)
-        return status.status(self._facts, self._crew)
+        return status.status(self._facts, self._children)
 
     def pause(self, *, on: bool) -> None:
         """Have no job claimed until it is resumed; running jobs go on, within their limits."""
@@ -299,7 +299,7 @@ class Supervisor:
             self._facts.stopping = True
             log.info("drain_started", busy=len(self._stop.busy), timeout=timeout)
             self._notifier.stopping("draining")
-            self._crew.tell_of_stop()
+            self._children.tell_of_stop()
             self._pools.retire_workers()
         if at_once:
             self._stop.hurry(now)
@@ -313,7 +313,7 @@ class Supervisor:
         if not (workers := self._pools.workers()):
             self._close_books(self._stop, now)
         for slot in workers:
-            self._stop.turn(self._crew, slot, now)
+            self._stop.turn(self._children, slot, now)
 
     def _close_books(self, stop: Stop, now: float) -> None:
         """Let the recorder leave once all is settled, and end it when that takes too long."""
@@ -326,7 +326,7 @@ class Supervisor:
         """The exit code, once a stop is over; None before."""
         if self._stop is None:
             return None
-        if not self._crew.slots:
+        if not self._children.slots:
             return self._stop.code
         return exit_codes.LEFT_BEHIND if self._stop.hopeless(time.monotonic()) else None
 
@@ -340,11 +340,11 @@ class Supervisor:
 
     def _abort(self) -> None:
         """End every child's tree before an error ends the daemon."""
-        for slot in list(self._crew.slots.values()):
+        for slot in list(self._children.slots.values()):
             slot.retired = True
-            self._crew.kill(slot, Cause.CRASHED, time.monotonic())
+            self._children.kill(slot, Cause.CRASHED, time.monotonic())
         until = time.monotonic() + 5.0
-        while self._crew.slots and time.monotonic() < until:
-            self._crew.turn(time.monotonic())
+        while self._children.slots and time.monotonic() < until:
+            self._children.turn(time.monotonic())
         self._desk.close(None)
         self._run.end(in_order=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from gigqd.config import Config, PoolConfig
-    from gigqd.supervisor.children import Crew
+    from gigqd.supervisor.children import Children
     from gigqd.supervisor.slots import Slot
 
 CANNOT_BOOT_AFTER = 3
@@ -28,13 +28,13 @@ class Pools:
         opened: the pools have been opened; before, only the recorder works.
     """
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, children: Children) -> None:
         self.opened = False
-        self._crew = crew
+        self._children = children
 
     def open_recorder(self) -> None:
         """Open the recorder's slot; it may wait for the database as long as it must."""
-        self._crew.add(RECORDER, "", _RECORDER_LIMITS)
+        self._children.add(RECORDER, "", _RECORDER_LIMITS)
 
     def give_up(self, slot: Slot, config: Config) -> None:
         """Open another slot for one that will not be free again soon."""
@@ -44,49 +44,49 @@ class Pools:
 
     def retire_recorder(self) -> None:
         """Let the recorder finish what it has been told and leave."""
-        if recorder := self._crew.slots.get(RECORDER):
-            self._crew.retire(recorder)
+        if recorder := self._children.slots.get(RECORDER):
+            self._children.retire(recorder)
 
     def end_recorder(self, now: float) -> None:
         """End a recorder that does not leave: the database is locked, or it has been stopped."""
-        if recorder := self._crew.slots.get(RECORDER):
-            self._crew.retire(recorder)
-            self._crew.kill(recorder, Cause.STOPPED, now)
+        if recorder := self._children.slots.get(RECORDER):
+            self._children.retire(recorder)
+            self._children.kill(recorder, Cause.STOPPED, now)
 
     def workers(self) -> list[Slot]:
         """Every worker slot, those on their way out included."""
-        return [slot for slot in self._crew.slots.values() if slot.name != RECORDER]
+        return [slot for slot in self._children.slots.values() if slot.name != RECORDER]
 
     def fit(self, config: Config) -> None:
         """Open the slots that the configuration wants and give up those it does not."""
         self.opened = True
         staying = [slot for slot in self.workers() if not slot.retired]
         for slot in surplus(staying, config, self.busy_since):
-            self._crew.retire(slot)
+            self._children.retire(slot)
         for pool in config.pools:
             self._fit_pool(pool)
-        if recorder := self._crew.slots.get(RECORDER):
+        if recorder := self._children.slots.get(RECORDER):
             patience = min(pool.hang_timeout for pool in config.pools)
             recorder.limits = _RECORDER_LIMITS._replace(hang=max(patience, _RECORDER_HANGS_AFTER))
 
     def _fit_pool(self, pool: PoolConfig) -> None:
         limits = limits_of(pool)
-        self._crew.restarts.resize(pool.name, pool.size)
+        self._children.restarts.resize(pool.name, pool.size)
         staying = [slot for slot in self.workers() if slot.pool == pool.name and not slot.retired]
         for slot in staying:
             slot.limits = limits
-        for name in new_names(pool.name, pool.size - len(staying), taken=self._crew.slots):
-            self._crew.add(name, pool.name, limits)
+        for name in new_names(pool.name, pool.size - len(staying), taken=self._children.slots):
+            self._children.add(name, pool.name, limits)
 
     def replace_all(self) -> None:
         """Give every slot a fresh child, each once its current job is done."""
-        for slot in self._crew.slots.values():
-            self._crew.replace(slot)
+        for slot in self._children.slots.values():
+            self._children.replace(slot)
 
     def retire_workers(self) -> None:
         """Let every worker finish its job and leave, for good."""
         for slot in self.workers():
-            self._crew.retire(slot)
+            self._children.retire(slot)
 
     def busy(self) -> set[str]:
         """The names of the slots whose workers are running a job."""
@@ -94,13 +94,13 @@ class Pools:
 
     def busy_since(self, slot: Slot) -> float:
         """When a slot's job began, in seconds of the monotonic clock; 0.0 when it is idle."""
-        child = self._crew.child_in(slot)
+        child = self._children.child_in(slot)
         last = child.cell.read() if child else Report()
         return last.since if last.activity in (Activity.BUSY, Activity.SETTLING) else 0.0
 
     def any_up(self) -> bool:
         """Whether some worker has booted, or none is wanted."""
-        return not self.workers() or any(map(self._crew.is_up, self.workers()))
+        return not self.workers() or any(map(self._children.is_up, self.workers()))
 
     def trouble(self) -> str | None:
         """Why the pools cannot do their whole work, in words; None when they can."""
@@ -111,7 +111,7 @@ class Pools:
 
     def failing(self) -> Slot | None:
         """The slot whose children fail to boot again and again; None when there is none."""
-        down = [slot for slot in self.workers() if not self._crew.is_up(slot)]
+        down = [slot for slot in self.workers() if not self._children.is_up(slot)]
         worst = max(down, key=lambda slot: slot.failures, default=None)
         return worst if worst and worst.failures >= CANNOT_BOOT_AFTER else None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gigqd.config import Changes, Config
     from gigqd.host.systemd import Notifier
-    from gigqd.supervisor.children import Crew
+    from gigqd.supervisor.children import Children
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.slots import Slot
     from gigqd.supervisor.status import Facts
@@ -49,9 +49,9 @@ class Reloads:
        and whoever asks before the pools are open, once they are.
     """
 
-    def __init__(self, facts: Facts, crew: Crew, pools: Pools, notifier: Notifier) -> None:
+    def __init__(self, facts: Facts, children: Children, pools: Pools, notifier: Notifier) -> None:
         self._facts = facts
-        self._crew = crew
+        self._children = children
         self._pools = pools
         self._notifier = notifier
         self._reader = ConfigReader(facts.config)
@@ -99,14 +99,14 @@ class Reloads:
     def _judge(self, trial: Trial) -> None:
         if self._facts.stopping:
             self._refuse(trial.replies, "the daemon is stopping", exit_codes.FAILED)
-        elif self._crew.is_up(trial.slot):
+        elif self._children.is_up(trial.slot):
             self._take(trial)
         elif trial.slot.failures >= _CANARY_TRIES:
             why = f"a new worker cannot boot: {trial.slot.why_down}"
             self._refuse(trial.replies, why, trial.slot.boot_code)
         else:
             return
-        self._crew.retire(trial.slot)
+        self._children.retire(trial.slot)
         self._trial = None
 
     def _take_waiting(self) -> list[Reply]:
@@ -139,8 +139,8 @@ class Reloads:
         pool = next(pool for pool in config.pools if pool.size)
         limits = limits_of(pool)
         # An earlier canary may still be running a job, or be on its way out.
-        (name,) = new_names(f"{pool.name}/canary", 1, taken=self._crew.slots)
-        canary = self._crew.add(name, pool.name, limits, (config, generation))
+        (name,) = new_names(f"{pool.name}/canary", 1, taken=self._children.slots)
+        canary = self._children.add(name, pool.name, limits, (config, generation))
         canary.canary = True
         return canary
 
@@ -152,8 +152,8 @@ class Reloads:
         self._reader.taken()
         facts.counters.reloads += 1
         logs.set_level(trial.config.log.level)
-        self._crew.use(trial.config, facts.generation)
-        self._crew.retire(trial.slot)
+        self._children.use(trial.config, facts.generation)
+        self._children.retire(trial.slot)
         self._pools.replace_all()
         self._pools.fit(trial.config)
         taken = {

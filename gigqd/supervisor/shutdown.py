@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gigqd.ipc.exit_record import ExitRecord
     from gigqd.ipc.scoreboard import Report
-    from gigqd.supervisor.children import Crew
+    from gigqd.supervisor.children import Children
     from gigqd.supervisor.slots import Slot
 
 _UNKILLABLE_AFTER = 10.0
@@ -53,16 +53,16 @@ class Stop:
         self.deadline = min(self.deadline, now + _TO_DUMP)
         self.at_once = True
 
-    def turn(self, crew: Crew, slot: Slot, now: float) -> None:
+    def turn(self, children: Children, slot: Slot, now: float) -> None:
         """Ask a worker's job to end, or end the worker, when it is time for that.
 
         One that is still booting, as a canary whose application hangs, has no job to wait for.
         """
         grace = 0.0 if self.at_once else self._grace(slot)
         if now >= self.deadline or slot.phase is Phase.BOOTING:
-            crew.kill(slot, Cause.STOPPED, now)
+            children.kill(slot, Cause.STOPPED, now)
         elif now >= self.deadline - grace or self.at_once:
-            crew.want_end(slot, Cause.STOPPED, grace)
+            children.want_end(slot, Cause.STOPPED, grace)
 
     def worker_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """Count the job of a worker that has left; that of a killed one once it is recorded."""

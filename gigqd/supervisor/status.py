@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.ipc.exit_record import ExitRecord
     from gigqd.process.child import Child
-    from gigqd.supervisor.children import Crew
+    from gigqd.supervisor.children import Children
     from gigqd.supervisor.slots import Slot
 
 _RECENT = 20
@@ -177,7 +177,7 @@ class Facts:
                 entry["status"] = message.get("status")
 
 
-def status(facts: Facts, crew: Crew) -> dict[str, Any]:
+def status(facts: Facts, children: Children) -> dict[str, Any]:
     """The whole answer to `gigqd status`."""
     config = facts.config
     return {
@@ -196,10 +196,10 @@ def status(facts: Facts, crew: Crew) -> dict[str, Any]:
         "config": str(config.source) if config.source else None,
         "database": config.queue.database,
         "pools": [{"name": pool.name, "size": pool.size} for pool in config.pools],
-        "slots": _slots(crew),
-        "counters": _counters(facts.counters, crew),
+        "slots": _slots(children),
+        "counters": _counters(facts.counters, children),
         "unsettled": facts.unsettled,
-        "held_back": crew.restarts.held_back(),
+        "held_back": children.restarts.held_back(),
         "recent": list(facts.recent),
     }
 
@@ -208,16 +208,16 @@ def _iso(when: datetime | None) -> str | None:
     return when.isoformat(timespec="seconds") if when else None
 
 
-def _counters(counters: Counters, crew: Crew) -> dict[str, int]:
+def _counters(counters: Counters, children: Children) -> dict[str, int]:
     """The counters, with what the living workers have settled added."""
-    alive = sum(child.cell.read().settled for child in crew.children())
+    alive = sum(child.cell.read().settled for child in children.children())
     return {**asdict(counters), "settled": counters.settled + alive}
 
 
-def _slots(crew: Crew) -> list[dict[str, Any]]:
+def _slots(children: Children) -> list[dict[str, Any]]:
     """One entry for each slot, the recorder first."""
     now = time.monotonic()
-    return [_slot(slot, crew.child_in(slot), now) for slot in crew.slots.values()]
+    return [_slot(slot, children.child_in(slot), now) for slot in children.slots.values()]
 
 
 def _slot(slot: Slot, child: Child | None, now: float) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-class Crew:
+class Children:
     """The kills as the supervisor has them: a turn, then the adopted dead are collected."""
 
     def __init__(self, workers: dict[int, int]) -> None:
@@ -85,8 +85,8 @@ class Crew:
             reap.reap(pid)
 
 
-def crew_of(*bodies: Callable[[], object]) -> Crew:
-    return Crew({worker(number, body): number for number, body in enumerate(bodies, start=1)})
+def children_of_daemon(*bodies: Callable[[], object]) -> Children:
+    return Children({worker(number, body): number for number, body in enumerate(bodies, start=1)})
 
 
 def sleeping_child() -> None:
@@ -95,125 +95,129 @@ def sleeping_child() -> None:
 
 
 def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPatch) -> None:
-    crew = crew_of(*[sleeping_child] * MANY)
-    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
+    children = children_of_daemon(*[sleeping_child] * MANY)
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     glances: list[int] = []
     look_at = syscalls.glance
     monkeypatch.setattr(syscalls, "glance", lambda pid: glances.append(pid) or look_at(pid))
-    crew.begin(*crew.workers)
-    looks = crew.kills._look_for(dict(crew.kills._kills))
+    children.begin(*children.workers)
+    looks = children.kills._look_for(dict(children.kills._kills))
     before_the_end = []
     for _ in looks:
         before_the_end = list(glances)
 
     # Each process is looked at once to be found and once when it is stopped or killed.
-    assert max(before_the_end.count(pid) for pid in crew.workers) <= 3
-    crew.end()
-    crew.reap()
+    assert max(before_the_end.count(pid) for pid in children.workers) <= 3
+    children.end()
+    children.reap()
 
 
 @pytest.mark.fault("C21")
 def test_every_tree_is_gone_and_a_worker_that_is_not_killed_lives() -> None:
-    crew = crew_of(*[sleeping_child] * MANY)
-    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
-    children = {pid: syscalls.children_of(pid) for pid in crew.workers}
-    spared, *killed = crew.workers
+    children = children_of_daemon(*[sleeping_child] * MANY)
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
+    children = {pid: syscalls.children_of(pid) for pid in children.workers}
+    spared, *killed = children.workers
 
-    crew.begin(*killed)
-    crew.end()
+    children.begin(*killed)
+    children.end()
 
     assert all(is_gone(pid) for root in killed for pid in (root, *children[root]))
-    assert [crew.treekills[pid].killed for pid in killed] == [2] * len(killed)
+    assert [children.treekills[pid].killed for pid in killed] == [2] * len(killed)
     assert not is_gone(spared)
     assert not is_gone(*children[spared])
-    crew.begin(spared)
-    crew.end()
-    crew.reap()
+    children.begin(spared)
+    children.end()
+    children.reap()
 
 
 @pytest.mark.fault("C5")
 def test_children_that_have_left_are_found_for_each_of_the_kills(tmp_path) -> None:
     ledgers = [str(tmp_path / f"ledger{number}") for number in range(3)]
-    crew = crew_of(*(lambda path=path: jobs.spawn_children(path, "job") for path in ledgers))
+    children = children_of_daemon(
+        *(lambda path=path: jobs.spawn_children(path, "job") for path in ledgers)
+    )
     wait_until(lambda: all(len(jobs.child_pids(path)) == 6 for path in ledgers))
 
-    crew.begin(*crew.workers)
-    crew.end()
+    children.begin(*children.workers)
+    children.end()
 
     assert [pid for path in ledgers for pid in jobs.child_pids(path) if not is_gone(pid)] == []
-    crew.reap()
+    children.reap()
 
 
 @pytest.mark.fault("C5")
 def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp_path) -> None:
     ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
     chains = {"chains": 3, "setsid": True}
-    crew = crew_of(lambda: families.hop(ledger, "hops", **chains), sleeping_child, signal.pause)
+    children = children_of_daemon(
+        lambda: families.hop(ledger, "hops", **chains), sleeping_child, signal.pause
+    )
     wait_until(lambda: jobs.entries(ledger, "child"))
-    own = {*crew.workers, *before}
+    own = {*children.workers, *before}
 
-    crew.begin(*crew.workers)
-    crew.end()
+    children.begin(*children.workers)
+    children.end()
 
     assert [pid for pid in syscalls.own_children() if pid not in own and not is_gone(pid)] == []
-    crew.reap()
+    children.reap()
 
 
 @pytest.mark.fault("C21")
 @pytest.mark.fault("C5")
 def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) -> None:
     ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
-    crew = crew_of(lambda: families.multiply(ledger, "bomb", 200), sleeping_child)
+    children = children_of_daemon(lambda: families.multiply(ledger, "bomb", 200), sleeping_child)
     wait_until(lambda: jobs.entries(ledger, "child"))
-    own = {*crew.workers, *before}
+    own = {*children.workers, *before}
 
-    crew.begin(*crew.workers)
-    crew.end()
+    children.begin(*children.workers)
+    children.end()
 
     assert [pid for pid in syscalls.own_children() if pid not in own and not is_gone(pid)] == []
-    crew.reap()
+    children.reap()
 
 
 def test_a_kill_that_begins_while_a_look_is_under_way_waits_for_the_next_one() -> None:
-    crew = crew_of(sleeping_child, sleeping_child)
-    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
-    first, second = crew.workers
-    crew.begin(first)
-    crew.kills._look = crew.kills._look_for(dict(crew.kills._kills))
-    next(crew.kills._look)
+    children = children_of_daemon(sleeping_child, sleeping_child)
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
+    first, second = children.workers
+    children.begin(first)
+    children.kills._look = children.kills._look_for(dict(children.kills._kills))
+    next(children.kills._look)
 
-    crew.begin(second)
-    crew.end()
+    children.begin(second)
+    children.end()
 
-    assert [crew.treekills[pid].killed for pid in crew.workers] == [2, 2]
-    crew.reap()
+    assert [children.treekills[pid].killed for pid in children.workers] == [2, 2]
+    children.reap()
 
 
 def test_what_a_tree_used_when_its_kill_began_is_known() -> None:
-    crew = crew_of(sleeping_child)
-    (root,) = crew.workers
+    children = children_of_daemon(sleeping_child)
+    (root,) = children.workers
     wait_until(lambda: syscalls.children_of(root))
     memory = syscalls.glance(root).memory
 
-    crew.begin(root)
-    crew.end()
+    children.begin(root)
+    children.end()
 
-    assert crew.treekills[root].used[0] >= memory
-    crew.reap()
+    assert children.treekills[root].used[0] >= memory
+    children.reap()
 
 
 def test_nothing_is_remembered_of_kills_that_are_over() -> None:
-    crew = crew_of(sleeping_child)
-    (root,) = crew.workers
+    children = children_of_daemon(sleeping_child)
+    (root,) = children.workers
     wait_until(lambda: syscalls.children_of(root))
-    crew.begin(root)
-    crew.end()
+    children.begin(root)
+    children.end()
 
-    crew.kills.remove(root)
+    children.kills.remove(root)
 
-    assert crew.kills._kills == {}
-    assert crew.kills._met == {}
-    crew.reap()
+    assert children.kills._kills == {}
+    assert children.kills._met == {}
+    children.reap()
 
 
 # --- whose a process is --------------------------------------------------------------------------
@@ -225,25 +229,25 @@ def put_down_marks() -> None:
     resource.setrlimit(RLIMIT_LOCKS, (1, 1))
 
 
-def is_apart(pid: int, crew: Crew) -> bool:
-    return pid not in crew.workers and syscalls.glance(pid).session == pid
+def is_apart(pid: int, children: Children) -> bool:
+    return pid not in children.workers and syscalls.glance(pid).session == pid
 
 
 def test_a_worker_whose_stamp_equals_that_of_a_killed_one_lives() -> None:
     number = 1 + 2**15  # generations are counted modulo this in a stamp
-    crew = Crew({worker(each, sleeping_child): each for each in (1, number)})
-    killed, spared = crew.workers
-    wait_until(lambda: all(syscalls.children_of(pid) for pid in crew.workers))
+    children = Children({worker(each, sleeping_child): each for each in (1, number)})
+    killed, spared = children.workers
+    wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     assert tag_of(1).stamp == tag_of(number).stamp
 
-    crew.begin(killed)
-    crew.end()
+    children.begin(killed)
+    children.end()
 
     assert is_gone(killed)
     assert not is_gone(spared)
-    crew.begin(spared)
-    crew.end()
-    crew.reap()
+    children.begin(spared)
+    children.end()
+    children.reap()
 
 
 @pytest.mark.fault("C5")
@@ -255,15 +259,15 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
         os.read(reading, 1)
         forked(lambda: None)
 
-    crew = crew_of(lambda: forked(lambda: forked(unmarked)))
-    (root,) = crew.workers
+    children = children_of_daemon(lambda: forked(lambda: forked(unmarked)))
+    (root,) = children.workers
     parent = wait_until(lambda: syscalls.children_of(root))[0]
     orphan = wait_until(lambda: syscalls.children_of(parent))[0]
     wait_until(lambda: syscalls.glance(orphan).session == orphan)
     wait_until(lambda: mark_of(orphan) == Mark(None, None))
-    crew.begin(root)
-    while syscalls.glance(orphan).identity not in crew.treekills[root].met:
-        crew.turn()
+    children.begin(root)
+    while syscalls.glance(orphan).identity not in children.treekills[root].met:
+        children.turn()
 
     # As another program may: one look has seen it, and it goes on and forks.
     os.kill(parent, signal.SIGKILL)
@@ -271,11 +275,11 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     os.write(writing, b"x")
     os.kill(orphan, signal.SIGCONT)
     heir = wait_until(lambda: syscalls.children_of(orphan))[0]
-    crew.end()
+    children.end()
 
     assert is_gone(orphan)
     assert is_gone(heir)
-    crew.reap()
+    children.reap()
     os.close(reading)
     os.close(writing)
 
@@ -290,24 +294,28 @@ def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -
         os.read(reading, 1)
         assert syscalls.rewrite_environment_block(f"{VARIABLE}={tag}".encode())
 
-    crew = crew_of(signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1))
-    first, second = crew.workers
+    children = children_of_daemon(
+        signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1)
+    )
+    first, second = children.workers
     wait_until(lambda: not syscalls.glance(second).alive)
     (orphan,) = wait_until(
-        lambda: [pid for pid in {*syscalls.own_children()} - of_other_tests if is_apart(pid, crew)]
+        lambda: [
+            pid for pid in {*syscalls.own_children()} - of_other_tests if is_apart(pid, children)
+        ]
     )
     wait_until(lambda: mark_of(orphan) == Mark(None, None))
-    crew.begin(first)
-    crew.end()
+    children.begin(first)
+    children.end()
     before = is_gone(orphan)
 
     os.write(writing, b"x")
     wait_until(lambda: mark_of(orphan).tag == tag)
-    crew.begin(second)
-    crew.end()
+    children.begin(second)
+    children.end()
 
     assert not before
     assert is_gone(orphan)
-    crew.reap()
+    children.reap()
     os.close(reading)
     os.close(writing)

@@ -17,7 +17,7 @@ from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.scoreboard import Scoreboard
 from gigqd.process import orphan_cleanup
 from gigqd.process.process_tag import VARIABLE, Tag, tag_of
-from gigqd.supervisor.children import Crew
+from gigqd.supervisor.children import Children
 from gigqd.supervisor.slots import Limits
 
 if TYPE_CHECKING:
@@ -47,13 +47,15 @@ def test_a_dead_worker_is_not_buried_before_its_whole_tree_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     buried: list[float] = []
-    crew = Crew(NOBODY, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOBODY)
-    slot = crew.add("default/0", "default", Limits(30.0, 2.0, 120.0))
+    children = Children(
+        NOBODY, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOBODY
+    )
+    slot = children.add("default/0", "default", Limits(30.0, 2.0, 120.0))
     child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=ExitRecord)
-    monkeypatch.setattr(crew, "_bury", lambda _slot, _child, _death, now: buried.append(now))
+    monkeypatch.setattr(children, "_bury", lambda _slot, _child, _death, now: buried.append(now))
     slot.end(100.0, None)
     for turn in range(5):
-        crew._carry_on_ending(slot, child, 100.0 + turn / 10)  # type: ignore[arg-type]
+        children._carry_on_ending(slot, child, 100.0 + turn / 10)  # type: ignore[arg-type]
 
     assert buried == [100.3, 100.4]
 

@@ -57,7 +57,7 @@ def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: 
         _watchdog=None,
         _repairs=SimpleNamespace(at=clock.now + due),
         _facts=SimpleNamespace(ready=True),
-        _crew=SimpleNamespace(
+        _children=SimpleNamespace(
             next_look=lambda now: now + NAP, flush=lambda: 0, excuse=times.append
         ),
         _desk=SimpleNamespace(flush=lambda: clock.jump(in_flush)),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Crew:
+class Children:
     """Slots without children; a test says which of them are up."""
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class Crew:
 
 
 @pytest.fixture
-def crew() -> Crew:
-    return Crew()
+def children() -> Children:
+    return Children()
 
 
 @pytest.fixture
@@ -57,72 +57,78 @@ def facts(tmp_path: Path) -> Facts:
 
 
 @pytest.fixture
-def reloads(facts: Facts, crew: Any, pools: Any) -> Reloads:
+def reloads(facts: Facts, children: Any, pools: Any) -> Reloads:
     notifier: Any = SimpleNamespace(reloading=lambda: None, ready=lambda _text: None)
-    return Reloads(facts, crew, pools, notifier)
+    return Reloads(facts, children, pools, notifier)
 
 
-def test_a_configuration_is_taken_when_its_canary_is_up(reloads: Reloads, crew: Crew) -> None:
+def test_a_configuration_is_taken_when_its_canary_is_up(
+    reloads: Reloads, children: Children
+) -> None:
     answers: list[dict[str, Any]] = []
     reloads.ask(answers.append)
     reloads.turn()
     before = list(answers)
 
-    crew.up.append(crew.canary)
+    children.up.append(children.canary)
     reloads.turn()
 
     assert before == []
     assert [answer["ok"] for answer in answers] == [True]
-    assert crew.canary.retired
+    assert children.canary.retired
 
 
 def test_an_earlier_canary_that_still_runs_a_job_proves_nothing(
-    reloads: Reloads, crew: Crew
+    reloads: Reloads, children: Children
 ) -> None:
     answers: list[dict[str, Any]] = []
     reloads.ask(answers.append)
-    crew.up.append(crew.canary)
+    children.up.append(children.canary)
     reloads.turn()
 
     reloads.ask(answers.append)
     reloads.turn()
 
     assert len(answers) == 1
-    crew.canary.failures = 2
+    children.canary.failures = 2
     reloads.turn()
     assert [answer["ok"] for answer in answers] == [True, False]
 
 
-def test_the_failures_of_an_earlier_canary_refuse_nothing(reloads: Reloads, crew: Crew) -> None:
+def test_the_failures_of_an_earlier_canary_refuse_nothing(
+    reloads: Reloads, children: Children
+) -> None:
     answers: list[dict[str, Any]] = []
     reloads.ask(answers.append)
     reloads.ask(answers.append)
-    crew.canary.failures = 2
+    children.canary.failures = 2
     reloads.turn()
 
     reloads.turn()
 
     assert [answer["ok"] for answer in answers] == [False]
-    crew.up.append(crew.canary)
+    children.up.append(children.canary)
     reloads.turn()
     assert [answer["ok"] for answer in answers] == [False, True]
 
 
-def test_before_the_pools_are_open_a_reload_waits(reloads: Reloads, crew: Crew, pools: Any) -> None:
+def test_before_the_pools_are_open_a_reload_waits(
+    reloads: Reloads, children: Children, pools: Any
+) -> None:
     pools.opened = False
     reloads.ask(lambda _answer: None)
     reloads.turn()
-    before = dict(crew.slots)
+    before = dict(children.slots)
 
     pools.opened = True
     reloads.turn()
 
     assert before == {}
-    assert crew.canary.name.startswith("default/canary")
+    assert children.canary.name.startswith("default/canary")
 
 
 def test_a_stop_refuses_all_that_wait_and_opens_no_other_canary(
-    reloads: Reloads, crew: Crew, facts: Facts
+    reloads: Reloads, children: Children, facts: Facts
 ) -> None:
     answers: list[dict[str, Any]] = []
     for _ in range(3):
@@ -133,12 +139,12 @@ def test_a_stop_refuses_all_that_wait_and_opens_no_other_canary(
     reloads.ask(answers.append)
 
     assert [answer["ok"] for answer in answers] == [False] * 4
-    assert len(crew.slots) == 1
+    assert len(children.slots) == 1
 
 
 @pytest.mark.fault("D15")
 def test_a_stop_refuses_the_reload_whose_file_is_caught_while_it_is_rewritten(
-    reloads: Reloads, crew: Crew, facts: Facts
+    reloads: Reloads, children: Children, facts: Facts
 ) -> None:
     answers: list[dict[str, Any]] = []
     source = facts.config.source
@@ -156,4 +162,4 @@ def test_a_stop_refuses_the_reload_whose_file_is_caught_while_it_is_rewritten(
         (False, "the daemon is stopping")
     ]
     assert reloads.at == float("inf")
-    assert crew.slots == {}
+    assert children.slots == {}
