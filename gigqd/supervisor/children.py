@@ -33,7 +33,7 @@ BUSY_LOOK = 0.05
 _SLOTS_SECONDS = 0.008
 
 
-class Chief(Protocol):
+class ChildEvents(Protocol):
     """What the crew reports to: the supervisor."""
 
     def heard_from(self, slot_name: str) -> None:
@@ -64,14 +64,14 @@ class Children:
         mark: tuple[str, str],
         board: Scoreboard,
         selector: selectors.BaseSelector,
-        chief: Chief,
+        events: ChildEvents,
     ) -> None:
         self.slots: dict[str, Slot] = {}
         self._children: dict[str, Child] = {}
         self._config = config
         self._board = board
         self._selector = selector
-        self._chief = chief
+        self._events = events
         self._trials: dict[str, tuple[Config, int]] = {}
         self._births = Births(mark, board, selector)
         self.restarts = Restarts()
@@ -240,7 +240,7 @@ class Children:
         elif child.treekill is not None:
             self._carry_on_ending(slot, child, now)
         elif child.look() is not None:
-            self._chief.heard_from(slot.name)  # what it said last comes before its end
+            self._events.heard_from(slot.name)  # what it said last comes before its end
             slot.end(now, None)
             self._begin_end(child)
         else:
@@ -285,7 +285,7 @@ class Children:
         log.info("worker_ready", slot=slot.name, pid=child.pid)
         if self.restarts.booted(slot):
             log.info("pool_breaker_closed", pool=slot.pool)
-        self._chief.child_ready(slot, child)
+        self._events.child_ready(slot, child)
 
     # --- birth -------------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class Children:
             return
         slot.spawned(now)
         self._children[slot.name] = Child(pid, birth, ours, now, generation)
-        heard = functools.partial(self._chief.heard_from, slot.name)
+        heard = functools.partial(self._events.heard_from, slot.name)
         self._selector.register(ours, selectors.EVENT_READ, heard)
         log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)
 
@@ -321,7 +321,7 @@ class Children:
             slot.stuck(now)
             log.error("tree_kill_incomplete", slot=slot.name, pid=child.pid, denied=treekill.denied)
             if first:
-                self._chief.child_stuck(slot)
+                self._events.child_stuck(slot)
 
     def _bury(self, slot: Slot, child: Child, record: ExitRecord, now: float) -> None:
         report = child.cell.read()
@@ -340,7 +340,7 @@ class Children:
         self._stop_listening(child)
         child.close()
         self._board.give_back(child.cell)
-        self._chief.child_gone(slot, report, record)
+        self._events.child_gone(slot, report, record)
 
     def _stop_listening(self, child: Child) -> None:
         if child.listening:

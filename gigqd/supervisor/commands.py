@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.status import Facts
 
 
-class Chief(Protocol):
+class Actions(Protocol):
     """Whom the desk asks: the supervisor."""
 
     def status(self) -> dict[str, Any]:
@@ -38,18 +38,18 @@ class Chief(Protocol):
         """Begin a stop, or hurry the one under way."""
 
 
-class Desk:
+class Commands:
     """Passes commands on, and keeps those waiting who asked for an answer at the end."""
 
     def __init__(
         self,
         instance: Instance,
         selector: selectors.BaseSelector,
-        chief: Chief,
+        actions: Actions,
         facts: Facts,
     ) -> None:
         self._identity = instance.identity
-        self._chief = chief
+        self._actions = actions
         self._announcement = Announcement(facts)
         self._waiting_for_stop: list[Client] = []
         commands = {
@@ -109,19 +109,19 @@ class Desk:
         return f"the gigqd that runs here is {self._identity}, and the command is for {meant}"
 
     def _status(self, client: Client, _request: dict[str, Any]) -> None:
-        client.answer(self._chief.status())
+        client.answer(self._actions.status())
 
     def _stop(self, client: Client, request: dict[str, Any]) -> None:
         self._waiting_for_stop.append(client)
-        self._chief.begin_stop(at_once=bool(request.get("now")))
+        self._actions.begin_stop(at_once=bool(request.get("now")))
 
     def _reload(self, client: Client, _request: dict[str, Any]) -> None:
-        self._chief.reload(client.answer)
+        self._actions.reload(client.answer)
 
     def _pause(self, client: Client, _request: dict[str, Any]) -> None:
-        self._chief.pause(on=True)
+        self._actions.pause(on=True)
         client.answer({"ok": True, "paused": True})
 
     def _resume(self, client: Client, _request: dict[str, Any]) -> None:
-        self._chief.pause(on=False)
+        self._actions.pause(on=False)
         client.answer({"ok": True, "paused": False})

@@ -18,7 +18,7 @@ from gigqd.logs.rotation import Rotation
 from gigqd.process.process_tag import home_of
 from gigqd.supervisor import startup, status
 from gigqd.supervisor.children import Children
-from gigqd.supervisor.commands import Desk
+from gigqd.supervisor.commands import Commands
 from gigqd.supervisor.descriptor_shortage import Shortage
 from gigqd.supervisor.pools import Pools
 from gigqd.supervisor.recorder_link import Books
@@ -130,7 +130,7 @@ class Supervisor:
         if self._watchdog is not None:
             self._notifier.watchdog()
             until = min(until, now + self._watchdog)
-        if self._children.flush() | self._desk.flush():
+        if self._children.flush() | self._commands.flush():
             until = min(until, now + _UNSENT_LOOK)
         until = max(until, now)  # not the time now: a stop in the middle of these lines is one too
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
@@ -157,8 +157,8 @@ class Supervisor:
         startup.require_files()
         self._run.begin()
         self._instance.write_pid()
-        self._desk = Desk(self._instance, self._selector, self, self._facts)
-        self._repairs = Repairs(self._facts, self._instance, self._desk.repair, self.begin_stop)
+        self._commands = Commands(self._instance, self._selector, self, self._facts)
+        self._repairs = Repairs(self._facts, self._instance, self._commands.repair, self.begin_stop)
         self._children.preload()
         self._pools.open_recorder()
         self._awoke = time.monotonic()
@@ -335,7 +335,7 @@ class Supervisor:
         assert self._stop is not None
         summary = self._stop.summary(code, unrecorded=len(self._books))
         log.info("daemon_stopped", **summary)
-        self._desk.close({"ok": True, **summary})
+        self._commands.close({"ok": True, **summary})
         self._run.end(in_order=code == exit_codes.OK)
 
     def _abort(self) -> None:
@@ -346,5 +346,5 @@ class Supervisor:
         until = time.monotonic() + 5.0
         while self._children.slots and time.monotonic() < until:
             self._children.turn(time.monotonic())
-        self._desk.close(None)
+        self._commands.close(None)
         self._run.end(in_order=False)
