@@ -21,7 +21,7 @@ from gigqd.supervisor.children import Children
 from gigqd.supervisor.commands import Commands
 from gigqd.supervisor.descriptor_shortage import Shortage
 from gigqd.supervisor.pools import Pools
-from gigqd.supervisor.recorder_link import Books
+from gigqd.supervisor.recorder_link import RecorderLink
 from gigqd.supervisor.reload import Reloads, unanswered
 from gigqd.supervisor.repeated_leaks import RepeatedLeaks
 from gigqd.supervisor.shutdown import Stop
@@ -73,7 +73,11 @@ class Supervisor:
         self._children = Children(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._children)
         self._reloads = Reloads(self._facts, self._children, self._pools, self._notifier)
-        self._books, self._repeated_leaks, self._rotation = Books(), RepeatedLeaks(), Rotation()
+        self._recorder_link, self._repeated_leaks, self._rotation = (
+            RecorderLink(),
+            RepeatedLeaks(),
+            Rotation(),
+        )
         self._stop: Stop | None = None
         self._failure: GigqdError | None = None
         self._awoke = time.monotonic()
@@ -95,7 +99,7 @@ class Supervisor:
             self._heed_signals,
             lambda: self._children.turn(time.monotonic()),
             self._pursue_start,
-            self._heed_the_books,
+            self._check_recorder_link,
             self._judge,
             self._reloads.turn,
             lambda: self._repairs.turn(time.monotonic()),
@@ -167,10 +171,10 @@ class Supervisor:
         """Declare readiness when the first worker is up, or give up when none ever will be."""
         if self._facts.ready or self._stop is not None:
             return
-        self._failure = startup.start_failure(self._facts, self._books, self._pools)
+        self._failure = startup.start_failure(self._facts, self._recorder_link, self._pools)
         if self._failure is not None:
             self._give_up(self._failure)
-        elif self._books.in_order and self._pools.any_up():
+        elif self._recorder_link.in_order and self._pools.any_up():
             self._facts.ready = True
             log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
             self._notifier.ready(self._facts.headline)
@@ -179,7 +183,7 @@ class Supervisor:
 
     def _give_up(self, failure: GigqdError) -> None:
         """End a start that failed; the recorder leaves the database as one file where it can."""
-        if not self._books.in_order:
+        if not self._recorder_link.in_order:
             raise failure
         self.begin_stop(at_once=True)
 
@@ -202,18 +206,18 @@ class Supervisor:
     def child_ready(self, slot: Slot, child: Child) -> None:
         """A child has booted."""
         if slot.name == RECORDER:
-            self._books.serve(child.wire)
+            self._recorder_link.serve(child.wire)
 
     def child_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """A child and its process tree are gone."""
         self._facts.counters.settled += last.settled
         if slot.name == RECORDER:
-            self._books.serve(None)
+            self._recorder_link.serve(None)
             return
         if self._stop is not None:
             self._stop.worker_gone(slot, last, record)
         if record.cause is not None:
-            self._books.add(record)
+            self._recorder_link.add(record)
             self._facts.note_bad_end(slot, last, record)
 
     def child_stuck(self, slot: Slot) -> None:
@@ -222,24 +226,24 @@ class Supervisor:
             self._pools.give_up(slot, self._facts.config)
 
     def _hear_recorder(self, message: dict[str, Any]) -> None:
-        self._books.hear(message)
+        self._recorder_link.hear(message)
         if "settled" in message:
             self._facts.note_settled(message)
             if self._stop is not None:
                 self._stop.note_settled(message)
-        if self._books.in_order and not (self._pools.opened or self._stop):
+        if self._recorder_link.in_order and not (self._pools.opened or self._stop):
             self._pools.fit(self._facts.config)
 
-    def _heed_the_books(self) -> None:
+    def _check_recorder_link(self) -> None:
         """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
-        self._children.cancel(self._books.cancels)
-        self._children.hold(on=self._facts.paused or self._books.hold)
-        if self._books.trouble:
+        self._children.cancel(self._recorder_link.cancels)
+        self._children.hold(on=self._facts.paused or self._recorder_link.hold)
+        if self._recorder_link.trouble:
             self._children.excuse(time.monotonic())
 
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
-        if self._facts.note_trouble(self._books.reason or self._pools.trouble()):
+        if self._facts.note_trouble(self._recorder_link.reason or self._pools.trouble()):
             self._notifier.status(self._facts.headline)
 
     # --- signals and commands ----------------------------------------------------------------
@@ -270,14 +274,14 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """The answer to `gigqd status`."""
-        self._facts.unsettled = len(self._books)
+        self._facts.unsettled = len(self._recorder_link)
         return status.status(self._facts, self._children)
 
     def pause(self, *, on: bool) -> None:
         """Have no job claimed until it is resumed; running jobs go on, within their limits."""
         if self._facts.paused != on:
             self._facts.paused = on
-            self._heed_the_books()  # at once: who has asked may submit as soon as it is answered
+            self._check_recorder_link()  # at once: the caller may submit after the answer
             if on:
                 log.info("paused")
             else:
@@ -311,15 +315,15 @@ class Supervisor:
             return
         now = time.monotonic()
         if not (workers := self._pools.workers()):
-            self._close_books(self._stop, now)
+            self._finish_records(self._stop, now)
         for slot in workers:
             self._stop.turn(self._children, slot, now)
 
-    def _close_books(self, stop: Stop, now: float) -> None:
+    def _finish_records(self, stop: Stop, now: float) -> None:
         """Let the recorder leave once all is settled, and end it when that takes too long."""
-        if stop.books_overdue(now):
+        if stop.records_overdue(now):
             self._pools.end_recorder(now)
-        elif not self._books:
+        elif not self._recorder_link:
             self._pools.retire_recorder()
 
     def _finished(self) -> int | None:
@@ -333,7 +337,7 @@ class Supervisor:
     def _farewell(self, code: int) -> None:
         """Tell those who wait for the end, and take the runtime files away."""
         assert self._stop is not None
-        summary = self._stop.summary(code, unrecorded=len(self._books))
+        summary = self._stop.summary(code, unrecorded=len(self._recorder_link))
         log.info("daemon_stopped", **summary)
         self._commands.close({"ok": True, **summary})
         self._run.end(in_order=code == exit_codes.OK)

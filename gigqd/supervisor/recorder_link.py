@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.books")
 
 
-class Books:
+class RecorderLink:
     """The link to the present recorder.
 
     1. Keeps every exit record from the moment it is complete.

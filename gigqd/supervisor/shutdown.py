@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.slots import Slot
 
 _UNKILLABLE_AFTER = 10.0
-_BOOKS_WITHIN = 5.0
+_RECORDS_WITHIN = 5.0
 _TO_DUMP = 0.05
 _BECAME = {"completed": "finished", "pending": "handed_back"}
 
@@ -89,14 +89,14 @@ class Stop:
             self._unrecorded.discard(message["execution"])
             self.ended[_BECAME.get(message["status"], "failed")] += 1
 
-    def books_overdue(self, now: float) -> bool:
+    def records_overdue(self, now: float) -> bool:
         """Whether the recorder has had its time to settle the last exit records.
 
         The clock starts when the last worker is gone; what is not settled by then is found by
         the next start.
         """
         self.workers_gone_at = self.workers_gone_at or now
-        return now - self.workers_gone_at > _BOOKS_WITHIN
+        return now - self.workers_gone_at > _RECORDS_WITHIN
 
     def hopeless(self, now: float) -> bool:
         """Whether something has survived SIGKILL for too long to go on waiting."""

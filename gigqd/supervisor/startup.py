@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gigqd.supervisor.pools import Pools
-    from gigqd.supervisor.recorder_link import Books
+    from gigqd.supervisor.recorder_link import RecorderLink
     from gigqd.supervisor.slots import Slot
     from gigqd.supervisor.status import Facts
 
@@ -119,18 +119,18 @@ def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:
         slot.boot_code = exit_codes.CANNOT_IMPORT
 
 
-def start_failure(facts: Facts, books: Books, pools: Pools) -> GigqdError | None:
+def start_failure(facts: Facts, recorder_link: RecorderLink, pools: Pools) -> GigqdError | None:
     """Why the daemon will not come up; None while there is hope."""
-    if books.failure is not None:
-        return books.failure
+    if recorder_link.failure is not None:
+        return recorder_link.failure
     if (slot := pools.failing()) is not None:
         return StartFailedError(f"no worker can boot: {slot.why_down}", exit_code=slot.boot_code)
-    is_up = books.in_order and pools.any_up()
+    is_up = recorder_link.in_order and pools.any_up()
     if is_up or time.monotonic() < facts.start_deadline:
         return None
     seconds = facts.config.daemon.start_timeout
-    if books.in_order:
+    if recorder_link.in_order:
         return StartFailedError(f"no worker was ready within {seconds:g} s")
-    why = books.trouble or "the recorder did not come up"
+    why = recorder_link.trouble or "the recorder did not come up"
     text = f"the database could not be used within {seconds:g} s: {why}"
     return StartFailedError(text, exit_code=exit_codes.DATABASE_UNAVAILABLE)

@@ -85,7 +85,7 @@ class Children:
             reap.reap(pid)
 
 
-def children_of_daemon(*bodies: Callable[[], object]) -> Children:
+def children_of(*bodies: Callable[[], object]) -> Children:
     return Children({worker(number, body): number for number, body in enumerate(bodies, start=1)})
 
 
@@ -95,7 +95,7 @@ def sleeping_child() -> None:
 
 
 def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPatch) -> None:
-    children = children_of_daemon(*[sleeping_child] * MANY)
+    children = children_of(*[sleeping_child] * MANY)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     glances: list[int] = []
     look_at = syscalls.glance
@@ -114,7 +114,7 @@ def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.fault("C21")
 def test_every_tree_is_gone_and_a_worker_that_is_not_killed_lives() -> None:
-    children = children_of_daemon(*[sleeping_child] * MANY)
+    children = children_of(*[sleeping_child] * MANY)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     children = {pid: syscalls.children_of(pid) for pid in children.workers}
     spared, *killed = children.workers
@@ -134,7 +134,7 @@ def test_every_tree_is_gone_and_a_worker_that_is_not_killed_lives() -> None:
 @pytest.mark.fault("C5")
 def test_children_that_have_left_are_found_for_each_of_the_kills(tmp_path) -> None:
     ledgers = [str(tmp_path / f"ledger{number}") for number in range(3)]
-    children = children_of_daemon(
+    children = children_of(
         *(lambda path=path: jobs.spawn_children(path, "job") for path in ledgers)
     )
     wait_until(lambda: all(len(jobs.child_pids(path)) == 6 for path in ledgers))
@@ -150,7 +150,7 @@ def test_children_that_have_left_are_found_for_each_of_the_kills(tmp_path) -> No
 def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp_path) -> None:
     ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
     chains = {"chains": 3, "setsid": True}
-    children = children_of_daemon(
+    children = children_of(
         lambda: families.hop(ledger, "hops", **chains), sleeping_child, signal.pause
     )
     wait_until(lambda: jobs.entries(ledger, "child"))
@@ -167,7 +167,7 @@ def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp
 @pytest.mark.fault("C5")
 def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) -> None:
     ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
-    children = children_of_daemon(lambda: families.multiply(ledger, "bomb", 200), sleeping_child)
+    children = children_of(lambda: families.multiply(ledger, "bomb", 200), sleeping_child)
     wait_until(lambda: jobs.entries(ledger, "child"))
     own = {*children.workers, *before}
 
@@ -179,7 +179,7 @@ def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) ->
 
 
 def test_a_kill_that_begins_while_a_look_is_under_way_waits_for_the_next_one() -> None:
-    children = children_of_daemon(sleeping_child, sleeping_child)
+    children = children_of(sleeping_child, sleeping_child)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     first, second = children.workers
     children.begin(first)
@@ -194,7 +194,7 @@ def test_a_kill_that_begins_while_a_look_is_under_way_waits_for_the_next_one() -
 
 
 def test_what_a_tree_used_when_its_kill_began_is_known() -> None:
-    children = children_of_daemon(sleeping_child)
+    children = children_of(sleeping_child)
     (root,) = children.workers
     wait_until(lambda: syscalls.children_of(root))
     memory = syscalls.glance(root).memory
@@ -207,7 +207,7 @@ def test_what_a_tree_used_when_its_kill_began_is_known() -> None:
 
 
 def test_nothing_is_remembered_of_kills_that_are_over() -> None:
-    children = children_of_daemon(sleeping_child)
+    children = children_of(sleeping_child)
     (root,) = children.workers
     wait_until(lambda: syscalls.children_of(root))
     children.begin(root)
@@ -259,7 +259,7 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
         os.read(reading, 1)
         forked(lambda: None)
 
-    children = children_of_daemon(lambda: forked(lambda: forked(unmarked)))
+    children = children_of(lambda: forked(lambda: forked(unmarked)))
     (root,) = children.workers
     parent = wait_until(lambda: syscalls.children_of(root))[0]
     orphan = wait_until(lambda: syscalls.children_of(parent))[0]
@@ -294,9 +294,7 @@ def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -
         os.read(reading, 1)
         assert syscalls.rewrite_environment_block(f"{VARIABLE}={tag}".encode())
 
-    children = children_of_daemon(
-        signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1)
-    )
+    children = children_of(signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1))
     first, second = children.workers
     wait_until(lambda: not syscalls.glance(second).alive)
     (orphan,) = wait_until(

@@ -135,7 +135,7 @@ def _log(daemon: Daemon) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Books:
+class _RecorderLink:
     """What the database says of the jobs whose calls are in the ledger."""
 
     jobs: dict[str, dict[str, Any]]
@@ -155,7 +155,7 @@ def _accounts(daemon: Daemon) -> Iterator[tuple[str, str]]:
     yield from (("P4", f"P4: {text}") for text in _starts(daemon, books))
 
 
-def _read_books(daemon: Daemon) -> _Books:
+def _read_books(daemon: Daemon) -> _RecorderLink:
     with closing(sqlite3.connect(daemon.database)) as connection:
         connection.row_factory = sqlite3.Row
         mine = {row["id"]: dict(row) for row in connection.execute("SELECT * FROM jobs")}
@@ -164,7 +164,7 @@ def _read_books(daemon: Daemon) -> _Books:
         for row in connection.execute("SELECT * FROM job_executions ORDER BY rowid"):
             if row["job_id"] in mine:
                 executions[row["job_id"]].append(dict(row))
-    return _Books(mine, executions)
+    return _RecorderLink(mine, executions)
 
 
 def _outcomes(
@@ -180,7 +180,7 @@ def _outcomes(
         yield "an execution is open after an orderly stop"
 
 
-def _starts(daemon: Daemon, books: _Books) -> Iterator[str]:
+def _starts(daemon: Daemon, books: _RecorderLink) -> Iterator[str]:
     """P4: every execution was one call, unless it was cut short before its first line."""
     calls = [call for call in daemon.calls() if call.execution is not None]
     count = Counter(call.execution for call in calls)

@@ -16,7 +16,7 @@ from torture.crowd import Crowd
 from torture.daemon import Daemon
 from torture.disk import Disk
 from torture.faults import Faults
-from torture.history import FINISHED, Books, History, read_books, waiting_for_ever
+from torture.history import FINISHED, History, RecorderLink, read_books, waiting_for_ever
 from torture.life import Life
 from torture.notes import Notes
 from torture.plan import plan
@@ -151,7 +151,7 @@ class Run:
 
     def _check(self) -> list[Violation]:
         lines, self.torn = ledger.read(self.notes.ledger)
-        books = self._books() or Books(integrity=["the database cannot be read"])
+        books = self._books() or RecorderLink(integrity=["the database cannot be read"])
         self.history = History(
             lines, books.jobs, books.executions, books.integrity, books.foreign_keys
         )
@@ -189,7 +189,7 @@ class Run:
         open_ = {row.id for row in books.jobs if row.status not in FINISHED}
         return open_ <= waiting_for_ever(stories)
 
-    def _books(self, *, check: bool = True) -> Books | None:
+    def _books(self, *, check: bool = True) -> RecorderLink | None:
         try:
             return read_books(self._daemon.database, check=check)
         except sqlite3.Error:

@@ -12,7 +12,7 @@ from gigqd.ipc import json_socket
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.json_socket import Wire
 from gigqd.recorder.outcomes import ending_of
-from gigqd.supervisor.recorder_link import Books
+from gigqd.supervisor.recorder_link import RecorderLink
 
 if TYPE_CHECKING:
     import socket
@@ -34,7 +34,7 @@ def recorder() -> Iterator[tuple[Wire, Wire]]:
 
 def test_an_exit_record_is_sent_and_kept_until_it_is_settled(recorder: tuple[Wire, Wire]) -> None:
     ours, theirs = recorder
-    book = Books()
+    book = RecorderLink()
     book.serve(ours)
 
     book.add(CRASH)
@@ -50,7 +50,7 @@ def test_an_exit_record_is_sent_and_kept_until_it_is_settled(recorder: tuple[Wir
 
 def test_an_exit_record_arrives_as_it_was_sent(recorder: tuple[Wire, Wire]) -> None:
     ours, theirs = recorder
-    book = Books()
+    book = RecorderLink()
     book.serve(ours)
     sent = CRASH._replace(latest="e1", running=True, wall_time=0.25, peak_memory=1 << 40)
 
@@ -66,7 +66,7 @@ def test_an_exit_record_arrives_as_it_was_sent(recorder: tuple[Wire, Wire]) -> N
 
 def test_an_heir_of_the_recorder_is_sent_all_that_is_open(recorder: tuple[Wire, Wire]) -> None:
     ours, theirs = recorder
-    book = Books()
+    book = RecorderLink()
     book.add(CRASH)
     book.serve(None)
     book.add(CRASH)

@@ -26,7 +26,7 @@ from gigqd.host.database_errors import Patience, trouble_of
 from gigqd.ipc import json_socket
 from gigqd.ipc.scoreboard import Scoreboard
 from gigqd.recorder.recorder import Recorder
-from gigqd.supervisor.recorder_link import Books
+from gigqd.supervisor.recorder_link import RecorderLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> 
 
 
 def test_the_supervisor_hears_what_to_cancel_and_whether_to_hold() -> None:
-    books = Books()
+    books = RecorderLink()
     books.hear({"cancel": ["e1", "e2"]})
     books.hear({"trouble": "the file is gone", "hold": True})
 
