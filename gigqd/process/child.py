@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gigqd.ipc.json_socket import Wire
     from gigqd.ipc.scoreboard import Cell, Report
     from gigqd.process.process_tag import Tag
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
 
 _OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
 _BLOCK = 512  # the unit of st_blocks, whatever the file system
@@ -83,18 +83,22 @@ class Child:
     oom_mark: tuple[int, int] = (-1, 0)
     usage: struct_rusage | None = None
 
-    def __init__(self, pid: int, birth: Birth, wire: Wire, spawned: float, generation: int) -> None:
+    def __init__(
+        self, pid: int, context: ChildContext, wire: Wire, spawned: float, generation: int
+    ) -> None:
         self.pid = pid
-        self.birth = birth
+        self.context = context
         self.wire = wire
         self.spawned = spawned
         self.generation = generation
-        self.sums = JobSums(birth.counts, slot=birth.slot, pool=birth.pool, worker=birth.worker_id)
+        self.sums = JobSums(
+            context.counts, slot=context.slot, pool=context.pool, worker=context.worker_id
+        )
 
     @property
     def cell(self) -> Cell:
         """Its place on the scoreboard."""
-        return self.birth.cell
+        return self.context.cell
 
     @property
     def killed(self) -> int:
@@ -104,7 +108,7 @@ class Child:
     @property
     def tag(self) -> Tag:
         """What marks it and all below it."""
-        return self.birth.tag
+        return self.context.tag
 
     def look(self) -> ExitRecord | None:
         """Return how it ended; None while it lives."""
@@ -189,7 +193,7 @@ class Child:
         """Start ending its whole tree."""
         report = self.cell.read()
         self.killed_in = report.started if report.activity is Activity.BUSY else None
-        self.treekill = TreeKill(self.pid, self.tag.is_on, self.birth.leaf)
+        self.treekill = TreeKill(self.pid, self.tag.is_on, self.context.leaf)
         return self.treekill
 
     def is_deaf(self, now: float) -> bool:
@@ -200,17 +204,17 @@ class Child:
 
     def output_tail(self) -> str:
         """The last of what its job wrote to standard output and error."""
-        return tail(self.birth.output, self.birth.output_kept)
+        return tail(self.context.output, self.context.output_kept)
 
     def stacks(self) -> str:
         """The stacks of its threads, if they were dumped."""
-        return of_the_job(tail(self.birth.stacks, _STACKS_KEPT))
+        return of_the_job(tail(self.context.stacks, _STACKS_KEPT))
 
     def trim_output(self) -> None:
         """Give back the memory of an output that has grown large, all but that of its tail."""
-        fd = self.birth.output
+        fd = self.context.output
         if fd is not None and os.fstat(fd).st_blocks * _BLOCK > _OUTPUT_TRIMMED_AT:
-            syscalls.free_front(fd, keep=self.birth.output_kept)
+            syscalls.free_front(fd, keep=self.context.output_kept)
 
     def reap(self) -> None:
         """Collect it: its process id is free from here on."""
@@ -219,7 +223,7 @@ class Child:
     def close(self) -> None:
         """Let go of all that belonged to it."""
         self.wire.close()
-        for fd in (self.birth.output, self.birth.stacks):
+        for fd in (self.context.output, self.context.stacks):
             if fd is not None:
                 os.close(fd)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logs.get_logger("gigqd.spawn")
 
 
-class Birth(NamedTuple):
+class ChildContext(NamedTuple):
     """What a child is given at its fork.
 
     Attributes:
@@ -79,7 +79,7 @@ def settle_memory() -> None:
     gc.enable()
 
 
-def fork(birth: Birth, role: Callable[[Birth], int]) -> int:
+def fork(context: ChildContext, role: Callable[[ChildContext], int]) -> int:
     """Fork a child that plays a role and ends by `os._exit`, whatever happens in it.
 
     Returns:
@@ -92,52 +92,52 @@ def fork(birth: Birth, role: Callable[[Birth], int]) -> int:
     try:
         pid = os.fork()
         if pid == 0:
-            _live(birth, role)
+            _live(context, role)
     finally:
         signals.restore(mask)
     return pid
 
 
-def _live(birth: Birth, role: Callable[[Birth], int]) -> NoReturn:
+def _live(context: ChildContext, role: Callable[[ChildContext], int]) -> NoReturn:
     code = exit_codes.WORKER_BOOT_FAILED
     try:
-        _become_child(birth)
-        code = role(birth)
+        _become_child(context)
+        code = role(context)
     except BaseException:
-        log.exception("child_failed", slot=birth.slot)
+        log.exception("child_failed", slot=context.slot)
     finally:
         flush_standard_streams()
         os._exit(code)
 
 
-def _become_child(birth: Birth) -> None:
+def _become_child(context: ChildContext) -> None:
     signals.forget_in_child()
     os.setsid()
-    syscalls.die_with_parent(birth.parent)
-    syscalls.name_process(f"gigqd:{birth.slot}")
-    _arrange_descriptors(birth)
+    syscalls.die_with_parent(context.parent)
+    syscalls.name_process(f"gigqd:{context.slot}")
+    _arrange_descriptors(context)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # It may have been lowered since the start.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(birth.file_limit, most), most))
-    mark_this_process(birth.tag)
-    cgroups.join(birth.leaf)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(context.file_limit, most), most))
+    mark_this_process(context.tag)
+    cgroups.join(context.leaf)
     signals.restore(set())
 
 
-def _arrange_descriptors(birth: Birth) -> None:
+def _arrange_descriptors(context: ChildContext) -> None:
     """Keep the child's own descriptors only, and put the job's output where it belongs."""
     own_log = os.dup(logs.sink_fd())
-    log_config = birth.config.log.replace(file=logs.sink_path())
-    logs.configure(log_config, fd=own_log, slot=birth.slot, pid=os.getpid())
-    if birth.pool:
-        logs.bind(pool=birth.pool, worker=birth.worker_id)
-    given = (birth.channel.fileno(), birth.alarm.fileno(), birth.output, birth.stacks)
+    log_config = context.config.log.replace(file=logs.sink_path())
+    logs.configure(log_config, fd=own_log, slot=context.slot, pid=os.getpid())
+    if context.pool:
+        logs.bind(pool=context.pool, worker=context.worker_id)
+    given = (context.channel.fileno(), context.alarm.fileno(), context.output, context.stacks)
     _close_all_but({own_log, logs.sink_fd(), *(fd for fd in given if fd is not None)})
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - only the descriptor is wanted
         os.dup2(nothing.fileno(), 0)
-    if birth.output is not None:
-        os.dup2(birth.output, 1)
-        os.dup2(birth.output, 2)
+    if context.output is not None:
+        os.dup2(context.output, 1)
+        os.dup2(context.output, 2)
         _write_through()
 
 

@@ -30,21 +30,21 @@ from gigqd.recorder.settlement import Settling, told
 if TYPE_CHECKING:
     from gigq.store.sqlite.connections import StoreConnection
     from gigq.store.sqlite.file.identity import FileId
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
 
 _PATIENCE = 1.0
 _DEAD_RUNS_WITHIN = 5.0
 _STRAY_AFTER = 5.0
 
 
-def main(birth: Birth) -> int:
+def main(context: ChildContext) -> int:
     """Run the recorder until the supervisor asks it to exit.
 
     Returns:
         The exit code.
     """
     events.send_to(logs.LibraryEvents())
-    recorder = Recorder(birth)
+    recorder = Recorder(context)
     recorder.beat()
     recorder.tell({"up": True})
     return recorder.run()
@@ -64,26 +64,26 @@ class Recorder:
     first recorder of a daemon may create the file, and only before the daemon is up.
     """
 
-    def __init__(self, birth: Birth) -> None:
-        self._cell = birth.cell
-        self._path = birth.config.queue.database
-        self._wire = Wire(birth.channel)
+    def __init__(self, context: ChildContext) -> None:
+        self._cell = context.cell
+        self._path = context.config.queue.database
+        self._wire = Wire(context.channel)
         self._pace = Pace(self._wire)
-        full = birth.config.queue.durability == "full"
+        full = context.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
-        self._settling = Settling(self._database, self._path, birth.tag.run, self.beat)
-        served = [pool.queues for pool in birth.config.pools]
+        self._settling = Settling(self._database, self._path, context.tag.run, self.beat)
+        served = [pool.queues for pool in context.config.pools]
         around = self._cell.whole_board, self.beat, self.tell
         self._dead_runs = DeadRuns(self._path, self._settling, self.tell)
-        self._rounds = Rounds(self._database, self._path, birth.tag.run, served, *around)
+        self._rounds = Rounds(self._database, self._path, context.tag.run, served, *around)
         self._retention = Retention(
-            self._database, birth.config.retention, self.tell, self._rounds.expect_size
+            self._database, context.config.retention, self.tell, self._rounds.expect_size
         )
         self._held: StoreConnection | None = None
         self._records: deque[tuple[int, ExitRecord]] = deque()
         self._file: FileId | None = None
         self._in_order = False
-        self._was_in_order = birth.tag.generation > 1
+        self._was_in_order = context.tag.generation > 1
         self._begin = Begin.NEVER
         self._suspects: set[str] = set()
         self._suspects_at = 0.0

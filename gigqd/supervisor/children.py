@@ -15,7 +15,7 @@ from gigqd.process import reap, spawn
 from gigqd.process.child import Child
 from gigqd.process.kills import STUCK_AFTER, Kills
 from gigqd.supervisor.exit_reports import completed, log_exit, note_overrun
-from gigqd.supervisor.forking import Births
+from gigqd.supervisor.forking import Forking
 from gigqd.supervisor.resource_monitor import Watch
 from gigqd.supervisor.restart_policy import Restarts
 from gigqd.supervisor.slots import RECORDER, Do, Limits, Phase, Slot
@@ -73,13 +73,13 @@ class Children:
         self._selector = selector
         self._events = events
         self._trials: dict[str, tuple[Config, int]] = {}
-        self._births = Births(mark, board, selector)
+        self._forking = Forking(mark, board, selector)
         self.restarts = Restarts()
         self._lookout = Watch()
         self._kills = Kills()
         self._share = TurnShare(_SLOTS_SECONDS)
         self._generation = 1
-        self._roles: dict[int, Callable[[spawn.Birth], int]] = {
+        self._roles: dict[int, Callable[[spawn.ChildContext], int]] = {
             is_recorder: importlib.import_module(module).main
             for is_recorder, module in enumerate(("gigqd.worker.worker", "gigqd.recorder.recorder"))
         }
@@ -292,13 +292,15 @@ class Children:
     def _spawn(self, slot: Slot, now: float) -> None:
         config, generation = self._trials.get(slot.name, (self._config, self._generation))
         try:
-            pid, birth, ours = self._births.fork(slot, config, self._roles[slot.name == RECORDER])
+            pid, context, ours = self._forking.fork(
+                slot, config, self._roles[slot.name == RECORDER]
+            )
         except OSError as error:
             slot.spawn_failed(now, f"cannot fork: {error.strerror}")
             log.error("worker_spawn_failed", slot=slot.name, error=str(error))
             return
         slot.spawned(now)
-        self._children[slot.name] = Child(pid, birth, ours, now, generation)
+        self._children[slot.name] = Child(pid, context, ours, now, generation)
         heard = functools.partial(self._events.heard_from, slot.name)
         self._selector.register(ours, selectors.EVENT_READ, heard)
         log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)

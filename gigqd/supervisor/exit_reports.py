@@ -34,7 +34,7 @@ def completed(
     due = child.overrun_at + slot.limits.grace
     began = report.since if report.activity is Activity.BUSY else child.job_began(report.started)
     return record._replace(
-        worker_id=child.birth.worker_id,
+        worker_id=child.context.worker_id,
         latest=report.latest,
         running=report.activity in (Activity.BUSY, Activity.SETTLING),
         stack=child.stacks(),

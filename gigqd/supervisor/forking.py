@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gigqd.ipc.json_socket import Wire
     from gigqd.ipc.scoreboard import Scoreboard
     from gigqd.process.cgroups import Leaf
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
     from gigqd.supervisor.slots import Slot
 
 _PER_CHILD = 4
@@ -32,7 +32,7 @@ _LONGEST_FILE_NAME = 249  # of a file in memory, memfd_create(2)
 _SPARE = 96  # for looking at processes, for clients of the control socket, for the log
 
 
-class Births:
+class Forking:
     """Forks children, each with a tag, a cell, a line and an output of its own, or not at all.
 
     This process's limit of open files is raised to what the kernel allows, because every child
@@ -57,8 +57,8 @@ class Births:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     def fork(
-        self, slot: Slot, config: Config, role: Callable[[Birth], int]
-    ) -> tuple[int, Birth, Wire]:
+        self, slot: Slot, config: Config, role: Callable[[ChildContext], int]
+    ) -> tuple[int, ChildContext, Wire]:
         """Fork a child for a slot.
 
         Returns:
@@ -78,7 +78,7 @@ class Births:
                 name = f"{slot.name}.{self._count}"
                 output, stacks = _scratch_files(undo, name, wanted=slot.name != RECORDER)
                 leaf = self._leaf(undo)
-                birth = spawn.Birth(
+                context = spawn.ChildContext(
                     slot=slot.name,
                     pool=slot.pool,
                     worker_id=f"{name}@{os.getpid()}",
@@ -94,9 +94,9 @@ class Births:
                     leaf=leaf,
                     alarm=self._alarm,
                 )
-                pid = spawn.fork(birth, role)
+                pid = spawn.fork(context, role)
             undo.pop_all()
-        return pid, birth, ours
+        return pid, context, ours
 
     def _leaf(self, undo: ExitStack) -> Leaf | None:
         """A control group for the next child, where the system lets the daemon have some."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gigq.errors import JobInterrupted
     from gigq.model.claim import Claim
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
     from gigqd.worker.reporting import Line
 
 # The functions of `signal` itself convert every result to an enumeration.
@@ -44,8 +44,8 @@ class AskedToEnd:
         let_go: settles or releases the other claims.
     """
 
-    def __init__(self, birth: Birth, line: Line) -> None:
-        self._cell = birth.cell
+    def __init__(self, context: ChildContext, line: Line) -> None:
+        self._cell = context.cell
         self._line = line
         self._armed = False
         self._execution = ""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from gigq.execution.event_reports import Reports
 
 if TYPE_CHECKING:
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
 
 
-def job_reports(birth: Birth) -> Reports:
+def job_reports(context: ChildContext) -> Reports:
     """Return the writer of the events of a worker's jobs."""
-    logger = logging.getLogger(f"gigq.worker.{birth.worker_id}")
-    return Reports(logger, birth.config.log.jobs_per_second, birth.counts)
+    logger = logging.getLogger(f"gigq.worker.{context.worker_id}")
+    return Reports(logger, context.config.log.jobs_per_second, context.counts)

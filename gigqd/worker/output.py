@@ -10,7 +10,7 @@ from gigqd.process.spawn import flush_standard_streams
 from gigqd.process.stacks import of_the_job
 
 if TYPE_CHECKING:
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
 
 _STACKS_KEPT = 64 * 1024
 
@@ -26,10 +26,10 @@ class Output:
         whole: True when the last job has left the standard streams open.
     """
 
-    def __init__(self, birth: Birth, kept: int) -> None:
-        assert birth.output is not None
-        self._output = birth.output
-        self._stacks = birth.stacks
+    def __init__(self, context: ChildContext, kept: int) -> None:
+        assert context.output is not None
+        self._output = context.output
+        self._stacks = context.stacks
         self._kept = kept
         self._is_empty = False
         self.whole = True

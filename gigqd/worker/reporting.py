@@ -11,7 +11,7 @@ from gigqd.ipc.scoreboard import Activity, Report
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claim
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
 
 log = logs.get_logger("gigqd.worker")
 
@@ -28,10 +28,10 @@ class Line:
             without a limit.
     """
 
-    def __init__(self, birth: Birth) -> None:
-        self._cell = birth.cell
-        self._alarm = birth.alarm
-        self.wire = Wire(birth.channel)
+    def __init__(self, context: ChildContext) -> None:
+        self._cell = context.cell
+        self._alarm = context.alarm
+        self.wire = Wire(context.channel)
         self.started = 0
         self.deadline = 0.0
         self._busy = Report()

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from gigq.model.functions import FunctionRef
     from gigq.model.outcome import ExecutionResult
     from gigqd.config import PoolConfig
-    from gigqd.process.spawn import Birth
+    from gigqd.process.spawn import ChildContext
 
 log = logs.get_logger("gigqd.worker")
 
@@ -58,21 +58,21 @@ _MOST_CLAIMS_PER_BATCH = 64
 _AFTER_TROUBLE = 1.0
 
 
-def main(birth: Birth) -> int:
+def main(context: ChildContext) -> int:
     """Boot, then run jobs until asked to exit.
 
     Returns:
         The exit code.
     """
-    birth.cell.write(Report(Activity.BOOTING, since=time.monotonic()))
-    pool = next(pool for pool in birth.config.pools if pool.name == birth.pool)
-    line = Line(birth)
+    context.cell.write(Report(Activity.BOOTING, since=time.monotonic()))
+    pool = next(pool for pool in context.config.pools if pool.name == context.pool)
+    line = Line(context)
     events.send_to(logs.LibraryEvents())
     try:
-        hooks = prepare(birth.config, pool)
+        hooks = prepare(context.config, pool)
         if hooks is not None:
             hooks.start()
-        role = WorkerRole(birth, pool, line, hooks)
+        role = WorkerRole(context, pool, line, hooks)
     except BaseException as error:  # noqa: BLE001 - an import may even exit: all is reported
         whose = is_of_the_application(error)
         line.tell_boot_error(failure(error), trace(error), application=whose)
@@ -91,25 +91,29 @@ class WorkerRole:
        interrupted or leaked, but never with an outcome that is not recorded yet.
     """
 
-    def __init__(self, birth: Birth, pool: PoolConfig, line: Line, hooks: Hooks | None) -> None:
-        self._birth = birth
+    def __init__(
+        self, context: ChildContext, pool: PoolConfig, line: Line, hooks: Hooks | None
+    ) -> None:
+        self._context = context
         self._pool = pool
         self._line = line
-        self._asked = AskedToEnd(birth, line)
+        self._asked = AskedToEnd(context, line)
         self._interruption = InterruptionReport(line.wire)
         self._is_leaving = False
         self._why_leave = ""
         self._life = Lifetime(pool, time.monotonic())
-        queue = birth.config.queue
+        queue = context.config.queue
         require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
         self._hooks = hooks
         self._imported: dict[tuple[str, str], Callable[..., Any]] = {}
-        self._allow = None if "*" in birth.config.security.allow else birth.config.security.allow
+        self._allow = (
+            None if "*" in context.config.security.allow else context.config.security.allow
+        )
         self._runner = self._make_runner()
         self._listener = Listener(queue.database, pool.queues)
-        assert birth.stacks is not None
-        self._ear = Ear(self._on_sigterm, birth.stacks)
-        self._output = Output(birth, pool.keep_output)
+        assert context.stacks is not None
+        self._ear = Ear(self._on_sigterm, context.stacks)
+        self._output = Output(context, pool.keep_output)
         self._reserve = Reserve()
         self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_leaks), line.wire)
         self._asked.let_go = Meanwhile(self._runner, queue.database, line).let_go
@@ -118,13 +122,13 @@ class WorkerRole:
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
     def _make_runner(self) -> Runner:
-        queue = self._birth.config.queue
+        queue = self._context.config.queue
         store = StoreHandle(
             FilePlace(queue.database),
             begin=Begin.NEVER,
             lock_timeout=queue.lock_timeout,
             durable=queue.durability == "full",
-            run=self._birth.tag.run,
+            run=self._context.tag.run,
         )
         settings = Settings(
             served_queues.checked(self._pool.queues),
@@ -134,10 +138,10 @@ class WorkerRole:
             _MOST_CLAIMS_PER_BATCH,
             self._pool.size,
         )
-        return Runner(self._birth.worker_id, store, settings, self._callbacks(store))
+        return Runner(self._context.worker_id, store, settings, self._callbacks(store))
 
     def _callbacks(self, store: StoreHandle) -> Callbacks:
-        cell = self._birth.cell
+        cell = self._context.cell
         return Callbacks(
             self._started,
             self._finished,
@@ -147,7 +151,7 @@ class WorkerRole:
             self._import_function,
             self._asked,
             AroundJob(PlainSurroundings(store), cell, self._line, lambda: self._is_leaving),
-            job_reports(self._birth),
+            job_reports(self._context),
         )
 
     def run(self) -> int:
@@ -271,14 +275,14 @@ class WorkerRole:
 
     def _end_what_the_job_started(self) -> bool:
         self._reserve.make_room()
-        return end_leftovers(self._birth.tag)
+        return end_leftovers(self._context.tag)
 
     # --- going on or leaving -----------------------------------------------------------------
 
     def _may_claim(self) -> bool:
         if self._is_leaving or self._why_leave:
             return False
-        return self._birth.cell.may_claim
+        return self._context.cell.may_claim
 
     def _may_start(self, claim: Claim) -> bool:
         """Return False when a new worker must run the job, because other code here conflicts.
@@ -300,7 +304,7 @@ class WorkerRole:
             return True
         if not self._why_leave and self._life.remaining(time.monotonic()) <= 0:
             self._why_leave = "age"
-        return not (self._is_leaving or self._why_leave or self._birth.cell.orders().leave)
+        return not (self._is_leaving or self._why_leave or self._context.cell.orders().leave)
 
     def _why_leave_now(self, claim: Claim) -> str:
         """Return why the job that is over is the last one of this worker, or an empty text."""

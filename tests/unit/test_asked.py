@@ -38,9 +38,9 @@ CLAIM: Any = SimpleNamespace(execution_id="e1")
 
 
 def asked_to_end(cell: Cell, *, current: int = 1) -> AskedToEnd:
-    birth: Any = SimpleNamespace(cell=cell)
+    context: Any = SimpleNamespace(cell=cell)
     line: Any = SimpleNamespace(started=current, interrupted=lambda: None)
-    return AskedToEnd(birth, line)
+    return AskedToEnd(context, line)
 
 
 def asked_in_a_line(board: Cell) -> tuple[AskedToEnd, Line]:
@@ -48,10 +48,10 @@ def asked_in_a_line(board: Cell) -> tuple[AskedToEnd, Line]:
     ours, theirs = socket.socketpair()
     theirs.close()
     alarm: Any = SimpleNamespace(start=lambda: True)
-    birth: Any = SimpleNamespace(cell=board, channel=ours, alarm=alarm)
-    line = Line(birth)
+    context: Any = SimpleNamespace(cell=board, channel=ours, alarm=alarm)
+    line = Line(context)
     line.busy(claim(), time.monotonic(), 0.0, (None, 0))
-    return AskedToEnd(birth, line), line
+    return AskedToEnd(context, line), line
 
 
 def send() -> None:

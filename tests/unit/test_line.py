@@ -44,8 +44,8 @@ def alarm() -> Iterator[Alarm]:
 
 @pytest.fixture
 def line(cell: Cell, ends: tuple[socket.socket, socket.socket], alarm: Alarm) -> Line:
-    birth: Any = SimpleNamespace(cell=cell, channel=ends[1], alarm=alarm)
-    return Line(birth)
+    context: Any = SimpleNamespace(cell=cell, channel=ends[1], alarm=alarm)
+    return Line(context)
 
 
 def readable(*descriptors: Any, within: float = 5.0) -> list[Any]:

@@ -46,7 +46,7 @@ def high_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def birth_of(channel: socket.socket, database: str, durability: str = "normal") -> Any:
+def context_of(channel: socket.socket, database: str, durability: str = "normal") -> Any:
     return SimpleNamespace(
         config=SimpleNamespace(
             pools=(),
@@ -65,7 +65,7 @@ def test_a_recorder_writes_as_durably_as_it_is_told(
 ) -> None:
     ours, theirs = json_socket.pair()
     with closing(ours), theirs:
-        recorder = Recorder(birth_of(theirs, str(tmp_path / "jobs.db"), durability))
+        recorder = Recorder(context_of(theirs, str(tmp_path / "jobs.db"), durability))
         with recorder._database.transaction(durable=False) as session:
             found = session.connection.execute("PRAGMA synchronous").fetchone()[0]
     connections.close_connections()
@@ -78,7 +78,7 @@ def test_a_daemon_with_many_workers_can_replace_its_recorder(tmp_path: Path) -> 
     ours, theirs = json_socket.pair()
     high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, _BEYOND_SELECT)
     channel = socket.socket(fileno=high)
-    recorder = Recorder(birth_of(channel, str(tmp_path / "jobs.db")))
+    recorder = Recorder(context_of(channel, str(tmp_path / "jobs.db")))
     ours.send({"leave": True})
 
     recorder._listen()
