@@ -25,7 +25,7 @@ from gigq import Job, JobQueue
 from gigqd.linux import syscalls
 from gigqd.process import reap
 from gigqd.process.kill_tree import TreeKill
-from gigqd.process.process_table import Census
+from gigqd.process.process_table import ProcessTable
 from gigqd.process.process_tag import Tag, home_of, is_of_home, mark_of, mark_this_process
 from gigqd.process.process_tree import descendants
 
@@ -146,11 +146,11 @@ def measure_steps(size: int) -> None:
         signal.pause()
     while len(list(descendants(syscalls.glance(root)))) < size - 1:
         time.sleep(0.01)
-    census = Census()
+    process_table = ProcessTable()
     looks = []
     for _ in range(5):
-        census.take({root: tag})
-        looks.append(census.took * 1000)
+        process_table.take({root: tag})
+        looks.append(process_table.took * 1000)
     treekill = TreeKill(root, tag.is_on)
     steps: list[float] = []
     done = False

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Tree = tuple["Process", ...]
 
 
-class Census:
+class ProcessTable:
     """Looks again and again at the processes below one process, and remembers who adopted ones are.
 
     A look costs about 15 µs for each process below the supervisor, and nothing for others.
@@ -48,7 +48,7 @@ class Census:
         self._top = os.getpid() if top is None else top
         self._trees: dict[int, list[Process]] = {}
         self._marks: dict[tuple[int, int], Mark] = {}
-        self._strangers: list[Process] = []
+        self._unidentified: list[Process] = []
         self.took = 0.0
 
     def take(self, workers: Mapping[int, Tag]) -> None:
@@ -89,7 +89,7 @@ class Census:
         if owner is None:
             owner = min(owners.by_mark(mark), default=None)
         if owner is None and new and process.alive and mark.tag is None and mark.stamp is None:
-            self._strangers.append(process)
+            self._unidentified.append(process)
         return owner or 0
 
     def tree_of(self, worker: int) -> Tree:
@@ -100,13 +100,13 @@ class Census:
         """Whether a signal or a debugger held a worker at the last look."""
         return any(each.stopped for each in self.tree_of(worker) if each.pid == worker)
 
-    def strangers(self) -> Tree:
+    def unidentified(self) -> Tree:
         """Adopted processes without a mark, each told once.
 
         Whose they are cannot be told: a process of a job that has put down every mark, or
         somebody else's when the supervisor is the first process of a container.
         """
-        told, self._strangers = tuple(self._strangers), []
+        told, self._unidentified = tuple(self._unidentified), []
         return told
 
 

@@ -16,7 +16,7 @@ from gigqd.process.child import Child
 from gigqd.process.kills import STUCK_AFTER, Kills
 from gigqd.supervisor.exit_reports import completed, log_exit, note_overrun
 from gigqd.supervisor.forking import Forking
-from gigqd.supervisor.resource_monitor import Watch
+from gigqd.supervisor.resource_monitor import ResourceMonitor
 from gigqd.supervisor.restart_policy import Restarts
 from gigqd.supervisor.slots import RECORDER, Do, Limits, Phase, Slot
 from gigqd.supervisor.turn_share import TurnShare
@@ -75,7 +75,7 @@ class Children:
         self._trials: dict[str, tuple[Config, int]] = {}
         self._forking = Forking(mark, board, selector)
         self.restarts = Restarts()
-        self._lookout = Watch()
+        self._monitor = ResourceMonitor()
         self._kills = Kills()
         self._share = TurnShare(_SLOTS_SECONDS)
         self._generation = 1
@@ -182,12 +182,12 @@ class Children:
     def _look_at_trees(self, now: float) -> None:
         up = ((self.slots[name], child) for name, child in self._children.items())
         alive = [(slot, child) for slot, child in up if child.treekill is None]
-        for slot in self._lookout.turn(alive, now):
+        for slot in self._monitor.turn(alive, now):
             self.replace(slot)
 
     def next_look(self, now: float) -> float:
         """When to look again at the latest, in seconds of the monotonic clock."""
-        if self._share.behind or self._lookout.unfinished:
+        if self._share.behind or self._monitor.unfinished:
             return now
         return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now)
 
@@ -328,7 +328,7 @@ class Children:
     def _bury(self, slot: Slot, child: Child, record: ExitRecord, now: float) -> None:
         report = child.cell.read()
         child.note_use_when_killed()
-        oom = slot.cause is None and self._lookout.was_oom(child, record)
+        oom = slot.cause is None and self._monitor.was_oom(child, record)
         cause = slot.died(now, record, report, booted=child.booted, oom=oom)
         child.reap()
         self._kills.remove(child.pid)

@@ -10,7 +10,7 @@ from gigq.model.cause import Cause
 from gigqd import logs
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.process import oom
-from gigqd.process.process_table import Census, cpu_of, memory_of, proportional_memory
+from gigqd.process.process_table import ProcessTable, cpu_of, memory_of, proportional_memory
 from gigqd.supervisor.slots import RECORDER, Slot
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _LOOK_IDLE = 5.0
 _TURN_SECONDS = 0.008
 
 
-class Watch:
+class ResourceMonitor:
     """Looks at the processes below the supervisor now and then, more often the more depends on it.
 
     1. Notes what each running job's tree uses, for its post-mortem and for `gigqd status`.
@@ -40,7 +40,7 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self._census = Census()
+        self._process_table = ProcessTable()
         self._oom = oom.OomWatch()
         self._at = 0.0
         self._look: Iterator[None] | None = None
@@ -65,7 +65,7 @@ class Watch:
         if self._look is None and now >= self._at + _pause(report for _, _, report in reports):
             self._at = now
             self._reports = reports
-            self._look = self._census.look({child.pid: child.tag for _, child, _ in reports})
+            self._look = self._process_table.look({child.pid: child.tag for _, child, _ in reports})
         return self._go_on({id(child) for _, child, _ in reports}, now)
 
     def _go_on(self, there: Container[int], now: float) -> list[Slot]:
@@ -80,8 +80,8 @@ class Watch:
                 return []
         # As their jobs were when the look began, without children that have ended since.
         reports = [post for post in self._reports if id(post[1]) in there]
-        for stranger in self._census.strangers():
-            log.warning("stranger_adopted", stranger=stranger.pid)
+        for unidentified in self._process_table.unidentified():
+            log.warning("unidentified_orphan_adopted", unidentified=unidentified.pid)
         for slot, child, report in reports:
             self._look_at(slot, child, report, now)
         return [slot for slot, child, _ in reports if self._has_orphan(slot, child)]
@@ -94,7 +94,7 @@ class Watch:
         """Whether a job has left a process that the supervisor has adopted."""
         if slot.leaving or slot.name == RECORDER:
             return False
-        tree = self._census.tree_of(child.pid)
+        tree = self._process_table.tree_of(child.pid)
         adopted = [each for each in tree if each.parent == os.getpid() and each.pid != child.pid]
         orphans = sorted(each.pid for each in adopted if each.alive)
         if orphans:
@@ -106,11 +106,11 @@ class Watch:
             slot.still_since = report.since
             return
         if report.activity is not Activity.BUSY:
-            stopped = self._census.is_stopped(child.pid)
+            stopped = self._process_table.is_stopped(child.pid)
             slot.still_since = (slot.still_since or now) if stopped else 0.0
             return
         slot.still_since = 0.0
-        tree = self._census.tree_of(child.pid)
+        tree = self._process_table.tree_of(child.pid)
         memory = memory_of(tree)
         if 0 < report.memory_limit < memory:
             # Forked processes share pages: only who is over the limit without those counts.

@@ -142,9 +142,9 @@ def test_nobody_is_signalled_but_tagged_processes_and_own_children(daemons, tmp_
 
     sent = [json.loads(line) for line in notes.read_text().splitlines()]
     home = home_of(str(daemon.database))
-    strangers = [line for line in sent if home not in str(line["tag"]) and not is_own(line)]
+    unidentified = [line for line in sent if home not in str(line["tag"]) and not is_own(line)]
     assert len(sent) > 10
-    assert strangers == []
+    assert unidentified == []
     assert all(line["target"] > 1 and line["target"] != os.getpid() for line in sent)
 
 

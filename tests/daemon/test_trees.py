@@ -177,7 +177,7 @@ def test_a_child_that_puts_down_every_mark_is_told_of(daemons):
     (child,) = wait_until(lambda: living_children(daemon))
 
     daemon.wait_for_job(job_id, "timeout")
-    told = daemon.wait_for_event("stranger_adopted")
+    told = daemon.wait_for_event("unidentified_orphan_adopted")
 
     assert told["stranger"] == child
     assert not is_gone(child)

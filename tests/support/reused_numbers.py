@@ -77,13 +77,13 @@ def one_round(case: str) -> int:
 
     process_tree.syscalls.children_of = listing
     taken = {each.pid for each in process_tree.descendants(syscalls.glance(root.pid))}
-    strangers = {unrelated[0].pid, *children_of(unrelated[0].pid)}
+    unidentified = {unrelated[0].pid, *children_of(unrelated[0].pid)}
     if case == "parent":
         taken.discard(victim)  # seen before it ended; a signal checks its start time again
     for process in (root, *unrelated):
         process.kill()
         process.wait()
-    return len(taken & strangers)
+    return len(taken & unidentified)
 
 
 list_children = syscalls.children_of

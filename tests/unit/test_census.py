@@ -13,7 +13,7 @@ from support.orphans import forked, orphans_adopted
 from support.waiting import wait_until
 
 from gigqd.process import process_table, reap
-from gigqd.process.process_table import Census, cpu_of, memory_of, proportional_memory
+from gigqd.process.process_table import ProcessTable, cpu_of, memory_of, proportional_memory
 from gigqd.process.process_tag import Mark, Tag, mark_this_process
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def daemonized() -> None:
     os.waitpid(forked(leave), 0)
 
 
-def taken(*workers: tuple[int, Tag]) -> Census:
-    look = Census()
+def taken(*workers: tuple[int, Tag]) -> ProcessTable:
+    look = ProcessTable()
     look.take(dict(workers))
     return look
 
@@ -89,20 +89,20 @@ def test_an_adopted_orphan_belongs_to_the_worker_whose_mark_it_carries(tag: Tag)
 
     assert look.tree_of(first)[1].parent == os.getpid()
     assert [process.pid for process in look.tree_of(second)] == [second]
-    assert look.tree_of(first)[1] not in look.strangers()
+    assert look.tree_of(first)[1] not in look.unidentified()
 
 
 def test_an_adopted_orphan_without_a_mark_is_told_once(tag: Tag) -> None:
     stranger = forked(lambda: None)
-    look = Census()
+    look = ProcessTable()
 
     look.take({})
     look.take({})
-    told = look.strangers()
+    told = look.unidentified()
     look.take({})
 
     assert [process.pid for process in told].count(stranger) == 1
-    assert look.strangers() == ()
+    assert look.unidentified() == ()
 
 
 def test_the_mark_of_an_adopted_process_is_looked_for_once(
@@ -111,7 +111,7 @@ def test_the_mark_of_an_adopted_process_is_looked_for_once(
     asked: list[int] = []
     monkeypatch.setattr(process_table, "mark_of", lambda pid: asked.append(pid) or Mark(None, None))
     stranger, pid = forked(lambda: None), worker(tag)
-    look = Census()
+    look = ProcessTable()
 
     for _ in range(3):
         look.take({pid: tag})

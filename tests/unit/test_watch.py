@@ -14,7 +14,7 @@ from gigq.model.cause import Cause
 from gigqd.ipc.scoreboard import Activity, Report, Scoreboard
 from gigqd.process.process_tag import Tag
 from gigqd.supervisor import resource_monitor
-from gigqd.supervisor.resource_monitor import Watch
+from gigqd.supervisor.resource_monitor import ResourceMonitor
 from gigqd.supervisor.slots import Limits, Slot
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ def child_of(process: subprocess.Popen[bytes]) -> Any:
 def test_a_look_judges_no_child_that_has_ended_since_it_began(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
-    lookout, child = Watch(), child_of(process)
+    monitor, child = ResourceMonitor(), child_of(process)
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     with monkeypatch.context() as patched:
         patched.setattr(resource_monitor, "_TURN_SECONDS", 0.0)
-        lookout.turn([(slot, child)], 100.0)
-    began = lookout.unfinished
+        monitor.turn([(slot, child)], 100.0)
+    began = monitor.unfinished
 
-    while lookout.unfinished:
-        lookout.turn([(slot, child)] if stays else [], 100.0)
+    while monitor.unfinished:
+        monitor.turn([(slot, child)] if stays else [], 100.0)
 
     assert began
     assert (slot.wish and slot.wish.cause) == (Cause.MEMORY if stays else None)
