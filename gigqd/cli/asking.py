@@ -11,7 +11,7 @@ from gigqd import exit_codes
 from gigqd.cli.checking import try_database
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
 from gigqd.cli.describing import describe, job_of
-from gigqd.cli.places import file_of_other, instance_of, its_file
+from gigqd.cli.places import file_of_other, its_file, runtime_files_of
 from gigqd.cli.terminal import Result, say, say_json, width
 from gigqd.config import config_path, load
 from gigqd.errors import ConfigError, GigqdError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gigqd.host.runtime_files import Instance
+    from gigqd.host.runtime_files import RuntimeFiles
 
 STATUS_WITHIN = 0.8
 """Seconds: with the start of the command itself, the answer is there within one."""
@@ -38,16 +38,16 @@ _TITLES = {
 def status(options: argparse.Namespace) -> int:
     """Show the daemon; the exit code is what the LSB wants of an init script's status."""
     try:
-        instance = instance_of(options)
+        runtime_files = runtime_files_of(options)
     except GigqdError as error:
         return _report_unknown(None, error, as_json=options.json)
     try:
-        answer = Client(instance).ask("status", within=options.timeout)
+        answer = Client(runtime_files).ask("status", within=options.timeout)
         text = understand(lambda answer: describe(answer, width()), answer)
     except NotRunning:
-        return _report_not_running(instance, as_json=options.json)
+        return _report_not_running(runtime_files, as_json=options.json)
     except GigqdError as error:
-        return _report_unknown(instance, error, as_json=options.json)
+        return _report_unknown(runtime_files, error, as_json=options.json)
     if options.json:
         say_json(answer)
     else:
@@ -67,7 +67,7 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def _ask_for(command: str, options: argparse.Namespace, text: str) -> int:
-    answer = Client(instance_of(options)).ask(command, within=options.timeout)
+    answer = Client(runtime_files_of(options)).ask(command, within=options.timeout)
     if not answer["ok"]:
         refused = Result(answer["code"], f"{command} refused: {answer['error']}")
         return refused.write(as_json=options.json)
@@ -75,25 +75,27 @@ def _ask_for(command: str, options: argparse.Namespace, text: str) -> int:
     return Result(exit_codes.OK, text, paused).write(as_json=options.json)
 
 
-def _report_not_running(instance: Instance, *, as_json: bool) -> int:
-    left = os.path.lexists(instance.pid_path)
-    pid = pidfile.read(instance.pid_path)
+def _report_not_running(runtime_files: RuntimeFiles, *, as_json: bool) -> int:
+    left = os.path.lexists(runtime_files.pid_path)
+    pid = pidfile.read(runtime_files.pid_path)
     code = exit_codes.STATUS_STALE if left else exit_codes.STATUS_STOPPED
     if as_json:
         state = "dead" if left else "stopped"
         say_json({"ok": False, "code": code, "state": state, "stale_pid": pid})
     elif left:
         who = f" (pid {pid})" if pid else ""
-        say(f"gigqd is not running, but its pid file is left{who}: {instance.pid_path}")
+        say(f"gigqd is not running, but its pid file is left{who}: {runtime_files.pid_path}")
     else:
         say("gigqd is not running")
     return code
 
 
-def _report_unknown(instance: Instance | None, error: GigqdError, *, as_json: bool) -> int:
+def _report_unknown(runtime_files: RuntimeFiles | None, error: GigqdError, *, as_json: bool) -> int:
     code = exit_codes.STATUS_UNKNOWN
     if as_json:
-        known = instance.running() if instance and isinstance(error, NotAnswering) else None
+        known = (
+            runtime_files.running() if runtime_files and isinstance(error, NotAnswering) else None
+        )
         facts = {"state": "not answering", "pid": known.pid if known else None}
         say_json({"ok": False, "code": code, "error": str(error), **facts})
     else:
@@ -106,8 +108,8 @@ def _report_unknown(instance: Instance | None, error: GigqdError, *, as_json: bo
 
 def reload(options: argparse.Namespace) -> int:
     """Have the daemon take the configuration that is on disk, or say why it does not."""
-    instance = _instance(options)
-    client, other = Client(instance), file_of_other(instance, options)
+    runtime_files = _runtime_files(options)
+    client, other = Client(runtime_files), file_of_other(runtime_files, options)
     deadline = time.monotonic() + options.timeout
     try:
         answer = client.ask("reload", within=options.timeout)
@@ -123,16 +125,16 @@ def reload(options: argparse.Namespace) -> int:
     return result.write(as_json=options.json)
 
 
-def _instance(options: argparse.Namespace) -> Instance:
+def _runtime_files(options: argparse.Namespace) -> RuntimeFiles:
     """Return the daemon that is meant; a file that is just being rewritten is read again.
 
     Raises:
-        ConfigError: as `instance_of`.
+        ConfigError: as `runtime_files_of`.
     """
     deadline = time.monotonic() + _REWRITTEN_WITHIN
     while True:
         try:
-            return instance_of(options)
+            return runtime_files_of(options)
         except ConfigError:
             if time.monotonic() >= deadline or not _was_just_changed(options):
                 raise

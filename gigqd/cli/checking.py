@@ -26,7 +26,7 @@ from gigqd.host.privileges import (
     is_place_to_be_given,
     is_to_be_given,
 )
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
     import argparse
@@ -114,8 +114,8 @@ def refuse_as_a_start(config: Config, besides: int | None, within: float) -> Non
     find_account(config.daemon.user, config.daemon.group)
     place = functools.partial(_try_place, given=_paths_to_be_given(config))
     _refuse(_in_child(config, "place", place, within))
-    instance = Instance(config)
-    instance.refuse_taken(besides)
+    runtime_files = RuntimeFiles(config)
+    runtime_files.refuse_taken(besides)
     database_lock.refuse_taken(Path(config.queue.database), config.daemon.name, besides)
     _refuse(try_database(config, within))
     _refuse(try_imports(config, within))
@@ -197,34 +197,38 @@ def _refuse(finding: dict[str, Any]) -> None:
 
 def _try_place(config: Config, given: list[Path]) -> str:
     """Try the directories and files of the daemon; root makes those in `given` usable."""
-    instance = Instance(config)
+    runtime_files = RuntimeFiles(config)
     if config.daemon.user or config.daemon.group:
-        folders = (instance.directory, Path(config.queue.database).parent)
+        folders = (runtime_files.directory, Path(config.queue.database).parent)
         check_access(config, [folder for folder in folders if folder not in given])
-    if instance.directory not in given:
-        _try_directory(instance)
-    if instance.log_path not in given and instance.log_path.parent.is_dir():
-        _try_log(instance)
-    return f"{instance.directory} can be used"
+    if runtime_files.directory not in given:
+        _try_directory(runtime_files)
+    if runtime_files.log_path not in given and runtime_files.log_path.parent.is_dir():
+        _try_log(runtime_files)
+    return f"{runtime_files.directory} can be used"
 
 
-def _try_directory(instance: Instance) -> None:
+def _try_directory(runtime_files: RuntimeFiles) -> None:
     """Make the runtime directory; remove it again when it is new."""
-    made = [path for path in (instance.directory, *instance.directory.parents) if not path.exists()]
+    made = [
+        path
+        for path in (runtime_files.directory, *runtime_files.directory.parents)
+        if not path.exists()
+    ]
     try:
-        instance.prepare_directory()
+        runtime_files.prepare_directory()
     finally:
         for path in made:
             with suppress(OSError):
                 path.rmdir()
 
 
-def _try_log(instance: Instance) -> None:
+def _try_log(runtime_files: RuntimeFiles) -> None:
     """Open the log; remove it again when it is new."""
-    had_log = os.path.lexists(instance.log_path)
-    instance.open_log().close()
+    had_log = os.path.lexists(runtime_files.log_path)
+    runtime_files.open_log().close()
     if not had_log:
-        instance.log_path.unlink()
+        runtime_files.log_path.unlink()
 
 
 def _paths_to_be_given(config: Config) -> list[Path]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gigqd.host.running_daemons import RunningDaemon
-    from gigqd.host.runtime_files import Instance
+    from gigqd.host.runtime_files import RuntimeFiles
 
 T = TypeVar("T")
 
@@ -52,8 +52,8 @@ class Client:
         instance: where the daemon's lock and control socket are.
     """
 
-    def __init__(self, instance: Instance) -> None:
-        self._instance = instance
+    def __init__(self, runtime_files: RuntimeFiles) -> None:
+        self._runtime_files = runtime_files
 
     def find(self) -> RunningDaemon:
         """The running daemon.
@@ -61,7 +61,7 @@ class Client:
         Raises:
             NotRunning: nobody holds the lock.
         """
-        running = self._instance.running()
+        running = self._runtime_files.running()
         if running is None:
             raise NotRunning("not running")
         return running
@@ -83,11 +83,11 @@ class Client:
         """
         running = self.find()
         # The daemon compares: its files may have been deleted, or replaced, since they were found.
-        wanted = self._instance.identity
+        wanted = self._runtime_files.identity
         meant = {"for": wanted._asdict()} if wanted else {}
         request = json.dumps({"command": command, **meant, **fields}).encode() + b"\n"
         try:
-            path, trusted = self._instance.socket_path, self._instance.trusts
+            path, trusted = self._runtime_files.socket_path, self._runtime_files.trusts
             line = _exchange(path, request, within, trusted, self._is_gone)
         except PermissionError as error:
             why = f"only its own user and root may talk to the daemon ({running})"
@@ -103,7 +103,7 @@ class Client:
         return _parse(line, running)
 
     def _is_gone(self) -> bool:
-        return self._instance.running() is None
+        return self._runtime_files.running() is None
 
     def stop(self, *, now: bool, within: float) -> dict[str, Any]:
         """Ask the daemon to stop, and wait until its process has ended.
@@ -126,7 +126,7 @@ class Client:
     def wait_until_gone(self, within: float) -> bool:
         """Whether the lock is free at the end of a wait of so many seconds at most."""
         deadline = time.monotonic() + within
-        while self._instance.running() is not None:
+        while self._runtime_files.running() is not None:
             if time.monotonic() > deadline:
                 return False
             time.sleep(_LOOK)
@@ -146,13 +146,13 @@ class Client:
         if running.pid is None:
             raise NotAnswering(
                 "it is running, but its process cannot be told; find it with "
-                f"`fuser {self._instance.lock_path}`"
+                f"`fuser {self._runtime_files.lock_path}`"
             )
         with closing(_Handle(running.pid)) as handle:
             # The number may have been given to another process before the handle was opened.
             if self.find() != running:
                 raise NotAnswering("the daemon was replaced by another process; try again")
-            theirs, wanted = running.identity, self._instance.identity
+            theirs, wanted = running.identity, self._runtime_files.identity
             if theirs and wanted and not theirs.is_that_of(wanted):
                 raise AnotherDaemon(running, theirs, wanted)
             handle.kill()

@@ -12,7 +12,7 @@ from gigqd import config as configuration
 from gigqd import exit_codes, logs
 from gigqd.cli.checking import refuse_as_a_start
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
-from gigqd.cli.places import file_of_other, instance_of, its_file, stop_timeout_of
+from gigqd.cli.places import file_of_other, its_file, runtime_files_of, stop_timeout_of
 from gigqd.cli.terminal import Result, complain, say
 from gigqd.config import load
 from gigqd.errors import ConfigError, GigqdError, unexpected
@@ -21,7 +21,7 @@ from gigqd.host.daemonize import enter, start_detached
 from gigqd.host.database_place import refuse_unusable_place
 from gigqd.host.privileges import become
 from gigqd.host.running_daemons import AlreadyRunning
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.host.systemd import is_a_units_process
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         logs.show_output()
     config = load(options.config, os.environ)
-    instance = Instance(config)
+    runtime_files = RuntimeFiles(config)
     try:
-        become(config, instance)
+        become(config, runtime_files)
     except GigqdError as error:
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         return _say_why(config, error)
@@ -57,11 +57,11 @@ def run(options: argparse.Namespace) -> int:
         logs.configure(config.log)
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         return _say_why(config, error)
-    with instance:
+    with runtime_files:
         try:
             os.umask(config.daemon.umask)
             enter(config.daemon.working_directory)
-            return _serve(config, instance, config.log, _notify_none)
+            return _serve(config, runtime_files, config.log, _notify_none)
         except GigqdError as error:
             return _say_why(config, error)
 
@@ -91,7 +91,7 @@ def restart(options: argparse.Namespace) -> int:
     _refuse_in_a_unit()
     config = load(options.config, os.environ)
     options.now, options.force, options.runtime_dir = False, False, None
-    if (running := instance_of(options).running()) is not None:
+    if (running := runtime_files_of(options).running()) is not None:
         try:
             refuse_as_a_start(config, running.pid, options.wait)
         except GigqdError as error:
@@ -118,32 +118,32 @@ def _refuse_in_a_unit() -> None:
 
 def _start(options: argparse.Namespace, *, wait_for_another: bool = True) -> Result:
     config = load(options.config, os.environ)
-    instance = Instance(config)
+    runtime_files = RuntimeFiles(config)
     try:
-        launch = start_detached(config, instance, _body(config, instance), options.wait)
+        launch = start_detached(config, runtime_files, _body(config, runtime_files), options.wait)
         if launch.code == exit_codes.ALREADY_RUNNING:  # another start was quicker
-            instance.refuse_taken()
+            runtime_files.refuse_taken()
     except AlreadyRunning as error:
         if error.deleted or getattr(options, "strict", False):
             raise
-        if wait_for_another and _has_ended(instance, options.wait):
+        if wait_for_another and _has_ended(runtime_files, options.wait):
             return _start(options, wait_for_another=False)
         return Result(exit_codes.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
     if launch.code:
         return Result(launch.code, launch.text, {"started": False})
-    facts = {"pid": launch.pid, "log": str(instance.log_path), "started": True}
+    facts = {"pid": launch.pid, "log": str(runtime_files.log_path), "started": True}
     return Result(
-        exit_codes.OK, f"gigqd started (pid {launch.pid}), log {instance.log_path}", facts
+        exit_codes.OK, f"gigqd started (pid {launch.pid}), log {runtime_files.log_path}", facts
     )
 
 
-def _has_ended(instance: Instance, within: float) -> bool:
+def _has_ended(runtime_files: RuntimeFiles, within: float) -> bool:
     """Wait for a daemon that is about to stop; return False at once when it goes on running.
 
     Raises:
         GigqdError: it has not ended within so many seconds.
     """
-    client = Client(instance)
+    client = Client(runtime_files)
     try:
         if client.ask("status")["state"] != "stopping":
             return False
@@ -160,20 +160,20 @@ def _has_ended(instance: Instance, within: float) -> bool:
 # --- the daemon ------------------------------------------------------------------------------
 
 
-def _body(config: Config, instance: Instance) -> Callable[[Readiness], int]:
+def _body(config: Config, runtime_files: RuntimeFiles) -> Callable[[Readiness], int]:
     def body(readiness: Readiness) -> int:
-        log_config = config.log.replace(file=instance.log_path)
-        return _serve(config, instance, log_config, lambda: readiness.ready(os.getpid()))
+        log_config = config.log.replace(file=runtime_files.log_path)
+        return _serve(config, runtime_files, log_config, lambda: readiness.ready(os.getpid()))
 
     return body
 
 
 def _serve(
-    config: Config, instance: Instance, log_config: LogConfig, on_ready: Callable[[], None]
+    config: Config, runtime_files: RuntimeFiles, log_config: LogConfig, on_ready: Callable[[], None]
 ) -> int:
     logs.configure(log_config)
     try:
-        return _supervise(config, instance, on_ready)
+        return _supervise(config, runtime_files, on_ready)
     except GigqdError as error:
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         raise
@@ -184,15 +184,15 @@ def _serve(
         raise defect from error
 
 
-def _supervise(config: Config, instance: Instance, on_ready: Callable[[], None]) -> int:
+def _supervise(config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[], None]) -> int:
     from gigqd.supervisor.loop import Supervisor
 
-    if (stale := instance.stale_pid()) is not None:
-        log.warning("stale_pidfile", path=str(instance.pid_path), stale_pid=stale)
+    if (stale := runtime_files.stale_pid()) is not None:
+        log.warning("stale_pidfile", path=str(runtime_files.pid_path), stale_pid=stale)
     for warning in configuration.warnings(config):
         log.warning("config_warning", warning=warning)
     database_lock.take(Path(config.queue.database), config.daemon.name)
-    return Supervisor(config, instance, on_ready).run()
+    return Supervisor(config, runtime_files, on_ready).run()
 
 
 def _notify_none() -> None:
@@ -217,15 +217,15 @@ def _require_psutil() -> None:
 
 
 def _stop(options: argparse.Namespace) -> Result:
-    instance = instance_of(options)
-    client = Client(instance)
-    other = file_of_other(instance, options)
-    if instance.running() is None:
-        pid = instance.stale_pid()
+    runtime_files = runtime_files_of(options)
+    client = Client(runtime_files)
+    other = file_of_other(runtime_files, options)
+    if runtime_files.running() is None:
+        pid = runtime_files.stale_pid()
         text = "gigqd is not running" + (f" (stale pid file: {pid})" if pid else "")
         return Result(exit_codes.OK, text, {"state": "stopped", "stale_pid": pid})
     if options.force:
-        return _force(client, instance, options)
+        return _force(client, runtime_files, options)
     try:
         client.ask("status")
         within = stop_timeout_of(options) + _BEYOND_STOP_TIMEOUT
@@ -263,24 +263,24 @@ def _not_stopped(client: Client, error: NotAnswering) -> Result:
     return Result(exit_codes.FAILED, text)
 
 
-def _force(client: Client, instance: Instance, options: argparse.Namespace) -> Result:
+def _force(client: Client, runtime_files: RuntimeFiles, options: argparse.Namespace) -> Result:
     """SIGKILL the daemon and whatever its jobs have left; the next start settles the jobs."""
     pid = client.kill()
     client.wait_until_gone(_LOCK_RELEASED_WITHIN)
     text = (
-        f"gigqd (pid {pid}) killed, and {_sweep(instance, options)} left of its jobs; "
+        f"gigqd (pid {pid}) killed, and {_sweep(runtime_files, options)} left of its jobs; "
         "the next start settles what was running"
     )
     return Result(exit_codes.OK, text, {"killed": pid})
 
 
-def _sweep(instance: Instance, options: argparse.Namespace) -> str:
+def _sweep(runtime_files: RuntimeFiles, options: argparse.Namespace) -> str:
     """End the processes that the jobs of the killed daemon have left; says how many there were."""
     from gigqd.process.orphan_cleanup import end_leftovers
     from gigqd.process.process_tag import home_of
 
     try:
-        database = _database_of(instance) or load(options.config, os.environ).queue.database
+        database = _database_of(runtime_files) or load(options.config, os.environ).queue.database
         count = end_leftovers(Path(database), home_of(database))
     except ConfigError:
         return "not looked for what is"
@@ -289,5 +289,5 @@ def _sweep(instance: Instance, options: argparse.Namespace) -> str:
     return f"{count} {'process' if count == 1 else 'processes'}"
 
 
-def _database_of(instance: Instance) -> str | None:
-    return instance.identity.database if instance.identity else None
+def _database_of(runtime_files: RuntimeFiles) -> str | None:
+    return runtime_files.identity.database if runtime_files.identity else None

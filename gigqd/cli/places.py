@@ -15,7 +15,7 @@ from gigqd.errors import ConfigError, Problem
 from gigqd.host import database_lock, running_daemons
 from gigqd.host.identity import Identity, overrides_of
 from gigqd.host.running_daemons import AnotherDaemon, Match
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +32,7 @@ def heed_name(options: argparse.Namespace) -> None:
         os.environ[_NAME] = options.name
 
 
-def instance_of(options: argparse.Namespace) -> Instance:
+def runtime_files_of(options: argparse.Namespace) -> RuntimeFiles:
     """Return the runtime files of the daemon that a command means, wherever it keeps them.
 
     A daemon is meant that runs the configuration file, or its database under its name. With
@@ -44,9 +44,9 @@ def instance_of(options: argparse.Namespace) -> Instance:
         NotAnswering: the daemon runs, and its files cannot be found.
     """
     if options.runtime_dir is not None:
-        return Instance(_given(options))
+        return RuntimeFiles(_given(options))
     try:
-        configured = Instance(identify(options.config, os.environ))
+        configured = RuntimeFiles(identify(options.config, os.environ))
     except ConfigError as error:
         return _of_unreadable_file(options, error)
     wanted = configured.identity
@@ -57,15 +57,15 @@ def instance_of(options: argparse.Namespace) -> Instance:
         return configured
     if found.identity and found.match(wanted) is Match.OTHER:
         raise AnotherDaemon(found, found.identity, wanted)
-    return Instance.of_running(found) if found.identity else configured
+    return RuntimeFiles.of_running(found) if found.identity else configured
 
 
-def file_of_other(instance: Instance, options: argparse.Namespace) -> str | None:
+def file_of_other(runtime_files: RuntimeFiles, options: argparse.Namespace) -> str | None:
     """Return the configuration that the found daemon runs, when the command names another one."""
     with suppress(ConfigError):
-        wanted = Instance(identify(options.config, os.environ)).identity
-        if wanted and instance.identity and options.runtime_dir is None:
-            return instance.identity.other_file_than(wanted)
+        wanted = RuntimeFiles(identify(options.config, os.environ)).identity
+        if wanted and runtime_files.identity and options.runtime_dir is None:
+            return runtime_files.identity.other_file_than(wanted)
     return None
 
 
@@ -74,14 +74,14 @@ def its_file(file: str) -> str:
     return f"this daemon runs the configuration {file}, with the same database and name"
 
 
-def _of_unreadable_file(options: argparse.Namespace, error: ConfigError) -> Instance:
+def _of_unreadable_file(options: argparse.Namespace, error: ConfigError) -> RuntimeFiles:
     """Return the runtime files of the daemon that runs a file which cannot be read any more."""
     path = options.config or config_path(os.environ)
     if path is not None:
         wanted = Identity(given_paths.absolute(str(path)), "", "", overrides_of(os.environ))
         found = running_daemons.find_of_file(wanted)
         if found is not None:
-            return Instance.of_running(found)
+            return RuntimeFiles.of_running(found)
     remedy = "without the file, a running daemon is reached with --runtime-dir"
     raise ConfigError([*error.problems, Problem(None, None, "", remedy)]) from error
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigqd.config import Config
-    from gigqd.host.runtime_files import Instance
+    from gigqd.host.runtime_files import RuntimeFiles
 
 log = logs.get_logger("gigqd.start")
 
@@ -97,7 +97,7 @@ class Launch(NamedTuple):
 
 
 def start_detached(
-    config: Config, instance: Instance, body: Callable[[Readiness], int], wait: float
+    config: Config, runtime_files: RuntimeFiles, body: Callable[[Readiness], int], wait: float
 ) -> Launch:
     """Detach a daemon and wait until it is ready or has failed.
 
@@ -118,15 +118,15 @@ def start_detached(
         GigqdError: no process can be forked.
     """
     repair_standard_streams()
-    become(config, instance)
+    become(config, runtime_files)
     refuse_unusable_place(Path(config.queue.database))
-    instance.lock()
+    runtime_files.lock()
     try:
-        stream = instance.open_log()
+        stream = runtime_files.open_log()
     finally:
-        instance.abandon()  # a fork does not inherit it: the daemon takes it again
+        runtime_files.abandon()  # a fork does not inherit it: the daemon takes it again
     with stream:
-        return _Launcher(config, instance, body, stream).launch(wait)
+        return _Launcher(config, runtime_files, body, stream).launch(wait)
 
 
 def repair_standard_streams() -> None:
@@ -150,7 +150,7 @@ class _Launcher(NamedTuple):
     """One launch: the launcher's side up to the fork, and the daemon's side after it."""
 
     config: Config
-    instance: Instance
+    runtime_files: RuntimeFiles
     body: Callable[[Readiness], int]
     log: BinaryIO
 
@@ -184,7 +184,7 @@ class _Launcher(NamedTuple):
             text = f"still starting after {wait:g} s; `gigqd status` tells how it goes on"
             return Launch(exit_codes.FAILED, text=text)
         if not heard.endswith(_END_OF_WORD):
-            tail = _tail(self.instance.log_path, began_at)
+            tail = _tail(self.runtime_files.log_path, began_at)
             text = f"the daemon died before it was ready{_how_it_died(heard)}"
             self._record(text, exit_codes.INTERNAL_ERROR)
             return Launch(exit_codes.INTERNAL_ERROR, text=f"{text}; {tail}")
@@ -209,7 +209,7 @@ class _Launcher(NamedTuple):
             self._record(text, code, with_traceback=True)
         finally:
             with suppress(Exception):  # its files are of less weight than the reason
-                self.instance.release()
+                self.runtime_files.release()
             with suppress(Exception):
                 readiness.failed(code, text)
             os._exit(code)
@@ -217,7 +217,7 @@ class _Launcher(NamedTuple):
     def _record(self, text: str, code: int, *, with_traceback: bool = False) -> None:
         """Write to the log why there will be no daemon, however far the detaching has come."""
         with suppress(OSError):
-            logs.configure(self.config.log.replace(file=self.instance.log_path))
+            logs.configure(self.config.log.replace(file=self.runtime_files.log_path))
             trace = {"exc_info": True} if with_traceback else {}
             log.critical("start_failed", error=text, exit_code=code, **trace)
 
@@ -242,7 +242,7 @@ class _Launcher(NamedTuple):
             signal_map={},  # its default ignores signals, which every job would inherit
             umask=self.config.daemon.umask,
             working_directory=str(self.config.daemon.working_directory),
-            pidfile=self.instance,  # it takes the lock, as the last step
+            pidfile=self.runtime_files,  # it takes the lock, as the last step
             prevent_core=False,  # its default would take core dumps from every job
             stdout=self.log,
             stderr=self.log,

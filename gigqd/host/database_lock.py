@@ -30,7 +30,7 @@ _FIRST = 1 << 62  # below lie the runs
 _PLACES = 1 << 61
 
 
-class Fenced(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+class DatabaseLocked(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
     """Another daemon of the same name serves the same database."""
 
     exit_code = exit_codes.ALREADY_RUNNING
@@ -113,8 +113,8 @@ def _place_of(name: str) -> int:
     return _FIRST + int.from_bytes(digest(name, 8), "big") % _PLACES
 
 
-def _refusal(database: Path, name: str, pid: int | None) -> Fenced:
-    return Fenced(
+def _refusal(database: Path, name: str, pid: int | None) -> DatabaseLocked:
+    return DatabaseLocked(
         f'another gigqd named "{name}" ({as_text(pid)}) already serves {database}; '
         "stop that one, or give this one another daemon.name"
     )

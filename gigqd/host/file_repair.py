@@ -14,7 +14,7 @@ from gigqd.host import database_lock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gigqd.host.runtime_files import Instance
+    from gigqd.host.runtime_files import RuntimeFiles
     from gigqd.supervisor.shutdown import Stop
     from gigqd.supervisor.status import Facts
 
@@ -39,13 +39,13 @@ class Repairs:
     def __init__(
         self,
         facts: Facts,
-        instance: Instance,
+        runtime_files: RuntimeFiles,
         repair_socket: Callable[[], Iterable[str]],
         begin_stop: Callable[[], Stop],
     ) -> None:
         self._database = Path(facts.config.queue.database)
         self._name = facts.config.daemon.name
-        self._instance = instance
+        self._runtime_files = runtime_files
         self._repair_socket = repair_socket
         self._begin_stop = begin_stop
         self.at = 0.0
@@ -65,8 +65,10 @@ class Repairs:
             self.at = math.inf
             self._begin_stop().code = exit_codes.ALREADY_RUNNING
             return
-        repaired += self._put_back(self._instance.repair)
-        if self._instance.is_in_place():  # else a start holds the lock, which the fence refuses
+        repaired += self._put_back(self._runtime_files.repair)
+        if (
+            self._runtime_files.is_in_place()
+        ):  # else a start holds the lock, which the fence refuses
             repaired += self._put_back(self._repair_socket)
         if repaired:
             log.warning("files_repaired", files=repaired)
@@ -74,7 +76,7 @@ class Repairs:
     def _loss(self) -> GigqdError | None:
         try:
             database_lock.refuse_taken(self._database, self._name)
-        except database_lock.Fenced as error:
+        except database_lock.DatabaseLocked as error:
             return error
         return None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gigqd.config import Config
-    from gigqd.host.runtime_files import Instance
+    from gigqd.host.runtime_files import RuntimeFiles
 
 _FOLDER_MODE = 0o750
 # Much of Python's library and of gigqd's is read only when it is first needed.
@@ -72,7 +72,7 @@ def account_name() -> str:
         return f"user id {os.geteuid()}"
 
 
-def become(config: Config, instance: Instance) -> None:
+def become(config: Config, runtime_files: RuntimeFiles) -> None:
     """Give the daemon's directories to the account it is to run as, and become it for good.
 
     To be called before anything in those directories is opened. Does nothing when no account is
@@ -83,14 +83,14 @@ def become(config: Config, instance: Instance) -> None:
     """
     account = find_account(config.daemon.user, config.daemon.group)
     if account is not None and account.uid != 0 and os.geteuid() == 0:
-        _prepare(account, config, instance)
+        _prepare(account, config, runtime_files)
     if account is not None and not _is_already(account):
         if os.geteuid() == 0:
             keep_the_rules_of_root()
         drop_privileges(account)
         _name_in_environment(account)
     if account is not None:
-        check_access(config, (instance.directory, Path(config.queue.database).parent))
+        check_access(config, (runtime_files.directory, Path(config.queue.database).parent))
 
 
 def check_access(config: Config, folders: Iterable[Path]) -> None:
@@ -184,7 +184,7 @@ def _is_already(account: Account) -> bool:
     return os.getresuid() == (account.uid,) * 3 and os.getresgid() == (account.gid,) * 3
 
 
-def _prepare(account: Account, config: Config, instance: Instance) -> None:
+def _prepare(account: Account, config: Config, runtime_files: RuntimeFiles) -> None:
     """Give the account what root has made for it; a folder with anything else in it is not."""
     log = config.log.file
     if log is not None and str(log) not in DEVICES:
@@ -193,7 +193,7 @@ def _prepare(account: Account, config: Config, instance: Instance) -> None:
     # The database's folder first: by default the runtime directory is made in it.
     database = Path(config.queue.database).parent
     ownership.give_directory(database, account, make=_FOLDER_MODE, fits=_is_empty)
-    ownership.give_directory(instance.directory, account, make=_FOLDER_MODE, fits=_are_gigqds)
+    ownership.give_directory(runtime_files.directory, account, make=_FOLDER_MODE, fits=_are_gigqds)
 
 
 def is_to_be_given(folder: Path) -> bool:

@@ -30,7 +30,7 @@ _LOCK_RETRY = 0.02
 _DIRECTORY_MODE = 0o750
 
 
-class Instance:
+class RuntimeFiles:
     """One daemon's place in its runtime directory.
 
     1. Holds the lock for as long as the daemon runs; a held lock is what "running" means.
@@ -57,14 +57,14 @@ class Instance:
         self._accounts = _accounts_of(config, self.identity)
 
     @classmethod
-    def of_running(cls, found: RunningDaemon) -> Instance:
+    def of_running(cls, found: RunningDaemon) -> RuntimeFiles:
         """Return the runtime files of a daemon that was found, wherever they are."""
         place = found.lock.parent
-        instance = cls(DaemonConfig(runtime_dir=place, working_directory=place))
-        instance._be_at(found.lock)
-        instance.identity = found.identity
-        instance._accounts = {found.uid}
-        return instance
+        runtime_files = cls(DaemonConfig(runtime_dir=place, working_directory=place))
+        runtime_files._be_at(found.lock)
+        runtime_files.identity = found.identity
+        runtime_files._accounts = {found.uid}
+        return runtime_files
 
     def _be_at(self, lock: Path) -> None:
         self.directory, self.lock_path = lock.parent, lock

@@ -14,7 +14,7 @@ from gigqd.ipc.control_socket import ControlServer
 if TYPE_CHECKING:
     import selectors
 
-    from gigqd.host.runtime_files import Instance
+    from gigqd.host.runtime_files import RuntimeFiles
     from gigqd.ipc.control_clients import Client
     from gigqd.ipc.control_socket import Command
     from gigqd.supervisor.reload import Reply
@@ -43,12 +43,12 @@ class Commands:
 
     def __init__(
         self,
-        instance: Instance,
+        runtime_files: RuntimeFiles,
         selector: selectors.BaseSelector,
         actions: Actions,
         facts: Facts,
     ) -> None:
-        self._identity = instance.identity
+        self._identity = runtime_files.identity
         self._actions = actions
         self._announcement = Announcement(facts)
         self._waiting_for_stop: list[Client] = []
@@ -60,7 +60,7 @@ class Commands:
             "resume": self._resume,
         }
         checked = {name: partial(self._if_meant, call) for name, call in commands.items()}
-        self._server = ControlServer(instance.socket_path, selector, checked)
+        self._server = ControlServer(runtime_files.socket_path, selector, checked)
 
     def repair(self) -> tuple[str, ...]:
         """Put the control socket back when it is gone; its name if it was.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from gigqd.config import Config
     from gigqd.errors import GigqdError
-    from gigqd.host.runtime_files import Instance
+    from gigqd.host.runtime_files import RuntimeFiles
     from gigqd.ipc.exit_record import ExitRecord
     from gigqd.process.child import Child
     from gigqd.supervisor.reload import Reply
@@ -59,9 +59,11 @@ class Supervisor:
         on_ready: called once, when the first worker is up.
     """
 
-    def __init__(self, config: Config, instance: Instance, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[], None]
+    ) -> None:
         self._shortage = Shortage(lambda: self._facts.ready)
-        self._instance = instance
+        self._runtime_files = runtime_files
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
@@ -160,9 +162,11 @@ class Supervisor:
         syscalls.become_subreaper()
         startup.require_files()
         self._run.begin()
-        self._instance.write_pid()
-        self._commands = Commands(self._instance, self._selector, self, self._facts)
-        self._repairs = Repairs(self._facts, self._instance, self._commands.repair, self.begin_stop)
+        self._runtime_files.write_pid()
+        self._commands = Commands(self._runtime_files, self._selector, self, self._facts)
+        self._repairs = Repairs(
+            self._facts, self._runtime_files, self._commands.repair, self.begin_stop
+        )
         self._children.preload()
         self._pools.open_recorder()
         self._awoke = time.monotonic()

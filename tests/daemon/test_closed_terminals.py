@@ -73,7 +73,7 @@ def attached(daemon, **options):
         yield run
     finally:
         run.end()
-        if daemon.instance.running():  # what a shell has started
+        if daemon.runtime_files.running():  # what a shell has started
             daemon.command("stop", "--now")
 
 
@@ -102,7 +102,7 @@ def test_a_shell_that_passes_the_hangup_on_ends_its_daemon_too(daemons):
     daemon = daemons({"pools.default.size": 1}, start=False)
 
     with attached(daemon, shell=["bash", "--norc", "-i"]) as run:
-        running = daemon.instance.running()
+        running = daemon.runtime_files.running()
         run.close_terminal()
         wait_until(lambda: run.logged("daemon_stopped"))
 

@@ -117,8 +117,8 @@ def test_without_a_daemon_commands_say_so(stopped, command, code):
 @pytest.mark.fault("A8")
 def test_a_stale_pid_file_is_told_and_left_alone(stopped):
     with subprocess.Popen(["sleep", "60"]) as bystander:
-        stopped.instance.directory.mkdir()
-        pid_file = stopped.instance.pid_path
+        stopped.runtime_files.directory.mkdir()
+        pid_file = stopped.runtime_files.pid_path
         pid_file.write_text(f"{bystander.pid}\n{syscalls.start_ticks(bystander.pid)}\n")
 
         code, text = last_words(stopped.command("status"))
@@ -135,13 +135,13 @@ def test_a_stale_pid_file_is_told_and_left_alone(stopped):
 @pytest.mark.fault("A7")
 def test_a_start_over_a_stale_pid_file_is_logged(daemons):
     daemon = daemons(start=False)
-    daemon.instance.directory.mkdir()
-    daemon.instance.pid_path.write_text("4194000\n1\n")
+    daemon.runtime_files.directory.mkdir()
+    daemon.runtime_files.pid_path.write_text("4194000\n1\n")
 
     daemon.start()
 
     assert daemon.wait_for_event("stale_pidfile")["stale_pid"] == 4194000
-    assert daemon.instance.pid_path.read_text().split()[0] == str(daemon.pid)
+    assert daemon.runtime_files.pid_path.read_text().split()[0] == str(daemon.pid)
 
 
 def test_status_answers_programs_when_nobody_runs(stopped):
@@ -278,14 +278,14 @@ def test_start_returns_when_the_pool_is_ready_and_stop_when_it_is_gone(detached)
     stop = detached.command("stop")
 
     answer = json.loads(status.stdout)
-    log = detached.instance.log_path
+    log = detached.runtime_files.log_path
     assert last_words(start) == (0, f"gigqd started (pid {answer['pid']}), log {log}")
     assert status.returncode == 0
     assert answer["state"] == "running"
     assert any(slot["state"] == "idle" for slot in answer["slots"] if slot["role"] == "worker")
     assert stop.returncode == 0
     assert "0 running jobs finished, 0 handed back" in stop.stdout
-    assert names_in(detached.instance.directory) == ["gigqd.lock", "gigqd.log"]
+    assert names_in(detached.runtime_files.directory) == ["gigqd.lock", "gigqd.log"]
     assert not is_alive(answer["pid"])
 
 
@@ -424,7 +424,7 @@ def test_restart_gives_a_new_daemon(detached):
 
 def test_the_log_of_a_detached_daemon_is_reopened_on_request(detached):
     detached.command("start")
-    log = detached.instance.log_path
+    log = detached.runtime_files.log_path
     log.rename(log.with_suffix(".1"))
 
     os.kill(detached.status()["pid"], signal.SIGUSR1)
@@ -546,7 +546,7 @@ def test_workers_do_not_inherit_the_service_managers_variables(daemons, tmp_path
 def test_a_runtime_file_that_is_deleted_is_put_back(daemons):
     # One daemon for each file, side by side: each looks every few seconds only.
     cases = [(daemons(), which) for which in ("lock_path", "pid_path", "socket_path")]
-    paths = [getattr(daemon.instance, which) for daemon, which in cases]
+    paths = [getattr(daemon.runtime_files, which) for daemon, which in cases]
 
     for path in paths:
         path.unlink()

@@ -180,7 +180,7 @@ def test_a_daemon_of_another_container_starts_no_job_that_runs_while_the_locks_a
     gate = daemon.home / "go"
     job_id = daemon.submit(jobs.wait_for_file, "job", {"path": str(gate)}, max_attempts=2)
     daemon.wait_for_calls("job")
-    shutil.rmtree(daemon.instance.directory)
+    shutil.rmtree(daemon.runtime_files.directory)
     shutil.rmtree(f"{daemon.database}.gigq")
     run = [sys.executable, "-m", "gigqd", "--config", str(daemon.config_path), "run"]
     with subprocess.Popen(

@@ -40,7 +40,7 @@ def crowd_from_elsewhere(path, processes, connections):
 
 
 def connect(client, daemon):
-    with existing(daemon.instance.socket_path) as name:
+    with existing(daemon.runtime_files.socket_path) as name:
         client.connect(name)
 
 
@@ -53,7 +53,7 @@ def answers(daemon):
 def test_jobs_with_silent_connections_shut_no_operator_out(daemons, processes, connections):
     daemon = daemons({"pools.default.size": 1, "daemon.stop_timeout": "1s"})
     params = {
-        "path": str(daemon.instance.socket_path),
+        "path": str(daemon.runtime_files.socket_path),
         "processes": processes,
         "connections": connections,
     }
@@ -68,7 +68,7 @@ def test_jobs_with_silent_connections_shut_no_operator_out(daemons, processes, c
 def test_other_processes_with_silent_connections_shut_no_operator_out(daemons):
     daemon = daemons({"pools.default.size": 1})
 
-    with crowd_from_elsewhere(daemon.instance.socket_path, 12, 12):
+    with crowd_from_elsewhere(daemon.runtime_files.socket_path, 12, 12):
         assert answers(daemon) == dict.fromkeys(COMMANDS, 0)
     daemon.wait_for_exit()
 
@@ -169,9 +169,9 @@ def test_an_ordinary_account_gives_no_commands_to_a_daemon_of_root(daemons):
         pytest.skip("only root can be another account")
     daemon = daemons()
     open_up(daemon.home)
-    daemon.instance.directory.chmod(0o755)
-    own_mode = daemon.instance.socket_path.stat().st_mode & 0o777
-    daemon.instance.socket_path.chmod(0o666)
+    daemon.runtime_files.directory.chmod(0o755)
+    own_mode = daemon.runtime_files.socket_path.stat().st_mode & 0o777
+    daemon.runtime_files.socket_path.chmod(0o666)
 
     def answer_to_another_account():
         os.setgroups([])

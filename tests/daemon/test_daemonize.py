@@ -20,7 +20,7 @@ from gigqd import exit_codes
 from gigqd.config import load
 from gigqd.errors import GigqdError
 from gigqd.host.daemonize import start_detached
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
@@ -34,12 +34,12 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def instance(path):
-    instance = Instance(load(path, {}))
-    yield instance
-    if (running := instance.running()) and running.pid:
+def runtime_files(path):
+    runtime_files = RuntimeFiles(load(path, {}))
+    yield runtime_files
+    if (running := runtime_files.running()) and running.pid:
         os.kill(running.pid, signal.SIGKILL)
-        wait_until(lambda: instance.running() is None)
+        wait_until(lambda: runtime_files.running() is None)
 
 
 def command(path, how, wait=10, interpreter=sys.executable):
@@ -54,31 +54,31 @@ def launch(path, how, wait=10, interpreter=sys.executable, **options):
     return json.loads(done.stdout) if done.stdout else done
 
 
-def facts_of(instance):
-    return json.loads((instance.directory / "facts").read_text())
+def facts_of(runtime_files):
+    return json.loads((runtime_files.directory / "facts").read_text())
 
 
-def test_the_launcher_returns_when_the_daemon_is_ready(path, instance):
+def test_the_launcher_returns_when_the_daemon_is_ready(path, runtime_files):
     told = launch(path, "ready")
 
-    assert told == {"code": 0, "pid": instance.running().pid, "text": ""}
+    assert told == {"code": 0, "pid": runtime_files.running().pid, "text": ""}
 
 
 @pytest.mark.fault("A14")
-def test_the_daemon_is_detached_and_clean(path, instance, tmp_path):
+def test_the_daemon_is_detached_and_clean(path, runtime_files, tmp_path):
     told = launch(path, "ready")
 
-    facts = facts_of(instance)
+    facts = facts_of(runtime_files)
     assert facts["session"] not in (told["pid"], os.getsid(0))
     assert facts["cwd"] == str(tmp_path)
     assert facts["umask"] == 0o27
     assert set(facts["ignored"]) <= {"SIGPIPE", "SIGXFSZ"}
     links = facts["fds"]
     assert links.pop("0") == "/dev/null"
-    assert links.pop("1") == links.pop("2") == str(instance.log_path)
+    assert links.pop("1") == links.pop("2") == str(runtime_files.log_path)
     left = sorted(links.values())
     assert [link for link in left if not link.startswith(("pipe:", "/proc/"))] == [
-        str(instance.lock_path)
+        str(runtime_files.lock_path)
     ]
     assert sum(link.startswith("pipe:") for link in left) == 1
 
@@ -93,7 +93,9 @@ def test_the_daemon_is_detached_and_clean(path, instance, tmp_path):
         ("stops early", exit_codes.INTERNAL_ERROR, "it was stopped before it was ready"),
     ],
 )
-def test_a_daemon_that_is_never_ready_is_reported_with_its_cause(path, instance, how, code, cause):
+def test_a_daemon_that_is_never_ready_is_reported_with_its_cause(
+    path, runtime_files, how, code, cause
+):
     began = time.monotonic()
 
     told = launch(path, how)
@@ -101,13 +103,13 @@ def test_a_daemon_that_is_never_ready_is_reported_with_its_cause(path, instance,
     assert told["code"] == code
     assert cause in told["text"]
     assert time.monotonic() - began < 8, "the launcher has waited for its whole deadline"
-    assert instance.running() is None
+    assert runtime_files.running() is None
 
 
-def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, instance):
+def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, runtime_files):
     launch(path, "fails")
 
-    assert names_in(instance.directory) == ["gigqd.lock", "gigqd.log"]
+    assert names_in(runtime_files.directory) == ["gigqd.lock", "gigqd.log"]
 
 
 @pytest.mark.fault("A15")
@@ -119,49 +121,49 @@ def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, instance):
         ("nowhere", exit_codes.BAD_CONFIG, "cannot enter daemon.working_directory /no/such/folder"),
     ],
 )
-def test_a_start_that_fails_leaves_its_cause_in_the_log_too(path, instance, how, code, cause):
+def test_a_start_that_fails_leaves_its_cause_in_the_log_too(path, runtime_files, how, code, cause):
     told = launch(path, how)
-    last = json.loads(instance.log_path.read_text().splitlines()[-1])
+    last = json.loads(runtime_files.log_path.read_text().splitlines()[-1])
 
     assert (told["code"], cause in told["text"]) == (code, True)
     assert (last["event"], last["exit_code"]) == ("start_failed", code)
     assert cause in last["error"]
 
 
-def test_a_defect_leaves_its_traceback_in_the_log(path, instance):
+def test_a_defect_leaves_its_traceback_in_the_log(path, runtime_files):
     launch(path, "breaks")
 
-    assert "ZeroDivisionError: a defect" in instance.log_path.read_text()
-    assert "Traceback" in instance.log_path.read_text()
+    assert "ZeroDivisionError: a defect" in runtime_files.log_path.read_text()
+    assert "Traceback" in runtime_files.log_path.read_text()
 
 
 @pytest.mark.fault("A16")
-def test_a_daemon_that_takes_longer_than_the_wait_goes_on_starting(path, instance):
+def test_a_daemon_that_takes_longer_than_the_wait_goes_on_starting(path, runtime_files):
     told = launch(path, "late", wait=0.3)
 
     assert told["code"] == exit_codes.FAILED
     assert "still starting after 0.3 s" in told["text"]
-    assert instance.running()
-    (instance.directory / "go on").touch()
-    wait_until((instance.directory / "facts").exists)
-    assert facts_of(instance)["pid"] == instance.running().pid
+    assert runtime_files.running()
+    (runtime_files.directory / "go on").touch()
+    wait_until((runtime_files.directory / "facts").exists)
+    assert facts_of(runtime_files)["pid"] == runtime_files.running().pid
 
 
 @pytest.mark.fault("A17")
-def test_a_launcher_that_is_killed_does_not_take_the_daemon_along(path, instance):
+def test_a_launcher_that_is_killed_does_not_take_the_daemon_along(path, runtime_files):
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(command(path, "late"), env=environment) as launcher:
-        wait_until(lambda: (running := instance.running()) and running.pid != launcher.pid)
-        wait_until(instance.pid_path.exists)
+        wait_until(lambda: (running := runtime_files.running()) and running.pid != launcher.pid)
+        wait_until(runtime_files.pid_path.exists)
         launcher.kill()
 
-    (instance.directory / "go on").touch()
-    wait_until((instance.directory / "facts").exists)
-    assert facts_of(instance)["pid"] == instance.running().pid
+    (runtime_files.directory / "go on").touch()
+    wait_until((runtime_files.directory / "facts").exists)
+    assert facts_of(runtime_files)["pid"] == runtime_files.running().pid
 
 
 @pytest.mark.fault("A14")
-def test_closed_standard_streams_do_not_hinder_a_start(path, instance):
+def test_closed_standard_streams_do_not_hinder_a_start(path, runtime_files):
     def close_all():
         for fd in (0, 1, 2):
             os.close(fd)
@@ -169,29 +171,29 @@ def test_closed_standard_streams_do_not_hinder_a_start(path, instance):
     done = launch(path, "ready", capture_output=False, preexec_fn=close_all)
 
     assert done.returncode == 0
-    assert facts_of(instance)["fds"]["2"] == str(instance.log_path)
+    assert facts_of(runtime_files)["fds"]["2"] == str(runtime_files.log_path)
 
 
 @pytest.mark.fault("A14")
-def test_a_socket_as_standard_input_does_not_keep_it_from_detaching(path, instance):
+def test_a_socket_as_standard_input_does_not_keep_it_from_detaching(path, runtime_files):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         told = launch(path, "ready", stdin=theirs)
 
-    assert facts_of(instance)["fds"]["0"] == "/dev/null"
+    assert facts_of(runtime_files)["fds"]["0"] == "/dev/null"
     assert psutil.Process(told["pid"]).ppid() != os.getpid()
 
 
-def test_a_second_start_leaves_the_first_alone(path, instance):
+def test_a_second_start_leaves_the_first_alone(path, runtime_files):
     first = launch(path, "ready")
-    before = instance.pid_path.read_text()
+    before = runtime_files.pid_path.read_text()
 
     second = launch(path, "ready", check=False)
 
     assert second.returncode == 1
     assert "AlreadyRunning" in second.stderr
-    assert instance.running().pid == first["pid"]
-    assert instance.pid_path.read_text() == before
+    assert runtime_files.running().pid == first["pid"]
+    assert runtime_files.pid_path.read_text() == before
 
 
 def test_a_log_that_cannot_be_made_is_named(tmp_path):
@@ -205,7 +207,7 @@ def test_a_log_that_cannot_be_made_is_named(tmp_path):
     assert names_in(tmp_path / "run") == ["gigqd.lock", "gigqd.log"]
 
 
-def test_a_process_that_cannot_be_forked_is_named(instance, path, monkeypatch):
+def test_a_process_that_cannot_be_forked_is_named(runtime_files, path, monkeypatch):
     def refuse():
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -213,11 +215,11 @@ def test_a_process_that_cannot_be_forked_is_named(instance, path, monkeypatch):
     monkeypatch.setattr(syscalls, "become_subreaper", lambda: True)
 
     with pytest.raises(GigqdError, match="cannot fork: Resource temporarily") as caught:
-        start_detached(load(path, {}), instance, lambda _readiness: 0, 5.0)
+        start_detached(load(path, {}), runtime_files, lambda _readiness: 0, 5.0)
 
     assert caught.value.exit_code == exit_codes.CANNOT_FORK
-    assert "cannot fork: Resource temporarily" in instance.log_path.read_text()
-    assert instance.running() is None
+    assert "cannot fork: Resource temporarily" in runtime_files.log_path.read_text()
+    assert runtime_files.running() is None
 
 
 @pytest.mark.root
@@ -231,16 +233,16 @@ def test_started_by_root_the_daemon_becomes_another_user_for_good(tmp_path):
     path.write_text(
         '[daemon]\nruntime_dir = "run"\nuser = "nobody"\n[queue]\ndatabase = "db/jobs.db"\n'
     )
-    instance = Instance(load(path, {}))
+    runtime_files = RuntimeFiles(load(path, {}))
 
     told = launch(path, "ready", interpreter=interpreter_for("nobody"))
 
     assert told["code"] == 0, told
     try:
         uid, gid = psutil.Process(told["pid"]).uids().real, psutil.Process(told["pid"]).gids().real
-        assert facts_of(instance)["ids"] == [[uid] * 3, [gid] * 3, [gid]]
+        assert facts_of(runtime_files)["ids"] == [[uid] * 3, [gid] * 3, [gid]]
         assert (uid, gid) == (65534, 65534)
         assert {(home / name).stat().st_uid for name in ("run", "db", "run/gigqd.log")} == {uid}
     finally:
         os.kill(told["pid"], signal.SIGKILL)
-        wait_until(lambda: instance.running() is None)
+        wait_until(lambda: runtime_files.running() is None)

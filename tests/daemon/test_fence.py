@@ -55,13 +55,13 @@ def first_pid(started):
 def test_deleting_the_lock_file_too_lets_nobody_in_for_long(daemons):
     daemon = daemons()
     shutil.rmtree(f"{daemon.database}.gigq")
-    shutil.rmtree(daemon.instance.directory)
-    wait_until(daemon.instance.socket_path.exists)
+    shutil.rmtree(daemon.runtime_files.directory)
+    wait_until(daemon.runtime_files.socket_path.exists)
 
     start = daemon.command("start", "--strict")
 
     assert start.returncode == exit_codes.ALREADY_RUNNING
-    with pytest.raises(database_lock.Fenced, match=f"pid {daemon.pid}"):
+    with pytest.raises(database_lock.DatabaseLocked, match=f"pid {daemon.pid}"):
         database_lock.take(daemon.database, "default")
 
 
@@ -78,11 +78,11 @@ def test_daemons_of_different_names_share_a_database(twins):
 def test_deleting_the_runtime_directory_does_not_let_a_second_daemon_start(daemons):
     daemon = daemons()
     pid = daemon.pid
-    shutil.rmtree(daemon.instance.directory)
+    shutil.rmtree(daemon.runtime_files.directory)
 
     # More than once in the five seconds before the files are put back.
     starts = [daemon.command("start") for _ in range(3)]
-    wait_until(daemon.instance.socket_path.exists)
+    wait_until(daemon.runtime_files.socket_path.exists)
 
     codes = {start.returncode for start in starts}
     assert codes <= {exit_codes.OK, exit_codes.ALREADY_RUNNING}
@@ -132,7 +132,7 @@ def holder(tmp_path):
 
 def test_neither_runs_nor_forks_open_the_fence(holder):
     with pytest.raises(
-        database_lock.Fenced, match=rf'named "mail" \(pid {holder.pid}\)'
+        database_lock.DatabaseLocked, match=rf'named "mail" \(pid {holder.pid}\)'
     ) as refused:
         database_lock.take(holder.database, "mail")
 

@@ -104,7 +104,7 @@ def test_a_signal_as_soon_as_the_pid_is_known_does_not_end_the_start(daemons, nu
 
     with subprocess.Popen(command, env=daemon.environment, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_until(daemon.instance.pid_path.exists)
+            wait_until(daemon.runtime_files.pid_path.exists)
             process.send_signal(number)
             wait_until(lambda: daemon.command("status").returncode == exit_codes.OK, 30.0)
             assert run(daemon, os.getpid)["result"] != process.pid

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering
 from gigqd.config import load
-from gigqd.host.runtime_files import CannotCreate, Instance
+from gigqd.host.runtime_files import CannotCreate, RuntimeFiles
 from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
@@ -27,10 +27,14 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be anot
 @pytest.fixture
 def stopped(daemons):
     daemon = daemons(start=False)
-    daemon.instance.directory.mkdir()
+    daemon.runtime_files.directory.mkdir()
     yield daemon
-    daemon.instance.directory.chmod(0o750)
-    for path in (daemon.instance.pid_path, daemon.instance.socket_path, daemon.instance.lock_path):
+    daemon.runtime_files.directory.chmod(0o750)
+    for path in (
+        daemon.runtime_files.pid_path,
+        daemon.runtime_files.socket_path,
+        daemon.runtime_files.lock_path,
+    ):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -38,9 +42,9 @@ def stopped(daemons):
 
 
 @pytest.fixture
-def instance(tmp_path):
+def runtime_files(tmp_path):
     (tmp_path / "run").mkdir()
-    return Instance(load(write_config(tmp_path), {}))
+    return RuntimeFiles(load(write_config(tmp_path), {}))
 
 
 @pytest.fixture
@@ -104,7 +108,7 @@ PID_FILES = [
 def test_no_pid_file_keeps_a_command_from_its_end_or_has_it_signal_a_bystander(
     stopped, bystander, kind
 ):
-    path = stopped.instance.pid_path
+    path = stopped.runtime_files.pid_path
     plant(path, kind, bystander)
 
     done = [stopped.command(*c.split()) for c in ("status", "stop", "stop --force", "stop --now")]
@@ -119,29 +123,31 @@ def test_no_pid_file_keeps_a_command_from_its_end_or_has_it_signal_a_bystander(
 @pytest.mark.parametrize("kind", ["a link", "a FIFO", "100 MB", "a bystander"])
 def test_a_daemon_starts_over_what_is_no_pid_file_of_its_own(daemons, bystander, kind):
     daemon = daemons(start=False)
-    daemon.instance.directory.mkdir()
-    plant(daemon.instance.pid_path, kind, bystander)
+    daemon.runtime_files.directory.mkdir()
+    plant(daemon.runtime_files.pid_path, kind, bystander)
 
     daemon.start()
 
-    assert daemon.instance.pid_path.read_text().split()[0] == str(daemon.pid)
+    assert daemon.runtime_files.pid_path.read_text().split()[0] == str(daemon.pid)
     assert daemon.status()["state"] == "running"
 
 
 def test_a_directory_in_the_place_of_the_pid_file_is_named(stopped, bystander):
-    plant(stopped.instance.pid_path, "a directory", bystander)
+    plant(stopped.runtime_files.pid_path, "a directory", bystander)
 
     start = stopped.command("start")
 
     assert ended_well(start) == [exit_codes.CANNOT_CREATE]
-    assert f"cannot create pid file {stopped.instance.pid_path}: Is a directory" in start.stderr
+    assert (
+        f"cannot create pid file {stopped.runtime_files.pid_path}: Is a directory" in start.stderr
+    )
 
 
 @pytest.mark.parametrize("kind", ["a bystander", "pid 1", "a link"])
 def test_force_spares_a_bystander_that_the_pid_file_names_while_the_lock_is_held(
     stopped, bystander, kind
 ):
-    plant(stopped.instance.pid_path, kind, bystander)
+    plant(stopped.runtime_files.pid_path, kind, bystander)
     with lock_holder(stopped.config_path) as holder:
         done = stopped.command("stop", "--force")
 
@@ -162,7 +168,7 @@ WRONG_ANSWERS = [
 def test_no_answer_is_believed_that_gigqd_does_not_give(stopped, how):
     with (
         lock_holder(stopped.config_path),
-        impostor(stopped.instance.socket_path, how) as process,
+        impostor(stopped.runtime_files.socket_path, how) as process,
     ):
         status = stopped.command("status")
         as_json = stopped.command("status", "--json")
@@ -182,25 +188,25 @@ def test_no_answer_is_believed_that_gigqd_does_not_give(stopped, how):
 def test_a_command_does_not_take_in_more_than_an_answer_can_be(stopped):
     with (
         lock_holder(stopped.config_path),
-        impostor(stopped.instance.socket_path, "endless"),
+        impostor(stopped.runtime_files.socket_path, "endless"),
         pytest.raises(NotAnswering, match="no sensible answer"),
     ):
-        Client(stopped.instance).ask("status", within=10)
+        Client(stopped.runtime_files).ask("status", within=10)
 
 
-def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, instance, tmp_path):
+def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, runtime_files, tmp_path):
     other = daemons()
-    instance.socket_path.symlink_to(other.instance.socket_path)
+    runtime_files.socket_path.symlink_to(other.runtime_files.socket_path)
 
-    assert instance.running() is None
+    assert runtime_files.running() is None
     with (
         lock_holder(tmp_path / "gigq.toml"),
         pytest.raises(NotAnswering, match="no socket"),
     ):
-        Client(instance).ask("stop", within=0.5)
+        Client(runtime_files).ask("stop", within=0.5)
 
-    instance.lock()
-    instance.release()
+    runtime_files.lock()
+    runtime_files.release()
     assert other.status()["state"] == "running"
 
 
@@ -216,8 +222,8 @@ sys.stdin.read()
 @pytest.mark.parametrize("how", ["LOCK_SH", "LOCK_EX"])
 def test_a_lock_of_another_program_is_not_taken_for_a_daemon(daemons, how):
     daemon = daemons(start=False)
-    daemon.instance.directory.mkdir()
-    command = [sys.executable, "-c", HOLDER, str(daemon.instance.lock_path), how]
+    daemon.runtime_files.directory.mkdir()
+    command = [sys.executable, "-c", HOLDER, str(daemon.runtime_files.lock_path), how]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as holder:
         holder.stdout.readline()
@@ -236,8 +242,8 @@ def test_what_lies_in_the_place_of_the_socket_is_no_daemon_and_is_replaced(
     daemons, bystander, kind
 ):
     daemon = daemons(start=False)
-    daemon.instance.directory.mkdir()
-    plant(daemon.instance.socket_path, kind, bystander)
+    daemon.runtime_files.directory.mkdir()
+    plant(daemon.runtime_files.socket_path, kind, bystander)
 
     status = daemon.command("status")
     daemon.start()
@@ -247,18 +253,18 @@ def test_what_lies_in_the_place_of_the_socket_is_no_daemon_and_is_replaced(
 
 
 def test_a_directory_in_the_place_of_the_socket_is_named(stopped, bystander):
-    plant(stopped.instance.socket_path, "a directory", bystander)
+    plant(stopped.runtime_files.socket_path, "a directory", bystander)
 
     start = stopped.command("start")
 
     assert ended_well(start) == [exit_codes.CANNOT_CREATE]
-    assert f"cannot create control socket {stopped.instance.socket_path}: " in start.stderr
+    assert f"cannot create control socket {stopped.runtime_files.socket_path}: " in start.stderr
 
 
 @pytest.mark.root
 @needs_root
 def test_a_stranger_who_listens_is_not_taken_for_the_daemon(stopped):
-    with impostor(stopped.instance.socket_path, "silent", uid=4711) as process:
+    with impostor(stopped.runtime_files.socket_path, "silent", uid=4711) as process:
         alone = stopped.command("status")
         with lock_holder(stopped.config_path) as holder:
             beside = stopped.command("status")
@@ -285,19 +291,19 @@ def test_a_stranger_who_listens_is_not_taken_for_the_daemon(stopped):
 def test_what_is_no_lock_keeps_a_daemon_from_starting_and_a_command_from_nothing(
     stopped, bystander, kind, code, words
 ):
-    plant(stopped.instance.lock_path, kind, bystander)
+    plant(stopped.runtime_files.lock_path, kind, bystander)
 
     status, start = stopped.command("status"), stopped.command("start")
 
     assert ended_well(status, start) == [code, exit_codes.CANNOT_CREATE]
-    assert f"cannot create lock {stopped.instance.lock_path}: {words}" in start.stderr
+    assert f"cannot create lock {stopped.runtime_files.lock_path}: {words}" in start.stderr
 
 
 @pytest.mark.fault("A13")
 @pytest.mark.parametrize("command", ["status", "stop", "reload", "pause"])
 def test_nothing_in_a_directory_that_everybody_may_write_is_believed(stopped, bystander, command):
-    plant(stopped.instance.pid_path, "a bystander", bystander)
-    stopped.instance.directory.chmod(0o777)
+    plant(stopped.runtime_files.pid_path, "a bystander", bystander)
+    stopped.runtime_files.directory.chmod(0o777)
 
     done = stopped.command(command)
 
@@ -309,13 +315,13 @@ def test_nothing_in_a_directory_that_everybody_may_write_is_believed(stopped, by
 @pytest.mark.fault("A13")
 @pytest.mark.root
 @needs_root
-def test_the_runtime_directory_of_another_is_not_used(tmp_path, instance, monkeypatch):
-    os.chown(instance.directory, 4710, 4710)
+def test_the_runtime_directory_of_another_is_not_used(tmp_path, runtime_files, monkeypatch):
+    os.chown(runtime_files.directory, 4710, 4710)
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
 
     with pytest.raises(CannotCreate, match="belongs to user id 4710, not to 4711"):
-        instance.lock()
-    assert instance.running() is None
+        runtime_files.lock()
+    assert runtime_files.running() is None
 
 
 # --- a daemon that cannot answer -------------------------------------------------------------

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering
 from gigqd.config import load
-from gigqd.host.runtime_files import AlreadyRunning, CannotCreate, Instance
+from gigqd.host.runtime_files import AlreadyRunning, CannotCreate, RuntimeFiles
 from gigqd.linux import syscalls
 
 pytestmark = pytest.mark.daemon
@@ -30,10 +30,10 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def instance(path):
-    instance = Instance(load(path, {}))
-    yield instance
-    instance.release()
+def runtime_files(path):
+    runtime_files = RuntimeFiles(load(path, {}))
+    yield runtime_files
+    runtime_files.release()
 
 
 @pytest.fixture
@@ -44,38 +44,38 @@ def bystander():
         process.kill()
 
 
-def test_a_second_holder_is_refused_and_told_who_is_first(path, instance):
+def test_a_second_holder_is_refused_and_told_who_is_first(path, runtime_files):
     with lock_holder(path, "pid") as first:
         with pytest.raises(AlreadyRunning, match=rf"already running \(pid {first.pid}, since 20"):
-            instance.lock()
+            runtime_files.lock()
 
-        assert instance.running().pid == first.pid
+        assert runtime_files.running().pid == first.pid
 
 
-def test_already_running_carries_its_exit_code(path, instance):
+def test_already_running_carries_its_exit_code(path, runtime_files):
     with lock_holder(path) as holder, pytest.raises(AlreadyRunning) as caught:
-        instance.lock()
+        runtime_files.lock()
 
     assert caught.value.exit_code == exit_codes.ALREADY_RUNNING
     assert caught.value.pid == holder.pid
 
 
-def test_a_kill_frees_the_lock_at_once(path, instance):
+def test_a_kill_frees_the_lock_at_once(path, runtime_files):
     with lock_holder(path, "pid") as first:
         first.kill()
         first.wait()
 
-        assert instance.running() is None
-        assert instance.stale_pid() == first.pid
-        instance.lock()
+        assert runtime_files.running() is None
+        assert runtime_files.stale_pid() == first.pid
+        runtime_files.lock()
 
 
-def test_a_looking_client_never_makes_a_start_fail(path, instance):
+def test_a_looking_client_never_makes_a_start_fail(path, runtime_files):
     finished = threading.Event()
 
     def look():
         while not finished.is_set():
-            instance.running()
+            runtime_files.running()
 
     with ThreadPoolExecutor(3) as pool:
         looks = [pool.submit(look) for _ in range(3)]
@@ -93,54 +93,56 @@ def test_a_looking_client_never_makes_a_start_fail(path, instance):
     "text",
     [b"", b"\0" * 8, b"not a number", b"4194304\n1\n", b"999999999999\n", b"-1\n0\n", b"1\n", b"0"],
 )
-def test_a_wrong_pid_file_does_not_hinder_a_start(instance, text):
-    instance.directory.mkdir(parents=True)
-    instance.pid_path.write_bytes(text)
+def test_a_wrong_pid_file_does_not_hinder_a_start(runtime_files, text):
+    runtime_files.directory.mkdir(parents=True)
+    runtime_files.pid_path.write_bytes(text)
 
-    assert instance.running() is None
-    instance.lock()
-    instance.write_pid()
+    assert runtime_files.running() is None
+    runtime_files.lock()
+    runtime_files.write_pid()
 
-    assert instance.pid_path.read_text().splitlines()[0] == str(os.getpid())
+    assert runtime_files.pid_path.read_text().splitlines()[0] == str(os.getpid())
 
 
 @pytest.mark.fault("A8")
-def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(path, instance, bystander):
-    instance.directory.mkdir(parents=True)
-    instance.pid_path.write_text(
+def test_the_pid_of_a_bystander_in_the_file_is_not_taken_for_a_daemon(
+    path, runtime_files, bystander
+):
+    runtime_files.directory.mkdir(parents=True)
+    runtime_files.pid_path.write_text(
         f"{bystander.pid}\nstart_ticks={syscalls.start_ticks(bystander.pid)}\n"
     )
 
-    assert instance.running() is None
+    assert runtime_files.running() is None
     with lock_holder(path) as holder:
-        assert instance.running().pid == holder.pid
+        assert runtime_files.running().pid == holder.pid
 
-    instance.lock()
+    runtime_files.lock()
 
 
 @pytest.mark.fault("A10")
-def test_the_own_pid_in_a_stale_file_does_not_hinder_a_start(instance):
-    instance.directory.mkdir(parents=True)
-    instance.pid_path.write_text(f"{os.getpid()}\n1\n")
+def test_the_own_pid_in_a_stale_file_does_not_hinder_a_start(runtime_files):
+    runtime_files.directory.mkdir(parents=True)
+    runtime_files.pid_path.write_text(f"{os.getpid()}\n1\n")
 
-    instance.lock()
+    runtime_files.lock()
 
-    assert instance.stale_pid() == os.getpid()
+    assert runtime_files.stale_pid() == os.getpid()
 
 
 @pytest.mark.fault("A11")
-def test_a_daemon_without_its_pid_file_is_found(path, instance):
+def test_a_daemon_without_its_pid_file_is_found(path, runtime_files):
     with lock_holder(path, "socket") as holder:
-        assert instance.running().pid == holder.pid
+        assert runtime_files.running().pid == holder.pid
 
 
-def test_a_deleted_lock_file_does_not_let_a_second_daemon_start(path, instance):
+def test_a_deleted_lock_file_does_not_let_a_second_daemon_start(path, runtime_files):
     with lock_holder(path, "socket") as holder:
-        instance.lock_path.unlink()
+        runtime_files.lock_path.unlink()
 
-        assert instance.running().pid == holder.pid
+        assert runtime_files.running().pid == holder.pid
         with pytest.raises(AlreadyRunning):
-            instance.lock()
+            runtime_files.lock()
 
 
 def running_as_seen_from_another_process(path):
@@ -154,43 +156,43 @@ def running_as_seen_from_another_process(path):
     return int(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
-def test_a_deleted_lock_and_pid_file_are_put_back(path, instance):
-    instance.lock()
-    instance.write_pid()
-    instance.lock_path.unlink()
-    instance.pid_path.write_text("1\n1\n")
+def test_a_deleted_lock_and_pid_file_are_put_back(path, runtime_files):
+    runtime_files.lock()
+    runtime_files.write_pid()
+    runtime_files.lock_path.unlink()
+    runtime_files.pid_path.write_text("1\n1\n")
 
-    assert instance.repair() == ("gigqd.lock", "gigqd.pid")
-    assert instance.repair() == ()
+    assert runtime_files.repair() == ("gigqd.lock", "gigqd.pid")
+    assert runtime_files.repair() == ()
     assert running_as_seen_from_another_process(path) == os.getpid()
 
 
-def test_a_deleted_runtime_directory_is_made_anew(path, instance):
-    instance.lock()
-    instance.write_pid()
-    shutil.rmtree(instance.directory)
+def test_a_deleted_runtime_directory_is_made_anew(path, runtime_files):
+    runtime_files.lock()
+    runtime_files.write_pid()
+    shutil.rmtree(runtime_files.directory)
 
-    assert instance.repair() == ("run", "gigqd.lock", "gigqd.pid")
-    assert instance.repair() == ()
+    assert runtime_files.repair() == ("run", "gigqd.lock", "gigqd.pid")
+    assert runtime_files.repair() == ()
     assert running_as_seen_from_another_process(path) == os.getpid()
-    assert instance.directory.stat().st_mode & 0o777 == 0o750
+    assert runtime_files.directory.stat().st_mode & 0o777 == 0o750
 
 
-def test_a_clean_end_leaves_only_the_lock_file(path, instance):
+def test_a_clean_end_leaves_only_the_lock_file(path, runtime_files):
     with lock_holder(path, "pid", "socket") as holder:
         holder.terminate()
         holder.wait()
 
-    assert names_in(instance.directory) == ["gigqd.lock"]
+    assert names_in(runtime_files.directory) == ["gigqd.lock"]
 
 
-def test_the_pid_file_of_another_is_left_alone(instance):
-    instance.lock()
-    instance.pid_path.write_text("1\n1\n")
+def test_the_pid_file_of_another_is_left_alone(runtime_files):
+    runtime_files.lock()
+    runtime_files.pid_path.write_text("1\n1\n")
 
-    instance.release()
+    runtime_files.release()
 
-    assert instance.pid_path.exists()
+    assert runtime_files.pid_path.exists()
 
 
 def test_the_lock_does_not_travel_to_executed_programs(path):
@@ -206,22 +208,22 @@ def test_the_lock_does_not_travel_to_executed_programs(path):
 
     try:
         assert Path(f"/proc/{child}").exists()
-        assert Instance(load(path, {})).running() is None
+        assert RuntimeFiles(load(path, {})).running() is None
     finally:
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_forked_child_frees_and_removes_nothing(path, instance):
-    instance.lock()
-    instance.write_pid()
-    instance.socket_path.touch()
+def test_a_forked_child_frees_and_removes_nothing(path, runtime_files):
+    runtime_files.lock()
+    runtime_files.write_pid()
+    runtime_files.socket_path.touch()
     if (child := os.fork()) == 0:
-        instance.release()
+        runtime_files.release()
         os._exit(0)
     os.waitpid(child, 0)
 
     assert running_as_seen_from_another_process(path) == os.getpid()
-    assert names_in(instance.directory) == ["gigqd.lock", "gigqd.pid", "gigqd.sock"]
+    assert names_in(runtime_files.directory) == ["gigqd.lock", "gigqd.pid", "gigqd.sock"]
 
 
 @pytest.mark.fault("A2")
@@ -247,7 +249,10 @@ def test_of_many_that_start_at_once_exactly_one_wins(path):
 
 
 def test_names_tell_instances_in_one_directory_apart(tmp_path):
-    first, second = Instance(config_in(tmp_path)), Instance(config_in(tmp_path, name="mail"))
+    first, second = (
+        RuntimeFiles(config_in(tmp_path)),
+        RuntimeFiles(config_in(tmp_path, name="mail")),
+    )
     first.lock()
     second.lock()
 
@@ -261,7 +266,7 @@ def test_a_runtime_directory_that_cannot_be_made_is_named_with_the_reason(tmp_pa
     (tmp_path / "file").write_text("")
 
     with pytest.raises(CannotCreate, match=r"file/run: Not a directory") as caught:
-        Instance(config_in(tmp_path, runtime_dir=tmp_path / "file" / "run")).lock()
+        RuntimeFiles(config_in(tmp_path, runtime_dir=tmp_path / "file" / "run")).lock()
 
     assert caught.value.exit_code == exit_codes.CANNOT_CREATE
 
@@ -272,7 +277,7 @@ def test_a_runtime_directory_that_everybody_may_write_is_refused(tmp_path):
     shared.chmod(0o1777)
 
     with pytest.raises(CannotCreate, match="everybody may write in it"):
-        Instance(config_in(tmp_path, runtime_dir=shared)).lock()
+        RuntimeFiles(config_in(tmp_path, runtime_dir=shared)).lock()
 
     assert names_in(shared) == []
 
@@ -284,11 +289,11 @@ def test_a_runtime_directory_of_another_user_is_refused(tmp_path, monkeypatch):
     if os.geteuid() == 0:
         os.chown(foreign, 4710, 4710)
     owner = foreign.stat().st_uid
-    instance = Instance(config_in(tmp_path, runtime_dir=foreign))
+    runtime_files = RuntimeFiles(config_in(tmp_path, runtime_dir=foreign))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
 
     with pytest.raises(CannotCreate, match=f"belongs to user id {owner}, not to 4711"):
-        instance.lock()
+        runtime_files.lock()
 
     assert names_in(foreign) == []
 
@@ -297,24 +302,24 @@ def test_a_daemon_is_reached_however_long_the_path_of_its_socket_is(tmp_path):
     deep = tmp_path / ("x" * 60) / ("y" * 60)
     path = tmp_path / "gigq.toml"
     path.write_text(to_toml({"daemon.runtime_dir": str(deep), "queue.database": "jobs.db"}))
-    client = Client(Instance(load(path, {})))
+    client = Client(RuntimeFiles(load(path, {})))
     with lock_holder(path, "socket"), pytest.raises(NotAnswering, match=r"not answering for 0.1 s"):
         client.ask("status", within=0.1)
 
 
-def test_a_link_in_the_place_of_the_lock_is_not_followed(instance, tmp_path):
-    instance.directory.mkdir(parents=True)
-    instance.lock_path.symlink_to(tmp_path / "elsewhere")
+def test_a_link_in_the_place_of_the_lock_is_not_followed(runtime_files, tmp_path):
+    runtime_files.directory.mkdir(parents=True)
+    runtime_files.lock_path.symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(CannotCreate, match="cannot create lock"):
-        instance.lock()
+        runtime_files.lock()
 
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_holder_that_does_not_answer_on_its_socket_is_still_running(path, instance):
+def test_a_holder_that_does_not_answer_on_its_socket_is_still_running(path, runtime_files):
     with lock_holder(path, "pid", "socket") as holder:
         holder.send_signal(19)
         wait_until(lambda: syscalls.stat_fields(holder.pid)[0] == "T")
 
-        assert instance.running().pid == holder.pid
+        assert runtime_files.running().pid == holder.pid

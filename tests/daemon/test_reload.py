@@ -252,7 +252,7 @@ def test_a_reload_during_the_start_waits_for_the_pools(daemons):
         blocker.execute("PRAGMA journal_mode = WAL")
         blocker.execute("BEGIN EXCLUSIVE")
         start = ThreadPoolExecutor(1).submit(daemon.start)
-        wait_until(daemon.instance.socket_path.exists)
+        wait_until(daemon.runtime_files.socket_path.exists)
         daemon.signal(signal.SIGHUP)
         slots = [daemon.status()["slots"] for _ in range(3)][-1]
         blocker.execute("ROLLBACK")

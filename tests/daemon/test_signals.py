@@ -69,7 +69,7 @@ def test_a_term_at_any_moment_of_a_start_ends_it(daemons, starts):
         wait_until(lambda: not daemon.tagged_pids(), 2.0, why=f"start {number}: nothing is left")
 
     assert set(codes) <= {0, -signal.SIGTERM}
-    assert daemon.instance.running() is None
+    assert daemon.runtime_files.running() is None
     assert 0 in codes
 
 
@@ -77,7 +77,7 @@ def time_of_a_whole_start(daemon):
     """How long a start takes now, in seconds, and the code that it ends with on a TERM."""
     begun = time.monotonic()
     with run(daemon, stderr=subprocess.DEVNULL) as process:
-        wait_until(daemon.instance.socket_path.exists, 60)
+        wait_until(daemon.runtime_files.socket_path.exists, 60)
         whole = time.monotonic() - begun
         process.send_signal(signal.SIGTERM)
         return whole, process.wait(60)

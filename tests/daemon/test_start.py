@@ -21,7 +21,7 @@ from support.waiting import wait_until
 from gigqd import cli, exit_codes
 from gigqd.cli import lifecycle
 from gigqd.config import load
-from gigqd.host.runtime_files import CannotCreate, Instance
+from gigqd.host.runtime_files import CannotCreate, RuntimeFiles
 
 pytestmark = pytest.mark.daemon
 
@@ -87,7 +87,7 @@ def start_together_and_stop_together(daemon):
     starts = [gigqd(daemon, "start") for _ in range(2)]
     started = [start.communicate(timeout=60) for start in starts]
     pid = daemon.status()["pid"]
-    noted = daemon.instance.pid_path.read_text().split()[0]
+    noted = daemon.runtime_files.pid_path.read_text().split()[0]
     stops = [gigqd(daemon, "stop") for _ in range(2)]
     stopped = [stop.communicate(timeout=60) for stop in stops]
 
@@ -97,7 +97,7 @@ def start_together_and_stop_together(daemon):
     # Whoever loses before the winner has noted its process can only say that there is one.
     assert all(f"(pid {pid}" in out or "pid unknown" in out for out, _ in started), started
     assert not any(err for _, err in stopped)
-    wait_until(lambda: daemon.instance.running() is None)
+    wait_until(lambda: daemon.runtime_files.running() is None)
 
 
 @pytest.mark.fault("A2", "A4")
@@ -108,7 +108,7 @@ def test_of_two_starts_one_wins_and_two_stops_are_one(daemons, rounds):
     for _ in range(rounds):
         start_together_and_stop_together(daemon)
 
-    assert sorted(path.name for path in daemon.instance.directory.iterdir()) == [
+    assert sorted(path.name for path in daemon.runtime_files.directory.iterdir()) == [
         "gigqd.lock",
         "gigqd.log",
     ]
@@ -117,7 +117,11 @@ def test_of_two_starts_one_wins_and_two_stops_are_one(daemons, rounds):
 @pytest.mark.fault("A5")
 def test_a_start_with_a_broken_file_leaves_the_running_daemon_and_its_files_alone(daemons):
     daemon = daemons()
-    paths = (daemon.instance.lock_path, daemon.instance.pid_path, daemon.instance.socket_path)
+    paths = (
+        daemon.runtime_files.lock_path,
+        daemon.runtime_files.pid_path,
+        daemon.runtime_files.socket_path,
+    )
     before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in paths]
     daemon.configure({"pools.default.size": "many"})
 
@@ -134,11 +138,11 @@ def test_a_start_with_a_broken_file_leaves_the_running_daemon_and_its_files_alon
 def test_a_daemon_whose_files_are_gone_is_found_and_kept_from_a_second(daemons, gone):
     daemon = daemons()
     for each in gone:
-        getattr(daemon.instance, each).unlink()
+        getattr(daemon.runtime_files, each).unlink()
 
     start = daemon.command("start", "--strict")
     status = daemon.command("status")
-    wait_until(daemon.instance.socket_path.exists)
+    wait_until(daemon.runtime_files.socket_path.exists)
     stop = daemon.command("stop")
 
     assert start.returncode == exit_codes.ALREADY_RUNNING
@@ -220,7 +224,7 @@ def test_a_daemon_that_is_killed_before_it_is_ready_is_told_at_once(daemons, tmp
     with ThreadPoolExecutor() as threads:
         start = threads.submit(daemon.command, "start")
         wait_until((tmp_path / "importing").exists)
-        running = daemon.instance.running()
+        running = daemon.runtime_files.running()
         os.kill(running.pid, signal.SIGKILL)
         done = start.result(timeout=10)
 
@@ -251,11 +255,11 @@ def test_a_place_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
     (tmp_path / "gigq.toml").write_text(
         '[daemon]\nruntime_dir = "run"\n[queue]\ndatabase = "jobs.db"\n'
     )
-    instance = Instance(load(tmp_path / "gigq.toml", {}))
+    runtime_files = RuntimeFiles(load(tmp_path / "gigq.toml", {}))
     monkeypatch.setattr(fcntl, "lockf", refuse)
 
     with pytest.raises(CannotCreate, match="No locks available") as caught:
-        instance.lock()
+        runtime_files.lock()
 
     assert str(tmp_path / "run") in str(caught.value)
 
@@ -273,7 +277,7 @@ def test_a_psutil_that_is_too_old_is_refused_with_the_reason(daemons, tmp_path):
 
     assert {done.returncode for done in told} == {exit_codes.INTERNAL_ERROR}
     assert all("psutil 6.9 is too old; install 7.1 or newer" in done.stderr for done in told)
-    assert not daemon.instance.directory.exists()
+    assert not daemon.runtime_files.directory.exists()
 
 
 def test_a_defect_ends_the_daemon_with_a_line_in_the_log_that_has_its_traceback(tmp_path):
@@ -281,7 +285,7 @@ def test_a_defect_ends_the_daemon_with_a_line_in_the_log_that_has_its_traceback(
 
     def serve_with_a_defect():
         lifecycle._supervise = lambda *_given: 1 // 0
-        return lifecycle._serve(config, Instance(config), config.log, lambda: None)
+        return lifecycle._serve(config, RuntimeFiles(config), config.log, lambda: None)
 
     said = in_a_child(serve_with_a_defect)
     (line,) = map(json.loads, (tmp_path / "log").read_text().splitlines())

@@ -20,7 +20,7 @@ from gigqd import exit_codes
 from gigqd.cli.control_client import Client
 from gigqd.config import DaemonConfig
 from gigqd.host.identity import Identity
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
 pytestmark = pytest.mark.daemon
 
@@ -139,13 +139,13 @@ def test_a_daemon_itself_refuses_what_is_meant_for_another_one(shop, blog, tmp_p
     shop.configure({"daemon.runtime_dir": str(tmp_path / "run")})
     pid = shop.start()
     place = DaemonConfig(runtime_dir=tmp_path / "run", working_directory=tmp_path)
-    instance = Instance(place)
-    instance.identity = Identity(str(blog.file), str(blog.database), "default", ("", ""))
+    runtime_files = RuntimeFiles(place)
+    runtime_files.identity = Identity(str(blog.file), str(blog.database), "default", ("", ""))
 
-    answer = Client(instance).ask(command)
+    answer = Client(runtime_files).ask(command)
 
     assert answer["code"] == exit_codes.ALREADY_RUNNING
-    assert str(instance.identity) in answer["error"]
+    assert str(runtime_files.identity) in answer["error"]
     assert shop.pid() == pid
 
 
@@ -292,7 +292,7 @@ def test_no_deletion_lets_a_second_daemon_in(daemons, deleted):
 @pytest.mark.fault("A23")
 def test_a_plain_start_beside_deleted_files_is_refused(daemons):
     daemon = daemons()
-    shutil.rmtree(daemon.instance.directory)
+    shutil.rmtree(daemon.runtime_files.directory)
     shutil.rmtree(f"{daemon.database}.gigq")
 
     start = daemon.command("start")

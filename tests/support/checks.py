@@ -109,7 +109,7 @@ def _is_zombie(process: psutil.Process) -> bool:
 
 
 def _files(daemon: Daemon) -> Iterator[tuple[str, str]]:
-    if daemon.instance.running() is not None:
+    if daemon.runtime_files.running() is not None:
         yield "P7", "P7: the lock is held"
     if daemon.stopped_in_order:
         left = [path for path in _runtime_files(daemon) if path.exists()]
@@ -117,7 +117,7 @@ def _files(daemon: Daemon) -> Iterator[tuple[str, str]]:
 
 
 def _runtime_files(daemon: Daemon) -> tuple[Any, Any]:
-    return daemon.instance.pid_path, daemon.instance.socket_path
+    return daemon.runtime_files.pid_path, daemon.runtime_files.socket_path
 
 
 def _log(daemon: Daemon) -> Iterator[tuple[str, str]]:

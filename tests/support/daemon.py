@@ -32,7 +32,7 @@ from gigq import Job, JobQueue, JobStatus
 from gigq.store.sqlite.connections import close_connection
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning
 from gigqd.config import DaemonConfig
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.linux import syscalls
 from gigqd.process.process_tag import home_of, tag_of
 
@@ -161,14 +161,16 @@ class Daemon:
         )
 
     @property
-    def instance(self) -> Instance:
+    def runtime_files(self) -> RuntimeFiles:
         """Its runtime files, wherever its configuration may have got to meanwhile."""
-        return Instance(DaemonConfig(runtime_dir=self.home / "run", working_directory=self.home))
+        return RuntimeFiles(
+            DaemonConfig(runtime_dir=self.home / "run", working_directory=self.home)
+        )
 
     @property
     def client(self) -> Client:
         """Its control socket."""
-        return Client(self.instance)
+        return Client(self.runtime_files)
 
     def status(self) -> dict[str, Any]:
         """Its answer to `status`."""

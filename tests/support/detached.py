@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from gigqd.config import load
 from gigqd.errors import GigqdError
 from gigqd.host.daemonize import start_detached
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
     from gigqd.host.daemonize import Readiness
 
 
-def body(how: str, instance: Instance, readiness: Readiness) -> int:
+def body(how: str, runtime_files: RuntimeFiles, readiness: Readiness) -> int:
     """Behave in one of the ways a daemon may."""
-    instance.write_pid()
+    runtime_files.write_pid()
     os.write(1, b"the body writes this to its log\n")
     match how:
         case "fails":
@@ -35,10 +35,10 @@ def body(how: str, instance: Instance, readiness: Readiness) -> int:
         case "stops early":
             return 0
         case "late":
-            release = instance.directory / "go on"
+            release = runtime_files.directory / "go on"
             while not release.exists():
                 time.sleep(0.01)
-    Path(instance.directory / "facts").write_text(json.dumps(_facts()))
+    Path(runtime_files.directory / "facts").write_text(json.dumps(_facts()))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     readiness.ready(os.getpid())
     signal.sigwait([signal.SIGTERM])
@@ -69,8 +69,10 @@ def main(config_file: str, how: str, wait: str) -> None:
     if how == "nowhere":  # deleted after the configuration was read
         nowhere = config.daemon.replace(working_directory=Path("/no/such/folder"))
         config = config.replace(daemon=nowhere)
-    instance = Instance(config)
-    launch = start_detached(config, instance, lambda r: body(how, instance, r), float(wait))
+    runtime_files = RuntimeFiles(config)
+    launch = start_detached(
+        config, runtime_files, lambda r: body(how, runtime_files, r), float(wait)
+    )
     sys.stdout.write(json.dumps({"code": launch.code, "pid": launch.pid, "text": launch.text}))
     sys.exit(launch.code)
 

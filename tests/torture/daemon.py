@@ -16,7 +16,7 @@ from torture.victims import Gone, Victim, is_tagged
 from gigqd.cli.control_client import Client
 from gigqd.config import DaemonConfig
 from gigqd.errors import GigqdError
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.process.process_tag import home_of
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -84,10 +84,10 @@ class Daemon:
         place = home / ("neighbour" if neighbour else "run")
         name = {"name": self._own["daemon.name"]} if neighbour else {}
         config = DaemonConfig(**name, runtime_dir=place, working_directory=home)
-        self.instance = Instance(config)
-        self.client = Client(self.instance)
+        self.runtime_files = RuntimeFiles(config)
+        self.client = Client(self.runtime_files)
         self.log_path = home / self._own.get("log.file", _SETTINGS["log.file"])
-        self.instance.directory.mkdir(mode=0o700)
+        self.runtime_files.directory.mkdir(mode=0o700)
         self.configure(0)
 
     def configure(self, variant: int, text: str = "") -> None:
@@ -136,7 +136,7 @@ class Daemon:
         Raises:
             Gone: nobody does, or it cannot be told for sure who.
         """
-        running = self.instance.running()
+        running = self.runtime_files.running()
         if running is None or running.pid is None:
             raise Gone("supervisor")
 
@@ -148,7 +148,7 @@ class Daemon:
     def holder(self) -> int | None:
         """The process id of the running daemon; None when there is none."""
         with suppress(GigqdError):
-            running = self.instance.running()
+            running = self.runtime_files.running()
             return running.pid if running else None
         return None
 

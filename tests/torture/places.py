@@ -32,7 +32,7 @@ def other_project(daemon: Daemon) -> Path:
     folder = daemon.home / "other"
     folder.mkdir()
     settings = {
-        "daemon.runtime_dir": str(daemon.instance.directory),
+        "daemon.runtime_dir": str(daemon.runtime_files.directory),
         "queue.database": "other.db",
     }
     (folder / "gigq.toml").write_text(to_toml(settings))
@@ -51,7 +51,7 @@ def delete(daemon: Daemon, pick: float) -> str:
         What was deleted.
     """
     folders = {
-        "runtime directory": daemon.instance.directory,
+        "runtime directory": daemon.runtime_files.directory,
         "folder beside the database": daemon.database.with_name(f"{daemon.database.name}.gigq"),
     }
     names = [list(folders), ["runtime directory"], ["folder beside the database"]][int(pick * 3)]

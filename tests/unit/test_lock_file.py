@@ -14,7 +14,7 @@ from gigqd import exit_codes
 from gigqd.host.file_repair import Repairs
 from gigqd.host.identity import Identity, Record
 from gigqd.host.lock_file import LockFile
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.supervisor.status import Facts
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def instance(config: Config) -> Iterator[Instance]:
-    instance = Instance(config)
-    instance.lock()
-    instance.write_pid()
-    yield instance
-    instance.release()
+def runtime_files(config: Config) -> Iterator[RuntimeFiles]:
+    runtime_files = RuntimeFiles(config)
+    runtime_files.lock()
+    runtime_files.write_pid()
+    yield runtime_files
+    runtime_files.release()
 
 
 START = """
@@ -53,11 +53,11 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def start(instance: Instance) -> Iterator[Popen[str]]:
+def start(runtime_files: RuntimeFiles) -> Iterator[Popen[str]]:
     """A start that has made the deleted files anew and holds the lock, until its input ends."""
-    instance.lock_path.unlink()
-    instance.pid_path.unlink()
-    command = [sys.executable, "-c", START, str(instance.lock_path)]
+    runtime_files.lock_path.unlink()
+    runtime_files.pid_path.unlink()
+    command = [sys.executable, "-c", START, str(runtime_files.lock_path)]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as start:
         assert start.stdout is not None
         assert start.stdout.readline() == "taken\n"
@@ -90,21 +90,25 @@ def test_a_file_that_is_replaced_before_it_is_locked_is_not_held(
 
 @pytest.mark.fault("A23")
 def test_a_daemon_leaves_the_files_of_a_start_that_holds_the_lock_alone(
-    instance: Instance, start: Popen[str]
+    runtime_files: RuntimeFiles, start: Popen[str]
 ) -> None:
-    before = instance.lock_path.read_text()
-    while_held = instance.repair()
-    left = (instance.is_in_place(), instance.lock_path.read_text(), instance.pid_path.exists())
+    before = runtime_files.lock_path.read_text()
+    while_held = runtime_files.repair()
+    left = (
+        runtime_files.is_in_place(),
+        runtime_files.lock_path.read_text(),
+        runtime_files.pid_path.exists(),
+    )
     start.communicate()
 
     assert while_held == ()
     assert left == (False, before, False)
-    assert instance.repair() == (instance.lock_path.name, instance.pid_path.name)
+    assert runtime_files.repair() == (runtime_files.lock_path.name, runtime_files.pid_path.name)
 
 
 @pytest.mark.fault("A23")
 def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
-    config: Config, instance: Instance, start: Popen[str]
+    config: Config, runtime_files: RuntimeFiles, start: Popen[str]
 ) -> None:
     repaired: list[str] = []
 
@@ -115,7 +119,7 @@ def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
     def begin_stop() -> Any:
         raise AssertionError(exit_codes.ALREADY_RUNNING)
 
-    repairs = Repairs(Facts(config, "gigqd:1"), instance, repair_socket, begin_stop)
+    repairs = Repairs(Facts(config, "gigqd:1"), runtime_files, repair_socket, begin_stop)
     repairs.turn(repairs.at)
     while_held = list(repaired)
     start.communicate()

@@ -10,7 +10,7 @@ from support.forked import in_a_child
 
 from gigqd import exit_codes
 from gigqd.host.privileges import Account, NotPermitted, become, drop_privileges, find_account
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 NOBODY = 65534
@@ -26,7 +26,7 @@ def test_without_user_and_group_nothing_is_to_change(tmp_path):
     config = config_in(tmp_path)
 
     assert find_account(None, None) is None
-    become(config, Instance(config))
+    become(config, RuntimeFiles(config))
     assert not (tmp_path / "run").exists()
 
 
@@ -81,9 +81,9 @@ def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
     runtime.mkdir()
     (runtime / "something of another program").touch()
     (runtime / "gigqd.lock").touch()
-    instance = Instance(config)
+    runtime_files = RuntimeFiles(config)
 
-    said = in_a_child(lambda: become(config, instance))
+    said = in_a_child(lambda: become(config, runtime_files))
 
     assert said.startswith(f"NotPermitted: nobody cannot write in {runtime}; change its owner")
     owners = {path.name: path.stat().st_uid for path in (tmp_path, *runtime.iterdir(), runtime)}
@@ -97,9 +97,9 @@ def test_a_new_database_folder_is_made_for_the_account(tmp_path):
     folder = tmp_path / "data"
     config = config_in(tmp_path, user="nobody")
     config = config.replace(queue=config.queue.replace(database=str(folder / "jobs.db")))
-    instance = Instance(config)
+    runtime_files = RuntimeFiles(config)
 
-    assert in_a_child(lambda: become(config, instance)) == "None"
+    assert in_a_child(lambda: become(config, runtime_files)) == "None"
 
     assert folder.stat().st_uid == NOBODY
     assert (tmp_path / "run").stat().st_uid == NOBODY
@@ -113,9 +113,9 @@ def test_code_that_the_account_may_not_read_is_named_at_once(tmp_path, monkeypat
     code.touch(mode=0o600)
     monkeypatch.setattr("gigqd.host.privileges._OWN_CODE", (str(code),))
     config = config_in(tmp_path, user="nobody")
-    instance = Instance(config)
+    runtime_files = RuntimeFiles(config)
 
-    said = in_a_child(lambda: become(config, instance))
+    said = in_a_child(lambda: become(config, runtime_files))
 
     assert said.startswith(f"NotPermitted: nobody cannot read {code}; install gigqd where")
 
@@ -126,10 +126,10 @@ def test_the_environment_names_the_account_and_its_home(tmp_path):
     open_up(tmp_path)
     config = config_in(tmp_path, user="nobody")
     config = config.replace(queue=config.queue.replace(database=str(tmp_path / "data" / "q.db")))
-    instance = Instance(config)
+    runtime_files = RuntimeFiles(config)
 
     def become_nobody():
-        become(config, instance)
+        become(config, runtime_files)
         return [os.environ[name] for name in ("HOME", "USER", "LOGNAME")]
 
     home = pwd.getpwnam("nobody").pw_dir

@@ -9,7 +9,7 @@ from support.configs import write_config
 
 from gigqd.cli import asking
 from gigqd.cli.parser import build_parser
-from gigqd.cli.places import instance_of
+from gigqd.cli.places import runtime_files_of
 from gigqd.errors import ConfigError
 
 
@@ -25,17 +25,19 @@ def test_a_file_that_was_emptied_just_now_is_read_again(file, monkeypatch):
 
     def look(options):
         try:
-            return instance_of(options)
+            return runtime_files_of(options)
         except ConfigError as error:
             refusals.append(error)
             file.write_text(text)
             raise
 
     monkeypatch.setattr(asking, "instance_of", look)
-    instance = asking._instance(build_parser().parse_args(["--config", str(file), "reload"]))
+    runtime_files = asking._runtime_files(
+        build_parser().parse_args(["--config", str(file), "reload"])
+    )
 
     assert len(refusals) == 1
-    assert instance.directory == file.parent / "run"
+    assert runtime_files.directory == file.parent / "run"
 
 
 def test_a_file_that_has_been_wrong_for_long_is_refused_at_once(file, monkeypatch):
@@ -45,10 +47,10 @@ def test_a_file_that_has_been_wrong_for_long_is_refused_at_once(file, monkeypatc
 
     def look(options):
         looks.append(options)
-        return instance_of(options)
+        return runtime_files_of(options)
 
     monkeypatch.setattr(asking, "instance_of", look)
     with pytest.raises(ConfigError):
-        asking._instance(build_parser().parse_args(["--config", str(file), "reload"]))
+        asking._runtime_files(build_parser().parse_args(["--config", str(file), "reload"]))
 
     assert len(looks) == 1

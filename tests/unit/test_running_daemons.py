@@ -14,10 +14,10 @@ from support.other_user import SEARCH_PATH
 
 from gigqd.cli.control_client import NotAnswering
 from gigqd.cli.parser import build_parser
-from gigqd.cli.places import instance_of
+from gigqd.cli.places import runtime_files_of
 from gigqd.config import load
 from gigqd.host import running_daemons
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def config(tmp_path: Path) -> Path:
 
 def found_for(config: Path, trusted: set[int]) -> int | None:
     """The process that is found for the configuration among those of some accounts."""
-    wanted = Instance(load(config, {})).identity
+    wanted = RuntimeFiles(load(config, {})).identity
     found = running_daemons.find(None, wanted, trusted.__contains__)
     return found.pid if found else None
 
@@ -103,4 +103,4 @@ def test_a_daemon_whose_files_cannot_be_found_is_not_taken_for_stopped(
         daemon_of(config) as pid,
         pytest.raises(NotAnswering, match=rf"\(pid {pid}\) serves .*--runtime-dir"),
     ):
-        instance_of(options)
+        runtime_files_of(options)
