@@ -226,7 +226,7 @@ class Cell:
         self._give(leave=True)
 
     def ask_to_end(self, number: int, cause: Cause) -> None:
-        """Mark the execution with this number as the one that a coming signal is meant for."""
+        """ProcessTags the execution with this number as the one that a coming signal is meant for."""
         self._give(asked=number, cause=cause)
 
     def hold(self, *, on: bool) -> None:

@@ -80,7 +80,7 @@ class Child:
     line_lost_at: float = 0.0
     began: tuple[int, float] = (0, 0.0)
     seen: Seen = Seen(0)
-    oom_mark: tuple[int, int] = (-1, 0)
+    oom_count: tuple[int, int] = (-1, 0)
     usage: struct_rusage | None = None
 
     def __init__(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import logs
 from gigqd.linux import syscalls
-from gigqd.process.process_tag import mark_of
+from gigqd.process.process_tag import tags_of
 from gigqd.process.process_tree import descendants
 from gigqd.process.safe_signal import Sent, send, send_to_group
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gigqd.linux.syscalls import Process
     from gigqd.process.cgroups import Leaf
-    from gigqd.process.process_tag import Mark
+    from gigqd.process.process_tag import ProcessTags
 
 log = logs.get_logger("gigqd.treekill")
 
@@ -66,7 +66,7 @@ class TreeKill:
     """
 
     def __init__(
-        self, root: int | None, owns: Callable[[Mark], bool], leaf: Leaf | None = None
+        self, root: int | None, owns: Callable[[ProcessTags], bool], leaf: Leaf | None = None
     ) -> None:
         self.root = root
         self._owns = owns
@@ -190,7 +190,7 @@ class TreeKill:
         if process.identity in self._met:
             return True
         if process.identity not in self._judged:
-            self._judged[process.identity] = self._owns(mark_of(process.pid))
+            self._judged[process.identity] = self._owns(tags_of(process.pid))
         return self._judged[process.identity]
 
     # --- ending ------------------------------------------------------------------------------

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from gigqd.linux import syscalls
 from gigqd.process.kill_tree import may_be_killed, who_adopts
 from gigqd.process.owners import Owners
-from gigqd.process.process_tag import mark_of
+from gigqd.process.process_tag import tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from gigqd.linux.syscalls import Process
     from gigqd.process.kill_tree import TreeKill
-    from gigqd.process.process_tag import Mark, Tag
+    from gigqd.process.process_tag import ProcessTags, Tag
 
     _Identity = tuple[int, int]
 
@@ -45,7 +45,7 @@ class Kills:
 
     def __init__(self) -> None:
         self._kills: dict[int, _Kill] = {}
-        self._marks: dict[_Identity, Mark] = {}
+        self._marks: dict[_Identity, ProcessTags] = {}
         self._met: dict[_Identity, set[int]] = {}
         self._joined = False
         self._workers: Collection[int] = ()
@@ -117,8 +117,8 @@ class Kills:
         session = owners.by_session(head)
         found = set() if session is None else {session}
         if head.identity not in self._marks:
-            self._marks[head.identity] = mark_of(head.pid)
-        found |= owners.by_mark(self._marks[head.identity])
+            self._marks[head.identity] = tags_of(head.pid)
+        found |= owners.by_tags(self._marks[head.identity])
         return found | self._met.get(head.identity, set())
 
     def _see(self, head: Process, owners: set[int]) -> Iterator[None]:

@@ -13,7 +13,7 @@ from gigqd.process.process_tag import is_of_home, is_of_run, tag_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gigqd.process.process_tag import Mark
+    from gigqd.process.process_tag import ProcessTags
 
 _PAUSE = 0.01
 
@@ -55,14 +55,14 @@ def leftovers_of(database: Path, home: str) -> TreeKill:
     def is_alive(run: str) -> bool:
         return run_locks.is_alive(database, run)
 
-    def is_leftover(mark: Mark) -> bool:
+    def is_leftover(mark: ProcessTags) -> bool:
         if mark.tag is not None:
             return mark.tag.home == home and not is_alive(mark.tag.run)
-        if mark.stamp is None or not is_of_home(mark.stamp, home):
+        if mark.rlimit_tag is None or not is_of_home(mark.rlimit_tag, home):
             return False
         # A stamp alone does not spell its run out: it is spared if it may be of one that lives.
         alive = (run for run in _tagged_runs(home) if is_alive(run))
-        return not any(is_of_run(mark.stamp, run) for run in alive)
+        return not any(is_of_run(mark.rlimit_tag, run) for run in alive)
 
     return TreeKill(None, is_leftover)
 
@@ -75,14 +75,16 @@ def leftovers_of_run(run: str, home: str) -> TreeKill:
         home: what stands for its database in tags.
     """
 
-    def is_leftover(mark: Mark) -> bool:
+    def is_leftover(mark: ProcessTags) -> bool:
         if mark.tag is not None:
             return mark.tag.home == home and mark.tag.run == run
-        if mark.stamp is None or not (is_of_home(mark.stamp, home) and is_of_run(mark.stamp, run)):
+        if mark.rlimit_tag is None or not (
+            is_of_home(mark.rlimit_tag, home) and is_of_run(mark.rlimit_tag, run)
+        ):
             return False
         # Of two runs with the same stamp the other one may be alive.
         others = _tagged_runs(home) - {run}
-        return not any(is_of_run(mark.stamp, other) for other in others)
+        return not any(is_of_run(mark.rlimit_tag, other) for other in others)
 
     return TreeKill(None, is_leftover)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gigqd.linux.syscalls import Process
-    from gigqd.process.process_tag import Mark, Tag
+    from gigqd.process.process_tag import ProcessTags, Tag
 
 
 class Owners:
@@ -25,13 +25,15 @@ class Owners:
     def __init__(self, tags: Mapping[int, Tag]) -> None:
         self._pids = frozenset(tags)
         self._by_tag: dict[Tag | None, int] = {tag: pid for pid, tag in tags.items()}
-        self._by_stamp: dict[int | None, int] = {tag.stamp: pid for pid, tag in tags.items()}
+        self._by_rlimit_tag: dict[int | None, int] = {
+            tag.rlimit_tag: pid for pid, tag in tags.items()
+        }
 
     def by_session(self, process: Process) -> int | None:
         """Return the worker in whose session a process is; None when there is none."""
         return process.session if process.session in self._pids else None
 
-    def by_mark(self, mark: Mark) -> set[int]:
+    def by_tags(self, mark: ProcessTags) -> set[int]:
         """Return the workers whose tag or stamp a process carries."""
-        found = self._by_tag.get(mark.tag), self._by_stamp.get(mark.stamp)
+        found = self._by_tag.get(mark.tag), self._by_rlimit_tag.get(mark.rlimit_tag)
         return {pid for pid in found if pid is not None}

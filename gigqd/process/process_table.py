@@ -20,14 +20,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigqd.process.owners import Owners
-from gigqd.process.process_tag import mark_of
+from gigqd.process.process_tag import tags_of
 from gigqd.process.process_tree import children_by_number, descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gigqd.linux.syscalls import Process
-    from gigqd.process.process_tag import Mark, Tag
+    from gigqd.process.process_tag import ProcessTags, Tag
 
 Tree = tuple["Process", ...]
 
@@ -47,7 +47,7 @@ class ProcessTable:
     def __init__(self, top: int | None = None) -> None:
         self._top = os.getpid() if top is None else top
         self._trees: dict[int, list[Process]] = {}
-        self._marks: dict[tuple[int, int], Mark] = {}
+        self._marks: dict[tuple[int, int], ProcessTags] = {}
         self._unidentified: list[Process] = []
         self.took = 0.0
 
@@ -68,7 +68,7 @@ class ProcessTable:
         """
         began = time.perf_counter()
         trees: dict[int, list[Process]] = {pid: [] for pid in workers}
-        known: dict[tuple[int, int], Mark] = {}
+        known: dict[tuple[int, int], ProcessTags] = {}
         owners = Owners(workers)
         for process in children_by_number(self._top):
             owner = process.pid
@@ -80,15 +80,17 @@ class ProcessTable:
         self._trees, self._marks = trees, known
         self.took = time.perf_counter() - began
 
-    def _sort(self, process: Process, owners: Owners, known: dict[tuple[int, int], Mark]) -> int:
+    def _sort(
+        self, process: Process, owners: Owners, known: dict[tuple[int, int], ProcessTags]
+    ) -> int:
         """Return whose an adopted process is; 0 when it belongs to no worker."""
         new = process.identity not in self._marks
-        mark = mark_of(process.pid) if new else self._marks[process.identity]
+        mark = tags_of(process.pid) if new else self._marks[process.identity]
         known[process.identity] = mark
         owner = owners.by_session(process)
         if owner is None:
-            owner = min(owners.by_mark(mark), default=None)
-        if owner is None and new and process.alive and mark.tag is None and mark.stamp is None:
+            owner = min(owners.by_tags(mark), default=None)
+        if owner is None and new and process.alive and mark.tag is None and mark.rlimit_tag is None:
             self._unidentified.append(process)
         return owner or 0
 

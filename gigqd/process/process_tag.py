@@ -51,15 +51,15 @@ class Tag(NamedTuple):
         return f"{self.home}|{self.run}|{self.slot}|{self.generation}"
 
     @property
-    def stamp(self) -> int:
+    def rlimit_tag(self) -> int:
         """The number that stands for it."""
         home = _digest(self.home, _HOME_BITS) << (_RUN_BITS + _GENERATION_BITS)
         run = _digest(self.run, _RUN_BITS) << _GENERATION_BITS
         return _STAMP | home | run | self.generation % (1 << _GENERATION_BITS)
 
-    def is_on(self, mark: Mark) -> bool:
+    def is_on(self, mark: ProcessTags) -> bool:
         """Whether a mark is this one's."""
-        return mark.tag == self or mark.stamp == self.stamp
+        return mark.tag == self or mark.rlimit_tag == self.rlimit_tag
 
     @classmethod
     def parse(cls, text: str) -> Tag | None:
@@ -70,11 +70,11 @@ class Tag(NamedTuple):
         return None
 
 
-class Mark(NamedTuple):
+class ProcessTags(NamedTuple):
     """What of its origin a process carries; either may have been put down."""
 
     tag: Tag | None
-    stamp: int | None
+    rlimit_tag: int | None
 
 
 def home_of(database: str) -> str:
@@ -95,17 +95,17 @@ def make_room() -> None:
         os.execve(sys.executable, again, roomy)  # noqa: S606 - itself, as it was called
 
 
-def mark_this_process(tag: Tag) -> None:
+def tag_this_process(tag: Tag) -> None:
     """Put tag and stamp where this process's children inherit them: exec'd ones and forked ones."""
     os.environ[VARIABLE] = str(tag)
     syscalls.rewrite_environment_block(_PREFIX + str(tag).encode())
     with suppress(ValueError, OSError):  # somebody has set this limit lower: then there is no stamp
-        resource.setrlimit(_RLIMIT_LOCKS, (tag.stamp, tag.stamp))
+        resource.setrlimit(_RLIMIT_LOCKS, (tag.rlimit_tag, tag.rlimit_tag))
 
 
-def mark_of(pid: int) -> Mark:
+def tags_of(pid: int) -> ProcessTags:
     """What a process carries; the stamp can be read of a dead one, too."""
-    return Mark(tag_of(pid), stamp_of(pid))
+    return ProcessTags(tag_of(pid), rlimit_tag_of(pid))
 
 
 def tag_of(pid: int) -> Tag | None:
@@ -121,7 +121,7 @@ def tag_of(pid: int) -> Tag | None:
     return None
 
 
-def stamp_of(pid: int) -> int | None:
+def rlimit_tag_of(pid: int) -> int | None:
     """The stamp that a process carries; None when it has none or is gone.
 
     Raises:
@@ -148,14 +148,14 @@ def _read(path: str) -> bytes:
         return b""
 
 
-def is_of_run(stamp: int, run: str) -> bool:
+def is_of_run(rlimit_tag: int, run: str) -> bool:
     """Whether a stamp was made from a tag of this run, or of one in 16,384 others."""
-    return stamp >> _GENERATION_BITS & (1 << _RUN_BITS) - 1 == _digest(run, _RUN_BITS)
+    return rlimit_tag >> _GENERATION_BITS & (1 << _RUN_BITS) - 1 == _digest(run, _RUN_BITS)
 
 
-def is_of_home(stamp: int, home: str) -> bool:
+def is_of_home(rlimit_tag: int, home: str) -> bool:
     """Whether a stamp was made from a tag of this database."""
-    found = stamp >> (_RUN_BITS + _GENERATION_BITS) & (1 << _HOME_BITS) - 1
+    found = rlimit_tag >> (_RUN_BITS + _GENERATION_BITS) & (1 << _HOME_BITS) - 1
     return found == _digest(home, _HOME_BITS)
 
 

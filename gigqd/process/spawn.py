@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gigqd import exit_codes, logs
 from gigqd.linux import signals, syscalls
 from gigqd.process import cgroups
-from gigqd.process.process_tag import mark_this_process
+from gigqd.process.process_tag import tag_this_process
 
 if TYPE_CHECKING:
     import socket
@@ -119,7 +119,7 @@ def _become_child(context: ChildContext) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # It may have been lowered since the start.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(context.file_limit, most), most))
-    mark_this_process(context.tag)
+    tag_this_process(context.tag)
     cgroups.join(context.leaf)
     signals.restore(set())
 

@@ -60,8 +60,8 @@ class ResourceMonitor:
         """
         reports = [(slot, child, child.cell.read()) for slot, child in posts]
         for _, child, report in reports:
-            if report.started != child.oom_mark[0]:
-                child.oom_mark = (report.started, self._oom.look())
+            if report.started != child.oom_count[0]:
+                child.oom_count = (report.started, self._oom.look())
         if self._look is None and now >= self._at + _pause(report for _, _, report in reports):
             self._at = now
             self._reports = reports
@@ -88,7 +88,7 @@ class ResourceMonitor:
 
     def was_oom(self, child: Child, record: ExitRecord) -> bool:
         """Return whether the kernel has killed a child because memory ran out."""
-        return record.signal == "SIGKILL" and self._oom.happened_since(child.oom_mark[1])
+        return record.signal == "SIGKILL" and self._oom.happened_since(child.oom_count[1])
 
     def _has_orphan(self, slot: Slot, child: Child) -> bool:
         """Whether a job has left a process that the supervisor has adopted."""

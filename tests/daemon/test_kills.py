@@ -16,7 +16,7 @@ from gigqd.linux import syscalls
 from gigqd.process import reap
 from gigqd.process.kill_tree import TreeKill
 from gigqd.process.kills import Kills
-from gigqd.process.process_tag import VARIABLE, Mark, Tag, mark_of, mark_this_process
+from gigqd.process.process_tag import VARIABLE, ProcessTags, Tag, tag_this_process, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def worker(number: int, body: Callable[[], object]) -> int:
     if pid == 0:
         try:
             os.setsid()
-            mark_this_process(tag)
+            tag_this_process(tag)
             body()
             signal.pause()
         finally:
@@ -238,7 +238,7 @@ def test_a_worker_whose_stamp_equals_that_of_a_killed_one_lives() -> None:
     children = Children({worker(each, sleeping_child): each for each in (1, number)})
     killed, spared = children.workers
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
-    assert tag_of(1).stamp == tag_of(number).stamp
+    assert tag_of(1).rlimit_tag == tag_of(number).rlimit_tag
 
     children.begin(killed)
     children.end()
@@ -264,7 +264,7 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     parent = wait_until(lambda: syscalls.children_of(root))[0]
     orphan = wait_until(lambda: syscalls.children_of(parent))[0]
     wait_until(lambda: syscalls.glance(orphan).session == orphan)
-    wait_until(lambda: mark_of(orphan) == Mark(None, None))
+    wait_until(lambda: tags_of(orphan) == ProcessTags(None, None))
     children.begin(root)
     while syscalls.glance(orphan).identity not in children.treekills[root].met:
         children.turn()
@@ -302,13 +302,13 @@ def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -
             pid for pid in {*syscalls.own_children()} - of_other_tests if is_apart(pid, children)
         ]
     )
-    wait_until(lambda: mark_of(orphan) == Mark(None, None))
+    wait_until(lambda: tags_of(orphan) == ProcessTags(None, None))
     children.begin(first)
     children.end()
     before = is_gone(orphan)
 
     os.write(writing, b"x")
-    wait_until(lambda: mark_of(orphan).tag == tag)
+    wait_until(lambda: tags_of(orphan).tag == tag)
     children.begin(second)
     children.end()
 

@@ -23,7 +23,7 @@ from gigqd.linux import syscalls
 from gigqd.process import kill_tree as treekill_module
 from gigqd.process import reap, safe_signal
 from gigqd.process.kill_tree import TreeKill
-from gigqd.process.process_tag import Tag, mark_of, mark_this_process, tag_of
+from gigqd.process.process_tag import Tag, tag_of, tag_this_process, tags_of
 from gigqd.process.safe_signal import Sent
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def worker_running(function: object, tag: Tag, *args: object) -> int:
     if pid == 0:
         try:
             os.setsid()
-            mark_this_process(tag)
+            tag_this_process(tag)
             function(*args)  # type: ignore[operator]
         finally:
             os._exit(0)
@@ -306,7 +306,7 @@ def forked_into_a_session(function: Callable[[], object]) -> int:
 
 
 def test_the_process_that_kills_is_never_part_of_a_tree(tag: Tag, tmp_path: Path) -> None:
-    treekill = TreeKill(None, lambda mark: mark.tag == tag or mark == mark_of(os.getpid()))
+    treekill = TreeKill(None, lambda mark: mark.tag == tag or mark == tags_of(os.getpid()))
 
     assert os.getpid() not in [process.pid for process in treekill._members()]
 

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 
 from gigqd import exit_codes
 from gigqd.linux import syscalls
-from gigqd.process.process_tag import mark_of
+from gigqd.process.process_tag import tags_of
 from gigqd.process.process_tree import descendants
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def survivors(tree: set[tuple[int, int]]) -> list[int]:
 
 def marked(daemon) -> list[int]:
     """Every process that carries a stamp of this daemon's run, whatever became of its tag."""
-    stamps = {mark_of(pid).stamp for pid in (*daemon.worker_pids(),)}
-    runs = {stamp >> 15 for stamp in stamps if stamp}
-    found = {pid: mark_of(pid).stamp for pid in syscalls.all_pids() if not is_gone(pid)}
-    return [pid for pid, stamp in found.items() if stamp and stamp >> 15 in runs]
+    stamps = {tags_of(pid).rlimit_tag for pid in (*daemon.worker_pids(),)}
+    runs = {rlimit_tag >> 15 for rlimit_tag in stamps if rlimit_tag}
+    found = {pid: tags_of(pid).rlimit_tag for pid in syscalls.all_pids() if not is_gone(pid)}
+    return [pid for pid, rlimit_tag in found.items() if rlimit_tag and rlimit_tag >> 15 in runs]
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def test_a_child_without_tag_session_or_parent_is_known_by_its_stamp(daemons, by
     daemon = daemons(KILLED_AT_ONCE)
     job_id = daemon.submit(families.slip_away, "slips", timeout=2, max_attempts=1)
     (child,) = wait_until(lambda: living_children(daemon))
-    wait_until(lambda: mark_of(child).tag is None)
+    wait_until(lambda: tags_of(child).tag is None)
 
     daemon.wait_for_job(job_id, "timeout")
 

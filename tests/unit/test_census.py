@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 from gigqd.process import process_table, reap
 from gigqd.process.process_table import ProcessTable, cpu_of, memory_of, proportional_memory
-from gigqd.process.process_tag import Mark, Tag, mark_this_process
+from gigqd.process.process_tag import ProcessTags, Tag, tag_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def worker(tag: Tag, body: Callable[[], object] = lambda: None) -> int:
 
     def live() -> None:
         os.setsid()
-        mark_this_process(tag)
+        tag_this_process(tag)
         body()
 
     return forked(live)
@@ -109,7 +109,9 @@ def test_the_mark_of_an_adopted_process_is_looked_for_once(
     tag: Tag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(process_table, "mark_of", lambda pid: asked.append(pid) or Mark(None, None))
+    monkeypatch.setattr(
+        process_table, "mark_of", lambda pid: asked.append(pid) or ProcessTags(None, None)
+    )
     stranger, pid = forked(lambda: None), worker(tag)
     look = ProcessTable()
 

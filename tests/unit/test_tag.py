@@ -7,33 +7,33 @@ import resource
 
 from support.forked import in_a_child
 
-from gigqd.process.process_tag import Mark, Tag, is_of_home, is_of_run, mark_of
+from gigqd.process.process_tag import ProcessTags, Tag, is_of_home, is_of_run, tags_of
 
 TAG = Tag("0123456789ab", "gigqd:77", "default/0", 5)
 
 
 def test_a_stamp_fits_a_resource_limit_and_is_no_limit_that_somebody_sets() -> None:
-    assert 2**61 < TAG.stamp < 2**62
-    assert TAG.stamp != resource.RLIM_INFINITY
+    assert 2**61 < TAG.rlimit_tag < 2**62
+    assert TAG.rlimit_tag != resource.RLIM_INFINITY
 
 
 def test_a_stamp_tells_the_database_and_the_run() -> None:
-    assert is_of_home(TAG.stamp, TAG.home)
-    assert not is_of_home(TAG.stamp, "another")
-    assert is_of_run(TAG.stamp, TAG.run)
-    assert not is_of_run(TAG.stamp, "gigqd:78")
+    assert is_of_home(TAG.rlimit_tag, TAG.home)
+    assert not is_of_home(TAG.rlimit_tag, "another")
+    assert is_of_run(TAG.rlimit_tag, TAG.run)
+    assert not is_of_run(TAG.rlimit_tag, "gigqd:78")
 
 
 def test_a_mark_that_cannot_be_read_for_want_of_a_descriptor_is_not_taken_for_none() -> None:
     def without_descriptors() -> object:
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
-        return mark_of(os.getpid())
+        return tags_of(os.getpid())
 
     assert in_a_child(without_descriptors).startswith("OSError: [Errno 24]")
 
 
 def test_generations_have_different_stamps() -> None:
-    others = {Tag(TAG.home, TAG.run, TAG.slot, number).stamp for number in range(1000)}
+    others = {Tag(TAG.home, TAG.run, TAG.slot, number).rlimit_tag for number in range(1000)}
 
     assert len(others) == 1000
 
@@ -41,8 +41,8 @@ def test_generations_have_different_stamps() -> None:
 def test_a_process_is_known_by_either_mark() -> None:
     other = Tag(TAG.home, TAG.run, TAG.slot, 6)
 
-    assert TAG.is_on(Mark(TAG, None))
-    assert TAG.is_on(Mark(None, TAG.stamp))
-    assert TAG.is_on(Mark(other, TAG.stamp))
-    assert not TAG.is_on(Mark(other, other.stamp))
-    assert not TAG.is_on(Mark(None, None))
+    assert TAG.is_on(ProcessTags(TAG, None))
+    assert TAG.is_on(ProcessTags(None, TAG.rlimit_tag))
+    assert TAG.is_on(ProcessTags(other, TAG.rlimit_tag))
+    assert not TAG.is_on(ProcessTags(other, other.rlimit_tag))
+    assert not TAG.is_on(ProcessTags(None, None))

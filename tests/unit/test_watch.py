@@ -37,7 +37,7 @@ def child_of(process: subprocess.Popen[bytes]) -> Any:
     cell.write(Report(Activity.BUSY, started=1, memory_limit=1))
     tag = Tag("home", f"gigqd:{os.getpid()}", "default/0", 1)
     return SimpleNamespace(
-        pid=process.pid, tag=tag, cell=cell, oom_mark=(-1, 0), note_tree=lambda *_used: None
+        pid=process.pid, tag=tag, cell=cell, oom_count=(-1, 0), note_tree=lambda *_used: None
     )
 
 
