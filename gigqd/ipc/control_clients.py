@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq.model.url_passwords import mask_passwords
-from gigqd.ipc.json_socket import Wire
+from gigqd.ipc.json_socket import JsonSocket
 from gigqd.linux import syscalls
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Client:
     """
 
     def __init__(self, sock: socket.socket, peer: int = 0) -> None:
-        self.wire = Wire(sock)
+        self.json_socket = JsonSocket(sock)
         self.peer = peer
         self._waits = False
         self._since = time.monotonic()
@@ -51,7 +51,7 @@ class Client:
     def has_hung_up(self) -> bool:
         """Return True when the other side has closed the connection, not only its sending half."""
         poll = select.poll()
-        poll.register(self.wire, 0)
+        poll.register(self.json_socket, 0)
         return any(event & select.POLLHUP for _, event in poll.poll(0))
 
     def await_answer(self) -> None:
@@ -62,7 +62,7 @@ class Client:
         """Send the answer, without the passwords in URLs that an error text may hold."""
         self._waits = False
         self._since = time.monotonic()
-        self.wire.send(mask_passwords(message))
+        self.json_socket.send(mask_passwords(message))
 
 
 class Clients:

@@ -79,8 +79,8 @@ class ControlServer:
         for client in self._clients.silent_for_too_long():
             self._drop(client)
         for client in self._clients:
-            client.wire.flush()
-        return any(client.wire.has_unsent for client in self._clients)
+            client.json_socket.flush()
+        return any(client.json_socket.has_unsent for client in self._clients)
 
     def close(self) -> None:
         """Stop listening and remove the socket, if it is still ours."""
@@ -135,13 +135,15 @@ class ControlServer:
         if client is None:
             connection.close()
             return
-        self._selector.register(client.wire, selectors.EVENT_READ, partial(self._hear, client))
+        self._selector.register(
+            client.json_socket, selectors.EVENT_READ, partial(self._hear, client)
+        )
 
     def _hear(self, client: Client) -> None:
         if client not in self._clients:  # it has made way for another one in this very turn
             return
-        unread = client.wire.has_unsent
-        requests = client.wire.receive()
+        unread = client.json_socket.has_unsent
+        requests = client.json_socket.receive()
         if len(requests) > _MOST_REQUESTS or (requests and unread):
             self._drop(client)  # a command asks once and reads the answer
             return
@@ -151,7 +153,7 @@ class ControlServer:
                 log.warning("control_dropped", command=str(request.get("command")))
             else:
                 self._obey(client, request)
-        if client.wire.ended:
+        if client.json_socket.ended:
             self._drop(client)
 
     def _obey(self, client: Client, request: dict[str, Any]) -> None:
@@ -171,8 +173,8 @@ class ControlServer:
 
     def _drop(self, client: Client) -> None:
         self._clients.discard(client)
-        self._selector.unregister(client.wire)
-        client.wire.close()
+        self._selector.unregister(client.json_socket)
+        client.json_socket.close()
 
 
 def _may_command(uid: int) -> bool:

@@ -12,7 +12,7 @@ _LINE_COST = 1024  # reading a line costs as much as so many bytes of one
 LONGEST_LINE = 4 * 1024 * 1024
 
 
-class Wire:
+class JsonSocket:
     """One end of a connection. What cannot be sent at once waits in memory.
 
     Attributes:
@@ -40,7 +40,7 @@ class Wire:
         self._outgoing += json.dumps(message, default=str).encode() + b"\n"
         self.flush()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the other side without telling it anything."""
         with contextlib.suppress(OSError):  # a full buffer has woken it already
             self._socket.send(b"\n")
@@ -89,10 +89,10 @@ class Wire:
         self._socket.close()
 
 
-def pair() -> tuple[Wire, socket.socket]:
+def pair() -> tuple[JsonSocket, socket.socket]:
     """Two ends of a connection: ours as a Wire, the child's as a plain socket."""
     ours, theirs = socket.socketpair()
-    return Wire(ours), theirs
+    return JsonSocket(ours), theirs
 
 
 def _parse(line: bytearray) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gigq.model.cause import Cause
     from gigqd.ipc.exit_record import ExitRecord
-    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.json_socket import JsonSocket
     from gigqd.ipc.scoreboard import Cell, Report
     from gigqd.process.process_tag import Tag
     from gigqd.process.spawn import ChildContext
@@ -84,11 +84,16 @@ class Child:
     usage: struct_rusage | None = None
 
     def __init__(
-        self, pid: int, context: ChildContext, wire: Wire, spawned: float, generation: int
+        self,
+        pid: int,
+        context: ChildContext,
+        json_socket: JsonSocket,
+        spawned: float,
+        generation: int,
     ) -> None:
         self.pid = pid
         self.context = context
-        self.wire = wire
+        self.json_socket = json_socket
         self.spawned = spawned
         self.generation = generation
         self.sums = JobSums(
@@ -139,13 +144,13 @@ class Child:
     def order_leave(self) -> None:
         """Tell it to leave after its current job, and see to it that it can hear that."""
         self.cell.order_leave()
-        self.wire.send({"leave": True})
+        self.json_socket.send({"leave": True})
         self._signal(signal.SIGCONT)
 
     def hold(self, *, on: bool) -> None:
         """Have it claim nothing, or claim again."""
         self.cell.hold(on=on)
-        self.wire.send({"hold": on})
+        self.json_socket.send({"hold": on})
 
     def note(self, report: Report, now: float) -> None:
         """Remember when its execution began, which settling no longer says; sum jobs up.
@@ -198,7 +203,7 @@ class Child:
 
     def is_deaf(self, now: float) -> bool:
         """Whether its line is gone for good, so that it can no longer be told anything."""
-        if self.wire.ended and not self.line_lost_at:
+        if self.json_socket.ended and not self.line_lost_at:
             self.line_lost_at = now
         return bool(self.line_lost_at) and now - self.line_lost_at > _LINE_LOST_AFTER
 
@@ -222,7 +227,7 @@ class Child:
 
     def close(self) -> None:
         """Let go of all that belonged to it."""
-        self.wire.close()
+        self.json_socket.close()
         for fd in (self.context.output, self.context.stacks):
             if fd is not None:
                 os.close(fd)

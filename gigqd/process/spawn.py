@@ -55,7 +55,7 @@ class ChildContext(NamedTuple):
     config: Config
     cell: Cell
     counts: SharedCounts
-    channel: socket.socket
+    json_socket: socket.socket
     output: int | None
     stacks: int | None
     parent: int
@@ -131,7 +131,7 @@ def _arrange_descriptors(context: ChildContext) -> None:
     logs.configure(log_config, fd=own_log, slot=context.slot, pid=os.getpid())
     if context.pool:
         logs.bind(pool=context.pool, worker=context.worker_id)
-    given = (context.channel.fileno(), context.alarm.fileno(), context.output, context.stacks)
+    given = (context.json_socket.fileno(), context.alarm.fileno(), context.output, context.stacks)
     _close_all_but({own_log, logs.sink_fd(), *(fd for fd in given if fd is not None)})
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - only the descriptor is wanted
         os.dup2(nothing.fileno(), 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gigq.store.sqlite.processes import file_watch
 
 if TYPE_CHECKING:
-    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.json_socket import JsonSocket
 
 LATE = 1.0
 SOON = 0.1
@@ -31,11 +31,11 @@ class Pace:
         wire: the socket to the supervisor; a message ends any sleep.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, json_socket: JsonSocket) -> None:
         self._lines = select.poll()  # unlike select(), it takes any descriptor
-        self._lines.register(wire, select.POLLIN)
+        self._lines.register(json_socket, select.POLLIN)
         self._both = select.poll()
-        self._both.register(wire, select.POLLIN)
+        self._both.register(json_socket, select.POLLIN)
         self._ear: int | None = None
         self._lively_until = 0.0
 

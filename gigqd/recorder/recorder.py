@@ -18,7 +18,7 @@ from gigq.store.sqlite.file import identity
 from gigqd import exit_codes, logs
 from gigqd.host.database_errors import Patience, Trouble, trouble_of
 from gigqd.ipc.exit_record import ExitRecord
-from gigqd.ipc.json_socket import Wire
+from gigqd.ipc.json_socket import JsonSocket
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.recorder.dead_runs import DeadRuns
@@ -67,8 +67,8 @@ class Recorder:
     def __init__(self, context: ChildContext) -> None:
         self._cell = context.cell
         self._path = context.config.queue.database
-        self._wire = Wire(context.channel)
-        self._pace = Pace(self._wire)
+        self._json_socket = JsonSocket(context.json_socket)
+        self._pace = Pace(self._json_socket)
         full = context.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
         self._settling = Settling(self._database, self._path, context.tag.run, self.beat)
@@ -108,14 +108,14 @@ class Recorder:
             logs.follow()
             self._work()
             self._listen()
-            if self._wire.ended:
+            if self._json_socket.ended:
                 return exit_codes.WORKER_PARENT_GONE
         self._close()
         return exit_codes.WORKER_DONE
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a message to the supervisor."""
-        self._wire.send(message)
+        self._json_socket.send(message)
 
     def beat(self) -> None:
         """Write a heartbeat: the supervisor replaces a recorder that hangs."""
@@ -158,13 +158,13 @@ class Recorder:
             woken = self._pace.wait(BREATH)
         else:
             woken = self._pace.sleep(self._rounds.until_due(LATE))
-        for message in self._wire.receive() if woken else ():
+        for message in self._json_socket.receive() if woken else ():
             if message.get("leave"):
                 self._leaving = True
             elif "exit" in message:
                 number = message.pop("exit")
                 self._records.append((number, ExitRecord.of_message(message)))
-        self._wire.flush()
+        self._json_socket.flush()
 
     # --- putting the file in order -----------------------------------------------------------
 

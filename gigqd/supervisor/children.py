@@ -220,16 +220,16 @@ class Children:
         child = self._children.get(slot_name)
         if child is None:
             return []
-        messages = child.wire.receive()
-        if child.wire.ended:
+        messages = child.json_socket.receive()
+        if child.json_socket.ended:
             self._stop_listening(child)
         return messages
 
     def flush(self) -> bool:
         """Send on what children were too slow for; whether something is still unsent."""
         for child in self._children.values():
-            child.wire.flush()
-        return any(child.wire.has_unsent for child in self._children.values())
+            child.json_socket.flush()
+        return any(child.json_socket.has_unsent for child in self._children.values())
 
     # --- one slot ----------------------------------------------------------------------------
 
@@ -347,4 +347,4 @@ class Children:
     def _stop_listening(self, child: Child) -> None:
         if child.listening:
             child.listening = False
-            self._selector.unregister(child.wire)
+            self._selector.unregister(child.json_socket)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigqd.config import Config
-    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.json_socket import JsonSocket
     from gigqd.ipc.scoreboard import Scoreboard
     from gigqd.process.cgroups import Leaf
     from gigqd.process.spawn import ChildContext
@@ -58,7 +58,7 @@ class Forking:
 
     def fork(
         self, slot: Slot, config: Config, role: Callable[[ChildContext], int]
-    ) -> tuple[int, ChildContext, Wire]:
+    ) -> tuple[int, ChildContext, JsonSocket]:
         """Fork a child for a slot.
 
         Returns:
@@ -86,7 +86,7 @@ class Forking:
                     config=config,
                     cell=cell,
                     counts=SharedCounts(),
-                    channel=theirs,
+                    json_socket=theirs,
                     output=output,
                     stacks=stacks,
                     parent=os.getpid(),

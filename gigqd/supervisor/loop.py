@@ -210,7 +210,7 @@ class Supervisor:
     def child_ready(self, slot: Slot, child: Child) -> None:
         """A child has booted."""
         if slot.name == RECORDER:
-            self._recorder_link.serve(child.wire)
+            self._recorder_link.serve(child.json_socket)
 
     def child_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """A child and its process tree are gone."""

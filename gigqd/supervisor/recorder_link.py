@@ -9,7 +9,7 @@ from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:
     from gigqd.ipc.exit_record import ExitRecord
-    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.json_socket import JsonSocket
 
 log = logs.get_logger("gigqd.books")
 
@@ -40,7 +40,7 @@ class RecorderLink:
         self.failure: GigqdError | None = None
         self.still_works: tuple[int, ...] = ()
         self._open: dict[int, ExitRecord] = {}
-        self._wire: Wire | None = None
+        self._json_socket: JsonSocket | None = None
         self._next = 1
 
     def __len__(self) -> int:
@@ -65,9 +65,9 @@ class RecorderLink:
         self._open[number] = record
         self._send(number)
 
-    def serve(self, wire: Wire | None) -> None:
+    def serve(self, json_socket: JsonSocket | None) -> None:
         """Use a new recorder's socket, or none (None), and send it every open record."""
-        self._wire = wire
+        self._json_socket = json_socket
         for number in self._open:
             self._send(number)
 
@@ -99,5 +99,5 @@ class RecorderLink:
         self.trouble, self.hold = trouble, hold
 
     def _send(self, number: int) -> None:
-        if self._wire is not None and not self._wire.ended:
-            self._wire.send({"exit": number, **self._open[number]._asdict()})
+        if self._json_socket is not None and not self._json_socket.ended:
+            self._json_socket.send({"exit": number, **self._open[number]._asdict()})

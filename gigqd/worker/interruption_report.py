@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gigq.model.claim import Claim, Settled
     from gigq.model.outcome import ExecutionResult, PostMortem
-    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.json_socket import JsonSocket
 
 
 class InterruptionReport:
@@ -17,8 +17,8 @@ class InterruptionReport:
         wire: the connection to the supervisor.
     """
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, json_socket: JsonSocket) -> None:
+        self._json_socket = json_socket
         self._message: dict[str, Any] = {}
 
     def ended(self, claim: Claim, ending: ExecutionResult, usage: PostMortem) -> None:
@@ -39,5 +39,5 @@ class InterruptionReport:
         message = self._message
         if message and message["execution"] == claim.execution_id:
             status = settled.job_status.value if settled else None
-            self._wire.send({**message, "status": status})
+            self._json_socket.send({**message, "status": status})
             self._message = {}

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gigqd import logs
-from gigqd.ipc.json_socket import Wire
+from gigqd.ipc.json_socket import JsonSocket
 from gigqd.ipc.scoreboard import Activity, Report
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Line:
     def __init__(self, context: ChildContext) -> None:
         self._cell = context.cell
         self._alarm = context.alarm
-        self.wire = Wire(context.channel)
+        self.json_socket = JsonSocket(context.json_socket)
         self.started = 0
         self.deadline = 0.0
         self._busy = Report()
@@ -133,10 +133,10 @@ class Line:
             application: True when the application could not be imported or set up.
         """
         log.error("worker_boot_failed", error=why, error_traceback=traceback)
-        self.wire.send({"boot_error": why, "application": application})
+        self.json_socket.send({"boot_error": why, "application": application})
 
     def _write(self, report: Report) -> None:
         before, self._activity = self._activity, report.activity
         self._cell.write(report)
         if before is Activity.BOOTING or (before is Activity.IDLE and not self._alarm.start()):
-            self.wire.ring()
+            self.json_socket.notify()

@@ -98,7 +98,7 @@ class WorkerRole:
         self._pool = pool
         self._line = line
         self._asked = AskedToEnd(context, line)
-        self._interruption = InterruptionReport(line.wire)
+        self._interruption = InterruptionReport(line.json_socket)
         self._is_leaving = False
         self._why_leave = ""
         self._life = Lifetime(pool, time.monotonic())
@@ -115,7 +115,7 @@ class WorkerRole:
         self._ear = Ear(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
         self._reserve = Reserve()
-        self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_leaks), line.wire)
+        self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_leaks), line.json_socket)
         self._asked.let_go = Meanwhile(self._runner, queue.database, line).let_go
         self._meter = Meter()
         self._in_trouble_since: float | None = None
@@ -330,10 +330,10 @@ class WorkerRole:
         return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
 
     def _sleep(self, longest: float) -> None:
-        self._listener.wait(longest, (self._line.wire.fileno(), self._ear.fileno()))
+        self._listener.wait(longest, (self._line.json_socket.fileno(), self._ear.fileno()))
         self._ear.drain()
-        self._line.wire.receive()
-        if self._line.wire.ended:
+        self._line.json_socket.receive()
+        if self._line.json_socket.ended:
             os._exit(exit_codes.WORKER_PARENT_GONE)
 
 

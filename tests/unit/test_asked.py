@@ -127,7 +127,7 @@ def test_the_supervisor_sees_on_the_scoreboard_that_the_exception_was_raised(cel
     line.busy(claim(), time.monotonic(), 0.0, (None, 0))
 
     assert (before, after, cell.read().interrupted) == (False, True, False)
-    line.wire.close()
+    line.json_socket.close()
 
 
 def test_what_interrupted_a_job_is_known_until_the_next_one_is_armed(cell: Cell) -> None:

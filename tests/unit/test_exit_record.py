@@ -10,7 +10,7 @@ from gigq.model.outcome import decide
 from gigq.model.status import JobStatus
 from gigqd.ipc import json_socket
 from gigqd.ipc.exit_record import ExitRecord
-from gigqd.ipc.json_socket import Wire
+from gigqd.ipc.json_socket import JsonSocket
 from gigqd.recorder.outcomes import ending_of
 from gigqd.supervisor.recorder_link import RecorderLink
 
@@ -23,16 +23,18 @@ JOB = {"attempts": 1, "max_attempts": 3, "retry_delay": 0, "refunds": 0, "error"
 
 
 @pytest.fixture
-def recorder() -> Iterator[tuple[Wire, Wire]]:
+def recorder() -> Iterator[tuple[JsonSocket, JsonSocket]]:
     ours, theirs = json_socket.pair()
     listening: socket.socket = theirs
-    other = Wire(listening)
+    other = JsonSocket(listening)
     yield ours, other
     ours.close()
     other.close()
 
 
-def test_an_exit_record_is_sent_and_kept_until_it_is_settled(recorder: tuple[Wire, Wire]) -> None:
+def test_an_exit_record_is_sent_and_kept_until_it_is_settled(
+    recorder: tuple[JsonSocket, JsonSocket],
+) -> None:
     ours, theirs = recorder
     book = RecorderLink()
     book.serve(ours)
@@ -48,7 +50,7 @@ def test_an_exit_record_is_sent_and_kept_until_it_is_settled(recorder: tuple[Wir
     assert len(book) == 0
 
 
-def test_an_exit_record_arrives_as_it_was_sent(recorder: tuple[Wire, Wire]) -> None:
+def test_an_exit_record_arrives_as_it_was_sent(recorder: tuple[JsonSocket, JsonSocket]) -> None:
     ours, theirs = recorder
     book = RecorderLink()
     book.serve(ours)
@@ -64,7 +66,9 @@ def test_an_exit_record_arrives_as_it_was_sent(recorder: tuple[Wire, Wire]) -> N
     assert ExitRecord.of_message({"exit_code": 0}).cause is None
 
 
-def test_an_heir_of_the_recorder_is_sent_all_that_is_open(recorder: tuple[Wire, Wire]) -> None:
+def test_an_heir_of_the_recorder_is_sent_all_that_is_open(
+    recorder: tuple[JsonSocket, JsonSocket],
+) -> None:
     ours, theirs = recorder
     book = RecorderLink()
     book.add(CRASH)

@@ -12,7 +12,7 @@ import pytest
 
 from gigq.store.sqlite.processes import file_watch
 from gigqd.ipc import json_socket
-from gigqd.ipc.json_socket import Wire
+from gigqd.ipc.json_socket import JsonSocket
 from gigqd.recorder import polling
 from gigqd.recorder.polling import Pace
 
@@ -24,9 +24,9 @@ _FOR_EVER = 60.0
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Wire, Wire]]:
+def ends() -> Iterator[tuple[JsonSocket, JsonSocket]]:
     ours, theirs = json_socket.pair()
-    other = Wire(theirs)
+    other = JsonSocket(theirs)
     yield ours, other
     ours.close()
     other.close()
@@ -48,7 +48,7 @@ def _quiet(pace: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_commit_ends_the_sleep_of_a_quiet_recorder_and_makes_it_lively(
     tmp_path: Path,
-    ends: tuple[Wire, Wire],
+    ends: tuple[JsonSocket, JsonSocket],
     database: sqlite3.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_commit_ends_the_sleep_of_a_quiet_recorder_and_makes_it_lively(
 
 def test_a_message_ends_the_sleep_of_a_quiet_recorder(
     tmp_path: Path,
-    ends: tuple[Wire, Wire],
+    ends: tuple[JsonSocket, JsonSocket],
     database: sqlite3.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -80,7 +80,7 @@ def test_a_message_ends_the_sleep_of_a_quiet_recorder(
 
 
 def test_a_recorder_that_the_kernel_tells_nothing_looks_often(
-    tmp_path: Path, ends: tuple[Wire, Wire], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ends: tuple[JsonSocket, JsonSocket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_paths: str) -> int:
         raise OSError("too many open files")
@@ -95,7 +95,7 @@ def test_a_recorder_that_the_kernel_tells_nothing_looks_often(
 
 def test_a_file_that_is_deleted_ends_the_sleep_of_a_quiet_recorder(
     tmp_path: Path,
-    ends: tuple[Wire, Wire],
+    ends: tuple[JsonSocket, JsonSocket],
     database: sqlite3.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,7 +8,7 @@ from gigqd import logs
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claim
-    from gigqd.ipc.json_socket import Wire
+    from gigqd.ipc.json_socket import JsonSocket
     from gigqd.worker.leaks.check import Kinds, LeakCheck
     from gigqd.worker.reserved_descriptors import Reserve
 
@@ -25,9 +25,9 @@ class LeakReport:
         wire: the connection to the supervisor.
     """
 
-    def __init__(self, check: LeakCheck, wire: Wire) -> None:
+    def __init__(self, check: LeakCheck, json_socket: JsonSocket) -> None:
         self.check = check
-        self._wire = wire
+        self._json_socket = json_socket
         self._reported: set[tuple[str, str]] = set()
         check.follow_imports()
 
@@ -52,7 +52,7 @@ class LeakReport:
         if left:
             reserve.make_room()
             log.warning("job_left_residue", left=list(left), details=_flat(left))
-            self._wire.send({"left": list(left), "function": str(claim.function)})
+            self._json_socket.send({"left": list(left), "function": str(claim.function)})
         return bool(left)
 
     def _report_restored(self, function: str, restored: Kinds) -> None:
