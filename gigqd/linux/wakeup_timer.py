@@ -12,7 +12,7 @@ _MOMENT = 0.005
 _COUNT_BYTES = 8
 
 
-class Alarm:
+class WakeupTimer:
     """A timer that the supervisor and all its children share.
 
     The supervisor sleeps while nobody works. To wake it as a job begins would have it compete

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gigqd.config import Config
     from gigqd.ipc.scoreboard import Cell
-    from gigqd.linux.wakeup_timer import Alarm
+    from gigqd.linux.wakeup_timer import WakeupTimer
     from gigqd.logs.job_sums import SharedCounts
     from gigqd.process.cgroups import Leaf
     from gigqd.process.process_tag import Tag
@@ -61,7 +61,7 @@ class ChildContext(NamedTuple):
     parent: int
     file_limit: int
     leaf: Leaf | None
-    alarm: Alarm
+    wakeup_timer: WakeupTimer
 
     @property
     def output_kept(self) -> int:
@@ -131,7 +131,12 @@ def _arrange_descriptors(context: ChildContext) -> None:
     logs.configure(log_config, fd=own_log, slot=context.slot, pid=os.getpid())
     if context.pool:
         logs.bind(pool=context.pool, worker=context.worker_id)
-    given = (context.json_socket.fileno(), context.alarm.fileno(), context.output, context.stacks)
+    given = (
+        context.json_socket.fileno(),
+        context.wakeup_timer.fileno(),
+        context.output,
+        context.stacks,
+    )
     _close_all_but({own_log, logs.sink_fd(), *(fd for fd in given if fd is not None)})
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - only the descriptor is wanted
         os.dup2(nothing.fileno(), 0)

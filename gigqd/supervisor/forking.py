@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from gigqd.ipc import json_socket
-from gigqd.linux.wakeup_timer import Alarm
+from gigqd.linux.wakeup_timer import WakeupTimer
 from gigqd.logs.job_sums import SharedCounts
 from gigqd.process import cgroups, spawn
 from gigqd.process.child import scratch_file
@@ -50,8 +50,8 @@ class Forking:
         self._home, self._run = mark
         self._board = board
         self._count = 0
-        self._alarm = Alarm()
-        selector.register(self._alarm, selectors.EVENT_READ, self._alarm.heard)
+        self._wakeup_timer = WakeupTimer()
+        selector.register(self._wakeup_timer, selectors.EVENT_READ, self._wakeup_timer.heard)
         self._delegation = cgroups.settle_in()
         self._file_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -92,7 +92,7 @@ class Forking:
                     parent=os.getpid(),
                     file_limit=self._file_limit,
                     leaf=leaf,
-                    alarm=self._alarm,
+                    wakeup_timer=self._wakeup_timer,
                 )
                 pid = spawn.fork(context, role)
             undo.pop_all()

@@ -30,7 +30,7 @@ class Line:
 
     def __init__(self, context: ChildContext) -> None:
         self._cell = context.cell
-        self._alarm = context.alarm
+        self._wakeup_timer = context.wakeup_timer
         self.json_socket = JsonSocket(context.json_socket)
         self.started = 0
         self.deadline = 0.0
@@ -138,5 +138,7 @@ class Line:
     def _write(self, report: Report) -> None:
         before, self._activity = self._activity, report.activity
         self._cell.write(report)
-        if before is Activity.BOOTING or (before is Activity.IDLE and not self._alarm.start()):
+        if before is Activity.BOOTING or (
+            before is Activity.IDLE and not self._wakeup_timer.start()
+        ):
             self.json_socket.notify()

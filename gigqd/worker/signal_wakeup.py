@@ -21,7 +21,7 @@ _MANY = 4096
 _signal: Any = import_module("_signal")
 
 
-class Ear:
+class SignalWakeup:
     """The signal handlers of a worker and the wakeup that signals cause.
 
     SIGTERM makes the worker exit, SIGUSR1 and a crash dump all stacks, SIGINT and SIGHUP do

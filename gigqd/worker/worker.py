@@ -38,7 +38,7 @@ from gigqd.worker.recycling import Lifetime
 from gigqd.worker.release import Meanwhile
 from gigqd.worker.reporting import Line
 from gigqd.worker.reserved_descriptors import Reserve
-from gigqd.worker.signal_wakeup import Ear
+from gigqd.worker.signal_wakeup import SignalWakeup
 from gigqd.worker.usage import Meter
 
 if TYPE_CHECKING:
@@ -112,10 +112,12 @@ class WorkerRole:
         self._runner = self._make_runner()
         self._listener = Listener(queue.database, pool.queues)
         assert context.stacks is not None
-        self._ear = Ear(self._on_sigterm, context.stacks)
+        self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
         self._reserve = Reserve()
-        self._leaks = LeakReport(LeakCheck(self._ear, pool.allowed_leaks), line.json_socket)
+        self._leaks = LeakReport(
+            LeakCheck(self._signal_wakeup, pool.allowed_leaks), line.json_socket
+        )
         self._asked.let_go = Meanwhile(self._runner, queue.database, line).let_go
         self._meter = Meter()
         self._in_trouble_since: float | None = None
@@ -330,8 +332,10 @@ class WorkerRole:
         return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
 
     def _sleep(self, longest: float) -> None:
-        self._listener.wait(longest, (self._line.json_socket.fileno(), self._ear.fileno()))
-        self._ear.drain()
+        self._listener.wait(
+            longest, (self._line.json_socket.fileno(), self._signal_wakeup.fileno())
+        )
+        self._signal_wakeup.drain()
         self._line.json_socket.receive()
         if self._line.json_socket.ended:
             os._exit(exit_codes.WORKER_PARENT_GONE)

@@ -47,8 +47,8 @@ def asked_in_a_line(board: Cell) -> tuple[AskedToEnd, Line]:
     """One with a real line, whose first job runs."""
     ours, theirs = socket.socketpair()
     theirs.close()
-    alarm: Any = SimpleNamespace(start=lambda: True)
-    context: Any = SimpleNamespace(cell=board, channel=ours, alarm=alarm)
+    wakeup_timer: Any = SimpleNamespace(start=lambda: True)
+    context: Any = SimpleNamespace(cell=board, channel=ours, wakeup_timer=wakeup_timer)
     line = Line(context)
     line.busy(claim(), time.monotonic(), 0.0, (None, 0))
     return AskedToEnd(context, line), line

@@ -13,7 +13,7 @@ import pytest
 from support.waiting import wait_until
 
 from gigqd.ipc.scoreboard import Activity, Cell, Scoreboard
-from gigqd.linux.wakeup_timer import Alarm
+from gigqd.linux.wakeup_timer import WakeupTimer
 from gigqd.worker.reporting import Line
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.fixture
-def alarm() -> Iterator[Alarm]:
-    alarm = Alarm()
-    yield alarm
+def wakeup_timer() -> Iterator[WakeupTimer]:
+    wakeup_timer = WakeupTimer()
+    yield wakeup_timer
     with suppress(OSError):
-        os.close(alarm.fileno())
+        os.close(wakeup_timer.fileno())
 
 
 @pytest.fixture
-def line(cell: Cell, ends: tuple[socket.socket, socket.socket], alarm: Alarm) -> Line:
-    context: Any = SimpleNamespace(cell=cell, channel=ends[1], alarm=alarm)
+def line(cell: Cell, ends: tuple[socket.socket, socket.socket], wakeup_timer: WakeupTimer) -> Line:
+    context: Any = SimpleNamespace(cell=cell, channel=ends[1], wakeup_timer=wakeup_timer)
     return Line(context)
 
 
@@ -124,31 +124,33 @@ def test_a_worker_that_has_booted_wakes_the_supervisor_at_once(ends, line: Line)
 
 
 def test_a_job_of_an_idle_worker_wakes_the_supervisor_a_moment_later(
-    ends, alarm: Alarm, line: Line
+    ends, wakeup_timer: WakeupTimer, line: Line
 ) -> None:
     line.idle()
     ends[0].recv(1)
     line.busy(CLAIM, 100.0, 0.0, (None, 0))
 
-    assert readable(ends[0], alarm) == [alarm]
-    alarm.heard()
-    assert not readable(alarm, within=0.0)
+    assert readable(ends[0], wakeup_timer) == [wakeup_timer]
+    wakeup_timer.heard()
+    assert not readable(wakeup_timer, within=0.0)
 
 
-def test_an_alarm_that_was_started_goes_off_however_often_it_is_started_again(alarm: Alarm) -> None:
+def test_an_alarm_that_was_started_goes_off_however_often_it_is_started_again(
+    wakeup_timer: WakeupTimer,
+) -> None:
     def start_again() -> bool:
-        alarm.start()
-        return bool(readable(alarm, within=0.0))
+        wakeup_timer.start()
+        return bool(readable(wakeup_timer, within=0.0))
 
     wait_until(start_again, 5)
 
 
 def test_a_job_that_has_closed_the_alarm_does_not_keep_the_supervisor_asleep(
-    ends, alarm: Alarm, line: Line
+    ends, wakeup_timer: WakeupTimer, line: Line
 ) -> None:
     line.idle()
     ends[0].recv(1)
-    os.close(alarm.fileno())
+    os.close(wakeup_timer.fileno())
     line.busy(CLAIM, 100.0, 0.0, (None, 0))
 
     assert readable(ends[0])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from gigqd.worker.leaks.process_settings import Setting
-    from gigqd.worker.signal_wakeup import Ear
+    from gigqd.worker.signal_wakeup import SignalWakeup
 
 _GONE_WITHIN = 0.1
 _LOOK_AGAIN = 0.005
@@ -50,8 +50,8 @@ class LeakCheck:
         allowed: the kinds that jobs may leak; they are neither restored nor compared.
     """
 
-    def __init__(self, ear: Ear, allowed: Collection[str] = ()) -> None:
-        self._settings = [one for one in settings(ear) if one.kind not in allowed]
+    def __init__(self, signal_wakeup: SignalWakeup, allowed: Collection[str] = ()) -> None:
+        self._settings = [one for one in settings(signal_wakeup) if one.kind not in allowed]
         self._reads = [setting.read for setting in self._settings]
         self._reads_in_job = [one.read_in_job or one.read for one in self._settings]
         held = (Threads(), Children(), Descriptors())

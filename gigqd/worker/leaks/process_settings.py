@@ -21,7 +21,7 @@ from gigqd.worker.leaks import account, resource_limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gigqd.worker.signal_wakeup import Ear
+    from gigqd.worker.signal_wakeup import SignalWakeup
 
 # The functions of `signal` itself convert to enumerations, which takes 15 times as long.
 _signal: Any = import_module("_signal")
@@ -92,7 +92,7 @@ class Setting(NamedTuple):
             yield f"{self.names} {now!r}"
 
 
-def settings(ear: Ear) -> tuple[Setting, ...]:
+def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
     """Return all settings, in the order in which they are restored.
 
     Args:
@@ -103,8 +103,16 @@ def settings(ear: Ear) -> tuple[Setting, ...]:
     limits = resource_limits.ResourceLimits()
     streams = tuple(f"sys.{name}" for name in _STREAMS)
     return (
-        Setting("handlers", handlers, _handlers, lambda normal: _restore_handlers(normal, ear)),
-        Setting("handlers", listening, ear.listens, lambda _: ear.restore_dumps(), _listens),
+        Setting(
+            "handlers", handlers, _handlers, lambda normal: _restore_handlers(normal, signal_wakeup)
+        ),
+        Setting(
+            "handlers",
+            listening,
+            signal_wakeup.listens,
+            lambda _: signal_wakeup.restore_dumps(),
+            _listens,
+        ),
         Setting("mask", "blocked signals", _mask, _restore_mask),
         Setting("timers", tuple(_TIMERS), _timers, _restore_timers),
         Setting("directory", "the working directory", _directory, os.chdir),
@@ -167,13 +175,13 @@ def _handlers() -> tuple[Any, ...]:
     return (*map(_signal.getsignal, _SIGNALS),)
 
 
-def _restore_handlers(normal: tuple[Any, ...], ear: Ear) -> None:
+def _restore_handlers(normal: tuple[Any, ...], signal_wakeup: SignalWakeup) -> None:
     mask = signals.block_all()  # between two changes a signal could kill the worker
     try:
         for number, handler in zip(_SIGNALS, normal, strict=True):
             if _signal.getsignal(number) != handler and handler is not None:
                 _signal.signal(number, handler)
-        ear.restore_dumps()
+        signal_wakeup.restore_dumps()
     finally:
         signals.restore(mask)
 
