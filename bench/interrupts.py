@@ -5,7 +5,7 @@
 
 Eight jobs at a time wait in eight calls. The limit is the job's deadline for a timeout, the call of
 `JobQueue.cancel` for a cancel, and for a stop the time at which running jobs are to be interrupted.
-The second figure counts from the daemon's log line `job_asked_to_end` instead: what lies before
+The second figure counts from the daemon's log line `job_interrupted` instead: what lies before
 it is how soon the daemon knew.
 """
 
@@ -171,7 +171,7 @@ def with_limits(
     asked = next(
         moment(line)
         for line in log
-        if line["event"] == "job_asked_to_end" and line["execution"] == one["execution"]
+        if line["event"] == "job_interrupted" and line["execution"] == one["execution"]
     )
     limit = one["limit"]
     if one["cause"] == "cancelled":

@@ -12,7 +12,7 @@ from gigq.execution.hooks import Hooks, around_worker
 from gigq.execution.runner import Runner
 from gigq.execution.sleeping import StopBell
 from gigq.execution.stop_signals import stop_signals
-from gigq.execution.worker_context import PlainSurroundings
+from gigq.execution.worker_context import PlainJobContext
 from gigq.execution.worker_loop import WorkerLoop, run_in_threads
 from gigq.model import codec, scripts, served_queues, signatures
 from gigq.model.ids import new_id
@@ -281,7 +281,7 @@ class Worker:
         store, given = self._store, self._callbacks
         callbacks = given._replace(
             import_function=self._calling("_import_function"),
-            job_context=given.job_context or PlainSurroundings(store, self._is_stopping),
+            job_context=given.job_context or PlainJobContext(store, self._is_stopping),
         )
         overrides = Overrides(
             self._calling("_check_for_timeouts"),

@@ -99,7 +99,7 @@ class Stage:
 def sentence(event: dict[str, Any]) -> str | None:
     """What an event of the log means for the audience; None when it is everyday business."""
     match event:
-        case {"event": "job_asked_to_end", "cause": "timeout", "job": job, "limit": limit}:
+        case {"event": "job_interrupted", "cause": "timeout", "job": job, "limit": limit}:
             return f"{job}: past its limit of {limit:g} s, asked to end"
         case {"event": "worker_exited", "cause": "timeout", "slot": slot, "killed": killed}:
             return f"{slot}: did not listen and was killed, {killed} processes in all"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from gigq.execution.hooks import Hooks
-    from gigq.execution.job_context import Surroundings
+    from gigq.execution.job_context import JobContext
     from gigq.execution.timer_interrupt import Interrupter
     from gigq.model.claim import Claim
 
@@ -56,7 +56,7 @@ _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
 
 
 def attempt(
-    claim: Claim, context: Surroundings, *, interrupter: Interrupter, **options: Any
+    claim: Claim, context: JobContext, *, interrupter: Interrupter, **options: Any
 ) -> tuple[ExecutionResult, bool]:
     """Run the function of a claim as its current job, and note what interrupted it.
 

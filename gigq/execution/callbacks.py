@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gigq.execution.event_reports import Reports
     from gigq.execution.hooks import Hooks
-    from gigq.execution.job_context import Surroundings
+    from gigq.execution.job_context import JobContext
     from gigq.execution.timer_interrupt import Interrupter
     from gigq.model.claim import Claim, Settled
     from gigq.model.outcome import ExecutionResult
@@ -64,7 +64,7 @@ class Callbacks(NamedTuple):
     may_start: Callable[[Claim], bool] = lambda _claim: True
     import_function: Callable[[str, str], Callable[..., Any]] = functions.find
     interrupter: Interrupter | None = None
-    job_context: Surroundings | None = None
+    job_context: JobContext | None = None
     reports: Reports | None = None
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gigq.model.claim import Claim
 
 
-class Surroundings(Protocol):
+class JobContext(Protocol):
     """What a worker knows of the limits of the job that it runs.
 
     It is asked by the job's own code, so it raises nothing and answers at once.
@@ -104,15 +104,15 @@ class Running:
         seen: the first time that the job asked whether it is to end, and it was; None before.
     """
 
-    __slots__ = ("_claim", "_deadline", "_surroundings", "_token", "seen")
+    __slots__ = ("_claim", "_deadline", "_job_context", "_token", "seen")
 
-    def __init__(self, claim: Claim, surroundings: Surroundings) -> None:
+    def __init__(self, claim: Claim, job_context: JobContext) -> None:
         self._claim = claim
-        self._surroundings = surroundings
+        self._job_context = job_context
         self.seen: Interruption | None = None
 
     def __enter__(self) -> Self:
-        self._deadline = self._surroundings.deadline(self._claim)
+        self._deadline = self._job_context.deadline(self._claim)
         self._token = _current.set(self)
         return self
 
@@ -136,11 +136,11 @@ class Running:
 
     def stop_requested(self) -> bool:
         """Return True when the worker wants to stop, and note that the job has been informed."""
-        return self._noted(Cause.STOPPED, self._surroundings.stop_requested())
+        return self._noted(Cause.STOPPED, self._job_context.stop_requested())
 
     def cancel_requested(self) -> bool:
         """Return True when the job is cancelled, and note that the job has been informed."""
-        return self._noted(Cause.CANCELLED, self._surroundings.cancel_requested(self._claim))
+        return self._noted(Cause.CANCELLED, self._job_context.cancel_requested(self._claim))
 
     def overrun(self) -> Interruption | None:
         """Return the end of the job's time as an interruption once it has passed, or None."""

@@ -11,7 +11,7 @@ from gigq.execution import attempt, event_reports, hooks, timer_interrupt
 from gigq.execution.batch_sizing import Pace
 from gigq.execution.callbacks import Overrides
 from gigq.execution.held_claims import HeldClaims
-from gigq.execution.worker_context import PlainSurroundings
+from gigq.execution.worker_context import PlainJobContext
 from gigq.model import allow_list, codec
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest
@@ -66,7 +66,7 @@ class Runner:
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._pace = Pace(settings.most_at_once)
         self._reports = callbacks.reports or event_reports.Reports(self.logger)
-        self._context = callbacks.job_context or PlainSurroundings(store)
+        self._context = callbacks.job_context or PlainJobContext(store)
         self._timer = timer_interrupt.for_this_thread()
         self._interrupter = callbacks.interrupter or self._timer
         # A worker that was idle, or took others' wake-ups, wakes the next one for what it leaves.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BETWEEN_LOOKS = 0.25
 
 
-class PlainSurroundings:
+class PlainJobContext:
     """Answers the jobs of a worker, with at most four looks into the database a second.
 
     Args:

@@ -57,7 +57,7 @@ class Orders(NamedTuple):
     """
 
     leave: bool = False
-    asked: int = 0
+    to_interrupt: int = 0
     cause: Cause | None = None
     hold: bool = False
     stopping: bool = False
@@ -168,7 +168,7 @@ class Cell:
         return not (leave or hold)
 
     @property
-    def asked(self) -> int:
+    def to_interrupt(self) -> int:
         """The number of the execution that is asked to end; 0 for none."""
         number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[1] >> _CAUSE_BITS
         return number
@@ -187,9 +187,9 @@ class Cell:
     def orders(self) -> Orders:
         """What the supervisor wants of this worker now."""
         fields = _ORDERS.unpack_from(self._memory, self._orders_at)
-        leave, asked, hold, stopping, *rest = fields
-        cause = _CAUSES[asked & (1 << _CAUSE_BITS) - 1]
-        number = asked >> _CAUSE_BITS
+        leave, to_interrupt, hold, stopping, *rest = fields
+        cause = _CAUSES[to_interrupt & (1 << _CAUSE_BITS) - 1]
+        number = to_interrupt >> _CAUSE_BITS
         return Orders(bool(leave), number, cause, bool(hold), bool(stopping), *rest)
 
     def whole_board(self) -> list[Report]:
@@ -225,9 +225,9 @@ class Cell:
         """Ask the worker to leave after its current job."""
         self._give(leave=True)
 
-    def ask_to_end(self, number: int, cause: Cause) -> None:
-        """ProcessTags the execution with this number as the one that a coming signal is meant for."""
-        self._give(asked=number, cause=cause)
+    def order_interrupt(self, number: int, cause: Cause) -> None:
+        """Mark the execution with this number as the one that a coming signal is meant for."""
+        self._give(to_interrupt=number, cause=cause)
 
     def hold(self, *, on: bool) -> None:
         """Have the worker claim nothing, or claim again."""
@@ -250,10 +250,10 @@ class Cell:
         """Change some orders, and publish all of them."""
         self._given = given = self._given._replace(**orders)
         # Number and cause share a word, so that they are read together.
-        asked = given.asked << _CAUSE_BITS | _CAUSES.index(given.cause)
+        to_interrupt = given.to_interrupt << _CAUSE_BITS | _CAUSES.index(given.cause)
         leave, _, _, *rest = given
         start = self._orders_at
-        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(leave, asked, *rest)
+        self._memory[start : start + _ORDERS.size] = _ORDERS.pack(leave, to_interrupt, *rest)
 
     def _count(self) -> int:
         """Return how many reports the worker has written."""

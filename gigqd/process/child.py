@@ -119,7 +119,7 @@ class Child:
         """Return how it ended; None while it lives."""
         return reap.look(self.pid)
 
-    def ask_to_end(self, number: int, cause: Cause) -> None:
+    def order_interrupt(self, number: int, cause: Cause) -> None:
         """Have the stacks of its threads dumped, then an exception raised in its current job.
 
         Args:
@@ -127,7 +127,7 @@ class Child:
                 not answer.
             cause: which exception it is to be.
         """
-        self.cell.ask_to_end(number, cause)
+        self.cell.order_interrupt(number, cause)
         self._signal(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 
     def interrupt_again(self) -> None:

@@ -40,7 +40,7 @@ class Pace:
         self._lively_until = 0.0
 
     def follow(self, path: str) -> None:
-        """ResourceMonitor the database file and the log that are at their paths now."""
+        """Watch the database file and the log that are at their paths now."""
         self._stop_watching()
         with suppress(OSError):  # too many inotify descriptors of this user: poll more often
             self._signal_wakeup = file_watch.watch(path, f"{path}-wal")

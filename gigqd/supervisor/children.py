@@ -198,7 +198,7 @@ class Children:
         if child.treekill is not None:
             return self._kills.next_look(child.pid)
         report = child.cell.read()
-        watched = slot.phase is Phase.ASKED or child.needs_a_look(report)
+        watched = slot.phase is Phase.INTERRUPTED or child.needs_a_look(report)
         look_again = now + BUSY_LOOK if watched else float("inf")
         return min(look_again, slot.wake_at(report))
 
@@ -269,7 +269,7 @@ class Children:
                 self._up(slot, child)
             case Do.ASK:
                 note_overrun(slot, child, report)
-                child.ask_to_end(report.started, slot.asked_why)
+                child.order_interrupt(report.started, slot.interruption_cause)
             case Do.INSIST:
                 child.interrupt_again()
             case Do.DUMP:

@@ -51,17 +51,17 @@ def completed(
 
 def note_overrun(slot: Slot, child: Child, report: Report) -> None:
     """Log that a child's job is asked to end, and why."""
-    if slot.asked_why is Cause.TIMEOUT:
+    if slot.interruption_cause is Cause.TIMEOUT:
         child.overrun_at = report.deadline
     log.warning(
-        "job_asked_to_end",
+        "job_interrupted",
         slot=slot.name,
         pid=child.pid,
         job_id=report.job_id,
         job=report.job_name,
         attempt=report.attempt,
         execution=report.execution,
-        cause=slot.asked_why,
+        cause=slot.interruption_cause,
         limit=round(report.deadline - report.since, 3) if report.deadline else None,
     )
 

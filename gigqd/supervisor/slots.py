@@ -35,7 +35,7 @@ class Phase(StrEnum):
     BACKOFF = "backoff"
     BOOTING = "booting"
     UP = "up"
-    ASKED = "asked"
+    INTERRUPTED = "interrupted"
     ENDING = "ending"
     STUCK = "stuck"
 
@@ -114,8 +114,8 @@ class Slot:
     leaving: bool = False
     retired: bool = False
     cause: Cause | None = None
-    asked: int = 0
-    asked_why: Cause = Cause.TIMEOUT
+    interrupted_execution: int = 0
+    interruption_cause: Cause = Cause.TIMEOUT
     insist_at: float = float("inf")
     still_since: float = 0.0
     excused: float = 0.0
@@ -139,7 +139,7 @@ class Slot:
                 return self._boot(now, report)
             case Phase.UP:
                 return self._watch(now, report)
-            case Phase.ASKED:
+            case Phase.INTERRUPTED:
                 return self._wait_for_answer(now, report)
             case Phase.ENDING | Phase.STUCK:
                 return Do.NOTHING
@@ -159,7 +159,7 @@ class Slot:
                 return max(report.since, self.excused) + self.limits.record
             case Phase.UP if report.activity is Activity.LEAVING:
                 return max(report.since, self.excused) + self.limits.hang
-            case Phase.ASKED:
+            case Phase.INTERRUPTED:
                 return self.until if report.interrupted else min(self.until, self.insist_at)
             case _:
                 return float("inf")
@@ -295,20 +295,20 @@ class Slot:
         return None
 
     def _ask(self, now: float, wish: Wish) -> Do:
-        self.asked, self.asked_why = wish.number, wish.cause
+        self.interrupted_execution, self.interruption_cause = wish.number, wish.cause
         self.until = now + (wish.grace if wish.grace > 0 else _TO_DUMP)
         self.insist_at = now + _insist_pause(0.0) if wish.grace > 0 else float("inf")
-        self._enter(Phase.ASKED, now)
+        self._enter(Phase.INTERRUPTED, now)
         return Do.ASK if wish.grace > 0 else Do.DUMP
 
     def _wait_for_answer(self, now: float, report: Report) -> Do:
-        if report.activity is not Activity.BUSY or report.started != self.asked:
+        if report.activity is not Activity.BUSY or report.started != self.interrupted_execution:
             self._enter(Phase.UP, now)
             return Do.NOTHING
         if (other := self._impatient_wish()) is not None:
             return self._kill(now, other.cause)
         if now >= self.until:
-            return self._kill(now, self.asked_why)
+            return self._kill(now, self.interruption_cause)
         if now >= self.insist_at and not report.interrupted:
             self.insist_at = now + _insist_pause(now - self.since)
             return Do.INSIST
@@ -317,7 +317,11 @@ class Slot:
     def _impatient_wish(self) -> Wish | None:
         """A wish to end the job that has been asked already, for a cause that gives it no grace."""
         wish = self.wish
-        if wish is None or wish.number != self.asked or wish.cause is self.asked_why:
+        if (
+            wish is None
+            or wish.number != self.interrupted_execution
+            or wish.cause is self.interruption_cause
+        ):
             return None
         return wish if wish.grace <= 0 else None
 

@@ -30,7 +30,7 @@ _EXCEPTIONS: dict[Cause, tuple[type[JobInterrupted], str]] = {
 }
 
 
-class AskedToEnd:
+class JobInterrupter:
     """A signal handler that raises an exception in the job for which the supervisor meant it.
 
     The exception is JobTimeout at the deadline, JobCancelled after a cancel, and JobStopped when
@@ -58,7 +58,7 @@ class AskedToEnd:
         _signal.signal(signal.SIGUSR2, self._handler)
         os.register_at_fork(after_in_child=self._give_up)
 
-    def armed(self, claim: Claim) -> AskedToEnd:
+    def armed(self, claim: Claim) -> JobInterrupter:
         """Return the context manager around a job's function, in which the signal counts."""
         self._execution = claim.execution_id
         self.interruption = None
@@ -89,11 +89,11 @@ class AskedToEnd:
             self._raise_if_meant()
 
     def _raise_if_meant(self) -> None:
-        if self._armed and self._cell.asked == self._line.started:
+        if self._armed and self._cell.to_interrupt == self._line.started:
             self._armed = False
             self.interrupted = True
-            asked = self._cell.orders().cause
-            cause = asked if asked in _EXCEPTIONS else Cause.STOPPED
+            to_interrupt = self._cell.orders().cause
+            cause = to_interrupt if to_interrupt in _EXCEPTIONS else Cause.STOPPED
             kind, words = _EXCEPTIONS[cause]
             self.interruption = Interruption(cause, time.monotonic())
             self._line.interrupted()

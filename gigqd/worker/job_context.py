@@ -9,13 +9,13 @@ from gigq.model.cause import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gigq.execution.worker_context import PlainSurroundings
+    from gigq.execution.worker_context import PlainJobContext
     from gigq.model.claim import Claim
     from gigqd.ipc.scoreboard import Cell
     from gigqd.worker.reporting import Line
 
 
-class AroundJob:
+class DaemonJobContext:
     """The job context, read from the worker's cell and, for new cancel requests, the database.
 
     Args:
@@ -26,7 +26,7 @@ class AroundJob:
     """
 
     def __init__(
-        self, plain: PlainSurroundings, cell: Cell, line: Line, is_leaving: Callable[[], bool]
+        self, plain: PlainJobContext, cell: Cell, line: Line, is_leaving: Callable[[], bool]
     ) -> None:
         self._plain = plain
         self._cell = cell
@@ -45,5 +45,5 @@ class AroundJob:
     def cancel_requested(self, claim: Claim) -> bool:
         """Return True when the job's cancel was requested."""
         orders = self._cell.orders()
-        interrupted = orders.cause is Cause.CANCELLED and orders.asked == self._line.started
+        interrupted = orders.cause is Cause.CANCELLED and orders.to_interrupt == self._line.started
         return interrupted or self._plain.cancel_requested(claim)

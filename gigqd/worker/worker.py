@@ -11,7 +11,7 @@ from gigq import events
 from gigq.errors import FunctionNotAllowed, LockedByThisThread, StoreError, StoreLocked
 from gigq.execution.callbacks import Callbacks, Settings
 from gigq.execution.runner import Runner
-from gigq.execution.worker_context import PlainSurroundings
+from gigq.execution.worker_context import PlainJobContext
 from gigq.model import allow_list, clock, functions, served_queues
 from gigq.model.outcome import PostMortem
 from gigq.model.status import JobStatus
@@ -25,9 +25,9 @@ from gigqd import exit_codes, logs
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
-from gigqd.worker.interruption import AskedToEnd
+from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
-from gigqd.worker.job_context import AroundJob
+from gigqd.worker.job_context import DaemonJobContext
 from gigqd.worker.job_reports import job_reports
 from gigqd.worker.leaks.check import LeakCheck
 from gigqd.worker.leaks.report import LeakReport
@@ -97,7 +97,7 @@ class WorkerRole:
         self._context = context
         self._pool = pool
         self._line = line
-        self._asked = AskedToEnd(context, line)
+        self._interrupter = JobInterrupter(context, line)
         self._interruption = InterruptionReport(line.json_socket)
         self._is_leaving = False
         self._why_leave = ""
@@ -118,7 +118,7 @@ class WorkerRole:
         self._leaks = LeakReport(
             LeakCheck(self._signal_wakeup, pool.allowed_leaks), line.json_socket
         )
-        self._asked.let_go = Meanwhile(self._runner, queue.database, line).let_go
+        self._interrupter.let_go = Meanwhile(self._runner, queue.database, line).let_go
         self._meter = Meter()
         self._in_trouble_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -151,8 +151,8 @@ class WorkerRole:
             self._may_claim,
             self._may_start,
             self._import_function,
-            self._asked,
-            AroundJob(PlainSurroundings(store), cell, self._line, lambda: self._is_leaving),
+            self._interrupter,
+            DaemonJobContext(PlainJobContext(store), cell, self._line, lambda: self._is_leaving),
             job_reports(self._context),
         )
 
@@ -246,12 +246,12 @@ class WorkerRole:
         killed = result.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
         post_mortem = PostMortem(
             output=self._output.take(),
-            stack=self._output.stacks() if self._asked.interrupted else None,
+            stack=self._output.stacks() if self._interrupter.interrupted else None,
             peak_rss=usage.peak,
             cpu_time=usage.cpu_time,
             wall_time=usage.wall_time,
         )
-        if self._asked.interrupted:
+        if self._interrupter.interrupted:
             self._interruption.ended(claim, result, post_mortem)
         # Before the settlement, which shares its transaction with the next claim.
         self._why_leave = self._why_leave_now(claim) or ("residue" if killed else "")
@@ -263,7 +263,7 @@ class WorkerRole:
     def _settled(self, claim: Claim, settled: Settled | None) -> None:
         """Report that the outcome is recorded, or was refused because another process was first."""
         self._line.settled()
-        if self._asked.interrupted:
+        if self._interrupter.interrupted:
             self._interruption.settled(claim, settled)
 
     def _require_file_size(self) -> None:
@@ -313,7 +313,7 @@ class WorkerRole:
         left = self._leaks.after(claim, self._reserve, streams_are_open=self._output.whole)
         if left or "limits" in self._pool.allowed_leaks:
             self._require_file_size()
-        if self._asked.interrupted:
+        if self._interrupter.interrupted:
             return "interrupted"
         return "residue" if left else self._life.why_over(time.monotonic(), self._meter.resident)
 

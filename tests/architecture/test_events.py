@@ -31,11 +31,11 @@ def test_the_page_names_the_fields_of_an_event(event):
 
 def test_the_walk_finds_events_in_all_their_forms():
     assert {
-        "job_asked_to_end",
+        "job_interrupted",
         "job.rescued",
         "log_dropped",
         "worker_exited",
         "status",
     } <= EMITTED.keys()
-    assert "limit" in EMITTED["job_asked_to_end"]
+    assert "limit" in EMITTED["job_interrupted"]
     assert re.search(r"^\| `status` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)

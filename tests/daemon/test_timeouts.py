@@ -128,7 +128,7 @@ def test_a_job_just_within_its_limit_is_left_alone(daemons):
     job_id = daemon.submit(jobs.sleep_py, "quick", {"seconds": 0.2}, timeout=30)
 
     assert daemon.wait_for_job(job_id)["status"] == "completed"
-    assert daemon.events("job_asked_to_end") == []
+    assert daemon.events("job_interrupted") == []
 
 
 def test_the_output_of_a_killed_job_is_kept(daemons):

@@ -15,7 +15,7 @@ from support.claims import claim
 from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.model.cause import Cause
 from gigqd.ipc.scoreboard import Cell, Scoreboard
-from gigqd.worker.interruption import AskedToEnd
+from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.reporting import Line
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def cell() -> Cell:
 CLAIM: Any = SimpleNamespace(execution_id="e1")
 
 
-def asked_to_end(cell: Cell, *, current: int = 1) -> AskedToEnd:
+def asked_to_end(cell: Cell, *, current: int = 1) -> JobInterrupter:
     context: Any = SimpleNamespace(cell=cell)
     line: Any = SimpleNamespace(started=current, interrupted=lambda: None)
-    return AskedToEnd(context, line)
+    return JobInterrupter(context, line)
 
 
-def asked_in_a_line(board: Cell) -> tuple[AskedToEnd, Line]:
+def asked_in_a_line(board: Cell) -> tuple[JobInterrupter, Line]:
     """One with a real line, whose first job runs."""
     ours, theirs = socket.socketpair()
     theirs.close()
@@ -51,7 +51,7 @@ def asked_in_a_line(board: Cell) -> tuple[AskedToEnd, Line]:
     context: Any = SimpleNamespace(cell=board, channel=ours, wakeup_timer=wakeup_timer)
     line = Line(context)
     line.busy(claim(), time.monotonic(), 0.0, (None, 0))
-    return AskedToEnd(context, line), line
+    return JobInterrupter(context, line), line
 
 
 def send() -> None:
@@ -59,13 +59,13 @@ def send() -> None:
 
 
 def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    cell.ask_to_end(1, Cause.TIMEOUT)
+    to_interrupt = asked_to_end(cell)
+    cell.order_interrupt(1, Cause.TIMEOUT)
 
-    with pytest.raises(JobTimeout) as raised, asked.armed(CLAIM):
+    with pytest.raises(JobTimeout) as raised, to_interrupt.armed(CLAIM):
         send()
 
-    assert asked.interrupted
+    assert to_interrupt.interrupted
     assert raised.value.execution_id == "e1"
 
 
@@ -74,40 +74,40 @@ def test_the_job_that_is_meant_is_interrupted(cell: Cell) -> None:
     [(Cause.TIMEOUT, JobTimeout), (Cause.CANCELLED, JobCancelled), (Cause.STOPPED, JobStopped)],
 )
 def test_the_job_is_told_why(cell: Cell, why: Cause, raised: type[JobInterrupted]) -> None:
-    asked = asked_to_end(cell)
-    cell.ask_to_end(1, why)
+    to_interrupt = asked_to_end(cell)
+    cell.order_interrupt(1, why)
 
-    with pytest.raises(raised), asked.armed(CLAIM):
+    with pytest.raises(raised), to_interrupt.armed(CLAIM):
         send()
 
 
 def test_a_job_that_has_begun_meanwhile_is_left_alone(cell: Cell) -> None:
-    asked = asked_to_end(cell, current=2)
-    cell.ask_to_end(1, Cause.TIMEOUT)
+    to_interrupt = asked_to_end(cell, current=2)
+    cell.order_interrupt(1, Cause.TIMEOUT)
 
-    with asked.armed(CLAIM):
+    with to_interrupt.armed(CLAIM):
         send()
 
-    assert not asked.interrupted
+    assert not to_interrupt.interrupted
 
 
 def test_between_jobs_the_signal_does_nothing(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    with asked.armed(CLAIM):
+    to_interrupt = asked_to_end(cell)
+    with to_interrupt.armed(CLAIM):
         pass
-    cell.ask_to_end(1, Cause.TIMEOUT)
+    cell.order_interrupt(1, Cause.TIMEOUT)
 
     send()
 
-    assert not asked.interrupted
+    assert not to_interrupt.interrupted
 
 
 def test_a_job_is_interrupted_once(cell: Cell) -> None:
-    asked = asked_to_end(cell)
+    to_interrupt = asked_to_end(cell)
     interruptions = 0
 
-    with asked.armed(CLAIM):
-        cell.ask_to_end(1, Cause.TIMEOUT)
+    with to_interrupt.armed(CLAIM):
+        cell.order_interrupt(1, Cause.TIMEOUT)
         for _ in range(3):
             try:
                 send()
@@ -118,10 +118,10 @@ def test_a_job_is_interrupted_once(cell: Cell) -> None:
 
 
 def test_the_supervisor_sees_on_the_scoreboard_that_the_exception_was_raised(cell: Cell) -> None:
-    asked, line = asked_in_a_line(cell)
+    to_interrupt, line = asked_in_a_line(cell)
     before = cell.read().interrupted
-    cell.ask_to_end(1, Cause.CANCELLED)
-    with pytest.raises(JobCancelled), asked.armed(CLAIM):
+    cell.order_interrupt(1, Cause.CANCELLED)
+    with pytest.raises(JobCancelled), to_interrupt.armed(CLAIM):
         send()
     after = cell.read().interrupted
     line.busy(claim(), time.monotonic(), 0.0, (None, 0))
@@ -131,26 +131,26 @@ def test_the_supervisor_sees_on_the_scoreboard_that_the_exception_was_raised(cel
 
 
 def test_what_interrupted_a_job_is_known_until_the_next_one_is_armed(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    cell.ask_to_end(1, Cause.STOPPED)
+    to_interrupt = asked_to_end(cell)
+    cell.order_interrupt(1, Cause.STOPPED)
     began = time.monotonic()
-    with pytest.raises(JobStopped), asked.armed(CLAIM):
+    with pytest.raises(JobStopped), to_interrupt.armed(CLAIM):
         send()
 
-    assert asked.interruption is not None
-    assert asked.interruption.cause is Cause.STOPPED
-    assert began <= asked.interruption.at <= time.monotonic()
-    asked.armed(CLAIM)
-    assert asked.interruption is None
+    assert to_interrupt.interruption is not None
+    assert to_interrupt.interruption.cause is Cause.STOPPED
+    assert began <= to_interrupt.interruption.at <= time.monotonic()
+    to_interrupt.armed(CLAIM)
+    assert to_interrupt.interruption is None
 
 
 def test_a_process_that_a_job_forks_does_not_answer_for_it(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    noted = noting(asked)
-    with asked.armed(CLAIM):
+    to_interrupt = asked_to_end(cell)
+    noted = noting(to_interrupt)
+    with to_interrupt.armed(CLAIM):
         child = os.fork()
         if not child:
-            cell.ask_to_end(1, Cause.TIMEOUT)
+            cell.order_interrupt(1, Cause.TIMEOUT)
             cell.order_let_go(1)
             send()
             os._exit(len(noted))
@@ -160,62 +160,62 @@ def test_a_process_that_a_job_forks_does_not_answer_for_it(cell: Cell) -> None:
 
 
 def test_a_signal_that_comes_before_the_function_begins_is_not_lost(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    cell.ask_to_end(1, Cause.TIMEOUT)
+    to_interrupt = asked_to_end(cell)
+    cell.order_interrupt(1, Cause.TIMEOUT)
     send()
     reached = False
 
-    with pytest.raises(JobTimeout), asked.armed(CLAIM):
+    with pytest.raises(JobTimeout), to_interrupt.armed(CLAIM):
         reached = True
 
     assert not reached
-    assert asked.interrupted
+    assert to_interrupt.interrupted
 
 
 def test_a_handler_that_a_job_has_set_does_not_outlive_it(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    with asked.armed(CLAIM):
+    to_interrupt = asked_to_end(cell)
+    with to_interrupt.armed(CLAIM):
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
-    with asked.armed(CLAIM):
+    with to_interrupt.armed(CLAIM):
         handler = signal.getsignal(signal.SIGUSR2)
 
     assert handler is not signal.SIG_IGN
 
 
-def noting(asked: AskedToEnd) -> list[str]:
+def noting(to_interrupt: JobInterrupter) -> list[str]:
     noted: list[str] = []
-    asked.let_go = lambda: noted.append("let go")
+    to_interrupt.let_go = lambda: noted.append("let go")
     return noted
 
 
 def test_a_worker_that_is_to_let_go_does_so_and_its_job_goes_on(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    noted = noting(asked)
+    to_interrupt = asked_to_end(cell)
+    noted = noting(to_interrupt)
     cell.order_let_go(1)
 
-    with asked.armed(CLAIM):
+    with to_interrupt.armed(CLAIM):
         send()
 
     assert noted == ["let go"]
-    assert not asked.interrupted
+    assert not to_interrupt.interrupted
 
 
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_what_is_held_besides_another_job_is_not_let_go_of(cell: Cell, number: int) -> None:
-    asked = asked_to_end(cell, current=2)
-    noted = noting(asked)
+    to_interrupt = asked_to_end(cell, current=2)
+    noted = noting(to_interrupt)
     cell.order_let_go(number)
 
-    with asked.armed(CLAIM):
+    with to_interrupt.armed(CLAIM):
         send()
 
     assert noted == []
 
 
 def test_between_jobs_nothing_is_let_go_of(cell: Cell) -> None:
-    asked = asked_to_end(cell)
-    noted = noting(asked)
+    to_interrupt = asked_to_end(cell)
+    noted = noting(to_interrupt)
     cell.order_let_go(1)
     send()
 
@@ -223,19 +223,19 @@ def test_between_jobs_nothing_is_let_go_of(cell: Cell) -> None:
 
 
 def test_a_signal_that_comes_while_the_others_are_let_go_of_waits_for_that(cell: Cell) -> None:
-    asked = asked_to_end(cell)
+    to_interrupt = asked_to_end(cell)
     steps: list[str] = []
 
     def slowly() -> None:
         steps.append("begin")
-        cell.ask_to_end(1, Cause.CANCELLED)
+        cell.order_interrupt(1, Cause.CANCELLED)
         send()
         steps.append("end")
 
-    asked.let_go = slowly
+    to_interrupt.let_go = slowly
     cell.order_let_go(1)
-    with pytest.raises(JobCancelled), asked.armed(CLAIM):
+    with pytest.raises(JobCancelled), to_interrupt.armed(CLAIM):
         send()
 
     assert steps == ["begin", "end"]
-    assert asked.interrupted
+    assert to_interrupt.interrupted

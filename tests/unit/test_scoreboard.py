@@ -42,19 +42,23 @@ def test_a_worker_sees_its_orders() -> None:
 
     assert not cell.orders().leave
     cell.order_leave()
-    cell.ask_to_end(7, Cause.CANCELLED)
+    cell.order_interrupt(7, Cause.CANCELLED)
 
     assert cell.orders().leave
-    assert (cell.orders().asked, cell.orders().cause) == (7, Cause.CANCELLED)
+    assert (cell.orders().to_interrupt, cell.orders().cause) == (7, Cause.CANCELLED)
 
 
 @pytest.mark.parametrize("cause", Cause)
 def test_every_cause_fits_beside_the_number_of_an_execution(cause: Cause) -> None:
     cell = Scoreboard(1).take()
 
-    cell.ask_to_end(1 << 40, cause)
+    cell.order_interrupt(1 << 40, cause)
 
-    assert (cell.asked, cell.orders().asked, cell.orders().cause) == (1 << 40, 1 << 40, cause)
+    assert (cell.to_interrupt, cell.orders().to_interrupt, cell.orders().cause) == (
+        1 << 40,
+        1 << 40,
+        cause,
+    )
 
 
 def test_orders_and_reports_do_not_touch_each_other() -> None:

@@ -111,7 +111,7 @@ def test_a_job_that_somebody_wants_ended_is_asked_and_then_killed(cause: Cause) 
     slot.want_end(1, cause)
 
     assert slot.turn(101.0, busy()) is Do.ASK
-    assert slot.asked_why is cause
+    assert slot.interruption_cause is cause
     assert slot.turn(102.9, busy(interrupted=True)) is Do.NOTHING
     assert slot.turn(103.0, busy(interrupted=True)) is Do.KILL
     assert slot.cause is cause
