@@ -119,7 +119,7 @@ class Reports:
             returned_after=result.returned_after,
         )
 
-    def handed_back(self, claim: Claim, done: Settled) -> None:
+    def released(self, claim: Claim, done: Settled) -> None:
         """A job was claimed and did not begin: it is due again, or was cancelled meanwhile."""
         if done.job_status is not JobStatus.PENDING:
             ended(done, None, _fields(claim), None, self._logger)

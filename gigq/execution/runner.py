@@ -304,7 +304,7 @@ class Runner:
                 self._reports.settled(finished, settled)
                 self._callbacks.settled(claim, settled)
             elif settled is not None:
-                self._reports.handed_back(claim, settled)
+                self._reports.released(claim, settled)
             if settled is not None:
                 due += settled.due_in
         self._reports.all_told()

@@ -36,7 +36,7 @@ log = logs.get_logger("gigqd.start")
 
 _BEYOND_STOP_TIMEOUT = 10.0
 _LOCK_RELEASED_WITHIN = 5.0
-_FAREWELL = ("finished", "failed", "handed_back", "unrecorded", "seconds")
+_FAREWELL = ("finished", "failed", "released", "unrecorded", "seconds")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -241,10 +241,10 @@ def _stop(options: argparse.Namespace) -> Result:
 
 
 def _farewell(answer: Mapping[str, Any]) -> Result:
-    finished, handed_back = answer["finished"], answer["handed_back"]
+    finished, released = answer["finished"], answer["released"]
     text = (
         f"gigqd stopped in {format_duration(answer['seconds'])}: {finished} running "
-        f"{'job' if finished == 1 else 'jobs'} finished, {handed_back} handed back"
+        f"{'job' if finished == 1 else 'jobs'} finished, {released} released"
     )
     if failed := answer.get("failed"):
         text += f", {failed} failed"

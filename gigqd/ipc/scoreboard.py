@@ -53,7 +53,7 @@ class Orders(NamedTuple):
         peak: the most memory that the worker's tree was seen to use during a job, in bytes.
         peak_of: the number of that job's execution.
         let_go: the number of the execution during which all that is held besides it is to be
-            settled and handed back: it takes longer than the others may wait.
+            settled and released: it takes longer than the others may wait.
     """
 
     leave: bool = False
@@ -63,7 +63,7 @@ class Orders(NamedTuple):
     stopping: bool = False
     peak: int = 0
     peak_of: int = 0
-    let_go: int = 0
+    release: int = 0
 
 
 class Report(NamedTuple):
@@ -174,7 +174,7 @@ class Cell:
         return number
 
     @property
-    def let_go(self) -> int:
+    def release(self) -> int:
         """The number of the execution during which all else is to be let go of; 0 for none."""
         number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[6]
         return number
@@ -242,9 +242,9 @@ class Cell:
         if (self._given.peak_of, self._given.peak) != (number, peak):
             self._give(peak=peak, peak_of=number)
 
-    def order_let_go(self, number: int) -> None:
+    def order_release(self, number: int) -> None:
         """Have the worker let go of what else it holds while it runs this execution."""
-        self._give(let_go=number)
+        self._give(release=number)
 
     def _give(self, **orders: Any) -> None:
         """Change some orders, and publish all of them."""
@@ -296,7 +296,7 @@ class Scoreboard:
         cell.hold(on=self.held)
         return cell
 
-    def give_back(self, cell: Cell) -> None:
+    def release(self, cell: Cell) -> None:
         """Return a cell whose worker has been reaped, with nothing left on it to be read."""
         cell.clear()
         self._free.append(cell.index)

@@ -256,7 +256,7 @@ def _punch(descriptor: int, length: int) -> None:
         raise _os_error("fallocate")
 
 
-def give_back_memory() -> None:
+def release_memory() -> None:
     """Give what this process has freed back to the system, where the C library can do that."""
     trim = getattr(_libc, "malloc_trim", None)
     if trim is not None:

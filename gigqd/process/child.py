@@ -161,7 +161,7 @@ class Child:
         if report.activity is Activity.BUSY:
             self.began = (report.started, report.since)
             if report.held and now - report.since > _HELD_UP_AFTER:
-                self.cell.order_let_go(report.started)
+                self.cell.order_release(report.started)
                 self._signal(signal.SIGUSR2)
 
     def needs_a_look(self, report: Report) -> bool:

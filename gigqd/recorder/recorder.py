@@ -195,7 +195,7 @@ class Recorder:
         self._begin = Begin.NEVER
         connections.require(self._path)
         self.tell({"ready": settled})
-        syscalls.give_back_memory()
+        syscalls.release_memory()
         return connection
 
     def _settle_strays(self) -> None:

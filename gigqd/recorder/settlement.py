@@ -83,13 +83,13 @@ class Settling:
 
     def _conclude(self, execution: dict[str, Any], record: ExitRecord) -> Settled | None:
         if execution["execution_id"] > record.latest:
-            return self._give_back(execution)
+            return self._release(execution)
         is_meant = execution["execution_id"] == record.latest and record.running
         ending = ending_of(record) if is_meant else ending_of_unrecorded(record)
         seconds = record.wall_time if is_meant else None
         return self._settle(execution, ending, seconds)
 
-    def _give_back(self, execution: dict[str, Any]) -> Settled | None:
+    def _release(self, execution: dict[str, Any]) -> Settled | None:
         ids = execution["job_id"], execution["execution_id"]
         return self._follow_up(exchange.release(self._database, *ids))
 

@@ -341,7 +341,7 @@ class Children:
             self._close(slot)
         self._stop_listening(child)
         child.close()
-        self._board.give_back(child.cell)
+        self._board.release(child.cell)
         self._events.child_gone(slot, report, record)
 
     def _stop_listening(self, child: Child) -> None:

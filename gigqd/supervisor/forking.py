@@ -70,7 +70,7 @@ class Forking:
         _require_descriptors()
         with ExitStack() as undo:
             cell = self._board.take()
-            undo.callback(self._board.give_back, cell)
+            undo.callback(self._board.release, cell)
             ours, theirs = json_socket.pair()
             undo.callback(ours.close)
             with theirs:

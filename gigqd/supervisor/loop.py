@@ -183,7 +183,7 @@ class Supervisor:
             log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
             self._notifier.ready(self._facts.headline)
             self._on_ready()
-            syscalls.give_back_memory()
+            syscalls.release_memory()
 
     def _give_up(self, failure: GigqdError) -> None:
         """End a start that failed; the recorder leaves the database as one file where it can."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _UNKILLABLE_AFTER = 10.0
 _RECORDS_WITHIN = 5.0
 _TO_DUMP = 0.05
-_BECAME = {"completed": "finished", "pending": "handed_back"}
+_BECAME = {"completed": "finished", "pending": "released"}
 
 
 class Stop:
@@ -127,7 +127,7 @@ class Stop:
         return {
             "finished": self.ended["finished"] + len(self._unrecorded) - lost,
             "failed": self.ended["failed"],
-            "handed_back": self.ended["handed_back"],
+            "released": self.ended["released"],
             "unrecorded": lost,
             "seconds": round(time.monotonic() - self.began, 3),
             "code": code,

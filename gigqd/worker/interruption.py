@@ -49,10 +49,10 @@ class JobInterrupter:
         self._line = line
         self._armed = False
         self._execution = ""
-        self._letting_go = False
+        self._releasing = False
         self.interrupted = False
         self.interruption: Interruption | None = None
-        self.let_go: Callable[[], None] = _nothing
+        self.release: Callable[[], None] = _nothing
         self._handler = self._on_signal
         # From the start: without a handler the signal would kill the worker.
         _signal.signal(signal.SIGUSR2, self._handler)
@@ -78,14 +78,14 @@ class JobInterrupter:
         self._armed = False
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        # A signal that comes during `let_go` only returns: this call checks again afterwards.
-        if self._armed and not self._letting_go and self._cell.let_go == self._line.started:
-            self._letting_go = True
+        # A signal that comes during `release` only returns: this call checks again afterwards.
+        if self._armed and not self._releasing and self._cell.release == self._line.started:
+            self._releasing = True
             try:
-                self.let_go()
+                self.release()
             finally:
-                self._letting_go = False
-        if not self._letting_go:
+                self._releasing = False
+        if not self._releasing:
             self._raise_if_meant()
 
     def _raise_if_meant(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gigqd.worker.reporting import Line
 
 
-class Meanwhile:
+class ClaimRelease:
     """Settlement and release of claims in the middle of a job's code.
 
     It runs in a signal handler. So it uses a connection of its own, because the job may be using
@@ -31,7 +31,7 @@ class Meanwhile:
         self._path = path
         self._line = line
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Settle or release all claims, or none after an error: the signal is then repeated."""
         if not self._runner.held:
             return

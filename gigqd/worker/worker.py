@@ -35,7 +35,7 @@ from gigqd.worker.orphan_cleanup import end_leftovers
 from gigqd.worker.output import Output
 from gigqd.worker.random_seed import reseed
 from gigqd.worker.recycling import Lifetime
-from gigqd.worker.release import Meanwhile
+from gigqd.worker.release import ClaimRelease
 from gigqd.worker.reporting import Line
 from gigqd.worker.reserved_descriptors import Reserve
 from gigqd.worker.signal_wakeup import SignalWakeup
@@ -118,7 +118,7 @@ class WorkerRole:
         self._leaks = LeakReport(
             LeakCheck(self._signal_wakeup, pool.allowed_leaks), line.json_socket
         )
-        self._interrupter.let_go = Meanwhile(self._runner, queue.database, line).let_go
+        self._interrupter.release = ClaimRelease(self._runner, queue.database, line).release
         self._meter = Meter()
         self._in_trouble_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -165,7 +165,7 @@ class WorkerRole:
         while self._stays():
             wait = self._work()
             if not self._line.started:
-                syscalls.give_back_memory()
+                syscalls.release_memory()
             if self._stays():
                 self._sleep(wait)
         if self._why_leave:

@@ -284,7 +284,7 @@ def test_start_returns_when_the_pool_is_ready_and_stop_when_it_is_gone(detached)
     assert answer["state"] == "running"
     assert any(slot["state"] == "idle" for slot in answer["slots"] if slot["role"] == "worker")
     assert stop.returncode == 0
-    assert "0 running jobs finished, 0 handed back" in stop.stdout
+    assert "0 running jobs finished, 0 released" in stop.stdout
     assert names_in(detached.runtime_files.directory) == ["gigqd.lock", "gigqd.log"]
     assert not is_alive(answer["pid"])
 
@@ -380,7 +380,7 @@ def test_a_stop_tells_what_became_of_the_running_jobs(daemons):
     done = daemon.command("stop")
 
     assert done.returncode == 0
-    assert "1 handed back" in done.stdout
+    assert "1 released" in done.stdout
     assert daemon.wait_for_exit() == 0
 
 
@@ -392,7 +392,7 @@ def test_stop_now_does_not_wait_for_jobs(daemons):
     done = daemon.command("stop", "--now")
 
     assert done.returncode == 0
-    assert "0 running jobs finished, 1 handed back" in done.stdout
+    assert "0 running jobs finished, 1 released" in done.stdout
 
 
 @pytest.mark.fault("B9")

@@ -1,4 +1,4 @@
-"""A stop has one deadline; nothing outlives it, and what it cuts short is handed back."""
+"""A stop has one deadline; nothing outlives it, and what it cuts short is released."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_running_jobs_finish_and_waiting_ones_stay(daemons):
     assert daemon.job(running)["status"] == "completed"
     assert daemon.job(waiting)["status"] == "pending"
     (end,) = daemon.events("daemon_stopped")
-    assert (end["finished"], end["handed_back"]) == (1, 0)
+    assert (end["finished"], end["released"]) == (1, 0)
 
 
 @pytest.mark.fault("B2")
@@ -46,7 +46,7 @@ def test_what_outlives_the_deadline_is_handed_back_with_its_attempt(daemons):
     job = daemon.job(job_id)
 
     assert answer.returncode == 0
-    assert "1 handed back" in answer.stdout
+    assert "1 released" in answer.stdout
     assert (job["status"], job["attempts"]) == ("pending", 0)
     assert [e["cause"] for e in job["executions"]] == ["stopped"]
     daemon.start()
@@ -65,9 +65,9 @@ def test_a_job_with_a_single_attempt_is_not_handed_back(daemons, function):
 
     assert daemon.job(job_id)["status"] == "failed"
     assert daemon.job(job_id)["cause"] == "stopped"
-    assert "0 running jobs finished, 0 handed back, 1 failed" in answer.stdout
+    assert "0 running jobs finished, 0 released, 1 failed" in answer.stdout
     (end,) = daemon.events("daemon_stopped")
-    assert (end["finished"], end["failed"], end["handed_back"], end["unrecorded"]) == (0, 1, 0, 0)
+    assert (end["finished"], end["failed"], end["released"], end["unrecorded"]) == (0, 1, 0, 0)
 
 
 def test_a_job_that_swallows_the_stop_and_returns_counts_as_finished(daemons):
@@ -78,7 +78,7 @@ def test_a_job_that_swallows_the_stop_and_returns_counts_as_finished(daemons):
     answer = daemon.command("stop")
 
     assert daemon.job(job_id)["status"] == "completed"
-    assert "1 running job finished, 0 handed back" in answer.stdout
+    assert "1 running job finished, 0 released" in answer.stdout
 
 
 @pytest.mark.fault("B6")

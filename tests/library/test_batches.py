@@ -45,7 +45,7 @@ def worker(worker):
 
 @pytest.fixture
 def exchanges(monkeypatch):
-    """How many were settled, handed back and claimed by each transaction."""
+    """How many were settled, released and claimed by each transaction."""
     seen = []
     real = exchange.exchange
 
@@ -504,12 +504,12 @@ def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, pa
     real = exchange.exchange
     with pytest.MonkeyPatch.context() as patch:
 
-        def fail_to_let_go(db, batch, claimant, request):
+        def fail_to_release(db, batch, claimant, request):
             if batch:
                 raise gigq.errors.StoreLocked("locked")
             return real(db, batch, claimant, request)
 
-        patch.setattr(exchange, "exchange", fail_to_let_go)
+        patch.setattr(exchange, "exchange", fail_to_release)
         with pytest.raises(StoreError):
             worker.work_off(counting(worker, 2))
 

@@ -1,4 +1,4 @@
-"""Several jobs claimed at once, settled together, and handed back: as if each had come alone."""
+"""Several jobs claimed at once, settled together, and released: as if each had come alone."""
 
 from __future__ import annotations
 

@@ -94,11 +94,11 @@ def test_a_locked_database_is_waited_for(db: Database, holder: sqlite3.Connectio
     holder.execute("BEGIN IMMEDIATE")
     waiting = threading.Event()
 
-    def let_go() -> None:
+    def release() -> None:
         waiting.wait(10)
         holder.execute("COMMIT")
 
-    thread = threading.Thread(target=let_go)
+    thread = threading.Thread(target=release)
     thread.start()
     real = db._get_connection
 

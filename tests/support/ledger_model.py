@@ -146,7 +146,7 @@ class Model:
         self._end(job, execution, ending)
         return job
 
-    def give_back(self, execution_id: str) -> ModelJob | None:
+    def release(self, execution_id: str) -> ModelJob | None:
         """Undo a claim that has not begun; the job, or None as above."""
         execution = self.executions.get(execution_id)
         if execution is None or execution.over:

@@ -208,7 +208,7 @@ say(f"  took {time.monotonic() - began:.1f} s (stop_timeout 5 s)")
 must("it succeeds", done.returncode == 0 and unit("Result") == "success")
 must("nothing of it is left", not in_unit())
 must("the socket is gone", not (RUNTIME / "gigqd.sock").exists())
-must("the job was handed back", wait_until(lambda: state(job_id) == "pending", 2))
+must("the job was released", wait_until(lambda: state(job_id) == "pending", 2))
 run("systemctl status gigqd --no-pager --lines=0")
 
 say("\n## A night of failed starts")

@@ -151,7 +151,7 @@ def test_a_process_that_a_job_forks_does_not_answer_for_it(cell: Cell) -> None:
         child = os.fork()
         if not child:
             cell.order_interrupt(1, Cause.TIMEOUT)
-            cell.order_let_go(1)
+            cell.order_release(1)
             send()
             os._exit(len(noted))
         ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -185,14 +185,14 @@ def test_a_handler_that_a_job_has_set_does_not_outlive_it(cell: Cell) -> None:
 
 def noting(to_interrupt: JobInterrupter) -> list[str]:
     noted: list[str] = []
-    to_interrupt.let_go = lambda: noted.append("let go")
+    to_interrupt.release = lambda: noted.append("let go")
     return noted
 
 
 def test_a_worker_that_is_to_let_go_does_so_and_its_job_goes_on(cell: Cell) -> None:
     to_interrupt = asked_to_end(cell)
     noted = noting(to_interrupt)
-    cell.order_let_go(1)
+    cell.order_release(1)
 
     with to_interrupt.armed(CLAIM):
         send()
@@ -205,7 +205,7 @@ def test_a_worker_that_is_to_let_go_does_so_and_its_job_goes_on(cell: Cell) -> N
 def test_what_is_held_besides_another_job_is_not_let_go_of(cell: Cell, number: int) -> None:
     to_interrupt = asked_to_end(cell, current=2)
     noted = noting(to_interrupt)
-    cell.order_let_go(number)
+    cell.order_release(number)
 
     with to_interrupt.armed(CLAIM):
         send()
@@ -216,7 +216,7 @@ def test_what_is_held_besides_another_job_is_not_let_go_of(cell: Cell, number: i
 def test_between_jobs_nothing_is_let_go_of(cell: Cell) -> None:
     to_interrupt = asked_to_end(cell)
     noted = noting(to_interrupt)
-    cell.order_let_go(1)
+    cell.order_release(1)
     send()
 
     assert noted == []
@@ -232,8 +232,8 @@ def test_a_signal_that_comes_while_the_others_are_let_go_of_waits_for_that(cell:
         send()
         steps.append("end")
 
-    to_interrupt.let_go = slowly
-    cell.order_let_go(1)
+    to_interrupt.release = slowly
+    cell.order_release(1)
     with pytest.raises(JobCancelled), to_interrupt.armed(CLAIM):
         send()
 

@@ -12,7 +12,7 @@ from support import jobs_to_run
 import gigq
 from gigq import Job, Worker, current_job
 from gigq.execution.batch_sizing import Pace
-from gigqd.worker.release import Meanwhile
+from gigqd.worker.release import ClaimRelease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,18 +66,18 @@ def test_what_is_over_is_settled_and_what_has_not_begun_is_free_for_others(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    meanwhile = Meanwhile(worker._runner, path, line)
+    meanwhile = ClaimRelease(worker._runner, path, line)
     seen: list[list[tuple[str, int]]] = []
 
-    def let_go() -> None:
+    def release() -> None:
         assert worker._runner.held == 4
-        meanwhile.let_go()
-        meanwhile.let_go()
+        meanwhile.release()
+        meanwhile.release()
         rows = sorted(gigq.JobQueue(path).list_jobs(), key=lambda row: str(row["id"]))
         seen.append([(row["status"], row["attempts"]) for row in rows])
         assert worker._runner.held == 0
 
-    ids = in_the_third_of_five(worker, path, let_go)
+    ids = in_the_third_of_five(worker, path, release)
     queue = gigq.JobQueue(path)
 
     assert seen == [
@@ -92,18 +92,18 @@ def test_while_the_database_is_locked_all_is_kept_and_the_job_goes_on(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    meanwhile = Meanwhile(worker._runner, path, line)
+    meanwhile = ClaimRelease(worker._runner, path, line)
     held: list[int] = []
 
-    def let_go() -> None:
+    def release() -> None:
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        meanwhile.let_go()
+        meanwhile.release()
         held.append(worker._runner.held)
         holder.execute("COMMIT")
         holder.close()
 
-    in_the_third_of_five(worker, path, let_go)
+    in_the_third_of_five(worker, path, release)
 
     assert held == [4]
     assert line.told == 0
@@ -120,6 +120,6 @@ def test_the_outcomes_are_as_durable_as_the_worker_is(path: str, durable: bool) 
     )
     line: Any = Line()
     gigq.JobQueue(path)
-    Meanwhile(runner, path, line).let_go()
+    ClaimRelease(runner, path, line).release()
 
     assert found == [durable]

@@ -77,7 +77,7 @@ def test_cells_do_not_touch_each_other_and_come_back_clean() -> None:
     first.write(REPORT)
 
     assert second.read() == Report()
-    board.give_back(first)
+    board.release(first)
     assert board.take().read() == Report()
 
 
@@ -161,18 +161,18 @@ def test_the_recorder_sees_what_every_child_said_and_nothing_of_those_that_are_g
     cells = [board.take() for _ in range(3)]
     for number, cell in enumerate(cells):
         cell.write(Report(Activity.BUSY, execution=f"e{number}"))
-    board.give_back(cells[1])
+    board.release(cells[1])
 
     assert [report.execution for report in cells[0].whole_board()] == ["e0", "e2"]
 
 
 def test_a_worker_sees_that_it_is_to_let_go_and_the_supervisor_what_it_holds() -> None:
     cell = Scoreboard(4).take()
-    before = cell.let_go
-    cell.order_let_go(7)
+    before = cell.release
+    cell.order_release(7)
     cell.write(REPORT._replace(held=63, latest="0198-latest"))
 
-    assert (before, cell.let_go, cell.orders().let_go) == (0, 7, 7)
+    assert (before, cell.release, cell.orders().release) == (0, 7, 7)
     assert (cell.read().held, cell.read().latest) == (63, "0198-latest")
 
 

@@ -236,7 +236,7 @@ def test_over_tried():
 
 
 def test_a_start_that_was_given_back_may_be_made_again():
-    handed_back = [
+    released = [
         intent(),
         *call("e1", 1.0),
         ran(status="cancelled", cause="stopped"),
@@ -244,7 +244,7 @@ def test_a_start_that_was_given_back_may_be_made_again():
         row(execution="e2", refunds=1, max_attempts=2, completed_at=BEGAN + 4.0),
     ]
 
-    assert kinds(handed_back) == []
+    assert kinds(released) == []
 
 
 def test_over_tried_because_of_its_crash_limit():
