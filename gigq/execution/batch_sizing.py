@@ -24,7 +24,7 @@ _MOST_OF_THE_MEAN = 8
 _MOST_FUNCTIONS = 1000
 
 
-class Pace:
+class BatchSizing:
     """Learns from every run how long functions take. Times are in seconds.
 
     Args:

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from gigq.execution import attempt, event_reports, hooks, timer_interrupt
-from gigq.execution.batch_sizing import Pace
+from gigq.execution.batch_sizing import BatchSizing
 from gigq.execution.callbacks import Overrides
 from gigq.execution.held_claims import HeldClaims
 from gigq.execution.worker_context import PlainJobContext
@@ -64,7 +64,7 @@ class Runner:
         self._overrides = overrides
         self._held = HeldClaims()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
-        self._pace = Pace(settings.most_at_once)
+        self._batch_sizing = BatchSizing(settings.most_at_once)
         self._reports = callbacks.reports or event_reports.Reports(self.logger)
         self._context = callbacks.job_context or PlainJobContext(store)
         self._timer = timer_interrupt.for_this_thread()
@@ -166,8 +166,8 @@ class Runner:
         """Return the next claim to run: one that is held already, or the first of a new batch."""
         now = time.monotonic()
         ahead = self._held.peek(now) if more else None
-        if ahead is None or not self._pace.is_short(ahead):
-            return self._exchange(more=more, most=self._pace.size())
+        if ahead is None or not self._batch_sizing.is_short(ahead):
+            return self._exchange(more=more, most=self._batch_sizing.size())
         if self._held.is_overdue(now):
             self._settle(self._held.finished)
         return self._held.next()
@@ -188,7 +188,7 @@ class Runner:
             if (claim := self._held.next()) is not None:
                 return claim
         self._is_to_wake_next = self._is_to_wake_next or more
-        self._pace.rest()
+        self._batch_sizing.rest()
         return None
 
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
@@ -197,7 +197,7 @@ class Runner:
         rows: list[dict[str, Any]] = []
         if more:
             sharers, may_claim = self.settings.sharers, self._callbacks.may_claim
-            request = ClaimRequest(new_id(), most, sharers, self._pace.fits, may_claim)
+            request = ClaimRequest(new_id(), most, sharers, self._batch_sizing.fits, may_claim)
             done, rows = exchange.exchange(self.store.database, batch, self.claimant, request)
             self._held.note_settled(batch, done)
         elif batch:
@@ -249,7 +249,7 @@ class Runner:
             self.current_job_id = None
         now = time.monotonic()
         self._held.finish(claim, result, now, now - began)
-        self._pace.ran(claim, now - began)
+        self._batch_sizing.ran(claim, now - began)
 
     def _attempt(self, claim: Claim) -> ExecutionResult:
         result, self._ctrl_c = attempt.attempt(

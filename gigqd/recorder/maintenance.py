@@ -26,7 +26,7 @@ _LOOK_EVERY = 1.0
 _SLOW = 1.0
 
 
-class Rounds:
+class Maintenance:
     """Maintenance of the file, wakeups for jobs that came due, and cancel requests.
 
     A connection may serve reads from its cache for long. To find errors early, the recorder reads

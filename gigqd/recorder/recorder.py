@@ -22,9 +22,9 @@ from gigqd.ipc.json_socket import JsonSocket
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.recorder.dead_runs import DeadRuns
-from gigqd.recorder.maintenance import Rounds
-from gigqd.recorder.polling import LATE, Pace
-from gigqd.recorder.retention import BREATH, Retention
+from gigqd.recorder.maintenance import Maintenance
+from gigqd.recorder.polling import LATE, BatchSizing
+from gigqd.recorder.retention import PAUSE, Retention
 from gigqd.recorder.settlement import Settling, told
 
 if TYPE_CHECKING:
@@ -68,16 +68,18 @@ class Recorder:
         self._cell = context.cell
         self._path = context.config.queue.database
         self._json_socket = JsonSocket(context.json_socket)
-        self._pace = Pace(self._json_socket)
+        self._polling = BatchSizing(self._json_socket)
         full = context.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
         self._settling = Settling(self._database, self._path, context.tag.run, self.beat)
         served = [pool.queues for pool in context.config.pools]
         around = self._cell.whole_board, self.beat, self.tell
         self._dead_runs = DeadRuns(self._path, self._settling, self.tell)
-        self._rounds = Rounds(self._database, self._path, context.tag.run, served, *around)
+        self._maintenance = Maintenance(
+            self._database, self._path, context.tag.run, served, *around
+        )
         self._retention = Retention(
-            self._database, context.config.retention, self.tell, self._rounds.expect_size
+            self._database, context.config.retention, self.tell, self._maintenance.expect_size
         )
         self._held: StoreConnection | None = None
         self._records: deque[tuple[int, ExitRecord]] = deque()
@@ -139,13 +141,13 @@ class Recorder:
             identity.require_log(connection.path, connection.log)
         if not self._in_order or connection.file_id != self._file:
             connection = self._put_in_order()
-        self._rounds.look_at_file()
+        self._maintenance.look_at_file()
         while self._records:
             number, record = self._records[0]
             outcomes = self._settling.dead_worker(record)
             self.tell({"settled": number, "worker": record.worker_id, **told(outcomes, record)})
             self._records.popleft()
-        changed = self._rounds.go(connection)
+        changed = self._maintenance.go(connection)
         self._dead_runs.go()
         self._settle_strays()
         self._retention.go(changed=changed)
@@ -153,11 +155,11 @@ class Recorder:
     def _listen(self) -> None:
         """Receive messages, for which it waits until the next maintenance is due."""
         if self._trouble:
-            woken = self._pace.wait(self._patience.until - time.monotonic())
+            woken = self._polling.wait(self._patience.until - time.monotonic())
         elif self._retention.is_at_work:
-            woken = self._pace.wait(BREATH)
+            woken = self._polling.wait(PAUSE)
         else:
-            woken = self._pace.sleep(self._rounds.until_due(LATE))
+            woken = self._polling.sleep(self._maintenance.until_due(LATE))
         for message in self._json_socket.receive() if woken else ():
             if message.get("leave"):
                 self._leaving = True
@@ -183,9 +185,9 @@ class Recorder:
             connections.close_connection(self._path)
         connection = self._connection()
         probe.show_life(connection, self.beat)
-        self._pace.follow(connection.path)
-        self._rounds.begin(damaged=again)
-        self._rounds.look_at_file()
+        self._polling.follow(connection.path)
+        self._maintenance.begin(damaged=again)
+        self._maintenance.look_at_file()
         initialization.open_queue(self._database, self._path, self._begin)
         settled = self._dead_runs.look(_DEAD_RUNS_WITHIN)
         if again:
@@ -217,7 +219,7 @@ class Recorder:
             self._patience.end()
         else:
             self._patience.wait(time.monotonic())
-            self._rounds.begin(damaged=trouble.hold)
+            self._maintenance.begin(damaged=trouble.hold)
             self._retention.begin()
             self._in_order = self._in_order and not trouble.hold
             if trouble.code is not None and not self._was_in_order:
@@ -234,7 +236,7 @@ class Recorder:
         A damaged file is left unchanged: its log may be the only intact part.
         """
         self.beat()
-        self._rounds.close()
+        self._maintenance.close()
         if self._trouble is None and self._held is not None:
             with suppress(StoreError, OSError):
                 checkpoint.shorten(self._held, truncate=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
     from gigqd.config import RetentionConfig
 
-BREATH = 0.03
+PAUSE = 0.03
 """Seconds between two parts of a pass, in which the recorder does its other work."""
 
 _SHARE = 0.03
@@ -72,7 +72,7 @@ class Retention:
         if self._pass is None and not self._is_due():
             return
         if self._pass is None:
-            self._pass, self._has_changed = self._bites(), False
+            self._pass, self._has_changed = self._batches(), False
         until = time.monotonic() + _SHARE
         for _ in self._pass:
             if time.monotonic() >= until:
@@ -83,16 +83,16 @@ class Retention:
         late = 0.0 if self._has_changed else _LATE - _SOON
         return time.monotonic() >= self._next_at + late
 
-    def _bites(self) -> Iterator[None]:
+    def _batches(self) -> Iterator[None]:
         """Run a whole pass, batch by batch."""
         pruning, began = Pruning(self._database, self._policy()), time.monotonic()
-        while pruning.bite():
+        while pruning.batch():
             yield
         if any(pruning.pruned.values()):
             seconds = round(time.monotonic() - began, 3)
             self._tell({"pruned": pruning.pruned, "seconds": seconds})
         vacuum = Vacuum(self._database)
-        while vacuum.bite():
+        while vacuum.batch():
             self._shrinks(vacuum.size)
             yield
 

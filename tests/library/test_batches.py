@@ -11,7 +11,7 @@ import gigq
 from gigq import Job, current_job
 from gigq.errors import StoreError
 from gigq.execution import batch_sizing
-from gigq.execution.batch_sizing import Pace
+from gigq.execution.batch_sizing import BatchSizing
 from gigq.execution.callbacks import Callbacks
 from gigq.execution.event_reports import Reports
 from gigq.model.status import JobStatus
@@ -24,9 +24,9 @@ MANY = 200
 @pytest.fixture(autouse=True)
 def every_tiny_job_is_short(monkeypatch):
     """However busy the machine is; `long` alone is long."""
-    monkeypatch.setattr(Pace, "fits", lambda _self, row: row["function_name"] != "long")
-    monkeypatch.setattr(Pace, "is_short", lambda _self, claim: claim.function.name != "long")
-    monkeypatch.setattr(Pace, "size", lambda self: self._most)
+    monkeypatch.setattr(BatchSizing, "fits", lambda _self, row: row["function_name"] != "long")
+    monkeypatch.setattr(BatchSizing, "is_short", lambda _self, claim: claim.function.name != "long")
+    monkeypatch.setattr(BatchSizing, "size", lambda self: self._most)
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ from bench.scenarios import SCENARIOS
 
 
 def test_a_median_over_rounds_takes_only_those_that_have_the_figure():
-    rounds = [{"jobs/s": 10.0}, {"jobs/s": 30.0, "p50 ms": 2.0}, {"jobs/s": 20.0}]
+    maintenance = [{"jobs/s": 10.0}, {"jobs/s": 30.0, "p50 ms": 2.0}, {"jobs/s": 20.0}]
 
-    assert figures.medians(rounds) == {"jobs/s": 20.0, "p50 ms": 2.0}
+    assert figures.medians(maintenance) == {"jobs/s": 20.0, "p50 ms": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_a_bar_in_a_cell_does_not_break_a_table():
     assert figures.table(["a", "b"], [["x|y", "1"]]).splitlines()[2] == "| x\\|y | 1 |"
 
 
-def record(rounds):
+def record(maintenance):
     said = {"title": "gigq", "durable": "yes", "settings": "", "requires": []}
     other = said | {"title": "other"}
     gone = said | {"title": "gone", "missing": "no wheel"}
     return {
         "machine": {"cores": 2},
         "peers": {"gigq": said, "other": other, "gone": gone},
-        "rounds": rounds,
+        "rounds": maintenance,
         "floors": {"fsync": [3.0, 5.0, 4.0]},
     }
 

@@ -11,7 +11,7 @@ from support import jobs_to_run
 
 import gigq
 from gigq import Job, Worker, current_job
-from gigq.execution.batch_sizing import Pace
+from gigq.execution.batch_sizing import BatchSizing
 from gigqd.worker.release import ClaimRelease
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def path(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def worker(path: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
-    monkeypatch.setattr(Pace, "fits", lambda _self, _row: True)
-    monkeypatch.setattr(Pace, "is_short", lambda _self, _claim: True)
-    monkeypatch.setattr(Pace, "size", lambda _self: 8)
+    monkeypatch.setattr(BatchSizing, "fits", lambda _self, _row: True)
+    monkeypatch.setattr(BatchSizing, "is_short", lambda _self, _claim: True)
+    monkeypatch.setattr(BatchSizing, "size", lambda _self: 8)
     monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 1e9)
     monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 1e9)
     worker = Worker(path, worker_id="w")

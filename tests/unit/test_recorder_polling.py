@@ -14,7 +14,7 @@ from gigq.store.sqlite.processes import file_watch
 from gigqd.ipc import json_socket
 from gigqd.ipc.json_socket import JsonSocket
 from gigqd.recorder import polling
-from gigqd.recorder.polling import Pace
+from gigqd.recorder.polling import Polling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _quiet(pace: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
+def _quiet(pace: Polling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was written for long, and only a write or a message ends a sleep."""
     monkeypatch.setattr(polling, "LATE", _FOR_EVER)
     monkeypatch.setattr(pace, "_lively_until", 0.0)
@@ -52,7 +52,7 @@ def test_a_commit_ends_the_sleep_of_a_quiet_recorder_and_makes_it_lively(
     database: sqlite3.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pace = Pace(ends[0])
+    pace = Polling(ends[0])
     pace.follow(str(tmp_path / "q.db"))
     _quiet(pace, monkeypatch)
     database.execute("INSERT INTO t VALUES (1)")
@@ -68,7 +68,7 @@ def test_a_message_ends_the_sleep_of_a_quiet_recorder(
     database: sqlite3.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pace = Pace(ends[0])
+    pace = Polling(ends[0])
     pace.follow(str(tmp_path / "q.db"))
     _quiet(pace, monkeypatch)
     teller = threading.Timer(0.05, lambda: ends[1].send({"leave": True}))
@@ -86,7 +86,7 @@ def test_a_recorder_that_the_kernel_tells_nothing_looks_often(
         raise OSError("too many open files")
 
     monkeypatch.setattr(file_watch, "watch", refuse)
-    pace = Pace(ends[0])
+    pace = Polling(ends[0])
     pace.follow(str(tmp_path / "q.db"))
     _quiet(pace, monkeypatch)
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_deleted_ends_the_sleep_of_a_quiet_recorder(
     database: sqlite3.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pace = Pace(ends[0])
+    pace = Polling(ends[0])
     pace.follow(str(tmp_path / "q.db"))
     _quiet(pace, monkeypatch)
     (tmp_path / "q.db").unlink()
