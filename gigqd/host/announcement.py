@@ -28,7 +28,7 @@ class Announcement:
     def turn(self) -> None:
         """Write what has changed since the last turn. A failure is logged: jobs go on."""
         facts = self._facts
-        state = (facts.state, facts.trouble, facts.generation)
+        state = (facts.state, facts.database_error, facts.generation)
         if state == self._written:
             return
         self._written = state
@@ -61,7 +61,7 @@ class Announcement:
             "pid": os.getpid(),
             "run": facts.run,
             "state": facts.state,
-            "reason": facts.trouble,
+            "reason": facts.database_error,
             "pools": [
                 {"name": pool.name, "size": pool.size, "queues": list(pool.queues)}
                 for pool in facts.config.pools

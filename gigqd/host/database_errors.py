@@ -25,7 +25,7 @@ _HOPELESS = {
 }
 
 
-class Trouble(NamedTuple):
+class DatabaseError(NamedTuple):
     """The reason why the database cannot be used.
 
     Attributes:
@@ -40,7 +40,7 @@ class Trouble(NamedTuple):
     code: int | None = None
 
 
-def trouble_of(error: Exception) -> Trouble:
+def database_error_of(error: Exception) -> DatabaseError:
     """Return the meaning of an error of the store or the system."""
     code = next((code for kind, code in _HOPELESS.items() if isinstance(error, kind)), None)
     hold = code is not None or isinstance(error, StoreGone)
@@ -48,14 +48,14 @@ def trouble_of(error: Exception) -> Trouble:
         code = exit_codes.NOT_PERMITTED
     if isinstance(error, StoreError) and not isinstance(error, StoreUnavailable):
         code = code or exit_codes.DATABASE_UNAVAILABLE  # SQLite refuses the statement every time
-    return Trouble(str(error), hold, code)
+    return DatabaseError(str(error), hold, code)
 
 
 def exit_code_for(error: Exception) -> int:
     """Return a command's exit code for a database error; docs/signals.md has the table."""
     if isinstance(error, OSError):
         return exit_codes.for_database(error)
-    return trouble_of(error).code or exit_codes.DATABASE_UNAVAILABLE
+    return database_error_of(error).code or exit_codes.DATABASE_UNAVAILABLE
 
 
 class Patience:

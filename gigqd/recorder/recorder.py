@@ -16,7 +16,7 @@ from gigq.store.migrate import Begin
 from gigq.store.sqlite import checkpoint, connections, probe
 from gigq.store.sqlite.file import identity
 from gigqd import exit_codes, logs
-from gigqd.host.database_errors import Patience, Trouble, trouble_of
+from gigqd.host.database_errors import DatabaseError, Patience, database_error_of
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.json_socket import JsonSocket
 from gigqd.ipc.scoreboard import Activity, Report
@@ -92,7 +92,7 @@ class Recorder:
         self._leaving = False
         self._patience = Patience()
         # Differs from all states, so the first is sent: an earlier recorder may have sent another.
-        self._trouble: Trouble | None = Trouble("", hold=False)
+        self._database_error: DatabaseError | None = DatabaseError("", hold=False)
         if self._was_in_order:
             connections.require(self._path)
 
@@ -131,7 +131,7 @@ class Recorder:
         try:
             self._do_duties()
         except (StoreError, OSError) as error:
-            self._have(trouble_of(error))
+            self._have(database_error_of(error))
         else:
             self._have(None)
 
@@ -154,7 +154,7 @@ class Recorder:
 
     def _listen(self) -> None:
         """Receive messages, for which it waits until the next maintenance is due."""
-        if self._trouble:
+        if self._database_error:
             woken = self._polling.wait(self._patience.until - time.monotonic())
         elif self._retention.is_at_work:
             woken = self._polling.wait(PAUSE)
@@ -213,22 +213,24 @@ class Recorder:
 
     # --- database errors ---------------------------------------------------------------------
 
-    def _have(self, trouble: Trouble | None) -> None:
+    def _have(self, database_error: DatabaseError | None) -> None:
         """Report an error's beginning, change and end; wait longer before each further try."""
-        if trouble is None:
+        if database_error is None:
             self._patience.end()
         else:
             self._patience.wait(time.monotonic())
-            self._maintenance.begin(damaged=trouble.hold)
+            self._maintenance.begin(damaged=database_error.hold)
             self._retention.begin()
-            self._in_order = self._in_order and not trouble.hold
-            if trouble.code is not None and not self._was_in_order:
+            self._in_order = self._in_order and not database_error.hold
+            if database_error.code is not None and not self._was_in_order:
                 # Ends a daemon that is not up yet. Later it is an error like any other.
-                self.tell({"failed": trouble.text, "code": trouble.code})
-        if trouble != self._trouble:
-            self._trouble = trouble
-            text = trouble.text if trouble else None
-            self.tell({"trouble": text, "hold": trouble is not None and trouble.hold})
+                self.tell({"failed": database_error.text, "code": database_error.code})
+        if database_error != self._database_error:
+            self._database_error = database_error
+            text = database_error.text if database_error else None
+            self.tell(
+                {"database_error": text, "hold": database_error is not None and database_error.hold}
+            )
 
     def _close(self) -> None:
         """Leave one complete file, as the last process that used it.
@@ -237,10 +239,10 @@ class Recorder:
         """
         self.beat()
         self._maintenance.close()
-        if self._trouble is None and self._held is not None:
+        if self._database_error is None and self._held is not None:
             with suppress(StoreError, OSError):
                 checkpoint.shorten(self._held, truncate=True)
-        if self._trouble is None or self._trouble.code is None:
+        if self._database_error is None or self._database_error.code is None:
             connections.close_connections()
 
     def _on_sigterm(self, _number: int, _frame: object) -> None:

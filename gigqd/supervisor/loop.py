@@ -242,12 +242,14 @@ class Supervisor:
         """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
         self._children.cancel(self._recorder_link.cancels)
         self._children.hold(on=self._facts.paused or self._recorder_link.hold)
-        if self._recorder_link.trouble:
+        if self._recorder_link.database_error:
             self._children.excuse(time.monotonic())
 
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
-        if self._facts.note_trouble(self._recorder_link.reason or self._pools.trouble()):
+        if self._facts.note_database_error(
+            self._recorder_link.reason or self._pools.database_error()
+        ):
             self._notifier.status(self._facts.headline)
 
     # --- signals and commands ----------------------------------------------------------------

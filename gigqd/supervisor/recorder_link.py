@@ -34,7 +34,7 @@ class RecorderLink:
 
     def __init__(self) -> None:
         self.in_order = False
-        self.trouble: str | None = None
+        self.database_error: str | None = None
         self.hold = False
         self.cancels: frozenset[str] = frozenset()
         self.failure: GigqdError | None = None
@@ -50,8 +50,8 @@ class RecorderLink:
     @property
     def reason(self) -> str | None:
         """Why not all of the recorder's work is done; None when it is."""
-        if self.trouble or not self.still_works:
-            return self.trouble
+        if self.database_error or not self.still_works:
+            return self.database_error
         pids = " ".join(map(str, self.still_works))
         return (
             f"a daemon or worker that died left processes of another account ({pids}), and its "
@@ -88,15 +88,15 @@ class RecorderLink:
                 log.info("jobs_pruned", pruned=pruned, seconds=seconds)
             case {"still_works": [*pids]}:
                 self.still_works = tuple(map(int, pids))
-            case {"trouble": trouble, "hold": bool(hold)}:
-                self._hear_of_trouble(trouble, hold=hold)
+            case {"database_error": database_error, "hold": bool(hold)}:
+                self._note_database_error(database_error, hold=hold)
 
-    def _hear_of_trouble(self, trouble: str | None, *, hold: bool) -> None:
-        if trouble and (not self.trouble or hold != self.hold):
-            log.error("db_down", error=trouble, hold=hold)
-        elif self.trouble and not trouble:
+    def _note_database_error(self, database_error: str | None, *, hold: bool) -> None:
+        if database_error and (not self.database_error or hold != self.hold):
+            log.error("db_down", error=database_error, hold=hold)
+        elif self.database_error and not database_error:
             log.info("db_up")
-        self.trouble, self.hold = trouble, hold
+        self.database_error, self.hold = database_error, hold
 
     def _send(self, number: int) -> None:
         if self._json_socket is not None and not self._json_socket.ended:

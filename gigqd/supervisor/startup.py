@@ -131,6 +131,6 @@ def start_failure(facts: Facts, recorder_link: RecorderLink, pools: Pools) -> Gi
     seconds = facts.config.daemon.start_timeout
     if recorder_link.in_order:
         return StartFailedError(f"no worker was ready within {seconds:g} s")
-    why = recorder_link.trouble or "the recorder did not come up"
+    why = recorder_link.database_error or "the recorder did not come up"
     text = f"the database could not be used within {seconds:g} s: {why}"
     return StartFailedError(text, exit_code=exit_codes.DATABASE_UNAVAILABLE)

@@ -96,8 +96,8 @@ class Facts:
     stopping: bool = False
     reloading: bool = False
     paused: bool = False
-    trouble: str | None = None
-    trouble_since: datetime | None = None
+    database_error: str | None = None
+    database_error_since: datetime | None = None
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     unsettled: int = 0
     began: float = field(default_factory=time.monotonic)
@@ -116,7 +116,7 @@ class Facts:
             return "stopping"
         if not self.ready:
             return "starting"
-        if self.trouble:
+        if self.database_error:
             return "degraded"
         if self.paused:
             return "paused"
@@ -126,16 +126,16 @@ class Facts:
     def headline(self) -> str:
         """One line for `systemctl status`."""
         sizes = ", ".join(f"{pool.name} {pool.size}" for pool in self.config.pools)
-        return f"{self.state}{f': {self.trouble}' if self.trouble else ''}; pools: {sizes}"
+        return f"{self.state}{f': {self.database_error}' if self.database_error else ''}; pools: {sizes}"
 
-    def note_trouble(self, trouble: str | None) -> bool:
+    def note_database_error(self, database_error: str | None) -> bool:
         """Remember why not the whole work is done, and since when; whether that is news."""
-        trouble = mask_passwords(trouble)
-        if trouble == self.trouble:
+        database_error = mask_passwords(database_error)
+        if database_error == self.database_error:
             return False
-        if not (trouble and self.trouble):
-            self.trouble_since = datetime.now(UTC) if trouble else None
-        self.trouble = trouble
+        if not (database_error and self.database_error):
+            self.database_error_since = datetime.now(UTC) if database_error else None
+        self.database_error = database_error
         return True
 
     def note_bad_end(self, slot: Slot, last: Report, record: ExitRecord) -> None:
@@ -183,8 +183,8 @@ def status(facts: Facts, children: Children) -> dict[str, Any]:
     return {
         "ok": True,
         "state": facts.state,
-        "reason": facts.trouble,
-        "degraded_since": _iso(facts.trouble_since),
+        "reason": facts.database_error,
+        "degraded_since": _iso(facts.database_error_since),
         "paused": facts.paused,
         "name": config.daemon.name,
         "pid": os.getpid(),

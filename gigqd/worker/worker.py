@@ -55,7 +55,7 @@ log = logs.get_logger("gigqd.worker")
 
 _LONGEST_WAIT = 30.0
 _MOST_CLAIMS_PER_BATCH = 64
-_AFTER_TROUBLE = 1.0
+_AFTER_A_DATABASE_ERROR = 1.0
 
 
 def main(context: ChildContext) -> int:
@@ -120,7 +120,7 @@ class WorkerRole:
         )
         self._interrupter.release = ClaimRelease(self._runner, queue.database, line).release
         self._meter = Meter()
-        self._in_trouble_since: float | None = None
+        self._database_error_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
     def _make_runner(self) -> Runner:
@@ -184,22 +184,22 @@ class WorkerRole:
         try:
             self._runner.work_off(self._may_claim)
             wait = self._until_next_due()
-            self._in_trouble_since = None
+            self._database_error_since = None
         except StoreError as error:
             log.error("store_trouble", error=str(error))
             if isinstance(error, LockedByThisThread):
                 os._exit(exit_codes.WORKER_RESIDUE)  # a job left its transaction open
             if not isinstance(error, StoreLocked):  # a lock is another process's
-                self._leave_after_long_trouble()
-            wait = _AFTER_TROUBLE
+                self._exit_after_long_database_error()
+            wait = _AFTER_A_DATABASE_ERROR
         self._show_idle()
         return min(wait, self._life.remaining(time.monotonic()))
 
-    def _leave_after_long_trouble(self) -> None:
+    def _exit_after_long_database_error(self) -> None:
         """Exit after long errors of the database, whose cause may be in this process."""
         now = time.monotonic()
-        self._in_trouble_since = self._in_trouble_since or now
-        if now - self._in_trouble_since > self._pool.record_timeout:
+        self._database_error_since = self._database_error_since or now
+        if now - self._database_error_since > self._pool.record_timeout:
             self._why_leave = "store_trouble"
 
     def _show_idle(self) -> None:

@@ -22,7 +22,7 @@ from gigq.errors import (
 )
 from gigq.store.sqlite import connections
 from gigqd.config import RetentionConfig
-from gigqd.host.database_errors import Patience, trouble_of
+from gigqd.host.database_errors import Patience, database_error_of
 from gigqd.ipc import json_socket
 from gigqd.ipc.scoreboard import Scoreboard
 from gigqd.recorder.recorder import Recorder
@@ -105,9 +105,13 @@ def test_a_daemon_with_many_workers_can_replace_its_recorder(tmp_path: Path) -> 
 def test_trouble_holds_claims_when_the_file_itself_is_not_to_be_trusted(
     error: Exception, hold: bool, code: int | None
 ) -> None:
-    trouble = trouble_of(error)
+    database_error = database_error_of(error)
 
-    assert (trouble.text, trouble.hold, trouble.code) == (str(error), hold, code)
+    assert (database_error.text, database_error.hold, database_error.code) == (
+        str(error),
+        hold,
+        code,
+    )
 
 
 def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> None:
@@ -128,11 +132,11 @@ def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> 
 def test_the_supervisor_hears_what_to_cancel_and_whether_to_hold() -> None:
     books = RecorderLink()
     books.hear({"cancel": ["e1", "e2"]})
-    books.hear({"trouble": "the file is gone", "hold": True})
+    books.hear({"database_error": "the file is gone", "hold": True})
 
     assert books.cancels == {"e1", "e2"}
-    assert (books.trouble, books.hold) == ("the file is gone", True)
+    assert (books.database_error, books.hold) == ("the file is gone", True)
     books.hear({"cancel": []})
-    books.hear({"trouble": None, "hold": False})
+    books.hear({"database_error": None, "hold": False})
     assert books.cancels == frozenset()
-    assert (books.trouble, books.hold) == (None, False)
+    assert (books.database_error, books.hold) == (None, False)

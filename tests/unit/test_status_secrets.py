@@ -28,11 +28,11 @@ def test_every_answer_on_the_control_socket_is_masked():
 
 def test_the_reason_of_a_degraded_daemon_is_masked_wherever_it_is_shown():
     facts = Facts.__new__(Facts)
-    facts.trouble = None
+    facts.database_error = None
 
-    assert facts.note_trouble(TEXT)
-    assert facts.trouble == MASKED
-    assert not facts.note_trouble(TEXT)
+    assert facts.note_database_error(TEXT)
+    assert facts.database_error == MASKED
+    assert not facts.note_database_error(TEXT)
 
 
 def test_what_a_failed_start_says_is_masked():
