@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import argparse
 
     from gigq.store.doctor.file_checks import Finding
-    from gigq.store.doctor.inspection import Facts
+    from gigq.store.doctor.inspection import Inspection
 
 COLOURS = {"ok": "32", "note": "36", "warning": "33", "problem": "31"}
-FACTS = ("path", "python", "sqlite", "file_system", "size", "wal", "room", "gone", "readers")
+INSPECTION = ("path", "python", "sqlite", "file_system", "size", "wal", "room", "gone", "readers")
 CONTENT = ("journal_mode", "schema", "page_size", "pages", "free_pages", "counts", "overdue_since")
 
 
@@ -46,8 +46,8 @@ def _line(one: Finding) -> str:
     return line if one.remedy is None else f"{line}\n{'':22}-> {text.printable(one.remedy)}"
 
 
-def _shown(seen: Facts) -> dict[str, Any]:
-    shown = {key: getattr(seen, key) for key in FACTS}
+def _shown(seen: Inspection) -> dict[str, Any]:
+    shown = {key: getattr(seen, key) for key in INSPECTION}
     shown["sqlite"] = ".".join(map(str, seen.sqlite))
     shown["servers"] = seen.servers
     if seen.content is not None:

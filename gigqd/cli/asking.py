@@ -119,7 +119,7 @@ def reload(options: argparse.Namespace) -> int:
         text = f"reload refused, nothing has changed:\n{answer['error']}{_note(other)}"
         return Result(answer["code"], text).write(as_json=options.json)
     text = understand(_taken, answer) + _note(other) + _unusable_database(answer, options)
-    result = Result(exit_codes.OK, text, _facts(answer))
+    result = Result(exit_codes.OK, text, _status(answer))
     if options.wait:
         result = _wait_for_workers(client, result, deadline, options.timeout)
     return result.write(as_json=options.json)
@@ -176,7 +176,7 @@ def _judge_silence(client: Client, error: NotAnswering, options: argparse.Namesp
     return Result(exit_codes.FAILED, text)
 
 
-def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
+def _status(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {key: answer.get(key) for key in ("generation", *_TITLES)}
 
 

@@ -9,7 +9,7 @@ from gigq.store.sqlite.processes import announcements
 from gigqd import logs
 
 if TYPE_CHECKING:
-    from gigqd.supervisor.status import Facts
+    from gigqd.supervisor.status import Inspection
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -21,14 +21,14 @@ class Announcement:
         facts: the daemon's own state.
     """
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, status: Inspection) -> None:
+        self._status = status
         self._written: tuple[object, ...] = ()
 
     def turn(self) -> None:
         """Write what has changed since the last turn. A failure is logged: jobs go on."""
-        facts = self._facts
-        state = (facts.state, facts.database_error, facts.generation)
+        status = self._status
+        state = (status.state, status.database_error, status.generation)
         if state == self._written:
             return
         self._written = state
@@ -39,7 +39,7 @@ class Announcement:
 
     def withdraw(self) -> None:
         """The daemon ends: remove the file."""
-        announcements.remove(self._database, self._name, self._facts.run)
+        announcements.remove(self._database, self._name, self._status.run)
 
     def renew(self) -> None:
         """Have the file written again at the next turn when it was deleted."""
@@ -48,22 +48,22 @@ class Announcement:
 
     @property
     def _database(self) -> str:
-        return self._facts.config.queue.database
+        return self._status.config.queue.database
 
     @property
     def _name(self) -> str:
-        return self._facts.config.daemon.name
+        return self._status.config.daemon.name
 
     def _said(self) -> dict[str, Any]:
-        facts = self._facts
+        status = self._status
         return {
             "name": self._name,
             "pid": os.getpid(),
-            "run": facts.run,
-            "state": facts.state,
-            "reason": facts.database_error,
+            "run": status.run,
+            "state": status.state,
+            "reason": status.database_error,
             "pools": [
                 {"name": pool.name, "size": pool.size, "queues": list(pool.queues)}
-                for pool in facts.config.pools
+                for pool in status.config.pools
             ],
         }

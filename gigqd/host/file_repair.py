@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gigqd.host.runtime_files import RuntimeFiles
     from gigqd.supervisor.shutdown import Stop
-    from gigqd.supervisor.status import Facts
+    from gigqd.supervisor.status import Inspection
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -38,13 +38,13 @@ class Repairs:
 
     def __init__(
         self,
-        facts: Facts,
+        status: Inspection,
         runtime_files: RuntimeFiles,
         repair_socket: Callable[[], Iterable[str]],
         begin_stop: Callable[[], Stop],
     ) -> None:
-        self._database = Path(facts.config.queue.database)
-        self._name = facts.config.daemon.name
+        self._database = Path(status.config.queue.database)
+        self._name = status.config.daemon.name
         self._runtime_files = runtime_files
         self._repair_socket = repair_socket
         self._begin_stop = begin_stop

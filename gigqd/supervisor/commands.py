@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigqd.ipc.control_socket import Command
     from gigqd.supervisor.reload import Reply
     from gigqd.supervisor.shutdown import Stop
-    from gigqd.supervisor.status import Facts
+    from gigqd.supervisor.status import Inspection
 
 
 class Actions(Protocol):
@@ -46,11 +46,11 @@ class Commands:
         runtime_files: RuntimeFiles,
         selector: selectors.BaseSelector,
         actions: Actions,
-        facts: Facts,
+        status: Inspection,
     ) -> None:
         self._identity = runtime_files.identity
         self._actions = actions
-        self._announcement = Announcement(facts)
+        self._announcement = Announcement(status)
         self._waiting_for_stop: list[Client] = []
         commands = {
             "status": self._status,

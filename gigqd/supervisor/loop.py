@@ -62,19 +62,19 @@ class Supervisor:
     def __init__(
         self, config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[], None]
     ) -> None:
-        self._shortage = Shortage(lambda: self._facts.ready)
+        self._shortage = Shortage(lambda: self._status.ready)
         self._runtime_files = runtime_files
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
         self._run = startup.lock_run(config.queue.database)
-        self._facts = status.Facts(config, self._run.run)
+        self._status = status.Inspection(config, self._run.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
         mark = (home_of(config.queue.database), self._run.run)
         self._children = Children(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._children)
-        self._reloads = Reloads(self._facts, self._children, self._pools, self._notifier)
+        self._reloads = Reloads(self._status, self._children, self._pools, self._notifier)
         self._recorder_link, self._repeated_leaks, self._rotation = (
             RecorderLink(),
             RepeatedLeaks(),
@@ -105,7 +105,7 @@ class Supervisor:
             self._judge,
             self._reloads.turn,
             lambda: self._repairs.turn(time.monotonic()),
-            lambda: self._rotation.turn(self._facts.config.log),
+            lambda: self._rotation.turn(self._status.config.log),
             self._pursue_stop,
             self._shortage.turn,
             self._sleep,
@@ -128,10 +128,10 @@ class Supervisor:
         now = time.monotonic()
         self._excuse_if_late(now - self._awoke)
         until = min(self._children.next_look(now), self._reloads.at)
-        until = min(until, self._repairs.at if self._facts.ready else self._facts.start_deadline)
+        until = min(until, self._repairs.at if self._status.ready else self._status.start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_look(now, self._pools.workers()))
-        if self._stop is not None or not self._facts.ready:
+        if self._stop is not None or not self._status.ready:
             until = min(until, self._notifier.ask_for_patience(now))
         if self._watchdog is not None:
             self._notifier.watchdog()
@@ -155,7 +155,7 @@ class Supervisor:
 
     def _boot(self) -> None:
         """Set up signals and orphans, end what a dead run left, open the socket, fork recorder."""
-        log.info("daemon_starting", version=__version__, run=self._facts.run)
+        log.info("daemon_starting", version=__version__, run=self._status.run)
         scrub(os.environ)
         self._signals.install()
         self._selector.register(self._signals, selectors.EVENT_READ, self._signals.woke)
@@ -163,9 +163,9 @@ class Supervisor:
         startup.require_files()
         self._run.begin()
         self._runtime_files.write_pid()
-        self._commands = Commands(self._runtime_files, self._selector, self, self._facts)
+        self._commands = Commands(self._runtime_files, self._selector, self, self._status)
         self._repairs = Repairs(
-            self._facts, self._runtime_files, self._commands.repair, self.begin_stop
+            self._status, self._runtime_files, self._commands.repair, self.begin_stop
         )
         self._children.preload()
         self._pools.open_recorder()
@@ -173,15 +173,15 @@ class Supervisor:
 
     def _pursue_start(self) -> None:
         """Declare readiness when the first worker is up, or give up when none ever will be."""
-        if self._facts.ready or self._stop is not None:
+        if self._status.ready or self._stop is not None:
             return
-        self._failure = startup.start_failure(self._facts, self._recorder_link, self._pools)
+        self._failure = startup.start_failure(self._status, self._recorder_link, self._pools)
         if self._failure is not None:
             self._give_up(self._failure)
         elif self._recorder_link.in_order and self._pools.any_up():
-            self._facts.ready = True
-            log.info("daemon_ready", seconds=round(time.monotonic() - self._facts.began, 3))
-            self._notifier.ready(self._facts.headline)
+            self._status.ready = True
+            log.info("daemon_ready", seconds=round(time.monotonic() - self._status.began, 3))
+            self._notifier.ready(self._status.headline)
             self._on_ready()
             syscalls.release_memory()
 
@@ -203,7 +203,7 @@ class Supervisor:
             elif "left" in message:
                 self._repeated_leaks.count(message)
             elif "interrupted" in message:
-                self._facts.note_interrupted(slot_name, message)
+                self._status.note_interrupted(slot_name, message)
                 if self._stop is not None:
                     self._stop.note_interrupted(slot_name, message)
 
@@ -214,7 +214,7 @@ class Supervisor:
 
     def child_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """A child and its process tree are gone."""
-        self._facts.counters.settled += last.settled
+        self._status.counters.settled += last.settled
         if slot.name == RECORDER:
             self._recorder_link.serve(None)
             return
@@ -222,35 +222,35 @@ class Supervisor:
             self._stop.worker_gone(slot, last, record)
         if record.cause is not None:
             self._recorder_link.add(record)
-            self._facts.note_bad_end(slot, last, record)
+            self._status.note_bad_end(slot, last, record)
 
     def child_stuck(self, slot: Slot) -> None:
         """A child cannot be killed: its job waits for that, the pool does not."""
         if self._stop is None:
-            self._pools.give_up(slot, self._facts.config)
+            self._pools.give_up(slot, self._status.config)
 
     def _hear_recorder(self, message: dict[str, Any]) -> None:
         self._recorder_link.hear(message)
         if "settled" in message:
-            self._facts.note_settled(message)
+            self._status.note_settled(message)
             if self._stop is not None:
                 self._stop.note_settled(message)
         if self._recorder_link.in_order and not (self._pools.opened or self._stop):
-            self._pools.fit(self._facts.config)
+            self._pools.fit(self._status.config)
 
     def _check_recorder_link(self) -> None:
         """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
         self._children.cancel(self._recorder_link.cancels)
-        self._children.hold(on=self._facts.paused or self._recorder_link.hold)
+        self._children.hold(on=self._status.paused or self._recorder_link.hold)
         if self._recorder_link.database_error:
             self._children.excuse(time.monotonic())
 
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
-        if self._facts.note_database_error(
+        if self._status.note_database_error(
             self._recorder_link.reason or self._pools.database_error()
         ):
-            self._notifier.status(self._facts.headline)
+            self._notifier.status(self._status.headline)
 
     # --- signals and commands ----------------------------------------------------------------
 
@@ -280,19 +280,19 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """The answer to `gigqd status`."""
-        self._facts.unsettled = len(self._recorder_link)
-        return status.status(self._facts, self._children)
+        self._status.unsettled = len(self._recorder_link)
+        return status.status(self._status, self._children)
 
     def pause(self, *, on: bool) -> None:
         """Have no job claimed until it is resumed; running jobs go on, within their limits."""
-        if self._facts.paused != on:
-            self._facts.paused = on
+        if self._status.paused != on:
+            self._status.paused = on
             self._check_recorder_link()  # at once: the caller may submit after the answer
             if on:
                 log.info("paused")
             else:
                 log.info("resumed")
-            self._notifier.status(self._facts.headline)
+            self._notifier.status(self._status.headline)
 
     def reload(self, reply: Reply) -> None:
         """Take the configuration as it is on disk now, or refuse it."""
@@ -304,9 +304,9 @@ class Supervisor:
         """Stop: running jobs may finish until the deadline, or are cut short at once."""
         now = time.monotonic()
         if self._stop is None:
-            timeout = self._facts.config.daemon.stop_timeout
+            timeout = self._status.config.daemon.stop_timeout
             self._stop = Stop(now + timeout, self._pools.busy())
-            self._facts.stopping = True
+            self._status.stopping = True
             log.info("drain_started", busy=len(self._stop.busy), timeout=timeout)
             self._notifier.stopping("draining")
             self._children.tell_of_stop()

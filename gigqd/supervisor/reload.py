@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.children import Children
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.slots import Slot
-    from gigqd.supervisor.status import Facts
+    from gigqd.supervisor.status import Inspection
 
     Reply = Callable[[dict[str, Any]], None]
 
@@ -49,12 +49,14 @@ class Reloads:
        and whoever asks before the pools are open, once they are.
     """
 
-    def __init__(self, facts: Facts, children: Children, pools: Pools, notifier: Notifier) -> None:
-        self._facts = facts
+    def __init__(
+        self, daemon_status: Inspection, children: Children, pools: Pools, notifier: Notifier
+    ) -> None:
+        self._status = daemon_status
         self._children = children
         self._pools = pools
         self._notifier = notifier
-        self._reader = ConfigReader(facts.config)
+        self._reader = ConfigReader(daemon_status.config)
         self._asking: list[Reply] = []
         self._trial: Trial | None = None
         self._waiting: list[Reply] = []
@@ -65,7 +67,7 @@ class Reloads:
         Args:
             reply: called once with the answer to `gigqd reload`.
         """
-        if self._facts.stopping:
+        if self._status.stopping:
             reply({"ok": False, "error": "the daemon is stopping", "code": exit_codes.FAILED})
         elif self._is_busy or not self._pools.opened:
             self._waiting.append(reply)
@@ -83,21 +85,21 @@ class Reloads:
 
     def turn(self) -> None:
         """Read a file again, see what has become of the canary, then serve those who wait."""
-        if self._reader.active and self._facts.stopping:
+        if self._reader.active and self._status.stopping:
             self._reader.abandon()
             self._waiting += self._asking
         elif time.monotonic() >= self._reader.at:
             self._read()
         if self._trial is not None:
             self._judge(self._trial)
-        self._facts.reloading = self._is_busy
-        if self._waiting and self._facts.stopping:
+        self._status.reloading = self._is_busy
+        if self._waiting and self._status.stopping:
             self._refuse(self._take_waiting(), "the daemon is stopping", exit_codes.FAILED)
         elif self._waiting and not self._is_busy and self._pools.opened:
             self._begin(self._take_waiting())
 
     def _judge(self, trial: Trial) -> None:
-        if self._facts.stopping:
+        if self._status.stopping:
             self._refuse(trial.replies, "the daemon is stopping", exit_codes.FAILED)
         elif self._children.is_up(trial.slot):
             self._take(trial)
@@ -121,7 +123,7 @@ class Reloads:
 
     def _read(self) -> None:
         try:
-            found = self._reader.read(self._facts.config)
+            found = self._reader.read(self._status.config)
         except ConfigError as error:
             self._refuse(self._asking, str(error), error.exit_code)
             return
@@ -131,7 +133,7 @@ class Reloads:
     def _try(self, config: Config, changes: Changes) -> None:
         for warning in warnings(config):
             log.warning("config_warning", warning=warning)
-        generation = self._facts.generation + 1
+        generation = self._status.generation + 1
         self._trial = Trial(config, changes, self._open_canary(config, generation), self._asking)
 
     def _open_canary(self, config: Config, generation: int) -> Slot:
@@ -146,13 +148,13 @@ class Reloads:
 
     def _take(self, trial: Trial) -> None:
         """Use the configuration. Fresh children are the point even when the file is the same."""
-        facts = self._facts
-        facts.config = trial.config
-        facts.generation += 1
+        daemon_status = self._status
+        daemon_status.config = trial.config
+        daemon_status.generation += 1
         self._reader.taken()
-        facts.counters.reloads += 1
+        daemon_status.counters.reloads += 1
         logs.set_level(trial.config.log.level)
-        self._children.use(trial.config, facts.generation)
+        self._children.use(trial.config, daemon_status.generation)
         self._children.retire(trial.slot)
         self._pools.replace_all()
         self._pools.fit(trial.config)
@@ -161,10 +163,10 @@ class Reloads:
             "recycled": list(trial.changes.recycle),
             "restart": list(trial.changes.restart),
         }
-        log.info("reload_applied", generation=facts.generation, **taken)
-        self._notifier.ready(facts.headline)
+        log.info("reload_applied", generation=daemon_status.generation, **taken)
+        self._notifier.ready(daemon_status.headline)
         for reply in trial.replies:
-            reply({"ok": True, "generation": facts.generation, **taken})
+            reply({"ok": True, "generation": daemon_status.generation, **taken})
 
     def _refuse(self, replies: list[Reply], error: str, code: int) -> None:
         """Leave everything as it was, and say why."""

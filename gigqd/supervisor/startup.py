@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.recorder_link import RecorderLink
     from gigqd.supervisor.slots import Slot
-    from gigqd.supervisor.status import Facts
+    from gigqd.supervisor.status import Inspection
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -119,16 +119,18 @@ def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:
         slot.boot_code = exit_codes.CANNOT_IMPORT
 
 
-def start_failure(facts: Facts, recorder_link: RecorderLink, pools: Pools) -> GigqdError | None:
+def start_failure(
+    status: Inspection, recorder_link: RecorderLink, pools: Pools
+) -> GigqdError | None:
     """Why the daemon will not come up; None while there is hope."""
     if recorder_link.failure is not None:
         return recorder_link.failure
     if (slot := pools.failing()) is not None:
         return StartFailedError(f"no worker can boot: {slot.why_down}", exit_code=slot.boot_code)
     is_up = recorder_link.in_order and pools.any_up()
-    if is_up or time.monotonic() < facts.start_deadline:
+    if is_up or time.monotonic() < status.start_deadline:
         return None
-    seconds = facts.config.daemon.start_timeout
+    seconds = status.config.daemon.start_timeout
     if recorder_link.in_order:
         return StartFailedError(f"no worker was ready within {seconds:g} s")
     why = recorder_link.database_error or "the recorder did not come up"

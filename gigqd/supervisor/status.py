@@ -70,7 +70,7 @@ class Counters:
 
 
 @dataclass(slots=True)
-class Facts:
+class Inspection:
     """The daemon's own state.
 
     Attributes:
@@ -177,30 +177,30 @@ class Facts:
                 entry["status"] = message.get("status")
 
 
-def status(facts: Facts, children: Children) -> dict[str, Any]:
+def status(daemon_status: Inspection, children: Children) -> dict[str, Any]:
     """The whole answer to `gigqd status`."""
-    config = facts.config
+    config = daemon_status.config
     return {
         "ok": True,
-        "state": facts.state,
-        "reason": facts.database_error,
-        "degraded_since": _iso(facts.database_error_since),
-        "paused": facts.paused,
+        "state": daemon_status.state,
+        "reason": daemon_status.database_error,
+        "degraded_since": _iso(daemon_status.database_error_since),
+        "paused": daemon_status.paused,
         "name": config.daemon.name,
         "pid": os.getpid(),
         "version": __version__,
-        "started_at": facts.began_at.isoformat(timespec="seconds"),
-        "uptime": round(time.monotonic() - facts.began, 3),
-        "generation": facts.generation,
-        "run": facts.run,
+        "started_at": daemon_status.began_at.isoformat(timespec="seconds"),
+        "uptime": round(time.monotonic() - daemon_status.began, 3),
+        "generation": daemon_status.generation,
+        "run": daemon_status.run,
         "config": str(config.source) if config.source else None,
         "database": config.queue.database,
         "pools": [{"name": pool.name, "size": pool.size} for pool in config.pools],
         "slots": _slots(children),
-        "counters": _counters(facts.counters, children),
-        "unsettled": facts.unsettled,
+        "counters": _counters(daemon_status.counters, children),
+        "unsettled": daemon_status.unsettled,
         "held_back": children.restarts.held_back(),
-        "recent": list(facts.recent),
+        "recent": list(daemon_status.recent),
     }
 
 

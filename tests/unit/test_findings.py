@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from gigq.store.doctor.file_checks import Finding, has_wal_reset_defect, worst
-from gigq.store.doctor.inspection import Content, Facts, File, Waiting
+from gigq.store.doctor.inspection import Content, File, Inspection, Waiting
 from gigq.store.doctor.queue_checks import judge
 from gigq.store.sqlite.processes.lock_holders import holders_in
 
-GOOD = Facts(
+GOOD = Inspection(
     path="/srv/jobs.db",
     now="2026-01-01T12:00:00.000000+00:00",
     python="3.14.0",
@@ -34,14 +34,14 @@ EMPTIED = Content("wal", frozenset({"jobs"}), 3, 4096, 40_000, 30_000, {}, ())
 LATE = Waiting("mail", "2026-01-01T11:00:00.000000+00:00")
 
 
-def severity_of(check: str, facts: Facts) -> str:
-    return worst([one for one in judge(facts) if one.check == check])
+def severity_of(check: str, inspected: Inspection) -> str:
+    return worst([one for one in judge(inspected) if one.check == check])
 
 
 @pytest.mark.parametrize(("gives_back", "remedy"), [(True, "gigq prune"), (False, "VACUUM")])
 def test_free_pages_are_given_back_or_it_is_said_how(gives_back: bool, remedy: str) -> None:
-    facts = replace(GOOD, content=replace(EMPTIED, gives_back=gives_back))
-    (size,) = [one for one in judge(facts) if one.check == "size"]
+    inspected = replace(GOOD, content=replace(EMPTIED, gives_back=gives_back))
+    (size,) = [one for one in judge(inspected) if one.check == "size"]
 
     assert remedy in size.remedy
     assert ("VACUUM" in size.remedy) is not gives_back
@@ -49,8 +49,8 @@ def test_free_pages_are_given_back_or_it_is_said_how(gives_back: bool, remedy: s
 
 def test_the_remedy_for_an_open_file_names_only_files_that_are_there() -> None:
     folder, file, log = GOOD.files
-    facts = replace(GOOD, files=(folder, replace(file, mode=0o666), replace(log, mode=0o666)))
-    remedies = [one.remedy for one in judge(facts) if one.check == "permissions"]
+    inspected = replace(GOOD, files=(folder, replace(file, mode=0o666), replace(log, mode=0o666)))
+    remedies = [one.remedy for one in judge(inspected) if one.check == "permissions"]
 
     assert "chmod o= /srv/jobs.db /srv/jobs.db-wal" in remedies
 
@@ -68,8 +68,8 @@ def test_a_log_that_was_deleted_in_use_is_a_problem_and_it_is_said_how_to_keep_i
 ) -> None:
     index = File("/srv/jobs.db-shm", 0o600, 1000, 1000, 1)
     empty = replace(GOOD.content, tables=frozenset()) if GOOD.content else None
-    facts = replace(GOOD, files=(*GOOD.files[:2], index), servers=servers, content=empty)
-    found = {one.check: one for one in judge(facts)}
+    inspected = replace(GOOD, files=(*GOOD.files[:2], index), servers=servers, content=empty)
+    found = {one.check: one for one in judge(inspected)}
 
     assert found["wal"].severity == "problem"
     assert remedy in str(found["wal"].remedy)

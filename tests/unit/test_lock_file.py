@@ -15,7 +15,7 @@ from gigqd.host.file_repair import Repairs
 from gigqd.host.identity import Identity, Record
 from gigqd.host.lock_file import LockFile
 from gigqd.host.runtime_files import RuntimeFiles
-from gigqd.supervisor.status import Facts
+from gigqd.supervisor.status import DaemonStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
     def begin_stop() -> Any:
         raise AssertionError(exit_codes.ALREADY_RUNNING)
 
-    repairs = Repairs(Facts(config, "gigqd:1"), runtime_files, repair_socket, begin_stop)
+    repairs = Repairs(DaemonStatus(config, "gigqd:1"), runtime_files, repair_socket, begin_stop)
     repairs.turn(repairs.at)
     while_held = list(repaired)
     start.communicate()

@@ -10,7 +10,7 @@ from support.configs import config_in
 
 from gigqd.supervisor.reload import Reloads
 from gigqd.supervisor.slots import Slot
-from gigqd.supervisor.status import Facts
+from gigqd.supervisor.status import DaemonStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +52,12 @@ def pools() -> Any:
 
 
 @pytest.fixture
-def facts(tmp_path: Path) -> Facts:
-    return Facts(config_in(tmp_path), "gigqd:1")
+def facts(tmp_path: Path) -> DaemonStatus:
+    return DaemonStatus(config_in(tmp_path), "gigqd:1")
 
 
 @pytest.fixture
-def reloads(facts: Facts, children: Any, pools: Any) -> Reloads:
+def reloads(facts: DaemonStatus, children: Any, pools: Any) -> Reloads:
     notifier: Any = SimpleNamespace(reloading=lambda: None, ready=lambda _text: None)
     return Reloads(facts, children, pools, notifier)
 
@@ -128,7 +128,7 @@ def test_before_the_pools_are_open_a_reload_waits(
 
 
 def test_a_stop_refuses_all_that_wait_and_opens_no_other_canary(
-    reloads: Reloads, children: Children, facts: Facts
+    reloads: Reloads, children: Children, facts: DaemonStatus
 ) -> None:
     answers: list[dict[str, Any]] = []
     for _ in range(3):
@@ -144,7 +144,7 @@ def test_a_stop_refuses_all_that_wait_and_opens_no_other_canary(
 
 @pytest.mark.fault("D15")
 def test_a_stop_refuses_the_reload_whose_file_is_caught_while_it_is_rewritten(
-    reloads: Reloads, children: Children, facts: Facts
+    reloads: Reloads, children: Children, facts: DaemonStatus
 ) -> None:
     answers: list[dict[str, Any]] = []
     source = facts.config.source

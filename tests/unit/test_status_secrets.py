@@ -8,7 +8,7 @@ import pytest
 from gigq.model.url_passwords import mask_passwords
 from gigqd.host.daemonize import Readiness
 from gigqd.ipc.control_clients import Clients
-from gigqd.supervisor.status import Facts
+from gigqd.supervisor.status import DaemonStatus
 
 TEXT = "OperationalError: postgresql://amy:hunter2@db/jobs is away"
 MASKED = "OperationalError: postgresql://amy:***@db/jobs is away"
@@ -27,7 +27,7 @@ def test_every_answer_on_the_control_socket_is_masked():
 
 
 def test_the_reason_of_a_degraded_daemon_is_masked_wherever_it_is_shown():
-    facts = Facts.__new__(Facts)
+    facts = DaemonStatus.__new__(DaemonStatus)
     facts.database_error = None
 
     assert facts.note_database_error(TEXT)

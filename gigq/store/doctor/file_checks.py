@@ -13,7 +13,7 @@ from gigq.store.sqlite.file.filesystem import is_network
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gigq.store.doctor.inspection import Facts, File
+    from gigq.store.doctor.inspection import File, Inspection
 
 SEVERITIES = ("ok", "note", "warning", "problem")
 """From the best to the worst."""
@@ -56,14 +56,14 @@ def has_wal_reset_defect(version: tuple[int, ...]) -> bool:
     return not ((3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0))
 
 
-def library(facts: Facts) -> Iterator[Finding]:
+def library(inspected: Inspection) -> Iterator[Finding]:
     """Check the SQLite library in this Python."""
-    version = ".".join(map(str, facts.sqlite))
-    found = f"SQLite {version} in Python {facts.python}"
-    if facts.sqlite < OLDEST_SQLITE:
+    version = ".".join(map(str, inspected.sqlite))
+    found = f"SQLite {version} in Python {inspected.python}"
+    if inspected.sqlite < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE))
         yield Finding("sqlite", "problem", found, f"gigq needs {oldest}; use a newer Python build")
-    elif has_wal_reset_defect(facts.sqlite):
+    elif has_wal_reset_defect(inspected.sqlite):
         yield Finding(
             "sqlite",
             "note",
@@ -76,9 +76,9 @@ def library(facts: Facts) -> Iterator[Finding]:
         yield Finding("sqlite", "ok", f"{found}, without the WAL-reset defect")
 
 
-def file_system(facts: Facts) -> Iterator[Finding]:
+def file_system(inspected: Inspection) -> Iterator[Finding]:
     """Check the file system of the database."""
-    kind = facts.file_system
+    kind = inspected.file_system
     if is_network(kind):
         yield Finding(
             "filesystem",
@@ -97,15 +97,15 @@ def file_system(facts: Facts) -> Iterator[Finding]:
         yield Finding("filesystem", "ok", kind or "of unknown type, taken for a local one")
 
 
-def rights(facts: Facts) -> Iterator[Finding]:
+def rights(inspected: Inspection) -> Iterator[Finding]:
     """Check the permissions of the file, its folder and the files of SQLite beside it."""
-    folder, file, *beside = facts.files
+    folder, file, *beside = inspected.files
     trouble = [
         *_trouble_of_folder(folder),
         *_trouble_of_file(file, beside),
         *_trouble_beside(file, beside),
     ]
-    if not facts.writable:
+    if not inspected.writable:
         trouble.append(
             Finding(
                 "permissions",
@@ -166,11 +166,11 @@ def _trouble_beside(file: File, beside: list[File]) -> Iterator[Finding]:
             )
 
 
-def journal(facts: Facts) -> Iterator[Finding]:
+def journal(inspected: Inspection) -> Iterator[Finding]:
     """Check the journal mode."""
-    if facts.content is None:
+    if inspected.content is None:
         return
-    mode = facts.content.journal_mode
+    mode = inspected.content.journal_mode
     if mode not in {None, "wal"}:
         yield Finding(
             "journal",
@@ -183,34 +183,34 @@ def journal(facts: Facts) -> Iterator[Finding]:
         yield Finding("journal", "ok", f"{state}; submits are committed with synchronous=FULL")
 
 
-def log(facts: Facts) -> Iterator[Finding]:
+def log(inspected: Inspection) -> Iterator[Finding]:
     """Check that the write-ahead log exists, and its size."""
-    if is_log_missing(facts):
-        yield _missing_log(facts)
+    if is_log_missing(inspected):
+        yield _missing_log(inspected)
         return
-    pids = " ".join(map(str, facts.readers))
-    if facts.wal <= TOO_LONG:
-        yield Finding("wal", "ok", f"{format_size(facts.wal)} in the log")
+    pids = " ".join(map(str, inspected.readers))
+    if inspected.wal <= TOO_LONG:
+        yield Finding("wal", "ok", f"{format_size(inspected.wal)} in the log")
         return
     why = f"processes {pids} are reading" if pids else "no process reads at the moment"
     yield Finding(
         "wal",
         "warning",
-        f"{format_size(facts.wal)} in the log, which is kept below {format_size(TOO_LONG)}: {why}",
+        f"{format_size(inspected.wal)} in the log, which is kept below {format_size(TOO_LONG)}: {why}",
         f"end the long transactions of {pids}: the log cannot be shortened while they read"
         if pids
         else "start gigqd, which shortens it; if it runs, look for long transactions",
     )
 
 
-def is_log_missing(facts: Facts) -> bool:
+def is_log_missing(inspected: Inspection) -> bool:
     """Return True when the log was deleted during use: only its index is left."""
-    names = {file.path.removeprefix(facts.path) for file in facts.files}
+    names = {file.path.removeprefix(inspected.path) for file in inspected.files}
     return "-shm" in names and "-wal" not in names
 
 
-def _missing_log(facts: Facts) -> Finding:
-    if facts.servers and not any(facts.servers.values()):
+def _missing_log(inspected: Inspection) -> Finding:
+    if inspected.servers and not any(inspected.servers.values()):
         remedy = (
             "put it back; if it is lost and no process has the file open any more, what it held is "
             "lost too: restore a backup, with the -shm moved away"
@@ -221,16 +221,18 @@ def _missing_log(facts: Facts) -> Finding:
             "process that ends last writes the log into the file; until then start nothing new "
             "there, and copy nothing"
         )
-    return Finding("wal", "problem", f"{facts.path}-wal was deleted while it was in use", remedy)
+    return Finding(
+        "wal", "problem", f"{inspected.path}-wal was deleted while it was in use", remedy
+    )
 
 
-def size(facts: Facts) -> Iterator[Finding]:
+def size(inspected: Inspection) -> Iterator[Finding]:
     """Check the size of the file and its free pages."""
-    if facts.content is None:
+    if inspected.content is None:
         return
-    c = facts.content
+    c = inspected.content
     pages = f"{c.pages} pages of {c.page_size} bytes, {c.free_pages} free"
-    found = f"{format_size(facts.size)}, {pages}"
+    found = f"{format_size(inspected.size)}, {pages}"
     if c.free_pages * c.page_size > _MANY_FREE_PAGES and 2 * c.free_pages > c.pages:
         yield Finding(
             "size",
@@ -245,13 +247,13 @@ def size(facts: Facts) -> Iterator[Finding]:
         yield Finding("size", "ok", found)
 
 
-def room(facts: Facts) -> Iterator[Finding]:
+def room(inspected: Inspection) -> Iterator[Finding]:
     """Check the free space of the disk."""
-    found = f"{format_size(facts.room)} free on the disk"
-    if facts.room < _LITTLE_ROOM:
-        severity = "problem" if facts.room < _NO_ROOM else "warning"
+    found = f"{format_size(inspected.room)} free on the disk"
+    if inspected.room < _LITTLE_ROOM:
+        severity = "problem" if inspected.room < _NO_ROOM else "warning"
         yield Finding("disk", severity, found, "make room: without it nothing can be stored")
-    elif facts.room < facts.size:
+    elif inspected.room < inspected.size:
         yield Finding("disk", "note", found, "a backup beside the file would not fit")
     else:
         yield Finding("disk", "ok", found)

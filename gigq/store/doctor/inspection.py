@@ -103,7 +103,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Inspection:
     """All facts that the checks judge.
 
     Attributes:
@@ -143,7 +143,7 @@ class Facts:
     trouble: str | None = None
 
 
-def gather(database: str | os.PathLike[str], check: str | None = None) -> Facts:
+def gather(database: str | os.PathLike[str], check: str | None = None) -> Inspection:
     """Inspect a database without writing, creating or waiting.
 
     Args:
@@ -161,7 +161,7 @@ def gather(database: str | os.PathLike[str], check: str | None = None) -> Facts:
     content, trouble = _content_or_trouble(path, check)
     found = Path(path).stat()
     folder = str(Path(path).parent)
-    return Facts(
+    return Inspection(
         path=path,
         now=clock.utc_now(),
         python=sys.version.partition(" ")[0],

@@ -13,39 +13,42 @@ from gigq.store.sqlite.file.log_names import together
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gigq.store.doctor.inspection import Facts
+    from gigq.store.doctor.inspection import Inspection
 
 LONG_WAIT = 60
 """Seconds that a due job may wait before it is worth a warning."""
 
 
-def judge(facts: Facts) -> list[Finding]:
+def judge(inspected: Inspection) -> list[Finding]:
     """Return the findings of all checks, in a fixed order."""
-    return [finding for check in CHECKS for finding in check(facts)]
+    return [finding for check in CHECKS for finding in check(inspected)]
 
 
-def readable(facts: Facts) -> Iterator[Finding]:
+def readable(inspected: Inspection) -> Iterator[Finding]:
     """Check that the file can be read and holds a queue."""
-    if facts.content is None:
+    if inspected.content is None:
         yield Finding(
-            "database", "problem", facts.trouble or "it cannot be read", "see docs/operations.md"
+            "database",
+            "problem",
+            inspected.trouble or "it cannot be read",
+            "see docs/operations.md",
         )
-    elif "jobs" not in facts.content.tables and not file_checks.is_log_missing(facts):
+    elif "jobs" not in inspected.content.tables and not file_checks.is_log_missing(inspected):
         yield Finding("database", "problem", "there is no queue in it", "name another: --db FILE")
 
 
-def schema(facts: Facts) -> Iterator[Finding]:
+def schema(inspected: Inspection) -> Iterator[Finding]:
     """Check the version of the schema."""
-    if facts.content is None or "jobs" not in facts.content.tables:
+    if inspected.content is None or "jobs" not in inspected.content.tables:
         return
-    found, known = facts.content.schema, facts.known_schema
+    found, known = inspected.content.schema, inspected.known_schema
     if found > known:
         yield Finding(
             "schema", "problem", f"schema {found}, this gigq knows {known}", "upgrade this gigq"
         )
-    elif facts.content.obstacle is not None:
+    elif inspected.content.obstacle is not None:
         yield Finding(
-            "schema", "problem", facts.content.obstacle, "see docs/migrating-from-gigq-0.5.1.md"
+            "schema", "problem", inspected.content.obstacle, "see docs/migrating-from-gigq-0.5.1.md"
         )
     elif found < known:
         yield _to_be_migrated(found, known)
@@ -66,11 +69,11 @@ def _to_be_migrated(found: int, known: int) -> Finding:
     )
 
 
-def jobs(facts: Facts) -> Iterator[Finding]:
+def jobs(inspected: Inspection) -> Iterator[Finding]:
     """Report the number of jobs by state."""
-    if facts.content is None or facts.content.schema < 1:
+    if inspected.content is None or inspected.content.schema < 1:
         return
-    counts = facts.content.counts
+    counts = inspected.content.counts
     known = [f"{counts[name]} {word}" for name, word in _WORDS.items() if name in counts]
     left_out = [word for name, word in _WORDS.items() if name not in counts]
     if left_out:
@@ -78,17 +81,17 @@ def jobs(facts: Facts) -> Iterator[Finding]:
     yield Finding("jobs", "ok", ", ".join(known))
 
 
-def serving(facts: Facts) -> Iterator[Finding]:
+def serving(inspected: Inspection) -> Iterator[Finding]:
     """Report the processes that run the jobs."""
-    if facts.servers is None:
+    if inspected.servers is None:
         yield Finding(
             "workers", "note", "this user may not see which processes run jobs", "run as the owner"
         )
         return
     known = [
-        f"{word} {' '.join(map(str, facts.servers[kind]))}"
+        f"{word} {' '.join(map(str, inspected.servers[kind]))}"
         for kind, word in (("daemons", "gigqd"), ("workers", "worker"))
-        if facts.servers[kind]
+        if inspected.servers[kind]
     ]
     if known:
         yield Finding("workers", "ok", f"jobs are run by {', '.join(known)}")
@@ -96,13 +99,13 @@ def serving(facts: Facts) -> Iterator[Finding]:
         yield Finding("workers", "note", "no process runs jobs", "gigqd start, or gigq worker")
 
 
-def waiting(facts: Facts) -> Iterator[Finding]:
+def waiting(inspected: Inspection) -> Iterator[Finding]:
     """Check how long due jobs have waited."""
-    if facts.content is None or facts.content.waiting is None:
+    if inspected.content is None or inspected.content.waiting is None:
         return
-    late = [(one.oldest, f"queue {one.queue}") for one in facts.content.waiting]
-    if facts.content.overdue_since is not None:
-        late.append((facts.content.overdue_since, "a retry"))
+    late = [(one.oldest, f"queue {one.queue}") for one in inspected.content.waiting]
+    if inspected.content.overdue_since is not None:
+        late.append((inspected.content.overdue_since, "a retry"))
     if not late:
         yield Finding("oldest", "ok", "no job is due")
         return
@@ -112,52 +115,52 @@ def waiting(facts: Facts) -> Iterator[Finding]:
         yield Finding("oldest", "note", found)
         return
     since, where = min(readable)
-    waited = (clock.parse(facts.now) - clock.parse(since)).total_seconds()
+    waited = (clock.parse(inspected.now) - clock.parse(since)).total_seconds()
     found = f"the oldest due job ({where}) was stored {format_duration(waited)} ago"
     if waited <= LONG_WAIT:
         yield Finding("oldest", "ok", found)
     else:
-        yield Finding("oldest", "warning", found, _why_it_waits(facts))
+        yield Finding("oldest", "warning", found, _why_it_waits(inspected))
 
 
-def _why_it_waits(facts: Facts) -> str:
-    if facts.servers and not any(facts.servers.values()):
+def _why_it_waits(inspected: Inspection) -> str:
+    if inspected.servers and not any(inspected.servers.values()):
         return "no process runs jobs: gigqd start, or gigq worker"
     return "see in gigqd status whether a pool serves that queue, is paused, or has too few workers"
 
 
-def lost(facts: Facts) -> Iterator[Finding]:
+def lost(inspected: Inspection) -> Iterator[Finding]:
     """Report running jobs whose worker process is gone."""
-    if not facts.gone:
+    if not inspected.gone:
         return
-    served = facts.servers and any(facts.servers.values())
+    served = inspected.servers and any(inspected.servers.values())
     yield Finding(
         "lost",
         "note" if served else "warning",
-        f"{facts.gone} running jobs have no process any more",
+        f"{inspected.gone} running jobs have no process any more",
         "look again: the daemon or worker that runs here settles them within seconds"
         if served
         else "start gigqd or a worker: it settles them before it claims a job",
     )
 
 
-def integrity(facts: Facts) -> Iterator[Finding]:
+def integrity(inspected: Inspection) -> Iterator[Finding]:
     """Report the result of the check of all pages, if it was requested."""
-    if facts.content is None or facts.content.integrity is None:
+    if inspected.content is None or inspected.content.integrity is None:
         return
-    if facts.content.integrity == ("ok",):
+    if inspected.content.integrity == ("ok",):
         yield Finding("integrity", "ok", "every page was read and is in order")
         return
-    beside = [file.path.removeprefix(facts.path) for file in facts.files]
+    beside = [file.path.removeprefix(inspected.path) for file in inspected.files]
     yield Finding(
         "integrity",
         "problem",
-        f"damaged: {'; '.join(facts.content.integrity)}",
+        f"damaged: {'; '.join(inspected.content.integrity)}",
         f"stop everything, keep {together(beside)}, and restore a backup",
     )
 
 
-CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Inspection], Iterator[Finding]], ...] = (
     *(file_checks.library, file_checks.file_system, file_checks.rights, readable, schema),
     *(file_checks.journal, file_checks.log, file_checks.size, file_checks.room),
     *(jobs, serving, waiting, lost, integrity),
