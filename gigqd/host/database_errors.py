@@ -36,19 +36,19 @@ class DatabaseError(NamedTuple):
     """
 
     text: str
-    hold: bool
+    pause_claims: bool
     code: int | None = None
 
 
 def database_error_of(error: Exception) -> DatabaseError:
     """Return the meaning of an error of the store or the system."""
     code = next((code for kind, code in _HOPELESS.items() if isinstance(error, kind)), None)
-    hold = code is not None or isinstance(error, StoreGone)
+    pause_claims = code is not None or isinstance(error, StoreGone)
     if isinstance(error, PermissionError):  # on a file beside the database
         code = exit_codes.NOT_PERMITTED
     if isinstance(error, StoreError) and not isinstance(error, StoreUnavailable):
         code = code or exit_codes.DATABASE_UNAVAILABLE  # SQLite refuses the statement every time
-    return DatabaseError(str(error), hold, code)
+    return DatabaseError(str(error), pause_claims, code)
 
 
 def exit_code_for(error: Exception) -> int:

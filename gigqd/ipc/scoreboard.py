@@ -59,7 +59,7 @@ class Orders(NamedTuple):
     leave: bool = False
     to_interrupt: int = 0
     cause: Cause | None = None
-    hold: bool = False
+    pause_claims: bool = False
     stopping: bool = False
     peak: int = 0
     peak_of: int = 0
@@ -164,8 +164,8 @@ class Cell:
     @property
     def may_claim(self) -> bool:
         """Whether the supervisor has this worker neither leave nor wait."""
-        leave, _, hold, *_ = _ORDERS.unpack_from(self._memory, self._orders_at)
-        return not (leave or hold)
+        leave, _, pause_claims, *_ = _ORDERS.unpack_from(self._memory, self._orders_at)
+        return not (leave or pause_claims)
 
     @property
     def to_interrupt(self) -> int:
@@ -187,10 +187,10 @@ class Cell:
     def orders(self) -> Orders:
         """What the supervisor wants of this worker now."""
         fields = _ORDERS.unpack_from(self._memory, self._orders_at)
-        leave, to_interrupt, hold, stopping, *rest = fields
+        leave, to_interrupt, pause_claims, stopping, *rest = fields
         cause = _CAUSES[to_interrupt & (1 << _CAUSE_BITS) - 1]
         number = to_interrupt >> _CAUSE_BITS
-        return Orders(bool(leave), number, cause, bool(hold), bool(stopping), *rest)
+        return Orders(bool(leave), number, cause, bool(pause_claims), bool(stopping), *rest)
 
     def whole_board(self) -> list[Report]:
         """What every child last said; for the recorder, who looks after what all of them hold."""
@@ -229,9 +229,9 @@ class Cell:
         """Mark the execution with this number as the one that a coming signal is meant for."""
         self._give(to_interrupt=number, cause=cause)
 
-    def hold(self, *, on: bool) -> None:
+    def pause_claims(self, *, on: bool) -> None:
         """Have the worker claim nothing, or claim again."""
-        self._give(hold=on)
+        self._give(pause_claims=on)
 
     def tell_of_stop(self) -> None:
         """Let the worker's job see that the daemon is stopping."""
@@ -293,7 +293,7 @@ class Scoreboard:
         self._lent = max(self._lent, cell.index + 1)
         _LENT.pack_into(self._memory, 0, self._lent)
         cell.clear()
-        cell.hold(on=self.held)
+        cell.pause_claims(on=self.held)
         return cell
 
     def release(self, cell: Cell) -> None:

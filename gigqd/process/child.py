@@ -147,10 +147,10 @@ class Child:
         self.json_socket.send({"leave": True})
         self._signal(signal.SIGCONT)
 
-    def hold(self, *, on: bool) -> None:
+    def pause_claims(self, *, on: bool) -> None:
         """Have it claim nothing, or claim again."""
-        self.cell.hold(on=on)
-        self.json_socket.send({"hold": on})
+        self.cell.pause_claims(on=on)
+        self.json_socket.send({"pause_claims": on})
 
     def note(self, report: Report, now: float) -> None:
         """Remember when its execution began, which settling no longer says; sum jobs up.

@@ -92,7 +92,7 @@ class Recorder:
         self._leaving = False
         self._patience = Patience()
         # Differs from all states, so the first is sent: an earlier recorder may have sent another.
-        self._database_error: DatabaseError | None = DatabaseError("", hold=False)
+        self._database_error: DatabaseError | None = DatabaseError("", pause_claims=False)
         if self._was_in_order:
             connections.require(self._path)
 
@@ -219,9 +219,9 @@ class Recorder:
             self._patience.end()
         else:
             self._patience.wait(time.monotonic())
-            self._maintenance.begin(damaged=database_error.hold)
+            self._maintenance.begin(damaged=database_error.pause_claims)
             self._retention.begin()
-            self._in_order = self._in_order and not database_error.hold
+            self._in_order = self._in_order and not database_error.pause_claims
             if database_error.code is not None and not self._was_in_order:
                 # Ends a daemon that is not up yet. Later it is an error like any other.
                 self.tell({"failed": database_error.text, "code": database_error.code})
@@ -229,7 +229,10 @@ class Recorder:
             self._database_error = database_error
             text = database_error.text if database_error else None
             self.tell(
-                {"database_error": text, "hold": database_error is not None and database_error.hold}
+                {
+                    "database_error": text,
+                    "pause_claims": database_error is not None and database_error.pause_claims,
+                }
             )
 
     def _close(self) -> None:

@@ -153,12 +153,12 @@ class Children:
             if child is not None and child.cell.read().execution in executions:
                 self.want_end(slot, Cause.CANCELLED)
 
-    def hold(self, *, on: bool) -> None:
+    def pause_claims(self, *, on: bool) -> None:
         """Have no worker claim a job, or let them claim again; running jobs go on."""
         if self._board.held != on:
             self._board.held = on
             for child in self._children.values():
-                child.hold(on=on)
+                child.pause_claims(on=on)
 
     def tell_of_stop(self) -> None:
         """Let the running jobs see that the daemon is stopping."""

@@ -241,7 +241,7 @@ class Supervisor:
     def _check_recorder_link(self) -> None:
         """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
         self._children.cancel(self._recorder_link.cancels)
-        self._children.hold(on=self._status.paused or self._recorder_link.hold)
+        self._children.pause_claims(on=self._status.paused or self._recorder_link.pause_claims)
         if self._recorder_link.database_error:
             self._children.excuse(time.monotonic())
 

@@ -35,7 +35,7 @@ class RecorderLink:
     def __init__(self) -> None:
         self.in_order = False
         self.database_error: str | None = None
-        self.hold = False
+        self.pause_claims = False
         self.cancels: frozenset[str] = frozenset()
         self.failure: GigqdError | None = None
         self.still_works: tuple[int, ...] = ()
@@ -88,15 +88,15 @@ class RecorderLink:
                 log.info("jobs_pruned", pruned=pruned, seconds=seconds)
             case {"still_works": [*pids]}:
                 self.still_works = tuple(map(int, pids))
-            case {"database_error": database_error, "hold": bool(hold)}:
-                self._note_database_error(database_error, hold=hold)
+            case {"database_error": database_error, "pause_claims": bool(pause_claims)}:
+                self._note_database_error(database_error, pause_claims=pause_claims)
 
-    def _note_database_error(self, database_error: str | None, *, hold: bool) -> None:
-        if database_error and (not self.database_error or hold != self.hold):
-            log.error("db_down", error=database_error, hold=hold)
+    def _note_database_error(self, database_error: str | None, *, pause_claims: bool) -> None:
+        if database_error and (not self.database_error or pause_claims != self.pause_claims):
+            log.error("db_down", error=database_error, pause_claims=pause_claims)
         elif self.database_error and not database_error:
             log.info("db_up")
-        self.database_error, self.hold = database_error, hold
+        self.database_error, self.pause_claims = database_error, pause_claims
 
     def _send(self, number: int) -> None:
         if self._json_socket is not None and not self._json_socket.ended:

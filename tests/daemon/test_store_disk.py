@@ -84,7 +84,7 @@ def test_a_full_disk_loses_no_outcome_and_is_over_when_there_is_room(on_small_di
 
     wait_until_running(daemon)
     assert "FULL" in status["reason"]
-    assert not daemon.events("db_down")[-1]["hold"]
+    assert not daemon.events("db_down")[-1]["pause_claims"]
     assert daemon.wait_for_job(done)["status"] == "completed"
     assert daemon.wait_for_job(waiting)["status"] == "completed"
     assert daemon.wait_for_job(dying)["executions"][0]["cause"] == "crashed"

@@ -65,7 +65,7 @@ def test_a_database_that_is_moved_away_is_waited_for_and_never_begun_anew(daemon
 
     status = wait_until_degraded(daemon, "is gone")
     pids = daemon.worker_pids()
-    wait_until(lambda: daemon.events("db_down")[-1]["hold"])
+    wait_until(lambda: daemon.events("db_down")[-1]["pause_claims"])
 
     assert "put it back" in status["reason"]
     assert not any(name.exists() for name in away)
@@ -200,7 +200,7 @@ def test_a_truncated_database_stops_all_claims_and_is_not_touched(daemons, size)
         file.truncate(size)
 
     wait_until_degraded(daemon, "jobs.db")
-    wait_until(lambda: daemon.events("db_down")[-1]["hold"])
+    wait_until(lambda: daemon.events("db_down")[-1]["pause_claims"])
     assert daemon.database.stat().st_size == size
     move_away(daemon.database)
     good.rename(daemon.database)
@@ -258,7 +258,7 @@ def test_a_schema_from_the_future_that_appears_while_running_stops_all_claims(da
         newer.execute("INSERT INTO gigq_schema(version, applied_at) VALUES (999, 'tomorrow')")
 
     status = wait_until_degraded(daemon, "999")
-    wait_until(lambda: daemon.events("db_down")[-1]["hold"])
+    wait_until(lambda: daemon.events("db_down")[-1]["pause_claims"])
 
     assert "upgrade gigq" in status["reason"]
     job_id = queue.submit(Job("held", jobs.ok, {"ledger": str(daemon.ledger), "job": "held"}))
@@ -279,7 +279,7 @@ def test_a_log_that_is_moved_away_stops_all_claims_until_it_is_back(daemons):
     away = log.rename(daemon.home / "away")
 
     status = wait_until_degraded(daemon, "jobs.db-wal was deleted or moved away")
-    wait_until(lambda: daemon.events("db_down")[-1]["hold"])
+    wait_until(lambda: daemon.events("db_down")[-1]["pause_claims"])
 
     assert "the process that ends last writes the log" in status["reason"]
     assert not log.exists()

@@ -89,7 +89,7 @@ def test_a_daemon_with_many_workers_can_replace_its_recorder(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("error", "hold", "code"),
+    ("error", "pause_claims", "code"),
     [
         (StoreLocked("q.db is locked"), False, None),
         (StoreUnavailable("q.db: disk full"), False, None),
@@ -103,13 +103,13 @@ def test_a_daemon_with_many_workers_can_replace_its_recorder(tmp_path: Path) -> 
     ],
 )
 def test_trouble_holds_claims_when_the_file_itself_is_not_to_be_trusted(
-    error: Exception, hold: bool, code: int | None
+    error: Exception, pause_claims: bool, code: int | None
 ) -> None:
     database_error = database_error_of(error)
 
-    assert (database_error.text, database_error.hold, database_error.code) == (
+    assert (database_error.text, database_error.pause_claims, database_error.code) == (
         str(error),
-        hold,
+        pause_claims,
         code,
     )
 
@@ -132,11 +132,11 @@ def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> 
 def test_the_supervisor_hears_what_to_cancel_and_whether_to_hold() -> None:
     books = RecorderLink()
     books.hear({"cancel": ["e1", "e2"]})
-    books.hear({"database_error": "the file is gone", "hold": True})
+    books.hear({"database_error": "the file is gone", "pause_claims": True})
 
     assert books.cancels == {"e1", "e2"}
-    assert (books.database_error, books.hold) == ("the file is gone", True)
+    assert (books.database_error, books.pause_claims) == ("the file is gone", True)
     books.hear({"cancel": []})
-    books.hear({"database_error": None, "hold": False})
+    books.hear({"database_error": None, "pause_claims": False})
     assert books.cancels == frozenset()
-    assert (books.database_error, books.hold) == (None, False)
+    assert (books.database_error, books.pause_claims) == (None, False)
