@@ -115,7 +115,7 @@ def report(config: Path, options: argparse.Namespace) -> None:
 def lives(pid: int, born: int) -> bool:
     """Whether a process is there and is the one that was noted."""
     with suppress(ProcessLookupError):
-        process = syscalls.glance(pid)
+        process = syscalls.read_process(pid)
         return process.alive and process.start_ticks == born
     return False
 
@@ -128,7 +128,7 @@ def marked(config: Path) -> set[int]:
         mark = mark_of(pid)
         if (mark.tag and mark.tag.home == home) or (mark.stamp and is_of_home(mark.stamp, home)):
             with suppress(ProcessLookupError):
-                found |= {pid} if syscalls.glance(pid).alive else set()
+                found |= {pid} if syscalls.read_process(pid).alive else set()
     return found
 
 
@@ -144,7 +144,7 @@ def measure_steps(size: int) -> None:
                 os.setsid()
                 signal.pause()
         signal.pause()
-    while len(list(descendants(syscalls.glance(root)))) < size - 1:
+    while len(list(descendants(syscalls.read_process(root)))) < size - 1:
         time.sleep(0.01)
     process_table = ProcessTable()
     looks = []

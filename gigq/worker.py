@@ -10,7 +10,7 @@ from gigq.execution import attempt, rescue
 from gigq.execution.callbacks import Callbacks, Overrides, Settings
 from gigq.execution.hooks import Hooks, around_worker
 from gigq.execution.runner import Runner
-from gigq.execution.sleeping import StopBell
+from gigq.execution.sleeping import StopNotice
 from gigq.execution.stop_signals import stop_signals
 from gigq.execution.worker_context import PlainJobContext
 from gigq.execution.worker_loop import WorkerLoop, run_in_threads
@@ -75,7 +75,7 @@ class Worker:
     hooks: Hooks | None = None
     most_at_once: int = 1
     notice: Callable[[str], None] = staticmethod(lambda _text: None)
-    _stop_bell: StopBell | None = None
+    _stop_notice: StopNotice | None = None
     _callbacks: Callbacks = Callbacks()
     _opened: StoreHandle | None = None
 
@@ -137,7 +137,7 @@ class Worker:
         """
         scripts.refuse_while_loading()
         self.running = True
-        self._stop_bell = stop_bell = StopBell()
+        self._stop_notice = stop_notice = StopNotice()
         try:
             with stop_signals(self._halt, self._interrupt, self.notice), around_worker(self.hooks):
                 if self.concurrency == 1:
@@ -145,8 +145,8 @@ class Worker:
                 else:
                     run_in_threads(self._worker_loop, self.concurrency)
         finally:
-            self._stop_bell = None
-            stop_bell.close()
+            self._stop_notice = None
+            stop_notice.close()
 
     def stop(self) -> None:
         """Have `start` return after the current job. Any thread may call it."""
@@ -264,9 +264,9 @@ class Worker:
     def _worker_loop(self, thread_index: int = 0) -> None:
         """Work in this thread until the worker is stopped."""
         self._setup_thread_state(thread_index)
-        assert self._stop_bell is not None
+        assert self._stop_notice is not None
         try:
-            WorkerLoop(self, self._runner, self._stop_bell, self._check_for_timeouts).run()
+            WorkerLoop(self, self._runner, self._stop_notice, self._check_for_timeouts).run()
         finally:
             self._halt()  # an error that ends one thread ends all of them
             self.close()
@@ -318,7 +318,7 @@ class Worker:
         return self._opened
 
     def _is_stopping(self) -> bool:
-        return self._stop_bell is not None and not self.running
+        return self._stop_notice is not None and not self.running
 
     def _calling(self, name: str) -> Callable[..., Any]:
         """Return a function that calls a method, also one that is set on the object later."""
@@ -335,8 +335,8 @@ class Worker:
     def _halt(self) -> None:
         # Only a flag and a byte: this runs in signal handlers too.
         self.running = False
-        if self._stop_bell is not None:
-            self._stop_bell.ring()
+        if self._stop_notice is not None:
+            self._stop_notice.ring()
 
     @made_once
     def _threads(self) -> _Threads:

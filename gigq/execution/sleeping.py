@@ -9,7 +9,7 @@ from contextlib import suppress
 from gigq.model import clock
 
 
-class StopBell:
+class StopNotice:
     """Wakes every thread of one worker, for good, from any thread or signal handler."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.execution.runner import Runner
-    from gigq.execution.sleeping import StopBell
+    from gigq.execution.sleeping import StopNotice
 
 _CHECK_EVERY = 1.0
 _AFTER_A_WRITE = 0.2
@@ -46,12 +46,16 @@ class WorkerLoop:
     """
 
     def __init__(
-        self, worker: Loopable, runner: Runner, stop_bell: StopBell, take_back: Callable[[], None]
+        self,
+        worker: Loopable,
+        runner: Runner,
+        stop_notice: StopNotice,
+        take_back: Callable[[], None],
     ) -> None:
         self._worker = worker
         self._runner = runner
         self._take_back = take_back
-        self._stop_bell = stop_bell
+        self._stop_notice = stop_notice
 
     def run(self) -> None:
         """Work until the worker is stopped, or an error comes that no wait can help."""
@@ -91,7 +95,7 @@ class WorkerLoop:
 
     def _sleep(self) -> None:
         """Sleep until there is work, as far as the wake-ups and the kernel report it."""
-        stop = self._stop_bell.fileno()
+        stop = self._stop_notice.fileno()
         is_another_file = self._watch.renew()
         watched = self._watch.descriptors()
         pause = self._pause()
@@ -114,7 +118,7 @@ class WorkerLoop:
             source=self._runner.logger,
             error=str(error),
         )
-        self._stop_bell.wait(_AFTER_TROUBLE)
+        self._stop_notice.wait(_AFTER_TROUBLE)
 
 
 def run_in_threads(loop: Callable[[int], None], count: int) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from gigq.store.sqlite.write_queue import Gate
+    from gigq.store.sqlite.write_queue import WriteQueue
 
 Row = dict[str, Any]
 Value = TypeVar("Value")
@@ -206,20 +206,20 @@ class _Transaction:
 
     def __enter__(self) -> Session:
         connection = self._connection = self._database._get_connection()
-        self._gate: Gate | None = None
+        self._write_queue: WriteQueue | None = None
         if connection.in_transaction:
             self._bounds = _PART
         else:
             self._bounds = _OWN
             set_synchronous(connection, "FULL" if self._durable else "NORMAL")
-            self._pass_gate()
+            self._wait_in_write_queue()
         lock = self._lock = inside_sqlite()
         try:
             begin = partial(_kept, lock, partial(connection.execute, self._bounds[0]))
             self._database._patiently(connection, begin)
             return Session(connection)
         except BaseException:
-            self._leave_gate()
+            self._leave_write_queue()
             raise
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -238,25 +238,25 @@ class _Transaction:
         except BaseException as refused:
             self._undo(refused)
             raise
-        self._leave_gate()
+        self._leave_write_queue()
         if isinstance(connection, StoreConnection) and not connection.in_transaction:
             after_commit(connection)
 
     def _undo(self, error: BaseException) -> None:
         _undo(self._connection, self._bounds[2])
-        self._leave_gate()
+        self._leave_write_queue()
         if isinstance(error, sqlite3.Error):
             raise translated(error, _path_of(self._connection)) from error
 
-    def _pass_gate(self) -> None:
-        gate = getattr(self._connection, "gate", None)
-        if gate is not None and gate.enter(urgent=self._database.urgent):
-            self._gate = gate
+    def _wait_in_write_queue(self) -> None:
+        write_queue = getattr(self._connection, "gate", None)
+        if write_queue is not None and write_queue.enter(urgent=self._database.urgent):
+            self._write_queue = write_queue
 
-    def _leave_gate(self) -> None:
-        if self._gate is not None:
-            gate, self._gate = self._gate, None
-            gate.leave()
+    def _leave_write_queue(self) -> None:
+        if self._write_queue is not None:
+            write_queue, self._write_queue = self._write_queue, None
+            write_queue.leave()
 
 
 _OWN: Bounds = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))

@@ -120,7 +120,7 @@ def _is_below_this_process(pid: int) -> bool:
                 return True
             if pid in (0, 1):
                 return False
-            pid = syscalls.glance(pid).parent
+            pid = syscalls.read_process(pid).parent
     except ProcessLookupError:
         return not _belongs_to_another_account(pid)
     return True

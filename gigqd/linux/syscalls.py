@@ -171,7 +171,7 @@ class Process(NamedTuple):
         return self.state in ("T", "t")
 
 
-def glance(pid: int) -> Process:
+def read_process(pid: int) -> Process:
     """Look at a process once.
 
     Raises:

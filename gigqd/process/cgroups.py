@@ -53,7 +53,7 @@ class Leaf(NamedTuple):
         with suppress(OSError):
             for pid in (self.folder / "cgroup.procs").read_text().split():
                 with suppress(ProcessLookupError):
-                    found.append(syscalls.glance(int(pid)))
+                    found.append(syscalls.read_process(int(pid)))
         return [process for process in found if process.alive]
 
     @property

@@ -177,7 +177,7 @@ class TreeKill:
         pids = syscalls.all_pids() if self._top is None else syscalls.children_of(self._top)
         for pid in reversed(pids):
             try:
-                process = syscalls.glance(pid)
+                process = syscalls.read_process(pid)
             except ProcessLookupError:
                 self._missed = True
                 continue

@@ -101,7 +101,7 @@ class Kills:
         pids = syscalls.all_pids() if top is None else syscalls.children_of(top)
         for pid in reversed(pids):
             with suppress(ProcessLookupError):
-                head = syscalls.glance(pid)
+                head = syscalls.read_process(pid)
                 if top in (None, head.parent):
                     yield from self._see(head, self._owners_of(head, owners) & kills.keys())
             yield

@@ -48,7 +48,7 @@ def children_by_number(parent: int) -> list[Process]:
     found = []
     for pid in syscalls.children_of(parent):
         with suppress(ProcessLookupError):
-            process = syscalls.glance(pid)
+            process = syscalls.read_process(pid)
             if process.parent == parent:
                 found.append(process)
     return found

@@ -51,7 +51,7 @@ def send(identity: tuple[int, int], number: signal.Signals) -> Sent:
     try:
         descriptor = _open(pid)
         try:
-            process = syscalls.glance(pid)
+            process = syscalls.read_process(pid)
             if process.start_ticks != start_ticks:
                 return Sent.GONE
             if process.is_kernel_thread:

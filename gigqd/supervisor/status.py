@@ -269,6 +269,6 @@ def _seen_memory(child: Child | None, last: Report) -> int | None:
 def _resident(pid: int) -> int | None:
     """A process's resident memory in bytes; None when it is gone."""
     try:
-        return syscalls.glance(pid).memory
+        return syscalls.read_process(pid).memory
     except ProcessLookupError:
         return None

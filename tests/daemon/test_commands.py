@@ -39,7 +39,7 @@ def detached(daemons):
 
 def is_alive(pid):
     try:
-        return syscalls.glance(pid).alive
+        return syscalls.read_process(pid).alive
     except ProcessLookupError:
         return False
 

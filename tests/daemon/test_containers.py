@@ -177,8 +177,8 @@ def test_what_the_image_installs_is_where_its_configuration_looks(tmp_path):
 @needs_namespaces
 def test_a_daemon_of_another_container_starts_no_job_that_runs_while_the_locks_are_deleted(daemons):
     daemon = daemons({"pools.default.size": 1})
-    gate = daemon.home / "go"
-    job_id = daemon.submit(jobs.wait_for_file, "job", {"path": str(gate)}, max_attempts=2)
+    write_queue = daemon.home / "go"
+    job_id = daemon.submit(jobs.wait_for_file, "job", {"path": str(write_queue)}, max_attempts=2)
     daemon.wait_for_calls("job")
     shutil.rmtree(daemon.runtime_files.directory)
     shutil.rmtree(f"{daemon.database}.gigq")
@@ -187,7 +187,7 @@ def test_a_daemon_of_another_container_starts_no_job_that_runs_while_the_locks_a
         [*APART, *run], env=daemon.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as second:
         wait_until(lambda: daemon.events("place_taken"), 30.0)
-        gate.touch()
+        write_queue.touch()
         code = daemon.wait_for_exit(30)
         job = daemon.wait_for_job(job_id)
         second.kill()

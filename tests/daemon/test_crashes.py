@@ -195,7 +195,7 @@ def check_every_job_ended_once(daemon, ids):
 def is_the_same(call):
     """Whether the process that made a call still lives; its number may belong to another."""
     try:
-        process = syscalls.glance(call.pid)
+        process = syscalls.read_process(call.pid)
     except ProcessLookupError:
         return False
     return process.alive and process.start_ticks == call.born

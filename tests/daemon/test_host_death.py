@@ -24,7 +24,7 @@ pytestmark = pytest.mark.daemon
 
 def is_gone(pid):
     try:
-        return not syscalls.glance(pid).alive
+        return not syscalls.read_process(pid).alive
     except ProcessLookupError:
         return True
 

@@ -52,7 +52,7 @@ def worker(number: int, body: Callable[[], object]) -> int:
 
 def is_gone(pid: int) -> bool:
     try:
-        return not syscalls.glance(pid).alive
+        return not syscalls.read_process(pid).alive
     except ProcessLookupError:
         return True
 
@@ -98,7 +98,7 @@ def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPa
     children = children_of(*[sleeping_child] * MANY)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     glances: list[int] = []
-    look_at = syscalls.glance
+    look_at = syscalls.read_process
     monkeypatch.setattr(syscalls, "glance", lambda pid: glances.append(pid) or look_at(pid))
     children.begin(*children.workers)
     looks = children.kills._look_for(dict(children.kills._kills))
@@ -197,7 +197,7 @@ def test_what_a_tree_used_when_its_kill_began_is_known() -> None:
     children = children_of(sleeping_child)
     (root,) = children.workers
     wait_until(lambda: syscalls.children_of(root))
-    memory = syscalls.glance(root).memory
+    memory = syscalls.read_process(root).memory
 
     children.begin(root)
     children.end()
@@ -230,7 +230,7 @@ def put_down_marks() -> None:
 
 
 def is_apart(pid: int, children: Children) -> bool:
-    return pid not in children.workers and syscalls.glance(pid).session == pid
+    return pid not in children.workers and syscalls.read_process(pid).session == pid
 
 
 def test_a_worker_whose_stamp_equals_that_of_a_killed_one_lives() -> None:
@@ -263,15 +263,15 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     (root,) = children.workers
     parent = wait_until(lambda: syscalls.children_of(root))[0]
     orphan = wait_until(lambda: syscalls.children_of(parent))[0]
-    wait_until(lambda: syscalls.glance(orphan).session == orphan)
+    wait_until(lambda: syscalls.read_process(orphan).session == orphan)
     wait_until(lambda: tags_of(orphan) == ProcessTags(None, None))
     children.begin(root)
-    while syscalls.glance(orphan).identity not in children.treekills[root].met:
+    while syscalls.read_process(orphan).identity not in children.treekills[root].met:
         children.turn()
 
     # As another program may: one look has seen it, and it goes on and forks.
     os.kill(parent, signal.SIGKILL)
-    wait_until(lambda: syscalls.glance(orphan).parent == os.getpid())
+    wait_until(lambda: syscalls.read_process(orphan).parent == os.getpid())
     os.write(writing, b"x")
     os.kill(orphan, signal.SIGCONT)
     heir = wait_until(lambda: syscalls.children_of(orphan))[0]
@@ -296,7 +296,7 @@ def test_a_mark_that_could_not_be_read_in_one_kill_is_read_again_in_the_next() -
 
     children = children_of(signal.pause, lambda: os._exit(0 if forked(unreadable_at_first) else 1))
     first, second = children.workers
-    wait_until(lambda: not syscalls.glance(second).alive)
+    wait_until(lambda: not syscalls.read_process(second).alive)
     (orphan,) = wait_until(
         lambda: [
             pid for pid in {*syscalls.own_children()} - of_other_tests if is_apart(pid, children)

@@ -110,14 +110,14 @@ def test_no_success_is_missing_in_the_log_after_workers_were_killed(daemons, how
 def test_a_sum_does_not_wait_for_the_end_of_the_job_that_follows(daemons):
     daemon = daemons({"pools.default.size": 1})
     submit(daemon, 60)
-    gate = daemon.home / "go"
+    write_queue = daemon.home / "go"
 
-    daemon.submit(jobs.wait_for_file, "long", {"path": str(gate)})
+    daemon.submit(jobs.wait_for_file, "long", {"path": str(write_queue)})
     daemon.wait_for_calls("long", within=WITHIN)
     wait_until(lambda: daemon.events("jobs.completed"), WITHIN)
 
-    assert not gate.exists()
-    gate.touch()
+    assert not write_queue.exists()
+    write_queue.touch()
 
 
 def test_a_log_that_is_rotated_under_load_has_every_line_once_and_whole(daemons):

@@ -117,7 +117,7 @@ def modules(library, folder, monkeypatch):
 
 def in_order(module, jobs):
     """The functions to run: a witness after the first job and one after the last."""
-    return [module.work, module.witness, *[module.work] * (jobs - 1), module.witness]
+    return [module.work, module.pinned_reader, *[module.work] * (jobs - 1), module.pinned_reader]
 
 
 def test_a_pool_of_processes_that_stays_open_is_named_with_the_remedy(daemons):

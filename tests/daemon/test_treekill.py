@@ -45,7 +45,7 @@ def tag() -> Tag:
 
 def is_gone(pid: int) -> bool:
     try:
-        return not syscalls.glance(pid).alive
+        return not syscalls.read_process(pid).alive
     except ProcessLookupError:
         return True
 
@@ -186,7 +186,7 @@ def test_a_signal_to_what_is_never_a_jobs_is_refused(
     pid = os.getpgrp() if target == "own group" else pid
     # The leader of our own group may be gone, and its number is refused all the same.
     ticks = syscalls.start_ticks(pid) if pid > 0 and target != "own group" else 0
-    if target == "kernel" and not syscalls.glance(pid).is_kernel_thread:
+    if target == "kernel" and not syscalls.read_process(pid).is_kernel_thread:
         pytest.skip("in this process namespace there are no threads of the kernel")
 
     sent = safe_signal.send((pid, ticks), signal.SIGCONT)

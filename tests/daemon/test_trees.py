@@ -29,7 +29,7 @@ KILLED_AT_ONCE = {"pools.default.timeout_grace": 0}
 
 def is_gone(pid: int, born: int | None = None) -> bool:
     try:
-        process = syscalls.glance(pid)
+        process = syscalls.read_process(pid)
     except ProcessLookupError:
         return True
     return not process.alive or (born is not None and process.start_ticks != born)
@@ -44,7 +44,7 @@ def living_children(daemon) -> list[int]:
 
 
 def tree_of(pid: int) -> set[tuple[int, int]]:
-    return {process.identity for process in descendants(syscalls.glance(pid))}
+    return {process.identity for process in descendants(syscalls.read_process(pid))}
 
 
 def survivors(tree: set[tuple[int, int]]) -> list[int]:

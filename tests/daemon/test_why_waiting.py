@@ -41,9 +41,9 @@ def test_a_job_of_a_queue_that_no_pool_serves_says_so(daemons):
 
 def test_a_job_that_waits_for_a_worker_a_parent_a_resume_or_a_daemon_says_so(daemons, tmp_path):
     daemon = daemons({"pools.default.size": 1})
-    gate = tmp_path / "gate"
+    write_queue = tmp_path / "gate"
 
-    first = daemon.submit(jobs.wait_for_file, "first", {"path": str(gate)})
+    first = daemon.submit(jobs.wait_for_file, "first", {"path": str(write_queue)})
     daemon.wait_for_job(first, "running")
     busy = daemon.submit(jobs.ok, "busy")
     child = daemon.submit(jobs.ok, "child", dependencies=[first])
@@ -51,7 +51,7 @@ def test_a_job_that_waits_for_a_worker_a_parent_a_resume_or_a_daemon_says_so(dae
     wait_until_it_says(daemon, child, f"Waiting: waits for its parent first ({first}), which is ru")
     daemon.command("pause")
     wait_until_it_says(daemon, busy, "Waiting: the daemon 'default' is paused")
-    gate.touch()
+    write_queue.touch()
     daemon.wait_for_job(first, "completed")
     daemon.stop()
     shown = json.loads(status_of(daemon, busy, "--json"))

@@ -17,7 +17,7 @@ from support.waiting import wait_until
 
 from gigq.store.sqlite import write_queue as gates
 from gigq.store.sqlite.processes.run_locks import companion
-from gigq.store.sqlite.write_queue import Gate, gate_of
+from gigq.store.sqlite.write_queue import WriteQueue, write_queue_of
 from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
@@ -69,22 +69,22 @@ def waiting(action: Callable[[], Any]) -> Iterator[int]:
 
 def first_in_line(path: str, before: int = 0) -> int:
     """The place in which somebody waits, of those `before` another one; 0 when nobody does."""
-    descriptor = gate_of(path)._descriptor
+    descriptor = write_queue_of(path)._descriptor
     length = before - gates._LINE if before else 0
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, gates._LINE, length, 0)
     kind, _, start, _, _ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return 0 if kind == fcntl.F_UNLCK else start
 
 
-def passed(gate: Gate) -> bool:
-    held = gate.enter(urgent=False)
+def passed(write_queue: WriteQueue) -> bool:
+    held = write_queue.enter(urgent=False)
     if held:
-        gate.leave()
+        write_queue.leave()
     return held
 
 
 def test_the_file_is_private(path: str) -> None:
-    assert passed(gate_of(path))
+    assert passed(write_queue_of(path))
     assert stat.S_IMODE((companion(path) / "gate").stat().st_mode) == 0o600
 
 
@@ -97,13 +97,13 @@ def test_who_came_first_is_let_in_first_and_the_urgent_before(
     book = tmp_path / "book"
 
     def come(name: str, *, urgent: bool) -> None:
-        gate = Gate(path)
-        assert gate.enter(urgent=urgent)
+        write_queue = WriteQueue(path)
+        assert write_queue.enter(urgent=urgent)
         with book.open("a") as file:
             file.write(f"{name} ")
-        gate.leave()
+        write_queue.leave()
 
-    mine = gate_of(path)
+    mine = write_queue_of(path)
     assert mine.enter(urgent=False)
     with waiting(lambda: come("first", urgent=False)):
         wait_until(lambda: first_in_line(path))
@@ -118,38 +118,38 @@ def test_who_came_first_is_let_in_first_and_the_urgent_before(
 def stands_in_line(path: str, place: int, *, urgent: bool) -> bool:
     if urgent:
         return first_in_line(path, before=place) > 0
-    descriptor = gate_of(path)._descriptor
+    descriptor = write_queue_of(path)._descriptor
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place + 1, 0, 0)
     return _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK
 
 
 def test_a_holder_that_dies_frees_it(path: str) -> None:
-    with child(lambda: gate_of(path).enter(urgent=False)):
-        assert not passed(Gate(path))
+    with child(lambda: write_queue_of(path).enter(urgent=False)):
+        assert not passed(WriteQueue(path))
 
-    assert passed(Gate(path))
+    assert passed(WriteQueue(path))
 
 
 def test_what_a_job_forks_does_not_keep_it(path: str, tmp_path: Path) -> None:
     left_behind = tmp_path / "pid"
 
     def hold_and_fork() -> None:
-        gate_of(path).enter(urgent=False)
+        write_queue_of(path).enter(urgent=False)
         if pid := os.fork():
             left_behind.write_text(str(pid))
         else:
             signal.pause()
 
     with child(hold_and_fork):
-        assert not passed(Gate(path))
+        assert not passed(WriteQueue(path))
     try:
-        assert passed(Gate(path))
+        assert passed(WriteQueue(path))
     finally:
         os.kill(int(left_behind.read_text()), signal.SIGKILL)
 
 
 def test_a_stopped_holder_keeps_nobody_from_writing(db: Database, path: str) -> None:
-    with child(lambda: gate_of(path).enter(urgent=False)) as holder:
+    with child(lambda: write_queue_of(path).enter(urgent=False)) as holder:
         os.kill(holder, signal.SIGSTOP)
         os.waitpid(holder, os.WUNTRACED)
         ids = [stored(db) for _ in range(20)]
@@ -158,19 +158,19 @@ def test_a_stopped_holder_keeps_nobody_from_writing(db: Database, path: str) -> 
 
 
 def test_who_has_waited_in_vain_does_not_wait_again_at_once(path: str) -> None:
-    mine = Gate(path)
-    with child(lambda: gate_of(path).enter(urgent=False)):
+    mine = WriteQueue(path)
+    with child(lambda: write_queue_of(path).enter(urgent=False)):
         assert not mine.enter(urgent=True)
 
     assert not mine.enter(urgent=True)
-    assert passed(Gate(path))
+    assert passed(WriteQueue(path))
 
 
 def test_a_transaction_leaves_it_whatever_its_end(db: Database, path: str) -> None:
     stored(db)
     with pytest.raises(RuntimeError), db.transaction(durable=False):
         raise RuntimeError("no")
-    with waiting(lambda: os._exit(0 if passed(Gate(path)) else 1)) as other:
+    with waiting(lambda: os._exit(0 if passed(WriteQueue(path)) else 1)) as other:
         ended = os.waitid(os.P_PID, other, os.WEXITED | os.WNOWAIT)
 
     assert ended is not None
@@ -178,10 +178,10 @@ def test_a_transaction_leaves_it_whatever_its_end(db: Database, path: str) -> No
 
 
 def test_threads_of_one_process_wait_for_each_other(path: str) -> None:
-    mine = gate_of(path)
+    mine = write_queue_of(path)
     assert mine.enter(urgent=False)
     held: list[bool] = []
-    other = threading.Thread(target=lambda: held.append(passed(gate_of(path))))
+    other = threading.Thread(target=lambda: held.append(passed(write_queue_of(path))))
     other.start()
     mine.leave()
     other.join()
@@ -192,21 +192,21 @@ def test_threads_of_one_process_wait_for_each_other(path: str) -> None:
 def test_without_a_folder_or_rights_there_is_no_gate_and_writing_goes_on(
     db: Database, address: str
 ) -> None:
-    assert not passed(Gate(address))
+    assert not passed(WriteQueue(address))
 
     (companion(address) / "gate").mkdir()
 
-    assert not passed(Gate(address))
+    assert not passed(WriteQueue(address))
     stored(db)
     assert jobs.counts(db) == {"pending": 1}
 
 
 def test_a_file_that_was_deleted_is_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "_BETWEEN_LOOKS", 0)
-    mine = Gate(path)
+    mine = WriteQueue(path)
     assert passed(mine)
     (companion(path) / "gate").unlink()
     assert passed(mine)
 
-    with child(lambda: Gate(path).enter(urgent=False)):
+    with child(lambda: WriteQueue(path).enter(urgent=False)):
         assert not passed(mine)

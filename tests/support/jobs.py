@@ -374,7 +374,7 @@ def leave_children_and_raise(ledger: str, job: str) -> None:
 
 def _lives(pid: int) -> bool:
     try:
-        return syscalls.glance(pid).alive
+        return syscalls.read_process(pid).alive
     except ProcessLookupError:
         return False
 

@@ -117,7 +117,7 @@ def witness(url):
 
 
 def module_of(library: Library, *, inside: bool) -> str:
-    """The text of a module with the functions `work` and `witness`."""
+    """The text of a module with the functions `work` and `pinned_reader`."""
     lines = library.job + _END
     if inside:
         return f"{_WITNESS}\ndef work(url):\n{indent(library.setup + lines, '    ')}"

@@ -76,7 +76,7 @@ def one_round(case: str) -> int:
         return found
 
     process_tree.syscalls.children_of = listing
-    taken = {each.pid for each in process_tree.descendants(syscalls.glance(root.pid))}
+    taken = {each.pid for each in process_tree.descendants(syscalls.read_process(root.pid))}
     unidentified = {unrelated[0].pid, *children_of(unrelated[0].pid)}
     if case == "parent":
         taken.discard(victim)  # seen before it ended; a signal checks its start time again

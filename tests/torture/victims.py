@@ -76,6 +76,6 @@ def is_tagged(pid: int, home: str) -> bool:
 
 def _lives(pid: int) -> bool:
     try:
-        return syscalls.glance(pid).alive
+        return syscalls.read_process(pid).alive
     except ProcessLookupError:
         return False

@@ -35,10 +35,10 @@ def test_the_signal_that_dumps_the_stacks_lets_the_next_one_interrupt_a_call_tha
         [sys.executable, "-c", WAITING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as waiting:
         assert waiting.stdout.readline() == "up\n"
-        wait_until(lambda: syscalls.glance(waiting.pid).state == "S")
+        wait_until(lambda: syscalls.read_process(waiting.pid).state == "S")
         # Stopped while both are sent: so both are pending when the call is looked at again.
         waiting.send_signal(signal.SIGSTOP)
-        wait_until(lambda: syscalls.glance(waiting.pid).stopped)
+        wait_until(lambda: syscalls.read_process(waiting.pid).stopped)
         waiting.send_signal(signal.SIGUSR1)
         waiting.send_signal(signal.SIGUSR2)
         waiting.send_signal(signal.SIGCONT)

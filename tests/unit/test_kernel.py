@@ -88,7 +88,7 @@ def test_a_file_that_cannot_have_holes_is_an_error() -> None:
 
 
 def test_a_glance_tells_who_a_process_is(shell: subprocess.Popen[bytes]) -> None:
-    process = syscalls.glance(shell.pid)
+    process = syscalls.read_process(shell.pid)
 
     assert (process.pid, process.parent) == (shell.pid, os.getpid())
     assert (process.group, process.session) == (os.getpgid(shell.pid), os.getsid(shell.pid))
@@ -102,17 +102,17 @@ def test_a_glance_tells_who_a_process_is(shell: subprocess.Popen[bytes]) -> None
 def test_a_stopped_process_is_seen_to_be(shell: subprocess.Popen[bytes]) -> None:
     os.kill(shell.pid, signal.SIGSTOP)
 
-    assert wait_until(lambda: syscalls.glance(shell.pid).stopped)
+    assert wait_until(lambda: syscalls.read_process(shell.pid).stopped)
 
 
 def test_descendants_are_found_with_and_without_lists_of_children(
     shell: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = {process.pid for process in descendants(syscalls.glance(shell.pid))}
+    listed = {process.pid for process in descendants(syscalls.read_process(shell.pid))}
     monkeypatch.setattr(syscalls, "_HAS_CHILDREN_LISTS", False)
 
     assert len(listed) == 2
-    assert {process.pid for process in descendants(syscalls.glance(shell.pid))} == listed
+    assert {process.pid for process in descendants(syscalls.read_process(shell.pid))} == listed
 
 
 def test_a_process_that_is_gone_has_no_children_and_cannot_be_looked_at() -> None:
@@ -121,4 +121,4 @@ def test_a_process_that_is_gone_has_no_children_and_cannot_be_looked_at() -> Non
 
     assert syscalls.children_of(child.pid) == []
     with pytest.raises(ProcessLookupError):
-        syscalls.glance(child.pid)
+        syscalls.read_process(child.pid)

@@ -148,9 +148,9 @@ def _write_back(connection: StoreConnection) -> None:
     with contextlib.suppress(StoreError, sqlite3.Error):
         with _turn_to_write(connection):
             require_writable(connection, _PATIENCE)
-        with contextlib.closing(open_another(connection.path)) as witness:
-            witness.execute("BEGIN")
-            witness.execute("PRAGMA schema_version").fetchone()
+        with contextlib.closing(open_another(connection.path)) as pinned_reader:
+            pinned_reader.execute("BEGIN")
+            pinned_reader.execute("PRAGMA schema_version").fetchone()
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
@@ -200,13 +200,13 @@ def _leave_something(connection: StoreConnection) -> None:
 @contextmanager
 def _turn_to_write(connection: StoreConnection) -> Iterator[None]:
     """Pass the write queue, so that no writer of gigq is in the way or meets a taken lock."""
-    gate = connection.gate
-    held = gate is not None and gate.enter(urgent=False)
+    write_queue = connection.write_queue
+    held = write_queue is not None and write_queue.enter(urgent=False)
     try:
         yield
     finally:
-        if gate is not None and held:
-            gate.leave()
+        if write_queue is not None and held:
+            write_queue.leave()
 
 
 def _set_patience(connection: StoreConnection, seconds: float) -> None:

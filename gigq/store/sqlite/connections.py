@@ -31,7 +31,7 @@ from gigq.store.sqlite.file.lost_locks import log_was_closed, refuse_beside_lost
 from gigq.store.sqlite.file.new_file import create_private
 from gigq.store.sqlite.forks import inside_sqlite
 from gigq.store.sqlite.queue_mark import note_complete, refuse_beside_live_run, refuse_empty
-from gigq.store.sqlite.write_queue import Gate, gate_of
+from gigq.store.sqlite.write_queue import WriteQueue, write_queue_of
 
 BUSY_TIMEOUT = 0.010
 OPEN_TIMEOUT = 30.0
@@ -59,7 +59,7 @@ class StoreConnection(sqlite3.Connection):
     synchronous: str = ""
     closed: bool = False
     commits: int = 0
-    gate: Gate | None = None
+    write_queue: WriteQueue | None = None
 
     def close(self) -> None:
         """Close the connection, in turn with other processes.
@@ -70,7 +70,7 @@ class StoreConnection(sqlite3.Connection):
             return
         self.closed = True
         # Without a write queue it is from `open_another`: a signal handler must not wait.
-        if self.gate is None:
+        if self.write_queue is None:
             super().close()
             return
         with turn_to_close(self.path):
@@ -184,7 +184,7 @@ def open_another(path: str | os.PathLike[str]) -> StoreConnection:
     except sqlite3.Error as error:
         raise translated(error, real) from error
     connection = _known_as(connection, real, found)
-    connection.gate = None
+    connection.write_queue = None
     return connection
 
 
@@ -272,7 +272,7 @@ def _known_as(connection: StoreConnection, path: str, found: FileId | None) -> S
     connection.path = path
     connection.file_id = found
     connection.log = log_of(path)
-    connection.gate = gate_of(path)
+    connection.write_queue = write_queue_of(path)
     _open.add(connection)
     _close_with_multiprocessing()
     return connection

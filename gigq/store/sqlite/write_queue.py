@@ -52,7 +52,7 @@ class _Turn(Enum):
 _PAUSES = {_Turn.NEXT: (30, 100), _Turn.LATER: (1000, 10)}
 
 
-class Gate:
+class WriteQueue:
     """The write queue of one database, as one process uses it.
 
     1. A writer holds the queue from before `BEGIN` until after `COMMIT`.
@@ -157,19 +157,19 @@ class Gate:
             os.close(known)
 
 
-def gate_of(path: str) -> Gate:
+def write_queue_of(path: str) -> WriteQueue:
     """Return this process's write queue of the database at an absolute path.
 
     There is one object for each file: closing one descriptor of a file frees all record locks of
     the process on it.
     """
-    gate = _gates.get(path)
-    if gate is None:
-        gate = _gates.setdefault(path, Gate(path))
-    return gate
+    write_queue = _gates.get(path)
+    if write_queue is None:
+        write_queue = _gates.setdefault(path, WriteQueue(path))
+    return write_queue
 
 
-_gates: dict[str, Gate] = {}
+_gates: dict[str, WriteQueue] = {}
 # A forked child holds no lock, and another thread of the parent may have held `_mine`.
 os.register_at_fork(after_in_child=_gates.clear)
 
