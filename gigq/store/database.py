@@ -198,7 +198,7 @@ class Database:
 class _Transaction:
     """One write transaction, from `with` to the commit or the rollback."""
 
-    __slots__ = ("_bounds", "_connection", "_database", "_durable", "_gate", "_lock")
+    __slots__ = ("_bounds", "_connection", "_database", "_durable", "_lock", "_write_queue")
 
     def __init__(self, database: Database, *, durable: bool) -> None:
         self._database = database

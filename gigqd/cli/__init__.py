@@ -14,7 +14,7 @@ from gigq.inherited_signals import restore_signals
 from gigq.inherited_umask import keep_own_access
 from gigqd import exit_codes
 from gigqd.cli.parser import build_parser
-from gigqd.cli.places import heed_name
+from gigqd.cli.places import use_name
 from gigqd.cli.terminal import OutputFailed, complain, say, say_json
 from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.host.daemonize import repair_standard_streams
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(given)
     except UsageError as wrong:
         return _refuse_usage(wrong, as_json=asks_for_json(given))
-    heed_name(options)
+    use_name(options)
     _warn_of_passed_over(options)
     return _run(options)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SLOT_TITLES = (
     "SLOT", "PID", "STATE", "JOB", "TIME/LIMIT", "MEMORY", "JOBS", "RESTARTS", "LAST EXIT",
 )  # fmt: skip
-_END_TITLES = ("AT", "SLOT", "CAUSE", "ENDED BY", "JOB", "RAN", "CPU", "PEAK", "NOW")
+_FAILURE_TITLES = ("AT", "SLOT", "CAUSE", "ENDED BY", "JOB", "RAN", "CPU", "PEAK", "NOW")
 _SLOTS_ELASTIC = {"SLOT": 10, "JOB": 20, "LAST EXIT": 12}
 _SLOTS_DROPPABLE = ("MEMORY", "PID", "RESTARTS", "JOBS")
 _ENDS_ELASTIC = {"SLOT": 10, "JOB": 18, "ENDED BY": 12}
@@ -40,9 +40,9 @@ def describe(answer: Mapping[str, Any], width: int | None = None) -> str:
     if newest:
         shown = newest[:_ENDS_SHOWN]
         title = f"recent failures ({len(shown)} of {len(newest)}, `gigqd status --json` has all)"
-        rows = [_bad_end(end, short=width is not None) for end in shown]
+        rows = [_recent_failure(end, short=width is not None) for end in shown]
         fit = text.Fit(width, _ENDS_ELASTIC, _ENDS_DROPPABLE) if width else None
-        parts.append(f"{title}\n{text.table(_END_TITLES, rows, fit=fit, boxed=False)}")
+        parts.append(f"{title}\n{text.table(_FAILURE_TITLES, rows, fit=fit, boxed=False)}")
     return "\n\n".join(parts)
 
 
@@ -130,7 +130,7 @@ def _memory(slot: Mapping[str, Any]) -> str:
 # --- a bad end -------------------------------------------------------------------------------
 
 
-def _bad_end(end: Mapping[str, Any], *, short: bool) -> tuple[str, ...]:
+def _recent_failure(end: Mapping[str, Any], *, short: bool) -> tuple[str, ...]:
     killed = f", {end['killed']} killed" if end["killed"] else ""
     late = f", {format_duration(end['late'])} late" if end["late"] else ""
     code = end["exit_code"]

@@ -36,7 +36,7 @@ log = logs.get_logger("gigqd.start")
 
 _BEYOND_STOP_TIMEOUT = 10.0
 _LOCK_RELEASED_WITHIN = 5.0
-_FAREWELL = ("finished", "failed", "released", "unrecorded", "seconds")
+_SUMMARY = ("finished", "failed", "released", "unrecorded", "seconds")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -236,11 +236,11 @@ def _stop(options: argparse.Namespace) -> Result:
         )
     except NotAnswering as error:
         return _not_stopped(client, error)
-    result = understand(_farewell, answer)
+    result = understand(_stop_summary, answer)
     return result._replace(text=f"{result.text}\n{its_file(other)}") if other else result
 
 
-def _farewell(answer: Mapping[str, Any]) -> Result:
+def _stop_summary(answer: Mapping[str, Any]) -> Result:
     finished, released = answer["finished"], answer["released"]
     text = (
         f"gigqd stopped in {format_duration(answer['seconds'])}: {finished} running "
@@ -252,7 +252,7 @@ def _farewell(answer: Mapping[str, Any]) -> Result:
         text += f", {unrecorded} for the next start to settle"
     if answer["code"] == exit_codes.LEFT_BEHIND:
         text += "; some processes could not be killed, the log names them"
-    return Result(answer["code"], text, {key: answer[key] for key in _FAREWELL if key in answer})
+    return Result(answer["code"], text, {key: answer[key] for key in _SUMMARY if key in answer})
 
 
 def _not_stopped(client: Client, error: NotAnswering) -> Result:

@@ -26,7 +26,7 @@ _LOOK = 0.02
 _DEFAULT_STOP_TIMEOUT = 30.0
 
 
-def heed_name(options: argparse.Namespace) -> None:
+def use_name(options: argparse.Namespace) -> None:
     """Let --name win over the file, for this process and for the daemon that it may become."""
     if options.name is not None:
         os.environ[_NAME] = options.name

@@ -48,7 +48,7 @@ class Client:
         """Since when it neither asks nor waits, by the monotonic clock; None while it waits."""
         return None if self._waits else self._since
 
-    def has_hung_up(self) -> bool:
+    def has_closed(self) -> bool:
         """Return True when the other side has closed the connection, not only its sending half."""
         poll = select.poll()
         poll.register(self.json_socket, 0)

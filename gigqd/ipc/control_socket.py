@@ -136,10 +136,10 @@ class ControlServer:
             connection.close()
             return
         self._selector.register(
-            client.json_socket, selectors.EVENT_READ, partial(self._hear, client)
+            client.json_socket, selectors.EVENT_READ, partial(self._receive, client)
         )
 
-    def _hear(self, client: Client) -> None:
+    def _receive(self, client: Client) -> None:
         if client not in self._clients:  # it has made way for another one in this very turn
             return
         unread = client.json_socket.has_unsent
@@ -149,14 +149,14 @@ class ControlServer:
             return
         for request in requests:
             # A command that gave up waiting has told its user that nothing will come of it.
-            if client.has_hung_up():
+            if client.has_closed():
                 log.warning("control_dropped", command=str(request.get("command")))
             else:
-                self._obey(client, request)
+                self._execute(client, request)
         if client.json_socket.ended:
             self._drop(client)
 
-    def _obey(self, client: Client, request: dict[str, Any]) -> None:
+    def _execute(self, client: Client, request: dict[str, Any]) -> None:
         command = self._commands.get(str(request.get("command")))
         if command is None:
             error = f"unknown command {request.get('command')!r}"

@@ -233,7 +233,7 @@ class Cell:
         """Have the worker claim nothing, or claim again."""
         self._give(pause_claims=on)
 
-    def tell_of_stop(self) -> None:
+    def announce_stop(self) -> None:
         """Let the worker's job see that the daemon is stopping."""
         self._give(stopping=True)
 

@@ -51,16 +51,16 @@ class Maintenance:
         run: str,
         served: Iterable[tuple[str, ...]],
         board: Callable[[], list[Report]],
-        beat: Callable[[], None],
-        tell: Callable[[dict[str, Any]], None],
+        heartbeat: Callable[[], None],
+        report: Callable[[dict[str, Any]], None],
     ) -> None:
         self._database = database
         self._path = path
         self._run = run
         self._patience = database.lock_timeout
         self._board = board
-        self._beat = beat
-        self._tell = tell
+        self._heartbeat = heartbeat
+        self._report = report
         # The pools' pipes from the start: the deletion of an unknown pipe would not be noticed.
         self._pipes = [*(wakeup.Listener(path, each) for each in set(served))]
         self._other_pipes = wakeup.OpenPipes(path)
@@ -129,7 +129,7 @@ class Maintenance:
             return
         has_shrunk = stamp[0] < self._stamp[0]
         if self._damaged or (has_shrunk and stamp[0] < self._expected):
-            probe.require_whole(self._path, self._patience, self._beat)
+            probe.require_whole(self._path, self._patience, self._heartbeat)
         else:
             probe.require_readable(self._path, self._patience)
         if has_shrunk:
@@ -205,4 +205,4 @@ class Maintenance:
         cancels = sorted(row["execution_id"] for row in requests if row["run"] == self._run)
         if cancels != self._cancels:
             self._cancels = cancels
-            self._tell({"cancel": cancels})
+            self._report({"cancel": cancels})

@@ -25,7 +25,7 @@ from gigqd.recorder.dead_runs import DeadRuns
 from gigqd.recorder.maintenance import Maintenance
 from gigqd.recorder.polling import LATE, BatchSizing
 from gigqd.recorder.retention import PAUSE, Retention
-from gigqd.recorder.settlement import Settling, told
+from gigqd.recorder.settlement import Settling, outcome_text
 
 if TYPE_CHECKING:
     from gigq.store.sqlite.connections import StoreConnection
@@ -45,8 +45,8 @@ def main(context: ChildContext) -> int:
     """
     events.send_to(logs.LibraryEvents())
     recorder = Recorder(context)
-    recorder.beat()
-    recorder.tell({"up": True})
+    recorder.heartbeat()
+    recorder.report({"up": True})
     return recorder.run()
 
 
@@ -71,15 +71,15 @@ class Recorder:
         self._polling = BatchSizing(self._json_socket)
         full = context.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
-        self._settling = Settling(self._database, self._path, context.tag.run, self.beat)
+        self._settling = Settling(self._database, self._path, context.tag.run, self.heartbeat)
         served = [pool.queues for pool in context.config.pools]
-        around = self._cell.whole_board, self.beat, self.tell
-        self._dead_runs = DeadRuns(self._path, self._settling, self.tell)
+        around = self._cell.whole_board, self.heartbeat, self.report
+        self._dead_runs = DeadRuns(self._path, self._settling, self.report)
         self._maintenance = Maintenance(
             self._database, self._path, context.tag.run, served, *around
         )
         self._retention = Retention(
-            self._database, context.config.retention, self.tell, self._maintenance.expect_size
+            self._database, context.config.retention, self.report, self._maintenance.expect_size
         )
         self._held: StoreConnection | None = None
         self._records: deque[tuple[int, ExitRecord]] = deque()
@@ -106,7 +106,7 @@ class Recorder:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _ignore)
         while not (self._leaving and not self._records):
-            self.beat()
+            self.heartbeat()
             logs.follow()
             self._work()
             self._listen()
@@ -115,11 +115,11 @@ class Recorder:
         self._close()
         return exit_codes.WORKER_DONE
 
-    def tell(self, message: dict[str, Any]) -> None:
+    def report(self, message: dict[str, Any]) -> None:
         """Send a message to the supervisor."""
         self._json_socket.send(message)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Write a heartbeat: the supervisor replaces a recorder that hangs."""
         self._cell.write(Report(Activity.IDLE, since=time.monotonic()))
 
@@ -145,7 +145,9 @@ class Recorder:
         while self._records:
             number, record = self._records[0]
             outcomes = self._settling.dead_worker(record)
-            self.tell({"settled": number, "worker": record.worker_id, **told(outcomes, record)})
+            self.report(
+                {"settled": number, "worker": record.worker_id, **outcome_text(outcomes, record)}
+            )
             self._records.popleft()
         changed = self._maintenance.go(connection)
         self._dead_runs.go()
@@ -173,7 +175,7 @@ class Recorder:
     def _connection(self) -> StoreConnection:
         if self._held is None or not self._held.is_usable():
             if not self._was_in_order:
-                self._begin = initialization.prepare_file(self._path, self.beat)
+                self._begin = initialization.prepare_file(self._path, self.heartbeat)
             self._held = connections.open_connection(self._path, _PATIENCE)
         return self._held
 
@@ -184,7 +186,7 @@ class Recorder:
             # A new connection has no cached pages of a file that was overwritten.
             connections.close_connection(self._path)
         connection = self._connection()
-        probe.show_life(connection, self.beat)
+        probe.show_life(connection, self.heartbeat)
         self._polling.follow(connection.path)
         self._maintenance.begin(damaged=again)
         self._maintenance.look_at_file()
@@ -196,7 +198,7 @@ class Recorder:
         self._file, self._in_order, self._was_in_order = connection.file_id, True, True
         self._begin = Begin.NEVER
         connections.require(self._path)
-        self.tell({"ready": settled})
+        self.report({"ready": settled})
         syscalls.release_memory()
         return connection
 
@@ -224,11 +226,11 @@ class Recorder:
             self._in_order = self._in_order and not database_error.pause_claims
             if database_error.code is not None and not self._was_in_order:
                 # Ends a daemon that is not up yet. Later it is an error like any other.
-                self.tell({"failed": database_error.text, "code": database_error.code})
+                self.report({"failed": database_error.text, "code": database_error.code})
         if database_error != self._database_error:
             self._database_error = database_error
             text = database_error.text if database_error else None
-            self.tell(
+            self.report(
                 {
                     "database_error": text,
                     "pause_claims": database_error is not None and database_error.pause_claims,
@@ -240,7 +242,7 @@ class Recorder:
 
         A damaged file is left unchanged: its log may be the only intact part.
         """
-        self.beat()
+        self.heartbeat()
         self._maintenance.close()
         if self._database_error is None and self._held is not None:
             with suppress(StoreError, OSError):

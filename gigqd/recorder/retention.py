@@ -39,12 +39,12 @@ class Retention:
         self,
         database: Database,
         config: RetentionConfig,
-        tell: Callable[[dict[str, Any]], None],
+        report: Callable[[dict[str, Any]], None],
         shrinks: Callable[[int], None],
     ) -> None:
         self._database = database
         self._config = config
-        self._tell = tell
+        self._report = report
         self._shrinks = shrinks
         self._next_at = time.monotonic() + _SOON
         self.begin()
@@ -90,7 +90,7 @@ class Retention:
             yield
         if any(pruning.pruned.values()):
             seconds = round(time.monotonic() - began, 3)
-            self._tell({"pruned": pruning.pruned, "seconds": seconds})
+            self._report({"pruned": pruning.pruned, "seconds": seconds})
         vacuum = Vacuum(self._database)
         while vacuum.batch():
             self._shrinks(vacuum.size)

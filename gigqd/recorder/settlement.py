@@ -32,11 +32,13 @@ class Settling:
         beat: called after each settled execution, as a heartbeat.
     """
 
-    def __init__(self, database: Database, path: str, run: str, beat: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, path: str, run: str, heartbeat: Callable[[], None]
+    ) -> None:
         self._database = database
         self._path = path
         self._run = run
-        self._beat = beat
+        self._heartbeat = heartbeat
 
     def dead_runs(self) -> frozenset[str]:
         """Return the runs with open executions whose process is dead."""
@@ -111,13 +113,13 @@ class Settling:
         return self._follow_up(done)
 
     def _follow_up(self, done: Settled | None) -> Settled | None:
-        self._beat()
+        self._heartbeat()
         if done is not None:
             wakeup.notify(self._path, Counter(done.due_in))
         return done
 
 
-def told(outcomes: list[Settled], record: ExitRecord) -> dict[str, Any]:
+def outcome_text(outcomes: list[Settled], record: ExitRecord) -> dict[str, Any]:
     """Return the message to the supervisor about a settled exit record."""
     done = outcomes[0] if outcomes else None
     if done is None or done.execution_id != record.latest:

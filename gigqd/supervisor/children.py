@@ -36,7 +36,7 @@ _SLOTS_SECONDS = 0.008
 class ChildEvents(Protocol):
     """What the crew reports to: the supervisor."""
 
-    def heard_from(self, slot_name: str) -> None:
+    def message_received(self, slot_name: str) -> None:
         """A child has sent something."""
 
     def child_ready(self, slot: Slot, child: Child) -> None:
@@ -133,7 +133,7 @@ class Children:
             slot.end(now, cause)
             self._begin_end(child)
 
-    def want_end(self, slot: Slot, cause: Cause, grace: float | None = None) -> None:
+    def request_end(self, slot: Slot, cause: Cause, grace: float | None = None) -> None:
         """Have a slot's job, if it runs one, asked to end and then ended.
 
         Args:
@@ -144,14 +144,14 @@ class Children:
         child = self._children.get(slot.name)
         last = child.cell.read() if child else Report()
         if last.activity is Activity.BUSY:
-            slot.want_end(last.started, cause, grace)
+            slot.request_end(last.started, cause, grace)
 
     def cancel(self, executions: Collection[str]) -> None:
         """Have these executions ended, those of them that run here."""
         for slot in self.slots.values() if executions else ():
             child = self._children.get(slot.name)
             if child is not None and child.cell.read().execution in executions:
-                self.want_end(slot, Cause.CANCELLED)
+                self.request_end(slot, Cause.CANCELLED)
 
     def pause_claims(self, *, on: bool) -> None:
         """Have no worker claim a job, or let them claim again; running jobs go on."""
@@ -160,10 +160,10 @@ class Children:
             for child in self._children.values():
                 child.pause_claims(on=on)
 
-    def tell_of_stop(self) -> None:
+    def announce_stop(self) -> None:
         """Let the running jobs see that the daemon is stopping."""
         for child in self._children.values():
-            child.cell.tell_of_stop()
+            child.cell.announce_stop()
 
     def excuse(self, now: float) -> None:
         """Blame nobody for what has taken long until now: it could not be done."""
@@ -215,7 +215,7 @@ class Children:
         child = self._children.get(slot.name)
         return child is not None and child.booted
 
-    def hear(self, slot_name: str) -> list[dict[str, Any]]:
+    def receive(self, slot_name: str) -> list[dict[str, Any]]:
         """What a slot's child has sent; its mere rings are not messages and are left out."""
         child = self._children.get(slot_name)
         if child is None:
@@ -240,7 +240,7 @@ class Children:
         elif child.treekill is not None:
             self._carry_on_ending(slot, child, now)
         elif child.look() is not None:
-            self._events.heard_from(slot.name)  # what it said last comes before its end
+            self._events.message_received(slot.name)  # what it said last comes before its end
             slot.end(now, None)
             self._begin_end(child)
         else:
@@ -301,7 +301,7 @@ class Children:
             return
         slot.spawned(now)
         self._children[slot.name] = Child(pid, context, ours, now, generation)
-        heard = functools.partial(self._events.heard_from, slot.name)
+        heard = functools.partial(self._events.message_received, slot.name)
         self._selector.register(ours, selectors.EVENT_READ, heard)
         log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)
 
@@ -317,7 +317,7 @@ class Children:
         child.killed_at = treekill.killed_at
         record = child.look()
         if nothing_left and record is not None:
-            self._bury(slot, child, record, now)
+            self._remove(slot, child, record, now)
         elif now - slot.since > STUCK_AFTER:
             first = slot.phase is not Phase.STUCK
             slot.stuck(now)
@@ -325,7 +325,7 @@ class Children:
             if first:
                 self._events.child_stuck(slot)
 
-    def _bury(self, slot: Slot, child: Child, record: ExitRecord, now: float) -> None:
+    def _remove(self, slot: Slot, child: Child, record: ExitRecord, now: float) -> None:
         report = child.cell.read()
         child.note_use_when_killed()
         oom = slot.cause is None and self._monitor.was_oom(child, record)

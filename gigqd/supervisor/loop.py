@@ -98,7 +98,7 @@ class Supervisor:
         """
         self._boot()
         steps = (
-            self._heed_signals,
+            self._handle_signals,
             lambda: self._children.turn(time.monotonic()),
             self._pursue_start,
             self._check_recorder_link,
@@ -120,7 +120,7 @@ class Supervisor:
         except BaseException:
             self._abort()
             raise
-        self._farewell(code)
+        self._stop_summary(code)
         return code
 
     def _sleep(self) -> None:
@@ -193,11 +193,11 @@ class Supervisor:
 
     # --- what the crew reports ---------------------------------------------------------------
 
-    def heard_from(self, slot_name: str) -> None:
+    def message_received(self, slot_name: str) -> None:
         """A child has sent something."""
-        for message in self._children.hear(slot_name):
+        for message in self._children.receive(slot_name):
             if slot_name == RECORDER:
-                self._hear_recorder(message)
+                self._receive_from_recorder(message)
             elif "boot_error" in message:
                 startup.note_boot_error(self._children.slots[slot_name], message)
             elif "left" in message:
@@ -222,15 +222,15 @@ class Supervisor:
             self._stop.worker_gone(slot, last, record)
         if record.cause is not None:
             self._recorder_link.add(record)
-            self._status.note_bad_end(slot, last, record)
+            self._status.note_failure(slot, last, record)
 
     def child_stuck(self, slot: Slot) -> None:
         """A child cannot be killed: its job waits for that, the pool does not."""
         if self._stop is None:
             self._pools.give_up(slot, self._status.config)
 
-    def _hear_recorder(self, message: dict[str, Any]) -> None:
-        self._recorder_link.hear(message)
+    def _receive_from_recorder(self, message: dict[str, Any]) -> None:
+        self._recorder_link.receive(message)
         if "settled" in message:
             self._status.note_settled(message)
             if self._stop is not None:
@@ -254,7 +254,7 @@ class Supervisor:
 
     # --- signals and commands ----------------------------------------------------------------
 
-    def _heed_signals(self) -> None:
+    def _handle_signals(self) -> None:
         for number in self._signals.take():
             match number:
                 case signal.SIGTERM:
@@ -309,7 +309,7 @@ class Supervisor:
             self._status.stopping = True
             log.info("drain_started", busy=len(self._stop.busy), timeout=timeout)
             self._notifier.stopping("draining")
-            self._children.tell_of_stop()
+            self._children.announce_stop()
             self._pools.retire_workers()
         if at_once:
             self._stop.hurry(now)
@@ -340,7 +340,7 @@ class Supervisor:
             return self._stop.code
         return exit_codes.LEFT_BEHIND if self._stop.hopeless(time.monotonic()) else None
 
-    def _farewell(self, code: int) -> None:
+    def _stop_summary(self, code: int) -> None:
         """Tell those who wait for the end, and take the runtime files away."""
         assert self._stop is not None
         summary = self._stop.summary(code, unrecorded=len(self._recorder_link))

@@ -71,7 +71,7 @@ class RecorderLink:
         for number in self._open:
             self._send(number)
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def receive(self, message: dict[str, Any]) -> None:
         """Take in what the recorder says."""
         match message:
             case {"ready": int(settled)}:

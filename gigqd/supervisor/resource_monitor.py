@@ -116,7 +116,7 @@ class ResourceMonitor:
             # Forked processes share pages: only who is over the limit without those counts.
             memory = proportional_memory(tree)
             if memory > report.memory_limit:
-                slot.want_end(report.started, Cause.MEMORY, 0.0)
+                slot.request_end(report.started, Cause.MEMORY, 0.0)
         child.note_tree(report.started, memory, cpu_of(tree))
 
 

@@ -62,7 +62,7 @@ class Stop:
         if now >= self.deadline or slot.phase is Phase.BOOTING:
             children.kill(slot, Cause.STOPPED, now)
         elif now >= self.deadline - grace or self.at_once:
-            children.want_end(slot, Cause.STOPPED, grace)
+            children.request_end(slot, Cause.STOPPED, grace)
 
     def worker_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """Count the job of a worker that has left; that of a killed one once it is recorded."""

@@ -49,7 +49,7 @@ class SignalPipe:
         except BlockingIOError:
             return set()
         came = {signal.Signals(number) for number in numbers}
-        if signal.SIGHUP in came and self._terminal is not None and _is_hung_up(self._terminal):
+        if signal.SIGHUP in came and self._terminal is not None and _is_closed(self._terminal):
             log.info("terminal_closed")
             return came - {signal.SIGHUP} | {signal.SIGTERM}
         return came
@@ -62,7 +62,7 @@ def _controlling_terminal() -> int | None:
     return None
 
 
-def _is_hung_up(terminal: int) -> bool:
+def _is_closed(terminal: int) -> bool:
     """Return True once a terminal is closed: the kernel says so before it sends the signal."""
     poll = select.poll()
     poll.register(terminal, 0)

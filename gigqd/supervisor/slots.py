@@ -180,7 +180,7 @@ class Slot:
         self.until = until
         self._enter(Phase.BACKOFF, now)
 
-    def want_end(self, number: int, cause: Cause, grace: float | None = None) -> None:
+    def request_end(self, number: int, cause: Cause, grace: float | None = None) -> None:
         """Have the child's job ended, if it still is the execution with this number.
 
         Args:

@@ -28,7 +28,7 @@ _RECENT = 20
 _COUNTER_OF = {"timeout": "timeouts", "crashed": "crashes"}
 _INTERRUPTING = frozenset({"timeout", "cancelled", "stopped"})
 _OF_THE_JOB = dict.fromkeys(("job_id", "job", "attempt", "execution"))  # in this order
-_TOLD_OF_A_BAD_END = (
+_FIELDS_OF_A_FAILURE = (
     "cause",
     "exit_code",
     "signal",
@@ -126,7 +126,8 @@ class Inspection:
     def headline(self) -> str:
         """One line for `systemctl status`."""
         sizes = ", ".join(f"{pool.name} {pool.size}" for pool in self.config.pools)
-        return f"{self.state}{f': {self.database_error}' if self.database_error else ''}; pools: {sizes}"
+        why = f": {self.database_error}" if self.database_error else ""
+        return f"{self.state}{why}; pools: {sizes}"
 
     def note_database_error(self, database_error: str | None) -> bool:
         """Remember why not the whole work is done, and since when; whether that is news."""
@@ -138,7 +139,7 @@ class Inspection:
         self.database_error = database_error
         return True
 
-    def note_bad_end(self, slot: Slot, last: Report, record: ExitRecord) -> None:
+    def note_failure(self, slot: Slot, last: Report, record: ExitRecord) -> None:
         """Count a child's bad end, and remember it; the log has that of a canary."""
         if slot.canary and last.activity < Activity.IDLE:
             return
@@ -151,7 +152,7 @@ class Inspection:
                 "job": last.job_name or None,
                 "attempt": last.attempt or None,
                 "execution": last.execution or None,
-                **{name: getattr(record, name) for name in _TOLD_OF_A_BAD_END},
+                **{name: getattr(record, name) for name in _FIELDS_OF_A_FAILURE},
                 "status": None,
             },
         )
@@ -160,7 +161,7 @@ class Inspection:
         """Count a job that the daemon has ended by an exception, and remember it likewise."""
         cause = message["interrupted"]
         if cause in _INTERRUPTING:
-            process = dict.fromkeys(_TOLD_OF_A_BAD_END) | {"late": 0.0, "killed": 0}
+            process = dict.fromkeys(_FIELDS_OF_A_FAILURE) | {"late": 0.0, "killed": 0}
             self._note(slot_name, cause, {**_OF_THE_JOB, **process, **message, "cause": cause})
 
     def _note(self, slot_name: str, cause: str, entry: dict[str, Any]) -> None:

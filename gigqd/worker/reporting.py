@@ -124,7 +124,7 @@ class Line:
         """Return the most memory in bytes that the supervisor measured for the current job."""
         return self._cell.peak_of(self.started)
 
-    def tell_boot_error(self, why: str, traceback: str, *, application: bool) -> None:
+    def report_boot_error(self, why: str, traceback: str, *, application: bool) -> None:
         """Log why this worker cannot boot, and report it for the daemon's status.
 
         Args:

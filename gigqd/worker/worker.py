@@ -75,7 +75,7 @@ def main(context: ChildContext) -> int:
         role = WorkerRole(context, pool, line, hooks)
     except BaseException as error:  # noqa: BLE001 - an import may even exit: all is reported
         whose = is_of_the_application(error)
-        line.tell_boot_error(failure(error), trace(error), application=whose)
+        line.report_boot_error(failure(error), trace(error), application=whose)
         return exit_codes.WORKER_BOOT_FAILED
     return role.run()
 

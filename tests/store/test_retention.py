@@ -137,9 +137,9 @@ def test_a_child_stored_between_two_bites_keeps_its_parent(
     run_all(path)
     keep = elsewhere(queue)
     pruning = retention.Pruning(queue._database, {"completed": retention.Keep(most=0)})
-    assert pruning.bite()
+    assert pruning.batch()
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
-    while pruning.bite():
+    while pruning.batch():
         pass
 
     assert left(queue) == {ids[2], child, *keep}
@@ -154,10 +154,10 @@ def test_a_row_number_that_is_used_again_hides_no_child(
     run_all(path)
     last = elsewhere(queue)
     pruning = retention.Pruning(queue._database, {"completed": retention.Keep(most=0)})
-    assert pruning.bite()
+    assert pruning.batch()
     run_sql(path, "DELETE FROM jobs WHERE id = ?", last[0])
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
-    while pruning.bite():
+    while pruning.batch():
         pass
 
     assert left(queue) == {ids[2], child}

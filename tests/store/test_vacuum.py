@@ -65,7 +65,7 @@ def test_a_file_gets_shorter_and_keeps_what_is_stored(db: Database, path: str) -
     before = size_on_disk(path)
     one = Vacuum(db)
     bites = 0
-    while one.bite():
+    while one.batch():
         bites += 1
 
     assert bites > 1
@@ -80,7 +80,7 @@ def test_a_file_with_few_free_pages_is_left_alone(db: Database, path: str) -> No
     free = ask(path, "freelist_count")
     one = Vacuum(db)
 
-    assert not one.bite()
+    assert not one.batch()
     assert (ask(path, "freelist_count"), one.size) == (free, 0)
     assert free
 
@@ -93,16 +93,16 @@ def test_a_file_that_cannot_give_pages_back_is_left_alone(path: str) -> None:
     fill_and_empty(path, 10)
 
     assert ask(path, "auto_vacuum") == 0
-    assert not Vacuum(db).bite()
+    assert not Vacuum(db).batch()
 
 
 def test_what_others_have_used_meanwhile_is_not_given_back(db: Database, path: str) -> None:
     fill_and_empty(path, 40)
     one = Vacuum(db)
-    assert one.bite()
+    assert one.batch()
     JobQueue(path).submit_many([Job("j", work, {"text": "y" * 8000}) for _ in range(160)])
 
-    assert not one.bite()
+    assert not one.batch()
     assert ask(path, "integrity_check") == "ok"
 
 

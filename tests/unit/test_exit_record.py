@@ -44,9 +44,9 @@ def test_an_exit_record_is_sent_and_kept_until_it_is_settled(
 
     assert message["worker_id"] == "w1"
     assert len(book) == 1
-    book.hear({"settled": message["exit"] + 1})
+    book.receive({"settled": message["exit"] + 1})
     assert len(book) == 1
-    book.hear({"settled": message["exit"]})
+    book.receive({"settled": message["exit"]})
     assert len(book) == 0
 
 

@@ -131,12 +131,12 @@ def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> 
 
 def test_the_supervisor_hears_what_to_cancel_and_whether_to_hold() -> None:
     books = RecorderLink()
-    books.hear({"cancel": ["e1", "e2"]})
-    books.hear({"database_error": "the file is gone", "pause_claims": True})
+    books.receive({"cancel": ["e1", "e2"]})
+    books.receive({"database_error": "the file is gone", "pause_claims": True})
 
     assert books.cancels == {"e1", "e2"}
     assert (books.database_error, books.pause_claims) == ("the file is gone", True)
-    books.hear({"cancel": []})
-    books.hear({"database_error": None, "pause_claims": False})
+    books.receive({"cancel": []})
+    books.receive({"database_error": None, "pause_claims": False})
     assert books.cancels == frozenset()
     assert (books.database_error, books.pause_claims) == (None, False)

@@ -82,9 +82,9 @@ def test_a_command_that_fails_for_want_of_files_is_answered(tmp_path: Path) -> N
         ((accept, _),) = selector.select(5)
         accept.data()
         client.sendall(b'{"command": "status"}\n')
-        ((hear, _),) = selector.select(5)
+        ((receive, _),) = selector.select(5)
         with no_file_left(), pytest.raises(OSError, match="Too many open files") as failed:
-            hear.data()
+            receive.data()
         client.settimeout(5)
         answer = json.loads(client.recv(4096))
         server.close()

@@ -108,7 +108,7 @@ def test_without_a_grace_there_is_only_time_to_dump_the_stacks() -> None:
 @pytest.mark.parametrize("cause", [Cause.CANCELLED, Cause.STOPPED])
 def test_a_job_that_somebody_wants_ended_is_asked_and_then_killed(cause: Cause) -> None:
     slot = slot_up()
-    slot.want_end(1, cause)
+    slot.request_end(1, cause)
 
     assert slot.turn(101.0, busy()) is Do.ASK
     assert slot.interruption_cause is cause
@@ -119,7 +119,7 @@ def test_a_job_that_somebody_wants_ended_is_asked_and_then_killed(cause: Cause) 
 
 def test_a_job_over_its_memory_limit_has_no_grace() -> None:
     slot = slot_up()
-    slot.want_end(1, Cause.MEMORY, 0.0)
+    slot.request_end(1, Cause.MEMORY, 0.0)
 
     assert slot.turn(101.0, busy()) is Do.DUMP
     assert slot.turn(101.03, busy()) is Do.KILL
@@ -128,7 +128,7 @@ def test_a_job_over_its_memory_limit_has_no_grace() -> None:
 
 def test_a_wish_for_an_execution_that_is_over_does_not_hit_the_next() -> None:
     slot = slot_up()
-    slot.want_end(1, Cause.CANCELLED)
+    slot.request_end(1, Cause.CANCELLED)
 
     assert slot.turn(101.0, busy(number=2)) is Do.NOTHING
 
@@ -136,7 +136,7 @@ def test_a_wish_for_an_execution_that_is_over_does_not_hit_the_next() -> None:
 def test_a_job_that_eats_memory_in_its_grace_is_killed_at_once() -> None:
     slot = slot_up()
     slot.turn(110.0, busy())
-    slot.want_end(1, Cause.MEMORY, 0.0)
+    slot.request_end(1, Cause.MEMORY, 0.0)
 
     assert slot.turn(110.1, busy()) is Do.KILL
     assert slot.cause is Cause.MEMORY
@@ -145,7 +145,7 @@ def test_a_job_that_eats_memory_in_its_grace_is_killed_at_once() -> None:
 def test_a_second_wish_with_a_grace_does_not_prolong_the_first() -> None:
     slot = slot_up()
     slot.turn(110.0, busy())
-    slot.want_end(1, Cause.CANCELLED)
+    slot.request_end(1, Cause.CANCELLED)
 
     assert slot.turn(111.0, busy(interrupted=True)) is Do.NOTHING
     assert slot.turn(112.0, busy(interrupted=True)) is Do.KILL

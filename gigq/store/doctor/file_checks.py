@@ -196,7 +196,8 @@ def log(inspected: Inspection) -> Iterator[Finding]:
     yield Finding(
         "wal",
         "warning",
-        f"{format_size(inspected.wal)} in the log, which is kept below {format_size(TOO_LONG)}: {why}",
+        f"{format_size(inspected.wal)} in the log, which is kept below "
+        f"{format_size(TOO_LONG)}: {why}",
         f"end the long transactions of {pids}: the log cannot be shortened while they read"
         if pids
         else "start gigqd, which shortens it; if it runs, look for long transactions",

@@ -36,7 +36,7 @@ class Vacuum:
         self._pages = _FIRST
         self._goal: int | None = None
 
-    def bite(self) -> bool:
+    def batch(self) -> bool:
         """Return a few pages to the disk.
 
         Returns:
@@ -83,7 +83,7 @@ def vacuum(database: Database) -> None:
         StoreError: the rest of the pass was not done.
     """
     one = Vacuum(database)
-    while one.bite():
+    while one.batch():
         pass
 
 

@@ -89,7 +89,7 @@ class Pruning:
         self._parents = _Parents(database)
         self._size = _FIRST
 
-    def bite(self) -> bool:
+    def batch(self) -> bool:
         """Read one batch of jobs and delete those that are too old or too many.
 
         Returns:
@@ -200,7 +200,7 @@ def prune(
         StoreError: the rest of the pass was not done.
     """
     pruning = Pruning(database, policy, dry_run=dry_run)
-    while pruning.bite():
+    while pruning.batch():
         pass
     if not dry_run:
         vacuum(database)
