@@ -257,6 +257,7 @@ def test_a_reload_during_the_start_waits_for_the_pools(daemons):
         slots = [daemon.status()["slots"] for _ in range(3)][-1]
         blocker.execute("ROLLBACK")
     start.result()
+    daemon.breaks("P3", "what is open at the start was counted during the reload")
 
     assert [slot["slot"] for slot in slots] == ["recorder"]
     assert daemon.wait_for_event("reload_applied")["generation"] == 2
