@@ -26,7 +26,7 @@ from gigqd.linux import syscalls
 from gigqd.process import reap
 from gigqd.process.kill_tree import TreeKill
 from gigqd.process.process_table import ProcessTable
-from gigqd.process.process_tag import Tag, home_of, is_of_home, mark_of, mark_this_process
+from gigqd.process.process_tag import Tag, home_of, is_of_home, tag_this_process, tags_of
 from gigqd.process.process_tree import descendants
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def marked(config: Path) -> set[int]:
     home = home_of(str(config.with_name("jobs.db")))
     found = set()
     for pid in syscalls.all_pids():
-        mark = mark_of(pid)
+        mark = tags_of(pid)
         if (mark.tag and mark.tag.home == home) or (mark.stamp and is_of_home(mark.stamp, home)):
             with suppress(ProcessLookupError):
                 found |= {pid} if syscalls.read_process(pid).alive else set()
@@ -138,7 +138,7 @@ def measure_steps(size: int) -> None:
     root = os.fork()
     if root == 0:
         os.setsid()
-        mark_this_process(tag)
+        tag_this_process(tag)
         for _ in range(size - 1):
             if os.fork() == 0:
                 os.setsid()

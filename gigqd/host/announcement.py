@@ -9,7 +9,7 @@ from gigq.store.sqlite.processes import announcements
 from gigqd import logs
 
 if TYPE_CHECKING:
-    from gigqd.supervisor.status import Inspection
+    from gigqd.supervisor.status import DaemonStatus
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -21,7 +21,7 @@ class Announcement:
         facts: the daemon's own state.
     """
 
-    def __init__(self, status: Inspection) -> None:
+    def __init__(self, status: DaemonStatus) -> None:
         self._status = status
         self._written: tuple[object, ...] = ()
 

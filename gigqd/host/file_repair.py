@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gigqd.host.runtime_files import RuntimeFiles
     from gigqd.supervisor.shutdown import Stop
-    from gigqd.supervisor.status import Inspection
+    from gigqd.supervisor.status import DaemonStatus
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -38,7 +38,7 @@ class Repairs:
 
     def __init__(
         self,
-        status: Inspection,
+        status: DaemonStatus,
         runtime_files: RuntimeFiles,
         repair_socket: Callable[[], Iterable[str]],
         begin_stop: Callable[[], Stop],
@@ -66,9 +66,8 @@ class Repairs:
             self._begin_stop().code = exit_codes.ALREADY_RUNNING
             return
         repaired += self._put_back(self._runtime_files.repair)
-        if (
-            self._runtime_files.is_in_place()
-        ):  # else a start holds the lock, which the fence refuses
+        # Not in place: another start holds the lock file, and the database lock refuses it.
+        if self._runtime_files.is_in_place():
             repaired += self._put_back(self._repair_socket)
         if repaired:
             log.warning("files_repaired", files=repaired)

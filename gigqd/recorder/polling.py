@@ -20,7 +20,7 @@ _LIVELY = 2.0
 _MANY = 65536
 
 
-class BatchSizing:
+class Polling:
     """The sleep between two polls of the database.
 
     inotify reports every write to the file and its log, but before the commit can be read and once

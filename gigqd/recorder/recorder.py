@@ -23,7 +23,7 @@ from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.recorder.dead_runs import DeadRuns
 from gigqd.recorder.maintenance import Maintenance
-from gigqd.recorder.polling import LATE, BatchSizing
+from gigqd.recorder.polling import LATE, Polling
 from gigqd.recorder.retention import PAUSE, Retention
 from gigqd.recorder.settlement import Settling, outcome_text
 
@@ -68,7 +68,7 @@ class Recorder:
         self._cell = context.cell
         self._path = context.config.queue.database
         self._json_socket = JsonSocket(context.json_socket)
-        self._polling = BatchSizing(self._json_socket)
+        self._polling = Polling(self._json_socket)
         full = context.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
         self._settling = Settling(self._database, self._path, context.tag.run, self.heartbeat)

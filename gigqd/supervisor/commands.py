@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigqd.ipc.control_socket import Command
     from gigqd.supervisor.reload import Reply
     from gigqd.supervisor.shutdown import Stop
-    from gigqd.supervisor.status import Inspection
+    from gigqd.supervisor.status import DaemonStatus
 
 
 class Actions(Protocol):
@@ -46,7 +46,7 @@ class Commands:
         runtime_files: RuntimeFiles,
         selector: selectors.BaseSelector,
         actions: Actions,
-        status: Inspection,
+        status: DaemonStatus,
     ) -> None:
         self._identity = runtime_files.identity
         self._actions = actions

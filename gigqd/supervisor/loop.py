@@ -59,31 +59,25 @@ class Supervisor:
         on_ready: called once, when the first worker is up.
     """
 
-    def __init__(
-        self, config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: Config, files: RuntimeFiles, on_ready: Callable[[], None]) -> None:
         self._shortage = Shortage(lambda: self._status.ready)
-        self._runtime_files = runtime_files
+        self._runtime_files = files
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
         self._run = startup.lock_run(config.queue.database)
-        self._status = status.Inspection(config, self._run.run)
+        self._status = status.DaemonStatus(config, self._run.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
         mark = (home_of(config.queue.database), self._run.run)
         self._children = Children(config, mark, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._children)
         self._reloads = Reloads(self._status, self._children, self._pools, self._notifier)
-        self._recorder_link, self._repeated_leaks, self._rotation = (
-            RecorderLink(),
-            RepeatedLeaks(),
-            Rotation(),
-        )
+        self._recorder_link = RecorderLink()
+        self._repeated_leaks, self._rotation = RepeatedLeaks(), Rotation()
         self._stop: Stop | None = None
         self._failure: GigqdError | None = None
-        self._awoke = time.monotonic()
-        self._interrupted_at = 0.0
+        self._awoke, self._interrupted_at = time.monotonic(), 0.0
 
     # --- the loop ----------------------------------------------------------------------------
 
@@ -162,11 +156,9 @@ class Supervisor:
         syscalls.become_subreaper()
         startup.require_files()
         self._run.begin()
-        self._runtime_files.write_pid()
-        self._commands = Commands(self._runtime_files, self._selector, self, self._status)
-        self._repairs = Repairs(
-            self._status, self._runtime_files, self._commands.repair, self.begin_stop
-        )
+        (files := self._runtime_files).write_pid()
+        self._commands = Commands(files, self._selector, self, self._status)
+        self._repairs = Repairs(self._status, files, self._commands.repair, self.begin_stop)
         self._children.preload()
         self._pools.open_recorder()
         self._awoke = time.monotonic()
@@ -247,9 +239,7 @@ class Supervisor:
 
     def _judge(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
-        if self._status.note_database_error(
-            self._recorder_link.reason or self._pools.database_error()
-        ):
+        if self._status.note_database_error(self._recorder_link.reason or self._pools.reason()):
             self._notifier.status(self._status.headline)
 
     # --- signals and commands ----------------------------------------------------------------
@@ -350,10 +340,10 @@ class Supervisor:
 
     def _abort(self) -> None:
         """End every child's tree before an error ends the daemon."""
+        until = time.monotonic() + 5.0
         for slot in list(self._children.slots.values()):
             slot.retired = True
             self._children.kill(slot, Cause.CRASHED, time.monotonic())
-        until = time.monotonic() + 5.0
         while self._children.slots and time.monotonic() < until:
             self._children.turn(time.monotonic())
         self._commands.close(None)

@@ -102,7 +102,7 @@ class Pools:
         """Whether some worker has booted, or none is wanted."""
         return not self.workers() or any(map(self._children.is_up, self.workers()))
 
-    def database_error(self) -> str | None:
+    def reason(self) -> str | None:
         """Why the pools cannot do their whole work, in words; None when they can."""
         if slot := self.failing():
             return f"{slot.name} cannot boot: {slot.why_down}"

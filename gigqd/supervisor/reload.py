@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.children import Children
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.slots import Slot
-    from gigqd.supervisor.status import Inspection
+    from gigqd.supervisor.status import DaemonStatus
 
     Reply = Callable[[dict[str, Any]], None]
 
@@ -50,7 +50,7 @@ class Reloads:
     """
 
     def __init__(
-        self, daemon_status: Inspection, children: Children, pools: Pools, notifier: Notifier
+        self, daemon_status: DaemonStatus, children: Children, pools: Pools, notifier: Notifier
     ) -> None:
         self._status = daemon_status
         self._children = children

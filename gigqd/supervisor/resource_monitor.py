@@ -81,7 +81,7 @@ class ResourceMonitor:
         # As their jobs were when the look began, without children that have ended since.
         reports = [post for post in self._reports if id(post[1]) in there]
         for unidentified in self._process_table.unidentified():
-            log.warning("unidentified_orphan_adopted", unidentified=unidentified.pid)
+            log.warning("unidentified_orphan_adopted", orphan=unidentified.pid)
         for slot, child, report in reports:
             self._look_at(slot, child, report, now)
         return [slot for slot, child, _ in reports if self._has_orphan(slot, child)]

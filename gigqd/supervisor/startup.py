@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.recorder_link import RecorderLink
     from gigqd.supervisor.slots import Slot
-    from gigqd.supervisor.status import Inspection
+    from gigqd.supervisor.status import DaemonStatus
 
 log = logs.get_logger("gigqd.supervisor")
 
@@ -120,7 +120,7 @@ def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:
 
 
 def start_failure(
-    status: Inspection, recorder_link: RecorderLink, pools: Pools
+    status: DaemonStatus, recorder_link: RecorderLink, pools: Pools
 ) -> GigqdError | None:
     """Why the daemon will not come up; None while there is hope."""
     if recorder_link.failure is not None:

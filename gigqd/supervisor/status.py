@@ -70,7 +70,7 @@ class Counters:
 
 
 @dataclass(slots=True)
-class Inspection:
+class DaemonStatus:
     """The daemon's own state.
 
     Attributes:
@@ -178,7 +178,7 @@ class Inspection:
                 entry["status"] = message.get("status")
 
 
-def status(daemon_status: Inspection, children: Children) -> dict[str, Any]:
+def status(daemon_status: DaemonStatus, children: Children) -> dict[str, Any]:
     """The whole answer to `gigqd status`."""
     config = daemon_status.config
     return {

@@ -99,25 +99,21 @@ class WorkerRole:
         self._line = line
         self._interrupter = JobInterrupter(context, line)
         self._interruption = InterruptionReport(line.json_socket)
-        self._is_leaving = False
-        self._why_leave = ""
+        self._is_leaving, self._why_leave = False, ""
         self._life = Lifetime(pool, time.monotonic())
         queue = context.config.queue
         require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
         self._hooks = hooks
         self._imported: dict[tuple[str, str], Callable[..., Any]] = {}
-        self._allow = (
-            None if "*" in context.config.security.allow else context.config.security.allow
-        )
+        self._allow = None if "*" in (allow := context.config.security.allow) else allow
         self._runner = self._make_runner()
         self._listener = Listener(queue.database, pool.queues)
         assert context.stacks is not None
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
         self._reserve = Reserve()
-        self._leaks = LeakReport(
-            LeakCheck(self._signal_wakeup, pool.allowed_leaks), line.json_socket
-        )
+        leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
+        self._leaks = LeakReport(leak_check, line.json_socket)
         self._interrupter.release = ClaimRelease(self._runner, queue.database, line).release
         self._meter = Meter()
         self._database_error_since: float | None = None
@@ -186,7 +182,7 @@ class WorkerRole:
             wait = self._until_next_due()
             self._database_error_since = None
         except StoreError as error:
-            log.error("store_trouble", error=str(error))
+            log.error("database_error", error=str(error))
             if isinstance(error, LockedByThisThread):
                 os._exit(exit_codes.WORKER_RESIDUE)  # a job left its transaction open
             if not isinstance(error, StoreLocked):  # a lock is another process's
@@ -200,7 +196,7 @@ class WorkerRole:
         now = time.monotonic()
         self._database_error_since = self._database_error_since or now
         if now - self._database_error_since > self._pool.record_timeout:
-            self._why_leave = "store_trouble"
+            self._why_leave = "database_error"
 
     def _show_idle(self) -> None:
         """Report idle, unless an outcome is not recorded yet: its recording has a time limit."""
@@ -254,7 +250,7 @@ class WorkerRole:
         if self._interrupter.interrupted:
             self._interruption.ended(claim, result, post_mortem)
         # Before the settlement, which shares its transaction with the next claim.
-        self._why_leave = self._why_leave_now(claim) or ("residue" if killed else "")
+        self._why_leave = self._why_leave_now(claim) or ("leaks" if killed else "")
         if post_mortem.output:
             logs.job_output(post_mortem.output)
         logs.leave_job()
@@ -315,29 +311,27 @@ class WorkerRole:
             self._require_file_size()
         if self._interrupter.interrupted:
             return "interrupted"
-        return "residue" if left else self._life.why_over(time.monotonic(), self._meter.resident)
+        return "leaks" if left else self._life.why_over(time.monotonic(), self._meter.resident)
 
     def _on_sigterm(self, _number: int, _frame: object) -> None:
         self._is_leaving = True
 
     def _until_next_due(self) -> float:
         # Claims are paused because of the database, which must not be used then.
-        may = self._may_claim()
-        due_at = (
-            exchange.next_due_at(self._runner.store.database, self._pool.queues) if may else None
-        )
+        if not self._may_claim():
+            return _LONGEST_WAIT
+        due_at = exchange.next_due_at(self._runner.store.database, self._pool.queues)
         if due_at is None:
             return _LONGEST_WAIT
         wait = clock.parse(due_at) - clock.parse(clock.utc_now())
         return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
 
     def _sleep(self, longest: float) -> None:
-        self._listener.wait(
-            longest, (self._line.json_socket.fileno(), self._signal_wakeup.fileno())
-        )
+        json_socket = self._line.json_socket
+        self._listener.wait(longest, (json_socket.fileno(), self._signal_wakeup.fileno()))
         self._signal_wakeup.drain()
-        self._line.json_socket.receive()
-        if self._line.json_socket.ended:
+        json_socket.receive()
+        if json_socket.ended:
             os._exit(exit_codes.WORKER_PARENT_GONE)
 
 
@@ -352,6 +346,4 @@ def _is_allowed(ref: FunctionRef, patterns: tuple[str, ...] | None) -> bool:
 
 def _stricter(one: float | None, other: float | None) -> float | None:
     """Return the smaller of two limits; None when there is none."""
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
+    return min((limit for limit in (one, other) if limit is not None), default=None)

@@ -149,8 +149,8 @@ def running_as_seen_from_another_process(path):
     """The process that another one finds: no process conflicts with its own locks."""
     program = (
         "import sys; from pathlib import Path; from gigqd.config import load\n"
-        "from gigqd.host.runtime_files import Instance\n"
-        "print(Instance(load(Path(sys.argv[1]), {})).running().pid)\n"
+        "from gigqd.host.runtime_files import RuntimeFiles\n"
+        "print(RuntimeFiles(load(Path(sys.argv[1]), {})).running().pid)\n"
     )
     command = [sys.executable, "-c", program, str(path)]
     return int(subprocess.run(command, capture_output=True, check=True).stdout)
@@ -198,8 +198,8 @@ def test_the_pid_file_of_another_is_left_alone(runtime_files):
 def test_the_lock_does_not_travel_to_executed_programs(path):
     program = (
         "import sys; from pathlib import Path; from gigqd.config import load\n"
-        "from gigqd.host.runtime_files import Instance; import os, subprocess\n"
-        "Instance(load(Path(sys.argv[1]), {})).lock()\n"
+        "from gigqd.host.runtime_files import RuntimeFiles; import os, subprocess\n"
+        "RuntimeFiles(load(Path(sys.argv[1]), {})).lock()\n"
         "child = subprocess.Popen(['sleep', '60'], close_fds=False, stdout=subprocess.DEVNULL)\n"
         "print(child.pid, flush=True); os._exit(0)\n"
     )
@@ -231,8 +231,8 @@ def test_of_many_that_start_at_once_exactly_one_wins(path):
     program = (
         "import sys; from pathlib import Path\n"
         "from gigqd.config import load\n"
-        "from gigqd.host.runtime_files import Instance, AlreadyRunning\n"
-        "instance = Instance(load(Path(sys.argv[1]), {}))\n"
+        "from gigqd.host.runtime_files import RuntimeFiles, AlreadyRunning\n"
+        "instance = RuntimeFiles(load(Path(sys.argv[1]), {}))\n"
         "try: instance.lock(); instance.write_pid(); print('won', flush=True); sys.stdin.read()\n"
         "except AlreadyRunning: print('lost', flush=True)\n"
     )

@@ -99,7 +99,7 @@ def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPa
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     glances: list[int] = []
     look_at = syscalls.read_process
-    monkeypatch.setattr(syscalls, "glance", lambda pid: glances.append(pid) or look_at(pid))
+    monkeypatch.setattr(syscalls, "read_process", lambda pid: glances.append(pid) or look_at(pid))
     children.begin(*children.workers)
     looks = children.kills._look_for(dict(children.kills._kills))
     before_the_end = []

@@ -53,7 +53,7 @@ def test_a_worker_full_of_threads_or_files_is_gone_within_a_second(daemons, what
     took = datetime.fromisoformat(gone["ts"]) - datetime.fromisoformat(told["ts"])
     assert took.total_seconds() <= 1.0
     assert gone["cause"] is None
-    assert daemon.wait_for_event("worker_recycled")["reason"] == "residue"
+    assert daemon.wait_for_event("worker_recycled")["reason"] == "leaks"
 
 
 @pytest.mark.fault("C20")
@@ -171,7 +171,7 @@ def test_a_failed_job_whose_forkserver_was_killed_leaves_none_to_the_next_job(da
 
     assert "after its work" in daemon.wait_for_job(failed)["error"]
     assert daemon.wait_for_job(after)["result"] == "done"
-    assert daemon.wait_for_event("worker_recycled")["reason"] == "residue"
+    assert daemon.wait_for_event("worker_recycled")["reason"] == "leaks"
 
 
 @pytest.mark.fault("G16")

@@ -80,7 +80,7 @@ def test_a_full_disk_loses_no_outcome_and_is_over_when_there_is_room(on_small_di
         go.touch()
         os.kill(pids[1], signal.SIGKILL)
         status = wait_until_degraded(daemon, "make room on the disk")
-        daemon.wait_for_event("store_trouble")
+        daemon.wait_for_event("database_error")
 
     wait_until_running(daemon)
     assert "FULL" in status["reason"]

@@ -114,7 +114,7 @@ def test_a_job_that_runs_while_the_database_is_away_is_settled_once_when_it_is_b
     wait_until_degraded(daemon, "is gone")
 
     path.touch()
-    daemon.wait_for_event("store_trouble")
+    daemon.wait_for_event("database_error")
     for name, place in away.items():
         place.rename(name)
 

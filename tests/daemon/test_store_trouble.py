@@ -75,9 +75,9 @@ def test_a_worker_told_to_leave_settles_first_what_a_locked_database_did_not_tak
     with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
         blocker.execute("BEGIN EXCLUSIVE")
         path.touch()
-        daemon.wait_for_event("store_trouble")
+        daemon.wait_for_event("database_error")
         os.kill(call.pid, signal.SIGTERM)
-        wait_until(lambda: len(daemon.events("store_trouble")) >= 3)
+        wait_until(lambda: len(daemon.events("database_error")) >= 3)
         blocker.execute("ROLLBACK")
 
     assert daemon.wait_for_job(job_id)["status"] == "completed"

@@ -179,7 +179,7 @@ def test_a_child_that_puts_down_every_mark_is_told_of(daemons):
     daemon.wait_for_job(job_id, "timeout")
     told = daemon.wait_for_event("unidentified_orphan_adopted")
 
-    assert told["stranger"] == child
+    assert told["orphan"] == child
     assert not is_gone(child)
 
 

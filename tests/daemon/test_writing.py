@@ -67,4 +67,4 @@ def test_a_worker_that_can_claim_nothing_any_more_is_replaced_too(daemons, tmp_p
     wait_until(lambda: not request.exists(), why="the worker changes its root directory")
 
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
-    assert daemon.wait_for_event("worker_recycled")["reason"] == "store_trouble"
+    assert daemon.wait_for_event("worker_recycled")["reason"] == "database_error"

@@ -17,9 +17,9 @@ import signal, socket, sys
 from pathlib import Path
 from gigqd.config import load
 from gigqd.ipc.control_socket import address
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
-instance = Instance(load(Path(sys.argv[1]), {}))
+instance = RuntimeFiles(load(Path(sys.argv[1]), {}))
 instance.lock()
 if "pid" in sys.argv[2:]:
     instance.write_pid()

@@ -48,7 +48,7 @@ def asked_in_a_line(board: Cell) -> tuple[JobInterrupter, Line]:
     ours, theirs = socket.socketpair()
     theirs.close()
     wakeup_timer: Any = SimpleNamespace(start=lambda: True)
-    context: Any = SimpleNamespace(cell=board, channel=ours, wakeup_timer=wakeup_timer)
+    context: Any = SimpleNamespace(cell=board, json_socket=ours, wakeup_timer=wakeup_timer)
     line = Line(context)
     line.busy(claim(), time.monotonic(), 0.0, (None, 0))
     return JobInterrupter(context, line), line

@@ -110,7 +110,7 @@ def test_the_mark_of_an_adopted_process_is_looked_for_once(
 ) -> None:
     asked: list[int] = []
     monkeypatch.setattr(
-        process_table, "mark_of", lambda pid: asked.append(pid) or ProcessTags(None, None)
+        process_table, "tags_of", lambda pid: asked.append(pid) or ProcessTags(None, None)
     )
     stranger, pid = forked(lambda: None), worker(tag)
     look = ProcessTable()

@@ -12,7 +12,7 @@ from gigqd.linux import syscalls
 
 WAITING = """
 import os, signal, sys
-from gigqd.worker.signal_wakeup import Ear
+from gigqd.worker.signal_wakeup import SignalWakeup
 
 def leave(number, frame):
     pass
@@ -20,7 +20,7 @@ def leave(number, frame):
 def interrupt(number, frame):
     raise TimeoutError
 
-ear = Ear(leave, os.memfd_create("stacks"))
+ear = SignalWakeup(leave, os.memfd_create("stacks"))
 signal.signal(signal.SIGUSR2, interrupt)
 print("up", flush=True)
 try:
@@ -52,9 +52,9 @@ def test_the_signal_that_dumps_the_stacks_lets_the_next_one_interrupt_a_call_tha
 
 FORKING = """
 import os, signal
-from gigqd.worker.signal_wakeup import Ear
+from gigqd.worker.signal_wakeup import SignalWakeup
 
-Ear(lambda number, frame: None, os.memfd_create("stacks"))
+SignalWakeup(lambda number, frame: None, os.memfd_create("stacks"))
 child = os.fork()
 if not child:
     os.kill(os.getpid(), getattr(signal, NAME))

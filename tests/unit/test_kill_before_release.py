@@ -52,7 +52,7 @@ def test_a_dead_worker_is_not_buried_before_its_whole_tree_is_gone(
     )
     slot = children.add("default/0", "default", Limits(30.0, 2.0, 120.0))
     child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=ExitRecord)
-    monkeypatch.setattr(children, "_bury", lambda _slot, _child, _death, now: buried.append(now))
+    monkeypatch.setattr(children, "_remove", lambda _slot, _child, _death, now: buried.append(now))
     slot.end(100.0, None)
     for turn in range(5):
         children._carry_on_ending(slot, child, 100.0 + turn / 10)  # type: ignore[arg-type]

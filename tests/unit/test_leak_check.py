@@ -27,10 +27,10 @@ import subprocess, sys, tempfile, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from gigqd.linux import syscalls as kernel
 os.dup2(1, {fd}); null = os.open(os.devnull, os.O_WRONLY); os.dup2(null, 1); os.close(null)
-from gigqd.worker.signal_wakeup import Ear
+from gigqd.worker.signal_wakeup import SignalWakeup
 from gigqd.worker.leaks.check import LeakCheck
 kept, stacks = [], tempfile.TemporaryFile()
-ear = Ear(lambda *_: None, stacks.fileno())
+ear = SignalWakeup(lambda *_: None, stacks.fileno())
 check = LeakCheck(ear, {allowed!r})
 check.follow_imports()
 looks = []
@@ -357,9 +357,9 @@ def test_a_count_that_rises_after_several_jobs_is_a_leak(
 
 def test_every_kind_that_is_looked_at_can_be_allowed() -> None:
     program = (
-        "import os; from gigqd.worker.signal_wakeup import Ear; "
+        "import os; from gigqd.worker.signal_wakeup import SignalWakeup; "
         "from gigqd.worker.leaks.check import LeakCheck; "
-        "c = LeakCheck(Ear(lambda *_: None, os.open(os.devnull, os.O_WRONLY))); "
+        "c = LeakCheck(SignalWakeup(lambda *_: None, os.open(os.devnull, os.O_WRONLY))); "
         "print(*{one.kind for one in (*c._settings, *c._resources)})"
     )
     ran = subprocess.run(

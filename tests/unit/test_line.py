@@ -44,7 +44,7 @@ def wakeup_timer() -> Iterator[WakeupTimer]:
 
 @pytest.fixture
 def line(cell: Cell, ends: tuple[socket.socket, socket.socket], wakeup_timer: WakeupTimer) -> Line:
-    context: Any = SimpleNamespace(cell=cell, channel=ends[1], wakeup_timer=wakeup_timer)
+    context: Any = SimpleNamespace(cell=cell, json_socket=ends[1], wakeup_timer=wakeup_timer)
     return Line(context)
 
 

@@ -37,9 +37,9 @@ def blocked_writers_fail():
         raise TimeoutError("logging has blocked")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.wakeup_timer(30)
+    signal.alarm(30)
     yield
-    signal.wakeup_timer(0)
+    signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
 
 

@@ -56,11 +56,11 @@ def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: 
         _reloads=SimpleNamespace(at=float("inf")),
         _watchdog=None,
         _repairs=SimpleNamespace(at=clock.now + due),
-        _facts=SimpleNamespace(ready=True),
+        _status=SimpleNamespace(ready=True),
         _children=SimpleNamespace(
             next_look=lambda now: now + NAP, flush=lambda: 0, excuse=times.append
         ),
-        _desk=SimpleNamespace(flush=lambda: clock.jump(in_flush)),
+        _commands=SimpleNamespace(flush=lambda: clock.jump(in_flush)),
         _selector=Selector(clock, in_select),
     )
     asleep._sleep()

@@ -55,7 +55,7 @@ def context_of(channel: socket.socket, database: str, durability: str = "normal"
         ),
         tag=SimpleNamespace(run="gigqd:1", generation=1),
         cell=Scoreboard(1).take(),
-        channel=channel,
+        json_socket=channel,
     )
 
 

@@ -19,7 +19,7 @@ from gigq.store.verbs import exchange, jobs, listing
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.process.kill_tree import TreeKill
 from gigqd.recorder.dead_runs import DeadRuns
-from gigqd.recorder.settlement import Settling, told
+from gigqd.recorder.settlement import Settling, outcome_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,7 +226,7 @@ def test_an_exit_record_on_one_that_is_settled_already_charges_nobody_else(
     settled = settling.dead_worker(record)
 
     assert left(db) == [("completed", 1, 0, None), (*UNBEGUN, None), (*UNBEGUN, None)]
-    assert told(settled, record) == {"cause": "crashed", "job_id": None}
+    assert outcome_text(settled, record) == {"cause": "crashed", "job_id": None}
 
 
 def test_the_supervisor_is_told_of_the_one_that_the_exit_record_is_about(
@@ -234,7 +234,7 @@ def test_the_supervisor_is_told_of_the_one_that_the_exit_record_is_about(
 ) -> None:
     tokens = holding(db, 4)
     record = crash(tokens[2])
-    said = told(settling.dead_worker(record), record)
+    said = outcome_text(settling.dead_worker(record), record)
 
     assert (said["execution"], said["status"], said["attempt"]) == (tokens[2], "pending", 1)
 

@@ -31,7 +31,7 @@ def test_a_file_that_was_emptied_just_now_is_read_again(file, monkeypatch):
             file.write_text(text)
             raise
 
-    monkeypatch.setattr(asking, "instance_of", look)
+    monkeypatch.setattr(asking, "runtime_files_of", look)
     runtime_files = asking._runtime_files(
         build_parser().parse_args(["--config", str(file), "reload"])
     )
@@ -49,7 +49,7 @@ def test_a_file_that_has_been_wrong_for_long_is_refused_at_once(file, monkeypatc
         looks.append(options)
         return runtime_files_of(options)
 
-    monkeypatch.setattr(asking, "instance_of", look)
+    monkeypatch.setattr(asking, "runtime_files_of", look)
     with pytest.raises(ConfigError):
         asking._runtime_files(build_parser().parse_args(["--config", str(file), "reload"]))
 

@@ -28,11 +28,11 @@ import os, signal, sys
 from pathlib import Path
 from gigqd.host import database_lock as fence
 from gigqd.config import load
-from gigqd.host.runtime_files import Instance
+from gigqd.host.runtime_files import RuntimeFiles
 
 config = load(Path(sys.argv[1]), {})
 if "lock" in sys.argv[2:]:
-    instance = Instance(config)
+    instance = RuntimeFiles(config)
     instance.lock()
     instance.write_pid()
 fence.take(Path(config.queue.database), config.daemon.name)

@@ -8,7 +8,7 @@ import sys
 
 SCRIPT = """
 import json, os, signal, time
-from gigqd.linux import syscalls as kernel
+from gigqd.linux import syscalls
 from gigqd.process.kill_tree import TreeKill
 
 def forked(work):
@@ -27,9 +27,9 @@ def parent_of_an_orphan():
     return work
 
 def living():
-    return {pid for pid in kernel.children_of(os.getpid()) if kernel.glance(pid).alive}
+    return {pid for pid in syscalls.children_of(os.getpid()) if syscalls.read_process(pid).alive}
 
-kernel.become_subreaper()
+syscalls.become_subreaper()
 worker, other = forked(parent_of_an_orphan()), forked(parent_of_an_orphan())
 deadline = time.monotonic() + 20
 while len(living()) < 4 and time.monotonic() < deadline:

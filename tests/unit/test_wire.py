@@ -43,7 +43,7 @@ def test_a_ring_wakes_and_says_nothing(ends: tuple[JsonSocket, socket.socket]) -
     ours, theirs = ends
     other = JsonSocket(theirs.dup())
 
-    other.ring()
+    other.notify()
 
     assert ours.receive() == []
     assert not ours.ended
