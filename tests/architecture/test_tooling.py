@@ -40,11 +40,11 @@ def test_setup_is_repeated_only_when_the_project_file_changed(tmp_path):
     def plan():
         return make("--dry-run", "setup", f"VENV={tmp_path}").stdout
 
-    for rlimit_tag in (".ready", ".ready-dev"):
-        (tmp_path / rlimit_tag).touch()
+    for stamp in (".ready", ".ready-dev"):
+        (tmp_path / stamp).touch()
     settled = plan()
-    for rlimit_tag in (".ready", ".ready-dev"):
-        os.utime(tmp_path / rlimit_tag, (0, 0))
+    for stamp in (".ready", ".ready-dev"):
+        os.utime(tmp_path / stamp, (0, 0))
 
     assert "make-venv" not in settled
     assert "make-venv" in plan()

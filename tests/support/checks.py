@@ -135,7 +135,7 @@ def _log(daemon: Daemon) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _RecorderLink:
+class _Records:
     """What the database says of the jobs whose calls are in the ledger."""
 
     jobs: dict[str, dict[str, Any]]
@@ -146,16 +146,16 @@ def _accounts(daemon: Daemon) -> Iterator[tuple[str, str]]:
     yield from (("P5", text) for text in _overlaps(daemon))
     if {"P4", "P6"} <= daemon.excused.keys() or not (daemon.submitted or daemon.ledger.exists()):
         return
-    books = _read_books(daemon)
-    missing = daemon.submitted.keys() - books.jobs.keys()
+    records = _read_records(daemon)
+    missing = daemon.submitted.keys() - records.jobs.keys()
     yield from (("P6", f"P6: job {daemon.submitted[job_id]} is missing") for job_id in missing)
-    for job_id, job in books.jobs.items():
-        outcomes = _outcomes(job, books.executions[job_id], stopped=daemon.stopped_in_order)
+    for job_id, job in records.jobs.items():
+        outcomes = _outcomes(job, records.executions[job_id], stopped=daemon.stopped_in_order)
         yield from (("P4", f"P4: job {job['name']}: {text}") for text in outcomes)
-    yield from (("P4", f"P4: {text}") for text in _starts(daemon, books))
+    yield from (("P4", f"P4: {text}") for text in _starts(daemon, records))
 
 
-def _read_books(daemon: Daemon) -> _RecorderLink:
+def _read_records(daemon: Daemon) -> _Records:
     with closing(sqlite3.connect(daemon.database)) as connection:
         connection.row_factory = sqlite3.Row
         mine = {row["id"]: dict(row) for row in connection.execute("SELECT * FROM jobs")}
@@ -164,7 +164,7 @@ def _read_books(daemon: Daemon) -> _RecorderLink:
         for row in connection.execute("SELECT * FROM job_executions ORDER BY rowid"):
             if row["job_id"] in mine:
                 executions[row["job_id"]].append(dict(row))
-    return _RecorderLink(mine, executions)
+    return _Records(mine, executions)
 
 
 def _outcomes(
@@ -180,17 +180,17 @@ def _outcomes(
         yield "an execution is open after an orderly stop"
 
 
-def _starts(daemon: Daemon, books: _RecorderLink) -> Iterator[str]:
+def _starts(daemon: Daemon, records: _Records) -> Iterator[str]:
     """P4: every execution was one call, unless it was cut short before its first line."""
     calls = [call for call in daemon.calls() if call.execution is not None]
     count = Counter(call.execution for call in calls)
-    known = {e["id"]: e for executions in books.executions.values() for e in executions}
+    known = {e["id"]: e for executions in records.executions.values() for e in executions}
     ended = {call.execution for call in calls if call.end is not None}
     for call in calls:
         if call.execution not in known:
             yield f"a call of {call.job} that no execution tells of"
     for execution_id, execution in known.items():
-        name = books.jobs[execution["job_id"]]["name"]
+        name = records.jobs[execution["job_id"]]["name"]
         if count[execution_id] > 1:
             yield f"{name}: {count[execution_id]} calls for one execution"
         if not count[execution_id] and not _cut_short(execution):

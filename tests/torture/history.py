@@ -139,7 +139,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class RecorderLink:
+class Records:
     """What was read from a database."""
 
     jobs: list[JobRow] = field(default_factory=list)
@@ -148,7 +148,7 @@ class RecorderLink:
     foreign_keys: list[str] = field(default_factory=list)
 
 
-def read_books(database: Path, *, check: bool = True) -> RecorderLink:
+def read_records(database: Path, *, check: bool = True) -> Records:
     """Read the database, through SQLite as everything that opens it.
 
     Args:
@@ -163,10 +163,10 @@ def read_books(database: Path, *, check: bool = True) -> RecorderLink:
         executions = [_execution(row) for row in connection.execute("SELECT * FROM job_executions")]
         connection.execute("ROLLBACK")
         if not check:
-            return RecorderLink(jobs, executions)
+            return Records(jobs, executions)
         integrity = [row[0] for row in connection.execute("PRAGMA integrity_check")]
         foreign = [str(tuple(row)) for row in connection.execute("PRAGMA foreign_key_check")]
-    return RecorderLink(jobs, executions, [text for text in integrity if text != "ok"], foreign)
+    return Records(jobs, executions, [text for text in integrity if text != "ok"], foreign)
 
 
 def waiting_for_ever(stories: dict[str, Story]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Checks of what was recorded: results, numbers of attempts, cancellations, and the books."""
+"""Checks of what was recorded: results, numbers of attempts, cancellations, and the records."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from torture.crowd import Crowd
 from torture.daemon import Daemon
 from torture.disk import Disk
 from torture.faults import Faults
-from torture.history import FINISHED, History, RecorderLink, read_books, waiting_for_ever
+from torture.history import FINISHED, History, Records, read_records, waiting_for_ever
 from torture.life import Life
 from torture.notes import Notes
 from torture.plan import plan
@@ -151,9 +151,9 @@ class Run:
 
     def _check(self) -> list[Violation]:
         lines, self.torn = ledger.read(self.notes.ledger)
-        books = self._books() or RecorderLink(integrity=["the database cannot be read"])
+        records = self._records() or Records(integrity=["the database cannot be read"])
         self.history = History(
-            lines, books.jobs, books.executions, books.integrity, books.foreign_keys
+            lines, records.jobs, records.executions, records.integrity, records.foreign_keys
         )
         for problem in [*self._daemon.log_problems(), *self._second.log_problems()]:
             self.notes.wrong("log", problem)
@@ -182,16 +182,16 @@ class Run:
                 return
 
     def _is_drained(self) -> bool:
-        books = self._books(check=False)
-        if books is None:
+        records = self._records(check=False)
+        if records is None:
             return False
-        stories = History(jobs=books.jobs).stories()
-        open_ = {row.id for row in books.jobs if row.status not in FINISHED}
+        stories = History(jobs=records.jobs).stories()
+        open_ = {row.id for row in records.jobs if row.status not in FINISHED}
         return open_ <= waiting_for_ever(stories)
 
-    def _books(self, *, check: bool = True) -> RecorderLink | None:
+    def _records(self, *, check: bool = True) -> Records | None:
         try:
-            return read_books(self._daemon.database, check=check)
+            return read_records(self._daemon.database, check=check)
         except sqlite3.Error:
             return None
 

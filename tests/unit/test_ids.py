@@ -32,7 +32,7 @@ def test_ids_grow_while_the_clock_stands_still_or_goes_back(
     times = iter([2_000_000_000_000_000_000] * 5 + [1_999_999_999_000_000_000] * 5)
     monkeypatch.setattr(ids.time, "time_ns", lambda: next(times))
     stamps = ids._Stamps()
-    made = [rlimit_tag for count in (1, 3, 1, 5) for rlimit_tag in stamps.take(count)]
+    made = [stamp for count in (1, 3, 1, 5) for stamp in stamps.take(count)]
 
     assert made == sorted(set(made))
 

@@ -45,9 +45,9 @@ def test_a_reload_is_dated_by_the_monotonic_clock(manager):
 
     notifier.reloading()
 
-    note, _, rlimit_tag = sock.recv(4096).decode().partition("\nMONOTONIC_USEC=")
+    note, _, stamp = sock.recv(4096).decode().partition("\nMONOTONIC_USEC=")
     assert note == "RELOADING=1"
-    assert before <= int(rlimit_tag) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert before <= int(stamp) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 def test_an_abstract_socket_is_reached():
