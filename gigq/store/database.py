@@ -249,7 +249,7 @@ class _Transaction:
             raise translated(error, _path_of(self._connection)) from error
 
     def _wait_in_write_queue(self) -> None:
-        write_queue = getattr(self._connection, "gate", None)
+        write_queue = getattr(self._connection, "write_queue", None)
         if write_queue is not None and write_queue.enter(urgent=self._database.urgent):
             self._write_queue = write_queue
 

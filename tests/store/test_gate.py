@@ -166,11 +166,25 @@ def test_who_has_waited_in_vain_does_not_wait_again_at_once(path: str) -> None:
     assert passed(WriteQueue(path))
 
 
-def test_a_transaction_leaves_it_whatever_its_end(db: Database, path: str) -> None:
+def test_a_transaction_holds_it_until_its_commit(path: str, db: Database) -> None:
+    stored(db)
+
+    with db.transaction(durable=False), waiting(lambda: exit_as(passed(WriteQueue(path)))) as other:
+        ended = os.waitid(os.P_PID, other, os.WEXITED | os.WNOWAIT)
+
+    assert ended is not None
+    assert ended.si_status == 1
+
+
+def exit_as(answer: bool) -> None:
+    os._exit(0 if answer else 1)
+
+
+def test_a_transaction_leaves_it_whatever_its_end(path: str, db: Database) -> None:
     stored(db)
     with pytest.raises(RuntimeError), db.transaction(durable=False):
         raise RuntimeError("no")
-    with waiting(lambda: os._exit(0 if passed(WriteQueue(path)) else 1)) as other:
+    with waiting(lambda: exit_as(passed(WriteQueue(path)))) as other:
         ended = os.waitid(os.P_PID, other, os.WEXITED | os.WNOWAIT)
 
     assert ended is not None
