@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigq.model import given_paths
+from gigq.model import paths_with_links
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def search(environ: Mapping[str, str]) -> Search:
         return Search(named, ())
     passed_over = [f"${_VARIABLE} is not set"]
     refused = ""
-    for path in (given_paths.absolute(_IN_THE_FOLDER), FOR_THE_HOST):
+    for path in (paths_with_links.absolute(_IN_THE_FOLDER), FOR_THE_HOST):
         if not os.path.lexists(path):
             passed_over.append(f"{path} is not there")
         elif why := _refusal(path) if path != FOR_THE_HOST else None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq import changes, events
+from gigq import cancel_requeue, events, job_queries
 from gigq.errors import JobNotFound
-from gigq.execution import event_reports
+from gigq.execution import job_events
 from gigq.model import codec, scripts
-from gigq.model.made_once import made_once
+from gigq.model.cached_property import cached_property
 from gigq.model.status import JobStatus
-from gigq.rows import listed, rows_of
-from gigq.store import looks, migrate
+from gigq.store import migrate
+from gigq.store.backend import MEMORY, BackendOfPath
 from gigq.store.database import LOCK_TIMEOUT, Database
-from gigq.store.place import MEMORY, PlaceOfPath
 from gigq.store.sqlite.file.filesystem import DatabasePath
 from gigq.store.verbs import insertion, jobs, listing, retention
+from gigq.submission import listed, rows_to_store
 
 if TYPE_CHECKING:
     import os
@@ -42,7 +42,7 @@ class JobQueue:
     """
 
     db_path = DatabasePath()
-    _place = PlaceOfPath()
+    _backend = BackendOfPath()
     lock_timeout: float = LOCK_TIMEOUT
     max_params_size: int = codec.DEFAULT_LIMIT
     compare_params: bool = True
@@ -114,7 +114,7 @@ class JobQueue:
         if events.heard():
             for job in given:
                 events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
-        event_reports.failed_by_parents(stored.cut_off)
+        job_events.failed_by_parents(stored.cut_off)
         self._wake(stored.due_in)
         return [job.id for job in given]
 
@@ -144,7 +144,7 @@ class JobQueue:
         Returns:
             The ids of those that are cancelled, or asked to end.
         """
-        cancelled, due = changes.cancel_all(self._database, job_ids, running=running)
+        cancelled, due = cancel_requeue.cancel_all(self._database, job_ids, running=running)
         self._wake(due)
         return cancelled
 
@@ -163,8 +163,8 @@ class JobQueue:
         row = jobs.get(self._database, job_id)
         if row is None:
             return {"exists": False}
-        executions = [looks.shown(each) for each in jobs.executions(self._database, job_id)]
-        return {"exists": True, **looks.shown(row), "executions": executions}
+        executions = [job_queries.shown(each) for each in jobs.executions(self._database, job_id)]
+        return {"exists": True, **job_queries.shown(row), "executions": executions}
 
     def get_result(self, job_id: str, default: Any = None) -> Any:
         """What the job's function returned.
@@ -187,10 +187,10 @@ class JobQueue:
 
     def list_jobs(
         self,
-        status: looks.Statuses = None,
+        status: job_queries.Statuses = None,
         limit: int = 100,
         *,
-        queue: looks.Names = None,
+        queue: job_queries.Names = None,
         workflow: str | None = None,
         name: str | None = None,
         error: str | None = None,
@@ -218,7 +218,7 @@ class JobQueue:
         Raises:
             ValueError: there is no such status.
         """
-        asked = looks.conditions(
+        asked = job_queries.conditions(
             status,
             queue,
             newer_than=newer_than,
@@ -227,19 +227,21 @@ class JobQueue:
             name=name,
             error=error,
         )
-        return [looks.shown(row) for row in listing.page(self._database, asked, limit, offset)]
+        return [
+            job_queries.shown(row) for row in listing.page(self._database, asked, limit, offset)
+        ]
 
-    def stats(self, queue: looks.Names = None) -> dict[str, int]:
+    def stats(self, queue: job_queries.Names = None) -> dict[str, int]:
         """How many jobs there are of every status, in all queues or in some, and their `total`."""
         if queue is None:
-            return looks.with_total(jobs.counts(self._database))
-        found = listing.counts_by_queue(self._database, looks.names(queue))
-        return looks.with_total(*found.values())
+            return job_queries.with_total(jobs.counts(self._database))
+        found = listing.counts_by_queue(self._database, job_queries.names(queue))
+        return job_queries.with_total(*found.values())
 
     def stats_by_queue(self) -> dict[str, dict[str, int]]:
         """The same for each named queue that has jobs."""
         found = listing.counts_by_queue(self._database)
-        return {queue: looks.with_total(counts) for queue, counts in found.items()}
+        return {queue: job_queries.with_total(counts) for queue, counts in found.items()}
 
     def clear_completed(self, before_timestamp: str | None = None) -> int:
         """Delete completed and cancelled jobs that no unfinished job depends on.
@@ -282,7 +284,7 @@ class JobQueue:
             ValueError: neither an age nor a number, a number below 0, or a status that is not a
                 finished one.
         """
-        keeping = retention.Keep(looks.ago(older_than), keep)
+        keeping = retention.Keep(job_queries.ago(older_than), keep)
         policy = dict.fromkeys((JobStatus(status).value for status in statuses), keeping)
         return retention.prune(self._database, policy, dry_run=dry_run)
 
@@ -301,7 +303,9 @@ class JobQueue:
         """
         return bool(self.requeue_many([job_id], dependents).jobs)
 
-    def requeue_many(self, job_ids: Iterable[str], dependents: bool = False) -> changes.Requeued:
+    def requeue_many(
+        self, job_ids: Iterable[str], dependents: bool = False
+    ) -> cancel_requeue.Requeued:
         """Make many jobs pending again, in few transactions and in any order.
 
         Args:
@@ -312,14 +316,16 @@ class JobQueue:
             `jobs`, the ids of all that are pending again, and `refused`: by its id, the reason for
             each other one: held back by a parent, in another state, or not there.
         """
-        answer, due = changes.requeue_all(self._database, job_ids, with_dependents=dependents)
+        answer, due = cancel_requeue.requeue_all(
+            self._database, job_ids, with_dependents=dependents
+        )
         self._wake(due)
         return answer
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
         if self.db_path is not None:
-            self._place.close()
+            self._backend.close()
 
     def _initialize_db(self) -> None:
         """Create the tables, or bring those of an older version up to date."""
@@ -328,13 +334,13 @@ class JobQueue:
     def _get_connection(self) -> Any:
         """This thread's connection to the database, without an open transaction."""
         assert self.db_path is not None, "a subclass without db_path brings its own connections"
-        return self._place.connection(may_create=self._begin is not migrate.Begin.NEVER)
+        return self._backend.connection(may_create=self._begin is not migrate.Begin.NEVER)
 
-    @made_once
+    @cached_property
     def _connected(self) -> Database:
         return Database(self._get_connection, lambda: self.lock_timeout, urgent=True)
 
-    @made_once
+    @cached_property
     def _database(self) -> Database:
         """The database with today's tables, whoever made them: a subclass, 0.5.1 or nobody."""
         migrate.apply(self._connected, self._begin)
@@ -343,8 +349,8 @@ class JobQueue:
     def _wake(self, due: Mapping[str, int]) -> None:
         """Wake idle workers that serve the queues in which jobs became due."""
         if self.db_path is not None:
-            self._place.notify(due)
+            self._backend.notify(due)
 
     def _new_rows(self, given: list[Job]) -> list[Values]:
         """Return the rows of new jobs, after every check that needs no database."""
-        return rows_of(given, self.max_params_size, compare=self.compare_params)
+        return rows_to_store(given, self.max_params_size, compare=self.compare_params)

@@ -9,22 +9,20 @@ from gigq import events
 from gigq.execution import attempt, rescue
 from gigq.execution.callbacks import Callbacks, Overrides, Settings
 from gigq.execution.hooks import Hooks, around_worker
+from gigq.execution.job_context import PlainJobContext
 from gigq.execution.runner import Runner
-from gigq.execution.sleeping import StopNotice
-from gigq.execution.stop_signals import stop_signals
-from gigq.execution.worker_context import PlainJobContext
+from gigq.execution.stop_signals import StopNotice, stop_signals
 from gigq.execution.worker_loop import WorkerLoop, run_in_threads
 from gigq.model import codec, scripts, served_queues, signatures
+from gigq.model.cached_property import cached_property
 from gigq.model.ids import new_id
-from gigq.model.made_once import made_once
 from gigq.model.status import JobStatus
 from gigq.model.storable_text import storable
+from gigq.store.backend import BackendOfPath, StoreHandle
 from gigq.store.database import LOCK_TIMEOUT
-from gigq.store.handle import StoreHandle
-from gigq.store.place import PlaceOfPath
 from gigq.store.sqlite.file.filesystem import DatabasePath
 from gigq.store.verbs import exchange
-from gigq.worker_place import place_of_worker
+from gigq.worker_backend import backend_of_worker
 
 if TYPE_CHECKING:
     import logging
@@ -62,7 +60,7 @@ class Worker:
     """
 
     db_path = DatabasePath()
-    place = PlaceOfPath()
+    backend = BackendOfPath()
     worker_id: str = "worker"
     polling_interval: float = 5
     concurrency: int = 1
@@ -117,7 +115,7 @@ class Worker:
             raise ValueError(f"polling_interval is {polling_interval}; give seconds above 0")
         if max_result_size is not None:
             self.max_result_size = codec.checked_limit(max_result_size)
-        self.db_path, self.place = place_of_worker(db_path)
+        self.db_path, self.backend = backend_of_worker(db_path)
         self.worker_id = storable(worker_id) if worker_id else f"worker-{new_id()}"
         self.polling_interval = polling_interval
         self.concurrency = concurrency
@@ -193,7 +191,7 @@ class Worker:
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
-        self.place.close()
+        self.backend.close()
 
     @property
     def current_job_id(self) -> str | None:
@@ -217,7 +215,7 @@ class Worker:
 
     def _get_connection(self) -> Any:
         """This thread's connection to the database, without an open transaction."""
-        return self.place.connection()
+        return self.backend.connection()
 
     def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
         """Find a job's function.
@@ -259,7 +257,7 @@ class Worker:
 
     def _check_for_timeouts(self) -> None:
         """Take back jobs of plain workers that are dead, and mark those past their timeout."""
-        rescue.take_back(self._store.database, self.place)
+        rescue.take_back(self._store.database, self.backend)
 
     def _worker_loop(self, thread_index: int = 0) -> None:
         """Work in this thread until the worker is stopped."""
@@ -281,7 +279,8 @@ class Worker:
         store, given = self._store, self._callbacks
         callbacks = given._replace(
             import_function=self._calling("_import_function"),
-            job_context=given.job_context or PlainJobContext(store, self._is_stopping),
+            job_context=given.job_context
+            or PlainJobContext(store.is_cancel_requested, self._is_stopping),
         )
         overrides = Overrides(
             self._calling("_check_for_timeouts"),
@@ -294,7 +293,7 @@ class Worker:
     def _runner(self) -> Runner:
         """This thread's runner, with the settings that the worker has now."""
         runner = self._threads.runner
-        if runner is None or runner.store.place is not self.place:
+        if runner is None or runner.store.backend is not self.backend:
             runner = self._threads.runner = self._new_runner(self.worker_id)
         runner.settings = self._settings
         return runner
@@ -308,9 +307,9 @@ class Worker:
     @property
     def _store(self) -> StoreHandle:
         """The queue at the worker's path, which may be set anew."""
-        if self._opened is None or self._opened.place is not self.place:
+        if self._opened is None or self._opened.backend is not self.backend:
             self._opened = StoreHandle(
-                self.place,
+                self.backend,
                 self._calling("_get_connection"),
                 lock_timeout=lambda: self.lock_timeout,
                 durable=self.durable,
@@ -336,9 +335,9 @@ class Worker:
         # Only a flag and a byte: this runs in signal handlers too.
         self.running = False
         if self._stop_notice is not None:
-            self._stop_notice.ring()
+            self._stop_notice.set()
 
-    @made_once
+    @cached_property
     def _threads(self) -> _Threads:
         return _Threads()
 

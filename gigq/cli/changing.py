@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from gigq.changes import Requeued
+    from gigq.cancel_requeue import Requeued
     from gigq.queue import JobQueue
 
     Row = Mapping[str, Any]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gigq import configuration_file
 from gigq.cli import text, values
 from gigq.cli.values import OptionsError
-from gigq.model import given_paths
+from gigq.model import paths_with_links
 from gigq.store.sqlite.file.filesystem import resolve
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _are_texts(given: Any) -> bool:
 
 def _path(given: str, file: Path) -> str:
     """Return a path of the configuration; a relative one starts at the file's folder."""
-    return given_paths.below(str(file.absolute().parent), values.at_home(given))
+    return paths_with_links.below(str(file.absolute().parent), values.at_home(given))
 
 
 def _mistake(file: Path, key: str, what: str) -> OptionsError:

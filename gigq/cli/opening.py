@@ -12,8 +12,7 @@ from gigq.queue import JobQueue
 from gigq.store import initialization
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
-from gigq.store.peek import refuse_without_queue
-from gigq.store.read_only import ReadingDatabase
+from gigq.store.read_only import ReadingDatabase, refuse_without_queue
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import refuse_other_kind, resolve
 from gigq.store.sqlite.processes import lock_holders

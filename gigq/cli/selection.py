@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gigq import job_queries
 from gigq.cli import job_ids, values
 from gigq.cli.commands import choices
 from gigq.cli.values import OptionsError
-from gigq.store import looks
 from gigq.store.verbs import listing
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -
         )
     if conditions:
         asked = {name: getattr(args, name) for name in _ALIKE}
-        wanted = looks.conditions(args.statuses or otherwise, args.queues, **asked)
+        wanted = job_queries.conditions(args.statuses or otherwise, args.queues, **asked)
         return job_ids.matches(queue, listing.ids(queue._database, wanted))
     return job_ids.matches(queue, [one for given in args.job_ids for one in _ids(given)])
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import time
-import traceback
 from contextvars import copy_context
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
+from gigq.execution.error_text import error_text, headline, shortened, traceback_of_job
 from gigq.execution.forked_exit import exit_if_forked
 from gigq.execution.job_context import Running
-from gigq.execution.timer_interrupt import CtrlC
+from gigq.execution.timer_interrupt import getsignal, in_main_thread
 from gigq.model import codec, failure, scripts
 from gigq.model.cause import Cause
-from gigq.model.outcome import ExecutionResult
+from gigq.model.outcome import ExecutionResult, Interruption
 from gigq.model.status import JobStatus
 from gigq.model.storable_text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
-    from types import TracebackType
-    from typing import TypeGuard
+    from typing import Self, TypeGuard
 
     from gigq.execution.hooks import Hooks
     from gigq.execution.job_context import JobContext
@@ -42,16 +42,9 @@ _INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
 # Read past what an exception's own class may have made of these names.
 _CAUSE: Any = BaseException.__dict__["__cause__"]
 _CONTEXT: Any = BaseException.__dict__["__context__"]
-_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
 _INJECTED = "parent_results"
-_MOST_FRAMES = 100
-_MOST_ERROR_TEXT = 64 * 1024
-_MOST_REPEATED = 4 * 1024
 _LONGEST_NAME = 200
-_CALLERS = frozenset(
-    {__name__, "gigq.execution.hooks", "gigq.task"}
-)  # `@task` makes a frame of its own
 _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
 
 
@@ -80,6 +73,37 @@ def attempt(
     if ctrl_c.pressed and result.status is not JobStatus.COMPLETED:
         result = result._replace(cause=Cause.STOPPED)
     return result, ctrl_c.pressed
+
+
+class CtrlC:
+    """A context that notes SIGINT, which a job's own `KeyboardInterrupt` is not.
+
+    It notes nothing where another handler of SIGINT is installed, and outside the main thread.
+
+    Attributes:
+        pressed: True when the signal came.
+        interruption: the time at which it came; None when it did not.
+    """
+
+    __slots__ = ("_ours", "interruption", "pressed")
+
+    def __enter__(self) -> Self:
+        self.pressed = False
+        self.interruption: Interruption | None = None
+        # The cheap test first: in the daemon SIGINT always has a handler of its own.
+        self._ours = getsignal(signal.SIGINT) is signal.default_int_handler and in_main_thread()
+        if self._ours:
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _press(self, signum: int, frame: Any) -> None:
+        self.pressed = True
+        self.interruption = Interruption(Cause.STOPPED, time.monotonic())
+        signal.default_int_handler(signum, frame)
 
 
 def run(
@@ -125,7 +149,7 @@ def run(
             exit_if_forked(pid)
         return _completed(claim, value, result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
-        exit_if_forked(pid, error, _from_the_function(error))
+        exit_if_forked(pid, error, traceback_of_job(error))
         status, cause = _meaning(claim, error)
         text = error_text(error)
         facts = failure.of_exception(error, text, claim.function.module)
@@ -159,42 +183,6 @@ def _raise(error: BaseException) -> Any:
     raise error
 
 
-def error_text(error: BaseException) -> str:
-    """An exception as it is stored: type and message first, then the traceback.
-
-    Its own methods may raise anything, and its text may hold anything.
-    """
-    try:
-        return storable(_shortened(_report(error)))
-    except BaseException as broken:  # noqa: BLE001 - the outcome is recorded whatever they do
-        kind = type.__dict__["__name__"].__get__(type(error))
-        why = type.__dict__["__name__"].__get__(type(broken))
-        shown = f"{kind}: <its text cannot be shown: {why}>\n\n{_frames(error)}"
-        return storable(_shortened(shown))
-
-
-def _report(error: BaseException) -> str:
-    frames = _from_the_function(error)
-    report = traceback.TracebackException(
-        type(error), error, frames, limit=-_MOST_FRAMES, compact=True
-    )
-    headline = "".join(report.format_exception_only()).strip()
-    # The body repeats a long text that the headline has: it must not push the frames out.
-    body = (_shortened(piece, _MOST_REPEATED) for piece in report.format())
-    return f"{_shortened(headline, _MOST_ERROR_TEXT // 2)}\n\n{''.join(body)}"
-
-
-def _frames(error: BaseException) -> str:
-    """Return file, line and function of each frame; their source may be what cannot be read."""
-    frames = [*traceback.walk_tb(_TRACEBACK.__get__(error))][-_MOST_FRAMES:]
-    places = [(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames]
-    # Both names may be of a subclass of str.
-    return "".join(
-        f'  File "{str.__str__(file)}", line {line}, in {str.__str__(name)}\n'
-        for file, line, name in places
-    )
-
-
 def _completed(claim: Claim, value: Any, limit: int) -> ExecutionResult:
     # No result and the result None are the same to the caller. Most jobs have none.
     if value is None:
@@ -218,32 +206,13 @@ def result_with(status: JobStatus, value: Any, what: str, limit: int) -> Executi
     except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
         # The traceback of our own errors says nothing about the job.
         said = headline(error) if issubclass(type(error), GigqError) else error_text(error)
-        said = storable(_shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
+        said = storable(shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
         return ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
-
-
-def headline(error: Exception) -> str:
-    """One of our own errors as it is stored: its traceback says nothing about the job."""
-    return storable(f"{type(error).__module__}.{type(error).__name__}: {error}")
 
 
 def _called(claim: Claim) -> str:
     name = claim.name
     return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
-
-
-def _from_the_function(error: BaseException) -> TracebackType | None:
-    """Return an exception's traceback from the job's function on."""
-    frames: TracebackType | None = _TRACEBACK.__get__(error)
-    while frames is not None and frames.tb_next is not None and _calls_the_function(frames):
-        frames = frames.tb_next
-    return frames
-
-
-def _calls_the_function(frames: TracebackType) -> bool:
-    """Return True for the frames between the worker and the job's own code."""
-    name = frames.tb_frame.f_globals.get("__name__")
-    return type(name) is str and name in _CALLERS
 
 
 def accepts_parent_results(function: Function) -> bool:
@@ -341,10 +310,3 @@ def _params(
     if not wants_parent_results(claim, function):
         return claim.params
     return {**claim.params, _INJECTED: parent_results(claim.dependencies)}
-
-
-def _shortened(text: str, most: int = _MOST_ERROR_TEXT) -> str:
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"

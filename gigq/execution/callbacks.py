@@ -9,9 +9,9 @@ from gigq.model import codec, functions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gigq.execution.event_reports import Reports
     from gigq.execution.hooks import Hooks
     from gigq.execution.job_context import JobContext
+    from gigq.execution.job_events import JobEvents
     from gigq.execution.timer_interrupt import Interrupter
     from gigq.model.claim import Claim, Settled
     from gigq.model.outcome import ExecutionResult
@@ -65,7 +65,7 @@ class Callbacks(NamedTuple):
     import_function: Callable[[str, str], Callable[..., Any]] = functions.find
     interrupter: Interrupter | None = None
     job_context: JobContext | None = None
-    reports: Reports | None = None
+    reports: JobEvents | None = None
 
 
 class Overrides(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import events
 from gigq.errors import HookFailed
-from gigq.execution.attempt import error_text
+from gigq.execution.error_text import error_text
 from gigq.execution.job_context import current_job
 from gigq.model import failure, scripts
 

@@ -1,53 +1,95 @@
-"""What the function of a job can ask about itself while it runs: `current_job()`."""
+"""The job context: what a job's function learns about itself from `current_job()`."""
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gigq.errors import StoreError
 from gigq.model.cause import Cause
 from gigq.model.outcome import Interruption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from gigq.model.claim import Claim
 
+_BETWEEN_QUERIES = 0.25
+
 
 class JobContext(Protocol):
-    """What a worker knows of the limits of the job that it runs.
+    """Answers of a worker to its running job: the deadline, and requests to stop or cancel.
 
-    It is asked by the job's own code, so it raises nothing and answers at once.
+    The job's own code calls it, so it raises nothing and returns at once.
     """
 
     def deadline(self, claim: Claim) -> float | None:
-        """When the job's time is over, in seconds of the monotonic clock; None for no limit.
+        """Return the end of the job's time, in seconds of the monotonic clock; None for no limit.
 
-        Asked once, when the job begins.
+        Called once, when the job begins.
         """
         ...
 
     def stop_requested(self) -> bool:
-        """Whether the worker wants to stop."""
+        """Return True when the worker is to stop."""
         ...
 
     def cancel_requested(self, claim: Claim) -> bool:
-        """Whether somebody has cancelled the job since it began."""
+        """Return True when the job's cancel was requested since it began."""
         ...
+
+
+class PlainJobContext:
+    """The job context of a plain worker; it asks for cancel requests at most four times a second.
+
+    Args:
+        is_cancel_requested: asks the database, by execution id.
+        is_stopping: returns True when the worker was asked to stop.
+    """
+
+    def __init__(
+        self,
+        is_cancel_requested: Callable[[str], bool],
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._is_cancel_requested = is_cancel_requested
+        self._is_stopping = is_stopping
+        self._cancelled = False
+        self._next_query = 0.0
+
+    def deadline(self, claim: Claim) -> float | None:
+        """Return the end of the job's time, and forget the answers to the job before."""
+        self._cancelled = False
+        self._next_query = 0.0
+        return None if claim.timeout is None else time.monotonic() + claim.timeout
+
+    def stop_requested(self) -> bool:
+        """Return True when the worker was asked to stop."""
+        return self._is_stopping()
+
+    def cancel_requested(self, claim: Claim) -> bool:
+        """Ask the database; return its last answer when it cannot be asked now."""
+        if not self._cancelled and time.monotonic() >= self._next_query:
+            self._next_query = time.monotonic() + _BETWEEN_QUERIES
+            with suppress(StoreError):
+                self._cancelled = self._is_cancel_requested(claim.execution_id)
+        return self._cancelled
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentJob:
-    """The job that runs here, as its own function sees it.
+    """The running job, for its own function.
 
     Attributes:
         id: the job's id.
         name: its name.
         queue: the named queue that it came from.
-        attempt: which attempt this is, from 1.
-        max_attempts: how many it may use.
+        attempt: the number of this attempt, from 1.
+        max_attempts: the number of attempts that it may use.
         execution_id: the id of this attempt; it is in the worker's log too.
     """
 
@@ -62,17 +104,17 @@ class CurrentJob:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the job's time is over, 0.0 when it is; None when there is no limit."""
+        """Seconds until the job's time is over, 0.0 after that; None without a limit."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the worker wants to stop: a job that can, ends early or saves what it has."""
+        """True when the worker is to stop: the job should end early or save its state."""
         return self._running.stop_requested()
 
     @property
     def cancel_requested(self) -> bool:
-        """Whether somebody has cancelled the job: what it does from now on is in vain."""
+        """True when the job's cancel was requested: its further work is not needed."""
         return self._running.cancel_requested()
 
 
@@ -80,28 +122,28 @@ _current: ContextVar[Running | None] = ContextVar("gigq_current_job", default=No
 
 
 def current_job() -> CurrentJob | None:
-    """The job whose function is running here.
+    """Return the job whose function is running in this context.
 
     It is found in the thread that runs the job, in coroutines that it runs, and in processes that
-    it forks. A thread that the job starts has to be given the job's context:
+    it forks. A thread that the job starts needs the job's context:
     `Thread(target=contextvars.copy_context().run, args=(function,))`.
 
     Returns:
-        The job; None outside of one.
+        The job; None outside of a job.
     """
     running = _current.get()
     return running.job if running else None
 
 
 class Running:
-    """A context in which `current_job()` tells of a claim. Most jobs never ask.
+    """A context in which `current_job()` returns the job of a claim.
 
     Args:
         claim: the job and its attempt.
-        surroundings: answers what the job asks about its limits.
+        job_context: answers the job's questions about its limits.
 
     Attributes:
-        seen: the first time that the job asked whether it is to end, and it was; None before.
+        seen: the first positive answer to a question whether the job is to end; None before.
     """
 
     __slots__ = ("_claim", "_deadline", "_job_context", "_token", "seen")
@@ -121,7 +163,7 @@ class Running:
 
     @property
     def job(self) -> CurrentJob:
-        """The job as its own function sees it."""
+        """The job, for its own function."""
         claim = self._claim
         return CurrentJob(
             id=claim.job_id,
@@ -135,11 +177,11 @@ class Running:
         )
 
     def stop_requested(self) -> bool:
-        """Return True when the worker wants to stop, and note that the job has been informed."""
+        """Return True when the worker is to stop, and note that the job knows it."""
         return self._noted(Cause.STOPPED, self._job_context.stop_requested())
 
     def cancel_requested(self) -> bool:
-        """Return True when the job is cancelled, and note that the job has been informed."""
+        """Return True when the job's cancel was requested, and note that the job knows it."""
         return self._noted(Cause.CANCELLED, self._job_context.cancel_requested(self._claim))
 
     def overrun(self) -> Interruption | None:

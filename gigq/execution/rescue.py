@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
-from gigq.execution import event_reports
+from gigq.execution import job_events
 from gigq.execution.timer_interrupt import overrun
 from gigq.model import clock
 from gigq.model.cause import Cause
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     import os
 
     from gigq.model.claim import Settled
+    from gigq.store.backend import Backend
     from gigq.store.database import Database
-    from gigq.store.place import Place
 
 _GRACE = 1.0
 """Seconds past its timeout that a job gets when its worker is alive and may interrupt it."""
 
 
-def take_back(db: Database, place: Place) -> None:
+def take_back(db: Database, backend: Backend) -> None:
     """Settle what dead plain workers and overdue jobs have left open, and wake workers for it."""
     # Only where other processes work, too, can one of them have died.
-    settled = [] if place.path is None else lost(db, place.path)
+    settled = [] if backend.path is None else lost(db, backend.path)
     settled += overdue(db)
-    place.notify(Counter(queue for done in settled for queue in done.due_in))
+    backend.notify(Counter(queue for done in settled for queue in done.due_in))
 
 
 def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
@@ -85,5 +85,5 @@ def _settle(db: Database, row: dict[str, Any], result: ExecutionResult) -> Settl
             status=done.job_status.value,
             reason=result.error,
         )
-        event_reports.ended(done, result, event_reports.known_of(row, done))
+        job_events.ended(done, result, job_events.known_of(row, done))
     return done

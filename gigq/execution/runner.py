@@ -7,26 +7,26 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from gigq.execution import attempt, event_reports, hooks, timer_interrupt
-from gigq.execution.batch_sizing import BatchSizing
+from gigq.execution import attempt, hooks, job_events, timer_interrupt
 from gigq.execution.callbacks import Overrides
-from gigq.execution.held_claims import HeldClaims
-from gigq.execution.worker_context import PlainJobContext
+from gigq.execution.claim_batches import BatchSizing, HeldClaims
+from gigq.execution.error_text import headline
+from gigq.execution.job_context import PlainJobContext
 from gigq.model import allow_list, codec
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest
 from gigq.model.ids import new_id
 from gigq.model.outcome import ExecutionResult, decide
 from gigq.model.status import JobStatus
-from gigq.store.verbs import exchange, foreign_settle, jobs
+from gigq.store.verbs import exchange, foreign_sql, jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gigq.execution.callbacks import Callbacks, Settings
     from gigq.model.claim import SettleBatch, Settled
+    from gigq.store.backend import StoreHandle
     from gigq.store.database import Database
-    from gigq.store.handle import StoreHandle
 
     Settlings = list[Settled | None]
 
@@ -65,8 +65,8 @@ class Runner:
         self._held = HeldClaims()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._batch_sizing = BatchSizing(settings.most_at_once)
-        self._reports = callbacks.reports or event_reports.Reports(self.logger)
-        self._context = callbacks.job_context or PlainJobContext(store)
+        self._reports = callbacks.reports or job_events.JobEvents(self.logger)
+        self._context = callbacks.job_context or PlainJobContext(store.is_cancel_requested)
         self._timer = timer_interrupt.for_this_thread()
         self._interrupter = callbacks.interrupter or self._timer
         # A worker that was idle, or took others' wake-ups, wakes the next one for what it leaves.
@@ -120,7 +120,7 @@ class Runner:
             StoreError: not now; all claims are held as before.
         """
         done = self._settle(self._held.release(), database)
-        self._reports.untold(done)
+        self._reports.unreported(done)
         self._wake([queue for one in done if one for queue in one.due_in])
 
     def interrupt(self) -> None:
@@ -154,7 +154,7 @@ class Runner:
 
     def _claim_through(self, claim_job: Callable[[], Any]) -> dict[str, Any] | None:
         row = claim_job()
-        foreign_settle.end_transaction(self.store.connect(), keep=row is not None)
+        foreign_sql.end_transaction(self.store.connect(), keep=row is not None)
         if row is None:
             return None
         columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - it may be a sqlite3.Row
@@ -165,7 +165,7 @@ class Runner:
     def _next(self, *, more: bool) -> Claim | None:
         """Return the next claim to run: one that is held already, or the first of a new batch."""
         now = time.monotonic()
-        ahead = self._held.peek(now) if more else None
+        ahead = self._held.first(now) if more else None
         if ahead is None or not self._batch_sizing.is_short(ahead):
             return self._exchange(more=more, most=self._batch_sizing.size())
         if self._held.is_overdue(now):
@@ -229,7 +229,7 @@ class Runner:
         """Fail claimed rows that cannot be read; what the database refuses is tried again."""
         while self._unreadable:
             row, error = self._unreadable[0]
-            said = attempt.headline(error)
+            said = headline(error)
             result = ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
             exchange.settle(self.store.database, row["execution_id"], result)
             self._unreadable.popleft()
@@ -294,8 +294,8 @@ class Runner:
     def _follow_up(self, claim: Claim) -> None:
         """Follow up on a `_complete_job` that did not call ours: its SQL may have ended the job."""
         if self._held.result_of(claim.execution_id) is not None:
-            foreign_settle.end_transaction(self.store.connect(), keep=True)
-            self._wake(foreign_settle.follow_up(self.store.database, claim.job_id))
+            foreign_sql.end_transaction(self.store.connect(), keep=True)
+            self._wake(foreign_sql.follow_up(self.store.database, claim.job_id))
 
     def _report_settled(self, claimed: list[dict[str, Any]]) -> None:
         due: list[str] = []
@@ -307,21 +307,21 @@ class Runner:
                 self._reports.released(claim, settled)
             if settled is not None:
                 due += settled.due_in
-        self._reports.all_told()
+        self._reports.all_reported()
         self._wake(due, claimed)
 
     def _wake(self, due: Sequence[str], claimed: Iterable[dict[str, Any]] = ()) -> None:
         """Wake idle workers for jobs that became due, except those that this one has claimed."""
         if due:
             left = Counter(due) - Counter(row["queue"] for row in claimed)
-            self.store.place.notify(left)
+            self.store.backend.notify(left)
 
     def _wake_the_next(self) -> None:
         if self._is_to_wake_next:
             self._is_to_wake_next = False
             queues = self.settings.queues
             if exchange.anything_due(self.store.database, queues):
-                self.store.place.notify_alike(queues)
+                self.store.backend.notify_alike(queues)
 
     def _pass_on_ctrl_c(self) -> None:
         if self._ctrl_c:

@@ -1,11 +1,13 @@
-"""INT and TERM to a plain worker: stop, then interrupt the job, then end the process."""
+"""Stop of a plain worker by INT and TERM: first wait for the job, then interrupt it, then exit."""
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,6 +51,39 @@ def stop_signals(
         _restore(before)
 
 
+class StopNotice:
+    """A wakeup of all threads of one worker, from any thread or signal handler; it stays set."""
+
+    def __init__(self) -> None:
+        # Late: only a worker that starts needs it, and it is slow to import.
+        import socket
+
+        # Sockets and not bare descriptors: writing to one that was closed in another thread
+        # fails, while the number of a closed descriptor may already be that of another file.
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable after `set`, for ever."""
+        return self._receiver.fileno()
+
+    def set(self) -> None:
+        """Wake the threads."""
+        with suppress(OSError):  # closed, or set so often that it is full
+            self._sender.send(b"\0")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep for so many seconds, or until `set` was called."""
+        poll = select.poll()  # unlike select(), it takes any descriptor
+        poll.register(self._receiver, select.POLLIN)
+        poll.poll(math.ceil(seconds * 1000))
+
+    def close(self) -> None:
+        """Close both ends, when no thread waits any more."""
+        self._sender.close()
+        self._receiver.close()
+
+
 class _Handler:
     def __init__(
         self,
@@ -66,7 +101,7 @@ class _Handler:
 
     def __call__(self, number: int, _frame: Any) -> None:
         if os.getpid() != self._owner:
-            # A process that a job has forked. Only the worker answers for the worker.
+            # A process that a job has forked handles the signal as it would without gigq.
             _restore(self._before)
             os.kill(os.getpid(), number)
         elif self._stopping:

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gigq.errors import JobStopped, JobTimeout
 from gigq.model.cause import Cause
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from gigq.errors import JobInterrupted
     from gigq.model.claim import Claim
 
-# What `signal` itself offers makes an enumeration of every answer.
+# The functions of `signal` convert every answer into an enumeration, which is slow.
 _signal: Any = import_module("_signal")
-_getsignal = _signal.getsignal
+getsignal = _signal.getsignal
 _pthread_sigmask = _signal.pthread_sigmask
 
 # What the kernel takes for a timer; longer limits are as good as none.
@@ -147,7 +147,7 @@ def _unblock_alarm() -> None:
 
 def for_this_thread() -> TimerInterrupter | NoInterrupter:
     """The interrupter that works here: Python runs signal handlers in the main thread only."""
-    if _in_main_thread():
+    if in_main_thread():
         return TimerInterrupter()
     return NoInterrupter()
 
@@ -157,36 +157,6 @@ def overrun(timeout: float) -> str:
     return f"Job timed out after {timeout:g} seconds"
 
 
-class CtrlC:
-    """While entered, tells a pressed Ctrl-C from a job that raises `KeyboardInterrupt` itself.
-
-    Where somebody else handles SIGINT, or in another thread than the main one, it tells nothing.
-
-    Attributes:
-        pressed: whether the key was really pressed.
-        interruption: the same as what interrupted the job, or None.
-    """
-
-    __slots__ = ("_ours", "interruption", "pressed")
-
-    def __enter__(self) -> Self:
-        self.pressed = False
-        self.interruption: Interruption | None = None
-        # The cheap question first: in the daemon SIGINT always has a handler of its own.
-        self._ours = _getsignal(signal.SIGINT) is signal.default_int_handler and _in_main_thread()
-        if self._ours:
-            signal.signal(signal.SIGINT, self._press)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _press(self, signum: int, frame: Any) -> None:
-        self.pressed = True
-        self.interruption = Interruption(Cause.STOPPED, time.monotonic())
-        signal.default_int_handler(signum, frame)
-
-
-def _in_main_thread() -> bool:
+def in_main_thread() -> bool:
+    """Return True in the main thread, where alone Python runs signal handlers."""
     return threading.current_thread() is threading.main_thread()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gigq import events
 from gigq.errors import LockedByThisThread, StoreUnavailable
-from gigq.execution.sleeping import seconds_until
+from gigq.model import clock
 from gigq.store.sqlite.processes import run_locks
 from gigq.store.verbs import exchange
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.execution.runner import Runner
-    from gigq.execution.sleeping import StopNotice
+    from gigq.execution.stop_signals import StopNotice
 
 _CHECK_EVERY = 1.0
 _AFTER_A_WRITE = 0.2
@@ -62,15 +62,15 @@ class WorkerLoop:
         runner = self._runner
         store, logger, worker_id = runner.store, runner.logger, runner.worker_id
         events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
-        self._listener = store.place.listener(runner.settings.queues)
-        self._watch = store.place.watch()
+        self._listener = store.backend.listener(runner.settings.queues)
+        self._watch = store.backend.watch()
         try:
             while self._worker.running:
                 self._turn()
         finally:
             self._watch.close()
             self._listener.close()
-            store.place.close()
+            store.backend.close()
             events.emit(events.WORKER_STOPPED, source=logger, worker=worker_id)
 
     def _turn(self) -> None:
@@ -109,7 +109,7 @@ class WorkerLoop:
     def _pause(self) -> float:
         runner = self._runner
         due_at = exchange.next_due_at(runner.store.database, runner.settings.queues)
-        return seconds_until(due_at, self._worker.polling_interval)
+        return clock.seconds_until(due_at, self._worker.polling_interval)
 
     def _wait_out(self, error: StoreUnavailable) -> None:
         events.emit(

@@ -82,3 +82,11 @@ def after(text: str, seconds: float) -> str:
         if seconds < 0:
             return to_text(datetime.min.replace(tzinfo=UTC))
         return to_text(datetime.max.replace(tzinfo=UTC))
+
+
+def seconds_until(text: str | None, longest: float) -> float:
+    """Return the seconds until a stored time, from 0 to `longest`; None counts as `longest`."""
+    if text is None:
+        return longest
+    left = parse(text) - parse(utc_now())
+    return min(max(left.total_seconds(), 0.0), longest)

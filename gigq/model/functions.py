@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotFound, FunctionNotImportable, not_found
-from gigq.model import code_conflicts, codec, given_paths, scripts
+from gigq.model import code_conflicts, codec, paths_with_links, scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ def parse(text: str) -> FunctionRef:
     if not module or not name:
         raise FunctionNotFound(f"{text!r} names no function; write module:function")
     if module.endswith(".py"):
-        return FunctionRef("__main__", name, given_paths.absolute(module))
+        return FunctionRef("__main__", name, paths_with_links.absolute(module))
     return FunctionRef(module, name)
 
 
@@ -196,7 +196,7 @@ def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
     file = getattr(module, "__file__", None)
     if not file or not os.path.isfile(file):  # noqa: PTH113 - at every submit of a script
         raise FunctionNotImportable(_why_not_in_a_file(name, file))
-    path = given_paths.of_main(file)
+    path = paths_with_links.of_main(file)
     if not codec.is_unicode(path):
         raise FunctionNotImportable(
             f"{name} is defined in {path!r}, a path that is not UTF-8 and cannot be stored; rename "
@@ -206,7 +206,7 @@ def _describe_script(function: Callable[..., Any], name: str) -> FunctionRef:
 
 
 def _why_not_in_a_file(name: str, file: str | None) -> str:
-    archive = given_paths.archive_of(file) if file else None
+    archive = paths_with_links.archive_of(file) if file else None
     if archive is not None:
         return (
             f"{name} is defined in the __main__ of the archive {archive}, which a worker cannot "

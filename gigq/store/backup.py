@@ -18,7 +18,7 @@ from gigq.store.sqlite.connections import address_of
 from gigq.store.sqlite.errors import primary_code, translated
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.processes.run_locks import companion_path
-from gigq.store.statements import looks
+from gigq.store.statements import read_only_statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +184,7 @@ def _opened(address: str) -> sqlite3.Connection:
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
     """Return the number of rows in each table of the queue; old files lack some tables."""
-    sql = looks()
+    sql = read_only_statements()
     there = {name for (name,) in connection.execute(sql["table_names"])}
     return {
         table: connection.execute(sql[count]).fetchone()[0]

@@ -16,7 +16,7 @@ from gigq.store.sqlite.checkpoint import after_commit
 from gigq.store.sqlite.connections import StoreConnection, set_synchronous
 from gigq.store.sqlite.errors import translated, until_free
 from gigq.store.sqlite.forks import inside_sqlite
-from gigq.store.sqlite.own_transactions import refuse_to_wait
+from gigq.store.sqlite.self_deadlock import refuse_to_wait
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from gigq.errors import StoreCorrupt, StoreUnavailable
 from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
-from gigq.store.sqlite import connections, probe, queue_mark
+from gigq.store.sqlite import connections, initialized_mark, probe
 from gigq.store.sqlite.file import new_file
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.file.log_names import beside, the_log, together
@@ -49,9 +49,9 @@ def prepare_file(path: str | os.PathLike[str], beat: Callable[[], None] | None =
         StoreError: the file cannot be created.
     """
     real = resolve(path)
-    queue_mark.refuse_lost(real)
+    initialized_mark.refuse_lost(real)
     refuse_foreign_log(real, beat)
-    if queue_mark.held_queue(real):
+    if initialized_mark.held_queue(real):
         return Begin.NEVER
     new_file.create(real)
     return Begin.EMPTY
@@ -109,4 +109,4 @@ def open_queue(database: Database, path: str | os.PathLike[str], begin: Begin) -
         OSError: no file can be written beside it.
     """
     migrate.apply(database, begin)
-    queue_mark.note(resolve(path))
+    initialized_mark.note(resolve(path))

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import StoreError, StoreGone, StoreUnavailable
 from gigq.store import migrate
 from gigq.store.database import NOTHING, Database, Row, Session
+from gigq.store.dialect import SQLITE
 from gigq.store.sqlite.closing import turn_to_close, turn_to_read
 from gigq.store.sqlite.connections import address_of
 from gigq.store.sqlite.errors import translated
+from gigq.store.sqlite.file.filesystem import refuse_network, resolve
 from gigq.store.sqlite.file.identity import stamp
 from gigq.store.sqlite.memory import MemoryConnection
 from gigq.store.sqlite.processes import lock_holders
+from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -151,14 +154,14 @@ def _patiently_opened(path: str, stack: ExitStack) -> tuple[sqlite3.Connection, 
         try:
             address = _address_of_copy(path, stack) if is_copy else _address(path)
             connection = _opened(address)
-        except (sqlite3.OperationalError, FileNotFoundError) as trouble:
+        except (sqlite3.OperationalError, FileNotFoundError) as failure:
             # The log was created or deleted since `_lacks_index`.
-            if isinstance(trouble, sqlite3.Error):
-                error = translated(trouble, path)
+            if isinstance(failure, sqlite3.Error):
+                error = translated(failure, path)
             time.sleep(_PAUSE)
             continue
-        except sqlite3.Error as trouble:
-            raise translated(trouble, path) from trouble
+        except sqlite3.Error as failure:
+            raise translated(failure, path) from failure
         if not is_copy:
             return connection, before if address.endswith(_WITHOUT_LOCKS) else None
         if _stamps(path) == before:
@@ -240,6 +243,51 @@ def _brought_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection | 
     connection.backup(copy)
     migrate.apply(Database(lambda: copy), migrate.Begin.NEVER)
     return copy
+
+
+def refuse_without_queue(path: str | os.PathLike[str]) -> None:
+    """Refuse a file without a queue, which opening would create.
+
+    Args:
+        path: the database file.
+
+    Raises:
+        StoreUnavailable: the file does not exist, cannot be read, or has no queue.
+        StoreCorrupt: the file is not a database.
+        UnsupportedStore: the path is not a file, or on a network file system.
+    """
+    real = resolve(path)
+    refuse_network(real)
+    _refuse_unreadable(real, os.fspath(path))
+    tables = _tables(real)
+    if "jobs" not in tables:
+        other = any(not name.startswith("sqlite_") for name in tables)
+        remedy = "it has tables of another program" if other else "submit a job first"
+        name = "name another file" if other else "or name another"
+        raise StoreUnavailable(f"{path} has no queue in it; {remedy}, {name}")
+
+
+def _refuse_unreadable(path: str, shown: str) -> None:
+    # Without opening it: closing a file that SQLite has open in this process drops its locks.
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise StoreUnavailable(
+            f"there is no database {shown} ({error.strerror}); submit a job first, or name another"
+        ) from error
+    if not os.access(path, os.R_OK):
+        raise StoreUnavailable(
+            f"{shown} may not be read by this user; it belongs to user {found.st_uid}"
+        ) from PermissionError(shown)
+
+
+def _tables(path: str) -> set[str]:
+    try:
+        with turn_to_read(path), reading(path) as connection:
+            rows = connection.execute(statements(SQLITE)["table_names"]).fetchall()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    return {name for (name,) in rows}
 
 
 def _no_connection() -> Any:

@@ -27,9 +27,9 @@ def statements(dialect: str) -> Mapping[str, str]:
 
 
 @cache
-def looks() -> Mapping[str, str]:
+def read_only_statements() -> Mapping[str, str]:
     """Return the read-only queries for inspection and the statements of SQLite's store, by name."""
-    return {**statements("sqlite"), **read("looks")}
+    return {**statements("sqlite"), **read("read_only")}
 
 
 def read(file: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigq.model import given_paths
+from gigq.model import paths_with_links
 from gigqd.cli.control_client import NotAnswering
 from gigqd.config import DaemonConfig, config_path, identify, locate
 from gigqd.errors import ConfigError, Problem
@@ -78,7 +78,7 @@ def _of_unreadable_file(options: argparse.Namespace, error: ConfigError) -> Runt
     """Return the runtime files of the daemon that runs a file which cannot be read any more."""
     path = options.config or config_path(os.environ)
     if path is not None:
-        wanted = Identity(given_paths.absolute(str(path)), "", "", overrides_of(os.environ))
+        wanted = Identity(paths_with_links.absolute(str(path)), "", "", overrides_of(os.environ))
         found = running_daemons.find_of_file(wanted)
         if found is not None:
             return RuntimeFiles.of_running(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq import configuration_file
-from gigq.model import given_paths
+from gigq.model import paths_with_links
 from gigqd.config.environment import PLACE, from_environment
 from gigqd.config.environment_file import check_name, read_environment_file
 from gigqd.config.parse import from_file, read_source
@@ -88,7 +88,7 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, list[P
     pools = source.pool_names() if source else []
     overrides, more = from_environment(environ, pools)
     # With its links: after one has moved, a reload reads the file of the new release.
-    file = Path(given_paths.absolute(str(path))) if path else None
+    file = Path(paths_with_links.absolute(str(path))) if path else None
     reader = _Reader(file, source, settings | overrides, [*problems, *more])
     config = reader.config(pools)
     for keys, message in contradictions(config):

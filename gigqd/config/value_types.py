@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gigq.model import given_paths, served_queues
+from gigq.model import paths_with_links, served_queues
 from gigq.model.units import DAY, GIB, format_duration, format_size, parse_duration, parse_size
 from gigqd.config.mistakes import quote, shorten, suggest, type_name
 
@@ -189,7 +189,7 @@ def _parse_path(raw: object, base: Path) -> Path:
         expanded = Path(given).expanduser()
     except RuntimeError:
         raise ValueError(f'"{shorten(given)}" names a home directory that is unknown') from None
-    return Path(given_paths.below(str(base), str(expanded)))
+    return Path(paths_with_links.below(str(base), str(expanded)))
 
 
 def unencodable(text: str) -> str:

@@ -17,7 +17,7 @@ _EVERY = 1.0
 
 
 class SharedCounts:
-    """The counts of one worker, as `gigq.execution.event_reports.Counts`, in memory that it shares.
+    """The counts of one worker, as `gigq.execution.job_events.Counts`, in memory that it shares.
 
     Each is stored by one instruction, so that a reader never sees half of it.
     """
@@ -35,12 +35,12 @@ class SharedCounts:
         self._numbers[0] = count
 
     @property
-    def untold(self) -> int:
+    def unreported(self) -> int:
         """Return how many recorded successes the worker will write a line or a sum for later."""
         return self._numbers[1]
 
-    @untold.setter
-    def untold(self, count: int) -> None:
+    @unreported.setter
+    def unreported(self, count: int) -> None:
         self._numbers[1] = count
 
 
@@ -74,7 +74,7 @@ class JobSums:
 
     def end(self) -> None:
         """Write what the worker has not, now that it has ended."""
-        self._write(self._counts.summed + self._counts.untold)
+        self._write(self._counts.summed + self._counts.unreported)
 
     def _write(self, count: int) -> None:
         if count > self._written:

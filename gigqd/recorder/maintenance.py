@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from gigq.execution.sleeping import seconds_until
 from gigq.model import clock
 from gigq.store import migrate
 from gigq.store.sqlite import checkpoint, probe
@@ -176,7 +175,7 @@ class Maintenance:
 
     def until_due(self, longest: float) -> float:
         """Return the seconds until the next delayed job is due, `longest` at most."""
-        return seconds_until(self._next_due_at, longest)
+        return clock.seconds_until(self._next_due_at, longest)
 
     def _wake(self, *, changed: bool) -> None:
         """Wake workers for rows that foreign SQL wrote and for jobs whose time has come."""

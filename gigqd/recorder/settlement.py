@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from gigq.execution import event_reports, rescue
+from gigq.execution import job_events, rescue
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigq.store.verbs import exchange
 from gigqd import logs
@@ -109,7 +109,7 @@ class Settling:
     ) -> Settled | None:
         done = exchange.settle(self._database, execution["execution_id"], ending)
         if done is not None:
-            event_reports.ended(done, ending, event_reports.known_of(execution, done), seconds)
+            job_events.ended(done, ending, job_events.known_of(execution, done), seconds)
         return self._follow_up(done)
 
     def _follow_up(self, done: Settled | None) -> Settled | None:

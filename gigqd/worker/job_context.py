@@ -9,7 +9,7 @@ from gigq.model.cause import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gigq.execution.worker_context import PlainJobContext
+    from gigq.execution.job_context import PlainJobContext
     from gigq.model.claim import Claim
     from gigqd.ipc.scoreboard import Cell
     from gigqd.worker.reporting import Line

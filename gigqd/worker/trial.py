@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gigq.errors import GigqError, SchemaTooNew
 from gigq.store import initialization, migrate
 from gigq.store.database import Database
-from gigq.store.sqlite import queue_mark
+from gigq.store.sqlite import initialized_mark
 from gigq.store.sqlite.connections import close_connections, open_connection
 from gigq.store.sqlite.file.filesystem import resolve
 from gigqd import exit_codes
@@ -37,7 +37,7 @@ def try_database(config: Config) -> str:
         refuse_unusable_place(path)
         refuse_unwritable(path.parent)
         real = resolve(path)
-        queue_mark.refuse_lost(real)
+        initialized_mark.refuse_lost(real)
         if not path.exists() or not path.stat().st_size:
             return _judge_folder(path)
         initialization.refuse_foreign_log(real)

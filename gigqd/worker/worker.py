@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from gigq import events
 from gigq.errors import FunctionNotAllowed, LockedByThisThread, StoreError, StoreLocked
 from gigq.execution.callbacks import Callbacks, Settings
+from gigq.execution.job_context import PlainJobContext
 from gigq.execution.runner import Runner
-from gigq.execution.worker_context import PlainJobContext
 from gigq.model import allow_list, clock, functions, served_queues
 from gigq.model.outcome import PostMortem
 from gigq.model.status import JobStatus
-from gigq.store.handle import StoreHandle
+from gigq.store.backend import FileBackend, StoreHandle
 from gigq.store.migrate import Begin
-from gigq.store.place import FilePlace
 from gigq.store.sqlite.connections import close_all_connections, require
 from gigq.store.sqlite.processes.wakeup import Listener
 from gigq.store.verbs import exchange
@@ -122,7 +121,7 @@ class WorkerRole:
     def _make_runner(self) -> Runner:
         queue = self._context.config.queue
         store = StoreHandle(
-            FilePlace(queue.database),
+            FileBackend(queue.database),
             begin=Begin.NEVER,
             lock_timeout=queue.lock_timeout,
             durable=queue.durability == "full",
@@ -148,7 +147,12 @@ class WorkerRole:
             self._may_start,
             self._import_function,
             self._interrupter,
-            DaemonJobContext(PlainJobContext(store), cell, self._line, lambda: self._is_leaving),
+            DaemonJobContext(
+                PlainJobContext(store.is_cancel_requested),
+                cell,
+                self._line,
+                lambda: self._is_leaving,
+            ),
             job_reports(self._context),
         )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLEEPERS = {
-    "tests/unit/test_interrupt.py",  # what is interrupted sleeps
+    "tests/unit/test_timer_interrupt.py",  # what is interrupted sleeps
 }
 """Test files whose `time.sleep` is not a wait for time to pass. Besides them sleep only job
 functions, and the pause between two looks at a condition; both are in `tests/support`."""
@@ -21,7 +21,8 @@ BROAD_EXCEPTS = {
     "gigq/execution/runner.py",  # a row that foreign SQL has written
     "gigq/cli/command.py",  # a user's mistake must not end in a traceback
     "gigq/cli/loading.py",  # the user's module, while it is imported
-    "gigq/execution/attempt.py",  # the user's function
+    "gigq/execution/attempt.py",
+    "gigq/execution/error_text.py",  # the user's function
     "gigq/execution/hooks.py",  # the application's hooks
     "gigq/model/signatures.py",  # default values and annotations with methods of their own
     "gigq/model/codec.py",  # a value with methods of its own

@@ -20,7 +20,7 @@ from support.waiting import wait_until
 
 from gigq import Job, JobQueue
 from gigq.store.doctor.inspection import gather
-from gigq.store.statements import looks
+from gigq.store.statements import read_only_statements
 
 
 @pytest.fixture
@@ -306,7 +306,9 @@ def test_the_oldest_is_found_among_all_queues_and_priorities(tmp_path):
 )
 def test_a_look_at_the_waiting_jobs_reads_no_finished_ones(file, look):
     with closing(sqlite3.connect(file)) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {looks()[look]}", {"now": ""}).fetchall()
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN {read_only_statements()[look]}", {"now": ""}
+        ).fetchall()
     walked = [step for *_, step in plan if step.endswith("jobs") or "USING" in step]
 
     assert walked

@@ -8,7 +8,7 @@ import zipapp
 import pytest
 
 import gigq
-from gigq.model import given_paths
+from gigq.model import paths_with_links
 from gigq.model.functions import parse
 
 SCRIPT = """
@@ -128,7 +128,7 @@ def test_the_command_keeps_the_links_of_the_shells_folder(current, monkeypatch):
 
 
 def test_two_dots_behind_a_link_lead_to_the_file_that_the_kernel_finds(current):
-    given = given_paths.absolute(f"{current}/../1/app.py")
+    given = paths_with_links.absolute(f"{current}/../1/app.py")
 
     assert given == str(current.parent / "releases" / "1" / "app.py")
 
@@ -206,6 +206,6 @@ def test_a_relative_path_behind_a_link_is_the_files_of_the_kernel_with_its_links
     (tmp_path / "var").mkdir()
     (tmp_path / "data").symlink_to("var")
 
-    assert given_paths.below(str(tmp_path / folder), path) == str(tmp_path / meant)
+    assert paths_with_links.below(str(tmp_path / folder), path) == str(tmp_path / meant)
     both = [f"{tmp_path}/{folder}/{path}", str(tmp_path / meant)]
     assert os.path.realpath(both[0]) == os.path.realpath(both[1])

@@ -23,7 +23,7 @@ from gigq.errors import NoQueue, StoreGone, UnsupportedStore
 from gigq.store import initialization
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
-from gigq.store.sqlite import arrival, connections, queue_mark
+from gigq.store.sqlite import connections, initialized_mark, restored_file
 from gigq.store.sqlite.processes.run_locks import companion_path
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_a_worker_begins_a_queue_where_none_was(path: str) -> None:
     open_as_a_worker(path)
 
     assert JobQueue(path, initialize=False).stats()["total"] == 0
-    assert queue_mark.held_queue(path)
+    assert initialized_mark.held_queue(path)
 
 
 @pytest.mark.parametrize("how", ["missing", "empty"])
@@ -198,11 +198,11 @@ def test_a_file_is_complete_once_it_is_as_long_as_its_header_says(path: str) -> 
     os.utime(path, (1, 1))
 
     with pytest.raises(StoreGone, match=f"has {len(whole) - 1} bytes of {len(whole)}"):
-        arrival.wait_until_complete(path, 0)
+        restored_file.wait_until_complete(path, 0)
     Path(path).write_bytes(whole)
     os.utime(path, (1, 1))
 
-    arrival.wait_until_complete(path, 0)
+    restored_file.wait_until_complete(path, 0)
 
 
 def test_a_file_that_was_just_changed_is_waited_for(path: str) -> None:
@@ -211,8 +211,8 @@ def test_a_file_that_was_just_changed_is_waited_for(path: str) -> None:
     os.utime(path)
 
     with pytest.raises(StoreGone, match="still being written"):
-        arrival.wait_until_complete(path, 0)
-    arrival.wait_until_complete(path, 30)
+        restored_file.wait_until_complete(path, 0)
+    restored_file.wait_until_complete(path, 30)
 
 
 def test_a_file_that_the_last_process_has_left_complete_is_not_waited_for(path: str) -> None:
@@ -220,11 +220,11 @@ def test_a_file_that_the_last_process_has_left_complete_is_not_waited_for(path: 
     stored(Database(lambda: connections.open_connection(path)))
     connections.close_connections()
 
-    arrival.wait_until_complete(path, 0)
+    restored_file.wait_until_complete(path, 0)
     os.utime(path)
 
     with pytest.raises(StoreGone, match="still being written"):
-        arrival.wait_until_complete(path, 0)
+        restored_file.wait_until_complete(path, 0)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link to a device"])
@@ -240,7 +240,7 @@ def test_a_mark_that_is_no_plain_file_is_not_read(path: str, kind: str) -> None:
     os.utime(path)
 
     with pytest.raises(StoreGone, match="still being written"):
-        arrival.wait_until_complete(path, 0)
+        restored_file.wait_until_complete(path, 0)
 
 
 def test_a_file_with_a_time_in_the_future_is_taken_once_it_stays_the_same(path: str) -> None:
@@ -249,7 +249,7 @@ def test_a_file_with_a_time_in_the_future_is_taken_once_it_stays_the_same(path: 
     future = time.time() + 10_000
     os.utime(path, (future, future))
 
-    arrival.wait_until_complete(path, 30)
+    restored_file.wait_until_complete(path, 30)
 
 
 def test_a_restored_file_is_used_by_an_application_that_had_the_old_one_open(path: str) -> None:
@@ -274,7 +274,7 @@ def test_a_restored_file_is_used_by_an_application_that_had_the_old_one_open(pat
     filler.start()
     half.wait(30)
     with pytest.raises(StoreGone, match="bytes of"):
-        arrival.wait_until_complete(path, 0)
+        restored_file.wait_until_complete(path, 0)
     asked.set()
     filler.join()
 

@@ -15,7 +15,7 @@ import pytest
 from gigq import Job, JobQueue
 from gigq.errors import StoreGone, UnsupportedStore
 from gigq.store import initialization
-from gigq.store.sqlite import arrival, connections, queue_mark
+from gigq.store.sqlite import connections, initialized_mark, restored_file
 from gigq.store.sqlite.file import filesystem, new_file
 from gigq.store.sqlite.processes.lock_holders import holders_in, servers
 from gigq.store.sqlite.processes.run_locks import companion_path
@@ -49,7 +49,7 @@ def test_a_file_with_half_a_header_is_waited_for(path: str) -> None:
     old(path)
 
     with pytest.raises(StoreGone, match="has 50 bytes of 100"):
-        arrival.wait_until_complete(path, 0)
+        restored_file.wait_until_complete(path, 0)
 
 
 def test_a_file_with_the_largest_pages_is_waited_for_until_the_last_one_is_there(path: str) -> None:
@@ -62,7 +62,7 @@ def test_a_file_with_the_largest_pages_is_waited_for_until_the_last_one_is_there
     old(path)
 
     with pytest.raises(StoreGone, match=f"has 65536 bytes of {whole}"):
-        arrival.wait_until_complete(path, 0)
+        restored_file.wait_until_complete(path, 0)
 
 
 def test_a_count_of_pages_that_an_old_program_has_not_kept_is_not_believed(path: str) -> None:
@@ -76,7 +76,7 @@ def test_a_count_of_pages_that_an_old_program_has_not_kept_is_not_believed(path:
         file.write((0).to_bytes(4, "big"))
     old(path)
 
-    arrival.wait_until_complete(path, 0)
+    restored_file.wait_until_complete(path, 0)
 
 
 def test_a_file_is_noted_as_complete_by_the_last_process_only(path: str) -> None:
@@ -88,10 +88,10 @@ def test_a_file_is_noted_as_complete_by_the_last_process_only(path: str) -> None
         assert user.stdout.readline() == b"open\n"
         JobQueue(path).submit(Job("one", os.getpid))
         connections.close_connections()
-        beside_another = queue_mark.is_noted(path, Path(path).stat())
+        beside_another = initialized_mark.is_noted(path, Path(path).stat())
         user.communicate(b"\n")
 
-    assert (beside_another, queue_mark.is_noted(path, Path(path).stat())) == (False, True)
+    assert (beside_another, initialized_mark.is_noted(path, Path(path).stat())) == (False, True)
 
 
 def test_closing_a_connection_marks_no_queue(path: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.claims import claim
 from support.tree import ROOT
 
-from gigq.execution import attempt, timer_interrupt
+from gigq.execution import attempt, error_text, timer_interrupt
 from gigq.model import failure
 from gigq.model.failure import Failure, split
 from gigq.model.storable_text import storable
@@ -192,7 +192,7 @@ def test_any_text_may_be_stored_as_an_error(text: str) -> None:
 @example("\ud800")
 def test_the_message_of_any_exception_is_found_again(text: str) -> None:
     error = ValueError(text)
-    stored = attempt.error_text(error)
+    stored = error_text.error_text(error)
     facts = split(stored)
 
     assert facts.type == "ValueError"

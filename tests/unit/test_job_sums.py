@@ -45,7 +45,7 @@ def test_what_a_worker_counted_is_written_after_its_death(written):
 
     def count():
         counts.summed += 4
-        counts.untold += 2
+        counts.unreported += 2
 
     in_a_child(count)
     is_open = sums.is_open

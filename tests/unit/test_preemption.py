@@ -9,15 +9,15 @@ import time
 
 from support.waiting import wait_until
 
-from gigq.execution import preemption
+from gigq.execution.claim_batches import preemptions
 
 
 def test_a_thread_that_waits_is_not_taken_for_a_preempted_one() -> None:
     def waits_undisturbed() -> bool:
         child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
-        before = preemption.count()
+        before = preemptions()
         child.wait()
-        same = preemption.count() == before
+        same = preemptions() == before
         child.communicate()
         return same
 
@@ -25,7 +25,7 @@ def test_a_thread_that_waits_is_not_taken_for_a_preempted_one() -> None:
 
 
 def test_a_thread_that_shares_its_processor_is_seen_to_be_preempted() -> None:
-    before, allowed = preemption.count(), os.sched_getaffinity(0)
+    before, allowed = preemptions(), os.sched_getaffinity(0)
     parent, rival = os.getpid(), os.fork()
     if rival == 0:
         os.sched_setaffinity(0, {min(allowed)})
@@ -35,11 +35,11 @@ def test_a_thread_that_shares_its_processor_is_seen_to_be_preempted() -> None:
     try:
         os.sched_setaffinity(0, {min(allowed)})
         deadline = time.monotonic() + 20
-        while preemption.count() == before and time.monotonic() < deadline:
+        while preemptions() == before and time.monotonic() < deadline:
             pass
     finally:
         os.sched_setaffinity(0, allowed)
         os.kill(rival, 9)
         os.waitpid(rival, 0)
 
-    assert preemption.count() > before
+    assert preemptions() > before

@@ -22,7 +22,7 @@ from gigq.store.sqlite.errors import primary_code, translated
 from gigq.store.sqlite.file.filesystem import kind_of, refuse_other_kind, resolve
 from gigq.store.sqlite.file.identity import stamp
 from gigq.store.sqlite.processes import lock_holders
-from gigq.store.statements import looks
+from gigq.store.statements import read_only_statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -301,7 +301,7 @@ def _gone(path: str, content: Content | None) -> int | None:
 
 
 def _sql(name: str) -> str:
-    return looks()[name]
+    return read_only_statements()[name]
 
 
 def _one(reader: sqlite3.Connection, sql: str, params: Mapping[str, Any] | None = None) -> Any:

@@ -13,7 +13,6 @@ from typing import Any
 
 from gigq.errors import UnsupportedStore
 from gigq.store.dialect import refuse_old_sqlite
-from gigq.store.sqlite.arrival import wait_until_complete
 from gigq.store.sqlite.closing import turn_to_close
 from gigq.store.sqlite.errors import translated, until_free
 from gigq.store.sqlite.file.filesystem import refuse_network, refuse_other_kind, resolve
@@ -30,7 +29,8 @@ from gigq.store.sqlite.file.identity import (
 from gigq.store.sqlite.file.lost_locks import log_was_closed, refuse_beside_lost_log
 from gigq.store.sqlite.file.new_file import create_private
 from gigq.store.sqlite.forks import inside_sqlite
-from gigq.store.sqlite.queue_mark import note_complete, refuse_beside_live_run, refuse_empty
+from gigq.store.sqlite.initialized_mark import note_complete, refuse_beside_live_run, refuse_empty
+from gigq.store.sqlite.restored_file import wait_until_complete
 from gigq.store.sqlite.write_queue import WriteQueue, write_queue_of
 
 BUSY_TIMEOUT = 0.010

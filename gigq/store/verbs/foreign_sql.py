@@ -1,4 +1,4 @@
-"""Foreign SQL: new jobs that name parents, and parents that other programs completed or deleted.
+"""Foreign SQL: rows that other programs, or subclasses of `Worker`, wrote with their own SQL.
 
 GigQ 0.5.1 read the lists of parents at every claim and compared local times. Programs with SQL of
 their own rely on that.
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gigq.model import clock
+from gigq.model.status import FINISHED, JobStatus
 from gigq.store.verbs import dependents
 
 if TYPE_CHECKING:
     from gigq.store.database import Database, Session
 
+_FINISHED = frozenset(status.value for status in FINISHED)
 _AT_ONCE = 500
 _QUICK = 0.01
 _SHARE = 20
@@ -67,6 +69,28 @@ def release_done(db: Database) -> bool:
             if session.one("is_unfinished", row) is None:
                 dependents.release(session, row["parent_id"])
     return bool(rows)
+
+
+def follow_up(db: Database, job_id: str) -> tuple[str, ...]:
+    """Apply a finished job's status to its dependents, unless that was done already.
+
+    Returns:
+        The queue of each dependent that became due.
+    """
+    with db.transaction(durable=False) as session:
+        job = session.one("job", {"job_id": job_id})
+        if job is None or job["status"] not in _FINISHED:
+            return ()
+        if job["status"] == JobStatus.COMPLETED.value:
+            return dependents.release(session, job_id)
+        parent = dependents.Parent(job_id, job["name"], job["status"])
+        return dependents.cut_off(session, parent).due_in
+
+
+def end_transaction(connection: object, *, keep: bool) -> None:
+    """Commit or roll back a transaction that foreign SQL left open."""
+    end = getattr(connection, "commit" if keep else "rollback")
+    end()
 
 
 def _stored_time(value: Any) -> Any:

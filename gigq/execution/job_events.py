@@ -35,20 +35,20 @@ class Counts(Protocol):
 
     Attributes:
         summed: those that are reported at level DEBUG only.
-        untold: those that are recorded, and are reported when the running job is over.
+        unreported: those that are recorded, and are reported when the running job is over.
     """
 
     summed: int
-    untold: int
+    unreported: int
 
 
 class _OwnCounts:
     def __init__(self) -> None:
         self.summed = 0
-        self.untold = 0
+        self.unreported = 0
 
 
-class Reports:
+class JobEvents:
     """The events of one worker thread.
 
     Where there may be only some lines a second, further jobs that succeed in that second are
@@ -124,14 +124,14 @@ class Reports:
         if done.job_status is not JobStatus.PENDING:
             ended(done, None, _fields(claim), None, self._logger)
 
-    def untold(self, done: Iterable[Settled | None]) -> None:
+    def unreported(self, done: Iterable[Settled | None]) -> None:
         """Count the successes among what was settled in the middle of a job's code."""
         ended = (one.job_status for one in done if one is not None)
-        self._counts.untold += sum(status is JobStatus.COMPLETED for status in ended)
+        self._counts.unreported += sum(status is JobStatus.COMPLETED for status in ended)
 
-    def all_told(self) -> None:
+    def all_reported(self) -> None:
         """Note that each settled execution has been reported."""
-        self._counts.untold = 0
+        self._counts.unreported = 0
 
     def unreadable(self, row: dict[str, Any], error: Exception) -> None:
         """A claimed row, written by foreign SQL, is not a job."""

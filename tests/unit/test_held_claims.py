@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.claims import claim
 
-from gigq.execution.held_claims import HeldClaims
+from gigq.execution.claim_batches import HeldClaims
 from gigq.model.claim import Finished, SettleBatch, Settled
 from gigq.model.outcome import ExecutionResult
 from gigq.model.status import JobStatus
@@ -31,7 +31,7 @@ def test_without_claims_there_is_nothing_to_settle():
     assert not held.release()
     assert not held.finished
     assert held.next() is None
-    assert held.peek(0.0) is None
+    assert held.first(0.0) is None
     assert not held.is_overdue(1e9)
     assert held.take_settled() == []
 
@@ -63,8 +63,8 @@ def test_what_is_over_is_let_go_of_first_and_then_what_has_not_begun():
 def test_a_claim_that_has_waited_for_long_is_not_begun_but_handed_back():
     held = holding(A, B, at=100.0)
 
-    assert held.peek(100.05) == A
-    assert held.peek(100.11) is None
+    assert held.first(100.05) == A
+    assert held.first(100.11) is None
     assert held.release() == SettleBatch((), (A, B))
 
 
@@ -152,11 +152,11 @@ def test_what_is_taken_later_comes_after_what_is_held():
 
 def test_what_was_to_be_handed_back_is_not_begun_even_if_that_failed():
     held = holding(A, B, at=100.0)
-    before = held.peek(100.0)
+    before = held.first(100.0)
     held.release()
 
     assert before == A
-    assert held.peek(100.0) is None
+    assert held.first(100.0) is None
     assert held.release() == SettleBatch((), (A, B))
 
 
@@ -166,7 +166,7 @@ def test_claims_that_are_taken_after_all_was_let_go_of_are_begun():
     held.note_settled(batch, [settled(A, JobStatus.PENDING)])
     held.add([B, C], 100.0)
 
-    assert held.peek(100.0) == B
+    assert held.first(100.0) == B
 
 
 def test_settling_only_what_is_over_leaves_the_others_to_be_begun():
@@ -174,4 +174,4 @@ def test_settling_only_what_is_over_leaves_the_others_to_be_begun():
     held.finish(held.next(), COMPLETED, 100.0)
     held.note_settled(held.finished, [settled(A)])
 
-    assert held.peek(100.0) == B
+    assert held.first(100.0) == B

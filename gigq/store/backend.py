@@ -1,4 +1,4 @@
-"""Places of a queue: a file that processes share, or the memory of one process."""
+"""Access to a queue's database: a file that processes share, or the memory of one process."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable, UnsupportedStore
+from gigq.model.cached_property import cached_property
 from gigq.model.ids import new_id
+from gigq.store import migrate
+from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.memory import MemoryConnection
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigq.store.sqlite.processes.file_watch import DatabaseWatch
+from gigq.store.verbs import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 MEMORY = ":memory:"
 
 _PATIENCE = 30.0
 
 
-class FilePlace:
+class FileBackend:
     """A database file, with this process's connections, wakeups and run locks.
 
     Attributes:
-        path: the file; None for a place in memory.
+        path: the file; None for a database in memory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -64,7 +68,7 @@ class FilePlace:
         return DatabaseWatch(resolve(self.path))
 
 
-class MemoryPlace:
+class MemoryBackend:
     """A private database in the memory of this process; its threads have a connection each.
 
     It is deleted with this object. Workers on it poll for new jobs five times a second.
@@ -119,16 +123,16 @@ class MemoryPlace:
         return _NoWatch()
 
 
-Place = FilePlace | MemoryPlace
+Backend = FileBackend | MemoryBackend
 
 
-def place_of(path: str | os.PathLike[str]) -> Place:
-    """Return the place that a path names; each call with ":memory:" makes a new one."""
-    return MemoryPlace() if path == MEMORY else FilePlace(path)
+def backend_of(path: str | os.PathLike[str]) -> Backend:
+    """Return the backend of a path; each call with ":memory:" makes a new database."""
+    return MemoryBackend() if path == MEMORY else FileBackend(path)
 
 
-class PlaceOfPath:
-    """An attribute for a queue's place: the one that was set, else that of the `db_path`."""
+class BackendOfPath:
+    """An attribute for a queue's backend: the one that was set, else that of the `db_path`."""
 
     def __set_name__(self, _owner: type, name: str) -> None:
         self._name = f"_{name}"
@@ -137,17 +141,71 @@ class PlaceOfPath:
         if instance is None:
             return self
         path = instance.db_path
-        found, place = instance.__dict__.get(self._name, _NOWHERE)
-        if place is None or found != path:
-            place = place_of(path)
-            instance.__dict__[self._name] = path, place
-        return place
+        found, backend = instance.__dict__.get(self._name, _NOT_SET)
+        if backend is None or found != path:
+            backend = backend_of(path)
+            instance.__dict__[self._name] = path, backend
+        return backend
 
-    def __set__(self, instance: Any, place: Place) -> None:
-        instance.__dict__[self._name] = instance.db_path, place
+    def __set__(self, instance: Any, backend: Backend) -> None:
+        instance.__dict__[self._name] = instance.db_path, backend
 
 
-_NOWHERE = (None, None)
+_NOT_SET = (None, None)
+
+
+class StoreHandle:
+    """A queue as one worker uses it, opened at the first use.
+
+    Args:
+        backend: the file or the memory of the queue.
+        connect: returns the calling thread's connection; None for that of the backend.
+        begin: the databases in which the tables of a queue may be created.
+        lock_timeout: seconds to wait for a locked database, or a function that returns them.
+        durable: True when every commit must survive a power cut.
+        run: the run that the worker's executions name; None for that of this process.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        connect: Callable[[], Any] | None = None,
+        *,
+        begin: migrate.Begin = migrate.Begin.EMPTY,
+        lock_timeout: float | Callable[[], float] = LOCK_TIMEOUT,
+        durable: bool = False,
+        run: str | None = None,
+    ) -> None:
+        self.backend = backend
+        self.connect = connect or backend.connection
+        self.durable = durable
+        self._begin = begin
+        self._lock_timeout = lock_timeout
+        self._run = run
+
+    @property
+    def run(self) -> str:
+        """The run whose lock shows other processes that the worker is alive."""
+        return self._run or self.backend.run()
+
+    @cached_property
+    def database(self) -> Database:
+        """Return the database, created or migrated to today's schema."""
+        database = Database(self.connect, self._lock_timeout, durable=self.durable)
+        migrate.apply(database, self._begin)
+        return database
+
+    def is_cancel_requested(self, execution_id: str) -> bool:
+        """Return True when the cancel of a running job was requested; wait for no lock.
+
+        Raises:
+            StoreError: the database cannot be read now.
+        """
+        return exchange.is_cancel_requested(self._without_waiting, execution_id)
+
+    @cached_property
+    def _without_waiting(self) -> Database:
+        return Database(self.connect, lock_timeout=0.0)
 
 
 class _Threads(threading.local):

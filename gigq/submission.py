@@ -32,7 +32,7 @@ _shared: Callable[[Mapping[str, Any]], Values] = itemgetter(*JobRow._fields[:_OW
 _own: Callable[[Mapping[str, Any]], Values] = itemgetter(*JobRow._fields[_OWN:])
 
 
-def rows_of(jobs: Iterable[Job], most: int, *, compare: bool = True) -> list[Values]:
+def rows_to_store(jobs: Iterable[Job], most: int, *, compare: bool = True) -> list[Values]:
     """Return the values of a `JobRow` for each job, in their order.
 
     Args:
@@ -44,7 +44,7 @@ def rows_of(jobs: Iterable[Job], most: int, *, compare: bool = True) -> list[Val
         InvalidJob: one of them cannot be stored as it is.
         TypeError: one of them is no job.
     """
-    return list(_Batch(most, compare=compare).rows_of(jobs))
+    return list(_Batch(most, compare=compare).rows_to_store(jobs))
 
 
 def listed(jobs: Iterable[Job]) -> list[Job]:
@@ -88,7 +88,7 @@ class _Batch:
         self._now = clock.utc_now()
         self._kinds: dict[tuple[int, ...], _Kind] = {}
 
-    def rows_of(self, jobs: Iterable[Job]) -> Iterator[Values]:
+    def rows_to_store(self, jobs: Iterable[Job]) -> Iterator[Values]:
         second = ""
         for job in jobs:
             kind = self._kind_of(job)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.errors import UnsupportedStore
 from gigq.queue import JobQueue
-from gigq.store.place import MEMORY, FilePlace, place_of
+from gigq.store.backend import MEMORY, FileBackend, backend_of
 from gigq.store.sqlite.file.filesystem import absolute
 
 if TYPE_CHECKING:
     import os
 
-    from gigq.store.place import Place
+    from gigq.store.backend import Backend
 
 
-class _PlaceOfQueue(FilePlace):
+class _BackendOfQueue(FileBackend):
     """The file of a queue whose class brings connections of its own."""
 
     def __init__(self, queue: JobQueue) -> None:
@@ -27,7 +27,7 @@ class _PlaceOfQueue(FilePlace):
         return self._queue._get_connection()
 
 
-def place_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Place]:
+def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Backend]:
     """Return the path and the place of the queue that a worker is given, or whose path it is.
 
     Raises:
@@ -38,12 +38,12 @@ def place_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Plac
         if given.db_path is None:
             raise TypeError("this JobQueue brings its own connections and has no db_path")
         if type(given)._get_connection is JobQueue._get_connection:
-            return given.db_path, given._place
-        return given.db_path, _PlaceOfQueue(given)
+            return given.db_path, given._backend
+        return given.db_path, _BackendOfQueue(given)
     if given == MEMORY:
         raise UnsupportedStore(
             'Worker(":memory:") would find an empty database of its own; give it the queue itself: '
             "Worker(queue)"
         )
     path = absolute(given)
-    return path, place_of(path)
+    return path, backend_of(path)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class made_once(Generic[T]):  # noqa: N801 - a decorator, as functools.cached_property
+class cached_property(Generic[T]):  # noqa: N801 - a decorator, as functools.cached_property
     """As `functools.cached_property` from Python 3.12 on; threads that come at once each make one.
 
     That of 3.11 holds one lock for all objects of a class. While one queue waits for its file, all

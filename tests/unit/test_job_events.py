@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.execution import event_reports
-from gigq.execution.event_reports import Reports
+from gigq.execution import job_events
+from gigq.execution.job_events import JobEvents
 from gigq.model.claim import Claim, Finished, Settled
 from gigq.model.functions import FunctionRef
 from gigq.model.outcome import ExecutionResult
@@ -24,7 +24,7 @@ class Counted:
     """Counts as gigqd shares them with its supervisor."""
 
     summed: int = 0
-    untold: int = 0
+    unreported: int = 0
 
 
 class Clock:
@@ -39,7 +39,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     one = Clock()
-    monkeypatch.setattr(event_reports, "time", one)
+    monkeypatch.setattr(job_events, "time", one)
     return one
 
 
@@ -62,7 +62,7 @@ def claim(number: int = 1) -> Claim:
 
 
 def settle(
-    written: Reports, seconds: float = 0.001, status: JobStatus = JobStatus.COMPLETED
+    written: JobEvents, seconds: float = 0.001, status: JobStatus = JobStatus.COMPLETED
 ) -> None:
     one = claim()
     done = Settled("j1", "e1", status, 1, 3)
@@ -71,7 +71,7 @@ def settle(
 
 def test_so_many_successes_of_a_second_have_a_line_and_the_others_are_counted(clock, infos):
     counts = Counted()
-    written = Reports(logging.getLogger("gigq.worker.w"), 5, counts)
+    written = JobEvents(logging.getLogger("gigq.worker.w"), 5, counts)
     for _ in range(12):
         settle(written)
 
@@ -81,7 +81,7 @@ def test_so_many_successes_of_a_second_have_a_line_and_the_others_are_counted(cl
 
 def test_each_second_has_its_own_lines(clock, infos):
     counts = Counted()
-    written = Reports(logging.getLogger("gigq.worker.w"), 2, counts)
+    written = JobEvents(logging.getLogger("gigq.worker.w"), 2, counts)
     for _ in range(3):
         for _ in range(5):
             settle(written)
@@ -93,21 +93,21 @@ def test_each_second_has_its_own_lines(clock, infos):
 
 def test_what_is_settled_while_a_job_runs_is_counted_until_it_is_reported(clock, infos):
     counts = Counted()
-    written = Reports(logging.getLogger("gigq.worker.w"), 5, counts)
+    written = JobEvents(logging.getLogger("gigq.worker.w"), 5, counts)
     done = [
         Settled("j1", "e1", status, 1, 3)
         for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED)
     ]
-    written.untold([*done, None])
+    written.unreported([*done, None])
     before = replace(counts)
-    written.all_told()
+    written.all_reported()
 
-    assert (before, counts) == (Counted(untold=2), Counted())
+    assert (before, counts) == (Counted(unreported=2), Counted())
 
 
 def test_failures_and_jobs_of_a_second_or_more_always_have_a_line(clock, infos):
     counts = Counted()
-    written = Reports(logging.getLogger("gigq.worker.w"), 1, counts)
+    written = JobEvents(logging.getLogger("gigq.worker.w"), 1, counts)
     settle(written)
     for _ in range(3):
         settle(written, seconds=1.0)
@@ -118,7 +118,7 @@ def test_failures_and_jobs_of_a_second_or_more_always_have_a_line(clock, infos):
 
 
 def test_zero_means_a_line_for_every_job(clock, infos):
-    written = Reports(logging.getLogger("gigq.worker.w"), 0)
+    written = JobEvents(logging.getLogger("gigq.worker.w"), 0)
     for _ in range(30):
         settle(written)
 
@@ -126,6 +126,6 @@ def test_zero_means_a_line_for_every_job(clock, infos):
 
 
 def test_the_begin_of_a_job_is_no_line_at_info(clock, infos):
-    Reports(logging.getLogger("gigq.worker.w"), 5).started(claim())
+    JobEvents(logging.getLogger("gigq.worker.w"), 5).started(claim())
 
     assert infos() == []

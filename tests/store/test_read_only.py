@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from gigq import errors
-from gigq.store.peek import refuse_without_queue
+from gigq.store.read_only import refuse_without_queue
 
 
 def test_a_queue_is_recognised(db, address):

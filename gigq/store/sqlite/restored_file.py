@@ -8,7 +8,7 @@ import time
 
 from gigq.errors import StoreGone
 from gigq.model import clock
-from gigq.store.sqlite.queue_mark import is_noted
+from gigq.store.sqlite.initialized_mark import is_noted
 
 SETTLED_AFTER = 1.0
 """Seconds without a change after which a file counts as complete."""

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq import events
-from gigq.execution import event_reports
+from gigq.execution import job_events
 from gigq.model import codec
 from gigq.model.status import JobStatus
 from gigq.store.verbs import jobs, requeue
@@ -62,7 +62,7 @@ def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[
             events.emit(
                 events.JOB_CANCEL_REQUESTED if asked else events.JOB_CANCELLED, job_id=job_id
             )
-            event_reports.failed_by_parents(one.cut_off)
+            job_events.failed_by_parents(one.cut_off)
             due.update(one.due_in)
         cancelled += changed
     return cancelled, due

@@ -11,7 +11,7 @@ import pytest
 
 import gigq
 from gigq.errors import StoreLocked
-from gigq.store.sqlite import own_transactions
+from gigq.store.sqlite import self_deadlock
 
 
 @pytest.fixture
@@ -202,14 +202,14 @@ def test_a_plain_worker_ends_whose_job_has_left_its_transaction_on_the_queue_ope
 def test_a_connection_that_its_thread_closes_during_the_look_does_not_fail_a_submit(
     queue, monkeypatch
 ):
-    looks = own_transactions._is_bound_to_a_thread
+    looks = self_deadlock._is_bound_to_a_thread
 
     def closed_then(connection):
         connection.close()
         return looks(connection)
 
     with begun(queue, check_same_thread=False):
-        monkeypatch.setattr(own_transactions, "_is_bound_to_a_thread", closed_then)
+        monkeypatch.setattr(self_deadlock, "_is_bound_to_a_thread", closed_then)
         monkeypatch.setattr(threading, "active_count", lambda: 2)
         queue.submit(job())
 

@@ -16,7 +16,8 @@ from support.waiting import wait_until
 
 from gigq.errors import JobInterrupted, JobStopped, JobTimeout
 from gigq.execution import attempt
-from gigq.execution.timer_interrupt import CtrlC, NoInterrupter, TimerInterrupter, for_this_thread
+from gigq.execution.attempt import CtrlC
+from gigq.execution.timer_interrupt import NoInterrupter, TimerInterrupter, for_this_thread
 from gigq.model.cause import Cause
 from gigq.model.status import JobStatus
 
