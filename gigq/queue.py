@@ -1,10 +1,11 @@
-"""The queue as its users hold it: submit jobs, look at them, cancel, requeue and clear them."""
+"""`JobQueue`: submits, shows, cancels, requeues and deletes jobs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq import cancel_requeue, events, job_queries
+from gigq import events, job_queries
+from gigq.cancel_requeue import Requeued, cancel_all, requeue_all
 from gigq.errors import JobNotFound
 from gigq.execution import job_events
 from gigq.model import codec, scripts
@@ -33,12 +34,11 @@ class JobQueue:
     constructor.
 
     Attributes:
-        db_path: the database file, as an absolute path; None in a subclass that has its own
-            connections.
+        db_path: absolute path of the database file; None in a subclass with own connections.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
         max_params_size: the largest parameters of a job, in bytes of JSON.
-        compare_params: compare them with the function's signature; False in a program that submits
-            for workers which call other functions than the ones that it names.
+        compare_params: True to compare them with the function's signature; False in a program
+            whose workers call other functions than those that it submits.
     """
 
     db_path = DatabasePath()
@@ -53,10 +53,10 @@ class JobQueue:
 
         Args:
             db_path: the database file; `~` is the home folder. A relative path is resolved now.
-                ":memory:" is a private database of this object, shared by the threads of this
-                process and gone with it: for tests, with `Worker(queue)`.
-            initialize: create the file and its tables, or bring them up to date, now. With False
-                the queue must be there; it is brought up to date at the first use.
+                ":memory:" is a private database of this object, for the threads of this process
+                and deleted with the object: for tests, with `Worker(queue)`.
+            initialize: True to create the file and its tables, or migrate them, now. With False
+                the queue must exist; it is migrated at the first use.
 
         Raises:
             StoreError: the file cannot be opened or is not a queue; the message says why.
@@ -76,9 +76,9 @@ class JobQueue:
         self.close()
 
     def submit(self, job: Job) -> str:
-        """Store a job. When this returns, it survives the death of every process.
+        """Store a job. When this returns, the job survives the end of every process.
 
-        Submitting the same job id again changes nothing.
+        A second submit of the same job id changes nothing.
 
         Args:
             job: the job.
@@ -87,11 +87,11 @@ class JobQueue:
             The job's id.
 
         Raises:
-            InvalidJob: the function cannot be found by a worker or does not take these parameters,
-                a value is not JSON, too large or makes no sense, or a dependency is not stored.
-                Nothing is stored.
-            StoreError: the store did not take it. Nothing is stored.
-            TypeError: it is no job.
+            InvalidJob: a worker cannot find the function, the function does not take these
+                parameters, a value is not JSON, too large or not allowed, or a dependency is not
+                stored. Nothing is stored.
+            StoreError: the database refused it. Nothing is stored.
+            TypeError: it is not a job.
         """
         return self.submit_many([job])[0]
 
@@ -123,14 +123,14 @@ class JobQueue:
 
         Args:
             job_id: the job's id.
-            running: ask for the end of the job when it is running, too. The daemon raises
-                `JobCancelled` in it, and ends its processes when it does not answer; a plain
-                worker lets it go on to its end. Whatever that end is, the job is not started
-                again: it is cancelled, or completed when its function returned all the same.
+            running: True to request the cancel of a running job, too. The daemon raises
+                `JobCancelled` in it, and kills its processes if it does not end; a plain worker
+                runs it to its end. The job is not started again in either case: it is cancelled,
+                or completed if its function returns.
 
         Returns:
-            True when the job was pending and is cancelled, or was running and is asked to end.
-            False when there is no such job, or it is neither.
+            True when the job was pending and is cancelled, or is running and its cancel is
+            requested. False when there is no such job, or it has another status.
         """
         return bool(self.cancel_many([job_id], running))
 
@@ -142,23 +142,23 @@ class JobQueue:
             running: as for `cancel`.
 
         Returns:
-            The ids of those that are cancelled, or asked to end.
+            The ids of those that are cancelled, or whose cancel is requested.
         """
-        cancelled, due = cancel_requeue.cancel_all(self._database, job_ids, running=running)
+        cancelled, due = cancel_all(self._database, job_ids, running=running)
         self._wake(due)
         return cancelled
 
     def get_status(self, job_id: str) -> dict[str, Any]:
-        """Everything known about a job.
+        """Return a job's row and its executions.
 
         Args:
             job_id: the job's id.
 
         Returns:
-            `{"exists": False}` when there is no such job. Otherwise its columns, with `params`,
-            `dependencies` and `result` decoded, `exists`, and `executions`: one dict for every
-            attempt, oldest first. Beside `error` stand its parts, `error_type`,
-            `error_message` and `error_traceback`. Times are UTC in ISO format.
+            `{"exists": False}` without such a job. Otherwise `exists`, its columns with `params`,
+            `dependencies` and `result` decoded, the parts `error_type`, `error_message` and
+            `error_traceback` of `error`, and `executions`: a dict for each, oldest first. Times are
+            UTC in ISO format.
         """
         row = jobs.get(self._database, job_id)
         if row is None:
@@ -167,14 +167,14 @@ class JobQueue:
         return {"exists": True, **job_queries.shown(row), "executions": executions}
 
     def get_result(self, job_id: str, default: Any = None) -> Any:
-        """What the job's function returned.
+        """Return the result of a job's function.
 
         Args:
             job_id: the job's id.
-            default: the answer for a job that is not completed, as None is a result too.
+            default: the value to return unless the job is completed; None may be a result, too.
 
         Returns:
-            The result; the default unless the job is completed.
+            The result, or the default.
 
         Raises:
             JobNotFound: there is no such job (a KeyError).
@@ -198,19 +198,19 @@ class JobQueue:
         older_than: float | None = None,
         offset: int = 0,
     ) -> list[dict[str, Any]]:
-        """Jobs, newest first.
+        """Return jobs, newest first.
 
         Args:
-            status: only jobs with this status, or one of these; None for all, as for the other
+            status: only jobs with this status, or one of these; None for all, as in the other
                 conditions.
-            limit: how many at most; all when below 0.
+            limit: maximum number of jobs; below 0 for all.
             queue: only jobs of this named queue, or of these.
             workflow: only jobs of workflows with this name.
             name: only jobs with this text in their name, in upper or lower case.
-            error: only jobs with this text in their error, likewise.
-            newer_than: only jobs made in the last so many seconds.
-            older_than: only jobs made earlier than so many seconds ago.
-            offset: how many to leave out, for the next page.
+            error: only jobs with this text in their error, in upper or lower case.
+            newer_than: only jobs created in the last so many seconds.
+            older_than: only jobs created more than so many seconds ago.
+            offset: number of jobs to skip, for the next page.
 
         Returns:
             Dicts as those of `get_status`, without `exists` and `executions`.
@@ -218,7 +218,7 @@ class JobQueue:
         Raises:
             ValueError: there is no such status.
         """
-        asked = job_queries.conditions(
+        conditions = job_queries.conditions(
             status,
             queue,
             newer_than=newer_than,
@@ -227,19 +227,18 @@ class JobQueue:
             name=name,
             error=error,
         )
-        return [
-            job_queries.shown(row) for row in listing.page(self._database, asked, limit, offset)
-        ]
+        rows = listing.page(self._database, conditions, limit, offset)
+        return [job_queries.shown(row) for row in rows]
 
     def stats(self, queue: job_queries.Names = None) -> dict[str, int]:
-        """How many jobs there are of every status, in all queues or in some, and their `total`."""
+        """Return the number of jobs of each status, in all queues or in some, and their `total`."""
         if queue is None:
             return job_queries.with_total(jobs.counts(self._database))
         found = listing.counts_by_queue(self._database, job_queries.names(queue))
         return job_queries.with_total(*found.values())
 
     def stats_by_queue(self) -> dict[str, dict[str, int]]:
-        """The same for each named queue that has jobs."""
+        """Return the numbers of `stats` for each named queue that has jobs."""
         found = listing.counts_by_queue(self._database)
         return {queue: job_queries.with_total(counts) for queue, counts in found.items()}
 
@@ -251,7 +250,7 @@ class JobQueue:
                 says otherwise); None for all.
 
         Returns:
-            How many jobs were deleted.
+            The number of deleted jobs.
 
         Raises:
             ValueError: the text is not an ISO time.
@@ -268,17 +267,17 @@ class JobQueue:
     ) -> dict[str, int]:
         """Delete finished jobs with their executions, by age or number, the oldest first.
 
-        Jobs that an unfinished one names as a parent stay. It goes in small bites, so that nobody
-        waits for it. gigqd does so by itself, as its table `[retention]` says.
+        Parents of unfinished jobs are kept. Jobs are deleted in small batches, so that other
+        writers do not wait. gigqd prunes by itself, as its table `[retention]` says.
 
         Args:
-            older_than: jobs that ended more than so many seconds ago; None: of any age.
-            keep: how many of each status stay at most; None: as many as there are.
+            older_than: only jobs that ended more than so many seconds ago; None: of any age.
+            keep: maximum number of jobs of each status to keep; None: no limit by number.
             statuses: the statuses to prune.
-            dry_run: count only.
+            dry_run: True to count only.
 
         Returns:
-            How many jobs were deleted, or would have been, by status.
+            The number of deleted jobs, or of jobs to delete, by status.
 
         Raises:
             ValueError: neither an age nor a number, a number below 0, or a status that is not a
@@ -293,32 +292,28 @@ class JobQueue:
 
         Args:
             job_id: the job's id.
-            dependents: also the jobs that failed because of this one, and because of those.
+            dependents: True to requeue the jobs that failed because of it, directly or in turn.
 
         Returns:
             True when it is pending again; with `dependents` also when only some of them are.
             False when there is no such job, when it has another status, or when a parent has
             ended without success, for which it would wait for ever: requeue that parent with its
-            dependents. `requeue_many` gives the reason.
+            dependents. `requeue_many` returns the reason.
         """
         return bool(self.requeue_many([job_id], dependents).jobs)
 
-    def requeue_many(
-        self, job_ids: Iterable[str], dependents: bool = False
-    ) -> cancel_requeue.Requeued:
+    def requeue_many(self, job_ids: Iterable[str], dependents: bool = False) -> Requeued:
         """Make many jobs pending again, in few transactions and in any order.
 
         Args:
             job_ids: their ids.
-            dependents: also the jobs that failed because of them, and because of those.
+            dependents: True to requeue the jobs that failed because of them, directly or in turn.
 
         Returns:
-            `jobs`, the ids of all that are pending again, and `refused`: by its id, the reason for
-            each other one: held back by a parent, in another state, or not there.
+            `jobs`, the ids of all jobs that are pending again, and `refused`, the reason for each
+            other one by its id: a parent without success, another status, or no such job.
         """
-        answer, due = cancel_requeue.requeue_all(
-            self._database, job_ids, with_dependents=dependents
-        )
+        answer, due = requeue_all(self._database, job_ids, with_dependents=dependents)
         self._wake(due)
         return answer
 
@@ -328,11 +323,11 @@ class JobQueue:
             self._backend.close()
 
     def _initialize_db(self) -> None:
-        """Create the tables, or bring those of an older version up to date."""
+        """Create the tables, or migrate those of an older version."""
         migrate.apply(self._connected, self._begin)
 
     def _get_connection(self) -> Any:
-        """This thread's connection to the database, without an open transaction."""
+        """Return this thread's connection to the database, without an open transaction."""
         assert self.db_path is not None, "a subclass without db_path brings its own connections"
         return self._backend.connection(may_create=self._begin is not migrate.Begin.NEVER)
 
@@ -342,7 +337,7 @@ class JobQueue:
 
     @cached_property
     def _database(self) -> Database:
-        """The database with today's tables, whoever made them: a subclass, 0.5.1 or nobody."""
+        """The database, migrated to today's schema."""
         migrate.apply(self._connected, self._begin)
         return self._connected
 
@@ -352,5 +347,4 @@ class JobQueue:
             self._backend.notify(due)
 
     def _new_rows(self, given: list[Job]) -> list[Values]:
-        """Return the rows of new jobs, after every check that needs no database."""
         return rows_to_store(given, self.max_params_size, compare=self.compare_params)

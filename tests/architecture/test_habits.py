@@ -21,8 +21,8 @@ BROAD_EXCEPTS = {
     "gigq/execution/runner.py",  # a row that foreign SQL has written
     "gigq/cli/command.py",  # a user's mistake must not end in a traceback
     "gigq/cli/loading.py",  # the user's module, while it is imported
-    "gigq/execution/attempt.py",
-    "gigq/execution/error_text.py",  # the user's function
+    "gigq/execution/attempt.py",  # the user's function
+    "gigq/execution/error_text.py",  # exceptions with methods of their own
     "gigq/execution/hooks.py",  # the application's hooks
     "gigq/model/signatures.py",  # default values and annotations with methods of their own
     "gigq/model/codec.py",  # a value with methods of its own
