@@ -1,4 +1,4 @@
-"""Cancelling and requeueing as `JobQueue` does it: the change, its events, the queues to wake."""
+"""Cancels and requeues jobs for `JobQueue`: the change, its events, and the queues to wake."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Requeued(NamedTuple):
 
     Attributes:
         jobs: the ids of the jobs that are pending again.
-        refused: by the id of each other job that was named, and of each dependent that a parent
-            holds back, the reason.
+        refused: the reasons by id, for each other job that was named and each dependent whose
+            parent prevents its requeue.
     """
 
     jobs: tuple[str, ...]
@@ -36,7 +36,7 @@ class Requeued(NamedTuple):
 
 
 def several(job_ids: Iterable[str]) -> Iterable[str]:
-    """Return ids as they were given; refuse one text, whose letters would be taken for ids.
+    """Return ids as they were given; refuse a single text, whose letters would count as ids.
 
     Raises:
         TypeError: it is one text.
@@ -50,7 +50,7 @@ def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[
     """Cancel jobs, many in one transaction.
 
     Returns:
-        The ids of those that were changed, and how many jobs became due in each queue.
+        The ids of the changed jobs, and the number of jobs that became due in each queue.
     """
     cancelled: list[str] = []
     due: Due = Counter()
@@ -74,7 +74,7 @@ def requeue_all(
     """Make jobs pending again, many in one transaction.
 
     Returns:
-        What became of them, and how many jobs became due in each queue.
+        The answer for the caller, and the number of jobs that became due in each queue.
     """
     changed = requeue.requeue(db, several(job_ids), with_dependents=with_dependents)
     for job_id in changed.jobs:

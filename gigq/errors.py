@@ -1,6 +1,6 @@
-"""What can go wrong, as types. Every message names the thing, the value and the remedy."""
+"""The errors of gigq. Every message names the object, the value and the remedy."""
 
-# ruff: noqa: N818 - they are named as a reader says them: "invalid job", "store locked"
+# ruff: noqa: N818 - they are named as in a sentence: "invalid job", "store locked"
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -58,17 +58,17 @@ class FunctionNotAllowed(GigqError):
 
 
 class FunctionNotFound(GigqError):
-    """The module or the function that the job names is not there.
+    """The module or the function that the job names does not exist.
 
     Attributes:
-        problem: what is not there, without a remedy; empty where the message has none.
+        problem: the message without its remedy; empty when the message has no remedy.
     """
 
     problem = ""
 
 
 def not_found(problem: str, remedy: str) -> FunctionNotFound:
-    """Return the error of a worker that does not find a function."""
+    """Return the error of a worker that cannot find a function."""
     error = FunctionNotFound(f"{problem}; {remedy}")
     error.problem = problem
     return error
@@ -83,11 +83,11 @@ class HookFailed(GigqError):
 
 
 class StoreError(GigqError):
-    """The store refused a statement, or the file is not what it should be."""
+    """The store refused a statement, or the file is not a valid store."""
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached, read or written now; trying later may help."""
+    """The store cannot be reached, read or written now; a later try may succeed."""
 
 
 class StoreLocked(StoreUnavailable):
@@ -95,19 +95,19 @@ class StoreLocked(StoreUnavailable):
 
 
 class LockedByThisThread(StoreLocked):
-    """Another connection of the same thread holds the write lock: to wait for it is no use."""
+    """Another connection of the same thread holds the write lock, so waiting is useless."""
 
 
 class StoreGone(StoreUnavailable):
-    """The file at the store's path is missing, may not be read, or is not the one it was."""
+    """The file at the store's path is missing, may not be read, or was replaced."""
 
 
 class NoQueue(StoreGone):
-    """There is no queue at the store's path, and this process does not begin one there."""
+    """There is no queue at the store's path, and this process may not create one there."""
 
 
 class UnsupportedStore(StoreError):
-    """A kind of store, file system or SQLite version that gigq does not work with."""
+    """A kind of store, file system or SQLite version that gigq does not support."""
 
 
 class SchemaTooNew(StoreError):
@@ -115,11 +115,11 @@ class SchemaTooNew(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """SQLite says that the file is damaged or is not a database."""
+    """SQLite reports that the file is damaged or is not a database."""
 
 
 class BackupRefused(GigqError):
-    """A backup cannot be written where it was asked for; nothing was changed."""
+    """A backup cannot be written to the given path; nothing was changed."""
 
 
 class JobInterrupted(BaseException):
@@ -136,7 +136,7 @@ class JobInterrupted(BaseException):
     execution_id: str | None = None
 
     def interrupting(self, execution_id: str) -> Self:
-        """This exception, marked as the one that ends an execution. For interrupters only."""
+        """Return this exception, marked as the one that ends an execution; for interrupters."""
         self.execution_id = execution_id
         return self
 
@@ -146,7 +146,7 @@ class JobTimeout(JobInterrupted):
 
 
 class JobCancelled(JobInterrupted):
-    """Somebody has cancelled the job while it ran."""
+    """The job's cancel was requested while it ran."""
 
 
 class JobStopped(JobInterrupted):

@@ -1,4 +1,4 @@
-"""What happens to jobs, as named events: to subscribers, and to the logger `gigq`."""
+"""Named events about jobs, for subscribers and for the logger `gigq`."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ SUBSCRIBER_FAILED = "subscriber.failed"
 HOOK_FAILED = "hook.failed"
 
 logger = logging.getLogger("gigq")
-# A library leaves it to its application whether and where anything is logged.
+# The application decides whether and where a library's records are written.
 logger.addHandler(logging.NullHandler())
 
 _subscribers: list[Subscriber] = []
 
 
 class Route(Protocol):
-    """A place for events that no setting of the logging module can close."""
+    """A destination for events that no setting of the logging module can disable."""
 
     def takes(self, level: int) -> bool:
-        """Return whether it writes events of this level."""
+        """Return True when it writes events of this level."""
 
     def write(self, name: str, level: int, source: str, fields: dict[str, Any]) -> None:
         """Write one event of a level that it takes. It raises nothing.
@@ -52,7 +52,7 @@ class Route(Protocol):
             name: one of this module's names.
             level: the level, as in the logging module.
             source: the name of the logger that the event would have gone to.
-            fields: what is known about it.
+            fields: the data of the event.
         """
 
 
@@ -60,19 +60,19 @@ _routes: list[Route] = []  # none or one
 
 
 def send_to(route: Route | None) -> None:
-    """Send the events of this process to one place, and to no logger.
+    """Send the events of this process to one destination, and to no logger.
 
     gigqd and `gigq worker` do so: their lines must not depend on how the application that they
     load configures the logging module. Subscribers are called as before.
 
     Args:
-        route: the place; None for the logger `gigq` again.
+        route: the destination; None for the logger `gigq` again.
     """
     _routes[:] = [] if route is None else [route]
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
-    """Have a function called at every event, in the thread in which it happens.
+    """Call a function at every event, in the thread in which it happens.
 
     Args:
         subscriber: called with the event's name and its fields. What it raises is logged.
@@ -83,14 +83,16 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     _subscribers.append(subscriber)
 
     def unsubscribe() -> None:
-        with suppress(ValueError):  # ended before
+        with suppress(ValueError):  # it has ended already
             _subscribers.remove(subscriber)
 
     return unsubscribe
 
 
 def heard(level: int = logging.INFO, source: logging.Logger = logger) -> bool:
-    """Whether anybody would be told of an event: worth asking where events come by the thousand.
+    """Return True when a subscriber, the route or the log takes an event of this level.
+
+    Callers with thousands of events ask first and skip the work for unused ones.
 
     Args:
         level: the level of its log line.
@@ -104,17 +106,17 @@ def heard(level: int = logging.INFO, source: logging.Logger = logger) -> bool:
 def emit(
     name: str, /, *, level: int = logging.INFO, source: logging.Logger = logger, **fields: Any
 ) -> None:
-    """Tell the subscribers and the log that something happened.
+    """Send an event to the subscribers and to the log.
 
     Args:
         name: one of this module's names.
         level: the level of the log line.
         source: the logger: `gigq` or one below it.
-        **fields: what is known about it. They become attributes `event` and `fields` of the
-            log record, so that a structured logger need not read the text.
+        **fields: the data of the event. The log record has the name and these as attributes
+            `event` and `fields`, so that a structured logger need not parse the text.
     """
     for subscriber in tuple(_subscribers):
-        _tell(subscriber, name, fields)
+        _call(subscriber, name, fields)
     _log(name, level, source, fields)
 
 
@@ -133,10 +135,10 @@ def setup_logging(level: int = logging.INFO) -> None:
     logger.addHandler(handler)
 
 
-def _tell(subscriber: Subscriber, name: str, fields: dict[str, Any]) -> None:
+def _call(subscriber: Subscriber, name: str, fields: dict[str, Any]) -> None:
     try:
         subscriber(name, fields)
-    except Exception:  # noqa: BLE001 - the worker must go on, and the log says what was raised
+    except Exception:  # noqa: BLE001 - the worker must continue, and the error is logged
         failed = {"at": name, "error_traceback": traceback.format_exc()}
         _log(SUBSCRIBER_FAILED, logging.ERROR, logger, failed)
 
@@ -150,7 +152,7 @@ def _log(name: str, level: int, source: logging.Logger, fields: dict[str, Any]) 
 
 
 class _Line:
-    """An event as text, made only where somebody wants text."""
+    """An event as text, formatted when it is first needed."""
 
     def __init__(self, name: str, fields: dict[str, Any]) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""What `JobQueue` answers of its rows."""
+"""Conditions and answers of the queries of `JobQueue`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def conditions(
     older_than: float | None,
     **texts: str | None,
 ) -> Filter:
-    """Return what `JobQueue.list_jobs` is asked for.
+    """Return the conditions of `JobQueue.list_jobs`.
 
     Raises:
         ValueError: there is no such status.
@@ -41,23 +41,23 @@ def conditions(
 
 
 def names(given: Names) -> tuple[str, ...] | None:
-    """Return one name, or several, as a tuple; None, which stands for any, as it is."""
+    """Return one name or several as a tuple; None for any name."""
     if isinstance(given, str):
         return (given,)
     return None if given is None else tuple(given)
 
 
 def ago(seconds: float | None) -> str | None:
-    """Return the stored text of the moment so many seconds ago."""
+    """Return the time so many seconds ago as it is stored; None for None."""
     return None if seconds is None else clock.after(clock.utc_now(), -seconds)
 
 
 def with_total(*found: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of jobs of every status in all of these, and their total."""
+    """Add up numbers of jobs by status; return them with their total."""
     counts = {status.value: sum(one.get(status.value, 0) for one in found) for status in JobStatus}
     return {**counts, "total": sum(counts.values())}
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as users see it."""
+    """Return a row with decoded values and the parts of its error."""
     return {**codec.decode_row(row), **failure.columns(row["error"])}

@@ -1,4 +1,4 @@
-"""New jobs as rows to store, after every check that needs no database."""
+"""Checks of new jobs that need no database, and the rows to store."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def rows_to_store(jobs: Iterable[Job], most: int, *, compare: bool = True) -> li
 
     Args:
         jobs: the jobs.
-        most: the largest parameters of a job, in bytes of JSON.
-        compare: compare parameters with the function's signature.
+        most: maximum size of a job's parameters, in bytes of JSON.
+        compare: True to compare parameters with the function's signature.
 
     Raises:
         InvalidJob: one of them cannot be stored as it is.
-        TypeError: one of them is no job.
+        TypeError: one of them is not a job.
     """
     return list(_Batch(most, compare=compare).rows_to_store(jobs))
 
@@ -65,9 +65,9 @@ class _Kind(NamedTuple):
     """The values that jobs of a batch share.
 
     Attributes:
-        values: those of the job. While they are referred to, no others can have their identities.
-        columns: the fields of a `JobRow` up to the first that each job has for itself.
-        signature: that of the function; None where parameters are not compared with it.
+        values: the values of the first such job. This reference keeps their identities unique.
+        columns: the fields of a `JobRow` up to the first that differs from job to job.
+        signature: the function's; None when parameters are not compared with it.
     """
 
     values: tuple[Any, ...]
@@ -78,8 +78,8 @@ class _Kind(NamedTuple):
 class _Batch:
     """Checks jobs and turns each into its row.
 
-    The jobs of a batch mostly differ in a few values only. The others are checked once, and
-    known again by their identity: equal is not enough where True equals 1.
+    The jobs of a batch usually differ in a few values only. The others are checked once and then
+    recognized by their identity; equality is not enough, since True equals 1.
     """
 
     def __init__(self, most: int, *, compare: bool) -> None:
@@ -93,7 +93,7 @@ class _Batch:
         for job in jobs:
             kind = self._kind_of(job)
             made = job.created_at
-            # Most were made in the same second as the one before, by the clock that stores times.
+            # Most were created in the same second as the one before, with a time in stored form.
             if type(made) is not str or made[:_UP_TO_POINT] != second or not _ends_well(made):
                 made = created_at_of(job, self._now)
                 second = made[:_UP_TO_POINT]
@@ -119,7 +119,7 @@ class _Batch:
         try:
             values = _ALIKE(job)
         except AttributeError:
-            _refuse_what_is_no_job(job)
+            _refuse_other_than_job(job)
             raise
         key = tuple(map(id, values))
         known = self._kinds.get(key)
@@ -149,7 +149,7 @@ def _ends_well(time: str) -> bool:
 
 
 def _columns(job: Job, now: str) -> tuple[Any, ...]:
-    """Return the columns that other jobs of a batch may share."""
+    """Return the columns that jobs of a batch may share."""
     ref = _reference(job)
     return _shared(
         {
@@ -193,7 +193,7 @@ def _check_params(job: Job, signature: Signature) -> None:
         signature.known_to_fit.add(tuple(job.params))
 
 
-def _refuse_what_is_no_job(given: Any) -> None:
+def _refuse_other_than_job(given: Any) -> None:
     if isinstance(given, Job):
         return
     if isinstance(given, TaskWrapper):

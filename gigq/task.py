@@ -100,7 +100,7 @@ class TaskWrapper:
         return queue.submit(self.to_job(**params))
 
     def __repr__(self) -> str:
-        """The class, the task's name and its options."""
+        """Return the class, the task's name and its options."""
         options = ", ".join(
             f"{key}={value!r}" for key, value in sorted(self._options.items()) if key != "name"
         )

@@ -1,4 +1,4 @@
-"""The worker: claims a due job, runs it, settles it, and sleeps while nothing is due."""
+"""`Worker`: claims due jobs, runs and settles them, and sleeps while no job is due."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SEAMS = ("_claim_job", "_complete_job", "process_one")
 class Worker:
     """Runs the jobs of a queue in this process. A hard stop of an overrunning job needs gigqd.
 
-    1. Takes back jobs past their timeout, and jobs of plain workers that died.
+    1. Settles jobs past their timeout, and jobs of plain workers that died.
     2. Claims the best due job: highest priority, then oldest.
     3. Runs it; in the main thread a timer signal raises `JobTimeout` in it when it overruns.
     4. Settles it: completed, tried again, or ended.
@@ -47,15 +47,15 @@ class Worker:
     Attributes:
         db_path: the database file, as an absolute path.
         worker_id: the worker's name, as stored and shown.
-        running: whether `start` goes on.
+        running: True while `start` is to continue.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
-        durable: whether claims and outcomes survive a power cut, at the price of an fsync for
-            each; otherwise one may undo the last of them, and their jobs run again.
-        max_result_size: the largest result of a job, in bytes of JSON.
+        durable: True when claims and outcomes must survive a power cut, with an fsync for each;
+            otherwise a power cut may undo the last of them, and their jobs run again.
+        max_result_size: maximum size of a result, in bytes of JSON.
         allow: shell-style patterns of the functions it may run; None for every one.
         hooks: the application's functions around its jobs and workers; None for none.
-        most_at_once: how many short jobs `work_off` may claim and settle together. Above 1 those
-            that had not started when a worker dies are charged an attempt.
+        most_at_once: maximum number of short jobs that `work_off` claims and settles together.
+            Above 1, claimed jobs that had not started when the worker dies lose an attempt.
         notice: called with a line of text by the signal handler of `start`; it must not wait.
     """
 
@@ -89,25 +89,25 @@ class Worker:
         hooks: str | None = None,
         callbacks: Callbacks | None = None,
     ) -> None:
-        """Make a worker. It opens nothing before it works.
+        """Make a worker. It opens the database at its first use.
 
         Args:
             db_path: the database file, or the queue; a relative path is resolved now.
-            worker_id: a name that no other worker has; made up when not given.
+            worker_id: a unique name; generated when not given.
             polling_interval: the longest sleep in seconds while nothing is due. A submit on the
                 same host wakes the worker at once, and any other write to the file within a
                 quarter of a second.
-            concurrency: how many jobs at a time, each in a thread. Jobs in threads cannot be
-                interrupted when they overrun, only be marked.
+            concurrency: number of jobs at a time, each in a thread. An overrunning job in such a
+                thread is not interrupted, only marked.
             queues: the names of the queues to serve; `"*"` with `"!name"` for every queue but
                 that one; None for all.
-            max_result_size: the largest result of a job, in bytes of JSON; None for 1 MiB.
+            max_result_size: maximum size of a result, in bytes of JSON; None for 1 MiB.
             hooks: the dotted name of a module with `before_job`, `after_job` and the like.
             callbacks: functions that the worker calls for its jobs, as in
                 `gigq.execution.callbacks`.
 
         Raises:
-            ValueError: a number or the list of queues makes no sense.
+            ValueError: a number or the list of queues is not valid.
         """
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency}; a worker needs at least 1 thread")
@@ -127,7 +127,7 @@ class Worker:
         """Work until `stop` is called, or INT or TERM comes; the current job is finished first.
 
         A second signal raises `JobStopped` in the job of the main thread, a third ends the
-        process. A database that is locked or away is waited for.
+        process. While the database is locked or missing, the worker waits for it.
 
         Raises:
             StoreError: the database cannot be used at all.
@@ -147,7 +147,7 @@ class Worker:
             stop_notice.close()
 
     def stop(self) -> None:
-        """Have `start` return after the current job. Any thread may call it."""
+        """Make `start` return after the current job. Any thread may call it."""
         events.emit(events.WORKER_STOPPING, source=self.logger, worker=self.worker_id)
         self._halt()
 
@@ -159,7 +159,7 @@ class Worker:
 
         Raises:
             StoreError: the database could not be used within the lock timeout.
-            KeyboardInterrupt: Ctrl-C was pressed while the job ran; its attempt is given back.
+            KeyboardInterrupt: Ctrl-C was pressed while the job ran; its attempt is released.
         """
         scripts.refuse_while_loading()
         return self._runner.process_one()
@@ -167,14 +167,14 @@ class Worker:
     def work_off(self, keep_going: Callable[[], bool]) -> int:
         """Claim, run and settle until nothing is due or `keep_going()` is false.
 
-        Each settle and the next claim are one transaction. What an earlier call could not
-        settle, because the database was away, is settled first.
+        Each settle and the next claim are one transaction. Results that an earlier call could
+        not record, because the database was missing, are recorded first.
 
         Args:
-            keep_going: asked before every claim.
+            keep_going: called before every claim.
 
         Returns:
-            How many jobs were run.
+            The number of jobs that ran.
 
         Raises:
             StoreError: as `process_one`. A result that is not settled yet is kept.
@@ -214,7 +214,7 @@ class Worker:
     # The names that subclasses override or call.
 
     def _get_connection(self) -> Any:
-        """This thread's connection to the database, without an open transaction."""
+        """Return this thread's connection to the database, without an open transaction."""
         return self.backend.connection()
 
     def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
@@ -227,7 +227,7 @@ class Worker:
         return self._callbacks.import_function(module_name, function_name)
 
     def _claim_job(self) -> dict[str, Any] | None:
-        """Claim the best due job: its row, with `execution_id`, or None when nothing is due."""
+        """Claim the best due job; return its row with `execution_id`, None when nothing is due."""
         row = exchange.claim(self._store.database, self._runner.claimant, new_id())
         return None if row is None else codec.decode_row(row)
 
@@ -239,16 +239,16 @@ class Worker:
         result: Any = None,
         error: str | None = None,
     ) -> None:
-        """Settle an execution for good: no further attempt, whatever is left.
+        """Settle an execution for good: the job gets no further attempt.
 
-        With a result that cannot be stored it is FAILED, and the error says what to return instead.
+        With a result that cannot be stored it is FAILED; the error names a remedy.
 
         Args:
             job_id: the job.
             execution_id: its execution.
             status: COMPLETED, FAILED, TIMEOUT or CANCELLED.
             result: what the function returned.
-            error: what went wrong.
+            error: the error as text.
         """
         limit = self.max_result_size
         result = attempt.result_with(JobStatus(status), result, "the result", limit)
@@ -256,7 +256,7 @@ class Worker:
         self._runner.complete(execution_id, result)
 
     def _check_for_timeouts(self) -> None:
-        """Take back jobs of plain workers that are dead, and mark those past their timeout."""
+        """Settle jobs of dead plain workers, and jobs past their timeout."""
         rescue.take_back(self._store.database, self.backend)
 
     def _worker_loop(self, thread_index: int = 0) -> None:
@@ -266,7 +266,7 @@ class Worker:
         try:
             WorkerLoop(self, self._runner, self._stop_notice, self._check_for_timeouts).run()
         finally:
-            self._halt()  # an error that ends one thread ends all of them
+            self._halt()  # an error in one thread ends all of them
             self.close()
 
     def _setup_thread_state(self, thread_index: int = 0) -> None:
@@ -306,7 +306,7 @@ class Worker:
 
     @property
     def _store(self) -> StoreHandle:
-        """The queue at the worker's path, which may be set anew."""
+        """The access to the queue; a new one after `db_path` was set."""
         if self._opened is None or self._opened.backend is not self.backend:
             self._opened = StoreHandle(
                 self.backend,
@@ -320,11 +320,11 @@ class Worker:
         return self._stop_notice is not None and not self.running
 
     def _calling(self, name: str) -> Callable[..., Any]:
-        """Return a function that calls a method, also one that is set on the object later."""
+        """Return a function that looks a method up at each call: it may be replaced later."""
         return lambda *arguments: getattr(self, name)(*arguments)  # noqa: PLW0108 - looked up late
 
     def _overrides(self, seam: str) -> bool:
-        """Whether a subclass has brought its own."""
+        """Return True when a subclass overrides a method."""
         return getattr(type(self), seam) is not getattr(Worker, seam)
 
     def _interrupt(self) -> None:

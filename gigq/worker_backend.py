@@ -1,4 +1,4 @@
-"""The queue that a worker is given: the object, or the path of its file."""
+"""The backend of a worker, from the queue or the path that it is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _BackendOfQueue(FileBackend):
-    """The file of a queue whose class brings connections of its own."""
+    """The file of a queue whose class has its own connections."""
 
     def __init__(self, queue: JobQueue) -> None:
         assert queue.db_path is not None
@@ -28,7 +28,7 @@ class _BackendOfQueue(FileBackend):
 
 
 def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Backend]:
-    """Return the path and the place of the queue that a worker is given, or whose path it is.
+    """Return the path and the backend of a queue, which is given as an object or as a path.
 
     Raises:
         UnsupportedStore: it is ":memory:", which would be an empty database of the worker's own.

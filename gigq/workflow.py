@@ -1,4 +1,4 @@
-"""Jobs that depend on each other, submitted together."""
+"""Workflows: jobs that depend on each other and are submitted together."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What gigq has for single frameworks; each module needs its framework, and loads it."""
+"""Support for single frameworks; each module imports its framework."""

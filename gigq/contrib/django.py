@@ -46,11 +46,11 @@ _PATIENCE = 0.5
 
 
 class OpenTransactionError(GigqError):
-    """A job's function has returned without ending its transaction."""
+    """A job's function returned without ending its transaction."""
 
 
 class _State(NamedTuple):
-    """What Django had before a job.
+    """The state of Django before a job.
 
     Attributes:
         in_blocks: the connections of the job's thread that were in a transaction.
@@ -66,7 +66,7 @@ class _State(NamedTuple):
 _before: ContextVar[_State | None] = ContextVar("gigq_contrib_django", default=None)
 _threads_at_work: set[threading.Thread] = set()
 _of_other_threads: dict[int, tuple[Connection, threading.Thread]] = {}
-"""Connections by their id, with the thread that has opened each, besides those of the main one."""
+"""Connections of threads other than the main one, by id, each with the thread that opened it."""
 
 
 def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
@@ -126,8 +126,8 @@ def _with_asynchronous_calls(function: Callable[[], _T], otherwise: _T) -> _T:
     """Call a function in the thread where `sync_to_async` runs the calls of every job.
 
     Returns:
-        What it returns; `otherwise` without such a thread, while a job of another thread may use
-        its connections, and when the thread is busy.
+        Its return value; `otherwise` without such a thread, while a job of another thread may
+        use its connections, and when the thread is busy.
     """
     executor = SyncToAsync.single_thread_executor
     if not executor._threads or _others_are_at_work():
@@ -144,7 +144,7 @@ def _others_are_at_work() -> bool:
 
 
 def _note_connection(connection: Connection, **_signal: object) -> None:
-    """Remember a job's connection until its thread has ended: a pool gets back what is closed."""
+    """Keep a job's connection until its thread has ended; closing it returns it to a pool."""
     thread = threading.current_thread()
     if _threads_at_work and thread is not threading.main_thread():
         _of_other_threads[id(connection)] = connection, thread
@@ -205,12 +205,12 @@ def _end_transactions(in_blocks: frozenset[str]) -> list[str]:
 
 
 def _close_old(in_blocks: frozenset[str]) -> None:
-    """Close what is broken or older than CONN_MAX_AGE, as Django does around a request."""
+    """Close connections that are broken or older than CONN_MAX_AGE, as around a request."""
     for connection in _opened():
         if connection.alias in in_blocks:
             continue
         if connection.errors_occurred:
-            # SQLite's are never found to be broken, and another one costs little after an error.
+            # Django never finds one of SQLite broken, and a new one costs little after an error.
             connection.close()
         connection.close_if_unusable_or_obsolete()
 
@@ -219,7 +219,7 @@ def _ends_transaction(connection: Connection) -> bool:
     """Discard a connection that a job has left in a transaction or with another autocommit.
 
     Returns:
-        True when a transaction was open, as far as the driver can tell.
+        True when a transaction was open, as far as the driver reports it.
     """
     if connection.connection is None:
         return False
@@ -232,7 +232,7 @@ def _ends_transaction(connection: Connection) -> bool:
 
 
 def _is_in_transaction(raw: Any) -> bool:
-    """Ask the driver's own connection; where it does not say, a transaction is open."""
+    """Ask the driver's own connection; without an answer a transaction counts as open."""
     with suppress(Exception):  # a broken one answers nothing
         if hasattr(raw, "in_transaction"):  # sqlite3
             return bool(raw.in_transaction)
@@ -241,7 +241,7 @@ def _is_in_transaction(raw: Any) -> bool:
 
 
 def _discard(connection: Connection) -> None:
-    """Roll back, and forget all that Django knows of the transaction."""
+    """Roll back, and reset Django's state of the transaction."""
     with suppress(Exception):  # it may be broken, and is closed all the same
         connection.connection.rollback()
     connection.in_atomic_block = False

@@ -1,4 +1,4 @@
-"""Runs one attempt: import, parent results, call, result. It holds no connection."""
+"""One attempt of a job: import, parent results, call, result. It holds no connection."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
     (JobCancelled, JobStatus.CANCELLED, Cause.CANCELLED),
     (JobStopped, JobStatus.FAILED, Cause.STOPPED),
 )
-# Read past what an exception's own class may have made of these names.
+# The descriptors of the base classes: an exception's own class may override the attributes.
 _CAUSE: Any = BaseException.__dict__["__cause__"]
 _CONTEXT: Any = BaseException.__dict__["__context__"]
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
@@ -51,20 +51,20 @@ _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
 def attempt(
     claim: Claim, context: JobContext, *, interrupter: Interrupter, **options: Any
 ) -> tuple[ExecutionResult, bool]:
-    """Run the function of a claim as its current job, and note what interrupted it.
+    """Run the function of a claim as the current job, and note its interruption.
 
     Args:
         claim: the job and its attempt.
-        context: answers what the job asks about its limits.
+        context: answers the job's questions about its limits.
         interrupter: may raise `JobInterrupted` while the function runs.
-        options: what else `run` takes.
+        options: the other arguments of `run`.
 
     Returns:
         The result, and True when Ctrl-C was pressed during the attempt.
     """
     with CtrlC() as ctrl_c, Running(claim, context) as running:
         result = run(claim, interrupter=interrupter, **options)
-    # A job that uses SIGALRM itself, or runs in a thread, passes its limit undisturbed.
+    # A job that uses SIGALRM itself, or runs in a thread, may pass its limit uninterrupted.
     interruption = (
         interrupter.interruption or ctrl_c.interruption or running.seen or running.overrun()
     )
@@ -115,22 +115,22 @@ def run(
     result_limit: int = codec.DEFAULT_LIMIT,
     hooks: Hooks | None = None,
 ) -> ExecutionResult:
-    """Run the function of a claim to its end, whatever that is.
+    """Run the function of a claim to its end.
 
     Args:
         claim: the job and its attempt.
-        load: finds the function; what it raises fails the attempt.
-        parent_results: gives the results of jobs by id, in the order of the ids.
+        load: returns the function; an exception fails the attempt.
+        parent_results: returns the results of jobs by id, in the order of the ids.
         interrupter: may raise `JobInterrupted` while the function runs.
-        result_limit: the largest result in bytes of JSON.
+        result_limit: maximum size of the result, in bytes of JSON.
         hooks: the application's functions around its jobs.
 
     Returns:
         COMPLETED with the result. When the interrupter has ended the job, TIMEOUT after
         `JobTimeout`, CANCELLED after `JobCancelled`, and FAILED with the cause STOPPED after
-        `JobStopped`, also when the job made another exception of it. FAILED after anything else
-        that was raised, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included. FAILED for
-        good after a result that cannot be stored: the work is done, and would be done again.
+        `JobStopped`, also when the job turned it into another exception. FAILED after any other
+        exception, `SystemExit`, `KeyboardInterrupt` and `MemoryError` included. FAILED for good
+        after a result that cannot be stored: another attempt would do the same work again.
     """
     pid = os.getpid()
     file = claim.function.file
@@ -166,9 +166,9 @@ def _run_with_hooks(
     load: Callable[[Claim], Function],
     parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
 ) -> Any:
-    """Call the function between the hooks; an import that fails counts as a function that does."""
+    """Call the function between the hooks; a failed import counts as a failed function."""
     try:
-        # Before the context is copied: it gets what the module sets at its top.
+        # Before the context is copied, so that the copy has what the module sets at its top.
         function = load(claim)
         call = partial(function, **_params(claim, function, parent_results))
         if script is not None:
@@ -191,20 +191,20 @@ def _completed(claim: Claim, value: Any, limit: int) -> ExecutionResult:
 
 
 def result_with(status: JobStatus, value: Any, what: str, limit: int) -> ExecutionResult:
-    """Return how a function ended that returned `value`: FAILED for good if it cannot be stored.
+    """Return the result for a return value: FAILED for good if it cannot be stored.
 
     Args:
-        status: the status if it can be.
+        status: the status if the value can be stored.
         value: the function's return value.
         what: the name of the value in messages.
-        limit: its largest size in bytes of JSON.
+        limit: maximum size in bytes of JSON.
     """
     if value is None:
         return ExecutionResult(status)
     try:
         return ExecutionResult(status, value=codec.encode(value, what, limit, verb="return"))
-    except Exception as error:  # noqa: BLE001 - a user's object may raise anything when looked at
-        # The traceback of our own errors says nothing about the job.
+    except Exception as error:  # noqa: BLE001 - a user's object may raise anything when it is read
+        # The traceback of an error of gigq shows no code of the job.
         said = headline(error) if issubclass(type(error), GigqError) else error_text(error)
         said = storable(shortened(f"{said.rstrip()}{_NOT_AGAIN}"))
         return ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
@@ -216,11 +216,11 @@ def _called(claim: Claim) -> str:
 
 
 def accepts_parent_results(function: Function) -> bool:
-    """Whether a function has a parameter `parent_results`, or takes any keyword argument."""
+    """Return True when a function has a parameter `parent_results` or `**kwargs`."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        # Some functions written in C do not tell.
+        # Some functions written in C have no signature.
         return False
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return True
@@ -228,18 +228,18 @@ def accepts_parent_results(function: Function) -> bool:
     return named is not None and named.kind is not inspect.Parameter.POSITIONAL_ONLY
 
 
-# To look at a signature takes as long as many a job.
+# Reading a signature takes as long as many jobs.
 _accepts_parent_results = lru_cache(maxsize=256)(accepts_parent_results)
 
 
 def wants_parent_results(claim: Claim, function: Function) -> bool:
-    """Whether the job is to get the results of its dependencies."""
+    """Return True when the job gets the results of its dependencies."""
     if not claim.dependencies:
         return False
     if claim.pass_parent_results is None:
         try:
             return _accepts_parent_results(function)
-        except TypeError:  # what cannot be hashed cannot be remembered
+        except TypeError:  # an unhashable object cannot be cached
             return accepts_parent_results(function)
     return claim.pass_parent_results
 
@@ -254,7 +254,7 @@ def _meaning(claim: Claim, error: BaseException) -> tuple[JobStatus, Cause]:
 
 def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
     """Return the interrupter's exception: the error itself, its cause, or one of its group."""
-    # Libraries wrap what goes through them, and clean-up may fail: the reason stays the same.
+    # Libraries wrap exceptions, and clean-up may fail: the reason stays the same.
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
     while left:
@@ -269,18 +269,18 @@ def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
 
 
 def _is_of(error: BaseException, claim: Claim) -> TypeGuard[JobInterrupted]:
-    # `isinstance` would ask the exception for its class.
+    # `isinstance` would read `__class__`, which the exception may override.
     if not issubclass(type(error), JobInterrupted):
         return False
     interruption: Any = error
     try:
         return bool(interruption.execution_id == claim.execution_id)
-    except BaseException:  # noqa: BLE001 - a job's own subclass; the worker's answers
+    except BaseException:  # noqa: BLE001 - a subclass of the job; the worker's raises nothing
         return False
 
 
 def _grouped(error: BaseException) -> tuple[BaseException, ...]:
-    """The exceptions of a group, past what its class may have made of the attribute."""
+    """Return the exceptions of a group, even if its class overrides the attribute."""
     if not issubclass(type(error), BaseExceptionGroup):
         return ()
     exceptions: tuple[BaseException, ...] = _EXCEPTIONS.__get__(error)
@@ -290,8 +290,8 @@ def _grouped(error: BaseException) -> tuple[BaseException, ...]:
 def _own_context() -> Context:
     """Return the context that the job's function runs in: a copy of the worker's.
 
-    What the function sets there ends with it. A decimal context is changed in place, so the copy
-    gets one of its own.
+    Changes of the function end with it. A decimal context is changed in place, so the copy has
+    its own one.
     """
     context = copy_context()
     decimal = sys.modules.get("decimal")

@@ -1,4 +1,4 @@
-"""Values that a runner is made with: settings, callbacks of gigqd, overrides of a subclass."""
+"""Arguments of a runner: settings, callbacks of gigqd, overrides of a subclass."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Settings(NamedTuple):
-    """The jobs that a runner runs, and how many at once.
+    """The jobs that a runner runs, and their number at a time.
 
     Attributes:
         queues: the queues it serves, as `gigq.model.served_queues` reads them; None for all.
         allow: shell-style patterns of the functions it may run; None for every one.
-        max_result_size: the largest result of a job, in bytes of JSON.
+        max_result_size: maximum size of a result, in bytes of JSON.
         hooks: the application's functions around its jobs; None for none.
         most_at_once: maximum number of short jobs that are claimed and settled together.
         sharers: number of workers that share the due jobs; each takes at most a fair share.
@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 class Callbacks(NamedTuple):
     """Functions and objects that a runner calls for its jobs, in the thread that runs them.
 
-    What they raise is not caught. For one job the order is `started`, `finished`, `settled`.
+    Their exceptions are not caught. For one job the order is `started`, `finished`, `settled`.
     Settling a job and claiming the next one is a single transaction, so the next job is claimed
     before `settled` is called.
 
@@ -53,8 +53,8 @@ class Callbacks(NamedTuple):
         may_start: called by `work_off` before a job starts; with False its claim is released.
         import_function: finds a job's function by the names of its module and itself.
         interrupter: guards the run of each job; None for the timer of the main thread.
-        job_context: answers what jobs ask about their limits; None for what the worker knows.
-        reports: writes the events of the jobs; None for a line for each.
+        job_context: answers jobs' questions about their limits; None for that of a plain worker.
+        reports: sends the events of the jobs; None for one line per event.
     """
 
     started: Callable[[Claim], None] = lambda _claim: None

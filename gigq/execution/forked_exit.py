@@ -1,4 +1,4 @@
-"""The end of a process that a job has forked and that comes back to the worker's code."""
+"""Exit of a process that a job forked and that returns into the worker's code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def exit_if_forked(
     worker: int, error: BaseException | None = None, frames: TracebackType | None = None
 ) -> None:
-    """End a process that the job has forked, as Python ends a program that returns or raises.
+    """Exit from a process that the job forked, as Python exits after a return or an exception.
 
-    It never settles the job, which is its parent's, and never goes on as a worker.
+    Such a process never settles the job, which belongs to its parent, nor continues as a worker.
 
     Args:
         worker: the id of the worker's process; in the worker itself the call does nothing.
-        error: what came out of the job's code; None when that returned.
+        error: the exception of the job's code; None when that returned.
         frames: the traceback to print.
     """
     if os.getpid() == worker:
@@ -37,7 +37,7 @@ def exit_if_forked(
 
 
 def _reported(error: BaseException | None, frames: TracebackType | None) -> int:
-    """The exit code, once what Python prints for an exception is printed."""
+    """Print an exception as Python does, and return the exit code."""
     if error is None:
         return 0
     if isinstance(error, SystemExit):

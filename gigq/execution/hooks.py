@@ -29,7 +29,7 @@ PARAMETERS = {
     "worker_start": (),
     "worker_stop": (),
 }
-"""Each hook, and what it is called with."""
+"""The hooks, each with its parameters."""
 
 _MEANING = {
     "before_job": "the function was not called",
@@ -53,7 +53,7 @@ class Hooks:
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Import the module and look at its functions; nothing is called.
+        """Import the module and check its functions, without calling them.
 
         Raises:
             HookFailed: the import fails, or the module has no hook or one that cannot be called.
@@ -65,7 +65,7 @@ class Hooks:
         """Call `worker_start`, once in each process.
 
         Raises:
-            HookFailed: it has raised something, or `load` fails.
+            HookFailed: it raised an exception, or `load` fails.
         """
         with self._lock:
             if self._started_in == os.getpid():
@@ -75,36 +75,36 @@ class Hooks:
             self._started_in = os.getpid()
 
     def stop(self) -> None:
-        """Call `worker_stop` after a `start`. What it raises is reported as an event."""
+        """Call `worker_stop` after a `start`. Its exception is reported as an event."""
         with self._lock:
             if self._started_in != os.getpid():
                 return
             self._started_in = 0
             try:
                 self._call_for_worker("worker_stop")
-            except BaseException as error:  # noqa: BLE001 - the worker leaves all the same
+            except BaseException as error:  # noqa: BLE001 - the worker exits in any case
                 self._report("worker_stop", error.__cause__ or error, {})
 
     def around(self, context: Context, call: Callable[[], Any]) -> Any:
-        """Call something between `before_job` and `after_job`.
+        """Call a function between `before_job` and `after_job`.
 
-        `after_job` is called whatever happened before. What a hook raises comes out of this call as
-        if the function had raised it; but an earlier error stays the error.
+        `after_job` is called in any case. The exception of a hook is raised as if the function had
+        raised it, unless there was an earlier one, which is raised then.
 
         Args:
             context: the job's own context, in which both are called.
             call: calls the job's function.
 
         Returns:
-            What `call` returns.
+            The return value of `call`.
         """
         pid, job, after_is_due = os.getpid(), current_job(), True
         try:
             self._call("before_job", context, job)
-            if os.getpid() != pid:  # a process that it has forked leaves as one of the function's
+            if os.getpid() != pid:  # a process that the hook forked exits like one of the function
                 return None
             value = call()
-            # An interruption that comes just before this line is still followed by `after_job`.
+            # After an interruption just before this line `after_job` is still called.
             after_is_due = False
             if os.getpid() == pid:  # not in a process that the job has forked
                 self._call("after_job", context, job, None)
@@ -132,7 +132,7 @@ class Hooks:
             context.run(hook, *arguments)
         except BaseException as error:
             note = f"(raised by {name} of {self.module}; {_MEANING[name]})"
-            with suppress(Exception):  # the exception's own class may have spoilt its notes
+            with suppress(Exception):  # the exception's own class may refuse notes
                 BaseException.add_note(error, note)
             raise
 
@@ -211,7 +211,7 @@ def _functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
 
 
 def _problem(name: str, hook: Any) -> str | None:
-    """Return why a hook cannot be called, or None."""
+    """Return the reason why a hook cannot be called, or None."""
     call = f"def {name}({', '.join(PARAMETERS[name])})"
     if not callable(hook):
         return f"is no function; write {call}"

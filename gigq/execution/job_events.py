@@ -1,4 +1,4 @@
-"""What a worker reports of its jobs, as events."""
+"""Events of a worker about its jobs: started, settled, released, unreadable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SECOND = 1.0
 _LONG = 1.0
-"""From so many seconds on a job that succeeds always has a line of its own."""
+"""Seconds from which on each successful job has a line of its own."""
 
 _EVENTS = {
     JobStatus.COMPLETED: (events.JOB_COMPLETED, logging.INFO),
@@ -31,11 +31,11 @@ _EVENTS = {
 
 
 class Counts(Protocol):
-    """Successes that have no line in the log, or none yet.
+    """Numbers of successes without a line in the log.
 
     Attributes:
         summed: those that are reported at level DEBUG only.
-        unreported: those that are recorded, and are reported when the running job is over.
+        unreported: those that are recorded, and are reported after the running job has ended.
     """
 
     summed: int
@@ -51,15 +51,15 @@ class _OwnCounts:
 class JobEvents:
     """The events of one worker thread.
 
-    Where there may be only some lines a second, further jobs that succeed in that second are
-    reported one by one at level DEBUG only, and counted: the log would grow by
-    gigabytes a day. Subscribers are called for every job.
+    Further successes in a second, after `jobs_per_second` of them, are reported at level DEBUG
+    only, and counted: otherwise the log could grow by gigabytes a day. Subscribers are called for
+    every job.
 
     Args:
-        logger: where they go, besides the subscribers.
-        jobs_per_second: how many successful jobs have a line of their own in each second; 0 for
-            all. A job that has taken a second or more always has one.
-        counts: where the others are counted.
+        logger: the logger that gets the events, besides the subscribers.
+        jobs_per_second: number of successful jobs per second with a line of their own; 0 for all.
+            A job that took a second or more always has one.
+        counts: counts the others.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class JobEvents:
         self._second_ends = 0.0
 
     def started(self, claim: Claim) -> None:
-        """Report the begin of an attempt."""
+        """Report the start of an attempt."""
         level = logging.DEBUG
         if events.heard(level, self._logger):
             events.emit(events.JOB_STARTED, level=level, source=self._logger, **_fields(claim))
 
     def settled(self, finished: Finished, done: Settled | None) -> None:
-        """Report what settling did; without `done` another process had settled it before."""
+        """Report a settled execution; `done` is None when another process had settled it."""
         claim = finished.claim
         if done is None:
             superseded = events.JOB_SUPERSEDED
@@ -95,7 +95,7 @@ class JobEvents:
             events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **fields)
 
     def _level_of_success(self, seconds: float) -> int:
-        """Return the level of a success: DEBUG when it is only summed up."""
+        """Return the level of a success: DEBUG when it is only counted."""
         if not self._most or seconds >= _LONG:
             return logging.INFO
         now = time.monotonic()
@@ -109,7 +109,7 @@ class JobEvents:
         return logging.DEBUG
 
     def _returned_after_interruption(self, claim: Claim, result: ExecutionResult) -> None:
-        """The function returned although it was interrupted, or knew that it was to end."""
+        """Report a function that returned after an interruption or a request to end."""
         events.emit(
             events.JOB_RETURNED_AFTER_INTERRUPTION,
             level=logging.WARNING,
@@ -120,21 +120,21 @@ class JobEvents:
         )
 
     def released(self, claim: Claim, done: Settled) -> None:
-        """A job was claimed and did not begin: it is due again, or was cancelled meanwhile."""
+        """Report a released claim whose job was cancelled; otherwise the job is due again."""
         if done.job_status is not JobStatus.PENDING:
             ended(done, None, _fields(claim), None, self._logger)
 
     def unreported(self, done: Iterable[Settled | None]) -> None:
-        """Count the successes among what was settled in the middle of a job's code."""
+        """Count the successes among executions that were settled while a job runs."""
         ended = (one.job_status for one in done if one is not None)
         self._counts.unreported += sum(status is JobStatus.COMPLETED for status in ended)
 
     def all_reported(self) -> None:
-        """Note that each settled execution has been reported."""
+        """Note that all settled executions are reported."""
         self._counts.unreported = 0
 
     def unreadable(self, row: dict[str, Any], error: Exception) -> None:
-        """A claimed row, written by foreign SQL, is not a job."""
+        """Report a claimed row that cannot be read as a job; foreign SQL wrote it."""
         facts = failure.Failure(type(error).__name__, str(error))
         known = {"job_id": row["id"], "job": row.get("name"), **failure.fields(facts)}
         events.emit(events.JOB_FAILED, level=logging.ERROR, source=self._logger, **known)
@@ -147,13 +147,13 @@ def ended(
     seconds: float | None = None,
     source: logging.Logger = events.logger,
 ) -> None:
-    """Report an execution that was settled, why it ended without success, and what followed.
+    """Report a settled execution without success: its failure and the effects.
 
     Args:
-        done: what settling did.
-        result: how it had ended; None when it was not started.
+        done: the effects of settling it.
+        result: the result; None when it did not start.
         known: the fields that name the job and the attempt.
-        seconds: how long it had run; None when that is not known.
+        seconds: its duration; None when unknown.
         source: the logger.
     """
     name, level = _EVENTS[done.job_status]
@@ -169,8 +169,8 @@ def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
     """Return the fields that name the job and the attempt of an execution of another process.
 
     Args:
-        row: one of `claims.open_executions`.
-        done: what settling it did.
+        row: one of `exchange.open_executions`.
+        done: the effects of settling it.
     """
     return {
         "job_id": done.job_id,
@@ -184,7 +184,7 @@ def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
 
 
 def failed_by_parents(jobs: Iterable[CutOff], source: logging.Logger = events.logger) -> None:
-    """Report jobs that failed because a parent of theirs ended without success."""
+    """Report jobs that failed because a parent ended without success."""
     for one in jobs:
         events.emit(
             events.JOB_FAILED,
@@ -200,7 +200,7 @@ def failed_by_parents(jobs: Iterable[CutOff], source: logging.Logger = events.lo
 
 
 def _facts(result: ExecutionResult) -> dict[str, Any]:
-    """Return why an execution ended without success, as fields of an event."""
+    """Return the failure of an execution as fields of an event."""
     facts = result.failure or failure.split(result.error)
     cause = result.cause.value if result.cause else None
     return {"cause": cause, **failure.fields(facts)}

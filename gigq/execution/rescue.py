@@ -1,6 +1,6 @@
-"""Taking back what plain workers left: jobs past their timeout, and jobs of dead processes.
+"""Rescue of the jobs of plain workers: jobs past their timeout, and jobs of dead processes.
 
-A daemon's executions are not touched here; its supervisor ends and settles those.
+The executions of a daemon are left alone: its supervisor ends them and its recorder settles them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
 
 _GRACE = 1.0
-"""Seconds past its timeout that a job gets when its worker is alive and may interrupt it."""
+"""Seconds after a job's timeout in which its living worker may still interrupt it."""
 
 
 def take_back(db: Database, backend: Backend) -> None:
-    """Settle what dead plain workers and overdue jobs have left open, and wake workers for it."""
-    # Only where other processes work, too, can one of them have died.
+    """Settle executions of dead plain workers and overdue ones, and wake workers for the jobs."""
+    # A database in memory has no other processes that may have died.
     settled = [] if backend.path is None else lost(db, backend.path)
     settled += overdue(db)
     backend.notify(Counter(queue for done in settled for queue in done.due_in))
@@ -48,7 +48,7 @@ def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
 def overdue(db: Database) -> list[Settled]:
     """Settle the open executions of plain workers that are past the job's timeout.
 
-    Their code may still be running: only the daemon can end it. What it returns is refused.
+    Their code may still be running: only the daemon can end it. A later result is refused.
     """
     now = clock.utc_now()
     late = [row for row in exchange.overdue(db) if _is_late(row, now)]

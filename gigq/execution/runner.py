@@ -1,4 +1,4 @@
-"""The runner of one thread of a worker: claims, runs and settles, one job at a time."""
+"""The runner of a worker thread: claims, runs and settles, one job at a time."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ class Runner:
         self._context = callbacks.job_context or PlainJobContext(store.is_cancel_requested)
         self._timer = timer_interrupt.for_this_thread()
         self._interrupter = callbacks.interrupter or self._timer
-        # A worker that was idle, or took others' wake-ups, wakes the next one for what it leaves.
+        # A worker that was idle, or took several wakeups, wakes the next one for further jobs.
         self._is_to_wake_next = True
         self._ctrl_c = False
 
     @property
     def claimant(self) -> Claimant:
-        """This thread as the store knows it."""
+        """The claimant that executions of this thread name."""
         return Claimant(self.worker_id, self.store.run, self.settings.queues)
 
     @property
@@ -117,7 +117,7 @@ class Runner:
             database: one with a connection that the job's code cannot be using.
 
         Raises:
-            StoreError: not now; all claims are held as before.
+            StoreError: the database refused; all claims are still held.
         """
         done = self._settle(self._held.release(), database)
         self._reports.unreported(done)
@@ -128,7 +128,7 @@ class Runner:
         self._timer.stop()
 
     def took_wakeups(self) -> None:
-        """Note that wake-ups were taken that other workers may need."""
+        """Note that this thread took wakeups that other workers may need."""
         self._is_to_wake_next = True
 
     def complete(self, execution_id: str, result: ExecutionResult) -> None:
@@ -143,7 +143,7 @@ class Runner:
     # Claiming.
 
     def _claim(self) -> Claim | None:
-        """Claim through `_claim_job`, which a subclass may have written with SQL of its own."""
+        """Claim a job, through `_claim_job` if a subclass overrides it with its own SQL."""
         claim_job = self._overrides.claim_job
         if claim_job is None:
             return self._exchange(more=True, most=1)
@@ -163,7 +163,7 @@ class Runner:
         return adopted and {**adopted, **columns, "execution_id": execution_id}
 
     def _next(self, *, more: bool) -> Claim | None:
-        """Return the next claim to run: one that is held already, or the first of a new batch."""
+        """Return the next claim to run: a held one, or the first of a new batch."""
         now = time.monotonic()
         ahead = self._held.first(now) if more else None
         if ahead is None or not self._batch_sizing.is_short(ahead):
@@ -211,7 +211,7 @@ class Runner:
         for row in rows:
             try:
                 read.append(Claim.from_row(row))
-            except Exception as error:  # noqa: BLE001 - whatever foreign SQL wrote, the others go on
+            except Exception as error:  # noqa: BLE001 - one row that foreign SQL wrote must not stop the others
                 self._unreadable.append((row, error))
         self._held.add(read, time.monotonic())
         self._fail_unreadable()
@@ -220,13 +220,13 @@ class Runner:
         """Return a claimed row as a claim; fail it and return None when it cannot be read."""
         try:
             return Claim.from_row(row)
-        except Exception as error:  # noqa: BLE001 - whatever foreign SQL wrote, the others go on
+        except Exception as error:  # noqa: BLE001 - one row that foreign SQL wrote must not stop the others
             self._unreadable.append((row, error))
             self._fail_unreadable()
             return None
 
     def _fail_unreadable(self) -> None:
-        """Fail claimed rows that cannot be read; what the database refuses is tried again."""
+        """Fail claimed rows that cannot be read; try again later if the database refuses."""
         while self._unreadable:
             row, error = self._unreadable[0]
             said = headline(error)
@@ -292,7 +292,7 @@ class Runner:
         self._release()
 
     def _follow_up(self, claim: Claim) -> None:
-        """Follow up on a `_complete_job` that did not call ours: its SQL may have ended the job."""
+        """Apply the effects of a `_complete_job` that settled the job with its own SQL."""
         if self._held.result_of(claim.execution_id) is not None:
             foreign_sql.end_transaction(self.store.connect(), keep=True)
             self._wake(foreign_sql.follow_up(self.store.database, claim.job_id))

@@ -34,9 +34,9 @@ def stop_signals(
 
     Args:
         stop: called for the first signal.
-        interrupt: called for the second, and may raise in what the main thread runs. The third
+        interrupt: called for the second; it may raise an exception in the main thread. The third
             ends the process, even when Python code cannot run: it has no handler.
-        notice: is given a line for the operator.
+        notice: called with a line for the operator.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

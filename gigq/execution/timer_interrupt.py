@@ -1,4 +1,4 @@
-"""Interrupts the job of a plain worker: a timer raises `JobTimeout`, a stop `JobStopped`."""
+"""Interruption of a plain worker's job: a timer raises `JobTimeout`, a stop `JobStopped`."""
 
 from __future__ import annotations
 
@@ -25,48 +25,48 @@ _signal: Any = import_module("_signal")
 getsignal = _signal.getsignal
 _pthread_sigmask = _signal.pthread_sigmask
 
-# What the kernel takes for a timer; longer limits are as good as none.
+# The kernel accepts no longer timers; a longer limit counts as this one.
 _LONGEST_TIMER = 1e8
 _SHORTEST_TIMER = 1e-6
 _REPEAT_EVERY = 0.05
 
 
 class Interrupter(Protocol):
-    """Guards the run of a job: whoever may raise `JobInterrupted` in it.
+    """The object that may raise `JobInterrupted` in a running job.
 
-    What it raises is marked with `interrupting(claim.execution_id)`: only that, and not what a
-    job raises itself, counts as an interruption.
+    It marks the exception with `interrupting(claim.execution_id)`. An unmarked one, raised by the
+    job itself, is no interruption.
     """
 
     @property
     def interruption(self) -> Interruption | None:
-        """The exception raised in the last armed job; None when there was none."""
+        """The interruption of the last armed job, or None."""
         ...
 
     def armed(self, claim: Claim) -> AbstractContextManager[object]:
-        """A context in which the job runs; on leaving it, nothing is raised any more."""
+        """Return a context for the run of the job; after it no exception is raised any more."""
         ...
 
 
 class NoInterrupter:
-    """Interrupts nothing: a job in a thread other than the main one runs as long as it likes."""
+    """An interrupter that does nothing: jobs outside the main thread run without a limit."""
 
     interruption: Interruption | None = None
 
     def armed(self, claim: Claim) -> AbstractContextManager[None]:  # noqa: ARG002 - the protocol
-        """A context that does nothing."""
+        """Return a context that does nothing."""
         return nullcontext()
 
     def stop(self) -> None:
-        """Raise nothing."""
+        """Do nothing."""
 
 
 class TimerInterrupter:
     """Raises `JobTimeout` in the main thread when the job's timeout has passed.
 
-    It raises once, that or `JobStopped`: a job that swallows it, or stays in C code, goes on until
-    it returns. It needs SIGALRM for the time of the job, and gives it back with what was left on
-    the timer.
+    It raises one exception, that or `JobStopped`: a job that swallows it, or stays in C code, runs
+    until it returns. During the job it uses SIGALRM, and afterwards restores the handler and the
+    rest of the timer.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class TimerInterrupter:
         self._execution = ""
 
     def armed(self, claim: Claim) -> AbstractContextManager[object]:
-        """A context in which the job may be interrupted; with a timer when it has a timeout."""
+        """Return a context in which the job may be interrupted, by a timer if it has a timeout."""
         self.interruption = None
         self._execution = claim.execution_id
         return self if claim.timeout is None else self._alarm(claim.timeout)
@@ -89,7 +89,7 @@ class TimerInterrupter:
     def stop(self) -> None:
         """Raise `JobStopped` in the running job; for a signal handler in the main thread.
 
-        It returns when there is no job, or when its job was interrupted before.
+        It returns when no job runs, or when the job was interrupted before.
         """
         self._raise(Cause.STOPPED, JobStopped("the worker was signalled twice to stop"))
 
@@ -103,7 +103,7 @@ class TimerInterrupter:
     def _alarm(self, timeout: float) -> Iterator[None]:
         def ring(_signal: int, frame: Any) -> None:
             if frame is not None and frame.f_code in _AROUND_THE_JOB:
-                return  # there it would leave this handler in place; the timer repeats
+                return  # the exception would skip the clean-up; the timer repeats
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._raise(Cause.TIMEOUT, JobTimeout(overrun(timeout)))
 
@@ -112,8 +112,8 @@ class TimerInterrupter:
         previous = signal.signal(signal.SIGALRM, ring)
         started = time.monotonic()
         before = 0.0
-        # Two nested blocks: should the alarm come between two steps of leaving, the outer one still
-        # puts everything back, and it cannot come again.
+        # Two nested blocks: if the alarm comes during the clean-up, the outer block still restores
+        # everything, and the alarm cannot come again.
         try:
             # Repeated until the handler runs: a signal just before a call that waits is missed.
             first = min(timeout, _LONGEST_TIMER)
@@ -132,7 +132,7 @@ class TimerInterrupter:
 
 _manager: Any = type(TimerInterrupter()._alarm(1.0))
 _AROUND_THE_JOB = {_manager.__enter__.__code__, _manager.__exit__.__code__}
-"""The code of the context manager: an exception in it, outside of its generator, skips the rest."""
+"""The code of the context manager: an exception there, outside its generator, skips the rest."""
 
 
 def _unblock_alarm() -> None:
@@ -146,14 +146,14 @@ def _unblock_alarm() -> None:
 
 
 def for_this_thread() -> TimerInterrupter | NoInterrupter:
-    """The interrupter that works here: Python runs signal handlers in the main thread only."""
+    """Return an interrupter; outside the main thread, where no signal handlers run, an idle one."""
     if in_main_thread():
         return TimerInterrupter()
     return NoInterrupter()
 
 
 def overrun(timeout: float) -> str:
-    """The sentence that is recorded for a job past its timeout (seconds)."""
+    """Return the error of a job past its timeout, which is in seconds."""
     return f"Job timed out after {timeout:g} seconds"
 
 

@@ -1,4 +1,4 @@
-"""The loop of a plain worker: take back lost jobs, work, sleep."""
+"""The loop of a plain worker: rescue lost jobs, work, sleep."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHECK_EVERY = 1.0
 _AFTER_A_WRITE = 0.2
-_AFTER_TROUBLE = 1.0
+_AFTER_AN_ERROR = 1.0
 
 
 class Loopable(Protocol):
@@ -35,14 +35,14 @@ class Loopable(Protocol):
 
 
 class WorkerLoop:
-    """Runs in each thread of a worker until the worker is stopped.
+    """The loop in each thread of a worker, until the worker is stopped.
 
-    1. Takes back what is overdue or lost, at least once a second while there is work.
-    2. Works off what is due.
-    3. Sleeps until a wake-up, a stop, the next due time, or the polling interval is over; for a
-       fifth of a second at most once something was written to the file without a wake-up.
+    1. Settles overdue and lost executions, at least once a second while there is work.
+    2. Runs the due jobs.
+    3. Sleeps until a wakeup, a stop, the next due time or the end of the polling interval; after a
+       write to the file without a wakeup for a fifth of a second at most.
 
-    A database that cannot be used now is logged and tried again.
+    An unavailable database is logged and tried again.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class WorkerLoop:
         self._stop_notice = stop_notice
 
     def run(self) -> None:
-        """Work until the worker is stopped, or an error comes that no wait can help."""
+        """Work until the worker is stopped, or until an error that waiting cannot cure."""
         runner = self._runner
         store, logger, worker_id = runner.store, runner.logger, runner.worker_id
         events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
@@ -75,7 +75,7 @@ class WorkerLoop:
 
     def _turn(self) -> None:
         try:
-            # Wake-ups so far were for jobs that the look below will find.
+            # The claims below will find the jobs of all wakeups so far.
             if self._listener.drain():
                 self._runner.took_wakeups()
             self._watch.take()
@@ -84,7 +84,7 @@ class WorkerLoop:
             if self._is_idle_after_work() and self._worker.running:
                 self._sleep()
         except LockedByThisThread:
-            raise  # a job has left its transaction open: nothing but the end of the process ends it
+            raise  # a job left its transaction open, and only the end of the process ends it
         except StoreUnavailable as error:
             self._wait_out(error)
 
@@ -94,7 +94,7 @@ class WorkerLoop:
         return time.monotonic() < check_at
 
     def _sleep(self) -> None:
-        """Sleep until there is work, as far as the wake-ups and the kernel report it."""
+        """Sleep until a wakeup or the kernel reports work, or until the pause is over."""
         stop = self._stop_notice.fileno()
         is_another_file = self._watch.renew()
         watched = self._watch.descriptors()
@@ -103,7 +103,7 @@ class WorkerLoop:
             woken = self._listener.wait(pause, [stop, *watched])
             if woken or not self._watch.take():
                 return
-        # Something was written, or may have been: most likely a wake-up comes with it.
+        # A write was reported or may be missed: usually its wakeup follows at once.
         self._listener.wait(min(pause, _AFTER_A_WRITE), [stop])
 
     def _pause(self) -> float:
@@ -118,11 +118,11 @@ class WorkerLoop:
             source=self._runner.logger,
             error=str(error),
         )
-        self._stop_notice.wait(_AFTER_TROUBLE)
+        self._stop_notice.wait(_AFTER_AN_ERROR)
 
 
 def run_in_threads(loop: Callable[[int], None], count: int) -> None:
-    """Run a loop in so many threads, each with its number, and raise what the first one raised."""
+    """Run a loop in so many threads, each with its number; raise the first one's exception."""
     # Late: most workers have one thread, and this module is slow to import.
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,8 +1,8 @@
-"""The operator's allow list: which of the references that a row can hold may be imported at all.
+"""The operator's allow list: the functions that a worker may import.
 
-A row may have been written by any account that can write the database, so its reference is met as
-it is stored. What is not a plain dotted name or a plain absolute path is refused and never
-normalised: a path with `..` in it fits a pattern of one folder and names a file of another.
+Any account that can write the database may have written a row, so its reference is compared as it
+is stored. A reference that is neither a plain dotted name nor a plain absolute path is refused and
+never normalised: a path with `..` may fit a pattern of one folder and name a file of another.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ def check(ref: FunctionRef, patterns: tuple[str, ...]) -> None:
 
     Args:
         ref: the reference as the row has it.
-        patterns: shell-style; they meet `module.name`, and the path of a script where they begin
-            with a slash. "*" covers both.
+        patterns: shell-style patterns of `module.name`, or of the path of a script if they begin
+            with a slash. "*" matches both.
 
     Raises:
-        FunctionNotAllowed: it is malformed, or no pattern covers it.
+        FunctionNotAllowed: it is malformed, or no pattern matches it.
     """
     if refusal := _refusal(ref.module, ref.name, ref.file, patterns):
         raise FunctionNotAllowed(refusal)
 
 
 def check_found(function: Callable[..., Any], ref: FunctionRef, patterns: tuple[str, ...]) -> None:
-    """Refuse a function that an allowed module has only imported from another one.
+    """Refuse a function that an allowed module has imported from another one.
 
     Args:
-        function: what the reference led to.
+        function: the object to which the reference led.
         ref: a reference that `check` accepted.
         patterns: as for `check`.
 
     Raises:
-        FunctionNotAllowed: no pattern covers the place where the function is defined.
+        FunctionNotAllowed: no pattern matches the module that defines the function.
     """
     check(own_reference(function, ref), patterns)
 
 
 def own_reference(function: Callable[..., Any], ref: FunctionRef) -> FunctionRef:
-    """Return the reference under which a loaded function was defined, whatever name led to it."""
+    """Return the reference of the place where a loaded function is defined."""
     module = _home_of(function) or ref.module
     if module in SCRIPT_MODULES and (ref.file or _is_main(ref.module)):
         return ref
@@ -72,14 +72,14 @@ def _refusal(module: str, name: str, file: str | None, patterns: tuple[str, ...]
 
 
 def _covers(pattern: str, ref: FunctionRef) -> bool:
-    """Return whether a pattern meets a function; one for modules covers no script by accident."""
+    """Return True when a pattern matches; a pattern of modules matches no script by accident."""
     if ref.file is None:
         return fnmatchcase(f"{ref.module}.{ref.name}", pattern)
     return pattern == "*" or (pattern.startswith("/") and fnmatchcase(ref.file, pattern))
 
 
 def _malformed(ref: FunctionRef) -> str | None:
-    """Say why a reference is none that `submit` stores, or None."""
+    """Return the reason why `submit` stores no such reference, or None."""
     if not _is_dotted(ref.module):
         return f"the module {ref.module!r} is not a dotted name of identifiers"
     if not _is_dotted(ref.name):
@@ -111,7 +111,7 @@ def _is_plain_path(text: object) -> bool:
 
 
 def _home_of(function: Any) -> str | None:
-    """Name the module where a function is defined; that of its class for a builtin method."""
+    """Return the module that defines a function; that of its class for a builtin method."""
     if module := getattr(function, "__module__", None):
         return str(module)
     owner = getattr(function, "__objclass__", None) or getattr(function, "__self__", None)

@@ -1,4 +1,4 @@
-"""An attribute that is made when it is first read, without a lock."""
+"""An attribute that is computed at its first use, without a lock."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class cached_property(Generic[T]):  # noqa: N801 - a decorator, as functools.cached_property
-    """As `functools.cached_property` from Python 3.12 on; threads that come at once each make one.
+    """The `functools.cached_property` of Python 3.12; two threads may both compute the value.
 
     That of 3.11 holds one lock for all objects of a class. While one queue waits for its file, all
-    others would wait too, and a process that is forked in that time for ever.
+    others would wait, too, and a child forked in that time would wait for ever.
     """
 
     def __init__(self, make: Callable[[Any], T]) -> None:

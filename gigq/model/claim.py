@@ -1,4 +1,4 @@
-"""Claims as values: the claimant, its request, the claimed job, and what was settled."""
+"""Values of claims: the claimant, its request, the claimed job, and the effects of settling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Claimant(NamedTuple):
 
     Attributes:
         worker_id: the worker's name, as stored and shown.
-        run: the liveness run of the process that answers for the execution.
+        run: the run, a lock that shows whether the process is alive that runs the execution.
         queues: the queues it serves, as `gigq.model.served_queues` reads them; None is every queue.
     """
 
@@ -64,7 +64,7 @@ class Claim(NamedTuple):
 
         Raises:
             KeyError: a column that GigQ always had is missing.
-            UnreadableJob: a column holds what no job can be run with; the message names both.
+            UnreadableJob: a column has a value with which no job can run; the message names both.
         """
         columns = _columns(row)
         get = columns.get
@@ -142,7 +142,7 @@ class CutOff(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What settling an execution did.
+    """The effects of settling an execution.
 
     Attributes:
         job_id: the job whose execution was settled.
@@ -197,7 +197,7 @@ def _no_text(columns: Mapping[str, Any]) -> UnreadableJob:
 
 
 def unreadable(column: str, value: Any, why: str) -> UnreadableJob:
-    """The error that says which column holds what, and what is wrong with it."""
+    """Return the error that names a column, its value and the fault."""
     shown = repr(value[:_SHOWN] if isinstance(value, str | bytes) else value)
     return UnreadableJob(f"the column {column} of the job holds {shown[:_SHOWN]}, {why}")
 

@@ -1,7 +1,6 @@
-"""The one place that reads the calendar clock. Times are UTC text of a fixed width.
+"""The only reader of the calendar clock. Times are UTC text of a fixed width.
 
-Texts of one width and one zone sort as the times they stand for, so the store can compare
-them without knowing what a time is.
+Such texts sort like the times, so the store compares them as text.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _second: tuple[int, str] = (-1, "")
 
 
 def utc_now() -> str:
-    """The time now, as `2026-11-23T19:09:12.123456+00:00`."""
+    """Return the time now, as `2026-11-23T19:09:12.123456+00:00`."""
     global _second  # noqa: PLW0603 - of many calls in one second, one formats it
     second, rest = divmod(time.time_ns(), 1_000_000_000)
     known, text = _second
@@ -28,17 +27,17 @@ def utc_now() -> str:
 
 
 def seconds_since(time_ns: int) -> float:
-    """Return the seconds since a time in nanoseconds since 1970; below 0 for one to come."""
+    """Return the seconds since a time in nanoseconds since 1970; below 0 for a later time."""
     return (time.time_ns() - time_ns) / 1e9
 
 
 def to_text(moment: datetime) -> str:
-    """`moment` as stored text. A moment without a zone is local time."""
+    """Return `moment` as stored text. A moment without a zone is local time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def parse(text: str) -> datetime:
-    """The UTC moment that an ISO 8601 text names.
+    """Return the UTC moment of an ISO 8601 text.
 
     A text without a zone is local time: GigQ 0.5.1 wrote and compared such texts.
 
@@ -52,11 +51,11 @@ def is_stored_form(text: str) -> bool:
     """Return True when a time is written as `utc_now` writes it.
 
     Raises:
-        TypeError: it is no text.
-        ValueError: it is no ISO 8601 time.
+        TypeError: it is not text.
+        ValueError: it is not an ISO 8601 time.
     """
     datetime.fromisoformat(text)
-    # What else ISO 8601 allows in this width has other signs at these places.
+    # Other ISO 8601 forms of this width have other characters in these positions.
     return len(text) == _STORED_WIDTH and _SIGNS.fullmatch(text) is not None
 
 
@@ -70,12 +69,12 @@ def is_time(text: object) -> bool:
 
 
 def normalise(text: str) -> str:
-    """Any ISO 8601 text as stored text, so that it can be compared with stored times."""
+    """Return an ISO 8601 text as stored text, which can be compared with stored times."""
     return to_text(parse(text))
 
 
 def after(text: str, seconds: float) -> str:
-    """The stored text of the moment `seconds` after `text`, within what the calendar can say."""
+    """Return the stored text of the moment `seconds` after `text`, within the years 1 to 9999."""
     try:
         return to_text(parse(text) + timedelta(seconds=seconds))
     except OverflowError:

@@ -1,7 +1,7 @@
-"""Modules of one name from several folders: one process can hold only one of them.
+"""Conflicts of modules: one process can load only one module of a name.
 
-A script imports the modules beside it. When the process has loaded other modules of these names,
-the script would get those, without an error.
+A script imports the modules beside it. If the process has loaded other modules of these names, the
+script would get those, without an error.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _REMEDY = "rename one of them, or let gigqd run the jobs, which gives each folde
 _WITHOUT_FILE = frozenset({"built-in", "frozen"})
 
 _folders: dict[str, None] = {}
-"""The folders whose scripts this process has loaded."""
+"""The folders of the scripts that this process has loaded."""
 
 
 @lru_cache(maxsize=256)
 def folder_of(file: str) -> str:
-    """Return the folder that Python puts on the path when it runs a script: links are resolved."""
+    """Return the folder that Python adds to the path when it runs a script: links are resolved."""
     return _current_folder_of(file)
 
 
@@ -37,7 +37,7 @@ def note_script(file: str) -> None:
 
 
 def refuse_script(file: str) -> None:
-    """Refuse to load a script that would import other modules than those beside it.
+    """Refuse to load a script if it would import other modules than those beside it.
 
     Raises:
         CodeConflict: this process has loaded others of the same names.
@@ -47,17 +47,17 @@ def refuse_script(file: str) -> None:
 
 
 def refuse_job(file: str) -> None:
-    """Refuse to run a job of a loaded script after those of another folder have loaded more.
+    """Refuse to run a job of a loaded script if another folder's modules were loaded since.
 
     Raises:
-        CodeConflict: they have loaded modules of the names of those beside the script.
+        CodeConflict: loaded modules have the names of modules beside the script.
     """
     if len(_folders) > 1 and (problem := _of_folder(folder_of(file))):
         raise CodeConflict(problem)
 
 
 def refuse_module(module: str) -> None:
-    """Refuse to import a module for a job beside a script that it would be mixed with.
+    """Refuse to import a module for a job if the modules of a script would take its place.
 
     Raises:
         CodeConflict: modules beside the script hide others of the same names.
@@ -69,8 +69,8 @@ def refuse_module(module: str) -> None:
 def hidden_by(module: ModuleType) -> str | None:
     """Return the file that an import would find under a module's name if it were not loaded yet.
 
-    A process has modules of the standard library, and an application's own ones of these names
-    are not found in it.
+    A process has loaded modules of the standard library, so an application's own ones of these
+    names are not found.
 
     Returns:
         The file of a top-level module or package; None when it is the one that is loaded.
@@ -91,7 +91,7 @@ def another_folder(file: str) -> str | None:
 
 
 def of_script(file: str) -> str | None:
-    """Return why a script cannot be loaded in this process, or None."""
+    """Return the reason why a script cannot be loaded in this process, or None."""
     folder = _current_folder_of(file)
     if problem := _of_folder(folder):
         return problem
@@ -103,7 +103,7 @@ def of_script(file: str) -> str | None:
 
 
 def of_module(module: str) -> str | None:
-    """Return why a module cannot be imported in this process for a job, or None."""
+    """Return the reason why a module cannot be imported for a job in this process, or None."""
     for folder in _folders:
         if folder in sys.path:
             continue
@@ -132,7 +132,7 @@ def _mixed(name: str, own: str, loaded: str) -> str:
 
 
 def _current_folder_of(file: str) -> str:
-    # Not remembered: a link on the way may lead to another release by now.
+    # Not cached: a link in the path may lead to another release by now.
     return os.path.dirname(os.path.realpath(file))  # noqa: PTH120
 
 
@@ -146,7 +146,7 @@ def _loaded_from(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _imports_beside(file: str, folder: str) -> Iterator[tuple[str, str]]:
-    """Yield the modules in a script's folder that it imports, through each other too."""
+    """Yield the modules in a script's folder that it imports, directly or in turn."""
     todo, seen = [file], set[str]()
     while todo:
         for name in _imported_names(todo.pop()):
@@ -172,7 +172,7 @@ def _imported_names(file: str) -> set[str]:
         with open(file, "rb") as source:  # noqa: PTH123
             tree = ast.parse(source.read())
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        return set()  # loading it says what is wrong
+        return set()  # loading the file reports the error
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -183,8 +183,8 @@ def _imported_names(file: str) -> set[str]:
 
 
 def _file_of(name: str) -> str | None:
-    """Return the file of a loaded module; None for one that comes before all files."""
-    try:  # past what a module that loads itself late makes of the access
+    """Return the file of a loaded module; None for a built-in or frozen one."""
+    try:  # not `getattr`, at which a lazy module would load itself
         attributes = object.__getattribute__(sys.modules[name], "__dict__")
         file, spec = attributes.get("__file__"), attributes.get("__spec__")
     except (AttributeError, KeyError):

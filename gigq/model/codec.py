@@ -1,4 +1,4 @@
-"""Parameters and results as JSON text: what fits, what does not, and where it sits."""
+"""Parameters and results as JSON text, with errors that name the place of a wrong value."""
 
 import json
 import json.encoder
@@ -21,9 +21,9 @@ _JSON_COLUMNS = frozenset({"params", "dependencies", "result"})
 
 
 def _writer() -> Callable[[Any], str]:
-    """`JSONEncoder.encode` with its inner encoder made once, where Python has the fast one.
+    """Return `JSONEncoder.encode`, with its fast inner encoder made once where Python has it.
 
-    What contains itself ends as too deep a recursion, and is then found by the search. NaN and
+    A value that contains itself raises RecursionError, and the search then finds it. NaN and
     infinities are written as Python's `json` reads them.
     """
     plain = json.JSONEncoder(ensure_ascii=False)
@@ -37,7 +37,7 @@ def _writer() -> Callable[[Any], str]:
 
 _write = _writer()
 
-# What to pass or return instead, by the name of a class or of one that it comes from.
+# The value to pass or return instead, by the name of a class or of a base class.
 _REMEDIES: Mapping[str, str] = {
     "set": "a list",
     "frozenset": "a list",
@@ -68,20 +68,20 @@ _LONGEST_PLACE = 200
 def encode(value: Any, what: str, limit_bytes: int = DEFAULT_LIMIT, *, verb: str = "pass") -> str:
     """Turn a value into JSON text.
 
-    Tuples become lists and plain keys become text, as the standard `json` module does it. So do
-    NaN and infinities become `NaN`, `Infinity` and `-Infinity`.
+    Tuples become lists and plain keys become text, as in the standard `json` module. NaN and
+    infinities become `NaN`, `Infinity` and `-Infinity`.
 
     Args:
         value: the value to store.
         what: the label of its root in messages, for instance ``job 'resize': params``.
         limit_bytes: the largest allowed size of the text in UTF-8 bytes.
-        verb: what the caller does with the value, for the remedy in messages.
+        verb: the word in messages for the use of the value: pass or return.
 
     Returns:
         The JSON text.
 
     Raises:
-        NotJson: something inside is not JSON, or stands below more than `MOST_LEVELS` lists and
+        NotJson: a value inside is not JSON, or is nested in more than `MOST_LEVELS` lists and
             dicts; the message names its place and a remedy.
         TooLarge: the text is larger than the limit; the message has both sizes.
     """
@@ -98,10 +98,10 @@ def encode(value: Any, what: str, limit_bytes: int = DEFAULT_LIMIT, *, verb: str
 
 
 def checked_limit(limit_bytes: int) -> int:
-    """Return a limit for `encode` as it is.
+    """Return a limit for `encode` unchanged.
 
     Raises:
-        ValueError: nothing would be within it.
+        ValueError: it is below 1.
     """
     if limit_bytes < 1:
         raise ValueError(f"max_result_size is {limit_bytes}; give at least 1 byte")
@@ -109,17 +109,17 @@ def checked_limit(limit_bytes: int) -> int:
 
 
 def decode(text: str | None) -> Any:
-    """Read JSON text back; no text (nothing stored) is None."""
+    """Decode JSON text; return None for no text."""
     return json.loads(text) if text else None
 
 
 def is_too_deep(value: Any, text: str) -> bool:
-    """Return whether a value, whose JSON text is given, has more than `MOST_LEVELS` levels."""
+    """Return True when a value, whose JSON text is given, has more than `MOST_LEVELS` levels."""
     if len(text) < _SHORTEST_TOO_DEEP:
         return False
-    # To look at the text's brackets takes a tenth of the time that it takes to look at the value.
+    # Reading the brackets of the text takes a tenth of the time of walking through the value.
     brackets = text.encode().translate(None, _NO_BRACKETS)
-    # Each round takes off one level or two.
+    # Each round removes one level or two.
     for _ in range(MOST_LEVELS // 2):
         rest = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if not rest:
@@ -131,10 +131,10 @@ def is_too_deep(value: Any, text: str) -> bool:
 
 
 def refuse_keys_that_change(value: dict[str, Any], what: str) -> None:
-    """Refuse a dict below `value` with keys that would be text when the value is read again.
+    """Refuse a dict inside `value` with keys that JSON would turn into text.
 
     Args:
-        value: what `encode` has accepted, with texts as its own keys.
+        value: a dict with text keys that `encode` has accepted.
         what: the label of its root in messages.
 
     Raises:
@@ -178,10 +178,9 @@ def _is_nested_too_deeply(value: Any) -> bool:
 
 
 def decode_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `jobs` or `job_executions` with its JSON columns and flags as values.
+    """Return a row of `jobs` or `job_executions` with its JSON columns and flags decoded.
 
-    Text that is not JSON, or is nested too deeply, stays text:
-    only foreign SQL can have written it.
+    Text that is not JSON, or is nested too deeply, stays text: foreign SQL wrote it.
     """
     decoded = {name: _decoded(name, value) for name, value in row.items()}
     if decoded.get("pass_parent_results") is not None:
@@ -210,7 +209,7 @@ def _dump(value: Any, what: str, verb: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold a text; not so with half a surrogate pair (JSON can, escaped)."""
+    """Return True when a text can be encoded in UTF-8: it has no lone surrogates."""
     if text.isascii():
         return True
     try:
@@ -223,7 +222,7 @@ def is_unicode(text: str) -> bool:
 def _complaint(value: Any, what: str, verb: str, error: object) -> str:
     try:
         found = next(_culprits(value, what, ()), None)
-    except Exception:  # noqa: BLE001 - a user's object may raise anything when looked at
+    except Exception:  # noqa: BLE001 - a user's object may raise anything when it is read
         found = None
     if found is None:
         return f"{what}: cannot be written as JSON ({error}); {verb} {_PLAIN_DATA}"
@@ -232,11 +231,11 @@ def _complaint(value: Any, what: str, verb: str, error: object) -> str:
 
 
 Culprit = tuple[str, str, str]
-"""The place, the problem, and the remedy with a place for the verb."""
+"""The place, the problem, and the remedy with a field for the verb."""
 
 
 def _culprits(value: Any, place: str, above: tuple[int, ...]) -> Iterator[Culprit]:
-    """Every culprit under a value, depth first."""
+    """Yield every culprit inside a value, depth first."""
     if id(value) in above:
         yield place, "contains itself", "{verb} plain data without a cycle"
     elif len(above) >= MOST_LEVELS and isinstance(value, _NESTS):
@@ -286,7 +285,7 @@ def _cut(place: str) -> str:
 
 
 def short(value: Any) -> str:
-    """The start of what a value looks like, for messages."""
+    """Return the beginning of a value's representation, for messages."""
     try:
         text = repr(value[:41] if isinstance(value, str) else value)
     except Exception:  # noqa: BLE001 - also an integer of many thousand digits

@@ -1,4 +1,4 @@
-"""The facts of a failure: the exception's type, message, place and traceback. Pure functions."""
+"""Details of a failure: the exception's type, message, place and traceback. Pure functions."""
 
 from __future__ import annotations
 
@@ -34,14 +34,13 @@ _INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 
 
 class Failure(NamedTuple):
-    """The facts of one failure; each is None when it is not known.
+    """The details of one failure; None for each that is unknown.
 
     Attributes:
         type: the exception's class as a traceback shows it: `ValueError`, `shop.OutOfStock`.
-        message: its text, with its notes; the whole error where that names no class.
+        message: its text, with its notes; the whole error if that names no class.
         traceback: the traceback as text.
-        file: the file of the job's own code in which it was raised, or from which a library
-            was called that raised it.
+        file: the file of the job's own code that raised it, or that called a library which did.
         line: the line in that file.
     """
 
@@ -53,18 +52,18 @@ class Failure(NamedTuple):
 
 
 def of_exception(error: BaseException, text: str, module: str) -> Failure:
-    """Return the facts of an exception.
+    """Return the details of an exception.
 
     Args:
         error: the exception.
-        text: the same as it is stored.
+        text: the exception as it is stored.
         module: the module of the job's function.
     """
     try:
         file, line = own_place(error, str(module))  # SQL may have written a blob
-    except BaseException:  # noqa: BLE001 - what an exception's own attributes raise is no matter
+    except BaseException:  # noqa: BLE001 - an exception's own attributes may raise anything
         file, line = None, None
-    # A syntax error's own may be of subclasses, whose methods raise when an event is written.
+    # A syntax error may have values of subclasses, whose methods could raise in the log.
     return split(text)._replace(
         file=None if file is None else str.__str__(file),
         line=None if line is None else int.__int__(line),
@@ -72,9 +71,9 @@ def of_exception(error: BaseException, text: str, module: str) -> Failure:
 
 
 def split(error: object) -> Failure:
-    """Return what a stored error says: type, message and traceback.
+    """Split a stored error into type, message and traceback.
 
-    The text may be of any version and any author. What is no text has no facts.
+    Any version of gigq and any program may have written it. A value of another type has no details.
     """
     if not isinstance(error, str):
         return Failure()
@@ -85,7 +84,7 @@ def split(error: object) -> Failure:
 
 
 def columns(error: object) -> dict[str, str | None]:
-    """Return a stored error's facts under the names that `get_status` gives them."""
+    """Return a stored error's details under their names in `get_status`."""
     failure = split(error)
     return {
         "error_type": failure.type,
@@ -95,7 +94,7 @@ def columns(error: object) -> dict[str, str | None]:
 
 
 def fields(failure: Failure) -> dict[str, Any]:
-    """Return the facts as fields of an event. Its message is short, and every text is Unicode."""
+    """Return the details as fields of an event; the message is cut and all text is valid UTF-8."""
     message = failure.message
     if message is not None and len(message) > _MESSAGE_LIMIT:
         message = f"{message[: _MESSAGE_LIMIT - 3]}..."
@@ -135,7 +134,7 @@ def own_place(error: BaseException, module: str) -> tuple[str | None, int | None
 
     Args:
         error: the exception.
-        module: a module of the application, whose package is its own also when it is installed.
+        module: a module of the application, whose package counts as its own even if installed.
     """
     package = module.partition(".")[0]
     file = error.filename if isinstance(error, SyntaxError) else None
@@ -153,7 +152,7 @@ def _is_own(frame: FrameType, package: str) -> bool:
     file = frame.f_code.co_filename
     if name in _OWN_PACKAGES or file.startswith("<"):
         return False
-    # An application may be installed too; then its own package is what counts.
+    # An application may be installed, too; then its own package counts.
     return name == package or not _is_installed(file)
 
 

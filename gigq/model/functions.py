@@ -1,4 +1,4 @@
-"""Job functions by name: how a function is written down, found again and allowed."""
+"""Job functions by name: the reference to a function, and the import of the function."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _found: dict[tuple[str, str], Found] = {}
 
 
 class FunctionRef(NamedTuple):
-    """Where a function is found again.
+    """A reference to a function.
 
     Attributes:
         module: the dotted module name; `__main__` when `file` names a script.
@@ -38,18 +38,18 @@ class FunctionRef(NamedTuple):
     file: str | None = None
 
     def __str__(self) -> str:
-        """`module.name`, or `file:name` for a function of a script."""
+        """Return `module.name`, or `file:name` for a function of a script."""
         return f"{self.file}:{self.name}" if self.file else f"{self.module}.{self.name}"
 
 
 def describe(function: Callable[..., Any]) -> FunctionRef:
-    """Write down where another process finds a function.
+    """Return the reference with which another process finds a function.
 
     Args:
         function: a function, static method, class or `task` that has a name of its own.
 
     Raises:
-        FunctionNotImportable: it cannot be found by name; the message says why and the remedy.
+        FunctionNotImportable: it cannot be found by name; the message has the reason and remedy.
     """
     if problem := _problem(function):
         raise FunctionNotImportable(problem)
@@ -75,10 +75,10 @@ def parse(text: str) -> FunctionRef:
 
 
 def reference(module: str, name: str) -> FunctionRef:
-    """The reference for a module name that may be the absolute path of a script.
+    """Return the reference for a module name, which may be the absolute path of a script.
 
-    Only an absolute path is one: `myapp.py` is the module `py` of a package, never a file in
-    whatever folder the worker runs in.
+    Only an absolute path is a path: `myapp.py` is the module `py` of a package, never a file in the
+    worker's current folder.
     """
     if module[:1] == os.sep:
         return FunctionRef("__main__", name, module)
@@ -91,7 +91,7 @@ def load(ref: FunctionRef) -> Callable[..., Any]:
     Raises:
         FunctionNotFound: there is no such module, script or name, or it is not callable.
         CodeConflict: this process has loaded other code of the same names.
-        Exception: whatever the module raises while it is imported.
+        Exception: the exception of the module's import.
     """
     module = scripts.load(ref.file) if ref.file else _import(ref)
     function = _attribute(module, ref.name)
@@ -101,10 +101,10 @@ def load(ref: FunctionRef) -> Callable[..., Any]:
 
 
 def find(module_name: str, name: str) -> Callable[..., Any]:
-    """The function of a module name that may be a script's path: as `load`, fast at later times.
+    """Return the function of a module, whose name may be a script's path; fast at later calls.
 
-    What was found before is only looked at again: the module may have been imported anew since,
-    or have another function under the name.
+    A function that was found before is checked: the module may have been imported again since, or
+    have another function under the name.
     """
     known = _found.get((module_name, name))
     if known is not None and _is_still_there(module_name, name, *known):
@@ -117,15 +117,14 @@ def find(module_name: str, name: str) -> Callable[..., Any]:
 
 
 def was_found(ref: FunctionRef) -> bool:
-    """Return whether this process has found a function in a module before."""
+    """Return True when this process has found a function in a module before."""
     return ref.file is None and (ref.module, ref.name) in _found
 
 
 def conflict(ref: FunctionRef) -> str | None:
-    """Return why a function is to be loaded in a new process rather than in this one.
+    """Return the reason why a function should be loaded in a new process, or None.
 
-    Returns:
-        The two places whose code would be mixed; None when nothing speaks against it.
+    The reason names the two places whose code would be mixed.
     """
     if was_found(ref):
         return None
@@ -142,7 +141,7 @@ def _is_still_there(module_name: str, name: str, module: ModuleType, function: A
 
 
 def _problem(function: Any) -> str | None:
-    """Why a function can never be found by name, or None."""
+    """Return the reason why a function can never be found by name, or None."""
     if _is_plain(function):
         return None
     shown = _shown(function)
@@ -163,7 +162,7 @@ def _problem(function: Any) -> str | None:
 
 
 def _is_plain(function: Any) -> bool:
-    """Whether it is a function without anything that needs a closer look, as most are."""
+    """Return True for a usual function, which needs no further checks."""
     return (
         type(function) is FunctionType
         and not function.__code__.co_flags & _NOT_PLAIN
@@ -234,10 +233,10 @@ def _imported(module_name: str, name: str) -> Any:
 
 def _check_found(function: Any, found: Any, name: str) -> None:
     while found is not None:
-        # Equal and not the same: a class method is bound anew by every look.
+        # Equal, not identical: each access to a class method makes another object.
         if found == function:
             return
-        # A task or another decorator stands in the module under the function's own name.
+        # In the module, a task or another decorator has the function's own name.
         found = getattr(found, "__wrapped__", None)
     raise FunctionNotImportable(
         f"{_shown(function)} is not what its module has under the name {name!r}; {_MOVE_IT}"
@@ -254,7 +253,7 @@ def _import(ref: FunctionRef) -> ModuleType:
         with scripts.loading(ref.module):
             return importlib.import_module(ref.module)
     except ModuleNotFoundError as error:
-        # Only when it is this module, or a package above it, that is missing.
+        # Only if this module, or a package above it, is the missing one.
         if error.name and f"{ref.module}.".startswith(f"{error.name}."):
             raise not_found(
                 f"there is no module {error.name!r} for {ref}",
@@ -266,7 +265,7 @@ def _import(ref: FunctionRef) -> ModuleType:
 def _attribute(module: ModuleType, name: str) -> Any:
     found: Any = module
     for part in name.split("."):
-        # Dots lead through classes only: a module imported by the named one stays out of reach.
+        # Dots lead through classes only, never to a module that the named one has imported.
         if not (found is module or isinstance(found, type)) or not hasattr(found, part):
             raise _not_in(module, name)
         found = getattr(found, part)

@@ -1,4 +1,4 @@
-"""Ids that sort by the time of their making: UUID version 7 (RFC 9562, section 5.7)."""
+"""Ids that sort by their creation time: UUID version 7 (RFC 9562, section 5.7)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _VARIANT = 0b10 << 62
 
 
 class _Stamps:
-    """Hands out stamps of 48 bits of milliseconds and 12 of their fraction, never one twice."""
+    """Unique timestamps: 48 bits of milliseconds and 12 bits of their fraction."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = 0
 
     def take(self, count: int) -> range:
-        """So many, from the time now, or past the last one when the clock did not move on."""
+        """Return so many timestamps, from now on or from after the last one."""
         milliseconds, rest = divmod(time.time_ns(), 1_000_000)
         with self._lock:
             first = max(milliseconds << 12 | (rest << 12) // 1_000_000, self._last + 1)
@@ -26,25 +26,25 @@ class _Stamps:
         return range(first, first + count)
 
     def forget_lock(self) -> None:
-        """Replace the lock: at a fork, a thread that the child does not have may hold it."""
+        """Replace the lock after a fork: a thread of the parent may hold it."""
         self._lock = threading.Lock()
 
 
 _stamps = _Stamps()
-# A generator of our own, seeded by the system: a job that seeds Python's must not seed the ids.
-# From `_random`, because `random` costs each job a new seed once it is loaded.
+# A generator of its own, seeded by the system: a job that seeds Python's must not seed the ids.
+# `_random`, since a worker that has loaded `random` must seed it again for each job.
 _noise = Random()
 os.register_at_fork(after_in_child=_stamps.forget_lock)
 os.register_at_fork(after_in_child=_noise.seed)
 
 
 def new_id() -> str:
-    """A new id, greater than every one made before in this process."""
+    """Return a new id, greater than all earlier ones of this process."""
     return new_ids(1)[0]
 
 
 def new_ids(count: int) -> list[str]:
-    """So many new ids, each greater than the one before."""
+    """Return so many new ids, in increasing order."""
     return [_id(stamp) for stamp in _stamps.take(count)]
 
 

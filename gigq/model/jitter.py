@@ -1,7 +1,7 @@
-"""Random pauses, so that processes that wait for the same thing do not all wake at once.
+"""Random numbers for pauses, so that waiting processes do not all try at the same time.
 
-A daemon's worker reseeds the module `random` before each job once it is loaded. Nothing in gigq
-or gigqd loads it: the workers of an application that does not need it do not pay for that.
+The module `random` is not used: once it is loaded, a worker of the daemon must seed it before each
+job.
 """
 
 from __future__ import annotations

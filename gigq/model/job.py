@@ -1,4 +1,4 @@
-"""A job as its user makes it: a function, its parameters, and how it is to be run."""
+"""`Job`: a function, its parameters and its options, and the checks of these values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FAILURE_POLICIES = ("fail", "run", "wait")
-"""What a job does when a parent finally fails."""
+"""The policies of a job for a parent that fails for good."""
 
 DEFAULT_TIMEOUT = 300
 """Seconds that a job may run."""
 
 DEFAULT_CRASH_LIMIT = 3
-"""How many attempts of a job may kill a process before it fails for good."""
+"""Number of attempts that may kill their process before the job fails for good."""
 
 LONGEST_NAME = 1_000
 LONGEST_ID = 255
 LONGEST_DESCRIPTION = 10_000
-"""Characters of a job's name, of its id and queue, and of its description."""
+"""Maximum characters of a name, of an id or queue, and of a description."""
 
 _LONGEST = {
     "id": LONGEST_ID,
@@ -46,10 +46,9 @@ class Job:
 
     Attributes:
         id: the unique id (text); submitting the same id again stores nothing.
-        created_at: when the job was made, UTC in ISO format. Among jobs of one priority the
-            oldest is claimed first.
-
-        workflow: the name of the workflow that it is submitted in, or None; a `Workflow` sets it.
+        created_at: the creation time, UTC in ISO format. Among jobs of one priority the oldest is
+            claimed first.
+        workflow: the name of the workflow with which it is submitted, or None; set by `Workflow`.
 
     The other attributes are the constructor's arguments. They may be changed until the job is
     submitted.
@@ -74,7 +73,7 @@ class Job:
         memory_limit: int | str | None = None,
         crash_limit: int | None = DEFAULT_CRASH_LIMIT,
     ) -> None:
-        """Make a job. Nothing is stored before it is submitted.
+        """Make a job, without storing it.
 
         Args:
             name: a name for people; it need not be unique.
@@ -84,8 +83,8 @@ class Job:
                 signature.
             priority: higher numbers are executed first.
             dependencies: ids of the jobs that must complete before this one is due.
-            max_attempts: how many times it may be started, at least 1.
-            timeout: the longest run in seconds; None for no limit.
+            max_attempts: maximum number of starts, at least 1.
+            timeout: maximum run time in seconds; None for no limit.
             description: a longer text for people.
             pass_parent_results: pass the results of the dependencies as the keyword argument
                 `parent_results`, a dict by parent id. None: when the function accepts it.
@@ -94,15 +93,15 @@ class Job:
                 workers, and no names.
             on_parent_failure: when a dependency finally fails, "fail" fails this job too,
                 "run" runs it all the same, "wait" keeps it until the parent is requeued.
-            memory_limit: the most memory that the job may use with all its processes, in bytes
-                or as text ("300 MB", "512 MiB"); None for the limit of the daemon's pool. The
+            memory_limit: maximum memory of the job with all its processes, in bytes or as text
+                ("300 MB", "512 MiB"); None for the limit of the daemon's pool. The
                 daemon ends a job that uses more; a plain worker does not watch it.
             crash_limit: after so many attempts that killed their process (a crash, the memory
                 limit, the kernel's out-of-memory killer) the job fails for good, even with
                 attempts left; None for no such limit.
 
         Raises:
-            InvalidJob: a value makes no sense; the message says which and the remedy.
+            InvalidJob: a value is not allowed; the message names it and the remedy.
         """
         self.id = new_id()
         self.name = name
@@ -123,7 +122,7 @@ class Job:
         check(self)
 
     def __repr__(self) -> str:
-        """The class, the name and the id."""
+        """Return the class, the name and the id."""
         return f"<{type(self).__name__} {self.name!r} {self.id}>"
 
 
@@ -131,17 +130,17 @@ def check(job: Job) -> None:
     """Check the values of a job, which may have been changed since it was made.
 
     Raises:
-        InvalidJob: with the job's name, the value, what is allowed and the remedy.
+        InvalidJob: with the job's name, the value, the allowed values and the remedy.
     """
     if not _is_plain(job) and (problem := _problem(job)):
         raise InvalidJob(f"job {codec.short(job.name)}: {problem}")
 
 
 def created_at_of(job: Job, now: str) -> str:
-    """When a job was made, in the form in which times are stored; `now` if it does not say.
+    """Return a job's creation time in stored form; `now` if it has none.
 
     Raises:
-        InvalidJob: it is no ISO 8601 time.
+        InvalidJob: it is not an ISO 8601 time.
     """
     made = job.created_at
     if made is None or made == "":
@@ -157,17 +156,17 @@ def created_at_of(job: Job, now: str) -> str:
 
 
 def memory_limit_of(job: Job) -> int | None:
-    """A job's memory limit in bytes; None when it has none of its own.
+    """Return a job's memory limit in bytes, or None.
 
     Raises:
-        ValueError: it is a text that is no size.
+        ValueError: it is a text that is not a size.
     """
     limit = job.memory_limit
     return units.parse_size(limit) if isinstance(limit, str) else limit
 
 
 def is_plain_by_itself(job: Any) -> bool:
-    """Whether the values that every job has for itself are plainly right, as most are."""
+    """Return True when the values that differ from job to job are clearly valid, as usual."""
     id_, name, text = job.id, job.name, job.description
     params, parents = job.params, job.dependencies
     return (
@@ -189,7 +188,7 @@ def is_plain_by_itself(job: Any) -> bool:
 
 
 def _is_plain(job: Any) -> bool:
-    """Whether a job's values are plainly right; what is not may still be right."""
+    """Return True when all values are clearly valid; others may be valid after more checks."""
     return (
         is_plain_by_itself(job)
         and type(job.queue) is str

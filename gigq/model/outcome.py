@@ -1,4 +1,4 @@
-"""Decide, then write: from what happened to an execution to what is recorded about its job."""
+"""Decision about an execution that has ended: the values to record for it and its job."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 _CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 
 MAX_REFUNDS = 3
-"""How often an orderly stop gives an attempt back; then a job that never fits would loop."""
+"""Number of attempts that orderly stops release; a job that is always stopped must not loop."""
 
 
 class PostMortem(NamedTuple):
-    """What the supervisor knows about a process that died. Sizes in bytes, times in seconds.
+    """Measurements of an attempt and its process. Sizes in bytes, times in seconds.
 
     Attributes:
-        peak_rss: the most memory that the job's whole process tree was seen to use.
+        peak_rss: peak of the memory of the job's process tree.
         cpu_time: the CPU time of the tree.
-        wall_time: how long the attempt lasted.
-        late: from the end of the limit and its grace to the first SIGKILL.
-        killed: how many processes of the tree were sent SIGKILL.
+        wall_time: duration of the attempt.
+        late: time from the end of the limit and its grace to the first SIGKILL.
+        killed: number of processes of the tree that got SIGKILL.
     """
 
     exit_code: int | None = None
@@ -43,11 +43,11 @@ class PostMortem(NamedTuple):
 
 
 class Interruption(NamedTuple):
-    """The interruption of a running job, or the moment when the job saw that it is to end.
+    """The interruption of a running job, or the job's notice of a request to end.
 
     Attributes:
         cause: TIMEOUT, CANCELLED or STOPPED.
-        at: when, in seconds of the monotonic clock.
+        at: its time, in seconds of the monotonic clock.
     """
 
     cause: Cause
@@ -55,18 +55,18 @@ class Interruption(NamedTuple):
 
 
 class ExecutionResult(NamedTuple):
-    """The end of one execution, as the worker or the recorder found it.
+    """The result of one execution, from the worker or the recorder.
 
     Attributes:
         status: COMPLETED, FAILED, TIMEOUT or CANCELLED.
         value: the function's return value as JSON text; only when COMPLETED.
-        error: what went wrong, with the traceback when there is one.
-        cause: why it ended without success.
-        final: no further attempt, even when some are left.
-        post_mortem: what is known about the process, when it died.
-        failure: the facts of the exception that ended it, for events; they are not stored.
-        interrupted_by: TIMEOUT, CANCELLED or STOPPED, when the job was interrupted while it ran, or
-            saw that it is to end.
+        error: the error as text, with the traceback if there is one.
+        cause: the cause of an end without success.
+        final: True for no further attempt, even when some are left.
+        post_mortem: measurements of the attempt and its process, if known.
+        failure: details of the exception, for events; they are not stored.
+        interrupted_by: TIMEOUT, CANCELLED or STOPPED, if the job was interrupted while it ran, or
+            noticed a request to end.
         returned_after: seconds from then until the function returned or raised.
     """
 
@@ -81,11 +81,11 @@ class ExecutionResult(NamedTuple):
     returned_after: float | None = None
 
     def after(self, interruption: Interruption | None, now: float) -> ExecutionResult:
-        """Return this result, marked as that of an interrupted job if there was an interruption.
+        """Return this result, with the interruption if there was one.
 
         Args:
-            interruption: what interrupted it.
-            now: when the function ended, in seconds of the monotonic clock.
+            interruption: the interruption, or None.
+            now: end of the function, in seconds of the monotonic clock.
         """
         if interruption is None:
             return self
@@ -99,7 +99,7 @@ class Outcome(NamedTuple):
     status: JobStatus
     execution_status: JobStatus
     retry_after: str | None = None
-    refunded: bool = False
+    released: bool = False
     crashed: bool = False
     error: str | None = None
     result: str | None = None
@@ -110,11 +110,11 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
     """Decide what to record for the result of an execution.
 
     Args:
-        result: how the execution ended.
+        result: the result of the execution.
         job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`,
             and, if they are known, `crashes`, `crash_limit` (attempts) and the execution's
             `cancel_requested_at`.
-        now: the time of the decision, as the store writes times.
+        now: the time of the decision, as stored text.
     """
     if result.status is JobStatus.COMPLETED:
         return Outcome(JobStatus.COMPLETED, JobStatus.COMPLETED, result=result.value)
@@ -122,8 +122,8 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
         return _over(result, JobStatus.CANCELLED)
     if job.get("cancel_requested_at"):
         return _cancelled_on_request(result)
-    if result.cause is Cause.STOPPED and _refundable(result, job):
-        return _given_back(job)
+    if result.cause is Cause.STOPPED and _is_releasable(result, job):
+        return _released(job)
     return _unsuccessful(result, job, now)
 
 
@@ -134,7 +134,7 @@ def _over(result: ExecutionResult, status: JobStatus) -> Outcome:
 
 
 def _cancelled_on_request(result: ExecutionResult) -> Outcome:
-    # How the attempt really ended is not lost: the error says it, and the post-mortem shows it.
+    # The error keeps the attempt's own end, and the post-mortem stays.
     error = "cancelled while it ran"
     if result.error:
         error = f"{error}; the attempt ended so: {result.error}"
@@ -143,16 +143,16 @@ def _cancelled_on_request(result: ExecutionResult) -> Outcome:
     return Outcome(status, status, crashed=crashed, error=error, cause=Cause.CANCELLED)
 
 
-def _refundable(result: ExecutionResult, job: Mapping[str, Any]) -> bool:
-    # With a single attempt the start is the attempt: giving it back could start the job twice.
+def _is_releasable(result: ExecutionResult, job: Mapping[str, Any]) -> bool:
+    # A job with a single attempt must never start twice, so that attempt is never released.
     return not result.final and job["max_attempts"] > 1 and (job["refunds"] or 0) < MAX_REFUNDS
 
 
-def _given_back(job: Mapping[str, Any]) -> Outcome:
+def _released(job: Mapping[str, Any]) -> Outcome:
     return Outcome(
         JobStatus.PENDING,
         JobStatus.CANCELLED,
-        refunded=True,
+        released=True,
         error=job["error"],
         cause=Cause.STOPPED,
     )

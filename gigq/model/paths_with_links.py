@@ -1,4 +1,4 @@
-"""Paths as they were given, with their links, so that a new release behind a link is found."""
+"""Absolute paths with their symbolic links kept, so that a new release behind a link is found."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def _working_folder() -> str | None:
 
 
 _folder_at_start = _working_folder()
-"""Where the process was when it imported gigq: relative names on its command line start there."""
+"""The working folder at the import of gigq: relative names on the command line start there."""
 
 
 def of_main(file: str) -> str:
     """Return the path of the main module's file as it was given to Python.
 
-    Python has made a relative one absolute with the folder as the kernel knows it, without links.
+    Python has made a relative path absolute with the kernel's name of the folder, without links.
 
     Args:
         file: the `__file__` of the main module.
@@ -30,7 +30,7 @@ def of_main(file: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """Return a path that a person has typed as an absolute one; links are kept."""
+    """Return a typed path as an absolute one; links are kept."""
     if path[:1] == os.sep:
         return _plain(path)
     here = _working_folder() or os.sep
@@ -39,9 +39,9 @@ def absolute(path: str) -> str:
 
 
 def below(folder: str, path: str) -> str:
-    """Return a path that starts at a folder, without `..` and with its links where they can stay.
+    """Return a path relative to a folder as an absolute one, without `..` and with its links.
 
-    As for the kernel, `..` behind a link is the folder above the one that the link leads to.
+    As for the kernel, `..` after a link is the folder above the link's target.
     """
     whole = os.path.join(folder, path)  # noqa: PTH118
     before, up, behind = f"{whole}/".rpartition("/../")
@@ -54,7 +54,7 @@ def below(folder: str, path: str) -> str:
 
 
 def archive_of(file: str) -> str | None:
-    """Return the archive, as of zipapp, in which a module's file lies; None when there is none."""
+    """Return the archive, as of zipapp, that contains a module's file, or None."""
     folder = os.path.dirname(file)  # noqa: PTH120
     while folder not in ("", os.sep):
         if os.path.isfile(folder):  # noqa: PTH113
@@ -72,7 +72,7 @@ def _of_main(file: str) -> str:
 
 
 def _shell_folder(folder: str | None) -> str | None:
-    """Return the folder as the shell knows it, with its links; None when that is another one."""
+    """Return the shell's path of a folder, with its links; None if the shell is in another one."""
     shell = os.environ.get("PWD", "")
     if folder is None or shell[:1] != os.sep or not _is_same(shell, folder):
         return None
@@ -89,7 +89,7 @@ def _replaced(file: str, folder: str, by: str) -> str:
 def _plain(path: str) -> str:
     """Return a path without `.`, `..` and repeated slashes that leads to the same file."""
     plain = os.sep + os.path.normpath(path).lstrip(os.sep)
-    # Behind a link, `..` is not the folder before it.
+    # After a link, `..` is not the folder before the link.
     return plain if plain == path or _is_same(plain, path) else os.path.realpath(path)
 
 

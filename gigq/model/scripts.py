@@ -1,4 +1,4 @@
-"""Scripts: loading one for its functions, and making it the main module while its jobs run."""
+"""Scripts: loaded for their functions, and made the main module while their jobs run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAIN: Final = "__main__"
 _LOADED: Final = "__mp_main__"
 
 SCRIPT_MODULES = (_MAIN, _LOADED)
-"""Names of the module that a script is: when it is run, and while a worker loads it."""
+"""Names of a script's module: when Python runs it, and while a worker loads it."""
 
 _scripts: dict[str, ModuleType] = {}
 _loading_lock = threading.RLock()
@@ -32,7 +32,7 @@ class _Load(NamedTuple):
     """The load of a script or a module, to find its functions.
 
     Attributes:
-        thread: the thread in which it goes on.
+        thread: the thread that loads it.
         frame: the function that loads it.
         code: the path of the script, or the name of the module.
     """
@@ -43,7 +43,7 @@ class _Load(NamedTuple):
 
 
 _loads: list[_Load] = []
-"""Those that go on in this process."""
+"""The loads in progress in this process."""
 
 
 @contextmanager
@@ -58,15 +58,15 @@ def loading(code: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(ValueError):  # a forked child has forgotten the loads of other threads
+        with suppress(ValueError):  # a forked child has no loads of other threads
             _loads.remove(load)
 
 
 def refuse_while_loading() -> None:
-    """Refuse to submit or to work at the top level of code that is being loaded for a function.
+    """Refuse to submit or to work at the top level of code that is being loaded.
 
     Raises:
-        FunctionNotImportable: it would submit or work again at every load, without an end.
+        FunctionNotImportable: every load would submit or work again, without an end.
     """
     code = _code_around() if _loads else None
     if code is not None:
@@ -77,7 +77,7 @@ def refuse_while_loading() -> None:
 
 
 def _code_around() -> str | None:
-    """Return the code that this thread is loading, or that a function in this thread comes from.
+    """Return the code being loaded by this thread, or that defines a function of its stack.
 
     The top level of that code may have started this thread.
     """
@@ -101,7 +101,7 @@ def _frames(frame: FrameType | None, end: FrameType | None = None) -> Iterator[F
 
 
 def load(file: str) -> ModuleType:
-    """Load a script once, as multiprocessing does: without what its guard protects.
+    """Load a script once, as multiprocessing does: `__name__` is not `"__main__"` in it.
 
     Args:
         file: its absolute path.
@@ -109,7 +109,7 @@ def load(file: str) -> ModuleType:
     Raises:
         FunctionNotFound: there is no such script.
         CodeConflict: this process has loaded other code of the same names.
-        BaseException: whatever the script raises.
+        BaseException: the exception of the script.
     """
     known = _scripts.get(file)
     if known is not None:
@@ -121,27 +121,27 @@ def load(file: str) -> ModuleType:
 
 
 def is_loaded(file: str) -> bool:
-    """Return whether this process has loaded a script already, or is that script."""
+    """Return True when this process has loaded a script, or is that script."""
     return file in _scripts or _own_main_of(file) is not None
 
 
 def module_of(function: Any) -> tuple[ModuleType, str | None]:
-    """Return the script that a function comes from, and its path if it was loaded here."""
+    """Return the script that defines a function, and its path if this process loaded it."""
     file = getattr(function, "__globals__", {}).get("__file__")
     module = _scripts.get(file) if file else None
     return (sys.modules[function.__module__], None) if module is None else (module, file)
 
 
 def own_main() -> ModuleType | None:
-    """Return the main module of the process itself, also while a job's script stands for it."""
+    """Return the process's own main module, also while a job's script replaces it."""
     return _main.own or sys.modules.get(_MAIN)
 
 
 class JobOfScript:
-    """Makes a script the main module while one of its jobs runs, with its folder on the path.
+    """A job of a script, which is the main module during the job, with its folder on the path.
 
-    The functions and classes of the script are found under the name `__main__` then, as when it is
-    run: by `pickle`, and by the processes that `multiprocessing` starts.
+    So `pickle`, and the processes that `multiprocessing` starts, find the script's functions and
+    classes under the name `__main__`, as when the script is run.
 
     Args:
         file: the absolute path of the script.
@@ -152,7 +152,7 @@ class JobOfScript:
         self._module: ModuleType | None = None
 
     def begin(self) -> None:
-        """Make it the main module, if this process has loaded it and is not that script itself.
+        """Make the script the main module, unless the process itself is that script.
 
         Raises:
             CodeConflict: its modules would be mixed with those of another folder.
@@ -170,7 +170,7 @@ class JobOfScript:
 
 
 class _MainModule:
-    """Which module is `__main__`: the script of the job that began last, or the process's own."""
+    """The module `__main__`: the script of the job that began last, or the process's own."""
 
     def __init__(self) -> None:
         self.own: ModuleType | None = None
@@ -186,14 +186,14 @@ class _MainModule:
             self._in_use.append(module)
             self._show(module)
             if folder not in sys.path or folder in self._folders:
-                # Python puts the script's folder there when it runs it.
+                # Python does the same when it runs a script.
                 sys.path.insert(0, folder)
                 self._folders.append(folder)
 
     def leave(self, module: ModuleType) -> None:
         folder = code_conflicts.folder_of(str(module.__file__))
         with self._lock:
-            # A forked child, or a thread that a job has left behind, may have left already.
+            # A forked child, or a thread that a job left running, may have left already.
             with suppress(ValueError):
                 self._in_use.remove(module)
             if folder in self._folders:
@@ -226,7 +226,7 @@ os.register_at_fork(after_in_child=_renew_lock_in_child)
 
 
 def _own_main_of(file: str) -> ModuleType | None:
-    """Return the process's main module if a path is that of its file."""
+    """Return the process's main module if it has the given file."""
     main = own_main()
     own = getattr(main, "__file__", None)
     return main if own and os.path.realpath(own) == os.path.realpath(file) else None
@@ -240,7 +240,7 @@ def _executed(file: str) -> ModuleType:
     spec = spec_from_file_location(_LOADED, file, loader=loader)
     assert spec is not None, "with a loader there is always one"
     module = module_from_spec(spec)
-    # The main module has none, which is how multiprocessing knows that it is a script.
+    # The main module has none: so multiprocessing recognizes a script.
     module.__spec__ = None
     # Compiled each time, as Python does with the script that it runs.
     code = loader.source_to_code(loader.get_data(file), file)
@@ -248,7 +248,7 @@ def _executed(file: str) -> ModuleType:
     _main.enter(module)
     try:
         with loading(file):
-            exec(code, module.__dict__)  # noqa: S102 - the script that was asked for
+            exec(code, module.__dict__)  # noqa: S102 - the script of a job
     finally:
         _main.leave(module)
     _rename_contents(module)
@@ -256,7 +256,7 @@ def _executed(file: str) -> ModuleType:
 
 
 def _rename_contents(module: ModuleType) -> None:
-    """Give a script and what it defines the name `__main__`, under which pickles refer to it."""
+    """Name a script and its definitions `__main__`, as pickles refer to them."""
     module.__name__ = _MAIN
     todo, seen = [module.__dict__], set[int]()
     while todo:
@@ -275,7 +275,7 @@ def _rename_contents(module: ModuleType) -> None:
 
 
 def _names_script(value: Any) -> bool:
-    """Return whether a value says itself that it comes from a script that is being loaded."""
+    """Return True when a value's own `__module__` is a script that is being loaded."""
     if type(value) is FunctionType:
         return value.__module__ == _LOADED
     name = _attributes(value).get("__module__")
@@ -283,7 +283,7 @@ def _names_script(value: Any) -> bool:
 
 
 def _attributes(value: Any) -> Any:
-    """Return a value's own attributes, past what its class may have made of the access."""
+    """Return a value's own attributes, even if its class overrides the access."""
     if issubclass(type(value), type):
         return type.__dict__["__dict__"].__get__(value)
     try:

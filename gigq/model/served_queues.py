@@ -20,8 +20,8 @@ class ServedQueues(NamedTuple):
     """A set of queues.
 
     Attributes:
-        names: the queues that are served, or those that are not.
-        all_but: whether every queue is served except `names`.
+        names: the queues that are served, or the ones that are excluded.
+        all_but: True when every queue except `names` is served.
     """
 
     names: frozenset[str] = frozenset()
@@ -29,11 +29,11 @@ class ServedQueues(NamedTuple):
 
     @property
     def is_everything(self) -> bool:
-        """True when no queue is left out."""
+        """True when no queue is excluded."""
         return self.all_but and not self.names
 
     def serves(self, queue: Any) -> bool:
-        """Return whether the set contains a queue; the name may be any value of a row."""
+        """Return True when the set contains a queue; the name may be any value of a row."""
         return (queue in self.names) is not self.all_but
 
     def patterns(self) -> list[str]:
@@ -68,7 +68,7 @@ def checked(patterns: Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def problem_of_name(name: str) -> str | None:
-    """Return why a job's queue cannot have this name, or None."""
+    """Return the reason why a job's queue cannot have this name, or None."""
     if name == EVERY or name.startswith(NOT):
         return (
             f"queue is {name!r}, which workers read as a pattern "
@@ -86,7 +86,7 @@ def _parse(patterns: tuple[str, ...]) -> ServedQueues:
 
 
 def _parts(patterns: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names that are left out, and those that are named."""
+    """Return the names that are excluded, and the names that are included."""
     excluded = frozenset(item[1:] for item in patterns if item.startswith(NOT))
     names = frozenset(item for item in patterns if item != EVERY and not item.startswith(NOT))
     return excluded, names

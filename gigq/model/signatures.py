@@ -1,4 +1,4 @@
-"""The parameters of a job beside the signature of its function, before the job is stored."""
+"""Comparison of a job's parameters with the signature of its function, before it is stored."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BY_NAME = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 
 
 class _Trust:
-    """As long as it is given, workers call the functions that are stored."""
+    """True as long as workers call the functions that are stored."""
 
     is_given = True
 
@@ -40,13 +40,13 @@ class Signature(NamedTuple):
 
     Attributes:
         name: the function's own.
-        read: as Python has it; default values are shown in messages only.
+        read: Python's signature; default values are shown in messages only.
         accepted: the names of its parameters.
-        required: those without a default.
+        required: the names of those without a default.
         required_beside_results: the same without `parent_results`.
-        takes_any: it has `**kwargs`.
-        takes_results: the worker can add `parent_results`.
-        only_by_position: a parameter that has no default and no keyword; None without one.
+        takes_any: True when it has `**kwargs`.
+        takes_results: True when the worker can add `parent_results`.
+        only_by_position: a positional-only parameter without a default, or None.
         known_to_fit: names of parameters, in their order, of jobs without dependencies that fitted.
     """
 
@@ -74,7 +74,7 @@ class Signature(NamedTuple):
 
         Args:
             params: the parameters of the job.
-            gets_results: the worker adds `parent_results`.
+            gets_results: True when the worker adds `parent_results`.
         """
         given = params.keys()
         return (
@@ -85,7 +85,7 @@ class Signature(NamedTuple):
         )
 
     def problem(self, params: Mapping[str, Any], *, gets_results: bool) -> str:
-        """Return why it does not fit, and the signature."""
+        """Return the reason why parameters do not fit, with the signature."""
         if self.only_by_position:
             return (
                 f"{self.text} takes {self.only_by_position!r} by position only, and parameters "
@@ -119,17 +119,17 @@ class Signature(NamedTuple):
 
 
 def of(function: Function) -> Signature | None:
-    """Return the signature of a function; None where it has none to be read, as some in C."""
+    """Return the signature of a function; None without one, as for some functions in C."""
     if not _Trust.is_given:
         return None
     try:
         return _known(function)
-    except TypeError:  # what cannot be hashed cannot be remembered
+    except TypeError:  # an unhashable object cannot be cached
         return _read(function)
 
 
 def note_worker_class(cls: type) -> None:
-    """Check no parameters from now on if workers of a class find functions in a way of their own.
+    """Stop checking parameters once a class of workers overrides `_import_function`.
 
     Such a worker may call another function than the one that was submitted.
     """
@@ -139,11 +139,11 @@ def note_worker_class(cls: type) -> None:
 
 def _read(function: Function) -> Signature | None:
     try:
-        # Not that of a wrapped function: a decorator may add arguments of its own, or take some.
+        # Not that of a wrapped function: a decorator may add or remove arguments.
         read = inspect.signature(function, follow_wrapped=False)
         parameters = list(read.parameters.values())
         name = getattr(function, "__qualname__", type(function).__name__)
-    except Exception:  # noqa: BLE001 - what a function shows of itself may be anything
+    except Exception:  # noqa: BLE001 - a function's attributes may be anything
         return None
     named = [one for one in parameters if one.kind in _BY_NAME]
     accepted = frozenset(one.name for one in named)
@@ -168,7 +168,7 @@ def _read(function: Function) -> Signature | None:
 
 
 class _Annotation(str):
-    """An annotation that is stored as text, shown as it was written."""
+    """An annotation in the form of text, shown without quotes."""
 
     __slots__ = ()
     __repr__ = str.__str__

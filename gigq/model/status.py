@@ -1,4 +1,4 @@
-"""The states of a job and the moves between them."""
+"""The statuses of a job and the transitions between them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class JobStatus(Enum):
 FINISHED = frozenset(
     {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT}
 )
-"""States that a job leaves only when somebody requeues it."""
+"""Statuses that a job leaves only by a requeue."""
 
 WITHOUT_SUCCESS = frozenset(status.value for status in FINISHED - {JobStatus.COMPLETED})
-"""Finished states, as they are stored, that fail the jobs that depend on one."""
+"""Finished statuses, as stored, that count as a failure for dependents."""
 
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
-        # claimed; cancelled before its start; cut off by a parent that ended without success
+        # claimed; cancelled before its start; failed because of a parent
         JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED, JobStatus.FAILED}),
-        # settled for good; or pending again: another attempt is left, or the start was given back
+        # settled for good; or pending again: another attempt is left, or the claim was released
         JobStatus.RUNNING: frozenset(
             {
                 JobStatus.COMPLETED,
@@ -44,10 +44,10 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
             }
         ),
         JobStatus.COMPLETED: frozenset(),
-        # requeued by hand, with its attempts reset
+        # requeued, with its attempts reset
         JobStatus.FAILED: frozenset({JobStatus.PENDING}),
         JobStatus.TIMEOUT: frozenset({JobStatus.PENDING}),
         JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
     }
 )
-"""Every move a job may make. The store's statements are guarded accordingly."""
+"""All allowed transitions. The store's statements are guarded accordingly."""

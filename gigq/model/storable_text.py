@@ -1,4 +1,4 @@
-"""Text in a form that a database can store, whatever user code or a file name put into it."""
+"""Text in a form that a database can store, also from user code and file names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Value = TypeVar("Value")
 def storable(text: str) -> str:
     r"""Return a text that is valid UTF-8 without NUL.
 
-    A lone surrogate, as undecodable file names have them, becomes `\udce9` and NUL becomes `\x00`.
-    SQLite takes no lone surrogates, and PostgreSQL no NUL either.
+    A lone surrogate, as in an undecodable file name, becomes `\udce9` and NUL becomes `\x00`.
+    SQLite accepts no lone surrogates, and PostgreSQL accepts no NUL either.
     """
     if "\0" in text:
         text = text.replace("\0", "\\x00")

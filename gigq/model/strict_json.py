@@ -16,9 +16,9 @@ def strict_json(
     """Return JSON that every reader accepts: NaN and infinities become the texts of their names.
 
     Args:
-        value: what to write; its dicts have texts as keys.
+        value: the value to encode; its dicts have text keys.
         indent: as for `json.dumps`.
-        default: as for `json.dumps`; makes something of a value that JSON does not have.
+        default: as for `json.dumps`; converts a value that is not JSON.
     """
     try:
         return json.dumps(value, indent=indent, default=default, allow_nan=False)

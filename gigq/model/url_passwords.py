@@ -1,4 +1,4 @@
-"""Masks the passwords in URLs, before a text is logged or shown."""
+"""Masking of passwords in URLs, before a text is logged or shown."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 MASK = "***"
 
-# The lengths are bounded, so that a long text costs no more than its length. A password may hold
-# any sign but a blank; digits and a slash after a colon are a port, and what follows a path.
+# The lengths are bounded, so that the time stays proportional to the text's length. A password may
+# have any character but a blank; digits and a slash after a colon are a port, followed by a path.
 _URL_PASSWORD = re.compile(
     r"([a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,99}):(?!\d{1,5}/)[^\s]{1,4096}@", re.IGNORECASE
 )
-# Without a password the name before the host is itself a secret: the token of a web service.
+# Without a password the name before the host is the secret: the token of a web service.
 _TOKEN = re.compile(r"(https?://)[^\s:/@]{1,4096}@", re.IGNORECASE)
 
 

@@ -278,7 +278,7 @@ def _kept(lock: Any, action: Callable[[], object]) -> None:
 
 
 def _plain_cursor(connection: Any) -> Any:
-    """Return a cursor that yields plain tuples, whatever row factory the connection has."""
+    """Return a cursor that yields plain tuples, also with a row factory on the connection."""
     cursor = connection.cursor()
     cursor.row_factory = None
     return cursor

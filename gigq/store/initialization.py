@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def initialize(path: str | os.PathLike[str]) -> None:
-    """Create a queue at `path` whatever was there before, also beside other tables.
+    """Create a queue at `path` in any case, also beside other tables.
 
     An existing queue is migrated and keeps its jobs.
 

@@ -103,7 +103,7 @@ def test_a_stop_gives_the_attempt_back() -> None:
     outcome = decide(ending, JOB, "2026-01-01T00:00:00.000000+00:00")
 
     assert outcome.status is JobStatus.PENDING
-    assert outcome.refunded
+    assert outcome.released
 
 
 def test_a_memory_limit_names_what_was_used_and_what_was_allowed() -> None:

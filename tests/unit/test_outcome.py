@@ -77,7 +77,7 @@ def test_a_start_cut_short_by_a_stop_is_given_back_at_once(ended: JobStatus) -> 
     ending = ExecutionResult(ended, error="stopped", cause=Cause.STOPPED)
     outcome = decide(ending, job(retry_delay=60, error="an older one"), NOW)
 
-    assert outcome.refunded
+    assert outcome.released
     assert (outcome.status, outcome.execution_status) == (JobStatus.PENDING, JobStatus.CANCELLED)
     assert (outcome.retry_after, outcome.error) == (None, "an older one")
 
@@ -85,7 +85,7 @@ def test_a_start_cut_short_by_a_stop_is_given_back_at_once(ended: JobStatus) -> 
 def test_what_is_final_is_not_given_back() -> None:
     outcome = decide(failed(cause=Cause.STOPPED, final=True), job(), NOW)
 
-    assert (outcome.status, outcome.refunded) == (JobStatus.FAILED, False)
+    assert (outcome.status, outcome.released) == (JobStatus.FAILED, False)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_stop_counts_as_a_failure_when_the_start_cannot_be_given_back(
 ) -> None:
     outcome = decide(failed(cause=Cause.STOPPED), job(**changes), NOW)
 
-    assert not outcome.refunded
+    assert not outcome.released
     assert (outcome.status, outcome.cause) == (status, Cause.STOPPED)
 
 
@@ -116,7 +116,7 @@ def test_an_attempt_that_ends_without_success_after_a_cancel_was_asked_for_cance
 
     assert (outcome.status, outcome.execution_status) == (JobStatus.CANCELLED, JobStatus.CANCELLED)
     assert "boom" in (outcome.error or "")
-    assert (outcome.refunded, outcome.retry_after) == (False, None)
+    assert (outcome.released, outcome.retry_after) == (False, None)
 
 
 def test_the_error_of_a_cancelled_attempt_says_how_it_ended() -> None:

@@ -130,7 +130,7 @@ WHERE e.id = :execution_id AND e.status = 'running';
 
 -- name: end_attempt
 UPDATE jobs
-SET status = :status, attempts = :attempts, refunds = refunds + :refunded,
+SET status = :status, attempts = :attempts, refunds = refunds + :released,
     crashes = crashes + :crashed, error = :error, cause = :cause, worker_id = NULL,
     completed_at = CASE WHEN started_at > :completed_at THEN started_at ELSE :completed_at END,
     retry_after = :retry_after, execution_id = :next_execution_id,

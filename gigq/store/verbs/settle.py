@@ -155,7 +155,7 @@ def _settle_otherwise(
         return None
     outcome = decide(result, job, session.now)
     _close_execution(session, execution_id, result, outcome.execution_status, outcome.cause)
-    attempts = job["attempts"] - outcome.refunded
+    attempts = job["attempts"] - outcome.released
     session.run("end_attempt", _ended(session, job, execution_id, outcome, attempts))
     after = _consequences(session, job, outcome)
     return Settled(
@@ -178,7 +178,7 @@ def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, atte
         "execution_id": execution_id,
         "status": outcome.status.value,
         "attempts": attempts,
-        "refunded": int(outcome.refunded),
+        "released": int(outcome.released),
         "crashed": int(outcome.crashed),
         "error": storable_value(outcome.error),
         "cause": outcome.cause,

@@ -15,7 +15,7 @@ CREATE TABLE jobs (
     unmet               INTEGER NOT NULL DEFAULT 0,          -- rows of job_dependencies
     attempts            INTEGER NOT NULL DEFAULT 0,
     max_attempts        INTEGER NOT NULL DEFAULT 3,
-    refunds             INTEGER NOT NULL DEFAULT 0,          -- starts given back by a stop
+    refunds             INTEGER NOT NULL DEFAULT 0,          -- attempts that stops released
     crashes             INTEGER NOT NULL DEFAULT 0,          -- attempts that killed a process
     timeout             NUMERIC DEFAULT 300,                 -- seconds; NULL: no limit
     retry_delay         NUMERIC NOT NULL DEFAULT 0,          -- seconds
@@ -62,7 +62,7 @@ CREATE TABLE job_executions (
     started_at   TEXT NOT NULL,
     completed_at TEXT,
     attempt      INTEGER,
-    run          TEXT,                                       -- the liveness run that answers
+    run          TEXT,                                       -- the run that answers
     cause        TEXT,
     exit_code    INTEGER,
     signal       TEXT,
