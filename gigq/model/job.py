@@ -42,16 +42,43 @@ _SMALLEST_MEMORY_LIMIT = 2**20
 
 
 class Job:
-    """One unit of work: a function and its parameters, to be run by a worker.
+    """One unit of work: a function and its parameters, for a worker to run.
+
+    The arguments become attributes, which may be changed until the job is submitted.
+
+    Args:
+        name: a name for people; it need not be unique.
+        function: the function to execute; a worker must be able to import it.
+        params: its keyword arguments; they must be JSON. A tuple arrives as a list. Keys of
+            dicts in them must be texts. At submit they are compared with the function's
+            signature.
+        priority: higher numbers are executed first.
+        dependencies: ids of the jobs that must complete before this one is due.
+        max_attempts: maximum number of starts, at least 1.
+        timeout: maximum run time in seconds; None for no limit.
+        description: a longer text for people.
+        pass_parent_results: pass the results of the dependencies as the keyword argument
+            `parent_results`, a dict by parent id. None: when the function accepts it.
+        retry_delay: seconds from a failed attempt to the next one.
+        queue: the named queue it goes to; "*" and names that begin with "!" are patterns of
+            workers, and no names.
+        on_parent_failure: when a dependency finally fails, "fail" fails this job too,
+            "run" runs it all the same, "wait" keeps it until the parent is requeued.
+        memory_limit: maximum memory of the job with all its processes, in bytes or as text
+            ("300 MB", "512 MiB"); None for the limit of the daemon's pool. The
+            daemon ends a job that uses more; a plain worker does not watch it.
+        crash_limit: after so many attempts that killed their process (a crash, the memory
+            limit, the kernel's out-of-memory killer) the job fails for good, even with
+            attempts left; None for no such limit.
 
     Attributes:
-        id: the unique id (text); submitting the same id again stores nothing.
+        id: the unique id (text); a second submit of the same id stores nothing.
         created_at: the creation time, UTC in ISO format. Among jobs of one priority the oldest is
             claimed first.
         workflow: the name of the workflow with which it is submitted, or None; set by `Workflow`.
 
-    The other attributes are the constructor's arguments. They may be changed until the job is
-    submitted.
+    Raises:
+        InvalidJob: a value is not allowed; the message names it and the remedy.
     """
 
     workflow: str | None = None
@@ -73,36 +100,6 @@ class Job:
         memory_limit: int | str | None = None,
         crash_limit: int | None = DEFAULT_CRASH_LIMIT,
     ) -> None:
-        """Make a job, without storing it.
-
-        Args:
-            name: a name for people; it need not be unique.
-            function: the function to execute; a worker must be able to import it.
-            params: its keyword arguments; they must be JSON. A tuple arrives as a list. Keys of
-                dicts in them must be texts. At submit they are compared with the function's
-                signature.
-            priority: higher numbers are executed first.
-            dependencies: ids of the jobs that must complete before this one is due.
-            max_attempts: maximum number of starts, at least 1.
-            timeout: maximum run time in seconds; None for no limit.
-            description: a longer text for people.
-            pass_parent_results: pass the results of the dependencies as the keyword argument
-                `parent_results`, a dict by parent id. None: when the function accepts it.
-            retry_delay: seconds from a failed attempt to the next one.
-            queue: the named queue it goes to; "*" and names that begin with "!" are patterns of
-                workers, and no names.
-            on_parent_failure: when a dependency finally fails, "fail" fails this job too,
-                "run" runs it all the same, "wait" keeps it until the parent is requeued.
-            memory_limit: maximum memory of the job with all its processes, in bytes or as text
-                ("300 MB", "512 MiB"); None for the limit of the daemon's pool. The
-                daemon ends a job that uses more; a plain worker does not watch it.
-            crash_limit: after so many attempts that killed their process (a crash, the memory
-                limit, the kernel's out-of-memory killer) the job fails for good, even with
-                attempts left; None for no such limit.
-
-        Raises:
-            InvalidJob: a value is not allowed; the message names it and the remedy.
-        """
         self.id = new_id()
         self.name = name
         self.function = function

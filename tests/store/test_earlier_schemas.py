@@ -79,9 +79,9 @@ def test_a_reader_of_an_earlier_schema_ends_without_a_warning_of_an_open_databas
 
 HOLDER = """
 import sys
-from gigq.store.sqlite.processes import run_locks as liveness
-liveness.schema_known = lambda: int(sys.argv[2])
-held = liveness.RunLock(sys.argv[1], "gigqd")
+from gigq.store.sqlite.processes import run_locks
+run_locks.schema_known = lambda: int(sys.argv[2])
+held = run_locks.RunLock(sys.argv[1], "gigqd")
 print("held", flush=True)
 sys.stdin.readline()
 """

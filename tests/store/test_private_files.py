@@ -51,7 +51,7 @@ def test_a_folder_that_every_account_may_write_is_refused(database: Path) -> Non
 
 
 @pytest.mark.fault("S2")
-@pytest.mark.parametrize("name", ["locks", "checkpointer", "gate"])
+@pytest.mark.parametrize("name", ["locks", "checkpointer", "write-queue"])
 @pytest.mark.parametrize("kind", ["a link", "a dangling link", "a FIFO", "a folder"])
 def test_no_link_and_no_fifo_is_opened_in_the_place_of_a_file(
     database: Path, tmp_path: Path, name: str, kind: str
@@ -77,7 +77,7 @@ def test_no_link_and_no_fifo_is_opened_in_the_place_of_a_file(
     if name == "checkpointer":
         with pytest.raises(OSError, match="checkpointer"), _elected(str(database)):
             pass
-    JobQueue(database).submit(Job("another", os.getpid))  # the gate is no more than a courtesy
+    JobQueue(database).submit(Job("another", os.getpid))  # without the write queue
     assert (tmp_path / "target").read_text() == ""
     assert not (tmp_path / "born").exists()
 

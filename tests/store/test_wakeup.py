@@ -16,6 +16,7 @@ import pytest
 from support.waiting import wait_until
 
 from gigq.model.served_queues import parse
+from gigq.store.sqlite.file import private_files
 from gigq.store.sqlite.processes import wakeup_groups
 from gigq.store.sqlite.processes.run_locks import companion
 from gigq.store.sqlite.processes.wakeup import Listener, OpenPipes, notify, notify_alike
@@ -343,7 +344,7 @@ def test_workers_that_come_and_go_at_once_are_all_woken(database: Path) -> None:
     def come_and_go(number: int) -> None:
         for _ in range(50):
             listener = Listener(database, ["a"])
-            if not wakeup_groups.is_at(listener._path, listener.fileno()):
+            if not private_files.is_at(listener._path, listener.fileno()):
                 missed.append(number)
             listener.close()
 

@@ -1,4 +1,4 @@
-"""The gate before the write lock: in order, freed by a death, and never needed."""
+"""The write queue: in order, freed by a death, and never needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from support.ledger import stored
 from support.waiting import wait_until
 
-from gigq.store.sqlite import write_queue as gates
+from gigq.store.sqlite import write_queue as module
 from gigq.store.sqlite.processes.run_locks import companion
 from gigq.store.sqlite.write_queue import WriteQueue, write_queue_of
 from gigq.store.verbs import jobs
@@ -38,18 +38,18 @@ def path(address: str) -> str:
 @contextmanager
 def child(action: Callable[[], Any]) -> Iterator[int]:
     """A forked process that has done `action` and waits to be killed; its pid."""
-    told, telling = os.pipe()
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         action()
-        os.write(telling, b"\0")
+        os.write(writer, b"\0")
         signal.pause()
-    os.close(telling)
+    os.close(writer)
     try:
-        os.read(told, 1)
+        os.read(reader, 1)
         yield pid
     finally:
-        os.close(told)
+        os.close(reader)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
@@ -68,10 +68,10 @@ def waiting(action: Callable[[], Any]) -> Iterator[int]:
 
 
 def first_in_line(path: str, before: int = 0) -> int:
-    """The place in which somebody waits, of those `before` another one; 0 when nobody does."""
+    """The place of the first waiting process, or of the first `before` a place; 0 without one."""
     descriptor = write_queue_of(path)._descriptor
-    length = before - gates._LINE if before else 0
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, gates._LINE, length, 0)
+    length = before - module._LINE if before else 0
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, module._LINE, length, 0)
     kind, _, start, _, _ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return 0 if kind == fcntl.F_UNLCK else start
 
@@ -85,15 +85,15 @@ def passed(write_queue: WriteQueue) -> bool:
 
 def test_the_file_is_private(path: str) -> None:
     assert passed(write_queue_of(path))
-    assert stat.S_IMODE((companion(path) / "gate").stat().st_mode) == 0o600
+    assert stat.S_IMODE((companion(path) / "write-queue").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(("urgent", "order"), [(False, "first second"), (True, "second first")])
-def test_who_came_first_is_let_in_first_and_the_urgent_before(
+def test_the_first_in_the_queue_writes_first_and_an_urgent_one_before_it(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, urgent: bool, order: str
 ) -> None:
-    monkeypatch.setattr(gates, "_PATIENCE", 60_000_000)
-    monkeypatch.setattr(gates, "_HEAD_START", 60_000_000)
+    monkeypatch.setattr(module, "_PATIENCE", 60_000_000)
+    monkeypatch.setattr(module, "_HEAD_START", 60_000_000)
     book = tmp_path / "book"
 
     def come(name: str, *, urgent: bool) -> None:
@@ -148,7 +148,7 @@ def test_what_a_job_forks_does_not_keep_it(path: str, tmp_path: Path) -> None:
         os.kill(int(left_behind.read_text()), signal.SIGKILL)
 
 
-def test_a_stopped_holder_keeps_nobody_from_writing(db: Database, path: str) -> None:
+def test_a_stopped_holder_does_not_prevent_writing(db: Database, path: str) -> None:
     with child(lambda: write_queue_of(path).enter(urgent=False)) as holder:
         os.kill(holder, signal.SIGSTOP)
         os.waitpid(holder, os.WUNTRACED)
@@ -157,7 +157,7 @@ def test_a_stopped_holder_keeps_nobody_from_writing(db: Database, path: str) -> 
     assert jobs.counts(db) == {"pending": len(ids)}
 
 
-def test_who_has_waited_in_vain_does_not_wait_again_at_once(path: str) -> None:
+def test_a_process_that_waited_in_vain_does_not_wait_again_at_once(path: str) -> None:
     mine = WriteQueue(path)
     with child(lambda: write_queue_of(path).enter(urgent=False)):
         assert not mine.enter(urgent=True)
@@ -203,12 +203,12 @@ def test_threads_of_one_process_wait_for_each_other(path: str) -> None:
     assert held == [True]
 
 
-def test_without_a_folder_or_rights_there_is_no_gate_and_writing_goes_on(
+def test_without_a_folder_or_rights_there_is_no_queue_and_writing_goes_on(
     db: Database, address: str
 ) -> None:
     assert not passed(WriteQueue(address))
 
-    (companion(address) / "gate").mkdir()
+    (companion(address) / "write-queue").mkdir()
 
     assert not passed(WriteQueue(address))
     stored(db)
@@ -216,10 +216,10 @@ def test_without_a_folder_or_rights_there_is_no_gate_and_writing_goes_on(
 
 
 def test_a_file_that_was_deleted_is_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr(module, "_BETWEEN_LOOKS", 0)
     mine = WriteQueue(path)
     assert passed(mine)
-    (companion(path) / "gate").unlink()
+    (companion(path) / "write-queue").unlink()
     assert passed(mine)
 
     with child(lambda: WriteQueue(path).enter(urgent=False)):

@@ -111,7 +111,7 @@ def test_which_versions_have_the_wal_reset_defect(version: tuple[int, ...], has_
         ("filesystem", {"file_system": ""}, "ok"),
         ("permissions", {"writable": False}, "warning"),
         ("permissions", {"files": (*GOOD.files[:2], ROOTS_LOG)}, "warning"),
-        ("database", {"content": None, "trouble": "it is damaged"}, "problem"),
+        ("database", {"content": None, "error": "it is damaged"}, "problem"),
         ("journal", {"content": replace(EMPTIED, journal_mode="delete")}, "warning"),
         ("journal", {"content": replace(EMPTIED, journal_mode=None)}, "ok"),
         ("size", {"content": EMPTIED}, "note"),

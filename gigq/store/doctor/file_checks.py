@@ -100,13 +100,13 @@ def file_system(inspected: Inspection) -> Iterator[Finding]:
 def rights(inspected: Inspection) -> Iterator[Finding]:
     """Check the permissions of the file, its folder and the files of SQLite beside it."""
     folder, file, *beside = inspected.files
-    trouble = [
-        *_trouble_of_folder(folder),
-        *_trouble_of_file(file, beside),
-        *_trouble_beside(file, beside),
+    found = [
+        *_problems_of_folder(folder),
+        *_problems_of_file(file, beside),
+        *_problems_beside(file, beside),
     ]
     if not inspected.writable:
-        trouble.append(
+        found.append(
             Finding(
                 "permissions",
                 "warning",
@@ -114,12 +114,12 @@ def rights(inspected: Inspection) -> Iterator[Finding]:
                 "run as the owner, or see docs/operations.md about a common group",
             )
         )
-    yield from trouble or [
+    yield from found or [
         Finding("permissions", "ok", f"{file.mode:04o}, owner {file.owner}, group {file.group}")
     ]
 
 
-def _trouble_of_folder(folder: File) -> Iterator[Finding]:
+def _problems_of_folder(folder: File) -> Iterator[Finding]:
     if folder.mode & _OTHERS_MAY_WRITE and not folder.mode & _STICKY:
         yield Finding(
             "permissions",
@@ -129,7 +129,7 @@ def _trouble_of_folder(folder: File) -> Iterator[Finding]:
         )
 
 
-def _trouble_of_file(file: File, beside: list[File]) -> Iterator[Finding]:
+def _problems_of_file(file: File, beside: list[File]) -> Iterator[Finding]:
     close = " ".join(["chmod o=", *(one.path for one in [file, *beside])])
     if file.mode & _OTHERS_MAY_WRITE:
         yield Finding(
@@ -154,7 +154,7 @@ def _trouble_of_file(file: File, beside: list[File]) -> Iterator[Finding]:
         )
 
 
-def _trouble_beside(file: File, beside: list[File]) -> Iterator[Finding]:
+def _problems_beside(file: File, beside: list[File]) -> Iterator[Finding]:
     for one in beside:
         if (one.owner, one.group) != (file.owner, file.group) or one.mode != file.mode:
             yield Finding(

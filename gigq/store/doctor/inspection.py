@@ -122,7 +122,7 @@ class Inspection:
         servers: processes that run jobs; None when this user may not see them.
         gone: number of open executions whose process has ended; None when unknown.
         content: the content of the file; None when it cannot be read.
-        trouble: the reason why it cannot be read.
+        error: the reason why it cannot be read.
     """
 
     path: str
@@ -140,7 +140,7 @@ class Inspection:
     servers: Mapping[str, tuple[int, ...]] | None = None
     gone: int | None = None
     content: Content | None = None
-    trouble: str | None = None
+    error: str | None = None
 
 
 def gather(database: str | os.PathLike[str], check: str | None = None) -> Inspection:
@@ -158,7 +158,7 @@ def gather(database: str | os.PathLike[str], check: str | None = None) -> Inspec
     path = resolve(database)
     _refuse_unreadable(path, os.fspath(database))
     before = lock_holders.readers(path)
-    content, trouble = _content_or_trouble(path, check)
+    content, problem = _content_or_error(path, check)
     found = Path(path).stat()
     folder = str(Path(path).parent)
     return Inspection(
@@ -177,7 +177,7 @@ def gather(database: str | os.PathLike[str], check: str | None = None) -> Inspec
         servers=lock_holders.servers(path),
         gone=_gone(path, content),
         content=content,
-        trouble=trouble,
+        error=problem,
     )
 
 
@@ -209,7 +209,7 @@ def _files(*paths: str) -> list[File]:
     return found
 
 
-def _content_or_trouble(path: str, check: str | None) -> tuple[Content | None, str | None]:
+def _content_or_error(path: str, check: str | None) -> tuple[Content | None, str | None]:
     for looks_left in reversed(range(_LOOKS)):
         before = _state(path)
         try:
@@ -272,8 +272,8 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
         rest = sum(number for name, number in known["counts"].items() if name != "total")
         known["counts"]["finished"] = max(0, known["counts"]["total"] - rest)
     except sqlite3.DatabaseError as error:
-        is_told = is_checked and isinstance(translated(error, "it"), StoreCorrupt)
-        if primary_code(error) != sqlite3.SQLITE_INTERRUPT and not is_told:
+        is_reported = is_checked and isinstance(translated(error, "it"), StoreCorrupt)
+        if primary_code(error) != sqlite3.SQLITE_INTERRUPT and not is_reported:
             raise
     finally:
         reader.set_progress_handler(None, 0)

@@ -30,7 +30,7 @@ def readable(inspected: Inspection) -> Iterator[Finding]:
         yield Finding(
             "database",
             "problem",
-            inspected.trouble or "it cannot be read",
+            inspected.error or "it cannot be read",
             "see docs/operations.md",
         )
     elif "jobs" not in inspected.content.tables and not file_checks.is_log_missing(inspected):

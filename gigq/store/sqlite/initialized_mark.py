@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from gigq.errors import NoQueue
 from gigq.store.sqlite.file import private_files
-from gigq.store.sqlite.file.identity import is_empty, is_empty_or_missing
+from gigq.store.sqlite.file.identity import is_empty, is_empty_or_missing, state_of
 from gigq.store.sqlite.file.log_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.sqlite.processes.run_locks import companion, companion_path
@@ -75,8 +75,7 @@ def is_noted(path: str, found: os.stat_result) -> bool:
 
 
 def _state_of(found: os.stat_result) -> bytes:
-    state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-    return " ".join(map(str, state)).encode()
+    return " ".join(map(str, state_of(found))).encode()
 
 
 def refuse_lost(path: str) -> None:

@@ -8,6 +8,7 @@ import time
 
 from gigq.errors import StoreGone
 from gigq.model import clock
+from gigq.store.sqlite.file.identity import state_of
 from gigq.store.sqlite.initialized_mark import is_noted
 
 SETTLED_AFTER = 1.0
@@ -74,7 +75,7 @@ def _is_settled(path: str, found: os.stat_result) -> bool:
         return True
     # The file's time may lie in the future, so a state that stays the same counts as well.
     now = time.monotonic()
-    state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    state = state_of(found)
     before, since = _seen.setdefault(path, (state, now))
     if before != state:
         _seen[path] = (state, now)

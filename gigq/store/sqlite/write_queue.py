@@ -25,7 +25,7 @@ from gigq.model.jitter import random_between
 from gigq.store.sqlite.file import private_files, record_lock
 from gigq.store.sqlite.processes.run_locks import companion_path
 
-_NAME = "gate"
+_NAME = "write-queue"
 
 # Offsets in the file: the byte of the writer, and the first byte of waiting processes.
 _WRITER = 0
@@ -149,7 +149,7 @@ class WriteQueue:
         known, self._descriptor = self._descriptor, -1
         # No queue without the folder (the first worker makes it), or without permission.
         with suppress(OSError):
-            if known >= 0 and _lies_at(self._path, known):
+            if known >= 0 and private_files.is_at(self._path, known):
                 self._descriptor, known = known, -1
             elif sys.platform == "linux":
                 self._descriptor = _opened(Path(self._path))
@@ -163,21 +163,15 @@ def write_queue_of(path: str) -> WriteQueue:
     There is one object for each file: closing one descriptor of a file frees all record locks of
     the process on it.
     """
-    write_queue = _gates.get(path)
+    write_queue = _write_queues.get(path)
     if write_queue is None:
-        write_queue = _gates.setdefault(path, WriteQueue(path))
+        write_queue = _write_queues.setdefault(path, WriteQueue(path))
     return write_queue
 
 
-_gates: dict[str, WriteQueue] = {}
+_write_queues: dict[str, WriteQueue] = {}
 # A forked child holds no lock, and another thread of the parent may have held `_mine`.
-os.register_at_fork(after_in_child=_gates.clear)
-
-
-def _lies_at(path: str, descriptor: int) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116
-    return False
+os.register_at_fork(after_in_child=_write_queues.clear)
 
 
 def _opened(path: Path) -> int:

@@ -29,6 +29,11 @@ def stamp(path: str) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
+def state_of(found: os.stat_result) -> tuple[int, ...]:
+    """Return device, inode, size and time of the last change: another state is another content."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def is_empty(path: str) -> bool:
     """Return True for an existing file without content.
 

@@ -65,6 +65,13 @@ def open_file(path: Path, *, kind: int = stat.S_IFREG) -> int:
         os.close(folder)
 
 
+def is_at(path: str | os.PathLike[str], descriptor: int) -> bool:
+    """Return True while the file at `path` is the one that a descriptor has open."""
+    with suppress(OSError):
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    return False
+
+
 def require_kind(descriptor: int, path: str | os.PathLike[str], kind: int) -> None:
     """Refuse an open file of another kind and, for root, one with a second name.
 

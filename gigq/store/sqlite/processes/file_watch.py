@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
+from gigq.errors import StoreGone
+from gigq.store.sqlite.file.identity import file_id
+
 if TYPE_CHECKING:
     import ctypes
+
+    from gigq.store.sqlite.file.identity import FileId
 
 # From <linux/inotify.h>: IN_MODIFY, IN_ATTRIB (which reports a deletion, too) and IN_MOVE_SELF.
 _EVENTS = 0x00000002 | 0x00000004 | 0x00000800
@@ -44,7 +50,7 @@ class DatabaseWatch:
     def __init__(self, path: str) -> None:
         self._paths = path, f"{path}-wal"
         self._descriptor = -1
-        self._watched: list[tuple[int, int]] = []
+        self._watched: list[FileId | None] = []
 
     def descriptors(self) -> list[int]:
         """Return the descriptor to wait for; an empty list when there is no inotify watch."""
@@ -56,10 +62,9 @@ class DatabaseWatch:
         Returns:
             True when they are not the files watched so far, whose writes alone were reported.
         """
-        try:
-            found = [_identity(path) for path in self._paths]
-        except OSError:
-            found = []
+        found: list[FileId | None] = []
+        with suppress(StoreGone):
+            found = [file_id(path) for path in self._paths]
         if found and found == self._watched and self._descriptor >= 0:
             return False
         self.close()
@@ -84,11 +89,6 @@ class DatabaseWatch:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _identity(path: str) -> tuple[int, int]:
-    found = os.stat(path)  # noqa: PTH116 - at every sleep
-    return found.st_dev, found.st_ino
 
 
 @cache

@@ -57,7 +57,7 @@ class _OwnLocks:
     def file(self, path: Path) -> _LockFile:
         """Return this process's one descriptor of a lock file, of the next one after a deletion."""
         known = self.files.get(path)
-        if known is not None and _is_at(path, known.descriptor):
+        if known is not None and private_files.is_at(path, known.descriptor):
             return known
         private_files.make_folder(path.parent)
         descriptor = private_files.open_file(path)
@@ -227,13 +227,6 @@ def _word_in(descriptor: int) -> str:
         return os.pread(descriptor, 16, 0).decode("ascii", "replace")
     finally:
         fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, _WORD_LOCK)
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _own_process() -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gigq.model.served_queues import parse
 from gigq.store.sqlite.file.filesystem import resolve
+from gigq.store.sqlite.file.private_files import is_at
 from gigq.store.sqlite.processes import wakeup_groups
 from gigq.store.sqlite.processes.run_locks import companion, companion_path
 
@@ -69,7 +70,7 @@ class Listener:
             True when it was deleted, so that wakeups may have been lost.
         """
         if self._descriptor >= 0:
-            if wakeup_groups.is_at(self._path, self._descriptor):
+            if is_at(self._path, self._descriptor):
                 return False
             _wake(self._descriptor, _ALL)
             os.close(self._descriptor)
@@ -162,7 +163,7 @@ class OpenPipes:
     def renew(self) -> None:
         """Wake all workers whose pipe was deleted, so that they make another; open new pipes."""
         for path, descriptor in list(self._open.items()):
-            if not wakeup_groups.is_at(path, descriptor):
+            if not is_at(path, descriptor):
                 _wake(descriptor, _ALL)
                 os.close(self._open.pop(path))
         with suppress(OSError):

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model.served_queues import EVERYTHING, ServedQueues, checked, parse
+from gigq.store.sqlite.file.private_files import is_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,13 +118,6 @@ def remove_unused(folder: str) -> None:
     with suppress(OSError):
         for group in tuple(_listed(folder)):
             _remove_unless_used(group.path)
-
-
-def is_at(path: str, descriptor: int) -> bool:
-    """Return True while an open pipe is the one at its path."""
-    with suppress(OSError):
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - hot
-    return False
 
 
 @lru_cache(maxsize=256)
