@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.nameless import place_of
+from support.user_without_entry import place_of
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue

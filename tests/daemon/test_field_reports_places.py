@@ -12,7 +12,7 @@ from support import jobs
 from support import jobs_of_field_reports as reports
 from support.configs import clean_environment, to_toml
 from support.daemon import TESTS
-from support.nameless import NAMELESS, place_of
+from support.user_without_entry import NAMELESS, place_of
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue

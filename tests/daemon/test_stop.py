@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 import psutil
 import pytest
-from support import bad_ends, jobs
+from support import failing, jobs
 from support.waiting import wait_until
 
 from gigqd.errors import GigqdError
@@ -54,7 +54,7 @@ def test_what_outlives_the_deadline_is_handed_back_with_its_attempt(daemons):
 
 
 @pytest.mark.parametrize(
-    "function", [jobs.sleep_c, bad_ends.clean_up_when_interrupted], ids=["killed", "interrupted"]
+    "function", [jobs.sleep_c, failing.clean_up_when_interrupted], ids=["killed", "interrupted"]
 )
 def test_a_job_with_a_single_attempt_is_not_handed_back(daemons, function):
     daemon = daemons({"daemon.stop_timeout": "1s", "pools.default.timeout_grace": "500ms"})
@@ -72,7 +72,7 @@ def test_a_job_with_a_single_attempt_is_not_handed_back(daemons, function):
 
 def test_a_job_that_swallows_the_stop_and_returns_counts_as_finished(daemons):
     daemon = daemons({"daemon.stop_timeout": "2s", "pools.default.timeout_grace": "1500ms"})
-    job_id = daemon.submit(bad_ends.swallow_the_stop, "stubborn", max_attempts=3)
+    job_id = daemon.submit(failing.swallow_the_stop, "stubborn", max_attempts=3)
     daemon.wait_for_calls("stubborn")
 
     answer = daemon.command("stop")

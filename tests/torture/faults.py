@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from torture import places
 from torture.burst import Burst
-from torture.looks import Looks
+from torture.inspections import Looks
 from torture.victims import Gone, Victim
 
 from gigqd import exit_codes
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torture.crowd import Crowd
     from torture.daemon import Daemon
     from torture.disk import Disk
-    from torture.life import Answer, Life
+    from torture.lifecycle import Answer, Life
     from torture.notes import Notes
     from torture.plan import Fault
 

@@ -17,7 +17,7 @@ from torture.daemon import Daemon
 from torture.disk import Disk
 from torture.faults import Faults
 from torture.history import FINISHED, History, Records, read_records, waiting_for_ever
-from torture.life import Life
+from torture.lifecycle import Life
 from torture.notes import Notes
 from torture.plan import plan
 from torture.victims import Gone, Victim, is_tagged, tagged

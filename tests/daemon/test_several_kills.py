@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from support import families, jobs
+from support import forking, jobs
 from support.orphans import forked, orphans_adopted
 from support.waiting import wait_until
 
@@ -151,7 +151,7 @@ def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp
     ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
     chains = {"chains": 3, "setsid": True}
     children = children_of(
-        lambda: families.hop(ledger, "hops", **chains), sleeping_child, signal.pause
+        lambda: forking.hop(ledger, "hops", **chains), sleeping_child, signal.pause
     )
     wait_until(lambda: jobs.entries(ledger, "child"))
     own = {*children.workers, *before}
@@ -167,7 +167,7 @@ def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp
 @pytest.mark.fault("C5")
 def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) -> None:
     ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
-    children = children_of(lambda: families.multiply(ledger, "bomb", 200), sleeping_child)
+    children = children_of(lambda: forking.multiply(ledger, "bomb", 200), sleeping_child)
     wait_until(lambda: jobs.entries(ledger, "child"))
     own = {*children.workers, *before}
 

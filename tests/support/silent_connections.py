@@ -1,4 +1,4 @@
-"""Processes that hold silent connections to a socket: `python -m support.crowds PATH COUNT`."""
+"""Processes that hold silent connections to a socket, run as a module with PATH COUNT."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import families, jobs
+from support import forking, jobs
 from support.waiting import wait_until
 
 from gigqd import exit_codes
@@ -145,7 +145,7 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.fault("C3")
 def test_a_tree_of_forty_shells_four_levels_deep_is_gone(daemons, bystander):
     daemon = daemons(KILLED_AT_ONCE)
-    job_id = daemon.submit(families.shell_tree, "tree", {"levels": 3}, timeout=6, max_attempts=1)
+    job_id = daemon.submit(forking.shell_tree, "tree", {"levels": 3}, timeout=6, max_attempts=1)
     (call,) = daemon.wait_for_calls("tree")
     tree = wait_until(lambda: len(found := tree_of(call.pid)) >= 80 and found)
 
@@ -159,7 +159,7 @@ def test_a_tree_of_forty_shells_four_levels_deep_is_gone(daemons, bystander):
 @pytest.mark.fault("C6")
 def test_a_child_without_tag_session_or_parent_is_known_by_its_stamp(daemons, bystander):
     daemon = daemons(KILLED_AT_ONCE)
-    job_id = daemon.submit(families.slip_away, "slips", timeout=2, max_attempts=1)
+    job_id = daemon.submit(forking.slip_away, "slips", timeout=2, max_attempts=1)
     (child,) = wait_until(lambda: living_children(daemon))
     wait_until(lambda: tags_of(child).tag is None)
 
@@ -173,7 +173,7 @@ def test_a_child_without_tag_session_or_parent_is_known_by_its_stamp(daemons, by
 def test_a_child_that_puts_down_every_mark_is_told_of(daemons):
     daemon = daemons(KILLED_AT_ONCE)
     daemon.excused["P1"] = "the child carries no mark"
-    job_id = daemon.submit(families.slip_away_without_a_trace, "ghost", timeout=2, max_attempts=1)
+    job_id = daemon.submit(forking.slip_away_without_a_trace, "ghost", timeout=2, max_attempts=1)
     (child,) = wait_until(lambda: living_children(daemon))
 
     daemon.wait_for_job(job_id, "timeout")
@@ -190,7 +190,7 @@ def test_no_child_leaves_a_delegated_control_group(daemons, delegated):
     below(daemon, delegated)
     daemon.start()
     leaves = {path.name for path in delegated.iterdir() if path.is_dir()}
-    job_id = daemon.submit(families.slip_away_without_a_trace, "ghost", timeout=2, max_attempts=1)
+    job_id = daemon.submit(forking.slip_away_without_a_trace, "ghost", timeout=2, max_attempts=1)
     (child,) = wait_until(lambda: living_children(daemon))
 
     execution = daemon.wait_for_job(job_id, "timeout")["executions"][0]
@@ -212,7 +212,7 @@ def test_a_worker_killed_for_want_of_memory_is_told_from_others(daemons):
         daemon = daemons()
         go = daemon.home / "go"
         job_id = daemon.submit(
-            families.eat_memory, "eats", {"path": str(go), "megabytes": 500}, max_attempts=1
+            forking.eat_memory, "eats", {"path": str(go), "megabytes": 500}, max_attempts=1
         )
         (call,) = daemon.wait_for_calls("eats")
         (group / "cgroup.procs").write_text(str(call.pid))
@@ -270,7 +270,7 @@ def test_a_stop_that_leaves_a_process_behind_says_so_by_its_exit_code(daemons, f
 def test_processes_that_fork_an_heir_and_end_are_caught(daemons, setsid):
     daemon = daemons(KILLED_AT_ONCE)
     settings = {"chains": 3, "setsid": setsid}
-    job_id = daemon.submit(families.hop, "hops", settings, timeout=3, max_attempts=1)
+    job_id = daemon.submit(forking.hop, "hops", settings, timeout=3, max_attempts=1)
     wait_until(lambda: jobs.entries(daemon.ledger, "child"))
 
     daemon.wait_for_job(job_id, "timeout", within=30)
@@ -285,7 +285,7 @@ def all_slots(daemon) -> list[int]:
 @pytest.mark.fault("C5")
 def test_a_tree_that_doubles_as_fast_as_it_can_is_ended(daemons, bystander):
     daemon = daemons(KILLED_AT_ONCE)
-    job_id = daemon.submit(families.multiply, "bomb", {"most": 300}, timeout=2, max_attempts=1)
+    job_id = daemon.submit(forking.multiply, "bomb", {"most": 300}, timeout=2, max_attempts=1)
     wait_until(lambda: jobs.entries(daemon.ledger, "child"))
 
     execution = daemon.wait_for_job(job_id, "timeout", within=30)["executions"][0]
@@ -299,9 +299,7 @@ def test_a_tree_that_doubles_as_fast_as_it_can_is_ended(daemons, bystander):
 @pytest.mark.parametrize("how", ["flood", "garbage", "half", "megabyte"])
 def test_a_worker_that_abuses_its_line_hinders_nobody(daemons, how):
     daemon = daemons({**KILLED_AT_ONCE, "pools.default.size": 2})
-    job_id = daemon.submit(
-        families.abuse_the_line, "abuse", {"how": how}, timeout=3, max_attempts=1
-    )
+    job_id = daemon.submit(forking.abuse_the_line, "abuse", {"how": how}, timeout=3, max_attempts=1)
     wait_until(lambda: jobs.entries(daemon.ledger, "child"))
 
     others = [daemon.submit(jobs.ok, f"other {number}") for number in range(10)]
@@ -389,7 +387,7 @@ time.time, time.time_ns = jump, jump_ns
 def test_what_a_killed_daemon_leaves_is_ended_by_the_next_start_before_a_job_begins(daemons):
     daemon = daemons({"pools.default.size": 2})
     daemon.submit(jobs.spawn_children, "family", max_attempts=1)
-    daemon.submit(families.slip_away, "slips", max_attempts=1)
+    daemon.submit(forking.slip_away, "slips", max_attempts=1)
     wait_until(lambda: len(living_children(daemon)) == 7)
 
     daemon.kill()

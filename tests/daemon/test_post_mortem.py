@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import bad_ends, jobs
+from support import failing, jobs
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.daemon
@@ -14,7 +14,7 @@ MB = 1000 * 1000
 def test_a_job_that_hangs_leaves_its_stack_its_output_and_its_figures(daemons):
     daemon = daemons({"pools.default.timeout_grace": "100ms"})
 
-    job_id = daemon.submit(bad_ends.hang_in_three_calls, "hung", timeout=0.3, max_attempts=1)
+    job_id = daemon.submit(failing.hang_in_three_calls, "hung", timeout=0.3, max_attempts=1)
     job = daemon.wait_for_job(job_id)
     (execution,) = job["executions"]
 
@@ -23,7 +23,7 @@ def test_a_job_that_hangs_leaves_its_stack_its_output_and_its_figures(daemons):
     assert execution["signal"] == "SIGKILL"
     for function in ("hang_in_three_calls", "_second_call", "_third_call"):
         assert f"in {function}" in execution["stack"]
-    assert 'bad_ends.py", line' in execution["stack"]
+    assert 'failing.py", line' in execution["stack"]
     assert execution["output"] == "before the first call\nbefore the hang\n"
     assert execution["wall_time"] >= 0.4
     assert 0 <= execution["cpu_time"] < execution["wall_time"]
@@ -43,7 +43,7 @@ def test_a_supervisor_that_replaces_a_worker_at_once_has_not_overslept(daemons):
 
 def test_a_running_job_is_cancelled_after_it_could_clean_up(daemons):
     daemon = daemons()
-    job_id = daemon.submit(bad_ends.clean_up_when_interrupted, "long", max_attempts=3)
+    job_id = daemon.submit(failing.clean_up_when_interrupted, "long", max_attempts=3)
     daemon.wait_for_calls("long")
 
     asked = daemon.queue.cancel(job_id, running=True)
@@ -58,7 +58,7 @@ def test_a_running_job_is_cancelled_after_it_could_clean_up(daemons):
 
 def test_a_cancelled_job_that_does_not_listen_is_killed_with_its_tree(daemons):
     daemon = daemons({"pools.default.timeout_grace": "100ms", "pools.default.size": 1})
-    job_id = daemon.submit(bad_ends.hang_in_three_calls, "deaf", max_attempts=3)
+    job_id = daemon.submit(failing.hang_in_three_calls, "deaf", max_attempts=3)
     daemon.wait_for_calls("deaf")
     dependent = daemon.submit(jobs.ok, "dependent", dependencies=[job_id])
 
@@ -75,7 +75,7 @@ def test_a_job_over_its_memory_limit_ends_with_its_peak(daemons):
     daemon = daemons()
 
     job_id = daemon.submit(
-        bad_ends.eat_memory, "eater", {"rate": 100 * MB}, memory_limit="300 MB", max_attempts=1
+        failing.eat_memory, "eater", {"rate": 100 * MB}, memory_limit="300 MB", max_attempts=1
     )
     job = daemon.wait_for_job(job_id)
     (execution,) = job["executions"]
@@ -93,7 +93,7 @@ def test_the_children_of_a_job_count_towards_its_memory_limit(daemons):
     daemon = daemons({"pools.default.memory_limit": "200MB"})
 
     job_id = daemon.submit(
-        bad_ends.eat_memory_in_a_child, "parent", {"rate": 200 * MB}, max_attempts=1
+        failing.eat_memory_in_a_child, "parent", {"rate": 200 * MB}, max_attempts=1
     )
     job = daemon.wait_for_job(job_id)
 
@@ -128,7 +128,7 @@ def test_a_time_limit_holds_while_the_daemon_is_paused(daemons):
 
 def test_a_stop_asks_jobs_to_end_before_it_kills_them(daemons):
     daemon = daemons({"daemon.stop_timeout": "1s", "pools.default.timeout_grace": "800ms"})
-    job_id = daemon.submit(bad_ends.clean_up_when_interrupted, "long", max_attempts=3)
+    job_id = daemon.submit(failing.clean_up_when_interrupted, "long", max_attempts=3)
     daemon.wait_for_calls("long")
 
     daemon.stop()

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from support import crowds
+from support import silent_connections
 from support.files import open_up
 from support.forked import in_a_child, unshare
 from support.waiting import wait_until
@@ -27,7 +27,7 @@ COMMANDS = ["status", "pause", "resume", "reload", "stop --now"]
 @contextmanager
 def crowd_from_elsewhere(path, processes, connections):
     """Processes that are no jobs, each with silent connections."""
-    command = [sys.executable, "-m", "support.crowds", str(path), str(connections)]
+    command = [sys.executable, "-m", "support.silent_connections", str(path), str(connections)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     crowd = [subprocess.Popen(command, cwd="tests", **pipes) for _ in range(processes)]
     try:
@@ -57,7 +57,7 @@ def test_jobs_with_silent_connections_shut_no_operator_out(daemons, processes, c
         "processes": processes,
         "connections": connections,
     }
-    daemon.submit(crowds.hold, "crowd", params, max_attempts=1)
+    daemon.submit(silent_connections.hold, "crowd", params, max_attempts=1)
     wait_until((daemon.home / "ledger.crowd").exists)
 
     assert answers(daemon) == dict.fromkeys(COMMANDS, 0)
