@@ -170,16 +170,6 @@ class Hooks:
         )
 
 
-def begin(hooks: Hooks | None) -> None:
-    """Call `worker_start`, if there are hooks and it has not been called in this process.
-
-    Raises:
-        HookFailed: as `Hooks.start`.
-    """
-    if hooks is not None:
-        hooks.start()
-
-
 @contextmanager
 def around_worker(hooks: Hooks | None) -> Iterator[None]:
     """Call `worker_start` before and `worker_stop` after the jobs of a worker, if it has hooks.

@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from gigq.execution import attempt, hooks, job_events, timer_interrupt
+from gigq.execution import attempt, job_events, timer_interrupt
 from gigq.execution.callbacks import Overrides
 from gigq.execution.claim_batches import BatchSizing, HeldClaims
 from gigq.execution.error_text import headline
@@ -85,7 +85,8 @@ class Runner:
 
     def process_one(self) -> bool:
         """Claim, run and settle one job; False when none was due."""
-        hooks.begin(self.settings.hooks)
+        if self.settings.hooks is not None:
+            self.settings.hooks.start()
         self._release()
         self._overrides.check_for_timeouts()
         claim = self._claim()
@@ -98,7 +99,8 @@ class Runner:
 
     def work_off(self, keep_going: Callable[[], bool]) -> int:
         """Run jobs until nothing is due or `keep_going()` is false; return how many ran."""
-        hooks.begin(self.settings.hooks)
+        if self.settings.hooks is not None:
+            self.settings.hooks.start()
         done = 0
         while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
             if not self._callbacks.may_start(claim):
@@ -148,7 +150,8 @@ class Runner:
         if claim_job is None:
             return self._exchange(more=True, most=1)
         while (row := self._claim_through(claim_job)) is not None:
-            if (claim := self._read(row)) is not None:
+            self._hold([row])
+            if (claim := self._held.next()) is not None:
                 return claim
         return None
 
@@ -215,15 +218,6 @@ class Runner:
                 self._unreadable.append((row, error))
         self._held.add(read, time.monotonic())
         self._fail_unreadable()
-
-    def _read(self, row: dict[str, Any]) -> Claim | None:
-        """Return a claimed row as a claim; fail it and return None when it cannot be read."""
-        try:
-            return Claim.from_row(row)
-        except Exception as error:  # noqa: BLE001 - one row that foreign SQL wrote must not stop the others
-            self._unreadable.append((row, error))
-            self._fail_unreadable()
-            return None
 
     def _fail_unreadable(self) -> None:
         """Fail claimed rows that cannot be read; try again later if the database refuses."""

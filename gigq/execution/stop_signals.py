@@ -42,7 +42,25 @@ def stop_signals(
         yield
         return
     before: Handlers = {}
-    handler = _Handler(stop, interrupt, notice, before)
+    owner, is_stopping = os.getpid(), False
+
+    def handler(number: int, _frame: Any) -> None:
+        nonlocal is_stopping
+        if os.getpid() != owner:
+            # A process that a job has forked handles the signal as it would without gigq.
+            _restore(before)
+            os.kill(os.getpid(), number)
+        elif is_stopping:
+            for each in before:
+                signal.signal(each, signal.SIG_DFL)
+            notice(_INTERRUPTING)
+            interrupt()
+            notice(_NOTHING_INTERRUPTED)
+        else:
+            is_stopping = True
+            notice(_STOPPING)
+            stop()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, handler)
     try:
@@ -82,38 +100,6 @@ class StopNotice:
         """Close both ends, when no thread waits any more."""
         self._sender.close()
         self._receiver.close()
-
-
-class _Handler:
-    def __init__(
-        self,
-        stop: Callable[[], None],
-        interrupt: Callable[[], None],
-        notice: Callable[[str], None],
-        before: Handlers,
-    ) -> None:
-        self._stop = stop
-        self._interrupt = interrupt
-        self._notice = notice
-        self._before = before
-        self._owner = os.getpid()
-        self._stopping = False
-
-    def __call__(self, number: int, _frame: Any) -> None:
-        if os.getpid() != self._owner:
-            # A process that a job has forked handles the signal as it would without gigq.
-            _restore(self._before)
-            os.kill(os.getpid(), number)
-        elif self._stopping:
-            for each in self._before:
-                signal.signal(each, signal.SIG_DFL)
-            self._notice(_INTERRUPTING)
-            self._interrupt()
-            self._notice(_NOTHING_INTERRUPTED)
-        else:
-            self._stopping = True
-            self._notice(_STOPPING)
-            self._stop()
 
 
 def _restore(before: Handlers) -> None:

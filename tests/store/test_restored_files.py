@@ -17,7 +17,8 @@ from gigq.errors import StoreGone, UnsupportedStore
 from gigq.store import initialization
 from gigq.store.sqlite import connections, initialized_mark, restored_file
 from gigq.store.sqlite.file import filesystem, new_file
-from gigq.store.sqlite.processes.lock_holders import holders_in, servers
+from gigq.store.sqlite.file.record_lock import parsed
+from gigq.store.sqlite.processes.lock_holders import servers
 from gigq.store.sqlite.processes.run_locks import companion_path
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def test_only_the_locks_of_sqlite_are_counted() -> None:
         "4: POSIX  ADVISORY  READ 4715 08:01:131 0 EOF",
     ]
 
-    assert list(holders_in(lines, 131, range(123, 128))) == [4711]
+    assert [one.pid for one in parsed(lines, 131) if one.first in range(123, 128)] == [4711]
 
 
 def test_no_file_is_made_on_a_network_file_system(

@@ -7,7 +7,7 @@ import pytest
 from gigq.store.doctor.file_checks import Finding, has_wal_reset_defect, worst
 from gigq.store.doctor.inspection import Content, File, Inspection, Waiting
 from gigq.store.doctor.queue_checks import judge
-from gigq.store.sqlite.processes.lock_holders import holders_in
+from gigq.store.sqlite.file.record_lock import parsed
 
 GOOD = Inspection(
     path="/srv/jobs.db",
@@ -153,4 +153,4 @@ def test_readers_are_found_by_the_bytes_they_lock() -> None:
         "5: FLOCK  ADVISORY  WRITE 4716 08:01:131 0 EOF",
     ]
 
-    assert list(holders_in(lines, 131, range(123, 128))) == [4711]
+    assert [one.pid for one in parsed(lines, 131) if one.first in range(123, 128)] == [4711]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import sqlite3
@@ -12,7 +13,7 @@ from typing import Any, cast
 from gigq.errors import LockedByThisThread
 from gigq.store.sqlite.file.lost_locks import locks_of_this_process
 
-_WRITE_LOCK = "120"
+_WRITE_LOCK = 120
 """The byte of the -shm file that a writer locks (sqlite.org, "WAL-mode File Format")."""
 
 _REMEDY = "commit it before, or give the queue a file of its own"
@@ -45,7 +46,7 @@ def is_held_here(path: str) -> bool:
         locks = locks_of_this_process(f"{path}-shm")
     except OSError:
         return False
-    return any(fields[3] == "WRITE" and fields[6] == _WRITE_LOCK for fields in locks)
+    return any(one.kind == fcntl.F_WRLCK and one.first == _WRITE_LOCK for one in locks)
 
 
 def _in_transaction() -> list[sqlite3.Connection]:

@@ -16,6 +16,26 @@ _MOST = 256
 _LONG = 0.003
 
 
+class BatchSize:
+    """The size of a batch, which follows from the time that the last one took.
+
+    Args:
+        first: size of the first batch.
+        most: maximum size.
+    """
+
+    def __init__(self, first: int, most: int) -> None:
+        self.number = first
+        self._most = most
+
+    def adapt(self, seconds: float) -> None:
+        """Halve the size after a long batch, double it after a short one."""
+        if seconds > _LONG:
+            self.number = max(1, self.number // 2)
+        elif seconds < _LONG / 2:
+            self.number = min(self._most, self.number * 2)
+
+
 class Vacuum:
     """One pass over the free pages, in batches that hold the write lock for a few ms at most.
 
@@ -33,7 +53,7 @@ class Vacuum:
     def __init__(self, database: Database) -> None:
         self.size = 0
         self._database = database
-        self._pages = _FIRST
+        self._size = BatchSize(_FIRST, _MOST)
         self._goal: int | None = None
 
     def batch(self) -> bool:
@@ -54,10 +74,10 @@ class Vacuum:
                 return False
             # SQLite frees one page for each row that is fetched.
             session.connection.execute(
-                f"PRAGMA incremental_vacuum({min(left, self._pages)})"
+                f"PRAGMA incremental_vacuum({min(left, self._size.number)})"
             ).fetchall()
             self.size = _number(session, "page_count") * _number(session, "page_size")
-        self._suit(time.monotonic() - began)
+        self._size.adapt(time.monotonic() - began)
         return True
 
     def _begin(self) -> bool:
@@ -68,12 +88,6 @@ class Vacuum:
             return False
         self._goal = max(_SPARE, pages // 4) // 2
         return True
-
-    def _suit(self, seconds: float) -> None:
-        if seconds > _LONG:
-            self._pages = max(1, self._pages // 2)
-        elif seconds < _LONG / 2:
-            self._pages = min(_MOST, self._pages * 2)
 
 
 def vacuum(database: Database) -> None:

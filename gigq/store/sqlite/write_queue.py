@@ -103,7 +103,7 @@ class WriteQueue:
         """Release the queue, so that the next process writes."""
         try:
             if self._descriptor >= 0:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _WRITER)
+                record_lock.free(self._descriptor, _WRITER)
         finally:
             self._mine.release()
 
@@ -129,7 +129,7 @@ class WriteQueue:
                 if turn is _Turn.MINE:
                     return True
         finally:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _LINE + place)
+            record_lock.free(self._descriptor, _LINE + place)
         self._shut_until = _now() + _SECOND
         return False
 
@@ -137,11 +137,7 @@ class WriteQueue:
         """Take the queue, if no process waits before `place` and none writes."""
         if record_lock.conflict(self._descriptor, 1, _LINE + place - 1):
             return _Turn.LATER
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _WRITER)
-        except (BlockingIOError, PermissionError):
-            return _Turn.NEXT
-        return _Turn.MINE
+        return _Turn.MINE if record_lock.take(self._descriptor, _WRITER) else _Turn.NEXT
 
     def _look(self, now: int) -> None:
         """Open the file at the path, once a second: it may be new, or have been replaced."""

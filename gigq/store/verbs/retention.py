@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model.status import JobStatus
-from gigq.store.sqlite.vacuum import vacuum
+from gigq.store.sqlite.vacuum import BatchSize, vacuum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,6 @@ FINISHED = tuple(
 
 _FIRST = 32
 _MOST = 512
-_LONG = 0.003
 _MANY = 1000
 
 
@@ -87,7 +86,7 @@ class Pruning:
         self._left = list(policy.items())
         self._walk: _Walk | None = None
         self._parents = _Parents(database)
-        self._size = _FIRST
+        self._size = BatchSize(_FIRST, _MOST)
 
     def batch(self) -> bool:
         """Read one batch of jobs and delete those that are too old or too many.
@@ -102,10 +101,11 @@ class Pruning:
         if walk is None:
             return False
         rows = self._database.all(
-            "oldest_finished", {"status": walk.status, "after": walk.after, "limit": self._size}
+            "oldest_finished",
+            {"status": walk.status, "after": walk.after, "limit": self._size.number},
         )
         chosen, is_over = _surplus(rows, walk)
-        is_over = is_over or len(rows) < self._size
+        is_over = is_over or len(rows) < self._size.number
         if chosen and not self._take(walk.status, chosen):
             return True
         if is_over:
@@ -141,15 +141,8 @@ class Pruning:
             session.many("prune_executions", gone)
             session.many("prune_edges", [row for row in gone if row["dependencies"] != "[]"])
         self.pruned[status] += deleted
-        self._suit(time.monotonic() - began)
+        self._size.adapt(time.monotonic() - began)
         return True
-
-    def _suit(self, seconds: float) -> None:
-        """Fit the batch size to the time of the last batch: jobs differ in what they stored."""
-        if seconds > _LONG:
-            self._size = max(1, self._size // 2)
-        elif seconds < _LONG / 2:
-            self._size = min(_MOST, self._size * 2)
 
 
 class _Parents:

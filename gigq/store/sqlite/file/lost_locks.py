@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.errors import StoreGone
+from gigq.store.sqlite.file import record_lock
 from gigq.store.sqlite.file.identity import Log, file_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+
+    from gigq.store.sqlite.file.record_lock import RecordLock
 
 _SHARED = range(0x40000002, 0x40000002 + 510)  # SHARED_FIRST and SHARED_SIZE of SQLite
 
@@ -58,27 +60,17 @@ def refuse_beside_lost_log(path: str, open_here: Iterable[Log]) -> None:
         )
 
 
-def locks_of_this_process(path: str) -> list[list[str]]:
-    """Return the lines of /proc/locks, split, about record locks of this process on a file.
+def locks_of_this_process(path: str) -> list[RecordLock]:
+    """Return the record locks of this process on a file.
 
     Raises:
         OSError: there is no such file, or the locks are hidden.
     """
-    inode = os.stat(path).st_ino  # noqa: PTH116
-    lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-    return list(_own_locks(lines, inode))
+    return [lock for lock in record_lock.on_file(path) if lock.pid == os.getpid()]
 
 
 def _holds_shared_lock(path: str) -> bool:
     """Return True while this process has its lock on a database file, or when /proc hides it."""
     with suppress(OSError):
-        return any(int(fields[6]) in _SHARED for fields in locks_of_this_process(path))
+        return any(lock.first in _SHARED for lock in locks_of_this_process(path))
     return True
-
-
-def _own_locks(lines: list[str], inode: int) -> Iterator[list[str]]:
-    # 12: POSIX  ADVISORY  READ 4711 08:01:131 1073741826 1073742335
-    for line in lines:
-        fields = line.split()
-        if len(fields) == 8 and fields[4] == str(os.getpid()) and fields[5].endswith(f":{inode}"):
-            yield fields

@@ -9,13 +9,17 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of fcntl(2) on 64-bit Linux
 
 
 class RecordLock(NamedTuple):
-    """A lock of another process.
+    """A lock of a process.
 
     Attributes:
         kind: `fcntl.F_WRLCK` or `fcntl.F_RDLCK`.
@@ -57,3 +61,25 @@ def conflict(descriptor: int, first: int, length: int = 1) -> RecordLock | None:
     found = fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
     kind, _whence, start, covered, pid = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else RecordLock(kind, start, covered, pid)
+
+
+def on_file(path: str) -> list[RecordLock]:
+    """Return the locks of all visible processes on a file, also those of this one.
+
+    Raises:
+        OSError: there is no such file, or the locks are hidden.
+    """
+    inode = os.stat(path).st_ino  # noqa: PTH116
+    return list(parsed(Path("/proc/locks").read_text(encoding="ascii").splitlines(), inode))
+
+
+def parsed(lines: Iterable[str], inode: int) -> Iterator[RecordLock]:
+    """Yield the locks on a file that lines of /proc/locks describe."""
+    for line in lines:
+        # 12: POSIX  ADVISORY  READ 4711 08:01:131 123 123, and "->" after the number in a queue
+        fields = line.split()
+        if len(fields) == 8 and fields[1] == "POSIX" and fields[5].endswith(f":{inode}"):
+            first, last = int(fields[6]), fields[7]
+            kind = fcntl.F_WRLCK if fields[3] == "WRITE" else fcntl.F_RDLCK
+            length = 0 if last == "EOF" else int(last) - first + 1
+            yield RecordLock(kind, first, length, int(fields[4]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.store.sqlite.file import record_lock
@@ -16,6 +15,7 @@ from gigq.store.sqlite.processes.run_locks import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _RUNS = (0, 1 << 62)
 _DAEMONS = (1 << 62, 3 << 61)
@@ -77,23 +77,12 @@ def users(path: str) -> frozenset[int]:
 
 
 def _holders_of_index(path: str, bytes_: range) -> frozenset[int]:
+    """Return the other visible processes with a lock on one of some bytes of the -shm file."""
     try:
-        inode = Path(f"{path}-shm").stat().st_ino
-        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        locks = record_lock.on_file(f"{path}-shm")
     except OSError:
         return frozenset()
-    return frozenset(holders_in(lines, inode, bytes_)) - {os.getpid()}
-
-
-def holders_in(lines: list[str], inode: int, bytes_: range) -> Iterator[int]:
-    """Yield the processes with a lock on one of some bytes of a -shm file, from /proc/locks."""
-    for line in lines:
-        # 12: POSIX  ADVISORY  READ 4711 08:01:131 123 123, and "->" after the number in a queue
-        fields = line.split()
-        if len(fields) == 8 and fields[1] == "POSIX" and fields[5].endswith(f":{inode}"):
-            first, last = int(fields[6]), fields[7]
-            if first in bytes_ and last != "EOF":
-                yield int(fields[4])
+    return frozenset(one.pid for one in locks if one.first in bytes_ and one.length) - {os.getpid()}
 
 
 def _locks(path: str) -> Path:
