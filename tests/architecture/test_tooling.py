@@ -116,3 +116,23 @@ def test_a_shim_that_only_fails_is_passed_over(tmp_path):
     run("/bin/sh", "tools/make-venv", str(venv), PATH=str(tmp_path), PYTHON="")
 
     assert f"{good} -m venv --clear {venv}" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Tell the worker.", ["Tell"]),
+        ('"""Nobody waits."""', ["Nobody"]),
+        ("the account `nobody`, or 'nobody' or \"nobody\"", []),
+        ("Report the outcome.", []),
+    ],
+)
+def test_a_denied_word_is_reported_with_its_place_and_what_to_write(tmp_path, text, found):
+    page = tmp_path / "page.md"
+    page.write_text(f"A first line.\n{text}\n")
+
+    done = run(sys.executable, "tools/check-words", str(tmp_path))
+    lines = done.stdout.split("\n")[:-1]
+
+    assert done.returncode == (1 if found else 0)
+    assert [re.match(rf"{page}:2: '(\w+)': write \S", line)[1] for line in lines] == found
