@@ -108,7 +108,7 @@ def modules(library, folder, monkeypatch):
     found = {}
     for place in PLACES:
         found[place] = ModuleType(f"shop_{library.package}_{place}")
-        exec("def work(url): ...\ndef witness(url): ...", vars(found[place]))
+        exec("def work(url): ...\ndef observe(url): ...", vars(found[place]))
         monkeypatch.setitem(sys.modules, found[place].__name__, found[place])
         file = folder / f"{found[place].__name__}.py"
         file.write_text(module_of(library, inside=place == "inside"))
@@ -116,8 +116,8 @@ def modules(library, folder, monkeypatch):
 
 
 def in_order(module, jobs):
-    """The functions to run: a witness after the first job and one after the last."""
-    return [module.work, module.pinned_reader, *[module.work] * (jobs - 1), module.pinned_reader]
+    """The functions to run: an observation after the first job and one after the last."""
+    return [module.work, module.observe, *[module.work] * (jobs - 1), module.observe]
 
 
 def test_a_pool_of_processes_that_stays_open_is_named_with_the_remedy(daemons):

@@ -116,16 +116,16 @@ def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPa
 def test_every_tree_is_gone_and_a_worker_that_is_not_killed_lives() -> None:
     children = children_of(*[sleeping_child] * MANY)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
-    children = {pid: syscalls.children_of(pid) for pid in children.workers}
+    below = {pid: syscalls.children_of(pid) for pid in children.workers}
     spared, *killed = children.workers
 
     children.begin(*killed)
     children.end()
 
-    assert all(is_gone(pid) for root in killed for pid in (root, *children[root]))
+    assert all(is_gone(pid) for root in killed for pid in (root, *below[root]))
     assert [children.treekills[pid].killed for pid in killed] == [2] * len(killed)
     assert not is_gone(spared)
-    assert not is_gone(*children[spared])
+    assert not is_gone(*below[spared])
     children.begin(spared)
     children.end()
     children.reap()

@@ -198,7 +198,7 @@ class Ledger(RuleBasedStateMachine):
             tuple(map(self._claim_of, unbegun)),
         )
         expected = [self._after(token, self.model.end(token, ending)) for token, ending in over]
-        expected += [self._after(token, self.model.give_back(token)) for token in unbegun]
+        expected += [self._after(token, self.model.release(token)) for token in unbegun]
         most, sharers, picky = wanted
         best = self.model.best_few(who, most, sharers, picky=picky) if who else []
         first_id = f"e{next(self.numbers):05}"
@@ -218,7 +218,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(held=HELD)
     def release(self, held: tuple[bool, int]) -> None:
         claim = self._claim_of(self._held(held))
-        expected = self._after(claim.execution_id, self.model.give_back(claim.execution_id))
+        expected = self._after(claim.execution_id, self.model.release(claim.execution_id))
         settled = exchange.release(self.db, claim.job_id, claim.execution_id)
 
         assert (settled and (settled.job_status.value, settled.attempt)) == expected

@@ -97,9 +97,9 @@ LIBRARIES = {
 }  # fmt: skip
 
 _END = "random.seed(1)\ndecimal.getcontext().prec = 3\nreturn os.getpid()\n"
-_WITNESS = """
+_OBSERVE = """
 import decimal, locale, os, random, signal, sys, threading, warnings
-def witness(url):
+def observe(url):
     return {
         "pid": os.getpid(),
         "random": random.random(),
@@ -117,8 +117,8 @@ def witness(url):
 
 
 def module_of(library: Library, *, inside: bool) -> str:
-    """The text of a module with the functions `work` and `pinned_reader`."""
+    """The text of a module with the functions `work` and `observe`."""
     lines = library.job + _END
     if inside:
-        return f"{_WITNESS}\ndef work(url):\n{indent(library.setup + lines, '    ')}"
-    return f"{_WITNESS}\n{library.setup}\ndef work(url):\n{indent(lines, '    ')}"
+        return f"{_OBSERVE}\ndef work(url):\n{indent(library.setup + lines, '    ')}"
+    return f"{_OBSERVE}\n{library.setup}\ndef work(url):\n{indent(lines, '    ')}"
