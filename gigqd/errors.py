@@ -5,8 +5,8 @@ import resource
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gigq.terminal import printable
 from gigqd import exit_codes
-from gigqd.text import printable
 
 
 class GigqdError(Exception):

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from gigq.cli import exits, installation
+from gigq.cli import exit_codes, installation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,22 +24,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the command's name; those of the process when None.
 
     Returns:
-        The exit code; `gigq.cli.exits` lists them.
+        The exit code; `gigq.cli.exit_codes` lists them.
 
     Raises:
         SystemExit: the arguments requested only help or the version (0).
     """
     if problem := installation.problem():
         return _refuse(problem, as_json="--json" in (sys.argv if argv is None else argv))
-    from gigq.cli.command import main as run
+    from gigq.cli.dispatch import main as run
 
     return run(argv)
 
 
 def _refuse(problem: str, *, as_json: bool) -> int:
     if as_json:
-        answer = {"ok": False, "code": exits.BAD_INSTALLATION, "error": problem}
+        answer = {"ok": False, "code": exit_codes.BAD_INSTALLATION, "error": problem}
         sys.stdout.write(f"{json.dumps(answer)}\n")
     else:
         sys.stderr.write(f"gigq: {problem}\n")
-    return exits.BAD_INSTALLATION
+    return exit_codes.BAD_INSTALLATION

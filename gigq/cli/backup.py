@@ -5,43 +5,59 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from gigq.cli import exits, terminal, text
-from gigq.cli.opening import refuse_what_is_no_queue
+from gigq.cli import exit_codes
+from gigq.cli.answers import answer
+from gigq.cli.open_queue import require_queue
+from gigq.cli.options import add_json, add_parser
 from gigq.errors import UnsupportedStore
 from gigq.model.units import format_size
 from gigq.store.backup import back_up
+from gigq.terminal import printable
 
 if TYPE_CHECKING:
     import argparse
+
+    from gigq.cli.options import Commands
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    parser = add_parser(
+        commands,
+        "backup",
+        backup,
+        "copy the database to a file while it is in use, and verify the copy",
+        example="gigq backup /backup/jobs.db --force",
+    )
+    parser.add_argument("target", metavar="DEST")
+    parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
+    add_json(parser)
 
 
 def backup(args: argparse.Namespace) -> int:
     """Copy the database to a file while it is in use."""
     _refuse_address(args.db)
-    refuse_what_is_no_queue(args.db)
+    require_queue(args.db)
     # SIGTERM, from a timer or a shutdown, must remove the unfinished file as Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         made = back_up(args.db, args.target, force=args.force)
     finally:
         signal.signal(signal.SIGTERM, before)
-    if args.json:
-        terminal.print_json(
-            {
-                "database": args.db,
-                "backup": made.path,
-                "bytes": made.size,
-                "rows": made.counts,
-                "seconds": round(made.seconds, 3),
-                "verified": True,
-            }
-        )
-        return exits.OK
-    print(
-        f"Backed up {text.printable(args.db)} to {text.printable(args.target)}: "
+    shape = {
+        "database": args.db,
+        "backup": made.path,
+        "bytes": made.size,
+        "rows": made.counts,
+        "seconds": round(made.seconds, 3),
+        "verified": True,
+    }
+    sentence = (
+        f"Backed up {printable(args.db)} to {printable(args.target)}: "
         f"{made.counts['jobs']} jobs, {format_size(made.size)}, verified."
     )
-    return exits.OK
+    answer(args, shape, sentence)
+    return exit_codes.OK
 
 
 def _refuse_address(name: str) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import exits, terminal, text
+from gigq.cli import exit_codes, output
+from gigq.cli.answers import answer
+from gigq.cli.options import add_json, add_parser
 from gigq.store.doctor import file_checks, inspection, queue_checks
+from gigq.terminal import printable
 
 if TYPE_CHECKING:
     import argparse
 
+    from gigq.cli.options import Commands
     from gigq.store.doctor.file_checks import Finding
     from gigq.store.doctor.inspection import Inspection
 
@@ -19,31 +23,41 @@ INSPECTION = ("path", "python", "sqlite", "file_system", "size", "wal", "room", 
 CONTENT = ("journal_mode", "schema", "page_size", "pages", "free_pages", "counts", "overdue_since")
 
 
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    parser = add_parser(
+        commands,
+        "doctor",
+        doctor,
+        "check the database, and show what is wrong and what to do",
+        example="gigq doctor --integrity",
+    )
+    how = parser.add_mutually_exclusive_group()
+    for option, check, what in (
+        ("--integrity", "full", "check every page and index"),
+        ("--quick", "quick", "check every page"),
+    ):
+        how.add_argument(option, dest="check", action="store_const", const=check, help=what)
+    add_json(parser)
+
+
 def doctor(args: argparse.Namespace) -> int:
     """Inspect a database and print what is wrong and what to do."""
     seen = inspection.gather(args.db, args.check)
     judged = queue_checks.judge(seen)
     worst = file_checks.worst(judged)
-    if args.json:
-        terminal.print_json(
-            {
-                "worst": worst,
-                "findings": [asdict(one) for one in judged],
-                "facts": _shown(seen),
-            }
-        )
-    else:
-        for one in judged:
-            print(_line(one))
-    return exits.OK if worst in {"ok", "note"} else exits.NEGATIVE
+    findings = [asdict(one) for one in judged]
+    shape = {"worst": worst, "findings": findings, "facts": _shown(seen)}
+    answer(args, shape, "\n".join(map(_line, judged)))
+    return exit_codes.OK if worst in {"ok", "note"} else exit_codes.NEGATIVE
 
 
 def _line(one: Finding) -> str:
     severity = f"{one.severity:<7}"
-    if terminal.takes_colour():
+    if output.takes_colour():
         severity = f"\x1b[{COLOURS[one.severity]}m{severity}\x1b[0m"
-    line = f"{severity}  {one.check:<11}  {text.printable(one.found)}"
-    return line if one.remedy is None else f"{line}\n{'':22}-> {text.printable(one.remedy)}"
+    line = f"{severity}  {one.check:<11}  {printable(one.found)}"
+    return line if one.remedy is None else f"{line}\n{'':22}-> {printable(one.remedy)}"
 
 
 def _shown(seen: Inspection) -> dict[str, Any]:

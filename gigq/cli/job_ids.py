@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import text
+from gigq.cli.formatting import cut
 from gigq.errors import GigqError
 from gigq.store.verbs import jobs
+from gigq.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,11 +60,11 @@ def full_ids(queue: JobQueue, given: Sequence[str]) -> list[str]:
 def ambiguous(given: str, rows: Sequence[Row]) -> str:
     """Return a sentence that lists the jobs whose ids contain a text."""
     listed = "; ".join(
-        f"{row['id']} ({text.cut(text.printable(row['name']), _LONGEST_NAME)}, {row['status']})"
+        f"{row['id']} ({cut(printable(row['name']), _LONGEST_NAME)}, {row['status']})"
         for row in rows[:_SHOWN]
     )
     more = "; and more" if len(rows) > _SHOWN else ""
-    return f"{text.printable(given)} is part of several ids: {listed}{more}; write more of the id"
+    return f"{printable(given)} is part of several ids: {listed}{more}; write more of the id"
 
 
 def _with_part(queue: JobQueue, part: str) -> list[Row]:

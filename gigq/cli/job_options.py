@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import values
-from gigq.cli.commands import choices
-from gigq.cli.values import OptionsError
+from gigq.cli import arguments
+from gigq.cli.errors import OptionsError
+from gigq.cli.options import choices
 from gigq.model.job import FAILURE_POLICIES, Job
 from gigq.model.signatures import JOB_OPTIONS
 from gigq.task import TaskWrapper
@@ -26,8 +26,8 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for parameters; together they may give each parameter only once."""
     add = parser.add_argument
     for flags, kind, what in (
-        (("-p", "--param"), values.parameter, "a parameter; JSON if nothing is lost, else text"),
-        (("-t", "--text"), values.text_parameter, "a parameter whose value is always text"),
+        (("-p", "--param"), arguments.parameter, "a parameter; JSON if nothing is lost, else text"),
+        (("-t", "--text"), arguments.text_parameter, "a parameter whose value is always text"),
     ):
         add(
             *flags,
@@ -51,16 +51,19 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--name", help="the job's name (required, unless the function has @task)")
     add("--priority", type=int, metavar="N", help="higher runs first (default: 0)")
-    add("--max-attempts", type=values.count, metavar="N", help="maximum attempts (default: 3)")
+    add("--max-attempts", type=arguments.count, metavar="N", help="maximum attempts (default: 3)")
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument(
-        "--timeout", type=values.positive, metavar="SECONDS", help="maximum run time (default: 300)"
+        "--timeout",
+        type=arguments.positive,
+        metavar="SECONDS",
+        help="maximum run time (default: 300)",
     )
     limit.add_argument("--no-timeout", action="store_true", help="no maximum run time")
     add("--description", metavar="TEXT", help="a note about the job")
     add(
         "--retry-delay",
-        type=values.number,
+        type=arguments.number,
         metavar="SECONDS",
         help="wait before another attempt (default: 0)",
     )
@@ -123,11 +126,11 @@ def _params(args: argparse.Namespace) -> dict[str, Any]:
 def _in_file(name: str) -> dict[str, Any]:
     what = "standard input" if name == STANDARD_INPUT else name
     try:
-        found = values.strict_loads(_content(name, what).decode("utf-8-sig"))
+        found = arguments.strict_loads(_content(name, what).decode("utf-8-sig"))
     except OSError as error:
         raise OptionsError(f"--params-file {name}: {error.strerror}") from error
     except RecursionError:
-        raise OptionsError(f"{what}: {values.TOO_DEEP}") from None
+        raise OptionsError(f"{what}: {arguments.TOO_DEEP}") from None
     except UnicodeDecodeError as error:
         raise OptionsError(f"{what}: is not UTF-8 (byte {error.start:,})") from error
     except json.JSONDecodeError as error:
@@ -143,7 +146,7 @@ def _content(name: str, what: str) -> bytes:
     if name == STANDARD_INPUT:
         content = sys.stdin.buffer.read(_LARGEST_FILE + 1)
     else:
-        with Path(values.at_home(name)).open("rb") as file:
+        with Path(arguments.at_home(name)).open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:
         raise OptionsError(f"{what}: is larger than {_LARGEST_FILE // 2**20} MiB")

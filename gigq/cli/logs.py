@@ -8,21 +8,27 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import describing, exits, job_ids, live, terminal, text
-from gigq.cli.answers import is_plain, not_found
-from gigq.cli.opening import is_abandoned, queue_to_look_at
+from gigq.cli import arguments, attempts, exit_codes, job_ids, live_output
+from gigq.cli.answers import not_found
+from gigq.cli.attempts import is_abandoned, is_in_plain_worker
+from gigq.cli.formatting import local_time, seconds
+from gigq.cli.open_queue import queue_for_reading
+from gigq.cli.options import add_json, add_parser
+from gigq.cli.output import print_json
 from gigq.model.status import FINISHED, JobStatus
+from gigq.terminal import printable
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gigq.cli.live import LiveOutput
+    from gigq.cli.live_output import LiveOutput
+    from gigq.cli.options import Commands
     from gigq.queue import JobQueue
 
     Row = Mapping[str, Any]
 
-_BETWEEN_LOOKS = 0.2
+_READ_INTERVAL = 0.2
 _REMEMBERED = 2 * 1024 * 1024
 _KEY = 32
 _RUNNING = JobStatus.RUNNING.value
@@ -30,9 +36,26 @@ _OVER = {status.value for status in FINISHED}
 _PLAIN = "a plain worker, so what it prints goes where that worker's output goes"
 
 
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    what, example = "show the output of a job's last attempt", "gigq logs -f ID"
+    parser = add_parser(commands, "logs", logs, what, example=example)
+    add = parser.add_argument
+    add("job_id", metavar="ID")
+    add("--attempt", type=arguments.count, metavar="N", help="show attempt N instead, from 1")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="follow the output until the job, or the attempt N, is finished",
+    )
+    add_json(how)
+
+
 def logs(args: argparse.Namespace) -> int:
     """Show the output of a job's last attempt, or of another one; follow it with `--follow`."""
-    queue = queue_to_look_at(args)
+    queue = queue_for_reading(args)
     args.job_id = job_ids.full_id(queue, args.job_id)
     found = queue.get_status(args.job_id)
     if not found["exists"]:
@@ -46,7 +69,7 @@ def _show(queue: JobQueue, found: Row, args: argparse.Namespace) -> int:
     chosen = _chosen(found, args.attempt)
     if chosen is None:
         say(_no_attempt(found, args.attempt))
-        return exits.NEGATIVE
+        return exit_codes.NEGATIVE
     printed = _live_so_far(args.db, chosen)
     if printed is not None:
         # Read the row after the output: a finished attempt's worker may have begun its next job.
@@ -54,18 +77,18 @@ def _show(queue: JobQueue, found: Row, args: argparse.Namespace) -> int:
     if chosen["status"] != _RUNNING:
         printed = chosen["output"]
     if args.json:
-        terminal.print_json(_shape(args.job_id, chosen, printed))
-        return exits.OK
+        print_json(_shape(args.job_id, chosen, printed))
+        return exit_codes.OK
     if not printed:
         say(_why_nothing(chosen, args.db))
     Page().write(printed or "", ends=True)
-    return exits.OK
+    return exit_codes.OK
 
 
 def _live_so_far(database: str, one: Row) -> str | None:
-    if one["status"] != _RUNNING or is_plain(one):
+    if one["status"] != _RUNNING or is_in_plain_worker(one):
         return None
-    output = live.find(database, one)
+    output = live_output.find(database, one)
     if output is None:
         return None
     with closing(output):
@@ -98,8 +121,8 @@ def _no_attempt(found: Row, attempt: int | None) -> str:
 def _why_nothing(one: Row, database: str) -> str:
     which = f"attempt {one['attempt']}"
     if is_abandoned(database, one):
-        return f"nothing is kept of {which} yet: {describing.ABANDONED}"
-    if is_plain(one):
+        return f"nothing is kept of {which} yet: {attempts.ABANDONED}"
+    if is_in_plain_worker(one):
         return f"nothing is kept of {which}: it ran in {_PLAIN}"
     return (
         f"{which} has printed nothing so far, or is ending"
@@ -111,7 +134,7 @@ def _why_nothing(one: Row, database: str) -> str:
 def say(sentence: str) -> None:
     """Print a sentence about the output to standard error."""
     sys.stdout.flush()
-    print(f"gigq: {text.printable(sentence)}", file=sys.stderr, flush=True)
+    print(f"gigq: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 class Page:
@@ -124,7 +147,7 @@ class Page:
         """Write more output; with `ends`, end the last line, too."""
         self.written = (self.written + printed)[-_REMEMBERED:]
         missing = "\n" if ends and self.written and not self.written.endswith("\n") else ""
-        sys.stdout.write(text.flowing(printed) + missing)
+        sys.stdout.write(printable(printed.replace("\r\n", "\n"), keep="\n\t") + missing)
         sys.stdout.flush()
 
 
@@ -177,26 +200,26 @@ class Follower:
             say(f"attempt {one['attempt']} runs in {one['worker_id']}")
             one = self._while_it_runs(one, page)
         page.write(continued(page.written, one["output"] or ""), ends=True)
-        say(f"attempt {one['attempt']} ended: {describing.ending(one)}")
+        say(f"attempt {one['attempt']} ended: {_outcome(one)}")
         return one
 
     def _while_it_runs(self, one: Row, page: Page) -> Row:
         """Show an attempt's output until it is over; return its row."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         output: LiveOutput | None = None
-        if is_plain(one):
+        if is_in_plain_worker(one):
             say(f"it runs in {_PLAIN}")
         try:
             while True:
-                if output is None and not is_plain(one):
-                    output = live.find(self._args.db, one)
+                if output is None and not is_in_plain_worker(one):
+                    output = live_output.find(self._args.db, one)
                 chunk = output.read() if output else b""
                 now = _again(self._queue, one) or {**one, "status": "cleared"}
                 if now["status"] != _RUNNING:
                     return now
                 page.write(decoder.decode(chunk))
                 if not chunk:
-                    time.sleep(_BETWEEN_LOOKS)
+                    time.sleep(_READ_INTERVAL)
         finally:
             if output:
                 output.close()
@@ -204,16 +227,16 @@ class Follower:
     def _finish(self, found: Row) -> int:
         if self._args.attempt:
             say(_no_attempt(found, self._args.attempt))
-            return exits.NEGATIVE
+            return exit_codes.NEGATIVE
         say(f"job {found['id']} is {found['status']}")
         return _code(found)
 
     def _wait(self, found: Row) -> None:
         if not self._waited:
             self._waited = True
-            since = text.local_time(found["retry_after"]) if found["retry_after"] else ""
+            since = local_time(found["retry_after"]) if found["retry_after"] else ""
             say(f"job {found['id']} is {found['status']}" + (f", not before {since}" * bool(since)))
-        time.sleep(_BETWEEN_LOOKS)
+        time.sleep(_READ_INTERVAL)
 
 
 def continued(written: str, stored: str) -> str:
@@ -227,5 +250,15 @@ def continued(written: str, stored: str) -> str:
     return stored
 
 
+def _outcome(one: Row) -> str:
+    """Return the outcome of an attempt in one line."""
+    known = [one["cause"] if one["cause"] != one["status"] else None, one["signal"]]
+    if one["exit_code"] is not None:
+        known.append(f"exit code {one['exit_code']}")
+    known.append(f"after {seconds(one['started_at'], one['completed_at'])}")
+    known.append((one["error"] or "").partition("\n")[0] or None)
+    return f"{one['status']} ({', '.join(printable(word) for word in known if word)})"
+
+
 def _code(row: Row) -> int:
-    return exits.OK if row["status"] == JobStatus.COMPLETED.value else exits.NEGATIVE
+    return exit_codes.OK if row["status"] == JobStatus.COMPLETED.value else exit_codes.NEGATIVE

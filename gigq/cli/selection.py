@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gigq import job_queries
-from gigq.cli import job_ids, values
-from gigq.cli.commands import choices
-from gigq.cli.values import OptionsError
-from gigq.store.verbs import listing
+from gigq.cli import arguments, job_ids
+from gigq.cli.errors import OptionsError
+from gigq.cli.options import add_queues, choices
+from gigq.store.verbs import jobs, listing
 
 if TYPE_CHECKING:
     import argparse
@@ -37,13 +37,7 @@ def add_conditions(
         metavar="STATUS",
         help=f"{choices(statuses)} (may be repeated; default: {otherwise})",
     )
-    add(
-        "--queue",
-        dest="queues",
-        action="append",
-        metavar="NAME",
-        help="only this named queue (may be repeated)",
-    )
+    add_queues(parser, "only this named queue (may be repeated)")
     add("--workflow", metavar="NAME", help="only jobs of this workflow")
     add("--name", metavar="TEXT", help="only jobs with TEXT in their name")
     add("--error", metavar="TEXT", help="only jobs with TEXT in their error")
@@ -51,7 +45,7 @@ def add_conditions(
         ("--newer-than", "only jobs created within this time: 1h30m, 7d"),
         ("--older-than", "only jobs created before that"),
     ):
-        add(option, type=values.age, metavar="DURATION", help=what)
+        add(option, type=arguments.age, metavar="DURATION", help=what)
 
 
 def add_jobs(
@@ -91,6 +85,16 @@ def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -
         wanted = job_queries.conditions(args.statuses or otherwise, args.queues, **asked)
         return job_ids.matches(queue, listing.ids(queue._database, wanted))
     return job_ids.matches(queue, [one for given in args.job_ids for one in _ids(given)])
+
+
+def unambiguous_ids(found: Found) -> list[str]:
+    """Return the ids of the texts that match one job."""
+    return [rows[0]["id"] for rows in found.values() if len(rows) == 1]
+
+
+def statuses(queue: JobQueue, ids: Sequence[str]) -> dict[str, str]:
+    """Return the status of each job that exists, by its id."""
+    return {row["id"]: row["status"] for row in jobs.by_ids(queue._database, ids)}
 
 
 def _ids(given: str) -> list[str]:

@@ -6,10 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gigq import events
-from gigq.cli import text
+from gigq.cli.formatting import indented, local_time
 from gigq.model import clock
 from gigq.model.units import format_duration
 from gigq.model.url_passwords import mask_passwords
+from gigq.terminal import printable, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ class WorkerLog:
 
     def write(self, name: str, level: int, source: str, fields: dict[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Write one event with one call, since jobs in other threads may write as well."""
-        now = text.local_time(clock.utc_now())
+        now = local_time(clock.utc_now())
         with suppress(OSError, ValueError):  # a full disk, a closed stream
             self._stream.write(f"{now} {entry(name, fields)}\n")
             self._stream.flush()
@@ -49,8 +50,8 @@ def entry(name: str, fields: Fields) -> str:
     fields = mask_passwords(fields)
     line = f"{name} {_job_event(name, fields)}" if "job" in fields else f"{name} {_others(fields)}"
     trace = fields.get("error_traceback")
-    below = f"\n{text.indented(trace, _MARGIN)}" if trace else ""
-    return text.printable(line.rstrip()) + below
+    below = f"\n{indented(trace, _MARGIN)}" if trace else ""
+    return printable(line.rstrip()) + below
 
 
 def _job_event(name: str, fields: Fields) -> str:
@@ -60,12 +61,12 @@ def _job_event(name: str, fields: Fields) -> str:
     if name != events.JOB_RETRYING:
         return line
     again = fields.get("retry_after")
-    return f"{line}; next attempt {f'at {text.local_time(again)}' if again else 'at once'}"
+    return f"{line}; next attempt {f'at {local_time(again)}' if again else 'at once'}"
 
 
 def _job(name: object, job_id: object) -> str:
     # The whole id, for `gigq status`; only a very long one, of foreign SQL, is cut.
-    return f"{text.shorten(str(name), _LONGEST)} ({text.shorten(str(job_id), _LONGEST)})"
+    return f"{shorten(str(name), _LONGEST)} ({shorten(str(job_id), _LONGEST)})"
 
 
 def _attempt(fields: Fields) -> Iterable[str]:

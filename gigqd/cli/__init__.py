@@ -13,9 +13,9 @@ from gigq.configuration_file import search
 from gigq.inherited_signals import restore_signals
 from gigq.inherited_umask import keep_own_access
 from gigqd import exit_codes
+from gigqd.cli.find_daemon import use_name
+from gigqd.cli.output import OutputFailed, complain, say, say_json
 from gigqd.cli.parser import build_parser
-from gigqd.cli.places import use_name
-from gigqd.cli.terminal import OutputFailed, complain, say, say_json
 from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.host.daemonize import repair_standard_streams
 from gigqd.process.process_tag import make_room
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run the `gigqd` command.
 
     Args:
-        arguments: the command line without the program's name; None takes the process's own.
+        arguments: the arguments after the command's name; those of the process when None.
 
     Returns:
         The exit code; docs/signals.md lists them.
@@ -38,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         restore_signals()
         keep_own_access()
-        gc.disable()  # a command is over before it pays; the daemon takes it up once it is loaded
+        gc.disable()  # useless in a short command; the daemon enables it after its start
         make_room()
     given = sys.argv[1:] if arguments is None else [*arguments]
-    parser = build_parser()
+    parser = build_parser(given)
     if not given:
-        with suppress(GigqdError, OSError):  # the exit code says enough
+        with suppress(GigqdError, OSError):  # the exit code has to be enough
             say(parser.format_help().rstrip())
         return exit_codes.USAGE
     try:
@@ -51,12 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as wrong:
         return _refuse_usage(wrong, as_json=asks_for_json(given))
     use_name(options)
-    _warn_of_passed_over(options)
+    _warn_of_unused_file(options)
     return _run(options)
 
 
-def _warn_of_passed_over(options: argparse.Namespace) -> None:
-    """Say that a configuration of the folder is not used: the command may reach another daemon."""
+def _warn_of_unused_file(options: argparse.Namespace) -> None:
+    """Warn that a configuration of the folder is not used: the command may reach another daemon."""
     if options.config is None and (refused := search(os.environ).refused):
         complain(f"gigqd: warning: {refused}")
 
@@ -71,14 +71,14 @@ def _refuse_usage(wrong: UsageError, *, as_json: bool) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        return int(options.command(options))
+        return int(options.handler(options))
     except GigqdError as error:
         return _refuse(error, options)
     except KeyboardInterrupt:
         return _fail("gigqd: interrupted", exit_codes.INTERRUPTED, options)
     except BrokenPipeError:
         return _fail("", exit_codes.BROKEN_PIPE, options)
-    except Exception as error:  # noqa: BLE001 - a defect ends in one line, too
+    except Exception as error:  # noqa: BLE001 - a defect must end in one line, too
         defect = unexpected(error)
         text = f"{defect} (--debug shows where)"
         return _refuse(GigqdError(text, exit_code=defect.exit_code), options)

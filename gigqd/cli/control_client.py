@@ -1,4 +1,4 @@
-"""The commands' side of a running daemon: finding it, asking it, and ending it by force."""
+"""Client of a running daemon: find it, send it a command, and kill it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import select
 import signal
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigqd import exit_codes
@@ -29,12 +29,12 @@ T = TypeVar("T")
 ANSWER_WITHIN = 5.0
 """Seconds after which a daemon that should answer at once counts as not answering."""
 
-_LOOK = 0.02
+_POLL_INTERVAL = 0.02
 _CHUNK = 65536
 
 
 class NotRunning(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
-    """There is no daemon to talk to."""
+    """No daemon runs."""
 
     exit_code = exit_codes.NOT_RUNNING
 
@@ -46,20 +46,20 @@ class NotAnswering(GigqdError):  # noqa: N818 - a sentence, as the library's err
 
 
 class Client:
-    """One daemon as its commands see it.
+    """One daemon, as its commands reach it.
 
-    Parameters:
-        instance: where the daemon's lock and control socket are.
+    Args:
+        runtime_files: the places of the daemon's lock and control socket.
     """
 
     def __init__(self, runtime_files: RuntimeFiles) -> None:
         self._runtime_files = runtime_files
 
     def find(self) -> RunningDaemon:
-        """The running daemon.
+        """Return the running daemon.
 
         Raises:
-            NotRunning: nobody holds the lock.
+            NotRunning: no process holds the lock.
         """
         running = self._runtime_files.running()
         if running is None:
@@ -73,16 +73,16 @@ class Client:
 
         Args:
             command: "status", "stop", "reload", "pause" or "resume".
-            within: how long to wait for the answer, in seconds.
-            fields: what else belongs to the request.
+            within: seconds to wait for the answer.
+            fields: more keys of the request.
 
         Raises:
-            NotRunning: nobody holds the lock.
-            NotAnswering: somebody does, but no answer came in time.
-            GigqdError: this user may not talk to the daemon.
+            NotRunning: no process holds the lock.
+            NotAnswering: a process holds it, but no answer came in time.
+            GigqdError: this user may not use the control socket.
         """
         running = self.find()
-        # The daemon compares: its files may have been deleted, or replaced, since they were found.
+        # The daemon compares: its files may have been deleted or replaced since they were found.
         wanted = self._runtime_files.identity
         meant = {"for": wanted._asdict()} if wanted else {}
         request = json.dumps({"command": command, **meant, **fields}).encode() + b"\n"
@@ -106,14 +106,14 @@ class Client:
         return self._runtime_files.running() is None
 
     def stop(self, *, now: bool, within: float) -> dict[str, Any]:
-        """Ask the daemon to stop, and wait until its process has ended.
+        """Request that the daemon stops, and wait until its process has ended.
 
         Args:
-            now: whether running jobs are cut short at once.
-            within: how long the stop may take, in seconds.
+            now: release running jobs at once.
+            within: seconds that the stop may take.
 
         Raises:
-            as `ask`.
+            GigqdError: as for `ask`.
         """
         running = self.find()
         if running.pid is None:
@@ -124,32 +124,32 @@ class Client:
         return answer
 
     def wait_until_gone(self, within: float) -> bool:
-        """Whether the lock is free at the end of a wait of so many seconds at most."""
+        """Wait for the lock to become free; return False when it is held for longer."""
         deadline = time.monotonic() + within
         while self._runtime_files.running() is not None:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_LOOK)
+            time.sleep(_POLL_INTERVAL)
         return True
 
     def kill(self, within: float = ANSWER_WITHIN) -> int:
-        """SIGKILL the daemon itself; its workers die with it.
+        """Kill the daemon; its workers die with it.
 
         Returns:
-            The process id that was killed.
+            The killed process's id.
 
         Raises:
-            NotRunning: nobody holds the lock.
-            NotAnswering: who holds it cannot be told for sure, or does not die.
+            NotRunning: no process holds the lock.
+            NotAnswering: the process that holds it is unknown, was replaced, or does not die.
         """
         running = self.find()
         if running.pid is None:
             raise NotAnswering(
-                "it is running, but its process cannot be told; find it with "
+                "it is running, but its process id is unknown; find it with "
                 f"`fuser {self._runtime_files.lock_path}`"
             )
         with closing(_Handle(running.pid)) as handle:
-            # The number may have been given to another process before the handle was opened.
+            # Another process may have got the id before the descriptor was opened.
             if self.find() != running:
                 raise NotAnswering("the daemon was replaced by another process; try again")
             theirs, wanted = running.identity, self._runtime_files.identity
@@ -162,7 +162,7 @@ class Client:
 
 
 class _Handle:
-    """A process held by a descriptor, which unlike its number can never mean another one."""
+    """A process by its descriptor, which unlike its id never means another process."""
 
     def __init__(self, pid: int) -> None:
         try:
@@ -180,7 +180,7 @@ class _Handle:
             raise GigqdError(why, exit_code=exit_codes.NOT_PERMITTED) from error
 
     def wait(self, seconds: float) -> bool:
-        """Whether the process ends in time."""
+        """Return True when the process ends in time."""
         return bool(select.select([self._fd], [], [], seconds)[0])
 
     def close(self) -> None:
@@ -188,19 +188,16 @@ class _Handle:
 
 
 def understand(read: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
-    """Read an answer that may come from anybody.
+    """Read an answer, which another program may have sent.
 
     Raises:
-        NotAnswering: it lacks something, or has something else in its place.
+        NotAnswering: a key is missing, or has a value of a wrong type.
     """
     try:
         return read(answer)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        why = "what listens on the control socket does not answer as gigqd does"
+        why = "the process that listens on the control socket does not answer as gigqd does"
         raise NotAnswering(why) from error
-
-
-# --- talking ---------------------------------------------------------------------------------
 
 
 def _exchange(
@@ -210,7 +207,7 @@ def _exchange(
     trusted: Callable[[int], bool],
     gone: Callable[[], bool],
 ) -> bytes:
-    """Send a request, and read up to the end of the line that answers it."""
+    """Send a request, and return the line that answers it."""
     deadline = time.monotonic() + within
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(within)
@@ -233,7 +230,7 @@ def _read_line(sock: socket.socket, deadline: float) -> bytes:
 
 
 def _connect(sock: socket.socket, path: Path, deadline: float, gone: Callable[[], bool]) -> None:
-    """Connect; a daemon that has only just taken its lock is given time to make its socket."""
+    """Connect; wait for a daemon that has taken its lock and not made its socket yet."""
     while True:
         try:
             with existing(path) as name:
@@ -241,25 +238,23 @@ def _connect(sock: socket.socket, path: Path, deadline: float, gone: Callable[[]
         except (FileNotFoundError, ConnectionRefusedError):
             if time.monotonic() > deadline or gone():
                 raise
-            time.sleep(_LOOK)
+            time.sleep(_POLL_INTERVAL)
         else:
             return
 
 
 def _parse(line: bytes, running: RunningDaemon) -> dict[str, Any]:
     if not line:
-        raise NotAnswering(f"the daemon ({running}) hung up without an answer")
-    try:
+        raise NotAnswering(f"the daemon ({running}) closed the connection without an answer")
+    with suppress(ValueError, RecursionError):
         answer = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise NotAnswering(f"the daemon ({running}) sent no sensible answer") from error
-    if not (isinstance(answer, dict) and _is_whole(answer)):
-        raise NotAnswering(f"the daemon ({running}) sent no sensible answer")
-    return answer
+        if isinstance(answer, dict) and _is_answer(answer):
+            return answer
+    raise NotAnswering(f"the daemon ({running}) sent no valid answer")
 
 
-def _is_whole(answer: dict[str, Any]) -> bool:
-    """Whether an answer has what every answer has."""
+def _is_answer(answer: dict[str, Any]) -> bool:
+    """Return True when the keys of every answer are there."""
     if answer.get("ok") is True:
         return True
     return isinstance(answer.get("error"), str) and isinstance(answer.get("code"), int)

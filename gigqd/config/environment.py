@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gigq.terminal import printable
 from gigqd.config.mistakes import hint, nearest, suggest
 from gigqd.config.parse import POOL_NAME, Given, Keys, Settings
 from gigqd.config.schema import DOTTED, TABLES, PoolConfig
 from gigqd.errors import Problem
-from gigqd.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

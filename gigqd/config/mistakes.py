@@ -4,9 +4,9 @@ import re
 import tomllib
 from collections.abc import Iterable
 
+from gigq.terminal import printable
 from gigqd.config.positions import Path, positions
 from gigqd.errors import Problem
-from gigqd.text import printable
 
 _TYPE_NAMES: dict[type, str] = {
     bool: "a boolean",

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from gigq.store.sqlite.file import record_lock
 from gigq.store.sqlite.processes import run_locks
 from gigqd import exit_codes
+from gigqd.digest import digest
 from gigqd.errors import GigqdError
-from gigqd.text import digest
 
 if TYPE_CHECKING:
     from pathlib import Path

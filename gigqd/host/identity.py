@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigqd.text import printable
+from gigq.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.store.sqlite.file import record_lock
 from gigq.store.sqlite.file.private_files import is_known
+from gigq.terminal import printable
 from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.host import database_lock
 from gigqd.host.identity import read_record
 from gigqd.host.lock_file import BYTE, OPEN_FLAGS, is_a_daemons, reason
-from gigqd.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

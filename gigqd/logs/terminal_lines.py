@@ -1,14 +1,13 @@
 """Entries as a person at a terminal reads them: one line each, as wide as the terminal."""
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from gigq.model.units import format_duration
+from gigq.terminal import printable, shorten
 from gigqd.logs.values import plain
-from gigqd.text import printable
 
 JOB_OUTPUT = "job_output"
 """The event with what a job has printed: shown whole, one line of the terminal for each of its."""
@@ -50,7 +49,7 @@ def line_renderer(
         if shown["event"] == JOB_OUTPUT:
             return "\n".join(_output_lines(shown))
         width = _width(fd)
-        line = _cut(_line(shown, width), width)
+        line = shorten(_line(shown, width), width)
         colour = _COLOURS.get(str(shown["level"])) if colors else None
         if colour:
             line = f"\x1b[{colour}m{line}\x1b[0m"
@@ -88,7 +87,7 @@ def _job(entry: Entry, longest_name: int | None = None) -> str:
     """Return the name of a job, the end of its id (for `gigq status`), and its attempt."""
     name = printable(str(entry.get("job") or "job"))
     if longest_name is not None:
-        name = _cut(name, max(longest_name, _SHORTEST_NAME))
+        name = shorten(name, max(longest_name, _SHORTEST_NAME))
     most = entry.get("max_attempts") or 1
     attempt = f" {entry.get('attempt')}/{most}" if most != 1 else ""
     return f"{name} ({printable(str(entry['job_id'])[-_ID_SHOWN:])}){attempt}"
@@ -113,23 +112,3 @@ def _width(fd: int) -> int:
     except OSError:
         columns = 0
     return max(columns, _NARROWEST) if columns else _USUAL_WIDTH
-
-
-def _cut(text: str, width: int) -> str:
-    if len(text) <= width and text.isascii():
-        return text
-    cells = [_cells_of(character) for character in text]
-    if sum(cells) <= width:
-        return text
-    taken = 0
-    for place, cell in enumerate(cells):
-        taken += cell
-        if taken > width - 3:
-            return f"{text[:place]}..."
-    return text
-
-
-def _cells_of(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

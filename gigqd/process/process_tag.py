@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from gigqd.digest import digest
 from gigqd.errors import is_out_of_files
 from gigqd.linux import syscalls
-from gigqd.text import digest
 
 VARIABLE = "GIGQD_WORKER"
 _PREFIX = f"{VARIABLE}=".encode()

@@ -19,8 +19,8 @@ functions, and the pause between two looks at a condition; both are in `tests/su
 BROAD_EXCEPTS = {
     "gigq/model/failure.py",  # an exception whose attributes raise
     "gigq/execution/runner.py",  # a row that foreign SQL has written
-    "gigq/cli/command.py",  # a user's mistake must not end in a traceback
-    "gigq/cli/loading.py",  # the user's module, while it is imported
+    "gigq/cli/dispatch.py",  # a user's mistake must not end in a traceback
+    "gigq/cli/user_code.py",  # the user's module, while it is imported
     "gigq/execution/attempt.py",  # the user's function
     "gigq/execution/error_text.py",  # exceptions with methods of their own
     "gigq/execution/hooks.py",  # the application's hooks

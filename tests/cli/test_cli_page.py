@@ -9,7 +9,7 @@ from support.console import differences, examples
 from support.parsers import all_options_of, commands_of
 from support.tree import ROOT
 
-from gigq.cli import exits, shapes
+from gigq.cli import exit_codes, job_json
 from gigq.cli.parser import build_parser
 from gigqd.cli.parser import build_parser as build_daemons_parser
 
@@ -38,7 +38,7 @@ def test_every_option_is_there(parser):
 
 
 def test_every_exit_code_is_there():
-    codes = {str(value) for name, value in vars(exits).items() if name.isupper()}
+    codes = {str(value) for name, value in vars(exit_codes).items() if name.isupper()}
 
     assert set(re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)) == codes
 
@@ -49,7 +49,7 @@ def test_every_variable_is_there():
     )
 
 
-@pytest.mark.parametrize("key", sorted({*shapes.JOB_KEYS, *shapes.EXECUTION_KEYS}))
+@pytest.mark.parametrize("key", sorted({*job_json.JOB_KEYS, *job_json.EXECUTION_KEYS}))
 def test_every_key_of_the_json_is_there(key):
     assert f"`{key}`" in PAGE
 

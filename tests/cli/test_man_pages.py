@@ -8,7 +8,7 @@ import pytest
 from support.parsers import all_options_of, commands_of, options_of
 from support.tree import ROOT
 
-import gigq.cli.exits
+import gigq.cli.exit_codes
 import gigq.cli.parser
 import gigqd.cli.parser
 import gigqd.exit_codes
@@ -30,7 +30,7 @@ def manual(program):
 
 
 def codes_of(program):
-    values = {"gigq": gigq.cli.exits, "gigqd": gigqd.exit_codes}[program]
+    values = {"gigq": gigq.cli.exit_codes, "gigqd": gigqd.exit_codes}[program]
     found = {name: value for name, value in vars(values).items() if name.isupper()}
     return {str(v) for name, v in found.items() if not name.startswith("WORKER_")} | {"130"}
 

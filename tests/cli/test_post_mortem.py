@@ -160,4 +160,4 @@ def test_cancelling_a_plain_workers_job_says_what_to_expect(shell):
     assert shell.json("cancel", "--running", job_id) == {
         "id": job_id, "cancelled": False, "status": "running", "requested": True
     }  # fmt: skip
-    assert "\nCancel asked: 20" in shell.out("status", job_id)
+    assert "\nCancel requested: 20" in shell.out("status", job_id)

@@ -12,7 +12,7 @@ import pytest
 from support import jobs_to_run
 
 from gigq import Job, JobQueue, Worker, close_connections
-from gigq.cli import main, shapes
+from gigq.cli import job_json, main
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00"
 
@@ -187,9 +187,9 @@ def test_the_json_of_a_job_has_the_documented_keys_in_their_order(shell):
     shell.out("worker", "--once")
     shown, listed = shell.json("status", job_id), shell.json("list")
 
-    assert tuple(listed) == shapes.JOB_KEYS
-    assert tuple(shown) == ("exists", *shapes.JOB_KEYS, "executions", "why_waiting")
-    assert tuple(shown["executions"][0]) == shapes.EXECUTION_KEYS
+    assert tuple(listed) == job_json.JOB_KEYS
+    assert tuple(shown) == ("exists", *job_json.JOB_KEYS, "executions", "why_waiting")
+    assert tuple(shown["executions"][0]) == job_json.EXECUTION_KEYS
     assert shown["result"] == "cat.jpg: 100 pixels wide"
 
 

@@ -116,9 +116,7 @@ def test_every_new_worker_starts_and_every_old_one_stops(daemon_with):
     daemon = daemon_with(settings={"pools.default.recycle_after_jobs": 1})
     for n in range(3):
         daemon.wait_for_job(daemon.submit(jobs.ok, f"job-{n}"))
-    wait_until(
-        lambda: daemon.slots("idle"), why="a worker that boots is ended by a stop"
-    )
+    wait_until(lambda: daemon.slots("idle"), why="a worker that boots is ended by a stop")
     daemon.stop()
 
     started = [pid for what, pid, *_ in notes(daemon) if what == "worker_start"]

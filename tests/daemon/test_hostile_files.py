@@ -189,7 +189,7 @@ def test_a_command_does_not_take_in_more_than_an_answer_can_be(stopped):
     with (
         lock_holder(stopped.config_path),
         impostor(stopped.runtime_files.socket_path, "endless"),
-        pytest.raises(NotAnswering, match="no sensible answer"),
+        pytest.raises(NotAnswering, match="no valid answer"),
     ):
         Client(stopped.runtime_files).ask("status", within=10)
 

@@ -82,7 +82,7 @@ def test_a_canary_that_takes_longer_than_the_command_waits_is_said_and_goes_on(d
 
     assert done.returncode == exit_codes.FAILED
     assert "a worker with the new configuration is not up after 1 s" in done.stderr
-    assert "goes on trying it" in done.stderr
+    assert "continues to try it" in done.stderr
     assert (before, daemon.status()["generation"]) == (1, 2)
 
 

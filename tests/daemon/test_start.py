@@ -19,7 +19,7 @@ from support.forked import in_a_child
 from support.waiting import wait_until
 
 from gigqd import cli, exit_codes
-from gigqd.cli import lifecycle
+from gigqd.cli import run
 from gigqd.config import load
 from gigqd.host.runtime_files import CannotCreate, RuntimeFiles
 
@@ -284,8 +284,8 @@ def test_a_defect_ends_the_daemon_with_a_line_in_the_log_that_has_its_traceback(
     config = load(write_config(tmp_path, "[log]\nfile = 'log'"), {})
 
     def serve_with_a_defect():
-        lifecycle._supervise = lambda *_given: 1 // 0
-        return lifecycle._serve(config, RuntimeFiles(config), config.log, lambda: None)
+        run._supervise = lambda *_given: 1 // 0
+        return run.serve(config, RuntimeFiles(config), config.log, lambda: None)
 
     said = in_a_child(serve_with_a_defect)
     (line,) = map(json.loads, (tmp_path / "log").read_text().splitlines())

@@ -8,7 +8,7 @@ import pytest
 from support.schema_page import section, sections
 from support.tree import ROOT
 
-from gigq.cli import configured
+from gigq.cli import configuration
 from gigqd.config import load, schema
 
 EXAMPLE = ROOT / "etc" / "gigq.toml"
@@ -63,5 +63,5 @@ def test_every_key_has_a_reason_that_reads_as_a_sentence():
 
 
 def test_gigq_knows_the_tables_and_the_keys_of_the_queue_that_gigqd_knows():
-    assert list(configured.TABLES) == [*schema.TABLES, "pools"]
-    assert list(configured.KEYS_OF_QUEUE) == list(schema.QueueConfig.KEYS)
+    assert list(configuration.TABLES) == [*schema.TABLES, "pools"]
+    assert list(configuration.KEYS_OF_QUEUE) == list(schema.QueueConfig.KEYS)

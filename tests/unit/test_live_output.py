@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.cli.live import LiveOutput
+from gigq.cli.live_output import LiveOutput
 from gigq.cli.logs import continued
 from gigqd.linux import syscalls
 from gigqd.process.child import scratch_file

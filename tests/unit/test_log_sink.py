@@ -15,9 +15,9 @@ import pytest
 from support.log_reader import entries, logging_restored, run_python
 from support.waiting import wait_until
 
+from gigq.terminal import shorten
 from gigqd import logs
 from gigqd.config import LogConfig
-from gigqd.logs import terminal_lines
 from gigqd.logs.sink import open_log
 
 log = logs.get_logger("gigqd.test")
@@ -405,5 +405,5 @@ def test_a_long_name_leaves_room_for_the_id_of_the_job_and_its_error():
 
 
 def test_combining_marks_take_no_room_on_a_terminal():
-    assert terminal_lines._cut("e\u0301" * 20, 20) == "e\u0301" * 20
-    assert terminal_lines._cut("e\u0301" * 21, 20) == "e\u0301" * 17 + "..."
+    assert shorten("e\u0301" * 20, 20) == "e\u0301" * 20
+    assert shorten("e\u0301" * 21, 20) == "e\u0301" * 17 + "..."

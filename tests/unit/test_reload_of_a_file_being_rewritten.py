@@ -7,9 +7,9 @@ import os
 import pytest
 from support.configs import write_config
 
-from gigqd.cli import asking
+from gigqd.cli import reload
+from gigqd.cli.find_daemon import runtime_files_of
 from gigqd.cli.parser import build_parser
-from gigqd.cli.places import runtime_files_of
 from gigqd.errors import ConfigError
 
 
@@ -31,8 +31,8 @@ def test_a_file_that_was_emptied_just_now_is_read_again(file, monkeypatch):
             file.write_text(text)
             raise
 
-    monkeypatch.setattr(asking, "runtime_files_of", look)
-    runtime_files = asking._runtime_files(
+    monkeypatch.setattr(reload, "runtime_files_of", look)
+    runtime_files = reload._runtime_files(
         build_parser().parse_args(["--config", str(file), "reload"])
     )
 
@@ -49,8 +49,8 @@ def test_a_file_that_has_been_wrong_for_long_is_refused_at_once(file, monkeypatc
         looks.append(options)
         return runtime_files_of(options)
 
-    monkeypatch.setattr(asking, "runtime_files_of", look)
+    monkeypatch.setattr(reload, "runtime_files_of", look)
     with pytest.raises(ConfigError):
-        asking._runtime_files(build_parser().parse_args(["--config", str(file), "reload"]))
+        reload._runtime_files(build_parser().parse_args(["--config", str(file), "reload"]))
 
     assert len(looks) == 1

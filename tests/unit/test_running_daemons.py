@@ -13,8 +13,8 @@ from support.configs import write_config
 from support.other_user import SEARCH_PATH
 
 from gigqd.cli.control_client import NotAnswering
+from gigqd.cli.find_daemon import runtime_files_of
 from gigqd.cli.parser import build_parser
-from gigqd.cli.places import runtime_files_of
 from gigqd.config import load
 from gigqd.host import running_daemons
 from gigqd.host.runtime_files import RuntimeFiles

@@ -39,7 +39,7 @@ def test_its_commands_are_commands_of_gigqd(directive: str, command: str) -> Non
     options = build_parser().parse_args(words)
 
     assert program == "%h/app/.venv/bin/gigqd"
-    assert options.command.__name__ == command
+    assert options.handler.__name__ == command
     assert str(options.config) == "%h/app/gigq.toml"
 
 

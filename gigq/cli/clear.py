@@ -1,0 +1,38 @@
+"""The command `gigq clear`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.cli import arguments, exit_codes
+from gigq.cli.answers import answer
+from gigq.cli.open_queue import existing_queue
+from gigq.cli.options import add_json, add_parser
+from gigq.model import clock
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gigq.cli.options import Commands
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    what, example = "delete completed and cancelled jobs", "gigq clear --before 30d"
+    parser = add_parser(commands, "clear", clear, what, example=example)
+    parser.add_argument(
+        "--before",
+        type=arguments.age,
+        metavar="DURATION",
+        help="only those that ended longer ago than this: 30d, 12h",
+    )
+    add_json(parser)
+
+
+def clear(args: argparse.Namespace) -> int:
+    """Delete completed and cancelled jobs."""
+    before = None if args.before is None else clock.after(clock.utc_now(), -args.before)
+    with existing_queue(args) as queue:
+        cleared = queue.clear_completed(before)
+    answer(args, {"cleared": cleared}, f"Cleared {cleared} completed jobs.")
+    return exit_codes.OK

@@ -1,0 +1,83 @@
+"""The command `gigq list`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import arguments, exit_codes, job_json, output, selection, table
+from gigq.cli.formatting import local_time
+from gigq.cli.open_queue import queue_for_reading
+from gigq.cli.options import add_json, add_parser
+from gigq.model.status import JobStatus
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from gigq.cli.options import Commands
+
+_TITLES = ("ID", "Name", "Status", "Priority", "Created", "Updated")
+_WORKFLOW = "Workflow"
+_DROPPABLE = ("Created", _WORKFLOW, "Updated")
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    parser = add_parser(
+        commands,
+        "list",
+        list_jobs,
+        "list jobs, the newest first",
+        example="gigq list --status failed --newer-than 1h --error 'no space'",
+    )
+    selection.add_conditions(parser, [status.value for status in JobStatus])
+    add = parser.add_argument
+    add("--limit", type=arguments.count, default=100, metavar="N", help="at most N (default: 100)")
+    add(
+        "--offset",
+        type=arguments.amount,
+        default=0,
+        metavar="N",
+        help="skip the first N, for the next page (default: 0)",
+    )
+    add_json(parser)
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    """List jobs, the newest first."""
+    found = queue_for_reading(args).list_jobs(
+        args.statuses,
+        args.limit if args.json else args.limit + 1,
+        queue=args.queues,
+        workflow=args.workflow,
+        name=args.name,
+        error=args.error,
+        newer_than=args.newer_than,
+        older_than=args.older_than,
+        offset=args.offset,
+    )
+    if args.json:
+        for row in found:
+            output.print_json(job_json.job(row))
+        return exit_codes.OK
+    print(_listed(found[: args.limit]) if found else "No jobs found.")
+    if len(found) > args.limit:
+        after = args.offset + args.limit
+        print(f"gigq: there are more; --offset {after} shows the next ones", file=sys.stderr)
+    return exit_codes.OK
+
+
+def _listed(found: Sequence[Mapping[str, Any]]) -> str:
+    titles = (*_TITLES, _WORKFLOW) if any(row["workflow"] for row in found) else _TITLES
+    width = output.width()
+    fit = table.Fit(width, {"Name": table.NARROWEST}, _DROPPABLE) if width else None
+    paint = table.painted_status if output.takes_colour() else None
+    rows = [_row(row)[: len(titles)] for row in found]
+    return table.table(titles, rows, fit=fit, paint=paint)
+
+
+def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
+    times = (local_time(row["created_at"]), local_time(row["updated_at"]))
+    known = (row["id"], row["name"], row["status"], row["priority"])
+    return (*known, *times, row["workflow"] or "-")

@@ -1,0 +1,82 @@
+"""Parsers and options that several commands of `gigq` share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from gigq.cli import arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(
+    commands: Commands,
+    name: str,
+    handler: Callable[[argparse.Namespace], int],
+    help_text: str,
+    *,
+    example: str,
+) -> argparse.ArgumentParser:
+    """Add a command with its help, an example and the common options."""
+    parser = commands.add_parser(
+        name,
+        help=help_text,
+        description=help_text[0].upper() + help_text[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(handler=handler)
+    add_common_options(parser)
+    return parser
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that are valid before and after the command."""
+    # Suppressed defaults: the second parser must not overwrite values that the first one found.
+    add, absent = parser.add_argument, argparse.SUPPRESS
+    add("--db", metavar="FILE", default=absent, help="the database (default: gigq.db)")
+    add(
+        "--config",
+        metavar="FILE",
+        default=absent,
+        help="gigqd's configuration, which names the database when --db does not",
+    )
+    add("--debug", action="store_true", default=absent, help="show the traceback of an error")
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """Add the option for an answer that programs can read."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_queues(parser: argparse._ActionsContainer, help_text: str) -> None:
+    """Add the option for named queues."""
+    parser.add_argument("--queue", dest="queues", action="append", metavar="NAME", help=help_text)
+
+
+def add_code_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the user's code is."""
+    parser.add_argument(
+        "--app-dir",
+        metavar="DIR",
+        default=arguments.from_environment("GIGQ_APP_DIR", "."),
+        help="the folder to import your code from (default: the working directory)",
+    )
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module first; it sets up your code (may be repeated)",
+    )
+
+
+def choices(names: Sequence[str]) -> str:
+    """Return the choices of an option, for its help."""
+    return "one of: " + ", ".join(names)

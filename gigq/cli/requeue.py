@@ -1,0 +1,75 @@
+"""The command `gigq requeue`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.cli import exit_codes, selection
+from gigq.cli.answers import answer, no_jobs, not_found, not_one_job
+from gigq.cli.open_queue import existing_queue
+from gigq.cli.options import add_json, add_parser
+from gigq.model.status import WITHOUT_SUCCESS, JobStatus
+from gigq.terminal import printable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gigq.cancel_requeue import Requeued
+    from gigq.cli.options import Commands
+
+_FAILED = [JobStatus.FAILED.value, JobStatus.TIMEOUT.value]
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    parser = add_parser(
+        commands,
+        "requeue",
+        requeue,
+        "make failed, timed out or cancelled jobs pending again",
+        example="gigq requeue --status failed --error 'no space'",
+    )
+    selection.add_jobs(parser, [*_FAILED, JobStatus.CANCELLED.value], ", ".join(_FAILED))
+    parser.add_argument(
+        "--dependents",
+        action="store_true",
+        help="also the jobs that failed because of these, directly or in turn",
+    )
+    add_json(parser)
+
+
+def requeue(args: argparse.Namespace) -> int:
+    """Make finished jobs pending again."""
+    with existing_queue(args) as queue:
+        found = selection.found(queue, args, _FAILED)
+        ids = selection.unambiguous_ids(found)
+        done = queue.requeue_many(ids, dependents=args.dependents)
+        now = selection.statuses(queue, [*ids, *done.jobs, *done.refused])
+    again, named = set(done.jobs), set(ids)
+    codes = [
+        not_one_job(args, given, rows) or _report(args, rows[0]["id"], now, done, again)
+        for given, rows in found.items()
+    ]
+    others = [id_ for id_ in (*done.jobs, *done.refused) if id_ not in named]
+    codes += [_report(args, id_, now, done, again) for id_ in others]
+    return max(codes) if codes else no_jobs(args)
+
+
+def _report(
+    args: argparse.Namespace, job_id: str, now: Mapping[str, str], done: Requeued, again: set[str]
+) -> int:
+    status = now.get(job_id)
+    if status is None:
+        return not_found(args, job_id)
+    shape: dict[str, object] = {"id": job_id, "requeued": job_id in again, "status": status}
+    name = f"Job {printable(job_id)}"
+    if job_id in again:
+        answer(args, shape, f"{name} requeued.")
+        return exit_codes.OK
+    if args.dependents and again and status not in WITHOUT_SUCCESS:
+        answer(args, shape, f"{name} stays as it is: it is {status}.")
+        return exit_codes.OK
+    reason = done.refused[job_id]
+    answer(args, shape | {"reason": reason}, f"{name} could not be requeued: {reason}.")
+    return exit_codes.NEGATIVE

@@ -1,0 +1,45 @@
+"""The command `gigq status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.cli import exit_codes, job_ids, job_json, job_view, output
+from gigq.cli.answers import not_found
+from gigq.cli.attempts import is_abandoned
+from gigq.cli.open_queue import queue_for_reading
+from gigq.cli.options import add_json, add_parser
+from gigq.cli.why_waiting import why_waiting
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gigq.cli.options import Commands
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    parser = add_parser(commands, "status", status, "show one job", example="gigq status ID")
+    parser.add_argument("job_id", metavar="ID")
+    for option, what in (
+        ("--show-params", "its parameters too"),
+        ("--show-result", "its result too"),
+        ("--show-executions", "its attempts too"),
+    ):
+        parser.add_argument(option, action="store_true", help=what)
+    add_json(parser)
+
+
+def status(args: argparse.Namespace) -> int:
+    """Show one job."""
+    queue = queue_for_reading(args)
+    found = queue.get_status(job_ids.full_id(queue, args.job_id))
+    if not found["exists"]:
+        return not_found(args, args.job_id)
+    found["why_waiting"] = why_waiting(queue, args.db, found)
+    found["abandoned"] = any(is_abandoned(args.db, one) for one in found["executions"][-1:])
+    if args.json:
+        output.print_json(job_json.job_with_executions(found))
+    else:
+        print("\n\n".join(job_view.parts(found, args)))
+    return exit_codes.OK

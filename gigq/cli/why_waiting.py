@@ -1,0 +1,153 @@
+"""The reason, in one line, why a pending job does not run yet."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gigq.cli.formatting import local_time
+from gigq.model import clock
+from gigq.model.served_queues import ServedQueues, parse
+from gigq.model.status import FINISHED
+from gigq.model.units import format_duration
+from gigq.store.sqlite.processes import announcements, lock_holders, wakeup_groups
+from gigq.store.sqlite.processes.run_locks import companion_path
+from gigq.store.verbs import jobs
+from gigq.terminal import shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gigq.queue import JobQueue
+
+    Row = Mapping[str, Any]
+
+_OVER = {status.value for status in FINISHED}
+_NOT_AT_WORK = {"paused", "degraded", "starting", "stopping"}
+_POLICIES = {
+    "fail": "if that one ends without success, this job fails too",
+    "run": "this job runs however that one ends",
+    "wait": "if that one ends without success, this job waits for its requeue",
+}
+
+
+class Servers(NamedTuple):
+    """The processes that run jobs of a database.
+
+    Attributes:
+        daemons: the daemons' announcements: name, state, reason, pools.
+        processes: the ids of `daemons` and plain `workers`; None when this user may not see them.
+        listening: the queues of each group of workers that can be woken.
+    """
+
+    daemons: Sequence[Row]
+    processes: Mapping[str, Sequence[int]] | None
+    listening: Sequence[ServedQueues] = ()
+
+    @classmethod
+    def of(cls, database: str) -> Servers:
+        """Find the processes of a database without changing anything."""
+        groups: Sequence[wakeup_groups.Group] = ()
+        with suppress(OSError):
+            groups = wakeup_groups.groups_in(str(companion_path(database)))
+        listening = [group.served for group in groups]
+        return cls(announcements.living(database), lock_holders.servers(database), listening)
+
+
+def why_waiting(queue: JobQueue, database: str, found: Row) -> str | None:
+    """Return why a job is still pending; None for a job with another status.
+
+    Args:
+        queue: the queue.
+        database: its file.
+        found: the answer of `get_status`.
+    """
+    if found["status"] != "pending":
+        return None
+    parents = jobs.awaited_parents(queue._database, found["id"])
+    now = clock.utc_now()
+    return reason(found, parents, now) or served(found["queue"], Servers.of(database))
+
+
+def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
+    """Return the parent or the time for which a job waits; None when it is due."""
+    if parents:
+        return _for_parents(parents, job["on_parent_failure"])
+    due_at = job["retry_after"]
+    if not isinstance(due_at, str) or due_at <= now:
+        return None
+    try:
+        left = clock.parse(due_at) - clock.parse(now)
+    except ValueError:  # foreign SQL wrote it; the store compares texts
+        return f"not due until {due_at}"
+    ahead = format_duration(max(0, left.total_seconds()))
+    return f"not due until {local_time(due_at)} (in {ahead})"
+
+
+def served(queue: object, servers: Servers) -> str:
+    """Return why a due job has not started, as far as the state of the processes shows it."""
+    serving_it = [
+        (daemon, pool)
+        for daemon in servers.daemons
+        for pool in daemon["pools"]
+        if parse(pool["queues"]).serves(queue)
+    ]
+    workers = servers.processes["workers"] if servers.processes else ()
+    if serving_it:
+        daemon, pool = min(serving_it, key=lambda pair: pair[0]["state"] in _NOT_AT_WORK)
+        why = _by_daemon(daemon, pool)
+        beside = workers and daemon["state"] in _NOT_AT_WORK
+        return f"{why}; {_plain(workers)} too" if beside else why
+    if servers.processes is None:
+        return "due; this user may not see which processes run jobs of this database"
+    if workers and servers.listening and not any(one.serves(queue) for one in servers.listening):
+        return f"its queue {queue!r} is served by no worker ({_patterns(servers.listening)})"
+    if workers:
+        return f"due; {_plain(workers)} and is busy, or does not serve queue {queue!r}"
+    if servers.daemons:
+        return f"its queue {queue!r} is served by no pool ({_pools(servers.daemons)})"
+    if servers.processes["daemons"]:
+        return "due; the daemon of this database is starting, or cannot announce what it serves"
+    return "no daemon and no worker runs on this database; start gigqd, or gigq worker"
+
+
+def _for_parents(parents: Sequence[Row], policy: object) -> str:
+    # A finished parent first: the job waits for its requeue, which only a user can do.
+    parent = next((row for row in parents if row["status"] in _OVER), parents[0])
+    more = f", and {len(parents) - 1} more" if len(parents) > 1 else ""
+    is_over = parent["status"] in _OVER
+    what = "requeue that one" if is_over else _POLICIES.get(str(policy), _POLICIES["fail"])
+    name = shorten(str(parent["name"]), 200)
+    state = parent["status"] or "missing"
+    return (
+        f"waits for its parent {name} ({parent['id']}), which is {state}{more}; "
+        f"{what} (on_parent_failure is {policy})"
+    )
+
+
+def _by_daemon(daemon: Row, pool: Row) -> str:
+    who = f"the daemon {daemon['name']!r}"
+    match daemon["state"]:
+        case "paused":
+            return f"{who} is paused; gigqd resume starts its jobs again"
+        case "degraded":
+            return f"{who} is degraded: {daemon['reason']}"
+        case "starting" | "stopping":
+            return f"{who} is {daemon['state']}"
+        case _:
+            return f"due; waits for a free worker of pool {pool['name']!r}"
+
+
+def _pools(daemons: Sequence[Row]) -> str:
+    pools = (pool for daemon in daemons for pool in daemon["pools"])
+    return "; ".join(f"{pool['name']}: {', '.join(pool['queues'])}" for pool in pools)
+
+
+def _patterns(listening: Sequence[ServedQueues]) -> str:
+    return "; ".join(", ".join(one.patterns()) for one in listening)
+
+
+def _plain(workers: Sequence[int]) -> str:
+    pids = ", ".join(str(pid) for pid in workers if pid > 0)
+    which = f" (pid {pids})" if pids else " (in another container)"
+    return f"a plain worker{which} runs on this database"

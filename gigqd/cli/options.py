@@ -1,0 +1,110 @@
+"""Parsers and options that several commands of `gigqd` share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gigq.command_parser import CommandParser
+from gigq.model.units import parse_duration
+from gigq.terminal import columns
+from gigqd.config.value_types import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Commands = argparse._SubParsersAction["Parser"]
+
+_LONGEST_WAIT = 1e9
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal; argparse makes one for each option, only to check it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=(columns(1) or 80) - 2)
+
+
+class Parser(CommandParser):
+    """A parser whose help is as wide as the terminal."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"formatter_class": _HelpFormatter, **given})
+
+
+def add_parser(
+    commands: Commands, name: str, handler: Callable[[argparse.Namespace], int], help_text: str
+) -> Parser:
+    """Add a command with its help and the common options."""
+    description = help_text[0].upper() + help_text[1:] + "."
+    parser = commands.add_parser(name, help=help_text, description=description)
+    # Suppressed defaults: the second parser must not overwrite values that the first one found.
+    add_common_options(parser, argparse.SUPPRESS, debug=argparse.SUPPRESS)
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def add_common_options(parser: Parser, default: str | None, *, debug: bool | str) -> None:
+    """Add the options that are valid before and after the command."""
+    parser.add_argument(
+        "--config", type=Path, default=default, metavar="FILE", help="the configuration file"
+    )
+    parser.add_argument(
+        "--name", type=_name, default=default, help="which daemon, instead of daemon.name"
+    )
+    parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks")
+
+
+def add_wait(parser: Parser) -> None:
+    """Add the option for the time that a start may take."""
+    _add_seconds(parser, "--wait", 60.0, "how long to wait until it is ready")
+
+
+def add_timeout(parser: Parser, default: float) -> None:
+    """Add the option for the time that an answer may take."""
+    _add_seconds(parser, "--timeout", default, "how long to wait at most")
+
+
+def _add_seconds(parser: Parser, option: str, default: float, what: str) -> None:
+    parser.add_argument(
+        option, type=_seconds, default=default, metavar="SECONDS", help=f"{what} ({default:g})"
+    )
+
+
+def add_runtime_dir(parser: Parser) -> None:
+    """Add the option that finds a daemon without its configuration."""
+    parser.add_argument(
+        "--runtime-dir",
+        type=Path,
+        metavar="DIR",
+        help="where its lock and socket are, for when the file cannot be read any more",
+    )
+
+
+def add_flag(parser: Parser, option: str, help_text: str, dest: str | None = None) -> None:
+    """Add an option without a value."""
+    parser.add_argument(
+        option, action="store_true", help=help_text, dest=dest or option[2:].replace("-", "_")
+    )
+
+
+def add_json(parser: Parser) -> None:
+    """Add the option for an answer that programs can read."""
+    add_flag(parser, "--json", "answer in JSON, for programs")
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name (letters, digits, . _ -)")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = parse_duration(text, bare=1.0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not 0.0 < seconds < _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds

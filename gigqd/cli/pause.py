@@ -1,0 +1,51 @@
+"""The commands `gigqd pause` and `gigqd resume`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigqd import exit_codes
+from gigqd.cli.control_client import Client
+from gigqd.cli.find_daemon import runtime_files_of
+from gigqd.cli.options import add_json, add_parser, add_runtime_dir, add_timeout
+from gigqd.cli.output import Result
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gigqd.cli.options import Commands
+
+
+_TIMEOUT = 5.0
+
+
+def add_command(commands: Commands) -> None:
+    """Add the parsers of both commands."""
+    for name, handler, what in (
+        ("pause", pause, "start no more jobs; running ones go on"),
+        ("resume", resume, "start jobs again"),
+    ):
+        parser = add_parser(commands, name, handler, what)
+        add_timeout(parser, _TIMEOUT)
+        add_json(parser)
+        add_runtime_dir(parser)
+
+
+def pause(options: argparse.Namespace) -> int:
+    """Request that the daemon starts no more jobs; no change when it is paused already."""
+    text = "gigqd is paused: it starts no jobs until `gigqd resume`; running ones go on"
+    return _request("pause", options, text)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Request that the daemon starts jobs again; no change when it is not paused."""
+    return _request("resume", options, "gigqd starts jobs again")
+
+
+def _request(command: str, options: argparse.Namespace, text: str) -> int:
+    answer = Client(runtime_files_of(options)).ask(command, within=options.timeout)
+    if not answer["ok"]:
+        refused = Result(answer["code"], f"{command} refused: {answer['error']}")
+        return refused.write(as_json=options.json)
+    paused = {"paused": bool(answer.get("paused"))}
+    return Result(exit_codes.OK, text, paused).write(as_json=options.json)

@@ -1,0 +1,49 @@
+"""The command `gigqd restart`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gigqd.cli.find_daemon import runtime_files_of
+from gigqd.cli.options import add_json, add_parser, add_wait
+from gigqd.cli.output import Result, say
+from gigqd.cli.start import start_daemon
+from gigqd.cli.start_checks import refuse_as_a_start, refuse_in_a_unit, require_psutil
+from gigqd.cli.stop import stop_daemon
+from gigqd.config import load
+from gigqd.errors import GigqdError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gigqd.cli.options import Commands
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    parser = add_parser(commands, "restart", restart, "stop and start")
+    add_wait(parser)
+    add_json(parser)
+
+
+def restart(options: argparse.Namespace) -> int:
+    """Stop and start; the running daemon stays if the new configuration could not start."""
+    require_psutil()
+    refuse_in_a_unit()
+    config = load(options.config, os.environ)
+    options.now, options.force, options.runtime_dir = False, False, None
+    if (running := runtime_files_of(options).running()) is not None:
+        try:
+            refuse_as_a_start(config, running.pid, options.wait)
+        except GigqdError as error:
+            text = f"not restarted, the running daemon goes on: {error}"
+            return Result(error.exit_code, text, {"pid": running.pid}).write(as_json=options.json)
+    stopped = stop_daemon(options)
+    if stopped.code:
+        return stopped.write(as_json=options.json)
+    if not options.json:
+        say(stopped.text)
+    started = start_daemon(options)
+    facts = {**started.facts, "stopped": stopped.facts}
+    return started._replace(facts=facts).write(as_json=options.json)

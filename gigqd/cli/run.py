@@ -1,0 +1,103 @@
+"""The command `gigqd run`, and the daemon's process itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigqd import config as configuration
+from gigqd import logs
+from gigqd.cli.options import add_flag, add_parser
+from gigqd.cli.output import complain
+from gigqd.cli.start_checks import require_psutil
+from gigqd.config import load
+from gigqd.errors import GigqdError, unexpected
+from gigqd.host import database_lock
+from gigqd.host.daemonize import enter
+from gigqd.host.database_place import refuse_unusable_place
+from gigqd.host.privileges import become
+from gigqd.host.runtime_files import RuntimeFiles
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from gigqd.cli.options import Commands
+    from gigqd.config import Config, LogConfig
+
+
+log = logs.get_logger("gigqd.start")
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    what = "run in the foreground, for systemd and containers"
+    parser = add_parser(commands, "run", run, what)
+    add_flag(parser, "--output", "write what each attempt has printed to the log too")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the daemon in the foreground."""
+    require_psutil()
+    if options.output:
+        logs.show_output()
+    config = load(options.config, os.environ)
+    runtime_files = RuntimeFiles(config)
+    try:
+        become(config, runtime_files)
+    except GigqdError as error:
+        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        return _report(config, error)
+    try:
+        refuse_unusable_place(Path(config.queue.database))
+    except GigqdError as error:
+        logs.configure(config.log)
+        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        return _report(config, error)
+    with runtime_files:
+        try:
+            os.umask(config.daemon.umask)
+            enter(config.daemon.working_directory)
+            return serve(config, runtime_files, config.log, _notify_none)
+        except GigqdError as error:
+            return _report(config, error)
+
+
+def _report(config: Config, error: GigqdError) -> int:
+    # A log on standard error has the error already, and every line of it must parse.
+    if config.log.file:
+        complain(f"gigqd: {error}")
+    return error.exit_code
+
+
+def serve(
+    config: Config, runtime_files: RuntimeFiles, log_config: LogConfig, on_ready: Callable[[], None]
+) -> int:
+    """Run the supervisor with a log of its errors, in this process."""
+    logs.configure(log_config)
+    try:
+        return _supervise(config, runtime_files, on_ready)
+    except GigqdError as error:
+        log.critical("start_failed", error=str(error), exit_code=error.exit_code)
+        raise
+    except Exception as error:
+        defect = unexpected(error)
+        code = defect.exit_code
+        log.critical("daemon_failed", error=str(defect), exit_code=code, exc_info=True)
+        raise defect from error
+
+
+def _supervise(config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[], None]) -> int:
+    from gigqd.supervisor.loop import Supervisor
+
+    if (stale := runtime_files.stale_pid()) is not None:
+        log.warning("stale_pidfile", path=str(runtime_files.pid_path), stale_pid=stale)
+    for warning in configuration.warnings(config):
+        log.warning("config_warning", warning=warning)
+    database_lock.take(Path(config.queue.database), config.daemon.name)
+    return Supervisor(config, runtime_files, on_ready).run()
+
+
+def _notify_none() -> None:
+    """In the foreground only systemd is notified, by the supervisor."""

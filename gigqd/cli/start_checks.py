@@ -1,0 +1,206 @@
+"""What a start needs, checked in a process of its own, without a daemon."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import select
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gigqd import exit_codes
+from gigqd.errors import GigqdError
+from gigqd.host import database_lock
+from gigqd.host.privileges import (
+    check_access,
+    drop_privileges,
+    find_account,
+    is_place_to_be_given,
+    is_to_be_given,
+)
+from gigqd.host.runtime_files import RuntimeFiles
+from gigqd.host.systemd import is_a_units_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigqd.config import Config
+
+
+_LONGEST_REPORT = 65536
+
+
+def require_psutil() -> None:
+    """Refuse to start without psutil, or with one that is too old.
+
+    The name of the installed folder has the version: an import would take a tenth of the start.
+    """
+    spec = importlib.util.find_spec("psutil")
+    if spec is None or spec.origin is None:
+        raise GigqdError("psutil is missing; install 7.1 or newer")
+    for installed in Path(spec.origin).parents[1].glob("psutil-*-info"):
+        found = [int(part) for part in installed.name[7:].split(".")[:2] if part.isdigit()]
+        if found < [7, 1]:
+            raise GigqdError(f"psutil {'.'.join(map(str, found))} is too old; install 7.1 or newer")
+
+
+def refuse_in_a_unit() -> None:
+    """Refuse to detach from a service manager, which would lose the daemon."""
+    if is_a_units_process():
+        why = "a unit's process must not detach; use `gigqd run` in ExecStart"
+        raise GigqdError(why, exit_code=exit_codes.USAGE)
+
+
+def refuse_as_a_start(config: Config, besides: int | None, within: float) -> None:
+    """Refuse a configuration with which a start would fail; nothing is made or changed.
+
+    Args:
+        config: the configuration.
+        besides: the process of the daemon that is to be replaced.
+        within: how many seconds each trial may take.
+
+    Raises:
+        GigqdError: with the exit code and the sentence of that start.
+    """
+    find_account(config.daemon.user, config.daemon.group)
+    place = functools.partial(_try_place, given=_paths_to_be_given(config))
+    _raise(_in_child(config, "place", place, within))
+    runtime_files = RuntimeFiles(config)
+    runtime_files.refuse_taken(besides)
+    database_lock.refuse_taken(Path(config.queue.database), config.daemon.name, besides)
+    _raise(try_database(config, within))
+    _raise(try_imports(config, within))
+
+
+def try_database(config: Config, within: float | None = None) -> dict[str, Any]:
+    """Try the database as the daemon's account.
+
+    Returns:
+        What was found: its sentence, and the exit code of a start.
+    """
+    from gigqd.worker import trial
+
+    given = Path(config.queue.database).parent in _paths_to_be_given(config)
+    return _in_child(config, "database", trial.try_way if given else trial.try_database, within)
+
+
+def try_imports(config: Config, within: float | None = None) -> dict[str, Any]:
+    """Import what a worker imports before its first job.
+
+    Returns:
+        What was found: its sentence, and the exit code of a start.
+    """
+    from gigqd.worker import trial
+
+    return _in_child(config, "imports", trial.try_imports, within)
+
+
+def create_queue(config: Config) -> dict[str, Any]:
+    """Create the queue, where one was lost or in a database of another program."""
+    from gigqd.worker import trial
+
+    return _in_child(config, "database", trial.begin_database)
+
+
+def _in_child(
+    config: Config, what: str, attempt: Callable[[Config], str], within: float | None = None
+) -> dict[str, Any]:
+    """Try something as the account that the daemon would run as, in a process that then ends."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _attempt(config, attempt, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        if not select.select([pipe], [], [], within)[0]:
+            os.kill(pid, signal.SIGKILL)
+        said = pipe.read(_LONGEST_REPORT)
+    _, status = os.waitpid(pid, 0)
+    if said:
+        return finding(what, **json.loads(said))
+    if (died := os.waitstatus_to_exitcode(status)) == -signal.SIGKILL and within is not None:
+        text = f"the trial of the {what} was not over within {within:g} s"
+        return finding(what, text, exit_codes.INTERNAL_ERROR)
+    return finding(what, f"the process that tried it died ({died})", exit_codes.INTERNAL_ERROR)
+
+
+def finding(what: str, text: str, code: int = exit_codes.OK) -> dict[str, Any]:
+    """Return what was found about a part of the configuration, as `gigqd check --json` has it."""
+    return {"what": what, "text": text, "code": code}
+
+
+def _attempt(config: Config, attempt: Callable[[Config], str], writer: int) -> NoReturn:
+    """Never returns: what a module does at its import must not reach the command's own code."""
+    found: dict[str, Any] = {"text": "interrupted", "code": exit_codes.INTERNAL_ERROR}
+    try:
+        os.dup2(2, 1)  # the answer of the command is not for what an application prints
+        account = find_account(config.daemon.user, config.daemon.group)
+        if account is not None and os.geteuid() == 0:
+            drop_privileges(account)
+        found = {"text": attempt(config), "code": exit_codes.OK}
+    except GigqdError as error:
+        found = {"text": str(error), "code": error.exit_code}
+    except OSError as error:
+        found = {"text": str(error), "code": exit_codes.for_database(error)}
+    finally:
+        os.write(writer, json.dumps(found).encode())
+        os._exit(exit_codes.OK)
+
+
+def _raise(found: dict[str, Any]) -> None:
+    if found["code"]:
+        raise GigqdError(found["text"], exit_code=found["code"])
+
+
+def _try_place(config: Config, given: list[Path]) -> str:
+    """Try the directories and files of the daemon; root makes those in `given` usable."""
+    runtime_files = RuntimeFiles(config)
+    if config.daemon.user or config.daemon.group:
+        folders = (runtime_files.directory, Path(config.queue.database).parent)
+        check_access(config, [folder for folder in folders if folder not in given])
+    if runtime_files.directory not in given:
+        _try_directory(runtime_files)
+    if runtime_files.log_path not in given and runtime_files.log_path.parent.is_dir():
+        _try_log(runtime_files)
+    return f"{runtime_files.directory} can be used"
+
+
+def _try_directory(runtime_files: RuntimeFiles) -> None:
+    """Make the runtime directory; remove it again when it is new."""
+    made = [
+        path
+        for path in (runtime_files.directory, *runtime_files.directory.parents)
+        if not path.exists()
+    ]
+    try:
+        runtime_files.prepare_directory()
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _try_log(runtime_files: RuntimeFiles) -> None:
+    """Open the log; remove it again when it is new."""
+    had_log = os.path.lexists(runtime_files.log_path)
+    runtime_files.open_log().close()
+    if not had_log:
+        runtime_files.log_path.unlink()
+
+
+def _paths_to_be_given(config: Config) -> list[Path]:
+    """Return the paths that a start by root would make, or give to the daemon's account."""
+    database, place = Path(config.queue.database).parent, config.daemon.runtime_dir
+    try:
+        if os.geteuid() != 0 or not find_account(config.daemon.user, config.daemon.group):
+            return []
+        given = [(database, is_to_be_given(database)), (place, is_place_to_be_given(place))]
+    except (GigqdError, OSError):
+        return []  # the child finds the same, and says it
+    log = [config.log.file] if config.log.file else []
+    return [*log, *(folder for folder, is_given in given if is_given)]

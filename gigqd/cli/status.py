@@ -1,0 +1,82 @@
+"""The command `gigqd status`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gigq.terminal import columns
+from gigqd import exit_codes
+from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
+from gigqd.cli.daemon_view import describe
+from gigqd.cli.find_daemon import runtime_files_of
+from gigqd.cli.options import add_json, add_parser, add_runtime_dir, add_timeout
+from gigqd.cli.output import say, say_json
+from gigqd.errors import GigqdError
+from gigqd.host import pidfile
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gigqd.cli.options import Commands
+    from gigqd.host.runtime_files import RuntimeFiles
+
+
+_TIMEOUT = 0.8
+"""Seconds: with the start of the command itself, the answer is there within one."""
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    parser = add_parser(commands, "status", status, "show the daemon and each of its slots")
+    add_timeout(parser, _TIMEOUT)
+    add_json(parser)
+    add_runtime_dir(parser)
+
+
+def status(options: argparse.Namespace) -> int:
+    """Show the daemon; the exit code is the one that the LSB defines for an init script."""
+    try:
+        runtime_files = runtime_files_of(options)
+    except GigqdError as error:
+        return _report_unknown(None, error, as_json=options.json)
+    try:
+        answer = Client(runtime_files).ask("status", within=options.timeout)
+        text = understand(lambda answer: describe(answer, columns(1)), answer)
+    except NotRunning:
+        return _report_not_running(runtime_files, as_json=options.json)
+    except GigqdError as error:
+        return _report_unknown(runtime_files, error, as_json=options.json)
+    if options.json:
+        say_json(answer)
+    else:
+        say(text)
+    return exit_codes.OK
+
+
+def _report_not_running(runtime_files: RuntimeFiles, *, as_json: bool) -> int:
+    left = os.path.lexists(runtime_files.pid_path)
+    pid = pidfile.read(runtime_files.pid_path)
+    code = exit_codes.STATUS_STALE if left else exit_codes.STATUS_STOPPED
+    if as_json:
+        state = "dead" if left else "stopped"
+        say_json({"ok": False, "code": code, "state": state, "stale_pid": pid})
+    elif left:
+        who = f" (pid {pid})" if pid else ""
+        say(f"gigqd is not running, but its pid file is left{who}: {runtime_files.pid_path}")
+    else:
+        say("gigqd is not running")
+    return code
+
+
+def _report_unknown(runtime_files: RuntimeFiles | None, error: GigqdError, *, as_json: bool) -> int:
+    code = exit_codes.STATUS_UNKNOWN
+    if as_json:
+        known = (
+            runtime_files.running() if runtime_files and isinstance(error, NotAnswering) else None
+        )
+        facts = {"state": "not answering", "pid": known.pid if known else None}
+        say_json({"ok": False, "code": code, "error": str(error), **facts})
+    else:
+        say(f"gigqd: {error}")
+    return code

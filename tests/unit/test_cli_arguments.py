@@ -1,0 +1,125 @@
+"""Texts from the command line as values."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from gigq.cli import arguments, job_options
+from gigq.cli.arguments import OptionsError
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("width=300", ("width", 300)),
+        ("ratio=0.5", ("ratio", 0.5)),
+        ("file=cat.jpg", ("file", "cat.jpg")),
+        ("url=http://h/?a=b", ("url", "http://h/?a=b")),
+        ("tags=[1, null]", ("tags", [1, None])),
+        ('name="42"', ("name", "42")),
+        ("yes=true", ("yes", True)),
+        ("none=", ("none", "")),
+        ("nan=NaN", ("nan", "NaN")),
+        ("huge=-Infinity", ("huge", "-Infinity")),
+        ("version=1.10", ("version", "1.10")),
+        ("version=1.1", ("version", 1.1)),
+        ("sha=12345e7", ("sha", "12345e7")),
+        ("zero=-0", ("zero", "-0")),
+        ("small=1e-07", ("small", 1e-07)),
+        ("large=12345678901234567890123", ("large", 12345678901234567890123)),
+        ("digits=" + "9" * 5000, ("digits", "9" * 5000)),
+        ("inside=[1.10]", ("inside", [1.1])),
+    ],
+)
+def test_a_parameter_is_json_or_else_text(given, meant):
+    assert arguments.parameter(given) == meant
+
+
+@pytest.mark.parametrize("wrong", ["width", "=300", ""])
+def test_a_parameter_without_a_key_or_a_sign_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not KEY=VALUE"):
+        arguments.parameter(wrong)
+
+
+@pytest.mark.parametrize("text", ["null", "[1", "1.10", '"x"', "", "a=b"])
+def test_a_text_parameter_stays_as_it_was_typed(text):
+    assert arguments.text_parameter(f"key={text}") == ("key", text)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("deep=" + "[" * 100_000 + "]" * 100_000, "deep: is nested too deeply; 100 levels"),
+        ('sizes={"a": 1, "a": 2}', "sizes: the name 'a' appears twice in an object"),
+    ],
+)
+def test_json_that_no_job_can_have_is_a_usage_error(wrong, said):
+    with pytest.raises(argparse.ArgumentTypeError, match=said):
+        arguments.parameter(wrong)
+
+
+@pytest.mark.parametrize("right", ["myapp.send", "myapp.mail:send", "/srv/app.py:send"])
+def test_a_function_has_a_module_and_a_name(right):
+    assert arguments.function_path(right) == right
+
+
+@pytest.mark.parametrize("wrong", ["send", ".send", "myapp.", "myapp:", ""])
+def test_a_function_without_one_of_them_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"is not MODULE\.FUNCTION"):
+        arguments.function_path(wrong)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("5", 5), ("0.25", 0.25), ("0", 0)])
+def test_a_whole_number_stays_whole(given, meant):
+    assert repr(arguments.number(given)) == repr(meant)
+
+
+@pytest.mark.parametrize("wrong", ["-1", "nan", "inf", "soon", "", "²"])
+def test_what_is_not_a_number_of_at_least_zero_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError):
+        arguments.number(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("30", 30 * 86_400), ("0.5", 43_200), ("30d", 30 * 86_400), ("1h30m", 5400), ("250ms", 0.25)],
+)
+def test_an_age_is_a_duration_or_a_number_of_days(given, seconds):
+    assert arguments.age(given) == seconds
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "soon", "30m1h", "1h1h", "3 weeks", "1d,2h", "nan"])
+def test_what_is_no_duration_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match="not a duration"):
+        arguments.age(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["0", "0.0", "-3"])
+def test_a_timeout_of_nothing_is_a_usage_error(wrong):
+    with pytest.raises(argparse.ArgumentTypeError):
+        arguments.positive(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "1.5", "many"])
+def test_a_count_is_whole_and_at_least_one(wrong):
+    with pytest.raises(argparse.ArgumentTypeError):
+        arguments.count(wrong)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch):
+    monkeypatch.setenv("GIGQ_DB", "")
+
+    assert arguments.from_environment("GIGQ_DB", "gigq.db") == "gigq.db"
+
+
+def test_a_file_of_parameters_that_is_too_large_is_refused_and_not_read_to_its_end(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job_options, "_LARGEST_FILE", 2**20)
+    file = tmp_path / "params.json"
+    file.write_bytes(b" " * 2**20 + b"{}")
+
+    with pytest.raises(OptionsError, match="is larger than 1 MiB"):
+        job_options._in_file(str(file))
