@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config, LogConfig
 
 
-log = logs.get_logger("gigqd.start")
+log = logs.get_logger(__name__)
 
 
 def add_command(commands: Commands) -> None:

@@ -11,7 +11,7 @@ from gigqd import logs
 if TYPE_CHECKING:
     from gigqd.supervisor.status import DaemonStatus
 
-log = logs.get_logger("gigqd.supervisor")
+log = logs.get_logger(__name__)
 
 
 class Announcement:

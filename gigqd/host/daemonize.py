@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.host.runtime_files import RuntimeFiles
 
-log = logs.get_logger("gigqd.start")
+log = logs.get_logger(__name__)
 
 _LONGEST_WORD = 65536
 _END_OF_WORD = b"}\n"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.shutdown import Stop
     from gigqd.supervisor.status import DaemonStatus
 
-log = logs.get_logger("gigqd.supervisor")
+log = logs.get_logger(__name__)
 
 _EVERY = 5.0
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Command = Callable[["Client", dict[str, Any]], None]
 
-log = logs.get_logger("gigqd.control")
+log = logs.get_logger(__name__)
 
 _CREDENTIALS = struct.Struct("3i")
 _BACKLOG = 128

@@ -11,7 +11,7 @@ import mmap
 
 from gigqd import logs
 
-log = logs.get_logger("gigqd.crew")
+log = logs.get_logger(__name__)
 
 _EVERY = 1.0
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gigqd.config import LogConfig
 
-log = pipeline.get_logger("gigqd.logs")
+log = pipeline.get_logger(__name__)
 
 _AGAIN_AFTER = 60.0
 

@@ -24,7 +24,7 @@ from gigqd.linux import syscalls
 if TYPE_CHECKING:
     from gigqd.linux.syscalls import Process
 
-log = logs.get_logger("gigqd.cgroups")
+log = logs.get_logger(__name__)
 
 _OWN_LEAF = "gigqd"
 _PREFIX = "gigqd-worker-"

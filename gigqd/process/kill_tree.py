@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gigqd.process.cgroups import Leaf
     from gigqd.process.process_tag import ProcessTags
 
-log = logs.get_logger("gigqd.treekill")
+log = logs.get_logger(__name__)
 
 _Identity = tuple[int, int]
 

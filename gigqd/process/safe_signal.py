@@ -15,7 +15,7 @@ from enum import Enum, auto
 from gigqd import logs
 from gigqd.linux import syscalls
 
-log = logs.get_logger("gigqd.sending")
+log = logs.get_logger(__name__)
 
 # No system call (an old kernel, gVisor), one that a seccomp filter denies, or no descriptor left.
 _NO_PIDFD = {errno.ENOSYS, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENODEV}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gigqd.process.cgroups import Leaf
     from gigqd.process.process_tag import Tag
 
-log = logs.get_logger("gigqd.spawn")
+log = logs.get_logger(__name__)
 
 
 class ChildContext(NamedTuple):

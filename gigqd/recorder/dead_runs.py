@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gigqd.process.kill_tree import TreeKill
     from gigqd.recorder.settlement import Settling
 
-log = logs.get_logger("gigqd.recorder")
+log = logs.get_logger(__name__)
 
 _LOOK_EVERY = 2.0
 _STEP_AGAIN = 0.05

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
     from gigqd.ipc.exit_record import ExitRecord
 
-log = logs.get_logger("gigqd.recorder")
+log = logs.get_logger(__name__)
 
 
 class Settling:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.ipc.exit_record import ExitRecord
 
-log = logs.get_logger("gigqd.crew")
+log = logs.get_logger(__name__)
 
 BUSY_LOOK = 0.05
 _SLOTS_SECONDS = 0.008

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Texts = Mapping[Path, bytes]
 
-log = logs.get_logger("gigqd.reload")
+log = logs.get_logger(__name__)
 
 _REWRITTEN_WITHIN = 2.0
 _AGAIN_AFTER = 0.05

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-log = logs.get_logger("gigqd.supervisor")
+log = logs.get_logger(__name__)
 
 _SPARE = 8
 _LOGGED_EVERY = 60.0

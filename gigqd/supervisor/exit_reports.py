@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gigqd.process.child import Child
     from gigqd.supervisor.slots import Slot
 
-log = logs.get_logger("gigqd.crew")
+log = logs.get_logger(__name__)
 
 
 def completed(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gigqd.process.child import Child
     from gigqd.supervisor.reload import Reply
 
-log = logs.get_logger("gigqd.supervisor")
+log = logs.get_logger(__name__)
 
 _CELLS = 4096
 _OVERSLEPT = 2.0

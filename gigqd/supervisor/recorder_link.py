@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gigqd.ipc.exit_record import ExitRecord
     from gigqd.ipc.json_socket import JsonSocket
 
-log = logs.get_logger("gigqd.books")
+log = logs.get_logger(__name__)
 
 
 class RecorderLink:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Reply = Callable[[dict[str, Any]], None]
 
-log = logs.get_logger("gigqd.reload")
+log = logs.get_logger(__name__)
 
 _CANARY_TRIES = 2
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gigqd import logs
 
-log = logs.get_logger("gigqd.supervisor")
+log = logs.get_logger(__name__)
 
 _SEVERAL = 3
 _MOST_FUNCTIONS = 1000

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Post = tuple[Slot, Child]
 
-log = logs.get_logger("gigqd.crew")
+log = logs.get_logger(__name__)
 
 _LOOK_WITH_LIMITS = 0.2
 _LOOK_AT_WORK = 1.0

@@ -17,7 +17,7 @@ from contextlib import suppress
 from gigqd import logs
 from gigqd.linux.signals import HANDLED, only_wake
 
-log = logs.get_logger("gigqd.signals")
+log = logs.get_logger(__name__)
 
 
 class SignalPipe:

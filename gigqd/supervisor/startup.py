@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gigqd.supervisor.slots import Slot
     from gigqd.supervisor.status import DaemonStatus
 
-log = logs.get_logger("gigqd.supervisor")
+log = logs.get_logger(__name__)
 
 _FEWEST_CHILDREN = 2  # the recorder and a worker
 

@@ -12,7 +12,7 @@ from gigqd.process.kill_tree import TreeKill
 if TYPE_CHECKING:
     from gigqd.process.process_tag import Tag
 
-log = logs.get_logger("gigqd.worker")
+log = logs.get_logger(__name__)
 
 _GONE_WITHIN = 5.0
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gigq.model.claim import Claim
     from gigqd.process.spawn import ChildContext
 
-log = logs.get_logger("gigqd.worker")
+log = logs.get_logger(__name__)
 
 
 class Line:

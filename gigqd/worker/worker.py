@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from gigqd.config import PoolConfig
     from gigqd.process.spawn import ChildContext
 
-log = logs.get_logger("gigqd.worker")
+log = logs.get_logger(__name__)
 
 _LONGEST_WAIT = 30.0
 _MOST_CLAIMS_PER_BATCH = 64

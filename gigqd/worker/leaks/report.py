@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gigqd.worker.leaks.check import Kinds, LeakCheck
     from gigqd.worker.reserved_descriptors import Reserve
 
-log = logs.get_logger("gigqd.worker")
+log = logs.get_logger(__name__)
 
 _CLOSED = "a standard stream, which the job has closed"
 
