@@ -36,7 +36,7 @@ def describe(answer: Mapping[str, Any], width: int | None = None) -> str:
     fit = table.Fit(width, _SLOTS_ELASTIC, _SLOTS_DROPPABLE) if width else None
     slots = table.table(_SLOT_TITLES, [*map(_slot, answer["slots"])], fit=fit, boxed=False)
     parts = ["\n".join(_head(answer)), slots]
-    newest = list(reversed(answer.get("recent", [])))
+    newest = list(reversed(answer.get("recent_failures", [])))
     if newest:
         shown = newest[:_FAILURES_SHOWN]
         title = f"recent failures ({len(shown)} of {len(newest)}, `gigqd status --json` has all)"
@@ -63,10 +63,11 @@ def _head(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"  database    {answer['database']}"
     yield f"  pools       {pools}"
     yield f"  since start {_counted(answer['counters'])}"
-    if answer.get("unsettled"):
-        yield f"  unsettled   {answer['unsettled']} failures wait to be recorded"
-    if answer.get("held_back"):
-        yield f"  held back   {', '.join(answer['held_back'])}: workers cannot boot, one is tried"
+    if answer.get("unrecorded_exits"):
+        yield f"  unrecorded  {answer['unrecorded_exits']} failures wait to be recorded"
+    if answer.get("open_breakers"):
+        pools = ", ".join(answer["open_breakers"])
+        yield f"  held back   {pools}: workers cannot boot, one is tried"
 
 
 def _headline(answer: Mapping[str, Any]) -> str:

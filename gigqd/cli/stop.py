@@ -114,13 +114,13 @@ def _force(client: Client, runtime_files: RuntimeFiles, options: argparse.Namesp
 
 def _end_orphans(runtime_files: RuntimeFiles, options: argparse.Namespace) -> str:
     """End the processes that the jobs of the daemon have left; return their number in words."""
-    from gigqd.process.orphan_cleanup import end_leftovers
+    from gigqd.process.orphan_cleanup import kill_orphans
     from gigqd.process.process_tag import home_of
 
     try:
         found = runtime_files.identity or load(options.config, os.environ).queue
         database = found.database
-        count = end_leftovers(Path(database), home_of(database))
+        count = kill_orphans(Path(database), home_of(database))
     except ConfigError:
         return "no search was made for what its jobs have left"
     except TimeoutError as error:

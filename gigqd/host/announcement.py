@@ -25,7 +25,7 @@ class Announcement:
         self._status = status
         self._written: tuple[object, ...] = ()
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Write what has changed since the last turn. A failure is logged: jobs go on."""
         status = self._status
         state = (status.state, status.database_error, status.generation)

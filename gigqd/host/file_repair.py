@@ -50,7 +50,7 @@ class Repairs:
         self._begin_stop = begin_stop
         self.at = 0.0
 
-    def turn(self, now: float) -> None:
+    def step(self, now: float) -> None:
         """Look, when it is due.
 
         Another daemon of this name may have taken the fence on the database while its file was

@@ -192,7 +192,7 @@ class Cell:
         number = to_interrupt >> _CAUSE_BITS
         return Orders(bool(leave), number, cause, bool(pause_claims), bool(stopping), *rest)
 
-    def whole_board(self) -> list[Report]:
+    def all_reports(self) -> list[Report]:
         """What every child last said; for the recorder, who looks after what all of them hold."""
         # No further than cells were ever lent: a look at memory that nobody has used takes it up.
         (lent,) = _LENT.unpack_from(self._memory)

@@ -63,7 +63,7 @@ class JobSums:
         """Return True while there is a sum to be written."""
         return self._counts.summed > self._written
 
-    def turn(self, now: float) -> None:
+    def step(self, now: float) -> None:
         """Write the sum of the second that is over."""
         if not self.is_open:
             return

@@ -30,7 +30,7 @@ class Rotation:
     def __init__(self) -> None:
         self._not_before = 0.0
 
-    def turn(self, config: LogConfig) -> None:
+    def step(self, config: LogConfig) -> None:
         """Rotate if it is time to. An error is logged and tried again later: the log goes on."""
         problem, path = pipeline.follow(), pipeline.sink_path()
         if time.monotonic() < self._not_before:

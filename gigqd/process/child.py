@@ -33,7 +33,7 @@ _LINE_LOST_AFTER = 1.0
 _HELD_UP_AFTER = 0.02
 
 
-class Seen(NamedTuple):
+class ResourceUse(NamedTuple):
     """What a worker's tree was seen to use during one execution.
 
     Attributes:
@@ -73,13 +73,13 @@ class Child:
 
     booted: bool = False
     treekill: TreeKill | None = None
-    killed_in: int | None = None
+    killed_execution: int | None = None
     killed_at: float = 0.0
     overrun_at: float = 0.0
     listening: bool = True
-    line_lost_at: float = 0.0
+    disconnected_at: float = 0.0
     began: tuple[int, float] = (0, 0.0)
-    seen: Seen = Seen(0)
+    resource_use: ResourceUse = ResourceUse(0)
     oom_count: tuple[int, int] = (-1, 0)
     usage: struct_rusage | None = None
 
@@ -96,7 +96,7 @@ class Child:
         self.json_socket = json_socket
         self.spawned = spawned
         self.generation = generation
-        self.sums = JobSums(
+        self.job_sums = JobSums(
             context.counts, slot=context.slot, pool=context.pool, worker=context.worker_id
         )
 
@@ -157,27 +157,27 @@ class Child:
 
         A job that takes longer than others may wait has its worker let go of what else it holds.
         """
-        self.sums.turn(now)
+        self.job_sums.step(now)
         if report.activity is Activity.BUSY:
             self.began = (report.started, report.since)
             if report.held and now - report.since > _HELD_UP_AFTER:
                 self.cell.order_release(report.started)
                 self._signal(signal.SIGUSR2)
 
-    def needs_a_look(self, report: Report) -> bool:
+    def is_active(self, report: Report) -> bool:
         """Return True while it works, or a sum of its jobs is to be written."""
-        return report.activity >= Activity.BUSY or self.sums.is_open
+        return report.activity >= Activity.BUSY or self.job_sums.is_open
 
-    def note_tree(self, number: int, memory: int, cpu: float) -> None:
+    def note_resource_use(self, number: int, memory: int, cpu: float) -> None:
         """Remember what its tree uses during an execution, and let it know."""
-        before = self.seen.memory if self.seen.number == number else 0
-        self.seen = Seen(number, max(before, memory), cpu)
-        self.cell.note_peak(number, self.seen.memory)
+        before = self.resource_use.memory if self.resource_use.number == number else 0
+        self.resource_use = ResourceUse(number, max(before, memory), cpu)
+        self.cell.note_peak(number, self.resource_use.memory)
 
-    def note_use_when_killed(self) -> None:
+    def note_use_at_kill(self) -> None:
         """Remember what its tree used when its end began, as the execution's last use."""
-        if self.treekill is not None and self.killed_in is not None:
-            self.note_tree(self.killed_in, *self.treekill.used)
+        if self.treekill is not None and self.killed_execution is not None:
+            self.note_resource_use(self.killed_execution, *self.treekill.used)
 
     def job_began(self, number: int) -> float:
         """When an execution began, in seconds of the monotonic clock; 0.0 when nobody knows."""
@@ -185,27 +185,27 @@ class Child:
 
     def peak_of_job(self, number: int) -> int:
         """The most memory that an execution's processes are known to have used, in bytes."""
-        seen = self.seen.memory if self.seen.number == number else 0
-        return max(seen, self.usage.ru_maxrss * 1024 if self.usage else 0)
+        resource_use = self.resource_use.memory if self.resource_use.number == number else 0
+        return max(resource_use, self.usage.ru_maxrss * 1024 if self.usage else 0)
 
     def cpu_of_job(self, report: Report) -> float:
         """The CPU time that its last execution's processes have used, in seconds."""
-        seen = self.seen.cpu if self.seen.number == report.started else 0.0
+        resource_use = self.resource_use.cpu if self.resource_use.number == report.started else 0.0
         used = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
-        return max(0.0, max(seen, used) - report.cpu)
+        return max(0.0, max(resource_use, used) - report.cpu)
 
     def begin_end(self) -> TreeKill:
         """Start ending its whole tree."""
         report = self.cell.read()
-        self.killed_in = report.started if report.activity is Activity.BUSY else None
+        self.killed_execution = report.started if report.activity is Activity.BUSY else None
         self.treekill = TreeKill(self.pid, self.tag.is_on, self.context.leaf)
         return self.treekill
 
-    def is_deaf(self, now: float) -> bool:
+    def is_disconnected(self, now: float) -> bool:
         """Whether its line is gone for good, so that it can no longer be told anything."""
-        if self.json_socket.ended and not self.line_lost_at:
-            self.line_lost_at = now
-        return bool(self.line_lost_at) and now - self.line_lost_at > _LINE_LOST_AFTER
+        if self.json_socket.ended and not self.disconnected_at:
+            self.disconnected_at = now
+        return bool(self.disconnected_at) and now - self.disconnected_at > _LINE_LOST_AFTER
 
     def output_tail(self) -> str:
         """The last of what its job wrote to standard output and error."""

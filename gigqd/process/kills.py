@@ -67,7 +67,7 @@ class Kills:
         """Return when a kill wants to be carried on, in seconds of the monotonic clock."""
         return 0.0 if self._look is not None else self._kills[pid].due
 
-    def turn(self, workers: Collection[int]) -> None:
+    def step(self, workers: Collection[int]) -> None:
         """Carry on with the kills that are due, for some milliseconds.
 
         Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PAUSE = 0.01
 
 
-def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
+def kill_orphans(database: Path, home: str, *, within: float = 10.0) -> int:
     """Kill every process that belongs to a dead run on this database, and wait until it is gone.
 
     A run is dead when the kernel no longer holds its lock; processes of a run that lives,
@@ -35,7 +35,7 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
     Raises:
         TimeoutError: something survived SIGKILL for that long.
     """
-    treekill = leftovers_of(database, home)
+    treekill = tree_kill_of_dead_runs(database, home)
     deadline = time.monotonic() + within
     while not treekill.step():
         if time.monotonic() > deadline:
@@ -44,7 +44,7 @@ def end_leftovers(database: Path, home: str, *, within: float = 10.0) -> int:
     return treekill.killed
 
 
-def leftovers_of(database: Path, home: str) -> TreeKill:
+def tree_kill_of_dead_runs(database: Path, home: str) -> TreeKill:
     """Return what ends the processes of all dead runs on a database, a step at a time.
 
     Args:
@@ -55,7 +55,7 @@ def leftovers_of(database: Path, home: str) -> TreeKill:
     def is_alive(run: str) -> bool:
         return run_locks.is_alive(database, run)
 
-    def is_leftover(mark: ProcessTags) -> bool:
+    def is_of_dead_run(mark: ProcessTags) -> bool:
         if mark.tag is not None:
             return mark.tag.home == home and not is_alive(mark.tag.run)
         if mark.rlimit_tag is None or not is_of_home(mark.rlimit_tag, home):
@@ -64,10 +64,10 @@ def leftovers_of(database: Path, home: str) -> TreeKill:
         alive = (run for run in _tagged_runs(home) if is_alive(run))
         return not any(is_of_run(mark.rlimit_tag, run) for run in alive)
 
-    return TreeKill(None, is_leftover)
+    return TreeKill(None, is_of_dead_run)
 
 
-def leftovers_of_run(run: str, home: str) -> TreeKill:
+def tree_kill_of_run(run: str, home: str) -> TreeKill:
     """Return what ends the processes of one dead run, a step at a time.
 
     Args:
@@ -75,7 +75,7 @@ def leftovers_of_run(run: str, home: str) -> TreeKill:
         home: what stands for its database in tags.
     """
 
-    def is_leftover(mark: ProcessTags) -> bool:
+    def is_of_dead_run(mark: ProcessTags) -> bool:
         if mark.tag is not None:
             return mark.tag.home == home and mark.tag.run == run
         if mark.rlimit_tag is None or not (
@@ -86,7 +86,7 @@ def leftovers_of_run(run: str, home: str) -> TreeKill:
         others = _tagged_runs(home) - {run}
         return not any(is_of_run(mark.rlimit_tag, other) for other in others)
 
-    return TreeKill(None, is_leftover)
+    return TreeKill(None, is_of_dead_run)
 
 
 def _tagged_runs(home: str) -> set[str]:

@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigqd import logs
-from gigqd.process.orphan_cleanup import leftovers_of_run
+from gigqd.process.orphan_cleanup import tree_kill_of_run
 from gigqd.process.process_tag import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigqd.process.kill_tree import TreeKill
-    from gigqd.recorder.settlement import Settling
+    from gigqd.recorder.settlement import Settlement
 
 log = logs.get_logger(__name__)
 
@@ -35,10 +35,10 @@ class DeadRuns:
     """
 
     def __init__(
-        self, path: str, settling: Settling, report: Callable[[dict[str, Any]], None]
+        self, path: str, settling: Settlement, report: Callable[[dict[str, Any]], None]
     ) -> None:
         self._home = home_of(path)
-        self._settling = settling
+        self._settlement = settling
         self._report = report
         self._treekills: dict[str, TreeKill] = {}
         self._look_at = 0.0
@@ -64,19 +64,19 @@ class DeadRuns:
         now = time.monotonic()
         self._look_at = now + _LOOK_EVERY
         self._treekills = {
-            run: self._treekills.get(run) or leftovers_of_run(run, self._home)
-            for run in self._settling.dead_runs()
+            run: self._treekills.get(run) or tree_kill_of_run(run, self._home)
+            for run in self._settlement.dead_runs()
         }
         ended = [run for run, one in self._treekills.items() if _ended(one, now + patience)]
         killed = sum(self._treekills.pop(run).killed for run in ended)
         if killed:
-            log.warning("leftover_killed", killed=killed)
+            log.warning("orphans_killed", killed=killed)
         left = self._treekills.values()
         if not all(one.denied for one in left):
             self._look_at = now + _STEP_AGAIN
         self._note(frozenset[int]().union(*(one.denied for one in left)))
-        settled = self._settling.settle_runs(frozenset(ended)) if ended else 0
-        return settled + self._settling.overdue()
+        settled = self._settlement.settle_runs(frozenset(ended)) if ended else 0
+        return settled + self._settlement.overdue()
 
     def _note(self, denied: frozenset[int]) -> None:
         """Log and report the processes that may not be killed, when they have changed."""

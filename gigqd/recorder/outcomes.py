@@ -18,7 +18,7 @@ _STATUSES: dict[Cause | None, JobStatus] = {
 }
 
 
-def ending_of(record: ExitRecord) -> ExecutionResult:
+def result_of_exit(record: ExitRecord) -> ExecutionResult:
     """Return the ending of the execution that the worker was running."""
     return ExecutionResult(
         _STATUSES.get(record.cause, JobStatus.FAILED),
@@ -28,7 +28,7 @@ def ending_of(record: ExitRecord) -> ExecutionResult:
     )
 
 
-def ending_of_lost(execution: dict[str, Any]) -> ExecutionResult:
+def result_of_lost(execution: dict[str, Any]) -> ExecutionResult:
     """Return the ending of an execution whose worker and supervisor are gone."""
     return _lost(
         f"worker {execution['worker_id']} and the process that supervised it ended "
@@ -36,7 +36,7 @@ def ending_of_lost(execution: dict[str, Any]) -> ExecutionResult:
     )
 
 
-def ending_of_unrecorded(record: ExitRecord) -> ExecutionResult:
+def result_of_unrecorded(record: ExitRecord) -> ExecutionResult:
     """Return the ending of an execution that was over when its worker died with its outcome."""
     return _lost(
         f"the worker process {_past(record)} after this attempt had ended and "
@@ -44,7 +44,7 @@ def ending_of_unrecorded(record: ExitRecord) -> ExecutionResult:
     )
 
 
-def ending_of_stray(execution: dict[str, Any]) -> ExecutionResult:
+def result_of_stray(execution: dict[str, Any]) -> ExecutionResult:
     """Return the ending of an execution that a restored file has open and no worker runs."""
     return _lost(
         f"the database file was replaced, and worker {execution['worker_id']} does "

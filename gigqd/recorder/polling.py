@@ -14,8 +14,8 @@ from gigq.store.sqlite.processes import file_watch
 if TYPE_CHECKING:
     from gigqd.ipc.json_socket import JsonSocket
 
-LATE = 1.0
-SOON = 0.1
+IDLE_INTERVAL = 1.0
+BUSY_INTERVAL = 0.1
 _LIVELY = 2.0
 _MANY = 65536
 
@@ -36,15 +36,15 @@ class Polling:
         self._lines.register(json_socket, select.POLLIN)
         self._both = select.poll()
         self._both.register(json_socket, select.POLLIN)
-        self._signal_wakeup: int | None = None
+        self._file_watch: int | None = None
         self._lively_until = 0.0
 
     def follow(self, path: str) -> None:
         """Watch the database file and the log that are at their paths now."""
         self._stop_watching()
         with suppress(OSError):  # too many inotify descriptors of this user: poll more often
-            self._signal_wakeup = file_watch.watch(path, f"{path}-wal")
-            self._both.register(self._signal_wakeup, select.POLLIN)
+            self._file_watch = file_watch.watch(path, f"{path}-wal")
+            self._both.register(self._file_watch, select.POLLIN)
         self._lively_until = time.monotonic() + _LIVELY
 
     def sleep(self, longest: float = math.inf) -> bool:
@@ -56,18 +56,18 @@ class Polling:
         Returns:
             True when there is a message.
         """
-        soon = min(longest, SOON)
-        if self._signal_wakeup is None:
+        soon = min(longest, BUSY_INTERVAL)
+        if self._file_watch is None:
             return self.wait(soon)
         lively = time.monotonic() < self._lively_until
-        late = math.ceil(min(longest, LATE) * 1000)
+        late = math.ceil(min(longest, IDLE_INTERVAL) * 1000)
         heard = () if lively else [number for number, _ in self._both.poll(late)]
         if not (lively or heard):
             return False
-        woken = any(number != self._signal_wakeup for number in heard) or self.wait(soon)
+        woken = any(number != self._file_watch for number in heard) or self.wait(soon)
         # Before the next poll, so that a write during the poll is reported again.
         with suppress(BlockingIOError):
-            os.read(self._signal_wakeup, _MANY)
+            os.read(self._file_watch, _MANY)
             self._lively_until = time.monotonic() + _LIVELY
         return woken
 
@@ -76,7 +76,7 @@ class Polling:
         return bool(self._lines.poll(math.ceil(max(0.0, seconds) * 1000)))
 
     def _stop_watching(self) -> None:
-        if self._signal_wakeup is not None:
-            self._both.unregister(self._signal_wakeup)
-            os.close(self._signal_wakeup)
-            self._signal_wakeup = None
+        if self._file_watch is not None:
+            self._both.unregister(self._file_watch)
+            os.close(self._file_watch)
+            self._file_watch = None

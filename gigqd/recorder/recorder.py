@@ -23,9 +23,9 @@ from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.recorder.dead_runs import DeadRuns
 from gigqd.recorder.maintenance import Maintenance
-from gigqd.recorder.polling import LATE, Polling
+from gigqd.recorder.polling import IDLE_INTERVAL, Polling
 from gigqd.recorder.retention import PAUSE, Retention
-from gigqd.recorder.settlement import Settling, outcome_text
+from gigqd.recorder.settlement import Settlement, outcome_text
 
 if TYPE_CHECKING:
     from gigq.store.sqlite.connections import StoreConnection
@@ -71,10 +71,10 @@ class Recorder:
         self._polling = Polling(self._json_socket)
         full = context.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
-        self._settling = Settling(self._database, self._path, context.tag.run, self.heartbeat)
+        self._settlement = Settlement(self._database, self._path, context.tag.run, self.heartbeat)
         served = [pool.queues for pool in context.config.pools]
-        around = self._cell.whole_board, self.heartbeat, self.report
-        self._dead_runs = DeadRuns(self._path, self._settling, self.report)
+        around = self._cell.all_reports, self.heartbeat, self.report
+        self._dead_runs = DeadRuns(self._path, self._settlement, self.report)
         self._maintenance = Maintenance(
             self._database, self._path, context.tag.run, served, *around
         )
@@ -129,13 +129,13 @@ class Recorder:
         if time.monotonic() < self._patience.until:
             return
         try:
-            self._do_duties()
+            self._settle_and_maintain()
         except (StoreError, OSError) as error:
-            self._have(database_error_of(error))
+            self._note_database_error(database_error_of(error))
         else:
-            self._have(None)
+            self._note_database_error(None)
 
-    def _do_duties(self) -> None:
+    def _settle_and_maintain(self) -> None:
         connection = self._connection()
         if connection.file_id == self._file:
             identity.require_log(connection.path, connection.log)
@@ -144,7 +144,7 @@ class Recorder:
         self._maintenance.look_at_file()
         while self._records:
             number, record = self._records[0]
-            outcomes = self._settling.dead_worker(record)
+            outcomes = self._settlement.dead_worker(record)
             self.report(
                 {"settled": number, "worker": record.worker_id, **outcome_text(outcomes, record)}
             )
@@ -161,7 +161,7 @@ class Recorder:
         elif self._retention.is_at_work:
             woken = self._polling.wait(PAUSE)
         else:
-            woken = self._polling.sleep(self._maintenance.until_due(LATE))
+            woken = self._polling.sleep(self._maintenance.until_due(IDLE_INTERVAL))
         for message in self._json_socket.receive() if woken else ():
             if message.get("leave"):
                 self._leaving = True
@@ -193,7 +193,7 @@ class Recorder:
         initialization.open_queue(self._database, self._path, self._begin)
         settled = self._dead_runs.look(_DEAD_RUNS_WITHIN)
         if again:
-            self._suspects = {row["execution_id"] for row in self._settling.own()}
+            self._suspects = {row["execution_id"] for row in self._settlement.own()}
             self._suspects_at = time.monotonic() + _STRAY_AFTER
         self._file, self._in_order, self._was_in_order = connection.file_id, True, True
         self._begin = Begin.NEVER
@@ -209,13 +209,13 @@ class Recorder:
         settled.
         """
         if self._suspects and time.monotonic() >= self._suspects_at:
-            running = {report.execution for report in self._cell.whole_board()}
-            self._settling.strays(self._suspects, running)
+            running = {report.execution for report in self._cell.all_reports()}
+            self._settlement.strays(self._suspects, running)
             self._suspects = set()
 
     # --- database errors ---------------------------------------------------------------------
 
-    def _have(self, database_error: DatabaseError | None) -> None:
+    def _note_database_error(self, database_error: DatabaseError | None) -> None:
         """Report an error's beginning, change and end; wait longer before each further try."""
         if database_error is None:
             self._patience.end()

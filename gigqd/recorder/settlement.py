@@ -9,7 +9,12 @@ from gigq.execution import job_events, rescue
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigq.store.verbs import exchange
 from gigqd import logs
-from gigqd.recorder.outcomes import ending_of, ending_of_lost, ending_of_stray, ending_of_unrecorded
+from gigqd.recorder.outcomes import (
+    result_of_exit,
+    result_of_lost,
+    result_of_stray,
+    result_of_unrecorded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 log = logs.get_logger(__name__)
 
 
-class Settling:
+class Settlement:
     """Settlement of other processes' executions by the store's verbs, with wakeups for due jobs.
 
     Args:
@@ -49,7 +54,7 @@ class Settling:
     def settle_runs(self, runs: frozenset[str]) -> int:
         """Settle the open executions of dead runs; return their number."""
         rows = [row for row in exchange.open_executions(self._database) if row["run"] in runs]
-        return sum(self._lost(row, ending_of_lost(row)) for row in rows)
+        return sum(self._lost(row, result_of_lost(row)) for row in rows)
 
     def overdue(self) -> int:
         """Settle overdue executions of GigQ 0.5.1 and plain workers; return their number.
@@ -76,7 +81,7 @@ class Settling:
     def strays(self, suspects: set[str], running: set[str]) -> int:
         """Settle those of `suspects` that are still open and that no worker runs."""
         left = [row for row in self.own() if row["execution_id"] in suspects - running]
-        return sum(self._lost(row, ending_of_stray(row)) for row in left)
+        return sum(self._lost(row, result_of_stray(row)) for row in left)
 
     def own(self) -> list[dict[str, Any]]:
         """Return the open executions of this daemon."""
@@ -87,16 +92,16 @@ class Settling:
         if execution["execution_id"] > record.latest:
             return self._release(execution)
         is_meant = execution["execution_id"] == record.latest and record.running
-        ending = ending_of(record) if is_meant else ending_of_unrecorded(record)
+        result = result_of_exit(record) if is_meant else result_of_unrecorded(record)
         seconds = record.wall_time if is_meant else None
-        return self._settle(execution, ending, seconds)
+        return self._settle(execution, result, seconds)
 
     def _release(self, execution: dict[str, Any]) -> Settled | None:
         ids = execution["job_id"], execution["execution_id"]
         return self._follow_up(exchange.release(self._database, *ids))
 
-    def _lost(self, execution: dict[str, Any], ending: ExecutionResult) -> bool:
-        done = self._settle(execution, ending)
+    def _lost(self, execution: dict[str, Any], result: ExecutionResult) -> bool:
+        done = self._settle(execution, result)
         if done is None:
             return False
         log.warning(
@@ -105,11 +110,11 @@ class Settling:
         return True
 
     def _settle(
-        self, execution: dict[str, Any], ending: ExecutionResult, seconds: float | None = None
+        self, execution: dict[str, Any], result: ExecutionResult, seconds: float | None = None
     ) -> Settled | None:
-        done = exchange.settle(self._database, execution["execution_id"], ending)
+        done = exchange.settle(self._database, execution["execution_id"], result)
         if done is not None:
-            job_events.ended(done, ending, job_events.known_of(execution, done), seconds)
+            job_events.ended(done, result, job_events.known_of(execution, done), seconds)
         return self._follow_up(done)
 
     def _follow_up(self, done: Settled | None) -> Settled | None:

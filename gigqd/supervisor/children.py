@@ -14,12 +14,12 @@ from gigqd.linux import syscalls
 from gigqd.process import reap, spawn
 from gigqd.process.child import Child
 from gigqd.process.kills import STUCK_AFTER, Kills
-from gigqd.supervisor.exit_reports import completed, log_exit, note_overrun
+from gigqd.supervisor.exit_reports import add_job_details, log_exit, log_interruption
 from gigqd.supervisor.forking import Forking
 from gigqd.supervisor.resource_monitor import ResourceMonitor
 from gigqd.supervisor.restart_policy import Restarts
-from gigqd.supervisor.slots import RECORDER, Do, Limits, Phase, Slot
-from gigqd.supervisor.turn_share import TurnShare
+from gigqd.supervisor.slots import RECORDER, Action, Limits, Phase, Slot
+from gigqd.supervisor.time_slice import TimeSlice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -72,12 +72,12 @@ class Children:
         self._board = board
         self._selector = selector
         self._events = events
-        self._trials: dict[str, tuple[Config, int]] = {}
+        self._canary_configs: dict[str, tuple[Config, int]] = {}
         self._forking = Forking(mark, board, selector)
         self.restarts = Restarts()
         self._monitor = ResourceMonitor()
         self._kills = Kills()
-        self._share = TurnShare(_SLOTS_SECONDS)
+        self._share = TimeSlice(_SLOTS_SECONDS)
         self._generation = 1
         self._roles: dict[int, Callable[[spawn.ChildContext], int]] = {
             is_recorder: importlib.import_module(module).main
@@ -108,7 +108,7 @@ class Children:
             trial: a configuration and generation to try; None for those in use.
         """
         if trial is not None:
-            self._trials[name] = trial
+            self._canary_configs[name] = trial
         return self.slots.setdefault(name, Slot(name, pool, limits))
 
     def retire(self, slot: Slot) -> None:
@@ -120,8 +120,8 @@ class Children:
         """Let a slot's child finish its job and leave; an heir follows unless it is retired."""
         child = self._children.get(slot.name)
         if child is None:
-            self.restarts.forgive(slot)
-            slot.hurry()
+            self.restarts.reset_breaker(slot)
+            slot.end_backoff()
         elif not slot.leaving:
             slot.leaving = True
             child.order_leave()
@@ -165,24 +165,24 @@ class Children:
         for child in self._children.values():
             child.cell.announce_stop()
 
-    def excuse(self, now: float) -> None:
+    def restart_limits(self, now: float) -> None:
         """Blame nobody for what has taken long until now: it could not be done."""
         for slot in self.slots.values():
-            slot.excused = now
+            slot.limits_count_from = now
 
     # --- the turn ----------------------------------------------------------------------------
 
-    def turn(self, now: float) -> None:
+    def step(self, now: float) -> None:
         """Look at every slot and do what it needs, or go on with the others in the next turn."""
         self._share.serve(self.slots, lambda name: self._attend(self.slots[name], now))
-        self._kills.turn({child.pid for child in self.children()})
+        self._kills.step({child.pid for child in self.children()})
         self._look_at_trees(now)
         reap.reap_adopted(syscalls.own_children(), {child.pid for child in self.children()})
 
     def _look_at_trees(self, now: float) -> None:
         up = ((self.slots[name], child) for name, child in self._children.items())
         alive = [(slot, child) for slot, child in up if child.treekill is None]
-        for slot in self._monitor.turn(alive, now):
+        for slot in self._monitor.step(alive, now):
             self.replace(slot)
 
     def next_look(self, now: float) -> float:
@@ -198,7 +198,7 @@ class Children:
         if child.treekill is not None:
             return self._kills.next_look(child.pid)
         report = child.cell.read()
-        watched = slot.phase is Phase.INTERRUPTED or child.needs_a_look(report)
+        watched = slot.phase is Phase.INTERRUPTED or child.is_active(report)
         look_again = now + BUSY_LOOK if watched else float("inf")
         return min(look_again, slot.wake_at(report))
 
@@ -249,7 +249,7 @@ class Children:
     def _fill(self, slot: Slot, now: float) -> None:
         if slot.retired:
             self._close(slot)
-        elif slot.turn(now, Report()) is Do.SPAWN:
+        elif slot.step(now, Report()) is Action.SPAWN:
             wait = self.restarts.wait(slot, now)
             if wait:
                 slot.wait(now + wait, now)
@@ -258,26 +258,26 @@ class Children:
 
     def _close(self, slot: Slot) -> None:
         del self.slots[slot.name]
-        self._trials.pop(slot.name, None)
+        self._canary_configs.pop(slot.name, None)
 
     def _watch(self, slot: Slot, child: Child, now: float) -> None:
         report = child.cell.read()
         child.note(report, now)
         child.trim_output()
-        match slot.turn(now, report):
-            case Do.READY:
+        match slot.step(now, report):
+            case Action.READY:
                 self._up(slot, child)
-            case Do.ASK:
-                note_overrun(slot, child, report)
+            case Action.INTERRUPT:
+                log_interruption(slot, child, report)
                 child.order_interrupt(report.started, slot.interruption_cause)
-            case Do.INSIST:
+            case Action.INTERRUPT_AGAIN:
                 child.interrupt_again()
-            case Do.DUMP:
-                note_overrun(slot, child, report)
+            case Action.DUMP_STACKS:
+                log_interruption(slot, child, report)
                 child.ask_for_stacks()
-            case Do.KILL:
+            case Action.KILL:
                 self._begin_end(child)
-            case _ if child.is_deaf(now):
+            case _ if child.is_disconnected(now):
                 self.kill(slot, Cause.CRASHED, now)
 
     def _up(self, slot: Slot, child: Child) -> None:
@@ -290,7 +290,7 @@ class Children:
     # --- birth -------------------------------------------------------------------------------
 
     def _spawn(self, slot: Slot, now: float) -> None:
-        config, generation = self._trials.get(slot.name, (self._config, self._generation))
+        config, generation = self._canary_configs.get(slot.name, (self._config, self._generation))
         try:
             pid, context, ours = self._forking.fork(
                 slot, config, self._roles[slot.name == RECORDER]
@@ -327,12 +327,12 @@ class Children:
 
     def _remove(self, slot: Slot, child: Child, record: ExitRecord, now: float) -> None:
         report = child.cell.read()
-        child.note_use_when_killed()
+        child.note_use_at_kill()
         oom = slot.cause is None and self._monitor.was_oom(child, record)
         cause = slot.died(now, record, report, booted=child.booted, oom=oom)
         child.reap()
         self._kills.remove(child.pid)
-        record = completed(record._replace(cause=cause), slot, child, report, now)
+        record = add_job_details(record._replace(cause=cause), slot, child, report, now)
         log_exit(slot, child, report, record)
         if slot.phase is Phase.BACKOFF and self.restarts.failed(slot, now):
             log.error("pool_breaker_open", pool=slot.pool, why=slot.why_down)

@@ -77,7 +77,7 @@ class Commands:
         Returns:
             Whether something is still unsent.
         """
-        self._announcement.turn()
+        self._announcement.step()
         return self._server.flush()
 
     def close(self, summary: dict[str, Any] | None) -> None:

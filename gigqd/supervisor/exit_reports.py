@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logs.get_logger(__name__)
 
 
-def completed(
+def add_job_details(
     record: ExitRecord, slot: Slot, child: Child, report: Report, now: float
 ) -> ExitRecord:
     """Return the record with all that is known of the child and its job.
@@ -49,7 +49,7 @@ def completed(
     )
 
 
-def note_overrun(slot: Slot, child: Child, report: Report) -> None:
+def log_interruption(slot: Slot, child: Child, report: Report) -> None:
     """Log that a child's job is asked to end, and why."""
     if slot.interruption_cause is Cause.TIMEOUT:
         child.overrun_at = report.deadline
@@ -68,7 +68,7 @@ def note_overrun(slot: Slot, child: Child, report: Report) -> None:
 
 def log_exit(slot: Slot, child: Child, report: Report, record: ExitRecord) -> None:
     """Log how a child ended, after the sum of its jobs."""
-    child.sums.end()
+    child.job_sums.end()
     emit = log.info if record.cause is None else log.warning
     emit(
         "worker_exited",

@@ -19,10 +19,10 @@ from gigqd.process.process_tag import home_of
 from gigqd.supervisor import startup, status
 from gigqd.supervisor.children import Children
 from gigqd.supervisor.commands import Commands
-from gigqd.supervisor.descriptor_shortage import Shortage
+from gigqd.supervisor.open_files_limit import OpenFilesLimit
 from gigqd.supervisor.pools import Pools
 from gigqd.supervisor.recorder_link import RecorderLink
-from gigqd.supervisor.reload import Reloads, unanswered
+from gigqd.supervisor.reload import Reloads, discard_reply
 from gigqd.supervisor.repeated_leaks import RepeatedLeaks
 from gigqd.supervisor.shutdown import Stop
 from gigqd.supervisor.signal_pipe import SignalPipe
@@ -60,7 +60,7 @@ class Supervisor:
     """
 
     def __init__(self, config: Config, files: RuntimeFiles, on_ready: Callable[[], None]) -> None:
-        self._shortage = Shortage(lambda: self._status.ready)
+        self._open_files_limit = OpenFilesLimit(lambda: self._status.ready)
         self._runtime_files = files
         self._on_ready = on_ready
         self._notifier = Notifier()
@@ -77,7 +77,7 @@ class Supervisor:
         self._repeated_leaks, self._rotation = RepeatedLeaks(), Rotation()
         self._stop: Stop | None = None
         self._failure: GigqdError | None = None
-        self._awoke, self._interrupted_at = time.monotonic(), 0.0
+        self._woke_at, self._interrupted_at = time.monotonic(), 0.0
 
     # --- the loop ----------------------------------------------------------------------------
 
@@ -93,21 +93,21 @@ class Supervisor:
         self._boot()
         steps = (
             self._handle_signals,
-            lambda: self._children.turn(time.monotonic()),
+            lambda: self._children.step(time.monotonic()),
             self._pursue_start,
             self._check_recorder_link,
-            self._judge,
-            self._reloads.turn,
-            lambda: self._repairs.turn(time.monotonic()),
-            lambda: self._rotation.turn(self._status.config.log),
+            self._report_state,
+            self._reloads.step,
+            lambda: self._repairs.step(time.monotonic()),
+            lambda: self._rotation.step(self._status.config.log),
             self._pursue_stop,
-            self._shortage.turn,
+            self._open_files_limit.step,
             self._sleep,
         )
         try:
             while (code := self._finished()) is None:
                 for step in steps:
-                    with self._shortage:
+                    with self._open_files_limit:
                         step()
             if self._failure is not None:
                 raise self._failure
@@ -120,7 +120,7 @@ class Supervisor:
     def _sleep(self) -> None:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
-        self._excuse_if_late(now - self._awoke)
+        self._note_stall(now - self._woke_at)
         until = min(self._children.next_look(now), self._reloads.at)
         until = min(until, self._repairs.at if self._status.ready else self._status.start_deadline)
         if self._stop is not None:
@@ -134,16 +134,16 @@ class Supervisor:
             until = min(until, now + _UNSENT_LOOK)
         until = max(until, now)  # not the time now: a stop in the middle of these lines is one too
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
-            with self._shortage:
+            with self._open_files_limit:
                 key.data()
-        self._awoke = time.monotonic()
-        self._excuse_if_late(self._awoke - until)
+        self._woke_at = time.monotonic()
+        self._note_stall(self._woke_at - until)
 
-    def _excuse_if_late(self, late: float) -> None:
+    def _note_stall(self, late: float) -> None:
         """After a turn or a sleep that was far too long: this process, or the host, was stopped."""
         if late > _OVERSLEPT:
-            log.warning("supervisor_overslept", seconds=round(late, 3))
-            self._children.excuse(time.monotonic())
+            log.warning("supervisor_stalled", seconds=round(late, 3))
+            self._children.restart_limits(time.monotonic())
 
     # --- up ----------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Supervisor:
         self._repairs = Repairs(self._status, files, self._commands.repair, self.begin_stop)
         self._children.preload()
         self._pools.open_recorder()
-        self._awoke = time.monotonic()
+        self._woke_at = time.monotonic()
 
     def _pursue_start(self) -> None:
         """Declare readiness when the first worker is up, or give up when none ever will be."""
@@ -173,7 +173,7 @@ class Supervisor:
         elif self._recorder_link.in_order and self._pools.any_up():
             self._status.ready = True
             log.info("daemon_ready", seconds=round(time.monotonic() - self._status.began, 3))
-            self._notifier.ready(self._status.headline)
+            self._notifier.ready(self._status.summary_line)
             self._on_ready()
             syscalls.release_memory()
 
@@ -219,7 +219,7 @@ class Supervisor:
     def child_stuck(self, slot: Slot) -> None:
         """A child cannot be killed: its job waits for that, the pool does not."""
         if self._stop is None:
-            self._pools.give_up(slot, self._status.config)
+            self._pools.replace_stuck(slot, self._status.config)
 
     def _receive_from_recorder(self, message: dict[str, Any]) -> None:
         self._recorder_link.receive(message)
@@ -235,12 +235,12 @@ class Supervisor:
         self._children.cancel(self._recorder_link.cancels)
         self._children.pause_claims(on=self._status.paused or self._recorder_link.pause_claims)
         if self._recorder_link.database_error:
-            self._children.excuse(time.monotonic())
+            self._children.restart_limits(time.monotonic())
 
-    def _judge(self) -> None:
+    def _report_state(self) -> None:
         """Say in one line why the daemon is not doing its whole work, if it is not."""
         if self._status.note_database_error(self._recorder_link.reason or self._pools.reason()):
-            self._notifier.status(self._status.headline)
+            self._notifier.status(self._status.summary_line)
 
     # --- signals and commands ----------------------------------------------------------------
 
@@ -254,7 +254,7 @@ class Supervisor:
                 case signal.SIGQUIT:
                     self.begin_stop(at_once=True)
                 case signal.SIGHUP:
-                    self._reloads.ask(unanswered)
+                    self._reloads.ask(discard_reply)
                 case signal.SIGUSR1:
                     if logs.reopen():
                         log.info("log_reopened")
@@ -270,7 +270,7 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """The answer to `gigqd status`."""
-        self._status.unsettled = len(self._recorder_link)
+        self._status.unrecorded_exits = len(self._recorder_link)
         return status.status(self._status, self._children)
 
     def pause(self, *, on: bool) -> None:
@@ -282,7 +282,7 @@ class Supervisor:
                 log.info("paused")
             else:
                 log.info("resumed")
-            self._notifier.status(self._status.headline)
+            self._notifier.status(self._status.summary_line)
 
     def reload(self, reply: Reply) -> None:
         """Take the configuration as it is on disk now, or refuse it."""
@@ -302,7 +302,7 @@ class Supervisor:
             self._children.announce_stop()
             self._pools.retire_workers()
         if at_once:
-            self._stop.hurry(now)
+            self._stop.cut_short(now)
         return self._stop
 
     def _pursue_stop(self) -> None:
@@ -313,7 +313,7 @@ class Supervisor:
         if not (workers := self._pools.workers()):
             self._finish_records(self._stop, now)
         for slot in workers:
-            self._stop.turn(self._children, slot, now)
+            self._stop.step(self._children, slot, now)
 
     def _finish_records(self, stop: Stop, now: float) -> None:
         """Let the recorder leave once all is settled, and end it when that takes too long."""
@@ -345,6 +345,6 @@ class Supervisor:
             slot.retired = True
             self._children.kill(slot, Cause.CRASHED, time.monotonic())
         while self._children.slots and time.monotonic() < until:
-            self._children.turn(time.monotonic())
+            self._children.step(time.monotonic())
         self._commands.close(None)
         self._run.end(in_order=False)

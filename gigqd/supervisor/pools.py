@@ -36,7 +36,7 @@ class Pools:
         """Open the recorder's slot; it may wait for the database as long as it must."""
         self._children.add(RECORDER, "", _RECORDER_LIMITS)
 
-    def give_up(self, slot: Slot, config: Config) -> None:
+    def replace_stuck(self, slot: Slot, config: Config) -> None:
         """Open another slot for one that will not be free again soon."""
         slot.retired = True
         if self.opened and slot.name != RECORDER:
@@ -61,7 +61,7 @@ class Pools:
         """Open the slots that the configuration wants and give up those it does not."""
         self.opened = True
         staying = [slot for slot in self.workers() if not slot.retired]
-        for slot in surplus(staying, config, self.busy_since):
+        for slot in slots_to_close(staying, config, self.busy_since):
             self._children.retire(slot)
         for pool in config.pools:
             self._fit_pool(pool)
@@ -127,7 +127,7 @@ def new_names(pool: str, count: int, *, taken: Collection[str]) -> list[str]:
     return [next(free) for _ in range(count)]
 
 
-def surplus(
+def slots_to_close(
     slots: Sequence[Slot], config: Config, busy_since: Callable[[Slot], float]
 ) -> list[Slot]:
     """The slots to give up: those of pools that are gone, and what a pool has too many.

@@ -28,7 +28,7 @@ log = logs.get_logger(__name__)
 _CANARY_TRIES = 2
 
 
-class Trial(NamedTuple):
+class Canary(NamedTuple):
     """A configuration on trial: what it changes, the canary that tries it, and who waits."""
 
     config: Config
@@ -58,7 +58,7 @@ class Reloads:
         self._notifier = notifier
         self._reader = ConfigReader(daemon_status.config)
         self._asking: list[Reply] = []
-        self._trial: Trial | None = None
+        self._canary: Canary | None = None
         self._waiting: list[Reply] = []
 
     def ask(self, reply: Reply) -> None:
@@ -81,35 +81,35 @@ class Reloads:
 
     @property
     def _is_busy(self) -> bool:
-        return self._trial is not None or self._reader.active
+        return self._canary is not None or self._reader.active
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Read a file again, see what has become of the canary, then serve those who wait."""
         if self._reader.active and self._status.stopping:
             self._reader.abandon()
             self._waiting += self._asking
         elif time.monotonic() >= self._reader.at:
             self._read()
-        if self._trial is not None:
-            self._judge(self._trial)
+        if self._canary is not None:
+            self._judge(self._canary)
         self._status.reloading = self._is_busy
         if self._waiting and self._status.stopping:
             self._refuse(self._take_waiting(), "the daemon is stopping", exit_codes.FAILED)
         elif self._waiting and not self._is_busy and self._pools.opened:
             self._begin(self._take_waiting())
 
-    def _judge(self, trial: Trial) -> None:
+    def _judge(self, canary: Canary) -> None:
         if self._status.stopping:
-            self._refuse(trial.replies, "the daemon is stopping", exit_codes.FAILED)
-        elif self._children.is_up(trial.slot):
-            self._take(trial)
-        elif trial.slot.failures >= _CANARY_TRIES:
-            why = f"a new worker cannot boot: {trial.slot.why_down}"
-            self._refuse(trial.replies, why, trial.slot.boot_code)
+            self._refuse(canary.replies, "the daemon is stopping", exit_codes.FAILED)
+        elif self._children.is_up(canary.slot):
+            self._take(canary)
+        elif canary.slot.failures >= _CANARY_TRIES:
+            why = f"a new worker cannot boot: {canary.slot.why_down}"
+            self._refuse(canary.replies, why, canary.slot.boot_code)
         else:
             return
-        self._children.retire(trial.slot)
-        self._trial = None
+        self._children.retire(canary.slot)
+        self._canary = None
 
     def _take_waiting(self) -> list[Reply]:
         replies, self._waiting = self._waiting, []
@@ -134,7 +134,7 @@ class Reloads:
         for warning in warnings(config):
             log.warning("config_warning", warning=warning)
         generation = self._status.generation + 1
-        self._trial = Trial(config, changes, self._open_canary(config, generation), self._asking)
+        self._canary = Canary(config, changes, self._open_canary(config, generation), self._asking)
 
     def _open_canary(self, config: Config, generation: int) -> Slot:
         """One slot more, in the first pool that is to have workers."""
@@ -146,26 +146,26 @@ class Reloads:
         canary.canary = True
         return canary
 
-    def _take(self, trial: Trial) -> None:
+    def _take(self, canary: Canary) -> None:
         """Use the configuration. Fresh children are the point even when the file is the same."""
         daemon_status = self._status
-        daemon_status.config = trial.config
+        daemon_status.config = canary.config
         daemon_status.generation += 1
         self._reader.taken()
         daemon_status.counters.reloads += 1
-        logs.set_level(trial.config.log.level)
-        self._children.use(trial.config, daemon_status.generation)
-        self._children.retire(trial.slot)
+        logs.set_level(canary.config.log.level)
+        self._children.use(canary.config, daemon_status.generation)
+        self._children.retire(canary.slot)
         self._pools.replace_all()
-        self._pools.fit(trial.config)
+        self._pools.fit(canary.config)
         taken = {
-            "applied": list(trial.changes.live),
-            "recycled": list(trial.changes.recycle),
-            "restart": list(trial.changes.restart),
+            "applied": list(canary.changes.live),
+            "recycled": list(canary.changes.recycle),
+            "restart": list(canary.changes.restart),
         }
         log.info("reload_applied", generation=daemon_status.generation, **taken)
-        self._notifier.ready(daemon_status.headline)
-        for reply in trial.replies:
+        self._notifier.ready(daemon_status.summary_line)
+        for reply in canary.replies:
             reply({"ok": True, "generation": daemon_status.generation, **taken})
 
     def _refuse(self, replies: list[Reply], error: str, code: int) -> None:
@@ -176,5 +176,5 @@ class Reloads:
             reply({"ok": False, "error": error, "code": code})
 
 
-def unanswered(_answer: dict[str, Any]) -> None:
+def discard_reply(_answer: dict[str, Any]) -> None:
     """Take the answer to a signal, which waits for none: the log has it."""

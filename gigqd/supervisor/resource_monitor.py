@@ -51,7 +51,7 @@ class ResourceMonitor:
         """Whether a look has taken longer than a turn may, and goes on in the next one."""
         return self._look is not None
 
-    def turn(self, posts: Iterable[Post], now: float) -> list[Slot]:
+    def step(self, posts: Iterable[Post], now: float) -> list[Slot]:
         """Look if it is time to; the slots whose jobs have left an orphan are returned.
 
         Args:
@@ -103,13 +103,13 @@ class ResourceMonitor:
 
     def _look_at(self, slot: Slot, child: Child, report: Report, now: float) -> None:
         if slot.name == RECORDER:
-            slot.still_since = report.since
+            slot.no_progress_since = report.since
             return
         if report.activity is not Activity.BUSY:
             stopped = self._process_table.is_stopped(child.pid)
-            slot.still_since = (slot.still_since or now) if stopped else 0.0
+            slot.no_progress_since = (slot.no_progress_since or now) if stopped else 0.0
             return
-        slot.still_since = 0.0
+        slot.no_progress_since = 0.0
         tree = self._process_table.tree_of(child.pid)
         memory = memory_of(tree)
         if 0 < report.memory_limit < memory:
@@ -117,7 +117,7 @@ class ResourceMonitor:
             memory = proportional_memory(tree)
             if memory > report.memory_limit:
                 slot.request_end(report.started, Cause.MEMORY, 0.0)
-        child.note_tree(report.started, memory, cpu_of(tree))
+        child.note_resource_use(report.started, memory, cpu_of(tree))
 
 
 def _pause(reports: Iterable[Report]) -> float:

@@ -85,7 +85,7 @@ class Breaker:
         self._pause = _FIRST_PROBE
         self._probe_at = 0.0
 
-    def hold_until(self, now: float) -> float:
+    def next_try_at(self, now: float) -> float:
         """Until when no worker may be tried; a time that is past when one may, which is a probe."""
         if not self.open:
             return 0.0
@@ -107,7 +107,7 @@ class Restarts:
         """How many seconds a slot is to wait before it gets its next child."""
         if slot.canary:
             return 0.0
-        held = self._breakers[slot.pool].hold_until(now)
+        held = self._breakers[slot.pool].next_try_at(now)
         if held > now:
             return held - now
         return self._buckets[slot.pool].take(now) if slot.crashed else 0.0
@@ -124,11 +124,11 @@ class Restarts:
         """A slot's child has booted; whether its pool's breaker has closed by this."""
         return self._breakers[slot.pool].succeeded()
 
-    def forgive(self, slot: Slot) -> None:
+    def reset_breaker(self, slot: Slot) -> None:
         """Try a pool's workers again at once: its code or configuration may be another one."""
         if not slot.canary:
             self._breakers[slot.pool].reset()
 
-    def held_back(self) -> list[str]:
+    def open_breakers(self) -> list[str]:
         """The pools whose breaker is open."""
         return [pool for pool, breaker in self._breakers.items() if breaker.open]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _UNKILLABLE_AFTER = 10.0
 _RECORDS_WITHIN = 5.0
 _TO_DUMP = 0.05
-_BECAME = {"completed": "finished", "pending": "released"}
+_ENDED_AS = {"completed": "finished", "pending": "released"}
 
 
 class Stop:
@@ -48,12 +48,12 @@ class Stop:
         self.ended: Counter[str] = Counter()
         self._unrecorded: set[str] = set()
 
-    def hurry(self, now: float) -> None:
+    def cut_short(self, now: float) -> None:
         """Cut short what runs at once; there is only time to note where it stands."""
         self.deadline = min(self.deadline, now + _TO_DUMP)
         self.at_once = True
 
-    def turn(self, children: Children, slot: Slot, now: float) -> None:
+    def step(self, children: Children, slot: Slot, now: float) -> None:
         """Ask a worker's job to end, or end the worker, when it is time for that.
 
         One that is still booting, as a canary whose application hangs, has no job to wait for.
@@ -81,13 +81,13 @@ class Stop:
         """
         if slot_name in self.busy:
             self.busy.discard(slot_name)
-            self.ended[_BECAME.get(message["status"], "failed")] += 1
+            self.ended[_ENDED_AS.get(message["status"], "failed")] += 1
 
     def note_settled(self, message: Mapping[str, Any]) -> None:
         """Count a job that the recorder has settled for a worker that was killed."""
         if message.get("execution") in self._unrecorded:
             self._unrecorded.discard(message["execution"])
-            self.ended[_BECAME.get(message["status"], "failed")] += 1
+            self.ended[_ENDED_AS.get(message["status"], "failed")] += 1
 
     def records_overdue(self, now: float) -> bool:
         """Whether the recorder has had its time to settle the last exit records.

@@ -24,8 +24,8 @@ _LONGEST_DELAY = 60.0
 _DELAY_SPREAD = 0.2
 _PROVEN_AFTER = 60.0
 _TO_DUMP = 0.01
-_INSIST_OFTEN = 0.02
-_INSIST_RARELY = 0.1
+_SHORTEST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.1
 
 
 class Phase(StrEnum):
@@ -40,15 +40,15 @@ class Phase(StrEnum):
     STUCK = "stuck"
 
 
-class Do(StrEnum):
+class Action(StrEnum):
     """What the crew is to do for a slot."""
 
     NOTHING = "nothing"
     SPAWN = "spawn"
     READY = "ready"
-    ASK = "ask"
-    INSIST = "insist"
-    DUMP = "dump"
+    INTERRUPT = "ask"
+    INTERRUPT_AGAIN = "insist"
+    DUMP_STACKS = "dump"
     KILL = "kill"
 
 
@@ -71,7 +71,7 @@ class Limits(NamedTuple):
     hang: float = float("inf")
 
 
-class Wish(NamedTuple):
+class EndRequest(NamedTuple):
     """That one execution of a child be ended: its number, why, and the grace in seconds."""
 
     number: int
@@ -116,11 +116,11 @@ class Slot:
     cause: Cause | None = None
     interrupted_execution: int = 0
     interruption_cause: Cause = Cause.TIMEOUT
-    insist_at: float = float("inf")
-    still_since: float = 0.0
-    excused: float = 0.0
+    interrupt_again_at: float = float("inf")
+    no_progress_since: float = 0.0
+    limits_count_from: float = 0.0
     crashed: bool = False
-    wish: Wish | None = None
+    end_request: EndRequest | None = None
 
     def __init__(self, name: str, pool: str, limits: Limits) -> None:
         self.name = name
@@ -128,13 +128,13 @@ class Slot:
         self.limits = limits
         self._spread = Random()
 
-    def turn(self, now: float, report: Report) -> Do:
+    def step(self, now: float, report: Report) -> Action:
         """What is to be done for this slot now, given its child's last report."""
         match self.phase:
             case Phase.EMPTY:
-                return Do.NOTHING if self.retired else Do.SPAWN
+                return Action.NOTHING if self.retired else Action.SPAWN
             case Phase.BACKOFF:
-                return Do.SPAWN if now >= self.until and not self.retired else Do.NOTHING
+                return Action.SPAWN if now >= self.until and not self.retired else Action.NOTHING
             case Phase.BOOTING:
                 return self._boot(now, report)
             case Phase.UP:
@@ -142,7 +142,7 @@ class Slot:
             case Phase.INTERRUPTED:
                 return self._wait_for_answer(now, report)
             case Phase.ENDING | Phase.STUCK:
-                return Do.NOTHING
+                return Action.NOTHING
 
     def wake_at(self, report: Report) -> float:
         """When this slot wants to be looked at again, at the latest; infinity for never."""
@@ -152,15 +152,17 @@ class Slot:
             case Phase.BACKOFF:
                 return self.until
             case Phase.BOOTING:
-                return max(self.since, self.excused) + self.limits.boot
+                return max(self.since, self.limits_count_from) + self.limits.boot
             case Phase.UP if report.activity is Activity.BUSY and report.deadline:
                 return report.deadline
             case Phase.UP if report.activity is Activity.SETTLING:
-                return max(report.since, self.excused) + self.limits.record
+                return max(report.since, self.limits_count_from) + self.limits.record
             case Phase.UP if report.activity is Activity.LEAVING:
-                return max(report.since, self.excused) + self.limits.hang
+                return max(report.since, self.limits_count_from) + self.limits.hang
             case Phase.INTERRUPTED:
-                return self.until if report.interrupted else min(self.until, self.insist_at)
+                return (
+                    self.until if report.interrupted else min(self.until, self.interrupt_again_at)
+                )
             case _:
                 return float("inf")
 
@@ -171,7 +173,7 @@ class Slot:
 
     # --- what the crew reports ---------------------------------------------------------------
 
-    def hurry(self) -> None:
+    def end_backoff(self) -> None:
         """Wait no longer for the next child: what kept the last one down may be over."""
         self.until = 0.0
 
@@ -188,7 +190,7 @@ class Slot:
             cause: why.
             grace: seconds between asking it and killing it; None for the slot's own.
         """
-        self.wish = Wish(number, cause, self.limits.grace if grace is None else grace)
+        self.end_request = EndRequest(number, cause, self.limits.grace if grace is None else grace)
 
     def spawned(self, now: float) -> None:
         """A child has been forked."""
@@ -196,8 +198,8 @@ class Slot:
         self._enter(Phase.BOOTING, now)
         self.leaving = self.crashed = False
         self.boot_error, self.boot_code = "", exit_codes.INTERNAL_ERROR
-        self.cause = self.wish = None
-        self.still_since = 0.0
+        self.cause = self.end_request = None
+        self.no_progress_since = 0.0
 
     def spawn_failed(self, now: float, why: str) -> None:
         """The kernel refused to fork."""
@@ -244,7 +246,7 @@ class Slot:
             self._back_off(now)
         return cause
 
-    def proven(self, now: float, report: Report) -> None:
+    def _forget_failures(self, now: float, report: Report) -> None:
         """Forget earlier failures once the child has settled a job or has lived for a minute."""
         if self.failures and (report.settled or now - self.since > _PROVEN_AFTER):
             self.failures = 0
@@ -260,76 +262,84 @@ class Slot:
         self.until = now + delay * (1 + _DELAY_SPREAD * (2 * self._spread.random() - 1))
         self._enter(Phase.BACKOFF, now)
 
-    def _boot(self, now: float, report: Report) -> Do:
+    def _boot(self, now: float, report: Report) -> Action:
         if report.activity >= Activity.IDLE:
             self._enter(Phase.UP, now)
-            return Do.READY
-        if now >= max(self.since, self.excused) + self.limits.boot:
+            return Action.READY
+        if now >= max(self.since, self.limits_count_from) + self.limits.boot:
             return self._kill(now, Cause.BOOT)
-        return Do.NOTHING
+        return Action.NOTHING
 
-    def _watch(self, now: float, report: Report) -> Do:
-        self.proven(now, report)
+    def _watch(self, now: float, report: Report) -> Action:
+        self._forget_failures(now, report)
         match report.activity:
             case Activity.BUSY:
-                wish = self._wish_for(now, report)
-                return self._ask(now, wish) if wish else Do.NOTHING
+                end_request = self._due_request(now, report)
+                return self._ask(now, end_request) if end_request else Action.NOTHING
             case Activity.SETTLING:
-                late = now >= max(report.since, self.excused) + self.limits.record
-                return self._kill(now, Cause.CRASHED) if late else Do.NOTHING
-            case Activity.LEAVING if now >= max(report.since, self.excused) + self.limits.hang:
+                late = now >= max(report.since, self.limits_count_from) + self.limits.record
+                return self._kill(now, Cause.CRASHED) if late else Action.NOTHING
+            case Activity.LEAVING if (
+                now >= max(report.since, self.limits_count_from) + self.limits.hang
+            ):
                 return self._kill(now, Cause.CRASHED)
             case _:
-                return self._kill(now, Cause.CRASHED) if self._hangs(now, report) else Do.NOTHING
+                return (
+                    self._kill(now, Cause.CRASHED) if self._hangs(now, report) else Action.NOTHING
+                )
 
     def _hangs(self, now: float, report: Report) -> bool:
-        still = max(self.still_since, self.excused, report.since)  # looked at only now and then
-        return bool(self.still_since) and now - still >= self.limits.hang
+        still = max(
+            self.no_progress_since, self.limits_count_from, report.since
+        )  # looked at only now and then
+        return bool(self.no_progress_since) and now - still >= self.limits.hang
 
-    def _wish_for(self, now: float, report: Report) -> Wish | None:
+    def _due_request(self, now: float, report: Report) -> EndRequest | None:
         """Why the current job is to be ended now, if it is."""
-        if self.wish is not None and self.wish.number == report.started:
-            return self.wish
+        if self.end_request is not None and self.end_request.number == report.started:
+            return self.end_request
         if report.deadline and now >= report.deadline:
-            return Wish(report.started, Cause.TIMEOUT, self.limits.grace)
+            return EndRequest(report.started, Cause.TIMEOUT, self.limits.grace)
         return None
 
-    def _ask(self, now: float, wish: Wish) -> Do:
-        self.interrupted_execution, self.interruption_cause = wish.number, wish.cause
-        self.until = now + (wish.grace if wish.grace > 0 else _TO_DUMP)
-        self.insist_at = now + _insist_pause(0.0) if wish.grace > 0 else float("inf")
+    def _ask(self, now: float, end_request: EndRequest) -> Action:
+        self.interrupted_execution, self.interruption_cause = end_request.number, end_request.cause
+        self.until = now + (end_request.grace if end_request.grace > 0 else _TO_DUMP)
+        self.interrupt_again_at = (
+            now + _pause_between_interrupts(0.0) if end_request.grace > 0 else float("inf")
+        )
         self._enter(Phase.INTERRUPTED, now)
-        return Do.ASK if wish.grace > 0 else Do.DUMP
+        return Action.INTERRUPT if end_request.grace > 0 else Action.DUMP_STACKS
 
-    def _wait_for_answer(self, now: float, report: Report) -> Do:
+    def _wait_for_answer(self, now: float, report: Report) -> Action:
         if report.activity is not Activity.BUSY or report.started != self.interrupted_execution:
             self._enter(Phase.UP, now)
-            return Do.NOTHING
-        if (other := self._impatient_wish()) is not None:
+            return Action.NOTHING
+        if (other := self._request_without_grace()) is not None:
             return self._kill(now, other.cause)
         if now >= self.until:
             return self._kill(now, self.interruption_cause)
-        if now >= self.insist_at and not report.interrupted:
-            self.insist_at = now + _insist_pause(now - self.since)
-            return Do.INSIST
-        return Do.NOTHING
+        if now >= self.interrupt_again_at and not report.interrupted:
+            self.interrupt_again_at = now + _pause_between_interrupts(now - self.since)
+            return Action.INTERRUPT_AGAIN
+        return Action.NOTHING
 
-    def _impatient_wish(self) -> Wish | None:
+    def _request_without_grace(self) -> EndRequest | None:
         """A wish to end the job that has been asked already, for a cause that gives it no grace."""
-        wish = self.wish
+        end_request = self.end_request
         if (
-            wish is None
-            or wish.number != self.interrupted_execution
-            or wish.cause is self.interruption_cause
+            end_request is None
+            or end_request.number != self.interrupted_execution
+            or end_request.cause is self.interruption_cause
         ):
             return None
-        return wish if wish.grace <= 0 else None
+        return end_request if end_request.grace <= 0 else None
 
-    def _kill(self, now: float, cause: Cause) -> Do:
+    def _kill(self, now: float, cause: Cause) -> Action:
         self.end(now, cause)
-        return Do.KILL
+        return Action.KILL
 
 
-def _insist_pause(asked_for: float) -> float:
+def _pause_between_interrupts(asked_for: float) -> float:
     """Seconds until a job is interrupted again: ever longer, the longer it does not react."""
-    return min(_INSIST_RARELY, max(_INSIST_OFTEN, asked_for / 4))
+    return min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, asked_for / 4))

@@ -11,8 +11,8 @@ from gigq.errors import StoreUnavailable
 from gigq.store.sqlite.processes import run_locks
 from gigqd import exit_codes, logs
 from gigqd.errors import GigqdError, files_remedy
-from gigqd.host.run_record import RunRecord
-from gigqd.process.orphan_cleanup import end_leftovers
+from gigqd.host.shutdown_marker import ShutdownMarker
+from gigqd.process.orphan_cleanup import kill_orphans
 from gigqd.process.process_tag import home_of
 from gigqd.supervisor.forking import missing_descriptors
 
@@ -46,7 +46,7 @@ class DaemonRun:
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._record = RunRecord(database)
+        self._record = ShutdownMarker(database)
         self._lock = run_locks.RunLock(Path(database), "gigqd")
         self.run = self._lock.run
 
@@ -57,8 +57,8 @@ class DaemonRun:
             StartFailedError: some of it survives SIGKILL, or nothing can be written there.
         """
         try:
-            if self._record.may_have_leftovers():
-                _end_leftovers_of(self._database)
+            if self._record.may_have_orphans():
+                _kill_orphans_of(self._database)
             self._record.begin(self.run)
         except OSError as error:
             raise _cannot_write(self._database, error) from error
@@ -103,13 +103,13 @@ def require_files() -> None:
         raise StartFailedError(text, exit_code=exit_codes.CANNOT_FORK)
 
 
-def _end_leftovers_of(database: str) -> None:
+def _kill_orphans_of(database: str) -> None:
     try:
-        killed = end_leftovers(Path(database), home_of(database))
+        killed = kill_orphans(Path(database), home_of(database))
     except TimeoutError as error:
         raise StartFailedError(str(error)) from error
     if killed:
-        log.warning("leftover_killed", killed=killed)
+        log.warning("orphans_killed", killed=killed)
 
 
 def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:

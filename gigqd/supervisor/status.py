@@ -83,8 +83,8 @@ class DaemonStatus:
         paused: nothing is to be claimed, because somebody has asked for that.
         trouble: why it cannot do its whole work; None when it can.
         trouble_since: since when, as a UTC time.
-        recent: the recent failures, newest last.
-        unsettled: how many exit records the recorder has not confirmed.
+        recent_failures: the recent failures, newest last.
+        unrecorded_exits: how many exit records the recorder has not confirmed.
         began: when it was started, in seconds of the monotonic clock.
         began_at: the same as a UTC time.
     """
@@ -98,8 +98,8 @@ class DaemonStatus:
     paused: bool = False
     database_error: str | None = None
     database_error_since: datetime | None = None
-    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    unsettled: int = 0
+    recent_failures: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    unrecorded_exits: int = 0
     began: float = field(default_factory=time.monotonic)
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     counters: Counters = field(default_factory=Counters)
@@ -123,7 +123,7 @@ class DaemonStatus:
         return "reloading" if self.reloading else "running"
 
     @property
-    def headline(self) -> str:
+    def summary_line(self) -> str:
         """One line for `systemctl status`."""
         sizes = ", ".join(f"{pool.name} {pool.size}" for pool in self.config.pools)
         why = f": {self.database_error}" if self.database_error else ""
@@ -169,11 +169,11 @@ class DaemonStatus:
         setattr(self.counters, counter, getattr(self.counters, counter) + 1)
         entry.pop("interrupted", None)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self.recent.append({"at": at, "slot": slot_name, **entry})
+        self.recent_failures.append({"at": at, "slot": slot_name, **entry})
 
     def note_settled(self, message: Mapping[str, Any]) -> None:
         """Remember what has become of the job whose bad end the recorder has settled."""
-        for entry in self.recent:
+        for entry in self.recent_failures:
             if entry["execution"] and entry["execution"] == message.get("execution"):
                 entry["status"] = message.get("status")
 
@@ -199,9 +199,9 @@ def status(daemon_status: DaemonStatus, children: Children) -> dict[str, Any]:
         "pools": [{"name": pool.name, "size": pool.size} for pool in config.pools],
         "slots": _slots(children),
         "counters": _counters(daemon_status.counters, children),
-        "unsettled": daemon_status.unsettled,
-        "held_back": children.restarts.held_back(),
-        "recent": list(daemon_status.recent),
+        "unrecorded_exits": daemon_status.unrecorded_exits,
+        "open_breakers": children.restarts.open_breakers(),
+        "recent_failures": list(daemon_status.recent_failures),
     }
 
 
@@ -262,9 +262,13 @@ def _state(slot: Slot, last: Report) -> str:
 
 def _seen_memory(child: Child | None, last: Report) -> int | None:
     """The most memory that the running job's tree was seen to use, in bytes."""
-    if child is None or last.activity is not Activity.BUSY or child.seen.number != last.started:
+    if (
+        child is None
+        or last.activity is not Activity.BUSY
+        or child.resource_use.number != last.started
+    ):
         return None
-    return child.seen.memory
+    return child.resource_use.memory
 
 
 def _resident(pid: int) -> int | None:

@@ -17,7 +17,7 @@ log = logs.get_logger(__name__)
 _GONE_WITHIN = 5.0
 
 
-def end_leftovers(tag: Tag) -> bool:
+def kill_orphans(tag: Tag) -> bool:
     """Kill every process below this worker; exit for the supervisor to do it if that fails.
 
     Args:
@@ -31,8 +31,8 @@ def end_leftovers(tag: Tag) -> bool:
     deadline = time.monotonic() + _GONE_WITHIN
     while not treekill.step():
         if time.monotonic() > deadline:
-            log.error("leftovers_survive", denied=sorted(treekill.denied))
+            log.error("orphans_survive", denied=sorted(treekill.denied))
             os._exit(exit_codes.WORKER_RESIDUE)
     if treekill.killed:
-        log.warning("job_leftovers_killed", killed=treekill.killed)
+        log.warning("job_orphans_killed", killed=treekill.killed)
     return bool(treekill.killed)

@@ -30,7 +30,7 @@ from gigqd.worker.job_context import DaemonJobContext
 from gigqd.worker.job_reports import job_reports
 from gigqd.worker.leaks.check import LeakCheck
 from gigqd.worker.leaks.report import LeakReport
-from gigqd.worker.orphan_cleanup import end_leftovers
+from gigqd.worker.orphan_cleanup import kill_orphans
 from gigqd.worker.output import Output
 from gigqd.worker.random_seed import reseed
 from gigqd.worker.recycling import Lifetime
@@ -277,7 +277,7 @@ class WorkerRole:
 
     def _end_what_the_job_started(self) -> bool:
         self._reserve.make_room()
-        return end_leftovers(self._context.tag)
+        return kill_orphans(self._context.tag)
 
     # --- going on or leaving -----------------------------------------------------------------
 

@@ -30,7 +30,7 @@ def test_overruns_are_killed_and_workers_replaced_while_the_database_is_locked(d
 
     assert exited["pid"] == call.pid
     assert "locked" in status["reason"]
-    assert status["unsettled"] == 1
+    assert status["unrecorded_exits"] == 1
     assert daemon.wait_for_job(job_id)["status"] == "timeout"
     wait_until(lambda: daemon.status()["state"] == "running")
     assert [e["cause"] for e in daemon.job(job_id)["executions"]] == ["timeout"]

@@ -51,7 +51,7 @@ def test_kills_and_respawns_are_on_time_while_the_database_is_locked(daemons, se
         wait_until(lambda: gone <= {each["pid"] for each in daemon.events("worker_exited")})
         wait_until(lambda: len(daemon.worker_pids()) == 4, REPLACED_WITHIN)
         status = wait_until_degraded(daemon, "locked")
-        assert status["unsettled"] == 3
+        assert status["unrecorded_exits"] == 3
         wait_until(lambda: prompt_status(daemon) and time.monotonic() > freed_at, seconds + 5)
 
     ends = {job_id: daemon.wait_for_job(job_id) for job_id in (*late, dying, done)}
@@ -159,4 +159,4 @@ def test_a_job_that_ends_at_its_very_limit_has_one_outcome(daemons):
     for end in ends:
         (execution,) = end["executions"]
         assert execution["status"] == end["status"]
-    wait_until(lambda: daemon.status()["unsettled"] == 0)
+    wait_until(lambda: daemon.status()["unrecorded_exits"] == 0)

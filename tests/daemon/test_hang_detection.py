@@ -61,5 +61,5 @@ def test_after_everybody_was_suspended_nobody_is_replaced_for_it(daemons):
         os.kill(pid, signal.SIGCONT)
     daemon.wait_for_job(daemon.submit(jobs.ok, "after"))
 
-    assert daemon.wait_for_event("supervisor_overslept")["seconds"] > 2
+    assert daemon.wait_for_event("supervisor_stalled")["seconds"] > 2
     assert [slot["pid"] for slot in daemon.status()["slots"]] == pids

@@ -394,4 +394,4 @@ def test_what_a_killed_daemon_leaves_is_ended_by_the_next_start_before_a_job_beg
     daemon.start()
 
     assert living_children(daemon) == []
-    assert daemon.wait_for_event("leftover_killed")["killed"] >= 7
+    assert daemon.wait_for_event("orphans_killed")["killed"] >= 7

@@ -38,7 +38,7 @@ def test_a_supervisor_that_replaces_a_worker_at_once_has_not_overslept(daemons):
     daemon.wait_for_job(daemon.submit(jobs.segv, "deadly", max_attempts=1))
     daemon.wait_for_job(daemon.submit(jobs.ok, "after"))
 
-    assert daemon.events("supervisor_overslept") == []
+    assert daemon.events("supervisor_stalled") == []
 
 
 def test_a_running_job_is_cancelled_after_it_could_clean_up(daemons):
@@ -145,7 +145,7 @@ def test_the_status_remembers_bad_ends_and_what_became_of_the_job(daemons):
 
     job_id = daemon.submit(jobs.segv, "deadly", max_attempts=1)
     daemon.wait_for_job(job_id)
-    (entry,) = wait_until(lambda: [e for e in daemon.status()["recent"] if e["status"]])
+    (entry,) = wait_until(lambda: [e for e in daemon.status()["recent_failures"] if e["status"]])
 
     assert entry["job_id"] == job_id
     assert (entry["cause"], entry["signal"], entry["status"]) == ("crashed", "SIGSEGV", "failed")
@@ -157,7 +157,7 @@ def test_the_status_counts_and_shows_a_timeout_that_the_worker_has_settled_itsel
 
     job_id = daemon.submit(jobs.sleep_py, "slow", {"seconds": 60}, timeout=0.3, max_attempts=1)
     daemon.wait_for_job(job_id)
-    (entry,) = wait_until(lambda: daemon.status()["recent"])
+    (entry,) = wait_until(lambda: daemon.status()["recent_failures"])
     text = daemon.command("status").stdout
 
     assert (entry["job_id"], entry["cause"], entry["status"]) == (job_id, "timeout", "timeout")

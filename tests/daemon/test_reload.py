@@ -119,7 +119,7 @@ def test_refused_reloads_count_as_no_restarts_and_no_failures_of_the_pool(daemon
     assert [answer.returncode for answer in answers] == [76] * 3
     assert f"(while importing shop, {tmp_path}/shop.py:2)" in answers[0].stderr
     assert (status["counters"]["boot"], status["counters"]["restarts"]) == (0, 0)
-    assert (status["held_back"], status["recent"]) == ([], [])
+    assert (status["open_breakers"], status["recent_failures"]) == ([], [])
     assert not daemon.events("pool_breaker_open")
 
 

@@ -158,7 +158,7 @@ def test_a_job_that_uses_up_all_descriptors_fails_and_harms_nobody(daemons, keep
     assert "Too many open files" in job["error"]
     assert after["status"] == "completed"
     assert residue(daemon) == ([("greedy", ["descriptors"])] if keep else [])
-    assert len(daemon.events("job_leftovers_killed")) == keep
+    assert len(daemon.events("job_orphans_killed")) == keep
 
 
 @pytest.mark.fault("H1")

@@ -71,13 +71,13 @@ class Children:
             self.treekills[pid] = TreeKill(pid, tag.is_on)
             self.kills.add(pid, self.treekills[pid], tag)
 
-    def turn(self) -> bool:
-        self.kills.turn(self.workers)
+    def step(self) -> bool:
+        self.kills.step(self.workers)
         reap.reap_adopted(syscalls.own_children(), set(self.workers))
         return all(one.done for one in self.treekills.values())
 
     def end(self) -> None:
-        while not self.turn():
+        while not self.step():
             pass
 
     def reap(self) -> None:
@@ -267,7 +267,7 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     wait_until(lambda: tags_of(orphan) == ProcessTags(None, None))
     children.begin(root)
     while syscalls.read_process(orphan).identity not in children.treekills[root].met:
-        children.turn()
+        children.step()
 
     # As another program may: one look has seen it, and it goes on and forks.
     os.kill(parent, signal.SIGKILL)

@@ -129,7 +129,7 @@ def test_a_recorder_that_dies_again_and_again_is_replaced_each_time(daemons):
         assert job["cause"] == "crashed"
 
     assert len(recorders) == 4
-    wait_until(lambda: daemon.status()["unsettled"] == 0)
+    wait_until(lambda: daemon.status()["unrecorded_exits"] == 0)
 
 
 @pytest.mark.fault("E12")

@@ -56,7 +56,7 @@ def test_a_bad_end_is_told_with_all_that_is_known_of_it(daemons):
     daemon = daemons({"pools.default.timeout_grace": 0, "pools.default.size": 1})
     job_id = daemon.submit(jobs.sleep_c, "\x1b[2Jlate\n", timeout=1, max_attempts=1)
     daemon.wait_for_job(job_id, "timeout")
-    (end,) = wait_until(lambda: [e for e in daemon.status()["recent"] if e["status"]])
+    (end,) = wait_until(lambda: [e for e in daemon.status()["recent_failures"] if e["status"]])
 
     text = daemon.command("status").stdout
 

@@ -52,7 +52,7 @@ def test_children_that_outlive_it_are_gone_before_the_first_claim(daemons):
 
     assert left
     assert all(is_gone(pid) for pid in children)
-    assert daemon.events("leftover_killed")
+    assert daemon.events("orphans_killed")
 
 
 @pytest.mark.fault("E11")
@@ -62,11 +62,11 @@ def test_a_recorder_that_dies_is_replaced_and_loses_no_exit_record(daemons):
 
     psutil.Process(recorder).suspend()
     job_id = daemon.submit(jobs.segv, "deadly", max_attempts=1)
-    wait_until(lambda: daemon.status()["unsettled"] == 1)
+    wait_until(lambda: daemon.status()["unrecorded_exits"] == 1)
     psutil.Process(recorder).kill()
 
     assert daemon.wait_for_job(job_id)["status"] == "failed"
-    wait_until(lambda: daemon.status()["unsettled"] == 0)
+    wait_until(lambda: daemon.status()["unrecorded_exits"] == 0)
     assert daemon.status()["slots"][0]["pid"] != recorder
 
 

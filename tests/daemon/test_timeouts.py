@@ -80,7 +80,7 @@ def test_the_next_attempt_starts_after_the_children_of_the_last_are_gone(daemons
     assert job["attempts"] == 2
     assert jobs.entries(daemon.ledger, "survivors")[1]["pids"] == []
     assert living(jobs.child_pids(daemon.ledger)) == []
-    assert daemon.events("job_leftovers_killed")
+    assert daemon.events("job_orphans_killed")
 
 
 @pytest.mark.fault("C1")

@@ -38,7 +38,7 @@ while True:
                     "a number": b"1\n",
                     "an empty object": b"{}\n",
                     "ok only": b'{"ok": true}\n',
-                    "wrong kinds": b'{"ok": true, "slots": [[]], "pools": 3, "recent": {}}\n',
+                    "wrong kinds": b'{"ok": true, "slots": [[]], "recent_failures": {}}\n',
                     "nested": b"[" * 100000 + b"\n",
                     "endless": b"x" * 1_000_000,
                     "lies": b'{"ok": false, "error": "\\u001b[2J", "code": 70}\n',

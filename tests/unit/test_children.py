@@ -7,7 +7,7 @@ from typing import Any
 
 from gigqd.ipc.scoreboard import Report, Scoreboard
 from gigqd.supervisor.children import Children
-from gigqd.supervisor.slots import Do, Limits
+from gigqd.supervisor.slots import Action, Limits
 
 NOBODY: Any = None
 
@@ -18,9 +18,9 @@ def test_a_slot_that_waits_out_a_delay_is_tried_at_once_when_its_child_is_to_be_
     )
     slot = children.add("default/0", "default", Limits(30.0, 2.0, 120.0))
     slot.spawn_failed(100.0, "cannot fork")
-    before = slot.turn(100.0, Report())
+    before = slot.step(100.0, Report())
 
     children.replace(slot)
 
-    assert before is Do.NOTHING
-    assert slot.turn(100.0, Report()) is Do.SPAWN
+    assert before is Action.NOTHING
+    assert slot.step(100.0, Report()) is Action.SPAWN

@@ -134,16 +134,16 @@ def test_the_memory_of_a_jobs_tree_is_shown_with_its_limit():
 
 
 def test_what_waits_is_counted_and_a_held_back_pool_is_named():
-    lines = describe({**ANSWER, "unsettled": 3, "held_back": ["mail"]}).splitlines()
+    lines = describe({**ANSWER, "unrecorded_exits": 3, "open_breakers": ["mail"]}).splitlines()
 
-    assert "  unsettled   3 failures wait to be recorded" in lines
+    assert "  unrecorded  3 failures wait to be recorded" in lines
     assert "  held back   mail: workers cannot boot, one is tried" in lines
 
 
 def test_the_newest_bad_ends_come_first_and_not_too_many():
     ends = [{**BAD_END, "job": f"job-{number}"} for number in range(7)]
 
-    text = describe({**ANSWER, "recent": ends})
+    text = describe({**ANSWER, "recent_failures": ends})
 
     title, header, *rows = text.rpartition("\n\n")[2].splitlines()
     assert title == "recent failures (5 of 7, `gigqd status --json` has all)"
@@ -152,7 +152,7 @@ def test_the_newest_bad_ends_come_first_and_not_too_many():
 
 
 def test_a_bad_end_says_what_is_known_of_it():
-    row = describe({**ANSWER, "recent": [BAD_END]}).splitlines()[-1]
+    row = describe({**ANSWER, "recent_failures": [BAD_END]}).splitlines()[-1]
 
     assert [part.strip() for part in row.split("  ") if part.strip()] == [
         "2026-11-23 19:09:12+00:00", "default/0", "timeout", "SIGKILL, 3 killed, 12.3ms late",
@@ -163,7 +163,7 @@ def test_a_bad_end_says_what_is_known_of_it():
 def test_a_bad_end_without_a_job_is_one_of_a_boot():
     end = {**dict.fromkeys(BAD_END), "at": BAD_END["at"], "slot": "mail/0", "cause": "boot"}
 
-    row = describe({**ANSWER, "recent": [{**end, "exit_code": 80}]}).splitlines()[-1]
+    row = describe({**ANSWER, "recent_failures": [{**end, "exit_code": 80}]}).splitlines()[-1]
 
     assert row.split()[2:] == ["mail/0", "boot", "exit", "80", "-", "-", "-", "-", "-"]
 
@@ -173,7 +173,9 @@ def test_the_tables_fit_the_terminal_and_keep_the_job_and_why_it_ended(width):
     slot = {**SLOT, "memory": 120 * 1024 * 1024, "memory_limit": 300 * 1024 * 1024}
     named = {**slot, "job": "resize every picture of the front page", "slot": "pictures/12"}
     end = {**BAD_END, "job": named["job"], "slot": "pictures/12"}
-    text = describe({**ANSWER, "slots": [named, IDLE, slot], "recent": [end, BAD_END]}, width)
+    text = describe(
+        {**ANSWER, "slots": [named, IDLE, slot], "recent_failures": [end, BAD_END]}, width
+    )
     slots, ends = (part.splitlines() for part in text.split("\n\n")[1:])
 
     assert max(map(len, text.splitlines())) <= width
@@ -191,6 +193,6 @@ def test_a_wide_terminal_shows_every_column():
 
 @pytest.mark.parametrize("key", ["job", "cause", "slot", "signal", "status"])
 def test_a_bad_end_cannot_move_the_cursor(key):
-    text = describe({**ANSWER, "recent": [{**BAD_END, key: "\x1b[2J\r\n\x9b"}]})
+    text = describe({**ANSWER, "recent_failures": [{**BAD_END, key: "\x1b[2J\r\n\x9b"}]})
 
     assert text.replace("\n", "").isprintable()

@@ -11,7 +11,7 @@ from gigq.model.status import JobStatus
 from gigqd.ipc import json_socket
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.json_socket import JsonSocket
-from gigqd.recorder.outcomes import ending_of
+from gigqd.recorder.outcomes import result_of_exit
 from gigqd.supervisor.recorder_link import RecorderLink
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_an_heir_of_the_recorder_is_sent_all_that_is_open(
 
 
 def test_a_crash_is_a_failed_attempt_with_its_signal_and_last_words() -> None:
-    ending = ending_of(CRASH)
+    ending = result_of_exit(CRASH)
 
     assert ending.status is JobStatus.FAILED
     assert ending.cause is Cause.CRASHED
@@ -91,7 +91,7 @@ def test_a_crash_is_a_failed_attempt_with_its_signal_and_last_words() -> None:
 
 
 def test_an_overrun_is_a_timeout_that_names_the_limit() -> None:
-    ending = ending_of(KILLED._replace(cause=Cause.TIMEOUT, limit=1.5, killed=3))
+    ending = result_of_exit(KILLED._replace(cause=Cause.TIMEOUT, limit=1.5, killed=3))
 
     assert ending.status is JobStatus.TIMEOUT
     assert "1.5 s" in str(ending.error)
@@ -99,7 +99,7 @@ def test_an_overrun_is_a_timeout_that_names_the_limit() -> None:
 
 
 def test_a_stop_gives_the_attempt_back() -> None:
-    ending = ending_of(KILLED._replace(cause=Cause.STOPPED))
+    ending = result_of_exit(KILLED._replace(cause=Cause.STOPPED))
     outcome = decide(ending, JOB, "2026-01-01T00:00:00.000000+00:00")
 
     assert outcome.status is JobStatus.PENDING
@@ -107,7 +107,7 @@ def test_a_stop_gives_the_attempt_back() -> None:
 
 
 def test_a_memory_limit_names_what_was_used_and_what_was_allowed() -> None:
-    ending = ending_of(
+    ending = result_of_exit(
         KILLED._replace(cause=Cause.MEMORY, peak_memory=345_600_000, memory_limit=300_000_000)
     )
 
@@ -119,7 +119,7 @@ def test_a_memory_limit_names_what_was_used_and_what_was_allowed() -> None:
 
 
 def test_a_kill_by_the_kernel_for_want_of_memory_says_so() -> None:
-    ending = ending_of(KILLED._replace(cause=Cause.OOM, peak_memory=900_000_000))
+    ending = result_of_exit(KILLED._replace(cause=Cause.OOM, peak_memory=900_000_000))
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.OOM)
     assert "the kernel killed" in str(ending.error)
@@ -127,25 +127,25 @@ def test_a_kill_by_the_kernel_for_want_of_memory_says_so() -> None:
 
 
 def test_a_cancelled_job_that_had_to_be_killed_is_cancelled_for_good() -> None:
-    ending = ending_of(KILLED._replace(cause=Cause.CANCELLED))
+    ending = result_of_exit(KILLED._replace(cause=Cause.CANCELLED))
 
     assert (ending.status, ending.cause) == (JobStatus.CANCELLED, Cause.CANCELLED)
 
 
 def test_a_worker_that_fails_before_it_is_up_is_told_from_one_that_crashes() -> None:
-    ending = ending_of(ExitRecord(exit_code=80, cause=Cause.BOOT, worker_id="w1"))
+    ending = result_of_exit(ExitRecord(exit_code=80, cause=Cause.BOOT, worker_id="w1"))
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.BOOT)
     assert "exited with code 80 before it was up" in str(ending.error)
 
 
 def test_a_post_mortem_has_the_figures_that_are_known_and_no_others() -> None:
-    known = ending_of(
+    known = result_of_exit(
         KILLED._replace(
             cause=Cause.TIMEOUT, limit=2, wall_time=2.51, cpu_time=0.2, late=0.013, killed=4
         )
     ).post_mortem
-    nothing = ending_of(CRASH).post_mortem
+    nothing = result_of_exit(CRASH).post_mortem
 
     assert known is not None
     assert (known.wall_time, known.cpu_time, known.late, known.killed) == (2.51, 0.2, 0.013, 4)
@@ -157,7 +157,7 @@ def test_a_post_mortem_has_the_figures_that_are_known_and_no_others() -> None:
     "cause", ["timeout", "crashed", "memory", "oom", "cancelled", "stopped", "boot"]
 )
 def test_every_cause_is_one_sentence(cause: str) -> None:
-    error = str(ending_of(KILLED._replace(cause=Cause(cause))).error)
+    error = str(result_of_exit(KILLED._replace(cause=Cause(cause))).error)
 
     assert "\n" not in error
     assert not error.endswith(".")

@@ -33,7 +33,7 @@ def test_a_sum_is_written_once_its_second_is_over(written):
     sums = JobSums(counts, worker="w")
     for count, now in ((0, 10.0), (3, 10.5), (5, 11.4), (7, 11.5), (7, 20.0), (8, 20.1), (9, 21.1)):
         counts.summed = count
-        sums.turn(now)
+        sums.step(now)
 
     assert written == [(7, {"worker": "w"}), (2, {"worker": "w"})]
     assert not sums.is_open

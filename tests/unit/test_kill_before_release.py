@@ -43,21 +43,23 @@ class Tree:
         return self.alive_for < 0
 
 
-def test_a_dead_worker_is_not_buried_before_its_whole_tree_is_gone(
+def test_a_dead_worker_is_not_removed_before_its_whole_tree_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    buried: list[float] = []
+    removed: list[float] = []
     children = Children(
         NOBODY, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOBODY
     )
     slot = children.add("default/0", "default", Limits(30.0, 2.0, 120.0))
     child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=ExitRecord)
-    monkeypatch.setattr(children, "_remove", lambda _slot, _child, _death, now: buried.append(now))
+    monkeypatch.setattr(
+        children, "_remove", lambda _slot, _child, _record, now: removed.append(now)
+    )
     slot.end(100.0, None)
-    for turn in range(5):
-        children._carry_on_ending(slot, child, 100.0 + turn / 10)  # type: ignore[arg-type]
+    for step in range(5):
+        children._carry_on_ending(slot, child, 100.0 + step / 10)  # type: ignore[arg-type]
 
-    assert buried == [100.3, 100.4]
+    assert removed == [100.3, 100.4]
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def test_a_start_ends_what_dead_runs_left_and_nothing_of_a_living_one(
     living, dead = RunLock(database, "gigqd"), RunLock(database, "gigqd")
     dead.release()
     tagged += [with_tag(living.run), with_tag(dead.run)]
-    ended = orphan_cleanup.end_leftovers(database, HOME)
+    ended = orphan_cleanup.kill_orphans(database, HOME)
 
     assert ended == 1
     assert wait_until(lambda: tagged[1].poll() is not None)

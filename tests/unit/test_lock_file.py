@@ -120,10 +120,10 @@ def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
         raise AssertionError(exit_codes.ALREADY_RUNNING)
 
     repairs = Repairs(DaemonStatus(config, "gigqd:1"), runtime_files, repair_socket, begin_stop)
-    repairs.turn(repairs.at)
+    repairs.step(repairs.at)
     while_held = list(repaired)
     start.communicate()
-    repairs.turn(repairs.at)
+    repairs.step(repairs.at)
 
     assert while_held == []
     assert repaired == ["socket"]

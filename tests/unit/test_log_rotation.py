@@ -45,11 +45,11 @@ def numbers(path: Path) -> list[int]:
 
 def test_a_log_below_the_size_and_one_without_a_size_keep_their_name(file: Path) -> None:
     fill(1)
-    turn = Rotation().turn
+    step = Rotation().step
 
-    turn(LogConfig(file=file, max_size=SMALL))
+    step(LogConfig(file=file, max_size=SMALL))
     fill(100)
-    turn(LogConfig(file=file))
+    step(LogConfig(file=file))
 
     assert [each.name for each in file.parent.iterdir()] == ["jobs.log"]
 
@@ -57,7 +57,7 @@ def test_a_log_below_the_size_and_one_without_a_size_keep_their_name(file: Path)
 def test_a_log_of_the_size_is_renamed_and_begun_anew(file: Path) -> None:
     fill(100)
 
-    Rotation().turn(LogConfig(file=file, max_size=SMALL))
+    Rotation().step(LogConfig(file=file, max_size=SMALL))
     fill(1)
 
     assert len((file.parent / "jobs.log.1").read_text().splitlines()) == 100
@@ -110,10 +110,10 @@ def test_processes_that_rotate_the_same_file_lose_no_line_and_leave_no_gap(file:
         pid = os.fork()
         if pid == 0:
             try:
-                turn = Rotation().turn
+                step = Rotation().step
                 for number in range(first, first + 2000):
                     logs.get_logger("test").info("line", number=number)
-                    turn(config)
+                    step(config)
             finally:
                 os._exit(0)
         rotators.append(pid)
@@ -143,8 +143,8 @@ def test_a_rename_that_is_refused_is_logged_once_and_the_log_goes_on(
     config = LogConfig(file=file, max_size=SMALL, keep=1)
     one = Rotation()
 
-    one.turn(config)
-    one.turn(config)
+    one.step(config)
+    one.step(config)
     fill(1)
 
     events = [json.loads(line)["event"] for line in file.read_text().splitlines()]
@@ -156,7 +156,7 @@ def test_a_folder_that_may_not_be_written_leaves_the_log_going(file: Path) -> No
     fill(100)
     file.parent.chmod(0o500)
     try:
-        Rotation().turn(LogConfig(file=file, max_size=SMALL))
+        Rotation().step(LogConfig(file=file, max_size=SMALL))
     finally:
         file.parent.chmod(0o700)
     fill(1)

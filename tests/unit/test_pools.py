@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gigqd.config import PoolConfig
-from gigqd.supervisor.pools import new_names, surplus
+from gigqd.supervisor.pools import new_names, slots_to_close
 from gigqd.supervisor.slots import Limits, Slot
 
 LIMITS = Limits(30.0, 2.0, 120.0)
@@ -44,16 +44,16 @@ def test_idle_slots_are_given_up_before_busy_ones_and_young_jobs_before_old_ones
     def busy_since(slot: Slot) -> float:
         return began[slot.name]
 
-    assert names(surplus(members, config(a=3), busy_since)) == ["a/2"]
-    assert names(surplus(members, config(a=2), busy_since)) == ["a/1", "a/2"]
-    assert names(surplus(members, config(a=1), busy_since)) == ["a/1", "a/2", "a/3"]
+    assert names(slots_to_close(members, config(a=3), busy_since)) == ["a/2"]
+    assert names(slots_to_close(members, config(a=2), busy_since)) == ["a/1", "a/2"]
+    assert names(slots_to_close(members, config(a=1), busy_since)) == ["a/1", "a/2", "a/3"]
 
 
 def test_a_pool_that_is_gone_gives_up_all_its_slots_and_others_keep_theirs() -> None:
     members = slots("a/0", "b/0", "b/1")
 
-    assert names(surplus(members, config(a=1), all_idle)) == ["b/0", "b/1"]
+    assert names(slots_to_close(members, config(a=1), all_idle)) == ["b/0", "b/1"]
 
 
 def test_a_pool_that_is_to_grow_gives_up_nothing() -> None:
-    assert surplus(slots("a/0"), config(a=5), all_idle) == []
+    assert slots_to_close(slots("a/0"), config(a=5), all_idle) == []

@@ -42,7 +42,7 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def _quiet(pace: Polling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was written for long, and only a write or a message ends a sleep."""
-    monkeypatch.setattr(polling, "LATE", _FOR_EVER)
+    monkeypatch.setattr(polling, "IDLE_INTERVAL", _FOR_EVER)
     monkeypatch.setattr(pace, "_lively_until", 0.0)
 
 

@@ -37,7 +37,11 @@ def child_of(process: subprocess.Popen[bytes]) -> Any:
     cell.write(Report(Activity.BUSY, started=1, memory_limit=1))
     tag = Tag("home", f"gigqd:{os.getpid()}", "default/0", 1)
     return SimpleNamespace(
-        pid=process.pid, tag=tag, cell=cell, oom_count=(-1, 0), note_tree=lambda *_used: None
+        pid=process.pid,
+        tag=tag,
+        cell=cell,
+        oom_count=(-1, 0),
+        note_resource_use=lambda *_used: None,
     )
 
 
@@ -49,11 +53,11 @@ def test_a_look_judges_no_child_that_has_ended_since_it_began(
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     with monkeypatch.context() as patched:
         patched.setattr(resource_monitor, "_TURN_SECONDS", 0.0)
-        monitor.turn([(slot, child)], 100.0)
+        monitor.step([(slot, child)], 100.0)
     began = monitor.unfinished
 
     while monitor.unfinished:
-        monitor.turn([(slot, child)] if stays else [], 100.0)
+        monitor.step([(slot, child)] if stays else [], 100.0)
 
     assert began
-    assert (slot.wish and slot.wish.cause) == (Cause.MEMORY if stays else None)
+    assert (slot.end_request and slot.end_request.cause) == (Cause.MEMORY if stays else None)

@@ -163,7 +163,7 @@ def test_the_recorder_sees_what_every_child_said_and_nothing_of_those_that_are_g
         cell.write(Report(Activity.BUSY, execution=f"e{number}"))
     board.release(cells[1])
 
-    assert [report.execution for report in cells[0].whole_board()] == ["e0", "e2"]
+    assert [report.execution for report in cells[0].all_reports()] == ["e0", "e2"]
 
 
 def test_a_worker_sees_that_it_is_to_let_go_and_the_supervisor_what_it_holds() -> None:

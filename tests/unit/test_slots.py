@@ -7,7 +7,7 @@ import pytest
 from gigq.model.cause import Cause
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.scoreboard import Activity, Report
-from gigqd.supervisor.slots import Do, Limits, Phase, Slot
+from gigqd.supervisor.slots import Action, Limits, Phase, Slot
 
 LIMITS = Limits(boot=30.0, grace=2.0, record=120.0, hang=60.0)
 NOTHING = Report()
@@ -30,7 +30,7 @@ def busy(
 def slot_up(*, grace: float = 2.0) -> Slot:
     slot = Slot("default/0", "default", Limits(boot=30.0, grace=grace, record=120.0, hang=60.0))
     slot.spawned(99.0)
-    assert slot.turn(100.0, IDLE) is Do.READY
+    assert slot.step(100.0, IDLE) is Action.READY
     return slot
 
 
@@ -42,17 +42,17 @@ def died(slot: Slot, last: Report, *, code: int | None = None, booted: bool = Tr
 def test_an_empty_slot_wants_a_child_and_a_retired_one_does_not() -> None:
     slot = Slot("default/0", "default", LIMITS)
 
-    assert slot.turn(0.0, NOTHING) is Do.SPAWN
+    assert slot.step(0.0, NOTHING) is Action.SPAWN
     slot.retired = True
-    assert slot.turn(0.0, NOTHING) is Do.NOTHING
+    assert slot.step(0.0, NOTHING) is Action.NOTHING
 
 
 def test_a_child_is_ready_when_it_says_that_it_is_idle() -> None:
     slot = Slot("default/0", "default", LIMITS)
     slot.spawned(0.0)
 
-    assert slot.turn(1.0, Report(Activity.BOOTING)) is Do.NOTHING
-    assert slot.turn(2.0, IDLE) is Do.READY
+    assert slot.step(1.0, Report(Activity.BOOTING)) is Action.NOTHING
+    assert slot.step(2.0, IDLE) is Action.READY
     assert slot.phase is Phase.UP
 
 
@@ -60,49 +60,49 @@ def test_a_child_that_does_not_boot_in_time_is_killed() -> None:
     slot = Slot("default/0", "default", LIMITS)
     slot.spawned(0.0)
 
-    assert slot.turn(29.9, NOTHING) is Do.NOTHING
-    assert slot.turn(30.0, NOTHING) is Do.KILL
+    assert slot.step(29.9, NOTHING) is Action.NOTHING
+    assert slot.step(30.0, NOTHING) is Action.KILL
     assert slot.cause is Cause.BOOT
 
 
 def test_a_job_is_asked_at_its_deadline_and_killed_after_the_grace() -> None:
     slot = slot_up()
 
-    assert slot.turn(109.99, busy()) is Do.NOTHING
-    assert slot.turn(110.0, busy()) is Do.ASK
-    assert slot.turn(111.99, busy(interrupted=True)) is Do.NOTHING
-    assert slot.turn(112.0, busy(interrupted=True)) is Do.KILL
+    assert slot.step(109.99, busy()) is Action.NOTHING
+    assert slot.step(110.0, busy()) is Action.INTERRUPT
+    assert slot.step(111.99, busy(interrupted=True)) is Action.NOTHING
+    assert slot.step(112.0, busy(interrupted=True)) is Action.KILL
     assert slot.cause is Cause.TIMEOUT
 
 
 def test_a_job_is_interrupted_again_and_again_until_the_exception_was_raised_in_it() -> None:
     slot = slot_up()
 
-    assert slot.turn(110.0, busy()) is Do.ASK
-    assert slot.turn(110.01, busy()) is Do.NOTHING
+    assert slot.step(110.0, busy()) is Action.INTERRUPT
+    assert slot.step(110.01, busy()) is Action.NOTHING
     assert slot.wake_at(busy()) == pytest.approx(110.02)
-    assert slot.turn(110.021, busy()) is Do.INSIST
-    assert slot.turn(110.03, busy()) is Do.NOTHING
-    assert slot.turn(110.05, busy()) is Do.INSIST
-    assert slot.turn(110.08, busy(interrupted=True)) is Do.NOTHING
+    assert slot.step(110.021, busy()) is Action.INTERRUPT_AGAIN
+    assert slot.step(110.03, busy()) is Action.NOTHING
+    assert slot.step(110.05, busy()) is Action.INTERRUPT_AGAIN
+    assert slot.step(110.08, busy(interrupted=True)) is Action.NOTHING
     assert slot.wake_at(busy(interrupted=True)) == pytest.approx(112.0)
 
 
 def test_the_next_job_is_not_interrupted_for_the_last_one() -> None:
     slot = slot_up()
-    slot.turn(110.0, busy())
+    slot.step(110.0, busy())
 
-    assert slot.turn(111.0, busy(number=2, deadline=200.0)) is Do.NOTHING
+    assert slot.step(111.0, busy(number=2, deadline=200.0)) is Action.NOTHING
     assert slot.phase is Phase.UP
 
 
 def test_without_a_grace_there_is_only_time_to_dump_the_stacks() -> None:
     slot = slot_up(grace=0.0)
 
-    assert slot.turn(110.0, busy()) is Do.DUMP
+    assert slot.step(110.0, busy()) is Action.DUMP_STACKS
     assert slot.wake_at(busy()) == pytest.approx(110.01)
-    assert slot.turn(110.009, busy()) is Do.NOTHING
-    assert slot.turn(110.011, busy()) is Do.KILL
+    assert slot.step(110.009, busy()) is Action.NOTHING
+    assert slot.step(110.011, busy()) is Action.KILL
 
 
 @pytest.mark.parametrize("cause", [Cause.CANCELLED, Cause.STOPPED])
@@ -110,10 +110,10 @@ def test_a_job_that_somebody_wants_ended_is_asked_and_then_killed(cause: Cause) 
     slot = slot_up()
     slot.request_end(1, cause)
 
-    assert slot.turn(101.0, busy()) is Do.ASK
+    assert slot.step(101.0, busy()) is Action.INTERRUPT
     assert slot.interruption_cause is cause
-    assert slot.turn(102.9, busy(interrupted=True)) is Do.NOTHING
-    assert slot.turn(103.0, busy(interrupted=True)) is Do.KILL
+    assert slot.step(102.9, busy(interrupted=True)) is Action.NOTHING
+    assert slot.step(103.0, busy(interrupted=True)) is Action.KILL
     assert slot.cause is cause
 
 
@@ -121,8 +121,8 @@ def test_a_job_over_its_memory_limit_has_no_grace() -> None:
     slot = slot_up()
     slot.request_end(1, Cause.MEMORY, 0.0)
 
-    assert slot.turn(101.0, busy()) is Do.DUMP
-    assert slot.turn(101.03, busy()) is Do.KILL
+    assert slot.step(101.0, busy()) is Action.DUMP_STACKS
+    assert slot.step(101.03, busy()) is Action.KILL
     assert slot.cause is Cause.MEMORY
 
 
@@ -130,61 +130,61 @@ def test_a_wish_for_an_execution_that_is_over_does_not_hit_the_next() -> None:
     slot = slot_up()
     slot.request_end(1, Cause.CANCELLED)
 
-    assert slot.turn(101.0, busy(number=2)) is Do.NOTHING
+    assert slot.step(101.0, busy(number=2)) is Action.NOTHING
 
 
 def test_a_job_that_eats_memory_in_its_grace_is_killed_at_once() -> None:
     slot = slot_up()
-    slot.turn(110.0, busy())
+    slot.step(110.0, busy())
     slot.request_end(1, Cause.MEMORY, 0.0)
 
-    assert slot.turn(110.1, busy()) is Do.KILL
+    assert slot.step(110.1, busy()) is Action.KILL
     assert slot.cause is Cause.MEMORY
 
 
 def test_a_second_wish_with_a_grace_does_not_prolong_the_first() -> None:
     slot = slot_up()
-    slot.turn(110.0, busy())
+    slot.step(110.0, busy())
     slot.request_end(1, Cause.CANCELLED)
 
-    assert slot.turn(111.0, busy(interrupted=True)) is Do.NOTHING
-    assert slot.turn(112.0, busy(interrupted=True)) is Do.KILL
+    assert slot.step(111.0, busy(interrupted=True)) is Action.NOTHING
+    assert slot.step(112.0, busy(interrupted=True)) is Action.KILL
     assert slot.cause is Cause.TIMEOUT
 
 
 def test_nobody_is_blamed_for_the_time_that_the_database_was_away() -> None:
     slot = slot_up()
     settling = Report(Activity.SETTLING, started=1, since=100.0)
-    slot.excused = 300.0
+    slot.limits_count_from = 300.0
 
-    assert slot.turn(419.9, settling) is Do.NOTHING
+    assert slot.step(419.9, settling) is Action.NOTHING
     assert slot.wake_at(settling) == 420.0
-    assert slot.turn(420.0, settling) is Do.KILL
+    assert slot.step(420.0, settling) is Action.KILL
 
 
 def test_an_idle_child_that_stands_still_for_too_long_is_killed() -> None:
     slot = slot_up()
-    slot.still_since = 150.0
+    slot.no_progress_since = 150.0
 
-    assert slot.turn(209.9, IDLE) is Do.NOTHING
-    assert slot.turn(210.0, IDLE) is Do.KILL
+    assert slot.step(209.9, IDLE) is Action.NOTHING
+    assert slot.step(210.0, IDLE) is Action.KILL
     assert slot.cause is Cause.CRASHED
 
 
 def test_what_a_child_has_said_since_it_was_looked_at_counts() -> None:
     slot = slot_up()
-    slot.still_since = 150.0
+    slot.no_progress_since = 150.0
 
-    assert slot.turn(210.0, Report(Activity.IDLE, since=150.1)) is Do.NOTHING
-    assert slot.turn(210.1, Report(Activity.IDLE, since=150.1)) is Do.KILL
+    assert slot.step(210.0, Report(Activity.IDLE, since=150.1)) is Action.NOTHING
+    assert slot.step(210.1, Report(Activity.IDLE, since=150.1)) is Action.KILL
 
 
 def test_standing_still_while_this_process_was_suspended_does_not_count() -> None:
     slot = slot_up()
-    slot.still_since = 150.0
-    slot.excused = 1000.0
+    slot.no_progress_since = 150.0
+    slot.limits_count_from = 1000.0
 
-    assert slot.turn(1059.9, IDLE) is Do.NOTHING
+    assert slot.step(1059.9, IDLE) is Action.NOTHING
 
 
 def test_a_child_killed_by_the_kernel_for_memory_has_its_own_cause() -> None:
@@ -210,9 +210,9 @@ def test_a_worker_stop_that_takes_longer_than_the_hang_timeout_is_ended() -> Non
     slot = slot_up()
     leaving = Report(Activity.LEAVING, started=1, settled=1, since=150.0)
 
-    assert slot.turn(209.9, leaving) is Do.NOTHING
+    assert slot.step(209.9, leaving) is Action.NOTHING
     assert slot.wake_at(leaving) == 210.0
-    assert slot.turn(210.0, leaving) is Do.KILL
+    assert slot.step(210.0, leaving) is Action.KILL
 
 
 def test_a_worker_that_leaves_after_its_worker_stop_has_left_as_asked() -> None:
@@ -224,7 +224,7 @@ def test_a_worker_that_leaves_after_its_worker_stop_has_left_as_asked() -> None:
 
 
 def test_a_job_without_a_limit_is_left_alone() -> None:
-    assert slot_up().turn(1e9, busy(deadline=0.0)) is Do.NOTHING
+    assert slot_up().step(1e9, busy(deadline=0.0)) is Action.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -237,9 +237,9 @@ def test_a_job_without_a_limit_is_left_alone() -> None:
 )
 def test_a_job_that_ends_within_the_grace_is_not_killed(answer: Report) -> None:
     slot = slot_up()
-    slot.turn(110.0, busy())
+    slot.step(110.0, busy())
 
-    assert slot.turn(113.0, answer) is Do.NOTHING
+    assert slot.step(113.0, answer) is Action.NOTHING
     assert slot.phase is Phase.UP
 
 
@@ -247,15 +247,15 @@ def test_an_outcome_that_is_not_written_in_time_is_killed() -> None:
     slot = slot_up()
     settling = Report(Activity.SETTLING, started=1, since=100.0)
 
-    assert slot.turn(219.9, settling) is Do.NOTHING
-    assert slot.turn(220.0, settling) is Do.KILL
+    assert slot.step(219.9, settling) is Action.NOTHING
+    assert slot.step(220.0, settling) is Action.KILL
 
 
 def test_a_child_that_left_as_asked_has_no_cause_and_is_replaced_at_once() -> None:
     slot = slot_up()
 
     assert died(slot, IDLE, code=0) is None
-    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+    assert slot.step(200.0, NOTHING) is Action.SPAWN
     assert slot.restarts == 0
 
 
@@ -263,7 +263,7 @@ def test_an_exit_code_of_zero_in_the_middle_of_a_job_is_a_crash() -> None:
     slot = slot_up()
 
     assert died(slot, busy(), code=0) is Cause.CRASHED
-    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+    assert slot.step(200.0, NOTHING) is Action.SPAWN
 
 
 def test_an_unknown_end_is_a_crash() -> None:
@@ -277,14 +277,14 @@ def test_a_child_that_cannot_boot_is_retried_after_growing_delays() -> None:
     for _ in range(9):
         slot.spawned(0.0)
         died(slot, NOTHING, code=80, booted=False)
-        assert slot.turn(200.0, NOTHING) is Do.NOTHING
+        assert slot.step(200.0, NOTHING) is Action.NOTHING
         delays.append(slot.until - 200.0)
 
     assert all(
         0.8 * ideal <= delay <= 1.2 * ideal
         for ideal, delay in zip([0.5, 1, 2, 4, 8, 16, 32, 60, 60], delays, strict=True)
     )
-    assert slot.turn(slot.until, NOTHING) is Do.SPAWN
+    assert slot.step(slot.until, NOTHING) is Action.SPAWN
 
 
 def test_a_child_that_crashes_idle_before_it_has_worked_is_slowed_down_too() -> None:
@@ -326,7 +326,7 @@ def test_failures_are_forgotten_after_a_settled_job() -> None:
     slot = slot_up()
     slot.failures = 5
 
-    slot.turn(101.0, Report(Activity.IDLE, settled=1))
+    slot.step(101.0, Report(Activity.IDLE, settled=1))
 
     assert slot.failures == 0
 
@@ -335,9 +335,9 @@ def test_failures_are_forgotten_after_a_minute_of_life() -> None:
     slot = slot_up()
     slot.failures = 5
 
-    slot.turn(159.0, IDLE)
+    slot.step(159.0, IDLE)
     assert slot.failures == 5
-    slot.turn(161.0, IDLE)
+    slot.step(161.0, IDLE)
     assert slot.failures == 0
 
 
@@ -380,7 +380,7 @@ def test_a_child_that_was_told_to_leave_while_it_booted_has_left() -> None:
     slot.leaving = True
 
     assert died(slot, Report(Activity.BOOTING), code=0, booted=False) is None
-    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+    assert slot.step(200.0, NOTHING) is Action.SPAWN
 
 
 def test_a_child_that_was_told_to_leave_and_ended_in_its_job_has_crashed() -> None:
@@ -395,7 +395,7 @@ def test_a_crash_in_a_job_is_no_failure_to_boot_even_if_it_was_never_seen_up() -
     slot.spawned(0.0)
 
     assert died(slot, busy(), code=None, booted=False) is Cause.CRASHED
-    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+    assert slot.step(200.0, NOTHING) is Action.SPAWN
     assert slot.failures == 0
 
 
@@ -421,7 +421,7 @@ def test_a_slot_that_is_hurried_waits_no_longer() -> None:
     slot = slot_up()
     died(slot, IDLE, code=1)
 
-    slot.hurry()
+    slot.end_backoff()
 
     assert slot.wake_at(NOTHING) == 0.0
-    assert slot.turn(200.0, NOTHING) is Do.SPAWN
+    assert slot.step(200.0, NOTHING) is Action.SPAWN

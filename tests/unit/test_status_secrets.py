@@ -18,11 +18,23 @@ def test_every_answer_on_the_control_socket_is_masked():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         client, _ = Clients().admit(ours, 0)
-        client.answer({"recent": [{"error": TEXT}], "reason": TEXT, "held_back": (TEXT, 1), "n": 2})
+        client.answer(
+            {
+                "recent_failures": [{"error": TEXT}],
+                "reason": TEXT,
+                "open_breakers": (TEXT, 1),
+                "n": 2,
+            }
+        )
 
         answer = json.loads(theirs.recv(4096))
 
-    expected = {"recent": [{"error": MASKED}], "reason": MASKED, "held_back": [MASKED, 1], "n": 2}
+    expected = {
+        "recent_failures": [{"error": MASKED}],
+        "reason": MASKED,
+        "open_breakers": [MASKED, 1],
+        "n": 2,
+    }
     assert answer == expected
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from gigqd.supervisor.turn_share import TurnShare
+from gigqd.supervisor.time_slice import TimeSlice
 
 
-def served(share: TurnShare, names: list[str]) -> list[str]:
+def served(share: TimeSlice, names: list[str]) -> list[str]:
     found: list[str] = []
     share.serve(names, found.append)
     return found
 
 
 def test_all_are_served_where_there_is_time() -> None:
-    share = TurnShare(3600.0)
+    share = TimeSlice(3600.0)
 
     assert served(share, ["a", "b", "c"]) == ["a", "b", "c"]
     assert not share.behind
 
 
 def test_who_had_to_wait_is_served_first_and_nothing_is_served_twice_before() -> None:
-    share = TurnShare(0.0)
+    share = TimeSlice(0.0)
 
     turns = [served(share, ["a", "b", "c"]) for _ in range(4)]
 
@@ -27,7 +27,7 @@ def test_who_had_to_wait_is_served_first_and_nothing_is_served_twice_before() ->
 
 
 def test_what_is_gone_when_its_time_comes_is_left_out() -> None:
-    share = TurnShare(0.0)
+    share = TimeSlice(0.0)
     served(share, ["a", "b", "c"])
 
     assert served(share, ["a", "c"]) == ["c"]

@@ -19,7 +19,7 @@ _PREFIX, _ORDERLY = "run-", "orderly"
 _LONGEST = 4096
 
 
-class RunRecord:
+class ShutdownMarker:
     """The record of this daemon's run on a database; to be made before anything beside that file.
 
     Args:
@@ -32,7 +32,7 @@ class RunRecord:
         self._was_nothing = not (self._database.exists() or folder.exists())
         self._path: Path | None = None
 
-    def may_have_leftovers(self) -> bool:
+    def may_have_orphans(self) -> bool:
         """Return whether processes of a dead run have to be looked for.
 
         Raises:

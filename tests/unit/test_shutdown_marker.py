@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.waiting import wait_until
 
-from gigqd.host import run_record
+from gigqd.host import shutdown_marker
 from gigqd.linux import syscalls
 from gigqd.process import orphan_cleanup
 from gigqd.process.process_tag import VARIABLE, Tag, home_of, tag_of
@@ -67,7 +67,7 @@ def test_a_start_looks_after_a_run_whose_file_could_not_be_made(
         raise OSError
 
     with monkeypatch.context() as patched:
-        patched.setattr(run_record, "_write", refuse)
+        patched.setattr(shutdown_marker, "_write", refuse)
         begun(database)  # and killed
     begun(database)
 
@@ -137,7 +137,7 @@ def test_a_look_that_finds_nothing_is_made_once(database, walks, monkeypatch) ->
     pids = [os.getpid(), os.getppid()]  # both stay for the time of the look
     monkeypatch.setattr(syscalls, "all_pids", lambda: walks.append(1) or pids)
 
-    killed = orphan_cleanup.end_leftovers(Path(database), home_of(database))
+    killed = orphan_cleanup.kill_orphans(Path(database), home_of(database))
 
     assert killed == 0
     assert len(walks) == 1
@@ -151,6 +151,6 @@ def test_a_process_that_ends_during_a_look_is_a_reason_for_another_one(
     lists = iter([[os.getpid(), ended.pid], [os.getpid()]])
     monkeypatch.setattr(syscalls, "all_pids", lambda: walks.append(1) or next(lists))
 
-    orphan_cleanup.end_leftovers(Path(database), home_of(database))
+    orphan_cleanup.kill_orphans(Path(database), home_of(database))
 
     assert len(walks) == 2

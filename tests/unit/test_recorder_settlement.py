@@ -19,7 +19,7 @@ from gigq.store.verbs import exchange, jobs, listing
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.process.kill_tree import TreeKill
 from gigqd.recorder.dead_runs import DeadRuns
-from gigqd.recorder.settlement import Settling, outcome_text
+from gigqd.recorder.settlement import Settlement, outcome_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +42,9 @@ def db(path: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def settling(db: Database, path: str, monkeypatch: pytest.MonkeyPatch) -> Settling:
+def settling(db: Database, path: str, monkeypatch: pytest.MonkeyPatch) -> Settlement:
     monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run == LIVING)
-    return Settling(db, path, OWN, lambda: None)
+    return Settlement(db, path, OWN, lambda: None)
 
 
 def running(db: Database, run: str, worker_id: str = "w1") -> str:
@@ -53,7 +53,9 @@ def running(db: Database, run: str, worker_id: str = "w1") -> str:
     return str(taken(db, Claimant(worker_id, run))["id"])
 
 
-def test_at_the_start_only_what_dead_runs_left_is_settled(db: Database, settling: Settling) -> None:
+def test_at_the_start_only_what_dead_runs_left_is_settled(
+    db: Database, settling: Settlement
+) -> None:
     own, living, dead = (running(db, run) for run in (OWN, LIVING, DEAD))
 
     assert settling.settle_runs(settling.dead_runs()) == 1
@@ -70,7 +72,7 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
     dead, dies = running(db, DEAD), running(db, LIVING)
     alive = {LIVING}
     monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run in alive)
-    dead_runs = DeadRuns(path, Settling(db, path, OWN, lambda: None), lambda _message: None)
+    dead_runs = DeadRuns(path, Settlement(db, path, OWN, lambda: None), lambda _message: None)
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
 
     assert dead_runs.look() == 1
@@ -80,7 +82,7 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
 
 
 def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
-    db: Database, settling: Settling, path: str, monkeypatch: pytest.MonkeyPatch
+    db: Database, settling: Settlement, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OfAnotherAccount(TreeKill):
         def step(self, _seconds: float = 0.0) -> bool:
@@ -95,7 +97,7 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
         kind = TreeKill if run == DEAD else OfAnotherAccount
         return kind(None, lambda _mark: False)
 
-    monkeypatch.setattr("gigqd.recorder.dead_runs.leftovers_of_run", treekill_of)
+    monkeypatch.setattr("gigqd.recorder.dead_runs.tree_kill_of_run", treekill_of)
     dead_runs.look(patience=5.0)
 
     assert (status_of(db, dead), status_of(db, guarded)) == ("pending", "running")
@@ -103,7 +105,7 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
 
 
 def test_an_exit_record_settles_what_that_worker_of_this_run_held_and_nothing_else(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     dead = running(db, OWN, "w1")
     others = [running(db, OWN, "w2"), running(db, LIVING, "w1"), running(db, DEAD, "w1")]
@@ -117,7 +119,7 @@ def test_an_exit_record_settles_what_that_worker_of_this_run_held_and_nothing_el
     assert len(exchange.open_executions(db)) == 3
 
 
-def test_an_exit_record_that_comes_twice_settles_once(db: Database, settling: Settling) -> None:
+def test_an_exit_record_that_comes_twice_settles_once(db: Database, settling: Settlement) -> None:
     running(db, OWN)
     record = ExitRecord(signal="SIGSEGV", cause=Cause.CRASHED, worker_id="w1")
 
@@ -125,7 +127,9 @@ def test_an_exit_record_that_comes_twice_settles_once(db: Database, settling: Se
     assert settling.dead_worker(record) == []
 
 
-def test_strays_are_settled_only_when_no_worker_runs_them(db: Database, settling: Settling) -> None:
+def test_strays_are_settled_only_when_no_worker_runs_them(
+    db: Database, settling: Settlement
+) -> None:
     idle, busy = running(db, OWN), running(db, OWN, "w2")
     tokens = {row["job_id"]: row["execution_id"] for row in exchange.open_executions(db)}
 
@@ -163,7 +167,7 @@ OVER, CRASHED, UNBEGUN = ("pending", 1, 0, "lost"), ("pending", 1, 1, "crashed")
 
 @pytest.mark.parametrize("begun_last", range(5))
 def test_of_several_the_one_begun_last_crashed_those_before_run_again_and_those_after_are_free(
-    db: Database, settling: Settling, begun_last: int
+    db: Database, settling: Settlement, begun_last: int
 ) -> None:
     tokens = holding(db, 5)
     settled = settling.dead_worker(crash(tokens[begun_last]))
@@ -179,7 +183,7 @@ def test_of_several_the_one_begun_last_crashed_those_before_run_again_and_those_
 
 
 def test_one_that_was_over_when_its_worker_died_is_not_said_to_have_crashed(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     tokens = holding(db, 3)
     settling.dead_worker(crash(tokens[1], running=False))
@@ -194,7 +198,7 @@ def test_one_that_was_over_when_its_worker_died_is_not_said_to_have_crashed(
 
 
 def test_a_worker_that_died_before_it_began_any_hands_all_back(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     holding(db, 3)
     settled = settling.dead_worker(crash("", running=False))
@@ -204,7 +208,7 @@ def test_a_worker_that_died_before_it_began_any_hands_all_back(
 
 
 def test_what_was_claimed_after_the_one_begun_last_had_been_settled_is_handed_back(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     earlier = holding(db, 2)
     for token in earlier:
@@ -218,7 +222,7 @@ def test_what_was_claimed_after_the_one_begun_last_had_been_settled_is_handed_ba
 
 
 def test_an_exit_record_on_one_that_is_settled_already_charges_nobody_else(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     tokens = holding(db, 3)
     exchange.settle(db, tokens[0], COMPLETED)
@@ -230,7 +234,7 @@ def test_an_exit_record_on_one_that_is_settled_already_charges_nobody_else(
 
 
 def test_the_supervisor_is_told_of_the_one_that_the_exit_record_is_about(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     tokens = holding(db, 4)
     record = crash(tokens[2])
@@ -240,7 +244,7 @@ def test_the_supervisor_is_told_of_the_one_that_the_exit_record_is_about(
 
 
 def test_one_that_was_cancelled_before_it_began_is_cancelled_when_its_worker_dies(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     tokens = holding(db, 3)
     cancelled = next(
@@ -253,7 +257,7 @@ def test_one_that_was_cancelled_before_it_began_is_cancelled_when_its_worker_die
 
 
 def test_an_exit_record_on_several_that_comes_twice_settles_each_once(
-    db: Database, settling: Settling
+    db: Database, settling: Settlement
 ) -> None:
     record = crash(holding(db, 4)[1])
     settling.dead_worker(record)
@@ -266,7 +270,7 @@ def test_an_exit_record_on_several_that_comes_twice_settles_each_once(
 
 @pytest.mark.parametrize(("age", "status"), [(61.5, "timeout"), (30.0, "running")])
 def test_what_gigq_0_5_1_left_running_is_settled_once_it_is_past_its_timeout(
-    db: Database, settling: Settling, path: str, age: float, status: str
+    db: Database, settling: Settlement, path: str, age: float, status: str
 ) -> None:
     left = str(stored(db, timeout=60, max_attempts=1))
     taken(db, Claimant("w1", OWN))

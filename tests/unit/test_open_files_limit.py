@@ -16,7 +16,7 @@ import pytest
 from gigqd import exit_codes
 from gigqd.ipc.control_socket import ControlServer
 from gigqd.process.cgroups import Leaf
-from gigqd.supervisor.descriptor_shortage import Shortage
+from gigqd.supervisor.open_files_limit import OpenFilesLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +52,10 @@ def open_files(number: int) -> None:
 
 @pytest.mark.fault("F16")
 def test_the_spare_descriptors_serve_the_steps_after_the_first_that_failed() -> None:
-    shortage = Shortage(lambda: True)
+    open_files_limit = OpenFilesLimit(lambda: True)
 
     with no_file_left():
-        with shortage:
+        with open_files_limit:
             open_files(1)
             raise AssertionError("a file could be opened")
         open_files(4)

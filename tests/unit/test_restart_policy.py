@@ -52,13 +52,13 @@ def test_failures_of_more_than_a_minute_ago_do_not_count() -> None:
 def test_an_open_breaker_lets_one_probe_at_a_time_through_at_growing_distances() -> None:
     breaker = open_breaker()
 
-    assert breaker.hold_until(100.0) == 102.0
-    assert breaker.hold_until(102.0) == 0.0
-    assert breaker.hold_until(102.0) == 104.0
+    assert breaker.next_try_at(100.0) == 102.0
+    assert breaker.next_try_at(102.0) == 0.0
+    assert breaker.next_try_at(102.0) == 104.0
     distances = []
     for _ in range(7):
         breaker.failed(1000.0)
-        distances.append(breaker.hold_until(1000.0) - 1000.0)
+        distances.append(breaker.next_try_at(1000.0) - 1000.0)
     assert distances == [4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
 
 
@@ -66,7 +66,7 @@ def test_a_worker_that_boots_closes_the_breaker() -> None:
     breaker = open_breaker()
 
     assert breaker.succeeded()
-    assert breaker.hold_until(100.0) == 0.0
+    assert breaker.next_try_at(100.0) == 0.0
     assert not breaker.succeeded()
 
 
@@ -75,7 +75,7 @@ def test_a_canary_is_tried_at_once_while_the_workers_of_its_pool_are_held_back()
     worker, canary = (Slot(name, "mail", Limits(30.0, 2.0, 120.0)) for name in ("0", "canary"))
     canary.canary = True
     restarts.resize("mail", 1)
-    while not restarts.held_back():
+    while not restarts.open_breakers():
         restarts.failed(worker, 100.0)
 
     assert restarts.wait(worker, 100.0) == 2.0

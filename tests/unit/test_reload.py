@@ -67,11 +67,11 @@ def test_a_configuration_is_taken_when_its_canary_is_up(
 ) -> None:
     answers: list[dict[str, Any]] = []
     reloads.ask(answers.append)
-    reloads.turn()
+    reloads.step()
     before = list(answers)
 
     children.up.append(children.canary)
-    reloads.turn()
+    reloads.step()
 
     assert before == []
     assert [answer["ok"] for answer in answers] == [True]
@@ -84,14 +84,14 @@ def test_an_earlier_canary_that_still_runs_a_job_proves_nothing(
     answers: list[dict[str, Any]] = []
     reloads.ask(answers.append)
     children.up.append(children.canary)
-    reloads.turn()
+    reloads.step()
 
     reloads.ask(answers.append)
-    reloads.turn()
+    reloads.step()
 
     assert len(answers) == 1
     children.canary.failures = 2
-    reloads.turn()
+    reloads.step()
     assert [answer["ok"] for answer in answers] == [True, False]
 
 
@@ -102,13 +102,13 @@ def test_the_failures_of_an_earlier_canary_refuse_nothing(
     reloads.ask(answers.append)
     reloads.ask(answers.append)
     children.canary.failures = 2
-    reloads.turn()
+    reloads.step()
 
-    reloads.turn()
+    reloads.step()
 
     assert [answer["ok"] for answer in answers] == [False]
     children.up.append(children.canary)
-    reloads.turn()
+    reloads.step()
     assert [answer["ok"] for answer in answers] == [False, True]
 
 
@@ -117,11 +117,11 @@ def test_before_the_pools_are_open_a_reload_waits(
 ) -> None:
     pools.opened = False
     reloads.ask(lambda _answer: None)
-    reloads.turn()
+    reloads.step()
     before = dict(children.slots)
 
     pools.opened = True
-    reloads.turn()
+    reloads.step()
 
     assert before == {}
     assert children.canary.name.startswith("default/canary")
@@ -135,7 +135,7 @@ def test_a_stop_refuses_all_that_wait_and_opens_no_other_canary(
         reloads.ask(answers.append)
     facts.stopping = True
 
-    reloads.turn()
+    reloads.step()
     reloads.ask(answers.append)
 
     assert [answer["ok"] for answer in answers] == [False] * 4
@@ -154,8 +154,8 @@ def test_a_stop_refuses_the_reload_whose_file_is_caught_while_it_is_rewritten(
     before = list(answers)
     facts.stopping = True
 
-    reloads.turn()
-    reloads.turn()
+    reloads.step()
+    reloads.step()
 
     assert before == []
     assert [(answer["ok"], answer["error"]) for answer in answers] == [

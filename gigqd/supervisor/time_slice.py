@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-class TurnShare:
+class TimeSlice:
     """Serves names one after another until its time is over, and goes on there the next time.
 
     Args:

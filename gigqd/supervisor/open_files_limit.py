@@ -27,7 +27,7 @@ _OVER_AFTER = 5.0
 _PAUSE = 0.02
 
 
-class Shortage:
+class OpenFilesLimit:
     """A context that keeps the want of a descriptor from ending the supervisor.
 
     Args:
@@ -59,7 +59,7 @@ class Shortage:
         time.sleep(_PAUSE)  # what cannot be done now is tried again at once
         return True
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Take the spare descriptors back once there has been no error for some seconds."""
         if not self._lasts_until or time.monotonic() < self._lasts_until:
             return

@@ -42,7 +42,9 @@ class Selector(selectors.SelectSelector):
         return []
 
 
-def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: float = NAP) -> int:
+def restarts_of_limits(
+    monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: float = NAP
+) -> int:
     """How often all were excused in a sleep in which the process was stopped so long."""
     clock = Clock()
     times: list[float] = []
@@ -50,15 +52,15 @@ def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: 
     # Only what a sleep needs: a whole supervisor takes locks and installs signal handlers.
     asleep = Supervisor.__new__(Supervisor)
     asleep.__dict__.update(
-        _awoke=clock.now,
+        _woke_at=clock.now,
         _stop=None,
-        _shortage=nullcontext(),
+        _open_files_limit=nullcontext(),
         _reloads=SimpleNamespace(at=float("inf")),
         _watchdog=None,
         _repairs=SimpleNamespace(at=clock.now + due),
         _status=SimpleNamespace(ready=True),
         _children=SimpleNamespace(
-            next_look=lambda now: now + NAP, flush=lambda: 0, excuse=times.append
+            next_look=lambda now: now + NAP, flush=lambda: 0, restart_limits=times.append
         ),
         _commands=SimpleNamespace(flush=lambda: clock.jump(in_flush)),
         _selector=Selector(clock, in_select),
@@ -69,9 +71,9 @@ def excused(monkeypatch, *, in_flush: float = 0.0, in_select: float = 0.0, due: 
 
 @pytest.mark.parametrize("where", ["in_flush", "in_select"])
 def test_a_stop_before_the_wait_or_in_it_is_noticed_once(monkeypatch, where):
-    assert excused(monkeypatch, **{where: STOP}) == 1
+    assert restarts_of_limits(monkeypatch, **{where: STOP}) == 1
 
 
 @pytest.mark.parametrize("due", [NAP, 0.0, -50.0])
 def test_a_sleep_without_a_stop_is_not_too_long_however_long_something_was_due(monkeypatch, due):
-    assert excused(monkeypatch, due=due) == 0
+    assert restarts_of_limits(monkeypatch, due=due) == 0
