@@ -130,7 +130,7 @@ class Children:
         """End a slot's child and its whole tree."""
         child = self._children.get(slot.name)
         if child is not None and child.treekill is None:
-            slot.end(now, cause)
+            slot.begin_end(now, cause)
             self._begin_end(child)
 
     def request_end(self, slot: Slot, cause: Cause, grace: float | None = None) -> None:
@@ -241,7 +241,7 @@ class Children:
             self._carry_on_ending(slot, child, now)
         elif child.look() is not None:
             self._events.message_received(slot.name)  # what it said last comes before its end
-            slot.end(now, None)
+            slot.begin_end(now, None)
             self._begin_end(child)
         else:
             self._watch(slot, child, now)

@@ -1,8 +1,7 @@
-"""The life of a slot, as a pure state machine: it is given the time and says what to do.
+"""State machine of a slot: from a time and a child's report it returns the next action.
 
-A slot is a place that the supervisor keeps filled with a child. Nothing here touches a process;
-the crew carries out what a slot says and tells it what became of it. The edges are drawn in
-docs/lifecycle.md.
+The supervisor keeps one child in each slot. This module touches no process: `Children` carries out
+the actions and reports the results. docs/lifecycle.md has a diagram of the phases.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 _DELAY_SPREAD = 0.2
 _PROVEN_AFTER = 60.0
-_TO_DUMP = 0.01
+_TIME_TO_DUMP_STACKS = 0.01
 _SHORTEST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.1
 
 
 class Phase(StrEnum):
-    """Where a slot stands."""
+    """Phase of a slot."""
 
     EMPTY = "empty"
     BACKOFF = "backoff"
@@ -41,28 +40,28 @@ class Phase(StrEnum):
 
 
 class Action(StrEnum):
-    """What the crew is to do for a slot."""
+    """Action that a slot requires of `Children`."""
 
     NOTHING = "nothing"
     SPAWN = "spawn"
     READY = "ready"
-    INTERRUPT = "ask"
-    INTERRUPT_AGAIN = "insist"
-    DUMP_STACKS = "dump"
+    INTERRUPT = "interrupt"
+    INTERRUPT_AGAIN = "interrupt_again"
+    DUMP_STACKS = "dump_stacks"
     KILL = "kill"
 
 
-_BY_ITSELF = frozenset({Cause.CRASHED, Cause.OOM})
+_CRASHES = frozenset({Cause.CRASHED, Cause.OOM})
 
 
 class Limits(NamedTuple):
-    """How long a child may take, in seconds.
+    """Time limits of a child, in seconds.
 
     Attributes:
         boot: from the fork until it is ready.
-        grace: from being asked to end its job until it is killed.
-        record: for writing down an outcome.
-        hang: for standing still while it has nothing to do, and for `worker_stop` of its hooks.
+        grace: from the interruption of its job until it is killed.
+        record: for recording an outcome.
+        hang: without progress while it runs no job, and for `worker_stop` of its hooks.
     """
 
     boot: float
@@ -72,7 +71,7 @@ class Limits(NamedTuple):
 
 
 class EndRequest(NamedTuple):
-    """That one execution of a child be ended: its number, why, and the grace in seconds."""
+    """Request to end one execution of a child: its number, the cause, and the grace in seconds."""
 
     number: int
     cause: Cause
@@ -80,25 +79,33 @@ class EndRequest(NamedTuple):
 
 
 class Slot:
-    """One slot: what it is for, how its child fares, what it has been through.
+    """A slot: its child's phase, limits and failures.
 
     Attributes:
         name: "recorder", or the pool's name and a number.
         pool: the pool's name; empty for the recorder.
-        limits: how long its child may take.
-        leaving: its child has been told to leave after its job.
-        retired: it is not to be filled again.
+        limits: the time limits of its child.
+        phase: its phase.
+        since: when the phase began, in seconds of the monotonic clock.
+        until: when the backoff or the grace ends.
+        generation: how many children were forked for it.
+        restarts: how many of them ended by a failure.
+        failures: how many failed to boot in a row.
+        leaving: its child was ordered to exit after its job.
+        retired: it gets no further child.
         cause: why its child is being killed; None while it is not.
-        asked: the number of the execution that has been asked to end.
-        asked_why: why it was asked.
-        insist_at: when to interrupt that job again unless it has reacted; infinity for never.
-        still_since: when its child was first seen to stand still; 0.0 while it moves.
-        excused: before this time nobody is blamed for being slow: the database was away, or
-            this process was stopped itself.
-        crashed: its last child had work, or had done some, and died by itself.
-        boot_error: what its last child said before it failed to boot.
-        boot_code: the exit code of a start or reload that ends because of it.
-        canary: it tries a configuration; its failures are those of a reload, not of the pool.
+        interrupted_execution: the number of the execution that was interrupted.
+        interruption_cause: why it was interrupted.
+        interrupt_again_at: when to repeat the interruption unless the job reacts; infinity for
+            never.
+        no_progress_since: when its child was first found stopped; 0.0 while it runs.
+        limits_count_from: the time before which no limit counts: the database could not be used,
+            or the supervisor itself was stopped.
+        crashed: its last child had run jobs, and crashed.
+        boot_error: the error that its last child reported before it failed to boot.
+        boot_code: the exit code of a start or reload that fails because of it.
+        canary: it tries a configuration; its failures count for the reload, not for the pool.
+        end_request: the last request to end an execution of its child.
     """
 
     phase: Phase = Phase.EMPTY
@@ -129,7 +136,7 @@ class Slot:
         self._spread = Random()
 
     def step(self, now: float, report: Report) -> Action:
-        """What is to be done for this slot now, given its child's last report."""
+        """Return the next action for this slot, given its child's last report."""
         match self.phase:
             case Phase.EMPTY:
                 return Action.NOTHING if self.retired else Action.SPAWN
@@ -140,25 +147,25 @@ class Slot:
             case Phase.UP:
                 return self._watch(now, report)
             case Phase.INTERRUPTED:
-                return self._wait_for_answer(now, report)
+                return self._await_reaction(now, report)
             case Phase.ENDING | Phase.STUCK:
                 return Action.NOTHING
 
     def wake_at(self, report: Report) -> float:
-        """When this slot wants to be looked at again, at the latest; infinity for never."""
+        """Return when `step` must be called again at the latest; infinity for never."""
         match self.phase:
             case Phase.EMPTY:
                 return float("inf") if self.retired else 0.0
             case Phase.BACKOFF:
                 return self.until
             case Phase.BOOTING:
-                return max(self.since, self.limits_count_from) + self.limits.boot
+                return self._limit_ends(self.since, self.limits.boot)
             case Phase.UP if report.activity is Activity.BUSY and report.deadline:
                 return report.deadline
             case Phase.UP if report.activity is Activity.SETTLING:
-                return max(report.since, self.limits_count_from) + self.limits.record
+                return self._limit_ends(report.since, self.limits.record)
             case Phase.UP if report.activity is Activity.LEAVING:
-                return max(report.since, self.limits_count_from) + self.limits.hang
+                return self._limit_ends(report.since, self.limits.hang)
             case Phase.INTERRUPTED:
                 return (
                     self.until if report.interrupted else min(self.until, self.interrupt_again_at)
@@ -168,32 +175,32 @@ class Slot:
 
     @property
     def why_down(self) -> str:
-        """Why its children do not come up, in words."""
+        """The reason why its children do not boot, in words."""
         return self.boot_error or self.last_exit
 
-    # --- what the crew reports ---------------------------------------------------------------
+    # --- what `Children` reports -------------------------------------------------------------
 
     def end_backoff(self) -> None:
-        """Wait no longer for the next child: what kept the last one down may be over."""
+        """End the wait for the next child: the reason of the last failure may be gone."""
         self.until = 0.0
 
     def wait(self, until: float, now: float) -> None:
-        """Have no child before this time."""
+        """Wait until this time before the next child."""
         self.until = until
         self._enter(Phase.BACKOFF, now)
 
     def request_end(self, number: int, cause: Cause, grace: float | None = None) -> None:
-        """Have the child's job ended, if it still is the execution with this number.
+        """Request the end of the child's job, if it still is the execution with this number.
 
         Args:
-            number: which of its executions is meant.
-            cause: why.
-            grace: seconds between asking it and killing it; None for the slot's own.
+            number: the number of the execution.
+            cause: the cause to record.
+            grace: seconds between interruption and kill; None for the slot's own.
         """
         self.end_request = EndRequest(number, cause, self.limits.grace if grace is None else grace)
 
     def spawned(self, now: float) -> None:
-        """A child has been forked."""
+        """Note that a child was forked."""
         self.generation += 1
         self._enter(Phase.BOOTING, now)
         self.leaving = self.crashed = False
@@ -202,36 +209,36 @@ class Slot:
         self.no_progress_since = 0.0
 
     def spawn_failed(self, now: float, why: str) -> None:
-        """The kernel refused to fork."""
+        """Note that the kernel refused to fork."""
         self.last_exit = why
         self._back_off(now)
 
-    def end(self, now: float, cause: Cause | None) -> None:
-        """The child has died, or is being killed for a cause; its tree is being ended."""
+    def begin_end(self, now: float, cause: Cause | None) -> None:
+        """Note that the child has died, or is to be killed for a cause, with its process tree."""
         self.cause = cause
         self._enter(Phase.ENDING, now)
 
     def stuck(self, now: float) -> None:
-        """Something of the child's tree survives SIGKILL; it is looked at again and again."""
+        """Note that a process of the child's tree survives SIGKILL."""
         self._enter(Phase.STUCK, now)
 
     def died(
         self, now: float, record: ExitRecord, report: Report, *, booted: bool, oom: bool = False
     ) -> Cause | None:
-        """The child and its tree are gone.
+        """Note that the child and its process tree are gone.
 
         Args:
             now: the monotonic time.
             record: how the child ended.
-            report: what it last said.
-            booted: whether it had become ready.
-            oom: whether the kernel killed it because memory ran out.
+            report: its last report.
+            booted: True when it had become ready.
+            oom: True when the kernel killed it because memory ran out.
 
         Returns:
-            The cause to record for whatever it was running; None when it left as asked.
+            The cause to record for the job that it ran; None when it exited as ordered.
         """
         in_job = report.activity in (Activity.BUSY, Activity.SETTLING)
-        # An exit before it is up, without an order to leave, is a failure to boot.
+        # A child that exits before READY without being asked failed to boot, with any exit code.
         may_leave = report.activity in (Activity.IDLE, Activity.LEAVING) or self.leaving
         left = record.is_orderly and may_leave and not in_job and self.cause is None
         by_itself = Cause.OOM if oom else Cause.CRASHED if booted or in_job else Cause.BOOT
@@ -239,7 +246,7 @@ class Slot:
         self.last_exit = f"{self.cause}: {record}" if self.cause else str(record)
         self.restarts += not left
         has_worked = in_job or (booted and report.settled > 0)
-        self.crashed = has_worked and cause in _BY_ITSELF
+        self.crashed = has_worked and cause in _CRASHES
         if left or self.retired or self.cause is Cause.STOPPED or has_worked:
             self._enter(Phase.EMPTY, now)
         else:
@@ -247,11 +254,11 @@ class Slot:
         return cause
 
     def _forget_failures(self, now: float, report: Report) -> None:
-        """Forget earlier failures once the child has settled a job or has lived for a minute."""
+        """Reset the failures once the child has settled a job or has run for a minute."""
         if self.failures and (report.settled or now - self.since > _PROVEN_AFTER):
             self.failures = 0
 
-    # --- the edges ---------------------------------------------------------------------------
+    # --- transitions -------------------------------------------------------------------------
 
     def _enter(self, phase: Phase, now: float) -> None:
         self.phase, self.since = phase, now
@@ -266,7 +273,7 @@ class Slot:
         if report.activity >= Activity.IDLE:
             self._enter(Phase.UP, now)
             return Action.READY
-        if now >= max(self.since, self.limits_count_from) + self.limits.boot:
+        if now >= self._limit_ends(self.since, self.limits.boot):
             return self._kill(now, Cause.BOOT)
         return Action.NOTHING
 
@@ -274,44 +281,40 @@ class Slot:
         self._forget_failures(now, report)
         match report.activity:
             case Activity.BUSY:
-                end_request = self._due_request(now, report)
-                return self._ask(now, end_request) if end_request else Action.NOTHING
+                request = self._due_request(now, report)
+                return self._interrupt(now, request) if request else Action.NOTHING
             case Activity.SETTLING:
-                late = now >= max(report.since, self.limits_count_from) + self.limits.record
-                return self._kill(now, Cause.CRASHED) if late else Action.NOTHING
-            case Activity.LEAVING if (
-                now >= max(report.since, self.limits_count_from) + self.limits.hang
-            ):
-                return self._kill(now, Cause.CRASHED)
+                ends = self._limit_ends(report.since, self.limits.record)
+            case Activity.LEAVING:
+                ends = self._limit_ends(report.since, self.limits.hang)
+            case _ if self.no_progress_since:  # found at samples only, so `since` may be later
+                since = max(self.no_progress_since, report.since)
+                ends = self._limit_ends(since, self.limits.hang)
             case _:
-                return (
-                    self._kill(now, Cause.CRASHED) if self._hangs(now, report) else Action.NOTHING
-                )
+                return Action.NOTHING
+        return self._kill(now, Cause.CRASHED) if now >= ends else Action.NOTHING
 
-    def _hangs(self, now: float, report: Report) -> bool:
-        still = max(
-            self.no_progress_since, self.limits_count_from, report.since
-        )  # looked at only now and then
-        return bool(self.no_progress_since) and now - still >= self.limits.hang
+    def _limit_ends(self, since: float, limit: float) -> float:
+        return max(since, self.limits_count_from) + limit
 
     def _due_request(self, now: float, report: Report) -> EndRequest | None:
-        """Why the current job is to be ended now, if it is."""
+        """Return the request to end the current job, or one for its timeout, or None."""
         if self.end_request is not None and self.end_request.number == report.started:
             return self.end_request
         if report.deadline and now >= report.deadline:
             return EndRequest(report.started, Cause.TIMEOUT, self.limits.grace)
         return None
 
-    def _ask(self, now: float, end_request: EndRequest) -> Action:
-        self.interrupted_execution, self.interruption_cause = end_request.number, end_request.cause
-        self.until = now + (end_request.grace if end_request.grace > 0 else _TO_DUMP)
-        self.interrupt_again_at = (
-            now + _pause_between_interrupts(0.0) if end_request.grace > 0 else float("inf")
-        )
+    def _interrupt(self, now: float, request: EndRequest) -> Action:
+        self.interrupted_execution, self.interruption_cause = request.number, request.cause
         self._enter(Phase.INTERRUPTED, now)
-        return Action.INTERRUPT if end_request.grace > 0 else Action.DUMP_STACKS
+        if request.grace <= 0:
+            self.until, self.interrupt_again_at = now + _TIME_TO_DUMP_STACKS, float("inf")
+            return Action.DUMP_STACKS
+        self.until, self.interrupt_again_at = now + request.grace, now + _pause_after(0.0)
+        return Action.INTERRUPT
 
-    def _wait_for_answer(self, now: float, report: Report) -> Action:
+    def _await_reaction(self, now: float, report: Report) -> Action:
         if report.activity is not Activity.BUSY or report.started != self.interrupted_execution:
             self._enter(Phase.UP, now)
             return Action.NOTHING
@@ -320,26 +323,22 @@ class Slot:
         if now >= self.until:
             return self._kill(now, self.interruption_cause)
         if now >= self.interrupt_again_at and not report.interrupted:
-            self.interrupt_again_at = now + _pause_between_interrupts(now - self.since)
+            self.interrupt_again_at = now + _pause_after(now - self.since)
             return Action.INTERRUPT_AGAIN
         return Action.NOTHING
 
     def _request_without_grace(self) -> EndRequest | None:
-        """A wish to end the job that has been asked already, for a cause that gives it no grace."""
-        end_request = self.end_request
-        if (
-            end_request is None
-            or end_request.number != self.interrupted_execution
-            or end_request.cause is self.interruption_cause
-        ):
+        """Return a later request for the interrupted job, of another cause and without grace."""
+        request = self.end_request
+        if request is None or request.number != self.interrupted_execution or request.grace > 0:
             return None
-        return end_request if end_request.grace <= 0 else None
+        return request if request.cause is not self.interruption_cause else None
 
     def _kill(self, now: float, cause: Cause) -> Action:
-        self.end(now, cause)
+        self.begin_end(now, cause)
         return Action.KILL
 
 
-def _pause_between_interrupts(asked_for: float) -> float:
-    """Seconds until a job is interrupted again: ever longer, the longer it does not react."""
-    return min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, asked_for / 4))
+def _pause_after(waited: float) -> float:
+    """Return the seconds until the next interruption of a job that has not reacted for so long."""
+    return min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 4))

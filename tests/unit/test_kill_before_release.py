@@ -55,7 +55,7 @@ def test_a_dead_worker_is_not_removed_before_its_whole_tree_is_gone(
     monkeypatch.setattr(
         children, "_remove", lambda _slot, _child, _record, now: removed.append(now)
     )
-    slot.end(100.0, None)
+    slot.begin_end(100.0, None)
     for step in range(5):
         children._carry_on_ending(slot, child, 100.0 + step / 10)  # type: ignore[arg-type]
 

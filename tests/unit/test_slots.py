@@ -35,7 +35,7 @@ def slot_up(*, grace: float = 2.0) -> Slot:
 
 
 def died(slot: Slot, last: Report, *, code: int | None = None, booted: bool = True) -> Cause | None:
-    slot.end(200.0, slot.cause)
+    slot.begin_end(200.0, slot.cause)
     return slot.died(200.0, ExitRecord(exit_code=code), last, booted=booted)
 
 
@@ -189,7 +189,7 @@ def test_standing_still_while_this_process_was_suspended_does_not_count() -> Non
 
 def test_a_child_killed_by_the_kernel_for_memory_has_its_own_cause() -> None:
     slot = slot_up()
-    slot.end(200.0, None)
+    slot.begin_end(200.0, None)
 
     cause = slot.died(200.0, ExitRecord(signal="SIGKILL"), busy(), booted=True, oom=True)
 
@@ -199,7 +199,7 @@ def test_a_child_killed_by_the_kernel_for_memory_has_its_own_cause() -> None:
 
 def test_a_child_killed_for_its_job_has_not_crashed() -> None:
     slot = slot_up()
-    slot.end(200.0, Cause.TIMEOUT)
+    slot.begin_end(200.0, Cause.TIMEOUT)
 
     slot.died(200.0, ExitRecord(signal="SIGKILL"), busy(), booted=True)
 
@@ -343,7 +343,7 @@ def test_failures_are_forgotten_after_a_minute_of_life() -> None:
 
 def test_a_stopped_child_is_not_slowed_down() -> None:
     slot = slot_up()
-    slot.end(150.0, Cause.STOPPED)
+    slot.begin_end(150.0, Cause.STOPPED)
 
     assert slot.died(151.0, ExitRecord(signal="SIGKILL"), busy(), booted=True) is Cause.STOPPED
     assert slot.phase is Phase.EMPTY
