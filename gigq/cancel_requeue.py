@@ -58,11 +58,11 @@ def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[
     while some := list(islice(left, requeue.MOST_AT_ONCE)):
         changed = jobs.cancel(db, some, running=running)
         for job_id, one in changed.items():
-            asked = one.status is JobStatus.RUNNING
+            is_running = one.status is JobStatus.RUNNING
             events.emit(
-                events.JOB_CANCEL_REQUESTED if asked else events.JOB_CANCELLED, job_id=job_id
+                events.JOB_CANCEL_REQUESTED if is_running else events.JOB_CANCELLED, job_id=job_id
             )
-            job_events.failed_by_parents(one.cut_off)
+            job_events.failed_by_parents(one.failed_dependents)
             due.update(one.due_in)
         cancelled += changed
     return cancelled, due

@@ -114,7 +114,7 @@ class JobQueue:
         if events.heard():
             for job in given:
                 events.emit(events.JOB_SUBMITTED, job_id=job.id, name=job.name, queue=job.queue)
-        job_events.failed_by_parents(stored.cut_off)
+        job_events.failed_by_parents(stored.failed_dependents)
         self._wake(stored.due_in)
         return [job.id for job in given]
 

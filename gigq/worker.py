@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq import events
 from gigq.execution import attempt, rescue
 from gigq.execution.callbacks import Callbacks, Overrides, Settings
-from gigq.execution.hooks import Hooks, around_worker
+from gigq.execution.hooks import Hooks, worker_hooks
 from gigq.execution.job_context import PlainJobContext
 from gigq.execution.runner import Runner
 from gigq.execution.stop_signals import StopNotice, stop_signals
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gigq.queue import JobQueue
 
-_SEAMS = ("_claim_job", "_complete_job", "process_one")
+_REPLACEABLE = ("_claim_job", "_complete_job", "process_one")
 
 
 class Worker:
@@ -137,7 +137,7 @@ class Worker:
         self.running = True
         self._stop_notice = stop_notice = StopNotice()
         try:
-            with stop_signals(self._halt, self._interrupt, self.notice), around_worker(self.hooks):
+            with stop_signals(self._halt, self._interrupt, self.notice), worker_hooks(self.hooks):
                 if self.concurrency == 1:
                     self._worker_loop()
                 else:
@@ -179,7 +179,7 @@ class Worker:
         Raises:
             StoreError: as `process_one`. A result that is not settled yet is kept.
         """
-        if any(self._overrides(seam) for seam in _SEAMS):
+        if any(self._overrides(name) for name in _REPLACEABLE):
             return self._work_off_one_by_one(keep_going)
         return self._runner.work_off(keep_going)
 
@@ -233,7 +233,7 @@ class Worker:
 
     def _complete_job(
         self,
-        job_id: str,  # noqa: ARG002 - part of the seam; the execution says which job it is
+        job_id: str,  # noqa: ARG002 - for subclasses; the execution names the job
         execution_id: str,
         status: JobStatus,
         result: Any = None,
@@ -323,9 +323,9 @@ class Worker:
         """Return a function that looks a method up at each call: it may be replaced later."""
         return lambda *arguments: getattr(self, name)(*arguments)  # noqa: PLW0108 - looked up late
 
-    def _overrides(self, seam: str) -> bool:
+    def _overrides(self, name: str) -> bool:
         """Return True when a subclass overrides a method."""
-        return getattr(type(self), seam) is not getattr(Worker, seam)
+        return getattr(type(self), name) is not getattr(Worker, name)
 
     def _interrupt(self) -> None:
         if self._threads.runner is not None:

@@ -14,7 +14,7 @@ from gigq.cli.open_queue import prepare_worker_queue
 from gigq.cli.options import add_code_options, add_parser, add_queues
 from gigq.cli.user_code import use_code
 from gigq.cli.worker_log import WorkerLog
-from gigq.execution.hooks import around_worker
+from gigq.execution.hooks import worker_hooks
 from gigq.inherited_signals import restore_signals
 from gigq.terminal import printable
 from gigq.worker import Worker
@@ -116,7 +116,7 @@ def _write_notice(text: str) -> None:
 
 
 def _work_once(worker: Worker) -> int:
-    with around_worker(worker.hooks):
+    with worker_hooks(worker.hooks):
         done = worker.process_one()
     print("Processed one job." if done else "No jobs available to process.")
     return exit_codes.OK

@@ -176,7 +176,7 @@ def _run_with_hooks(
     except BaseException as error:  # noqa: BLE001 - raised again between the hooks
         call = partial(_raise, error)
     context = _own_context()
-    return hooks.around(context, partial(context.run, call))
+    return hooks.call_between(context, partial(context.run, call))
 
 
 def _raise(error: BaseException) -> Any:

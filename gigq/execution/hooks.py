@@ -85,7 +85,7 @@ class Hooks:
             except BaseException as error:  # noqa: BLE001 - the worker exits in any case
                 self._report("worker_stop", error.__cause__ or error, {})
 
-    def around(self, context: Context, call: Callable[[], Any]) -> Any:
+    def call_between(self, context: Context, call: Callable[[], Any]) -> Any:
         """Call a function between `before_job` and `after_job`.
 
         `after_job` is called in any case. The exception of a hook is raised as if the function had
@@ -171,7 +171,7 @@ class Hooks:
 
 
 @contextmanager
-def around_worker(hooks: Hooks | None) -> Iterator[None]:
+def worker_hooks(hooks: Hooks | None) -> Iterator[None]:
     """Call `worker_start` before and `worker_stop` after the jobs of a worker, if it has hooks.
 
     Raises:

@@ -14,7 +14,7 @@ from gigq.model.status import JobStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gigq.model.claim import Claim, CutOff, Finished, Settled
+    from gigq.model.claim import Claim, FailedDependent, Finished, Settled
     from gigq.model.outcome import ExecutionResult
 
 _SECOND = 1.0
@@ -162,7 +162,7 @@ def ended(
         duration = None if seconds is None else round(seconds, 6)
         more = {"duration": duration, "retry_after": done.retry_after, **facts}
         events.emit(name, level=level, source=source, **known, **more)
-    failed_by_parents(done.cut_off, source)
+    failed_by_parents(done.failed_dependents, source)
 
 
 def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
@@ -183,7 +183,9 @@ def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
     }
 
 
-def failed_by_parents(jobs: Iterable[CutOff], source: logging.Logger = events.logger) -> None:
+def failed_by_parents(
+    jobs: Iterable[FailedDependent], source: logging.Logger = events.logger
+) -> None:
     """Report jobs that failed because a parent ended without success."""
     for one in jobs:
         events.emit(

@@ -102,7 +102,7 @@ class TimerInterrupter:
     @contextmanager
     def _alarm(self, timeout: float) -> Iterator[None]:
         def ring(_signal: int, frame: Any) -> None:
-            if frame is not None and frame.f_code in _AROUND_THE_JOB:
+            if frame is not None and frame.f_code in _CODE_OF_THE_CONTEXT:
                 return  # the exception would skip the clean-up; the timer repeats
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._raise(Cause.TIMEOUT, JobTimeout(overrun(timeout)))
@@ -131,7 +131,7 @@ class TimerInterrupter:
 
 
 _manager: Any = type(TimerInterrupter()._alarm(1.0))
-_AROUND_THE_JOB = {_manager.__enter__.__code__, _manager.__exit__.__code__}
+_CODE_OF_THE_CONTEXT = {_manager.__enter__.__code__, _manager.__exit__.__code__}
 """The code of the context manager: an exception there, outside its generator, skips the rest."""
 
 

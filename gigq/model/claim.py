@@ -131,7 +131,7 @@ class ClaimRequest(NamedTuple):
     still: Callable[[], bool] = lambda: True
 
 
-class CutOff(NamedTuple):
+class FailedDependent(NamedTuple):
     """A job that failed because a parent ended without success, with that parent."""
 
     job_id: str
@@ -154,8 +154,8 @@ class Settled(NamedTuple):
         released: dependents that became due, or wait for their time only.
         due_in: the queues of the jobs that wait for a worker or for their time because of this:
             of each of those dependents, and of the job itself when it will be tried again.
-        cut_off: dependents that failed because this job ended without success, each with the
-            parent that failed it: this job, or one that failed because of this job.
+        failed_dependents: dependents that failed because this job ended without success, each with
+            the parent that failed it: this job, or one that failed because of this job.
     """
 
     job_id: str
@@ -165,7 +165,7 @@ class Settled(NamedTuple):
     max_attempts: int
     retry_after: str | None = None
     released: int = 0
-    cut_off: tuple[CutOff, ...] = ()
+    failed_dependents: tuple[FailedDependent, ...] = ()
     due_in: tuple[str, ...] = ()
 
 

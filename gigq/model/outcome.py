@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 
-MAX_REFUNDS = 3
+MAX_RELEASED_ATTEMPTS = 3
 """Number of attempts that orderly stops release; a job that is always stopped must not loop."""
 
 
@@ -145,7 +145,11 @@ def _cancelled_on_request(result: ExecutionResult) -> Outcome:
 
 def _is_releasable(result: ExecutionResult, job: Mapping[str, Any]) -> bool:
     # A job with a single attempt must never start twice, so that attempt is never released.
-    return not result.final and job["max_attempts"] > 1 and (job["refunds"] or 0) < MAX_REFUNDS
+    return (
+        not result.final
+        and job["max_attempts"] > 1
+        and (job["refunds"] or 0) < MAX_RELEASED_ATTEMPTS
+    )
 
 
 def _released(job: Mapping[str, Any]) -> Outcome:

@@ -68,7 +68,7 @@ def refuse_while_loading() -> None:
     Raises:
         FunctionNotImportable: every load would submit or work again, without an end.
     """
-    code = _code_around() if _loads else None
+    code = _code_being_loaded() if _loads else None
     if code is not None:
         raise FunctionNotImportable(
             f"{code} submits or works off jobs when a worker loads it to find its "
@@ -76,7 +76,7 @@ def refuse_while_loading() -> None:
         )
 
 
-def _code_around() -> str | None:
+def _code_being_loaded() -> str | None:
     """Return the code being loaded by this thread, or that defines a function of its stack.
 
     The top level of that code may have started this thread.

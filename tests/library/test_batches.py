@@ -520,7 +520,7 @@ def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, pa
 
 
 class Counting(gigq.Worker):
-    """A subclass that overrides a seam is asked for every job."""
+    """A subclass that overrides a method is called for every job."""
 
     def _complete_job(self, *args, **kwargs):
         self.completed = [*getattr(self, "completed", []), args[0]]

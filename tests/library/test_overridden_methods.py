@@ -10,7 +10,7 @@ from gigq.store.sqlite.connections import open_connection
 
 
 class Recording(Worker):
-    """Notes every call of a seam and does as its parent."""
+    """Note every call of an overridden method, and call the parent's."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

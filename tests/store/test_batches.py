@@ -405,7 +405,7 @@ class StumbleError(Exception):
     "verb",
     [
         *("complete_execution", "complete_job_of_execution", "awaited_among", "settle_execution"),
-        *("release_dependents", "end_attempt", "forget_unbegun_execution", "give_back_job"),
+        *("release_dependents", "end_attempt", "delete_unstarted_execution", "release_job"),
         *("promote_delayed", "due_up_to", "best_due", "claim_rows"),
         "open_executions_of_rows",
     ],
@@ -585,7 +585,7 @@ def test_a_job_whose_cancel_was_requested_is_cancelled_instead(db: Database) -> 
     assert [one and one.job_status.value for one in done] == ["pending", "cancelled", "pending"]
     assert [status_of(db, id_) for id_ in ids] == ["pending", "cancelled", "pending"]
     assert done[1] is not None
-    assert [one.job_id for one in done[1].cut_off] == [child]
+    assert [one.job_id for one in done[1].failed_dependents] == [child]
     assert [e["status"] for e in jobs.executions(db, ids[1])] == ["cancelled"]
 
 

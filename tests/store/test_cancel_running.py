@@ -86,7 +86,7 @@ def test_dependents_of_a_job_that_was_cancelled_while_it_ran_are_cut_off(db: Dat
     settled = exchange.settle(db, row["execution_id"], FAILED)
 
     assert settled is not None
-    assert [one.job_id for one in settled.cut_off] == [child]
+    assert [one.job_id for one in settled.failed_dependents] == [child]
 
 
 def test_the_request_names_the_execution_and_who_answers_for_it_until_it_is_over(

@@ -47,7 +47,7 @@ def test_a_parent_that_will_be_tried_again_changes_nothing_for_its_dependents(
     child = stored(db, dependencies=[parent])
     settled = ran(db, FAILED)
 
-    assert (settled.released, settled.cut_off, status_of(db, child)) == (0, (), "pending")
+    assert (settled.released, settled.failed_dependents, status_of(db, child)) == (0, (), "pending")
 
 
 @pytest.mark.parametrize("ending", [FAILED_FOR_GOOD, TIMED_OUT_FOR_GOOD, CANCELLED])
@@ -60,7 +60,7 @@ def test_a_parent_ended_without_success_fails_its_dependents_by_default(
     settled = ran(db, ending)
     rows = [jobs.get(db, job_id) for job_id in (child, grandchild)]
 
-    assert [one.job_id for one in settled.cut_off] == [child, grandchild]
+    assert [one.job_id for one in settled.failed_dependents] == [child, grandchild]
     for row, culprit in zip(rows, ("parent", "child"), strict=True):
         assert row is not None
         assert (row["status"], row["cause"], row["unmet"]) == ("failed", "parent", 0)
@@ -126,7 +126,7 @@ def test_a_diamond_fails_its_end_once(db: Database) -> None:
     end = stored(db, "end", dependencies=sides)
     settled = ran(db, FAILED_FOR_GOOD)
 
-    assert sorted(one.job_id for one in settled.cut_off) == sorted([*sides, end])
+    assert sorted(one.job_id for one in settled.failed_dependents) == sorted([*sides, end])
 
 
 def test_a_cancelled_dependent_stays_cancelled_whatever_its_parent_does(db: Database) -> None:
@@ -149,7 +149,7 @@ def test_a_failure_runs_down_thousands_of_dependents_with_work_in_proportion(
         with _counted(db) as ticks:
             settled = exchange.settle(db, execution_id, FAILED_FOR_GOOD)
         assert settled is not None
-        assert len(settled.cut_off) == length - 1
+        assert len(settled.failed_dependents) == length - 1
         return len(ticks)
 
     short, long = work(200), work(1200)
@@ -177,8 +177,8 @@ def test_a_job_is_released_by_the_last_of_thousands_of_parents_with_work_in_prop
 def test_a_job_is_written_once_however_many_parents_it_waits_for(db: Database) -> None:
     parents = insert(db, [job_row() for _ in range(9)])
     child = stored(db, dependencies=parents)
-    cut_off = stored(db, dependencies=parents)
-    jobs.cancel(db, [cut_off])
+    failed_dependents = stored(db, dependencies=parents)
+    jobs.cancel(db, [failed_dependents])
     with db.transaction(durable=False) as session:
         session.connection.execute("CREATE TEMP TABLE written (id TEXT)")
         session.connection.execute(
@@ -189,7 +189,7 @@ def test_a_job_is_written_once_however_many_parents_it_waits_for(db: Database) -
         written = session.connection.execute("SELECT id FROM written").fetchall()
 
     assert released == [()] * 8 + [("default",)]
-    assert sorted(row[0] for row in written) == sorted([child, cut_off])
+    assert sorted(row[0] for row in written) == sorted([child, failed_dependents])
     assert taken(db)["id"] == parents[0]
 
 

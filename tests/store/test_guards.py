@@ -33,10 +33,10 @@ BY_POSITION = {
 ALLOWED = {
     "complete_job": {"running"},
     "complete_job_of_execution": {"running"},
-    "give_back_job": {"running"},
+    "release_job": {"running"},
     "end_attempt": {"running"},
     "cancel_job": {"pending"},
-    "cut_off_job": {"pending"},
+    "fail_dependent": {"pending"},
     "requeue_job": {"failed", "timeout", "cancelled"},
     "adopt_job": {"pending", "running"},
     "adopt_stray": {"running"},
@@ -76,7 +76,7 @@ def test_a_status_is_left_only_by_the_statements_that_may(
 
 @pytest.mark.parametrize(
     "name",
-    ["complete_job", "complete_job_of_execution", "give_back_job", "end_attempt", "adopt_job"],
+    ["complete_job", "complete_job_of_execution", "release_job", "end_attempt", "adopt_job"],
 )
 @pytest.mark.parametrize("held", ["another", None])
 def test_a_running_job_answers_only_to_its_current_execution(
@@ -141,7 +141,7 @@ def test_only_an_open_execution_of_foreign_sql_is_adopted(db: Database, status: 
 @pytest.mark.parametrize(
     "name",
     [
-        *("settle_execution", "complete_execution", "forget_unbegun_execution"),
+        *("settle_execution", "complete_execution", "delete_unstarted_execution"),
         *("supersede_execution", "request_cancel"),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_claim_is_forgotten_alone_and_only_while_its_cancel_is_not_requested(
     tokens = [taken(db)["execution_id"] for _ in ids]
     request_cancel(db, ids[1])
     with db.transaction(durable=False) as session:
-        done = [session.run("forget_unbegun_execution", {"execution_id": t}) for t in tokens[:2]]
+        done = [session.run("delete_unstarted_execution", {"execution_id": t}) for t in tokens[:2]]
 
     assert done == [1, 0]
     assert [row["execution_id"] for row in exchange.open_executions(db)] == tokens[1:]

@@ -34,7 +34,7 @@ from gigq.execution import rescue
 from gigq.model import clock
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch
-from gigq.model.outcome import MAX_REFUNDS, ExecutionResult
+from gigq.model.outcome import MAX_RELEASED_ATTEMPTS, ExecutionResult
 from gigq.model.status import TRANSITIONS, JobStatus
 from gigq.store import migrate
 from gigq.store.database import Database
@@ -341,7 +341,10 @@ class Ledger(RuleBasedStateMachine):
             assert row["status"] == job.status
             assert counts == (job.attempts, job.refunds, job.crashes, bool(job.waits))
             assert row["retry_after"] in (None, self._text(job.not_before))
-            assert job.starts <= job.max_attempts + min(job.refunds, MAX_REFUNDS) + job.snatched
+            assert (
+                job.starts
+                <= job.max_attempts + min(job.refunds, MAX_RELEASED_ATTEMPTS) + job.snatched
+            )
             assert may_become(self.was.get(id_, "pending"), job.status)
             assert not {p for p in job.waits if self._is_completed(p)}
         self.was = {id_: job.status for id_, job in self.model.jobs.items()}

@@ -97,11 +97,11 @@ def test_each_index_serves_the_statement_it_was_made_for(
 SETTLE = (
     *("settle_execution", "complete_job", "job_to_decide", "end_attempt", "release_dependents"),
     *("is_awaited",),
-    *("cut_off_dependents", "release_dependents_that_do_not_wait", "forget_edges_from"),
-    *("forget_edges_to_dependents_that_do_not_wait", "forget_edges_to", "jobs_by_id", "job"),
+    *("fail_dependents", "release_dependents_that_do_not_wait", "delete_edges_from"),
+    *("delete_edges_to_dependents_that_do_not_wait", "delete_edges_to", "jobs_by_id", "job"),
     *("complete_execution", "complete_job_of_execution", "awaited_among"),
     *("claim_rows", "open_executions_of_rows"),
-    *("forget_unbegun_execution", "give_back_job", "supersede_others"),
+    *("delete_unstarted_execution", "release_job", "supersede_others"),
 )
 
 

@@ -216,7 +216,7 @@ def test_without_a_folder_or_rights_there_is_no_queue_and_writing_goes_on(
 
 
 def test_a_file_that_was_deleted_is_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr(module, "_REOPEN_EVERY", 0)
     mine = WriteQueue(path)
     assert passed(mine)
     (companion(path) / "write-queue").unlink()

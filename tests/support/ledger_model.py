@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gigq.model.cause import Cause
-from gigq.model.outcome import MAX_REFUNDS, ExecutionResult
+from gigq.model.outcome import MAX_RELEASED_ATTEMPTS, ExecutionResult
 from gigq.model.status import JobStatus
 
 if TYPE_CHECKING:
@@ -172,7 +172,12 @@ class Model:
         job.crashes += crashed
         if execution.asked or (ending.status is JobStatus.CANCELLED and not stopped):
             self.fall(job, "cancelled")
-        elif stopped and not ending.final and job.max_attempts > 1 and job.refunds < MAX_REFUNDS:
+        elif (
+            stopped
+            and not ending.final
+            and job.max_attempts > 1
+            and job.refunds < MAX_RELEASED_ATTEMPTS
+        ):
             job.status, job.not_before = "pending", None
             job.attempts, job.refunds = job.attempts - 1, job.refunds + 1
         elif ending.final or job.attempts >= job.max_attempts:

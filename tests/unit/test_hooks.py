@@ -14,7 +14,7 @@ from support.claims import claim
 
 from gigq.errors import HookFailed, JobTimeout
 from gigq.execution import attempt, job_context
-from gigq.execution.hooks import Hooks, around_worker
+from gigq.execution.hooks import Hooks, worker_hooks
 from gigq.execution.timer_interrupt import NoInterrupter
 from gigq.model.cause import Cause
 from gigq.model.outcome import Interruption
@@ -308,7 +308,7 @@ def test_worker_start_and_worker_stop_are_called_once(hooks):
         worker_start=lambda: calls.append("start"), worker_stop=lambda: calls.append("stop")
     )
 
-    with around_worker(made):
+    with worker_hooks(made):
         made.start()
     made.stop()
 
@@ -349,7 +349,7 @@ def test_a_worker_stop_that_fails_is_reported(hooks, reported, error):
     def worker_stop():
         raise error("3")
 
-    with around_worker(hooks(worker_stop=worker_stop)):
+    with worker_hooks(hooks(worker_stop=worker_stop)):
         pass
 
     ((name, fields),) = reported

@@ -6,7 +6,7 @@ import pytest
 
 from gigq.model import clock
 from gigq.model.cause import Cause
-from gigq.model.outcome import MAX_REFUNDS, ExecutionResult, decide
+from gigq.model.outcome import MAX_RELEASED_ATTEMPTS, ExecutionResult, decide
 from gigq.model.status import TRANSITIONS, JobStatus
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
@@ -92,8 +92,8 @@ def test_what_is_final_is_not_given_back() -> None:
     ("changes", "status"),
     [
         ({"max_attempts": 1}, JobStatus.FAILED),
-        ({"refunds": MAX_REFUNDS}, JobStatus.PENDING),
-        ({"refunds": MAX_REFUNDS, "attempts": 3}, JobStatus.FAILED),
+        ({"refunds": MAX_RELEASED_ATTEMPTS}, JobStatus.PENDING),
+        ({"refunds": MAX_RELEASED_ATTEMPTS, "attempts": 3}, JobStatus.FAILED),
     ],
 )
 def test_a_stop_counts_as_a_failure_when_the_start_cannot_be_given_back(
@@ -167,7 +167,9 @@ def test_without_a_crash_limit_or_below_it_a_crash_is_an_attempt_like_any_other(
 
 @pytest.mark.parametrize("cause", [c for c in Cause if c not in CRASHES])
 def test_what_is_no_crash_never_reaches_the_crash_limit(cause: Cause) -> None:
-    outcome = decide(failed(cause=cause), job(crashes=5, crash_limit=1, refunds=MAX_REFUNDS), NOW)
+    outcome = decide(
+        failed(cause=cause), job(crashes=5, crash_limit=1, refunds=MAX_RELEASED_ATTEMPTS), NOW
+    )
 
     assert (outcome.status, outcome.crashed) == (JobStatus.PENDING, False)
 

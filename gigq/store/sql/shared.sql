@@ -107,11 +107,11 @@ SET status = 'completed', result = ?, error = NULL, cause = NULL, worker_id = NU
 WHERE id = ? AND status = 'running' AND execution_id = ?;
 
 -- A released claim leaves no execution, unless its cancel was requested.
--- name: forget_unbegun_execution
+-- name: delete_unstarted_execution
 DELETE FROM job_executions
 WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NULL;
 
--- name: give_back_job
+-- name: release_job
 UPDATE jobs
 SET status = 'pending', attempts = attempts - 1, worker_id = NULL, execution_id = NULL,
     started_at = CASE attempts WHEN 1 THEN NULL ELSE started_at END, updated_at = :now
@@ -159,11 +159,11 @@ WHERE d.job_id = :job_id
 ORDER BY j.created_at, d.parent_id
 LIMIT :limit;
 
--- name: forget_edges_from
+-- name: delete_edges_from
 DELETE FROM job_dependencies WHERE parent_id = :parent_id;
 
 -- Unlinked: if foreign SQL makes one pending again, it waits for its parents.
--- name: cut_off_dependents
+-- name: fail_dependents
 UPDATE jobs
 SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, retry_after = NULL,
     linked = 0
@@ -181,7 +181,7 @@ WHERE on_parent_failure <> 'wait'
     )
 RETURNING status, queue;
 
--- name: forget_edges_to_dependents_that_do_not_wait
+-- name: delete_edges_to_dependents_that_do_not_wait
 DELETE FROM job_dependencies
 WHERE parent_id = :parent_id
     AND job_id IN (
@@ -189,7 +189,7 @@ WHERE parent_id = :parent_id
         WHERE d.parent_id = :parent_id AND j.on_parent_failure <> 'wait'
     );
 
--- name: cut_off_job
+-- name: fail_dependent
 UPDATE jobs
 SET status = 'failed', cause = 'parent', error = :error, completed_at = :now, updated_at = :now,
     retry_after = NULL

@@ -255,7 +255,7 @@ WHERE status = 'failed' AND status <> 'pending' AND status <> 'running'
 SELECT id, result FROM jobs
 WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
 
--- name: forget_edges_to
+-- name: delete_edges_to
 DELETE FROM job_dependencies
 WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
 

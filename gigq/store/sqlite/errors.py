@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 
 _SHORTEST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.003
-_LOOK_AFTER = 0.05
+_CHECK_AFTER = 0.05
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -73,7 +73,7 @@ def until_free(
     action: Callable[[], Value],
     lock_timeout: float,
     path: str,
-    look: Callable[[str], None] | None = None,
+    check: Callable[[str], None] | None = None,
 ) -> Value:
     """Run `action`, and repeat it while the database is locked.
 
@@ -84,7 +84,7 @@ def until_free(
         action: the function to run; it must change nothing when it meets a lock.
         lock_timeout: seconds to wait at most.
         path: the file, for messages.
-        look: called with the path once, after 0.05 s; raises to end the waiting.
+        check: called with the path once, after 0.05 s; raises to end the waiting.
 
     Raises:
         StoreLocked: the database was locked for `lock_timeout` seconds.
@@ -103,7 +103,7 @@ def until_free(
                     f"{path} was locked by another connection for {lock_timeout:g} s; find the "
                     "process that holds a transaction open, or raise the lock timeout"
                 ) from error
-        if look is not None and time.monotonic() - began > _LOOK_AFTER:
-            look(path)
-            look = None
+        if check is not None and time.monotonic() - began > _CHECK_AFTER:
+            check(path)
+            check = None
         time.sleep(random_between(_SHORTEST_PAUSE, _LONGEST_PAUSE))

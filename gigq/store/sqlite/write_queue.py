@@ -33,7 +33,7 @@ _LINE = 1 << 40
 
 # In microseconds of the monotonic clock, which all processes of a host share.
 _SECOND = 1_000_000
-_BETWEEN_LOOKS = _SECOND
+_REOPEN_EVERY = _SECOND
 _PATIENCE = 100_000
 _HEAD_START = 10_000
 _TURN = 2_000
@@ -72,7 +72,7 @@ class WriteQueue:
         self._descriptor = -1
         self._mine = threading.Lock()  # record locks do not exclude threads of one process
         self._turn_began = 0
-        self._look_at = 0
+        self._reopen_at = 0
         self._shut_until = 0
 
     def enter(self, *, urgent: bool) -> bool:
@@ -89,8 +89,8 @@ class WriteQueue:
             return False
         held = False
         try:
-            if now >= self._look_at:
-                self._look(now)
+            if now >= self._reopen_at:
+                self._reopen(now)
             held = self._descriptor >= 0 and self._pass(now, urgent=urgent)
         except OSError:
             self._shut_until = now + _SECOND  # no such locks on this file system, or none left
@@ -139,9 +139,9 @@ class WriteQueue:
             return _Turn.LATER
         return _Turn.MINE if record_lock.take(self._descriptor, _WRITER) else _Turn.NEXT
 
-    def _look(self, now: int) -> None:
+    def _reopen(self, now: int) -> None:
         """Open the file at the path, once a second: it may be new, or have been replaced."""
-        self._look_at = now + _BETWEEN_LOOKS
+        self._reopen_at = now + _REOPEN_EVERY
         known, self._descriptor = self._descriptor, -1
         # No queue without the folder (the first worker makes it), or without permission.
         with suppress(OSError):

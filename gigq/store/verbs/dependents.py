@@ -6,7 +6,7 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq.model.claim import CutOff
+from gigq.model.claim import FailedDependent
 
 if TYPE_CHECKING:
     from gigq.store.database import Row, Session
@@ -28,11 +28,11 @@ class Consequences(NamedTuple):
 
     Attributes:
         due_in: the queue of each dependent that waits for no further parent.
-        cut_off: the dependents that failed.
+        failed_dependents: the dependents that failed.
     """
 
     due_in: tuple[str, ...] = ()
-    cut_off: tuple[CutOff, ...] = ()
+    failed_dependents: tuple[FailedDependent, ...] = ()
 
 
 def release(session: Session, parent_id: str) -> tuple[str, ...]:
@@ -45,18 +45,18 @@ def release(session: Session, parent_id: str) -> tuple[str, ...]:
     if session.one("is_awaited", parent) is None:
         return ()
     rows = session.all("release_dependents", parent)
-    session.run("forget_edges_from", parent)
+    session.run("delete_edges_from", parent)
     return _pending(rows)
 
 
-def cut_off(session: Session, parent: Parent) -> Consequences:
+def fail_dependents(session: Session, parent: Parent) -> Consequences:
     """Apply each dependent's policy after its parent ended for good without success.
 
     `fail` fails the dependent and then its own dependents; `run` counts the parent as done; `wait`
     keeps the dependent waiting for a requeue of the parent. Chains are long, hence no recursion.
     """
     due_in: list[str] = []
-    failed: list[CutOff] = []
+    failed: list[FailedDependent] = []
     ended = deque([parent])
     while ended:
         parent = ended.popleft()
@@ -68,9 +68,9 @@ def cut_off(session: Session, parent: Parent) -> Consequences:
     return Consequences(tuple(due_in), tuple(failed))
 
 
-def failed_by(parent: Parent, job_id: str, name: str) -> CutOff:
+def failed_by(parent: Parent, job_id: str, name: str) -> FailedDependent:
     """Return the value for a dependent that failed because of a parent."""
-    return CutOff(job_id, name, parent.id, parent.name, parent.status)
+    return FailedDependent(job_id, name, parent.id, parent.name, parent.status)
 
 
 def reason(parent: Parent) -> str:
@@ -95,9 +95,9 @@ def _one_level(session: Session, parent: Parent) -> tuple[list[Row], tuple[str, 
     edges = {"parent_id": parent.id, "now": session.now}
     if session.one("is_awaited", edges) is None:
         return [], ()
-    cut = session.all("cut_off_dependents", {**edges, "error": reason(parent)})
+    cut = session.all("fail_dependents", {**edges, "error": reason(parent)})
     rows = session.all("release_dependents_that_do_not_wait", edges)
-    session.run("forget_edges_to_dependents_that_do_not_wait", edges)
+    session.run("delete_edges_to_dependents_that_do_not_wait", edges)
     return cut, _pending(rows)
 
 

@@ -84,7 +84,7 @@ def follow_up(db: Database, job_id: str) -> tuple[str, ...]:
         if job["status"] == JobStatus.COMPLETED.value:
             return dependents.release(session, job_id)
         parent = dependents.Parent(job_id, job["name"], job["status"])
-        return dependents.cut_off(session, parent).due_in
+        return dependents.fail_dependents(session, parent).due_in
 
 
 def end_transaction(connection: object, *, keep: bool) -> None:

@@ -16,7 +16,7 @@ from gigq.store.verbs.dependents import Consequences, Parent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gigq.model.claim import CutOff
+    from gigq.model.claim import FailedDependent
     from gigq.store.database import Database, Session
     from gigq.store.job_row import Values
 
@@ -36,11 +36,11 @@ class Stored(NamedTuple):
 
     Attributes:
         due_in: number of jobs that became due, by queue.
-        cut_off: the jobs that failed at once, because a parent had ended without success.
+        failed_dependents: the jobs that failed at once, because a parent had ended without success.
     """
 
     due_in: Mapping[str, int]
-    cut_off: tuple[CutOff, ...]
+    failed_dependents: tuple[FailedDependent, ...]
 
 
 def insert(db: Database, rows: list[Values]) -> Stored:
@@ -67,11 +67,11 @@ def insert(db: Database, rows: list[Values]) -> Stored:
         session.many("insert_job", links.rows)
         session.many("insert_edge", links.edges)
         # All rows and edges before the first failure, which may fail other jobs of the batch.
-        after = [_fail(session, job, parent) for job, parent in links.cut_off]
+        after = [_fail(session, job, parent) for job, parent in links.failed_dependents]
     due = [queue for one in after for queue in one.due_in]
     # A job that was cut off counts as due, too: one wakeup too many.
     due += [row[_QUEUE] for row in links.rows if not row[_UNMET]]
-    return Stored(_numbers(due), tuple(job for one in after for job in one.cut_off))
+    return Stored(_numbers(due), tuple(job for one in after for job in one.failed_dependents))
 
 
 class _Links(NamedTuple):
@@ -80,12 +80,12 @@ class _Links(NamedTuple):
     Attributes:
         rows: the rows to store, each with the number of parents that it waits for.
         edges: the ids of a parent and of a job that waits for it.
-        cut_off: the jobs that fail at once, each with the parent that has ended.
+        failed_dependents: the jobs that fail at once, each with the parent that has ended.
     """
 
     rows: list[Values]
     edges: list[tuple[str, str]]
-    cut_off: list[tuple[Parent, Parent]]
+    failed_dependents: list[tuple[Parent, Parent]]
 
 
 def _links(session: Session, rows: list[JobRow]) -> _Links:
@@ -132,7 +132,7 @@ def _link(links: _Links, row: JobRow, parents: list[str], known: dict[str, Paren
         ended = [id_ for id_ in parents if known[id_].status in WITHOUT_SUCCESS]
         if ended and row.on_parent_failure not in {"run", "wait"}:
             failed = known[row.id] = Parent(row.id, row.name, _FAILED)
-            links.cut_off.append((failed, known[ended[0]]))
+            links.failed_dependents.append((failed, known[ended[0]]))
             return 0
         if row.on_parent_failure == "wait":
             unfinished += ended
@@ -142,10 +142,10 @@ def _link(links: _Links, row: JobRow, parents: list[str], known: dict[str, Paren
 
 def _fail(session: Session, job: Parent, parent: Parent) -> Consequences:
     error = dependents.reason(parent)
-    session.run("cut_off_job", {"job_id": job.id, "error": error, "now": session.now})
-    after = dependents.cut_off(session, job)
+    session.run("fail_dependent", {"job_id": job.id, "error": error, "now": session.now})
+    after = dependents.fail_dependents(session, job)
     failed = dependents.failed_by(parent, job.id, job.name)
-    return Consequences(after.due_in, (failed, *after.cut_off))
+    return Consequences(after.due_in, (failed, *after.failed_dependents))
 
 
 def _refuse_cycles(linked: Parents, batch: list[JobRow]) -> None:

@@ -14,7 +14,7 @@ from gigq.store.verbs.retention import Keep
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gigq.model.claim import CutOff
+    from gigq.model.claim import FailedDependent
     from gigq.store.database import Database, Row, Session
 
 _MANY = {"limit": 20_000}
@@ -27,12 +27,12 @@ class Changed(NamedTuple):
     Attributes:
         status: the job's status.
         due_in: the queue of each job that became due because of it.
-        cut_off: dependents that failed because of it.
+        failed_dependents: dependents that failed because of it.
     """
 
     status: JobStatus
     due_in: tuple[str, ...] = ()
-    cut_off: tuple[CutOff, ...] = ()
+    failed_dependents: tuple[FailedDependent, ...] = ()
 
 
 def get(db: Database, job_id: str) -> Row | None:
@@ -127,13 +127,13 @@ def cancel(db: Database, job_ids: Iterable[str], *, running: bool = False) -> di
         The effects by the id of each changed job: its status is CANCELLED when it was pending,
         RUNNING when its cancel was requested.
     """
-    cancel_one = _cancel_or_ask if running else _cancel
+    cancel_one = _cancel_or_request if running else _cancel
     with db.transaction(durable=True) as session:
         changed = {job_id: cancel_one(session, job_id) for job_id in job_ids}
     return {job_id: one for job_id, one in changed.items() if one is not None}
 
 
-def _cancel_or_ask(session: Session, job_id: str) -> Changed | None:
+def _cancel_or_request(session: Session, job_id: str) -> Changed | None:
     if cancelled := _cancel(session, job_id):
         return cancelled
     return Changed(JobStatus.RUNNING) if exchange.request_cancel(session, job_id) else None
@@ -143,8 +143,8 @@ def _cancel(session: Session, job_id: str) -> Changed | None:
     row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
     if row is None:
         return None
-    after = dependents.cut_off(session, dependents.Parent(job_id, row["name"], "cancelled"))
-    return Changed(JobStatus.CANCELLED, after.due_in, after.cut_off)
+    after = dependents.fail_dependents(session, dependents.Parent(job_id, row["name"], "cancelled"))
+    return Changed(JobStatus.CANCELLED, after.due_in, after.failed_dependents)
 
 
 def clear(db: Database, before: str | None = None) -> int:

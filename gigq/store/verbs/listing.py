@@ -41,13 +41,15 @@ class Filter(NamedTuple):
 _ANY = Filter()
 
 
-def page(db: Database, asked: Filter = _ANY, limit: int = 100, offset: int = 0) -> list[Row]:
+def page(db: Database, conditions: Filter = _ANY, limit: int = 100, offset: int = 0) -> list[Row]:
     """Return the newest jobs, at most `limit` after the first `offset`; all for a limit below 0.
 
     Of the jobs of one finished status, those stored last are the newest.
     """
-    given = {**_parameters(asked), "limit": limit, "offset": offset}
-    status = asked.statuses[0] if asked.statuses and len(asked.statuses) == 1 else None
+    given = {**_parameters(conditions), "limit": limit, "offset": offset}
+    status = (
+        conditions.statuses[0] if conditions.statuses and len(conditions.statuses) == 1 else None
+    )
     if status == JobStatus.RUNNING.value:
         return db.all("page_of_running", given)
     if status in retention.FINISHED:
@@ -57,9 +59,9 @@ def page(db: Database, asked: Filter = _ANY, limit: int = 100, offset: int = 0) 
     return db.all("page", given)
 
 
-def ids(db: Database, asked: Filter) -> list[str]:
+def ids(db: Database, conditions: Filter) -> list[str]:
     """Return the ids of the jobs, oldest first."""
-    return [row["id"] for row in db.all("ids_of_jobs", _parameters(asked))]
+    return [row["id"] for row in db.all("ids_of_jobs", _parameters(conditions))]
 
 
 def counts_by_queue(db: Database, queues: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
@@ -75,12 +77,12 @@ def _are_few_pending(db: Database) -> bool:
     return row is None or row["jobs"] < _FEW
 
 
-def _parameters(asked: Filter) -> dict[str, str | None]:
+def _parameters(conditions: Filter) -> dict[str, str | None]:
     return {
-        **asked._asdict(),
-        "status": asked.statuses[0] if asked.statuses else None,
-        "statuses": _listed(asked.statuses),
-        "queues": _listed(asked.queues),
+        **conditions._asdict(),
+        "status": conditions.statuses[0] if conditions.statuses else None,
+        "statuses": _listed(conditions.statuses),
+        "queues": _listed(conditions.queues),
     }
 
 

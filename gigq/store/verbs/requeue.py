@@ -115,7 +115,7 @@ def _waits_again(session: Session, job_id: str, row: Row) -> bool:
     named = dependents.listed(row["dependencies"])
     if named == "[]":
         return False
-    session.run("forget_edges_to", {"job_id": job_id, "parents": named})
+    session.run("delete_edges_to", {"job_id": job_id, "parents": named})
     done = {"completed"}
     if row["on_parent_failure"] == "run":
         done |= WITHOUT_SUCCESS

@@ -54,9 +54,9 @@ def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
         None when it was not the job's current execution any more.
     """
     ids = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
-    if not session.run("forget_unbegun_execution", ids):
+    if not session.run("delete_unstarted_execution", ids):
         return settle(session, execution_id, ExecutionResult(JobStatus.FAILED, cause=Cause.STOPPED))
-    row = session.one("give_back_job", ids)
+    row = session.one("release_job", ids)
     if row is None:
         return None
     left, most = row["attempts"], row["max_attempts"]
@@ -76,7 +76,7 @@ def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:
     error = f"gigq.errors.UnreadableJob: {unreadable(column, job[column], why)}"
     where = {"row": job["row"], "error": storable(error), "now": session.now}
     if session.run("fail_unreadable_job", where):
-        dependents.cut_off(session, dependents.Parent(job["id"], job["name"], "failed"))
+        dependents.fail_dependents(session, dependents.Parent(job["id"], job["name"], "failed"))
 
 
 def _is_plain(result: ExecutionResult) -> bool:
@@ -166,7 +166,7 @@ def _settle_otherwise(
         job["max_attempts"],
         outcome.retry_after,
         len(after.due_in),
-        after.cut_off,
+        after.failed_dependents,
         (job["queue"],) if outcome.status is JobStatus.PENDING else after.due_in,
     )
 
@@ -192,7 +192,7 @@ def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, atte
 def _consequences(session: Session, job: Row, outcome: Outcome) -> dependents.Consequences:
     if outcome.status is JobStatus.PENDING:
         return dependents.Consequences()
-    return dependents.cut_off(
+    return dependents.fail_dependents(
         session, dependents.Parent(job["id"], job["name"], outcome.status.value)
     )
 

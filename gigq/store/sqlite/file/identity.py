@@ -13,7 +13,7 @@ FileId = tuple[int, int]
 
 def file_id(path: str) -> FileId | None:
     """Return the device and inode of the file at `path`; None without a file."""
-    found = _look(path)
+    found = _stat_or_none(path)
     return None if found is None else (found.st_dev, found.st_ino)
 
 
@@ -23,7 +23,7 @@ def stamp(path: str) -> tuple[int, int]:
     Raises:
         StoreGone: there is no file.
     """
-    found = _look(path)
+    found = _stat_or_none(path)
     if found is None:
         raise _gone(path)
     return found.st_size, found.st_mtime_ns
@@ -40,7 +40,7 @@ def is_empty(path: str) -> bool:
     Raises:
         StoreGone: the path cannot be reached.
     """
-    found = _look(path)
+    found = _stat_or_none(path)
     return found is not None and not found.st_size
 
 
@@ -50,7 +50,7 @@ def is_empty_or_missing(path: str) -> bool:
     Raises:
         StoreGone: the path cannot be reached.
     """
-    found = _look(path)
+    found = _stat_or_none(path)
     return found is None or not found.st_size
 
 
@@ -61,7 +61,7 @@ def is_same(path: str, known: FileId | None) -> bool:
         StoreGone: there is no file.
         StoreCorrupt: it was emptied; a database in use is never empty.
     """
-    found = _look(path)
+    found = _stat_or_none(path)
     if found is None:
         raise _gone(path)
     if (found.st_dev, found.st_ino) != known:
@@ -94,7 +94,7 @@ def refuse_remains(path: str, log: FileId | None) -> None:
     Raises:
         StoreGone: that log is still there, and is not empty.
     """
-    found = _look(f"{path}-wal")
+    found = _stat_or_none(f"{path}-wal")
     if found is not None and found.st_size and (found.st_dev, found.st_ino) == log:
         raise StoreGone(
             f"{path} was replaced, but {path}-wal ({found.st_size} bytes) is still the log of the "
@@ -157,7 +157,7 @@ def refuse_missing(path: str) -> None:
         StoreGone: there is no file, or it may not be read.
         StoreCorrupt: the file is empty and its log is not.
     """
-    found = _look(path)
+    found = _stat_or_none(path)
     if found is None:
         raise _missing(path)
     if not os.access(path, os.R_OK):
@@ -197,11 +197,11 @@ def _missing(path: str) -> StoreGone:
 
 
 def _log_size(path: str) -> int:
-    found = _look(f"{path}-wal")
+    found = _stat_or_none(f"{path}-wal")
     return 0 if found is None else found.st_size
 
 
-def _look(path: str) -> os.stat_result | None:
+def _stat_or_none(path: str) -> os.stat_result | None:
     try:
         return os.stat(path)  # noqa: PTH116 - hot path; and opening it would drop locks
     except FileNotFoundError:

@@ -57,8 +57,8 @@ def conflict(descriptor: int, first: int, length: int = 1) -> RecordLock | None:
 
     This locks nothing, and the file need not be open for writing.
     """
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, length, 0)
-    found = fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
+    wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, length, 0)
+    found = fcntl.fcntl(descriptor, fcntl.F_GETLK, wanted)
     kind, _whence, start, covered, pid = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else RecordLock(kind, start, covered, pid)
 
