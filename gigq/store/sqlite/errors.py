@@ -84,14 +84,15 @@ def until_free(
         action: the function to run; it must change nothing when it meets a lock.
         lock_timeout: seconds to wait at most.
         path: the file, for messages.
-        check: called with the path once, after 0.05 s; raises to end the waiting.
+        check: called with the path after 0.05 s, and again each time that the time has doubled;
+            raises to end the waiting.
 
     Raises:
         StoreLocked: the database was locked for `lock_timeout` seconds.
         StoreError: the database refused for another reason.
     """
     began = time.monotonic()
-    deadline = began + lock_timeout
+    deadline, check_after = began + lock_timeout, _CHECK_AFTER
     while True:
         try:
             return action()
@@ -103,7 +104,8 @@ def until_free(
                     f"{path} was locked by another connection for {lock_timeout:g} s; find the "
                     "process that holds a transaction open, or raise the lock timeout"
                 ) from error
-        if check is not None and time.monotonic() - began > _CHECK_AFTER:
+        waited = time.monotonic() - began
+        if check is not None and waited > check_after:
             check(path)
-            check = None
+            check_after = 2 * waited  # the kernel's list of locks may miss one while it changes
         time.sleep(random_between(_SHORTEST_PAUSE, _LONGEST_PAUSE))
