@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
 
 from gigq.cli import exit_codes
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import require_queue
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.errors import UnsupportedStore
 from gigq.model.units import format_size
 from gigq.store.backup import back_up
 from gigq.terminal import printable
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigq.cli.options import Commands
 
 
 def add_command(commands: Commands) -> None:
@@ -34,7 +28,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def backup(args: argparse.Namespace) -> int:
+def backup(args: Namespace) -> int:
     """Copy the database to a file while it is in use."""
     _refuse_address(args.db)
     require_queue(args.db)

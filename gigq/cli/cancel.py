@@ -9,15 +9,13 @@ from gigq.cli.answers import answer, no_jobs, not_found, not_one_job
 from gigq.cli.attempts import is_in_plain_worker
 from gigq.cli.errors import OptionsError
 from gigq.cli.open_queue import existing_queue
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model.status import JobStatus
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
-    from gigq.cli.options import Commands
     from gigq.queue import JobQueue
 
 _CANCELLED = JobStatus.CANCELLED.value
@@ -36,7 +34,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def cancel(args: argparse.Namespace) -> int:
+def cancel(args: Namespace) -> int:
     """Cancel pending jobs; with `--running`, request the cancel of running ones, too."""
     with existing_queue(args) as queue:
         found = selection.found(queue, args, _statuses_to_cancel(args))
@@ -51,7 +49,7 @@ def cancel(args: argparse.Namespace) -> int:
     return max(codes) if codes else no_jobs(args)
 
 
-def _statuses_to_cancel(args: argparse.Namespace) -> list[str]:
+def _statuses_to_cancel(args: Namespace) -> list[str]:
     if args.running:
         return [_PENDING, _RUNNING]
     if _RUNNING in (args.statuses or ()):
@@ -60,7 +58,7 @@ def _statuses_to_cancel(args: argparse.Namespace) -> list[str]:
 
 
 def _report(
-    args: argparse.Namespace, queue: JobQueue, job_id: str, now: Mapping[str, str], *, changed: bool
+    args: Namespace, queue: JobQueue, job_id: str, now: Mapping[str, str], *, changed: bool
 ) -> int:
     status = now.get(job_id)
     if status is None:
@@ -91,6 +89,6 @@ def _changed(queue: JobQueue, job_id: str, status: str) -> str:
     return "is asked to end."
 
 
-def _not_cancelled(status: str, args: argparse.Namespace) -> str:
+def _not_cancelled(status: str, args: Namespace) -> str:
     hint = "; --running asks it to end" if status == _RUNNING and not args.running else ""
     return f"could not be cancelled: it is {status}{hint}."

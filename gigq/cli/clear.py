@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gigq.cli import arguments, exit_codes
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import existing_queue
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model import clock
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigq.cli.options import Commands
 
 
 def add_command(commands: Commands) -> None:
@@ -29,7 +22,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def clear(args: argparse.Namespace) -> int:
+def clear(args: Namespace) -> int:
     """Delete completed and cancelled jobs."""
     before = None if args.before is None else clock.after(clock.utc_now(), -args.before)
     with existing_queue(args) as queue:

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import exit_codes, output
 from gigq.cli.answers import answer
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.store.doctor import file_checks, inspection, queue_checks
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
-    import argparse
-
-    from gigq.cli.options import Commands
     from gigq.store.doctor.file_checks import Finding
     from gigq.store.doctor.inspection import Inspection
 
@@ -41,7 +38,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def doctor(args: argparse.Namespace) -> int:
+def doctor(args: Namespace) -> int:
     """Inspect a database and print what is wrong and what to do."""
     seen = inspection.gather(args.db, args.check)
     judged = queue_checks.judge(seen)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli import arguments, exit_codes, job_json, output, selection, table
 from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_reading
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model.status import JobStatus
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
-    from gigq.cli.options import Commands
 
 _TITLES = ("ID", "Name", "Status", "Priority", "Created", "Updated")
 _WORKFLOW = "Workflow"
@@ -44,7 +42,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def list_jobs(args: argparse.Namespace) -> int:
+def list_jobs(args: Namespace) -> int:
     """List jobs, the newest first."""
     found = queue_for_reading(args).list_jobs(
         args.statuses,

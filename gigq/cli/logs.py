@@ -13,17 +13,15 @@ from gigq.cli.answers import not_found
 from gigq.cli.attempts import is_abandoned, is_in_plain_worker
 from gigq.cli.formatting import local_time, seconds
 from gigq.cli.open_queue import queue_for_reading
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.cli.output import print_json
 from gigq.model.status import FINISHED, JobStatus
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
     from gigq.cli.live_output import LiveOutput
-    from gigq.cli.options import Commands
     from gigq.queue import JobQueue
 
     Row = Mapping[str, Any]
@@ -53,7 +51,7 @@ def add_command(commands: Commands) -> None:
     add_json(how)
 
 
-def logs(args: argparse.Namespace) -> int:
+def logs(args: Namespace) -> int:
     """Show the output of a job's last attempt, or of another one; follow it with `--follow`."""
     queue = queue_for_reading(args)
     args.job_id = job_ids.full_id(queue, args.job_id)
@@ -65,7 +63,7 @@ def logs(args: argparse.Namespace) -> int:
     return _show(queue, found, args)
 
 
-def _show(queue: JobQueue, found: Row, args: argparse.Namespace) -> int:
+def _show(queue: JobQueue, found: Row, args: Namespace) -> int:
     chosen = _chosen(found, args.attempt)
     if chosen is None:
         say(_no_attempt(found, args.attempt))
@@ -159,7 +157,7 @@ class Follower:
     3. Wait for the next attempt, unless one was named.
     """
 
-    def __init__(self, queue: JobQueue, args: argparse.Namespace) -> None:
+    def __init__(self, queue: JobQueue, args: Namespace) -> None:
         self._queue = queue
         self._args = args
         self._last: str | None = None

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from gigq.cli import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Namespace = argparse.Namespace
 
 
 def add_parser(
     commands: Commands,
     name: str,
-    handler: Callable[[argparse.Namespace], int],
+    handler: Callable[[Namespace], int],
     help_text: str,
     *,
     example: str,

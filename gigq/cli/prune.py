@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gigq.cli import arguments, exit_codes
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import existing_queue
-from gigq.cli.options import add_json, add_parser, choices
+from gigq.cli.options import Commands, Namespace, add_json, add_parser, choices
 from gigq.store.verbs.retention import FINISHED
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigq.cli.options import Commands
 
 
 def add_command(commands: Commands) -> None:
@@ -47,7 +40,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def prune(args: argparse.Namespace) -> int:
+def prune(args: Namespace) -> int:
     """Delete finished jobs by age or number."""
     with existing_queue(args) as queue:
         pruned = queue.prune(

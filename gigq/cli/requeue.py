@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from gigq.cli import exit_codes, selection
 from gigq.cli.answers import answer, no_jobs, not_found, not_one_job
 from gigq.cli.open_queue import existing_queue
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model.status import WITHOUT_SUCCESS, JobStatus
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
     from gigq.cancel_requeue import Requeued
-    from gigq.cli.options import Commands
 
 _FAILED = [JobStatus.FAILED.value, JobStatus.TIMEOUT.value]
 
@@ -39,7 +37,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def requeue(args: argparse.Namespace) -> int:
+def requeue(args: Namespace) -> int:
     """Make finished jobs pending again."""
     with existing_queue(args) as queue:
         found = selection.found(queue, args, _FAILED)
@@ -57,7 +55,7 @@ def requeue(args: argparse.Namespace) -> int:
 
 
 def _report(
-    args: argparse.Namespace, job_id: str, now: Mapping[str, str], done: Requeued, again: set[str]
+    args: Namespace, job_id: str, now: Mapping[str, str], done: Requeued, again: set[str]
 ) -> int:
     status = now.get(job_id)
     if status is None:

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 from gigq.cli import exit_codes, output, table
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import queue_for_reading
-from gigq.cli.options import add_json, add_parser, add_queues
+from gigq.cli.options import Commands, Namespace, add_json, add_parser, add_queues
 from gigq.model.status import JobStatus
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
-
-    from gigq.cli.options import Commands
 
 
 def add_command(commands: Commands) -> None:
@@ -27,7 +24,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def stats(args: argparse.Namespace) -> int:
+def stats(args: Namespace) -> int:
     """Count the jobs in each status."""
     queue = queue_for_reading(args)
     if args.by:

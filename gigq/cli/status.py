@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gigq.cli import exit_codes, job_ids, job_json, job_view, output
 from gigq.cli.answers import not_found
 from gigq.cli.attempts import is_abandoned
 from gigq.cli.open_queue import queue_for_reading
-from gigq.cli.options import add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.cli.why_waiting import why_waiting
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigq.cli.options import Commands
 
 
 def add_command(commands: Commands) -> None:
@@ -30,7 +23,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def status(args: argparse.Namespace) -> int:
+def status(args: Namespace) -> int:
     """Show one job."""
     queue = queue_for_reading(args)
     found = queue.get_status(job_ids.full_id(queue, args.job_id))

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gigq.cli import arguments, exit_codes, job_ids, job_options
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import queue_for_submit
-from gigq.cli.options import add_code_options, add_json, add_parser
+from gigq.cli.options import Commands, Namespace, add_code_options, add_json, add_parser
 from gigq.cli.user_code import function_at, use_code
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigq.cli.options import Commands
 
 
 def add_command(commands: Commands) -> None:
@@ -38,7 +31,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def submit(args: argparse.Namespace) -> int:
+def submit(args: Namespace) -> int:
     """Store a job."""
     use_code(args)
     job = job_options.job_of(args, function_at(args.function, args.app_dir))

@@ -6,23 +6,17 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from gigq import events
 from gigq.cli import arguments, exit_codes
 from gigq.cli.open_queue import prepare_worker_queue
-from gigq.cli.options import add_code_options, add_parser, add_queues
+from gigq.cli.options import Commands, Namespace, add_code_options, add_parser, add_queues
 from gigq.cli.user_code import use_code
 from gigq.cli.worker_log import WorkerLog
 from gigq.execution.hooks import worker_hooks
 from gigq.inherited_signals import restore_signals
 from gigq.terminal import printable
 from gigq.worker import Worker
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigq.cli.options import Commands
 
 _QUEUES = "only this queue (may be repeated; '*' with '!NAME': all but NAME; default: all)"
 _FLAGS = {
@@ -73,7 +67,7 @@ def add_command(commands: Commands) -> None:
     add_code_options(parser)
 
 
-def worker(args: argparse.Namespace) -> int:
+def worker(args: Namespace) -> int:
     """Run jobs until stopped, or one job."""
     restore_signals()
     interval = args.polling_interval

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gigqd import config as configuration
 from gigqd import exit_codes
 from gigqd.cli import start_checks
-from gigqd.cli.options import add_flag, add_json, add_parser
+from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parser
 from gigqd.cli.output import complain, say, say_json
 from gigqd.cli.start_checks import finding
 from gigqd.config import DEVICES, load
@@ -17,10 +17,8 @@ from gigqd.errors import ConfigError
 from gigqd.host.lock_file import cannot_create
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
-    from gigqd.cli.options import Commands
     from gigqd.config import Config
 
 
@@ -37,7 +35,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def check(options: argparse.Namespace) -> int:
+def check(options: Namespace) -> int:
     """Validate the file and, with the options, the database and the imports."""
     try:
         config = load(options.config, os.environ)
@@ -55,7 +53,7 @@ def check(options: argparse.Namespace) -> int:
     return code
 
 
-def _run_checks(config: Config, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _run_checks(config: Config, options: Namespace) -> Iterator[dict[str, Any]]:
     if options.init:
         yield start_checks.create_queue(config)
     elif options.db:

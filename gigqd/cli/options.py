@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gigq.command_parser import CommandParser
 from gigq.model.units import parse_duration
@@ -14,7 +14,8 @@ from gigqd.config.value_types import NAME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Commands = argparse._SubParsersAction["Parser"]
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+Namespace = argparse.Namespace
 
 _LONGEST_WAIT = 1e9
 
@@ -34,7 +35,7 @@ class Parser(CommandParser):
 
 
 def add_parser(
-    commands: Commands, name: str, handler: Callable[[argparse.Namespace], int], help_text: str
+    commands: Commands, name: str, handler: Callable[[Namespace], int], help_text: str
 ) -> Parser:
     """Add a command with its help and the common options."""
     description = help_text[0].upper() + help_text[1:] + "."

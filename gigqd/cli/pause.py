@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client
 from gigqd.cli.find_daemon import runtime_files_of
-from gigqd.cli.options import add_json, add_parser, add_runtime_dir, add_timeout
+from gigqd.cli.options import (
+    Commands,
+    Namespace,
+    add_json,
+    add_parser,
+    add_runtime_dir,
+    add_timeout,
+)
 from gigqd.cli.output import Result
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigqd.cli.options import Commands
-
 
 _TIMEOUT = 5.0
 
@@ -31,18 +30,18 @@ def add_command(commands: Commands) -> None:
         add_runtime_dir(parser)
 
 
-def pause(options: argparse.Namespace) -> int:
+def pause(options: Namespace) -> int:
     """Request that the daemon starts no more jobs; no change when it is paused already."""
     text = "gigqd is paused: it starts no jobs until `gigqd resume`; running ones go on"
     return _request("pause", options, text)
 
 
-def resume(options: argparse.Namespace) -> int:
+def resume(options: Namespace) -> int:
     """Request that the daemon starts jobs again; no change when it is not paused."""
     return _request("resume", options, "gigqd starts jobs again")
 
 
-def _request(command: str, options: argparse.Namespace, text: str) -> int:
+def _request(command: str, options: Namespace, text: str) -> int:
     answer = Client(runtime_files_of(options)).ask(command, within=options.timeout)
     if not answer["ok"]:
         refused = Result(answer["code"], f"{command} refused: {answer['error']}")

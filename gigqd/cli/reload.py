@@ -11,17 +11,23 @@ from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, understand
 from gigqd.cli.daemon_view import job_of
 from gigqd.cli.find_daemon import note_of_other_file, runtime_files_of
-from gigqd.cli.options import add_flag, add_json, add_parser, add_runtime_dir, add_timeout
+from gigqd.cli.options import (
+    Commands,
+    Namespace,
+    add_flag,
+    add_json,
+    add_parser,
+    add_runtime_dir,
+    add_timeout,
+)
 from gigqd.cli.output import Result
 from gigqd.cli.start_checks import try_database
 from gigqd.config import config_path, load
 from gigqd.errors import ConfigError, GigqdError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
-    from gigqd.cli.options import Commands
     from gigqd.host.runtime_files import RuntimeFiles
 
 
@@ -44,7 +50,7 @@ def add_command(commands: Commands) -> None:
     add_runtime_dir(parser)
 
 
-def reload(options: argparse.Namespace) -> int:
+def reload(options: Namespace) -> int:
     """Request that the daemon loads the configuration on disk, and print what it does."""
     runtime_files = _runtime_files(options)
     client, note = Client(runtime_files), note_of_other_file(runtime_files, options)
@@ -65,7 +71,7 @@ def reload(options: argparse.Namespace) -> int:
     return result.write(as_json=options.json)
 
 
-def _runtime_files(options: argparse.Namespace) -> RuntimeFiles:
+def _runtime_files(options: Namespace) -> RuntimeFiles:
     """Return the daemon's runtime files; a file that is just being rewritten is read again.
 
     Raises:
@@ -81,7 +87,7 @@ def _runtime_files(options: argparse.Namespace) -> RuntimeFiles:
         time.sleep(_POLL_INTERVAL)
 
 
-def _was_just_changed(options: argparse.Namespace) -> bool:
+def _was_just_changed(options: Namespace) -> bool:
     path = options.config or config_path(os.environ)
     try:
         return path is not None and time.time() - path.stat().st_mtime < _REWRITTEN_WITHIN
@@ -89,7 +95,7 @@ def _was_just_changed(options: argparse.Namespace) -> bool:
         return False
 
 
-def _unusable_database(answer: Mapping[str, Any], options: argparse.Namespace) -> str:
+def _unusable_database(answer: Mapping[str, Any], options: Namespace) -> str:
     """Return a warning when the file names a database which the next start would refuse."""
     if options.runtime_dir is not None or "queue.database" not in answer["restart"]:
         return ""
@@ -99,7 +105,7 @@ def _unusable_database(answer: Mapping[str, Any], options: argparse.Namespace) -
     return ""
 
 
-def _judge_silence(client: Client, error: NotAnswering, options: argparse.Namespace) -> Result:
+def _judge_silence(client: Client, error: NotAnswering, options: Namespace) -> Result:
     """Return the reason for a missing answer: a slow trial of the configuration, or a defect."""
     try:
         client.ask("status", within=1.0)

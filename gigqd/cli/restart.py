@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from gigqd.cli.find_daemon import runtime_files_of
-from gigqd.cli.options import add_json, add_parser, add_wait
+from gigqd.cli.options import Commands, Namespace, add_json, add_parser, add_wait
 from gigqd.cli.output import Result, say
 from gigqd.cli.start import start_daemon
 from gigqd.cli.start_checks import refuse_as_a_start, refuse_in_a_unit, require_psutil
 from gigqd.cli.stop import stop_daemon
 from gigqd.config import load
 from gigqd.errors import GigqdError
-
-if TYPE_CHECKING:
-    import argparse
-
-    from gigqd.cli.options import Commands
 
 
 def add_command(commands: Commands) -> None:
@@ -27,7 +21,7 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def restart(options: argparse.Namespace) -> int:
+def restart(options: Namespace) -> int:
     """Stop and start; the running daemon stays if the new configuration could not start."""
     require_psutil()
     refuse_in_a_unit()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import config as configuration
 from gigqd import logs
-from gigqd.cli.options import add_flag, add_parser
+from gigqd.cli.options import Commands, Namespace, add_flag, add_parser
 from gigqd.cli.output import complain
 from gigqd.cli.start_checks import require_psutil
 from gigqd.config import load
@@ -20,10 +20,8 @@ from gigqd.host.privileges import become
 from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
-    from gigqd.cli.options import Commands
     from gigqd.config import Config, LogConfig
 
 
@@ -37,7 +35,7 @@ def add_command(commands: Commands) -> None:
     add_flag(parser, "--output", "write what each attempt has printed to the log too")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: Namespace) -> int:
     """Run the daemon in the foreground."""
     require_psutil()
     if options.output:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning
-from gigqd.cli.options import add_flag, add_json, add_parser, add_wait
+from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parser, add_wait
 from gigqd.cli.output import Result
 from gigqd.cli.run import serve
 from gigqd.cli.start_checks import refuse_in_a_unit, require_psutil
@@ -18,10 +18,8 @@ from gigqd.host.running_daemons import AlreadyRunning
 from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
-    from gigqd.cli.options import Commands
     from gigqd.config import Config
     from gigqd.host.daemonize import Readiness
 
@@ -34,14 +32,14 @@ def add_command(commands: Commands) -> None:
     add_json(parser)
 
 
-def start(options: argparse.Namespace) -> int:
+def start(options: Namespace) -> int:
     """Start a detached daemon, and wait until it is ready."""
     require_psutil()
     refuse_in_a_unit()
     return start_daemon(options).write(as_json=options.json)
 
 
-def start_daemon(options: argparse.Namespace, *, wait_for_another: bool = True) -> Result:
+def start_daemon(options: Namespace, *, wait_for_another: bool = True) -> Result:
     """Start a detached daemon; wait for one that is stopping to end first."""
     config = load(options.config, os.environ)
     runtime_files = RuntimeFiles(config)

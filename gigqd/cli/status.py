@@ -10,15 +10,19 @@ from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
 from gigqd.cli.daemon_view import describe
 from gigqd.cli.find_daemon import runtime_files_of
-from gigqd.cli.options import add_json, add_parser, add_runtime_dir, add_timeout
+from gigqd.cli.options import (
+    Commands,
+    Namespace,
+    add_json,
+    add_parser,
+    add_runtime_dir,
+    add_timeout,
+)
 from gigqd.cli.output import say, say_json
 from gigqd.errors import GigqdError
 from gigqd.host import pidfile
 
 if TYPE_CHECKING:
-    import argparse
-
-    from gigqd.cli.options import Commands
     from gigqd.host.runtime_files import RuntimeFiles
 
 
@@ -34,7 +38,7 @@ def add_command(commands: Commands) -> None:
     add_runtime_dir(parser)
 
 
-def status(options: argparse.Namespace) -> int:
+def status(options: Namespace) -> int:
     """Show the daemon; the exit code is the one that the LSB defines for an init script."""
     try:
         runtime_files = runtime_files_of(options)

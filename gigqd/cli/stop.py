@@ -11,17 +11,15 @@ from gigq.model.units import format_duration
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
 from gigqd.cli.find_daemon import note_of_other_file, runtime_files_of
-from gigqd.cli.options import add_flag, add_json, add_parser, add_runtime_dir
+from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parser, add_runtime_dir
 from gigqd.cli.output import Result
 from gigqd.config import load, locate
 from gigqd.errors import ConfigError, GigqdError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
     from typing import Any
 
-    from gigqd.cli.options import Commands
     from gigqd.host.runtime_files import RuntimeFiles
 
 
@@ -40,12 +38,12 @@ def add_command(commands: Commands) -> None:
     add_runtime_dir(parser)
 
 
-def stop(options: argparse.Namespace) -> int:
+def stop(options: Namespace) -> int:
     """Request that the daemon stops, and wait until it has ended."""
     return stop_daemon(options).write(as_json=options.json)
 
 
-def stop_daemon(options: argparse.Namespace) -> Result:
+def stop_daemon(options: Namespace) -> Result:
     """Stop the daemon; a daemon that does not run is no error."""
     runtime_files = runtime_files_of(options)
     client = Client(runtime_files)
@@ -70,7 +68,7 @@ def stop_daemon(options: argparse.Namespace) -> Result:
     return result._replace(text=result.text + note)
 
 
-def _stop_timeout(options: argparse.Namespace) -> float:
+def _stop_timeout(options: Namespace) -> float:
     """Return the seconds that a stop may take, as the file says now or by default."""
     if options.runtime_dir is None:
         with suppress(ConfigError):
@@ -101,7 +99,7 @@ def _not_stopped(client: Client, error: NotAnswering) -> Result:
     return Result(exit_codes.FAILED, text)
 
 
-def _force(client: Client, runtime_files: RuntimeFiles, options: argparse.Namespace) -> Result:
+def _force(client: Client, runtime_files: RuntimeFiles, options: Namespace) -> Result:
     """SIGKILL the daemon and what its jobs have left; the next start settles the jobs."""
     pid = client.kill()
     client.wait_until_gone(_LOCK_RELEASED_WITHIN)
@@ -112,7 +110,7 @@ def _force(client: Client, runtime_files: RuntimeFiles, options: argparse.Namesp
     return Result(exit_codes.OK, text, {"killed": pid})
 
 
-def _end_orphans(runtime_files: RuntimeFiles, options: argparse.Namespace) -> str:
+def _end_orphans(runtime_files: RuntimeFiles, options: Namespace) -> str:
     """End the processes that the jobs of the daemon have left; return their number in words."""
     from gigqd.process.orphan_cleanup import kill_orphans
     from gigqd.process.process_tag import home_of
