@@ -1,4 +1,4 @@
-"""The argument parser of both commands: what is wrong with a command line, as one error."""
+"""The argument parser of both commands, which raises an exception for a wrong command line."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ CODE = 2
 
 
 class UsageError(Exception):
-    """The command line is wrong.
+    """An error of the command line.
 
     Attributes:
-        usage: how the command is written.
-        program: its name.
-        message: what is wrong.
+        usage: the usage of the command.
+        program: the command's name.
+        message: the mistake.
     """
 
     def __init__(self, usage: str, program: str, message: str) -> None:
@@ -26,17 +26,17 @@ class UsageError(Exception):
 
     @property
     def text(self) -> str:
-        """The usage and the error, for people."""
+        """Return the usage and the error, for people."""
         return f"{self.usage}{self.program}: {self.message}"
 
     @property
     def shape(self) -> dict[str, object]:
-        """The same for programs."""
+        """Return the error, for programs."""
         return {"ok": False, "code": CODE, "error": self.message}
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that raises `UsageError`, and names the command that was probably meant."""
+    """A parser that raises `UsageError`, and suggests a command for an unknown one."""
 
     def error(self, message: str) -> NoReturn:
         """Raise the error instead of ending the process."""

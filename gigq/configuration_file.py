@@ -1,4 +1,4 @@
-"""Where the configuration of gigqd is looked for, by both commands, when none is named."""
+"""Search for gigqd's configuration, for both commands, when no option names it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _IN_THE_FOLDER = "gigq.toml"
 
 
 class Search(NamedTuple):
-    """What a search has found.
+    """The result of a search.
 
     Attributes:
         file: the path of the file; None when there is none.
-        passed_over: one clause for each place before it that has none, or one that is not used.
-        refused: a sentence about a file that is there and is not used; empty when there is none.
+        passed_over: a clause for each earlier place, which has no file or one that is not used.
+        refused: a sentence about a file that exists and is not used; empty without one.
     """
 
     file: str | None
@@ -31,7 +31,7 @@ class Search(NamedTuple):
 
 
 def search(environ: Mapping[str, str]) -> Search:
-    """Look for the file that $GIGQD_CONFIG names, else ./gigq.toml, else /etc/gigq.toml.
+    """Search for the file that $GIGQD_CONFIG names, else ./gigq.toml, else /etc/gigq.toml.
 
     Root takes ./gigq.toml only when no other account can have placed it there.
 
@@ -49,16 +49,16 @@ def search(environ: Mapping[str, str]) -> Search:
             refused = f"{path} is not read: {why}"
             passed_over.append(refused)
         else:
-            return Search(path, tuple(passed_over), _said(refused, f"{path} is used instead"))
-    return Search(None, tuple(passed_over), _said(refused, "no other is found"))
+            return Search(path, tuple(passed_over), _sentence(refused, f"{path} is used instead"))
+    return Search(None, tuple(passed_over), _sentence(refused, "no other is found"))
 
 
-def _said(refused: str, instead: str) -> str:
+def _sentence(refused: str, instead: str) -> str:
     return f"{refused}; {instead}; name it with --config to use it" if refused else ""
 
 
 def _refusal(path: str) -> str | None:
-    """Return why root does not take a file of the working directory; None when it does."""
+    """Return why root may not use a file of the working directory; None when it may."""
     if os.geteuid() != 0:
         return None
     folder = os.path.dirname(path)  # noqa: PTH120
@@ -66,10 +66,10 @@ def _refusal(path: str) -> str | None:
         found = [(folder, os.stat(folder)), (path, os.lstat(path)), (path, os.stat(path))]  # noqa: PTH116
     except OSError as error:
         return error.strerror
-    for each, is_like in found:
-        if is_like.st_uid != 0:
-            return f"root takes it only from root, and {each} belongs to user id {is_like.st_uid}"
-        if _others_may_write(is_like):
+    for each, status in found:
+        if status.st_uid != 0:
+            return f"root takes it only from root, and {each} belongs to user id {status.st_uid}"
+        if _others_may_write(status):
             return f"root takes it only from root, and other accounts may write {each}"
     return None
 

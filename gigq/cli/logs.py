@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 _READ_INTERVAL = 0.2
-_REMEMBERED = 2 * 1024 * 1024
+_LONGEST_KEPT = 2 * 1024 * 1024
 _KEY = 32
 _RUNNING = JobStatus.RUNNING.value
 _OVER = {status.value for status in FINISHED}
@@ -66,7 +66,7 @@ def logs(args: Namespace) -> int:
 def _show(queue: JobQueue, found: Row, args: Namespace) -> int:
     chosen = _chosen(found, args.attempt)
     if chosen is None:
-        say(_no_attempt(found, args.attempt))
+        print_notice(_no_attempt(found, args.attempt))
         return exit_codes.NEGATIVE
     printed = _live_so_far(args.db, chosen)
     if printed is not None:
@@ -78,8 +78,8 @@ def _show(queue: JobQueue, found: Row, args: Namespace) -> int:
         print_json(_shape(args.job_id, chosen, printed))
         return exit_codes.OK
     if not printed:
-        say(_why_nothing(chosen, args.db))
-    Page().write(printed or "", ends=True)
+        print_notice(_why_nothing(chosen, args.db))
+    OutputWriter().write(printed or "", ends=True)
     return exit_codes.OK
 
 
@@ -129,21 +129,21 @@ def _why_nothing(one: Row, database: str) -> str:
     )
 
 
-def say(sentence: str) -> None:
+def print_notice(sentence: str) -> None:
     """Print a sentence about the output to standard error."""
     sys.stdout.flush()
     print(f"gigq: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
-class Page:
-    """The written output of one attempt, of which the end is remembered."""
+class OutputWriter:
+    """A writer of one attempt's output, which keeps the end of it in memory."""
 
     def __init__(self) -> None:
         self.written = ""
 
     def write(self, printed: str, *, ends: bool = False) -> None:
         """Write more output; with `ends`, end the last line, too."""
-        self.written = (self.written + printed)[-_REMEMBERED:]
+        self.written = (self.written + printed)[-_LONGEST_KEPT:]
         missing = "\n" if ends and self.written and not self.written.endswith("\n") else ""
         sys.stdout.write(printable(printed.replace("\r\n", "\n"), keep="\n\t") + missing)
         sys.stdout.flush()
@@ -193,20 +193,20 @@ class Follower:
     def _attempt(self, one: Row) -> Row:
         self._last = one["id"]
         self._waited = False
-        page = Page()
+        writer = OutputWriter()
         if one["status"] == _RUNNING:
-            say(f"attempt {one['attempt']} runs in {one['worker_id']}")
-            one = self._while_it_runs(one, page)
-        page.write(continued(page.written, one["output"] or ""), ends=True)
-        say(f"attempt {one['attempt']} ended: {_outcome(one)}")
+            print_notice(f"attempt {one['attempt']} runs in {one['worker_id']}")
+            one = self._while_it_runs(one, writer)
+        writer.write(continued(writer.written, one["output"] or ""), ends=True)
+        print_notice(f"attempt {one['attempt']} ended: {_outcome(one)}")
         return one
 
-    def _while_it_runs(self, one: Row, page: Page) -> Row:
+    def _while_it_runs(self, one: Row, writer: OutputWriter) -> Row:
         """Show an attempt's output until it is over; return its row."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         output: LiveOutput | None = None
         if is_in_plain_worker(one):
-            say(f"it runs in {_PLAIN}")
+            print_notice(f"it runs in {_PLAIN}")
         try:
             while True:
                 if output is None and not is_in_plain_worker(one):
@@ -215,7 +215,7 @@ class Follower:
                 now = _again(self._queue, one) or {**one, "status": "cleared"}
                 if now["status"] != _RUNNING:
                     return now
-                page.write(decoder.decode(chunk))
+                writer.write(decoder.decode(chunk))
                 if not chunk:
                     time.sleep(_READ_INTERVAL)
         finally:
@@ -224,16 +224,18 @@ class Follower:
 
     def _finish(self, found: Row) -> int:
         if self._args.attempt:
-            say(_no_attempt(found, self._args.attempt))
+            print_notice(_no_attempt(found, self._args.attempt))
             return exit_codes.NEGATIVE
-        say(f"job {found['id']} is {found['status']}")
+        print_notice(f"job {found['id']} is {found['status']}")
         return _code(found)
 
     def _wait(self, found: Row) -> None:
         if not self._waited:
             self._waited = True
             since = local_time(found["retry_after"]) if found["retry_after"] else ""
-            say(f"job {found['id']} is {found['status']}" + (f", not before {since}" * bool(since)))
+            print_notice(
+                f"job {found['id']} is {found['status']}" + (f", not before {since}" * bool(since))
+            )
         time.sleep(_READ_INTERVAL)
 
 

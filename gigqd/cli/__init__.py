@@ -14,7 +14,7 @@ from gigq.inherited_signals import restore_signals
 from gigq.inherited_umask import keep_own_access
 from gigqd import exit_codes
 from gigqd.cli.find_daemon import use_name
-from gigqd.cli.output import OutputFailed, complain, say, say_json
+from gigqd.cli.output import OutputFailed, print_answer, print_error, print_json
 from gigqd.cli.parser import build_parser
 from gigqd.errors import ConfigError, GigqdError, unexpected
 from gigqd.host.daemonize import repair_standard_streams
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser(given)
     if not given:
         with suppress(GigqdError, OSError):  # the exit code has to be enough
-            say(parser.format_help().rstrip())
+            print_answer(parser.format_help().rstrip())
         return exit_codes.USAGE
     try:
         options = parser.parse_args(given)
@@ -58,14 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _warn_of_unused_file(options: argparse.Namespace) -> None:
     """Warn that a configuration of the folder is not used: the command may reach another daemon."""
     if options.config is None and (refused := search(os.environ).refused):
-        complain(f"gigqd: warning: {refused}")
+        print_error(f"gigqd: warning: {refused}")
 
 
 def _refuse_usage(wrong: UsageError, *, as_json: bool) -> int:
     if as_json:
-        say_json(wrong.shape)
+        print_json(wrong.shape)
     else:
-        complain(wrong.text)
+        print_error(wrong.text)
     return exit_codes.USAGE
 
 
@@ -89,7 +89,7 @@ def _refuse(error: GigqdError, options: argparse.Namespace) -> int:
         start = "" if isinstance(error, ConfigError) else "gigqd: "
         return _fail(f"{start}{error}", error.exit_code, options)
     try:
-        say_json({"ok": False, "code": error.exit_code, "error": str(error)})
+        print_json({"ok": False, "code": error.exit_code, "error": str(error)})
     except (GigqdError, OSError) as worse:
         return _fail(f"gigqd: {worse}", exit_codes.OUTPUT_FAILED, options)
     return error.exit_code
@@ -101,5 +101,5 @@ def _fail(text: str, code: int, options: argparse.Namespace) -> int:
 
         traceback.print_exc(file=sys.stderr)
     if text:
-        complain(text)
+        print_error(text)
     return code

@@ -10,7 +10,7 @@ from gigqd import config as configuration
 from gigqd import exit_codes
 from gigqd.cli import start_checks
 from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parser
-from gigqd.cli.output import complain, say, say_json
+from gigqd.cli.output import print_answer, print_error, print_json
 from gigqd.cli.start_checks import finding
 from gigqd.config import DEVICES, load
 from gigqd.errors import ConfigError
@@ -47,7 +47,7 @@ def check(options: Namespace) -> int:
     if options.json:
         source = str(config.source) if config.source else None
         facts = {"config": source, "findings": findings, "problems": []}
-        say_json({"ok": not code, "code": code, **facts})
+        print_json({"ok": not code, "code": code, **facts})
     else:
         _report(config, findings)
     return code
@@ -80,14 +80,14 @@ def _report_refusal(error: ConfigError, *, as_json: bool) -> int:
         problems = [problem._asdict() for problem in error.problems]
         code, text = error.exit_code, str(error)
         facts = {"problems": problems, "findings": []}
-        say_json({"ok": False, "code": code, "error": text, **facts})
+        print_json({"ok": False, "code": code, "error": text, **facts})
     else:
-        complain(str(error))
+        print_error(str(error))
     return error.exit_code
 
 
 def _report(config: Config, findings: list[dict[str, Any]]) -> None:
-    say(f"{config.source or 'the environment'}: valid")
+    print_answer(f"{config.source or 'the environment'}: valid")
     for found in findings:
-        write = complain if found["code"] else say
+        write = print_error if found["code"] else print_answer
         write(f"{found['what']}: {found['text']}")

@@ -23,7 +23,7 @@ class OutputFailed(GigqdError):  # noqa: N818 - a sentence, as the library's err
     exit_code = exit_codes.OUTPUT_FAILED
 
 
-def say(text: str) -> None:
+def print_answer(text: str) -> None:
     """Write an answer, with control characters as escapes.
 
     Raises:
@@ -33,16 +33,16 @@ def say(text: str) -> None:
     _answer(printable(text, keep="\n"))
 
 
-def say_json(value: object) -> None:
+def print_json(value: object) -> None:
     """Write an answer for programs: one line, ASCII only, in the JSON that `gigq --json` writes.
 
     Raises:
-        OutputFailed: as for `say`.
+        OutputFailed: as for `print_answer`.
     """
     _answer(strict_json(value, default=str))
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Write an error, with its priority when standard error is the journal."""
     shown = printable(text, keep="\n")
     with suppress(OSError):  # the exit code has to be enough
@@ -66,11 +66,11 @@ class Result(NamedTuple):
         """Write the result as text or JSON, and return the code."""
         if as_json:
             error = {"error": self.text} if self.code else {}
-            say_json({"ok": not self.code, "code": self.code, **error, **self.facts})
+            print_json({"ok": not self.code, "code": self.code, **error, **self.facts})
         elif self.code:
-            complain(f"gigqd: {self.text}")
+            print_error(f"gigqd: {self.text}")
         else:
-            say(self.text)
+            print_answer(self.text)
         return self.code
 
 

@@ -106,7 +106,7 @@ def _unusable_database(answer: Mapping[str, Any], options: Namespace) -> str:
 
 
 def _judge_silence(client: Client, error: NotAnswering, options: Namespace) -> Result:
-    """Return the reason for a missing answer: a slow trial of the configuration, or a defect."""
+    """Return the reason for a missing answer: a slow check of the configuration, or a defect."""
     try:
         client.ask("status", within=1.0)
     except NotAnswering:

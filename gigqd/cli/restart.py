@@ -6,7 +6,7 @@ import os
 
 from gigqd.cli.find_daemon import runtime_files_of
 from gigqd.cli.options import Commands, Namespace, add_json, add_parser, add_wait
-from gigqd.cli.output import Result, say
+from gigqd.cli.output import Result, print_answer
 from gigqd.cli.start import start_daemon
 from gigqd.cli.start_checks import refuse_as_a_start, refuse_in_a_unit, require_psutil
 from gigqd.cli.stop import stop_daemon
@@ -37,7 +37,7 @@ def restart(options: Namespace) -> int:
     if stopped.code:
         return stopped.write(as_json=options.json)
     if not options.json:
-        say(stopped.text)
+        print_answer(stopped.text)
     started = start_daemon(options)
     facts = {**started.facts, "stopped": stopped.facts}
     return started._replace(facts=facts).write(as_json=options.json)

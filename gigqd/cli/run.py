@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gigqd import config as configuration
 from gigqd import logs
 from gigqd.cli.options import Commands, Namespace, add_flag, add_parser
-from gigqd.cli.output import complain
+from gigqd.cli.output import print_error
 from gigqd.cli.start_checks import require_psutil
 from gigqd.config import load
 from gigqd.errors import GigqdError, unexpected
@@ -65,7 +65,7 @@ def run(options: Namespace) -> int:
 def _report(config: Config, error: GigqdError) -> int:
     # A log on standard error has the error already, and every line of it must parse.
     if config.log.file:
-        complain(f"gigqd: {error}")
+        print_error(f"gigqd: {error}")
     return error.exit_code
 
 

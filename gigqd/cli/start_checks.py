@@ -1,4 +1,4 @@
-"""What a start needs, checked in a process of its own, without a daemon."""
+"""Checks of what a start needs, in a process of their own, without a daemon."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def refuse_as_a_start(config: Config, besides: int | None, within: float) -> Non
 
     Args:
         config: the configuration.
-        besides: the process of the daemon that is to be replaced.
-        within: how many seconds each trial may take.
+        besides: the id of the daemon's process that the start replaces.
+        within: seconds that each check may take.
 
     Raises:
-        GigqdError: with the exit code and the sentence of that start.
+        GigqdError: with the exit code and the message of that start.
     """
     find_account(config.daemon.user, config.daemon.group)
     place = functools.partial(_try_place, given=_paths_to_be_given(config))
@@ -80,7 +80,7 @@ def try_database(config: Config, within: float | None = None) -> dict[str, Any]:
     """Try the database as the daemon's account.
 
     Returns:
-        What was found: its sentence, and the exit code of a start.
+        The finding: its sentence, and the exit code of a start.
     """
     from gigqd.worker import trial
 
@@ -92,7 +92,7 @@ def try_imports(config: Config, within: float | None = None) -> dict[str, Any]:
     """Import what a worker imports before its first job.
 
     Returns:
-        What was found: its sentence, and the exit code of a start.
+        The finding: its sentence, and the exit code of a start.
     """
     from gigqd.worker import trial
 
@@ -107,42 +107,42 @@ def create_queue(config: Config) -> dict[str, Any]:
 
 
 def _in_child(
-    config: Config, what: str, attempt: Callable[[Config], str], within: float | None = None
+    config: Config, what: str, check: Callable[[Config], str], within: float | None = None
 ) -> dict[str, Any]:
-    """Try something as the account that the daemon would run as, in a process that then ends."""
+    """Run a check as the daemon's account, in a process that ends after it."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _attempt(config, attempt, writer)
+        _end_with_report(config, check, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         if not select.select([pipe], [], [], within)[0]:
             os.kill(pid, signal.SIGKILL)
-        said = pipe.read(_LONGEST_REPORT)
+        report = pipe.read(_LONGEST_REPORT)
     _, status = os.waitpid(pid, 0)
-    if said:
-        return finding(what, **json.loads(said))
+    if report:
+        return finding(what, **json.loads(report))
     if (died := os.waitstatus_to_exitcode(status)) == -signal.SIGKILL and within is not None:
-        text = f"the trial of the {what} was not over within {within:g} s"
+        text = f"the check of the {what} did not end within {within:g} s"
         return finding(what, text, exit_codes.INTERNAL_ERROR)
-    return finding(what, f"the process that tried it died ({died})", exit_codes.INTERNAL_ERROR)
+    return finding(what, f"the process of the check died ({died})", exit_codes.INTERNAL_ERROR)
 
 
 def finding(what: str, text: str, code: int = exit_codes.OK) -> dict[str, Any]:
-    """Return what was found about a part of the configuration, as `gigqd check --json` has it."""
+    """Return a finding about a part of the configuration, as `gigqd check --json` prints it."""
     return {"what": what, "text": text, "code": code}
 
 
-def _attempt(config: Config, attempt: Callable[[Config], str], writer: int) -> NoReturn:
-    """Never returns: what a module does at its import must not reach the command's own code."""
+def _end_with_report(config: Config, check: Callable[[Config], str], writer: int) -> NoReturn:
+    """Run a check and end the process: an imported module must not reach the command's code."""
     found: dict[str, Any] = {"text": "interrupted", "code": exit_codes.INTERNAL_ERROR}
     try:
-        os.dup2(2, 1)  # the answer of the command is not for what an application prints
+        os.dup2(2, 1)  # an application's output must not mix with the command's answer
         account = find_account(config.daemon.user, config.daemon.group)
         if account is not None and os.geteuid() == 0:
             drop_privileges(account)
-        found = {"text": attempt(config), "code": exit_codes.OK}
+        found = {"text": check(config), "code": exit_codes.OK}
     except GigqdError as error:
         found = {"text": str(error), "code": error.exit_code}
     except OSError as error:
@@ -201,6 +201,6 @@ def _paths_to_be_given(config: Config) -> list[Path]:
             return []
         given = [(database, is_to_be_given(database)), (place, is_place_to_be_given(place))]
     except (GigqdError, OSError):
-        return []  # the child finds the same, and says it
+        return []  # the check in the child process reports the same error
     log = [config.log.file] if config.log.file else []
     return [*log, *(folder for folder, is_given in given if is_given)]

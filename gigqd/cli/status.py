@@ -18,7 +18,7 @@ from gigqd.cli.options import (
     add_runtime_dir,
     add_timeout,
 )
-from gigqd.cli.output import say, say_json
+from gigqd.cli.output import print_answer, print_json
 from gigqd.errors import GigqdError
 from gigqd.host import pidfile
 
@@ -52,9 +52,9 @@ def status(options: Namespace) -> int:
     except GigqdError as error:
         return _report_unknown(runtime_files, error, as_json=options.json)
     if options.json:
-        say_json(answer)
+        print_json(answer)
     else:
-        say(text)
+        print_answer(text)
     return exit_codes.OK
 
 
@@ -64,12 +64,14 @@ def _report_not_running(runtime_files: RuntimeFiles, *, as_json: bool) -> int:
     code = exit_codes.STATUS_STALE if left else exit_codes.STATUS_STOPPED
     if as_json:
         state = "dead" if left else "stopped"
-        say_json({"ok": False, "code": code, "state": state, "stale_pid": pid})
+        print_json({"ok": False, "code": code, "state": state, "stale_pid": pid})
     elif left:
         who = f" (pid {pid})" if pid else ""
-        say(f"gigqd is not running, but its pid file is left{who}: {runtime_files.pid_path}")
+        print_answer(
+            f"gigqd is not running, but its pid file is left{who}: {runtime_files.pid_path}"
+        )
     else:
-        say("gigqd is not running")
+        print_answer("gigqd is not running")
     return code
 
 
@@ -80,7 +82,7 @@ def _report_unknown(runtime_files: RuntimeFiles | None, error: GigqdError, *, as
             runtime_files.running() if runtime_files and isinstance(error, NotAnswering) else None
         )
         facts = {"state": "not answering", "pid": known.pid if known else None}
-        say_json({"ok": False, "code": code, "error": str(error), **facts})
+        print_json({"ok": False, "code": code, "error": str(error), **facts})
     else:
-        say(f"gigqd: {error}")
+        print_answer(f"gigqd: {error}")
     return code

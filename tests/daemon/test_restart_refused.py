@@ -100,7 +100,7 @@ def test_an_import_that_hangs_is_given_up_and_the_daemon_goes_on(project):
     refused = project.gigqd("restart", "--json", "--wait", "2")
 
     assert json.loads(refused.stdout)["code"] == refused.returncode == exit_codes.INTERNAL_ERROR
-    assert "imports was not over within 2 s" in refused.stdout
+    assert "imports did not end within 2 s" in refused.stdout
     assert project.pid() == pid
 
 

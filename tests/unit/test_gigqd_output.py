@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigqd.cli.output import say_json
+from gigqd.cli.output import print_json
 
 if TYPE_CHECKING:
     import pytest
@@ -18,7 +18,7 @@ def refuse(constant: str) -> None:
 
 
 def test_nan_and_infinities_are_texts_as_in_gigq(capfd: pytest.CaptureFixture[str]) -> None:
-    say_json({"n": math.nan, "i": [math.inf, (-math.inf,)], "x": 1.5, "path": Path("/run")})
+    print_json({"n": math.nan, "i": [math.inf, (-math.inf,)], "x": 1.5, "path": Path("/run")})
 
     assert json.loads(capfd.readouterr().out, parse_constant=refuse) == {
         "n": "NaN",
