@@ -74,7 +74,8 @@ def test_check_tells_with_the_code_that_a_start_would_end_with(launched, spoil, 
     daemon = launched({"daemon.start_timeout": "2s"})
     spoil(daemon)
 
-    check, start, run = (daemon.command(*c.split()) for c in ("check --db", "start", "run"))
+    commands = ("check --db", "start", "run")
+    check, start, run = (daemon.command(*c.split(), refused=True) for c in commands)
 
     assert (check.returncode, start.returncode, run.returncode) == (code, code, code)
     for done in (check, start, run):
@@ -90,7 +91,7 @@ def test_nothing_is_made_beside_what_can_be_no_database(launched, command):
     os.mkfifo(elsewhere / "pipe")
     daemon.database.symlink_to(elsewhere / "pipe")
 
-    assert daemon.command(command).returncode == exit_codes.DATABASE_UNAVAILABLE
+    assert daemon.command(command, refused=True).returncode == exit_codes.DATABASE_UNAVAILABLE
     assert names_in(elsewhere) == ["pipe"]
 
 
@@ -101,7 +102,8 @@ def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(launched):
     with closing(sqlite3.connect(daemon.database, isolation_level=None)) as blocker:
         blocker.execute("PRAGMA journal_mode = WAL")
         blocker.execute("BEGIN EXCLUSIVE")
-        check, start = daemon.command("check", "--db"), daemon.command("start")
+        check = daemon.command("check", "--db")
+        start = daemon.command("start", refused=True)
 
     assert (check.returncode, start.returncode) == (69, 69), start
     assert "locked" in check.stderr

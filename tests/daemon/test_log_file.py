@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from support import fork_server
 from support.configs import clean_environment, to_toml
 from support.waiting import wait_until
 
@@ -51,6 +52,12 @@ class Home:
         (path / "jobs.db.gigq").mkdir(exist_ok=True)
         (path / "run").mkdir()
         (path / "folder").symlink_to(path)
+
+    def refused(self, *words):
+        """Run a command that starts no daemon."""
+        arguments = ["--config", str(self.path / "gigq.toml"), *words]
+        environment = clean_environment()
+        return fork_server.run("gigqd", arguments, folder=self.path, environment=environment)
 
     def gigqd(self, *words, **options):
         command = [sys.executable, "-m", "gigqd", "--config", str(self.path / "gigq.toml"), *words]
@@ -108,7 +115,7 @@ def test_check_and_start_refuse_the_same_file_with_the_same_words(home, kind):
     home.configure(kind)
     before = (home.path / "jobs.db").read_bytes()
 
-    check, start, run = home.gigqd("check"), home.gigqd("start"), home.gigqd("run")
+    check, start, run = (home.refused(word) for word in ("check", "start", "run"))
 
     assert [done.returncode for done in (check, start, run)] == [exit_codes.BAD_CONFIG] * 3
     assert f"log.file: {WRONG[kind]}" in check.stderr

@@ -145,10 +145,19 @@ class Daemon:
         self._settings.update(settings or {})
         self.config_path.write_text(to_toml(self._settings) + text)
 
-    def command(self, *arguments: str, timeout: float = 40.0) -> subprocess.CompletedProcess[str]:
-        """Run `gigqd` with this daemon's configuration, as a person would."""
+    def command(
+        self, *arguments: str, timeout: float = 40.0, refused: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `gigqd` with this daemon's configuration, as a person would.
+
+        Args:
+            arguments: the command and its options.
+            timeout: after so many seconds the command is killed.
+            refused: the command starts no daemon, so that a forked copy may run it.
+        """
         words = ["--config", str(self.config_path), *arguments]
-        if fork_server.serves(self.environment) and not STARTS.intersection(arguments):
+        starts = STARTS.intersection(arguments) and not refused
+        if fork_server.serves(self.environment) and not starts:
             return fork_server.run(
                 "gigqd", words, folder=Path.cwd(), environment=self.environment, timeout=timeout
             )

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from support import fork_server
 from support.configs import clean_environment, to_toml
+from support.daemon import STARTS
 from support.other_user import SEARCH_PATH
 
 if TYPE_CHECKING:
@@ -48,7 +50,12 @@ class Project:
         self.file.write_text(to_toml(self._settings))
 
     def gigqd(
-        self, *words: str, file: Path | None = None, become: bool = True, **environment: str
+        self,
+        *words: str,
+        file: Path | None = None,
+        become: bool = True,
+        refused: bool = False,
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a `gigqd` command of this project.
 
@@ -56,9 +63,18 @@ class Project:
             words: the command and its options.
             file: the configuration file; the project's own when it is not given.
             become: whether it is run as the project's account, when that is another one.
+            refused: the command starts no daemon, so that a forked copy may run it.
             environment: further variables.
         """
         start = self._become if become else self._become[-1:]
+        if start == [sys.executable] and (refused or not STARTS.intersection(words)):
+            return fork_server.run(
+                "gigqd",
+                ["--config", str(file or self.file), *words],
+                folder=self.home,
+                environment={**clean_environment(), **environment},
+                timeout=60,
+            )
         return subprocess.run(
             [*start, "-m", "gigqd", "--config", str(file or self.file), *words],
             env={**clean_environment(), "PYTHONPATH": SEARCH_PATH, **environment},
