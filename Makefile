@@ -63,6 +63,10 @@ check: $(VENV)/.ready-dev ## check format, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: check-docs
+check-docs: $(VENV)/.ready-dev ## check that the documents say what the code does, and run their examples
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m docs $(ARGS)
+
 .PHONY: clean
 clean: ## remove what the other targets made
 	rm -rf .venv build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,6 +7,8 @@ import re
 import pytest
 from support.tree import ROOT, documents
 
+pytestmark = pytest.mark.docs
+
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)

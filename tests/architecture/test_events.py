@@ -7,6 +7,8 @@ import re
 import pytest
 from support.event_names import PAGE, described, emitted
 
+pytestmark = pytest.mark.docs
+
 EMITTED = emitted()
 
 

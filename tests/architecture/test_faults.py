@@ -6,7 +6,10 @@ import ast
 import re
 from collections import defaultdict
 
+import pytest
 from support.tree import ROOT, modules, parsed
+
+pytestmark = pytest.mark.docs
 
 CATALOGUE = {
     "A": [*range(1, 9), 10, 11, *range(13, 18), 20, 21, 22, 23, 24, 25],

@@ -7,6 +7,8 @@ import re
 import pytest
 from support.tree import ROOT
 
+pytestmark = pytest.mark.docs
+
 PAGE = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| (I\d+) \|(.*)\|$", PAGE, re.MULTILINE))
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))

@@ -11,6 +11,8 @@ from support.tree import PACKAGES, ROOT, modules
 
 from gigqd.config import load
 
+pytestmark = pytest.mark.docs
+
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 INTERNALS = (ROOT / "docs/internals.md").read_text()
 CODE = re.compile(r"`([^`\n]+)`")

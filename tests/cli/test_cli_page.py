@@ -13,6 +13,8 @@ from gigq.cli import exit_codes, job_json
 from gigq.cli.parser import build_parser
 from gigqd.cli.parser import build_parser as build_daemons_parser
 
+pytestmark = pytest.mark.docs
+
 MODULE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGE = (ROOT / "docs/cli.md").read_text()
 

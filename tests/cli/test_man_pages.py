@@ -13,6 +13,8 @@ import gigq.cli.parser
 import gigqd.cli.parser
 import gigqd.exit_codes
 
+pytestmark = pytest.mark.docs
+
 PART = r'^\.SS "?{} {}\b.*?(?=^\.S[SH])'
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 PARSERS = {"gigq": gigq.cli.parser.build_parser(), "gigqd": gigqd.cli.parser.build_parser()}

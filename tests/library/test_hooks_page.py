@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
 from support.console import differences
 from support.tree import ROOT
 
 from gigq.execution.hooks import PARAMETERS
+
+pytestmark = pytest.mark.docs
 
 PAGE = (ROOT / "docs/api/hooks.md").read_text()
 MODULE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -14,6 +14,8 @@ from support.console import JOB_ID, TIME, examples
 from support.tree import ROOT
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.docs
+
 README = (ROOT / "README.md").read_text()
 FILE = re.compile(r"^```(?:python|toml)\n# (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```(\w*)$", re.MULTILINE)

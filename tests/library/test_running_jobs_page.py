@@ -3,11 +3,14 @@
 import re
 from dataclasses import fields
 
+import pytest
 from support.console import differences
 from support.tree import ROOT
 
 from gigq import errors
 from gigq.execution.job_context import CurrentJob
+
+pytestmark = pytest.mark.docs
 
 PAGE = (ROOT / "docs/api/running-jobs.md").read_text()
 MODULE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)

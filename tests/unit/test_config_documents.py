@@ -11,6 +11,8 @@ from support.tree import ROOT
 from gigq.cli import configuration
 from gigqd.config import load, schema
 
+pytestmark = pytest.mark.docs
+
 EXAMPLE = ROOT / "etc" / "gigq.toml"
 PAGE = ROOT / "docs" / "configuration.md"
 

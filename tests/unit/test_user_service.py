@@ -16,6 +16,8 @@ from gigqd.cli.parser import build_parser
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.docs
+
 PAGE = (ROOT / "docs/howto/user-service.md").read_text(encoding="utf-8")
 UNIT = re.search(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
 SHIPPED = (ROOT / "systemd/gigqd.service").read_text(encoding="utf-8")
