@@ -194,7 +194,7 @@ class Child:
         used = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
         return max(0.0, max(resource_use, used) - report.cpu)
 
-    def begin_end(self) -> TreeKill:
+    def begin_tree_kill(self) -> TreeKill:
         """Start ending its whole tree."""
         report = self.cell.read()
         self.killed_execution = report.started if report.activity is Activity.BUSY else None

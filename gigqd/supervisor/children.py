@@ -1,4 +1,4 @@
-"""The crew: the slots and the children in them."""
+"""The child manager: the slots and the children in them."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ _SLOTS_SECONDS = 0.008
 
 
 class ChildEvents(Protocol):
-    """What the crew reports to: the supervisor."""
+    """Callbacks of the child manager; the supervisor implements them."""
 
     def message_received(self, slot_name: str) -> None:
-        """A child has sent something."""
+        """Handle what a child has sent."""
 
     def child_ready(self, slot: Slot, child: Child) -> None:
-        """A child has booted."""
+        """Note that a child has booted."""
 
     def child_gone(self, slot: Slot, report: Report, record: ExitRecord) -> None:
-        """A child and its process tree are gone."""
+        """Note that a child and its process tree are gone."""
 
     def child_stuck(self, slot: Slot) -> None:
-        """Something of a child's tree survives SIGKILL; its slot is not to be filled again."""
+        """Note that a process of a child's tree survives SIGKILL."""
 
 
 class Children:
-    """Keeps every slot filled with a child that does its work.
+    """Keeps a working child in every slot.
 
-    1. Forks a child for each slot that wants one, as fast as the rules of restarts allow.
-    2. Watches what the children say on the scoreboard, and whether they live.
-    3. Asks a job that is to end to do so, then ends the child's whole tree.
-    4. Collects the dead, and tells the chief what became of them.
+    1. Forks a child for each slot that needs one, as fast as the restart policy allows.
+    2. Reads the children's reports on the scoreboard, and notices their exits.
+    3. Interrupts a job that is to end, and then kills the child's whole process tree.
+    4. Reaps children that died, and reports the exit record to the supervisor.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class Children:
             for is_recorder, module in enumerate(("gigqd.worker.worker", "gigqd.recorder.recorder"))
         }
 
-    # --- what the supervisor orders ----------------------------------------------------------
+    # --- orders of the supervisor ------------------------------------------------------------
 
     def preload(self) -> None:
-        """Do before the first fork what every child would do by itself, to be shared by all."""
+        """Load before the first fork what every child needs, so that all share its memory."""
         importlib.import_module("gigqd.worker.preload").preload(self._config.queue.database)
         spawn.settle_memory()
 
     def use(self, config: Config, generation: int) -> None:
-        """Fork children of this generation, with its configuration, from now on."""
+        """Use this configuration, of this generation, for all children forked from now on."""
         self._config = config
         self._generation = generation
 
@@ -104,20 +104,20 @@ class Children:
         Args:
             name: the slot's name.
             pool: its pool's name.
-            limits: how long its children may take.
-            trial: a configuration and generation to try; None for those in use.
+            limits: the time limits of its children.
+            trial: the configuration and generation of a canary; None for those in use.
         """
         if trial is not None:
             self._canary_configs[name] = trial
         return self.slots.setdefault(name, Slot(name, pool, limits))
 
     def retire(self, slot: Slot) -> None:
-        """Let a slot's child finish its job and leave, and do not fill the slot again."""
+        """Let a slot's child finish its job and exit, and close the slot then."""
         slot.retired = True
         self.replace(slot)
 
     def replace(self, slot: Slot) -> None:
-        """Let a slot's child finish its job and leave; an heir follows unless it is retired."""
+        """Let a slot's child finish its job and exit; a slot that stays gets another child."""
         child = self._children.get(slot.name)
         if child is None:
             self.restarts.reset_breaker(slot)
@@ -127,19 +127,19 @@ class Children:
             child.order_leave()
 
     def kill(self, slot: Slot, cause: Cause, now: float) -> None:
-        """End a slot's child and its whole tree."""
+        """Kill a slot's child with its whole process tree."""
         child = self._children.get(slot.name)
         if child is not None and child.treekill is None:
             slot.begin_end(now, cause)
-            self._begin_end(child)
+            self._kills.add(child.pid, child.begin_tree_kill(), child.tag)
 
     def request_end(self, slot: Slot, cause: Cause, grace: float | None = None) -> None:
-        """Have a slot's job, if it runs one, asked to end and then ended.
+        """Interrupt the job of a slot's child, if it runs one, and kill the child after a grace.
 
         Args:
             slot: the slot.
-            cause: why.
-            grace: seconds between asking and killing; None for the slot's own.
+            cause: the cause to record.
+            grace: seconds between interruption and kill; None for the slot's own.
         """
         child = self._children.get(slot.name)
         last = child.cell.read() if child else Report()
@@ -147,33 +147,33 @@ class Children:
             slot.request_end(last.started, cause, grace)
 
     def cancel(self, executions: Collection[str]) -> None:
-        """Have these executions ended, those of them that run here."""
+        """End those of these executions that run in a child."""
         for slot in self.slots.values() if executions else ():
             child = self._children.get(slot.name)
             if child is not None and child.cell.read().execution in executions:
                 self.request_end(slot, Cause.CANCELLED)
 
     def pause_claims(self, *, on: bool) -> None:
-        """Have no worker claim a job, or let them claim again; running jobs go on."""
+        """Suspend the claims of all workers, or resume them; running jobs continue."""
         if self._board.held != on:
             self._board.held = on
             for child in self._children.values():
                 child.pause_claims(on=on)
 
     def announce_stop(self) -> None:
-        """Let the running jobs see that the daemon is stopping."""
+        """Show the running jobs that the daemon is stopping."""
         for child in self._children.values():
             child.cell.announce_stop()
 
     def restart_limits(self, now: float) -> None:
-        """Blame nobody for what has taken long until now: it could not be done."""
+        """Count every time limit of a child from now: until now it could not work."""
         for slot in self.slots.values():
             slot.limits_count_from = now
 
-    # --- the turn ----------------------------------------------------------------------------
+    # --- one step of the loop ----------------------------------------------------------------
 
     def step(self, now: float) -> None:
-        """Look at every slot and do what it needs, or go on with the others in the next turn."""
+        """Do what each slot needs; those for which the time slice is too short follow next time."""
         self._share.serve(self.slots, lambda name: self._attend(self.slots[name], now))
         self._kills.step({child.pid for child in self.children()})
         self._look_at_trees(now)
@@ -186,7 +186,7 @@ class Children:
             self.replace(slot)
 
     def next_look(self, now: float) -> float:
-        """When to look again at the latest, in seconds of the monotonic clock."""
+        """Return when `step` is due again at the latest, in seconds of the monotonic clock."""
         if self._share.behind or self._monitor.unfinished:
             return now
         return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now)
@@ -203,20 +203,20 @@ class Children:
         return min(look_again, slot.wake_at(report))
 
     def children(self) -> Iterator[Child]:
-        """Every child that has not been reaped."""
+        """Return an iterator over the children that are not reaped."""
         return iter(self._children.values())
 
     def child_in(self, slot: Slot) -> Child | None:
-        """The child in a slot; None while it is empty."""
+        """Return the child in a slot; None while it is empty."""
         return self._children.get(slot.name)
 
     def is_up(self, slot: Slot) -> bool:
-        """Whether a slot's child has booted."""
+        """Return True when a slot's child has booted."""
         child = self._children.get(slot.name)
         return child is not None and child.booted
 
     def receive(self, slot_name: str) -> list[dict[str, Any]]:
-        """What a slot's child has sent; its mere rings are not messages and are left out."""
+        """Return the messages of a slot's child, without mere wakeups."""
         child = self._children.get(slot_name)
         if child is None:
             return []
@@ -226,7 +226,7 @@ class Children:
         return messages
 
     def flush(self) -> bool:
-        """Send on what children were too slow for; whether something is still unsent."""
+        """Send queued messages to children; return True when some are still queued."""
         for child in self._children.values():
             child.json_socket.flush()
         return any(child.json_socket.has_unsent for child in self._children.values())
@@ -238,11 +238,11 @@ class Children:
         if child is None:
             self._fill(slot, now)
         elif child.treekill is not None:
-            self._carry_on_ending(slot, child, now)
+            self._continue_tree_kill(slot, child, now)
         elif child.look() is not None:
-            self._events.message_received(slot.name)  # what it said last comes before its end
+            self._events.message_received(slot.name)  # its last messages come before its exit
             slot.begin_end(now, None)
-            self._begin_end(child)
+            self._kills.add(child.pid, child.begin_tree_kill(), child.tag)
         else:
             self._watch(slot, child, now)
 
@@ -276,7 +276,7 @@ class Children:
                 log_interruption(slot, child, report)
                 child.ask_for_stacks()
             case Action.KILL:
-                self._begin_end(child)
+                self._kills.add(child.pid, child.begin_tree_kill(), child.tag)
             case _ if child.is_disconnected(now):
                 self.kill(slot, Cause.CRASHED, now)
 
@@ -287,7 +287,7 @@ class Children:
             log.info("pool_breaker_closed", pool=slot.pool)
         self._events.child_ready(slot, child)
 
-    # --- birth -------------------------------------------------------------------------------
+    # --- fork --------------------------------------------------------------------------------
 
     def _spawn(self, slot: Slot, now: float) -> None:
         config, generation = self._canary_configs.get(slot.name, (self._config, self._generation))
@@ -301,16 +301,13 @@ class Children:
             return
         slot.spawned(now)
         self._children[slot.name] = Child(pid, context, ours, now, generation)
-        heard = functools.partial(self._events.message_received, slot.name)
-        self._selector.register(ours, selectors.EVENT_READ, heard)
+        on_message = functools.partial(self._events.message_received, slot.name)
+        self._selector.register(ours, selectors.EVENT_READ, on_message)
         log.info("worker_spawned", slot=slot.name, pid=pid, generation=slot.generation)
 
-    # --- death -------------------------------------------------------------------------------
+    # --- exit --------------------------------------------------------------------------------
 
-    def _begin_end(self, child: Child) -> None:
-        self._kills.add(child.pid, child.begin_end(), child.tag)
-
-    def _carry_on_ending(self, slot: Slot, child: Child, now: float) -> None:
+    def _continue_tree_kill(self, slot: Slot, child: Child, now: float) -> None:
         treekill = child.treekill
         assert treekill is not None
         nothing_left = treekill.done

@@ -1,4 +1,4 @@
-"""Reports of a child's end: the exit record, and the lines of the log."""
+"""Exit record of a child with the details of its job, and the log lines about its end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = logs.get_logger(__name__)
 def add_job_details(
     record: ExitRecord, slot: Slot, child: Child, report: Report, now: float
 ) -> ExitRecord:
-    """Return the record with all that is known of the child and its job.
+    """Return the exit record with the details of the child and its job.
 
     Args:
-        record: how the child ended, and its cause; one without a cause needs no more.
+        record: the exit code or signal, and the cause; without a cause no details are needed.
         slot: its slot.
         child: the child; it and its process tree are gone.
         report: its last report.
@@ -50,7 +50,7 @@ def add_job_details(
 
 
 def log_interruption(slot: Slot, child: Child, report: Report) -> None:
-    """Log that a child's job is asked to end, and why."""
+    """Log that a child's job is interrupted, and why."""
     if slot.interruption_cause is Cause.TIMEOUT:
         child.overrun_at = report.deadline
     log.warning(
@@ -67,7 +67,7 @@ def log_interruption(slot: Slot, child: Child, report: Report) -> None:
 
 
 def log_exit(slot: Slot, child: Child, report: Report, record: ExitRecord) -> None:
-    """Log how a child ended, after the sum of its jobs."""
+    """Log the exit of a child, after the sum of its jobs."""
     child.job_sums.end()
     emit = log.info if record.cause is None else log.warning
     emit(

@@ -1,4 +1,4 @@
-"""The supervisor: one thread, no database, no user code; it may therefore fork."""
+"""The supervisor's loop. It may fork: it has one thread, no database and no user code."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 log = logs.get_logger(__name__)
 
 _CELLS = 4096
-_OVERSLEPT = 2.0
-_UNSENT_LOOK = 0.05
+_STALLED_AFTER = 2.0
+_RETRY_UNSENT = 0.05
 _AGAIN_AFTER = 1.0
 
 
 class Supervisor:
     """Keeps the pools running.
 
-    1. Sleeps until the next deadline, signal, message or command, and answers it.
-    2. Has the crew collect the dead, end what overruns, and refill the slots.
-    3. Hands exit records to the recorder and keeps them until they are settled.
+    1. Waits for the next deadline, signal, message or command, and handles it.
+    2. Has `Children` reap children that died, end jobs that overrun, and refill the slots.
+    3. Sends exit records to the recorder and keeps them until they are settled.
 
     Args:
         config: what to run.
-        instance: the daemon's runtime files; its lock is held.
+        files: the daemon's runtime files; its lock is held.
         on_ready: called once, when the first worker is up.
     """
 
@@ -82,7 +82,7 @@ class Supervisor:
     # --- the loop ----------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Run until a stop is asked for and done.
+        """Run until a stop is requested and complete.
 
         Returns:
             The process's exit code.
@@ -94,7 +94,7 @@ class Supervisor:
         steps = (
             self._handle_signals,
             lambda: self._children.step(time.monotonic()),
-            self._pursue_start,
+            self._check_start,
             self._check_recorder_link,
             self._report_state,
             self._reloads.step,
@@ -131,8 +131,8 @@ class Supervisor:
             self._notifier.watchdog()
             until = min(until, now + self._watchdog)
         if self._children.flush() | self._commands.flush():
-            until = min(until, now + _UNSENT_LOOK)
-        until = max(until, now)  # not the time now: a stop in the middle of these lines is one too
+            until = min(until, now + _RETRY_UNSENT)
+        until = max(until, now)  # not the time now, so that a stall within these lines counts
         for key, _ in self._selector.select(max(0.0, until - time.monotonic())):
             with self._open_files_limit:
                 key.data()
@@ -140,15 +140,15 @@ class Supervisor:
         self._note_stall(self._woke_at - until)
 
     def _note_stall(self, late: float) -> None:
-        """After a turn or a sleep that was far too long: this process, or the host, was stopped."""
-        if late > _OVERSLEPT:
+        """Restart all time limits after a delay: this process, or the host, was stopped."""
+        if late > _STALLED_AFTER:
             log.warning("supervisor_stalled", seconds=round(late, 3))
             self._children.restart_limits(time.monotonic())
 
-    # --- up ----------------------------------------------------------------------------------
+    # --- start -------------------------------------------------------------------------------
 
     def _boot(self) -> None:
-        """Set up signals and orphans, end what a dead run left, open the socket, fork recorder."""
+        """Handle signals, adopt orphans, kill those of dead runs, open the socket and the slots."""
         log.info("daemon_starting", version=__version__, run=self._status.run)
         scrub(os.environ)
         self._signals.install()
@@ -163,14 +163,14 @@ class Supervisor:
         self._pools.open_recorder()
         self._woke_at = time.monotonic()
 
-    def _pursue_start(self) -> None:
-        """Declare readiness when the first worker is up, or give up when none ever will be."""
+    def _check_start(self) -> None:
+        """Report readiness once a worker has booted, or end a start that has failed."""
         if self._status.ready or self._stop is not None:
             return
         self._failure = startup.start_failure(self._status, self._recorder_link, self._pools)
         if self._failure is not None:
             self._give_up(self._failure)
-        elif self._recorder_link.in_order and self._pools.any_up():
+        elif self._recorder_link.recovered and self._pools.any_up():
             self._status.ready = True
             log.info("daemon_ready", seconds=round(time.monotonic() - self._status.began, 3))
             self._notifier.ready(self._status.summary_line)
@@ -178,15 +178,15 @@ class Supervisor:
             syscalls.release_memory()
 
     def _give_up(self, failure: GigqdError) -> None:
-        """End a start that failed; the recorder leaves the database as one file where it can."""
-        if not self._recorder_link.in_order:
+        """End a failed start; a recorder that has opened the database closes it by a stop."""
+        if not self._recorder_link.recovered:
             raise failure
         self.begin_stop(at_once=True)
 
-    # --- what the crew reports ---------------------------------------------------------------
+    # --- reports of children -----------------------------------------------------------------
 
     def message_received(self, slot_name: str) -> None:
-        """A child has sent something."""
+        """Handle the messages that a child has sent."""
         for message in self._children.receive(slot_name):
             if slot_name == RECORDER:
                 self._receive_from_recorder(message)
@@ -200,12 +200,12 @@ class Supervisor:
                     self._stop.note_interrupted(slot_name, message)
 
     def child_ready(self, slot: Slot, child: Child) -> None:
-        """A child has booted."""
+        """Note that a child has booted."""
         if slot.name == RECORDER:
             self._recorder_link.serve(child.json_socket)
 
     def child_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
-        """A child and its process tree are gone."""
+        """Note that a child and its process tree are gone."""
         self._status.counters.settled += last.settled
         if slot.name == RECORDER:
             self._recorder_link.serve(None)
@@ -217,7 +217,7 @@ class Supervisor:
             self._status.note_failure(slot, last, record)
 
     def child_stuck(self, slot: Slot) -> None:
-        """A child cannot be killed: its job waits for that, the pool does not."""
+        """Open another slot for a child that cannot be killed; its job waits for its end."""
         if self._stop is None:
             self._pools.replace_stuck(slot, self._status.config)
 
@@ -227,18 +227,18 @@ class Supervisor:
             self._status.note_settled(message)
             if self._stop is not None:
                 self._stop.note_settled(message)
-        if self._recorder_link.in_order and not (self._pools.opened or self._stop):
+        if self._recorder_link.recovered and not (self._pools.opened or self._stop):
             self._pools.fit(self._status.config)
 
     def _check_recorder_link(self) -> None:
-        """Relay cancels; have nothing claimed, or nobody blamed, while the database is away."""
+        """Forward cancel requests, and suspend claims or time limits after a database error."""
         self._children.cancel(self._recorder_link.cancels)
         self._children.pause_claims(on=self._status.paused or self._recorder_link.pause_claims)
         if self._recorder_link.database_error:
             self._children.restart_limits(time.monotonic())
 
     def _report_state(self) -> None:
-        """Say in one line why the daemon is not doing its whole work, if it is not."""
+        """Report a change of the reason why the daemon is degraded to the service manager."""
         if self._status.note_database_error(self._recorder_link.reason or self._pools.reason()):
             self._notifier.status(self._status.summary_line)
 
@@ -262,19 +262,19 @@ class Supervisor:
                     log.info("status", **self.status())
 
     def _interrupted(self) -> None:
-        """Ctrl-C stops; again, a second or more later, it cuts the running jobs short."""
+        """Stop at Ctrl-C; at a second one, at least 1 s later, cut running jobs short."""
         now = time.monotonic()
         again = bool(self._interrupted_at) and now - self._interrupted_at >= _AGAIN_AFTER
         self._interrupted_at = self._interrupted_at or now
         self.begin_stop(at_once=again)
 
     def status(self) -> dict[str, Any]:
-        """The answer to `gigqd status`."""
+        """Return the answer to `gigqd status`."""
         self._status.unrecorded_exits = len(self._recorder_link)
         return status.status(self._status, self._children)
 
     def pause(self, *, on: bool) -> None:
-        """Have no job claimed until it is resumed; running jobs go on, within their limits."""
+        """Suspend claims until they are resumed; running jobs continue within their limits."""
         if self._status.paused != on:
             self._status.paused = on
             self._check_recorder_link()  # at once: the caller may submit after the answer
@@ -285,13 +285,13 @@ class Supervisor:
             self._notifier.status(self._status.summary_line)
 
     def reload(self, reply: Reply) -> None:
-        """Take the configuration as it is on disk now, or refuse it."""
+        """Reload the configuration from disk, or refuse it."""
         self._reloads.ask(reply)
 
-    # --- down --------------------------------------------------------------------------------
+    # --- stop --------------------------------------------------------------------------------
 
     def begin_stop(self, *, at_once: bool = False) -> Stop:
-        """Stop: running jobs may finish until the deadline, or are cut short at once."""
+        """Begin a stop: running jobs may finish until the deadline, or are cut short at once."""
         now = time.monotonic()
         if self._stop is None:
             timeout = self._status.config.daemon.stop_timeout
@@ -306,32 +306,15 @@ class Supervisor:
         return self._stop
 
     def _pursue_stop(self) -> None:
-        """Cut short what outlives the deadline; when the workers are gone, close the books."""
-        if self._stop is None:
-            return
-        now = time.monotonic()
-        if not (workers := self._pools.workers()):
-            self._finish_records(self._stop, now)
-        for slot in workers:
-            self._stop.step(self._children, slot, now)
-
-    def _finish_records(self, stop: Stop, now: float) -> None:
-        """Let the recorder leave once all is settled, and end it when that takes too long."""
-        if stop.records_overdue(now):
-            self._pools.end_recorder(now)
-        elif not self._recorder_link:
-            self._pools.retire_recorder()
+        if self._stop is not None:
+            self._stop.step(self._children, self._pools, len(self._recorder_link))
 
     def _finished(self) -> int | None:
-        """The exit code, once a stop is over; None before."""
-        if self._stop is None:
-            return None
-        if not self._children.slots:
-            return self._stop.code
-        return exit_codes.LEFT_BEHIND if self._stop.hopeless(time.monotonic()) else None
+        """Return the exit code once a stop is complete; None before."""
+        return self._stop.exit_code(self._children) if self._stop is not None else None
 
     def _stop_summary(self, code: int) -> None:
-        """Tell those who wait for the end, and take the runtime files away."""
+        """Send the summary to the clients that wait for the stop, and end the run."""
         assert self._stop is not None
         summary = self._stop.summary(code, unrecorded=len(self._recorder_link))
         log.info("daemon_stopped", **summary)
@@ -339,7 +322,7 @@ class Supervisor:
         self._run.end(in_order=code == exit_codes.OK)
 
     def _abort(self) -> None:
-        """End every child's tree before an error ends the daemon."""
+        """Kill every child's process tree before an error ends the daemon."""
         until = time.monotonic() + 5.0
         for slot in list(self._children.slots.values()):
             slot.retired = True

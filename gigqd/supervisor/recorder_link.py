@@ -1,4 +1,4 @@
-"""The link to the recorder: exit records that it has not confirmed, and what it reports."""
+"""Connection to the recorder: exit records that it has not confirmed, and its reports."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ log = logs.get_logger(__name__)
 
 
 class RecorderLink:
-    """The link to the present recorder.
+    """Connection to the current recorder.
 
     1. Keeps every exit record from the moment it is complete.
-    2. Sends each to the recorder, and all of them again to the next one.
-    3. Drops one only when the recorder says that it is settled.
-    4. Remembers what the recorder last said of the database.
+    2. Sends each to the recorder, and all unconfirmed ones to the next recorder.
+    3. Drops one only when the recorder confirms that it is settled.
+    4. Keeps the recorder's last report of the database.
 
     Attributes:
-        in_order: what dead runs left open is settled, so claims may begin.
-        trouble: why the recorder cannot write now; None when it can.
-        hold: claims must stop until the trouble is over: what lies at the database's path is not
-            the file that the workers know, or is no database.
-        cancels: the open executions of this run that somebody has asked to cancel.
-        failure: why it never will; None while there is hope.
-        still_works: processes of a dead run that this account may not end.
+        recovered: the executions of dead runs are settled, so claims may begin.
+        database_error: why the recorder cannot write now; None when it can.
+        pause_claims: claims must stop until that error is over, since the file at the database's
+            path is another one or is damaged.
+        cancels: the open executions of this run for which a cancel is requested.
+        failure: the error that ends the start; None when there is none.
+        still_works: processes of a dead run that this account may not kill.
     """
 
     def __init__(self) -> None:
-        self.in_order = False
+        self.recovered = False
         self.database_error: str | None = None
         self.pause_claims = False
         self.cancels: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ class RecorderLink:
 
     @property
     def reason(self) -> str | None:
-        """Why not all of the recorder's work is done; None when it is."""
+        """The reason why the recorder cannot do all of its work; None when it can."""
         if self.database_error or not self.still_works:
             return self.database_error
         pids = " ".join(map(str, self.still_works))
@@ -72,10 +72,10 @@ class RecorderLink:
             self._send(number)
 
     def receive(self, message: dict[str, Any]) -> None:
-        """Take in what the recorder says."""
+        """Handle a message of the recorder."""
         match message:
             case {"ready": int(settled)}:
-                self.in_order = True
+                self.recovered = True
                 log.info("recovery_finished", settled=settled)
             case {"failed": str(text), "code": int(code)}:
                 self.failure = GigqdError(text, exit_code=code)

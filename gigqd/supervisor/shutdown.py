@@ -1,4 +1,4 @@
-"""A stop under way: its one deadline, who waits for it, and what has become of the jobs."""
+"""A stop of the daemon: its deadline, and the outcomes of the jobs that ran when it began."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from gigqd.ipc.exit_record import ExitRecord
     from gigqd.ipc.scoreboard import Report
     from gigqd.supervisor.children import Children
+    from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.slots import Slot
 
 _UNKILLABLE_AFTER = 10.0
 _RECORDS_WITHIN = 5.0
-_TO_DUMP = 0.05
+_TIME_TO_DUMP_STACKS = 0.05
 _ENDED_AS = {"completed": "finished", "pending": "released"}
 
 
 class Stop:
     """An orderly stop: running jobs may finish until the deadline, then they are cut short.
 
-    A job that still runs is asked to end a grace before the deadline, but not before half of the
+    A job that still runs is interrupted a grace before the deadline, but not before half of the
     time is over, and killed at the deadline.
 
     Attributes:
-        deadline: when what still runs is killed, in seconds of the monotonic clock.
+        deadline: when running jobs are killed, in seconds of the monotonic clock.
         busy: the slots whose workers were running a job when the stop began.
-        ended: the number of those jobs by what became of them.
+        ended: the number of those jobs by outcome.
         code: what the daemon exits with when every process is gone.
     """
 
@@ -49,14 +50,35 @@ class Stop:
         self._unrecorded: set[str] = set()
 
     def cut_short(self, now: float) -> None:
-        """Cut short what runs at once; there is only time to note where it stands."""
-        self.deadline = min(self.deadline, now + _TO_DUMP)
+        """Cut running jobs short at once; there is only time to dump their stacks."""
+        self.deadline = min(self.deadline, now + _TIME_TO_DUMP_STACKS)
         self.at_once = True
 
-    def step(self, children: Children, slot: Slot, now: float) -> None:
-        """Ask a worker's job to end, or end the worker, when it is time for that.
+    def step(self, children: Children, pools: Pools, unrecorded: int) -> None:
+        """Interrupt or kill what is due; without workers, end the recorder.
 
-        One that is still booting, as a canary whose application hangs, has no job to wait for.
+        Args:
+            children: the children.
+            pools: the pools.
+            unrecorded: the number of exit records that the recorder has not confirmed.
+        """
+        now = time.monotonic()
+        workers = pools.workers()
+        for slot in workers:
+            self._end_worker(children, slot, now)
+        if workers:
+            return
+        # From here the recorder has its time to settle; the next start settles the rest.
+        self.workers_gone_at = self.workers_gone_at or now
+        if now - self.workers_gone_at > _RECORDS_WITHIN:
+            pools.end_recorder(now)
+        elif not unrecorded:
+            pools.retire_recorder()
+
+    def _end_worker(self, children: Children, slot: Slot, now: float) -> None:
+        """Interrupt a worker's job, or kill the worker, when it is time for that.
+
+        A worker that still boots, as a canary whose application hangs, has no job to wait for.
         """
         grace = 0.0 if self.at_once else self._grace(slot)
         if now >= self.deadline or slot.phase is Phase.BOOTING:
@@ -64,8 +86,15 @@ class Stop:
         elif now >= self.deadline - grace or self.at_once:
             children.request_end(slot, Cause.STOPPED, grace)
 
+    def exit_code(self, children: Children) -> int | None:
+        """Return the daemon's exit code once the stop is complete, or has taken too long."""
+        if not children.slots:
+            return self.code
+        hopeless = time.monotonic() > self.deadline + _UNKILLABLE_AFTER
+        return exit_codes.LEFT_BEHIND if hopeless else None
+
     def worker_gone(self, slot: Slot, last: Report, record: ExitRecord) -> None:
-        """Count the job of a worker that has left; that of a killed one once it is recorded."""
+        """Count the job of a worker that has exited; that of a killed one once it is recorded."""
         if slot.name not in self.busy:
             return
         self.busy.discard(slot.name)
@@ -77,7 +106,7 @@ class Stop:
     def note_interrupted(self, slot_name: str, message: Mapping[str, Any]) -> None:
         """Count a job that its worker has settled after it was interrupted.
 
-        It may have returned all the same, and then it is finished.
+        A job that returned after its interruption counts as finished.
         """
         if slot_name in self.busy:
             self.busy.discard(slot_name)
@@ -89,24 +118,9 @@ class Stop:
             self._unrecorded.discard(message["execution"])
             self.ended[_ENDED_AS.get(message["status"], "failed")] += 1
 
-    def records_overdue(self, now: float) -> bool:
-        """Whether the recorder has had its time to settle the last exit records.
-
-        The clock starts when the last worker is gone; what is not settled by then is found by
-        the next start.
-        """
-        self.workers_gone_at = self.workers_gone_at or now
-        return now - self.workers_gone_at > _RECORDS_WITHIN
-
-    def hopeless(self, now: float) -> bool:
-        """Whether something has survived SIGKILL for too long to go on waiting."""
-        return now > self.deadline + _UNKILLABLE_AFTER
-
     def next_look(self, now: float, slots: Iterable[Slot]) -> float:
-        """When to look again, in seconds of the monotonic clock."""
-        if self.workers_gone_at:
-            return now + 0.02
-        if now >= self.deadline:
+        """Return when `step` is due again, in seconds of the monotonic clock."""
+        if self.workers_gone_at or now >= self.deadline:
             return now + 0.02
         ask_at = self.deadline - max(map(self._grace, slots), default=0.0)
         look = ask_at if now < ask_at else now + 0.05
@@ -116,7 +130,7 @@ class Stop:
         return min(slot.limits.grace, (self.deadline - self.began) / 2)
 
     def summary(self, code: int, unrecorded: int) -> dict[str, Any]:
-        """Return what the waiting clients get at the end.
+        """Return the summary for the clients that wait for the stop.
 
         Args:
             code: the daemon's exit code.

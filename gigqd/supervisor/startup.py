@@ -1,4 +1,4 @@
-"""Bringing the daemon up: what must be had before the first claim, and when to give up."""
+"""Start of the daemon: what it needs before the first claim, and when a start has failed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StartFailedError(GigqdError):
 
 
 class DaemonRun:
-    """This daemon's run on a database: the lock that shows that it lives, and its record.
+    """This daemon's run on a database: the lock that shows that it is alive, and its marker.
 
     Args:
         database: the queue's file.
@@ -46,32 +46,32 @@ class DaemonRun:
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._record = ShutdownMarker(database)
+        self._marker = ShutdownMarker(database)
         self._lock = run_locks.RunLock(Path(database), "gigqd")
         self.run = self._lock.run
 
     def begin(self) -> None:
-        """End what dead runs on this database have left behind, where they may have, and begin.
+        """Kill the orphans of dead runs on this database, if there may be some, and begin the run.
 
         Raises:
-            StartFailedError: some of it survives SIGKILL, or nothing can be written there.
+            StartFailedError: an orphan survives SIGKILL, or nothing can be written there.
         """
         try:
-            if self._record.may_have_orphans():
+            if self._marker.may_have_orphans():
                 _kill_orphans_of(self._database)
-            self._record.begin(self.run)
+            self._marker.begin(self.run)
         except OSError as error:
             raise _cannot_write(self._database, error) from error
 
     def end(self, *, in_order: bool) -> None:
-        """Free the lock; after an end in order the next start looks for no processes."""
+        """Free the lock. After an orderly end the next start does not search for orphans."""
         if in_order:
-            self._record.end()
+            self._marker.end()
         self._lock.release()
 
 
 def lock_run(database: str) -> DaemonRun:
-    """Take the lock that tells others that this daemon's run lives.
+    """Take the lock that shows other processes that this daemon's run is alive.
 
     Raises:
         StartFailedError: nothing can be written beside the database, or it can be none.
@@ -92,7 +92,7 @@ def _cannot_write(database: str, error: OSError) -> StartFailedError:
 
 
 def require_files() -> None:
-    """Refuse a start with fewer open files than a single worker and the daemon itself need.
+    """Refuse a start when the limit of open files is too low for the daemon and one worker.
 
     Raises:
         StartFailedError: the limit is too low.
@@ -113,7 +113,7 @@ def _kill_orphans_of(database: str) -> None:
 
 
 def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:
-    """Remember what a child says of its own failure to boot, and the exit code it stands for."""
+    """Keep the error with which a child failed to boot, and the exit code that it stands for."""
     slot.boot_error = str(message["boot_error"])
     if message.get("application"):
         slot.boot_code = exit_codes.CANNOT_IMPORT
@@ -122,16 +122,16 @@ def note_boot_error(slot: Slot, message: Mapping[str, Any]) -> None:
 def start_failure(
     status: DaemonStatus, recorder_link: RecorderLink, pools: Pools
 ) -> GigqdError | None:
-    """Why the daemon will not come up; None while there is hope."""
+    """Return the error that ends the start; None while the start may succeed."""
     if recorder_link.failure is not None:
         return recorder_link.failure
     if (slot := pools.failing()) is not None:
         return StartFailedError(f"no worker can boot: {slot.why_down}", exit_code=slot.boot_code)
-    is_up = recorder_link.in_order and pools.any_up()
+    is_up = recorder_link.recovered and pools.any_up()
     if is_up or time.monotonic() < status.start_deadline:
         return None
     seconds = status.config.daemon.start_timeout
-    if recorder_link.in_order:
+    if recorder_link.recovered:
         return StartFailedError(f"no worker was ready within {seconds:g} s")
     why = recorder_link.database_error or "the recorder did not come up"
     text = f"the database could not be used within {seconds:g} s: {why}"

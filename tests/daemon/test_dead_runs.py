@@ -20,7 +20,7 @@ WITH_A_DEFECT = """
 import sys
 from gigqd import cli
 from gigqd.supervisor.loop import Supervisor
-Supervisor._judge = lambda _supervisor: 1 // 0
+Supervisor._report_state = lambda _supervisor: 1 // 0
 sys.exit(cli.main(["--config", sys.argv[1], "run"]))
 """
 

@@ -57,7 +57,7 @@ def test_a_dead_worker_is_not_removed_before_its_whole_tree_is_gone(
     )
     slot.begin_end(100.0, None)
     for step in range(5):
-        children._carry_on_ending(slot, child, 100.0 + step / 10)  # type: ignore[arg-type]
+        children._continue_tree_kill(slot, child, 100.0 + step / 10)  # type: ignore[arg-type]
 
     assert removed == [100.3, 100.4]
 
