@@ -1,4 +1,4 @@
-"""The control socket: one JSON line asks, one JSON line answers."""
+"""The control socket: a request and its answer are one JSON line each."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _MOST_ACCEPTED = 32  # at once, so that a turn of the loop is bounded
 
 
 class ControlServer:
-    """Listens on the control socket, checks who asks, and passes requests on.
+    """Listens on the control socket, checks the peer, and calls the commands.
 
     Args:
-        path: the socket's path; what an earlier daemon left there is replaced.
-        selector: where the socket and its clients are waited on.
-        commands: what to call for each command, with the client and the request.
+        path: the socket's path; an earlier daemon's socket there is replaced.
+        selector: the selector in which the socket and its clients are registered.
+        commands: the function for each command; it gets the client and the request.
 
     Raises:
         GigqdError: the socket cannot be made.
@@ -57,7 +57,7 @@ class ControlServer:
             raise GigqdError(text, exit_code=exit_codes.CANNOT_CREATE) from error
 
     def repair(self) -> tuple[str, ...]:
-        """Listen anew when somebody has deleted or replaced the socket; its name if so.
+        """Listen again when the socket was deleted or replaced; return its name then.
 
         Raises:
             OSError: the socket cannot be made.
@@ -71,10 +71,10 @@ class ControlServer:
         return (self._path.name,)
 
     def flush(self) -> bool:
-        """Send on what clients were too slow for, and close what has been silent for too long.
+        """Send queued answers, and close connections that have been silent for too long.
 
         Returns:
-            Whether something is still unsent.
+            True when some answers are still queued.
         """
         for client in self._clients.silent_for_too_long():
             self._drop(client)
@@ -140,7 +140,7 @@ class ControlServer:
         )
 
     def _receive(self, client: Client) -> None:
-        if client not in self._clients:  # it has made way for another one in this very turn
+        if client not in self._clients:  # closed for another client in this iteration
             return
         unread = client.json_socket.has_unsent
         requests = client.json_socket.receive()
@@ -148,7 +148,7 @@ class ControlServer:
             self._drop(client)  # a command asks once and reads the answer
             return
         for request in requests:
-            # A command that gave up waiting has told its user that nothing will come of it.
+            # A command that gave up waiting has reported that the request will not be served.
             if client.has_closed():
                 log.warning("control_dropped", command=str(request.get("command")))
             else:
@@ -178,7 +178,7 @@ class ControlServer:
 
 
 def _may_command(uid: int) -> bool:
-    """Only the daemon's own user and root may give commands."""
+    """Return True for the daemon's own user and root, which may give commands."""
     if uid in (0, os.geteuid()) and is_known(uid):
         return True
     log.warning("control_refused", uid=uid)
@@ -187,7 +187,7 @@ def _may_command(uid: int) -> bool:
 
 @contextmanager
 def address(path: Path) -> Iterator[str]:
-    """A name for a socket that fits the kernel's 108 bytes, however long its path is."""
+    """Yield a name for a socket that fits the kernel's 108 bytes, however long its path is."""
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"
@@ -197,7 +197,7 @@ def address(path: Path) -> Iterator[str]:
 
 @contextmanager
 def existing(path: Path) -> Iterator[str]:
-    """A name for the very socket that is at a path now, however long that is; no link is followed.
+    """Yield a short name for the socket that is at a path now; no link is followed.
 
     Raises:
         OSError: there is none, or it is something else.
@@ -212,7 +212,7 @@ def existing(path: Path) -> Iterator[str]:
 
 
 def peer_of(connection: socket.socket) -> tuple[int, int]:
-    """Who is at the other end, as the kernel tells it: a process id (or 0) and a user id."""
+    """Return the process id (or 0) and the user id of the other end, from the kernel."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(credentials)
     return pid, uid

@@ -15,10 +15,10 @@ class ExitRecord(NamedTuple):
     supervisor adds the rest. Sizes are in bytes, times in seconds.
 
     Attributes:
-        exit_code: its exit code, when it had one.
-        signal: the name of the signal that ended it, when one did.
+        exit_code: its exit code; None when a signal ended it.
+        signal: the name of the signal that ended it, if any.
         cause: why its job ended without success; None when the process left by itself, as ordered.
-        worker_id: the dead worker; the record settles all executions that it still holds.
+        worker_id: the worker that died; the record settles all executions that it still holds.
         latest: the id of the execution that it began last, empty for none. Executions with a
             greater id were claimed and not begun.
         running: whether that execution was still running, or its outcome was being written.
@@ -64,5 +64,5 @@ class ExitRecord(NamedTuple):
 
     @property
     def is_orderly(self) -> bool:
-        """Whether the process exited with the code of a worker that leaves as ordered."""
+        """Return True for the exit code of a worker that exits as ordered."""
         return self.exit_code == exit_codes.WORKER_DONE

@@ -1,4 +1,4 @@
-"""JSON messages, one a line, over a stream socket that neither side ever blocks on."""
+"""JSON messages, one per line, over a non-blocking stream socket."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LONGEST_LINE = 4 * 1024 * 1024
 
 
 class JsonSocket:
-    """One end of a connection. What cannot be sent at once waits in memory.
+    """One end of a connection. Messages that cannot be sent at once are queued in memory.
 
     Attributes:
-        ended: the other side is gone, or has sent what no sane peer sends.
+        ended: the other side has closed the connection, or has sent a line that is too long.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -27,26 +27,26 @@ class JsonSocket:
         self.ended = False
 
     def fileno(self) -> int:
-        """The descriptor to wait on; -1 once closed."""
+        """Return the descriptor to wait on; -1 once closed."""
         return self._socket.fileno()
 
     @property
     def has_unsent(self) -> bool:
-        """Whether to wait for the socket to become writable."""
+        """Return True while messages are queued."""
         return bool(self._outgoing) and not self.ended
 
     def send(self, message: dict[str, Any]) -> None:
-        """Queue a message and send as much as goes without waiting."""
+        """Queue a message and send as much as possible without waiting."""
         self._outgoing += json.dumps(message, default=str).encode() + b"\n"
         self.flush()
 
     def notify(self) -> None:
-        """Wake the other side without telling it anything."""
+        """Wake the other side without a message."""
         with contextlib.suppress(OSError):  # a full buffer has woken it already
             self._socket.send(b"\n")
 
     def flush(self) -> None:
-        """Send what waits, as far as it goes."""
+        """Send queued messages, as far as possible without waiting."""
         while self._outgoing and not self.ended:
             try:
                 sent = self._socket.send(self._outgoing)
@@ -58,10 +58,10 @@ class JsonSocket:
             del self._outgoing[:sent]
 
     def receive(self) -> list[dict[str, Any]]:
-        """Messages that have arrived; `ended` tells when the other side is gone.
+        """Return the messages that have arrived; sets `ended` at the end of the connection.
 
-        However fast the other side sends, one call takes in no more than `LONGEST_LINE` bytes, and
-        much less when they are many short lines: the rest waits for the next.
+        One call reads about `LONGEST_LINE` bytes at most, and much less when they are many short
+        lines; the next call reads the rest.
         """
         taken = 0
         while not self.ended and taken < LONGEST_LINE:
@@ -90,13 +90,13 @@ class JsonSocket:
 
 
 def pair() -> tuple[JsonSocket, socket.socket]:
-    """Two ends of a connection: ours as a Wire, the child's as a plain socket."""
+    """Return the two ends of a connection: ours as a JsonSocket, the child's as a socket."""
     ours, theirs = socket.socketpair()
     return JsonSocket(ours), theirs
 
 
 def _parse(line: bytearray) -> dict[str, Any] | None:
-    """The message in a line; None for what is none, which is ignored as the protocol says."""
+    """Return the message in a line; None for a line without one, which is ignored."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):

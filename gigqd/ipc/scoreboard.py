@@ -1,9 +1,9 @@
-"""The scoreboard: shared memory in which each worker says what it is doing.
+"""The scoreboard: shared memory in which each worker reports its activity.
 
-One cell per slot. A worker writes its own cell, the supervisor reads it and never waits for it;
-the supervisor writes only the two fields of orders at the cell's end. A cell has room for two
-reports. The worker writes into the one that is not valid and then makes it the valid one, by a
-number that says how many it has written. So what a worker has said before its death is whole.
+Each child has a cell. The worker writes its report there, and the supervisor reads it without
+waiting; the supervisor writes only the orders at the end of the cell. A cell has room for two
+reports. The worker writes into the invalid one and then makes it valid by the number of reports
+that it has written. So the last report of a worker that died is complete.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READ_TRIES = 100
 
 
 class Activity(IntEnum):
-    """What a worker is doing."""
+    """Activity of a worker."""
 
     NOTHING = 0
     BOOTING = 1
@@ -42,13 +42,13 @@ class Activity(IntEnum):
 
 
 class Orders(NamedTuple):
-    """What the supervisor wants of a worker.
+    """Orders of the supervisor to a worker.
 
     Attributes:
-        leave: leave after the current job.
-        asked: the number of the execution that is asked to end; 0 for none.
-        cause: why it is asked.
-        hold: claim nothing.
+        leave: exit after the current job.
+        to_interrupt: the number of the execution to interrupt; 0 for none.
+        cause: why to interrupt it.
+        pause_claims: claim nothing.
         stopping: the daemon is stopping.
         peak: the most memory that the worker's tree was seen to use during a job, in bytes.
         peak_of: the number of that job's execution.
@@ -67,7 +67,7 @@ class Orders(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a worker last said of itself.
+    """Last report of a worker.
 
     Attributes:
         activity: what it is doing.
@@ -105,7 +105,7 @@ class Report(NamedTuple):
 
 
 class Cell:
-    """One slot's place on the scoreboard, seen from both sides."""
+    """Cell of one child, for the worker's and for the supervisor's side."""
 
     def __init__(self, memory: mmap.mmap, index: int) -> None:
         self.index = index
@@ -163,29 +163,29 @@ class Cell:
 
     @property
     def may_claim(self) -> bool:
-        """Whether the supervisor has this worker neither leave nor wait."""
+        """Return True unless the worker is to exit or claims are suspended."""
         leave, _, pause_claims, *_ = _ORDERS.unpack_from(self._memory, self._orders_at)
         return not (leave or pause_claims)
 
     @property
     def to_interrupt(self) -> int:
-        """The number of the execution that is asked to end; 0 for none."""
+        """Return the number of the execution to interrupt; 0 for none."""
         number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[1] >> _CAUSE_BITS
         return number
 
     @property
     def release(self) -> int:
-        """The number of the execution during which all else is to be let go of; 0 for none."""
+        """Return the number of the execution during which to release other claims; 0 for none."""
         number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[6]
         return number
 
     def peak_of(self, number: int) -> int:
-        """The most memory (bytes) that this execution's tree was seen to use; 0 for not known."""
+        """Return the measured peak memory in bytes of this execution's tree; 0 when unknown."""
         *_, peak, peak_of, _ = _ORDERS.unpack_from(self._memory, self._orders_at)
         return int(peak) if peak_of == number else 0
 
     def orders(self) -> Orders:
-        """What the supervisor wants of this worker now."""
+        """Return the current orders."""
         fields = _ORDERS.unpack_from(self._memory, self._orders_at)
         leave, to_interrupt, pause_claims, stopping, *rest = fields
         cause = _CAUSES[to_interrupt & (1 << _CAUSE_BITS) - 1]
@@ -193,8 +193,8 @@ class Cell:
         return Orders(bool(leave), number, cause, bool(pause_claims), bool(stopping), *rest)
 
     def all_reports(self) -> list[Report]:
-        """What every child last said; for the recorder, who looks after what all of them hold."""
-        # No further than cells were ever lent: a look at memory that nobody has used takes it up.
+        """Return the last report of every child; the recorder needs them all."""
+        # Only cells that were in use: reading the others would allocate their memory.
         (lent,) = _LENT.unpack_from(self._memory)
         cells = [Cell(self._memory, index) for index in range(1, lent)]
         return [cell.read() for cell in cells if cell._count()]
@@ -202,16 +202,16 @@ class Cell:
     # --- the supervisor's side ---------------------------------------------------------------
 
     def clear(self) -> None:
-        """Make the cell as good as new, before a worker is forked onto it."""
+        """Clear the cell before a worker is forked with it."""
         self._memory[self._at : self._at + _CELL_BYTES] = bytes(_CELL_BYTES)
         self._written = 0
         self._last = Report()
         self._given = Orders()
 
     def read(self) -> Report:
-        """The last report of the worker.
+        """Return the last report of the worker.
 
-        Of one that writes quicker than it can be read it is the one that was read before.
+        While the worker writes faster than this reads, it is the report that was read before.
         """
         for _ in range(_READ_TRIES):
             count = self._count()
@@ -222,28 +222,28 @@ class Cell:
         return self._last
 
     def order_leave(self) -> None:
-        """Ask the worker to leave after its current job."""
+        """Order the worker to exit after its current job."""
         self._give(leave=True)
 
     def order_interrupt(self, number: int, cause: Cause) -> None:
-        """Mark the execution with this number as the one that a coming signal is meant for."""
+        """Set the execution to interrupt at the next signal."""
         self._give(to_interrupt=number, cause=cause)
 
     def pause_claims(self, *, on: bool) -> None:
-        """Have the worker claim nothing, or claim again."""
+        """Suspend the worker's claims, or resume them."""
         self._give(pause_claims=on)
 
     def announce_stop(self) -> None:
-        """Let the worker's job see that the daemon is stopping."""
+        """Show the worker's job that the daemon is stopping."""
         self._give(stopping=True)
 
     def note_peak(self, number: int, peak: int) -> None:
-        """Let the worker see how much memory (bytes) its tree uses during this execution."""
+        """Set the peak memory in bytes of the worker's tree during this execution."""
         if (self._given.peak_of, self._given.peak) != (number, peak):
             self._give(peak=peak, peak_of=number)
 
     def order_release(self, number: int) -> None:
-        """Have the worker let go of what else it holds while it runs this execution."""
+        """Order the worker to release its other claims while it runs this execution."""
         self._give(release=number)
 
     def _give(self, **orders: Any) -> None:
@@ -267,12 +267,12 @@ class Cell:
 
 
 class Scoreboard:
-    """Cells in anonymous shared memory, mapped before the first fork; free ones are lent out.
+    """Cells in anonymous shared memory, which is mapped before the first fork.
 
-    The place of the first cell tells how many of those behind it were ever lent, and itself.
+    The first cell's place holds the number of cells that were ever in use, itself included.
 
     Attributes:
-        held: whether new workers are told from the start to claim nothing.
+        held: True while claims are suspended, also for new workers.
     """
 
     def __init__(self, cells: int) -> None:
@@ -282,7 +282,7 @@ class Scoreboard:
         self._lent = 1
 
     def take(self) -> Cell:
-        """A free cell, cleared.
+        """Return a free cell, cleared.
 
         Raises:
             OSError: every cell is taken.
@@ -297,7 +297,7 @@ class Scoreboard:
         return cell
 
     def release(self, cell: Cell) -> None:
-        """Return a cell whose worker has been reaped, with nothing left on it to be read."""
+        """Clear and free the cell of a worker that was reaped."""
         cell.clear()
         self._free.append(cell.index)
 

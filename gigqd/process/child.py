@@ -1,4 +1,4 @@
-"""One child from the supervisor's side: its process, its line, its output, its end."""
+"""A child on the supervisor's side: its process, socket, output and exit."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from gigqd.process.spawn import ChildContext
 
 _OUTPUT_TRIMMED_AT = 4 * 1024 * 1024
-_BLOCK = 512  # the unit of st_blocks, whatever the file system
+_BLOCK = 512  # the unit of st_blocks on every file system
 _STACKS_KEPT = 64 * 1024
-_LINE_LOST_AFTER = 1.0
+_DISCONNECTED_AFTER = 1.0
 _HELD_UP_AFTER = 0.02
 
 
 class ResourceUse(NamedTuple):
-    """What a worker's tree was seen to use during one execution.
+    """Resources that a worker's process tree was measured to use during one execution.
 
     Attributes:
         number: the execution's number.
@@ -52,23 +52,23 @@ class Child:
 
     Attributes:
         pid: its process id; not reused before it is reaped.
-        birth: what it was given at its fork.
-        wire: the supervisor's end of the line to it.
+        context: what it was given at its fork.
+        json_socket: the supervisor's end of the socket to it.
         spawned: when it was forked, in seconds of the monotonic clock.
         generation: which of the daemon's configurations it was forked with.
         booted: whether it has become ready.
-        treekill: the end of its tree, once that has begun.
-        killed_in: the number of the execution that ran when that began; None when none did.
+        treekill: the kill of its process tree, once that has begun.
+        killed_execution: the number of the execution that ran when that began; None when none did.
         killed_at: when the first SIGKILL was sent; 0.0 when none was.
         overrun_at: the deadline that its job has passed; 0.0 when it has passed none.
-        listening: whether its line is still waited on.
-        line_lost_at: when its line was found closed; 0.0 while it is open.
+        listening: True while its socket is registered in the selector.
+        disconnected_at: when its socket was found closed; 0.0 while it is open.
         began: the number of its last execution and when that began, on the same clock.
-        seen: what its tree was last seen to use.
-        oom_mark: the number of its last execution, and how many processes the kernel had killed
+        resource_use: the resources that its tree was last measured to use.
+        oom_count: the number of its last execution, and how many processes the kernel had killed
             for want of memory when that began.
         usage: what the kernel says it has used, once it is reaped.
-        sums: writes the sums of its successful jobs.
+        job_sums: writes the sums of its successful jobs.
     """
 
     booted: bool = False
@@ -123,8 +123,8 @@ class Child:
         """Have the stacks of its threads dumped, then an exception raised in its current job.
 
         Args:
-            number: which of its executions is meant; another one that has begun meanwhile does
-                not answer.
+            number: which of its executions is meant; one that has begun since then is not
+                interrupted.
             cause: which exception it is to be.
         """
         self.cell.order_interrupt(number, cause)
@@ -142,20 +142,20 @@ class Child:
         self._signal(signal.SIGUSR1, signal.SIGCONT)
 
     def order_leave(self) -> None:
-        """Tell it to leave after its current job, and see to it that it can hear that."""
+        """Order it to exit after its current job, and continue it if it is stopped."""
         self.cell.order_leave()
         self.json_socket.send({"leave": True})
         self._signal(signal.SIGCONT)
 
     def pause_claims(self, *, on: bool) -> None:
-        """Have it claim nothing, or claim again."""
+        """Suspend its claims, or resume them."""
         self.cell.pause_claims(on=on)
         self.json_socket.send({"pause_claims": on})
 
     def note(self, report: Report, now: float) -> None:
-        """Remember when its execution began, which settling no longer says; sum jobs up.
+        """Keep the start of its execution from its report, and write the sums of its jobs.
 
-        A job that takes longer than others may wait has its worker let go of what else it holds.
+        While a long job runs, its worker must release its other claims.
         """
         self.job_sums.step(now)
         if report.activity is Activity.BUSY:
@@ -165,68 +165,68 @@ class Child:
                 self._signal(signal.SIGUSR2)
 
     def is_active(self, report: Report) -> bool:
-        """Return True while it works, or a sum of its jobs is to be written."""
+        """Return True while it runs a job, or a sum of its jobs is to be written."""
         return report.activity >= Activity.BUSY or self.job_sums.is_open
 
     def note_resource_use(self, number: int, memory: int, cpu: float) -> None:
-        """Remember what its tree uses during an execution, and let it know."""
+        """Keep the resources that its tree uses during an execution, and show them to its job."""
         before = self.resource_use.memory if self.resource_use.number == number else 0
         self.resource_use = ResourceUse(number, max(before, memory), cpu)
         self.cell.note_peak(number, self.resource_use.memory)
 
     def note_use_at_kill(self) -> None:
-        """Remember what its tree used when its end began, as the execution's last use."""
+        """Keep the resources that its tree used when it was killed."""
         if self.treekill is not None and self.killed_execution is not None:
             self.note_resource_use(self.killed_execution, *self.treekill.used)
 
     def job_began(self, number: int) -> float:
-        """When an execution began, in seconds of the monotonic clock; 0.0 when nobody knows."""
+        """Return when an execution began, in seconds of the monotonic clock; 0.0 when unknown."""
         return self.began[1] if self.began[0] == number else 0.0
 
     def peak_of_job(self, number: int) -> int:
-        """The most memory that an execution's processes are known to have used, in bytes."""
+        """Return the peak memory of an execution's processes, in bytes."""
         resource_use = self.resource_use.memory if self.resource_use.number == number else 0
         return max(resource_use, self.usage.ru_maxrss * 1024 if self.usage else 0)
 
     def cpu_of_job(self, report: Report) -> float:
-        """The CPU time that its last execution's processes have used, in seconds."""
+        """Return the CPU time of its last execution's processes, in seconds."""
         resource_use = self.resource_use.cpu if self.resource_use.number == report.started else 0.0
         used = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
         return max(0.0, max(resource_use, used) - report.cpu)
 
     def begin_tree_kill(self) -> TreeKill:
-        """Start ending its whole tree."""
+        """Begin to kill its whole process tree."""
         report = self.cell.read()
         self.killed_execution = report.started if report.activity is Activity.BUSY else None
         self.treekill = TreeKill(self.pid, self.tag.is_on, self.context.leaf)
         return self.treekill
 
     def is_disconnected(self, now: float) -> bool:
-        """Whether its line is gone for good, so that it can no longer be told anything."""
+        """Return True when its socket has been closed for a second: it gets no more orders."""
         if self.json_socket.ended and not self.disconnected_at:
             self.disconnected_at = now
-        return bool(self.disconnected_at) and now - self.disconnected_at > _LINE_LOST_AFTER
+        return bool(self.disconnected_at) and now - self.disconnected_at > _DISCONNECTED_AFTER
 
     def output_tail(self) -> str:
-        """The last of what its job wrote to standard output and error."""
+        """Return the end of its job's standard output and error."""
         return tail(self.context.output, self.context.output_kept)
 
     def stacks(self) -> str:
-        """The stacks of its threads, if they were dumped."""
+        """Return the stacks of its threads, if they were dumped."""
         return of_the_job(tail(self.context.stacks, _STACKS_KEPT))
 
     def trim_output(self) -> None:
-        """Give back the memory of an output that has grown large, all but that of its tail."""
+        """Free the memory of an output that has grown large, except its tail."""
         fd = self.context.output
         if fd is not None and os.fstat(fd).st_blocks * _BLOCK > _OUTPUT_TRIMMED_AT:
             syscalls.free_front(fd, keep=self.context.output_kept)
 
     def reap(self) -> None:
-        """Collect it: its process id is free from here on."""
+        """Reap it; from now on the kernel may reuse its process id."""
         self.usage = reap.reap(self.pid)
 
     def close(self) -> None:
-        """Let go of all that belonged to it."""
+        """Close its socket and its files."""
         self.json_socket.close()
         for fd in (self.context.output, self.context.stacks):
             if fd is not None:
@@ -240,9 +240,9 @@ class Child:
 
 
 def scratch_file(name: str) -> int:
-    """A nameless file in memory whose writers always append.
+    """Open a nameless file in memory whose writers always append.
 
-    Where a filter of system calls refuses that, it is one in the folder for temporary files, which
+    Where a filter of system calls refuses that, open one in the folder for temporary files, which
     `gigq logs -f` does not find.
     """
     try:
@@ -259,7 +259,7 @@ def scratch_file(name: str) -> int:
 
 
 def tail(fd: int | None, limit: int) -> str:
-    """The last bytes of a file as text; a character that the cut goes through is left out."""
+    """Return the last bytes of a file as text, without a character that is cut."""
     if fd is None or limit <= 0:
         return ""
     size = os.fstat(fd).st_size
@@ -269,6 +269,6 @@ def tail(fd: int | None, limit: int) -> str:
 
 
 def _rest_of_character(text: bytes) -> int:
-    """How many bytes at the start belong to a character of UTF-8 that began before them."""
+    """Return how many bytes at the start belong to a UTF-8 character that began before."""
     start = text[:3]
     return len(start) - len(start.lstrip(bytes(range(0x80, 0xC0))))

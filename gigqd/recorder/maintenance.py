@@ -39,8 +39,8 @@ class Maintenance:
         run: the daemon's run.
         served: the queues of each pool, as patterns.
         board: returns the last report of every worker.
-        beat: called every few milliseconds while the whole file is read.
-        tell: sends a message to the supervisor.
+        heartbeat: called every few milliseconds while the whole file is read.
+        report: sends a message to the supervisor.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class Polling:
     for 2 s. Without inotify the recorder always polls every 0.1 s.
 
     Args:
-        wire: the socket to the supervisor; a message ends any sleep.
+        json_socket: the socket to the supervisor; a message ends any sleep.
     """
 
     def __init__(self, json_socket: JsonSocket) -> None:

@@ -31,7 +31,7 @@ class Retention:
     Args:
         database: the database.
         config: the limits for each status.
-        tell: sends a message to the supervisor.
+        report: sends a message to the supervisor.
         shrinks: called with the new size of the file in bytes before it gets shorter.
     """
 

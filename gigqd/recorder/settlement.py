@@ -34,7 +34,7 @@ class Settlement:
         database: the database.
         path: its file.
         run: the daemon's own run.
-        beat: called after each settled execution, as a heartbeat.
+        heartbeat: called after each settled execution, as a heartbeat.
     """
 
     def __init__(

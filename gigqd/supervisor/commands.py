@@ -1,4 +1,4 @@
-"""The desk: what the commands ask of a running daemon, who waits, and what all may read."""
+"""Commands of the control socket: `status`, `stop`, `reload`, `pause` and `resume`."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 class Actions(Protocol):
-    """Whom the desk asks: the supervisor."""
+    """Methods that the commands call; the supervisor implements them."""
 
     def status(self) -> dict[str, Any]:
-        """The answer to `gigqd status`."""
+        """Return the answer to `gigqd status`."""
 
     def pause(self, *, on: bool) -> None:
-        """Have no job claimed, or let them be claimed again."""
+        """Suspend claims, or resume them."""
 
     def reload(self, reply: Reply) -> None:
-        """Take the configuration anew; the answer to `gigqd reload` comes by `reply`."""
+        """Reload the configuration; the answer to `gigqd reload` is passed to `reply`."""
 
     def begin_stop(self, *, at_once: bool = False) -> Stop:
-        """Begin a stop, or hurry the one under way."""
+        """Begin a stop, or cut short the one that has begun."""
 
 
 class Commands:
-    """Passes commands on, and keeps those waiting who asked for an answer at the end."""
+    """Passes commands to the supervisor, and keeps the clients that wait for the end of a stop."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class Commands:
             "pause": self._pause,
             "resume": self._resume,
         }
-        checked = {name: partial(self._if_meant, call) for name, call in commands.items()}
+        checked = {name: partial(self._if_for_this_daemon, call) for name, call in commands.items()}
         self._server = ControlServer(runtime_files.socket_path, selector, checked)
 
     def repair(self) -> tuple[str, ...]:
-        """Put the control socket back when it is gone; its name if it was.
+        """Create the control socket again when it was deleted; return its name then.
 
         Raises:
             OSError: it cannot be made again.
@@ -72,16 +72,16 @@ class Commands:
         return self._server.repair()
 
     def flush(self) -> bool:
-        """Announce what has changed, and send on what clients were too slow for.
+        """Write changes of the announcement, and send queued answers.
 
         Returns:
-            Whether something is still unsent.
+            True when some answers are still queued.
         """
         self._announcement.step()
         return self._server.flush()
 
     def close(self, summary: dict[str, Any] | None) -> None:
-        """Tell those who wait for the stop how it went, and take no more commands."""
+        """Send the summary to the clients that wait for the stop, and accept no more commands."""
         self._announcement.withdraw()
         for client in self._waiting_for_stop:
             client.answer(
@@ -90,8 +90,8 @@ class Commands:
             )
         self._server.close()
 
-    def _if_meant(self, call: Command, client: Client, request: dict[str, Any]) -> None:
-        """Pass a command on, or refuse it when it is meant for another daemon."""
+    def _if_for_this_daemon(self, call: Command, client: Client, request: dict[str, Any]) -> None:
+        """Run a command, or refuse it when it is meant for another daemon."""
         refusal = self._refusal(request)
         if refusal is None:
             call(client, request)

@@ -1,4 +1,4 @@
-"""Reading the configuration for a reload, again where a file is caught while it is rewritten."""
+"""Reading of the configuration for a reload, repeated while a file is being rewritten."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AGAIN_AFTER = 0.05
 
 
 class ConfigReader:
-    """Reads the configuration's files, and knows what they held when they were last taken.
+    """Reads the configuration's files, and keeps their text as it was last applied.
 
     Args:
         config: the configuration in force, just read.
@@ -43,11 +43,11 @@ class ConfigReader:
 
     @property
     def active(self) -> bool:
-        """Whether a reading has begun and not ended."""
+        """Return True while a reading is in progress."""
         return self.at < float("inf")
 
     def begin(self) -> None:
-        """Have the files read at the next turn."""
+        """Have the files read at the next step."""
         self.at = time.monotonic()
         self._until = self.at + _REWRITTEN_WITHIN
 
@@ -110,7 +110,7 @@ def read_again(current: Config) -> tuple[Config, Changes]:
 
 
 def _texts_of(config: Config) -> Texts:
-    """Return what the configuration's files hold now; those that cannot be read are left out."""
+    """Return the text of the configuration's files; those that cannot be read are left out."""
     found = {}
     for path in (config.source, config.code.environment_file):
         if path is not None:
@@ -120,7 +120,7 @@ def _texts_of(config: Config) -> Texts:
 
 
 def _cut_short(texts: Texts, in_force: Texts) -> list[Path]:
-    """Return the files that hold only the beginning of what they held when they were taken."""
+    """Return the files that hold only the beginning of their text as it was last applied."""
     return [
         path
         for path, text in texts.items()

@@ -1,4 +1,4 @@
-"""What each child is given at its fork, and the limits within which there can be another one."""
+"""Fork of a child: its context, and the limits within which another child can be forked."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _SPARE = 96  # for looking at processes, for clients of the control socket, for 
 
 
 class Forking:
-    """Forks children, each with a tag, a cell, a line and an output of its own, or not at all.
+    """Forks children, each with its own tag, scoreboard cell, socket and output.
 
     This process's limit of open files is raised to what the kernel allows, because every child
     takes some; the children get back the limit that it had.
 
     Args:
-        mark: what stands for the database in tags, and the daemon's run.
-        board: where the children's cells come from.
-        selector: what the supervisor sleeps in, to be woken by the children's alarm.
+        mark: the database's name in tags, and the daemon's run.
+        board: the scoreboard, which has a cell for each child.
+        selector: the supervisor's selector, for the wakeup timer.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Forking:
         """Fork a child for a slot.
 
         Returns:
-            Its process id, what it was given, and the supervisor's end of the line to it.
+            Its process id, its context, and the supervisor's end of the socket to it.
 
         Raises:
-            OSError: there can be no further child now; nothing of it is left.
+            OSError: no child can be forked now; all that was opened for it is closed.
         """
         _require_descriptors()
         with ExitStack() as undo:
@@ -99,7 +99,7 @@ class Forking:
         return pid, context, ours
 
     def _leaf(self, undo: ExitStack) -> Leaf | None:
-        """A control group for the next child, where the system lets the daemon have some."""
+        """Create a control group for the next child, where groups are delegated to the daemon."""
         if self._delegation is None:
             return None
         leaf = self._delegation.leaf(f"{os.getpid()}.{self._count}")
@@ -109,7 +109,7 @@ class Forking:
 
 
 def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | None, int | None]:
-    """Where a job's output and the stacks of its threads go; the recorder has neither.
+    """Open files for a job's output and the stacks of its threads; the recorder has neither.
 
     `gigq logs` finds the output of a running job by the worker's name in the file's.
     """
@@ -123,7 +123,7 @@ def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | N
 
 
 def missing_descriptors(children: int) -> int:
-    """Return how many files this process may have open too few for so many more children."""
+    """Return how many descriptors are missing for so many more children."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return 0
@@ -132,7 +132,7 @@ def missing_descriptors(children: int) -> int:
 
 
 def _require_descriptors() -> None:
-    """Refuse a child that would leave the supervisor without the files it needs to do its work."""
+    """Refuse a child that would leave too few descriptors for the supervisor itself."""
     if missing := missing_descriptors(1):
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         raise OSError(errno.EMFILE, f"{limit} files may be open, {missing} too few (RLIMIT_NOFILE)")

@@ -1,8 +1,9 @@
-"""Going on while no further file can be opened: the limit was lowered, or the host has none left.
+"""Keeps the supervisor running when no more files can be opened (EMFILE, ENFILE).
 
-What a step of the supervisor's loop could not do is done in a later turn. Spare descriptors are
-kept for that time, taken early so that their numbers are low: once they are closed, processes can
-be looked at, and so ended, even when the limit is below what is open.
+The limit may be lowered at run time, or the host may have no descriptors left. A step of the loop
+that failed for that reason is repeated later. Spare descriptors are opened early, so that their
+numbers are low: once they are closed, /proc can be read and processes can be killed, even when the
+limit is below the number of open files.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _PAUSE = 0.02
 
 
 class OpenFilesLimit:
-    """A context that keeps the want of a descriptor from ending the supervisor.
+    """Context manager that suppresses errors for lack of a descriptor.
 
     Args:
-        may_wait: whether to go on; before the daemon is ready an error ends the start.
+        may_wait: returns True when to continue; before the daemon is ready an error ends the start.
     """
 
     def __init__(self, may_wait: Callable[[], bool]) -> None:
@@ -46,7 +47,7 @@ class OpenFilesLimit:
     def __exit__(
         self, _kind: object, error: BaseException | None, _trace: TracebackType | None
     ) -> bool:
-        """Pass over an error that the want of a descriptor has caused."""
+        """Suppress an error for lack of a descriptor, and close the spare ones."""
         if error is None or not is_out_of_files(error) or not self._may_wait():
             return False
         now = time.monotonic()
@@ -56,11 +57,11 @@ class OpenFilesLimit:
         if now >= self._log_again_at:
             self._log_again_at = now + _LOGGED_EVERY
             log.error("files_exhausted", error=f"{error}; {files_remedy()}")
-        time.sleep(_PAUSE)  # what cannot be done now is tried again at once
+        time.sleep(_PAUSE)  # the step is repeated at once
         return True
 
     def step(self) -> None:
-        """Take the spare descriptors back once there has been no error for some seconds."""
+        """Open the spare descriptors again once there was no error for 5 s."""
         if not self._lasts_until or time.monotonic() < self._lasts_until:
             return
         if not _leaves_room():

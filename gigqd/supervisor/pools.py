@@ -1,4 +1,4 @@
-"""The pools: which slots the configuration wants, and how to get there from those open now."""
+"""The pools: opens and closes slots until they are those of the configuration."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ class Pools:
         self._children = children
 
     def open_recorder(self) -> None:
-        """Open the recorder's slot; it may wait for the database as long as it must."""
+        """Open the recorder's slot; no limit applies to its wait for the database."""
         self._children.add(RECORDER, "", _RECORDER_LIMITS)
 
     def replace_stuck(self, slot: Slot, config: Config) -> None:
-        """Open another slot for one that will not be free again soon."""
+        """Open another slot for one whose child cannot be killed."""
         slot.retired = True
         if self.opened and slot.name != RECORDER:
             self.fit(config)
 
     def retire_recorder(self) -> None:
-        """Let the recorder finish what it has been told and leave."""
+        """Let the recorder settle the exit records that it has, and exit."""
         if recorder := self._children.slots.get(RECORDER):
             self._children.retire(recorder)
 
     def end_recorder(self, now: float) -> None:
-        """End a recorder that does not leave: the database is locked, or it has been stopped."""
+        """Kill a recorder that does not exit: the database is locked, or it has been stopped."""
         if recorder := self._children.slots.get(RECORDER):
             self._children.retire(recorder)
             self._children.kill(recorder, Cause.STOPPED, now)
 
     def workers(self) -> list[Slot]:
-        """Every worker slot, those on their way out included."""
+        """Return every worker slot, including those that are closing."""
         return [slot for slot in self._children.slots.values() if slot.name != RECORDER]
 
     def fit(self, config: Config) -> None:
-        """Open the slots that the configuration wants and give up those it does not."""
+        """Open the slots that the configuration has and close those that it has not."""
         self.opened = True
         staying = [slot for slot in self.workers() if not slot.retired]
         for slot in slots_to_close(staying, config, self.busy_since):
@@ -79,50 +79,50 @@ class Pools:
             self._children.add(name, pool.name, limits)
 
     def replace_all(self) -> None:
-        """Give every slot a fresh child, each once its current job is done."""
+        """Replace every child, each after its current job."""
         for slot in self._children.slots.values():
             self._children.replace(slot)
 
     def retire_workers(self) -> None:
-        """Let every worker finish its job and leave, for good."""
+        """Let every worker finish its job and exit, and close its slot."""
         for slot in self.workers():
             self._children.retire(slot)
 
     def busy(self) -> set[str]:
-        """The names of the slots whose workers are running a job."""
+        """Return the names of the slots whose workers are running a job."""
         return {slot.name for slot in self.workers() if self.busy_since(slot)}
 
     def busy_since(self, slot: Slot) -> float:
-        """When a slot's job began, in seconds of the monotonic clock; 0.0 when it is idle."""
+        """Return when a slot's job began, by the monotonic clock; 0.0 when it is idle."""
         child = self._children.child_in(slot)
         last = child.cell.read() if child else Report()
         return last.since if last.activity in (Activity.BUSY, Activity.SETTLING) else 0.0
 
     def any_up(self) -> bool:
-        """Whether some worker has booted, or none is wanted."""
+        """Return True when a worker has booted, or when no pool has workers."""
         return not self.workers() or any(map(self._children.is_up, self.workers()))
 
     def reason(self) -> str | None:
-        """Why the pools cannot do their whole work, in words; None when they can."""
+        """Return why the pools cannot do all their work; None when they can."""
         if slot := self.failing():
             return f"{slot.name} cannot boot: {slot.why_down}"
         stuck = next((slot for slot in self.workers() if slot.phase is Phase.STUCK), None)
         return f"{stuck.name} survives SIGKILL; its job waits for that" if stuck else None
 
     def failing(self) -> Slot | None:
-        """The slot whose children fail to boot again and again; None when there is none."""
+        """Return the slot whose children fail to boot repeatedly, if any."""
         down = [slot for slot in self.workers() if not self._children.is_up(slot)]
         worst = max(down, key=lambda slot: slot.failures, default=None)
         return worst if worst and worst.failures >= CANNOT_BOOT_AFTER else None
 
 
 def limits_of(pool: PoolConfig) -> Limits:
-    """How long a worker of this pool may take."""
+    """Return the time limits of a worker of this pool."""
     return Limits(pool.boot_timeout, pool.timeout_grace, pool.record_timeout, pool.hang_timeout)
 
 
 def new_names(pool: str, count: int, *, taken: Collection[str]) -> list[str]:
-    """Names for a pool's new slots: the lowest numbers that no open slot bears."""
+    """Return names for a pool's new slots, with the lowest free numbers."""
     free = (name for number in _NUMBERS if (name := f"{pool}/{number}") not in taken)
     return [next(free) for _ in range(count)]
 
@@ -130,18 +130,18 @@ def new_names(pool: str, count: int, *, taken: Collection[str]) -> list[str]:
 def slots_to_close(
     slots: Sequence[Slot], config: Config, busy_since: Callable[[Slot], float]
 ) -> list[Slot]:
-    """The slots to give up: those of pools that are gone, and what a pool has too many.
+    """Return the slots to close: those of removed pools, and the surplus of each pool.
 
     Args:
-        slots: the slots that are to stay so far.
-        config: what is wanted.
+        slots: the slots that are open.
+        config: the configuration.
         busy_since: when a slot's job began; 0.0 when it is idle. Idle slots go first, then
             those whose job is youngest.
     """
     sizes = {pool.name: pool.size for pool in config.pools}
-    given_up: list[Slot] = []
+    closing: list[Slot] = []
     for pool in {slot.pool for slot in slots}:
         members = [slot for slot in slots if slot.pool == pool]
         members.sort(key=lambda slot: busy_since(slot) or float("inf"), reverse=True)
-        given_up += members[: max(0, len(members) - sizes.get(pool, 0))]
-    return given_up
+        closing += members[: max(0, len(members) - sizes.get(pool, 0))]
+    return closing

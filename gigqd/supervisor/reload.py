@@ -1,4 +1,4 @@
-"""Taking a new configuration: all of it, or none of it."""
+"""Reload of the configuration: all of it is applied, or none of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CANARY_TRIES = 2
 
 
 class Canary(NamedTuple):
-    """A configuration on trial: what it changes, the canary that tries it, and who waits."""
+    """A new configuration, its changes, the slot of its canary, and the replies to send."""
 
     config: Config
     changes: Changes
@@ -38,15 +38,15 @@ class Canary(NamedTuple):
 
 
 class Reloads:
-    """Takes a configuration once a worker has come up with it, one at a time.
+    """Applies a configuration once a worker has booted with it, one at a time.
 
-    1. Reads and checks the file; a file that is wrong is refused. One that is caught while it is
-       rewritten in place is read again.
-    2. Forks one worker more, the canary, with the new configuration and the code on disk.
-    3. When the canary is up, takes the configuration: fits the pools to it, and replaces every
-       child after its current job. When the canary cannot boot, refuses.
-    4. Answers those who asked. Whoever asks while a canary boots is served by the reload after,
-       and whoever asks before the pools are open, once they are.
+    1. Reads and validates the file, and refuses one with mistakes. A file that is being rewritten
+       in place is read again.
+    2. Forks one more worker, the canary, with the new configuration and the code on disk.
+    3. When the canary has booted, applies the configuration: fits the pools to it, and replaces
+       every child after its current job. When the canary cannot boot, refuses it.
+    4. Sends the replies. A request that comes while a canary boots is served by the next reload,
+       and one that comes before the pools are open, once they are.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Reloads:
         self._waiting: list[Reply] = []
 
     def ask(self, reply: Reply) -> None:
-        """Begin a reload, or have one follow that which is under way.
+        """Begin a reload, or queue one after the current reload.
 
         Args:
             reply: called once with the answer to `gigqd reload`.
@@ -76,7 +76,7 @@ class Reloads:
 
     @property
     def at(self) -> float:
-        """When the next turn is due, in seconds of the monotonic clock; infinity for never."""
+        """Return when to read again, in seconds of the monotonic clock; infinity for never."""
         return self._reader.at
 
     @property
@@ -84,25 +84,25 @@ class Reloads:
         return self._canary is not None or self._reader.active
 
     def step(self) -> None:
-        """Read a file again, see what has become of the canary, then serve those who wait."""
+        """Read the files again if due, check the canary, then serve queued requests."""
         if self._reader.active and self._status.stopping:
             self._reader.abandon()
             self._waiting += self._asking
         elif time.monotonic() >= self._reader.at:
             self._read()
         if self._canary is not None:
-            self._judge(self._canary)
+            self._check_canary(self._canary)
         self._status.reloading = self._is_busy
         if self._waiting and self._status.stopping:
-            self._refuse(self._take_waiting(), "the daemon is stopping", exit_codes.FAILED)
+            self._refuse(self._waiting_replies(), "the daemon is stopping", exit_codes.FAILED)
         elif self._waiting and not self._is_busy and self._pools.opened:
-            self._begin(self._take_waiting())
+            self._begin(self._waiting_replies())
 
-    def _judge(self, canary: Canary) -> None:
+    def _check_canary(self, canary: Canary) -> None:
         if self._status.stopping:
             self._refuse(canary.replies, "the daemon is stopping", exit_codes.FAILED)
         elif self._children.is_up(canary.slot):
-            self._take(canary)
+            self._apply(canary)
         elif canary.slot.failures >= _CANARY_TRIES:
             why = f"a new worker cannot boot: {canary.slot.why_down}"
             self._refuse(canary.replies, why, canary.slot.boot_code)
@@ -111,7 +111,7 @@ class Reloads:
         self._children.retire(canary.slot)
         self._canary = None
 
-    def _take_waiting(self) -> list[Reply]:
+    def _waiting_replies(self) -> list[Reply]:
         replies, self._waiting = self._waiting, []
         return replies
 
@@ -128,26 +128,26 @@ class Reloads:
             self._refuse(self._asking, str(error), error.exit_code)
             return
         if found is not None:
-            self._try(*found)
+            self._start_canary(*found)
 
-    def _try(self, config: Config, changes: Changes) -> None:
+    def _start_canary(self, config: Config, changes: Changes) -> None:
         for warning in warnings(config):
             log.warning("config_warning", warning=warning)
         generation = self._status.generation + 1
         self._canary = Canary(config, changes, self._open_canary(config, generation), self._asking)
 
     def _open_canary(self, config: Config, generation: int) -> Slot:
-        """One slot more, in the first pool that is to have workers."""
+        """Open one more slot, in the first pool that has workers."""
         pool = next(pool for pool in config.pools if pool.size)
         limits = limits_of(pool)
-        # An earlier canary may still be running a job, or be on its way out.
+        # An earlier canary may still run a job.
         (name,) = new_names(f"{pool.name}/canary", 1, taken=self._children.slots)
         canary = self._children.add(name, pool.name, limits, (config, generation))
         canary.canary = True
         return canary
 
-    def _take(self, canary: Canary) -> None:
-        """Use the configuration. Fresh children are the point even when the file is the same."""
+    def _apply(self, canary: Canary) -> None:
+        """Apply the configuration. Without a changed key children are replaced for new code."""
         daemon_status = self._status
         daemon_status.config = canary.config
         daemon_status.generation += 1
@@ -169,7 +169,7 @@ class Reloads:
             reply({"ok": True, "generation": daemon_status.generation, **taken})
 
     def _refuse(self, replies: list[Reply], error: str, code: int) -> None:
-        """Leave everything as it was, and say why."""
+        """Refuse a configuration and reply with the reason; nothing changes."""
         log.error("reload_refused", error=error)
         self._notifier.ready(f"reload refused: {error.splitlines()[0]}")
         for reply in replies:
@@ -177,4 +177,4 @@ class Reloads:
 
 
 def discard_reply(_answer: dict[str, Any]) -> None:
-    """Take the answer to a signal, which waits for none: the log has it."""
+    """Discard the answer to a signal: the log has it."""

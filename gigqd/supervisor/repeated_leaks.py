@@ -1,4 +1,4 @@
-"""Counts the workers that one function has cost by what it leaves, and warns with the remedy."""
+"""Counts the workers that were replaced for one function's leaks, and warns with the remedy."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class RepeatedLeaks:
         self._replaced: dict[tuple[str, str], int] = {}
 
     def count(self, message: dict[str, Any]) -> None:
-        """Count the worker that has sent this message about what a job left."""
+        """Count the worker that has sent this message about leaked state."""
         left = message["left"]
-        # What is left beside children most often belongs to a pool of processes.
+        # Other leaks beside children most often belong to a pool of processes.
         for kind in ["children"] if "children" in left else left:
             self._count_one(str(message["function"]), kind, left)
 

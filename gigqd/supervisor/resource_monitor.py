@@ -1,4 +1,4 @@
-"""The watch over what workers use: memory, CPU time, and whether they move at all."""
+"""Monitor of the workers' process trees: memory, CPU time, orphans and stopped workers."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ if TYPE_CHECKING:
     from gigqd.ipc.exit_record import ExitRecord
     from gigqd.process.child import Child
 
-    Post = tuple[Slot, Child]
+    SlotChild = tuple[Slot, Child]
 
 log = logs.get_logger(__name__)
 
-_LOOK_WITH_LIMITS = 0.2
-_LOOK_AT_WORK = 1.0
-_LOOK_IDLE = 5.0
+_INTERVAL_WITH_LIMITS = 0.2
+_INTERVAL_BUSY = 1.0
+_INTERVAL_IDLE = 5.0
 _TURN_SECONDS = 0.008
 
 
 class ResourceMonitor:
-    """Looks at the processes below the supervisor now and then, more often the more depends on it.
+    """Samples the process trees: every 0.2 s with memory limits, 1 s while busy, 5 s when idle.
 
-    1. Notes what each running job's tree uses, for its post-mortem and for `gigqd status`.
-    2. Has a job ended that is over its memory limit.
-    3. Tells which workers to replace because a job has left them with an orphan.
-    4. Marks who stands still.
-    5. Tells a kill by the kernel, for want of memory, from others.
+    1. Records the resources that each running job's tree uses, for its post-mortem and for
+       `gigqd status`.
+    2. Requests the end of a job that is over its memory limit.
+    3. Returns the slots of workers to replace because a job has left an orphan.
+    4. Notes workers that are stopped by a signal or a debugger.
+    5. Distinguishes kills by the kernel's out-of-memory killer from other kills.
     """
 
     def __init__(self) -> None:
@@ -48,14 +49,14 @@ class ResourceMonitor:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a look has taken longer than a turn may, and goes on in the next one."""
+        """Return True when a sample needs another step."""
         return self._look is not None
 
-    def step(self, posts: Iterable[Post], now: float) -> list[Slot]:
-        """Look if it is time to; the slots whose jobs have left an orphan are returned.
+    def step(self, posts: Iterable[SlotChild], now: float) -> list[Slot]:
+        """Sample if it is due; return the slots whose jobs have left an orphan.
 
         Args:
-            posts: the slots with their children, without those that are being ended.
+            posts: the slots with their children, without those that are being killed.
             now: the monotonic time.
         """
         reports = [(slot, child, child.cell.read()) for slot, child in posts]
@@ -66,10 +67,10 @@ class ResourceMonitor:
             self._at = now
             self._reports = reports
             self._look = self._process_table.look({child.pid: child.tag for _, child, _ in reports})
-        return self._go_on({id(child) for _, child, _ in reports}, now)
+        return self._continue({id(child) for _, child, _ in reports}, now)
 
-    def _go_on(self, there: Container[int], now: float) -> list[Slot]:
-        """Carry on with a look for some milliseconds; judge once it is complete."""
+    def _continue(self, there: Container[int], now: float) -> list[Slot]:
+        """Continue a sample for some milliseconds; evaluate it once it is complete."""
         if self._look is None:
             return []
         until = time.monotonic() + _TURN_SECONDS
@@ -83,7 +84,7 @@ class ResourceMonitor:
         for unidentified in self._process_table.unidentified():
             log.warning("unidentified_orphan_adopted", orphan=unidentified.pid)
         for slot, child, report in reports:
-            self._look_at(slot, child, report, now)
+            self._evaluate(slot, child, report, now)
         return [slot for slot, child, _ in reports if self._has_orphan(slot, child)]
 
     def was_oom(self, child: Child, record: ExitRecord) -> bool:
@@ -91,7 +92,7 @@ class ResourceMonitor:
         return record.signal == "SIGKILL" and self._oom.happened_since(child.oom_count[1])
 
     def _has_orphan(self, slot: Slot, child: Child) -> bool:
-        """Whether a job has left a process that the supervisor has adopted."""
+        """Return True when a job has left a process that the supervisor has adopted."""
         if slot.leaving or slot.name == RECORDER:
             return False
         tree = self._process_table.tree_of(child.pid)
@@ -101,7 +102,7 @@ class ResourceMonitor:
             log.warning("job_left_orphans", slot=slot.name, pid=child.pid, orphans=orphans)
         return bool(orphans)
 
-    def _look_at(self, slot: Slot, child: Child, report: Report, now: float) -> None:
+    def _evaluate(self, slot: Slot, child: Child, report: Report, now: float) -> None:
         if slot.name == RECORDER:
             slot.no_progress_since = report.since
             return
@@ -113,7 +114,7 @@ class ResourceMonitor:
         tree = self._process_table.tree_of(child.pid)
         memory = memory_of(tree)
         if 0 < report.memory_limit < memory:
-            # Forked processes share pages: only who is over the limit without those counts.
+            # Forked processes share pages, so the limit applies to the proportional size.
             memory = proportional_memory(tree)
             if memory > report.memory_limit:
                 slot.request_end(report.started, Cause.MEMORY, 0.0)
@@ -121,8 +122,8 @@ class ResourceMonitor:
 
 
 def _pause(reports: Iterable[Report]) -> float:
-    """How many seconds to wait between two looks."""
+    """Return the seconds between two samples."""
     busy = [report for report in reports if report.activity is Activity.BUSY]
     if any(report.memory_limit for report in busy):
-        return _LOOK_WITH_LIMITS
-    return _LOOK_AT_WORK if busy else _LOOK_IDLE
+        return _INTERVAL_WITH_LIMITS
+    return _INTERVAL_BUSY if busy else _INTERVAL_IDLE

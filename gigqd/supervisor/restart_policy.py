@@ -1,6 +1,6 @@
-"""How fast dead workers are replaced: a bucket for crashes, a breaker for pools that cannot boot.
+"""Restart policy for dead workers: a token bucket for crashes, a circuit breaker for failed boots.
 
-Pure rules: they are given the time. Sources: docs/lifecycle.md.
+The rules are pure: callers pass the time. docs/lifecycle.md explains them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _LONGEST_PROBE = 60.0
 
 
 class Bucket:
-    """Tokens for workers that replace one that had worked and died by itself.
+    """Token bucket for workers that replace one that had run jobs and crashed.
 
-    There are ten at once, then two a second, so that a thousand jobs that crash do
-    not become a thousand forks in a row.
+    It allows ten at once and then two a second, so that a thousand crashes do not cause a thousand
+    forks in a row.
     """
 
     _tokens: float = _BURST
@@ -44,11 +44,11 @@ class Bucket:
 
 
 class Breaker:
-    """Opens when a pool's workers fail to boot again and again; then one at a time is tried.
+    """Circuit breaker: opens when a pool's workers fail to boot repeatedly; then one is tried.
 
     Attributes:
         size: how many workers the pool is to have.
-        open: it holds back all but the probes.
+        open: it delays all workers but one, the probe.
     """
 
     open: bool = False
@@ -60,7 +60,7 @@ class Breaker:
         self._failures: deque[float] = deque()
 
     def failed(self, now: float) -> bool:
-        """A worker could not boot; whether the breaker has opened by this."""
+        """Count a failed boot; return True when it opens the breaker."""
         self._failures.append(now)
         while self._failures[0] < now - _WINDOW:
             self._failures.popleft()
@@ -73,20 +73,20 @@ class Breaker:
         return self.open
 
     def succeeded(self) -> bool:
-        """A worker has booted; whether the breaker has closed by this."""
+        """Close the breaker after a boot; return True when it was open."""
         was_open = self.open
         self.reset()
         return was_open
 
     def reset(self) -> None:
-        """Forget what was: the code or the configuration may be another one."""
+        """Forget all failures: the code or the configuration may have changed."""
         self.open = False
         self._failures.clear()
         self._pause = _FIRST_PROBE
         self._probe_at = 0.0
 
     def next_try_at(self, now: float) -> float:
-        """Until when no worker may be tried; a time that is past when one may, which is a probe."""
+        """Return when the next worker may be tried; a time that is past when one may now."""
         if not self.open:
             return 0.0
         if now < self._probe_at:
@@ -97,14 +97,14 @@ class Breaker:
 
 
 class Restarts:
-    """The rules of restarts for all pools: who may be replaced when."""
+    """Restart rules of all pools."""
 
     def __init__(self) -> None:
         self._buckets: defaultdict[str, Bucket] = defaultdict(Bucket)
         self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
 
     def wait(self, slot: Slot, now: float) -> float:
-        """How many seconds a slot is to wait before it gets its next child."""
+        """Return the seconds until a slot may get its next child."""
         if slot.canary:
             return 0.0
         held = self._breakers[slot.pool].next_try_at(now)
@@ -113,22 +113,22 @@ class Restarts:
         return self._buckets[slot.pool].take(now) if slot.crashed else 0.0
 
     def failed(self, slot: Slot, now: float) -> bool:
-        """A slot's child could not boot; whether its pool's breaker has opened by this."""
+        """Count a failed boot; return True when it opens the breaker of the slot's pool."""
         return not slot.canary and self._breakers[slot.pool].failed(now)
 
     def resize(self, pool: str, size: int) -> None:
-        """A pool is to have so many workers."""
+        """Set the number of workers of a pool."""
         self._breakers[pool].size = size
 
     def booted(self, slot: Slot) -> bool:
-        """A slot's child has booted; whether its pool's breaker has closed by this."""
+        """Note a boot; return True when it closes the breaker of the slot's pool."""
         return self._breakers[slot.pool].succeeded()
 
     def reset_breaker(self, slot: Slot) -> None:
-        """Try a pool's workers again at once: its code or configuration may be another one."""
+        """Allow a pool's workers at once: its code or configuration may have changed."""
         if not slot.canary:
             self._breakers[slot.pool].reset()
 
     def open_breakers(self) -> list[str]:
-        """The pools whose breaker is open."""
+        """Return the pools whose breaker is open."""
         return [pool for pool, breaker in self._breakers.items() if breaker.open]

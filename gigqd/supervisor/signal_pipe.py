@@ -1,4 +1,4 @@
-"""Signals to the supervisor: a pipe that says what came.
+"""Pipe through which signals reach the supervisor's loop.
 
 The interpreter writes each signal's number into the pipe; the loop reads it there. A signal
 that comes twice before the loop wakes counts once.
@@ -36,14 +36,14 @@ class SignalPipe:
             signal.signal(number, only_wake)
 
     def fileno(self) -> int:
-        """The descriptor to wait on."""
+        """Return the descriptor to wait on."""
         return self._reader
 
     def woke(self) -> None:
-        """Do nothing: the loop, once awake, takes what came at the top of its next turn."""
+        """Do nothing: the loop takes the signals at the start of its next iteration."""
 
     def take(self) -> set[signal.Signals]:
-        """The signals that came since the last look; SIGTERM for a terminal that was closed."""
+        """Return the signals since the last call; SIGTERM for a terminal that was closed."""
         try:
             numbers = os.read(self._reader, 4096)
         except BlockingIOError:

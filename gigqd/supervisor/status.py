@@ -1,4 +1,4 @@
-"""What `gigqd status` is told: the daemon, its slots, what has happened since the start."""
+"""Status of the daemon for `gigqd status`: its state, slots, counters and recent failures."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from gigqd.supervisor.children import Children
     from gigqd.supervisor.slots import Slot
 
-_RECENT = 20
+_MOST_FAILURES = 20
 _COUNTER_OF = {"timeout": "timeouts", "crashed": "crashes"}
 _INTERRUPTING = frozenset({"timeout", "cancelled", "stopped"})
-_OF_THE_JOB = dict.fromkeys(("job_id", "job", "attempt", "execution"))  # in this order
-_FIELDS_OF_A_FAILURE = (
+_JOB_FIELDS = dict.fromkeys(("job_id", "job", "attempt", "execution"))  # in this order
+_FAILURE_FIELDS = (
     "cause",
     "exit_code",
     "signal",
@@ -42,7 +42,7 @@ _FIELDS_OF_A_FAILURE = (
 
 @dataclass(slots=True)
 class Counters:
-    """What has happened since the daemon was started.
+    """Numbers of events since the daemon was started.
 
     Attributes:
         settled: executions whose outcome a worker recorded itself.
@@ -52,9 +52,9 @@ class Counters:
         oom: workers that the kernel killed because memory ran out.
         cancelled: jobs interrupted, or killed with their worker, because they were cancelled.
         stopped: jobs interrupted, or killed with their worker, because the daemon stopped.
-        boot: workers that did not come up.
-        restarts: children that were replaced after a bad end.
-        reloads: configurations taken.
+        boot: workers that failed to boot.
+        restarts: children that were replaced after a failure.
+        reloads: configurations that were applied.
     """
 
     settled: int = 0
@@ -71,19 +71,19 @@ class Counters:
 
 @dataclass(slots=True)
 class DaemonStatus:
-    """The daemon's own state.
+    """State of the daemon.
 
     Attributes:
-        config: what it runs now.
+        config: the configuration in use.
         run: the id of its run.
-        generation: 1, and one more for every configuration taken.
-        ready: the first worker has come up.
-        stopping: a stop is under way.
+        generation: 1, and one more for every reload.
+        ready: the first worker has booted.
+        stopping: a stop has begun.
         reloading: a new configuration is being tried.
-        paused: nothing is to be claimed, because somebody has asked for that.
+        paused: claims are suspended by `gigqd pause`.
         trouble: why it cannot do its whole work; None when it can.
         trouble_since: since when, as a UTC time.
-        recent_failures: the recent failures, newest last.
+        recent_failures: the last failures, newest last.
         unrecorded_exits: how many exit records the recorder has not confirmed.
         began: when it was started, in seconds of the monotonic clock.
         began_at: the same as a UTC time.
@@ -98,7 +98,9 @@ class DaemonStatus:
     paused: bool = False
     database_error: str | None = None
     database_error_since: datetime | None = None
-    recent_failures: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    recent_failures: deque[dict[str, Any]] = field(
+        default_factory=lambda: deque(maxlen=_MOST_FAILURES)
+    )
     unrecorded_exits: int = 0
     began: float = field(default_factory=time.monotonic)
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -106,12 +108,12 @@ class DaemonStatus:
 
     @property
     def start_deadline(self) -> float:
-        """When the start is given up, in seconds of the monotonic clock."""
+        """Return when a start has failed, in seconds of the monotonic clock."""
         return self.began + self.config.daemon.start_timeout
 
     @property
     def state(self) -> str:
-        """In one word: starting, running, reloading, paused, degraded or stopping."""
+        """Return the state: starting, running, reloading, paused, degraded or stopping."""
         if self.stopping:
             return "stopping"
         if not self.ready:
@@ -124,13 +126,13 @@ class DaemonStatus:
 
     @property
     def summary_line(self) -> str:
-        """One line for `systemctl status`."""
+        """Return one line for `systemctl status`."""
         sizes = ", ".join(f"{pool.name} {pool.size}" for pool in self.config.pools)
         why = f": {self.database_error}" if self.database_error else ""
         return f"{self.state}{why}; pools: {sizes}"
 
     def note_database_error(self, database_error: str | None) -> bool:
-        """Remember why not the whole work is done, and since when; whether that is news."""
+        """Set why the daemon cannot do all its work; return True when that has changed."""
         database_error = mask_passwords(database_error)
         if database_error == self.database_error:
             return False
@@ -140,7 +142,7 @@ class DaemonStatus:
         return True
 
     def note_failure(self, slot: Slot, last: Report, record: ExitRecord) -> None:
-        """Count a child's bad end, and remember it; the log has that of a canary."""
+        """Count and keep a child's failure; that of a canary is in the log only."""
         if slot.canary and last.activity < Activity.IDLE:
             return
         self.counters.restarts += not slot.retired
@@ -152,17 +154,17 @@ class DaemonStatus:
                 "job": last.job_name or None,
                 "attempt": last.attempt or None,
                 "execution": last.execution or None,
-                **{name: getattr(record, name) for name in _FIELDS_OF_A_FAILURE},
+                **{name: getattr(record, name) for name in _FAILURE_FIELDS},
                 "status": None,
             },
         )
 
     def note_interrupted(self, slot_name: str, message: Mapping[str, Any]) -> None:
-        """Count a job that the daemon has ended by an exception, and remember it likewise."""
+        """Count and keep a job that the daemon has interrupted."""
         cause = message["interrupted"]
         if cause in _INTERRUPTING:
-            process = dict.fromkeys(_FIELDS_OF_A_FAILURE) | {"late": 0.0, "killed": 0}
-            self._note(slot_name, cause, {**_OF_THE_JOB, **process, **message, "cause": cause})
+            process = dict.fromkeys(_FAILURE_FIELDS) | {"late": 0.0, "killed": 0}
+            self._note(slot_name, cause, {**_JOB_FIELDS, **process, **message, "cause": cause})
 
     def _note(self, slot_name: str, cause: str, entry: dict[str, Any]) -> None:
         counter = _COUNTER_OF.get(cause, cause)
@@ -172,14 +174,14 @@ class DaemonStatus:
         self.recent_failures.append({"at": at, "slot": slot_name, **entry})
 
     def note_settled(self, message: Mapping[str, Any]) -> None:
-        """Remember what has become of the job whose bad end the recorder has settled."""
+        """Set the status of the job whose failure the recorder has settled."""
         for entry in self.recent_failures:
             if entry["execution"] and entry["execution"] == message.get("execution"):
                 entry["status"] = message.get("status")
 
 
 def status(daemon_status: DaemonStatus, children: Children) -> dict[str, Any]:
-    """The whole answer to `gigqd status`."""
+    """Return the answer to `gigqd status`."""
     config = daemon_status.config
     return {
         "ok": True,
@@ -210,13 +212,13 @@ def _iso(when: datetime | None) -> str | None:
 
 
 def _counters(counters: Counters, children: Children) -> dict[str, int]:
-    """The counters, with what the living workers have settled added."""
+    """Return the counters, including those of the living workers."""
     alive = sum(child.cell.read().settled for child in children.children())
     return {**asdict(counters), "settled": counters.settled + alive}
 
 
 def _slots(children: Children) -> list[dict[str, Any]]:
-    """One entry for each slot, the recorder first."""
+    """Return one entry for each slot, the recorder first."""
     now = time.monotonic()
     return [_slot(slot, children.child_in(slot), now) for slot in children.slots.values()]
 
@@ -232,7 +234,7 @@ def _slot(slot: Slot, child: Child | None, now: float) -> dict[str, Any]:
         "since": round(now - slot.since, 3) if slot.since else None,
         **_job(last, now),
         "rss": _resident(child.pid) if child else None,
-        "memory": _seen_memory(child, last),
+        "memory": _peak_memory(child, last),
         "memory_limit": last.memory_limit or None,
         "jobs_done": last.settled,
         "generation": slot.generation,
@@ -243,7 +245,7 @@ def _slot(slot: Slot, child: Child | None, now: float) -> dict[str, Any]:
 
 
 def _job(last: Report, now: float) -> dict[str, Any]:
-    """What a worker is running; every value None when it is not."""
+    """Return the job of a worker; every value is None when it runs none."""
     names = ("job_id", "job", "attempt", "execution", "elapsed", "timeout")
     if last.activity not in (Activity.BUSY, Activity.SETTLING):
         return dict.fromkeys(names)
@@ -254,14 +256,14 @@ def _job(last: Report, now: float) -> dict[str, Any]:
 
 
 def _state(slot: Slot, last: Report) -> str:
-    """The slot's phase; for a child that is up, what it is doing."""
+    """Return the slot's phase; for a child that is up, its activity."""
     if slot.phase is not Phase.UP:
         return str(slot.phase)
     return "draining" if slot.leaving else last.activity.name.lower()
 
 
-def _seen_memory(child: Child | None, last: Report) -> int | None:
-    """The most memory that the running job's tree was seen to use, in bytes."""
+def _peak_memory(child: Child | None, last: Report) -> int | None:
+    """Return the peak memory that was measured for the running job's tree, in bytes."""
     if (
         child is None
         or last.activity is not Activity.BUSY
@@ -272,7 +274,7 @@ def _seen_memory(child: Child | None, last: Report) -> int | None:
 
 
 def _resident(pid: int) -> int | None:
-    """A process's resident memory in bytes; None when it is gone."""
+    """Return a process's resident memory in bytes; None when it is gone."""
     try:
         return syscalls.read_process(pid).memory
     except ProcessLookupError:

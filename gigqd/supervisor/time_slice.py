@@ -1,4 +1,4 @@
-"""A share of a turn of the loop: it serves many, and in the next turn those it had no time for."""
+"""Time slice of a step of the loop: names that it has no time for are served first next time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class TimeSlice:
-    """Serves names one after another until its time is over, and goes on there the next time.
+    """Serves names one after another until its time is over, and continues there next time.
 
     Args:
-        seconds: how long one turn may take; a little more when serving a single one does.
+        seconds: the length of the slice; serving the last name may exceed it.
 
     Attributes:
-        behind: whether some were not served in the last turn.
+        behind: True when some names were not served in the last step.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -25,11 +25,11 @@ class TimeSlice:
         self.behind = False
 
     def serve(self, names: Iterable[str], serve: Callable[[str], None]) -> None:
-        """Serve each name once, those first that the last turn had no time for.
+        """Serve each name once, first those that the last step had no time for.
 
         Args:
-            names: all that are there now; one that is gone is served no more.
-            serve: what to do for one of them; the first is always served.
+            names: all current names.
+            serve: called with a name; the first name is always served.
         """
         until = time.monotonic() + self._seconds
         there = dict.fromkeys(names)
