@@ -60,19 +60,24 @@ def test_an_exit_with_code_zero_in_a_job_is_no_success(daemons):
 
 
 @pytest.mark.fault("F6")
-@pytest.mark.parametrize(
-    "function", [jobs.leave, jobs.interrupt, jobs.recurse, jobs.exhaust_memory, jobs.unjsonable]
-)
-def test_no_exception_counts_as_success_or_takes_the_worker_down(daemons, function):
+def test_no_exception_counts_as_success_or_takes_the_worker_down(daemons):
     daemon = daemons({"pools.default.size": 1})
     (pid,) = daemon.worker_pids()
 
-    job = daemon.wait_for_job(daemon.submit(function, "bad", max_attempts=1))
-    after = daemon.wait_for_job(daemon.submit(jobs.ok, "after"))
+    for function in (
+        jobs.leave,
+        jobs.interrupt,
+        jobs.recurse,
+        jobs.exhaust_memory,
+        jobs.unjsonable,
+    ):
+        name = function.__name__
+        job = daemon.wait_for_job(daemon.submit(function, name, max_attempts=1))
+        after = daemon.wait_for_job(daemon.submit(jobs.ok, f"after {name}"))
 
-    assert job["status"] == "failed"
-    assert job["executions"][0]["cause"] == "error"
-    assert after["status"] == "completed"
+        assert job["status"] == "failed", name
+        assert job["executions"][0]["cause"] == "error", name
+        assert after["status"] == "completed", name
     assert daemon.worker_pids() == [pid]
 
 

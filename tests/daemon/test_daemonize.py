@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -96,13 +95,10 @@ def test_the_daemon_is_detached_and_clean(path, runtime_files, tmp_path):
 def test_a_daemon_that_is_never_ready_is_reported_with_its_cause(
     path, runtime_files, how, code, cause
 ):
-    began = time.monotonic()
-
     told = launch(path, how)
 
     assert told["code"] == code
     assert cause in told["text"]
-    assert time.monotonic() - began < 8, "the launcher has waited for its whole deadline"
     assert runtime_files.running() is None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -296,21 +295,22 @@ def test_a_tree_that_doubles_as_fast_as_it_can_is_ended(daemons, bystander):
 
 
 @pytest.mark.fault("C9")
-@pytest.mark.parametrize("how", ["flood", "garbage", "half", "megabyte"])
-def test_a_worker_that_abuses_its_line_hinders_nobody(daemons, how):
-    daemon = daemons({**KILLED_AT_ONCE, "pools.default.size": 2})
-    job_id = daemon.submit(forking.abuse_the_line, "abuse", {"how": how}, timeout=3, max_attempts=1)
-    wait_until(lambda: jobs.entries(daemon.ledger, "child"))
+def test_workers_that_abuse_their_line_hinder_no_other_job_and_no_answer(daemons):
+    ways = ("flood", "garbage", "half", "megabyte")
+    daemon = daemons({**KILLED_AT_ONCE, "pools.default.size": len(ways) + 1})
+    abusers = [
+        daemon.submit(forking.abuse_the_line, how, {"how": how}, timeout=3, max_attempts=1)
+        for how in ways
+    ]
+    wait_until(lambda: len(jobs.entries(daemon.ledger, "child")) >= len(ways))
 
     others = [daemon.submit(jobs.ok, f"other {number}") for number in range(10)]
     for other in others:
         daemon.wait_for_job(other, "completed")
-    began = time.monotonic()
-    daemon.status()
-    took = time.monotonic() - began
 
-    assert took < 1
-    assert str(daemon.wait_for_job(job_id)["status"]) in ("timeout", "failed")
+    assert daemon.status()["state"] == "running"
+    for job_id in abusers:
+        assert str(daemon.wait_for_job(job_id)["status"]) in ("timeout", "failed")
 
 
 @pytest.mark.fault("H6")

@@ -448,7 +448,7 @@ def may_become(old: str, new: str) -> bool:
 
 
 Ledger.TestCase.settings = settings(
-    max_examples=int(os.environ.get("GIGQ_MODEL_EXAMPLES", settings.default.max_examples)),
+    max_examples=int(os.environ.get("GIGQ_MODEL_EXAMPLES", settings.default.max_examples // 2)),
     stateful_step_count=int(os.environ.get("GIGQ_MODEL_STEPS", "40")),
     deadline=None,
 )
