@@ -62,9 +62,11 @@ def add_wait(parser: Parser) -> None:
     _add_seconds(parser, "--wait", 60.0, "how long to wait until it is ready")
 
 
-def add_timeout(parser: Parser, default: float) -> None:
-    """Add the option for the time that an answer may take."""
-    _add_seconds(parser, "--timeout", default, "how long to wait at most")
+def add_request_options(parser: Parser, timeout: float) -> None:
+    """Add the options of a command that waits for an answer of the daemon."""
+    _add_seconds(parser, "--timeout", timeout, "how long to wait at most")
+    add_json(parser)
+    add_runtime_dir(parser)
 
 
 def _add_seconds(parser: Parser, option: str, default: float, what: str) -> None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client
 from gigqd.cli.find_daemon import runtime_files_of
-from gigqd.cli.options import (
-    Commands,
-    Namespace,
-    add_json,
-    add_parser,
-    add_runtime_dir,
-    add_timeout,
-)
+from gigqd.cli.options import Commands, Namespace, add_parser, add_request_options
 from gigqd.cli.output import Result
 
 _TIMEOUT = 5.0
@@ -25,9 +18,7 @@ def add_command(commands: Commands) -> None:
         ("resume", resume, "start jobs again"),
     ):
         parser = add_parser(commands, name, handler, what)
-        add_timeout(parser, _TIMEOUT)
-        add_json(parser)
-        add_runtime_dir(parser)
+        add_request_options(parser, _TIMEOUT)
 
 
 def pause(options: Namespace) -> int:

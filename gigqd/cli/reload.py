@@ -11,15 +11,7 @@ from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, understand
 from gigqd.cli.daemon_view import job_of
 from gigqd.cli.find_daemon import note_of_other_file, runtime_files_of
-from gigqd.cli.options import (
-    Commands,
-    Namespace,
-    add_flag,
-    add_json,
-    add_parser,
-    add_runtime_dir,
-    add_timeout,
-)
+from gigqd.cli.options import Commands, Namespace, add_flag, add_parser, add_request_options
 from gigqd.cli.output import Result
 from gigqd.cli.start_checks import try_database
 from gigqd.config import config_path, load
@@ -45,9 +37,7 @@ def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     parser = add_parser(commands, "reload", reload, "load the configuration and code on disk")
     add_flag(parser, "--wait", "return once no worker with the old configuration or code is left")
-    add_timeout(parser, _TIMEOUT)
-    add_json(parser)
-    add_runtime_dir(parser)
+    add_request_options(parser, _TIMEOUT)
 
 
 def reload(options: Namespace) -> int:

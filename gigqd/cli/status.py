@@ -10,14 +10,7 @@ from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
 from gigqd.cli.daemon_view import describe
 from gigqd.cli.find_daemon import runtime_files_of
-from gigqd.cli.options import (
-    Commands,
-    Namespace,
-    add_json,
-    add_parser,
-    add_runtime_dir,
-    add_timeout,
-)
+from gigqd.cli.options import Commands, Namespace, add_parser, add_request_options
 from gigqd.cli.output import print_answer, print_json
 from gigqd.errors import GigqdError
 from gigqd.host import pidfile
@@ -33,9 +26,7 @@ _TIMEOUT = 0.8
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     parser = add_parser(commands, "status", status, "show the daemon and each of its slots")
-    add_timeout(parser, _TIMEOUT)
-    add_json(parser)
-    add_runtime_dir(parser)
+    add_request_options(parser, _TIMEOUT)
 
 
 def status(options: Namespace) -> int:
