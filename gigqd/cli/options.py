@@ -52,7 +52,7 @@ def add_common_options(parser: Parser, default: str | None, *, debug: bool | str
         "--config", type=Path, default=default, metavar="FILE", help="the configuration file"
     )
     parser.add_argument(
-        "--name", type=_name, default=default, help="which daemon, instead of daemon.name"
+        "--name", type=_name, default=default, help="the daemon's name, instead of daemon.name"
     )
     parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks")
 
@@ -81,7 +81,7 @@ def add_runtime_dir(parser: Parser) -> None:
         "--runtime-dir",
         type=Path,
         metavar="DIR",
-        help="where its lock and socket are, for when the file cannot be read any more",
+        help="the directory of its lock and socket, when the file cannot be read any more",
     )
 
 
@@ -94,7 +94,7 @@ def add_flag(parser: Parser, option: str, help_text: str, dest: str | None = Non
 
 def add_json(parser: Parser) -> None:
     """Add the option for an answer that programs can read."""
-    add_flag(parser, "--json", "answer in JSON, for programs")
+    add_flag(parser, "--json", "print JSON")
 
 
 def _name(text: str) -> str:
