@@ -81,19 +81,19 @@ class Recorder:
         self._retention = Retention(
             self._database, context.config.retention, self.report, self._maintenance.expect_size
         )
-        self._held: StoreConnection | None = None
+        self._kept_connection: StoreConnection | None = None
         self._records: deque[tuple[int, ExitRecord]] = deque()
         self._file: FileId | None = None
-        self._in_order = False
-        self._was_in_order = context.tag.generation > 1
+        self._recovered = False
+        self._was_recovered = context.tag.generation > 1
         self._begin = Begin.NEVER
-        self._suspects: set[str] = set()
-        self._suspects_at = 0.0
+        self._possible_strays: set[str] = set()
+        self._settle_strays_at = 0.0
         self._leaving = False
         self._patience = Patience()
         # Differs from all states, so the first is sent: an earlier recorder may have sent another.
         self._database_error: DatabaseError | None = DatabaseError("", pause_claims=False)
-        if self._was_in_order:
+        if self._was_recovered:
             connections.require(self._path)
 
     def run(self) -> int:
@@ -139,8 +139,8 @@ class Recorder:
         connection = self._connection()
         if connection.file_id == self._file:
             identity.require_log(connection.path, connection.log)
-        if not self._in_order or connection.file_id != self._file:
-            connection = self._put_in_order()
+        if not self._recovered or connection.file_id != self._file:
+            connection = self._recover()
         self._maintenance.look_at_file()
         while self._records:
             number, record = self._records[0]
@@ -170,18 +170,18 @@ class Recorder:
                 self._records.append((number, ExitRecord.of_message(message)))
         self._json_socket.flush()
 
-    # --- putting the file in order -----------------------------------------------------------
+    # --- recovery ----------------------------------------------------------------------------
 
     def _connection(self) -> StoreConnection:
-        if self._held is None or not self._held.is_usable():
-            if not self._was_in_order:
+        if self._kept_connection is None or not self._kept_connection.is_usable():
+            if not self._was_recovered:
                 self._begin = initialization.prepare_file(self._path, self.heartbeat)
-            self._held = connections.open_connection(self._path, _PATIENCE)
-        return self._held
+            self._kept_connection = connections.open_connection(self._path, _PATIENCE)
+        return self._kept_connection
 
-    def _put_in_order(self) -> StoreConnection:
+    def _recover(self) -> StoreConnection:
         """Prepare the file for claims: at the start, after errors, and after it was replaced."""
-        again = self._was_in_order
+        again = self._was_recovered
         if again:
             # A new connection has no cached pages of a file that was overwritten.
             connections.close_connection(self._path)
@@ -193,9 +193,9 @@ class Recorder:
         initialization.open_queue(self._database, self._path, self._begin)
         settled = self._dead_runs.look(_DEAD_RUNS_WITHIN)
         if again:
-            self._suspects = {row["execution_id"] for row in self._settlement.own()}
-            self._suspects_at = time.monotonic() + _STRAY_AFTER
-        self._file, self._in_order, self._was_in_order = connection.file_id, True, True
+            self._possible_strays = {row["execution_id"] for row in self._settlement.own()}
+            self._settle_strays_at = time.monotonic() + _STRAY_AFTER
+        self._file, self._recovered, self._was_recovered = connection.file_id, True, True
         self._begin = Begin.NEVER
         connections.require(self._path)
         self.report({"ready": settled})
@@ -208,10 +208,10 @@ class Recorder:
         A restored backup has such executions, and so has a file that was away while a worker
         settled.
         """
-        if self._suspects and time.monotonic() >= self._suspects_at:
+        if self._possible_strays and time.monotonic() >= self._settle_strays_at:
             running = {report.execution for report in self._cell.all_reports()}
-            self._settlement.strays(self._suspects, running)
-            self._suspects = set()
+            self._settlement.strays(self._possible_strays, running)
+            self._possible_strays = set()
 
     # --- database errors ---------------------------------------------------------------------
 
@@ -223,8 +223,8 @@ class Recorder:
             self._patience.wait(time.monotonic())
             self._maintenance.begin(damaged=database_error.pause_claims)
             self._retention.begin()
-            self._in_order = self._in_order and not database_error.pause_claims
-            if database_error.code is not None and not self._was_in_order:
+            self._recovered = self._recovered and not database_error.pause_claims
+            if database_error.code is not None and not self._was_recovered:
                 # Ends a daemon that is not up yet. Later it is an error like any other.
                 self.report({"failed": database_error.text, "code": database_error.code})
         if database_error != self._database_error:
@@ -244,9 +244,9 @@ class Recorder:
         """
         self.heartbeat()
         self._maintenance.close()
-        if self._database_error is None and self._held is not None:
+        if self._database_error is None and self._kept_connection is not None:
             with suppress(StoreError, OSError):
-                checkpoint.shorten(self._held, truncate=True)
+                checkpoint.shorten(self._kept_connection, truncate=True)
         if self._database_error is None or self._database_error.code is None:
             connections.close_connections()
 

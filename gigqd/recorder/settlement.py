@@ -78,9 +78,9 @@ class Settlement:
         done = (self._conclude(row, record) for row in held)
         return [one for one in done if one is not None]
 
-    def strays(self, suspects: set[str], running: set[str]) -> int:
-        """Settle those of `suspects` that are still open and that no worker runs."""
-        left = [row for row in self.own() if row["execution_id"] in suspects - running]
+    def strays(self, possible_strays: set[str], running: set[str]) -> int:
+        """Settle those of `possible_strays` that are still open and that no worker runs."""
+        left = [row for row in self.own() if row["execution_id"] in possible_strays - running]
         return sum(self._lost(row, result_of_stray(row)) for row in left)
 
     def own(self) -> list[dict[str, Any]]:

@@ -319,7 +319,7 @@ class Supervisor:
         summary = self._stop.summary(code, unrecorded=len(self._recorder_link))
         log.info("daemon_stopped", **summary)
         self._commands.close({"ok": True, **summary})
-        self._run.end(in_order=code == exit_codes.OK)
+        self._run.end(orderly=code == exit_codes.OK)
 
     def _abort(self) -> None:
         """Kill every child's process tree before an error ends the daemon."""
@@ -330,4 +330,4 @@ class Supervisor:
         while self._children.slots and time.monotonic() < until:
             self._children.step(time.monotonic())
         self._commands.close(None)
-        self._run.end(in_order=False)
+        self._run.end(orderly=False)

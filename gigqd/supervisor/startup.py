@@ -63,9 +63,9 @@ class DaemonRun:
         except OSError as error:
             raise _cannot_write(self._database, error) from error
 
-    def end(self, *, in_order: bool) -> None:
+    def end(self, *, orderly: bool) -> None:
         """Free the lock. After an orderly end the next start does not search for orphans."""
-        if in_order:
+        if orderly:
             self._marker.end()
         self._lock.release()
 

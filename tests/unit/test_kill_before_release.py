@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NOBODY: Any = None
+NOT_USED: Any = None
 HOME = f"test{os.getpid():08}"
 
 
@@ -48,7 +48,7 @@ def test_a_dead_worker_is_not_removed_before_its_whole_tree_is_gone(
 ) -> None:
     removed: list[float] = []
     children = Children(
-        NOBODY, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOBODY
+        NOT_USED, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOT_USED
     )
     slot = children.add("default/0", "default", Limits(30.0, 2.0, 120.0))
     child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=ExitRecord)

@@ -1,4 +1,4 @@
-"""What the recorder hears and tells, and what trouble means."""
+"""Messages of the recorder, and database errors."""
 
 from __future__ import annotations
 
@@ -130,13 +130,13 @@ def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> 
 
 
 def test_the_supervisor_hears_what_to_cancel_and_whether_to_hold() -> None:
-    books = RecorderLink()
-    books.receive({"cancel": ["e1", "e2"]})
-    books.receive({"database_error": "the file is gone", "pause_claims": True})
+    link = RecorderLink()
+    link.receive({"cancel": ["e1", "e2"]})
+    link.receive({"database_error": "the file is gone", "pause_claims": True})
 
-    assert books.cancels == {"e1", "e2"}
-    assert (books.database_error, books.pause_claims) == ("the file is gone", True)
-    books.receive({"cancel": []})
-    books.receive({"database_error": None, "pause_claims": False})
-    assert books.cancels == frozenset()
-    assert (books.database_error, books.pause_claims) == (None, False)
+    assert link.cancels == {"e1", "e2"}
+    assert (link.database_error, link.pause_claims) == ("the file is gone", True)
+    link.receive({"cancel": []})
+    link.receive({"database_error": None, "pause_claims": False})
+    assert link.cancels == frozenset()
+    assert (link.database_error, link.pause_claims) == (None, False)
