@@ -18,24 +18,23 @@ from gigqd.linux import syscalls
 pytestmark = pytest.mark.daemon
 
 
-@pytest.mark.parametrize(
-    ("function", "exit_code", "number"),
-    [
-        pytest.param(jobs.segv, None, "SIGSEGV", id="segmentation fault"),
-        pytest.param(jobs.os_exit, 7, None, id="os._exit"),
-        pytest.param(jobs.kill_worker, None, "SIGKILL", id="killed"),
-    ],
-)
-def test_a_death_in_a_job_is_a_failed_attempt_with_its_cause(daemons, function, exit_code, number):
+def test_a_death_in_a_job_is_a_failed_attempt_with_its_cause(daemons):
     daemon = daemons()
+    ways = [
+        (jobs.segv, None, "SIGSEGV"),
+        (jobs.os_exit, 7, None),
+        (jobs.kill_worker, None, "SIGKILL"),
+    ]
+    ids = [daemon.submit(function, function.__name__, max_attempts=2) for function, _, _ in ways]
 
-    job = daemon.wait_for_job(daemon.submit(function, "deadly", max_attempts=2))
+    for job_id, (_, exit_code, number) in zip(ids, ways, strict=True):
+        job = daemon.wait_for_job(job_id)
 
-    assert job["status"] == "failed"
-    assert job["attempts"] == 2
-    assert [e["cause"] for e in job["executions"]] == ["crashed", "crashed"]
-    assert {(e["exit_code"], e["signal"]) for e in job["executions"]} == {(exit_code, number)}
-    assert "WorkerCrashed" in job["error"]
+        assert job["status"] == "failed"
+        assert job["attempts"] == 2
+        assert [e["cause"] for e in job["executions"]] == ["crashed", "crashed"]
+        assert {(e["exit_code"], e["signal"]) for e in job["executions"]} == {(exit_code, number)}
+        assert "WorkerCrashed" in job["error"]
     wait_until(lambda: len(daemon.slots("idle")) == 2)
 
 
