@@ -73,7 +73,7 @@ def test_every_file_that_the_page_names_has_a_test_that_plays_the_fault():
     assert wrong == []
 
 
-def test_no_test_is_marked_with_a_fault_that_nobody_knows():
+def test_no_test_is_marked_with_an_unknown_fault():
     assert set(markers()) <= IDS
 
 

@@ -76,7 +76,7 @@ def test_a_machine_without_a_suitable_python_is_told_so(tmp_path):
     ],
     ids=["missing", "fails", "says why", "bad interpreter", "old"],
 )
-def test_a_named_python_that_will_not_do_is_told_with_the_reason(tmp_path, program, told):
+def test_a_named_python_that_will_not_do_is_reported_with_the_reason(tmp_path, program, told):
     python = tmp_path / "my python"
     if program is not None:
         python.write_text(program)
@@ -88,7 +88,7 @@ def test_a_named_python_that_will_not_do_is_told_with_the_reason(tmp_path, progr
     assert re.search(f"PYTHON={python} {told}", done.stderr), done.stderr
 
 
-def test_a_python_without_the_venv_module_is_told_how_to_get_it(tmp_path):
+def test_without_the_venv_module_the_message_says_how_to_get_it(tmp_path):
     bare = tmp_path / "python3"
     bare.write_text(
         f'#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\nexec "{sys.executable}" "$@"\n'

@@ -230,7 +230,7 @@ def test_a_damaged_database_gives_no_backup(shell, queue_file):
     assert not [name for name in names_in(shell.folder) if "copy" in name]
 
 
-def test_a_missing_database_is_told_and_not_made(shell):
+def test_a_missing_database_is_reported_and_not_made(shell):
     done = shell.run("backup", "copy.db")
 
     assert done.returncode == 69

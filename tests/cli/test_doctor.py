@@ -90,7 +90,7 @@ def test_it_reads_what_a_killed_process_left_in_the_log_and_leaves_it_there(shel
     assert everything_in(shell.folder) == before
 
 
-def test_a_missing_file_is_told_and_not_made(shell):
+def test_a_missing_file_is_reported_and_not_made(shell):
     done = shell.run("doctor")
 
     assert done.returncode == 69
@@ -98,7 +98,7 @@ def test_a_missing_file_is_told_and_not_made(shell):
     assert not list(shell.folder.glob("gigq.db*"))
 
 
-def test_a_log_without_its_file_is_told(shell):
+def test_a_log_without_its_file_is_reported(shell):
     (shell.folder / "gigq.db-wal").write_bytes(b"log")
 
     assert "gigq.db-wal is there: put the file back" in shell.run("doctor").stderr
@@ -220,7 +220,7 @@ def test_rights_of_the_file(shell, file, mode, severity, said):
     assert said in found["permissions"]["found"]
 
 
-def test_a_folder_in_which_everybody_may_write_is_a_warning(shell, file):
+def test_a_folder_in_which_every_account_may_write_is_a_warning(shell, file):
     shell.folder.chmod(0o777)
 
     assert examined(shell)[1]["permissions"]["severity"] == "warning"
@@ -315,7 +315,7 @@ def test_a_look_at_the_waiting_jobs_reads_no_finished_ones(file, look):
     assert all("jobs_due" in step or "jobs_delayed" in step or "rowid=?" in step for step in walked)
 
 
-def test_a_worker_that_runs_is_seen_and_one_that_is_gone_is_told(shell, file):
+def test_a_worker_that_runs_is_seen_and_one_that_is_gone_is_reported(shell, file):
     (shell.folder / "naps.py").write_text("import time\n\ndef nap():\n    time.sleep(600)\n")
     shell.submit("naps.nap", "--priority", "9")
     worker = subprocess.Popen(
@@ -377,14 +377,14 @@ def as_nobody(shell, *arguments):
     )
 
 
-def test_a_file_that_this_user_may_not_read_is_told(public):
+def test_a_file_that_this_user_may_not_read_is_reported(public):
     done = as_nobody(public, "doctor")
 
     assert done.returncode == 77
     assert "gigq.db may not be read by this user; it belongs to user 0" in done.stderr
 
 
-def test_a_file_in_a_folder_that_this_user_may_not_enter_is_told(public, file):
+def test_a_file_in_a_folder_that_this_user_may_not_enter_is_reported(public, file):
     done = as_nobody(public, "doctor", "--db", str(file))
 
     assert done.returncode == 77

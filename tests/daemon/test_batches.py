@@ -112,7 +112,7 @@ def test_what_was_over_is_settled_while_a_later_one_of_the_same_worker_runs(daem
     eventually(lambda: statuses(daemon) == {"completed": MANY})
 
 
-def test_a_crash_charges_who_had_begun_and_nobody_else(daemons):
+def test_a_crash_charges_the_jobs_that_had_started_and_no_other(daemons):
     daemon = daemons(ONE_WORKER)
     die = {"params": {"how": "die"}, "job": {"max_attempts": 3, "crash_limit": 1}}
 
@@ -140,7 +140,7 @@ def test_a_failure_among_many_is_that_of_one(daemons):
     assert all(len(daemon.calls(f"j{number}")) == 1 for number in (39, 40, 41))
 
 
-def test_a_worker_that_is_told_to_leave_hands_back_what_it_has_not_begun(daemons):
+def test_a_worker_that_is_asked_to_leave_hands_back_what_it_has_not_begun(daemons):
     daemon = daemons(ONE_WORKER)
 
     ids = submit_many(daemon, 3 * MANY, {})

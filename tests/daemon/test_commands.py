@@ -115,7 +115,7 @@ def test_without_a_daemon_commands_say_so(stopped, command, code):
 
 
 @pytest.mark.fault("A8")
-def test_a_stale_pid_file_is_told_and_left_alone(stopped):
+def test_a_stale_pid_file_is_reported_and_left_alone(stopped):
     with subprocess.Popen(["sleep", "60"]) as bystander:
         stopped.runtime_files.directory.mkdir()
         pid_file = stopped.runtime_files.pid_path
@@ -218,7 +218,7 @@ def test_a_daemon_whose_file_is_no_toml_any_more_is_found_in_its_runtime_directo
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["start", "--wait", "-1"], ["stop", "x"]])
-def test_a_wrong_use_is_told_apart(stopped, arguments):
+def test_a_wrong_use_is_distinguished(stopped, arguments):
     assert stopped.command(*arguments).returncode == exit_codes.USAGE
 
 
@@ -368,7 +368,7 @@ def test_a_start_in_the_foreground_that_fails_says_so_when_the_log_is_a_file(dae
     assert text.removeprefix("gigqd: ") in log_file.read_text()
 
 
-def test_a_stop_tells_what_became_of_the_running_jobs(daemons):
+def test_a_stop_reports_what_became_of_the_running_jobs(daemons):
     daemon = daemons({"daemon.stop_timeout": "1s"})
     release = daemon.home / "release"
     daemon.submit(jobs.wait_for_file, "short", {"path": str(release)})

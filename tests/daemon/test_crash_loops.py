@@ -179,7 +179,7 @@ def test_a_host_without_room_for_processes_is_waited_out(daemons, tmp_path):
 
 
 @pytest.mark.fault("F14")
-def test_a_starved_host_makes_nobody_look_hung_and_limits_still_hold(daemons):
+def test_on_a_starved_host_no_worker_looks_hung_and_limits_still_hold(daemons):
     daemon = daemons({"pools.default.timeout_grace": 0, "pools.default.hang_timeout": "2s"})
     hungry = [
         subprocess.Popen(["/bin/sh", "-c", "while :; do :; done"], start_new_session=True)

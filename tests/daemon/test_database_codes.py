@@ -70,7 +70,7 @@ def an_old_file_with_a_column_in_the_way(daemon):
         (a_newer_schema, exit_codes.BAD_CONFIG),
     ],
 )
-def test_check_tells_with_the_code_that_a_start_would_end_with(launched, spoil, code):
+def test_check_has_the_exit_code_that_a_start_would_have(launched, spoil, code):
     daemon = launched({"daemon.start_timeout": "2s"})
     spoil(daemon)
 

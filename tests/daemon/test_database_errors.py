@@ -66,7 +66,7 @@ def test_a_schema_from_the_future_is_refused(daemons):
     assert "999" in answer.stderr
 
 
-def test_a_worker_told_to_leave_settles_first_what_a_locked_database_did_not_take(daemons):
+def test_a_worker_asked_to_leave_settles_first_what_a_locked_database_did_not_take(daemons):
     daemon = daemons({"pools.default.size": 1, "queue.lock_timeout": 0.2})
     path = daemon.home / "go"
     job_id = daemon.submit(jobs.wait_for_file, "done", {"path": str(path)}, max_attempts=1)
@@ -85,7 +85,7 @@ def test_a_worker_told_to_leave_settles_first_what_a_locked_database_did_not_tak
 
 
 @pytest.mark.fault("G4")
-def test_a_recorder_that_stands_still_is_replaced_and_its_heir_settles_what_it_was_told(daemons):
+def test_a_recorder_that_hangs_is_replaced_and_the_next_one_settles_its_exit_records(daemons):
     daemon = daemons({"pools.default.hang_timeout": "2s"})
     job_id = daemon.submit(jobs.sleep_py, "dying", max_attempts=1)
     (call,) = daemon.wait_for_calls("dying")

@@ -91,7 +91,7 @@ def test_deleting_the_runtime_directory_does_not_let_a_second_daemon_start(daemo
     wait_until(lambda: daemon.status()["pid"] == pid, why="the first daemon answers again")
 
 
-def test_a_daemon_that_was_killed_leaves_no_fence(daemons):
+def test_a_daemon_that_was_killed_leaves_no_database_lock(daemons):
     daemon = daemons()
     daemon.kill()
 
@@ -130,7 +130,7 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_neither_runs_nor_forks_open_the_fence(holder):
+def test_neither_runs_nor_forks_open_the_database_lock(holder):
     with pytest.raises(
         database_lock.DatabaseLocked, match=rf'named "mail" \(pid {holder.pid}\)'
     ) as refused:

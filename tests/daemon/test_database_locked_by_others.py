@@ -69,7 +69,7 @@ def test_kills_and_respawns_are_on_time_while_the_database_is_locked(daemons, se
 
 
 @pytest.mark.fault("G1")
-def test_a_writer_that_was_stopped_inside_a_transaction_is_told_and_waited_for(daemons):
+def test_a_writer_that_was_stopped_inside_a_transaction_is_reported_and_waited_for(daemons):
     daemon = daemons({"queue.lock_timeout": 1})
     running = daemon.submit(jobs.sleep_py, "running", {"seconds": 1})
     daemon.wait_for_calls("running")

@@ -111,7 +111,7 @@ def test_jobs_that_cannot_be_claimed_on_a_full_disk_make_the_daemon_degraded(on_
 
 
 @pytest.mark.fault("G8")
-def test_a_file_that_cannot_grow_is_told_and_nothing_is_started_meanwhile(daemons):
+def test_a_file_that_cannot_grow_is_reported_and_no_job_is_started_until_it_can(daemons):
     daemon = daemons({"queue.lock_timeout": 1, "pools.default.size": 1})
     recorder, worker = (slot["pid"] for slot in daemon.status()["slots"])
     limits = {recorder: 100, worker: 32_768}

@@ -95,7 +95,7 @@ def test_a_log_that_is_copied_and_cut_off_goes_on_at_its_beginning(daemons):
     assert all(json.loads(line) for line in file.read_text().splitlines())
 
 
-def test_a_daemon_whose_log_nobody_reads_works_answers_and_stops(daemons):
+def test_a_daemon_whose_log_no_process_reads_works_answers_and_stops(daemons):
     """aptible/supercronic#36: it stood still once the pipe of the container's log was full."""
     daemon = daemons({**ONE, "log.jobs_per_second": 0}, start=False)
     command = [sys.executable, "-m", "gigqd", "--config", str(daemon.config_path), "run"]

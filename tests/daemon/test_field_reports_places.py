@@ -195,7 +195,7 @@ def test_an_account_without_a_name_runs_a_daemon(tmp_path):
 
 
 @only_root
-def test_an_account_without_a_name_is_told_by_its_number_what_it_may_not(tmp_path):
+def test_an_account_without_a_name_is_named_by_its_number_in_the_refusal(tmp_path):
     """fedora-infra/koschei#282: an error of OpenShift's user ids hid all others."""
     (tmp_path / "closed").mkdir(mode=0o755)
     settings = {"queue.database": "closed/jobs.db"}

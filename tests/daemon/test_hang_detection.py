@@ -49,7 +49,7 @@ def test_an_idle_recorder_is_not_replaced_however_short_the_patience(daemons):
 
 
 @pytest.mark.fault("F15")
-def test_after_everybody_was_suspended_nobody_is_replaced_for_it(daemons):
+def test_after_all_processes_were_suspended_none_is_replaced(daemons):
     daemon = daemons({"pools.default.hang_timeout": "1s"})
     pids = [slot["pid"] for slot in daemon.status()["slots"]]
 

@@ -301,7 +301,7 @@ def test_what_is_no_lock_keeps_a_daemon_from_starting_and_a_command_from_nothing
 
 @pytest.mark.fault("A13")
 @pytest.mark.parametrize("command", ["status", "stop", "reload", "pause"])
-def test_nothing_in_a_directory_that_everybody_may_write_is_believed(stopped, bystander, command):
+def test_nothing_in_a_directory_that_every_account_may_write_counts(stopped, bystander, command):
     plant(stopped.runtime_files.pid_path, "a bystander", bystander)
     stopped.runtime_files.directory.chmod(0o777)
 

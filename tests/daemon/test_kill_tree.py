@@ -259,7 +259,7 @@ def test_a_tree_is_ended_where_orphans_are_adopted_by_somebody_else(
 @pytest.mark.fault("C13")
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has children of several users")
-def test_a_child_of_another_user_is_told_of_once_and_nobody_crashes(tmp_path: Path) -> None:
+def test_a_child_of_another_user_is_reported_once_and_nobody_crashes(tmp_path: Path) -> None:
     told = tmp_path / "told"
 
     def work() -> None:

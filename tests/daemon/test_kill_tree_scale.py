@@ -169,7 +169,7 @@ def test_a_child_without_tag_session_or_parent_is_known_by_its_stamp(daemons, by
 
 
 @pytest.mark.fault("C6")
-def test_a_child_that_puts_down_every_mark_is_told_of(daemons):
+def test_a_child_that_puts_down_every_mark_is_reported(daemons):
     daemon = daemons(KILLED_AT_ONCE)
     daemon.excused["P1"] = "the child carries no mark"
     job_id = daemon.submit(forking.slip_away_without_a_trace, "ghost", timeout=2, max_attempts=1)
@@ -204,7 +204,7 @@ def test_no_child_leaves_a_delegated_control_group(daemons, delegated):
 
 @pytest.mark.fault("F11")
 @pytest.mark.root
-def test_a_worker_killed_for_want_of_memory_is_told_from_others(daemons):
+def test_a_worker_killed_for_want_of_memory_is_distinguished_from_others(daemons):
     group = Path(f"/sys/fs/cgroup/memory/gigqd-test-{os.getpid()}")
     with control_group(group):
         (group / "memory.limit_in_bytes").write_text(str(64 * 2**20))
@@ -266,7 +266,7 @@ def test_a_stop_that_leaves_a_process_behind_says_so_by_its_exit_code(daemons, f
 
 @pytest.mark.fault("C5")
 @pytest.mark.parametrize("setsid", [False, True], ids=["in-the-group", "each-in-its-session"])
-def test_processes_that_fork_an_heir_and_end_are_caught(daemons, setsid):
+def test_processes_that_fork_a_child_and_end_are_caught(daemons, setsid):
     daemon = daemons(KILLED_AT_ONCE)
     settings = {"chains": 3, "setsid": setsid}
     job_id = daemon.submit(forking.hop, "hops", settings, timeout=3, max_attempts=1)

@@ -81,7 +81,7 @@ def test_nothing_is_started_that_was_submitted_after_the_answer(daemons):
     assert too_early == []
 
 
-def test_asking_twice_changes_nothing_and_programs_are_told(daemons):
+def test_asking_twice_changes_nothing_and_the_json_says_so(daemons):
     daemon = daemons()
 
     done = [daemon.command(c, "--json") for c in ("pause", "pause", "resume", "resume")]

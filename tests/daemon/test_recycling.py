@@ -181,7 +181,7 @@ def test_a_worker_whose_job_ignores_term_is_killed_at_the_stop_deadline(daemons)
     assert daemon.events("worker_exited")[0]["cause"] == "stopped"
 
 
-def test_an_import_that_leaves_is_told_as_what_it_is(daemons, tmp_path):
+def test_an_import_that_leaves_is_reported_as_what_it_is(daemons, tmp_path):
     (tmp_path / "leaver.py").write_text("import sys\nsys.exit(3)\n")
     daemon = daemons({"code.python_path": [str(tmp_path)], "code.imports": ["leaver"]}, start=False)
 

@@ -147,7 +147,7 @@ def test_what_a_module_does_when_it_is_imported_is_no_residue(daemons, tmp_path,
 
 @pytest.mark.fault("F10")
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_job_that_uses_up_all_descriptors_fails_and_harms_nobody(daemons, keep):
+def test_a_job_that_uses_up_all_descriptors_fails_and_harms_no_other_job(daemons, keep):
     daemon = daemons(ONE)
     greedy = daemon.submit(spoilers.exhaust_descriptors, "greedy", {"keep": keep}, max_attempts=1)
 

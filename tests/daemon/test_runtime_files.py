@@ -271,7 +271,7 @@ def test_a_runtime_directory_that_cannot_be_made_is_named_with_the_reason(tmp_pa
     assert caught.value.exit_code == exit_codes.CANNOT_CREATE
 
 
-def test_a_runtime_directory_that_everybody_may_write_is_refused(tmp_path):
+def test_a_runtime_directory_that_every_account_may_write_is_refused(tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o1777)

@@ -73,7 +73,7 @@ def manager():
 
 
 @pytest.mark.fault("A20")
-def test_readiness_is_told_once_by_the_supervisor_when_a_worker_is_up(daemons, manager):
+def test_readiness_is_reported_once_by_the_supervisor_when_a_worker_is_up(daemons, manager):
     daemon = daemons(start=False)
     daemon.start(NOTIFY_SOCKET=f"@{manager.name}")
     daemon.submit(jobs.ok, "one")

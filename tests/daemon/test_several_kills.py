@@ -147,7 +147,7 @@ def test_children_that_have_left_are_found_for_each_of_the_kills(tmp_path) -> No
 
 
 @pytest.mark.fault("C5")
-def test_chains_that_fork_an_heir_and_end_are_caught_while_others_are_killed(tmp_path) -> None:
+def test_chains_that_fork_a_child_and_end_are_caught_while_others_are_killed(tmp_path) -> None:
     ledger, before = str(tmp_path / "ledger"), syscalls.own_children()
     chains = {"chains": 3, "setsid": True}
     children = children_of(

@@ -213,7 +213,7 @@ def descriptors_of(pid):
 
 
 @pytest.mark.fault("A15")
-def test_a_daemon_that_is_killed_before_it_is_ready_is_told_at_once(daemons, tmp_path):
+def test_a_daemon_that_is_killed_before_it_is_ready_is_reported_at_once(daemons, tmp_path):
     (tmp_path / "slow.py").write_text(
         f"import pathlib, time\npathlib.Path({str(tmp_path / 'importing')!r}).touch()\n"
         "time.sleep(600)\n"

@@ -52,7 +52,7 @@ def test_with_many_slots_and_a_locked_database_every_answer_comes_soon(daemons):
     assert daemon.status()["degraded_since"] is None
 
 
-def test_a_bad_end_is_told_with_all_that_is_known_of_it(daemons):
+def test_a_failure_is_reported_with_all_that_is_known_of_it(daemons):
     daemon = daemons({"pools.default.timeout_grace": 0, "pools.default.size": 1})
     job_id = daemon.submit(jobs.sleep_c, "\x1b[2Jlate\n", timeout=1, max_attempts=1)
     daemon.wait_for_job(job_id, "timeout")

@@ -133,7 +133,7 @@ def test_a_reload_while_stopping_is_refused(daemons):
 
 
 @pytest.mark.fault("B5")
-def test_a_worker_told_to_leave_by_a_signal_finishes_its_job_and_is_replaced(daemons):
+def test_a_worker_asked_to_leave_by_a_signal_finishes_its_job_and_is_replaced(daemons):
     daemon = daemons({"pools.default.size": 1})
     path = daemon.home / "go"
     job_id = daemon.submit(jobs.wait_for_file, "running", {"path": str(path)})

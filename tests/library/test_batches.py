@@ -359,7 +359,7 @@ def test_what_is_held_is_handed_back_when_its_turn_does_not_come_soon(
     assert {row["attempts"] for row in queue.list_jobs()} == {1}
 
 
-def test_an_urgent_job_that_comes_meanwhile_waits_for_one_batch_only(queue, worker, tmp_path):
+def test_an_urgent_job_that_comes_during_a_batch_waits_for_that_batch_only(queue, worker, tmp_path):
     ledger = tmp_path / "ledger"
     worker.most_at_once = 4
     for n in range(12):
@@ -393,7 +393,7 @@ def test_a_job_that_is_cancelled_before_its_turn_is_not_run_when_it_is_handed_ba
     ]
 
 
-def test_what_somebody_else_has_settled_meanwhile_is_told_and_harms_no_other(
+def test_what_another_process_has_settled_first_is_reported_and_harms_no_other(
     queue, worker, path, reported
 ):
     ids = submit(queue, 6)
@@ -499,7 +499,7 @@ def test_processing_one_job_takes_one(queue, worker, exchanges):
     assert worker._runner.held == 0
 
 
-def test_a_batch_is_let_go_of_before_a_single_job_is_processed(queue, worker, path):
+def test_a_batch_is_released_before_a_single_job_is_processed(queue, worker, path):
     ids = submit(queue, 5)
     real = exchange.exchange
     with pytest.MonkeyPatch.context() as patch:

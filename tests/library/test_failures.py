@@ -119,7 +119,7 @@ def test_a_message_of_any_length_is_bounded_in_the_event_and_whole_in_the_store(
     assert queue.get_status(job_id)["error_message"] == text
 
 
-def test_jobs_that_fail_by_a_parent_are_told_with_their_names_and_that_of_the_parent(
+def test_jobs_that_fail_by_a_parent_are_reported_with_their_names_and_that_of_the_parent(
     queue, worker, reported
 ):
     parent = queue.submit(Job("parent", parse, max_attempts=1))
@@ -163,7 +163,7 @@ def test_so_is_a_job_that_is_submitted_after_its_parent_has_failed(queue, report
     ]
 
 
-def test_a_job_of_a_worker_that_is_gone_is_told_as_rescued_and_with_what_became_of_it(
+def test_a_job_of_a_worker_that_is_gone_is_reported_as_rescued_and_with_what_became_of_it(
     queue, path, reported
 ):
     import multiprocessing

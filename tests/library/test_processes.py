@@ -21,7 +21,7 @@ def work(path):
     Worker(path, polling_interval=0.2, concurrency=2).start()
 
 
-def test_every_job_runs_once_whoever_submits_and_works(path, queue, tmp_path):
+def test_every_job_runs_once_with_any_submitter_and_any_worker(path, queue, tmp_path):
     ledger = str(tmp_path / "ledger")
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=work, args=(path,)) for _ in range(2)]

@@ -102,7 +102,7 @@ def spoiled_jobs(db: Database, table: str, column: str) -> tuple[list[str], list
         *(("job_executions", column) for column in EXECUTION_COLUMNS),
     ],
 )
-def test_bad_rows_stop_nobody(tmp_path: Path, table: str, column: str) -> None:
+def test_bad_rows_stop_no_worker_and_no_command(tmp_path: Path, table: str, column: str) -> None:
     path = tmp_path / "queue.db"
     queue, worker = JobQueue(path), Worker(path)
     db = queue._database
@@ -170,7 +170,7 @@ def test_a_job_that_was_taken_away_from_its_execution_can_be_claimed_again(db: D
 
 
 @pytest.mark.parametrize("status", ["'paused'", "''", "x'00'", "'PENDING'", "'completed '"])
-def test_a_job_with_a_status_that_nobody_knows_is_left_as_it_is(db: Database, status: str) -> None:
+def test_a_job_of_unknown_status_is_left_as_it_is(db: Database, status: str) -> None:
     job_id, other = stored(db), stored(db)
     spoil(db, "jobs", "status", status, job_id)
     before = jobs.get(db, job_id)

@@ -494,7 +494,7 @@ def test_the_log_is_begun_anew_before_anybody_else_writes(db: Database, address:
     assert beginning_of_the_log(address) not in at_the_restart
 
 
-def test_the_part_of_the_log_that_is_in_use_is_told_from_what_is_left_of_the_last_time(
+def test_the_part_of_the_log_that_is_in_use_is_distinguished_from_what_is_left_of_the_last_time(
     db: Database, address: str
 ) -> None:
     connection = connections.open_connection(address)

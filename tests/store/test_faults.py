@@ -146,7 +146,9 @@ def test_a_file_that_was_cut_off_is_damaged_though_its_connection_notices_nothin
         probe.require_whole(address, 1.0, lambda: beats.append(1))
 
 
-def test_somebody_elses_commit_is_told_from_our_own(db: Database, address: str) -> None:
+def test_the_commit_of_another_process_is_distinguished_from_our_own(
+    db: Database, address: str
+) -> None:
     connection = connections.open_connection(address)
     before = probe.version_of(connection, 1.0)
     stored(db)

@@ -155,7 +155,7 @@ def test_a_chain_of_thousands_is_stored_at_once(db: Database) -> None:
     assert taken(db)["id"] == rows[0]["id"]
 
 
-def test_a_parent_whose_status_nobody_knows_is_waited_for(db: Database) -> None:
+def test_a_parent_of_unknown_status_is_waited_for(db: Database) -> None:
     parent = stored(db)
     with db.transaction(durable=False) as session:
         session.connection.execute("UPDATE jobs SET status = 'paused'")

@@ -59,7 +59,7 @@ def test_counts_name_each_status_that_has_jobs(db: Database) -> None:
     assert jobs.counts(db) == {"completed": 1, "running": 1, "pending": 2}
 
 
-def test_a_status_nobody_knows_does_not_disturb_the_readers(db: Database) -> None:
+def test_an_unknown_status_does_not_disturb_the_readers(db: Database) -> None:
     job_id = stored(db)
     stored(db)
     with db.transaction(durable=False) as session:

@@ -55,7 +55,7 @@ def run_sql(path: str, statement: str, *values: object) -> None:
 
 
 @pytest.mark.parametrize("many", [1, 2, 3, 100])
-def test_every_job_is_counted_once_whoever_wrote_it(
+def test_every_job_is_counted_once_also_when_another_program_wrote_it(
     queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     monkeypatch.setattr(jobs, "_MANY", {"limit": many})

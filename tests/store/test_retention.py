@@ -226,7 +226,7 @@ def test_what_foreign_sql_made_pending_meanwhile_stays(
     assert left(queue) == {job}
 
 
-def test_a_child_requeued_meanwhile_still_waits_for_its_parent(
+def test_a_child_requeued_during_the_wait_still_waits_for_its_parent(
     queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = queue.submit(Job("parent", work))

@@ -227,7 +227,7 @@ def test_a_dead_process_that_nobody_has_waited_for_holds_nothing(
     assert not is_alive(database, run)
 
 
-def test_a_number_that_another_process_has_got_meanwhile_is_not_the_holder(
+def test_a_process_id_that_was_reused_is_not_the_holder(
     database: Path, holder: subprocess.Popen[str]
 ) -> None:
     *run, started = name_of(holder).split(":")

@@ -273,7 +273,7 @@ def test_open_executions_are_listed_oldest_first_until_they_are_settled(db: Data
     assert [row["job_id"] for row in exchange.open_executions(db)] == [second["id"]]
 
 
-def test_an_interrupted_success_is_told_apart_from_those_settled_with_it(db: Database) -> None:
+def test_an_interrupted_success_is_distinguished_from_those_settled_with_it(db: Database) -> None:
     ids = [stored(db) for _ in range(3)]
     rows = [taken(db) for _ in ids]
     late = COMPLETED.after(Interruption(Cause.TIMEOUT, 10.0), 11.25)

@@ -95,7 +95,7 @@ def test_a_very_long_error_is_shortened_in_the_middle():
     assert error.rstrip().endswith("end")
 
 
-def test_an_error_that_cannot_be_printed_is_still_told():
+def test_an_error_that_cannot_be_printed_is_still_reported():
     class UnprintableError(Exception):
         def __str__(self):
             raise ZeroDivisionError

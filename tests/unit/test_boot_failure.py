@@ -40,7 +40,7 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> st
          "OSError: no postgresql://shop:***@db/ (/bad_shop.py:1)"),
     ],
 )  # fmt: skip
-def test_what_an_import_raises_is_told_with_its_place(
+def test_what_an_import_raises_is_reported_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, told: str
 ) -> None:
     assert imported(tmp_path, monkeypatch, source) == told
@@ -91,5 +91,5 @@ def test_the_place_of_an_error_is_found_in_an_installed_application(tmp_path: Pa
     assert ran.stdout.endswith("site-packages/shop_hooks.py:2)\n")
 
 
-def test_what_was_raised_nowhere_in_a_file_is_told_without_a_place() -> None:
+def test_what_was_raised_nowhere_in_a_file_is_reported_without_a_place() -> None:
     assert failure(OSError("no room")) == "OSError: no room"

@@ -66,7 +66,7 @@ def test_an_exit_record_arrives_as_it_was_sent(recorder: tuple[JsonSocket, JsonS
     assert ExitRecord.of_message({"exit_code": 0}).cause is None
 
 
-def test_an_heir_of_the_recorder_is_sent_all_that_is_open(
+def test_the_next_recorder_is_sent_all_that_is_open(
     recorder: tuple[JsonSocket, JsonSocket],
 ) -> None:
     ours, theirs = recorder
@@ -132,7 +132,7 @@ def test_a_cancelled_job_that_had_to_be_killed_is_cancelled_for_good() -> None:
     assert (ending.status, ending.cause) == (JobStatus.CANCELLED, Cause.CANCELLED)
 
 
-def test_a_worker_that_fails_before_it_is_up_is_told_from_one_that_crashes() -> None:
+def test_a_worker_that_fails_before_it_is_up_is_distinguished_from_one_that_crashes() -> None:
     ending = result_of_exit(ExitRecord(exit_code=80, cause=Cause.BOOT, worker_id="w1"))
 
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.BOOT)

@@ -95,7 +95,7 @@ def test_settled_endings_are_held_no_longer_and_what_has_not_begun_still_is():
     assert held.next() == B
 
 
-def test_everything_that_was_let_go_of_is_told_once_in_order():
+def test_everything_that_was_released_is_reported_once_in_order():
     held = holding(A, B, C)
     held.finish(held.next(), COMPLETED, 100.0)
     held.finish(held.next(), FAILED, 100.0)
@@ -160,7 +160,7 @@ def test_what_was_to_be_handed_back_is_not_begun_even_if_that_failed():
     assert held.release() == SettleBatch((), (A, B))
 
 
-def test_claims_that_are_taken_after_all_was_let_go_of_are_begun():
+def test_claims_that_are_taken_after_a_release_are_started():
     held = holding(A, at=100.0)
     batch = held.release()
     held.note_settled(batch, [settled(A, JobStatus.PENDING)])

@@ -81,7 +81,7 @@ def test_the_job_is_told_why(cell: Cell, why: Cause, raised: type[JobInterrupted
         send()
 
 
-def test_a_job_that_has_begun_meanwhile_is_left_alone(cell: Cell) -> None:
+def test_a_job_that_has_started_since_is_left_alone(cell: Cell) -> None:
     to_interrupt = asked_to_end(cell, current=2)
     cell.order_interrupt(1, Cause.TIMEOUT)
 
@@ -213,7 +213,7 @@ def test_what_is_held_besides_another_job_is_not_let_go_of(cell: Cell, number: i
     assert noted == []
 
 
-def test_between_jobs_nothing_is_let_go_of(cell: Cell) -> None:
+def test_between_jobs_nothing_is_released(cell: Cell) -> None:
     to_interrupt = asked_to_end(cell)
     noted = noting(to_interrupt)
     cell.order_release(1)
@@ -222,7 +222,7 @@ def test_between_jobs_nothing_is_let_go_of(cell: Cell) -> None:
     assert noted == []
 
 
-def test_a_signal_that_comes_while_the_others_are_let_go_of_waits_for_that(cell: Cell) -> None:
+def test_a_signal_that_comes_while_the_others_are_released_waits_for_that(cell: Cell) -> None:
     to_interrupt = asked_to_end(cell)
     steps: list[str] = []
 

@@ -194,7 +194,7 @@ def test_a_closed_pipe_costs_lines_and_nothing_else():
     os.close(write)
 
 
-def test_a_pipe_that_nobody_reads_never_blocks_and_the_loss_is_told_later():
+def test_a_pipe_that_no_process_reads_never_blocks_and_the_loss_is_reported_later():
     read, write = os.pipe()
     logs.configure(LogConfig(), fd=write)
     for number in range(2000):
@@ -218,7 +218,7 @@ def test_long_lines_in_a_pipe_are_whole_or_missing():
     assert 2 <= len(found) < 40
 
 
-def test_a_socket_that_nobody_reads_never_blocks():
+def test_a_socket_that_no_process_reads_never_blocks():
     ours, theirs = socket.socketpair()
     logs.configure(LogConfig(), fd=ours.fileno())
     for number in range(5000):

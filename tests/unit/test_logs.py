@@ -308,7 +308,7 @@ def test_text_without_surrogates_is_kept_as_it_is(text):
 
 
 @pytest.mark.fault("H11")
-def test_a_defect_in_making_a_line_is_told_in_its_place(file, monkeypatch):
+def test_a_defect_in_making_a_line_is_reported_in_its_place(file, monkeypatch):
     def broken(_entry):
         raise KeyError("a defect")
 

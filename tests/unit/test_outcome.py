@@ -174,7 +174,7 @@ def test_what_is_no_crash_never_reaches_the_crash_limit(cause: Cause) -> None:
     assert (outcome.status, outcome.crashed) == (JobStatus.PENDING, False)
 
 
-def test_a_crash_in_the_last_attempt_is_told_as_it_was() -> None:
+def test_a_crash_in_the_last_attempt_is_reported_as_it_was() -> None:
     last = job(attempts=3, crashes=2, crash_limit=3)
 
     assert decide(failed(cause=Cause.CRASHED), last, NOW).error == "boom"

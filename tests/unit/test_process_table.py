@@ -92,7 +92,7 @@ def test_an_adopted_orphan_belongs_to_the_worker_whose_mark_it_carries(tag: Tag)
     assert look.tree_of(first)[1] not in look.unidentified()
 
 
-def test_an_adopted_orphan_without_a_mark_is_told_once(tag: Tag) -> None:
+def test_an_adopted_orphan_without_a_mark_is_reported_once(tag: Tag) -> None:
     stranger = forked(lambda: None)
     look = ProcessTable()
 

@@ -17,7 +17,7 @@ def test_a_stamp_fits_a_resource_limit_and_is_no_limit_that_somebody_sets() -> N
     assert TAG.rlimit_tag != resource.RLIM_INFINITY
 
 
-def test_a_stamp_tells_the_database_and_the_run() -> None:
+def test_a_process_tag_names_the_database_and_the_run() -> None:
     assert is_of_home(TAG.rlimit_tag, TAG.home)
     assert not is_of_home(TAG.rlimit_tag, "another")
     assert is_of_run(TAG.rlimit_tag, TAG.run)

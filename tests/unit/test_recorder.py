@@ -60,7 +60,7 @@ def context_of(channel: socket.socket, database: str, durability: str = "normal"
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("normal", 1), ("full", 2)])
-def test_a_recorder_writes_as_durably_as_it_is_told(
+def test_a_recorder_writes_as_durably_as_configured(
     tmp_path: Path, durability: str, synchronous: int
 ) -> None:
     ours, theirs = json_socket.pair()

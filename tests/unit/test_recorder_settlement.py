@@ -233,7 +233,7 @@ def test_an_exit_record_on_one_that_is_settled_already_charges_nobody_else(
     assert outcome_text(settled, record) == {"cause": "crashed", "job_id": None}
 
 
-def test_the_supervisor_is_told_of_the_one_that_the_exit_record_is_about(
+def test_the_supervisor_learns_which_execution_the_exit_record_is_about(
     db: Database, settling: Settlement
 ) -> None:
     tokens = holding(db, 4)

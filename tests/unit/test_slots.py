@@ -106,7 +106,7 @@ def test_without_a_grace_there_is_only_time_to_dump_the_stacks() -> None:
 
 
 @pytest.mark.parametrize("cause", [Cause.CANCELLED, Cause.STOPPED])
-def test_a_job_that_somebody_wants_ended_is_asked_and_then_killed(cause: Cause) -> None:
+def test_a_job_that_is_to_end_is_interrupted_and_then_killed(cause: Cause) -> None:
     slot = slot_up()
     slot.request_end(1, cause)
 
@@ -374,7 +374,7 @@ def test_a_child_that_exits_before_it_is_up_could_not_boot_whatever_its_code(las
     assert slot.failures == 1
 
 
-def test_a_child_that_was_told_to_leave_while_it_booted_has_left() -> None:
+def test_a_child_that_was_asked_to_leave_while_it_booted_has_left() -> None:
     slot = Slot("default/0", "default", LIMITS)
     slot.spawned(0.0)
     slot.leaving = True
@@ -383,7 +383,7 @@ def test_a_child_that_was_told_to_leave_while_it_booted_has_left() -> None:
     assert slot.step(200.0, NOTHING) is Action.SPAWN
 
 
-def test_a_child_that_was_told_to_leave_and_ended_in_its_job_has_crashed() -> None:
+def test_a_child_that_was_asked_to_leave_and_ended_in_its_job_has_crashed() -> None:
     slot = slot_up()
     slot.leaving = True
 

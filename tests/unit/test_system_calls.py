@@ -87,7 +87,7 @@ def test_a_file_that_cannot_have_holes_is_an_error() -> None:
     os.close(writer)
 
 
-def test_a_glance_tells_who_a_process_is(shell: subprocess.Popen[bytes]) -> None:
+def test_read_process_identifies_a_process(shell: subprocess.Popen[bytes]) -> None:
     process = syscalls.read_process(shell.pid)
 
     assert (process.pid, process.parent) == (shell.pid, os.getpid())

@@ -111,5 +111,5 @@ def test_workers_see_nothing_that_was_meant_for_the_daemon():
         ({"PATH": "/bin"}, False),
     ],
 )
-def test_a_unit_is_told_from_a_shell_that_one_has_started(environ, expected):
+def test_a_unit_is_distinguished_from_a_shell_that_one_has_started(environ, expected):
     assert is_a_units_process(environ) is expected

@@ -187,7 +187,7 @@ def test_only_the_main_thread_can_be_interrupted():
         pass
 
 
-def test_ctrl_c_is_told_apart_from_a_job_that_raises_keyboard_interrupt():
+def test_ctrl_c_is_distinguished_from_a_job_that_raises_keyboard_interrupt():
     with CtrlC() as raised, pytest.raises(KeyboardInterrupt):
         raise KeyboardInterrupt
     with CtrlC() as pressed, pytest.raises(KeyboardInterrupt):
