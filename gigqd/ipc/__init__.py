@@ -1,1 +1,1 @@
-"""How the daemon's processes and its commands exchange data."""
+"""Communication between the daemon's processes and its commands."""

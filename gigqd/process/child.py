@@ -107,12 +107,12 @@ class Child:
 
     @property
     def killed(self) -> int:
-        """How many processes of its tree have been sent SIGKILL."""
+        """Return how many processes of its tree were sent SIGKILL."""
         return self.treekill.killed if self.treekill else 0
 
     @property
     def tag(self) -> Tag:
-        """What marks it and all below it."""
+        """Return the tag of its process tree."""
         return self.context.tag
 
     def look(self) -> ExitRecord | None:

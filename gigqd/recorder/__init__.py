@@ -1,1 +1,1 @@
-"""What runs in the recorder process."""
+"""Code of the recorder process."""
