@@ -337,7 +337,7 @@ class JobQueue:
 
     @cached_property
     def _database(self) -> Database:
-        """The database, migrated to today's schema."""
+        """Return the database, migrated to the schema of this version."""
         migrate.apply(self._connected, self._begin)
         return self._connected
 

@@ -1,18 +1,18 @@
-"""Exit codes: what a service manager, a script or the supervisor may conclude from an end.
+"""Exit codes of the daemon, its commands and its workers.
 
-The daemon's own codes follow sysexits(3), but for a wrong command line; the codes of `gigqd status`
-follow the Linux Standard Base for init scripts. Worker codes are read by the supervisor only and
-stay clear of both.
+The daemon's codes follow sysexits(3), except for a wrong command line; the codes of `gigqd status`
+follow the Linux Standard Base for init scripts. Only the supervisor reads the codes of workers,
+which differ from both.
 """
 
 import errno
 from typing import Final
 
 OK: Final = 0
-"""What was asked is done; for the daemon: a requested stop, and every process tree is gone."""
+"""Success; for the daemon: a requested stop, after which every process tree is gone."""
 
 FAILED: Final = 1
-"""A command was understood but did not reach its end in time, as a stop that takes too long."""
+"""A command did not succeed in time, for example a stop that takes too long."""
 
 USAGE: Final = 2
 """The command line is wrong, as for `gigq`."""
@@ -50,30 +50,30 @@ LEFT_BEHIND: Final = 79
 
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-"""Whoever read the answer has stopped reading."""
+"""The reader of the command's output closed the pipe."""
 
 STATUS_STALE: Final = 1
 """`gigqd status`: not running, but a pid file is left."""
 
 STATUS_STOPPED: Final = 3
 STATUS_UNKNOWN: Final = 4
-"""`gigqd status`: the lock is held, but nobody answers."""
+"""`gigqd status`: the daemon's lock is held, but no daemon answers."""
 
 NOT_RUNNING: Final = 7
 """A command such as reload needs a running daemon and found none."""
 
 WORKER_DONE: Final = 0
-"""Drained or recycled: the worker settled its last job and left."""
+"""Drained or recycled: the worker settled its last job and exited."""
 
 WORKER_BOOT_FAILED: Final = 80
 WORKER_RESIDUE: Final = 83
-"""A job left something behind that the next job must not see."""
+"""A job left state behind that the next job must not see."""
 
 WORKER_PARENT_GONE: Final = 85
 
 
 def for_database(error: OSError) -> int:
-    """The code for a database that the operating system keeps us from."""
+    """Return the code for an error of the operating system at the database."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return CANNOT_FORK
     return NOT_PERMITTED if isinstance(error, PermissionError) else DATABASE_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""On which line each key of a TOML text stands, which tomllib does not tell."""
+"""The line of each key of a TOML text, which tomllib does not report."""
 
 import re
 import tomllib

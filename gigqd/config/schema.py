@@ -135,10 +135,10 @@ class Table(Record):
 class DaemonConfig(Table):
     """The supervisor: its name, its places and how long it waits."""
 
-    name: str = key("default", DAEMON_NAME, RESTART, "Tells several daemons on one host apart.")
+    name: str = key("default", DAEMON_NAME, RESTART, "Distinguishes several daemons on one host.")
     runtime_dir: Path = key("", optional(PATH, ""), RESTART, "Directory of the lock, the pid file and the control socket; created 0750.", computed=_BESIDE_DATABASE)
-    working_directory: Path = key(".", PATH, RECYCLE, "Directory the workers run in; relative paths in jobs start here.")
-    user: str | None = key("", ACCOUNT, RESTART, "Account to change to, for good, before any job code is loaded.")
+    working_directory: Path = key(".", PATH, RECYCLE, "Working directory of the workers; relative paths in jobs start here.")
+    user: str | None = key("", ACCOUNT, RESTART, "Account to change to permanently before any job code is loaded.")
     group: str | None = key("", ACCOUNT, RESTART, "Group to change to; the user's own group when not set.")
     umask: int = key("027", octal(), RECYCLE, "File mode mask of the workers, as for umask(1).")
     stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "How long a stop waits for running jobs before it interrupts and releases them.")
@@ -193,8 +193,8 @@ class LogConfig(Table):
     level: str = key("info", choice("debug", "info", "warning", "error", "critical"), LIVE, "Minimum log level.")
     format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "One JSON object per line, or text; auto is short lines on a terminal, else json.")
     file: Path | None = key("", optional(PATH, ""), RESTART, "File to append to, reopened on SIGUSR1; when not set, standard error for `run`, a file in `runtime_dir` for `start`.")
-    jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Lines for successful jobs, each second and worker; others are summed up; 0 for all.")
-    max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, from which the file is renamed to .1 and begun anew; 0: never.")
+    jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Log lines for successful jobs per second and worker; further ones are counted; 0 logs all.")
+    max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, at which the file is renamed to .1 and a new one is started; 0: never.")
     keep: int = key(5, whole(1, 1000), LIVE, "How many renamed files are kept.")
 
 
@@ -208,19 +208,19 @@ class PoolConfig(Table):
     """Workers that serve the same queues under the same limits."""
 
     name: str
-    size: int = key(4, whole(0, 1000, "workers"), LIVE, "Number of workers; 0 keeps the pool without any.")
+    size: int = key(4, whole(0, 1000, "workers"), LIVE, "Number of workers; 0 keeps the pool without workers.")
     queues: tuple[str, ...] = key(["*"], QUEUES, RECYCLE, 'Queues whose jobs these workers claim; "*" is every queue, "!name" not that one.')
-    timeout_grace: float = key("2s", duration(0, HOUR), LIVE, "Time between asking an overrunning job to end and killing its process tree.")
-    timeout_limit: float | None = key("none", optional(duration(0.001), "none"), RECYCLE, "Longest a job may run whatever its own timeout says, also when it has none.")
-    memory_limit: int | None = key("none", optional(byte_size(MIB), "none"), RECYCLE, "Most memory the process tree of a job may use, whatever its own limit says.")
+    timeout_grace: float = key("2s", duration(0, HOUR), LIVE, "Time between interrupting an overrunning job and killing its process tree.")
+    timeout_limit: float | None = key("none", optional(duration(0.001), "none"), RECYCLE, "Upper limit of every job's timeout; jobs without one get it.")
+    memory_limit: int | None = key("none", optional(byte_size(MIB), "none"), RECYCLE, "Upper limit of every job's memory limit, for its whole process tree; jobs without one get it.")
     boot_timeout: float = key("30s", duration(0.1, HOUR), LIVE, "How long a new worker may take to import its modules and open the database.")
     record_timeout: float = key("2m", duration(1, DAY), LIVE, "How long a worker may take to record an outcome, or fail to claim a job, before it is replaced.")
-    hang_timeout: float = key("1m", duration(1, DAY), LIVE, "How long an idle worker, or the recorder, may stand still before it is replaced.")
+    hang_timeout: float = key("1m", duration(1, DAY), LIVE, "How long an idle worker, or the recorder, may make no progress before it is replaced.")
     recycle_after_jobs: int = key(0, whole(0, 10**9, "jobs"), RECYCLE, "Replace a worker after this many jobs; 0 is never.")
-    recycle_after_age: float = key("0s", duration(), RECYCLE, "Replace a worker that has lived this long, after its current job; 0 is never.")
+    recycle_after_age: float = key("0s", duration(), RECYCLE, "Replace a worker of this age after its current job; 0 is never.")
     recycle_above_memory: int = key(0, byte_size(), RECYCLE, "Replace a worker whose own memory is above this after a job; 0 is never.")
     allowed_leaks: tuple[str, ...] = key([], list_of(LEAK), RECYCLE, "State that a job may leave behind: neither put back nor compared.", formerly="allowed_residue")
-    keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "How much of a job's output is kept with its attempt: its end; 0 is nothing.")
+    keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "How much of a job's output is kept with its attempt, counted from the end; 0 is nothing.")
     nice: int = key(0, whole(-20, 19), RECYCLE, "Scheduling priority of the workers; below 0 needs root.")
 
     def __init__(self, name: str, **values: Any) -> None:

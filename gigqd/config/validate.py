@@ -117,7 +117,7 @@ def _places(config: Config) -> Iterator[Contradiction]:
 
 
 def _is_directory(path: Path) -> bool | None:
-    """None when this account may not look, as somebody who only asks for the status."""
+    """Return None when this account may not read it, as for a user who only asks for the status."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except PermissionError:

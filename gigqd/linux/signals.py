@@ -1,4 +1,4 @@
-"""Signals: which ones the daemon handles, and how a process blocks them or forgets the handlers."""
+"""The signals that the daemon handles; blocking them, and restoring their default handlers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import FrameType
 
-# What `signal` itself offers makes enumerations of all it is given and answers, which costs each
-# child some hundred kilobytes of its own.
+# The module `signal` converts every argument and result to an enumeration, which costs each child
+# some hundred kilobytes of private memory.
 _signal: Any = import_module("_signal")
 
 HANDLED = (
@@ -25,9 +25,9 @@ HANDLED = (
 
 
 def forget_in_child() -> None:
-    """Undo all of it in a forked child: its signals are its own.
+    """Restore the default handlers in a forked child.
 
-    A wake-up descriptor left in place would tell the parent of the child's signals.
+    A wake-up descriptor left in place would report the child's signals to the parent.
     """
     _signal.set_wakeup_fd(-1)
     for number in HANDLED:
@@ -35,15 +35,15 @@ def forget_in_child() -> None:
 
 
 def block_all() -> set[int]:
-    """Hold back every signal; returns the mask to give to `restore`."""
+    """Block every signal; return the old mask for `restore`."""
     mask: set[int] = _signal.pthread_sigmask(signal.SIG_BLOCK, _signal.valid_signals())
     return mask
 
 
 def restore(mask: set[int]) -> None:
-    """Let the signals through again."""
+    """Set the signal mask that `block_all` returned."""
     _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def only_wake(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the wake-up pipe has already been written to."""
+    """Do nothing: Python has already written to the wake-up pipe."""

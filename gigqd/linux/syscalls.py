@@ -1,4 +1,4 @@
-"""The few calls to the Linux kernel that the standard library does not offer."""
+"""Linux system calls and /proc files that the standard library does not offer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def become_subreaper() -> bool:
     """Let orphans below this process become its children instead of init's.
 
     Returns:
-        False where the kernel cannot do that; then they have to be looked for everywhere.
+        False where the kernel cannot do that: orphans must then be searched among all processes.
     """
     with suppress(OSError):
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -56,7 +56,7 @@ def become_subreaper() -> bool:
 
 
 def is_subreaper() -> bool:
-    """Whether orphans below this process become its children."""
+    """Return True when orphans below this process become its children."""
     answer = ctypes.c_int(0)
     with suppress(OSError):
         _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer))
@@ -64,7 +64,7 @@ def is_subreaper() -> bool:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel to SIGKILL this process when its parent dies; leave if it already has.
+    """Ask the kernel to SIGKILL this process when its parent dies; exit if the parent is dead.
 
     Must be called after any change of user, which clears the request.
 
@@ -90,8 +90,8 @@ def signal_main_thread(pid: int, number: int) -> None:
     """Signal the main thread of a process; tgkill(2).
 
     Only the main thread runs Python's signal handlers. A signal to the process may be taken by
-    another thread, and then it interrupts nothing that the main thread waits for. Where the C
-    library lacks the call, the process is signalled.
+    another thread, and then it does not interrupt a call of the main thread. Where the C library
+    lacks tgkill, the whole process is signalled.
 
     Raises:
         OSError: the signal was not sent; `ProcessLookupError` when there is no such thread.
@@ -103,13 +103,13 @@ def signal_main_thread(pid: int, number: int) -> None:
         raise _os_error(f"tgkill({pid})")
 
 
-# psutil takes 128 µs for what one read here gives in 16, and lacks group and session. It lists
-# children by a look at every process of the host: 22 ms with 500, where the kernel's list takes
+# psutil needs 128 µs for what one read here returns in 16, without group and session. It lists
+# children by reading every process of the host: 22 ms with 500, where the kernel's list takes
 # 0.03. It raises where /proc hides one of them. See docs/decisions/0045.
 
 
 def stat_fields(pid: int | str) -> list[str]:
-    """The fields of /proc/<pid>/stat behind the command name.
+    """Return the fields of /proc/<pid>/stat after the command name.
 
     Raises:
         ProcessLookupError: there is no such process, or /proc hides it as another account's.
@@ -126,23 +126,23 @@ def stat_fields(pid: int | str) -> list[str]:
 
 
 def start_ticks(pid: int) -> int:
-    """When a process started, in clock ticks since boot: with its id, its identity."""
+    """Return when a process started, in clock ticks since boot; with the pid, its identity."""
     return int(stat_fields(pid)[_STAT_START_TICKS])
 
 
 class Process(NamedTuple):
-    """A process as one look shows it.
+    """A process as one read of /proc shows it.
 
     Attributes:
-        pid: its id.
-        parent: its parent's id.
-        group: its process group.
-        session: its session.
+        pid: its process id.
+        parent: its parent's process id.
+        group: its process group id.
+        session: its session id.
         start_ticks: when it started, in clock ticks since boot.
-        state: the letter that the kernel gives its state.
-        memory: what it has in memory (RSS), in bytes.
-        cpu: the CPU time that it, and the children it has waited for, have used, in seconds.
-        is_kernel_thread: whether it is a thread of the kernel, which no signal concerns.
+        state: the kernel's letter for its state, as in ps(1).
+        memory: its resident set size (RSS), in bytes.
+        cpu: the CPU time of the process and of the children it has waited for, in seconds.
+        is_kernel_thread: True for a thread of the kernel, which takes no signal.
     """
 
     pid: int
@@ -157,22 +157,22 @@ class Process(NamedTuple):
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Its id and when it started: no other process has both."""
+        """Its pid and start time: no other process has both."""
         return self.pid, self.start_ticks
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended; a dead one may wait to be reaped."""
+        """True until it ends; a process that ended may wait to be reaped."""
         return self.state not in ("Z", "X")
 
     @property
     def stopped(self) -> bool:
-        """Whether a signal or a debugger holds it."""
+        """True while a signal or a debugger stops it."""
         return self.state in ("T", "t")
 
 
 def read_process(pid: int) -> Process:
-    """Look at a process once.
+    """Read the state of a process.
 
     Raises:
         ProcessLookupError: there is no such process.
@@ -192,15 +192,15 @@ def read_process(pid: int) -> Process:
 
 
 def own_children() -> list[int]:
-    """The process ids of this process's children, adopted ones and zombies included."""
+    """Return the process ids of this process's children, adopted ones and zombies included."""
     return children_of(os.getpid())
 
 
 def children_of(pid: int) -> list[int]:
-    """The process ids of a process's children, zombies included; none when it is gone.
+    """Return the process ids of a process's children, zombies included; empty when it ended.
 
-    Of a process that runs the list may lack one that came or went meanwhile; of oneself and of a
-    stopped process it is complete.
+    The list of a running process may lack a child that starts or ends during the read; that of
+    this process and of a stopped one is complete.
     """
     if not _HAS_CHILDREN_LISTS:
         return _children_by_parent(pid)
@@ -215,12 +215,12 @@ def children_of(pid: int) -> list[int]:
 
 
 def all_pids() -> list[int]:
-    """Every process id that /proc shows."""
+    """Return every process id that /proc shows."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - hot
 
 
 def _children_by_parent(parent: int) -> list[int]:
-    """What a kernel without lists of children (CONFIG_PROC_CHILDREN) takes: a look at everybody."""
+    """Return the children where the kernel lists none (no CONFIG_PROC_CHILDREN)."""
     return [pid for pid in all_pids() if _parent(pid) == parent]
 
 
@@ -232,11 +232,10 @@ def _parent(pid: int) -> int:
 
 
 def free_front(descriptor: int, keep: int) -> None:
-    """Give back the memory of all but the last bytes of a file in memory.
+    """Release the memory of all but the last bytes of a file in memory.
 
-    A hole is punched: the file keeps its size and its writers their places, so nothing is lost
-    that is written meanwhile. What is left to read begins with up to a page of older bytes; what
-    lies before that reads as zero bytes.
+    A hole is punched: the file keeps its size and its writers their offsets, so a write during
+    the call is not lost. The hole reads as zero bytes; up to a page before the kept bytes stays.
 
     Args:
         descriptor: the file, open for writing.
@@ -257,7 +256,7 @@ def _punch(descriptor: int, length: int) -> None:
 
 
 def release_memory() -> None:
-    """Give what this process has freed back to the system, where the C library can do that."""
+    """Return freed memory of this process to the system, where the C library can do that."""
     trim = getattr(_libc, "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -270,7 +269,7 @@ class _TimerSetting(ctypes.Structure):
 
 
 def timer() -> int:
-    """A descriptor that becomes readable when the time it is started with is over; timerfd(2).
+    """Return a descriptor that becomes readable when its time is over; timerfd(2).
 
     Raises:
         OSError: too many files are open.
@@ -282,7 +281,7 @@ def timer() -> int:
 
 
 def start_timer(descriptor: int, seconds: float) -> bool:
-    """Start a timer unless it runs already. False when the descriptor is not that of a timer."""
+    """Start a timer unless it runs. Return False when the descriptor is not a timer's."""
     setting = _TimerSetting()
     if _libc.timerfd_gettime(descriptor, ctypes.byref(setting)) != 0:
         return False
@@ -300,9 +299,9 @@ def _os_error(call: str) -> OSError:
 def rewrite_environment_block(text: bytes) -> bool:
     """Replace what /proc/<this process>/environ shows, so that forked children inherit it.
 
-    Setting a variable only changes the process's own list; the block that the kernel shows is
-    the one laid down at exec. Children that never exec would carry no mark of their own, so the
-    block is overwritten in place; nothing in this process reads it any more.
+    Setting a variable changes only the process's own list; the kernel shows the block that exec
+    wrote. A child that never calls exec would have no process tag, so the block is overwritten in
+    place; nothing in this process reads it any more.
 
     Args:
         text: what to show, without its closing zero byte.
@@ -319,14 +318,14 @@ def rewrite_environment_block(text: bytes) -> bool:
 
 
 def environment_room() -> int:
-    """How many bytes `rewrite_environment_block` can use in this process."""
+    """Return how many bytes `rewrite_environment_block` can use in this process."""
     start, end = _environment_block()
     return end - start
 
 
 @cache
 def _environment_block() -> tuple[int, int]:
-    """Where it begins and ends. Once for all forks; every variable moves to memory of its own."""
+    """Return its first address and its end, after moving every variable to other memory."""
     for name, value in os.environb.items():
         os.putenv(name, value)
     fields = stat_fields("self")

@@ -1,4 +1,4 @@
-"""The alarm: wakes the supervisor a moment after a worker has begun to work."""
+"""The wakeup timer: wakes the supervisor shortly after a worker has started a job."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _COUNT_BYTES = 8
 class WakeupTimer:
     """A timer that the supervisor and all its children share.
 
-    The supervisor sleeps while nobody works. To wake it as a job begins would have it compete
-    with that job's first lines for a processor; most jobs are over before it is needed.
+    The supervisor sleeps while no worker runs a job. If it woke when a job starts, it would
+    compete with the job for a processor; most jobs end before the supervisor is needed.
     """
 
     def __init__(self) -> None:
@@ -25,20 +25,20 @@ class WakeupTimer:
         self._poll.register(self._descriptor, select.POLLIN)
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when the moment is over."""
+        """Return the descriptor that becomes readable when the timer expires."""
         return self._descriptor
 
     def start(self) -> bool:
-        """Have it go off in a moment, or earlier if somebody has started it before.
+        """Let it expire in 5 ms, or earlier when another process has started it.
 
         Returns:
-            False when it cannot: a job has closed it.
+            False when a job has closed its descriptor.
         """
-        # To start it again would silence it, if it has gone off and nobody has heard it yet.
-        rings = any(event & select.POLLIN for _, event in self._poll.poll(0))
-        return rings or syscalls.start_timer(self._descriptor, _MOMENT)
+        # Starting an expired timer would clear an expiry that the supervisor has not read yet.
+        expired = any(event & select.POLLIN for _, event in self._poll.poll(0))
+        return expired or syscalls.start_timer(self._descriptor, _MOMENT)
 
     def heard(self) -> None:
-        """Be silent until it is started again."""
+        """Clear the expiry, until the timer is started again."""
         with suppress(BlockingIOError):
             os.read(self._descriptor, _COUNT_BYTES)

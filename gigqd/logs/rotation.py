@@ -1,8 +1,8 @@
-"""Rotation of the log file: one process renames it, the others follow as after a rename by hand.
+"""Rotation of the log file: one process renames it, the others reopen it as after a manual rename.
 
-A line is one write to a file that was opened for appending, and each process looks before a line
-whether the name still leads to its file. So a line goes whole into the old file or the new one.
-Several daemons may share a log; a lock on the file lets one of them rename it.
+A line is one write to a file that was opened for appending, and each process checks before a line
+that the name still leads to its file. So a line is written whole to the old file or the new one.
+Several daemons may share a log; a lock on the file lets only one of them rename it.
 """
 
 from __future__ import annotations

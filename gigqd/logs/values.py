@@ -57,10 +57,10 @@ def plain_entry(entry: dict[str, Any]) -> Any:
 
 
 def plain(value: object, limits: Limits = _USUAL) -> Any:
-    """Return a value made of what JSON has, whatever it was, also with a broken repr()."""
+    """Return a value of JSON types for any object, also for one with a broken repr()."""
     try:
         return _plain(value, limits)
-    except Exception:  # noqa: BLE001 - a user's object may raise anything when looked at
+    except Exception:  # noqa: BLE001 - a user's object may raise anything when it is read
         return _description(value, limits.text)
 
 
