@@ -36,6 +36,11 @@ def check(ref: FunctionRef, patterns: tuple[str, ...]) -> None:
         raise FunctionNotAllowed(refusal)
 
 
+def allows(ref: FunctionRef, patterns: tuple[str, ...]) -> bool:
+    """Return True when `check` accepts the reference."""
+    return _refusal(ref.module, ref.name, ref.file, patterns) is None
+
+
 def check_found(function: Callable[..., Any], ref: FunctionRef, patterns: tuple[str, ...]) -> None:
     """Refuse a function that an allowed module has imported from another one.
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
-from gigq.errors import FunctionNotAllowed, LockedByThisThread, StoreError, StoreLocked
+from gigq.errors import LockedByThisThread, StoreError, StoreLocked
 from gigq.execution.callbacks import Callbacks, Settings
 from gigq.execution.job_context import PlainJobContext
 from gigq.execution.runner import Runner
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     from gigq.execution.hooks import Hooks
     from gigq.model.claim import Claim, Settled
-    from gigq.model.functions import FunctionRef
     from gigq.model.outcome import ExecutionResult
     from gigqd.config import PoolConfig
     from gigqd.process.spawn import ChildContext
@@ -293,7 +292,7 @@ class WorkerRole:
         """
         if functions.was_found(claim.function) or not self._line.started:
             return True
-        if not _is_allowed(claim.function, self._allow):
+        if not allow_list.allows(claim.function, self._context.config.security.allow):
             return True
         conflict = functions.conflict(claim.function)
         if conflict is not None:
@@ -337,15 +336,6 @@ class WorkerRole:
         json_socket.receive()
         if json_socket.ended:
             os._exit(exit_codes.WORKER_PARENT_GONE)
-
-
-def _is_allowed(ref: FunctionRef, patterns: tuple[str, ...] | None) -> bool:
-    """Return True when the allow list contains a function, so that its code may be read."""
-    try:
-        allow_list.check(ref, ("*",) if patterns is None else patterns)
-    except FunctionNotAllowed:
-        return False
-    return True
 
 
 def _stricter(one: float | None, other: float | None) -> float | None:
