@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -108,8 +107,8 @@ class Signature(NamedTuple):
                     f"{name} is an option of the job: give it to Job(...), or use "
                     f"task.options({name}=...).submit(queue, ...)."
                 )
-            elif near := difflib.get_close_matches(name[:_LONGEST_TEXT], left, n=1):
-                yield f"Did you mean {near[0]!r}?"
+            elif near := _nearest(name[:_LONGEST_TEXT], left):
+                yield f"Did you mean {near!r}?"
 
     def _missing(self, names: list[str], unknown: list[str]) -> Iterator[str]:
         if names:
@@ -185,6 +184,12 @@ def _without_quotes(read: inspect.Signature) -> inspect.Signature:
 
 
 _known = lru_cache(maxsize=1024)(_read)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # slow to import, and only for mistakes
+
+    return next(iter(get_close_matches(name, known, n=1)), None)
 
 
 def _listed(names: list[str]) -> str:

@@ -94,7 +94,9 @@ def parse_size(text: str) -> int:
     factor = _FACTORS.get(match[2].lower()) if match else None
     if match is None or factor is None or (factor == 1 and "." in match[1]):
         raise ValueError(f"{_quoted(text)} is not a size; {_remedy(match)}")
-    from fractions import Fraction  # slow to import, and few jobs have a limit
+    if "." not in match[1]:
+        return int(match[1]) * int(factor)
+    from fractions import Fraction  # slow to import, and seldom needed
 
     return int(Fraction(match[1]) * factor)
 

@@ -1,4 +1,8 @@
-"""Migration of a database to the schema that this gigq knows, by the first process to open it."""
+"""Migration of a database to the schema that this gigq knows, by the first process to open it.
+
+The upgrade of GigQ 0.5.1 is imported where it may be needed: it is slow to import, and most
+processes open a file that is up to date.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ from gigq.store.dialect import dialect_of
 from gigq.store.sqlite.file.log_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.statements import SQL
-from gigq.store.upgrade_0_5_1 import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +53,8 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     """
     if is_up_to_date(db):
         return
+    from gigq.store.upgrade_0_5_1 import upgrade
+
     with upgrade.references_kept(db) as one, one.transaction(durable=True) as session:
         refuse_to_begin(session, begin)
         _migrate(session)
@@ -67,6 +72,8 @@ def refuse_obstacles(db: Database) -> None:
     Raises:
         UnsupportedStore: with a list of them.
     """
+    from gigq.store.upgrade_0_5_1 import upgrade
+
     with db.read() as session:
         if _version(session) == 0:
             upgrade.examine(session, fresh_objects(dialect_of(session.connection)))
@@ -74,6 +81,8 @@ def refuse_obstacles(db: Database) -> None:
 
 def obstacle(connection: sqlite3.Connection, path: str) -> str | None:
     """Return why a file of GigQ 0.5.1 that is open for reading cannot be upgraded, or None."""
+    from gigq.store.upgrade_0_5_1 import upgrade
+
     connection.execute("PRAGMA trusted_schema=OFF")  # as on the connections that run jobs
     try:
         upgrade.examine(Session(connection), fresh_objects("sqlite"))
@@ -99,6 +108,8 @@ def latest(dialect: str) -> int:
 
 
 def _migrate(session: Session) -> None:
+    from gigq.store.upgrade_0_5_1 import upgrade
+
     dialect = dialect_of(session.connection)
     found = _version(session)
     _refuse_newer(found, latest(dialect))

@@ -15,10 +15,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gigq.model.digest import digest
 from gigq.store.sqlite.file import record_lock
 from gigq.store.sqlite.processes import run_locks
 from gigqd import exit_codes
-from gigqd.digest import digest
 from gigqd.errors import GigqdError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from gigqd.digest import digest
+from gigq.model.digest import digest
 from gigqd.errors import is_out_of_files
 from gigqd.linux import syscalls
 

@@ -53,7 +53,7 @@ def begun(database: str) -> DaemonRun:
 
 
 def test_the_first_start_of_a_queue_looks_at_no_process(database, walks) -> None:
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
 
     assert walks == []
 
@@ -61,7 +61,7 @@ def test_the_first_start_of_a_queue_looks_at_no_process(database, walks) -> None
 def test_a_start_looks_after_a_run_whose_file_could_not_be_made(
     database, walks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
 
     def refuse(_path: Path, _text: str) -> None:
         raise OSError
@@ -75,8 +75,8 @@ def test_a_start_looks_after_a_run_whose_file_could_not_be_made(
 
 
 def test_a_start_after_an_end_in_order_looks_at_no_process(database, walks) -> None:
-    begun(database).end(in_order=True)
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
+    begun(database).end(orderly=True)
 
     assert walks == []
 
@@ -88,18 +88,18 @@ def test_a_start_after_a_death_ends_what_the_dead_run_left(database, left) -> No
     waiting = [sys.executable, "-c", "import signal; signal.pause()"]
     left.append(subprocess.Popen(waiting, env={**os.environ, VARIABLE: str(tag)}))
     wait_until(lambda: tag_of(left[0].pid) == tag)  # its environment can be read a moment later
-    dead.end(in_order=False)
+    dead.end(orderly=False)
 
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
 
     assert left[0].wait(10) < 0
 
 
 def test_a_start_after_a_death_looks_and_the_one_after_that_does_not(database, walks) -> None:
-    begun(database).end(in_order=False)
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=False)
+    begun(database).end(orderly=True)
     after_the_death = len(walks)
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
 
     assert after_the_death > 0
     assert len(walks) == after_the_death
@@ -107,28 +107,28 @@ def test_a_start_after_a_death_looks_and_the_one_after_that_does_not(database, w
 
 def test_a_death_is_not_forgotten_because_another_daemon_ends_in_order(database, walks) -> None:
     dead, other = begun(database), begun(database)
-    dead.end(in_order=False)
-    other.end(in_order=True)
+    dead.end(orderly=False)
+    other.end(orderly=True)
 
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
 
     assert walks
 
 
 def test_a_living_daemon_of_the_database_is_no_reason_to_look(database, walks) -> None:
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
     living = begun(database)
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
 
     assert walks == []
-    living.end(in_order=True)
+    living.end(orderly=True)
 
 
 def test_a_folder_that_was_deleted_says_nothing_and_a_start_looks(database, walks) -> None:
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
     shutil.rmtree(f"{database}.gigq")
 
-    begun(database).end(in_order=True)
+    begun(database).end(orderly=True)
 
     assert walks
 

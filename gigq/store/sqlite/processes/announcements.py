@@ -7,13 +7,13 @@ is ignored.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gigq.model.digest import digest
 from gigq.store.sqlite.file import private_files
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.sqlite.processes.run_locks import companion, companion_path
@@ -83,7 +83,7 @@ def living(database: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def _file_name(name: str) -> str:
-    return f"{_PREFIX}{hashlib.sha256(name.encode()).hexdigest()[:16]}{_SUFFIX}"
+    return f"{_PREFIX}{digest(name, 8).hex()}{_SUFFIX}"
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

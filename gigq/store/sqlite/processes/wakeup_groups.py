@@ -9,7 +9,6 @@ one, so never under a waiting worker.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import stat
@@ -18,6 +17,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from gigq.model.digest import digest
 from gigq.model.served_queues import EVERYTHING, ServedQueues, checked, parse
 from gigq.store.sqlite.file.private_files import is_at
 
@@ -122,7 +122,7 @@ def remove_unused(folder: str) -> None:
 
 @lru_cache(maxsize=256)
 def _digest(served: ServedQueues) -> str:
-    return hashlib.sha256(_description(served)).hexdigest()[:16]
+    return digest(_description(served).decode(), 8).hex()
 
 
 def _description(served: ServedQueues) -> bytes:
