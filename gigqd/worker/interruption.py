@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gigq.errors import JobInterrupted
     from gigq.model.claim import Claim
     from gigqd.process.spawn import ChildContext
-    from gigqd.worker.reporting import Line
+    from gigqd.worker.reporting import WorkerReports
 
 # The functions of `signal` itself convert every result to an enumeration.
 _signal: Any = import_module("_signal")
@@ -44,9 +44,9 @@ class JobInterrupter:
         let_go: settles or releases the other claims.
     """
 
-    def __init__(self, context: ChildContext, line: Line) -> None:
+    def __init__(self, context: ChildContext, reports: WorkerReports) -> None:
         self._cell = context.cell
-        self._line = line
+        self._reports = reports
         self._armed = False
         self._execution = ""
         self._releasing = False
@@ -79,7 +79,7 @@ class JobInterrupter:
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         # A signal that comes during `release` only returns: this call checks again afterwards.
-        if self._armed and not self._releasing and self._cell.release == self._line.started:
+        if self._armed and not self._releasing and self._cell.release == self._reports.started:
             self._releasing = True
             try:
                 self.release()
@@ -89,14 +89,14 @@ class JobInterrupter:
             self._raise_if_meant()
 
     def _raise_if_meant(self) -> None:
-        if self._armed and self._cell.to_interrupt == self._line.started:
+        if self._armed and self._cell.to_interrupt == self._reports.started:
             self._armed = False
             self.interrupted = True
             to_interrupt = self._cell.orders().cause
             cause = to_interrupt if to_interrupt in _EXCEPTIONS else Cause.STOPPED
             kind, words = _EXCEPTIONS[cause]
             self.interruption = Interruption(cause, time.monotonic())
-            self._line.interrupted()
+            self._reports.interrupted()
             raise kind(words).interrupting(self._execution)
 
     def _give_up(self) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gigq.execution.job_context import PlainJobContext
     from gigq.model.claim import Claim
     from gigqd.ipc.scoreboard import Cell
-    from gigqd.worker.reporting import Line
+    from gigqd.worker.reporting import WorkerReports
 
 
 class DaemonJobContext:
@@ -21,22 +21,26 @@ class DaemonJobContext:
     Args:
         plain: the job context that asks the database.
         cell: the worker's cell on the scoreboard.
-        line: the reporting of the worker, which has the current job's deadline.
+        reports: the reports of the worker, which has the current job's deadline.
         is_leaving: returns True once the worker was asked to exit.
     """
 
     def __init__(
-        self, plain: PlainJobContext, cell: Cell, line: Line, is_leaving: Callable[[], bool]
+        self,
+        plain: PlainJobContext,
+        cell: Cell,
+        reports: WorkerReports,
+        is_leaving: Callable[[], bool],
     ) -> None:
         self._plain = plain
         self._cell = cell
-        self._line = line
+        self._reports = reports
         self._is_leaving = is_leaving
 
     def deadline(self, claim: Claim) -> float | None:
         """Return when the supervisor interrupts the job, on the monotonic clock, or None."""
         self._plain.deadline(claim)
-        return self._line.deadline or None
+        return self._reports.deadline or None
 
     def stop_requested(self) -> bool:
         """Return True when the daemon stops, or this worker received SIGTERM."""
@@ -45,5 +49,7 @@ class DaemonJobContext:
     def cancel_requested(self, claim: Claim) -> bool:
         """Return True when the job's cancel was requested."""
         orders = self._cell.orders()
-        interrupted = orders.cause is Cause.CANCELLED and orders.to_interrupt == self._line.started
+        interrupted = (
+            orders.cause is Cause.CANCELLED and orders.to_interrupt == self._reports.started
+        )
         return interrupted or self._plain.cancel_requested(claim)

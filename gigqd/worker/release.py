@@ -11,7 +11,7 @@ from gigq.store.sqlite.connections import open_another
 
 if TYPE_CHECKING:
     from gigq.execution.runner import Runner
-    from gigqd.worker.reporting import Line
+    from gigqd.worker.reporting import WorkerReports
 
 
 class ClaimRelease:
@@ -23,13 +23,13 @@ class ClaimRelease:
     Args:
         runner: the runner that holds the claims.
         path: the database file.
-        line: the reporting of the worker, for the report that it holds no other claims.
+        reports: the reports of the worker, for the report that it holds no other claims.
     """
 
-    def __init__(self, runner: Runner, path: str, line: Line) -> None:
+    def __init__(self, runner: Runner, path: str, reports: WorkerReports) -> None:
         self._runner = runner
         self._path = path
-        self._line = line
+        self._reports = reports
 
     def release(self) -> None:
         """Settle or release all claims, or none after an error: the signal is then repeated."""
@@ -42,4 +42,4 @@ class ClaimRelease:
                 self._runner.release_others(database)
         except StoreError:
             return
-        self._line.holds_nothing_else()
+        self._reports.holds_nothing_else()

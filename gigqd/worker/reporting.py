@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logs.get_logger(__name__)
 
 
-class Line:
+class WorkerReports:
     """A worker's side of its cell and its socket.
 
     The supervisor sleeps while no worker is busy, so a worker that becomes busy starts the wakeup

@@ -35,7 +35,7 @@ from gigqd.worker.output import Output
 from gigqd.worker.random_seed import reseed
 from gigqd.worker.recycling import Lifetime
 from gigqd.worker.release import ClaimRelease
-from gigqd.worker.reporting import Line
+from gigqd.worker.reporting import WorkerReports
 from gigqd.worker.reserved_descriptors import Reserve
 from gigqd.worker.signal_wakeup import SignalWakeup
 from gigqd.worker.usage import Meter
@@ -64,16 +64,16 @@ def main(context: ChildContext) -> int:
     """
     context.cell.write(Report(Activity.BOOTING, since=time.monotonic()))
     pool = next(pool for pool in context.config.pools if pool.name == context.pool)
-    line = Line(context)
+    reports = WorkerReports(context)
     events.send_to(logs.LibraryEvents())
     try:
         hooks = prepare(context.config, pool)
         if hooks is not None:
             hooks.start()
-        role = WorkerRole(context, pool, line, hooks)
+        role = WorkerRole(context, pool, reports, hooks)
     except BaseException as error:  # noqa: BLE001 - an import may even exit: all is reported
         whose = is_of_the_application(error)
-        line.report_boot_error(failure(error), trace(error), application=whose)
+        reports.report_boot_error(failure(error), trace(error), application=whose)
         return exit_codes.WORKER_BOOT_FAILED
     return role.run()
 
@@ -90,13 +90,13 @@ class WorkerRole:
     """
 
     def __init__(
-        self, context: ChildContext, pool: PoolConfig, line: Line, hooks: Hooks | None
+        self, context: ChildContext, pool: PoolConfig, reports: WorkerReports, hooks: Hooks | None
     ) -> None:
         self._context = context
         self._pool = pool
-        self._line = line
-        self._interrupter = JobInterrupter(context, line)
-        self._interruption = InterruptionReport(line.json_socket)
+        self._reports = reports
+        self._interrupter = JobInterrupter(context, reports)
+        self._interruption = InterruptionReport(reports.json_socket)
         self._is_leaving, self._why_leave = False, ""
         self._life = Lifetime(pool, time.monotonic())
         queue = context.config.queue
@@ -111,8 +111,8 @@ class WorkerRole:
         self._output = Output(context, pool.keep_output)
         self._reserve = Reserve()
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
-        self._leaks = LeakReport(leak_check, line.json_socket)
-        self._interrupter.release = ClaimRelease(self._runner, queue.database, line).release
+        self._leaks = LeakReport(leak_check, reports.json_socket)
+        self._interrupter.release = ClaimRelease(self._runner, queue.database, reports).release
         self._meter = Meter()
         self._database_error_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -149,7 +149,7 @@ class WorkerRole:
             DaemonJobContext(
                 PlainJobContext(store.is_cancel_requested),
                 cell,
-                self._line,
+                self._reports,
                 lambda: self._is_leaving,
             ),
             job_reports(self._context),
@@ -163,14 +163,14 @@ class WorkerRole:
         """
         while self._stays():
             wait = self._work()
-            if not self._line.started:
+            if not self._reports.started:
                 syscalls.release_memory()
             if self._stays():
                 self._sleep(wait)
         if self._why_leave:
-            log.info("worker_recycled", reason=self._why_leave, jobs=self._line.started)
+            log.info("worker_recycled", reason=self._why_leave, jobs=self._reports.started)
         if self._hooks is not None:
-            self._line.leaving()
+            self._reports.leaving()
             self._hooks.stop()
         self._listener.close()
         close_all_connections()  # also to other databases that its jobs have opened
@@ -204,7 +204,7 @@ class WorkerRole:
     def _show_idle(self) -> None:
         """Report idle, unless an outcome is not recorded yet: its recording has a time limit."""
         if not self._runner.held:
-            self._line.idle()
+            self._reports.idle()
 
     # --- called for each job -----------------------------------------------------------------
 
@@ -232,7 +232,7 @@ class WorkerRole:
         memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
         now = time.monotonic()
         limits = (limit, int(memory_limit or 0))
-        self._line.busy(claim, now, self._meter.begin(now), limits, self._runner.held)
+        self._reports.busy(claim, now, self._meter.begin(now), limits, self._runner.held)
 
     def _finished(self, claim: Claim, result: ExecutionResult) -> ExecutionResult:
         """Measure and clean up after the job's function, and return the result with a post-mortem.
@@ -240,8 +240,8 @@ class WorkerRole:
         After a failure all processes that the job started are killed, because another attempt may
         begin as soon as this one is settled.
         """
-        self._line.settling()
-        usage = self._meter.end(self._line.peak())
+        self._reports.settling()
+        usage = self._meter.end(self._reports.peak())
         killed = result.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
         post_mortem = PostMortem(
             output=self._output.take(),
@@ -261,7 +261,7 @@ class WorkerRole:
 
     def _settled(self, claim: Claim, settled: Settled | None) -> None:
         """Report that the outcome is recorded, or was refused because another process was first."""
-        self._line.settled()
+        self._reports.settled()
         if self._interrupter.interrupted:
             self._interruption.settled(claim, settled)
 
@@ -290,7 +290,7 @@ class WorkerRole:
 
         A new worker runs its first job in any case, so that every job is run.
         """
-        if functions.was_found(claim.function) or not self._line.started:
+        if functions.was_found(claim.function) or not self._reports.started:
             return True
         if not allow_list.allows(claim.function, self._context.config.security.allow):
             return True
@@ -330,7 +330,7 @@ class WorkerRole:
         return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
 
     def _sleep(self, longest: float) -> None:
-        json_socket = self._line.json_socket
+        json_socket = self._reports.json_socket
         self._listener.wait(longest, (json_socket.fileno(), self._signal_wakeup.fileno()))
         self._signal_wakeup.drain()
         json_socket.receive()

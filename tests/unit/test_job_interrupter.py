@@ -16,7 +16,7 @@ from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.model.cause import Cause
 from gigqd.ipc.scoreboard import Cell, Scoreboard
 from gigqd.worker.interruption import JobInterrupter
-from gigqd.worker.reporting import Line
+from gigqd.worker.reporting import WorkerReports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,19 +39,19 @@ CLAIM: Any = SimpleNamespace(execution_id="e1")
 
 def asked_to_end(cell: Cell, *, current: int = 1) -> JobInterrupter:
     context: Any = SimpleNamespace(cell=cell)
-    line: Any = SimpleNamespace(started=current, interrupted=lambda: None)
-    return JobInterrupter(context, line)
+    reports: Any = SimpleNamespace(started=current, interrupted=lambda: None)
+    return JobInterrupter(context, reports)
 
 
-def asked_in_a_line(board: Cell) -> tuple[JobInterrupter, Line]:
-    """One with a real line, whose first job runs."""
+def interrupter_with_reports(board: Cell) -> tuple[JobInterrupter, WorkerReports]:
+    """Return an interrupter with real reports, whose first job runs."""
     ours, theirs = socket.socketpair()
     theirs.close()
     wakeup_timer: Any = SimpleNamespace(start=lambda: True)
     context: Any = SimpleNamespace(cell=board, json_socket=ours, wakeup_timer=wakeup_timer)
-    line = Line(context)
-    line.busy(claim(), time.monotonic(), 0.0, (None, 0))
-    return JobInterrupter(context, line), line
+    reports = WorkerReports(context)
+    reports.busy(claim(), time.monotonic(), 0.0, (None, 0))
+    return JobInterrupter(context, reports), reports
 
 
 def send() -> None:
@@ -118,16 +118,16 @@ def test_a_job_is_interrupted_once(cell: Cell) -> None:
 
 
 def test_the_supervisor_sees_on_the_scoreboard_that_the_exception_was_raised(cell: Cell) -> None:
-    to_interrupt, line = asked_in_a_line(cell)
+    to_interrupt, reports = interrupter_with_reports(cell)
     before = cell.read().interrupted
     cell.order_interrupt(1, Cause.CANCELLED)
     with pytest.raises(JobCancelled), to_interrupt.armed(CLAIM):
         send()
     after = cell.read().interrupted
-    line.busy(claim(), time.monotonic(), 0.0, (None, 0))
+    reports.busy(claim(), time.monotonic(), 0.0, (None, 0))
 
     assert (before, after, cell.read().interrupted) == (False, True, False)
-    line.json_socket.close()
+    reports.json_socket.close()
 
 
 def test_what_interrupted_a_job_is_known_until_the_next_one_is_armed(cell: Cell) -> None:
