@@ -151,7 +151,7 @@ def measure_steps(size: int) -> None:
     for _ in range(5):
         process_table.take({root: tag})
         looks.append(process_table.took * 1000)
-    treekill = TreeKill(root, tag.is_on)
+    treekill = TreeKill(root, tag.matches)
     steps: list[float] = []
     done = False
     while not done:

@@ -58,9 +58,9 @@ def _run_checks(config: Config, options: Namespace) -> Iterator[dict[str, Any]]:
         yield start_checks.create_queue(config)
     elif options.db:
         yield from _check_log(config)
-        yield start_checks.try_database(config)
+        yield start_checks.check_database(config)
     if options.imports:
-        yield start_checks.try_imports(config)
+        yield start_checks.check_imports(config)
 
 
 def _check_log(config: Config) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from gigqd.cli.daemon_view import job_of
 from gigqd.cli.find_daemon import note_of_other_file, runtime_files_of
 from gigqd.cli.options import Commands, Namespace, add_flag, add_parser, add_request_options
 from gigqd.cli.output import Result
-from gigqd.cli.start_checks import try_database
+from gigqd.cli.start_checks import check_database
 from gigqd.config import config_path, load
 from gigqd.errors import ConfigError, GigqdError
 
@@ -90,7 +90,7 @@ def _unusable_database(answer: Mapping[str, Any], options: Namespace) -> str:
     if options.runtime_dir is not None or "queue.database" not in answer["restart"]:
         return ""
     with suppress(GigqdError):
-        found = try_database(load(options.config, os.environ))
+        found = check_database(load(options.config, os.environ))
         return f"\nwarning: a restart would be refused: {found['text']}" if found["code"] else ""
     return ""
 

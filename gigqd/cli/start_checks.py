@@ -72,38 +72,43 @@ def refuse_as_a_start(config: Config, besides: int | None, within: float) -> Non
     runtime_files = RuntimeFiles(config)
     runtime_files.refuse_taken(besides)
     database_lock.refuse_taken(Path(config.queue.database), config.daemon.name, besides)
-    _raise(try_database(config, within))
-    _raise(try_imports(config, within))
+    _raise(check_database(config, within))
+    _raise(check_imports(config, within))
 
 
-def try_database(config: Config, within: float | None = None) -> dict[str, Any]:
+def check_database(config: Config, within: float | None = None) -> dict[str, Any]:
     """Try the database as the daemon's account.
 
     Returns:
         The finding: its sentence, and the exit code of a start.
     """
-    from gigqd.worker import trial
+    from gigqd.worker import preflight
 
     given = Path(config.queue.database).parent in _paths_to_be_given(config)
-    return _in_child(config, "database", trial.try_way if given else trial.try_database, within)
+    return _in_child(
+        config,
+        "database",
+        preflight.check_path_to_new_folder if given else preflight.check_database,
+        within,
+    )
 
 
-def try_imports(config: Config, within: float | None = None) -> dict[str, Any]:
+def check_imports(config: Config, within: float | None = None) -> dict[str, Any]:
     """Import what a worker imports before its first job.
 
     Returns:
         The finding: its sentence, and the exit code of a start.
     """
-    from gigqd.worker import trial
+    from gigqd.worker import preflight
 
-    return _in_child(config, "imports", trial.try_imports, within)
+    return _in_child(config, "imports", preflight.check_imports, within)
 
 
 def create_queue(config: Config) -> dict[str, Any]:
     """Create the queue, where one was lost or in a database of another program."""
-    from gigqd.worker import trial
+    from gigqd.worker import preflight
 
-    return _in_child(config, "database", trial.begin_database)
+    return _in_child(config, "database", preflight.create_queue)
 
 
 def _in_child(

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
-_OWN_LEAF = "gigqd"
+_OWN_GROUP = "gigqd"
 _PREFIX = "gigqd-worker-"
-_MARKS = ("user.delegate", "trusted.delegate")
+_ATTRIBUTES = ("user.delegate", "trusted.delegate")
 
 
-class Leaf(NamedTuple):
+class ControlGroup(NamedTuple):
     """A worker's own group.
 
     Attributes:
@@ -87,50 +87,50 @@ class Delegation(NamedTuple):
             return None
         return cls(folder)
 
-    def settle(self) -> None:
+    def enter(self) -> None:
         """Move this process to a leaf of its own, and remove empty leaves of dead daemons.
 
         Raises:
             OSError: the group cannot be written to after all.
         """
-        leaf = self.folder / _OWN_LEAF
-        leaf.mkdir(exist_ok=True)
-        (leaf / "cgroup.procs").write_text("0")
+        cgroup = self.folder / _OWN_GROUP
+        cgroup.mkdir(exist_ok=True)
+        (cgroup / "cgroup.procs").write_text("0")
         for old in self.folder.glob(f"{_PREFIX}*"):
-            Leaf(old).remove()
+            ControlGroup(old).remove()
 
-    def leaf(self, name: str) -> Leaf | None:
+    def make_group(self, name: str) -> ControlGroup | None:
         """Make a leaf for a worker; None when there can be none."""
-        leaf = Leaf(self.folder / f"{_PREFIX}{name}")
+        cgroup = ControlGroup(self.folder / f"{_PREFIX}{name}")
         try:
-            leaf.folder.mkdir()
+            cgroup.folder.mkdir()
         except OSError as error:
-            log.warning("cgroup_failed", path=str(leaf.folder), error=str(error))
+            log.warning("cgroup_failed", path=str(cgroup.folder), error=str(error))
             return None
-        return leaf
+        return cgroup
 
 
-def settle_in() -> Delegation | None:
+def enter_delegated_group() -> Delegation | None:
     """Take possession of the delegated group, if there is one and it works."""
     delegation = Delegation.find()
     if delegation is None:
         return None
     try:
-        delegation.settle()
+        delegation.enter()
     except OSError as error:
         log.warning("cgroup_failed", path=str(delegation.folder), error=str(error))
         return None
     return delegation
 
 
-def join(leaf: Leaf | None) -> None:
+def join(cgroup: ControlGroup | None) -> None:
     """Move this process, which has just been forked, into its leaf; without one, stay."""
-    if leaf is None:
+    if cgroup is None:
         return
     try:
-        (leaf.folder / "cgroup.procs").write_text("0")
+        (cgroup.folder / "cgroup.procs").write_text("0")
     except OSError as error:
-        log.warning("cgroup_failed", path=str(leaf.folder), error=str(error))
+        log.warning("cgroup_failed", path=str(cgroup.folder), error=str(error))
 
 
 @cache
@@ -149,12 +149,12 @@ def own_folder() -> Path | None:
 
 def _is_delegated(folder: Path) -> bool:
     writable = os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)
-    return writable and any(_has_mark(folder, mark) for mark in _MARKS)
+    return writable and any(_has_attribute(folder, attribute) for attribute in _ATTRIBUTES)
 
 
-def _has_mark(folder: Path, mark: str) -> bool:
+def _has_attribute(folder: Path, attribute: str) -> bool:
     try:
-        return os.getxattr(folder, mark) == b"1"
+        return os.getxattr(folder, attribute) == b"1"
     except OSError:
         return False
 

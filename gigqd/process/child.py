@@ -14,7 +14,7 @@ from gigqd.linux import syscalls
 from gigqd.logs.job_sums import JobSums
 from gigqd.process import reap
 from gigqd.process.kill_tree import TreeKill
-from gigqd.process.stacks import of_the_job
+from gigqd.process.stacks import without_worker_frames
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -115,9 +115,9 @@ class Child:
         """Return the tag of its process tree."""
         return self.context.tag
 
-    def look(self) -> ExitRecord | None:
+    def exit_record(self) -> ExitRecord | None:
         """Return how it ended; None while it lives."""
-        return reap.look(self.pid)
+        return reap.exit_record_of(self.pid)
 
     def order_interrupt(self, number: int, cause: Cause) -> None:
         """Have the stacks of its threads dumped, then an exception raised in its current job.
@@ -198,7 +198,7 @@ class Child:
         """Begin to kill its whole process tree."""
         report = self.cell.read()
         self.killed_execution = report.started if report.activity is Activity.BUSY else None
-        self.treekill = TreeKill(self.pid, self.tag.is_on, self.context.leaf)
+        self.treekill = TreeKill(self.pid, self.tag.matches, self.context.cgroup)
         return self.treekill
 
     def is_disconnected(self, now: float) -> bool:
@@ -213,7 +213,7 @@ class Child:
 
     def stacks(self) -> str:
         """Return the stacks of its threads, if they were dumped."""
-        return of_the_job(tail(self.context.stacks, _STACKS_KEPT))
+        return without_worker_frames(tail(self.context.stacks, _STACKS_KEPT))
 
     def trim_output(self) -> None:
         """Free the memory of an output that has grown large, except its tail."""
@@ -264,11 +264,11 @@ def tail(fd: int | None, limit: int) -> str:
         return ""
     size = os.fstat(fd).st_size
     read = os.pread(fd, limit, max(0, size - limit))
-    whole = read[_rest_of_character(read) if size > limit else 0 :]
+    whole = read[_bytes_of_cut_character(read) if size > limit else 0 :]
     return whole.lstrip(b"\0").decode(errors="replace")  # what was freed reads as zero bytes
 
 
-def _rest_of_character(text: bytes) -> int:
+def _bytes_of_cut_character(text: bytes) -> int:
     """Return how many bytes at the start belong to a UTF-8 character that began before."""
     start = text[:3]
     return len(start) - len(start.lstrip(bytes(range(0x80, 0xC0))))

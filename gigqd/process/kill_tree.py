@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from gigqd.linux.syscalls import Process
-    from gigqd.process.cgroups import Leaf
+    from gigqd.process.cgroups import ControlGroup
     from gigqd.process.process_tag import ProcessTags
 
 log = logs.get_logger(__name__)
@@ -39,20 +39,20 @@ log = logs.get_logger(__name__)
 _Identity = tuple[int, int]
 
 _FREEZE_ROUNDS = 20
-_CLEAN_LOOKS = 2
+_CLEAN_SCANS = 2
 _STEP_SECONDS = 0.03
 
 
 class TreeKill:
     """One tree's end, taken a step at a time so that the supervisor's loop hardly waits.
 
-    `step` looks for the tree by itself. Where many are killed at once a look is made for all of
-    them (see gigqd/process/kills.py): then `begin_look`, `see` and `end_look` are called instead.
+    `step` looks for the tree by itself. Where many are killed at once, one scan serves them all
+    (see gigqd/process/concurrent_kills.py): then `begin_scan`, `see` and `end_scan` are called.
 
     Args:
         root: the worker at the tree's top, an unreaped child of this process or this process
             itself, which then stays; None when only marked processes are meant.
-        owns: whether a mark is one of this tree; `Tag.is_on` of the worker's tag.
+        owns: whether a mark is one of this tree; `Tag.matches` of the worker's tag.
         leaf: the worker's control group, if it has one; it is removed with the tree.
 
     Attributes:
@@ -66,17 +66,20 @@ class TreeKill:
     """
 
     def __init__(
-        self, root: int | None, owns: Callable[[ProcessTags], bool], leaf: Leaf | None = None
+        self,
+        root: int | None,
+        owns: Callable[[ProcessTags], bool],
+        cgroup: ControlGroup | None = None,
     ) -> None:
         self.root = root
         self._owns = owns
-        self._leaf = leaf
-        self._top = who_adopts(root)
+        self._cgroup = cgroup
+        self._top = adopter_of(root)
         self._judged: dict[_Identity, bool] = {}
         self._met: set[_Identity] = set()
         self._held: dict[_Identity, int] = {}  # with its group
         self._hit: set[_Identity] = set()
-        self._looks = self._clean_looks = self._freezes = 0
+        self._scans = self._clean_scans = self._freezes = 0
         self._new = self._alive = self._restless = self._missed = False
         self._work = self._passes()
         self.done = self.waits = False
@@ -109,22 +112,22 @@ class TreeKill:
     def _passes(self) -> Iterator[bool]:
         """The work, in pieces of some microseconds; True when a pass is over and a pause is due."""
         while not self.done:
-            self.begin_look()
+            self.begin_scan()
             for process in self._members():
                 self.see(process)
                 yield False
-            for _ in self.end_look():
+            for _ in self.end_scan():
                 yield False
             yield self.waits
 
     # --- one look ----------------------------------------------------------------------------
 
-    def begin_look(self) -> None:
+    def begin_scan(self) -> None:
         """Prepare for a look at all of the tree; from the second on, kill its control group."""
         self._new = self._alive = self._restless = self._missed = False
-        if self._leaf is not None and self._looks:
-            inside = self._leaf.processes()
-            if inside and self._leaf.kill():
+        if self._cgroup is not None and self._scans:
+            inside = self._cgroup.processes()
+            if inside and self._cgroup.kill():
                 self._note_kill()
                 self._hit.update(process.identity for process in inside)
 
@@ -137,7 +140,7 @@ class TreeKill:
         if process.identity not in self._met:
             self._met.add(process.identity)
             self._restless = True  # one that came and went has left a dead body, perhaps a child
-            if not self._looks:
+            if not self._scans:
                 self.used = (self.used[0] + process.memory, self.used[1] + process.cpu)
         if process.alive:
             self._alive = True
@@ -146,29 +149,29 @@ class TreeKill:
                 self._held[process.identity] = process.group
                 self._send(process.identity, signal.SIGSTOP)
 
-    def end_look(self) -> Iterator[None]:
+    def end_scan(self) -> Iterator[None]:
         """Kill everything once a look has found nothing that still ran, in small pieces."""
-        self._looks += 1
+        self._scans += 1
         self._freezes = self._freezes + 1 if self._new else 0
         if not self._new or self._freezes >= _FREEZE_ROUNDS:
             self._freezes = 0
             yield from self._kill()
-        clean = not (self._alive or self._restless or (self._leaf and not self._leaf.is_empty))
-        self._clean_looks = self._clean_looks + 1 if clean else 0
+        clean = not (self._alive or self._restless or (self._cgroup and not self._cgroup.is_empty))
+        self._clean_scans = self._clean_scans + 1 if clean else 0
         self.waits = not clean and not self._restless
-        self.done = self._clean_looks >= self._looks_needed
-        if self.done and self._leaf:
-            self._leaf.remove()
+        self.done = self._clean_scans >= self._scans_needed
+        if self.done and self._cgroup:
+            self._cgroup.remove()
 
     @property
-    def _looks_needed(self) -> int:
+    def _scans_needed(self) -> int:
         """One look at all of /proc is enough when it met nothing, and no process ended during it.
 
         Ids are listed in rising order: a chain of processes that fork an heir and end is either
         seen or has left an id that was listed and is gone.
         """
         nothing_was_there = self._top is None and not self._met and not self._missed
-        return 1 if nothing_was_there else _CLEAN_LOOKS
+        return 1 if nothing_was_there else _CLEAN_SCANS
 
     # --- finding -----------------------------------------------------------------------------
 
@@ -182,7 +185,7 @@ class TreeKill:
                 self._missed = True
                 continue
             if self._top in (None, process.parent) and self._belongs(process):
-                yield from may_be_killed(process)
+                yield from killable(process)
 
     def _belongs(self, process: Process) -> bool:
         if self.root is not None and self.root in (process.pid, process.session):
@@ -219,14 +222,14 @@ class TreeKill:
         return sent is Sent.SENT
 
 
-def may_be_killed(head: Process) -> Iterator[Process]:
+def killable(head: Process) -> Iterator[Process]:
     """Yield a process and what descends from it, but never this process or process 1."""
     for process in chain((head,), descendants(head)):
         if process.pid not in (1, os.getpid()):
             yield process
 
 
-def who_adopts(root: int | None) -> int | None:
+def adopter_of(root: int | None) -> int | None:
     """Return whose children the tree's orphans become; None when they may be anywhere."""
     if root is None:
         return None

@@ -35,9 +35,9 @@ class OomWatch:
 
     def __init__(self, counter: Path | None = None) -> None:
         self._counter = counter or _own_counter()
-        self._accounted = self.look()
+        self._accounted = self.count()
 
-    def look(self) -> int:
+    def count(self) -> int:
         """How many processes have been killed for want of memory so far.
 
         A mark for `happened_since`, to be taken when a job begins and not shortly before its
@@ -50,14 +50,14 @@ class OomWatch:
                     return int(number)
         return 0
 
-    def happened_since(self, mark: int) -> bool:
+    def happened_since(self, earlier: int) -> bool:
         """Whether there was such a kill since a mark that no other death has accounted for.
 
         Ask once for each death by a SIGKILL that was not ours: a yes is put down to it.
         """
-        happened = self.look() > max(mark, self._accounted)
+        happened = self.count() > max(earlier, self._accounted)
         if happened:
-            self._accounted = max(mark, self._accounted) + 1
+            self._accounted = max(earlier, self._accounted) + 1
         return happened
 
 

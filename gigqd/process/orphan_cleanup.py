@@ -55,14 +55,14 @@ def tree_kill_of_dead_runs(database: Path, home: str) -> TreeKill:
     def is_alive(run: str) -> bool:
         return run_locks.is_alive(database, run)
 
-    def is_of_dead_run(mark: ProcessTags) -> bool:
-        if mark.tag is not None:
-            return mark.tag.home == home and not is_alive(mark.tag.run)
-        if mark.rlimit_tag is None or not is_of_home(mark.rlimit_tag, home):
+    def is_of_dead_run(tags: ProcessTags) -> bool:
+        if tags.tag is not None:
+            return tags.tag.home == home and not is_alive(tags.tag.run)
+        if tags.rlimit_tag is None or not is_of_home(tags.rlimit_tag, home):
             return False
         # A stamp alone does not spell its run out: it is spared if it may be of one that lives.
         alive = (run for run in _tagged_runs(home) if is_alive(run))
-        return not any(is_of_run(mark.rlimit_tag, run) for run in alive)
+        return not any(is_of_run(tags.rlimit_tag, run) for run in alive)
 
     return TreeKill(None, is_of_dead_run)
 
@@ -75,16 +75,16 @@ def tree_kill_of_run(run: str, home: str) -> TreeKill:
         home: what stands for its database in tags.
     """
 
-    def is_of_dead_run(mark: ProcessTags) -> bool:
-        if mark.tag is not None:
-            return mark.tag.home == home and mark.tag.run == run
-        if mark.rlimit_tag is None or not (
-            is_of_home(mark.rlimit_tag, home) and is_of_run(mark.rlimit_tag, run)
+    def is_of_dead_run(tags: ProcessTags) -> bool:
+        if tags.tag is not None:
+            return tags.tag.home == home and tags.tag.run == run
+        if tags.rlimit_tag is None or not (
+            is_of_home(tags.rlimit_tag, home) and is_of_run(tags.rlimit_tag, run)
         ):
             return False
         # Of two runs with the same stamp the other one may be alive.
         others = _tagged_runs(home) - {run}
-        return not any(is_of_run(mark.rlimit_tag, other) for other in others)
+        return not any(is_of_run(tags.rlimit_tag, other) for other in others)
 
     return TreeKill(None, is_of_dead_run)
 

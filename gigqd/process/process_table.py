@@ -19,9 +19,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gigqd.process.owners import Owners
 from gigqd.process.process_tag import tags_of
 from gigqd.process.process_tree import children_by_number, descendants
+from gigqd.process.tree_owners import TreeOwners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,7 +47,7 @@ class ProcessTable:
     def __init__(self, top: int | None = None) -> None:
         self._top = os.getpid() if top is None else top
         self._trees: dict[int, list[Process]] = {}
-        self._marks: dict[tuple[int, int], ProcessTags] = {}
+        self._tags: dict[tuple[int, int], ProcessTags] = {}
         self._unidentified: list[Process] = []
         self.took = 0.0
 
@@ -57,10 +57,10 @@ class ProcessTable:
         Args:
             workers: the children that sit in slots, by process id, with the tags given to them.
         """
-        for _ in self.look(workers):
+        for _ in self.scan(workers):
             pass
 
-    def look(self, workers: Mapping[int, Tag]) -> Iterator[None]:
+    def scan(self, workers: Mapping[int, Tag]) -> Iterator[None]:
         """Look at everything once, in pieces of some microseconds; `take` without a pause.
 
         Args:
@@ -69,7 +69,7 @@ class ProcessTable:
         began = time.perf_counter()
         trees: dict[int, list[Process]] = {pid: [] for pid in workers}
         known: dict[tuple[int, int], ProcessTags] = {}
-        owners = Owners(workers)
+        owners = TreeOwners(workers)
         for process in children_by_number(self._top):
             owner = process.pid
             if owner not in workers:
@@ -77,20 +77,20 @@ class ProcessTable:
             if owner in trees:
                 yield from _add(trees[owner], process, is_top=owner == process.pid)
             yield
-        self._trees, self._marks = trees, known
+        self._trees, self._tags = trees, known
         self.took = time.perf_counter() - began
 
     def _sort(
-        self, process: Process, owners: Owners, known: dict[tuple[int, int], ProcessTags]
+        self, process: Process, owners: TreeOwners, known: dict[tuple[int, int], ProcessTags]
     ) -> int:
         """Return whose an adopted process is; 0 when it belongs to no worker."""
-        new = process.identity not in self._marks
-        mark = tags_of(process.pid) if new else self._marks[process.identity]
-        known[process.identity] = mark
+        new = process.identity not in self._tags
+        tags = tags_of(process.pid) if new else self._tags[process.identity]
+        known[process.identity] = tags
         owner = owners.by_session(process)
         if owner is None:
-            owner = min(owners.by_tags(mark), default=None)
-        if owner is None and new and process.alive and mark.tag is None and mark.rlimit_tag is None:
+            owner = min(owners.by_tags(tags), default=None)
+        if owner is None and new and process.alive and tags.tag is None and tags.rlimit_tag is None:
             self._unidentified.append(process)
         return owner or 0
 

@@ -28,7 +28,7 @@ _FILLER = "GIGQD_FILLER"
 
 _RLIMIT_LOCKS = 10  # <asm-generic/resource.h>; Python's module has no name for it
 _LIMIT_NAME = b"Max file locks"
-_STAMP = 1 << 61
+_RLIMIT_TAG = 1 << 61
 _HOME_BITS, _RUN_BITS, _GENERATION_BITS = 32, 14, 15
 
 
@@ -55,11 +55,11 @@ class Tag(NamedTuple):
         """The number that stands for it."""
         home = _digest(self.home, _HOME_BITS) << (_RUN_BITS + _GENERATION_BITS)
         run = _digest(self.run, _RUN_BITS) << _GENERATION_BITS
-        return _STAMP | home | run | self.generation % (1 << _GENERATION_BITS)
+        return _RLIMIT_TAG | home | run | self.generation % (1 << _GENERATION_BITS)
 
-    def is_on(self, mark: ProcessTags) -> bool:
+    def matches(self, tags: ProcessTags) -> bool:
         """Whether a mark is this one's."""
-        return mark.tag == self or mark.rlimit_tag == self.rlimit_tag
+        return tags.tag == self or tags.rlimit_tag == self.rlimit_tag
 
     @classmethod
     def parse(cls, text: str) -> Tag | None:
@@ -131,7 +131,7 @@ def rlimit_tag_of(pid: int) -> int | None:
     for line in limits.splitlines():
         if line.startswith(_LIMIT_NAME):
             hard = line.removeprefix(_LIMIT_NAME).split()[1]
-            return int(hard) if hard.isdigit() and int(hard) & _STAMP else None
+            return int(hard) if hard.isdigit() and int(hard) & _RLIMIT_TAG else None
     return None
 
 

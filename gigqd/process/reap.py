@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resource import struct_rusage
 
 
-def look(pid: int) -> ExitRecord | None:
+def exit_record_of(pid: int) -> ExitRecord | None:
     """Return how a child ended, without reaping it; None while it lives."""
     try:
         info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -56,7 +56,7 @@ def reap_adopted(children: list[int], own: set[int]) -> int:
     """
     collected = 0
     for pid in children:
-        if pid not in own and look(pid) is not None:
+        if pid not in own and exit_record_of(pid) is not None:
             reap(pid)
             collected += 1
     return collected

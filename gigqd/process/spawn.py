@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gigqd.ipc.scoreboard import Cell
     from gigqd.linux.wakeup_timer import WakeupTimer
     from gigqd.logs.job_sums import SharedCounts
-    from gigqd.process.cgroups import Leaf
+    from gigqd.process.cgroups import ControlGroup
     from gigqd.process.process_tag import Tag
 
 log = logs.get_logger(__name__)
@@ -60,7 +60,7 @@ class ChildContext(NamedTuple):
     stacks: int | None
     parent: int
     file_limit: int
-    leaf: Leaf | None
+    cgroup: ControlGroup | None
     wakeup_timer: WakeupTimer
 
     @property
@@ -92,13 +92,13 @@ def fork(context: ChildContext, role: Callable[[ChildContext], int]) -> int:
     try:
         pid = os.fork()
         if pid == 0:
-            _live(context, role)
+            _run_child(context, role)
     finally:
         signals.restore(mask)
     return pid
 
 
-def _live(context: ChildContext, role: Callable[[ChildContext], int]) -> NoReturn:
+def _run_child(context: ChildContext, role: Callable[[ChildContext], int]) -> NoReturn:
     code = exit_codes.WORKER_BOOT_FAILED
     try:
         _become_child(context)
@@ -120,7 +120,7 @@ def _become_child(context: ChildContext) -> None:
     # It may have been lowered since the start.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(context.file_limit, most), most))
     tag_this_process(context.tag)
-    cgroups.join(context.leaf)
+    cgroups.join(context.cgroup)
     signals.restore(set())
 
 

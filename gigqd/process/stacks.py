@@ -15,7 +15,7 @@ _TASKS = find_spec("gigq.task")
 _CALLS_A_TASK = f'  File "{_TASKS.origin if _TASKS else ""}", line '
 
 
-def of_the_job(stacks: str) -> str:
+def without_worker_frames(stacks: str) -> str:
     """Leave out the frames below the job's function: they are the same for every job."""
     return "".join(_above_the_worker(stacks.splitlines(keepends=True)))
 

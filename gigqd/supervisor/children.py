@@ -13,7 +13,7 @@ from gigqd.ipc.scoreboard import Activity, Report, Scoreboard
 from gigqd.linux import syscalls
 from gigqd.process import reap, spawn
 from gigqd.process.child import Child
-from gigqd.process.kills import STUCK_AFTER, Kills
+from gigqd.process.concurrent_kills import STUCK_AFTER, ConcurrentKills
 from gigqd.supervisor.exit_reports import add_job_details, log_exit, log_interruption
 from gigqd.supervisor.forking import Forking
 from gigqd.supervisor.resource_monitor import ResourceMonitor
@@ -76,7 +76,7 @@ class Children:
         self._forking = Forking(mark, board, selector)
         self.restarts = Restarts()
         self._monitor = ResourceMonitor()
-        self._kills = Kills()
+        self._kills = ConcurrentKills()
         self._share = TimeSlice(_SLOTS_SECONDS)
         self._generation = 1
         self._roles: dict[int, Callable[[spawn.ChildContext], int]] = {
@@ -185,7 +185,7 @@ class Children:
         for slot in self._monitor.step(alive, now):
             self.replace(slot)
 
-    def next_look(self, now: float) -> float:
+    def next_step(self, now: float) -> float:
         """Return when `step` is due again at the latest, in seconds of the monotonic clock."""
         if self._share.behind or self._monitor.unfinished:
             return now
@@ -196,7 +196,7 @@ class Children:
         if child is None:
             return slot.wake_at(Report())
         if child.treekill is not None:
-            return self._kills.next_look(child.pid)
+            return self._kills.next_step(child.pid)
         report = child.cell.read()
         watched = slot.phase is Phase.INTERRUPTED or child.is_active(report)
         look_again = now + BUSY_LOOK if watched else float("inf")
@@ -239,7 +239,7 @@ class Children:
             self._fill(slot, now)
         elif child.treekill is not None:
             self._continue_tree_kill(slot, child, now)
-        elif child.look() is not None:
+        elif child.exit_record() is not None:
             self._events.message_received(slot.name)  # its last messages come before its exit
             slot.begin_end(now, None)
             self._kills.add(child.pid, child.begin_tree_kill(), child.tag)
@@ -312,7 +312,7 @@ class Children:
         assert treekill is not None
         nothing_left = treekill.done
         child.killed_at = treekill.killed_at
-        record = child.look()
+        record = child.exit_record()
         if nothing_left and record is not None:
             self._remove(slot, child, record, now)
         elif now - slot.since > STUCK_AFTER:

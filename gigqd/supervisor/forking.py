@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.ipc.json_socket import JsonSocket
     from gigqd.ipc.scoreboard import Scoreboard
-    from gigqd.process.cgroups import Leaf
+    from gigqd.process.cgroups import ControlGroup
     from gigqd.process.spawn import ChildContext
     from gigqd.supervisor.slots import Slot
 
@@ -52,7 +52,7 @@ class Forking:
         self._count = 0
         self._wakeup_timer = WakeupTimer()
         selector.register(self._wakeup_timer, selectors.EVENT_READ, self._wakeup_timer.heard)
-        self._delegation = cgroups.settle_in()
+        self._delegation = cgroups.enter_delegated_group()
         self._file_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -77,7 +77,7 @@ class Forking:
                 self._count += 1
                 name = f"{slot.name}.{self._count}"
                 output, stacks = _scratch_files(undo, name, wanted=slot.name != RECORDER)
-                leaf = self._leaf(undo)
+                cgroup = self._make_group(undo)
                 context = spawn.ChildContext(
                     slot=slot.name,
                     pool=slot.pool,
@@ -91,21 +91,21 @@ class Forking:
                     stacks=stacks,
                     parent=os.getpid(),
                     file_limit=self._file_limit,
-                    leaf=leaf,
+                    cgroup=cgroup,
                     wakeup_timer=self._wakeup_timer,
                 )
                 pid = spawn.fork(context, role)
             undo.pop_all()
         return pid, context, ours
 
-    def _leaf(self, undo: ExitStack) -> Leaf | None:
+    def _make_group(self, undo: ExitStack) -> ControlGroup | None:
         """Create a control group for the next child, where groups are delegated to the daemon."""
         if self._delegation is None:
             return None
-        leaf = self._delegation.leaf(f"{os.getpid()}.{self._count}")
-        if leaf is not None:
-            undo.callback(leaf.remove)
-        return leaf
+        cgroup = self._delegation.make_group(f"{os.getpid()}.{self._count}")
+        if cgroup is not None:
+            undo.callback(cgroup.remove)
+        return cgroup
 
 
 def _scratch_files(undo: ExitStack, name: str, *, wanted: bool) -> tuple[int | None, int | None]:

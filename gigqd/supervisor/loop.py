@@ -121,10 +121,10 @@ class Supervisor:
         """Wait for a signal, a message or the next deadline, whichever is first."""
         now = time.monotonic()
         self._note_stall(now - self._woke_at)
-        until = min(self._children.next_look(now), self._reloads.at)
+        until = min(self._children.next_step(now), self._reloads.at)
         until = min(until, self._repairs.at if self._status.ready else self._status.start_deadline)
         if self._stop is not None:
-            until = min(until, self._stop.next_look(now, self._pools.workers()))
+            until = min(until, self._stop.next_step(now, self._pools.workers()))
         if self._stop is not None or not self._status.ready:
             until = min(until, self._notifier.ask_for_patience(now))
         if self._watchdog is not None:

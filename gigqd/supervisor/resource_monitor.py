@@ -44,13 +44,13 @@ class ResourceMonitor:
         self._process_table = ProcessTable()
         self._oom = oom.OomWatch()
         self._at = 0.0
-        self._look: Iterator[None] | None = None
+        self._scan: Iterator[None] | None = None
         self._reports: list[tuple[Slot, Child, Report]] = []
 
     @property
     def unfinished(self) -> bool:
         """Return True when a sample needs another step."""
-        return self._look is not None
+        return self._scan is not None
 
     def step(self, posts: Iterable[SlotChild], now: float) -> list[Slot]:
         """Sample if it is due; return the slots whose jobs have left an orphan.
@@ -62,22 +62,22 @@ class ResourceMonitor:
         reports = [(slot, child, child.cell.read()) for slot, child in posts]
         for _, child, report in reports:
             if report.started != child.oom_count[0]:
-                child.oom_count = (report.started, self._oom.look())
-        if self._look is None and now >= self._at + _pause(report for _, _, report in reports):
+                child.oom_count = (report.started, self._oom.count())
+        if self._scan is None and now >= self._at + _pause(report for _, _, report in reports):
             self._at = now
             self._reports = reports
-            self._look = self._process_table.look({child.pid: child.tag for _, child, _ in reports})
+            self._scan = self._process_table.scan({child.pid: child.tag for _, child, _ in reports})
         return self._continue({id(child) for _, child, _ in reports}, now)
 
     def _continue(self, there: Container[int], now: float) -> list[Slot]:
         """Continue a sample for some milliseconds; evaluate it once it is complete."""
-        if self._look is None:
+        if self._scan is None:
             return []
         until = time.monotonic() + _TURN_SECONDS
-        look, self._look = self._look, None  # begun anew after an error
-        for _ in look:
+        scan, self._scan = self._scan, None  # begun anew after an error
+        for _ in scan:
             if time.monotonic() >= until:
-                self._look = look
+                self._scan = scan
                 return []
         # As their jobs were when the look began, without children that have ended since.
         reports = [post for post in self._reports if id(post[1]) in there]

@@ -118,7 +118,7 @@ class Stop:
             self._unrecorded.discard(message["execution"])
             self.ended[_ENDED_AS.get(message["status"], "failed")] += 1
 
-    def next_look(self, now: float, slots: Iterable[Slot]) -> float:
+    def next_step(self, now: float, slots: Iterable[Slot]) -> float:
         """Return when `step` is due again, in seconds of the monotonic clock."""
         if self.workers_gone_at or now >= self.deadline:
             return now + 0.02

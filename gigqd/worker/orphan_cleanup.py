@@ -27,7 +27,7 @@ def kill_orphans(tag: Tag) -> bool:
         True when there were any. One may have been a pool or server of a library such as
         `multiprocessing`, on which this process still relies.
     """
-    treekill = TreeKill(os.getpid(), tag.is_on)
+    treekill = TreeKill(os.getpid(), tag.matches)
     deadline = time.monotonic() + _GONE_WITHIN
     while not treekill.step():
         if time.monotonic() > deadline:

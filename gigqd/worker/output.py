@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigqd.process.child import tail
 from gigqd.process.spawn import flush_standard_streams
-from gigqd.process.stacks import of_the_job
+from gigqd.process.stacks import without_worker_frames
 
 if TYPE_CHECKING:
     from gigqd.process.spawn import ChildContext
@@ -48,4 +48,4 @@ class Output:
 
     def stacks(self) -> str | None:
         """Return the stacks of all threads, if they were dumped."""
-        return of_the_job(tail(self._stacks, _STACKS_KEPT)) or None
+        return without_worker_frames(tail(self._stacks, _STACKS_KEPT)) or None

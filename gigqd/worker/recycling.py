@@ -13,7 +13,7 @@ _SPREAD = 0.1
 _NEVER = float("inf")
 
 
-class Lifetime:
+class RecyclingLimits:
     """The limits of a worker's life: number of jobs, age and memory.
 
     Number and age vary by a tenth, so that a pool's workers do not all exit at once.
@@ -40,7 +40,7 @@ class Lifetime:
         """Return the seconds until the worker is too old; infinity without a limit."""
         return max(0.0, self._until - now)
 
-    def why_over(self, now: float, memory: int) -> str:
+    def reached(self, now: float, memory: int) -> str:
         """Return the limit that is reached, "jobs", "age" or "memory"; empty for none.
 
         Args:

@@ -8,13 +8,13 @@ from contextlib import suppress
 _SPARE = 16
 
 
-class Reserve:
+class ReservedDescriptors:
     """Sixteen descriptors that are closed when no others are left."""
 
     def __init__(self) -> None:
         self._kept = _open_some()
 
-    def make_room(self) -> None:
+    def free_if_needed(self) -> None:
         """Close the reserve if fewer than 16 descriptors can be opened."""
         more = _open_some()
         scarce = len(more) < _SPARE

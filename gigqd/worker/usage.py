@@ -26,7 +26,7 @@ class Usage(NamedTuple):
     peak: int
 
 
-class Meter:
+class UsageMeter:
     """The measurement of jobs in one process, one after the other.
 
     The kernel keeps one peak of memory for the whole life of a process. It is reset to the present
@@ -40,7 +40,7 @@ class Meter:
         self._began = 0.0
         self._cpu = 0.0
         self._children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.resident = _lower_the_mark()
+        self.resident = _reset_peak()
 
     def begin(self, now: float) -> float:
         """Begin the measurement of a job.
@@ -66,7 +66,7 @@ class Meter:
         self._children = children
         peak = own.ru_maxrss * _KIBI
         if peak > self.resident + _SLACK:
-            self.resident = _lower_the_mark()
+            self.resident = _reset_peak()
         if children.ru_maxrss > before.ru_maxrss:
             seen = max(seen, children.ru_maxrss * _KIBI)
         return Usage(
@@ -80,7 +80,7 @@ def _cpu(usage: resource.struct_rusage) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _lower_the_mark() -> int:
+def _reset_peak() -> int:
     """Reset the peak of memory to the present use, where possible; return it in bytes."""
     # Without a free descriptor, or on a kernel without this file, the peak stays.
     with suppress(OSError):

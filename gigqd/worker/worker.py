@@ -33,12 +33,12 @@ from gigqd.worker.leaks.report import LeakReport
 from gigqd.worker.orphan_cleanup import kill_orphans
 from gigqd.worker.output import Output
 from gigqd.worker.random_seed import reseed
-from gigqd.worker.recycling import Lifetime
+from gigqd.worker.recycling import RecyclingLimits
 from gigqd.worker.release import ClaimRelease
 from gigqd.worker.reporting import WorkerReports
-from gigqd.worker.reserved_descriptors import Reserve
+from gigqd.worker.reserved_descriptors import ReservedDescriptors
 from gigqd.worker.signal_wakeup import SignalWakeup
-from gigqd.worker.usage import Meter
+from gigqd.worker.usage import UsageMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ class WorkerRole:
         self._interrupter = JobInterrupter(context, reports)
         self._interruption = InterruptionReport(reports.json_socket)
         self._is_leaving, self._why_leave = False, ""
-        self._life = Lifetime(pool, time.monotonic())
+        self._recycling = RecyclingLimits(pool, time.monotonic())
         queue = context.config.queue
         require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
         self._hooks = hooks
@@ -109,11 +109,11 @@ class WorkerRole:
         assert context.stacks is not None
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
-        self._reserve = Reserve()
+        self._reserved = ReservedDescriptors()
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
         self._leaks = LeakReport(leak_check, reports.json_socket)
         self._interrupter.release = ClaimRelease(self._runner, queue.database, reports).release
-        self._meter = Meter()
+        self._usage_meter = UsageMeter()
         self._database_error_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
@@ -192,7 +192,7 @@ class WorkerRole:
                 self._exit_after_long_database_error()
             wait = _AFTER_A_DATABASE_ERROR
         self._show_idle()
-        return min(wait, self._life.remaining(time.monotonic()))
+        return min(wait, self._recycling.remaining(time.monotonic()))
 
     def _exit_after_long_database_error(self) -> None:
         """Exit after long errors of the database, whose cause may be in this process."""
@@ -225,14 +225,14 @@ class WorkerRole:
                 "execution": claim.execution_id,
             }
         )
-        self._life.job_began()
+        self._recycling.job_began()
         self._output.empty()
         reseed()
         limit = _stricter(claim.timeout, self._pool.timeout_limit)
         memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
         now = time.monotonic()
         limits = (limit, int(memory_limit or 0))
-        self._reports.busy(claim, now, self._meter.begin(now), limits, self._runner.held)
+        self._reports.busy(claim, now, self._usage_meter.begin(now), limits, self._runner.held)
 
     def _finished(self, claim: Claim, result: ExecutionResult) -> ExecutionResult:
         """Measure and clean up after the job's function, and return the result with a post-mortem.
@@ -241,7 +241,7 @@ class WorkerRole:
         begin as soon as this one is settled.
         """
         self._reports.settling()
-        usage = self._meter.end(self._reports.peak())
+        usage = self._usage_meter.end(self._reports.peak())
         killed = result.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
         post_mortem = PostMortem(
             output=self._output.take(),
@@ -275,7 +275,7 @@ class WorkerRole:
             os._exit(exit_codes.WORKER_RESIDUE)
 
     def _end_what_the_job_started(self) -> bool:
-        self._reserve.make_room()
+        self._reserved.free_if_needed()
         return kill_orphans(self._context.tag)
 
     # --- going on or leaving -----------------------------------------------------------------
@@ -303,18 +303,22 @@ class WorkerRole:
     def _stays(self) -> bool:
         if self._runner.held:
             return True
-        if not self._why_leave and self._life.remaining(time.monotonic()) <= 0:
+        if not self._why_leave and self._recycling.remaining(time.monotonic()) <= 0:
             self._why_leave = "age"
         return not (self._is_leaving or self._why_leave or self._context.cell.orders().leave)
 
     def _why_leave_now(self, claim: Claim) -> str:
         """Return why the job that is over is the last one of this worker, or an empty text."""
-        left = self._leaks.after(claim, self._reserve, streams_are_open=self._output.whole)
+        left = self._leaks.after(claim, self._reserved, streams_are_open=self._output.whole)
         if left or "limits" in self._pool.allowed_leaks:
             self._require_file_size()
         if self._interrupter.interrupted:
             return "interrupted"
-        return "leaks" if left else self._life.why_over(time.monotonic(), self._meter.resident)
+        return (
+            "leaks"
+            if left
+            else self._recycling.reached(time.monotonic(), self._usage_meter.resident)
+        )
 
     def _on_sigterm(self, _number: int, _frame: object) -> None:
         self._is_leaving = True

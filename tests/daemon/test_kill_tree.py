@@ -64,7 +64,7 @@ def worker_running(function: object, tag: Tag, *args: object) -> int:
 
 
 def end(root: int | None, tag: Tag) -> TreeKill:
-    treekill = TreeKill(root, tag.is_on)
+    treekill = TreeKill(root, tag.matches)
     wait_until(treekill.step, why="the tree is gone")
     return treekill
 
@@ -115,7 +115,7 @@ def test_no_child_gets_away(way: str, tag: Tag, tmp_path: Path) -> None:
     treekill = end(root, tag)
 
     assert is_gone(child)
-    assert reap.look(root) == ExitRecord(signal="SIGKILL")
+    assert reap.exit_record_of(root) == ExitRecord(signal="SIGKILL")
     assert treekill.killed == 2
     reap.reap(root)
 
@@ -144,7 +144,7 @@ def test_children_whose_parent_is_dead_already_are_found_by_their_tag(
     root = worker_running(jobs.spawn_children, tag, ledger, "job")
     children = wait_until(lambda: len(pids := jobs.child_pids(ledger)) == len(WAYS) and pids)
     os.kill(root, signal.SIGKILL)
-    wait_until(lambda: reap.look(root))
+    wait_until(lambda: reap.exit_record_of(root))
 
     end(root, tag)
 
@@ -159,7 +159,7 @@ def test_a_job_that_ignores_every_signal_is_ended(tag: Tag, tmp_path: Path) -> N
 
     end(root, tag)
 
-    assert reap.look(root) == ExitRecord(signal="SIGKILL")
+    assert reap.exit_record_of(root) == ExitRecord(signal="SIGKILL")
     reap.reap(root)
 
 
@@ -279,7 +279,7 @@ def test_a_child_of_another_user_is_reported_once_and_nobody_crashes(tmp_path: P
         treekill = TreeKill(worker, lambda _mark: False)
         for _ in range(10):
             treekill.step()
-        wait_until(lambda: reap.look(worker))
+        wait_until(lambda: reap.exit_record_of(worker))
         seen = [[list(call.args), call.kwargs] for call in log.calls]
         facts = [seen, sorted(treekill.denied)]
         os.write(note, json.dumps(facts).encode())

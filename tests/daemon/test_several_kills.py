@@ -1,4 +1,4 @@
-"""Many trees are killed at once: one look serves all, and none of their processes gets away."""
+"""Many trees are killed at once: one scan serves all, and none of their processes gets away."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from support.waiting import wait_until
 
 from gigqd.linux import syscalls
 from gigqd.process import reap
+from gigqd.process.concurrent_kills import ConcurrentKills
 from gigqd.process.kill_tree import TreeKill
-from gigqd.process.kills import Kills
 from gigqd.process.process_tag import VARIABLE, ProcessTags, Tag, tag_this_process, tags_of
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class Children:
 
     def __init__(self, workers: dict[int, int]) -> None:
         self.workers = workers
-        self.kills = Kills()
+        self.kills = ConcurrentKills()
         self.treekills: dict[int, TreeKill] = {}
 
     def begin(self, *pids: int) -> None:
         for pid in pids:
             tag = tag_of(self.workers[pid])
-            self.treekills[pid] = TreeKill(pid, tag.is_on)
+            self.treekills[pid] = TreeKill(pid, tag.matches)
             self.kills.add(pid, self.treekills[pid], tag)
 
     def step(self) -> bool:
@@ -94,16 +94,16 @@ def sleeping_child() -> None:
         signal.pause()
 
 
-def test_one_look_at_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_scan_of_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     children = children_of(*[sleeping_child] * MANY)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     glances: list[int] = []
     look_at = syscalls.read_process
     monkeypatch.setattr(syscalls, "read_process", lambda pid: glances.append(pid) or look_at(pid))
     children.begin(*children.workers)
-    looks = children.kills._look_for(dict(children.kills._kills))
+    scan = children.kills._scan_for(dict(children.kills._kills))
     before_the_end = []
-    for _ in looks:
+    for _ in scan:
         before_the_end = list(glances)
 
     # Each process is looked at once to be found and once when it is stopped or killed.
@@ -178,13 +178,13 @@ def test_a_tree_that_doubles_is_ended_whole_while_others_are_killed(tmp_path) ->
     children.reap()
 
 
-def test_a_kill_that_begins_while_a_look_is_under_way_waits_for_the_next_one() -> None:
+def test_a_kill_that_begins_during_a_scan_waits_for_the_next_one() -> None:
     children = children_of(sleeping_child, sleeping_child)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
     first, second = children.workers
     children.begin(first)
-    children.kills._look = children.kills._look_for(dict(children.kills._kills))
-    next(children.kills._look)
+    children.kills._scan = children.kills._scan_for(dict(children.kills._kills))
+    next(children.kills._scan)
 
     children.begin(second)
     children.end()
@@ -269,7 +269,7 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     while syscalls.read_process(orphan).identity not in children.treekills[root].met:
         children.step()
 
-    # As another program may: one look has seen it, and it goes on and forks.
+    # As another program may: one scan has seen it, and it goes on and forks.
     os.kill(parent, signal.SIGKILL)
     wait_until(lambda: syscalls.read_process(orphan).parent == os.getpid())
     os.write(writing, b"x")

@@ -37,5 +37,5 @@ def orphans_adopted() -> Iterator[None]:
     while left := [pid for pid in syscalls.own_children() if pid not in before]:
         for pid in left:
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: reap.look(pid))
+            wait_until(lambda pid=pid: reap.exit_record_of(pid))
             reap.reap(pid)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigqd.process import cgroups
-from gigqd.process.cgroups import Delegation, Leaf
+from gigqd.process.cgroups import ControlGroup, Delegation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_group_without_the_mark_is_not_the_daemons_to_divide(
     monkeypatch.setattr(cgroups, "own_folder", lambda: tmp_path)
 
     assert Delegation.find() is None
-    assert cgroups.settle_in() is None
+    assert cgroups.enter_delegated_group() is None
     monkeypatch.setattr(os, "getxattr", lambda _path, _name: b"1")
     assert Delegation.find() == Delegation(tmp_path)
 
@@ -56,10 +56,10 @@ def test_a_group_that_cannot_be_killed_as_a_whole_is_not_used(
     assert Delegation.find() is None
 
 
-def test_a_leaf_that_cannot_be_made_or_joined_costs_nobody_its_work(tmp_path: Path) -> None:
-    gone = Leaf(tmp_path / "gone" / "leaf")
+def test_a_group_that_cannot_be_made_or_joined_stops_no_worker(tmp_path: Path) -> None:
+    gone = ControlGroup(tmp_path / "gone" / "group")
 
-    assert Delegation(tmp_path / "gone").leaf("1") is None
+    assert Delegation(tmp_path / "gone").make_group("1") is None
     cgroups.join(gone)
     cgroups.join(None)
     assert not gone.kill()
@@ -68,12 +68,12 @@ def test_a_leaf_that_cannot_be_made_or_joined_costs_nobody_its_work(tmp_path: Pa
     gone.remove()
 
 
-def test_a_start_removes_the_empty_leaves_of_dead_daemons(tmp_path: Path) -> None:
+def test_a_start_removes_the_empty_groups_of_dead_daemons(tmp_path: Path) -> None:
     (tmp_path / "gigqd").mkdir()
     (tmp_path / "gigqd-worker-17.1").mkdir()
     busy = tmp_path / "gigqd-worker-18.1"
     (busy / "something").mkdir(parents=True)
 
-    Delegation(tmp_path).settle()
+    Delegation(tmp_path).enter()
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gigqd", busy.name]

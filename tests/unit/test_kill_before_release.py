@@ -51,7 +51,7 @@ def test_a_dead_worker_is_not_removed_before_its_whole_tree_is_gone(
         NOT_USED, ("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector(), NOT_USED
     )
     slot = children.add("default/0", "default", Limits(30.0, 2.0, 120.0))
-    child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, look=ExitRecord)
+    child = SimpleNamespace(treekill=Tree(3), killed_at=0.0, exit_record=ExitRecord)
     monkeypatch.setattr(
         children, "_remove", lambda _slot, _child, _record, now: removed.append(now)
     )

@@ -13,7 +13,7 @@ from support import fork_server
 from support.tree import ROOT
 
 from gigqd.config.value_types import LEAKS
-from gigqd.worker.leaks.growth import Growth
+from gigqd.worker.leaks.growth import GrowthCheck
 from gigqd.worker.leaks.process_settings import merged
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ check.follow_imports()
 looks = []
 for _ in range({times}):
     contextvars.copy_context().run(exec, {job!r}, globals())
-    looks.append(check.look())
+    looks.append(check.restore())
 answer = eval({answer!r})
 for child in kernel.own_children():
     os.kill(child, signal.SIGKILL)
@@ -342,7 +342,7 @@ def test_only_what_changed_during_an_import_is_applied() -> None:
 def test_a_count_that_rises_after_several_jobs_is_a_leak(
     counts: list[int], leak_at: int | None
 ) -> None:
-    growth = Growth(spare=10)
+    growth = GrowthCheck(spare=10)
     found = None
     for at, count in enumerate(counts):
         if found is None and growth.is_leak(count):

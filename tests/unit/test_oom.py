@@ -16,40 +16,40 @@ def count(path: Path, number: int) -> Path:
 def test_a_count_that_has_risen_since_the_job_began_tells(tmp_path: Path) -> None:
     counter = count(tmp_path / "memory.events", 3)
     watch = OomWatch(counter)
-    mark = watch.look()
-    assert not watch.happened_since(mark)
+    earlier = watch.count()
+    assert not watch.happened_since(earlier)
 
     count(counter, 4)
 
-    assert watch.happened_since(mark)
+    assert watch.happened_since(earlier)
 
 
 def test_one_kill_accounts_for_one_death(tmp_path: Path) -> None:
     counter = count(tmp_path / "memory.events", 0)
     watch = OomWatch(counter)
-    mark = watch.look()
+    earlier = watch.count()
 
     count(counter, 2)
 
-    assert [watch.happened_since(mark) for _ in range(3)] == [True, True, False]
+    assert [watch.happened_since(earlier) for _ in range(3)] == [True, True, False]
 
 
 def test_a_kill_before_the_job_began_says_nothing(tmp_path: Path) -> None:
     counter = count(tmp_path / "memory.events", 0)
     watch = OomWatch(counter)
     count(counter, 5)
-    mark = watch.look()
+    earlier = watch.count()
 
-    assert not watch.happened_since(mark)
+    assert not watch.happened_since(earlier)
     count(counter, 6)
-    assert watch.happened_since(mark)
+    assert watch.happened_since(earlier)
 
 
 def test_a_count_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     watch = OomWatch(tmp_path / "nothing")
 
-    assert watch.look() == 0
-    assert not watch.happened_since(watch.look())
+    assert watch.count() == 0
+    assert not watch.happened_since(watch.count())
 
 
 def test_the_count_of_the_daemons_own_group_is_taken_where_there_is_one(

@@ -15,7 +15,7 @@ import pytest
 
 from gigqd import exit_codes
 from gigqd.ipc.control_socket import ControlServer
-from gigqd.process.cgroups import Leaf
+from gigqd.process.cgroups import ControlGroup
 from gigqd.supervisor.open_files_limit import OpenFilesLimit
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ def test_the_spare_descriptors_serve_the_steps_after_the_first_that_failed() -> 
 
 @pytest.mark.fault("F16")
 def test_a_control_group_that_cannot_be_read_for_want_of_files_is_not_empty(tmp_path: Path) -> None:
-    leaf = Leaf(tmp_path)
+    group = ControlGroup(tmp_path)
     (tmp_path / "cgroup.events").write_text("populated 0\nfrozen 0\n")
 
     with no_file_left():
-        while_none_is_left = leaf.is_empty
+        while_none_is_left = group.is_empty
 
     assert not while_none_is_left
-    assert leaf.is_empty
+    assert group.is_empty
 
 
 @pytest.mark.fault("F16")

@@ -178,7 +178,7 @@ def test_a_tree_that_is_gone_has_no_memory(tag: Tag) -> None:
     pid = worker(tag)
     tree = taken((pid, tag)).tree_of(pid)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: reap.look(pid))
+    wait_until(lambda: reap.exit_record_of(pid))
     reap.reap(pid)
 
     assert proportional_memory(tree) == 0

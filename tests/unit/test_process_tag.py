@@ -41,8 +41,8 @@ def test_generations_have_different_stamps() -> None:
 def test_a_process_is_known_by_either_mark() -> None:
     other = Tag(TAG.home, TAG.run, TAG.slot, 6)
 
-    assert TAG.is_on(ProcessTags(TAG, None))
-    assert TAG.is_on(ProcessTags(None, TAG.rlimit_tag))
-    assert TAG.is_on(ProcessTags(other, TAG.rlimit_tag))
-    assert not TAG.is_on(ProcessTags(other, other.rlimit_tag))
-    assert not TAG.is_on(ProcessTags(None, None))
+    assert TAG.matches(ProcessTags(TAG, None))
+    assert TAG.matches(ProcessTags(None, TAG.rlimit_tag))
+    assert TAG.matches(ProcessTags(other, TAG.rlimit_tag))
+    assert not TAG.matches(ProcessTags(other, other.rlimit_tag))
+    assert not TAG.matches(ProcessTags(None, None))

@@ -9,8 +9,8 @@ from support.tree import ROOT
 
 PROGRAM = """
 import os
-from gigqd.worker.reserved_descriptors import Reserve
-reserve = Reserve()
+from gigqd.worker.reserved_descriptors import ReservedDescriptors
+reserved = ReservedDescriptors()
 def take_all():
     taken = 0
     try:
@@ -19,10 +19,10 @@ def take_all():
             taken += 1
     except OSError:
         return taken
-reserve.make_room()
+reserved.free_if_needed()
 some = take_all()
 none = take_all()
-reserve.make_room()
+reserved.free_if_needed()
 print(some > 100, none, take_all())
 """
 

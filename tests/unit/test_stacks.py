@@ -2,7 +2,7 @@
 
 from gigq.execution import attempt
 from gigq.task import TaskWrapper
-from gigqd.process.stacks import of_the_job
+from gigqd.process.stacks import without_worker_frames
 
 DUMP = f"""\
 Thread 0x00007f1 (most recent call first):
@@ -22,7 +22,7 @@ Extension modules: _psutil_linux
 
 def test_the_frames_that_every_job_has_are_left_out() -> None:
     assert (
-        of_the_job(DUMP)
+        without_worker_frames(DUMP)
         == """\
 Thread 0x00007f1 (most recent call first):
   File "/app/pool.py", line 5 in wait
@@ -44,7 +44,7 @@ def test_the_frame_of_the_task_decorator_is_left_out_only_where_it_calls_the_job
     called = f'  File "/app/a.py", line 1 in inner\n{wrapper}  File "/app/a.py", line 2 in job\n'
     runner = f'  File "{attempt.__file__}", line 59 in run\n'
 
-    assert of_the_job(called + wrapper + runner) == called
+    assert without_worker_frames(called + wrapper + runner) == called
 
 
 def test_a_worker_that_was_not_running_a_job_keeps_its_whole_stack() -> None:
@@ -52,4 +52,4 @@ def test_a_worker_that_was_not_running_a_job_keeps_its_whole_stack() -> None:
         'Current thread (most recent call first):\n  File "/lib/gigqd/worker.py", line 1 in run\n'
     )
 
-    assert of_the_job(stack) == stack
+    assert without_worker_frames(stack) == stack

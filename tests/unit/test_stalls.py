@@ -60,7 +60,7 @@ def restarts_of_limits(
         _repairs=SimpleNamespace(at=clock.now + due),
         _status=SimpleNamespace(ready=True),
         _children=SimpleNamespace(
-            next_look=lambda now: now + NAP, flush=lambda: 0, restart_limits=times.append
+            next_step=lambda now: now + NAP, flush=lambda: 0, restart_limits=times.append
         ),
         _commands=SimpleNamespace(flush=lambda: clock.jump(in_flush)),
         _selector=Selector(clock, in_select),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gigqd.worker.usage import Meter
+from gigqd.worker.usage import UsageMeter
 
 MEGABYTE = 1024 * 1024
 
@@ -22,7 +22,7 @@ def resident() -> int:
 
 
 def test_time_is_measured_on_the_wall_and_on_the_processor() -> None:
-    meter = Meter()
+    meter = UsageMeter()
     meter.begin(time.monotonic() - 5.0)
     busy_until = time.process_time() + 0.05
     next(n for n in count() if time.process_time() > busy_until)
@@ -34,7 +34,7 @@ def test_time_is_measured_on_the_wall_and_on_the_processor() -> None:
 
 
 def test_the_time_of_children_that_were_waited_for_counts() -> None:
-    meter = Meter()
+    meter = UsageMeter()
     meter.begin(time.monotonic())
     work = "import time\nwhile time.process_time() < 0.2: pass"
     subprocess.run([sys.executable, "-c", work], check=True)
@@ -47,7 +47,7 @@ def test_the_time_of_children_that_were_waited_for_counts() -> None:
 
 
 def test_the_time_before_a_job_is_told_when_it_begins() -> None:
-    assert Meter().begin(time.monotonic()) == pytest.approx(
+    assert UsageMeter().begin(time.monotonic()) == pytest.approx(
         time.process_time() + children_time(), abs=0.5
     )
 
@@ -58,7 +58,7 @@ def children_time() -> float:
 
 
 def test_the_peak_is_the_peak_of_this_job_and_not_of_an_earlier_one() -> None:
-    meter = Meter()
+    meter = UsageMeter()
     meter.begin(time.monotonic())
     before = resident()
     large = bytearray(b"x") * (64 * MEGABYTE)
@@ -73,14 +73,14 @@ def test_the_peak_is_the_peak_of_this_job_and_not_of_an_earlier_one() -> None:
 
 
 def test_what_others_have_seen_of_the_tree_counts_when_it_is_more() -> None:
-    meter = Meter()
+    meter = UsageMeter()
     meter.begin(time.monotonic())
 
     assert meter.end(2**40).peak == 2**40
 
 
 def test_a_child_that_is_gone_again_before_anybody_looks_counts() -> None:
-    meter = Meter()
+    meter = UsageMeter()
     most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss + 64 * MEGABYTE
     meter.begin(time.monotonic())
     subprocess.run([sys.executable, "-c", f"bytearray(b'x') * {most}"], check=True)

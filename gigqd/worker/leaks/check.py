@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from gigqd.worker.signal_wakeup import SignalWakeup
 
 _GONE_WITHIN = 0.1
-_LOOK_AGAIN = 0.005
+_POLL_INTERVAL = 0.005
 _MOST_DETAILS = 8
 _LONGEST_DETAIL = 200
 
 Kinds = dict[str, list[str]]
 
 
-class Found(NamedTuple):
+class JobChanges(NamedTuple):
     """The changes that a job has made, by kind, each in words.
 
     Attributes:
@@ -36,7 +36,7 @@ class Found(NamedTuple):
     restored: Kinds
 
 
-_NOTHING = Found({}, {})
+_NOTHING = JobChanges({}, {})
 
 
 class LeakCheck:
@@ -70,7 +70,7 @@ class LeakCheck:
         """Accept the changes of all later imports as normal."""
         watch_imports(self._import_begins, self._import_ends)
 
-    def look(self) -> Found:
+    def restore(self) -> JobChanges:
         """Restore what a job has changed; return these changes and the remaining leaks.
 
         The worker calls this after every job, outside the job's context.
@@ -81,7 +81,7 @@ class LeakCheck:
             return _NOTHING
         left, restored = self._put_back(state)
         left |= self._wait_for_the_rest()
-        return Found(left, restored)
+        return JobChanges(left, restored)
 
     def _put_back(self, state: list[Any]) -> tuple[Kinds, Kinds]:
         left: Kinds = {}
@@ -99,7 +99,7 @@ class LeakCheck:
         changed = [resource for resource in self._resources if resource.has_changed()]
         until = time.monotonic() + _GONE_WITHIN
         while (left := _left(changed)) and time.monotonic() < until:
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(_POLL_INTERVAL)
         if left:
             gc.collect()  # a descriptor in a cycle of garbage is no leak
             left = _left(changed)
@@ -112,15 +112,15 @@ class LeakCheck:
 
     def _import_begins(self) -> tuple[Any, ...]:
         state = [read() for read in self._reads_in_job]
-        return state, [one.mark() for one in self._resources], self._context.mark()
+        return state, [one.snapshot() for one in self._resources], self._context.snapshot()
 
     def _import_ends(self, before: tuple[Any, ...]) -> None:
-        state, marks, variables = before
+        state, snapshots, variables = before
         for at, (old, read) in enumerate(zip(state, self._reads_in_job, strict=True)):
             if (now := read()) != old:
                 self._normal[at] = merged(self._normal[at], old, now)
-        for resource, mark in zip(self._resources, marks, strict=True):
-            resource.accept_since(mark)
+        for resource, snapshot in zip(self._resources, snapshots, strict=True):
+            resource.accept_since(snapshot)
         self._context.accept_since(variables)
 
 

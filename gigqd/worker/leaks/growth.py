@@ -5,7 +5,7 @@ from __future__ import annotations
 _SEVERAL = 3
 
 
-class Growth:
+class GrowthCheck:
     """The number of threads or descriptors after each job, and its maximum.
 
     A pool, a connection or a library's threads make it rise once or a few times. It is a leak when

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gigqd.linux import syscalls
-from gigqd.worker.leaks.growth import Growth
+from gigqd.worker.leaks.growth import GrowthCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ class Threads:
 
     def __init__(self) -> None:
         self._folder = os.open("/proc/self/task", os.O_PATH | os.O_CLOEXEC)
-        self._growth = Growth(_SPARE_THREADS)
+        self._growth = GrowthCheck(_SPARE_THREADS)
         self.accept()
 
     def count(self) -> float:
@@ -75,13 +75,13 @@ class Threads:
         self._growth.allow(self.count() - self._growth.highest)
         self._remember()
 
-    def mark(self) -> tuple[float, set[threading.Thread]]:
+    def snapshot(self) -> tuple[float, set[threading.Thread]]:
         """Return the present threads, during a job."""
         return self.count(), set(threading.enumerate())
 
-    def accept_since(self, mark: tuple[float, set[threading.Thread]]) -> None:
+    def accept_since(self, snapshot: tuple[float, set[threading.Thread]]) -> None:
         """Accept what an import has started."""
-        count, known = mark
+        count, known = snapshot
         self._growth.allow(self.count() - count)
         self._known |= set(threading.enumerate()) - known
 
@@ -97,7 +97,7 @@ class Descriptors:
 
     def __init__(self) -> None:
         self._folder = os.open("/proc/self/fd", os.O_PATH | os.O_CLOEXEC)
-        self._growth = Growth(_SPARE_DESCRIPTORS)
+        self._growth = GrowthCheck(_SPARE_DESCRIPTORS)
         self.accept()
 
     def count(self) -> float:
@@ -132,13 +132,13 @@ class Descriptors:
         self._growth.allow(self.count() - self._growth.highest)
         self._known = _numbers()
 
-    def mark(self) -> float:
+    def snapshot(self) -> float:
         """Return the present number, during a job."""
         return self.count()
 
-    def accept_since(self, mark: float) -> None:
+    def accept_since(self, snapshot: float) -> None:
         """Accept the descriptors that an import has opened."""
-        self._growth.allow(self.count() - mark)
+        self._growth.allow(self.count() - snapshot)
 
 
 class Children:
@@ -165,13 +165,13 @@ class Children:
 
     accept = note
 
-    def mark(self) -> set[int]:
+    def snapshot(self) -> set[int]:
         """Return the present children, during a job."""
         return set(_children())
 
-    def accept_since(self, mark: set[int]) -> None:
+    def accept_since(self, snapshot: set[int]) -> None:
         """Accept what an import has started."""
-        self._known |= set(_children()) - mark
+        self._known |= set(_children()) - snapshot
 
 
 def _is_idle_in_a_pool(thread: threading.Thread) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FIND_AND_LOAD = "_find_and_load"
 
 
-class _Here(threading.local):
+class _ImportFlag(threading.local):
     """A flag for each thread: True while the thread imports a module."""
 
     importing = False
@@ -33,12 +33,12 @@ def watch_imports(begin: Callable[[], Any], end: Callable[[Any], None]) -> None:
     """
     bootstrap: Any = importlib._bootstrap
     load = getattr(bootstrap, _FIND_AND_LOAD)
-    here = _Here()
+    flag = _ImportFlag()
 
     def find_and_load(*args: Any) -> ModuleType:
-        if here.importing:
+        if flag.importing:
             return load(*args)  # type: ignore[no-any-return]
-        here.importing = True
+        flag.importing = True
         try:
             before = begin()
             try:
@@ -46,7 +46,7 @@ def watch_imports(begin: Callable[[], Any], end: Callable[[Any], None]) -> None:
             finally:
                 end(before)
         finally:
-            here.importing = False
+            flag.importing = False
 
     # Python leaves its import system's frames out of tracebacks, and by this file name this one.
     code = find_and_load.__code__.replace(co_filename=load.__code__.co_filename)
@@ -60,15 +60,15 @@ class ContextWatch:
     def __init__(self) -> None:
         self._set: dict[ContextVar[Any], Any] = {}
 
-    def mark(self) -> dict[ContextVar[Any], Any]:
+    def snapshot(self) -> dict[ContextVar[Any], Any]:
         """Return the present values of the variables."""
         return {variable: _kept(value) for variable, value in copy_context().items()}
 
-    def accept_since(self, mark: dict[ContextVar[Any], Any]) -> None:
+    def accept_since(self, snapshot: dict[ContextVar[Any], Any]) -> None:
         """Record the variables that an import has set."""
         missing = object()
-        for variable, value in self.mark().items():
-            if not _is_same(mark.get(variable, missing), value):
+        for variable, value in self.snapshot().items():
+            if not _is_same(snapshot.get(variable, missing), value):
                 self._set[variable] = value
 
     def apply(self) -> None:

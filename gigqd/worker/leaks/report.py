@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gigq.model.claim import Claim
     from gigqd.ipc.json_socket import JsonSocket
     from gigqd.worker.leaks.check import Kinds, LeakCheck
-    from gigqd.worker.reserved_descriptors import Reserve
+    from gigqd.worker.reserved_descriptors import ReservedDescriptors
 
 log = logs.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class LeakReport:
         self._reported: set[tuple[str, str]] = set()
         check.follow_imports()
 
-    def after(self, claim: Claim, reserve: Reserve, *, streams_are_open: bool) -> bool:
+    def after(self, claim: Claim, reserved: ReservedDescriptors, *, streams_are_open: bool) -> bool:
         """Check for leaks after a job, undo what can be undone, and report the rest.
 
         Args:
@@ -44,13 +44,13 @@ class LeakReport:
         Returns:
             True when something is left that cannot be undone. The worker must then be replaced.
         """
-        left, restored = self.check.look()
+        left, restored = self.check.restore()
         if not streams_are_open:
             left = {**left, "streams": left.get("streams", [_CLOSED])}
         if restored:
             self._report_restored(str(claim.function), restored)
         if left:
-            reserve.make_room()
+            reserved.free_if_needed()
             log.warning("job_left_residue", left=list(left), details=_flat(left))
             self._json_socket.send({"left": list(left), "function": str(claim.function)})
         return bool(left)

@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigqd.linux import syscalls
-from gigqd.process.kill_tree import may_be_killed, who_adopts
-from gigqd.process.owners import Owners
+from gigqd.process.kill_tree import adopter_of, killable
 from gigqd.process.process_tag import tags_of
+from gigqd.process.tree_owners import TreeOwners
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -40,16 +40,16 @@ class _Kill:
         self.due = 0.0
 
 
-class Kills:
+class ConcurrentKills:
     """The kills that are under way, by the process id of the worker at the tree's top."""
 
     def __init__(self) -> None:
         self._kills: dict[int, _Kill] = {}
-        self._marks: dict[_Identity, ProcessTags] = {}
+        self._tags: dict[_Identity, ProcessTags] = {}
         self._met: dict[_Identity, set[int]] = {}
         self._joined = False
         self._workers: Collection[int] = ()
-        self._look: Iterator[None] | None = None
+        self._scan: Iterator[None] | None = None
 
     def add(self, pid: int, treekill: TreeKill, tag: Tag) -> None:
         """Have a worker's tree ended, from the next look on."""
@@ -63,9 +63,9 @@ class Kills:
             if not self._met[identity]:
                 del self._met[identity]
 
-    def next_look(self, pid: int) -> float:
+    def next_step(self, pid: int) -> float:
         """Return when a kill wants to be carried on, in seconds of the monotonic clock."""
-        return 0.0 if self._look is not None else self._kills[pid].due
+        return 0.0 if self._scan is not None else self._kills[pid].due
 
     def step(self, workers: Collection[int]) -> None:
         """Carry on with the kills that are due, for some milliseconds.
@@ -76,28 +76,28 @@ class Kills:
         self._workers = workers
         now = time.monotonic()
         until = now + _TURN_SECONDS
-        if self._look is None:
+        if self._scan is None:
             kills = self._kills.items()
             due = {pid: kill for pid, kill in kills if now >= kill.due and not kill.treekill.done}
             if not due:
                 return
-            self._look = self._look_for(due)
-        look, self._look = self._look, None  # after an error a look finds nothing to be over
-        for _ in look:
+            self._scan = self._scan_for(due)
+        scan, self._scan = self._scan, None  # after an error a look finds nothing to be over
+        for _ in scan:
             if time.monotonic() >= until:
-                self._look = look
+                self._scan = scan
                 return
 
-    def _look_for(self, kills: dict[int, _Kill]) -> Iterator[None]:
+    def _scan_for(self, kills: dict[int, _Kill]) -> Iterator[None]:
         """Look once at everything that belongs to some kills, in pieces of some microseconds."""
         if self._joined:
             self._joined = False
-            self._marks.clear()  # what could not be read in an earlier kill is read again
+            self._tags.clear()  # what could not be read in an earlier kill is read again
         for kill in kills.values():
-            kill.treekill.begin_look()
+            kill.treekill.begin_scan()
             yield
-        owners = Owners({pid: kill.tag for pid, kill in kills.items()})
-        top = who_adopts(next(iter(kills)))
+        owners = TreeOwners({pid: kill.tag for pid, kill in kills.items()})
+        top = adopter_of(next(iter(kills)))
         pids = syscalls.all_pids() if top is None else syscalls.children_of(top)
         for pid in reversed(pids):
             with suppress(ProcessLookupError):
@@ -106,24 +106,24 @@ class Kills:
                     yield from self._see(head, self._owners_of(head, owners) & kills.keys())
             yield
         for kill in kills.values():
-            yield from kill.treekill.end_look()
+            yield from kill.treekill.end_scan()
             pause = _PAUSE if time.monotonic() - kill.began < STUCK_AFTER else _STUCK_PAUSE
             kill.due = time.monotonic() + pause if kill.treekill.waits else 0.0
 
-    def _owners_of(self, head: Process, owners: Owners) -> set[int]:
+    def _owners_of(self, head: Process, owners: TreeOwners) -> set[int]:
         """Return the workers that a process belongs to."""
         if head.pid in self._workers:  # not reaped: the number is its own
             return {head.pid}
         session = owners.by_session(head)
         found = set() if session is None else {session}
-        if head.identity not in self._marks:
-            self._marks[head.identity] = tags_of(head.pid)
-        found |= owners.by_tags(self._marks[head.identity])
+        if head.identity not in self._tags:
+            self._tags[head.identity] = tags_of(head.pid)
+        found |= owners.by_tags(self._tags[head.identity])
         return found | self._met.get(head.identity, set())
 
     def _see(self, head: Process, owners: set[int]) -> Iterator[None]:
         """Show a process, and what is below it, to the kills that it belongs to."""
-        for process in may_be_killed(head) if owners else ():
+        for process in killable(head) if owners else ():
             self._met.setdefault(process.identity, set()).update(owners)
             for pid in owners:
                 self._kills[pid].treekill.see(process)

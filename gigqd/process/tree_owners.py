@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gigqd.process.process_tag import ProcessTags, Tag
 
 
-class Owners:
+class TreeOwners:
     """The workers whose processes are looked for.
 
     Args:
@@ -33,7 +33,7 @@ class Owners:
         """Return the worker in whose session a process is; None when there is none."""
         return process.session if process.session in self._pids else None
 
-    def by_tags(self, mark: ProcessTags) -> set[int]:
+    def by_tags(self, tags: ProcessTags) -> set[int]:
         """Return the workers whose tag or stamp a process carries."""
-        found = self._by_tag.get(mark.tag), self._by_rlimit_tag.get(mark.rlimit_tag)
+        found = self._by_tag.get(tags.tag), self._by_rlimit_tag.get(tags.rlimit_tag)
         return {pid for pid in found if pid is not None}

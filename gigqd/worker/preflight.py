@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config
 
 
-def try_database(config: Config) -> str:
+def check_database(config: Config) -> str:
     """Open the database and take its write lock once; nothing is created or migrated.
 
     Returns:
@@ -48,7 +48,7 @@ def try_database(config: Config) -> str:
         close_connections()
 
 
-def try_way(config: Config) -> str:
+def check_path_to_new_folder(config: Config) -> str:
     """Make sure that the daemon's account will reach a folder that root makes or gives away.
 
     Returns:
@@ -63,7 +63,7 @@ def try_way(config: Config) -> str:
     return f"{path} does not exist yet; the first start by root gives {who} its folder"
 
 
-def begin_database(config: Config) -> str:
+def create_queue(config: Config) -> str:
     """Create the queue, also where one was lost or beside the tables of another program.
 
     Returns:
@@ -82,7 +82,7 @@ def begin_database(config: Config) -> str:
         close_connections()
 
 
-def try_imports(config: Config) -> str:
+def check_imports(config: Config) -> str:
     """Prepare this process as a worker does before its first job.
 
     Returns:
