@@ -1,1 +1,1 @@
-"""Processes and their trees: forking, marking, looking, killing, reaping."""
+"""Processes and their trees: fork, tag, scan, kill, reap."""

@@ -1,12 +1,12 @@
-"""Control groups: a leaf for each worker, where the system has delegated a group to the daemon.
+"""Control groups: one for each worker, where the system has delegated a group to the daemon.
 
 A process cannot leave its group by forking, by a session of its own or by emptying its environment,
-and one write to `cgroup.kill` ends all that is in it, also while it forks (version 2, Linux 5.14).
+and one write to `cgroup.kill` kills all that is in it, also while it forks (version 2, Linux 5.14).
 
-A group is delegated when it carries the mark that systemd sets for `Delegate=yes`. Others may be
-writable as well, for root or below a user's own manager, which does not make them the daemon's to
-divide. Where nothing is delegated there are no leaves, and nothing is lost but this net.
-docs/decisions/0013-a-control-group-for-each-worker.md tells more.
+A group is delegated when it has the attribute that systemd sets for `Delegate=yes`. Other groups
+may be writable, for root or below a user's own manager, but the daemon must not divide them. Where
+no group is delegated, processes are found by the other ways of gigqd/process/kill_tree.py alone.
+The decision is docs/decisions/0013-a-control-group-for-each-worker.md.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _ATTRIBUTES = ("user.delegate", "trusted.delegate")
 
 
 class ControlGroup(NamedTuple):
-    """A worker's own group.
+    """The control group of a worker.
 
     Attributes:
-        folder: its place in the file system of groups.
+        folder: its directory in the cgroup file system.
     """
 
     folder: Path
 
     def kill(self) -> bool:
-        """SIGKILL to all that is in it, at once; whether the kernel took it."""
+        """Send SIGKILL to all its processes at once; return False when the kernel refuses."""
         with suppress(OSError):
             (self.folder / "cgroup.kill").write_text("1")
             return True
         return False
 
     def processes(self) -> list[Process]:
-        """What is alive in it."""
+        """Return the live processes in it."""
         found: list[Process] = []
         with suppress(OSError):
             for pid in (self.folder / "cgroup.procs").read_text().split():
@@ -58,40 +58,40 @@ class ControlGroup(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing in it is alive; so it is when it is gone."""
+        """True when no process in it is alive, or the group is gone."""
         try:
             return "populated 0" in (self.folder / "cgroup.events").read_text().splitlines()
         except OSError as error:
             return not is_out_of_files(error)
 
     def remove(self) -> None:
-        """Take it away once it is empty; what is not empty stays for the next start."""
+        """Remove it if it is empty; otherwise the next start removes it."""
         with suppress(OSError):
             self.folder.rmdir()
 
 
 class Delegation(NamedTuple):
-    """A group that is the daemon's to divide.
+    """A control group that systemd has delegated to the daemon.
 
     Attributes:
-        folder: its place in the file system of groups.
+        folder: its directory in the cgroup file system.
     """
 
     folder: Path
 
     @classmethod
     def find(cls) -> Delegation | None:
-        """The group that this process is in, if it is delegated and can be killed as a whole."""
+        """Return the group of this process, if it is delegated and can be killed as a whole."""
         folder = own_folder()
         if folder is None or not _is_delegated(folder) or not (folder / "cgroup.kill").exists():
             return None
         return cls(folder)
 
     def enter(self) -> None:
-        """Move this process to a leaf of its own, and remove empty leaves of dead daemons.
+        """Move this process to a subgroup of its own, and remove empty ones of dead daemons.
 
         Raises:
-            OSError: the group cannot be written to after all.
+            OSError: the group cannot be written.
         """
         cgroup = self.folder / _OWN_GROUP
         cgroup.mkdir(exist_ok=True)
@@ -100,7 +100,7 @@ class Delegation(NamedTuple):
             ControlGroup(old).remove()
 
     def make_group(self, name: str) -> ControlGroup | None:
-        """Make a leaf for a worker; None when there can be none."""
+        """Make the group of a worker; return None when that fails."""
         cgroup = ControlGroup(self.folder / f"{_PREFIX}{name}")
         try:
             cgroup.folder.mkdir()
@@ -111,7 +111,7 @@ class Delegation(NamedTuple):
 
 
 def enter_delegated_group() -> Delegation | None:
-    """Take possession of the delegated group, if there is one and it works."""
+    """Enter the delegated group; return None when there is none or it cannot be used."""
     delegation = Delegation.find()
     if delegation is None:
         return None
@@ -124,7 +124,7 @@ def enter_delegated_group() -> Delegation | None:
 
 
 def join(cgroup: ControlGroup | None) -> None:
-    """Move this process, which has just been forked, into its leaf; without one, stay."""
+    """Move this process, which has just been forked, into its group, if it has one."""
     if cgroup is None:
         return
     try:
@@ -135,7 +135,7 @@ def join(cgroup: ControlGroup | None) -> None:
 
 @cache
 def own_folder() -> Path | None:
-    """The folder of the version 2 group that this process was in at the first call, if any."""
+    """Return the directory of the version 2 group that this process was in at the first call."""
     with suppress(OSError):
         mount = _mount_point(Path("/proc/self/mountinfo").read_text())
         path = _own_path(Path("/proc/self/cgroup").read_text())
@@ -160,13 +160,13 @@ def _has_attribute(folder: Path, attribute: str) -> bool:
 
 
 def _own_path(text: str) -> str | None:
-    """The path of the version 2 group in /proc/<pid>/cgroup."""
+    """Return the path of the version 2 group in the text of /proc/<pid>/cgroup."""
     lines = (line.split(":", 2) for line in text.splitlines())
     return next((path for number, _, path in lines if number == "0"), None)
 
 
 def _mount_point(text: str) -> tuple[str, str] | None:
-    """Where groups of version 2 are mounted, and which group is at the top there."""
+    """Return where groups of version 2 are mounted, and which group is the root there."""
     for line in text.splitlines():
         fields, _, rest = line.partition(" - ")
         if rest.split(" ", 1)[0] == "cgroup2":

@@ -39,7 +39,7 @@ class ResourceUse(NamedTuple):
     Attributes:
         number: the execution's number.
         memory: the most memory, in bytes.
-        cpu: the CPU time that the processes alive at the last look had used, in seconds.
+        cpu: the CPU time of the processes that were alive at the last scan, in seconds.
     """
 
     number: int
@@ -52,22 +52,22 @@ class Child:
 
     Attributes:
         pid: its process id; not reused before it is reaped.
-        context: what it was given at its fork.
+        context: the values that it received at its fork.
         json_socket: the supervisor's end of the socket to it.
-        spawned: when it was forked, in seconds of the monotonic clock.
-        generation: which of the daemon's configurations it was forked with.
-        booted: whether it has become ready.
+        spawned: the time of its fork, in seconds of the monotonic clock.
+        generation: the number of the configuration that it was forked with.
+        booted: True once it is ready.
         treekill: the kill of its process tree, once that has begun.
-        killed_execution: the number of the execution that ran when that began; None when none did.
-        killed_at: when the first SIGKILL was sent; 0.0 when none was.
-        overrun_at: the deadline that its job has passed; 0.0 when it has passed none.
+        killed_execution: the number of the execution that the kill ended; None without one.
+        killed_at: the time of the first SIGKILL; 0.0 without one.
+        overrun_at: the deadline that its job has passed; 0.0 without one.
         listening: True while its socket is registered in the selector.
         disconnected_at: when its socket was found closed; 0.0 while it is open.
-        began: the number of its last execution and when that began, on the same clock.
+        began: the number of its last execution and the time of its start, on the same clock.
         resource_use: the resources that its tree was last measured to use.
-        oom_count: the number of its last execution, and how many processes the kernel had killed
-            for want of memory when that began.
-        usage: what the kernel says it has used, once it is reaped.
+        oom_count: the number of its last execution, and the count of the out-of-memory killer at
+            the start of that execution.
+        usage: its resource usage as the kernel reports it, once it is reaped.
         job_sums: writes the sums of its successful jobs.
     """
 
@@ -116,22 +116,21 @@ class Child:
         return self.context.tag
 
     def exit_record(self) -> ExitRecord | None:
-        """Return how it ended; None while it lives."""
+        """Return how it ended, without reaping it; None while it lives."""
         return reap.exit_record_of(self.pid)
 
     def order_interrupt(self, number: int, cause: Cause) -> None:
         """Have the stacks of its threads dumped, then an exception raised in its current job.
 
         Args:
-            number: which of its executions is meant; one that has begun since then is not
-                interrupted.
-            cause: which exception it is to be.
+            number: the number of the execution; a later one is not interrupted.
+            cause: the reason, which selects the exception.
         """
         self.cell.order_interrupt(number, cause)
         self._signal(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 
     def interrupt_again(self) -> None:
-        """Repeat the signal that raises the exception: it may come just before a call that waits.
+        """Repeat the signal that raises the exception, in case it came just before a blocking call.
 
         The worker raises once for each execution, however often it is signalled.
         """
@@ -250,7 +249,7 @@ def scratch_file(name: str) -> int:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EACCES):
             raise
-        import tempfile  # not needed where memory does, and it brings a megabyte of modules
+        import tempfile  # needed only here; it loads a megabyte of modules
 
         with tempfile.TemporaryFile(buffering=0) as file:
             fd = os.dup(file.fileno())
@@ -265,7 +264,7 @@ def tail(fd: int | None, limit: int) -> str:
     size = os.fstat(fd).st_size
     read = os.pread(fd, limit, max(0, size - limit))
     whole = read[_bytes_of_cut_character(read) if size > limit else 0 :]
-    return whole.lstrip(b"\0").decode(errors="replace")  # what was freed reads as zero bytes
+    return whole.lstrip(b"\0").decode(errors="replace")  # the freed front reads as zero bytes
 
 
 def _bytes_of_cut_character(text: bytes) -> int:

@@ -1,9 +1,9 @@
-"""All kills of the supervisor: one look at the processes of a turn serves every one of them.
+"""Kills of several process trees at once, all served by the same scan.
 
-A look goes through the supervisor's children once and hands each process to the kill of the worker
-that it belongs to, which stops it before its children are listed. What it costs grows with the
-processes of the trees that are killed, not with their number times the number of children. A look
-that takes longer than a turn may take goes on in the next one; a kill joins at the start of a look.
+A scan goes through the supervisor's children once and passes each process to the kill of the worker
+that it belongs to, which stops it before its children are listed. The cost grows with the number of
+processes in the killed trees, not with the number of trees times that of children. A scan that
+takes longer than one turn of the loop continues in the next; a kill joins at the start of a scan.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Kill:
 
 
 class ConcurrentKills:
-    """The kills that are under way, by the process id of the worker at the tree's top."""
+    """The kills in progress, by the process id of the worker at the top of the tree."""
 
     def __init__(self) -> None:
         self._kills: dict[int, _Kill] = {}
@@ -52,7 +52,7 @@ class ConcurrentKills:
         self._scan: Iterator[None] | None = None
 
     def add(self, pid: int, treekill: TreeKill, tag: Tag) -> None:
-        """Have a worker's tree ended, from the next look on."""
+        """Kill a worker's tree, from the next scan on."""
         self._kills[pid] = _Kill(treekill, tag)
         self._joined = True
 
@@ -64,14 +64,14 @@ class ConcurrentKills:
                 del self._met[identity]
 
     def next_step(self, pid: int) -> float:
-        """Return when a kill wants to be carried on, in seconds of the monotonic clock."""
+        """Return when a kill continues, in seconds of the monotonic clock."""
         return 0.0 if self._scan is not None else self._kills[pid].due
 
     def step(self, workers: Collection[int]) -> None:
-        """Carry on with the kills that are due, for some milliseconds.
+        """Continue the kills that are due, for some milliseconds.
 
         Args:
-            workers: every child of this process that sits in a slot, being killed or not.
+            workers: every child of this process in a slot, whether it is being killed or not.
         """
         self._workers = workers
         now = time.monotonic()
@@ -82,17 +82,17 @@ class ConcurrentKills:
             if not due:
                 return
             self._scan = self._scan_for(due)
-        scan, self._scan = self._scan, None  # after an error a look finds nothing to be over
+        scan, self._scan = self._scan, None  # after an error a new scan begins
         for _ in scan:
             if time.monotonic() >= until:
                 self._scan = scan
                 return
 
     def _scan_for(self, kills: dict[int, _Kill]) -> Iterator[None]:
-        """Look once at everything that belongs to some kills, in pieces of some microseconds."""
+        """Scan once for all processes that belong to some kills; yield after each."""
         if self._joined:
             self._joined = False
-            self._tags.clear()  # what could not be read in an earlier kill is read again
+            self._tags.clear()  # tags that an earlier kill could not read are read again
         for kill in kills.values():
             kill.treekill.begin_scan()
             yield
@@ -112,7 +112,7 @@ class ConcurrentKills:
 
     def _owners_of(self, head: Process, owners: TreeOwners) -> set[int]:
         """Return the workers that a process belongs to."""
-        if head.pid in self._workers:  # not reaped: the number is its own
+        if head.pid in self._workers:  # not reaped: the id is its own
             return {head.pid}
         session = owners.by_session(head)
         found = set() if session is None else {session}
@@ -122,7 +122,7 @@ class ConcurrentKills:
         return found | self._met.get(head.identity, set())
 
     def _see(self, head: Process, owners: set[int]) -> Iterator[None]:
-        """Show a process, and what is below it, to the kills that it belongs to."""
+        """Pass a process and its descendants to the kills that it belongs to."""
         for process in killable(head) if owners else ():
             self._met.setdefault(process.identity, set()).update(owners)
             for pid in owners:

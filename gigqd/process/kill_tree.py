@@ -1,14 +1,14 @@
-"""Ending a whole process tree, and knowing that nothing is left of it.
+"""Kill of a whole process tree, with the proof that none of its processes is left.
 
-A process must slip through every net: it descends from the worker, it is in the worker's session,
-it was adopted by the supervisor and carries the worker's tag or stamp, or it descends from such a
-one. Where the system has delegated a control group, that is one more net, and the first.
+A process belongs to the tree of a worker when it descends from the worker, is in its session, was
+adopted by the supervisor with the worker's environment tag or rlimit tag, or descends from such a
+process. Where systemd has delegated a control group, membership in the worker's group counts too.
 
-First everything is stopped, until a look finds nothing that still runs: a stopped tree cannot fork.
-Each process is stopped as soon as it is seen, before its children are listed. Then it is killed,
-and looked for until two looks in a row find nothing alive, and nothing that has come and gone
-between them. A tree may fork as fast as it can: a step takes what time it is given, and the next
-one goes on from there.
+First every process is stopped, until a scan finds none that still runs: a stopped tree cannot fork.
+Each process is stopped as soon as it is seen, before its children are listed. Then all are killed,
+and the scans go on until two in a row find no live process and no new one that has ended since.
+However fast the tree forks, a step has a time limit, and the next step continues
+the scan.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ _STEP_SECONDS = 0.03
 
 
 class TreeKill:
-    """One tree's end, taken a step at a time so that the supervisor's loop hardly waits.
+    """The kill of one tree, in short steps so that the supervisor's loop hardly waits.
 
-    `step` looks for the tree by itself. Where many are killed at once, one scan serves them all
+    `step` scans for the tree by itself. Where many are killed at once, one scan serves them all
     (see gigqd/process/concurrent_kills.py): then `begin_scan`, `see` and `end_scan` are called.
 
     Args:
         root: the worker at the tree's top, an unreaped child of this process or this process
-            itself, which then stays; None when only marked processes are meant.
-        owns: whether a mark is one of this tree; `Tag.matches` of the worker's tag.
+            itself, which then stays; None when only tagged processes are meant.
+        owns: returns True for the tags of this tree; `Tag.matches` of the worker's tag.
         leaf: the worker's control group, if it has one; it is removed with the tree.
 
     Attributes:
         root: the worker.
-        done: whether two looks in a row have found nothing alive.
-        waits: whether the last look found only what has been sent SIGKILL: a pause is due.
-        used: memory in bytes and CPU time in seconds of the tree at the first look.
-        denied: the processes that may not be signalled, by id.
-        killed_at: when the first SIGKILL was sent, in seconds of the monotonic clock; 0.0 when none
-            was.
+        done: True when two scans in a row have found no live process.
+        waits: True when the last scan found only processes that were sent SIGKILL: a pause is due.
+        used: memory in bytes and CPU time in seconds of the tree at the first scan.
+        denied: the ids of the processes that this one may not signal.
+        killed_at: the time of the first SIGKILL, in seconds of the monotonic clock; 0.0 without
+            one.
     """
 
     def __init__(
@@ -89,19 +89,19 @@ class TreeKill:
 
     @property
     def met(self) -> Collection[_Identity]:
-        """The processes that were ever seen in the tree."""
+        """All processes that were seen in the tree."""
         return self._met
 
     @property
     def killed(self) -> int:
-        """How many processes have been sent SIGKILL, the root included."""
+        """Number of processes that were sent SIGKILL, the root included."""
         return len(self._hit)
 
     def step(self, seconds: float = _STEP_SECONDS) -> bool:
-        """Kill what is there; True once two looks in a row have found nothing alive.
+        """Continue the kill; return True once two scans in a row have found no live process.
 
         Args:
-            seconds: how long a step may take; a little more when a single look at a process does.
+            seconds: the time that the step may take, except for a process that takes longer.
         """
         until = time.monotonic() + seconds
         while (pass_over := next(self._work, None)) is not None:
@@ -110,7 +110,7 @@ class TreeKill:
         return True
 
     def _passes(self) -> Iterator[bool]:
-        """The work, in pieces of some microseconds; True when a pass is over and a pause is due."""
+        """Yield after each process; True at the end of a scan when a pause is due."""
         while not self.done:
             self.begin_scan()
             for process in self._members():
@@ -120,10 +120,10 @@ class TreeKill:
                 yield False
             yield self.waits
 
-    # --- one look ----------------------------------------------------------------------------
+    # --- one scan ----------------------------------------------------------------------------
 
     def begin_scan(self) -> None:
-        """Prepare for a look at all of the tree; from the second on, kill its control group."""
+        """Begin a scan of the whole tree; from the second on, kill its control group."""
         self._new = self._alive = self._restless = self._missed = False
         if self._cgroup is not None and self._scans:
             inside = self._cgroup.processes()
@@ -139,7 +139,7 @@ class TreeKill:
         """
         if process.identity not in self._met:
             self._met.add(process.identity)
-            self._restless = True  # one that came and went has left a dead body, perhaps a child
+            self._restless = True  # it may have left a zombie or a child
             if not self._scans:
                 self.used = (self.used[0] + process.memory, self.used[1] + process.cpu)
         if process.alive:
@@ -150,7 +150,7 @@ class TreeKill:
                 self._send(process.identity, signal.SIGSTOP)
 
     def end_scan(self) -> Iterator[None]:
-        """Kill everything once a look has found nothing that still ran, in small pieces."""
+        """Kill all processes once a scan has found none that still ran; yield after each."""
         self._scans += 1
         self._freezes = self._freezes + 1 if self._new else 0
         if not self._new or self._freezes >= _FREEZE_ROUNDS:
@@ -165,10 +165,11 @@ class TreeKill:
 
     @property
     def _scans_needed(self) -> int:
-        """One look at all of /proc is enough when it met nothing, and no process ended during it.
+        """Number of scans without a live process after which the tree counts as gone.
 
-        Ids are listed in rising order: a chain of processes that fork an heir and end is either
-        seen or has left an id that was listed and is gone.
+        One scan of all of /proc is enough when it met no process and none ended during it. Ids are
+        listed in rising order: of a chain of processes, each of which forks the next and ends, one
+        is either seen or listed and gone.
         """
         nothing_was_there = self._top is None and not self._met and not self._missed
         return 1 if nothing_was_there else _CLEAN_SCANS
@@ -176,7 +177,7 @@ class TreeKill:
     # --- finding -----------------------------------------------------------------------------
 
     def _members(self) -> Iterator[Process]:
-        """The processes of the tree, dead ones that were not reaped included; newest first."""
+        """Yield the processes of the tree, newest first, zombies included."""
         pids = syscalls.all_pids() if self._top is None else syscalls.children_of(self._top)
         for pid in reversed(pids):
             try:
@@ -196,14 +197,14 @@ class TreeKill:
             self._judged[process.identity] = self._owns(tags_of(process.pid))
         return self._judged[process.identity]
 
-    # --- ending ------------------------------------------------------------------------------
+    # --- killing -----------------------------------------------------------------------------
 
     def _kill(self) -> Iterator[None]:
         root = None if self.root == os.getpid() else self.root
         left = {identity for identity in self._held if identity not in self._hit}
         if left and root and send_to_group(root, signal.SIGKILL) is Sent.SENT:
             self._note_kill()
-            # Counted now: one of them that is reaped before its own turn is not found again.
+            # Counted now: one that is reaped before its own signal is not found again.
             self._hit |= {identity for identity in left if self._held[identity] == root}
         for identity in left:
             if self._send(identity, signal.SIGKILL):
@@ -223,14 +224,14 @@ class TreeKill:
 
 
 def killable(head: Process) -> Iterator[Process]:
-    """Yield a process and what descends from it, but never this process or process 1."""
+    """Yield a process and its descendants, but never this process or process 1."""
     for process in chain((head,), descendants(head)):
         if process.pid not in (1, os.getpid()):
             yield process
 
 
 def adopter_of(root: int | None) -> int | None:
-    """Return whose children the tree's orphans become; None when they may be anywhere."""
+    """Return the process that adopts the tree's orphans; None when it may be any process."""
     if root is None:
         return None
     if root == os.getpid():

@@ -1,18 +1,18 @@
-"""Telling the kernel's out-of-memory killer from whoever else sends SIGKILL.
+"""Distinction between a SIGKILL of the kernel's out-of-memory killer and one of another process.
 
-The kernel counts what it kills for want of memory: for the host in /proc/vmstat, and for the
-control group that the daemon is in. (A group of version 1 counts only what is directly in it, and
-the host's count has that as well.) It counts before the victim is gone, so a count that has
-risen since the victim's job began, and that no other death accounts for, tells.
+The kernel counts the processes that it kills for want of memory: for the host in /proc/vmstat, and
+for the control group of the daemon. (A group of version 1 counts only its direct members, and the
+host's count includes them.) It counts before the process is gone. So a worker was killed for want
+of memory when the count has risen since its job began and no other death accounts for the rise.
 
-The count of a control group (version 2) covers the groups below it and nothing else, so where
-there is one it alone decides. Otherwise the host's does: then a process killed for want of memory
-anywhere on the host, in the time of the job, is taken for the reason of a SIGKILL from elsewhere.
+The count of a control group (version 2) covers that group and those below it, so it alone decides
+where there is one. Otherwise the host's count decides: then any out-of-memory kill on the host
+during the job is taken for the cause of a SIGKILL that the supervisor has not sent.
 
     watch = OomWatch()
-    mark = watch.look()                # when a job begins
+    earlier = watch.count()               # when a job begins
     ...
-    if watch.happened_since(mark): ... # when its worker has died of a SIGKILL that was not ours
+    if watch.happened_since(earlier): ... # when its worker died of a SIGKILL of another process
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VMSTAT = Path("/proc/vmstat")
 
 
 class OomWatch:
-    """Counts kills of the out-of-memory killer, and puts each down to one death at most.
+    """Counter of out-of-memory kills, each of which accounts for one death at most.
 
     Args:
         counter: the file with the count; that of the daemon's own control group if it has one,
@@ -38,10 +38,10 @@ class OomWatch:
         self._accounted = self.count()
 
     def count(self) -> int:
-        """How many processes have been killed for want of memory so far.
+        """Return the number of processes killed for want of memory so far.
 
-        A mark for `happened_since`, to be taken when a job begins and not shortly before its
-        worker's death: a large process takes a while to go after it has been counted.
+        Read it for `happened_since` when a job begins: a large process takes a while to disappear
+        after it was counted.
         """
         with suppress(OSError, ValueError):
             for line in self._counter.read_text().splitlines():
@@ -51,9 +51,10 @@ class OomWatch:
         return 0
 
     def happened_since(self, earlier: int) -> bool:
-        """Whether there was such a kill since a mark that no other death has accounted for.
+        """Return True when a kill since an earlier count is not accounted for by another death.
 
-        Ask once for each death by a SIGKILL that was not ours: a yes is put down to it.
+        Call it once for each death by a SIGKILL that the supervisor has not sent: a kill that is
+        found then accounts for this death.
         """
         happened = self.count() > max(earlier, self._accounted)
         if happened:

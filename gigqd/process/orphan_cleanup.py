@@ -1,4 +1,4 @@
-"""Ending what a daemon that was killed has left behind, before anything new is started."""
+"""Cleanup of processes that a killed daemon has left, before a new one starts workers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _PAUSE = 0.01
 def kill_orphans(database: Path, home: str, *, within: float = 10.0) -> int:
     """Kill every process that belongs to a dead run on this database, and wait until it is gone.
 
-    A run is dead when the kernel no longer holds its lock; processes of a run that lives,
-    another daemon on the same database, are left alone.
+    A run is dead when the kernel no longer holds its lock. Processes of live runs, of other daemons
+    on the same database, are not killed.
 
     Args:
         database: the queue's file.
-        home: what stands for it in tags.
-        within: how long to wait, in seconds.
+        home: the id of the database in tags.
+        within: the longest wait, in seconds.
 
     Returns:
-        How many processes were killed.
+        The number of processes that were killed.
 
     Raises:
-        TimeoutError: something survived SIGKILL for that long.
+        TimeoutError: a process survived SIGKILL for that long.
     """
     treekill = tree_kill_of_dead_runs(database, home)
     deadline = time.monotonic() + within
@@ -45,11 +45,11 @@ def kill_orphans(database: Path, home: str, *, within: float = 10.0) -> int:
 
 
 def tree_kill_of_dead_runs(database: Path, home: str) -> TreeKill:
-    """Return what ends the processes of all dead runs on a database, a step at a time.
+    """Return the kill of the processes of all dead runs on a database, to be done in steps.
 
     Args:
         database: the queue's file.
-        home: what stands for it in tags.
+        home: the id of the database in tags.
     """
 
     def is_alive(run: str) -> bool:
@@ -60,7 +60,7 @@ def tree_kill_of_dead_runs(database: Path, home: str) -> TreeKill:
             return tags.tag.home == home and not is_alive(tags.tag.run)
         if tags.rlimit_tag is None or not is_of_home(tags.rlimit_tag, home):
             return False
-        # A stamp alone does not spell its run out: it is spared if it may be of one that lives.
+        # An rlimit tag has only a digest of the run: spare a process that may be of a live run.
         alive = (run for run in _tagged_runs(home) if is_alive(run))
         return not any(is_of_run(tags.rlimit_tag, run) for run in alive)
 
@@ -68,11 +68,11 @@ def tree_kill_of_dead_runs(database: Path, home: str) -> TreeKill:
 
 
 def tree_kill_of_run(run: str, home: str) -> TreeKill:
-    """Return what ends the processes of one dead run, a step at a time.
+    """Return the kill of the processes of one dead run, to be done in steps.
 
     Args:
         run: the run.
-        home: what stands for its database in tags.
+        home: the id of its database in tags.
     """
 
     def is_of_dead_run(tags: ProcessTags) -> bool:
@@ -82,7 +82,7 @@ def tree_kill_of_run(run: str, home: str) -> TreeKill:
             is_of_home(tags.rlimit_tag, home) and is_of_run(tags.rlimit_tag, run)
         ):
             return False
-        # Of two runs with the same stamp the other one may be alive.
+        # Of two runs with the same rlimit tag the other one may be alive.
         others = _tagged_runs(home) - {run}
         return not any(is_of_run(tags.rlimit_tag, other) for other in others)
 

@@ -1,14 +1,13 @@
-"""A census: one look at all that runs below the supervisor, sorted by worker.
+"""Table of all processes below the supervisor, sorted by worker.
 
-A worker's tree is the worker, what descends from it, what is in its session, and the orphans that
-the supervisor has adopted and that carry the worker's mark. As orphans come to the supervisor
-and not to init, everything is found by walking down from it; how many processes the host has
-besides plays no part. In its own children that sit in no slot, and only in them, the mark is
-looked for, once for each.
+A worker's tree is the worker, its descendants, the processes in its session, and the orphans that
+the supervisor has adopted and that have the worker's tags. Orphans become children of the
+supervisor and not of init, so a walk down from the supervisor finds all; other processes of the
+host cost nothing. Tags are read once, and only of the supervisor's children that are in no slot.
 
-    census = Census()
-    census.take({child.pid: child.tag for child in children})   # all children, the recorder as well
-    tree = census.tree_of(child.pid)
+    table = ProcessTable()
+    table.take({child.pid: child.tag for child in children})   # all children, the recorder as well
+    tree = table.tree_of(child.pid)
     if memory_of(tree) > limit and proportional_memory(tree) > limit: ...
 """
 
@@ -33,15 +32,15 @@ Tree = tuple["Process", ...]
 
 
 class ProcessTable:
-    """Looks again and again at the processes below one process, and remembers who adopted ones are.
+    """The processes below one process at the last scan, and the tags of adopted ones.
 
-    A look costs about 15 µs for each process below the supervisor, and nothing for others.
+    A scan costs about 15 µs for each process below the supervisor, and nothing for others.
 
     Args:
-        top: the process whose children are looked at; this one when None.
+        top: the process whose children are scanned; this one when None.
 
     Attributes:
-        took: how long the last look took, in seconds.
+        took: the duration of the last scan, in seconds.
     """
 
     def __init__(self, top: int | None = None) -> None:
@@ -52,16 +51,16 @@ class ProcessTable:
         self.took = 0.0
 
     def take(self, workers: Mapping[int, Tag]) -> None:
-        """Look at everything once.
+        """Scan all processes once.
 
         Args:
-            workers: the children that sit in slots, by process id, with the tags given to them.
+            workers: the children in slots, by process id, with the tags given to them.
         """
         for _ in self.scan(workers):
             pass
 
     def scan(self, workers: Mapping[int, Tag]) -> Iterator[None]:
-        """Look at everything once, in pieces of some microseconds; `take` without a pause.
+        """Scan all processes once, and yield after each; `take` does it without a pause.
 
         Args:
             workers: as for `take`.
@@ -83,7 +82,7 @@ class ProcessTable:
     def _sort(
         self, process: Process, owners: TreeOwners, known: dict[tuple[int, int], ProcessTags]
     ) -> int:
-        """Return whose an adopted process is; 0 when it belongs to no worker."""
+        """Return the worker to which an adopted process belongs; 0 for none."""
         new = process.identity not in self._tags
         tags = tags_of(process.pid) if new else self._tags[process.identity]
         known[process.identity] = tags
@@ -95,21 +94,21 @@ class ProcessTable:
         return owner or 0
 
     def tree_of(self, worker: int) -> Tree:
-        """The processes of a worker's tree at the last look, itself first; empty when unknown."""
+        """Return a worker's tree at the last scan, the worker first; empty when unknown."""
         return tuple(self._trees.get(worker, ()))
 
     def is_stopped(self, worker: int) -> bool:
-        """Whether a signal or a debugger held a worker at the last look."""
+        """Return True when a signal or a debugger had stopped a worker at the last scan."""
         return any(each.stopped for each in self.tree_of(worker) if each.pid == worker)
 
     def unidentified(self) -> Tree:
-        """Adopted processes without a mark, each told once.
+        """Return adopted processes without tags, each of them in one call only.
 
-        Whose they are cannot be told: a process of a job that has put down every mark, or
-        somebody else's when the supervisor is the first process of a container.
+        Such a process was started by a job and has removed its tags, or it is none of a job's when
+        the supervisor is the first process of a container.
         """
-        told, self._unidentified = tuple(self._unidentified), []
-        return told
+        new, self._unidentified = tuple(self._unidentified), []
+        return new
 
 
 def _add(tree: list[Process], process: Process, *, is_top: bool) -> Iterator[None]:
@@ -123,26 +122,26 @@ def _add(tree: list[Process], process: Process, *, is_top: bool) -> Iterator[Non
 
 
 def memory_of(tree: Iterable[Process]) -> int:
-    """What a tree has in memory at most, in bytes: pages that processes share count for each."""
+    """Return the most memory of a tree, in bytes: shared pages count for each process."""
     return sum(process.memory for process in tree)
 
 
 def proportional_memory(tree: Iterable[Process]) -> int:
-    """What a tree has in memory, in bytes, a page shared by n processes counted 1/n for each.
+    """Return the memory of a tree, in bytes; a page shared by n processes counts 1/n for each.
 
-    It costs much more than `memory_of`, by the size of the memory (a millisecond for 300 MB is
-    usual), so it is for confirming. For a process that may not be looked into, its RSS counts.
+    It costs much more than `memory_of`, in proportion to the memory (often a millisecond for
+    300 MB), so it confirms the result of that. For a process that may not be read, its RSS counts.
     """
     return sum(_proportional_memory(process) for process in tree if process.alive)
 
 
 def cpu_of(tree: Iterable[Process]) -> float:
-    """The CPU time in seconds that a tree, and what it has waited for, has used."""
+    """Return the CPU time of a tree and of its reaped children, in seconds."""
     return sum(process.cpu for process in tree)
 
 
 def _proportional_memory(process: Process) -> int:
-    import psutil  # slow to import, and only for who is near a limit
+    import psutil  # slow to import; needed only near a memory limit
 
     with suppress(psutil.NoSuchProcess):
         try:

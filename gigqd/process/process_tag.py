@@ -1,11 +1,11 @@
-"""The marks of a worker's process and everything below it: a tag and a stamp.
+"""The process tags of a worker and of all its descendants: an environment tag and an rlimit tag.
 
-A tag names the daemon's run, the slot and the generation. It travels in the environment, so a
+The environment tag names the daemon's run, the slot and the generation. Children inherit it, so a
 process is recognised even when it has left its session, its group and its parents.
 
-A process may also empty its environment and execute something. So a number made from the tag, the
-stamp, is set as a resource limit that has had no effect since Linux 2.4: it too passes to every
-child, through any exec, and everybody may read it. Only who sets this very limit puts it down.
+A process may also empty its environment and execute a program. So a number made from the tag, the
+rlimit tag, is set as a resource limit that has had no effect since Linux 2.4. Every child inherits
+it through any exec, every account may read it, and only setting this very limit removes it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _HOME_BITS, _RUN_BITS, _GENERATION_BITS = 32, 14, 15
 
 
 class Tag(NamedTuple):
-    """Whose process this is.
+    """The environment tag of a child and its descendants.
 
     Attributes:
-        home: stands for the database; daemons of other databases are none of our business.
+        home: an id of the database, which distinguishes daemons of other databases.
         run: the daemon's run.
         slot: the slot's name.
-        generation: which of the run's children it is.
+        generation: the number of the child in its run.
     """
 
     home: str
@@ -52,18 +52,18 @@ class Tag(NamedTuple):
 
     @property
     def rlimit_tag(self) -> int:
-        """The number that stands for it."""
+        """The rlimit tag that belongs to it."""
         home = _digest(self.home, _HOME_BITS) << (_RUN_BITS + _GENERATION_BITS)
         run = _digest(self.run, _RUN_BITS) << _GENERATION_BITS
         return _RLIMIT_TAG | home | run | self.generation % (1 << _GENERATION_BITS)
 
     def matches(self, tags: ProcessTags) -> bool:
-        """Whether a mark is this one's."""
+        """Return True when one of a process's tags is this one's."""
         return tags.tag == self or tags.rlimit_tag == self.rlimit_tag
 
     @classmethod
     def parse(cls, text: str) -> Tag | None:
-        """The tag in a text, or None when the text is not one."""
+        """Return the tag in a text, or None when the text is not one."""
         match text.split("|"):
             case [home, run, slot, generation] if generation.isdigit():
                 return cls(home, run, slot, int(generation))
@@ -71,22 +71,22 @@ class Tag(NamedTuple):
 
 
 class ProcessTags(NamedTuple):
-    """What of its origin a process carries; either may have been put down."""
+    """The two tags of a process; it may have removed either."""
 
     tag: Tag | None
     rlimit_tag: int | None
 
 
 def home_of(database: str) -> str:
-    """What stands for a database in tags: short, so that it fits a small environment."""
+    """Return the id of a database in tags, which is short to fit a small environment."""
     return digest(os.path.realpath(database), 6).hex()
 
 
 def make_room() -> None:
-    """See to it that this process's environment has room for the tags of what it forks.
+    """Make sure that the environment block of this process has room for a child's tag.
 
-    The room is laid down at exec, and cron or `env -i` give hardly any: then this program is
-    executed once more, as the same process, with a variable that takes some.
+    The size of the block is fixed at exec, and cron or `env -i` give hardly any. Then this program
+    executes itself again, in the same process, with a variable that enlarges the block.
     """
     filled = os.environ.pop(_FILLER, None)
     if filled is None and syscalls.environment_room() < _ROOM:
@@ -96,20 +96,20 @@ def make_room() -> None:
 
 
 def tag_this_process(tag: Tag) -> None:
-    """Put tag and stamp where this process's children inherit them: exec'd ones and forked ones."""
+    """Set both tags so that children inherit them, after a fork and after an exec."""
     os.environ[VARIABLE] = str(tag)
     syscalls.rewrite_environment_block(_PREFIX + str(tag).encode())
-    with suppress(ValueError, OSError):  # somebody has set this limit lower: then there is no stamp
+    with suppress(ValueError, OSError):  # the limit was lowered before: no rlimit tag
         resource.setrlimit(_RLIMIT_LOCKS, (tag.rlimit_tag, tag.rlimit_tag))
 
 
 def tags_of(pid: int) -> ProcessTags:
-    """What a process carries; the stamp can be read of a dead one, too."""
+    """Return the tags of a process; the rlimit tag also of a zombie."""
     return ProcessTags(tag_of(pid), rlimit_tag_of(pid))
 
 
 def tag_of(pid: int) -> Tag | None:
-    """The tag that a process carries; None when it has none, is gone, or is not ours to read.
+    """Return the environment tag of a process; None without one, or when it cannot be read.
 
     Raises:
         OSError: no further file can be opened.
@@ -122,7 +122,7 @@ def tag_of(pid: int) -> Tag | None:
 
 
 def rlimit_tag_of(pid: int) -> int | None:
-    """The stamp that a process carries; None when it has none or is gone.
+    """Return the rlimit tag of a process; None when it has none or is gone.
 
     Raises:
         OSError: no further file can be opened.
@@ -138,7 +138,7 @@ def rlimit_tag_of(pid: int) -> int | None:
 def _read(path: str) -> bytes:
     """Return a file of /proc; empty when the process is gone or may not be read.
 
-    A process that could not be looked at for want of a descriptor is not one without a mark.
+    Without a free descriptor it raises, because an unread process is not one without tags.
     """
     try:
         return Path(path).read_bytes()
@@ -149,12 +149,12 @@ def _read(path: str) -> bytes:
 
 
 def is_of_run(rlimit_tag: int, run: str) -> bool:
-    """Whether a stamp was made from a tag of this run, or of one in 16,384 others."""
+    """Return True for an rlimit tag of this run, and of one in 16,384 other runs."""
     return rlimit_tag >> _GENERATION_BITS & (1 << _RUN_BITS) - 1 == _digest(run, _RUN_BITS)
 
 
 def is_of_home(rlimit_tag: int, home: str) -> bool:
-    """Whether a stamp was made from a tag of this database."""
+    """Return True for an rlimit tag of this database."""
     found = rlimit_tag >> (_RUN_BITS + _GENERATION_BITS) & (1 << _HOME_BITS) - 1
     return found == _digest(home, _HOME_BITS)
 

@@ -1,9 +1,9 @@
-"""The processes below a process, without taking another one for a child whose number it got.
+"""Descendants of a process, safe against reused process ids.
 
-A list of children holds numbers, and a number may be given away again before it is looked at. So a
-process counts as a child only when it names its parent itself, and when that parent, looked at
-again after its children, is still the process that was listed. The kernel gives start times in
-ticks of 10 ms: a number that is given away twice within one tick is not noticed.
+The kernel lists children by id, and an id may be reused before the process is read. So a process
+counts as a child only when it names the parent itself, and when the parent, read again after its
+children, is still the same process. Start times have ticks of 10 ms: two reuses of an id within
+one tick are not noticed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def descendants(process: Process) -> Iterator[Process]:
-    """Yield everything below a process, parents before their children.
+    """Yield the descendants of a process, parents before their children.
 
-    What is adopted by another process during the look is left out: it is found below that one.
+    A process that another one adopts during the walk is left out: it is found below that one.
 
     Args:
-        process: the process as it was seen before; when it is gone nothing is below it.
+        process: the process as it was read before; when it is gone it has no descendants.
     """
     above = [process]
     met = {process.identity}
@@ -38,13 +38,13 @@ def descendants(process: Process) -> Iterator[Process]:
 
 
 def children(parent: Process) -> list[Process]:
-    """Look at the children of a process; none when it is gone."""
+    """Return the children of a process; none when it is gone."""
     found = children_by_number(parent.pid)
     return found if _is_there(parent) else []
 
 
 def children_by_number(parent: int) -> list[Process]:
-    """Look at the children of this process or of its parent, whose number cannot be given away."""
+    """Return the children of this process or of its parent, whose id cannot be reused."""
     found = []
     for pid in syscalls.children_of(parent):
         with suppress(ProcessLookupError):

@@ -1,8 +1,8 @@
-"""Reaping: find out whether and how a child ended, then collect it.
+"""Reaping: find out whether and how a child ended, then reap it.
 
-A dead child is looked at without being reaped first: as long as it is a zombie, its process id
-and its group belong to nobody else, so what is left of its tree can be killed safely. psutil waits
-by reaping, and reports no resource usage.
+The exit of a child is read before it is reaped: while it is a zombie, its process id and its
+group cannot be reused, so the rest of its tree can be killed safely. psutil waits by reaping, and
+reports no resource usage.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def exit_record_of(pid: int) -> ExitRecord | None:
 
 
 def reap(pid: int) -> struct_rusage | None:
-    """Collect a dead child; its process id is free from here on.
+    """Reap a dead child; the kernel may then reuse its process id.
 
     Returns:
-        What the child, and those of its children that it had waited for, have used; None when it
-        was collected elsewhere.
+        The resource usage of the child and of its reaped children; None when it was reaped
+        elsewhere.
     """
     try:
         _, _, usage = os.wait4(pid, os.WNOHANG)
@@ -45,21 +45,21 @@ def reap(pid: int) -> struct_rusage | None:
 
 
 def reap_adopted(children: list[int], own: set[int]) -> int:
-    """Collect the dead among the orphans that this process has adopted.
+    """Reap the adopted orphans that have ended.
 
     Args:
         children: every child of this process.
-        own: the children that sit in slots; they are collected by their slot, never here.
+        own: the children in slots; the slot reaps them, never this function.
 
     Returns:
-        How many were collected.
+        The number of orphans that were reaped.
     """
-    collected = 0
+    reaped = 0
     for pid in children:
         if pid not in own and exit_record_of(pid) is not None:
             reap(pid)
-            collected += 1
-    return collected
+            reaped += 1
+    return reaped
 
 
 def _signal_name(number: int) -> str:

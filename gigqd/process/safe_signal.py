@@ -1,8 +1,8 @@
-"""Safe signalling: a signal reaches the process that was seen before, and no other.
+"""Safe signalling: a signal reaches the process that was read before, and no other.
 
-A process id may have been given to another process since. So a pidfd is opened first, which stays
-with the process that has the id then, and after that the start time is read again and compared.
-psutil compares it too, but then signals by id. Processes that are never a job's are refused.
+The process id may have been reused since. So a pidfd is opened first, which refers to one process
+for good, and then the start time is read again and compared. psutil compares it too, but then
+signals by id. Processes that cannot belong to a job are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_PIDFD = {errno.ENOSYS, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENODEV
 
 
 class Sent(Enum):
-    """What became of a signal."""
+    """The result of sending a signal."""
 
     SENT = auto()
     GONE = auto()
@@ -31,19 +31,18 @@ class Sent(Enum):
 
 
 def send(identity: tuple[int, int], number: signal.Signals) -> Sent:
-    """Signal a process, if it still is the one that was seen.
+    """Signal a process, if it is still the one that was read.
 
-    Without pidfds the start time is compared right before the signal is sent by number. What is
-    left to chance then is that within these microseconds the process ends, is reaped, and all other
-    numbers are used up until its own is given away again.
+    Without pidfds the start time is compared right before the signal is sent by id. The remaining
+    risk is that within these microseconds the process ends, is reaped, and all other ids are used
+    until its own is reused.
 
     Args:
-        identity: the process's id and when it started, in clock ticks since boot.
+        identity: the process id and the start time in clock ticks since boot.
         number: the signal.
 
     Returns:
-        Whether it was sent; the process may be gone, belong to another user, or be one that is
-        never signalled.
+        The result: the process may be gone, belong to another user, or be refused.
     """
     pid, start_ticks = identity
     if pid <= 1 or pid in (os.getpid(), os.getpgrp()):
@@ -68,10 +67,10 @@ def send(identity: tuple[int, int], number: signal.Signals) -> Sent:
 
 
 def send_to_group(leader: int, number: signal.Signals) -> Sent:
-    """Signal the group of a child that has not been reaped, which keeps the number from reuse.
+    """Signal the group of a child that is not reaped, so that its id cannot be reused.
 
     Returns:
-        Whether it was sent; GONE also when the child leads no group.
+        The result; GONE also when the child leads no group.
     """
     if leader <= 1 or leader in (os.getpid(), os.getpgrp()):
         return _refuse(-leader)

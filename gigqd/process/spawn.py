@@ -1,4 +1,4 @@
-"""Forking one child, and making a clean process of it before its role begins."""
+"""Fork of one child, and its preparation before its role begins."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ log = logs.get_logger(__name__)
 
 
 class ChildContext(NamedTuple):
-    """What a child is given at its fork.
+    """The values that a child receives at its fork.
 
     Attributes:
         slot: the slot's name, as "default/0" or "recorder".
         pool: the pool's name; empty for the recorder.
-        worker_id: the name under which it claims jobs; not used twice within a run.
-        tag: marks this process and all below it.
+        worker_id: the name under which it claims jobs; used once in a run.
+        tag: the tag of this process and its descendants.
         config: the configuration of this generation.
         cell: the slot's place on the scoreboard.
-        counts: where it counts successful jobs without a line of their own.
-        channel: the child's end of its line to the supervisor.
-        output: where the job's standard output and error go; None keeps the daemon's own.
-        stacks: where the stacks of all threads are dumped on request; None for the recorder.
+        counts: the shared counters of successful jobs that have no log line of their own.
+        json_socket: the child's end of the socket to the supervisor.
+        output: the descriptor for the job's standard output and error; None keeps the daemon's.
+        stacks: the descriptor for dumps of all threads' stacks; None for the recorder.
         parent: the supervisor's process id.
-        file_limit: how many files it may have open, unless it asks the kernel for more.
-        leaf: its control group, where the system has delegated one to the daemon.
-        alarm: wakes the supervisor.
+        file_limit: its soft limit of open files.
+        cgroup: its control group, where systemd has delegated one to the daemon.
+        wakeup_timer: the timer that wakes the supervisor.
     """
 
     slot: str
@@ -65,22 +65,22 @@ class ChildContext(NamedTuple):
 
     @property
     def output_kept(self) -> int:
-        """How much of a job's output is kept, in bytes."""
+        """Number of bytes that are kept of a job's output."""
         pools = self.config.pools
         return next((pool.keep_output for pool in pools if pool.name == self.pool), 0)
 
 
 def settle_memory() -> None:
-    """Move what the supervisor holds out of the collector's sight, so that children share it.
+    """Exclude the supervisor's objects from garbage collection, so that children share them.
 
-    There is hardly any garbage in it, and to look for some would take longer than a fork.
+    There is hardly any garbage among them, and a collection would take longer than a fork.
     """
     gc.freeze()
     gc.enable()
 
 
 def fork(context: ChildContext, role: Callable[[ChildContext], int]) -> int:
-    """Fork a child that plays a role and ends by `os._exit`, whatever happens in it.
+    """Fork a child that runs a role and always ends by `os._exit`.
 
     Returns:
         The child's process id.
@@ -125,7 +125,7 @@ def _become_child(context: ChildContext) -> None:
 
 
 def _arrange_descriptors(context: ChildContext) -> None:
-    """Keep the child's own descriptors only, and put the job's output where it belongs."""
+    """Close all descriptors but the child's own, and redirect the job's output."""
     own_log = os.dup(logs.sink_fd())
     log_config = context.config.log.replace(file=logs.sink_path())
     logs.configure(log_config, fd=own_log, slot=context.slot, pid=os.getpid())
@@ -159,13 +159,13 @@ def _highest_descriptor() -> int:
 
 
 def _write_through() -> None:
-    """Let every line that a job prints reach the kernel at once: a kill must not lose it."""
+    """Pass every printed line to the kernel at once, so that a kill does not lose it."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def flush_standard_streams() -> bool:
-    """Write out what a job has printed; False when it has closed a stream, or put none there."""
+    """Flush both streams; return False when a job has closed or replaced one."""
     whole = True
     for stream in (sys.stdout, sys.stderr):
         try:

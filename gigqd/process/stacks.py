@@ -1,4 +1,4 @@
-"""The stacks of a worker's threads, cut to what the author of its job needs."""
+"""The stacks of a worker's threads, without the frames of gigq itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CALLS_A_TASK = f'  File "{_TASKS.origin if _TASKS else ""}", line '
 
 
 def without_worker_frames(stacks: str) -> str:
-    """Leave out the frames below the job's function: they are the same for every job."""
+    """Return the stacks without the frames that call the job's function."""
     return "".join(_above_the_worker(stacks.splitlines(keepends=True)))
 
 

@@ -1,7 +1,7 @@
-"""Which worker an adopted process belongs to, found by number, session, tag and stamp at once.
+"""Lookup of the worker to which an adopted process belongs, by session and process tags.
 
-Every worker's tag is written into tables first, so that what a look at a process costs does not
-grow with the number of workers.
+The workers' tags are put into tables first, so that the cost for each process does not grow with
+the number of workers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TreeOwners:
-    """The workers whose processes are looked for.
+    """The workers whose trees are searched, by session and tags.
 
     Args:
         tags: the workers by process id, with the tags given to them.
@@ -34,6 +34,6 @@ class TreeOwners:
         return process.session if process.session in self._pids else None
 
     def by_tags(self, tags: ProcessTags) -> set[int]:
-        """Return the workers whose tag or stamp a process carries."""
+        """Return the workers whose environment tag or rlimit tag a process has."""
         found = self._by_tag.get(tags.tag), self._by_rlimit_tag.get(tags.rlimit_tag)
         return {pid for pid in found if pid is not None}
