@@ -287,7 +287,7 @@ def kill_family(pid_file):
     family = [supervisor, *supervisor.children(recursive=True)]
     for process in family:
         process.kill()
-    # Another test of this process may have made it a subreaper: then the dead wait for it as zombies.
+    # Another test may have made this process a subreaper: then the dead stay as zombies.
     wait_until(lambda: not any(lives(process) for process in family))
 
 
