@@ -38,6 +38,23 @@ class CannotCreate(GigqdError):  # noqa: N818 - a sentence, as the library's err
     exit_code = exit_codes.CANNOT_CREATE
 
 
+class OlderDaemon(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
+    """A gigqd of an older version holds the lock, in a form that commands cannot read.
+
+    Args:
+        path: the lock file.
+    """
+
+    exit_code = exit_codes.ALREADY_RUNNING
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"a gigqd of an older version holds {path}, and this version cannot reach it; stop it "
+            f"with `kill -TERM PID`, which lets jobs finish (`fuser {path}` shows the PID), and "
+            "then run `gigqd start`"
+        )
+
+
 class LockFile:
     """A file of which one process holds the lock.
 
@@ -63,6 +80,7 @@ class LockFile:
 
         Raises:
             CannotCreate: the file cannot be made, locked or written.
+            OlderDaemon: a gigqd of an older version holds the lock.
         """
         while (descriptor := self._lock_one()) is not None:
             # The file may have been replaced between opening and locking it.
@@ -92,6 +110,7 @@ class LockFile:
             raise cannot_create("lock", self.path, error) from error
         taken = False
         try:
+            refuse_older_daemon(descriptor, self.path)
             taken = record_lock.take(descriptor, BYTE)
         except OSError as error:
             raise CannotCreate(
@@ -108,6 +127,20 @@ class LockFile:
             write_record(self._descriptor, record)
         except OSError as error:
             raise cannot_create("lock", self.path, error) from error
+
+
+def refuse_older_daemon(descriptor: int, path: Path) -> None:
+    """Refuse a lock file that is locked with flock(2), as gigqd did before it used record locks.
+
+    Raises:
+        OlderDaemon: it is.
+        OSError: the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OlderDaemon(path) from None
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def is_a_daemons(lock: RecordLock) -> bool:

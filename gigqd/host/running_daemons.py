@@ -24,7 +24,7 @@ from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.host import database_lock
 from gigqd.host.identity import read_record
-from gigqd.host.lock_file import BYTE, OPEN_FLAGS, is_a_daemons, reason
+from gigqd.host.lock_file import BYTE, OPEN_FLAGS, is_a_daemons, reason, refuse_older_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +170,7 @@ def at(lock: Path) -> RunningDaemon | None:
     """Return the daemon of another process that holds the lock file at a path; None without one.
 
     Raises:
-        GigqdError: this account may not look.
+        GigqdError: this account may not look, or a gigqd of an older version holds it.
     """
     try:
         descriptor = os.open(lock, os.O_RDONLY | OPEN_FLAGS)
@@ -181,6 +181,8 @@ def at(lock: Path) -> RunningDaemon | None:
         raise GigqdError(text, exit_code=exit_codes.NOT_PERMITTED) from error
     try:
         held = record_lock.conflict(descriptor, BYTE)
+        if held is None:
+            refuse_older_daemon(descriptor, lock)
         if held is None or not is_a_daemons(held):
             return None
         record, uid = read_record(descriptor), os.fstat(descriptor).st_uid
