@@ -38,6 +38,9 @@ def test_each_command_names_the_older_daemon_and_how_to_stop_it(older, command):
 
     unknown = command == "status"
     assert done.returncode == (exit_codes.STATUS_UNKNOWN if unknown else exit_codes.ALREADY_RUNNING)
-    assert f"a gigqd of an older version holds {older.runtime_files.lock_path}" in done.stderr
-    assert "kill -TERM PID" in done.stderr
+    assert (
+        f"a gigqd of an older version holds {older.runtime_files.lock_path}"
+        in done.stdout + done.stderr
+    )
+    assert "kill -TERM PID" in done.stdout + done.stderr
     assert older.runtime_files.lock_path.read_text() == RECORD
