@@ -50,7 +50,7 @@ def runtime_files_of(options: argparse.Namespace) -> RuntimeFiles:
         return _of_unreadable_file(options, error)
     wanted = configured.identity
     assert wanted is not None
-    found = configured.meant()
+    found = configured.find_configured()
     if found is None:
         _refuse_hidden(wanted)
         return configured

@@ -23,7 +23,7 @@ from gigqd.host.privileges import (
     is_to_be_given,
 )
 from gigqd.host.runtime_files import RuntimeFiles
-from gigqd.host.systemd import is_a_units_process
+from gigqd.host.systemd import is_started_by_systemd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def require_psutil() -> None:
 
 def refuse_in_a_unit() -> None:
     """Refuse to detach from a service manager, which would lose the daemon."""
-    if is_a_units_process():
+    if is_started_by_systemd():
         why = "a unit's process must not detach; use `gigqd run` in ExecStart"
         raise GigqdError(why, exit_code=exit_codes.USAGE)
 

@@ -1,4 +1,4 @@
-"""Says beside the database what this daemon serves and does, for `gigq status`."""
+"""File beside the database with this daemon's pools and state, for `gigq status`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = logs.get_logger(__name__)
 
 
 class Announcement:
-    """The file of one daemon; it is written when something in it has changed.
+    """The file of one daemon, which is written after each change.
 
     Args:
-        facts: the daemon's own state.
+        status: the daemon's own state.
     """
 
     def __init__(self, status: DaemonStatus) -> None:
@@ -26,23 +26,23 @@ class Announcement:
         self._written: tuple[object, ...] = ()
 
     def step(self) -> None:
-        """Write what has changed since the last turn. A failure is logged: jobs go on."""
+        """Write the file if the state has changed; a failure is logged and stops nothing."""
         status = self._status
         state = (status.state, status.database_error, status.generation)
         if state == self._written:
             return
         self._written = state
         try:
-            announcements.write(self._database, self._name, self._said())
+            announcements.write(self._database, self._name, self._content())
         except OSError as error:
             log.warning("announcement_failed", error=str(error))
 
     def withdraw(self) -> None:
-        """The daemon ends: remove the file."""
+        """Remove the file at the end of the daemon."""
         announcements.remove(self._database, self._name, self._status.run)
 
     def renew(self) -> None:
-        """Have the file written again at the next turn when it was deleted."""
+        """Write the file again in the next turn if it was deleted."""
         if not announcements.is_there(self._database, self._name):
             self._written = ()
 
@@ -54,7 +54,7 @@ class Announcement:
     def _name(self) -> str:
         return self._status.config.daemon.name
 
-    def _said(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, Any]:
         status = self._status
         return {
             "name": self._name,

@@ -1,10 +1,10 @@
-"""`gigqd start`: a daemon detached from its terminal, and a launcher that waits until it is ready.
+"""Daemon of `gigqd start`, detached from its terminal, and the launcher that waits for it.
 
 python-daemon detaches: it forks twice, starts a session, sets umask and working directory, closes
-what was inherited, binds the standard streams to the log, and takes the lock through its `pidfile`
-hook. It lacks a result: its launching process exits 0 at once. So a process is forked first, which
-detaches, and the launcher reads from a pipe whether the daemon is ready, or why it is not. The
-account is changed here, too: with `initgroups` python-daemon leaves the group id as it was.
+inherited descriptors, binds the standard streams to the log, and takes the lock through its
+`pidfile` hook. Its launching process exits 0 at once, without a result. So a process is forked
+first, which detaches, and the launcher reads from a pipe whether the daemon is ready, or the error.
+The account is changed here too, because python-daemon with `initgroups` keeps the group id.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
-_LONGEST_WORD = 65536
-_END_OF_WORD = b"}\n"
+_LONGEST_MESSAGE = 65536
+_END_OF_MESSAGE = b"}\n"
 _TAIL = 2000
 
 
 class Readiness:
-    """The daemon's end of the pipe to its launcher; only the first word counts.
+    """The daemon's end of the pipe to its launcher, for one message.
 
-    Parameters:
+    Args:
         fd: the pipe's writing end.
     """
 
@@ -51,42 +51,42 @@ class Readiness:
         self._fd: int | None = fd
 
     def detached(self) -> None:
-        """Say which process the daemon is, before anything can go wrong in it."""
+        """Send the daemon's process id, before it starts up."""
         if self._fd is not None:
             with suppress(BrokenPipeError):
                 os.write(self._fd, b"%d\n" % os.getpid())
 
     def ready(self, pid: int) -> None:
-        """Say that the pool is up.
+        """Report that the daemon is ready.
 
         Args:
             pid: the daemon's process id.
         """
-        self._say({"pid": pid})
+        self._send({"pid": pid})
 
     def failed(self, code: int, text: str) -> None:
-        """Say that it will never be.
+        """Report that the start has failed.
 
         Args:
-            code: the code that the daemon ends with.
-            text: the cause, for a person to read.
+            code: the daemon's exit code.
+            text: the cause, for the operator.
         """
-        self._say({"code": code, "text": mask_passwords(text)})
+        self._send({"code": code, "text": mask_passwords(text)})
 
-    def _say(self, word: dict[str, object]) -> None:
+    def _send(self, message: dict[str, object]) -> None:
         if self._fd is None:
             return
         with suppress(BrokenPipeError):  # the launcher was killed, or has stopped waiting
-            os.write(self._fd, json.dumps(word).encode() + b"\n")
+            os.write(self._fd, json.dumps(message).encode() + b"\n")
         os.close(self._fd)
         self._fd = None
 
 
 class Launch(NamedTuple):
-    """How a launch went.
+    """The result of a launch.
 
     Attributes:
-        code: what the launcher shall exit with; 0 only when the pool is ready.
+        code: the launcher's exit code; 0 only when the daemon is ready.
         pid: the daemon's process id when it is ready.
         text: the cause when it is not.
     """
@@ -101,15 +101,15 @@ def start_detached(
 ) -> Launch:
     """Detach a daemon and wait until it is ready or has failed.
 
-    This process becomes the daemon's account first, for good. It locks the instance for as long as
-    it opens the log; the daemon takes the lock once it is detached.
+    This process changes to the daemon's account first, for good. It holds the lock while it opens
+    the log; the daemon takes the lock once it is detached.
 
     Args:
         config: its user, folder, umask and log file.
-        instance: its runtime files, not locked yet.
-        body: the daemon itself, called in the detached process with the pipe to say ready on;
+        runtime_files: its runtime files, not locked yet.
+        body: the daemon itself, called in the detached process with the pipe for its message;
             returns its exit code.
-        wait: how long to wait for its word, in seconds.
+        wait: the longest wait for its message, in seconds.
 
     Raises:
         AlreadyRunning: another process holds the lock.
@@ -159,16 +159,16 @@ class _Launcher(NamedTuple):
         reader, writer = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         sys.stderr.flush()
-        syscalls.become_subreaper()  # so that it learns how a daemon ended that says nothing
+        syscalls.become_subreaper()  # to read the exit of a daemon that sends nothing
         pid = self._fork()
         if pid == 0:
             os.close(reader)
-            self._be_the_daemon(writer)
+            self._run_daemon(writer)
         os.close(writer)
         with os.fdopen(reader, "rb", buffering=0) as pipe:
-            heard = _listen(pipe, time.monotonic() + wait)
+            received = _receive(pipe, time.monotonic() + wait)
         os.waitpid(pid, os.WNOHANG)
-        return self._judge(heard, wait, began_at)
+        return self._launch_result(received, wait, began_at)
 
     def _fork(self) -> int:
         try:
@@ -178,23 +178,23 @@ class _Launcher(NamedTuple):
             self._record(text, exit_codes.CANNOT_FORK)
             raise GigqdError(text, exit_code=exit_codes.CANNOT_FORK) from error
 
-    def _judge(self, heard: bytes | None, wait: float, began_at: int) -> Launch:
-        """What to make of the daemon's word, or of its silence."""
-        if heard is None:
-            text = f"still starting after {wait:g} s; `gigqd status` tells how it goes on"
+    def _launch_result(self, received: bytes | None, wait: float, began_at: int) -> Launch:
+        """Return the result of the daemon's message, or of its absence."""
+        if received is None:
+            text = f"still starting after {wait:g} s; `gigqd status` shows its progress"
             return Launch(exit_codes.FAILED, text=text)
-        if not heard.endswith(_END_OF_WORD):
+        if not received.endswith(_END_OF_MESSAGE):
             tail = _tail(self.runtime_files.log_path, began_at)
-            text = f"the daemon died before it was ready{_how_it_died(heard)}"
+            text = f"the daemon died before it was ready{_exit_text(received)}"
             self._record(text, exit_codes.INTERNAL_ERROR)
             return Launch(exit_codes.INTERNAL_ERROR, text=f"{text}; {tail}")
-        said = json.loads(heard.splitlines()[-1])
-        if "pid" in said:
-            return Launch(exit_codes.OK, pid=said["pid"])
-        return Launch(said["code"] or exit_codes.INTERNAL_ERROR, text=said["text"])
+        message = json.loads(received.splitlines()[-1])
+        if "pid" in message:
+            return Launch(exit_codes.OK, pid=message["pid"])
+        return Launch(message["code"] or exit_codes.INTERNAL_ERROR, text=message["text"])
 
-    def _be_the_daemon(self, writer: int) -> NoReturn:
-        """Detach, run the body and end; nothing ever returns into the launcher's code."""
+    def _run_daemon(self, writer: int) -> NoReturn:
+        """Detach, run the body and end the process; never return to the launcher's code."""
         readiness = Readiness(writer)
         code, text = exit_codes.INTERNAL_ERROR, ""
         try:
@@ -208,14 +208,14 @@ class _Launcher(NamedTuple):
             code, text = defect.exit_code, str(defect)
             self._record(text, code, with_traceback=True)
         finally:
-            with suppress(Exception):  # its files are of less weight than the reason
+            with suppress(Exception):  # an error here must not hide the cause
                 self.runtime_files.release()
             with suppress(Exception):
                 readiness.failed(code, text)
             os._exit(code)
 
     def _record(self, text: str, code: int, *, with_traceback: bool = False) -> None:
-        """Write to the log why there will be no daemon, however far the detaching has come."""
+        """Log why the start has failed, before or after detaching."""
         with suppress(OSError):
             logs.configure(self.config.log.replace(file=self.runtime_files.log_path))
             trace = {"exc_info": True} if with_traceback else {}
@@ -238,7 +238,7 @@ class _Launcher(NamedTuple):
 
         context = daemon.DaemonContext(
             files_preserve=[writer],
-            detach_process=True,  # its own guess is wrong below init and with a socket as stdin
+            detach_process=True,  # its detection is wrong below init and with a socket as stdin
             signal_map={},  # its default ignores signals, which every job would inherit
             umask=self.config.daemon.umask,
             working_directory=str(self.config.daemon.working_directory),
@@ -262,10 +262,10 @@ def _forget(package: str) -> None:
 
 
 def enter(folder: Path) -> None:
-    """Make the working directory of the configuration that of this process.
+    """Change to the working directory of the configuration.
 
     Raises:
-        GigqdError: it is gone, or may not be entered.
+        GigqdError: it is gone, or this account may not enter it.
     """
     try:
         os.chdir(folder)
@@ -274,24 +274,24 @@ def enter(folder: Path) -> None:
         raise GigqdError(text, exit_code=exit_codes.BAD_CONFIG) from error
 
 
-def _listen(pipe: BinaryIO, deadline: float) -> bytes | None:
-    """Return what the daemon has said; None when the time is over.
+def _receive(pipe: BinaryIO, deadline: float) -> bytes | None:
+    """Return what the daemon has sent; None after the deadline.
 
-    A line with its process id comes first, then its word; that is missing when it has died.
+    First comes a line with its process id, then its message, which is missing when it has died.
     """
-    heard = b""
-    while not heard.endswith(_END_OF_WORD):
+    received = b""
+    while not received.endswith(_END_OF_MESSAGE):
         if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             return None
-        if not (chunk := pipe.read(_LONGEST_WORD)):
+        if not (chunk := pipe.read(_LONGEST_MESSAGE)):
             break
-        heard += chunk
-    return heard
+        received += chunk
+    return received
 
 
-def _how_it_died(heard: bytes) -> str:
-    """Return how the daemon ended, in brackets; empty when the kernel does not say."""
-    pid = heard.partition(b"\n")[0]
+def _exit_text(received: bytes) -> str:
+    """Return the daemon's exit code or signal in brackets; empty when unknown."""
+    pid = received.partition(b"\n")[0]
     if not pid.isdigit():
         return ""
     try:
@@ -303,7 +303,7 @@ def _how_it_died(heard: bytes) -> str:
 
 
 def _tail(path: Path, began_at: int) -> str:
-    """The last of what the daemon wrote to its log since its launch."""
+    """Return the end of what the daemon has logged since its launch."""
     if str(path) in DEVICES:
         return f"its log is {path}"
     with path.open("rb") as log:

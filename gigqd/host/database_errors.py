@@ -1,4 +1,4 @@
-"""Database errors: their meaning for the daemon, and the times of new tries."""
+"""Database errors: their meaning for the daemon, and the delay before the next try."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gigqd import exit_codes
 
 _RETRY_FIRST = 0.1
 _RETRY_LONGEST = 2.0
-_HOPELESS = {
+_PERMANENT = {
     SchemaTooNew: exit_codes.BAD_CONFIG,
     UnsupportedStore: exit_codes.BAD_CONFIG,
     NoQueue: exit_codes.DATABASE_UNAVAILABLE,
@@ -30,8 +30,8 @@ class DatabaseError(NamedTuple):
 
     Attributes:
         text: the error.
-        hold: True to pause claims: the file at the path is another one, or cannot be trusted.
-            After other errors a claim fails by itself.
+        pause_claims: True to pause claims, because the file at the path is another one or cannot
+            be trusted. After other errors a claim fails by itself.
         code: the exit code of a daemon that is not up yet; None when waiting may help.
     """
 
@@ -42,7 +42,7 @@ class DatabaseError(NamedTuple):
 
 def database_error_of(error: Exception) -> DatabaseError:
     """Return the meaning of an error of the store or the system."""
-    code = next((code for kind, code in _HOPELESS.items() if isinstance(error, kind)), None)
+    code = next((code for kind, code in _PERMANENT.items() if isinstance(error, kind)), None)
     pause_claims = code is not None or isinstance(error, StoreGone)
     if isinstance(error, PermissionError):  # on a file beside the database
         code = exit_codes.NOT_PERMITTED
@@ -58,8 +58,8 @@ def exit_code_for(error: Exception) -> int:
     return database_error_of(error).code or exit_codes.DATABASE_UNAVAILABLE
 
 
-class Patience:
-    """The time of the next try after an error: 0.1 s later at first, then up to 2 s."""
+class RetryDelay:
+    """The delay before the next try after an error: 0.1 s at first, then up to 2 s."""
 
     def __init__(self) -> None:
         self.end()

@@ -1,11 +1,11 @@
-"""The lock on the database: of one name, one daemon, wherever its runtime files are.
+"""Lock on the database: one daemon of each name, wherever its runtime files are.
 
-The lock in the runtime directory says which daemon runs there. It does not prevent a daemon of the
-same name with another runtime directory, nor one whose directory has been deleted. So a daemon also
-holds one byte of `<database>.gigq/locks`, the file of the runs, at a place that its name gives.
-`gigq.store.sqlite.processes.run_locks` holds it: closing another descriptor of the same file would
-free every lock of this process on it. A fork does not inherit the byte; the process that is the
-daemon takes it, after detaching.
+The lock in the runtime directory names the daemon that runs there. It does not prevent a daemon of
+the same name with another runtime directory, or one whose directory was deleted. So a daemon also
+locks one byte of `<database>.gigq/locks`, the file of the run locks, at an offset made from its
+name. `gigq.store.sqlite.processes.run_locks` holds the lock, because closing another descriptor of
+the same file would free every lock of this process on it. A fork does not inherit the lock, so the
+daemon takes it after detaching.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from gigqd.errors import GigqdError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PATIENCE = 0.5
+_LONGEST_WAIT = 0.5
 _RETRY = 0.02
-_FIRST = 1 << 62  # below lie the runs
+_FIRST = 1 << 62  # the run locks are below
 _PLACES = 1 << 61
 
 
@@ -37,20 +37,19 @@ class DatabaseLocked(GigqdError):  # noqa: N818 - a sentence, as the library's e
 
 
 def take(database: Path, name: str) -> None:
-    """Hold the lock on a database until this process ends.
+    """Take the lock on a database until this process ends.
 
-    A process that has just been killed may still hold it: a held lock is tried again for half a
-    second.
+    A process that was just killed may still hold it, so the lock is tried for half a second.
 
     Args:
         database: the daemon's database; its folder must be there.
         name: the daemon's name.
 
     Raises:
-        Fenced: another daemon of this name holds it.
+        DatabaseLocked: another daemon of this name holds it.
         GigqdError: nothing can be written beside the database.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _LONGEST_WAIT
     try:
         while not run_locks.hold(database, _place_of(name)):
             if time.monotonic() >= deadline:
@@ -62,17 +61,16 @@ def take(database: Path, name: str) -> None:
 
 
 def holder(database: Path, name: str) -> int | None:
-    """Return the process that serves a database under a name; None when none is seen.
+    """Return the daemon that serves a database under a name; None when none is seen.
 
-    No file is made. The folder beside the database may have been deleted, and another daemon
-    started before this one had locked its byte again.
+    No file is made.
 
     Args:
         database: the daemon's database.
         name: the daemon's name.
 
     Returns:
-        The process id, 0 or less for a process that cannot be seen from here.
+        The process id; 0 or less for a process of another pid namespace.
     """
     with suppress(OSError):
         locks = run_locks.companion_path(database) / "locks"
@@ -84,7 +82,7 @@ def holder(database: Path, name: str) -> int | None:
 
 
 def refuse_taken(database: Path, name: str, besides: int | None = None) -> None:
-    """Refuse a name that another daemon serves the database under; no file is made.
+    """Refuse a name under which another daemon serves the database; no file is made.
 
     Args:
         database: the daemon's database.
@@ -92,7 +90,7 @@ def refuse_taken(database: Path, name: str, besides: int | None = None) -> None:
         besides: a process that may hold the lock.
 
     Raises:
-        Fenced: another process holds it.
+        DatabaseLocked: another process holds it.
     """
     pid = holder(database, name)
     if pid is not None and pid != besides:

@@ -1,4 +1,4 @@
-"""The place of the database, as a start and `gigqd check --db` judge it."""
+"""Checks of the database's path, for a start and `gigqd check --db`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from gigq.errors import StoreUnavailable
 from gigq.store.sqlite.file.filesystem import refuse_other_kind, resolve
 from gigqd import exit_codes
 from gigqd.errors import GigqdError
-from gigqd.host.privileges import refuse_blocked_way
+from gigqd.host.privileges import refuse_unreachable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def refuse_unusable_place(database: Path) -> None:
-    """Refuse a database whose folder is missing or out of reach, or whose path is no file's.
+    """Refuse a database whose folder is missing or unreachable, or whose path is not a file.
 
-    A start makes no folder there, neither for the database nor for its runtime files.
+    A start creates no folder there, for the database or for its runtime files.
 
     Raises:
-        GigqdError: naming the database.
-        NotPermitted: naming the account and the directory that it cannot pass.
+        GigqdError: with the path of the database.
+        NotPermitted: with the account and the directory that it cannot pass.
     """
-    refuse_blocked_way(database.parent)
+    refuse_unreachable(database.parent)
     if not os.path.isdir(database.parent):  # noqa: PTH112 - False also where it cannot be seen
         text = f"{database} does not exist, and its folder does not exist"
         raise GigqdError(text, exit_code=exit_codes.DATABASE_UNAVAILABLE)

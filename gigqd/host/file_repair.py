@@ -1,4 +1,4 @@
-"""Putting back the locks and runtime files of a live daemon that were deleted."""
+"""Repair of a live daemon's locks and runtime files after they were deleted."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ log = logs.get_logger(__name__)
 _EVERY = 5.0
 
 
-class Repairs:
-    """Puts back what was deleted, every few seconds, and logs it.
+class FileRepair:
+    """A check every 5 s that restores deleted files and logs it.
 
     Args:
-        facts: the daemon's own state; its database and name never change.
-        instance: the runtime files.
-        repair_socket: puts back the control socket, and returns what it has put back.
-        begin_stop: ends the daemon in good order.
+        status: the daemon's own state; its database and name never change.
+        runtime_files: the runtime files.
+        repair_socket: restores the control socket, and returns the names of restored files.
+        begin_stop: begins the regular stop of the daemon.
 
     Attributes:
-        at: when the next look is due, in seconds of the monotonic clock.
+        at: the time of the next check, in seconds of the monotonic clock.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class Repairs:
         self.at = 0.0
 
     def step(self, now: float) -> None:
-        """Look, when it is due.
+        """Check and repair, when it is due.
 
-        Another daemon of this name may have taken the fence on the database while its file was
-        deleted: then this one ends, and touches the runtime files no more.
+        Another daemon of this name may have taken the database lock while its file was deleted:
+        then this one stops, and no longer touches the runtime files.
         """
         if now < self.at:
             return
         self.at = now + _EVERY
         repaired = self._put_back(_renew_locks)
-        if (other := self._loss()) is not None:
+        if (other := self._taken_over()) is not None:
             log.error("place_taken", error=str(other))
             self.at = math.inf
             self._begin_stop().code = exit_codes.ALREADY_RUNNING
@@ -72,7 +72,7 @@ class Repairs:
         if repaired:
             log.warning("files_repaired", files=repaired)
 
-    def _loss(self) -> GigqdError | None:
+    def _taken_over(self) -> GigqdError | None:
         try:
             database_lock.refuse_taken(self._database, self._name)
         except database_lock.DatabaseLocked as error:

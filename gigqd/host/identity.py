@@ -1,8 +1,8 @@
-"""Which daemon a process is: its configuration file, its database and its name.
+"""Identity of a daemon: its configuration file, its database and its name.
 
 A daemon belongs to its configuration file, or without one to its database and `daemon.name`. It
-writes that into its lock file, as one line of JSON, so that a command never takes the daemon of
-another project for its own.
+writes its identity into its lock file, as one line of JSON, so that a command never acts on the
+daemon of another project.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Identity(NamedTuple):
         config: the absolute path of its configuration file, links kept; None without a file.
         database: the path of its database, without links.
         name: its name.
-        overrides: the name and the database that the environment gave in place of the file's;
-            several daemons may share a file in this way.
+        overrides: the name and the database from the environment, which replace those of the file;
+            several daemons can share a file in this way.
     """
 
     config: str | None
@@ -61,7 +61,7 @@ class Identity(NamedTuple):
         return None if self.has_file_of(other) else self.config
 
     def is_that_of(self, other: Identity) -> bool:
-        """Return True when a command for one of them may be given to the other."""
+        """Return True when a command for one of them may act on the other."""
         return self.has_file_of(other) or self.has_queue_of(other)
 
 
@@ -70,7 +70,7 @@ class Record(NamedTuple):
 
     Attributes:
         lock: the path of the lock file.
-        identity: which daemon holds it.
+        identity: the identity of the daemon that holds it.
     """
 
     lock: str
@@ -78,7 +78,7 @@ class Record(NamedTuple):
 
 
 def overrides_of(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return the name and the database that an environment gives, empty where it gives none."""
+    """Return the name and the database that an environment sets; empty texts for none."""
     name, database = (environ.get(variable, "") for variable in _OVERRIDES)
     return name, os.path.realpath(database) if database else ""
 

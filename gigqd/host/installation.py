@@ -1,7 +1,7 @@
-"""Whether the files of this installation are whole.
+"""Check that the files of this installation are complete.
 
 The package index has another distribution that installs a package `gigq`. Each of the two replaces
-files of the other, and removes them when it is uninstalled. Nothing of `gigq` is imported here.
+files of the other, and removes them when it is uninstalled. This module does not import `gigq`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAMED = 3
 
 
 def problem() -> str | None:
-    """Return what is wrong with the installed files, and what to do; None when all is well."""
+    """Return the problem of the installed files with its remedy; None without one."""
     folder = Path(__file__).parents[2]
     found = _other_distribution(folder) or _missing_files(folder) or _other_package(folder)
     if found is None:
@@ -26,10 +26,10 @@ def problem() -> str | None:
     pip = f"{sys.executable} -m pip"
     return (
         f"{found}. The distributions gigq and gigqd both install a package 'gigq' and cannot be "
-        f"installed side by side; put this one in order with\n"
+        f"installed side by side; repair the installation with\n"
         f"  {pip} uninstall --yes gigq gigqd\n"
         f"  {pip} install CLONE    (the folder of the clone or the wheel of gigqd)\n"
-        "A daemon that runs goes on; `kill PID` stops it in good order"
+        "A running daemon is not affected; `kill PID` stops it and lets jobs finish"
     )
 
 

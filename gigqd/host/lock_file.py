@@ -1,8 +1,8 @@
-"""The lock file of a daemon: locked for as long as it runs, with a record of which daemon it is.
+"""Lock file of a daemon: locked while it runs, with the identity of the daemon as its text.
 
 The lock is a record lock on one byte, so that the kernel names the process that holds it
-(`F_GETLK`), also to an account that may only read the file. A fork does not inherit it. A process
-that holds it opens the file through `LockFile` only: closing any other descriptor would free it.
+(`F_GETLK`), also to an account that may only read the file. A fork does not inherit it. The process
+that holds it opens the file through `LockFile` only: closing another descriptor would free it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from gigqd.host.identity import Record
 
 BYTE = 1 << 62
-"""The byte that a daemon locks: no other program locks this one alone, and /proc/locks shows it."""
+"""Offset of the byte that a daemon locks, which no other program locks and /proc/locks shows."""
 
 _FILE_MODE = 0o640
-# Without O_NONBLOCK a FIFO in its place would hold the reader for ever.
+# Without O_NONBLOCK, opening a FIFO in its place would block.
 OPEN_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -56,10 +56,10 @@ class OlderDaemon(GigqdError):  # noqa: N818 - a sentence, as the library's erro
 
 
 class LockFile:
-    """A file of which one process holds the lock.
+    """A lock file, whose lock one process holds.
 
     Args:
-        path: the file; its directory is there when the lock is taken.
+        path: the file; its directory must exist when the lock is taken.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,14 +69,14 @@ class LockFile:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process has taken the lock; a forked child has not."""
+        """True when this process holds the lock; a forked child does not."""
         return self._holder == os.getpid()
 
     def take(self, record: Record) -> bool:
-        """Lock the file at the path, made when it is missing; False when another process holds it.
+        """Lock the file, which is made if missing; return False when another process holds it.
 
         Args:
-            record: the text that replaces that of the file.
+            record: the new text of the file.
 
         Raises:
             CannotCreate: the file cannot be made, locked or written.
@@ -144,7 +144,7 @@ def refuse_older_daemon(descriptor: int, path: Path) -> None:
 
 
 def is_a_daemons(lock: RecordLock) -> bool:
-    """Return True for the lock of a daemon; another program locks the whole file, or shares it."""
+    """Return True for the lock of a daemon; another program's is shared, or on the whole file."""
     return (lock.kind, lock.first, lock.length) == (fcntl.F_WRLCK, BYTE, 1)
 
 
@@ -176,7 +176,7 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
 
 
 def _must_be_regular(descriptor: int) -> None:
-    """Close a descriptor of what is no plain file again, and refuse it."""
+    """Close a descriptor and raise an error when it is not of a regular file."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a plain file; remove it")

@@ -1,9 +1,9 @@
-"""Makes files for the daemon's account as root, before the process becomes that account.
+"""Creation of files for the daemon's account by root, before the process changes to that account.
 
-Root acts only where no other account can have placed anything. It goes down a path directory by
-directory, holding each by a descriptor, and stops at the first entry that another account could
-have put there: a link in such a place could lead anywhere. What lies below is left to the daemon's
-account, with the rights of that account.
+Root acts only where no other account can have created anything. It walks down a path directory by
+directory, with a descriptor of each, and stops at the first entry that another account could have
+created, because a link there could lead anywhere. The daemon's account creates what is below, with
+its own rights.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ _MOST_LINKS = 40
 def give_directory(
     path: Path, account: Account, *, make: int | None, fits: Callable[[list[str]], bool]
 ) -> None:
-    """Give a directory of root's, with what is in it, to an account.
+    """Give a directory of root's, and the entries in it, to an account.
 
-    Nothing is done where another account can have placed the directory or anything in it.
+    Nothing is done where another account can have created the directory or an entry.
 
     Args:
         path: the directory.
         account: the account that owns it afterwards.
         make: the mode with which it is made when it is missing; None leaves it missing.
-        fits: judges by the names in a directory whether it is one to give.
+        fits: returns True for the names in a directory that is to be given.
     """
-    with _descent(path) as way:
-        if not way.go(make) or not _is_roots_alone(os.fstat(way.descriptor)):
+    with _path_walk(path) as walk:
+        if not walk.descend(make) or not _is_roots_alone(os.fstat(walk.descriptor)):
             return
-        names = os.listdir(way.descriptor)  # noqa: PTH208 - by a descriptor
+        names = os.listdir(walk.descriptor)  # noqa: PTH208 - by a descriptor
         if fits(names):
             for name in names:
-                _give_entry(name, way.descriptor, account)
-            os.fchown(way.descriptor, account.uid, account.gid)
+                _give_entry(name, walk.descriptor, account)
+            os.fchown(walk.descriptor, account.uid, account.gid)
 
 
 def give_file(path: Path, account: Account) -> None:
-    """Give a file in a directory of root's to an account, made when it is missing."""
-    with _descent(path.parent) as way:
-        if not way.go(None) or (here := os.fstat(way.descriptor)).st_uid != 0:
+    """Give a file in a directory of root's to an account; create it if it is missing."""
+    with _path_walk(path.parent) as walk:
+        if not walk.descend(None) or (here := os.fstat(walk.descriptor)).st_uid != 0:
             return
         try:
-            descriptor = os.open(path.name, _NEW_FILE, _FILE_MODE, dir_fd=way.descriptor)
+            descriptor = os.open(path.name, _NEW_FILE, _FILE_MODE, dir_fd=walk.descriptor)
         except FileExistsError:
             if _is_roots_alone(here):
-                _give_entry(path.name, way.descriptor, account)
+                _give_entry(path.name, walk.descriptor, account)
             return
         os.fchown(descriptor, account.uid, account.gid)
         os.close(descriptor)
@@ -66,11 +66,11 @@ def give_file(path: Path, account: Account) -> None:
 
 def would_give_directory(path: Path, fits: Callable[[list[str]], bool]) -> bool:
     """Return True when `give_directory` would make this directory or change its owner."""
-    with _descent(path) as way:
-        if not way.go(None):
-            return way.may_make
-        names = os.listdir(way.descriptor)  # noqa: PTH208 - by a descriptor
-        return _is_roots_alone(os.fstat(way.descriptor)) and fits(names)
+    with _path_walk(path) as walk:
+        if not walk.descend(None):
+            return walk.may_make
+        names = os.listdir(walk.descriptor)  # noqa: PTH208 - by a descriptor
+        return _is_roots_alone(os.fstat(walk.descriptor)) and fits(names)
 
 
 def others_may_write(found: os.stat_result) -> bool:
@@ -78,12 +78,12 @@ def others_may_write(found: os.stat_result) -> bool:
     return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid))
 
 
-class _Descent:
+class _PathWalk:
     """A walk from the root directory down a path.
 
     Attributes:
         descriptor: the directory that is reached.
-        may_make: whether the walk ended at something that is missing and that root may make.
+        may_make: True when the walk ended at a missing entry that root may create.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,14 +92,15 @@ class _Descent:
         self._left = list(path.parts[1:])
         self._links = 0
 
-    def go(self, make: int | None) -> bool:
-        """Go down as far as only root can have placed what is there.
+    def descend(self, make: int | None) -> bool:
+        """Descend while only root can have created the next entry.
 
         Args:
-            make: the mode of the last directory, made with those above it; None makes none.
+            make: the mode of the last directory, which is created with those above it; None
+                creates none.
 
         Returns:
-            Whether the whole way was gone.
+            True when the last directory is reached.
         """
         while self._left:
             here = os.fstat(self.descriptor)
@@ -114,11 +115,11 @@ class _Descent:
         return True
 
     def _make(self, mode: int) -> None:
-        with suppress(FileExistsError):  # another process made it; the next turn looks at it
+        with suppress(FileExistsError):  # another process made it; the next turn reads it
             os.mkdir(self._left[0], mode, dir_fd=self.descriptor)
 
     def _enter(self, entry: os.stat_result) -> bool:
-        """Go one step; False at what is no directory."""
+        """Enter the next directory or follow a link; return False at another file."""
         name = self._left.pop(0)
         if stat.S_ISLNK(entry.st_mode):
             return self._follow(os.readlink(name, dir_fd=self.descriptor))
@@ -140,12 +141,12 @@ class _Descent:
 
 
 @contextmanager
-def _descent(path: Path) -> Iterator[_Descent]:
-    way = _Descent(path)
+def _path_walk(path: Path) -> Iterator[_PathWalk]:
+    walk = _PathWalk(path)
     try:
-        yield way
+        yield walk
     finally:
-        os.close(way.descriptor)
+        os.close(walk.descriptor)
 
 
 def _entry(name: str, directory: int) -> os.stat_result | None:
@@ -156,7 +157,7 @@ def _entry(name: str, directory: int) -> os.stat_result | None:
 
 
 def _is_roots_choice(directory: os.stat_result, entry: os.stat_result) -> bool:
-    """Return True when only root can have placed an entry and can replace it."""
+    """Return True when only root can have created an entry and can replace it."""
     return _is_roots_alone(directory) or (_is_sticky(directory) and entry.st_uid == 0)
 
 

@@ -1,4 +1,4 @@
-"""The pid file: one number, a note for people and never a lock."""
+"""Pid file: the daemon's process id for operators and scripts; it is not a lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _FILE_MODE = 0o640
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without O_NONBLOCK a FIFO in its place would hold the reader for ever.
+# Without O_NONBLOCK, opening a FIFO in its place would block.
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LONGEST_NOTE = 64
 _LARGEST_PID = 2**22
@@ -34,19 +34,19 @@ def read(path: Path) -> int | None:
 
 
 def write(path: Path) -> None:
-    """Note this process; readers see the old file or the whole new one.
+    """Write this process's id; readers see the old file or the complete new one.
 
     Raises:
-        OSError: the file cannot be written; nothing is left of the try.
+        OSError: the file cannot be written; no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.unlink(missing_ok=True)  # of a start that was cut short, or none of ours
+        temporary.unlink(missing_ok=True)  # left by an interrupted start, or not a daemon's
         with os.fdopen(os.open(temporary, _NEW_FILE, _FILE_MODE), "w") as file:
             file.write(f"{os.getpid()}\n")
         temporary.replace(path)
     except OSError:
-        with suppress(OSError):  # the write is what failed, and is what the caller hears of
+        with suppress(OSError):  # the caller gets the first error
             temporary.unlink()
         raise
 

@@ -1,4 +1,4 @@
-"""Giving up root for good, and what the daemon's account is given before that."""
+"""Permanent change from root to the daemon's account, which gets its directories before."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PR_SET_DUMPABLE = 4  # of prctl(2), from <linux/prctl.h>
 
 
 class NotPermitted(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
-    """The operating system does not let the daemon be who or write where it should."""
+    """The kernel refuses the daemon's account, or access to a file that the daemon needs."""
 
     exit_code = exit_codes.NOT_PERMITTED
 
@@ -43,11 +43,11 @@ class Account(NamedTuple):
 
 
 def find_account(user: str | None, group: str | None) -> Account | None:
-    """The account to become; None when nothing is to be changed.
+    """Return the account to run as; None to keep the present one.
 
     Args:
         user: a user's name; None keeps the current user.
-        group: a group's name; None is the user's own group.
+        group: a group's name; None for the user's own group.
 
     Raises:
         NotPermitted: there is no such user or group.
@@ -65,7 +65,7 @@ def find_account(user: str | None, group: str | None) -> Account | None:
 
 
 def account_name() -> str:
-    """Name this process's account; the number where it has no name, as in many containers."""
+    """Return the name of this process's account, or its number, as in many containers."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -73,13 +73,13 @@ def account_name() -> str:
 
 
 def become(config: Config, runtime_files: RuntimeFiles) -> None:
-    """Give the daemon's directories to the account it is to run as, and become it for good.
+    """Give the daemon's directories to its configured account, and change to it for good.
 
-    To be called before anything in those directories is opened. Does nothing when no account is
-    configured or this process already runs as it.
+    Call it before a file in those directories is opened. Without a configured account, or when this
+    process already runs as it, nothing changes.
 
     Raises:
-        NotPermitted: the account cannot be changed to, or cannot write where it must.
+        NotPermitted: the change is refused, or the account cannot write to a directory.
     """
     account = find_account(config.daemon.user, config.daemon.group)
     if account is not None and account.uid != 0 and os.geteuid() == 0:
@@ -94,14 +94,14 @@ def become(config: Config, runtime_files: RuntimeFiles) -> None:
 
 
 def check_access(config: Config, folders: Iterable[Path]) -> None:
-    """Refuse early, and with the folder's name, what would fail later and less clearly.
+    """Refuse an account without access to gigqd's code, its folders or its working directory.
 
     Args:
-        config: its working directory must be one that this account can enter.
-        folders: in each that is there this account must be able to write.
+        config: the configuration, with the working directory.
+        folders: the folders in which this account must be able to write, if they exist.
 
     Raises:
-        NotPermitted: naming the account and what it cannot use.
+        NotPermitted: with the account and the path that it cannot use.
     """
     who = account_name()
     for file in _OWN_CODE:
@@ -110,13 +110,13 @@ def check_access(config: Config, folders: Iterable[Path]) -> None:
                 f"{who} cannot read {file}; install gigqd where {who} may, as in /opt"
             )
     for folder in folders:
-        # A runtime directory that is missing is made by the account, or is named by what fails.
+        # The account makes a missing runtime directory; an error then has its path.
         refuse_unwritable(folder)
     if not os.access(config.daemon.working_directory, os.X_OK):
         raise NotPermitted(f"{who} cannot enter {config.daemon.working_directory}")
 
 
-def refuse_blocked_way(folder: Path, meant: Path | None = None) -> None:
+def refuse_unreachable(folder: Path, meant: Path | None = None) -> None:
     """Refuse a folder that this account cannot reach, because it cannot pass one above it.
 
     Args:
@@ -124,11 +124,11 @@ def refuse_blocked_way(folder: Path, meant: Path | None = None) -> None:
         meant: the folder to name, when `folder` is only on the way to it.
 
     Raises:
-        NotPermitted: naming the account and the outermost such directory.
+        NotPermitted: with the account and the outermost such directory.
     """
     for above in [*reversed(folder.parents), folder]:
         if not os.access(above, os.F_OK):
-            return  # it is missing, which is for others to judge
+            return  # it is missing: another check reports it
         if above.is_dir() and not os.access(above, os.X_OK):
             who = account_name()
             raise NotPermitted(
@@ -138,10 +138,10 @@ def refuse_blocked_way(folder: Path, meant: Path | None = None) -> None:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Refuse a folder that is there and in which this account cannot write.
+    """Refuse an existing folder in which this account cannot write.
 
     Raises:
-        NotPermitted: naming the account and the folder.
+        NotPermitted: with the account and the folder.
     """
     if os.path.lexists(folder) and not os.access(folder, os.W_OK | os.X_OK):
         who = account_name()
@@ -152,10 +152,10 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def drop_privileges(account: Account) -> None:
-    """Become another account, with its groups only, and make sure that there is no way back.
+    """Change to another account, with its groups only, and make sure that root is out of reach.
 
     Raises:
-        NotPermitted: the kernel refuses, or root could be had again.
+        NotPermitted: the kernel refuses, or the process could become root again.
     """
     try:
         os.initgroups(account.name, account.gid)
@@ -168,13 +168,13 @@ def drop_privileges(account: Account) -> None:
         with suppress(PermissionError):
             os.setuid(0)
             raise NotPermitted(f"still has a way back to root after becoming {account.name}")
-    # The kernel hides a process that changed its user from that very user: neither the tags of
-    # the workers' processes nor their open files could be read.
+    # After a change of user the kernel hides the process from that user: the tags and open files
+    # of workers could not be read.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def _name_in_environment(account: Account) -> None:
-    """What login(1) sets: a job that looks for its home must not find root's."""
+    """Set HOME, USER and LOGNAME as login(1) does, so that jobs do not use root's home."""
     with suppress(KeyError):
         os.environ["HOME"] = pwd.getpwuid(account.uid).pw_dir
         os.environ.update(USER=account.name, LOGNAME=account.name)
@@ -185,7 +185,7 @@ def _is_already(account: Account) -> bool:
 
 
 def _prepare(account: Account, config: Config, runtime_files: RuntimeFiles) -> None:
-    """Give the account what root has made for it; a folder with anything else in it is not."""
+    """Give the account the log and the folders of the daemon, unless they have other files."""
     log = config.log.file
     if log is not None and str(log) not in DEVICES:
         ownership.give_file(log, account)
@@ -197,19 +197,19 @@ def _prepare(account: Account, config: Config, runtime_files: RuntimeFiles) -> N
 
 
 def is_to_be_given(folder: Path) -> bool:
-    """Whether root, when it starts the daemon, gives a database's folder to its account.
+    """Return True when a start by root gives a database's folder to the daemon's account.
 
     Args:
-        folder: it is made when it is missing; it is given when it is root's and empty.
+        folder: a missing one is made; one of root's is given when it is empty.
     """
     return ownership.would_give_directory(folder, _is_empty)
 
 
 def is_place_to_be_given(folder: Path) -> bool:
-    """Return True when root, when it starts the daemon, gives a runtime directory to its account.
+    """Return True when a start by root gives a runtime directory to the daemon's account.
 
     Args:
-        folder: it is made when it is missing; it is given when root alone has files of gigqd there.
+        folder: a missing one is made; one of root's is given when it has files of gigqd only.
     """
     return ownership.would_give_directory(folder, _are_gigqds)
 

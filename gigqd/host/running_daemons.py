@@ -1,10 +1,9 @@
-"""Which daemon runs: in a place, or of a configuration wherever its runtime files are.
+"""Search for running daemons: of a runtime directory, or of a configuration wherever it runs.
 
-Three facts of the kernel answer it: the lock on the lock file names the process, the text of that
-file says which daemon it is, and /proc/locks lists the holders of all such locks of the host, also
-of files that were deleted. A daemon has its lock file open, so its text can be read through /proc.
-A file counts only if it belongs to the account of the process: no other account can have written
-it.
+The kernel names the process that holds the lock on a lock file, and the text of that file is the
+identity of the daemon. /proc/locks lists the holders of all such locks of the host, also of files
+that were deleted: a daemon has its lock file open, so its text can be read through /proc. A file
+counts only if it belongs to the account of the process, since no other account can have written it.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ _DELETED = " (deleted)"
 
 
 class Match(IntEnum):
-    """How a running daemon relates to the configuration of a command, the best match first."""
+    """The relation of a running daemon to the configuration of a command, best match first."""
 
     FILE = 0
-    """It runs the same configuration file, or does not say which."""
+    """It runs the same configuration file, or an unknown one."""
     QUEUE = 1
     """It serves the same database under the same name."""
     OTHER = 2
@@ -52,7 +51,7 @@ class RunningDaemon(NamedTuple):
         pid: its process; None when it cannot be seen from here, as in another container.
         uid: the account that it runs as.
         lock: its lock file.
-        identity: which daemon it is; None when its lock file does not say.
+        identity: its identity; None when its lock file has none.
     """
 
     pid: int | None
@@ -68,19 +67,19 @@ class RunningDaemon(NamedTuple):
         return f"pid {self.pid}{then}"
 
     def match(self, wanted: Identity | None) -> Match:
-        """Return how this daemon relates to the one that is wanted."""
+        """Return the relation of this daemon to the wanted one."""
         if wanted is None or self.identity is None or self.identity.has_file_of(wanted):
             return Match.FILE
         return Match.QUEUE if self.identity.has_queue_of(wanted) else Match.OTHER
 
 
 class AlreadyRunning(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
-    """The daemon of this place or of this configuration runs.
+    """The daemon of this runtime directory or of this configuration runs already.
 
     Args:
         running: the daemon.
-        deleted: the directory of its files when they were deleted.
-        file: its configuration file when that is another one.
+        deleted: the directory of its files, if they were deleted.
+        file: its configuration file, if it is another one.
     """
 
     exit_code = exit_codes.ALREADY_RUNNING
@@ -99,12 +98,12 @@ class AlreadyRunning(GigqdError):  # noqa: N818 - a sentence, as the library's e
 
 
 class AnotherDaemon(GigqdError):  # noqa: N818 - a sentence, as the library's errors are
-    """A running daemon is not the one that this configuration means, or no longer.
+    """A running daemon has another configuration than the wanted one.
 
     Args:
         running: the daemon.
         theirs: its identity.
-        wanted: the identity of the daemon that the configuration means.
+        wanted: the identity in this configuration.
     """
 
     exit_code = exit_codes.ALREADY_RUNNING
@@ -130,18 +129,18 @@ class AnotherDaemon(GigqdError):  # noqa: N818 - a sentence, as the library's er
 def find(
     lock: Path | None, wanted: Identity | None, trusts: Callable[[int], bool]
 ) -> RunningDaemon | None:
-    """Return the running daemon that is meant; None when none can be seen.
+    """Return the wanted running daemon; None when none can be seen.
 
     A daemon of the same configuration file comes first, then one of the same database and name,
-    then any other that has its lock file in the same place.
+    then another with the same lock file.
 
     Args:
-        lock: the place of its lock file; None when only `wanted` counts.
-        wanted: which daemon is meant; None when only the place counts.
-        trusts: returns for a user id whether a daemon elsewhere of this account may be meant.
+        lock: the path of its lock file; None when only `wanted` counts.
+        wanted: the identity of the daemon; None when only the lock file counts.
+        trusts: returns True for a user id whose daemons elsewhere may be returned.
 
     Raises:
-        GigqdError: this account may not look at the lock file.
+        GigqdError: this account may not read the lock file.
     """
     here = at(lock) if lock is not None else None
     if here is not None and here.match(wanted) is Match.FILE:
@@ -156,9 +155,9 @@ def find(
 
 
 def find_of_file(wanted: Identity) -> RunningDaemon | None:
-    """Return the daemon that runs a configuration file, of which only the path has to be known.
+    """Return the daemon that runs a configuration file, found by the path of the file.
 
-    A daemon of root, of this account or of the owner of the file counts.
+    Only daemons of root, of this account and of the owner of the file count.
     """
     accounts = {0, os.geteuid()}
     with suppress(OSError):
@@ -170,7 +169,7 @@ def at(lock: Path) -> RunningDaemon | None:
     """Return the daemon of another process that holds the lock file at a path; None without one.
 
     Raises:
-        GigqdError: this account may not look, or a gigqd of an older version holds it.
+        GigqdError: this account may not read the file, or an older gigqd holds it.
     """
     try:
         descriptor = os.open(lock, os.O_RDONLY | OPEN_FLAGS)
@@ -204,9 +203,9 @@ def _seen(trusts: Callable[[int], bool]) -> Iterator[RunningDaemon]:
 
 
 def _holders() -> Iterator[int]:
-    """Yield the processes that hold a lock file or the name of a daemon, as the kernel lists them.
+    """Yield the processes that /proc/locks lists with the lock of a daemon or of a database.
 
-    Where its lock file is that of a container, only the lock on the database is listed.
+    For a lock file in a container, only the lock on the database is listed.
     """
     with suppress(OSError):
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
@@ -256,7 +255,7 @@ def _read(link: str) -> Record | None:
 
 
 def _has_same_files(pid: int, record: Record) -> bool:
-    """Return True when a path means the same to a process as to this one, as in one container."""
+    """Return True when a process sees the same files as this one, as in one container."""
     for path in (os.path.dirname(record.identity.database), "/"):  # noqa: PTH120
         with suppress(FileNotFoundError):
             try:
@@ -267,7 +266,7 @@ def _has_same_files(pid: int, record: Record) -> bool:
 
 
 def _started_at(pid: int) -> datetime | None:
-    import psutil  # slow to import, and only for this
+    import psutil  # slow to import; needed only here
 
     with suppress(psutil.Error):
         return datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)

@@ -1,4 +1,4 @@
-"""The runtime files of one daemon, and the lock among them that decides who runs."""
+"""Runtime files of one daemon: lock file, pid file, socket and log."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
     from gigqd.host.identity import Identity
     from gigqd.host.running_daemons import RunningDaemon
 
-_LOCK_PATIENCE = 0.5
+_LOCK_WAIT = 0.5
 _LOCK_RETRY = 0.02
 _DIRECTORY_MODE = 0o750
 
 
 class RuntimeFiles:
-    """One daemon's place in its runtime directory.
+    """The files of one daemon in its runtime directory.
 
-    1. Holds the lock for as long as the daemon runs; a held lock is what "running" means.
-    2. Notes the pid for people.
-    3. Finds the daemon that holds the lock, or that the configuration means.
-    4. Leaves nothing behind, and touches nothing without the lock.
+    The daemon holds the lock while it runs: "running" means that the lock is held. Without the lock
+    no file is written or removed; with it, the pid file and the socket are removed at the end.
 
     As a context manager it holds the lock inside the block.
 
@@ -45,13 +43,13 @@ class RuntimeFiles:
             whose configuration has become invalid.
 
     Attributes:
-        identity: which daemon is meant; None when only its place is known.
+        identity: the identity of the daemon; None when only its directory is known.
     """
 
     def __init__(self, config: Config | DaemonConfig) -> None:
         daemon, log_file = _place(config)
         stem = "gigqd" if daemon.name == "default" else f"gigqd-{daemon.name}"
-        self._be_at(daemon.runtime_dir / f"{stem}.lock")
+        self._set_paths(daemon.runtime_dir / f"{stem}.lock")
         self.log_path = log_file or self.lock_path.with_suffix(".log")
         self.identity = identity_of(config, os.environ) if isinstance(config, Config) else None
         self._accounts = _accounts_of(config, self.identity)
@@ -61,12 +59,12 @@ class RuntimeFiles:
         """Return the runtime files of a daemon that was found, wherever they are."""
         place = found.lock.parent
         runtime_files = cls(DaemonConfig(runtime_dir=place, working_directory=place))
-        runtime_files._be_at(found.lock)
+        runtime_files._set_paths(found.lock)
         runtime_files.identity = found.identity
         runtime_files._accounts = {found.uid}
         return runtime_files
 
-    def _be_at(self, lock: Path) -> None:
+    def _set_paths(self, lock: Path) -> None:
         self.directory, self.lock_path = lock.parent, lock
         self.pid_path = lock.with_suffix(".pid")
         self.socket_path = lock.with_suffix(".sock")
@@ -84,15 +82,15 @@ class RuntimeFiles:
     def lock(self) -> None:
         """Take the lock, making the runtime directory when it is missing.
 
-        A start that is about to detach, and a daemon that was just killed, hold it for an instant
-        only, so a held lock is tried again for half a second.
+        A start that is about to detach, and a daemon that was just killed, hold it for a moment
+        only, so the lock is tried for half a second.
 
         Raises:
             AlreadyRunning: another process holds it, or the daemon of this file runs elsewhere.
             AnotherDaemon: that process is the daemon of another configuration or database.
             CannotCreate: the directory or the lock cannot be made or used.
         """
-        deadline = time.monotonic() + _LOCK_PATIENCE
+        deadline = time.monotonic() + _LOCK_WAIT
         while (refusal := self._refusal()) is not None:
             if time.monotonic() >= deadline:
                 raise refusal
@@ -101,8 +99,8 @@ class RuntimeFiles:
     def _refusal(self) -> GigqdError | None:
         """Take the lock; return the reason why it cannot be taken, or None once it is held."""
         found = None
-        with suppress(GigqdError):  # what cannot be looked at cannot be used, which names it better
-            found = self.meant()
+        with suppress(GigqdError):  # the next error is clearer
+            found = self.find_configured()
         # One of the same database and name elsewhere is refused by the lock on the database.
         if found and (found.lock == self.lock_path or found.match(self.identity) is Match.FILE):
             return self._refused_by(found)
@@ -122,7 +120,7 @@ class RuntimeFiles:
         return AlreadyRunning(running, deleted, file)
 
     def write_pid(self) -> None:
-        """Note this process's id in the pid file.
+        """Write this process's id into the pid file.
 
         Raises:
             CannotCreate: the file cannot be written.
@@ -138,7 +136,7 @@ class RuntimeFiles:
         return Record(str(self.lock_path), self.identity)
 
     def open_log(self) -> BinaryIO:
-        """Open the log for appending, made when it is missing.
+        """Open the log for appending; make it if it is missing.
 
         Raises:
             CannotCreate: it cannot be opened.
@@ -150,13 +148,13 @@ class RuntimeFiles:
         return os.fdopen(fd, "ab", buffering=0)
 
     def repair(self) -> tuple[str, ...]:
-        """Put back the directory, the lock and the pid file when they were deleted.
+        """Restore the directory, the lock and the pid file if they were deleted.
 
-        The old lock is kept as well: giving it up could only help a second daemon.
+        The lock on the deleted file is kept as well.
 
         Returns:
-            The names of the files that were put back. The pid file is not touched while another
-            process holds the lock there: a start that the fence is about to refuse.
+            The names of the restored files. The pid file is not touched while another process
+            holds the lock there: a start that the database lock is about to refuse.
 
         Raises:
             CannotCreate: a file cannot be made.
@@ -182,8 +180,7 @@ class RuntimeFiles:
         """Remove this process's pid file and the socket, then free the lock."""
         if not self._lock.is_ours:
             return
-        # A folder that cannot be written in any more must not keep the lock held, nor hide the
-        # error that ended the daemon.
+        # An error here must not keep the lock, or hide the error that ended the daemon.
         with suppress(OSError):
             pidfile.remove_own(self.pid_path)
             if self._lock.is_in_place():
@@ -194,24 +191,24 @@ class RuntimeFiles:
         """Free the lock and leave the files."""
         self._lock.abandon()
 
-    # --- looking -----------------------------------------------------------------------------
+    # --- searching ---------------------------------------------------------------------------
 
     def running(self) -> RunningDaemon | None:
-        """Return the daemon of this place; None when it does not run.
+        """Return the daemon with these runtime files; None when it does not run.
 
-        A daemon whose runtime files were deleted is found by what it still has open.
+        A daemon whose runtime files were deleted is found by the file that it still has open.
 
         Raises:
-            GigqdError: the lock cannot be looked at, as by a user without access, or is in a
-                directory where every account may put one.
+            GigqdError: this account may not read the lock, or the lock is in a directory where
+                every account may create one.
         """
         return self._find(None)
 
-    def meant(self) -> RunningDaemon | None:
-        """Return the running daemon that is meant, wherever its files are; None without one.
+    def find_configured(self) -> RunningDaemon | None:
+        """Return the running daemon of this configuration, wherever its files are, or None.
 
         The configuration may have changed since the start, or the daemon was started with another
-        environment. A daemon that is not meant is returned when its files are in this place.
+        environment. The daemon of another configuration is returned when its files are here.
 
         Raises:
             GigqdError: as `running`.
@@ -219,13 +216,13 @@ class RuntimeFiles:
         return self._find(self.identity)
 
     def refuse_taken(self, besides: int | None = None) -> None:
-        """Refuse a place where another daemon runs.
+        """Refuse runtime files that another daemon uses.
 
         Args:
-            besides: the process that may run there.
+            besides: the process that may use them.
 
         Raises:
-            AlreadyRunning: another process runs there.
+            AlreadyRunning: another process uses them.
             AnotherDaemon: that process is the daemon of another configuration or database.
         """
         running = self.running()
@@ -233,12 +230,12 @@ class RuntimeFiles:
             raise self._refused_by(running)
 
     def trusts(self, uid: int) -> bool:
-        """Return True when the daemon may run as a user: root, this one, the owner of its files."""
+        """Return True for root, for this account and for the owners of the daemon's files."""
         known = {0, os.geteuid(), _owner(self.directory), _owner(self.lock_path), *self._accounts}
         return uid in known and is_known(uid)
 
     def stale_pid(self) -> int | None:
-        """The process id in a pid file that a dead daemon has left; None when there is none."""
+        """Return the process id in a pid file that a dead daemon has left, or None."""
         if not self._lock.is_ours and self.running() is not None:
             return None
         return pidfile.read(self.pid_path)
@@ -251,7 +248,7 @@ class RuntimeFiles:
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             if self.directory.stat().st_mode & stat.S_IWOTH:
                 raise GigqdError(
-                    f"cannot trust what is in {self.directory}: everybody may write in it",
+                    f"cannot trust what is in {self.directory}: every account may write in it",
                     exit_code=exit_codes.NOT_PERMITTED,
                 )
 
@@ -265,7 +262,7 @@ class RuntimeFiles:
             raise cannot_create("runtime directory", self.directory, error) from error
 
     def prepare_directory(self) -> None:
-        """Make the runtime directory when it is missing.
+        """Make the runtime directory if it is missing.
 
         Raises:
             CannotCreate: it cannot be made or used.
@@ -285,7 +282,7 @@ def _place(config: Config | DaemonConfig) -> tuple[DaemonConfig, Path | None]:
 
 
 def _accounts_of(config: Config | DaemonConfig, identity: Identity | None) -> set[int | None]:
-    """Return the accounts that a configuration's daemon may have been started by."""
+    """Return the accounts that may have started the daemon of a configuration."""
     if identity is None or not isinstance(config, Config):
         return set()
     owners = {_owner(Path(path)) for path in (identity.database, identity.config) if path}
@@ -295,11 +292,11 @@ def _accounts_of(config: Config | DaemonConfig, identity: Identity | None) -> se
 
 
 def _distrust(found: os.stat_result) -> str | None:
-    """Return why files in a directory could be another account's; None when they cannot."""
+    """Return why another account can have created files in a directory, or None."""
     if found.st_uid not in (0, os.geteuid()) or not is_known(found.st_uid):
         return f"it belongs to user id {found.st_uid}, not to {os.geteuid()}"
     if found.st_mode & stat.S_IWOTH:
-        return "everybody may write in it; give the daemon a directory of its own"
+        return "every account may write in it; give the daemon a directory of its own"
     if os.geteuid() == 0 and others_may_write(found):
         return f"group id {found.st_gid} may write in it; give the daemon a directory of its own"
     return None

@@ -1,9 +1,9 @@
-"""The record of runs that have not ended in order: a dead one may have left processes behind.
+"""Record of runs without an orderly end, which may have left processes behind.
 
-A daemon makes its file beside the database before its first fork and removes it when it has ended
-and nothing is left of its jobs, and leaves the file `orderly`. A start looks
-through the processes of the host only where a file of a dead run is there, or where `orderly` is
-missing although a queue was here: then the folder was deleted, and with it what it would have said.
+A daemon makes the file of its run beside the database before its first fork. When it ends and no
+process of its jobs is left, it removes the file and writes the file `orderly`. A start searches all
+processes of the host only where a dead run has a file, or where `orderly` is missing although a
+queue was here: then the folder with these files was deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST = 4096
 
 
 class ShutdownMarker:
-    """The record of this daemon's run on a database; to be made before anything beside that file.
+    """The record of this daemon's run; make it before any other file beside the database.
 
     Args:
         database: the queue's file.
@@ -33,7 +33,7 @@ class ShutdownMarker:
         self._path: Path | None = None
 
     def may_have_orphans(self) -> bool:
-        """Return whether processes of a dead run have to be looked for.
+        """Return True when processes of a dead run may be left.
 
         Raises:
             OSError: the folder beside the database cannot be read.
@@ -43,14 +43,13 @@ class ShutdownMarker:
         folder = run_locks.companion(self._database)
         if self._dead_runs(folder):
             return True
-        # Besides dead runs there are only living ones, each of which has looked when it began.
+        # The other files are of live runs, each of which has searched at its start.
         return not ((folder / _ORDERLY).exists() or any(folder.glob(f"{_PREFIX}*")))
 
     def begin(self, run: str) -> None:
-        """Record that a run has begun, and forget the dead ones, of which nothing is left.
+        """Record that a run has begun, and remove the files of dead runs, which are cleaned up.
 
-        Where its file cannot be made, a start that finds no other daemon looks for processes:
-        `orderly` is gone.
+        If the file cannot be made, the next start searches all the same: `orderly` is gone.
 
         Raises:
             OSError: the folder beside the database cannot be changed.
@@ -64,7 +63,7 @@ class ShutdownMarker:
             _write(self._path, run)
 
     def end(self) -> None:
-        """Record that the run has ended in order; an error costs the next start a look."""
+        """Record an orderly end; after an error the next start searches for processes."""
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
@@ -85,7 +84,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> str:
-    """Return the run in a file; one that has just been removed reads as none, which is dead."""
+    """Return the run in a file; a file that was just removed reads as empty, a dead run."""
     descriptor = private_files.open_file(path)
     try:
         return os.read(descriptor, _LONGEST).decode("ascii", "replace")

@@ -1,4 +1,4 @@
-"""Telling systemd how the daemon is: the sender's side of sd_notify(3)."""
+"""Notifications to systemd about the daemon's state, as of sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PRIVATE_PREFIXES = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "INVOCATION_ID")
 
 
 class Notifier:
-    """Sends notes to the service manager; does nothing when there is none.
+    """Sender of notifications to the service manager; does nothing when there is none.
 
-    A note that cannot be delivered at once is dropped: supervision never waits for systemd.
+    A notification that cannot be delivered at once is dropped: the loop never waits for systemd.
 
-    Parameters:
-        environ: where `NOTIFY_SOCKET` is read from, once.
+    Args:
+        environ: the environment with `NOTIFY_SOCKET`, which is read once.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -29,7 +29,7 @@ class Notifier:
         self._ask_at = 0.0
 
     def ready(self, status: str = "") -> None:
-        """Start-up, or a reload, is over."""
+        """Report that the start or a reload is complete."""
         self._send("READY=1", f"STATUS={_one_line(status)}" if status else "")
 
     def status(self, text: str) -> None:
@@ -37,34 +37,34 @@ class Notifier:
         self._send(f"STATUS={_one_line(text)}")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` must follow. The time tells two reloads apart."""
+        """Report the begin of a reload; `ready` must follow. The time identifies the reload."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
 
     def stopping(self, status: str = "") -> None:
-        """The stop has begun."""
+        """Report that the stop has begun."""
         self._send("STOPPING=1", f"STATUS={_one_line(status)}" if status else "")
 
     def watchdog(self) -> None:
-        """The loop has completed a turn."""
+        """Report that the loop has completed a turn."""
         self._send("WATCHDOG=1")
 
     def extend_timeout(self, seconds: float) -> None:
         """Ask for more time to start or stop.
 
         Args:
-            seconds: how long from now systemd shall wait for the next note.
+            seconds: the time from now until systemd may expect the next notification.
         """
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
-    def ask_for_patience(self, now: float) -> float:
-        """While a start or a stop goes on, ask for more time now and every ten seconds.
+    def extend_timeout_if_due(self, now: float) -> float:
+        """Ask for more time now and every 10 s, during a start or a stop.
 
         Args:
             now: the time, in seconds of the monotonic clock.
 
         Returns:
-            When to ask again, same clock.
+            The time of the next request, on the same clock.
         """
         if now >= self._ask_at:
             self._ask_at = now + _ASK_EVERY
@@ -79,14 +79,14 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
                 sock.sendto(text, self._address)
         except OSError:
-            return  # a manager that is away or overloaded must not stop the supervision
+            return  # a missing or overloaded manager must not stop the supervisor
 
 
 def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:
-    """How often `Notifier.watchdog` must be called at the least.
+    """Return the longest time between two calls of `Notifier.watchdog`.
 
     Returns:
-        Seconds, or None when nobody watches this process.
+        Seconds, or None when systemd does not watch this process.
     """
     try:
         microseconds = int(environ.get("WATCHDOG_USEC", ""))
@@ -99,15 +99,15 @@ def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:
 
 
 def scrub(environ: MutableMapping[str, str]) -> None:
-    """Remove what systemd meant for the daemon alone, so that jobs do not speak in its name."""
+    """Remove systemd's variables for the daemon, so that jobs cannot notify in its place."""
     for name in [name for name in environ if name.startswith(_PRIVATE_PREFIXES)]:
         del environ[name]
 
 
-def is_a_units_process(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a service manager has started this process as (part of) a unit.
+def is_started_by_systemd(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return True when a service manager has started this process as (part of) a unit.
 
-    `INVOCATION_ID` alone does not tell: every shell that a desktop's or an agent's unit has
+    `INVOCATION_ID` alone is no proof: every shell that a unit of a desktop or an agent has
     started inherits it. So the process that systemd executed must be this one or its parent.
     """
     if _SOCKET in environ:
@@ -120,7 +120,7 @@ def is_a_units_process(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def _address(path: str) -> str:
-    """The address for a socket's path; a leading @ means an abstract name."""
+    """Return the address for a socket's path; a leading @ means an abstract name."""
     if path.startswith("@"):
         return "\0" + path[1:]
     return path if path.startswith("/") else ""

@@ -16,7 +16,7 @@ from gigq.store.migrate import Begin
 from gigq.store.sqlite import checkpoint, connections, probe
 from gigq.store.sqlite.file import identity
 from gigqd import exit_codes, logs
-from gigqd.host.database_errors import DatabaseError, Patience, database_error_of
+from gigqd.host.database_errors import DatabaseError, RetryDelay, database_error_of
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.json_socket import JsonSocket
 from gigqd.ipc.scoreboard import Activity, Report
@@ -90,7 +90,7 @@ class Recorder:
         self._possible_strays: set[str] = set()
         self._settle_strays_at = 0.0
         self._leaving = False
-        self._patience = Patience()
+        self._patience = RetryDelay()
         # Differs from all states, so the first is sent: an earlier recorder may have sent another.
         self._database_error: DatabaseError | None = DatabaseError("", pause_claims=False)
         if self._was_recovered:

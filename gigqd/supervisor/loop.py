@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.model.cause import Cause
 from gigqd import __version__, exit_codes, logs
-from gigqd.host.file_repair import Repairs
+from gigqd.host.file_repair import FileRepair
 from gigqd.host.systemd import Notifier, scrub, watchdog_interval
 from gigqd.ipc.scoreboard import Report, Scoreboard
 from gigqd.linux import syscalls
@@ -126,7 +126,7 @@ class Supervisor:
         if self._stop is not None:
             until = min(until, self._stop.next_step(now, self._pools.workers()))
         if self._stop is not None or not self._status.ready:
-            until = min(until, self._notifier.ask_for_patience(now))
+            until = min(until, self._notifier.extend_timeout_if_due(now))
         if self._watchdog is not None:
             self._notifier.watchdog()
             until = min(until, now + self._watchdog)
@@ -158,7 +158,7 @@ class Supervisor:
         self._run.begin()
         (files := self._runtime_files).write_pid()
         self._commands = Commands(files, self._selector, self, self._status)
-        self._repairs = Repairs(self._status, files, self._commands.repair, self.begin_stop)
+        self._repairs = FileRepair(self._status, files, self._commands.repair, self.begin_stop)
         self._children.preload()
         self._pools.open_recorder()
         self._woke_at = time.monotonic()

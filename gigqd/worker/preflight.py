@@ -16,7 +16,7 @@ from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.host.database_errors import exit_code_for
 from gigqd.host.database_place import refuse_unusable_place
-from gigqd.host.privileges import account_name, refuse_blocked_way, refuse_unwritable
+from gigqd.host.privileges import account_name, refuse_unreachable, refuse_unwritable
 from gigqd.worker.boot import failure, is_of_the_application, prepare
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def check_path_to_new_folder(config: Config) -> str:
         GigqdError: the account cannot pass a directory above the folder.
     """
     path = Path(config.queue.database)
-    refuse_blocked_way(path.parent.parent, path.parent)
+    refuse_unreachable(path.parent.parent, path.parent)
     who = account_name()
     return f"{path} does not exist yet; the first start by root gives {who} its folder"
 

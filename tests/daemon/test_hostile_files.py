@@ -309,7 +309,7 @@ def test_nothing_in_a_directory_that_every_account_may_write_counts(stopped, bys
 
     code = exit_codes.STATUS_UNKNOWN if command == "status" else exit_codes.NOT_PERMITTED
     assert ended_well(done) == [code]
-    assert "everybody may write in it" in done.stdout + done.stderr
+    assert "every account may write in it" in done.stdout + done.stderr
 
 
 @pytest.mark.fault("A13")

@@ -276,7 +276,7 @@ def test_a_runtime_directory_that_every_account_may_write_is_refused(tmp_path):
     shared.mkdir()
     shared.chmod(0o1777)
 
-    with pytest.raises(CannotCreate, match="everybody may write in it"):
+    with pytest.raises(CannotCreate, match="every account may write in it"):
         RuntimeFiles(config_in(tmp_path, runtime_dir=shared)).lock()
 
     assert names_in(shared) == []

@@ -11,7 +11,7 @@ import pytest
 from support.configs import config_in
 
 from gigqd import exit_codes
-from gigqd.host.file_repair import Repairs
+from gigqd.host.file_repair import FileRepair
 from gigqd.host.identity import Identity, Record
 from gigqd.host.lock_file import LockFile
 from gigqd.host.runtime_files import RuntimeFiles
@@ -119,7 +119,7 @@ def test_a_daemon_makes_no_control_socket_while_a_start_holds_the_lock(
     def begin_stop() -> Any:
         raise AssertionError(exit_codes.ALREADY_RUNNING)
 
-    repairs = Repairs(DaemonStatus(config, "gigqd:1"), runtime_files, repair_socket, begin_stop)
+    repairs = FileRepair(DaemonStatus(config, "gigqd:1"), runtime_files, repair_socket, begin_stop)
     repairs.step(repairs.at)
     while_held = list(repaired)
     start.communicate()

@@ -22,7 +22,7 @@ from gigq.errors import (
 )
 from gigq.store.sqlite import connections
 from gigqd.config import RetentionConfig
-from gigqd.host.database_errors import Patience, database_error_of
+from gigqd.host.database_errors import RetryDelay, database_error_of
 from gigqd.ipc import json_socket
 from gigqd.ipc.scoreboard import Scoreboard
 from gigqd.recorder.recorder import Recorder
@@ -115,7 +115,7 @@ def test_trouble_holds_claims_when_the_file_itself_is_not_to_be_trusted(
 
 
 def test_trouble_is_tried_again_later_and_later_and_soon_after_it_was_over() -> None:
-    patience = Patience()
+    patience = RetryDelay()
     waits = []
     for _ in range(8):
         patience.wait(100.0)

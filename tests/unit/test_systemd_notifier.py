@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gigqd.host.systemd import Notifier, is_a_units_process, scrub, watchdog_interval
+from gigqd.host.systemd import Notifier, is_started_by_systemd, scrub, watchdog_interval
 from gigqd.ipc.control_socket import address
 
 
@@ -112,4 +112,4 @@ def test_workers_see_nothing_that_was_meant_for_the_daemon():
     ],
 )
 def test_a_unit_is_distinguished_from_a_shell_that_one_has_started(environ, expected):
-    assert is_a_units_process(environ) is expected
+    assert is_started_by_systemd(environ) is expected
