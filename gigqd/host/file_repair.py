@@ -59,16 +59,16 @@ class FileRepair:
         if now < self.at:
             return
         self.at = now + _EVERY
-        repaired = self._put_back(_renew_locks)
+        repaired = self._restore(_renew_locks)
         if (other := self._taken_over()) is not None:
             log.error("place_taken", error=str(other))
             self.at = math.inf
             self._begin_stop().code = exit_codes.ALREADY_RUNNING
             return
-        repaired += self._put_back(self._runtime_files.repair)
+        repaired += self._restore(self._runtime_files.repair)
         # Not in place: another start holds the lock file, and the database lock refuses it.
         if self._runtime_files.is_in_place():
-            repaired += self._put_back(self._repair_socket)
+            repaired += self._restore(self._repair_socket)
         if repaired:
             log.warning("files_repaired", files=repaired)
 
@@ -79,7 +79,7 @@ class FileRepair:
             return error
         return None
 
-    def _put_back(self, repair: Callable[[], Iterable[str]]) -> list[str]:
+    def _restore(self, repair: Callable[[], Iterable[str]]) -> list[str]:
         try:
             return [*repair()]
         except (GigqdError, OSError) as error:

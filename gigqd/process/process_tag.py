@@ -28,7 +28,7 @@ _FILLER = "GIGQD_FILLER"
 
 _RLIMIT_LOCKS = 10  # <asm-generic/resource.h>; Python's module has no name for it
 _LIMIT_NAME = b"Max file locks"
-_RLIMIT_TAG = 1 << 61
+_IS_RLIMIT_TAG = 1 << 61
 _HOME_BITS, _RUN_BITS, _GENERATION_BITS = 32, 14, 15
 
 
@@ -55,7 +55,7 @@ class Tag(NamedTuple):
         """The rlimit tag that belongs to it."""
         home = _digest(self.home, _HOME_BITS) << (_RUN_BITS + _GENERATION_BITS)
         run = _digest(self.run, _RUN_BITS) << _GENERATION_BITS
-        return _RLIMIT_TAG | home | run | self.generation % (1 << _GENERATION_BITS)
+        return _IS_RLIMIT_TAG | home | run | self.generation % (1 << _GENERATION_BITS)
 
     def matches(self, tags: ProcessTags) -> bool:
         """Return True when one of a process's tags is this one's."""
@@ -131,7 +131,7 @@ def rlimit_tag_of(pid: int) -> int | None:
     for line in limits.splitlines():
         if line.startswith(_LIMIT_NAME):
             hard = line.removeprefix(_LIMIT_NAME).split()[1]
-            return int(hard) if hard.isdigit() and int(hard) & _RLIMIT_TAG else None
+            return int(hard) if hard.isdigit() and int(hard) & _IS_RLIMIT_TAG else None
     return None
 
 

@@ -31,7 +31,7 @@ _EXCEPTIONS: dict[Cause, tuple[type[JobInterrupted], str]] = {
 
 
 class JobInterrupter:
-    """A signal handler that raises an exception in the job for which the supervisor meant it.
+    """A signal handler that raises an exception in the job that the supervisor interrupts.
 
     The exception is JobTimeout at the deadline, JobCancelled after a cancel, and JobStopped when
     the daemon stops. It is raised once, and never between jobs. The supervisor repeats the signal
@@ -41,7 +41,7 @@ class JobInterrupter:
     Attributes:
         interrupted: True once a job of this worker was interrupted.
         interruption: the interruption of the last job; None when it was not interrupted.
-        let_go: settles or releases the other claims.
+        release: settles or releases the other claims.
     """
 
     def __init__(self, context: ChildContext, reports: WorkerReports) -> None:

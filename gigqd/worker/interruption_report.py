@@ -14,17 +14,17 @@ class InterruptionReport:
     """The message about an interrupted job, which is the worker's last job.
 
     Args:
-        wire: the connection to the supervisor.
+        json_socket: the connection to the supervisor.
     """
 
     def __init__(self, json_socket: JsonSocket) -> None:
         self._json_socket = json_socket
         self._message: dict[str, Any] = {}
 
-    def ended(self, claim: Claim, ending: ExecutionResult, usage: PostMortem) -> None:
+    def ended(self, claim: Claim, result: ExecutionResult, usage: PostMortem) -> None:
         """Prepare the message after the job's function has ended."""
         self._message = {
-            "interrupted": ending.cause.value if ending.cause else None,
+            "interrupted": result.cause.value if result.cause else None,
             "execution": claim.execution_id,
             "job_id": claim.job_id,
             "job": claim.name,

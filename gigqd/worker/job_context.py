@@ -22,7 +22,7 @@ class DaemonJobContext:
         plain: the job context that asks the database.
         cell: the worker's cell on the scoreboard.
         reports: the reports of the worker, which has the current job's deadline.
-        is_leaving: returns True once the worker was asked to exit.
+        exit_requested: returns True once the worker was asked to exit.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class DaemonJobContext:
         plain: PlainJobContext,
         cell: Cell,
         reports: WorkerReports,
-        is_leaving: Callable[[], bool],
+        exit_requested: Callable[[], bool],
     ) -> None:
         self._plain = plain
         self._cell = cell
         self._reports = reports
-        self._is_leaving = is_leaving
+        self._exit_requested = exit_requested
 
     def deadline(self, claim: Claim) -> float | None:
         """Return when the supervisor interrupts the job, on the monotonic clock, or None."""
@@ -44,7 +44,7 @@ class DaemonJobContext:
 
     def stop_requested(self) -> bool:
         """Return True when the daemon stops, or this worker received SIGTERM."""
-        return self._cell.orders().stopping or self._is_leaving()
+        return self._cell.orders().stopping or self._exit_requested()
 
     def cancel_requested(self, claim: Claim) -> bool:
         """Return True when the job's cancel was requested."""

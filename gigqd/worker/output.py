@@ -19,8 +19,8 @@ class Output:
     """The file behind the standard streams, which is emptied before each job.
 
     Args:
-        birth: the context of the child, with the descriptors.
-        kept: the bytes to keep from its end; 0 for none.
+        context: the context of the child, with the descriptors.
+        kept: the number of bytes to keep from its end; 0 for none.
 
     Attributes:
         whole: True when the last job has left the standard streams open.

@@ -1,4 +1,4 @@
-"""The trials of `gigqd check`, in a child process: database, account and imports."""
+"""Checks of database and imports for `gigqd check` and reload, run in a child process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_database(config: Config) -> str:
     """Open the database and take its write lock once; nothing is created or migrated.
 
     Returns:
-        The finding, in words.
+        The result, in words.
 
     Raises:
         GigqdError: the daemon could not use it; the exit code is that of `start`.
@@ -49,7 +49,7 @@ def check_database(config: Config) -> str:
 
 
 def check_path_to_new_folder(config: Config) -> str:
-    """Make sure that the daemon's account will reach a folder that root makes or gives away.
+    """Check that the daemon's account can reach a folder that root will make or give to it.
 
     Returns:
         The effect of the first start, in words.
@@ -64,7 +64,7 @@ def check_path_to_new_folder(config: Config) -> str:
 
 
 def create_queue(config: Config) -> str:
-    """Create the queue, also where one was lost or beside the tables of another program.
+    """Create the queue, also where one was lost, or in a database of another program.
 
     Returns:
         The result, in words.

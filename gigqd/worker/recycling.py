@@ -1,4 +1,4 @@
-"""Lifetime of a worker, after which a new one replaces it."""
+"""Recycling of workers: the limits after which a new worker replaces one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NEVER = float("inf")
 
 
 class RecyclingLimits:
-    """The limits of a worker's life: number of jobs, age and memory.
+    """The recycling limits of one worker: number of jobs, age and memory.
 
     Number and age vary by a tenth, so that a pool's workers do not all exit at once.
 

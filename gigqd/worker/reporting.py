@@ -17,7 +17,7 @@ log = logs.get_logger(__name__)
 
 
 class WorkerReports:
-    """A worker's side of its cell and its socket.
+    """The reports of a worker, through its cell and its socket.
 
     The supervisor sleeps while no worker is busy, so a worker that becomes busy starts the wakeup
     timer. A worker that has booted wakes the supervisor at once, which waits for it.

@@ -22,7 +22,7 @@ _signal: Any = import_module("_signal")
 
 
 class SignalWakeup:
-    """The signal handlers of a worker and the wakeup that signals cause.
+    """The signal handlers of a worker, and its wakeup by signals.
 
     SIGTERM makes the worker exit, SIGUSR1 and a crash dump all stacks, SIGINT and SIGHUP do
     nothing. A process that a job forks gets the default handlers back, unless the job has set its

@@ -27,10 +27,10 @@ class Usage(NamedTuple):
 
 
 class UsageMeter:
-    """The measurement of jobs in one process, one after the other.
+    """Measurement of the resource usage of jobs, one after the other.
 
-    The kernel keeps one peak of memory for the whole life of a process. It is reset to the present
-    use only after a job that has raised it, so that other jobs do not pay for that.
+    The kernel keeps one memory peak for a process. It is reset to the present use only after a job
+    that has raised it, because the reset takes time.
 
     Attributes:
         resident: the memory in bytes that this process used after its last job, at most.

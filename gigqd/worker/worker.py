@@ -85,7 +85,7 @@ class WorkerRole:
     2. Give every job a log context, an output of its own and the limits of its pool.
     3. When no job is due, sleep until a wakeup, a delayed job's time or a signal. Claim nothing
        while the supervisor pauses claims.
-    4. Exit after the current job when asked to, when the lifetime is over, or after a job that was
+    4. Exit after the current job when asked to, at a recycling limit, or after a job that was
        interrupted or leaked, but never with an outcome that is not recorded yet.
     """
 
@@ -97,7 +97,7 @@ class WorkerRole:
         self._reports = reports
         self._interrupter = JobInterrupter(context, reports)
         self._interruption = InterruptionReport(reports.json_socket)
-        self._is_leaving, self._why_leave = False, ""
+        self._exit_requested, self._exit_reason = False, ""
         self._recycling = RecyclingLimits(pool, time.monotonic())
         queue = context.config.queue
         require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
@@ -113,7 +113,7 @@ class WorkerRole:
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
         self._leaks = LeakReport(leak_check, reports.json_socket)
         self._interrupter.release = ClaimRelease(self._runner, queue.database, reports).release
-        self._usage_meter = UsageMeter()
+        self._usage = UsageMeter()
         self._database_error_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
@@ -150,7 +150,7 @@ class WorkerRole:
                 PlainJobContext(store.is_cancel_requested),
                 cell,
                 self._reports,
-                lambda: self._is_leaving,
+                lambda: self._exit_requested,
             ),
             job_reports(self._context),
         )
@@ -161,14 +161,14 @@ class WorkerRole:
         Returns:
             The exit code.
         """
-        while self._stays():
+        while self._continues():
             wait = self._work()
             if not self._reports.started:
                 syscalls.release_memory()
-            if self._stays():
+            if self._continues():
                 self._sleep(wait)
-        if self._why_leave:
-            log.info("worker_recycled", reason=self._why_leave, jobs=self._reports.started)
+        if self._exit_reason:
+            log.info("worker_recycled", reason=self._exit_reason, jobs=self._reports.started)
         if self._hooks is not None:
             self._reports.leaving()
             self._hooks.stop()
@@ -199,7 +199,7 @@ class WorkerRole:
         now = time.monotonic()
         self._database_error_since = self._database_error_since or now
         if now - self._database_error_since > self._pool.record_timeout:
-            self._why_leave = "database_error"
+            self._exit_reason = "database_error"
 
     def _show_idle(self) -> None:
         """Report idle, unless an outcome is not recorded yet: its recording has a time limit."""
@@ -232,7 +232,7 @@ class WorkerRole:
         memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
         now = time.monotonic()
         limits = (limit, int(memory_limit or 0))
-        self._reports.busy(claim, now, self._usage_meter.begin(now), limits, self._runner.held)
+        self._reports.busy(claim, now, self._usage.begin(now), limits, self._runner.held)
 
     def _finished(self, claim: Claim, result: ExecutionResult) -> ExecutionResult:
         """Measure and clean up after the job's function, and return the result with a post-mortem.
@@ -241,8 +241,8 @@ class WorkerRole:
         begin as soon as this one is settled.
         """
         self._reports.settling()
-        usage = self._usage_meter.end(self._reports.peak())
-        killed = result.status is not JobStatus.COMPLETED and self._end_what_the_job_started()
+        usage = self._usage.end(self._reports.peak())
+        killed = result.status is not JobStatus.COMPLETED and self._kill_orphans()
         post_mortem = PostMortem(
             output=self._output.take(),
             stack=self._output.stacks() if self._interrupter.interrupted else None,
@@ -253,7 +253,7 @@ class WorkerRole:
         if self._interrupter.interrupted:
             self._interruption.ended(claim, result, post_mortem)
         # Before the settlement, which shares its transaction with the next claim.
-        self._why_leave = self._why_leave_now(claim) or ("leaks" if killed else "")
+        self._exit_reason = self._exit_reason_after(claim) or ("leaks" if killed else "")
         if post_mortem.output:
             logs.job_output(post_mortem.output)
         logs.leave_job()
@@ -274,16 +274,14 @@ class WorkerRole:
             log.error("worker_cannot_write", limit="RLIMIT_FSIZE")
             os._exit(exit_codes.WORKER_RESIDUE)
 
-    def _end_what_the_job_started(self) -> bool:
+    def _kill_orphans(self) -> bool:
         self._reserved.free_if_needed()
         return kill_orphans(self._context.tag)
 
     # --- going on or leaving -----------------------------------------------------------------
 
     def _may_claim(self) -> bool:
-        if self._is_leaving or self._why_leave:
-            return False
-        return self._context.cell.may_claim
+        return not (self._exit_requested or self._exit_reason) and self._context.cell.may_claim
 
     def _may_start(self, claim: Claim) -> bool:
         """Return False when a new worker must run the job, because other code here conflicts.
@@ -296,32 +294,28 @@ class WorkerRole:
             return True
         conflict = functions.conflict(claim.function)
         if conflict is not None:
-            self._why_leave = "code"
+            self._exit_reason = "code"
             log.debug("code_conflict", job_id=claim.job_id, reason=conflict)
         return conflict is None
 
-    def _stays(self) -> bool:
+    def _continues(self) -> bool:
         if self._runner.held:
             return True
-        if not self._why_leave and self._recycling.remaining(time.monotonic()) <= 0:
-            self._why_leave = "age"
-        return not (self._is_leaving or self._why_leave or self._context.cell.orders().leave)
+        if not self._exit_reason and self._recycling.remaining(time.monotonic()) <= 0:
+            self._exit_reason = "age"
+        return not (self._exit_requested or self._exit_reason or self._context.cell.orders().leave)
 
-    def _why_leave_now(self, claim: Claim) -> str:
+    def _exit_reason_after(self, claim: Claim) -> str:
         """Return why the job that is over is the last one of this worker, or an empty text."""
         left = self._leaks.after(claim, self._reserved, streams_are_open=self._output.whole)
         if left or "limits" in self._pool.allowed_leaks:
             self._require_file_size()
         if self._interrupter.interrupted:
             return "interrupted"
-        return (
-            "leaks"
-            if left
-            else self._recycling.reached(time.monotonic(), self._usage_meter.resident)
-        )
+        return "leaks" if left else self._recycling.reached(time.monotonic(), self._usage.resident)
 
     def _on_sigterm(self, _number: int, _frame: object) -> None:
-        self._is_leaving = True
+        self._exit_requested = True
 
     def _until_next_due(self) -> float:
         # Claims are paused because of the database, which must not be used then.

@@ -18,7 +18,7 @@ def reader() -> Callable[[], Ids]:
     return _read if os.geteuid() == 0 else tuple
 
 
-def put_back(normal: Ids) -> None:
+def restore(normal: Ids) -> None:
     """Restore both effective ids; the kernel refuses it after `os.setuid`."""
     user, group = normal
     os.seteuid(user)  # first: only root may change the group

@@ -1,4 +1,4 @@
-"""The leak check: restores the process state after each job, or finds what cannot be restored."""
+"""Leak check: restoration of the process state after each job, and the leaks that remain."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LeakCheck:
     the job that needed the module first.
 
     Args:
-        ear: the worker's own signal handlers.
+        signal_wakeup: the worker's own signal handlers.
         allowed: the kinds that jobs may leak; they are neither restored nor compared.
     """
 
@@ -79,11 +79,11 @@ class LeakCheck:
         state = [read() for read in self._reads]
         if state == self._normal and not [True for changed in self._changed if changed()]:
             return _NOTHING
-        left, restored = self._put_back(state)
+        left, restored = self._restore_changed(state)
         left |= self._wait_for_the_rest()
         return JobChanges(left, restored)
 
-    def _put_back(self, state: list[Any]) -> tuple[Kinds, Kinds]:
+    def _restore_changed(self, state: list[Any]) -> tuple[Kinds, Kinds]:
         left: Kinds = {}
         restored: Kinds = {}
         for setting, before, now in zip(self._settings, self._normal, state, strict=True):
@@ -132,7 +132,7 @@ def _left(resources: list[Any]) -> Kinds:
 def _attempt(setting: Setting, value: Any) -> str:
     """Restore a setting; return why that failed, or an empty text."""
     try:
-        setting.put_back(value)
+        setting.restore(value)
     except Exception as error:  # noqa: BLE001 - of the kernel, or of an object that a job set
         return f" ({error})"
     return "" if setting.read() == value else " (it did not stay restored)"

@@ -6,10 +6,10 @@ _SEVERAL = 3
 
 
 class GrowthCheck:
-    """The number of threads or descriptors after each job, and its maximum.
+    """Check whether the number of threads or descriptors grows with each job.
 
     A pool, a connection or a library's threads make it rise once or a few times. It is a leak when
-    the number has risen after three jobs, and by more than `spare` since the first of them.
+    it has risen after three jobs, and by more than `spare` since the first of them.
 
     Args:
         spare: the accepted rise after the first one.

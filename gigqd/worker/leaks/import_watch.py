@@ -1,4 +1,4 @@
-"""Detection of imports, whose effects on the process are not leaks of the job that imports."""
+"""Detection of imports, whose effects on the process are not leaks of a job."""
 
 from __future__ import annotations
 

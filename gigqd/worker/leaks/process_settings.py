@@ -74,7 +74,7 @@ class Setting(NamedTuple):
     kind: str
     names: str | tuple[str, ...]
     read: Callable[[], Any]
-    put_back: Callable[[Any], object]
+    restore: Callable[[Any], object]
     read_in_job: Callable[[], Any] | None = None
 
     def changes(self, before: Any, now: Any) -> Iterator[str]:
@@ -96,7 +96,7 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
     """Return all settings, in the order in which they are restored.
 
     Args:
-        ear: the worker's own signal handlers.
+        signal_wakeup: the worker's own signal handlers.
     """
     listening = ("signal.set_wakeup_fd", "faulthandler.disable")
     handlers = tuple(f"the handler of {_name_of(number)}" for number in _SIGNALS)
@@ -120,7 +120,7 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
         Setting("environment", ("os.environ",), lambda: (os.environ,), _restore_environ),
         Setting("environment", "the environment variable", _variables.copy, _restore_variables),
         Setting("environment", ("time.tzset", "time.tzset"), _zone, lambda _: time.tzset()),
-        Setting("limits", resource_limits.NAMES, limits.read, limits.put_back),
+        Setting("limits", resource_limits.NAMES, limits.read, limits.restore),
         Setting("priority", "the priority", _priority, _restore_priority),
         Setting("locale", "the locale", _locale, _restore_locale),
         Setting("path", "the sys.path entry", _path, _restore_path),
@@ -131,7 +131,7 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
         Setting("warnings", ("warnings.showwarning",), _showwarning, _restore_showwarning),
         Setting("logging", "logging.disable", _disabled, logging.disable),
         Setting("hooks", tuple(_HOOKS), _hooks, _restore_hooks),
-        Setting("account", account.NAMES, account.reader(), account.put_back),
+        Setting("account", account.NAMES, account.reader(), account.restore),
     )
 
 
@@ -304,9 +304,9 @@ def _interpreter() -> tuple[Any, ...]:
 
 
 def _restore_interpreter(normal: tuple[Any, ...]) -> None:
-    for (read, put_back), value in zip(_INTERPRETER.values(), normal, strict=True):
+    for (read, restore), value in zip(_INTERPRETER.values(), normal, strict=True):
         if read() != value:
-            put_back(value)
+            restore(value)
 
 
 def _restore_filters(normal: list[Any]) -> None:

@@ -22,7 +22,7 @@ class LeakReport:
 
     Args:
         check: the leak check of this process.
-        wire: the connection to the supervisor.
+        json_socket: the connection to the supervisor.
     """
 
     def __init__(self, check: LeakCheck, json_socket: JsonSocket) -> None:
@@ -36,7 +36,7 @@ class LeakReport:
 
         Args:
             claim: the job that has just ended.
-            reserve: the reserved descriptors; they are closed before the log is written, because
+            reserved: the reserved descriptors; they are closed before the log is written, because
                 the job may have used all others.
             streams_are_open: False when flushing standard output or error has failed, which
                 counts as a leak.

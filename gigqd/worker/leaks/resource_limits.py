@@ -19,7 +19,7 @@ NAMES = tuple(_LIMITS)
 
 
 class ResourceLimits:
-    """The cached limits, which calls of `resource.setrlimit` and `resource.prlimit` invalidate.
+    """Cached resource limits, invalidated by calls of `resource.setrlimit` and `resource.prlimit`.
 
     psutil uses these functions, too. Reading all limits after every job took a fifth of the whole
     leak check, one system call for each. Calls of setrlimit(2) by C code are not noticed.
@@ -38,7 +38,7 @@ class ResourceLimits:
             self._known = _read()
         return self._known
 
-    def put_back(self, normal: Limits) -> None:
+    def restore(self, normal: Limits) -> None:
         """Set the limits that differ; only root may raise a hard one."""
         for limit, values in zip(_LIMITS.values(), normal, strict=True):
             if resource.getrlimit(limit) != values:
