@@ -176,7 +176,7 @@ def at(lock: Path) -> RunningDaemon | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        text = f"cannot look at the lock {lock}: {reason(error)}"
+        text = f"cannot read the lock {lock}: {reason(error)}"
         raise GigqdError(text, exit_code=exit_codes.NOT_PERMITTED) from error
     try:
         held = record_lock.conflict(descriptor, BYTE)

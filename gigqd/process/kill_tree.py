@@ -53,7 +53,7 @@ class TreeKill:
         root: the worker at the tree's top, an unreaped child of this process or this process
             itself, which then stays; None when only tagged processes are meant.
         owns: returns True for the tags of this tree; `Tag.matches` of the worker's tag.
-        leaf: the worker's control group, if it has one; it is removed with the tree.
+        cgroup: the worker's control group, if it has one; it is removed with the tree.
 
     Attributes:
         root: the worker.

@@ -1,1 +1,1 @@
-"""What runs in a worker process of the daemon."""
+"""Code that runs in a worker process of the daemon."""

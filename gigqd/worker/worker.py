@@ -72,8 +72,8 @@ def main(context: ChildContext) -> int:
             hooks.start()
         role = WorkerRole(context, pool, reports, hooks)
     except BaseException as error:  # noqa: BLE001 - an import may even exit: all is reported
-        whose = is_of_the_application(error)
-        reports.report_boot_error(failure(error), trace(error), application=whose)
+        application = is_of_the_application(error)
+        reports.report_boot_error(failure(error), trace(error), application=application)
         return exit_codes.WORKER_BOOT_FAILED
     return role.run()
 

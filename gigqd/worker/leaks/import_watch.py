@@ -48,7 +48,7 @@ def watch_imports(begin: Callable[[], Any], end: Callable[[Any], None]) -> None:
         finally:
             flag.importing = False
 
-    # Python leaves its import system's frames out of tracebacks, and by this file name this one.
+    # Python leaves frames with this file name out of tracebacks, as of its import system.
     code = find_and_load.__code__.replace(co_filename=load.__code__.co_filename)
     find_and_load.__code__ = code
     setattr(bootstrap, _FIND_AND_LOAD, find_and_load)
