@@ -32,7 +32,7 @@ _SUMMARY = ("finished", "failed", "released", "unrecorded", "seconds")
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     parser = add_parser(commands, "stop", stop, "let running jobs finish, then end")
-    add_flag(parser, "--now", "release running jobs at once")
+    add_flag(parser, "--now", "interrupt running jobs at once; those with attempts left run again")
     add_flag(parser, "--force", "kill a daemon that does not answer")
     add_json(parser)
     add_runtime_dir(parser)

@@ -141,7 +141,7 @@ class DaemonConfig(Table):
     user: str | None = key("", ACCOUNT, RESTART, "Account to change to permanently before any job code is loaded.")
     group: str | None = key("", ACCOUNT, RESTART, "Group to change to; the user's own group when not set.")
     umask: int = key("027", octal(), RECYCLE, "File mode mask of the workers, as for umask(1).")
-    stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "How long a stop waits for running jobs before it interrupts and releases them.")
+    stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "How long a stop waits for running jobs before it interrupts them. They run again after the next start, except jobs with a single attempt, which fail.")
     start_timeout: float = key("1m", duration(0.1, HOUR), LIVE, "How long a start waits for the database and the first worker before it fails.")
 
 

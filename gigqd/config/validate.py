@@ -91,7 +91,7 @@ def _user_problem(name: str) -> str:
     try:
         account = pwd.getpwnam(name)
     except KeyError:
-        return "no such user on this host"
+        return f'there is no user "{name}" on this host'
     if os.geteuid() in (0, account.pw_uid):
         return ""
     return "only root can change to another user; start gigqd as root, or leave this out"
@@ -101,7 +101,7 @@ def _group_problem(name: str) -> str:
     try:
         group = grp.getgrnam(name)
     except KeyError:
-        return "no such group on this host"
+        return f'there is no group "{name}" on this host'
     if os.geteuid() == 0 or group.gr_gid in (os.getegid(), *os.getgroups()):
         return ""
     return "only root can change to another group; start gigqd as root, or leave this out"
@@ -109,7 +109,8 @@ def _group_problem(name: str) -> str:
 
 def _places(config: Config) -> Iterator[Contradiction]:
     if _is_directory(config.daemon.working_directory) is False:
-        yield ("daemon", "working_directory"), "is not a directory"
+        what = f"{config.daemon.working_directory} is not a directory; create it, or name another"
+        yield ("daemon", "working_directory"), what
     if problem := _log_file_problem(config):
         yield ("log", "file"), problem
     elif problem := _rotation_problem(config):

@@ -51,7 +51,8 @@ def add_job_details(
 
 def log_interruption(slot: Slot, child: Child, report: Report) -> None:
     """Log that a child's job is interrupted, and why."""
-    if slot.interruption_cause is Cause.TIMEOUT:
+    cause = slot.interruption_cause
+    if cause is Cause.TIMEOUT:
         child.overrun_at = report.deadline
     log.warning(
         "job_interrupted",
@@ -61,8 +62,9 @@ def log_interruption(slot: Slot, child: Child, report: Report) -> None:
         job=report.job_name,
         attempt=report.attempt,
         execution=report.execution,
-        cause=slot.interruption_cause,
-        limit=round(report.deadline - report.since, 3) if report.deadline else None,
+        cause=cause,
+        limit=round(report.deadline - report.since, 3) if cause is Cause.TIMEOUT else None,
+        memory_limit=report.memory_limit if cause is Cause.MEMORY else None,
     )
 
 
