@@ -57,11 +57,12 @@ mutants: $(VENV)/.ready-dev ## break each guard on purpose in a copy and see a t
 	$(BIN)/python tools/break-on-purpose $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.ready-dev ## check format, lint, types and import contracts
+check: $(VENV)/.ready-dev ## check format, lint, types, import contracts and words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check-words gigq gigqd etc systemd
 
 .PHONY: check-docs
 check-docs: $(VENV)/.ready-dev ## check that the documents say what the code does, and run their examples
