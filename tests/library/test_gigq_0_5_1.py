@@ -1,5 +1,6 @@
 """An application written for GigQ 0.5.1 runs unchanged and sees the same."""
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -31,3 +32,19 @@ def seen(tmp_path_factory):
 @pytest.mark.parametrize("part", sorted(SEEN_UNDER_0_5_1))
 def test_a_part_of_the_application_sees_what_it_saw_under_0_5_1(seen, part):
     assert seen[part] == SEEN_UNDER_0_5_1[part]
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("gigq.job", ["Job"]),
+        ("gigq.worker", ["Worker"]),
+        ("gigq.workflow", ["Workflow"]),
+        ("gigq.decorators", ["task", "TaskWrapper"]),
+        ("gigq.db_utils", ["get_connection", "close_connection", "close_connections"]),
+    ],
+)
+def test_its_modules_that_are_kept_have_their_names(module, names):
+    found = importlib.import_module(module)
+
+    assert [name for name in names if not callable(getattr(found, name, None))] == []
