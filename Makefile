@@ -65,8 +65,12 @@ check: $(VENV)/.ready-dev ## check format, lint, types, import contracts and wor
 	$(BIN)/python tools/check-words gigq gigqd etc systemd
 
 .PHONY: check-docs
-check-docs: $(VENV)/.ready-dev ## check that the documents say what the code does, and run their examples
+check-docs: $(VENV)/.ready-dev ## check that the documents say what the code does, run their examples, build the site
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m docs $(ARGS)
+
+.PHONY: site
+site: $(VENV)/.ready-dev ## build the site of the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 .PHONY: clean
 clean: ## remove what the other targets made

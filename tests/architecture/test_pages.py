@@ -55,14 +55,6 @@ def test_the_steps_of_the_walk_are_counted_without_a_gap():
     assert steps == list(range(1, len(steps) + 1))
 
 
-def test_every_page_is_in_the_index():
-    index = (ROOT / "docs/README.md").read_text()
-    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
-    listed = {page for page in pages if f"({page})" in index}
-
-    assert {page for page in pages - listed if not page.startswith("decisions/")} == {"README.md"}
-
-
 def test_every_function_that_the_walk_names_is_in_its_file():
     steps = re.findall(r"`(gigqd?/[\w/]+\.py)` — `(\w+)`", INTERNALS)
     missing = [f for f, name in steps if f"def {name}(" not in (ROOT / f).read_text()]
