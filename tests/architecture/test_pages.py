@@ -55,6 +55,18 @@ def test_the_steps_of_the_walk_are_counted_without_a_gap():
     assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda p: p.stem[:4]
+)
+def test_a_decision_has_its_parts_in_at_most_fifteen_lines(page):
+    lines = page.read_text().splitlines()
+    parts = [line.partition(" ")[0] for line in lines if line.startswith(("# ", "**"))]
+
+    assert parts == ["#", "**Context.**", "**Choice.**", "**Consequence.**"]
+    assert lines[0].startswith(f"# {int(page.stem[:4])}. ")
+    assert len(lines) <= 15
+
+
 def test_every_function_that_the_walk_names_is_in_its_file():
     steps = re.findall(r"`(gigqd?/[\w/]+\.py)` — `(\w+)`", INTERNALS)
     missing = [f for f, name in steps if f"def {name}(" not in (ROOT / f).read_text()]
