@@ -2,14 +2,16 @@
 # VENV=dir puts the virtual environment elsewhere, PYTHON=name chooses the interpreter,
 # ARGS='-k name' is handed on to pytest, which runs JOBS tests at a time, more than
 # there are cores: many of them wait for daemons.
+# Without compiled files each of the daemons that tests start would compile all modules again.
 
 VENV ?= .venv
 ARGS ?=
 DURATION ?= 60
-JOBS ?= 4
+JOBS ?= 6
 QUICK_TESTS := tests/unit tests/store tests/library tests/cli
 BIN := $(VENV)/bin
 export PYTHON
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets

@@ -200,7 +200,8 @@ def test_the_lock_does_not_travel_to_executed_programs(path):
         "import sys; from pathlib import Path; from gigqd.config import load\n"
         "from gigqd.host.runtime_files import RuntimeFiles; import os, subprocess\n"
         "RuntimeFiles(load(Path(sys.argv[1]), {})).lock()\n"
-        "child = subprocess.Popen(['sleep', '60'], close_fds=False, stdout=subprocess.DEVNULL)\n"
+        "child = subprocess.Popen(['sleep', '60'], close_fds=False,\n"
+        "    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
         "print(child.pid, flush=True); os._exit(0)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True)
