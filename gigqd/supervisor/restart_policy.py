@@ -1,6 +1,6 @@
 """Restart policy for dead workers: a token bucket for crashes, a circuit breaker for failed boots.
 
-The rules are pure: callers pass the time. docs/lifecycle.md explains them.
+The rules are pure: callers pass the time. docs/how-it-works.md explains them.
 """
 
 from __future__ import annotations

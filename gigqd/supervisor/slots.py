@@ -1,7 +1,7 @@
 """State machine of a slot: from a time and a child's report it returns the next action.
 
 The supervisor keeps one child in each slot. This module touches no process: `Children` carries out
-the actions and reports the results. docs/lifecycle.md has a diagram of the phases.
+the actions and reports the results. docs/how-it-works.md has a diagram of the phases.
 """
 
 from __future__ import annotations
