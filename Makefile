@@ -64,7 +64,7 @@ check: $(VENV)/.ready-dev ## check format, lint, types, import contracts and wor
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tools/check-words gigq gigqd etc systemd
+	$(BIN)/python tools/check-words gigq gigqd
 
 .PHONY: check-docs
 check-docs: $(VENV)/.ready-dev ## check that the documents say what the code does, run their examples, build the site
@@ -73,6 +73,10 @@ check-docs: $(VENV)/.ready-dev ## check that the documents say what the code doe
 .PHONY: site
 site: $(VENV)/.ready-dev ## build the site of the documentation into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+.PHONY: completions
+completions: $(VENV)/.ready-dev ## write the completions for bash, zsh and fish from the parsers
+	$(BIN)/python tools/completions.py
 
 .PHONY: clean
 clean: ## remove what the other targets made

@@ -8,6 +8,9 @@ from typing import Any, NoReturn
 CODE = 2
 """The exit code for a wrong command line."""
 
+SHELLS = ("bash", "zsh", "fish")
+"""The shells for which both commands print a completion."""
+
 
 class UsageError(Exception):
     """An error of the command line.

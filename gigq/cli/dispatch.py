@@ -53,7 +53,8 @@ def _refuse(wrong: UsageError, *, as_json: bool) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        args.db = database_of(args)
+        if getattr(args, "needs_database", True):
+            args.db = database_of(args)
         code = cast("int", args.handler(args))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -21,6 +21,9 @@ MODULES = {
     "resume": "pause",
     "status": "status",
     "check": "check",
+    "config": "packaged_files",
+    "systemd": "systemd_files",
+    "completion": "packaged_files",
 }
 """The commands, in the order of the help, and the modules of `gigqd.cli` that run them."""
 

@@ -14,6 +14,25 @@ from support.tree import ROOT
 import gigq
 import gigqd
 
+DATA = ".data"
+SHARED = {
+    "man/man1/gigq.1": "docs/man/gigq.1",
+    "man/man1/gigqd.1": "docs/man/gigqd.1",
+    "bash-completion/completions/gigq": "gigq/share/completions/gigq.bash",
+    "bash-completion/completions/gigqd": "gigqd/share/completions/gigqd.bash",
+    "fish/vendor_completions.d/gigq.fish": "gigq/share/completions/gigq.fish",
+    "fish/vendor_completions.d/gigqd.fish": "gigqd/share/completions/gigqd.fish",
+    "zsh/site-functions/_gigq": "gigq/share/completions/gigq.zsh",
+    "zsh/site-functions/_gigqd": "gigqd/share/completions/gigqd.zsh",
+    "doc/gigqd/gigq.toml": "gigqd/share/gigq.toml",
+    "doc/gigqd/systemd/gigqd.service": "gigqd/share/systemd/gigqd.service",
+    "doc/gigqd/systemd/gigqd-user.service": "gigqd/share/systemd/gigqd-user.service",
+    "doc/gigqd/systemd/gigqd.sysusers": "gigqd/share/systemd/gigqd.sysusers",
+    "doc/gigqd/systemd/gigqd-delegate.conf": "gigqd/share/systemd/gigqd-delegate.conf",
+    "doc/gigqd/systemd/gigqd-more-rights.conf": "gigqd/share/systemd/gigqd-more-rights.conf",
+}
+"""The files below share/ of an installation, and where they are in the repository."""
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -44,10 +63,31 @@ def test_the_wheel_has_every_module_statement_and_type_marker(wheel):
     assert any(name.endswith(".sql") for name in wanted)
 
 
-def test_the_wheel_has_nothing_but_the_two_packages(wheel):
+def test_the_wheel_has_nothing_but_the_two_packages_and_files_of_the_host(wheel):
     tops = {name.partition("/")[0] for name in names_in(wheel)}
+    data = {name.split("/")[1:3] == ["data", "share"] for name in names_in(wheel) if DATA in name}
 
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"gigq", "gigqd"}
+    assert {top for top in tops if not top.endswith((".dist-info", DATA))} == {"gigq", "gigqd"}
+    assert data == {True}
+
+
+@pytest.mark.parametrize(("place", "source"), SHARED.items())
+def test_the_wheel_puts_man_pages_completions_and_examples_where_the_host_finds_them(
+    wheel, place, source
+):
+    (name,) = [name for name in names_in(wheel) if name.endswith(f"{DATA}/data/share/{place}")]
+    with zipfile.ZipFile(wheel) as archive:
+        packed = archive.read(name)
+
+    assert packed == (ROOT / source).read_bytes()
+
+
+@pytest.mark.parametrize("package", ["gigq", "gigqd"])
+def test_the_wheel_has_each_file_that_a_command_prints(wheel, package):
+    files = [path for path in (ROOT / package / "share").rglob("*") if path.is_file()]
+
+    assert len(files) > 2
+    assert {str(path.relative_to(ROOT)) for path in files} <= names_in(wheel)
 
 
 def test_the_wheel_has_the_licence_and_both_commands(wheel):

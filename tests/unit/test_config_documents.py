@@ -13,7 +13,7 @@ from gigqd.config import load, schema
 
 pytestmark = pytest.mark.docs
 
-EXAMPLE = ROOT / "etc" / "gigq.toml"
+EXAMPLE = ROOT / "gigqd/share/gigq.toml"
 PAGE = ROOT / "docs" / "configuration.md"
 
 

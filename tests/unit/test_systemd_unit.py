@@ -4,15 +4,15 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support.systemd import analyze, needs_systemd
+from support.tree import ROOT
 
 from gigqd import exit_codes
 from gigqd.config import DaemonConfig
 
-SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
+SYSTEMD = ROOT / "gigqd/share/systemd"
 UNIT = SYSTEMD / "gigqd.service"
 MOST_EXPOSED = 13
 """Tenths of a point on the scale of `systemd-analyze security`, where 100 is the worst."""
@@ -91,7 +91,7 @@ def test_the_unit_names_its_documentation():
     pages = directives()["Documentation"].split()
 
     assert pages == ["man:gigqd(1)", "man:gigq(1)"]
-    assert all((SYSTEMD.parent / "docs/man" / name).exists() for name in ("gigqd.1", "gigq.1"))
+    assert all((ROOT / "docs/man" / name).exists() for name in ("gigqd.1", "gigq.1"))
 
 
 @needs_systemd

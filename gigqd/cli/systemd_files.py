@@ -1,0 +1,115 @@
+"""The command `gigqd systemd`: print the unit of this installation, or a file beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+
+from gigq import configuration_file
+from gigq.model import paths_with_links
+from gigqd import exit_codes
+from gigqd.cli.options import Commands, Namespace, add_flag, add_parser
+from gigqd.cli.output import print_answer, print_error
+from gigqd.cli.packaged_files import text_of
+from gigqd.errors import GigqdError
+
+_FILES = {
+    "unit": "gigqd.service",
+    "sysusers": "gigqd.sysusers",
+    "delegate": "gigqd-delegate.conf",
+    "more-rights": "gigqd-more-rights.conf",
+}
+_COMMAND = re.compile(r"^(ExecStart|ExecReload)=\S+ (run|reload) --config \S+$", re.MULTILINE)
+_PLAIN = re.compile(r"[\w./+:=@%-]+")
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    what = "print the unit for systemd with the paths of this installation, or a file beside it"
+    parser = add_parser(commands, "systemd", systemd, what)
+    parser.add_argument(
+        "file",
+        choices=[*_FILES],
+        help="the unit, the account for sysusers.d, or a drop-in: control groups, more rights",
+    )
+    add_flag(parser, "--user", "the unit of one account, which needs no root")
+
+
+def systemd(options: Namespace) -> int:
+    """Print a file for systemd."""
+    if options.file == "unit":
+        print_answer(_unit(options))
+    elif options.user:
+        raise GigqdError("--user is for the unit only", exit_code=exit_codes.USAGE)
+    else:
+        print_answer(text_of(f"systemd/{_FILES[options.file]}"))
+    return exit_codes.OK
+
+
+def _unit(options: Namespace) -> str:
+    program = _program()
+    if not options.user:
+        _warn_of_closed_folder(program[0])
+    name = f" --name {options.name}" if options.name else ""
+    words = [_first_word(program[0]), *program[1:]]
+    file = _argument(_config_file(options))
+
+    def filled(line: re.Match[str]) -> str:
+        return f"{line[1]}={' '.join(words)} {line[2]} --config {file}{name}"
+
+    unit = text_of(f"systemd/{'gigqd-user' if options.user else 'gigqd'}.service")
+    return _COMMAND.sub(filled, unit)
+
+
+def _program() -> list[str]:
+    """Return the command that runs this installation."""
+    program = paths_with_links.absolute(sys.argv[0])
+    if Path(program).name == "gigqd" and os.access(program, os.X_OK):
+        return [program]
+    return [sys.executable, "-m", "gigqd"]
+
+
+def _config_file(options: Namespace) -> str:
+    if options.config:
+        return paths_with_links.absolute(str(options.config))
+    if found := configuration_file.search(os.environ).file:
+        return paths_with_links.absolute(found)
+    if options.user:
+        raise GigqdError(
+            "there is no configuration for the unit: name one, as in"
+            " `gigqd --config FILE systemd unit --user`",
+            exit_code=exit_codes.USAGE,
+        )
+    return configuration_file.FOR_THE_HOST
+
+
+def _first_word(program: str) -> str:
+    """Return a program's path as a unit has it: systemd replaces no variables in it."""
+    if not program.isprintable() or re.search(r"""["'\\]""", program):
+        raise GigqdError(f"systemd starts no program whose path has such characters: {program!r}")
+    return _quoted(program.replace("%", "%%"))
+
+
+def _argument(word: str) -> str:
+    if not word.isprintable():
+        raise GigqdError(f"a unit cannot have such characters in a path: {word!r}")
+    return _quoted(re.sub(r'["\\]', r"\\\g<0>", word).replace("%", "%%").replace("$", "$$"))
+
+
+def _quoted(word: str) -> str:
+    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+
+
+def _warn_of_closed_folder(program: str) -> None:
+    """Warn of a folder in which the account of the unit cannot find the program."""
+    for path in (Path(program), Path(sys.executable).resolve()):
+        for folder in reversed(path.parents):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                print_error(
+                    f"gigqd: warning: the unit's account cannot start {path}: {folder} is closed"
+                    " to other accounts; install gigqd and its Python elsewhere, as in /opt"
+                )
+                return
