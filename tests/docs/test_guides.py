@@ -1,0 +1,70 @@
+"""README, tutorial and how-to pages: every file and command of a page works, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.free_port import free_port
+from support.guide import Page, Reader, stop_daemons
+from support.tree import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.docs, pytest.mark.daemon]
+
+HOWTO = sorted(path.name for path in (ROOT / "docs/howto").glob("*.md"))
+PAGES = [Page(path) for path in ("README.md", "docs/tutorial.md")]
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+
+# What no test runs: the first line of the block, and why.
+SHOWN_ONLY = {
+    "README.md": {"make demo": "tests/daemon/test_demo.py runs it; `make test` is this run"},
+    "docs/tutorial.md": {
+        "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",
+        "0 3 * * *": "is a line of a crontab",
+    },
+}
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    """A reader in a new home directory, whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="guide-", ignore_cleanup_errors=True) as home:
+        reader = Reader(Path(home), free_port())
+        yield reader
+        stop_daemons(reader.home)
+        reader.bash.close()
+
+
+@pages
+def test_every_command_does_what_the_page_says(page: Page, reader: Reader) -> None:
+    reader.follow(page)
+
+
+@pages
+def test_every_file_has_a_name_and_what_is_not_run_has_a_reason(page: Page) -> None:
+    assert page.nameless == []
+    shown = page.shown_only
+    listed = SHOWN_ONLY.get(page.path, {})
+
+    assert [text for text in shown if not text.startswith(tuple(listed))] == []
+    assert [start for start in listed if not any(text.startswith(start) for text in shown)] == []
+
+
+def test_the_readme_has_no_link_that_an_index_page_would_break() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"\]\((?!https?://)[^)]*\)", readme) == []
+
+
+def test_the_readme_shows_targets_of_the_makefile() -> None:
+    (shown,) = [text for language, text in Page("README.md").blocks if language == "sh"]
+    targets = re.findall(r"^make (\S+)", shown, re.MULTILINE)
+
+    assert targets == ["demo", "test"]
+    assert all(f"\n{target}: " in (ROOT / "Makefile").read_text() for target in targets)
