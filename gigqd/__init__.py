@@ -1,3 +1,1 @@
 """gigqd: the daemon that runs gigq's jobs. It exports nothing; the command is the interface."""
-
-__version__ = "0.1.0"

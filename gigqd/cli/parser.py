@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gigqd import __version__
+from gigq import __version__
 from gigqd.cli.options import Parser, add_common_options
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from gigq import __version__
 from gigq.model.cause import Cause
-from gigqd import __version__, exit_codes, logs
+from gigqd import exit_codes, logs
 from gigqd.host.file_repair import FileRepair
 from gigqd.host.systemd import Notifier, scrub, watchdog_interval
 from gigqd.ipc.scoreboard import Report, Scoreboard

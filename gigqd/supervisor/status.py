@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gigq import __version__
 from gigq.model.url_passwords import mask_passwords
-from gigqd import __version__
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.supervisor.slots import RECORDER, Phase
