@@ -10,11 +10,11 @@ import struct
 import subprocess
 import sys
 import termios
-import tomllib
 
 import pytest
 from support.shell import clean_environment
-from support.tree import ROOT
+
+import gigq
 
 ESCAPE = "\x1b"
 
@@ -152,10 +152,9 @@ def test_an_encoding_without_the_character_shows_an_escape(shell):
     assert r"M\xfcller \u65e5\u672c" in shell.out("list", PYTHONIOENCODING="ascii")
 
 
-def test_the_version_is_that_of_the_project(shell):
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-    assert shell.out("--version") == f"gigq {project['version']}\n"
+@pytest.mark.parametrize("program", ["gigq", "gigqd"])
+def test_the_version_is_that_of_the_package(shell, program):
+    assert shell.program(program, "--version").stdout == f"{program} {gigq.__version__}\n"
 
 
 def test_the_database_may_be_named_before_after_and_in_the_environment(shell):

@@ -10,12 +10,14 @@ import pytest
 from support.installations import Application, Wheels, build_with_version
 from support.waiting import wait_until
 
+from gigq import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.soak, pytest.mark.daemon]
 
-NEWER = "0.1.999"
+NEWER = "999.1"
 
 
 @pytest.fixture
@@ -58,7 +60,11 @@ def test_an_upgrade_under_a_running_daemon_takes_effect_with_a_restart(
     assert app.completes_a_job()
     app.ask("stop")
 
-    assert [seen["version"] for seen in (before, meanwhile, after)] == ["0.1.0", "0.1.0", NEWER]
+    assert [seen["version"] for seen in (before, meanwhile, after)] == [
+        __version__,
+        __version__,
+        NEWER,
+    ]
     assert before["pid"] == meanwhile["pid"] != after["pid"]
 
 
