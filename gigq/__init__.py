@@ -12,7 +12,7 @@ from gigq.errors import (
 from gigq.events import setup_logging
 from gigq.execution.job_context import current_job
 from gigq.model.job import Job
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.queue import JobQueue
 from gigq.store.sqlite.connections import close_connections
 from gigq.task import task

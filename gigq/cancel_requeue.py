@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gigq import events
 from gigq.execution import job_events
 from gigq.model import codec
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.verbs import jobs, requeue
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.model import clock, codec, failure
-from gigq.model.status import JobStatus
+from gigq.model import clock, codec, failure_details
+from gigq.model.job_status import JobStatus
 from gigq.store.verbs.listing import Filter
 
 if TYPE_CHECKING:
@@ -60,4 +60,4 @@ def with_total(*found: Mapping[str, int]) -> dict[str, int]:
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row with decoded values and the parts of its error."""
-    return {**codec.decode_row(row), **failure.columns(row["error"])}
+    return {**codec.decode_row(row), **failure_details.columns(row["error"])}

@@ -10,12 +10,12 @@ from gigq.errors import JobNotFound
 from gigq.execution import job_events
 from gigq.model import codec, scripts
 from gigq.model.cached_property import cached_property
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store import migrate
 from gigq.store.backend import MEMORY, BackendOfPath
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.sqlite.file.filesystem import DatabasePath
-from gigq.store.verbs import insertion, jobs, listing, retention
+from gigq.store.verbs import insertion, jobs, listing, prune
 from gigq.submission import listed, rows_to_store
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class JobQueue:
         *,
         older_than: float | None = None,
         keep: int | None = None,
-        statuses: Iterable[JobStatus | str] = retention.FINISHED,
+        statuses: Iterable[JobStatus | str] = prune.FINISHED,
         dry_run: bool = False,
     ) -> dict[str, int]:
         """Delete finished jobs with their executions, by age or number, the oldest first.
@@ -283,9 +283,9 @@ class JobQueue:
             ValueError: neither an age nor a number, a number below 0, or a status that is not a
                 finished one.
         """
-        keeping = retention.Keep(job_queries.ago(older_than), keep)
+        keeping = prune.Keep(job_queries.ago(older_than), keep)
         policy = dict.fromkeys((JobStatus(status).value for status in statuses), keeping)
-        return retention.prune(self._database, policy, dry_run=dry_run)
+        return prune.prune(self._database, policy, dry_run=dry_run)
 
     def requeue_job(self, job_id: str, dependents: bool = False) -> bool:
         """Make a failed, timed out or cancelled job pending again, with no attempt used.

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
-from gigq.execution import attempt, rescue
+from gigq.execution import attempt, plain_worker_rescue
 from gigq.execution.callbacks import Callbacks, Overrides, Settings
 from gigq.execution.hooks import Hooks, worker_hooks
 from gigq.execution.job_context import PlainJobContext
@@ -16,12 +16,12 @@ from gigq.execution.worker_loop import WorkerLoop, run_in_threads
 from gigq.model import codec, scripts, served_queues, signatures
 from gigq.model.cached_property import cached_property
 from gigq.model.ids import new_id
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.model.storable_text import storable
 from gigq.store.backend import BackendOfPath, StoreHandle
 from gigq.store.database import LOCK_TIMEOUT
 from gigq.store.sqlite.file.filesystem import DatabasePath
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 from gigq.worker_backend import backend_of_worker
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Worker:
 
     def _claim_job(self) -> dict[str, Any] | None:
         """Claim the best due job; return its row with `execution_id`, None when nothing is due."""
-        row = exchange.claim(self._store.database, self._runner.claimant, new_id())
+        row = settle_and_claim.claim(self._store.database, self._runner.claimant, new_id())
         return None if row is None else codec.decode_row(row)
 
     def _complete_job(
@@ -257,7 +257,7 @@ class Worker:
 
     def _check_for_timeouts(self) -> None:
         """Settle jobs of dead plain workers, and jobs past their timeout."""
-        rescue.take_back(self._store.database, self.backend)
+        plain_worker_rescue.take_back(self._store.database, self.backend)
 
     def _worker_loop(self, thread_index: int = 0) -> None:
         """Work in this thread until the worker is stopped."""

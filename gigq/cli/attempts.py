@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.processes import lock_holders
 

@@ -10,7 +10,7 @@ from gigq.cli.attempts import is_in_plain_worker
 from gigq.cli.errors import OptionsError
 from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.terminal import printable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from gigq.cli import arguments, exit_codes, job_json, output, selection, table
 from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

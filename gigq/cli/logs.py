@@ -15,7 +15,7 @@ from gigq.cli.formatting import local_time, seconds
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.cli.output import print_json
-from gigq.model.status import FINISHED, JobStatus
+from gigq.model.job_status import FINISHED, JobStatus
 from gigq.terminal import printable
 
 if TYPE_CHECKING:

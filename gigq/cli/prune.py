@@ -6,7 +6,7 @@ from gigq.cli import arguments, exit_codes
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser, choices
-from gigq.store.verbs.retention import FINISHED
+from gigq.store.verbs.prune import FINISHED
 
 
 def add_command(commands: Commands) -> None:

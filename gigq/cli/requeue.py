@@ -8,7 +8,7 @@ from gigq.cli import exit_codes, selection
 from gigq.cli.answers import answer, no_jobs, not_found, not_one_job
 from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
-from gigq.model.status import WITHOUT_SUCCESS, JobStatus
+from gigq.model.job_status import WITHOUT_SUCCESS, JobStatus
 from gigq.terminal import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from gigq.cli import exit_codes, output, table
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser, add_queues
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

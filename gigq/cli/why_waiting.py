@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.cli.formatting import local_time
 from gigq.model import clock
+from gigq.model.job_status import FINISHED
 from gigq.model.served_queues import ServedQueues, parse
-from gigq.model.status import FINISHED
 from gigq.model.units import format_duration
 from gigq.store.sqlite.processes import announcements, lock_holders, wakeup_groups
 from gigq.store.sqlite.processes.run_locks import companion_path

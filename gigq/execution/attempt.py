@@ -16,10 +16,10 @@ from gigq.execution.error_text import error_text, headline, shortened, traceback
 from gigq.execution.forked_exit import exit_if_forked
 from gigq.execution.job_context import Running
 from gigq.execution.timer_interrupt import getsignal, in_main_thread
-from gigq.model import codec, failure, scripts
+from gigq.model import codec, failure_details, scripts
 from gigq.model.cause import Cause
-from gigq.model.outcome import ExecutionResult, Interruption
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import ExecutionResult, Interruption
+from gigq.model.job_status import JobStatus
 from gigq.model.storable_text import storable
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def run(
         exit_if_forked(pid, error, traceback_of_job(error))
         status, cause = _meaning(claim, error)
         text = error_text(error)
-        facts = failure.of_exception(error, text, claim.function.module)
+        facts = failure_details.of_exception(error, text, claim.function.module)
         return ExecutionResult(status, error=text, cause=cause, failure=facts)
     finally:
         if script is not None:

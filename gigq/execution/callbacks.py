@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gigq.execution.job_events import JobEvents
     from gigq.execution.timer_interrupt import Interrupter
     from gigq.model.claim import Claim, Settled
-    from gigq.model.outcome import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult
 
 
 class Settings(NamedTuple):

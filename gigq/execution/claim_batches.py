@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gigq.model.claim import Claim, Settled
-    from gigq.model.outcome import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult
 
     SettledClaim = tuple[Claim, Settled | None, Finished | None]
 

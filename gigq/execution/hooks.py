@@ -14,7 +14,7 @@ from gigq import events
 from gigq.errors import HookFailed
 from gigq.execution.error_text import error_text
 from gigq.execution.job_context import current_job
-from gigq.model import failure, scripts
+from gigq.model import failure_details, scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,13 +160,13 @@ class Hooks:
             ) from error
 
     def _report(self, name: str, error: BaseException, fields: dict[str, Any]) -> None:
-        facts = failure.of_exception(error, error_text(error), self.module)
+        facts = failure_details.of_exception(error, error_text(error), self.module)
         events.emit(
             events.HOOK_FAILED,
             level=logging.ERROR,
             hook=f"{self.module}.{name}",
             **fields,
-            **failure.fields(facts),
+            **failure_details.fields(facts),
         )
 
 

@@ -7,15 +7,15 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gigq import events
-from gigq.model import failure
+from gigq.model import failure_details
 from gigq.model.cause import Cause
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gigq.model.claim import Claim, FailedDependent, Finished, Settled
-    from gigq.model.outcome import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult
 
 _SECOND = 1.0
 _LONG = 1.0
@@ -135,8 +135,8 @@ class JobEvents:
 
     def unreadable(self, row: dict[str, Any], error: Exception) -> None:
         """Report a claimed row that cannot be read as a job; foreign SQL wrote it."""
-        facts = failure.Failure(type(error).__name__, str(error))
-        known = {"job_id": row["id"], "job": row.get("name"), **failure.fields(facts)}
+        facts = failure_details.Failure(type(error).__name__, str(error))
+        known = {"job_id": row["id"], "job": row.get("name"), **failure_details.fields(facts)}
         events.emit(events.JOB_FAILED, level=logging.ERROR, source=self._logger, **known)
 
 
@@ -203,9 +203,9 @@ def failed_by_parents(
 
 def _facts(result: ExecutionResult) -> dict[str, Any]:
     """Return the failure of an execution as fields of an event."""
-    facts = result.failure or failure.split(result.error)
+    facts = result.failure or failure_details.split(result.error)
     cause = result.cause.value if result.cause else None
-    return {"cause": cause, **failure.fields(facts)}
+    return {"cause": cause, **failure_details.fields(facts)}
 
 
 def _fields(claim: Claim) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from gigq.execution.job_context import PlainJobContext
 from gigq.model import allow_list, codec
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest
+from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
-from gigq.model.outcome import ExecutionResult, decide
-from gigq.model.status import JobStatus
-from gigq.store.verbs import exchange, foreign_sql, jobs
+from gigq.model.job_status import JobStatus
+from gigq.model.retry_decision import decide
+from gigq.store.verbs import jobs, rows_of_other_programs, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -137,7 +138,7 @@ class Runner:
         """Settle an execution for `Worker._complete_job`."""
         before = self._held.result_of(execution_id)
         if before is None:
-            exchange.settle(self.store.database, execution_id, result)
+            settle_and_claim.settle(self.store.database, execution_id, result)
             return
         self._held.change(execution_id, _with_what_is_known(result, before))
         self._release()
@@ -157,12 +158,14 @@ class Runner:
 
     def _claim_through(self, claim_job: Callable[[], Any]) -> dict[str, Any] | None:
         row = claim_job()
-        foreign_sql.end_transaction(self.store.connect(), keep=row is not None)
+        rows_of_other_programs.end_transaction(self.store.connect(), keep=row is not None)
         if row is None:
             return None
         columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - it may be a sqlite3.Row
         execution_id = columns.get("execution_id") or new_id()
-        adopted = exchange.adopt(self.store.database, columns["id"], execution_id, self.claimant)
+        adopted = settle_and_claim.adopt(
+            self.store.database, columns["id"], execution_id, self.claimant
+        )
         return adopted and {**adopted, **columns, "execution_id": execution_id}
 
     def _next(self, *, more: bool) -> Claim | None:
@@ -180,7 +183,7 @@ class Runner:
         self._exchange(more=False)
 
     def _settle(self, batch: SettleBatch, database: Database | None = None) -> Settlings:
-        done, _ = exchange.exchange(database or self.store.database, batch, None, None)
+        done, _ = settle_and_claim.exchange(database or self.store.database, batch, None, None)
         self._held.note_settled(batch, done)
         return done
 
@@ -201,7 +204,9 @@ class Runner:
         if more:
             sharers, may_claim = self.settings.sharers, self._callbacks.may_claim
             request = ClaimRequest(new_id(), most, sharers, self._batch_sizing.fits, may_claim)
-            done, rows = exchange.exchange(self.store.database, batch, self.claimant, request)
+            done, rows = settle_and_claim.exchange(
+                self.store.database, batch, self.claimant, request
+            )
             self._held.note_settled(batch, done)
         elif batch:
             self._settle(batch)
@@ -225,7 +230,7 @@ class Runner:
             row, error = self._unreadable[0]
             said = headline(error)
             result = ExecutionResult(JobStatus.FAILED, error=said, cause=Cause.ERROR, final=True)
-            exchange.settle(self.store.database, row["execution_id"], result)
+            settle_and_claim.settle(self.store.database, row["execution_id"], result)
             self._unreadable.popleft()
             self._reports.unreadable(row, error)
 
@@ -288,8 +293,8 @@ class Runner:
     def _follow_up(self, claim: Claim) -> None:
         """Apply the effects of a `_complete_job` that settled the job with its own SQL."""
         if self._held.result_of(claim.execution_id) is not None:
-            foreign_sql.end_transaction(self.store.connect(), keep=True)
-            self._wake(foreign_sql.follow_up(self.store.database, claim.job_id))
+            rows_of_other_programs.end_transaction(self.store.connect(), keep=True)
+            self._wake(rows_of_other_programs.follow_up(self.store.database, claim.job_id))
 
     def _report_settled(self, claimed: list[dict[str, Any]]) -> None:
         due: list[str] = []
@@ -314,7 +319,7 @@ class Runner:
         if self._is_to_wake_next:
             self._is_to_wake_next = False
             queues = self.settings.queues
-            if exchange.anything_due(self.store.database, queues):
+            if settle_and_claim.anything_due(self.store.database, queues):
                 self.store.backend.notify_alike(queues)
 
     def _pass_on_ctrl_c(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gigq.errors import JobStopped, JobTimeout
 from gigq.model.cause import Cause
-from gigq.model.outcome import Interruption
+from gigq.model.execution_result import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

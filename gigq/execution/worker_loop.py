@@ -10,7 +10,7 @@ from gigq import events
 from gigq.errors import LockedByThisThread, StoreUnavailable
 from gigq.model import clock
 from gigq.store.sqlite.processes import run_locks
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +108,7 @@ class WorkerLoop:
 
     def _pause(self) -> float:
         runner = self._runner
-        due_at = exchange.next_due_at(runner.store.database, runner.settings.queues)
+        due_at = settle_and_claim.next_due_at(runner.store.database, runner.settings.queues)
         return clock.seconds_until(due_at, self._worker.polling_interval)
 
     def _wait_out(self, error: StoreUnavailable) -> None:

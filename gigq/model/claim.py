@@ -17,8 +17,8 @@ _SHOWN = 100
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gigq.model.outcome import ExecutionResult
-    from gigq.model.status import JobStatus
+    from gigq.model.execution_result import ExecutionResult
+    from gigq.model.job_status import JobStatus
 
 
 class Claimant(NamedTuple):

@@ -19,7 +19,7 @@ from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.memory import MemoryConnection
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigq.store.sqlite.processes.file_watch import DatabaseWatch
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -201,7 +201,7 @@ class StoreHandle:
         Raises:
             StoreError: the database cannot be read now.
         """
-        return exchange.is_cancel_requested(self._without_waiting, execution_id)
+        return settle_and_claim.is_cancel_requested(self._without_waiting, execution_id)
 
     @cached_property
     def _without_waiting(self) -> Database:

@@ -16,7 +16,7 @@ from gigq.errors import StoreError, StoreGone, StoreUnavailable
 from gigq.store import migrate
 from gigq.store.database import NOTHING, Database, Row, Session
 from gigq.store.dialect import SQLITE
-from gigq.store.sqlite.closing import turn_to_close, turn_to_read
+from gigq.store.sqlite.close_in_turn import turn_to_close, turn_to_read
 from gigq.store.sqlite.connections import address_of
 from gigq.store.sqlite.errors import translated
 from gigq.store.sqlite.file.filesystem import refuse_network, resolve

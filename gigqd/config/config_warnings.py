@@ -11,7 +11,7 @@ from gigq.model import served_queues
 from gigq.model.units import format_duration, format_size
 from gigq.terminal import printable
 from gigqd.config.environment import ignored
-from gigqd.config.exposure import exposed_files, foreign_files
+from gigqd.config.writable_by_others import exposed_files, foreign_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

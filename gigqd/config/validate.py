@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gigq.model.units import KIB, format_duration, format_size
 from gigqd.config.environment import variable_name
-from gigqd.config.exposure import exposed_files, rules_of_root
+from gigqd.config.writable_by_others import exposed_files, rules_of_root
 from gigqd.errors import Problem
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from gigq.store.sqlite.processes import announcements
 from gigqd import logs
 
 if TYPE_CHECKING:
-    from gigqd.supervisor.status import DaemonStatus
+    from gigqd.supervisor.daemon_status import DaemonStatus
 
 log = logs.get_logger(__name__)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gigqd.host.runtime_files import RuntimeFiles
+    from gigqd.supervisor.daemon_status import DaemonStatus
     from gigqd.supervisor.shutdown import Stop
-    from gigqd.supervisor.status import DaemonStatus
 
 log = logs.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd import exit_codes
 from gigqd.config import DEVICES
-from gigqd.config.exposure import keep_the_rules_of_root
+from gigqd.config.writable_by_others import keep_the_rules_of_root
 from gigqd.errors import GigqdError
 from gigqd.host import ownership
 

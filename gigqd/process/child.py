@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd.ipc.scoreboard import Activity
 from gigqd.linux import syscalls
-from gigqd.logs.job_sums import JobSums
+from gigqd.logs.completed_counts import CompletedCounts
 from gigqd.process import reap
 from gigqd.process.kill_tree import TreeKill
-from gigqd.process.stacks import without_worker_frames
+from gigqd.process.thread_stacks import without_worker_frames
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -68,7 +68,7 @@ class Child:
         oom_count: the number of its last execution, and the count of the out-of-memory killer at
             the start of that execution.
         usage: its resource usage as the kernel reports it, once it is reaped.
-        job_sums: writes the sums of its successful jobs.
+        completed_counts: writes the sums of its successful jobs.
     """
 
     booted: bool = False
@@ -96,7 +96,7 @@ class Child:
         self.json_socket = json_socket
         self.spawned = spawned
         self.generation = generation
-        self.job_sums = JobSums(
+        self.completed_counts = CompletedCounts(
             context.counts, slot=context.slot, pool=context.pool, worker=context.worker_id
         )
 
@@ -156,7 +156,7 @@ class Child:
 
         While a long job runs, its worker must release its other claims.
         """
-        self.job_sums.step(now)
+        self.completed_counts.step(now)
         if report.activity is Activity.BUSY:
             self.began = (report.started, report.since)
             if report.held and now - report.since > _HELD_UP_AFTER:
@@ -165,7 +165,7 @@ class Child:
 
     def is_active(self, report: Report) -> bool:
         """Return True while it runs a job, or a sum of its jobs is to be written."""
-        return report.activity >= Activity.BUSY or self.job_sums.is_open
+        return report.activity >= Activity.BUSY or self.completed_counts.is_open
 
     def note_resource_use(self, number: int, memory: int, cpu: float) -> None:
         """Keep the resources that its tree uses during an execution, and show them to its job."""

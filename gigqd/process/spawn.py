@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.ipc.scoreboard import Cell
     from gigqd.linux.wakeup_timer import WakeupTimer
-    from gigqd.logs.job_sums import SharedCounts
+    from gigqd.logs.completed_counts import SharedCounts
     from gigqd.process.cgroups import ControlGroup
     from gigqd.process.process_tag import Tag
 

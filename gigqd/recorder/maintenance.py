@@ -10,7 +10,7 @@ from gigq.store import migrate
 from gigq.store.sqlite import checkpoint, probe
 from gigq.store.sqlite.file import identity
 from gigq.store.sqlite.processes import wakeup
-from gigq.store.verbs import exchange, foreign_sql
+from gigq.store.verbs import rows_of_other_programs, settle_and_claim
 from gigqd.ipc.scoreboard import Activity
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ class Maintenance:
         if changed:
             migrate.refuse_newer(self._database)
             self._relay_cancels()
-            foreign_sql.follow(self._database)
-            self._due_at = exchange.next_due_at(self._database)
-            self._due_in = exchange.queues_with_due_jobs(self._database)
+            rows_of_other_programs.follow(self._database)
+            self._due_at = settle_and_claim.next_due_at(self._database)
+            self._due_in = settle_and_claim.queues_with_due_jobs(self._database)
         self._wake(changed=changed)
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
@@ -182,9 +182,9 @@ class Maintenance:
         due_in = self._due_in if changed else []
         now = clock.utc_now()
         if self._due_at is not None and self._due_at <= now:
-            due_in = [*due_in, *exchange.queues_with_delayed_jobs(self._database, now)]
+            due_in = [*due_in, *settle_and_claim.queues_with_delayed_jobs(self._database, now)]
             # Workers take the jobs that are due already, so wait for the next time.
-            self._next_due_at = exchange.next_due_at(self._database, after=now)
+            self._next_due_at = settle_and_claim.next_due_at(self._database, after=now)
         elif changed:
             self._next_due_at = self._due_at
         if due_in:
@@ -200,7 +200,7 @@ class Maintenance:
 
     def _relay_cancels(self) -> None:
         """Report the cancel requests for running jobs of this daemon, when they change."""
-        requests = exchange.cancel_requests(self._database)
+        requests = settle_and_claim.cancel_requests(self._database)
         cancels = sorted(row["execution_id"] for row in requests if row["run"] == self._run)
         if cancels != self._cancels:
             self._cancels = cancels

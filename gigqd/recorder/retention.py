@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.model import clock
 from gigq.store.sqlite.vacuum import Vacuum
-from gigq.store.verbs.retention import FINISHED, Keep, Pruning
+from gigq.store.verbs.prune import FINISHED, Keep, Pruning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,12 +14,12 @@ from gigqd.linux import syscalls
 from gigqd.process import reap, spawn
 from gigqd.process.child import Child
 from gigqd.process.concurrent_kills import STUCK_AFTER, ConcurrentKills
+from gigqd.supervisor.child_setup import ChildSetup
 from gigqd.supervisor.exit_reports import add_job_details, log_exit, log_interruption
-from gigqd.supervisor.forking import Forking
-from gigqd.supervisor.resource_monitor import ResourceMonitor
+from gigqd.supervisor.loop_time_slice import TimeSlice
+from gigqd.supervisor.memory_monitor import MemoryMonitor
 from gigqd.supervisor.restart_policy import Restarts
 from gigqd.supervisor.slots import RECORDER, Action, Limits, Phase, Slot
-from gigqd.supervisor.time_slice import TimeSlice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -73,9 +73,9 @@ class Children:
         self._selector = selector
         self._events = events
         self._canary_configs: dict[str, tuple[Config, int]] = {}
-        self._forking = Forking(mark, board, selector)
+        self._child_setup = ChildSetup(mark, board, selector)
         self.restarts = Restarts()
-        self._monitor = ResourceMonitor()
+        self._monitor = MemoryMonitor()
         self._kills = ConcurrentKills()
         self._share = TimeSlice(_SLOTS_SECONDS)
         self._generation = 1
@@ -292,7 +292,7 @@ class Children:
     def _spawn(self, slot: Slot, now: float) -> None:
         config, generation = self._canary_configs.get(slot.name, (self._config, self._generation))
         try:
-            pid, context, ours = self._forking.fork(
+            pid, context, ours = self._child_setup.fork(
                 slot, config, self._roles[slot.name == RECORDER]
             )
         except OSError as error:

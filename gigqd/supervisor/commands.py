@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from gigqd.host.runtime_files import RuntimeFiles
     from gigqd.ipc.control_clients import Client
     from gigqd.ipc.control_socket import Command
+    from gigqd.supervisor.daemon_status import DaemonStatus
     from gigqd.supervisor.reload import Reply
     from gigqd.supervisor.shutdown import Stop
-    from gigqd.supervisor.status import DaemonStatus
 
 
 class Actions(Protocol):

@@ -70,7 +70,7 @@ def log_interruption(slot: Slot, child: Child, report: Report) -> None:
 
 def log_exit(slot: Slot, child: Child, report: Report, record: ExitRecord) -> None:
     """Log the exit of a child, after the sum of its jobs."""
-    child.job_sums.end()
+    child.completed_counts.end()
     emit = log.info if record.cause is None else log.warning
     emit(
         "worker_exited",

@@ -17,7 +17,7 @@ from gigqd.ipc.scoreboard import Report, Scoreboard
 from gigqd.linux import syscalls
 from gigqd.logs.rotation import Rotation
 from gigqd.process.process_tag import home_of
-from gigqd.supervisor import startup, status
+from gigqd.supervisor import daemon_status, startup
 from gigqd.supervisor.children import Children
 from gigqd.supervisor.commands import Commands
 from gigqd.supervisor.open_files_limit import OpenFilesLimit
@@ -67,7 +67,7 @@ class Supervisor:
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
         self._run = startup.lock_run(config.queue.database)
-        self._status = status.DaemonStatus(config, self._run.run)
+        self._status = daemon_status.DaemonStatus(config, self._run.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
         mark = (home_of(config.queue.database), self._run.run)
@@ -272,7 +272,7 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """Return the answer to `gigqd status`."""
         self._status.unrecorded_exits = len(self._recorder_link)
-        return status.status(self._status, self._children)
+        return daemon_status.status(self._status, self._children)
 
     def pause(self, *, on: bool) -> None:
         """Suspend claims until they are resumed; running jobs continue within their limits."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from gigqd.config import Changes, Config
     from gigqd.host.systemd import Notifier
     from gigqd.supervisor.children import Children
+    from gigqd.supervisor.daemon_status import DaemonStatus
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.slots import Slot
-    from gigqd.supervisor.status import DaemonStatus
 
     Reply = Callable[[dict[str, Any]], None]
 

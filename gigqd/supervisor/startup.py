@@ -14,15 +14,15 @@ from gigqd.errors import GigqdError, files_remedy
 from gigqd.host.shutdown_marker import ShutdownMarker
 from gigqd.process.orphan_cleanup import kill_orphans
 from gigqd.process.process_tag import home_of
-from gigqd.supervisor.forking import missing_descriptors
+from gigqd.supervisor.child_setup import missing_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gigqd.supervisor.daemon_status import DaemonStatus
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.recorder_link import RecorderLink
     from gigqd.supervisor.slots import Slot
-    from gigqd.supervisor.status import DaemonStatus
 
 log = logs.get_logger(__name__)
 

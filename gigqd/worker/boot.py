@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gigq.errors import HookFailed
 from gigq.execution.hooks import Hooks
 from gigq.model import scripts
-from gigq.model.failure import own_place
+from gigq.model.failure_details import own_place
 from gigq.model.url_passwords import mask_passwords
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.errors import JobCancelled, JobStopped, JobTimeout
 from gigq.model.cause import Cause
-from gigq.model.outcome import Interruption
+from gigq.model.execution_result import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claim, Settled
-    from gigq.model.outcome import ExecutionResult, PostMortem
+    from gigq.model.execution_result import ExecutionResult, PostMortem
     from gigqd.ipc.json_socket import JsonSocket
 
 

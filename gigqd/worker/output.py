@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigqd.process.child import tail
 from gigqd.process.spawn import flush_standard_streams
-from gigqd.process.stacks import without_worker_frames
+from gigqd.process.thread_stacks import without_worker_frames
 
 if TYPE_CHECKING:
     from gigqd.process.spawn import ChildContext

@@ -13,13 +13,13 @@ from gigq.execution.callbacks import Callbacks, Settings
 from gigq.execution.job_context import PlainJobContext
 from gigq.execution.runner import Runner
 from gigq.model import allow_list, clock, functions, served_queues
-from gigq.model.outcome import PostMortem
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import PostMortem
+from gigq.model.job_status import JobStatus
 from gigq.store.backend import FileBackend, StoreHandle
 from gigq.store.migrate import Begin
 from gigq.store.sqlite.connections import close_all_connections, require
 from gigq.store.sqlite.processes.wakeup import Listener
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 from gigqd import exit_codes, logs
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
@@ -30,11 +30,11 @@ from gigqd.worker.job_context import DaemonJobContext
 from gigqd.worker.job_reports import job_reports
 from gigqd.worker.leaks.check import LeakCheck
 from gigqd.worker.leaks.report import LeakReport
-from gigqd.worker.orphan_cleanup import kill_orphans
+from gigqd.worker.leftover_processes import kill_orphans
 from gigqd.worker.output import Output
 from gigqd.worker.random_seed import reseed
 from gigqd.worker.recycling import RecyclingLimits
-from gigqd.worker.release import ClaimRelease
+from gigqd.worker.release_claims import ClaimRelease
 from gigqd.worker.reporting import WorkerReports
 from gigqd.worker.reserved_descriptors import ReservedDescriptors
 from gigqd.worker.signal_wakeup import SignalWakeup
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from gigq.execution.hooks import Hooks
     from gigq.model.claim import Claim, Settled
-    from gigq.model.outcome import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult
     from gigqd.config import PoolConfig
     from gigqd.process.spawn import ChildContext
 
@@ -321,7 +321,7 @@ class WorkerRole:
         # Claims are paused because of the database, which must not be used then.
         if not self._may_claim():
             return _LONGEST_WAIT
-        due_at = exchange.next_due_at(self._runner.store.database, self._pool.queues)
+        due_at = settle_and_claim.next_due_at(self._runner.store.database, self._pool.queues)
         if due_at is None:
             return _LONGEST_WAIT
         wait = clock.parse(due_at) - clock.parse(clock.utc_now())

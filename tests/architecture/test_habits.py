@@ -17,7 +17,7 @@ SLEEPERS = {
 functions, and the pause between two looks at a condition; both are in `tests/support`."""
 
 BROAD_EXCEPTS = {
-    "gigq/model/failure.py",  # an exception whose attributes raise
+    "gigq/model/failure_details.py",  # an exception whose attributes raise
     "gigq/execution/runner.py",  # a row that foreign SQL has written
     "gigq/cli/dispatch.py",  # a user's mistake must not end in a traceback
     "gigq/cli/user_code.py",  # the user's module, while it is imported

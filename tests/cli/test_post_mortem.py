@@ -9,9 +9,9 @@ import pytest
 from gigq import JobQueue
 from gigq.model.cause import Cause
 from gigq.model.claim import Claimant
-from gigq.model.outcome import ExecutionResult, PostMortem
-from gigq.model.status import JobStatus
-from gigq.store.verbs import exchange
+from gigq.model.execution_result import ExecutionResult, PostMortem
+from gigq.model.job_status import JobStatus
+from gigq.store.verbs import settle_and_claim
 
 LINES = [f"line {number}" for number in range(30)]
 KNOWN = PostMortem(
@@ -33,11 +33,11 @@ def dead(shell):
     """The id of a job that was killed, with all that can be known of it."""
     job_id = shell.submit("shop.resize", "--max-attempts", "1")
     queue = JobQueue(shell.folder / "gigq.db")
-    exchange.claim(queue._database, Claimant("default/0.1@12", "gigqd:1"), "e1")
+    settle_and_claim.claim(queue._database, Claimant("default/0.1@12", "gigqd:1"), "e1")
     ending = ExecutionResult(
         JobStatus.TIMEOUT, error="too long", cause=Cause.TIMEOUT, post_mortem=KNOWN
     )
-    exchange.settle(queue._database, "e1", ending)
+    settle_and_claim.settle(queue._database, "e1", ending)
     queue.close()
     return job_id
 
@@ -140,7 +140,7 @@ def test_a_plain_workers_job_says_where_its_output_is(shell):
 def test_a_run_that_foreign_sql_has_made_up_is_nobodys(shell):
     job_id = shell.submit()
     queue = JobQueue(shell.folder / "gigq.db")
-    exchange.claim(queue._database, Claimant("odd", "gigqd:no number"), "e1")
+    settle_and_claim.claim(queue._database, Claimant("odd", "gigqd:no number"), "e1")
     queue.close()
 
     assert shell.run("logs", job_id).returncode == 0
@@ -149,7 +149,7 @@ def test_a_run_that_foreign_sql_has_made_up_is_nobodys(shell):
 def test_cancelling_a_plain_workers_job_says_what_to_expect(shell):
     job_id = shell.submit()
     queue = JobQueue(shell.folder / "gigq.db")
-    exchange.claim(queue._database, Claimant("plain", "worker:1"), "e1")
+    settle_and_claim.claim(queue._database, Claimant("plain", "worker:1"), "e1")
     queue.close()
     refused = shell.run("cancel", job_id)
 

@@ -12,7 +12,7 @@ from support import jobs
 from support.waiting import wait_until
 
 from gigqd.ipc.scoreboard import Report, Scoreboard
-from gigqd.supervisor.forking import Forking
+from gigqd.supervisor.child_setup import ChildSetup
 from gigqd.supervisor.slots import Limits, Slot
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_daemon_takes_all_files_that_it_may_have_and_gives_its_jobs_the_usual(
 def test_a_child_that_there_is_no_cell_for_takes_nothing_else() -> None:
     board = Scoreboard(1)
     board.take()
-    forking = Forking(("home", "gigqd:1"), board, selectors.DefaultSelector())
+    forking = ChildSetup(("home", "gigqd:1"), board, selectors.DefaultSelector())
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     nothing: Any = None
     before = open_files()
@@ -86,7 +86,7 @@ def test_a_child_that_the_kernel_refuses_takes_nothing(
         raise OSError(11, "Resource temporarily unavailable")
 
     board = Scoreboard(1)
-    forking = Forking(("home", "gigqd:1"), board, selectors.DefaultSelector())
+    forking = ChildSetup(("home", "gigqd:1"), board, selectors.DefaultSelector())
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     nothing: Any = None
     before = open_files()

@@ -14,9 +14,9 @@ from gigq.execution import claim_batches
 from gigq.execution.callbacks import Callbacks
 from gigq.execution.claim_batches import BatchSizing
 from gigq.execution.job_events import JobEvents
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.sqlite.connections import open_connection
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 MANY = 200
 
@@ -47,14 +47,14 @@ def worker(worker):
 def exchanges(monkeypatch):
     """How many were settled, released and claimed by each transaction."""
     seen = []
-    real = exchange.exchange
+    real = settle_and_claim.exchange
 
     def noting(db, batch, *rest):
         done, rows = real(db, batch, *rest)
         seen.append((len(batch.finished), len(batch.released), len(rows)))
         return done, rows
 
-    monkeypatch.setattr(exchange, "exchange", noting)
+    monkeypatch.setattr(settle_and_claim, "exchange", noting)
     return seen
 
 
@@ -311,7 +311,7 @@ def test_a_claim_that_may_have_been_handed_back_is_not_begun(queue, worker, tmp_
     ledger = tmp_path / "ledger"
     ids = submit(queue, 6, jobs_to_run.note, params={"path": str(ledger)})
     other = gigq.Worker(worker.db_path, worker_id="other")
-    real = exchange.exchange
+    real = settle_and_claim.exchange
 
     def settle_and_fail(*args):
         real(*args)
@@ -322,12 +322,12 @@ def test_a_claim_that_may_have_been_handed_back_is_not_begun(queue, worker, tmp_
         def from_the_third_on():
             worker.ran.append(1)
             if len(worker.ran) == 3:
-                patch.setattr(exchange, "exchange", settle_and_fail)
+                patch.setattr(settle_and_claim, "exchange", settle_and_fail)
             return len(worker.ran) < 3
 
         with pytest.raises(StoreError):
             worker.work_off(from_the_third_on)
-    row = exchange.claim(queue._database, other._runner.claimant, "taken")
+    row = settle_and_claim.claim(queue._database, other._runner.claimant, "taken")
     worker.work_off(lambda: True)
 
     assert row["id"] == ids[2]
@@ -397,13 +397,15 @@ def test_what_another_process_has_settled_first_is_reported_and_harms_no_other(
     queue, worker, path, reported
 ):
     ids = submit(queue, 6)
-    ending = gigq.model.outcome.ExecutionResult(JobStatus.FAILED, error="taken away", final=True)
+    ending = gigq.model.execution_result.ExecutionResult(
+        JobStatus.FAILED, error="taken away", final=True
+    )
 
     def take_one_away():
         worker.ran.append(1)
         if len(worker.ran) == 5:
             token = queue.get_status(ids[1])["execution_id"]
-            assert exchange.settle(queue._database, token, ending)
+            assert settle_and_claim.settle(queue._database, token, ending)
         return True
 
     worker.work_off(take_one_away)
@@ -441,7 +443,7 @@ def test_rows_that_are_no_jobs_by_the_thousand_are_worked_off(queue, worker, pat
 def test_good_claims_are_kept_when_a_bad_row_among_them_cannot_be_settled(queue, worker, path):
     ids = submit(queue, 5)
     open_connection(path).execute("UPDATE jobs SET params = '{' WHERE id = ?", (ids[2],))
-    real, broken = exchange.settle, [True]
+    real, broken = settle_and_claim.settle, [True]
 
     def settle(*args):
         if broken:
@@ -450,7 +452,7 @@ def test_good_claims_are_kept_when_a_bad_row_among_them_cannot_be_settled(queue,
         return real(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exchange, "settle", settle)
+        patch.setattr(settle_and_claim, "settle", settle)
         with pytest.raises(StoreError):
             worker.work_off(lambda: True)
     worker.work_off(lambda: True)
@@ -501,7 +503,7 @@ def test_processing_one_job_takes_one(queue, worker, exchanges):
 
 def test_a_batch_is_released_before_a_single_job_is_processed(queue, worker, path):
     ids = submit(queue, 5)
-    real = exchange.exchange
+    real = settle_and_claim.exchange
     with pytest.MonkeyPatch.context() as patch:
 
         def fail_to_release(db, batch, claimant, request):
@@ -509,7 +511,7 @@ def test_a_batch_is_released_before_a_single_job_is_processed(queue, worker, pat
                 raise gigq.errors.StoreLocked("locked")
             return real(db, batch, claimant, request)
 
-        patch.setattr(exchange, "exchange", fail_to_release)
+        patch.setattr(settle_and_claim, "exchange", fail_to_release)
         with pytest.raises(StoreError):
             worker.work_off(counting(worker, 2))
 

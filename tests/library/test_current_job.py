@@ -14,7 +14,7 @@ from gigq import Job, Worker, current_job
 from gigq.execution.callbacks import Callbacks
 from gigq.execution.job_context import Running
 from gigq.store.sqlite.connections import open_connection
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 
 def submit(queue, function, /, **options):
@@ -144,7 +144,7 @@ def test_a_job_that_gives_up_when_it_is_cancelled_is_cancelled(queue, in_backgro
 
 def test_a_request_for_an_earlier_attempt_is_not_seen_by_the_next(queue, worker, path):
     job_id = submit(queue, jobs_that_look.describe)
-    row = exchange.claim(queue._database, worker._runner.claimant, "e0")
+    row = settle_and_claim.claim(queue._database, worker._runner.claimant, "e0")
     assert row["id"] == job_id
     request_cancel(queue, job_id)
     open_connection(path).execute(

@@ -21,7 +21,7 @@ from gigq import (
 from gigq.errors import DependencyCycle, MissingParent, StoreLocked
 from gigq.model.claim import Claimant
 from gigq.store.sqlite.connections import open_connection
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 
 def job(name="job", function=jobs_to_run.nothing, **options):
@@ -168,7 +168,7 @@ def test_a_row_that_foreign_sql_spoilt_can_still_be_looked_at(queue, path):
 def test_a_running_job_is_asked_to_end_only_when_that_is_meant(queue):
     seen = []
     job_id = queue.submit(job())
-    exchange.claim(queue._database, Claimant("w", "worker:1"), "e1")
+    settle_and_claim.claim(queue._database, Claimant("w", "worker:1"), "e1")
     unsubscribe = events.subscribe(lambda name, fields: seen.append((name, fields)))
 
     assert not queue.cancel(job_id)

@@ -12,7 +12,7 @@ from support.waiting import wait_until
 from gigq import Job, Worker
 from gigq.model.claim import Claimant
 from gigq.store.sqlite.connections import open_connection
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 
 def submit(queue, function, /, **options):
@@ -133,7 +133,7 @@ def test_a_job_that_cannot_be_interrupted_is_marked_and_its_late_finish_changes_
 
 def test_executions_of_a_daemon_are_left_to_it(queue, path, worker):
     job_id = submit(queue, jobs_to_run.nothing)
-    exchange.claim(queue._database, Claimant("daemon's", "gigqd:123"), "e0")
+    settle_and_claim.claim(queue._database, Claimant("daemon's", "gigqd:123"), "e0")
     back_date(path)
 
     assert worker.process_one() is False

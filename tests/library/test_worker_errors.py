@@ -10,8 +10,8 @@ from support.write_lock import WriteLock
 
 from gigq import Job, JobStatus, StoreUnavailable, Worker
 from gigq.execution.callbacks import Callbacks
-from gigq.model.outcome import ExecutionResult
-from gigq.store.verbs import exchange
+from gigq.model.execution_result import ExecutionResult
+from gigq.store.verbs import settle_and_claim
 
 
 def submit(queue, function, /, **options):
@@ -104,8 +104,8 @@ def test_settling_a_job_and_claiming_the_next_is_one_transaction(queue, worker, 
     for _ in range(5):
         submit(queue, jobs_to_run.nothing)
     exchanges = []
-    real = exchange.exchange
-    monkeypatch.setattr(exchange, "exchange", lambda *a: exchanges.append(a) or real(*a))
+    real = settle_and_claim.exchange
+    monkeypatch.setattr(settle_and_claim, "exchange", lambda *a: exchanges.append(a) or real(*a))
     worker.work_off(lambda: True)
 
     assert len(exchanges) == 6

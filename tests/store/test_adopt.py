@@ -8,7 +8,7 @@ from support.ledger import COMPLETED, WORKER, stored, taken
 from gigq.model import clock
 from gigq.model.claim import Claim, Claimant
 from gigq.model.ids import new_id
-from gigq.store.verbs import exchange, jobs
+from gigq.store.verbs import jobs, settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -36,13 +36,13 @@ def mark_running(db: Database, job_id: str, started_at: str | None = None) -> No
 def test_a_job_marked_running_by_foreign_sql_is_adopted_and_settled(db: Database) -> None:
     job_id = stored(db)
     mark_running(db, job_id)
-    row = exchange.adopt(db, job_id, "e1", WORKER)
+    row = settle_and_claim.adopt(db, job_id, "e1", WORKER)
     (execution,) = jobs.executions(db, job_id)
 
     assert row is not None
     assert Claim.from_row(row).attempt == 1
     assert (execution["id"], execution["run"], execution["attempt"]) == ("e1", WORKER.run, 1)
-    assert exchange.settle(db, "e1", COMPLETED) is not None
+    assert settle_and_claim.settle(db, "e1", COMPLETED) is not None
 
 
 @pytest.mark.parametrize("execution_id", ["theirs", "another"])
@@ -58,26 +58,26 @@ def test_the_execution_that_foreign_sql_opened_is_taken_over(
         job_id,
         LONG_AGO,
     )
-    exchange.adopt(db, job_id, execution_id, WORKER)
+    settle_and_claim.adopt(db, job_id, execution_id, WORKER)
     (execution,) = jobs.executions(db, job_id)
 
     assert (execution["id"], execution["run"]) == (execution_id, WORKER.run)
-    assert exchange.settle(db, execution_id, COMPLETED) is not None
+    assert settle_and_claim.settle(db, execution_id, COMPLETED) is not None
 
 
 def test_a_due_job_that_was_only_picked_is_claimed_by_its_adoption(db: Database) -> None:
     job_id = stored(db)
-    row = exchange.adopt(db, job_id, "e1", WORKER)
+    row = settle_and_claim.adopt(db, job_id, "e1", WORKER)
 
     assert row is not None
     assert (row["status"], row["attempts"], row["worker_id"]) == ("running", 1, WORKER.worker_id)
-    assert exchange.settle(db, "e1", COMPLETED) is not None
+    assert settle_and_claim.settle(db, "e1", COMPLETED) is not None
 
 
 def test_a_claim_of_ours_is_its_own_adoption(db: Database) -> None:
     stored(db)
     row = taken(db)
-    adopted = exchange.adopt(db, row["id"], row["execution_id"], WORKER)
+    adopted = settle_and_claim.adopt(db, row["id"], row["execution_id"], WORKER)
 
     assert adopted is not None
     assert adopted["attempts"] == 1
@@ -89,9 +89,9 @@ def test_what_somebody_else_has_or_what_waits_is_not_adopted(db: Database) -> No
     waiting = stored(db, dependencies=[parent])
     taken(db)
 
-    assert exchange.adopt(db, parent, new_id(), WORKER) is None
-    assert exchange.adopt(db, waiting, new_id(), WORKER) is None
-    assert exchange.adopt(db, "nobody", new_id(), WORKER) is None
+    assert settle_and_claim.adopt(db, parent, new_id(), WORKER) is None
+    assert settle_and_claim.adopt(db, waiting, new_id(), WORKER) is None
+    assert settle_and_claim.adopt(db, "nobody", new_id(), WORKER) is None
 
 
 def test_overdue_are_the_plain_workers_executions_past_their_timeout(
@@ -105,13 +105,17 @@ def test_overdue_are_the_plain_workers_executions_past_their_timeout(
     for claimant in (WORKER, WORKER, DAEMON):
         taken(db, claimant)
 
-    assert exchange.overdue(db) == []
+    assert settle_and_claim.overdue(db) == []
 
     later = clock.after(clock.utc_now(), 11)
     monkeypatch.setattr(clock, "utc_now", lambda: later)
 
-    assert [row["job_id"] for row in exchange.overdue(db)] == [short]
-    assert {row["job_id"] for row in exchange.open_executions(db)} == {short, endless, daemons}
+    assert [row["job_id"] for row in settle_and_claim.overdue(db)] == [short]
+    assert {row["job_id"] for row in settle_and_claim.open_executions(db)} == {
+        short,
+        endless,
+        daemons,
+    }
 
 
 @pytest.mark.parametrize("timeout", [60, None])
@@ -121,8 +125,8 @@ def test_a_stray_running_job_gets_an_execution_once_it_is_overdue(
     fresh, stale = stored(db, timeout=timeout), stored(db, timeout=timeout)
     mark_running(db, fresh)
     mark_running(db, stale, LONG_AGO)
-    (overdue,) = exchange.overdue(db)
+    (overdue,) = settle_and_claim.overdue(db)
 
     assert (overdue["job_id"], overdue["started_at"]) == (stale, LONG_AGO)
-    assert exchange.settle(db, overdue["execution_id"], COMPLETED) is not None
-    assert exchange.overdue(db) == []
+    assert settle_and_claim.settle(db, overdue["execution_id"], COMPLETED) is not None
+    assert settle_and_claim.overdue(db) == []

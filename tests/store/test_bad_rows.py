@@ -11,12 +11,12 @@ from support.ledger import FAILED, WORKER, insert, job_row, ran, status_of, stor
 
 from gigq import JobQueue, Worker
 from gigq.errors import StoreLocked
-from gigq.execution import rescue
+from gigq.execution import plain_worker_rescue
 from gigq.model.claim import Claim
 from gigq.model.ids import new_id
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.processes import run_locks
-from gigq.store.verbs import exchange, jobs, requeue
+from gigq.store.verbs import jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,12 +73,15 @@ def look_at_everything(queue: JobQueue, db: Database, path: Path) -> None:
     queue.stats()
     for found in queue.list_jobs(limit=1000):
         queue.get_status(found["id"])
-    for due_at in (exchange.next_due_at(db, None), exchange.next_due_at(db, ("default", "other"))):
+    for due_at in (
+        settle_and_claim.next_due_at(db, None),
+        settle_and_claim.next_due_at(db, ("default", "other")),
+    ):
         assert due_at is None or due_at > "2026"
-    exchange.open_executions(db)
-    exchange.cancel_requests(db)
-    rescue.overdue(db)
-    rescue.lost(db, path)
+    settle_and_claim.open_executions(db)
+    settle_and_claim.cancel_requests(db)
+    plain_worker_rescue.overdue(db)
+    plain_worker_rescue.lost(db, path)
 
 
 def spoiled_jobs(db: Database, table: str, column: str) -> tuple[list[str], list[str]]:
@@ -110,7 +113,7 @@ def test_bad_rows_stop_no_worker_and_no_command(tmp_path: Path, table: str, colu
     (good,) = insert(db, [nothing_row()])
     look_at_everything(queue, db, path)
     for execution_id in open_ids[::2]:
-        exchange.settle(db, execution_id, FAILED)
+        settle_and_claim.settle(db, execution_id, FAILED)
     while worker.process_one():
         pass
     look_at_everything(queue, db, path)
@@ -163,10 +166,10 @@ def test_a_job_that_was_taken_away_from_its_execution_can_be_claimed_again(db: D
     second = taken(db)
 
     assert second["execution_id"] != first["execution_id"]
-    assert exchange.settle(db, first["execution_id"], FAILED) is None
+    assert settle_and_claim.settle(db, first["execution_id"], FAILED) is None
     assert [e["status"] for e in jobs.executions(db, job_id)] == ["failed", "running"]
     assert jobs.executions(db, job_id)[0]["cause"] == "lost"
-    assert exchange.settle(db, second["execution_id"], FAILED) is not None
+    assert settle_and_claim.settle(db, second["execution_id"], FAILED) is not None
 
 
 @pytest.mark.parametrize("status", ["'paused'", "''", "x'00'", "'PENDING'", "'completed '"])
@@ -179,7 +182,7 @@ def test_a_job_of_unknown_status_is_left_as_it_is(db: Database, status: str) -> 
         lambda: jobs.cancel(db, [job_id], running=True).get(job_id),
         lambda: requeue.requeue(db, [job_id]).jobs,
         lambda: jobs.clear(db),
-        lambda: exchange.adopt(db, job_id, new_id(), WORKER),
+        lambda: settle_and_claim.adopt(db, job_id, new_id(), WORKER),
     ]
 
     assert not any(verb() for verb in verbs)
@@ -224,7 +227,7 @@ def test_odd_rows_are_failed_with_the_reason_or_run_and_the_rest_goes_on(
 
     assert odd_rows.wrong(db) == []
     assert [row["status"] for row in good] == ["completed"] * 20
-    assert exchange.open_executions(db) == []
+    assert settle_and_claim.open_executions(db) == []
 
 
 @pytest.mark.parametrize("most_at_once", [1, 64])
@@ -281,11 +284,11 @@ def test_a_row_that_cannot_be_read_is_failed_later_when_the_database_is_away(
     queue, worker = JobQueue(tmp_path / "queue.db"), Worker(tmp_path / "queue.db")
     bad, good = insert(queue._database, [nothing_row(), nothing_row()])
     spoil(queue._database, "jobs", "params", "'[1'", bad)
-    settle = exchange.settle
-    monkeypatch.setattr(exchange, "settle", refused)
+    settle = settle_and_claim.settle
+    monkeypatch.setattr(settle_and_claim, "settle", refused)
     with pytest.raises(StoreLocked):
         worker.process_one()
-    monkeypatch.setattr(exchange, "settle", settle)
+    monkeypatch.setattr(settle_and_claim, "settle", settle)
 
     assert worker._runner.held == 1
     assert worker.process_one()
@@ -305,11 +308,11 @@ def test_a_job_delayed_to_what_is_no_time_is_failed_and_hides_no_other(
     bad = stored(db, retry_after="2999-01-01T00:00:00.000000+00:00")
     child = stored(db, dependencies=[bad])
     spoil(db, "jobs", "retry_after", value, bad)
-    first = exchange.next_due_at(db, None)
+    first = settle_and_claim.next_due_at(db, None)
     assert (first, status_of(db, bad)) in [(None, "failed"), (None, "pending")]
     late = stored(db, retry_after="2999-01-01T00:00:00.000000+00:00")
 
-    assert exchange.next_due_at(db, None) == "2999-01-01T00:00:00.000000+00:00"
+    assert settle_and_claim.next_due_at(db, None) == "2999-01-01T00:00:00.000000+00:00"
     if status_of(db, bad) == "failed":
         assert "the column retry_after of the job holds" in (jobs.get(db, bad) or {})["error"]
         assert status_of(db, child) == "failed"

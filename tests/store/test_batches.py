@@ -26,13 +26,13 @@ from support.ledger import (
 from gigq.errors import StoreLocked
 from gigq.model import clock
 from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
+from gigq.model.execution_result import ExecutionResult, PostMortem
 from gigq.model.ids import new_id
-from gigq.model.outcome import ExecutionResult, PostMortem
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store import migrate
 from gigq.store.database import Database, Session
 from gigq.store.sqlite import connections
-from gigq.store.verbs import exchange, jobs, listing
+from gigq.store.verbs import jobs, listing, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,9 @@ def swap(
     db: Database, handover: SettleBatch = NOTHING, who: Claimant = WORKER, **wanted: Any
 ) -> tuple[list[Settled | None], list[Row]]:
     """Let go of claims and take up to eight more."""
-    return exchange.exchange(db, handover, who, ClaimRequest(new_id(), **{"most": 8, **wanted}))
+    return settle_and_claim.exchange(
+        db, handover, who, ClaimRequest(new_id(), **{"most": 8, **wanted})
+    )
 
 
 def take(db: Database, who: Claimant = WORKER, **wanted: Any) -> list[Row]:
@@ -56,12 +58,12 @@ def take(db: Database, who: Claimant = WORKER, **wanted: Any) -> list[Row]:
 
 
 def settle(db: Database, *done: Finished) -> list[Settled | None]:
-    return exchange.exchange(db, SettleBatch(done), None, None)[0]
+    return settle_and_claim.exchange(db, SettleBatch(done), None, None)[0]
 
 
 def hand_back(db: Database, *rows: Row) -> list[Settled | None]:
     unbegun = tuple(Claim.from_row(row) for row in rows)
-    return exchange.exchange(db, SettleBatch((), unbegun), None, None)[0]
+    return settle_and_claim.exchange(db, SettleBatch((), unbegun), None, None)[0]
 
 
 def sql(db: Database, statement: str, *values: Any) -> list[Any]:
@@ -86,7 +88,7 @@ def names(rows: list[Row]) -> list[str]:
 
 def test_several_are_claimed_as_each_would_be_alone(db: Database) -> None:
     ids = insert(db, [job_row(params='{"a": 1}') for _ in range(3)])
-    rows = exchange.exchange(db, NOTHING, WORKER, ClaimRequest("first", most=8))[1]
+    rows = settle_and_claim.exchange(db, NOTHING, WORKER, ClaimRequest("first", most=8))[1]
     executions = [jobs.executions(db, id_)[0] for id_ in ids]
 
     assert [row["id"] for row in rows] == ids
@@ -108,7 +110,7 @@ def test_the_executions_of_several_have_ids_in_their_order_from_the_one_that_was
 ) -> None:
     insert(db, [job_row() for _ in range(8)])
     first_id = new_id()
-    rows = exchange.exchange(db, NOTHING, WORKER, ClaimRequest(first_id, most=8))[1]
+    rows = settle_and_claim.exchange(db, NOTHING, WORKER, ClaimRequest(first_id, most=8))[1]
     tokens = [row["execution_id"] for row in rows]
 
     assert tokens[0] == first_id
@@ -125,7 +127,7 @@ def test_the_order_of_several_is_that_of_single_claims(
         stored(db, queue="abc"[number % 3], priority=number * 7 % 4, max_attempts=9)
     later = stored(db, queue="a", priority=9, retry_after=clock.after(clock.utc_now(), 3600))
     one_by_one = []
-    while (row := exchange.claim(db, who, new_id())) is not None:
+    while (row := settle_and_claim.claim(db, who, new_id())) is not None:
         one_by_one.append(row["id"])
     sql(db, "DELETE FROM job_executions")
     sql(db, "UPDATE jobs SET status = 'pending', attempts = 0, execution_id = NULL")
@@ -253,7 +255,7 @@ def test_what_foreign_sql_wrote_into_one_row_stops_none_of_the_others(
         claimed += [row["id"] for row in rows]
 
     assert sorted(claimed) == sorted(ids)
-    assert len(exchange.open_executions(db)) == 5
+    assert len(settle_and_claim.open_executions(db)) == 5
 
 
 @pytest.mark.parametrize("column", ["name", "params", "queue", "function_name", "description"])
@@ -310,7 +312,7 @@ def test_an_execution_that_foreign_sql_left_open_is_superseded(
     found = [jobs.executions(db, id_) for id_ in ids]
 
     assert [row["id"] for row in rows] == ids
-    assert {row["execution_id"] for row in exchange.open_executions(db)} == set(tokens)
+    assert {row["execution_id"] for row in settle_and_claim.open_executions(db)} == set(tokens)
     for number, executions in enumerate(found):
         closed = [e for e in executions if e["id"] == old[number]]
         assert [(e["status"], e["cause"]) for e in closed] == (
@@ -354,14 +356,14 @@ def test_settling_together_does_what_settling_one_by_one_does(
     for number, one in enumerate((db, other)):
         ids = family(one)
         tokens = iter(f"e{n}" for n in range(len(ids)))
-        rows = [exchange.claim(one, WORKER, token) for token in tokens]
+        rows = [settle_and_claim.claim(one, WORKER, token) for token in tokens]
         done = [
             over(row, with_known(ENDINGS[n % len(ENDINGS)], n)) for n, row in enumerate(rows) if row
         ]
         if number:
             # Successes first: they are written together, before the others.
             done.sort(key=lambda o: o.result.status is not JobStatus.COMPLETED)
-            alone = [exchange.settle(one, o.claim.execution_id, o.result) for o in done]
+            alone = [settle_and_claim.settle(one, o.claim.execution_id, o.result) for o in done]
         else:
             together = settle(one, *done)
 
@@ -375,7 +377,7 @@ def test_what_is_told_stands_in_the_order_of_what_was_handed_over(db: Database) 
     endings = [COMPLETED, FAILED, COMPLETED, FAILED_FOR_GOOD]
     done = tuple(over(row, ending) for row, ending in zip(rows[:4], endings, strict=True))
     unbegun = tuple(Claim.from_row(row) for row in rows[4:])
-    settled = exchange.exchange(db, SettleBatch(done, unbegun), None, None)[0]
+    settled = settle_and_claim.exchange(db, SettleBatch(done, unbegun), None, None)[0]
 
     assert [one and one.job_id for one in settled] == [row["id"] for row in rows]
     assert [one and one.job_status.value for one in settled] == [
@@ -452,7 +454,7 @@ def _stumbling(real: Callable[..., Any], verb: str, broken: dict[str, bool]) -> 
 
 
 def superseded(db: Database, row: Row) -> None:
-    exchange.settle(db, row["execution_id"], FAILED)
+    settle_and_claim.settle(db, row["execution_id"], FAILED)
 
 
 def snatched(db: Database, row: Row) -> None:
@@ -492,7 +494,7 @@ def test_one_that_was_taken_away_keeps_none_of_the_others_from_being_settled(
     for child in children:
         left = sql(db, "SELECT parent_id FROM job_dependencies WHERE job_id = ?", child)
         assert [row["parent_id"] for row in left] == [parents[which]]
-    assert exchange.open_executions(db) == []
+    assert settle_and_claim.open_executions(db) == []
 
 
 def test_one_whose_database_stays_locked_changes_nothing_and_all_can_be_settled_later(
@@ -508,7 +510,7 @@ def test_one_whose_database_stays_locked_changes_nothing_and_all_can_be_settled_
     holder.execute("COMMIT")
     holder.close()
 
-    assert len(exchange.open_executions(db)) == 3
+    assert len(settle_and_claim.open_executions(db)) == 3
     assert all(settle(db, *map(over, rows)))
     assert jobs.counts(db) == {"completed": 3}
 
@@ -552,7 +554,7 @@ def job_columns(db: Database) -> list[str]:
 
 def test_a_retry_that_is_handed_back_keeps_what_its_earlier_attempts_left(db: Database) -> None:
     job_id = stored(db, max_attempts=5)
-    exchange.settle(db, taken(db)["execution_id"], FAILED)
+    settle_and_claim.settle(db, taken(db)["execution_id"], FAILED)
     before = jobs.get(db, job_id) or {}
     row = taken(db)
     (settled,) = hand_back(db, row)
@@ -601,7 +603,7 @@ def test_a_claim_that_was_taken_away_is_not_handed_back(
 
     assert [one is None for one in done] == [False, True, False]
     assert jobs.get(db, ids[1]) == before
-    assert exchange.open_executions(db) == []
+    assert settle_and_claim.open_executions(db) == []
 
 
 def test_what_is_handed_back_twice_is_handed_back_once(db: Database) -> None:
@@ -612,12 +614,14 @@ def test_what_is_handed_back_twice_is_handed_back_once(db: Database) -> None:
 
     assert done == [None]
     assert status_of(db, job_id) == "running"
-    assert [e["execution_id"] for e in exchange.open_executions(db)] == [again["execution_id"]]
+    assert [e["execution_id"] for e in settle_and_claim.open_executions(db)] == [
+        again["execution_id"]
+    ]
 
 
 def taken_again(db: Database, row: Row) -> Row:
     """HeldClaims a claim back and claim the same job anew."""
-    assert exchange.release(db, row["id"], row["execution_id"]) is not None
+    assert settle_and_claim.release(db, row["id"], row["execution_id"]) is not None
     return taken(db)
 
 

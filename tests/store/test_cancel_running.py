@@ -21,10 +21,10 @@ from support.ledger import (
 )
 
 from gigq.model.cause import Cause
+from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
-from gigq.model.outcome import ExecutionResult
-from gigq.model.status import JobStatus
-from gigq.store.verbs import exchange, jobs, requeue
+from gigq.model.job_status import JobStatus
+from gigq.store.verbs import jobs, requeue, settle_and_claim
 from gigq.store.verbs.jobs import Changed
 
 if TYPE_CHECKING:
@@ -53,20 +53,20 @@ def test_a_job_that_was_asked_to_end_is_cancelled_however_its_attempt_fails(
     db: Database, ending: ExecutionResult
 ) -> None:
     row = asked(db, retry_delay=60)
-    settled = exchange.settle(db, row["execution_id"], ending)
+    settled = settle_and_claim.settle(db, row["execution_id"], ending)
     (execution,) = jobs.executions(db, row["id"])
 
     assert settled is not None
     assert settled.job_status is JobStatus.CANCELLED
     assert (status_of(db, row["id"]), execution["status"]) == ("cancelled", "cancelled")
     assert execution["cause"] == "cancelled"
-    assert exchange.claim(db, WORKER, new_id()) is None
-    assert exchange.next_due_at(db, None) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.next_due_at(db, None) is None
 
 
 def test_a_job_that_was_asked_to_end_and_returns_is_completed(db: Database) -> None:
     row = asked(db)
-    settled = exchange.settle(db, row["execution_id"], COMPLETED)
+    settled = settle_and_claim.settle(db, row["execution_id"], COMPLETED)
 
     assert settled is not None
     assert status_of(db, row["id"]) == "completed"
@@ -74,7 +74,7 @@ def test_a_job_that_was_asked_to_end_and_returns_is_completed(db: Database) -> N
 
 def test_a_requeued_job_does_not_remember_that_it_was_asked_to_end(db: Database) -> None:
     row = asked(db)
-    exchange.settle(db, row["execution_id"], FAILED)
+    settle_and_claim.settle(db, row["execution_id"], FAILED)
 
     assert requeue.requeue(db, [row["id"]]).jobs
     assert ran(db, FAILED).job_status is JobStatus.PENDING
@@ -83,7 +83,7 @@ def test_a_requeued_job_does_not_remember_that_it_was_asked_to_end(db: Database)
 def test_dependents_of_a_job_that_was_cancelled_while_it_ran_are_cut_off(db: Database) -> None:
     row = asked(db)
     child = stored(db, dependencies=[row["id"]])
-    settled = exchange.settle(db, row["execution_id"], FAILED)
+    settled = settle_and_claim.settle(db, row["execution_id"], FAILED)
 
     assert settled is not None
     assert [one.job_id for one in settled.failed_dependents] == [child]
@@ -97,13 +97,13 @@ def test_the_request_names_the_execution_and_who_answers_for_it_until_it_is_over
     row = asked(db)
     who = {"execution_id": row["execution_id"], "run": WORKER.run, "worker_id": WORKER.worker_id}
 
-    assert exchange.cancel_requests(db) == [who]
-    assert exchange.is_cancel_requested(db, row["execution_id"])
+    assert settle_and_claim.cancel_requests(db) == [who]
+    assert settle_and_claim.is_cancel_requested(db, row["execution_id"])
 
-    exchange.settle(db, row["execution_id"], COMPLETED)
+    settle_and_claim.settle(db, row["execution_id"], COMPLETED)
 
-    assert exchange.cancel_requests(db) == []
-    assert not exchange.is_cancel_requested(db, row["execution_id"])
+    assert settle_and_claim.cancel_requests(db) == []
+    assert not settle_and_claim.is_cancel_requested(db, row["execution_id"])
 
 
 def test_asking_again_keeps_the_time_of_the_first_request(db: Database) -> None:
@@ -123,7 +123,7 @@ def test_a_job_that_does_not_run_is_not_asked(db: Database, ending: ExecutionRes
     ran(db, ending)
     assert not request_cancel(db, job_id)
     assert not request_cancel(db, "nobody")
-    assert exchange.cancel_requests(db) == []
+    assert settle_and_claim.cancel_requests(db) == []
 
 
 def test_an_execution_that_is_not_the_jobs_current_one_is_not_asked(db: Database) -> None:
@@ -134,7 +134,7 @@ def test_an_execution_that_is_not_the_jobs_current_one_is_not_asked(db: Database
     assert not request_cancel(db, job_id)
     sql(db, "UPDATE jobs SET execution_id = NULL, status = 'completed' WHERE id = ?", job_id)
     assert not request_cancel(db, job_id)
-    assert exchange.cancel_requests(db) == []
+    assert settle_and_claim.cancel_requests(db) == []
 
 
 def test_an_execution_that_foreign_sql_opened_may_be_asked_before_its_worker_adopts_it(
@@ -150,9 +150,9 @@ def test_an_execution_that_foreign_sql_opened_may_be_asked_before_its_worker_ado
     )
 
     assert request_cancel(db, job_id)
-    assert exchange.adopt(db, job_id, "ours", WORKER) is not None
+    assert settle_and_claim.adopt(db, job_id, "ours", WORKER) is not None
 
-    settled = exchange.settle(db, "ours", FAILED)
+    settled = settle_and_claim.settle(db, "ours", FAILED)
 
     assert settled is not None
     assert settled.job_status is JobStatus.CANCELLED
@@ -168,7 +168,7 @@ def test_one_verb_cancels_what_waits_and_asks_what_runs(db: Database) -> None:
     assert jobs.cancel(db, [waiting], running=True).get(waiting) is None
     assert jobs.cancel(db, ["nobody"], running=True).get("nobody") is None
     assert (status_of(db, running), status_of(db, waiting)) == ("running", "cancelled")
-    assert [r["worker_id"] for r in exchange.cancel_requests(db)] == [WORKER.worker_id]
+    assert [r["worker_id"] for r in settle_and_claim.cancel_requests(db)] == [WORKER.worker_id]
 
 
 @pytest.mark.parametrize("cause", [Cause.CRASHED, Cause.MEMORY, Cause.OOM])

@@ -7,7 +7,7 @@ from support.ledger import COMPLETED, WORKER, insert, job_row, ran, stored, swap
 from gigq.model import clock
 from gigq.model.claim import Claim, Claimant
 from gigq.model.ids import new_id
-from gigq.store.verbs import exchange, jobs
+from gigq.store.verbs import jobs, settle_and_claim
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ def serving(*queues: str) -> Claimant:
 
 def order_of(db: Database, claimant: Claimant = WORKER) -> list[str]:
     names = []
-    while row := exchange.claim(db, claimant, new_id()):
+    while row := settle_and_claim.claim(db, claimant, new_id()):
         names.append(row["name"])
     return names
 
@@ -42,12 +42,12 @@ def durability_of(db: Database, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def test_nothing_due_is_an_outcome(db: Database) -> None:
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
 
 
 def test_a_claimed_job_is_running_under_the_execution_id(db: Database) -> None:
     job_id = stored(db)
-    row = exchange.claim(db, WORKER, "e1")
+    row = settle_and_claim.claim(db, WORKER, "e1")
     (execution,) = jobs.executions(db, job_id)
 
     assert row is not None
@@ -83,7 +83,7 @@ def test_a_dependent_is_not_due_before_its_last_parent(db: Database) -> None:
     for _ in range(4):
         row = taken(db)
         names.append(row["name"])
-        exchange.settle(db, row["execution_id"], COMPLETED)
+        settle_and_claim.settle(db, row["execution_id"], COMPLETED)
 
     assert names == ["parent 0", "parent 1", "parent 2", "child"]
 
@@ -123,13 +123,13 @@ def test_a_delayed_job_is_due_at_its_time_and_not_before(
     plain = stored(db)
 
     assert taken(db)["id"] == plain
-    assert exchange.claim(db, WORKER, new_id()) is None
-    assert exchange.next_due_at(db, None) == due_at
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.next_due_at(db, None) == due_at
 
     monkeypatch.setattr(clock, "utc_now", lambda: due_at)
 
     assert taken(db)["priority"] == 9
-    assert exchange.next_due_at(db, None) is None
+    assert settle_and_claim.next_due_at(db, None) is None
 
 
 def test_delayed_jobs_that_are_due_stand_in_the_common_order(db: Database) -> None:
@@ -143,21 +143,21 @@ def test_the_next_time_is_known_for_each_queue(db: Database) -> None:
     soon, later = (clock.after(clock.utc_now(), seconds) for seconds in (100, 200))
     insert(db, [job_row(queue="a", retry_after=later), job_row(queue="b", retry_after=soon)])
 
-    assert exchange.next_due_at(db, None) == soon
-    assert exchange.next_due_at(db, ("a",)) == later
-    assert exchange.next_due_at(db, ("c",)) is None
+    assert settle_and_claim.next_due_at(db, None) == soon
+    assert settle_and_claim.next_due_at(db, ("a",)) == later
+    assert settle_and_claim.next_due_at(db, ("c",)) is None
 
 
 def test_a_delayed_dependent_waits_for_both(db: Database) -> None:
     parent = stored(db)
     stored(db, "child", dependencies=[parent], retry_after=clock.after(clock.utc_now(), 3600))
 
-    assert exchange.next_due_at(db, None) is None
+    assert settle_and_claim.next_due_at(db, None) is None
 
     ran(db)
 
-    assert exchange.next_due_at(db, None) is not None
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.next_due_at(db, None) is not None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
 
 
 def test_a_job_with_a_single_attempt_is_claimed_durably(

@@ -16,7 +16,7 @@ from gigq.model.claim import Claimant
 from gigq.model.ids import new_id
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
-from gigq.store.verbs import exchange, jobs, listing
+from gigq.store.verbs import jobs, listing, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_processes_and_threads_claim_each_job_once(
 
     assert claimed == dict.fromkeys(ids, 1)
     assert jobs.counts(db) == {"completed": 600}
-    assert exchange.open_executions(db) == []
+    assert settle_and_claim.open_executions(db) == []
 
 
 def test_submitters_do_not_lose_a_job_while_others_claim(
@@ -122,8 +122,8 @@ def test_a_database_that_stays_locked_is_a_clear_error_in_bounded_time(
     lock.take()
     verbs = {
         "insert": lambda: stored(db),
-        "claim": lambda: exchange.claim(db, WORKER, new_id()),
-        "settle": lambda: exchange.settle(db, "e", COMPLETED),
+        "claim": lambda: settle_and_claim.claim(db, WORKER, new_id()),
+        "settle": lambda: settle_and_claim.settle(db, "e", COMPLETED),
         "cancel": lambda: jobs.cancel(db, ["j"]),
     }
     started = time.monotonic()

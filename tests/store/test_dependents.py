@@ -18,10 +18,10 @@ from support.ledger import (
     taken,
 )
 
+from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
-from gigq.model.outcome import ExecutionResult
-from gigq.model.status import JobStatus
-from gigq.store.verbs import dependents, exchange, jobs, requeue
+from gigq.model.job_status import JobStatus
+from gigq.store.verbs import dependents, jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def test_with_wait_the_dependent_runs_once_the_parent_was_requeued(db: Database)
     child = stored(db, dependencies=[parent], on_parent_failure="wait")
     ran(db, FAILED_FOR_GOOD)
 
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
     assert status_of(db, child) == "pending"
     assert requeue.requeue(db, [parent]).jobs
     assert ran(db).released == 1
@@ -107,7 +107,7 @@ def test_cancelling_a_parent_meets_the_policies_too(db: Database) -> None:
     assert jobs.cancel(db, [parent])
     assert status_of(db, policies["fail"]) == "failed"
     assert taken(db)["id"] == policies["run"]
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
 
 
 def test_a_cut_off_dependent_is_not_revived_by_its_other_parent(db: Database) -> None:
@@ -147,7 +147,7 @@ def test_a_failure_runs_down_thousands_of_dependents_with_work_in_proportion(
         insert(db, _chain(length, breadth))
         execution_id = taken(db)["execution_id"]
         with _counted(db) as ticks:
-            settled = exchange.settle(db, execution_id, FAILED_FOR_GOOD)
+            settled = settle_and_claim.settle(db, execution_id, FAILED_FOR_GOOD)
         assert settled is not None
         assert len(settled.failed_dependents) == length - 1
         return len(ticks)
@@ -235,6 +235,6 @@ def test_parent_and_dependents_move_together_or_not_at_all(db: Database) -> None
         )
 
     with pytest.raises(Exception, match="no"):
-        exchange.settle(db, execution_id, COMPLETED)
+        settle_and_claim.settle(db, execution_id, COMPLETED)
     assert (status_of(db, parent), status_of(db, child)) == ("running", "pending")
     assert jobs.executions(db, parent)[0]["status"] == "running"

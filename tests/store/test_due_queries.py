@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from support.ledger import insert, job_row, stored, taken
 
 from gigq.model import clock
-from gigq.store.verbs import exchange, listing
+from gigq.store.verbs import listing, settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -21,14 +21,14 @@ def test_a_page_shows_one_queue(db: Database) -> None:
 
 
 def test_something_is_due_while_a_claim_would_find_it(db: Database) -> None:
-    assert not exchange.anything_due(db)
+    assert not settle_and_claim.anything_due(db)
 
     parent = stored(db)
     stored(db, dependencies=[parent])
     stored(db, retry_after=clock.after(clock.utc_now(), 3600))
 
-    assert exchange.anything_due(db)
+    assert settle_and_claim.anything_due(db)
 
     taken(db)
 
-    assert not exchange.anything_due(db)
+    assert not settle_and_claim.anything_due(db)

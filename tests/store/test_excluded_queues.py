@@ -10,7 +10,7 @@ from support.ledger import insert, job_row, stored, taken
 from gigq.model import clock
 from gigq.model.claim import Claimant, ClaimRequest, SettleBatch
 from gigq.model.ids import new_id
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -25,7 +25,7 @@ def rest(queues: tuple[str, ...] = REST) -> Claimant:
 
 def queues_claimed(db: Database, claimant: Claimant) -> list[str]:
     found = []
-    while row := exchange.claim(db, claimant, new_id()):
+    while row := settle_and_claim.claim(db, claimant, new_id()):
         found.append(row["queue"])
     return found
 
@@ -40,7 +40,7 @@ def test_the_best_job_of_the_other_queues_is_claimed(db: Database) -> None:
 
 def test_several_at_once_are_taken_from_the_other_queues_only(db: Database) -> None:
     insert(db, [job_row(queue=queue) for queue in ("etl", "a", "mail", "b", "etl", "a")])
-    rows = exchange.exchange(db, SettleBatch(), rest(), ClaimRequest(new_id(), most=8))[1]
+    rows = settle_and_claim.exchange(db, SettleBatch(), rest(), ClaimRequest(new_id(), most=8))[1]
 
     assert [row["queue"] for row in rows] == ["a", "b", "a"]
 
@@ -52,7 +52,7 @@ def test_a_queue_whose_name_is_no_text_is_one_of_the_others(db: Database) -> Non
         session.connection.execute("UPDATE jobs SET queue = x'00ff' WHERE id = ?", (odd,))
 
     assert taken(db, rest())["id"] == odd
-    assert exchange.claim(db, rest(), new_id()) is None
+    assert settle_and_claim.claim(db, rest(), new_id()) is None
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_looks_see_the_served_queues_only(
     stored(db, queue="etl", retry_after=LATER)
     stored(db, queue="a", retry_after=LATEST)
 
-    assert exchange.anything_due(db, queues) is due
-    assert exchange.next_due_at(db, queues) == at
-    assert exchange.next_due_at(db, queues, after=LATEST) is None
+    assert settle_and_claim.anything_due(db, queues) is due
+    assert settle_and_claim.next_due_at(db, queues) == at
+    assert settle_and_claim.next_due_at(db, queues, after=LATEST) is None
 
 
 def test_the_queues_of_due_and_of_delayed_jobs_are_known(db: Database) -> None:
@@ -85,8 +85,8 @@ def test_the_queues_of_due_and_of_delayed_jobs_are_known(db: Database) -> None:
     for queue, at in (("c", past), ("c", past), ("d", LATER)):
         stored(db, queue=queue, retry_after=at)
 
-    assert exchange.queues_with_due_jobs(db) == ["a", "b"]
-    assert exchange.queues_with_delayed_jobs(db, clock.utc_now()) == ["c"]
+    assert settle_and_claim.queues_with_due_jobs(db) == ["a", "b"]
+    assert settle_and_claim.queues_with_delayed_jobs(db, clock.utc_now()) == ["c"]
 
 
 def test_a_claim_costs_the_same_however_deep_the_other_queues_are(db: Database) -> None:

@@ -15,7 +15,7 @@ from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable
 from gigq.model.claim import Claimant
 from gigq.model.ids import new_id
 from gigq.store.sqlite import checkpoint, connections, probe
-from gigq.store.verbs import exchange, jobs
+from gigq.store.verbs import jobs, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,10 +60,10 @@ def test_a_settle_that_met_a_full_disk_can_be_repeated(db: Database, address: st
     execution_id = taken(db)["execution_id"]
     ending = type(COMPLETED)(COMPLETED.status, value="x" * 1_000_000)
     with full_disk(address), pytest.raises(StoreUnavailable):
-        exchange.settle(db, execution_id, ending)
+        settle_and_claim.settle(db, execution_id, ending)
 
     assert status_of(db, job_id) == "running"
-    assert exchange.settle(db, execution_id, ending) is not None
+    assert settle_and_claim.settle(db, execution_id, ending) is not None
 
 
 @pytest.mark.fault("G8")
@@ -94,10 +94,10 @@ def test_a_claim_that_met_a_full_disk_takes_nothing_and_can_be_repeated(
     job_id = stored(db)
     greedy = Claimant("w" * 1_000_000, "worker:1", None)
     with full_disk(address), pytest.raises(StoreUnavailable, match="make room"):
-        exchange.claim(db, greedy, new_id())
+        settle_and_claim.claim(db, greedy, new_id())
 
     assert status_of(db, job_id) == "pending"
-    assert exchange.open_executions(db) == []
+    assert settle_and_claim.open_executions(db) == []
     assert taken(db)["attempts"] == 1
 
 
@@ -166,7 +166,7 @@ def test_a_million_finished_jobs_slow_neither_a_claim_nor_a_recovery(
 ) -> None:
     connection = connections.open_connection(address)
     stored(db)
-    exchange.settle(db, taken(db)["execution_id"], COMPLETED)
+    settle_and_claim.settle(db, taken(db)["execution_id"], COMPLETED)
     for table in ("jobs", "job_executions"):
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         values = ", ".join("printf('%s-%d', id, n)" if name == "id" else name for name in names)
@@ -184,7 +184,7 @@ def test_a_million_finished_jobs_slow_neither_a_claim_nor_a_recovery(
         assert taken(db)
         times.append(time.perf_counter() - began)
     began = time.perf_counter()
-    assert len(exchange.open_executions(db)) == 50
+    assert len(settle_and_claim.open_executions(db)) == 50
     recovery = time.perf_counter() - began
 
     assert sorted(times)[25] < 0.005

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ledger import status_of, stored, taken
 
-from gigq.store.verbs import foreign_sql
+from gigq.store.verbs import rows_of_other_programs
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -31,10 +31,10 @@ def test_dependents_learn_what_foreign_sql_did_to_their_parent(
     with db.transaction(durable=False) as session:
         session.connection.execute("UPDATE jobs SET status = ? WHERE id = ?", (status, parent))
 
-    assert foreign_sql.follow_up(db, parent) == released
-    assert foreign_sql.follow_up(db, parent) == ()
+    assert rows_of_other_programs.follow_up(db, parent) == released
+    assert rows_of_other_programs.follow_up(db, parent) == ()
     assert status_of(db, child) == child_status
 
 
 def test_an_unknown_job_has_no_dependents(db: Database) -> None:
-    assert foreign_sql.follow_up(db, "nobody") == ()
+    assert rows_of_other_programs.follow_up(db, "nobody") == ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.ledger import COMPLETED, FAILED, WORKER, request_cancel, status_of, stored, taken
 
-from gigq.store.verbs import exchange, jobs, settle
+from gigq.store.verbs import jobs, settle, settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -107,7 +107,7 @@ def test_an_execution_id_that_was_used_is_not_adopted(db: Database, own: bool, o
     first, second = stored(db), stored(db)
     used = taken(db)["execution_id"]
     if over:
-        exchange.settle(db, used, FAILED if own else COMPLETED)
+        settle_and_claim.settle(db, used, FAILED if own else COMPLETED)
     sql(db, "UPDATE jobs SET status = 'pending' WHERE id = ?", first)
     job_id = first if own else second
 
@@ -117,7 +117,7 @@ def test_an_execution_id_that_was_used_is_not_adopted(db: Database, own: bool, o
 def test_adopting_leaves_open_executions_of_ours_and_what_is_over_as_they_are(db: Database) -> None:
     job_id = stored(db)
     for _ in range(2):
-        exchange.settle(db, taken(db)["execution_id"], FAILED)
+        settle_and_claim.settle(db, taken(db)["execution_id"], FAILED)
     taken(db)
     before = jobs.executions(db, job_id)
     with db.transaction(durable=False) as session:
@@ -130,7 +130,7 @@ def test_adopting_leaves_open_executions_of_ours_and_what_is_over_as_they_are(db
 @pytest.mark.parametrize("status", STATUSES)
 def test_only_an_open_execution_of_foreign_sql_is_adopted(db: Database, status: str) -> None:
     job_id = stored(db)
-    exchange.settle(db, taken(db)["execution_id"], FAILED)
+    settle_and_claim.settle(db, taken(db)["execution_id"], FAILED)
     sql(db, "UPDATE job_executions SET run = NULL, status = ?", status)
     with db.transaction(durable=False) as session:
         done = session.run("adopt_execution", {**PARAMS, "job_id": job_id, "execution_id": "mine"})
@@ -178,7 +178,7 @@ def test_an_execution_is_ended_and_the_others_stay_open(db: Database, name: str)
         params = {**settle._UNKNOWN._asdict(), **PARAMS, "execution_id": tokens[0]}
         session.all(name, bound(name, params))
 
-    assert [row["execution_id"] for row in exchange.open_executions(db)] == tokens[1:]
+    assert [row["execution_id"] for row in settle_and_claim.open_executions(db)] == tokens[1:]
 
 
 def test_a_claim_is_forgotten_alone_and_only_while_its_cancel_is_not_requested(
@@ -191,7 +191,7 @@ def test_a_claim_is_forgotten_alone_and_only_while_its_cancel_is_not_requested(
         done = [session.run("delete_unstarted_execution", {"execution_id": t}) for t in tokens[:2]]
 
     assert done == [1, 0]
-    assert [row["execution_id"] for row in exchange.open_executions(db)] == tokens[1:]
+    assert [row["execution_id"] for row in settle_and_claim.open_executions(db)] == tokens[1:]
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -228,8 +228,8 @@ def test_a_request_to_cancel_is_open_only_as_long_as_its_execution(db: Database)
     request_cancel(db, job_id)
     sql(db, "UPDATE job_executions SET status = 'failed'")
 
-    assert exchange.cancel_requests(db) == []
-    assert not exchange.is_cancel_requested(db, token)
+    assert settle_and_claim.cancel_requests(db) == []
+    assert not settle_and_claim.is_cancel_requested(db, token)
 
 
 def test_the_schema_itself_refuses_a_second_open_execution(db: Database) -> None:
@@ -342,7 +342,7 @@ def test_a_queue_that_is_not_served_is_not_claimed_from(
     job_id = stored(db, queue="other")
 
     assert not changed(db, name, job_id, "mine", **where)
-    assert exchange.claim(db, WORKER, "all") is not None
+    assert settle_and_claim.claim(db, WORKER, "all") is not None
 
 
 def test_a_job_is_promoted_at_its_time_and_not_before(db: Database) -> None:

@@ -19,10 +19,10 @@ from support.ledger import (
 
 from gigq.model import clock
 from gigq.model.ids import new_id
-from gigq.store.verbs import exchange, jobs, listing, requeue
+from gigq.store.verbs import jobs, listing, requeue, settle_and_claim
 
 if TYPE_CHECKING:
-    from gigq.model.outcome import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult
     from gigq.store.database import Database
 
 
@@ -85,7 +85,7 @@ def test_a_cancelled_job_never_starts(db: Database) -> None:
 
     assert jobs.cancel(db, [job_id])
     assert not jobs.cancel(db, [job_id])
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
 
     row = jobs.get(db, job_id)
 
@@ -98,7 +98,7 @@ def test_a_delayed_job_can_be_cancelled(db: Database) -> None:
     job_id = stored(db, retry_after=clock.after(clock.utc_now(), 3600))
 
     assert jobs.cancel(db, [job_id])
-    assert exchange.next_due_at(db, None) is None
+    assert settle_and_claim.next_due_at(db, None) is None
 
 
 @pytest.mark.parametrize("ending", [FAILED_FOR_GOOD, TIMED_OUT, CANCELLED])
@@ -186,7 +186,7 @@ def test_clear_keeps_a_parent_whose_result_may_still_be_asked_for(db: Database) 
     assert jobs.clear(db) == 0
     assert jobs.results_of(db, [parent]) == {parent: "42"}
 
-    exchange.settle(db, execution_id, COMPLETED)
+    settle_and_claim.settle(db, execution_id, COMPLETED)
 
     assert jobs.clear(db) == 2
     assert jobs.get(db, child) is None

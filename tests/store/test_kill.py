@@ -14,13 +14,13 @@ from support.waiting import wait_until
 
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest, SettleBatch
+from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
-from gigq.model.outcome import ExecutionResult
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.processes.run_locks import RunLock, is_alive
-from gigq.store.verbs import exchange, jobs
+from gigq.store.verbs import jobs, settle_and_claim
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -43,7 +43,7 @@ def work(address: str, diary: Path, most: int) -> None:
             os.write(lines, f"start {row['id']}\n".encode())
             os.write(lines, f"end {row['id']}\n".encode())
         handover = SettleBatch(tuple(map(over, begun)), tuple(map(Claim.from_row, unbegun)))
-        done, rows = exchange.exchange(
+        done, rows = settle_and_claim.exchange(
             db, handover, claimant, ClaimRequest(new_id(), most, sharers=3)
         )
         for settled in filter(None, done[: len(begun)]):
@@ -52,9 +52,9 @@ def work(address: str, diary: Path, most: int) -> None:
 
 def rescue(db: Database, address: str) -> None:
     """Settle the executions of processes that the kernel says are gone."""
-    for execution in exchange.open_executions(db):
+    for execution in settle_and_claim.open_executions(db):
         if not is_alive(address, execution["run"]):
-            exchange.settle(db, execution["execution_id"], LOST)
+            settle_and_claim.settle(db, execution["execution_id"], LOST)
 
 
 def start(address: str, diary: Path, most: int) -> BaseProcess:
@@ -88,7 +88,7 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
     told = collections.Counter(diary.read_text().splitlines())
     starts = [len(jobs.executions(db, id_)) for id_ in ids]
 
-    assert exchange.open_executions(db) == []
+    assert settle_and_claim.open_executions(db) == []
     for id_, attempts in zip(ids, starts, strict=True):
         assert told[f"settled {id_}"] <= 1
         assert 1 <= told[f"end {id_}"] <= told[f"start {id_}"] <= attempts

@@ -30,17 +30,18 @@ from support.ledger import (
 from support.ledger_model import SLOW, Model, ModelJob
 
 from gigq.errors import StoreError
-from gigq.execution import rescue
+from gigq.execution import plain_worker_rescue
 from gigq.model import clock
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch
-from gigq.model.outcome import MAX_RELEASED_ATTEMPTS, ExecutionResult
-from gigq.model.status import TRANSITIONS, JobStatus
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.job_status import TRANSITIONS, JobStatus
+from gigq.model.retry_decision import MAX_RELEASED_ATTEMPTS
 from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.processes import run_locks
-from gigq.store.verbs import exchange, jobs, listing, requeue
+from gigq.store.verbs import jobs, listing, requeue, settle_and_claim
 
 BASE = "2026-06-01T00:00:00.000000+00:00"
 ENDINGS = [
@@ -162,7 +163,7 @@ class Ledger(RuleBasedStateMachine):
     def claim(self, who: Claimant) -> None:
         token = f"e{next(self.numbers):05}"
         best = self.model.best(who)
-        self._claimed(exchange.claim(self.db, who, token), best, token, who)
+        self._claimed(settle_and_claim.claim(self.db, who, token), best, token, who)
 
     @rule(who=WHO, most=st.sampled_from([4, 8]), sharers=st.sampled_from([1, 1, 1, 2]))
     def claim_several(self, who: Claimant, most: int, sharers: int) -> None:
@@ -205,7 +206,7 @@ class Ledger(RuleBasedStateMachine):
         asked = ClaimRequest(
             first_id, most, sharers, lambda row: not picky or row["timeout"] != SLOW
         )
-        settled, rows = exchange.exchange(self.db, handover, who, asked)
+        settled, rows = settle_and_claim.exchange(self.db, handover, who, asked)
 
         told = [None if one is None else (one.job_status.value, one.attempt) for one in settled]
         assert told == expected
@@ -219,14 +220,14 @@ class Ledger(RuleBasedStateMachine):
     def release(self, held: tuple[bool, int]) -> None:
         claim = self._claim_of(self._held(held))
         expected = self._after(claim.execution_id, self.model.release(claim.execution_id))
-        settled = exchange.release(self.db, claim.job_id, claim.execution_id)
+        settled = settle_and_claim.release(self.db, claim.job_id, claim.execution_id)
 
         assert (settled and (settled.job_status.value, settled.attempt)) == expected
 
     @rule(which=PICK, ending=st.sampled_from(ENDINGS))
     def settle(self, which: int, ending: ExecutionResult) -> None:
         token = self._token(which)
-        settled = exchange.settle(self.db, token, ending)
+        settled = settle_and_claim.settle(self.db, token, ending)
         expected = self._after(token, self.model.end(token, ending))
 
         assert (settled and (settled.job_status.value, settled.attempt)) == expected
@@ -236,12 +237,14 @@ class Ledger(RuleBasedStateMachine):
     def claim_under_a_used_id(self, who: Claimant, which: int) -> None:
         used = list(self.model.executions)
         best, token = self.model.best(who), used[-1 - which % len(used)]
-        exchange.claim(self.db, Claimant("w", who.run, ("none",)), "unused")  # what is due is now
+        settle_and_claim.claim(
+            self.db, Claimant("w", who.run, ("none",)), "unused"
+        )  # what is due is now
         if best is None:
-            assert exchange.claim(self.db, who, token) is None
+            assert settle_and_claim.claim(self.db, who, token) is None
         else:
             with pytest.raises(StoreError):
-                exchange.claim(self.db, who, token)
+                settle_and_claim.claim(self.db, who, token)
 
     @rule(who=WHO, which=PICK, token=PICK, fresh=st.booleans())
     def adopt(self, who: Claimant, which: int, token: int, fresh: bool) -> None:
@@ -254,7 +257,7 @@ class Ledger(RuleBasedStateMachine):
         goes_on = goes_on and job.status == "running"
         leftover = used is not None and used in self.model.open_of(job.id)
         leftover = leftover and job.status == "pending" and not job.waits
-        row = exchange.adopt(self.db, job.id, id_, who)
+        row = settle_and_claim.adopt(self.db, job.id, id_, who)
 
         assert (row is not None) == (starts or goes_on or leftover)
         if starts:
@@ -272,14 +275,14 @@ class Ledger(RuleBasedStateMachine):
             if (limit := self.model.jobs[e.job].timeout) is not None
             and e.started + limit + 1 <= self.model.now
         ]
-        rescue.overdue(self.db)
+        plain_worker_rescue.overdue(self.db)
         for token in late:
             self.model.end(token, TIMED_OUT)
 
     @rule()
     def rescue_the_lost(self) -> None:
         lost = [e.id for e in self._plain() if e.run == "worker:dead"]
-        rescue.lost(self.db, self.path)
+        plain_worker_rescue.lost(self.db, self.path)
         for token in lost:
             self.model.end(token, FAILED)
 
@@ -356,8 +359,8 @@ class Ledger(RuleBasedStateMachine):
             return
         known = self.model.executions
         rows = {e["id"]: e for id_ in self.model.jobs for e in jobs.executions(self.db, id_)}
-        open_ = {row["execution_id"] for row in exchange.open_executions(self.db)}
-        asked = {row["execution_id"] for row in exchange.cancel_requests(self.db)}
+        open_ = {row["execution_id"] for row in settle_and_claim.open_executions(self.db)}
+        asked = {row["execution_id"] for row in settle_and_claim.cancel_requests(self.db)}
 
         assert rows.keys() == known.keys()
         assert open_ == {e.id for e in known.values() if not e.over}

@@ -10,11 +10,11 @@ from support.ledger import WORKER, insert, job_row, over, ran, stored, taken
 
 from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
+from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
-from gigq.model.outcome import ExecutionResult
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.statements import statements
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -143,10 +143,10 @@ def work_of_a_batch(db: Database) -> int:
     with db.read() as session:
         connection = session.connection
     connection.set_progress_handler(lambda: ticks.append(1), 10)
-    rows = exchange.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8, sharers=2))[
-        1
-    ]
-    exchange.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)
+    rows = settle_and_claim.exchange(
+        db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8, sharers=2)
+    )[1]
+    settle_and_claim.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)
     connection.set_progress_handler(None, 0)
     assert len(rows) == 8
     return len(ticks)
@@ -174,12 +174,12 @@ def test_several_completed_jobs_are_settled_by_two_statements_and_one_question(
     db: Database,
 ) -> None:
     insert(db, [job_row() for _ in range(5)])
-    rows = exchange.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8))[1]
+    rows = settle_and_claim.exchange(db, SettleBatch(), WORKER, ClaimRequest(new_id(), most=8))[1]
     said: list[str] = []
     with db.read() as session:
         connection = session.connection
     connection.set_trace_callback(said.append)
-    settled = exchange.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)[0]
+    settled = settle_and_claim.exchange(db, SettleBatch(tuple(map(over, rows))), None, None)[0]
     connection.set_trace_callback(None)
     verbs = [text.split()[0] for text in said]
 
@@ -194,10 +194,10 @@ def test_a_completed_settle_reads_nothing_before_it_writes(db: Database) -> None
     with db.read() as session:
         connection = session.connection
     connection.set_trace_callback(said.append)
-    settled = exchange.settle(db, execution_id, ExecutionResult(JobStatus.COMPLETED))
+    settled = settle_and_claim.settle(db, execution_id, ExecutionResult(JobStatus.COMPLETED))
     connection.set_trace_callback(None)
     verbs = [text.split()[0] for text in said]
 
     assert settled is not None
     assert verbs == ["BEGIN", "UPDATE", "UPDATE", "SELECT", "COMMIT"]
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None

@@ -9,7 +9,7 @@ import pytest
 from support.ledger import FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
 
 from gigq.model.ids import new_id
-from gigq.store.verbs import exchange, jobs, requeue
+from gigq.store.verbs import jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -62,7 +62,7 @@ def test_a_job_that_waits_by_its_policy_is_requeued_while_its_parent_has_failed(
     jobs.cancel(db, [child])
 
     assert requeue.requeue(db, [child]).jobs == (child,)
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
 
 
 def test_dependents_that_failed_because_of_a_job_come_back_with_it(db: Database) -> None:

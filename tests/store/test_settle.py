@@ -21,10 +21,10 @@ from support.ledger import (
 from gigq.model import clock
 from gigq.model.cause import Cause
 from gigq.model.claim import SettleBatch
+from gigq.model.execution_result import ExecutionResult, Interruption, PostMortem
 from gigq.model.ids import new_id
-from gigq.model.outcome import ExecutionResult, Interruption, PostMortem
-from gigq.model.status import TRANSITIONS, JobStatus
-from gigq.store.verbs import exchange, jobs, listing, requeue
+from gigq.model.job_status import TRANSITIONS, JobStatus
+from gigq.store.verbs import jobs, listing, requeue, settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -91,7 +91,7 @@ def test_a_retry_waits_for_its_delay(db: Database) -> None:
     settled = ran(db, FAILED)
 
     assert settled.retry_after == job(db, job_id)["retry_after"] > clock.utc_now()
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
 
 
 @pytest.mark.parametrize(("ending", "status"), [(FAILED, "failed"), (TIMED_OUT, "timeout")])
@@ -105,7 +105,7 @@ def test_the_attempts_are_used_up_and_never_exceeded(
 
     assert (row["status"], row["attempts"]) == (status, 2)
     assert row["completed_at"] is not None
-    assert exchange.claim(db, WORKER, new_id()) is None
+    assert settle_and_claim.claim(db, WORKER, new_id()) is None
 
 
 def test_an_orderly_stop_gives_the_attempt_back_three_times(db: Database) -> None:
@@ -143,7 +143,7 @@ def test_an_unknown_execution_changes_nothing(db: Database, ending: ExecutionRes
     taken(db)
     before = everything(db)
 
-    assert exchange.settle(db, "nobody", ending) is None
+    assert settle_and_claim.settle(db, "nobody", ending) is None
     assert everything(db) == before
 
 
@@ -155,10 +155,10 @@ def test_an_execution_is_settled_once(
 ) -> None:
     stored(db)
     execution_id = taken(db)["execution_id"]
-    exchange.settle(db, execution_id, first)
+    settle_and_claim.settle(db, execution_id, first)
     before = everything(db)
 
-    assert exchange.settle(db, execution_id, late) is None
+    assert settle_and_claim.settle(db, execution_id, late) is None
     assert everything(db) == before
 
 
@@ -169,11 +169,11 @@ def test_a_superseded_execution_does_not_touch_its_successor(
 ) -> None:
     stored(db)
     execution_id = taken(db)["execution_id"]
-    exchange.settle(db, execution_id, TIMED_OUT)
+    settle_and_claim.settle(db, execution_id, TIMED_OUT)
     taken(db)
     before = everything(db)
 
-    assert exchange.settle(db, execution_id, late) is None
+    assert settle_and_claim.settle(db, execution_id, late) is None
     assert everything(db) == before
 
 
@@ -187,7 +187,7 @@ def test_a_job_taken_away_by_foreign_sql_keeps_what_it_was_given(
         session.connection.execute("UPDATE jobs SET status = 'cancelled', error = 'by hand'")
     before = job(db, job_id)
 
-    assert exchange.settle(db, execution_id, late) is None
+    assert settle_and_claim.settle(db, execution_id, late) is None
     assert job(db, job_id) == before
     assert jobs.executions(db, job_id)[0]["status"] == late.status.value
 
@@ -202,7 +202,7 @@ def test_a_job_that_foreign_sql_gave_to_another_execution_is_not_touched(
         session.connection.execute("UPDATE jobs SET execution_id = 'another'")
     before = job(db, job_id)
 
-    assert exchange.settle(db, execution_id, late) is None
+    assert settle_and_claim.settle(db, execution_id, late) is None
     assert job(db, job_id) == before
 
 
@@ -214,7 +214,7 @@ def test_an_execution_that_foreign_sql_closed_is_over(db: Database, late: Execut
         session.connection.execute("UPDATE job_executions SET status = 'failed'")
     before = everything(db)
 
-    assert exchange.settle(db, execution_id, late) is None
+    assert settle_and_claim.settle(db, execution_id, late) is None
     assert everything(db) == before
 
 
@@ -227,7 +227,7 @@ def test_every_settle_is_a_move_that_the_table_allows(
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
         session.connection.execute("UPDATE jobs SET status = ?", (old.value,))
-    exchange.settle(db, execution_id, ending)
+    settle_and_claim.settle(db, execution_id, ending)
     new = JobStatus(status_of(db, job_id))
 
     assert new is old or new in TRANSITIONS[old]
@@ -260,7 +260,7 @@ def test_every_verb_moves_a_job_as_the_table_allows(
 def test_open_executions_are_listed_oldest_first_until_they_are_settled(db: Database) -> None:
     stored(db), stored(db)
     first, second = taken(db), taken(db)
-    listed = exchange.open_executions(db)
+    listed = settle_and_claim.open_executions(db)
 
     assert [row["execution_id"] for row in listed] == [
         first["execution_id"],
@@ -268,9 +268,9 @@ def test_open_executions_are_listed_oldest_first_until_they_are_settled(db: Data
     ]
     assert (listed[0]["execution_id"], listed[0]["run"]) == (first["execution_id"], WORKER.run)
 
-    exchange.settle(db, first["execution_id"], COMPLETED)
+    settle_and_claim.settle(db, first["execution_id"], COMPLETED)
 
-    assert [row["job_id"] for row in exchange.open_executions(db)] == [second["id"]]
+    assert [row["job_id"] for row in settle_and_claim.open_executions(db)] == [second["id"]]
 
 
 def test_an_interrupted_success_is_distinguished_from_those_settled_with_it(db: Database) -> None:
@@ -279,7 +279,7 @@ def test_an_interrupted_success_is_distinguished_from_those_settled_with_it(db: 
     late = COMPLETED.after(Interruption(Cause.TIMEOUT, 10.0), 11.25)
     endings = (COMPLETED, late, COMPLETED)
     done = tuple(over(row, ending) for row, ending in zip(rows, endings, strict=True))
-    exchange.exchange(db, SettleBatch(done), None, None)
+    settle_and_claim.exchange(db, SettleBatch(done), None, None)
     found = [jobs.executions(db, job_id)[0] for job_id in ids]
 
     assert [status_of(db, job_id) for job_id in ids] == ["completed"] * 3

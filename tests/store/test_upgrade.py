@@ -17,7 +17,7 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.upgrade_0_5_1 import upgrade
-from gigq.store.verbs import exchange, jobs, requeue
+from gigq.store.verbs import jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,11 +156,11 @@ def test_a_running_job_keeps_its_state_and_can_be_settled(old: OldFile, unopened
     old.job("a", status="running", attempts=1, started_at="2026-01-01T12:00:01", worker_id="w")
     old.execution("e", "a")
     migrate.apply(unopened)
-    (open_one,) = exchange.open_executions(unopened)
+    (open_one,) = settle_and_claim.open_executions(unopened)
 
     assert (open_one["execution_id"], open_one["run"]) == ("e", None)
-    assert [row["execution_id"] for row in exchange.overdue(unopened)] == ["e"]
-    assert exchange.settle(unopened, "e", FAILED) is not None
+    assert [row["execution_id"] for row in settle_and_claim.overdue(unopened)] == ["e"]
+    assert settle_and_claim.settle(unopened, "e", FAILED) is not None
     assert taken(unopened)["id"] == "a"
 
 
@@ -169,9 +169,9 @@ def test_a_running_job_without_an_execution_can_be_settled_too(
 ) -> None:
     old.job("a", status="running", attempts=1, started_at="2026-01-01T12:00:01")
     migrate.apply(unopened)
-    (overdue,) = exchange.overdue(unopened)
+    (overdue,) = settle_and_claim.overdue(unopened)
 
-    assert exchange.settle(unopened, overdue["execution_id"], FAILED) is not None
+    assert settle_and_claim.settle(unopened, overdue["execution_id"], FAILED) is not None
 
 
 def test_executions_that_were_left_open_are_closed_but_the_current_one(
@@ -256,4 +256,4 @@ def test_an_upgrade_killed_in_the_middle_leaves_the_old_file_as_it_was(
     migrate.apply(unopened)
 
     assert jobs.counts(unopened) == {"pending": 10}
-    assert exchange.claim(unopened, WORKER, new_id()) is not None
+    assert settle_and_claim.claim(unopened, WORKER, new_id()) is not None

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from gigq.model import clock
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
+from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
 from gigq.model.job import DEFAULT_CRASH_LIMIT, DEFAULT_TIMEOUT
-from gigq.model.outcome import ExecutionResult
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.job_row import JobRow
-from gigq.store.verbs import exchange, insertion, jobs
+from gigq.store.verbs import insertion, jobs, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,14 +84,14 @@ def stored(db: Database, name: str = "job", **columns: Any) -> str:
 
 def taken(db: Database, claimant: Claimant = WORKER) -> dict[str, Any]:
     """Claim the next job; there must be one."""
-    row = exchange.claim(db, claimant, new_id())
+    row = settle_and_claim.claim(db, claimant, new_id())
     assert row is not None
     return row
 
 
 def ran(db: Database, ending: ExecutionResult = COMPLETED, claimant: Claimant = WORKER) -> Settled:
     """Claim the next job and settle it; both must work."""
-    settled = exchange.settle(db, taken(db, claimant)["execution_id"], ending)
+    settled = settle_and_claim.settle(db, taken(db, claimant)["execution_id"], ending)
     assert settled is not None
     return settled
 
@@ -106,14 +106,14 @@ def swapped(
 ) -> tuple[Settled | None, dict[str, Any] | None]:
     """Settle one completed row, if there is one, and claim the next in the same transaction."""
     handover = SettleBatch() if done is None else SettleBatch((over(done),))
-    settled, rows = exchange.exchange(db, handover, claimant, ClaimRequest(new_id()))
+    settled, rows = settle_and_claim.exchange(db, handover, claimant, ClaimRequest(new_id()))
     return settled[0] if settled else None, rows[0] if rows else None
 
 
 def request_cancel(db: Database, job_id: str) -> bool:
     """Request the cancel of a running job; False when it does not run."""
     with db.transaction(durable=True) as session:
-        return exchange.request_cancel(session, job_id)
+        return settle_and_claim.request_cancel(session, job_id)
 
 
 def status_of(db: Database, job_id: str) -> str:

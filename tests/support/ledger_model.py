@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gigq.model.cause import Cause
-from gigq.model.outcome import MAX_RELEASED_ATTEMPTS, ExecutionResult
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.job_status import JobStatus
+from gigq.model.retry_decision import MAX_RELEASED_ATTEMPTS
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claimant

@@ -29,7 +29,7 @@ from torture.kinds import (
 )
 
 from gigq import GigqError, JobStatus
-from gigq.model.status import FINISHED
+from gigq.model.job_status import FINISHED
 
 _MOST_OUTSTANDING = 25
 _FORGET_AFTER = 20.0

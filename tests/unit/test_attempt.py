@@ -12,7 +12,7 @@ from gigq.errors import FunctionNotFound, JobCancelled, JobStopped, JobTimeout
 from gigq.execution import attempt
 from gigq.execution.timer_interrupt import NoInterrupter
 from gigq.model.cause import Cause
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 
 
 def run(function, *, interrupter=None, limit=1000, results=None, **columns):

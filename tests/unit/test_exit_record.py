@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigq.model.cause import Cause
-from gigq.model.outcome import decide
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
+from gigq.model.retry_decision import decide
 from gigqd.ipc import json_socket
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.json_socket import JsonSocket
-from gigqd.recorder.outcomes import result_of_exit
+from gigqd.recorder.result_from_exit import result_of_exit
 from gigqd.supervisor.recorder_link import RecorderLink
 
 if TYPE_CHECKING:

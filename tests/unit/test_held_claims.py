@@ -6,8 +6,8 @@ from support.claims import claim
 
 from gigq.execution.claim_batches import HeldClaims
 from gigq.model.claim import Finished, SettleBatch, Settled
-from gigq.model.outcome import ExecutionResult
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.job_status import JobStatus
 
 COMPLETED = ExecutionResult(JobStatus.COMPLETED)
 FAILED = ExecutionResult(JobStatus.FAILED, error="no")

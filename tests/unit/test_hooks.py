@@ -17,8 +17,8 @@ from gigq.execution import attempt, job_context
 from gigq.execution.hooks import Hooks, worker_hooks
 from gigq.execution.timer_interrupt import NoInterrupter
 from gigq.model.cause import Cause
-from gigq.model.outcome import Interruption
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import Interruption
+from gigq.model.job_status import JobStatus
 
 KIND = {CancelledError: "asyncio.exceptions.CancelledError"}
 NAME = "shop_hooks_of_this_test"

@@ -15,7 +15,7 @@ from gigqd.host.file_repair import FileRepair
 from gigqd.host.identity import Identity, Record
 from gigqd.host.lock_file import LockFile
 from gigqd.host.runtime_files import RuntimeFiles
-from gigqd.supervisor.status import DaemonStatus
+from gigqd.supervisor.daemon_status import DaemonStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from support import jobs_to_run
 import gigq
 from gigq import Job, Worker, current_job
 from gigq.execution.claim_batches import BatchSizing
-from gigqd.worker.release import ClaimRelease
+from gigqd.worker.release_claims import ClaimRelease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

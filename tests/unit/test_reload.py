@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.configs import config_in
 
+from gigqd.supervisor.daemon_status import DaemonStatus
 from gigqd.supervisor.reload import Reloads
 from gigqd.supervisor.slots import Slot
-from gigqd.supervisor.status import DaemonStatus
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from gigq.model.url_passwords import mask_passwords
 from gigqd.host.daemonize import Readiness
 from gigqd.ipc.control_clients import Clients
-from gigqd.supervisor.status import DaemonStatus
+from gigqd.supervisor.daemon_status import DaemonStatus
 
 TEXT = "OperationalError: postgresql://amy:hunter2@db/jobs is away"
 MASKED = "OperationalError: postgresql://amy:***@db/jobs is away"

@@ -19,7 +19,7 @@ from gigq.execution import attempt
 from gigq.execution.attempt import CtrlC
 from gigq.execution.timer_interrupt import NoInterrupter, TimerInterrupter, for_this_thread
 from gigq.model.cause import Cause
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 
 # The timer belongs to what is tested here.
 pytestmark = pytest.mark.timeout(method="thread")

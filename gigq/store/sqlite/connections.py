@@ -13,7 +13,7 @@ from typing import Any
 
 from gigq.errors import UnsupportedStore
 from gigq.store.dialect import refuse_old_sqlite
-from gigq.store.sqlite.closing import turn_to_close
+from gigq.store.sqlite.close_in_turn import turn_to_close
 from gigq.store.sqlite.errors import translated, until_free
 from gigq.store.sqlite.file.filesystem import refuse_network, refuse_other_kind, resolve
 from gigq.store.sqlite.file.identity import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigq.model.ids import new_ids
 from gigq.model.served_queues import parse
-from gigq.store.verbs import foreign_sql
+from gigq.store.verbs import rows_of_other_programs
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claimant, ClaimRequest
@@ -40,7 +40,7 @@ def take(
     Raises:
         MustBeDurable: the job must be claimed in a durable transaction.
     """
-    foreign_sql.link(session)
+    rows_of_other_programs.link(session)
     session.run("promote_delayed", {"now": session.now})
     if request.most > 1:
         rows = _companions(session, claimant, request)

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.errors import DependencyCycle, MissingParent
-from gigq.model.status import WITHOUT_SUCCESS, JobStatus
+from gigq.model.job_status import WITHOUT_SUCCESS, JobStatus
 from gigq.store.job_row import NO_PARENTS, JobRow
 from gigq.store.verbs import dependents
 from gigq.store.verbs.dependents import Consequences, Parent

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model import clock
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.database import UnreadableText
-from gigq.store.verbs import dependents, exchange, retention
-from gigq.store.verbs.retention import Keep
+from gigq.store.verbs import dependents, prune, settle_and_claim
+from gigq.store.verbs.prune import Keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,7 +136,7 @@ def cancel(db: Database, job_ids: Iterable[str], *, running: bool = False) -> di
 def _cancel_or_request(session: Session, job_id: str) -> Changed | None:
     if cancelled := _cancel(session, job_id):
         return cancelled
-    return Changed(JobStatus.RUNNING) if exchange.request_cancel(session, job_id) else None
+    return Changed(JobStatus.RUNNING) if settle_and_claim.request_cancel(session, job_id) else None
 
 
 def _cancel(session: Session, job_id: str) -> Changed | None:
@@ -161,4 +161,4 @@ def clear(db: Database, before: str | None = None) -> int:
         ValueError: `before` is not an ISO 8601 time.
     """
     keep = Keep(most=0) if before is None else Keep(since=clock.normalise(before))
-    return sum(retention.prune(db, dict.fromkeys(_CLEARED, keep)).values())
+    return sum(prune.prune(db, dict.fromkeys(_CLEARED, keep)).values())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigq.model.status import JobStatus
-from gigq.store.verbs import retention
+from gigq.model.job_status import JobStatus
+from gigq.store.verbs import prune
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def page(db: Database, conditions: Filter = _ANY, limit: int = 100, offset: int 
     )
     if status == JobStatus.RUNNING.value:
         return db.all("page_of_running", given)
-    if status in retention.FINISHED:
+    if status in prune.FINISHED:
         return db.all("page_of_finished", given)
     if status == JobStatus.PENDING.value and _are_few_pending(db):
         return db.all("page_of_few_pending", given)

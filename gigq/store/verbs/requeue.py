@@ -8,7 +8,7 @@ from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigq.model.status import WITHOUT_SUCCESS
+from gigq.model.job_status import WITHOUT_SUCCESS
 from gigq.store.verbs import dependents
 from gigq.store.verbs.dependents import Parent
 

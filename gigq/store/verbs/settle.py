@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.model.cause import Cause
 from gigq.model.claim import Settled, unreadable
-from gigq.model.outcome import ExecutionResult, Outcome, PostMortem, decide
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import ExecutionResult, PostMortem
+from gigq.model.job_status import JobStatus
+from gigq.model.retry_decision import Outcome, decide
 from gigq.model.storable_text import storable, storable_value
 from gigq.store.verbs import dependents
 

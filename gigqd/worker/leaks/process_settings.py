@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigqd.linux import signals
-from gigqd.worker.leaks import account, resource_limits
+from gigqd.worker.leaks import rlimits, user_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
     """
     listening = ("signal.set_wakeup_fd", "faulthandler.disable")
     handlers = tuple(f"the handler of {_name_of(number)}" for number in _SIGNALS)
-    limits = resource_limits.ResourceLimits()
+    limits = rlimits.ResourceLimits()
     streams = tuple(f"sys.{name}" for name in _STREAMS)
     return (
         Setting(
@@ -120,7 +120,7 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
         Setting("environment", ("os.environ",), lambda: (os.environ,), _restore_environ),
         Setting("environment", "the environment variable", _variables.copy, _restore_variables),
         Setting("environment", ("time.tzset", "time.tzset"), _zone, lambda _: time.tzset()),
-        Setting("limits", resource_limits.NAMES, limits.read, limits.restore),
+        Setting("limits", rlimits.NAMES, limits.read, limits.restore),
         Setting("priority", "the priority", _priority, _restore_priority),
         Setting("locale", "the locale", _locale, _restore_locale),
         Setting("path", "the sys.path entry", _path, _restore_path),
@@ -131,7 +131,7 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
         Setting("warnings", ("warnings.showwarning",), _showwarning, _restore_showwarning),
         Setting("logging", "logging.disable", _disabled, logging.disable),
         Setting("hooks", tuple(_HOOKS), _hooks, _restore_hooks),
-        Setting("account", account.NAMES, account.reader(), account.restore),
+        Setting("account", user_ids.NAMES, user_ids.reader(), user_ids.restore),
     )
 
 

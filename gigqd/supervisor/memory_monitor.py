@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gigq.model.cause import Cause
 from gigqd import logs
 from gigqd.ipc.scoreboard import Activity, Report
-from gigqd.process import oom
+from gigqd.process import oom_kills
 from gigqd.process.process_table import ProcessTable, cpu_of, memory_of, proportional_memory
 from gigqd.supervisor.slots import RECORDER, Slot
 
@@ -29,7 +29,7 @@ _INTERVAL_IDLE = 5.0
 _TURN_SECONDS = 0.008
 
 
-class ResourceMonitor:
+class MemoryMonitor:
     """Samples the process trees: every 0.2 s with memory limits, 1 s while busy, 5 s when idle.
 
     1. Records the resources that each running job's tree uses, for its post-mortem and for
@@ -42,7 +42,7 @@ class ResourceMonitor:
 
     def __init__(self) -> None:
         self._process_table = ProcessTable()
-        self._oom = oom.OomWatch()
+        self._oom = oom_kills.OomWatch()
         self._at = 0.0
         self._scan: Iterator[None] | None = None
         self._reports: list[tuple[Slot, Child, Report]] = []

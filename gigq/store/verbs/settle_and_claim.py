@@ -16,12 +16,12 @@ from gigq.model.job import DEFAULT_TIMEOUT
 from gigq.model.served_queues import parse
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import claim as claiming
-from gigq.store.verbs import foreign_sql
+from gigq.store.verbs import rows_of_other_programs
 from gigq.store.verbs import settle as settling
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claimant, Settled
-    from gigq.model.outcome import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult
     from gigq.store.database import Database, Row, Session
 
 
@@ -64,7 +64,13 @@ def exchange(
         execution id, in the order in which to run them.
     """
     done, rows = _exchange(db, batch, claimant, request)
-    if claimant and request and not rows and request.still() and foreign_sql.release_done(db):
+    if (
+        claimant
+        and request
+        and not rows
+        and request.still()
+        and rows_of_other_programs.release_done(db)
+    ):
         rows = _exchange(db, SettleBatch(), claimant, request)[1]
     return done, rows
 

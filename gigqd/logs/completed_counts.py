@@ -44,7 +44,7 @@ class SharedCounts:
         self._numbers[1] = count
 
 
-class JobSums:
+class CompletedCounts:
     """Writes the sums of one worker: at most once a second, and when it has ended.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gigqd.supervisor.time_slice import TimeSlice
+from gigqd.supervisor.loop_time_slice import TimeSlice
 
 
 def served(share: TimeSlice, names: list[str]) -> list[str]:

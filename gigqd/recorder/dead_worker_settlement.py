@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from gigq.execution import job_events, rescue
+from gigq.execution import job_events, plain_worker_rescue
 from gigq.store.sqlite.processes import run_locks, wakeup
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 from gigqd import logs
-from gigqd.recorder.outcomes import (
+from gigqd.recorder.result_from_exit import (
     result_of_exit,
     result_of_lost,
     result_of_stray,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigq.model.claim import Settled
-    from gigq.model.outcome import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult
     from gigq.store.database import Database
     from gigqd.ipc.exit_record import ExitRecord
 
@@ -47,13 +47,15 @@ class Settlement:
 
     def dead_runs(self) -> frozenset[str]:
         """Return the runs with open executions whose process is dead."""
-        runs = {row["run"] for row in exchange.open_executions(self._database)}
+        runs = {row["run"] for row in settle_and_claim.open_executions(self._database)}
         others = runs - {self._run, None}
         return frozenset(run for run in others if not run_locks.is_alive(self._path, run))
 
     def settle_runs(self, runs: frozenset[str]) -> int:
         """Settle the open executions of dead runs; return their number."""
-        rows = [row for row in exchange.open_executions(self._database) if row["run"] in runs]
+        rows = [
+            row for row in settle_and_claim.open_executions(self._database) if row["run"] in runs
+        ]
         return sum(self._lost(row, result_of_lost(row)) for row in rows)
 
     def overdue(self) -> int:
@@ -61,7 +63,7 @@ class Settlement:
 
         Only the timeout counts, since a process of 0.5.1 cannot be found.
         """
-        return len([self._follow_up(done) for done in rescue.overdue(self._database)])
+        return len([self._follow_up(done) for done in plain_worker_rescue.overdue(self._database)])
 
     def dead_worker(self, record: ExitRecord) -> list[Settled]:
         """Settle every execution that a dead worker still held; there may be none.
@@ -85,7 +87,7 @@ class Settlement:
 
     def own(self) -> list[dict[str, Any]]:
         """Return the open executions of this daemon."""
-        rows = exchange.open_executions(self._database)
+        rows = settle_and_claim.open_executions(self._database)
         return [row for row in rows if row["run"] == self._run]
 
     def _conclude(self, execution: dict[str, Any], record: ExitRecord) -> Settled | None:
@@ -98,7 +100,7 @@ class Settlement:
 
     def _release(self, execution: dict[str, Any]) -> Settled | None:
         ids = execution["job_id"], execution["execution_id"]
-        return self._follow_up(exchange.release(self._database, *ids))
+        return self._follow_up(settle_and_claim.release(self._database, *ids))
 
     def _lost(self, execution: dict[str, Any], result: ExecutionResult) -> bool:
         done = self._settle(execution, result)
@@ -112,7 +114,7 @@ class Settlement:
     def _settle(
         self, execution: dict[str, Any], result: ExecutionResult, seconds: float | None = None
     ) -> Settled | None:
-        done = exchange.settle(self._database, execution["execution_id"], result)
+        done = settle_and_claim.settle(self._database, execution["execution_id"], result)
         if done is not None:
             job_events.ended(done, result, job_events.known_of(execution, done), seconds)
         return self._follow_up(done)

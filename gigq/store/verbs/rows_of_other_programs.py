@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gigq.model import clock
-from gigq.model.status import FINISHED, JobStatus
+from gigq.model.job_status import FINISHED, JobStatus
 from gigq.store.verbs import dependents
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gigqd.ipc import json_socket
 from gigqd.linux.wakeup_timer import WakeupTimer
-from gigqd.logs.job_sums import SharedCounts
+from gigqd.logs.completed_counts import SharedCounts
 from gigqd.process import cgroups, spawn
 from gigqd.process.child import scratch_file
 from gigqd.process.process_tag import Tag
@@ -32,7 +32,7 @@ _LONGEST_FILE_NAME = 249  # of a file in memory, memfd_create(2)
 _SPARE = 96  # for looking at processes, for clients of the control socket, for the log
 
 
-class Forking:
+class ChildSetup:
     """Forks children, each with its own tag, scoreboard cell, socket and output.
 
     This process's limit of open files is raised to what the kernel allows, because every child

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigqd.process.kill_tree import TreeKill
-    from gigqd.recorder.settlement import Settlement
+    from gigqd.recorder.dead_worker_settlement import Settlement
 
 log = logs.get_logger(__name__)
 
@@ -22,7 +22,7 @@ _STEP_AGAIN = 0.05
 _PAUSE = 0.01
 
 
-class DeadRuns:
+class DeadDaemonCleanup:
     """The settlement of dead runs, each once no process of the run is left.
 
     While a process of another account is left, which may not be killed, its run is not settled: the

@@ -2,7 +2,7 @@
 
 from gigq.execution import attempt
 from gigq.task import TaskWrapper
-from gigqd.process.stacks import without_worker_frames
+from gigqd.process.thread_stacks import without_worker_frames
 
 DUMP = f"""\
 Thread 0x00007f1 (most recent call first):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq.model.status import JobStatus
+from gigq.model.job_status import JobStatus
 from gigq.store.sqlite.vacuum import BatchSize, vacuum
 
 if TYPE_CHECKING:

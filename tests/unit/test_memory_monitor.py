@@ -13,8 +13,8 @@ import pytest
 from gigq.model.cause import Cause
 from gigqd.ipc.scoreboard import Activity, Report, Scoreboard
 from gigqd.process.process_tag import Tag
-from gigqd.supervisor import resource_monitor
-from gigqd.supervisor.resource_monitor import ResourceMonitor
+from gigqd.supervisor import memory_monitor
+from gigqd.supervisor.memory_monitor import MemoryMonitor
 from gigqd.supervisor.slots import Limits, Slot
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def child_of(process: subprocess.Popen[bytes]) -> Any:
 def test_a_look_judges_no_child_that_has_ended_since_it_began(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
-    monitor, child = ResourceMonitor(), child_of(process)
+    monitor, child = MemoryMonitor(), child_of(process)
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
     with monkeypatch.context() as patched:
-        patched.setattr(resource_monitor, "_TURN_SECONDS", 0.0)
+        patched.setattr(memory_monitor, "_TURN_SECONDS", 0.0)
         monitor.step([(slot, child)], 100.0)
     began = monitor.unfinished
 

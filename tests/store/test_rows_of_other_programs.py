@@ -15,7 +15,7 @@ from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, WORKER, ran, stat
 from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
 from gigq.model.ids import new_id
-from gigq.store.verbs import exchange, foreign_sql, jobs, listing, requeue
+from gigq.store.verbs import jobs, listing, requeue, rows_of_other_programs, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def insert(program: sqlite3.Connection, job_id: str, **columns: Any) -> None:
 
 
 def next_id(db: Database) -> str | None:
-    row = exchange.claim(db, WORKER, new_id())
+    row = settle_and_claim.claim(db, WORKER, new_id())
     return row["id"] if row else None
 
 
@@ -72,11 +72,11 @@ def test_a_new_row_waits_for_the_parents_that_it_names(
     assert next_id(db) is None
     assert [row["id"] for row in jobs.awaited_parents(db, "child")] == sorted(parents)
 
-    exchange.settle(db, first["execution_id"], COMPLETED)
+    settle_and_claim.settle(db, first["execution_id"], COMPLETED)
 
     assert next_id(db) is None
 
-    exchange.settle(db, second["execution_id"], COMPLETED)
+    settle_and_claim.settle(db, second["execution_id"], COMPLETED)
 
     assert next_id(db) == "child"
 
@@ -87,7 +87,7 @@ def test_a_new_row_is_not_taken_among_several_before_its_parent(
     parent = stored(db)
     insert(program, "child", dependencies=json.dumps([parent]), priority=9)
     wanted = ClaimRequest(new_id(), 10, 1, lambda row: True, lambda: True)
-    _, rows = exchange.exchange(db, SettleBatch(), WORKER, wanted)
+    _, rows = settle_and_claim.exchange(db, SettleBatch(), WORKER, wanted)
 
     assert [row["id"] for row in rows] == [parent]
 
@@ -133,7 +133,7 @@ def test_parents_that_are_set_while_the_job_runs_are_waited_for_before_it_is_tri
     execution = taken(db)
     parent = stored(db)
     set_parents(program, child, parent)
-    exchange.settle(db, execution["execution_id"], FAILED)
+    settle_and_claim.settle(db, execution["execution_id"], FAILED)
 
     assert ran(db).job_id == parent
     assert next_id(db) == child
@@ -236,7 +236,7 @@ def test_a_time_without_a_zone_is_local(db: Database, program: sqlite3.Connectio
     assert row is not None
     assert row["retry_after"] == clock.to_text(now + timedelta(hours=1))
     assert next_id(db) is None
-    assert exchange.next_due_at(db) == row["retry_after"]
+    assert settle_and_claim.next_due_at(db) == row["retry_after"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_time_with_a_zone_is_the_same_time(
 
 def test_our_own_retries_are_not_read_again(db: Database, program: sqlite3.Connection) -> None:
     stored(db, retry_delay=3600)
-    exchange.settle(db, taken(db)["execution_id"], FAILED_FOR_GOOD._replace(final=False))
+    settle_and_claim.settle(db, taken(db)["execution_id"], FAILED_FOR_GOOD._replace(final=False))
 
     assert program.execute("SELECT linked, retry_after IS NOT NULL FROM jobs").fetchall() == [
         (1, 1)
@@ -280,7 +280,7 @@ def test_a_parent_that_is_made_pending_just_before_its_dependents_are_released_h
 
     with monkeypatch.context() as changed:
         changed.setattr(db, "transaction", after_a_change)
-        foreign_sql.release_done(db)
+        rows_of_other_programs.release_done(db)
 
     assert [row["id"] for row in jobs.awaited_parents(db, child)] == [parent]
 
@@ -288,11 +288,11 @@ def test_a_parent_that_is_made_pending_just_before_its_dependents_are_released_h
 def test_where_asking_for_done_parents_takes_long_it_is_not_done_each_time(
     db: Database, program: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign_sql, "_QUICK", 0.0)
-    monkeypatch.setattr(foreign_sql, "_SHARE", 10**9)
+    monkeypatch.setattr(rows_of_other_programs, "_QUICK", 0.0)
+    monkeypatch.setattr(rows_of_other_programs, "_SHARE", 10**9)
     parent = stored(db)
     stored(db, dependencies=[parent])
-    foreign_sql.release_done(db)
+    rows_of_other_programs.release_done(db)
     program.execute("UPDATE jobs SET status = 'completed' WHERE id = ?", (parent,))
 
-    assert foreign_sql.release_done(db) is False
+    assert rows_of_other_programs.release_done(db) is False

@@ -11,7 +11,7 @@ from support.files import open_up
 from support.forked import in_a_child
 
 from gigqd import exit_codes
-from gigqd.config import exposure, load, warnings
+from gigqd.config import load, warnings, writable_by_others
 from gigqd.errors import ConfigError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two accounts")
@@ -141,4 +141,4 @@ def test_a_folder_on_the_way_in_which_every_account_may_write_is_a_warning(tmp_p
 def test_a_link_to_itself_is_no_endless_loop(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
 
-    assert len([*exposure._entries_on_the_way(tmp_path / "loop" / "gigq.toml")]) < 1000
+    assert len([*writable_by_others._entries_on_the_way(tmp_path / "loop" / "gigq.toml")]) < 1000

@@ -13,8 +13,8 @@ from support.claims import claim
 from support.tree import ROOT
 
 from gigq.execution import attempt, error_text, timer_interrupt
-from gigq.model import failure
-from gigq.model.failure import Failure, split
+from gigq.model import failure_details
+from gigq.model.failure_details import Failure, split
 from gigq.model.storable_text import storable
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_an_exception_has_its_class_its_message_and_its_traceback(
 
 
 def line_of(text: str) -> int:
-    lines = (ROOT / "tests" / "unit" / "test_failure.py").read_text().splitlines()
+    lines = (ROOT / "tests" / "unit" / "test_failure_details.py").read_text().splitlines()
     return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
@@ -181,7 +181,7 @@ def test_any_text_may_be_stored_as_an_error(text: str) -> None:
 
     assert facts.message is not None
     assert facts.message in text
-    for field in failure.fields(facts).values():
+    for field in failure_details.fields(facts).values():
         assert field is None or field.encode() is not None
 
 
@@ -218,7 +218,7 @@ def test_an_error_of_very_many_blank_lines_is_read_too() -> None:
 
 
 def test_fields_are_short_and_hold_whole_characters_only() -> None:
-    fields = failure.fields(Failure("E", "x" * 1000, "\ud800", "\udcff.py", 3))
+    fields = failure_details.fields(Failure("E", "x" * 1000, "\ud800", "\udcff.py", 3))
 
     assert fields == {
         "error_type": "E",

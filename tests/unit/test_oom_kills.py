@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gigqd.process import cgroups, oom
-from gigqd.process.oom import OomWatch
+from gigqd.process import cgroups, oom_kills
+from gigqd.process.oom_kills import OomWatch
 
 
 def count(path: Path, number: int) -> Path:
@@ -56,8 +56,8 @@ def test_the_count_of_the_daemons_own_group_is_taken_where_there_is_one(
     tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(cgroups, "own_folder", lambda: tmp_path)
-    assert oom._own_counter() == Path("/proc/vmstat")
+    assert oom_kills._own_counter() == Path("/proc/vmstat")
 
     count(tmp_path / "memory.events", 0)
 
-    assert oom._own_counter() == tmp_path / "memory.events"
+    assert oom_kills._own_counter() == tmp_path / "memory.events"

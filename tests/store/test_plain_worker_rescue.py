@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ledger import status_of, stored, taken
 
-from gigq.execution import rescue
+from gigq.execution import plain_worker_rescue
 from gigq.model import clock
 from gigq.model.claim import Claimant
 from gigq.store.sqlite.processes import run_locks
@@ -33,7 +33,7 @@ def running(db: Database, run: str) -> str:
 def test_what_a_dead_plain_worker_ran_is_lost(db: Database, address: str) -> None:
     dead, living, daemon = (running(db, run) for run in (DEAD, LIVING, DAEMON))
 
-    assert [done.job_id for done in rescue.lost(db, address)] == [dead]
+    assert [done.job_id for done in plain_worker_rescue.lost(db, address)] == [dead]
     assert (status_of(db, living), status_of(db, daemon)) == ("running", "running")
 
 
@@ -45,5 +45,7 @@ def test_a_plain_workers_job_is_overdue_a_second_after_its_limit(
     later = clock.after(clock.utc_now(), seconds)
     monkeypatch.setattr(clock, "utc_now", lambda: later)
 
-    assert [done.job_id for done in rescue.overdue(db)] == ([plain] if is_overdue else [])
+    assert [done.job_id for done in plain_worker_rescue.overdue(db)] == (
+        [plain] if is_overdue else []
+    )
     assert status_of(db, daemon) == "running"

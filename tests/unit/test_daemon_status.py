@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gigq.model.cause import Cause
-from gigq.model.status import FINISHED, TRANSITIONS, JobStatus
+from gigq.model.job_status import FINISHED, TRANSITIONS, JobStatus
 
 
 def test_the_status_texts_are_those_that_applications_store_and_compare() -> None:

@@ -14,10 +14,10 @@ from gigq.execution import job_events
 from gigq.execution.timer_interrupt import overrun
 from gigq.model import clock
 from gigq.model.cause import Cause
-from gigq.model.outcome import ExecutionResult
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.job_status import JobStatus
 from gigq.store.sqlite.processes import run_locks
-from gigq.store.verbs import exchange
+from gigq.store.verbs import settle_and_claim
 
 if TYPE_CHECKING:
     import os
@@ -40,7 +40,7 @@ def take_back(db: Database, backend: Backend) -> None:
 
 def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
     """Settle the open executions of plain workers whose process is dead."""
-    found = [row for row in exchange.open_executions(db) if _is_plain(row["run"])]
+    found = [row for row in settle_and_claim.open_executions(db) if _is_plain(row["run"])]
     dead = [row for row in found if not run_locks.is_alive(path, row["run"])]
     return [done for row in dead if (done := _settle(db, row, _ending_of_lost(row)))]
 
@@ -51,7 +51,7 @@ def overdue(db: Database) -> list[Settled]:
     Their code may still be running: only the daemon can end it. A later result is refused.
     """
     now = clock.utc_now()
-    late = [row for row in exchange.overdue(db) if _is_late(row, now)]
+    late = [row for row in settle_and_claim.overdue(db) if _is_late(row, now)]
     return [done for row in late if (done := _settle(db, row, _ending_of_overdue(row)))]
 
 
@@ -73,7 +73,7 @@ def _ending_of_overdue(row: dict[str, Any]) -> ExecutionResult:
 
 
 def _settle(db: Database, row: dict[str, Any], result: ExecutionResult) -> Settled | None:
-    done = exchange.settle(db, row["execution_id"], result)
+    done = settle_and_claim.settle(db, row["execution_id"], result)
     if done is not None:
         events.emit(
             events.JOB_RESCUED,

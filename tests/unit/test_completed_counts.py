@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from gigqd.logs import job_sums
-from gigqd.logs.job_sums import JobSums, SharedCounts
+from gigqd.logs import completed_counts
+from gigqd.logs.completed_counts import CompletedCounts, SharedCounts
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def written(monkeypatch):
     """The counts of the lines that are written."""
     counts = []
     monkeypatch.setattr(
-        job_sums.log, "info", lambda _event, count, **worker: counts.append((count, worker))
+        completed_counts.log, "info", lambda _event, count, **worker: counts.append((count, worker))
     )
     return counts
 
@@ -30,7 +30,7 @@ def in_a_child(call):
 
 def test_a_sum_is_written_once_its_second_is_over(written):
     counts = SharedCounts()
-    sums = JobSums(counts, worker="w")
+    sums = CompletedCounts(counts, worker="w")
     for count, now in ((0, 10.0), (3, 10.5), (5, 11.4), (7, 11.5), (7, 20.0), (8, 20.1), (9, 21.1)):
         counts.summed = count
         sums.step(now)
@@ -41,7 +41,7 @@ def test_a_sum_is_written_once_its_second_is_over(written):
 
 def test_what_a_worker_counted_is_written_after_its_death(written):
     counts = SharedCounts()
-    sums = JobSums(counts)
+    sums = CompletedCounts(counts)
 
     def count():
         counts.summed += 4

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gigq import Job, JobQueue, JobStatus, Worker
-from gigq.store.verbs import retention
+from gigq.store.verbs import prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,12 +131,12 @@ def test_a_parent_stays_while_a_child_may_ask_for_its_result(queue: JobQueue, pa
 def test_a_child_stored_between_two_bites_keeps_its_parent(
     queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_FIRST", 1)
-    monkeypatch.setattr(retention, "_MOST", 1)
+    monkeypatch.setattr(prune, "_FIRST", 1)
+    monkeypatch.setattr(prune, "_MOST", 1)
     ids = submit(queue, 4)
     run_all(path)
     keep = elsewhere(queue)
-    pruning = retention.Pruning(queue._database, {"completed": retention.Keep(most=0)})
+    pruning = prune.Pruning(queue._database, {"completed": prune.Keep(most=0)})
     assert pruning.batch()
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
     while pruning.batch():
@@ -148,12 +148,12 @@ def test_a_child_stored_between_two_bites_keeps_its_parent(
 def test_a_row_number_that_is_used_again_hides_no_child(
     queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_FIRST", 1)
-    monkeypatch.setattr(retention, "_MOST", 1)
+    monkeypatch.setattr(prune, "_FIRST", 1)
+    monkeypatch.setattr(prune, "_MOST", 1)
     ids = submit(queue, 4)
     run_all(path)
     last = elsewhere(queue)
-    pruning = retention.Pruning(queue._database, {"completed": retention.Keep(most=0)})
+    pruning = prune.Pruning(queue._database, {"completed": prune.Keep(most=0)})
     assert pruning.batch()
     run_sql(path, "DELETE FROM jobs WHERE id = ?", last[0])
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
@@ -174,13 +174,13 @@ def test_a_job_with_an_open_execution_stays(queue: JobQueue, path: str) -> None:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let something happen between the choice of the jobs and their deletion."""
-    refresh = retention._Parents.refresh
+    refresh = prune._Parents.refresh
 
-    def act_and_refresh(parents: retention._Parents) -> None:
+    def act_and_refresh(parents: prune._Parents) -> None:
         act()
         refresh(parents)
 
-    monkeypatch.setattr(retention._Parents, "refresh", act_and_refresh)
+    monkeypatch.setattr(prune._Parents, "refresh", act_and_refresh)
 
 
 def test_what_was_requeued_meanwhile_stays(

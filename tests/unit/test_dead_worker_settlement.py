@@ -15,11 +15,11 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.processes import run_locks
-from gigq.store.verbs import exchange, jobs, listing
+from gigq.store.verbs import jobs, listing, settle_and_claim
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.process.kill_tree import TreeKill
-from gigqd.recorder.dead_runs import DeadRuns
-from gigqd.recorder.settlement import Settlement, outcome_text
+from gigqd.recorder.dead_daemon_cleanup import DeadDaemonCleanup
+from gigqd.recorder.dead_worker_settlement import Settlement, outcome_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,9 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
     dead, dies = running(db, DEAD), running(db, LIVING)
     alive = {LIVING}
     monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run in alive)
-    dead_runs = DeadRuns(path, Settlement(db, path, OWN, lambda: None), lambda _message: None)
+    dead_runs = DeadDaemonCleanup(
+        path, Settlement(db, path, OWN, lambda: None), lambda _message: None
+    )
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
 
     assert dead_runs.look() == 1
@@ -91,13 +93,13 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
 
     dead, guarded = running(db, DEAD), running(db, "daemon:guarded")
     reports: list[dict[str, object]] = []
-    dead_runs = DeadRuns(path, settling, reports.append)
+    dead_runs = DeadDaemonCleanup(path, settling, reports.append)
 
     def treekill_of(run: str, _home: str) -> TreeKill:
         kind = TreeKill if run == DEAD else OfAnotherAccount
         return kind(None, lambda _mark: False)
 
-    monkeypatch.setattr("gigqd.recorder.dead_runs.tree_kill_of_run", treekill_of)
+    monkeypatch.setattr("gigqd.recorder.dead_daemon_cleanup.tree_kill_of_run", treekill_of)
     dead_runs.look(patience=5.0)
 
     assert (status_of(db, dead), status_of(db, guarded)) == ("pending", "running")
@@ -116,7 +118,7 @@ def test_an_exit_record_settles_what_that_worker_of_this_run_held_and_nothing_el
     assert [done.job_id for done in settled] == [dead]
     assert status_of(db, dead) == "pending"
     assert {status_of(db, job_id) for job_id in others} == {"running"}
-    assert len(exchange.open_executions(db)) == 3
+    assert len(settle_and_claim.open_executions(db)) == 3
 
 
 def test_an_exit_record_that_comes_twice_settles_once(db: Database, settling: Settlement) -> None:
@@ -131,7 +133,7 @@ def test_strays_are_settled_only_when_no_worker_runs_them(
     db: Database, settling: Settlement
 ) -> None:
     idle, busy = running(db, OWN), running(db, OWN, "w2")
-    tokens = {row["job_id"]: row["execution_id"] for row in exchange.open_executions(db)}
+    tokens = {row["job_id"]: row["execution_id"] for row in settle_and_claim.open_executions(db)}
 
     assert settling.strays(set(tokens.values()), {tokens[busy]}) == 1
     assert (status_of(db, idle), status_of(db, busy)) == ("pending", "running")
@@ -141,7 +143,7 @@ def holding(db: Database, count: int, worker_id: str = "w1", **columns: object) 
     """Jobs that a worker of this run has claimed at once; the ids of their executions, in order."""
     insert(db, [job_row(**{"max_attempts": 5, **columns}) for _ in range(count)])
     wanted = ClaimRequest(new_id(), most=count)
-    rows = exchange.exchange(db, SettleBatch(), Claimant(worker_id, OWN), wanted)[1]
+    rows = settle_and_claim.exchange(db, SettleBatch(), Claimant(worker_id, OWN), wanted)[1]
     assert len(rows) == count
     return [row["execution_id"] for row in rows]
 
@@ -179,7 +181,7 @@ def test_of_several_the_one_begun_last_crashed_those_before_run_again_and_those_
     ]
     assert settled[0].execution_id == tokens[begun_last]
     assert sorted(done.execution_id for done in settled) == tokens
-    assert exchange.open_executions(db) == []
+    assert settle_and_claim.open_executions(db) == []
 
 
 def test_one_that_was_over_when_its_worker_died_is_not_said_to_have_crashed(
@@ -212,7 +214,7 @@ def test_what_was_claimed_after_the_one_begun_last_had_been_settled_is_handed_ba
 ) -> None:
     earlier = holding(db, 2)
     for token in earlier:
-        exchange.settle(db, token, COMPLETED)
+        settle_and_claim.settle(db, token, COMPLETED)
     holding(db, 3)
     settled = settling.dead_worker(crash(earlier[-1], running=False))
 
@@ -225,7 +227,7 @@ def test_an_exit_record_on_one_that_is_settled_already_charges_nobody_else(
     db: Database, settling: Settlement
 ) -> None:
     tokens = holding(db, 3)
-    exchange.settle(db, tokens[0], COMPLETED)
+    settle_and_claim.settle(db, tokens[0], COMPLETED)
     record = crash(tokens[0])
     settled = settling.dead_worker(record)
 
@@ -248,7 +250,9 @@ def test_one_that_was_cancelled_before_it_began_is_cancelled_when_its_worker_die
 ) -> None:
     tokens = holding(db, 3)
     cancelled = next(
-        row["job_id"] for row in exchange.open_executions(db) if row["execution_id"] == tokens[2]
+        row["job_id"]
+        for row in settle_and_claim.open_executions(db)
+        if row["execution_id"] == tokens[2]
     )
     request_cancel(db, cancelled)
     settling.dead_worker(crash(tokens[0]))
@@ -279,6 +283,6 @@ def test_what_gigq_0_5_1_left_running_is_settled_once_it_is_past_its_timeout(
     connection.execute("UPDATE job_executions SET run = NULL, started_at = ?", [began])
     connection.execute("UPDATE jobs SET started_at = ?", [began])
 
-    DeadRuns(path, settling, lambda _message: None).look()
+    DeadDaemonCleanup(path, settling, lambda _message: None).look()
 
     assert status_of(db, left) == status

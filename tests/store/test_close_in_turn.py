@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from support.ledger import stored
 
-from gigq.store.sqlite import closing as turns
+from gigq.store.sqlite import close_in_turn as turns
 from gigq.store.sqlite import connections
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq.model.cause import Cause
-from gigq.model.outcome import ExecutionResult, PostMortem
-from gigq.model.status import JobStatus
+from gigq.model.execution_result import ExecutionResult, PostMortem
+from gigq.model.job_status import JobStatus
 from gigq.model.units import format_size
 
 if TYPE_CHECKING:

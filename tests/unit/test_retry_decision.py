@@ -6,8 +6,9 @@ import pytest
 
 from gigq.model import clock
 from gigq.model.cause import Cause
-from gigq.model.outcome import MAX_RELEASED_ATTEMPTS, ExecutionResult, decide
-from gigq.model.status import TRANSITIONS, JobStatus
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.job_status import TRANSITIONS, JobStatus
+from gigq.model.retry_decision import MAX_RELEASED_ATTEMPTS, decide
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
 

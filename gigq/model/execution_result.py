@@ -1,0 +1,84 @@
+"""The result of one execution: how it ended, with measurements of the attempt and its process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gigq.model.cause import Cause
+    from gigq.model.failure_details import Failure
+    from gigq.model.job_status import JobStatus
+
+
+class PostMortem(NamedTuple):
+    """Measurements of an attempt and its process. Sizes in bytes, times in seconds.
+
+    Attributes:
+        peak_rss: peak of the memory of the job's process tree.
+        cpu_time: the CPU time of the tree.
+        wall_time: duration of the attempt.
+        late: time from the end of the limit and its grace to the first SIGKILL.
+        killed: number of processes of the tree that got SIGKILL.
+    """
+
+    exit_code: int | None = None
+    signal: str | None = None
+    stack: str | None = None
+    output: str | None = None
+    peak_rss: int | None = None
+    cpu_time: float | None = None
+    wall_time: float | None = None
+    late: float | None = None
+    killed: int | None = None
+    note: str | None = None
+
+
+class Interruption(NamedTuple):
+    """The interruption of a running job, or the job's notice of a request to end.
+
+    Attributes:
+        cause: TIMEOUT, CANCELLED or STOPPED.
+        at: its time, in seconds of the monotonic clock.
+    """
+
+    cause: Cause
+    at: float
+
+
+class ExecutionResult(NamedTuple):
+    """The result of one execution, from the worker or the recorder.
+
+    Attributes:
+        status: COMPLETED, FAILED, TIMEOUT or CANCELLED.
+        value: the function's return value as JSON text; only when COMPLETED.
+        error: the error as text, with the traceback if there is one.
+        cause: the cause of an end without success.
+        final: True for no further attempt, even when some are left.
+        post_mortem: measurements of the attempt and its process, if known.
+        failure: details of the exception, for events; they are not stored.
+        interrupted_by: TIMEOUT, CANCELLED or STOPPED, if the job was interrupted while it ran, or
+            noticed a request to end.
+        returned_after: seconds from then until the function returned or raised.
+    """
+
+    status: JobStatus
+    value: str | None = None
+    error: str | None = None
+    cause: Cause | None = None
+    final: bool = False
+    post_mortem: PostMortem | None = None
+    failure: Failure | None = None
+    interrupted_by: Cause | None = None
+    returned_after: float | None = None
+
+    def after(self, interruption: Interruption | None, now: float) -> ExecutionResult:
+        """Return this result, with the interruption if there was one.
+
+        Args:
+            interruption: the interruption, or None.
+            now: end of the function, in seconds of the monotonic clock.
+        """
+        if interruption is None:
+            return self
+        late = round(max(0.0, now - interruption.at), 3)
+        return self._replace(interrupted_by=interruption.cause, returned_after=late)
