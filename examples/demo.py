@@ -2,7 +2,7 @@
 
 An ordinary application submits an index of the standard library's source files. While the workers
 are at it one job overruns, one takes its worker down, one fails twice, and the pool is enlarged.
-At the end everything is accounted for; the exit code is 0 only when all of it is as it must be.
+At the end every job is accounted for; the exit code is 0 only when every check passed.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def overrun(pids: str) -> None:
     """Run past any limit, deaf to being asked to end, with three child processes.
 
     One is a plain child. One has a session of its own. The last is an orphan in a session of its
-    own: whoever started it has ended.
+    own: the process that started it has ended.
 
     Args:
         pids: the file to write the children's process ids to.
@@ -51,7 +51,7 @@ def fail_twice(tally: str) -> str:
         file.seek(0)
         attempt = len(file.read())
     if attempt <= 2:
-        raise ConnectionError(f"nobody answers at attempt {attempt}")
+        raise ConnectionError(f"no answer at attempt {attempt}")
     return f"answered at attempt {attempt}"
 
 

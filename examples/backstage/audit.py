@@ -116,7 +116,7 @@ def _lateness(kill: dict[str, Any]) -> Check:
 
 
 def _workers(seen: Evidence) -> Iterable[Check]:
-    yield equal("workers replaced after a bad end", 3, seen.status["counters"]["restarts"])
+    yield equal("workers replaced after failures", 3, seen.status["counters"]["restarts"])
     yield equal("workers before, after the reload", "2, 4", "{}, {}".format(*seen.pools))
 
 

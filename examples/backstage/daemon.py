@@ -99,7 +99,7 @@ class Daemon:
         return said
 
     def end(self) -> None:
-        """Make sure that it is gone, whatever has happened."""
+        """Make sure that it is gone."""
         if not self.is_up:
             return
         try:

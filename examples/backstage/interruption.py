@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin: noted when they come, heeded where the demo can end in good order."""
+"""INT and other signals: noted on arrival, followed where the demo can end in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InterruptedDemoError(Exception):
-    """Somebody wants the demo to end.
+    """The demo was asked to end.
 
     Args:
         number: the signal that said so.

@@ -45,7 +45,7 @@ class LogReader:
 
 
 class Stage:
-    """Writes to the terminal, or to whatever stands in for one, with a line that is kept fresh."""
+    """Writes to the terminal or another stream, with a progress line that is updated in place."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -100,13 +100,13 @@ def sentence(event: dict[str, Any]) -> str | None:
     """What an event of the log means for the audience; None when it is everyday business."""
     match event:
         case {"event": "job_interrupted", "cause": "timeout", "job": job, "limit": limit}:
-            return f"{job}: past its limit of {limit:g} s, asked to end"
+            return f"{job}: past its limit of {limit:g} s, interrupted"
         case {"event": "worker_exited", "cause": "timeout", "slot": slot, "killed": killed}:
-            return f"{slot}: did not listen and was killed, {killed} processes in all"
+            return f"{slot}: did not end and was killed, {killed} processes in all"
         case {"event": "worker_exited", "cause": "crashed", "slot": slot, "signal": signal}:
             return f"{slot}: its worker died of {signal} and is replaced"
         case {"event": "exit_recorded", "status": status, "attempt": attempt}:
-            return f"        attempt {attempt} is on record, the job is {status}"
+            return f"        attempt {attempt} is recorded, the job is {status}"
         case {"event": "job.retrying", "job": job, "attempt": attempt}:
             return f"{job}: attempt {attempt} failed, another follows"
         case {"event": "job.completed", "job": job, "attempt": attempt} if attempt > 1:

@@ -1,4 +1,4 @@
-"""One performance from the command line to the exit code, cleaned up whatever comes of it."""
+"""One performance from the command line to the exit code, cleaned up in any case."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def main() -> int:
     """Perform the demo.
 
     Returns:
-        0 when everything is as it must be, 1 when not, 128 and the signal's number when told
-        to end.
+        0 when every check passed, 1 when not, 128 and the number of the signal that ended it.
     """
     options = _options()
     interruption = Interruption()
@@ -38,14 +37,14 @@ def main() -> int:
         print(f"\ndemo: {_whole_story(error)}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
-        # Nobody watches any more; the interpreter must not try to flush what is left, either.
+        # The reader has closed the pipe; the interpreter must not flush the rest either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return _conclude(checks)
 
 
 def _perform(demo: Demo) -> list[Check]:
-    """Perform, and clean up whatever comes of it."""
+    """Perform, and clean up in any case."""
     checks: list[Check] = []
     try:
         checks += demo.run()
@@ -75,9 +74,9 @@ def _conclude(checks: list[Check]) -> int:
     wrong = [check.what.strip() for check in checks if not check.ok]
     print(f"\n{table(checks)}\n")
     if wrong:
-        print(f"NOT as it must be: {', '.join(wrong)}")
+        print(f"FAILED: {', '.join(wrong)}")
         return FAILED
-    print("Everything is as it must be.")
+    print("Every check passed.")
     return 0
 
 
@@ -88,7 +87,7 @@ def _is_failure(checks: list[Check], error: BaseException | None) -> bool:
 
 
 def _keep(log: Path) -> None:
-    """Keep the daemon's log for whoever looks into a failure."""
+    """Keep the daemon's log after a failure."""
     handle, kept = tempfile.mkstemp(prefix="gigq-demo-", suffix=".log")
     with os.fdopen(handle, "wb") as file:
         file.write(log.read_bytes())

@@ -1,4 +1,4 @@
-"""The demo itself: what is done, in acts, and what the audience is told."""
+"""The demo itself: its steps, and what it prints."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Demo:
 
     1. Starts the daemon with two workers.
     2. Submits the index and the bad jobs.
-    3. Watches until all jobs are over, and enlarges the pool meanwhile.
+    3. Watches until all jobs are over, and enlarges the pool.
     4. Stops the daemon and compares what is with what must be.
 
     Args:
