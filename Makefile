@@ -70,6 +70,10 @@ check: $(VENV)/.ready-dev ## check format, lint, types, import contracts and wor
 check-docs: $(VENV)/.ready-dev ## check that the documents say what the code does, run their examples, build the site
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m docs $(ARGS)
 
+.PHONY: reference
+reference: $(VENV)/.ready-dev ## write the generated pages anew: docs/reference and docs/man
+	PYTHONPATH=tools $(BIN)/python -m reference
+
 .PHONY: site
 site: $(VENV)/.ready-dev ## build the site of the documentation into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -53,6 +53,12 @@ class CommandParser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
 
+def description(help_text: str, details: str = "") -> str:
+    """Return the description of a command: its help text as a sentence, and details below it."""
+    sentence = help_text[0].upper() + help_text[1:] + "."
+    return f"{sentence}\n\n{details}" if details else sentence
+
+
 def asks_for_json(arguments: list[str]) -> bool:
     """Return True when a command line, perhaps a wrong one, asks for an answer in JSON."""
     end = arguments.index("--") if "--" in arguments else len(arguments)

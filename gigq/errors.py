@@ -10,19 +10,22 @@ if TYPE_CHECKING:
 
 
 class GigqError(Exception):
-    """Base of every error that gigq raises on purpose."""
+    """Base of every error that gigq raises on purpose, but for `JobInterrupted`."""
 
 
 class InvalidJob(GigqError, ValueError):
-    """A job that cannot be stored as it is; nothing was stored."""
+    """A job that cannot be stored as it is. Raised by `Job` and by submits, which store nothing."""
 
 
 class FunctionNotImportable(InvalidJob, TypeError):
-    """The job's function cannot be found again by another process."""
+    """The job's function cannot be imported by another process: a lambda, a method, a closure."""
 
 
 class NotJson(InvalidJob, TypeError):
-    """A parameter or a result holds a value that JSON cannot carry."""
+    """A parameter or a result holds a value that JSON cannot carry; the message names its place.
+
+    For a result it is the error of the job, which fails for good.
+    """
 
 
 class WrongParameters(InvalidJob, TypeError):
@@ -30,11 +33,11 @@ class WrongParameters(InvalidJob, TypeError):
 
 
 class TooLarge(InvalidJob):
-    """A parameter list or a result is over the size limit."""
+    """The parameters or the result of a job are larger than the limit, in bytes of JSON."""
 
 
 class MissingParent(InvalidJob):
-    """A job depends on a job id that is not in the store."""
+    """A job depends on an id of a job that is neither stored nor submitted with it."""
 
 
 class DependencyCycle(InvalidJob):
@@ -46,7 +49,7 @@ class UnreadableJob(GigqError, ValueError):
 
 
 class JobNotFound(GigqError, KeyError):
-    """No job has this id."""
+    """No job has this id. Raised by `JobQueue.get_result`."""
 
     def __str__(self) -> str:
         """Read as a sentence; KeyError would show the repr of its argument."""
@@ -54,24 +57,23 @@ class JobNotFound(GigqError, KeyError):
 
 
 class FunctionNotAllowed(GigqError):
-    """The operator's allow list does not name the job's function."""
+    """The key `security.allow` does not permit the job's function. The job fails for good."""
 
 
 class FunctionNotFound(GigqError):
     """The module or the function that the job names does not exist.
 
+    Args:
+        problem: the message without its remedy.
+        remedy: what to check; empty for none.
+
     Attributes:
         problem: the message without its remedy; empty when the message has no remedy.
     """
 
-    problem = ""
-
-
-def not_found(problem: str, remedy: str) -> FunctionNotFound:
-    """Return the error of a worker that cannot find a function."""
-    error = FunctionNotFound(f"{problem}; {remedy}")
-    error.problem = problem
-    return error
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem = problem if remedy else ""
 
 
 class CodeConflict(GigqError):
@@ -79,19 +81,22 @@ class CodeConflict(GigqError):
 
 
 class HookFailed(GigqError):
-    """The application's hooks cannot be used: their import or `worker_start` has failed."""
+    """The application's hooks cannot be used: their import or `worker_start` has failed.
+
+    Raised by `Worker.start`.
+    """
 
 
 class StoreError(GigqError):
-    """The store refused a statement, or the file is not a valid store."""
+    """The database refused a statement, or the file is not a valid queue."""
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached, read or written now; a later try may succeed."""
+    """The database cannot be opened, read or written now; a later try may succeed."""
 
 
 class StoreLocked(StoreUnavailable):
-    """Another connection held the write lock for longer than the lock timeout."""
+    """Another connection held the write lock for longer than `lock_timeout` seconds."""
 
 
 class LockedByThisThread(StoreLocked):
@@ -99,19 +104,19 @@ class LockedByThisThread(StoreLocked):
 
 
 class StoreGone(StoreUnavailable):
-    """The file at the store's path is missing, may not be read, or was replaced."""
+    """The database file is missing, may not be read, or was replaced."""
 
 
 class NoQueue(StoreGone):
-    """There is no queue at the store's path, and this process may not create one there."""
+    """There is no queue in the file, and this process may not create one there."""
 
 
 class UnsupportedStore(StoreError):
-    """A kind of store, file system or SQLite version that gigq does not support."""
+    """A database, file system or SQLite version that gigq does not support."""
 
 
 class SchemaTooNew(StoreError):
-    """A newer gigq has migrated this store; this one would damage it."""
+    """A newer gigq has migrated this database; this one would damage it."""
 
 
 class StoreCorrupt(StoreError):
@@ -119,7 +124,7 @@ class StoreCorrupt(StoreError):
 
 
 class BackupRefused(GigqError):
-    """A backup cannot be written to the given path; nothing was changed."""
+    """`gigq backup` cannot write to the given path; nothing was changed."""
 
 
 class JobInterrupted(BaseException):
@@ -136,18 +141,28 @@ class JobInterrupted(BaseException):
     execution_id: str | None = None
 
     def interrupting(self, execution_id: str) -> Self:
-        """Return this exception, marked as the one that ends an execution; for interrupters."""
+        """Mark this exception as the one that ends an execution; for code that interrupts jobs.
+
+        Args:
+            execution_id: the id of the execution.
+
+        Returns:
+            This exception.
+        """
         self.execution_id = execution_id
         return self
 
 
 class JobTimeout(JobInterrupted):
-    """The job ran longer than its timeout."""
+    """The job ran longer than its timeout. The attempt is recorded as `timeout`."""
 
 
 class JobCancelled(JobInterrupted):
-    """The job's cancel was requested while it ran."""
+    """The job's cancel was requested while it ran. The job is cancelled and not tried again."""
 
 
 class JobStopped(JobInterrupted):
-    """The worker has to stop now and cannot wait for the job any longer."""
+    """The worker has to stop now and cannot wait for the job any longer.
+
+    The attempt is released and does not count, unless the job has a single attempt.
+    """

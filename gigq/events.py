@@ -43,7 +43,14 @@ class Route(Protocol):
     """A destination for events that no setting of the logging module can disable."""
 
     def takes(self, level: int) -> bool:
-        """Return True when it writes events of this level."""
+        """Return True when it writes events of this level.
+
+        Args:
+            level: the level, as in the logging module.
+
+        Returns:
+            False for events that it leaves out.
+        """
 
     def write(self, name: str, level: int, source: str, fields: dict[str, Any]) -> None:
         """Write one event of a level that it takes. It raises nothing.
@@ -97,6 +104,9 @@ def heard(level: int = logging.INFO, source: logging.Logger = logger) -> bool:
     Args:
         level: the level of its log line.
         source: the logger: `gigq` or one below it.
+
+    Returns:
+        False when no part of the program would see the event.
     """
     if _subscribers:
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from gigq import events, job_queries
 from gigq.cancel_requeue import Requeued, cancel_all, requeue_all
@@ -21,8 +21,8 @@ from gigq.submission import listed, rows_to_store
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
-    from typing import Self
 
+    from gigq.job_queries import Names, Statuses
     from gigq.model.job import Job
     from gigq.store.job_row import Values
 
@@ -87,9 +87,8 @@ class JobQueue:
             The job's id.
 
         Raises:
-            InvalidJob: a worker cannot find the function, the function does not take these
-                parameters, a value is not JSON, too large or not allowed, or a dependency is not
-                stored. Nothing is stored.
+            InvalidJob: the function cannot be imported or called with these parameters, a value is
+                not JSON, too large or not allowed, or a parent is not stored. Nothing is stored.
             StoreError: the database refused it. Nothing is stored.
             TypeError: it is not a job.
         """
@@ -129,8 +128,7 @@ class JobQueue:
                 or completed if its function returns.
 
         Returns:
-            True when the job was pending and is cancelled, or is running and its cancel is
-            requested. False when there is no such job, or it has another status.
+            True when it is cancelled, or its cancel is requested; False for any other job.
         """
         return bool(self.cancel_many([job_id], running))
 
@@ -155,10 +153,9 @@ class JobQueue:
             job_id: the job's id.
 
         Returns:
-            `{"exists": False}` without such a job. Otherwise `exists`, its columns with `params`,
-            `dependencies` and `result` decoded, the parts `error_type`, `error_message` and
-            `error_traceback` of `error`, and `executions`: a dict for each, oldest first. Times are
-            UTC in ISO format.
+            `{"exists": False}` without such a job. Otherwise its columns, with values in the place
+            of JSON, `error_type`, `error_message` and `error_traceback`, the parts of `error`, and
+            `executions`: a dict for each, oldest first. Times are UTC in ISO format.
         """
         row = jobs.get(self._database, job_id)
         if row is None:
@@ -187,10 +184,10 @@ class JobQueue:
 
     def list_jobs(
         self,
-        status: job_queries.Statuses = None,
+        status: Statuses = None,
         limit: int = 100,
         *,
-        queue: job_queries.Names = None,
+        queue: Names = None,
         workflow: str | None = None,
         name: str | None = None,
         error: str | None = None,
@@ -201,10 +198,10 @@ class JobQueue:
         """Return jobs, newest first.
 
         Args:
-            status: only jobs with this status, or one of these; None for all, as in the other
-                conditions.
+            status: only jobs with this status (`JobStatus` or its text), or one of several; None
+                for all, as in the other conditions.
             limit: maximum number of jobs; below 0 for all.
-            queue: only jobs of this named queue, or of these.
+            queue: only jobs of this named queue, or of one of several.
             workflow: only jobs of workflows with this name.
             name: only jobs with this text in their name, in upper or lower case.
             error: only jobs with this text in their error, in upper or lower case.
@@ -218,27 +215,33 @@ class JobQueue:
         Raises:
             ValueError: there is no such status.
         """
+        texts = {"workflow": workflow, "name": name, "error": error}
         conditions = job_queries.conditions(
-            status,
-            queue,
-            newer_than=newer_than,
-            older_than=older_than,
-            workflow=workflow,
-            name=name,
-            error=error,
+            status, queue, newer_than=newer_than, older_than=older_than, **texts
         )
-        rows = listing.page(self._database, conditions, limit, offset)
-        return [job_queries.shown(row) for row in rows]
+        page = listing.page(self._database, conditions, limit, offset)
+        return [job_queries.shown(row) for row in page]
 
-    def stats(self, queue: job_queries.Names = None) -> dict[str, int]:
-        """Return the number of jobs of each status, in all queues or in some, and their `total`."""
+    def stats(self, queue: Names = None) -> dict[str, int]:
+        """Count the jobs of each status.
+
+        Args:
+            queue: only jobs of this named queue, or of one of several; None for all.
+
+        Returns:
+            The number of jobs by status, and their `total`.
+        """
         if queue is None:
             return job_queries.with_total(jobs.counts(self._database))
         found = listing.counts_by_queue(self._database, job_queries.names(queue))
         return job_queries.with_total(*found.values())
 
     def stats_by_queue(self) -> dict[str, dict[str, int]]:
-        """Return the numbers of `stats` for each named queue that has jobs."""
+        """Count the jobs of each status in each named queue.
+
+        Returns:
+            The answer of `stats` by the name of each queue that has jobs.
+        """
         found = listing.counts_by_queue(self._database)
         return {queue: job_queries.with_total(counts) for queue, counts in found.items()}
 
@@ -246,8 +249,7 @@ class JobQueue:
         """Delete completed and cancelled jobs that no unfinished job depends on.
 
         Args:
-            before_timestamp: only jobs that ended before this ISO time (local time unless it
-                says otherwise); None for all.
+            before_timestamp: only jobs that ended before this ISO time (by default local time).
 
         Returns:
             The number of deleted jobs.
@@ -295,10 +297,9 @@ class JobQueue:
             dependents: True to requeue the jobs that failed because of it, directly or in turn.
 
         Returns:
-            True when it is pending again; with `dependents` also when only some of them are.
-            False when there is no such job, when it has another status, or when a parent has
-            ended without success, for which it would wait for ever: requeue that parent with its
-            dependents. `requeue_many` returns the reason.
+            True when it, or with `dependents` one of them, is pending again. False when there is no
+            such job, when it has another status, or when a parent has ended without success:
+            requeue that parent with its dependents. `requeue_many` returns the reason.
         """
         return bool(self.requeue_many([job_id], dependents).jobs)
 
@@ -310,8 +311,7 @@ class JobQueue:
             dependents: True to requeue the jobs that failed because of them, directly or in turn.
 
         Returns:
-            `jobs`, the ids of all jobs that are pending again, and `refused`, the reason for each
-            other one by its id: a parent without success, another status, or no such job.
+            The ids of the jobs that are pending again, and the reasons for the others.
         """
         answer, due = requeue_all(self._database, job_ids, with_dependents=dependents)
         self._wake(due)

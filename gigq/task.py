@@ -34,7 +34,15 @@ class TaskWrapper:
     __wrapped__: Callable[..., Any]
 
     def __init__(self, fn: Callable[..., Any], **options: Any) -> None:
-        """Wrap a function; see `task` for the options and errors."""
+        """Wrap a function.
+
+        Args:
+            fn: the function.
+            **options: as for `task`.
+
+        Raises:
+            TypeError: as for `task`.
+        """
         _refuse_unknown("@task", options, _OPTIONS)
         if problem := _problem(fn):
             raise TypeError(problem)
@@ -49,7 +57,11 @@ class TaskWrapper:
         """Return the same task with other options: `resize.options(priority=5).submit(queue)`.
 
         Args:
-            **options: the arguments of `Job` besides the function and its parameters.
+            **options: the arguments of `Job` besides the function and its parameters, also
+                `dependencies` and `pass_parent_results`.
+
+        Returns:
+            The task with these options; the present one stays as it is.
 
         Raises:
             TypeError: `Job` has no such argument.
@@ -63,10 +75,13 @@ class TaskWrapper:
         """Make a job of this task without submitting it.
 
         Args:
-            **params: keyword arguments for the function.
+            **params: keyword arguments for the function; JSON values.
+
+        Returns:
+            The job, for `JobQueue.submit` or `Workflow.add_job`.
 
         Raises:
-            InvalidJob: an option has a value that makes no sense.
+            InvalidJob: an option has a value that is not allowed.
         """
         return Job(function=self.__wrapped__, params=params, **self._options)
 
@@ -84,7 +99,7 @@ class TaskWrapper:
         Raises:
             InvalidJob: an option or a parameter cannot be stored, or the function does not take
                 these parameters.
-            StoreError: the store did not take the job.
+            StoreError: the database refused the job.
             TypeError: `queue` is no queue, or a parameter is given without its name.
         """
         if not hasattr(queue, "submit"):
@@ -121,6 +136,9 @@ def task(
         **options: as for `Job`: name (the function's own by default), priority, max_attempts,
             timeout (seconds), description, retry_delay (seconds), queue, on_parent_failure,
             memory_limit (bytes or text), crash_limit.
+
+    Returns:
+        The task, or with parentheses a decorator that makes it.
 
     Raises:
         TypeError: an unknown option, or something that a worker could not import and call:

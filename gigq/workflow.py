@@ -74,7 +74,7 @@ class Workflow:
 
         Raises:
             TypeError: the function is not a task.
-            InvalidJob: a value makes no sense.
+            InvalidJob: a value is not allowed.
         """
         if not isinstance(decorated_fn, TaskWrapper):
             raise TypeError(
@@ -99,9 +99,9 @@ class Workflow:
 
         Raises:
             DependencyCycle: jobs of the workflow wait for each other in a circle.
-            MissingParent: a dependency is neither in the workflow nor in the store.
+            MissingParent: a dependency is neither in the workflow nor stored.
             InvalidJob: a job cannot be stored as it is.
-            StoreError: the store did not take the jobs.
+            StoreError: the database refused the jobs.
         """
         for job in self.jobs:
             job.workflow = self.name

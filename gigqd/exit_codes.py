@@ -12,16 +12,17 @@ OK: Final = 0
 """Success; for the daemon: a requested stop, after which every process tree is gone."""
 
 FAILED: Final = 1
-"""A command did not succeed in time, for example a stop that takes too long."""
+"""A command did not succeed in time: `stop`, `start --wait`, `reload --timeout`."""
 
 USAGE: Final = 2
 """The command line is wrong, as for `gigq`."""
 
 DATABASE_UNAVAILABLE: Final = 69
-"""The database cannot be used: missing folder, locked for too long, damaged, no space."""
+"""The database cannot be used: its folder or a file that had a queue is missing, it is locked for
+longer than `daemon.start_timeout`, damaged or no database, or the disk is full."""
 
 INTERNAL_ERROR: Final = 70
-"""A defect of gigqd, or a pool whose first worker never booted."""
+"""A defect of gigqd, or no worker could boot for a reason other than 76."""
 
 CANNOT_FORK: Final = 71
 """No process could be forked, or too few files may be open for the workers."""
@@ -30,34 +31,46 @@ BAD_INSTALLATION: Final = 72
 """Files of gigqd are missing, or another distribution has replaced them."""
 
 CANNOT_CREATE: Final = 73
-"""The lock, pid file, control socket or log file could not be created."""
+"""The runtime directory, lock, pid file, control socket or log file could not be created."""
 
 OUTPUT_FAILED: Final = 74
 """The answer could not be written to standard output."""
 
 ALREADY_RUNNING: Final = 75
-"""This daemon runs, or another of the same name serves the same database."""
+"""This daemon runs, another of the same name serves the same database, or another one uses the
+same runtime directory."""
 
 CANNOT_IMPORT: Final = 76
 """The application cannot be imported or set up: `code.imports`, `code.hooks` or `worker_start`."""
 
 NOT_PERMITTED: Final = 77
+"""This account may not change to another account, write where it must, or use this daemon."""
+
 BAD_CONFIG: Final = 78
-"""The configuration is invalid, or the database was written by a newer version."""
+"""The configuration is invalid; or the database has a newer schema, tables of another program only,
+or a file system that SQLite cannot lock."""
 
 LEFT_BEHIND: Final = 79
 """The stop is over but some process could not be killed; the log names it."""
 
 INTERRUPTED: Final = 130
+"""Interrupted by SIGINT."""
+
 BROKEN_PIPE: Final = 141
 """The reader of the command's output closed the pipe."""
+
+STATUS_RUNNING: Final = 0
+"""`gigqd status`: running, degraded, paused or stopping."""
 
 STATUS_STALE: Final = 1
 """`gigqd status`: not running, but a pid file is left."""
 
 STATUS_STOPPED: Final = 3
+"""`gigqd status`: not running."""
+
 STATUS_UNKNOWN: Final = 4
-"""`gigqd status`: the daemon's lock is held, but no daemon answers."""
+"""The daemon runs and does not answer; `gigqd status` also: it cannot be found out, because the
+runtime files or the configuration cannot be read, or another daemon uses the runtime directory."""
 
 NOT_RUNNING: Final = 7
 """A command such as reload needs a running daemon and found none."""
@@ -66,10 +79,13 @@ WORKER_DONE: Final = 0
 """Drained or recycled: the worker settled its last job and exited."""
 
 WORKER_BOOT_FAILED: Final = 80
+"""The worker could not boot; the log and `gigqd status` have the cause."""
+
 WORKER_RESIDUE: Final = 83
 """A job left state behind that the next job must not see."""
 
 WORKER_PARENT_GONE: Final = 85
+"""The supervisor had ended."""
 
 
 def for_database(error: OSError) -> int:

@@ -13,6 +13,10 @@ from gigq.model.units import format_size
 from gigq.store.backup import back_up
 from gigq.terminal import printable
 
+_DETAILS = """\
+The copy gets its name when every page of it has been checked and it is on the
+disk. After a failure DEST is unchanged."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
@@ -22,8 +26,9 @@ def add_command(commands: Commands) -> None:
         backup,
         "copy the database to a file while it is in use, and verify the copy",
         example="gigq backup /backup/jobs.db --force",
+        details=_DETAILS,
     )
-    parser.add_argument("target", metavar="DEST")
+    parser.add_argument("target", metavar="DEST", help="the file to create")
     parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
     add_json(parser)
 

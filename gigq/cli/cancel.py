@@ -22,11 +22,19 @@ _CANCELLED = JobStatus.CANCELLED.value
 _PENDING = JobStatus.PENDING.value
 _RUNNING = JobStatus.RUNNING.value
 
+_DETAILS = """\
+The jobs are those with the given ids, or all that meet the conditions. With
+--running the daemon interrupts running jobs, and kills those that do not end;
+a plain worker runs them to their end. They are not started again in either
+case."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     example = "gigq cancel --queue mail --older-than 1h"
-    parser = add_parser(commands, "cancel", cancel, "cancel jobs", example=example)
+    parser = add_parser(
+        commands, "cancel", cancel, "cancel jobs", example=example, details=_DETAILS
+    )
     selection.add_jobs(parser, [_PENDING, _RUNNING], "pending, with --running also running")
     parser.add_argument(
         "--running", action="store_true", help="running jobs, too; otherwise only pending ones"

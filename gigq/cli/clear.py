@@ -8,11 +8,14 @@ from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model import clock
 
+_DETAILS = """\
+Jobs that an unfinished job depends on are kept."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     what, example = "delete completed and cancelled jobs", "gigq clear --before 30d"
-    parser = add_parser(commands, "clear", clear, what, example=example)
+    parser = add_parser(commands, "clear", clear, what, example=example, details=_DETAILS)
     parser.add_argument(
         "--before",
         type=arguments.age,

@@ -1,4 +1,4 @@
-"""The exit codes of the `gigq` command. docs/cli.md lists them for users.
+"""The exit codes of the `gigq` command.
 
 0, 1 and 2 are those of GigQ 0.5.1; the others follow sysexits.h and the shell's 128 + signal.
 """
@@ -6,16 +6,32 @@
 from __future__ import annotations
 
 OK = 0
+"""Success."""
+
 NEGATIVE = 1
-"""The command worked and its answer is negative: unknown job, nothing changed, job refused."""
+"""The answer is negative: no such job or function, nothing to change, a refused job or backup, a
+warning or a problem of `gigq doctor`."""
+
 USAGE = 2
+"""The command line is wrong."""
+
 UNAVAILABLE = 69
-"""The database is missing, locked, damaged, or not a queue."""
+"""The database cannot be used: missing, locked, damaged, of a newer version, or not a queue."""
+
 INTERNAL = 70
+"""A defect of gigq; please report it with the output of `--debug`."""
+
 BAD_INSTALLATION = 72
 """Files of gigqd are missing, or another distribution has replaced them."""
+
 OUTPUT = 74
-"""The answer could not be written."""
+"""The answer or the backup could not be written, for example because the disk is full."""
+
 NO_PERMISSION = 77
+"""This account may not use the database, the folder of a backup, or the daemon."""
+
 INTERRUPTED = 130
+"""Interrupted by SIGINT."""
+
 BROKEN_PIPE = 141
+"""The reader of the command's output closed the pipe, as in `gigq list | head -1`."""

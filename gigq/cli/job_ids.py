@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SHORTEST_PART = 4
 """Minimum length of a part of an id."""
 
+HELP = f"an id, or {SHORTEST_PART} or more characters that no other id has in a row"
+"""The help text of an argument for an id."""
+
 _SHOWN = 10
 _LONGEST_NAME = 60
 

@@ -33,13 +33,17 @@ _RUNNING = JobStatus.RUNNING.value
 _OVER = {status.value for status in FINISHED}
 _PLAIN = "a plain worker, so what it prints goes where that worker's output goes"
 
+_DETAILS = """\
+The daemon keeps the end of the output. While the job runs, the output is read
+from the daemon, which takes its account, or root."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     what, example = "show the output of a job's last attempt", "gigq logs -f ID"
-    parser = add_parser(commands, "logs", logs, what, example=example)
+    parser = add_parser(commands, "logs", logs, what, example=example, details=_DETAILS)
     add = parser.add_argument
-    add("job_id", metavar="ID")
+    add("job_id", metavar="ID", help=job_ids.HELP)
     add("--attempt", type=arguments.count, metavar="N", help="show attempt N instead, from 1")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(

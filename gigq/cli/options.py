@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
 from gigq.cli import arguments
+from gigq.command_parser import description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,12 +22,22 @@ def add_parser(
     help_text: str,
     *,
     example: str,
+    details: str = "",
 ) -> argparse.ArgumentParser:
-    """Add a command with its help, an example and the common options."""
+    """Add a command with its help, an example and the common options.
+
+    Args:
+        commands: the commands of the program.
+        name: the command's name.
+        handler: runs the command.
+        help_text: a phrase for the list of commands.
+        example: a command line.
+        details: sentences about the command, in lines that fit a terminal.
+    """
     parser = commands.add_parser(
         name,
         help=help_text,
-        description=help_text[0].upper() + help_text[1:] + ".",
+        description=description(help_text, details),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -45,7 +56,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         default=absent,
-        help="gigqd's configuration, which names the database when --db does not",
+        help="the configuration of gigqd, which names the database when --db does not",
     )
     add("--debug", action="store_true", default=absent, help="show the traceback of an error")
 

@@ -13,7 +13,7 @@ from gigq.cli.options import add_common_options
 from gigq.command_parser import CommandParser
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 MODULES = {
     "submit": "submit",
@@ -33,15 +33,17 @@ MODULES = {
 """The commands, in the order of the help, and the modules of `gigq.cli` that run them."""
 
 DESCRIPTION = "Submit jobs to a gigq queue, inspect them, and run them."
-ENVIRONMENT = """\
-environment:
-  GIGQ_DB                the database, when --db is not given
-  GIGQD_CONFIG           gigqd's configuration, when neither is given
-  GIGQ_APP_DIR           the folder of your code, when --app-dir is not given
-  GIGQ_WORKER_ID         the worker's name, when --worker-id is not given
-  GIGQ_POLLING_INTERVAL  seconds, when --polling-interval is not given
-  NO_COLOR               set to anything: no colour
+VARIABLES = {
+    "GIGQ_DB": "the database, when --db is not given",
+    "GIGQD_CONFIG": "the configuration of gigqd, when neither is given",
+    "GIGQ_APP_DIR": "the folder of your code, when --app-dir is not given",
+    "GIGQ_WORKER_ID": "the worker's name, when --worker-id is not given",
+    "GIGQ_POLLING_INTERVAL": "seconds, when --polling-interval is not given",
+    "NO_COLOR": "set to anything: no colour",
+}
+"""The variables that the commands read, and their meanings. An empty variable counts as unset."""
 
+_EXIT_CODES = """\
 exit codes:
   0 done   1 the answer is no   2 usage   69 no usable database
   77 no permission   130 interrupted"""
@@ -57,6 +59,10 @@ class _Parser(CommandParser):
         super().error(message)
 
 
+def _variables() -> Iterator[str]:
+    return (f"  {name:<21}  {meaning}" for name, meaning in VARIABLES.items())
+
+
 def build_parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of a command line; `handler` in its result runs the chosen command.
 
@@ -66,7 +72,7 @@ def build_parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="gigq",
         description=DESCRIPTION,
-        epilog=ENVIRONMENT,
+        epilog="\n".join(["environment:", *_variables(), "", _EXIT_CODES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -8,6 +8,10 @@ from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser, choices
 from gigq.store.verbs.prune import FINISHED
 
+_DETAILS = """\
+Jobs that an unfinished job depends on are kept. The daemon prunes by itself, as
+the table [retention] of its configuration says."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
@@ -17,6 +21,7 @@ def add_command(commands: Commands) -> None:
         prune,
         "delete finished jobs by age or number",
         example="gigq prune --before 30d --status failed --dry-run",
+        details=_DETAILS,
     )
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument(

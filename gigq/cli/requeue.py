@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _FAILED = [JobStatus.FAILED.value, JobStatus.TIMEOUT.value]
 
+_DETAILS = """\
+The jobs are those with the given ids, or all that meet the conditions. They
+have all their attempts again. A job whose parent ended without success is
+refused, unless that parent is requeued with it."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
@@ -27,6 +32,7 @@ def add_command(commands: Commands) -> None:
         requeue,
         "make failed, timed out or cancelled jobs pending again",
         example="gigq requeue --status failed --error 'no space'",
+        details=_DETAILS,
     )
     selection.add_jobs(parser, [*_FAILED, JobStatus.CANCELLED.value], ", ".join(_FAILED))
     parser.add_argument(

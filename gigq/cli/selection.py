@@ -56,8 +56,7 @@ def add_jobs(
         "job_ids",
         metavar="ID",
         nargs="*",
-        help=f"an id, or {job_ids.SHORTEST_PART} or more characters that no other id has in a "
-        "row; - reads ids from standard input",
+        help=f"{job_ids.HELP}; - reads ids from standard input",
     )
     add_conditions(parser, statuses, otherwise)
 

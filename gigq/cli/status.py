@@ -9,11 +9,17 @@ from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.cli.why_waiting import why_waiting
 
+_DETAILS = """\
+For a pending job the answer says why it waits. After an attempt without
+success it shows the cause, the exit code or the signal, the resources that
+the job used, and the end of its output."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "status", status, "show one job", example="gigq status ID")
-    parser.add_argument("job_id", metavar="ID")
+    what, example = "show one job", "gigq status ID"
+    parser = add_parser(commands, "status", status, what, example=example, details=_DETAILS)
+    parser.add_argument("job_id", metavar="ID", help=job_ids.HELP)
     for option, what in (
         ("--show-params", "its parameters too"),
         ("--show-result", "its result too"),

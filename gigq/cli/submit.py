@@ -8,6 +8,12 @@ from gigq.cli.open_queue import queue_for_submit
 from gigq.cli.options import Commands, Namespace, add_code_options, add_json, add_parser
 from gigq.cli.user_code import function_at, use_code
 
+_DETAILS = """\
+The function is MODULE.FUNCTION, MODULE:FUNCTION or SCRIPT.py:FUNCTION. It is
+imported first, so that a wrong name is an error now. Options that are not
+given are those of the function's @task, if it has one. The answer is the id
+of the job."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
@@ -17,6 +23,7 @@ def add_command(commands: Commands) -> None:
         submit,
         "store a job",
         example="gigq submit myapp.jobs.resize --name resize -p file=cat.jpg -p width=300",
+        details=_DETAILS,
     )
     parser.add_argument(
         "function",

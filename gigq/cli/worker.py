@@ -24,6 +24,11 @@ _FLAGS = {
     "--init": "create a queue where one was lost, or in a database of another program",
 }
 
+_DETAILS = """\
+The first INT or TERM lets the current job finish, the second interrupts it,
+the third ends the process. Each event is a line on standard error; with --once
+only warnings and errors are."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
@@ -33,6 +38,7 @@ def add_command(commands: Commands) -> None:
         worker,
         "run jobs until stopped",
         example="gigq worker --queue mail --queue default --concurrency 4",
+        details=_DETAILS,
     )
     add = parser.add_argument
     add(

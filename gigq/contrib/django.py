@@ -70,7 +70,11 @@ _of_other_threads: dict[int, tuple[Connection, threading.Thread]] = {}
 
 
 def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
-    """Close connections that are too old, and note what the job may change."""
+    """Close connections that are too old, and note what the job may change.
+
+    Args:
+        job: the running job.
+    """
     reset_queries()
     language, time_zone = translation.get_language(), timezone.get_current_timezone()
     in_blocks = _refresh()
@@ -81,6 +85,10 @@ def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
 
 def after_job(job: CurrentJob, error: BaseException | None) -> None:  # noqa: ARG001 - the same
     """Put language and time zone back, and close connections that would harm the next job.
+
+    Args:
+        job: the running job.
+        error: the exception that ended its function; None when it returned.
 
     Raises:
         OpenTransactionError: the function has returned, and a transaction of it is open.

@@ -10,7 +10,7 @@ import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq.errors import FunctionNotFound, FunctionNotImportable, not_found
+from gigq.errors import FunctionNotFound, FunctionNotImportable
 from gigq.model import code_conflicts, codec, paths_with_links, scripts
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _import(ref: FunctionRef) -> ModuleType:
     except ModuleNotFoundError as error:
         # Only if this module, or a package above it, is the missing one.
         if error.name and f"{ref.module}.".startswith(f"{error.name}."):
-            raise not_found(
+            raise FunctionNotFound(
                 f"there is no module {error.name!r} for {ref}",
                 "is it installed, and on the worker's path?",
             ) from error
@@ -277,7 +277,7 @@ def _not_in(module: ModuleType, name: str) -> FunctionNotFound:
     problem = f"{module.__name__} ({place}) has no function {name!r}"
     hidden = code_conflicts.hidden_by(module)
     if hidden is None:
-        return not_found(problem, "was it renamed since the submit?")
+        return FunctionNotFound(problem, "was it renamed since the submit?")
     return FunctionNotFound(
         f"{problem}; {hidden} has this name too, and the process had loaded the other one before; "
         "rename it"

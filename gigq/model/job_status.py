@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
 
 class JobStatus(Enum):
-    """Enum representing the possible states of a job."""
+    """The status of a job; its value is the text that the database stores.
+
+    Attributes:
+        PENDING: "pending": waits for its time, for a parent or for a worker.
+        RUNNING: "running": a worker has claimed it.
+        COMPLETED: "completed": its function returned.
+        FAILED: "failed": no attempt is left, or a parent ended without success.
+        CANCELLED: "cancelled": cancelled before it ran, or while it ran.
+        TIMEOUT: "timeout": its last attempt ran longer than its timeout.
+    """
 
     PENDING = "pending"
     RUNNING = "running"

@@ -11,7 +11,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gigq.errors import FunctionNotImportable, not_found
+from gigq.errors import FunctionNotFound, FunctionNotImportable
 from gigq.model import code_conflicts
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def _own_main_of(file: str) -> ModuleType | None:
 
 def _executed(file: str) -> ModuleType:
     if not os.path.isfile(file):  # noqa: PTH113
-        raise not_found(f"there is no script {file}", "was it moved since the submit?")
+        raise FunctionNotFound(f"there is no script {file}", "was it moved since the submit?")
     code_conflicts.refuse_script(file)
     loader = SourceFileLoader(_LOADED, file)
     spec = spec_from_file_location(_LOADED, file, loader=loader)

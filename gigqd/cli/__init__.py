@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the arguments after the command's name; those of the process when None.
 
     Returns:
-        The exit code; docs/signals.md lists them.
+        The exit code.
     """
     repair_standard_streams()
     if arguments is None:

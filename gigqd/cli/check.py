@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from gigqd.config import Config
 
+_DETAILS = """\
+All mistakes are reported, with file and line."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "check", check, "validate the configuration")
+    parser = add_parser(commands, "check", check, "validate the configuration", _DETAILS)
     add_flag(parser, "--db", "open the database as well")
     add_flag(parser, "--import", "import the configured modules as well", "imports")
     add_flag(

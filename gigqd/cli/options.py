@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gigq.command_parser import CommandParser
+from gigq.command_parser import CommandParser, description
 from gigq.model.units import parse_duration
 from gigq.terminal import columns
 from gigqd.config.value_types import NAME
@@ -35,11 +35,23 @@ class Parser(CommandParser):
 
 
 def add_parser(
-    commands: Commands, name: str, handler: Callable[[Namespace], int], help_text: str
+    commands: Commands,
+    name: str,
+    handler: Callable[[Namespace], int],
+    help_text: str,
+    details: str = "",
 ) -> Parser:
-    """Add a command with its help and the common options."""
-    description = help_text[0].upper() + help_text[1:] + "."
-    parser = commands.add_parser(name, help=help_text, description=description)
+    """Add a command with its help and the common options.
+
+    Args:
+        commands: the commands of the program.
+        name: the command's name.
+        handler: runs the command.
+        help_text: a phrase for the list of commands.
+        details: sentences about the command, in lines that fit a terminal.
+    """
+    text = description(help_text, details)
+    parser = commands.add_parser(name, help=help_text, description=text)
     # Suppressed defaults: the second parser must not overwrite values that the first one found.
     add_common_options(parser, argparse.SUPPRESS, debug=argparse.SUPPRESS)
     parser.set_defaults(handler=handler)

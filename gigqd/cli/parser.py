@@ -27,6 +27,12 @@ MODULES = {
 }
 """The commands, in the order of the help, and the modules of `gigqd.cli` that run them."""
 
+VARIABLES = {
+    "GIGQD_CONFIG": "the configuration file, when --config is not given",
+    "GIGQD_TABLE__KEY": "any key, as GIGQD_QUEUE__DATABASE and GIGQD_POOLS__DEFAULT__SIZE",
+}
+"""The variables that the commands read, and their meanings."""
+
 _EPILOG = """\
 Without --config the file named by $GIGQD_CONFIG is read, else ./gigq.toml, else /etc/gigq.toml.
 Any key can be set in the environment instead: GIGQD_QUEUE__DATABASE, GIGQD_POOLS__DEFAULT__SIZE."""

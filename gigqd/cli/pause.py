@@ -10,6 +10,10 @@ from gigqd.cli.output import Result
 
 _TIMEOUT = 5.0
 
+_DETAILS = """\
+A pause lasts until `gigqd resume`, or until the next start of the daemon. Time
+limits of running jobs hold."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the parsers of both commands."""
@@ -17,7 +21,7 @@ def add_command(commands: Commands) -> None:
         ("pause", pause, "start no more jobs; running ones go on"),
         ("resume", resume, "start jobs again"),
     ):
-        parser = add_parser(commands, name, handler, what)
+        parser = add_parser(commands, name, handler, what, _DETAILS)
         add_request_options(parser, _TIMEOUT)
 
 

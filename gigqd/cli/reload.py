@@ -32,10 +32,16 @@ _TITLES = {
     "restart": "needs `gigqd restart`",
 }
 
+_DETAILS = """\
+No job is interrupted. The command returns when a worker runs with the new
+configuration and code. An invalid configuration, or code that cannot be
+imported, changes nothing."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "reload", reload, "load the configuration and code on disk")
+    what = "load the configuration and code on disk"
+    parser = add_parser(commands, "reload", reload, what, _DETAILS)
     add_flag(parser, "--wait", "return once no worker with the old configuration or code is left")
     add_request_options(parser, _TIMEOUT)
 

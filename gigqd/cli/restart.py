@@ -13,10 +13,15 @@ from gigqd.cli.stop import stop_daemon
 from gigqd.config import load
 from gigqd.errors import GigqdError
 
+_DETAILS = """\
+The configuration, the database and the imports are checked first. What a start
+would refuse leaves the running daemon as it is; the exit code is that of the
+refused start."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "restart", restart, "stop and start")
+    parser = add_parser(commands, "restart", restart, "stop and start", _DETAILS)
     add_wait(parser)
     add_json(parser)
 

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
+_DETAILS = """\
+On a terminal each event is one line."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     what = "run in the foreground, for systemd and containers"
-    parser = add_parser(commands, "run", run, what)
+    parser = add_parser(commands, "run", run, what, _DETAILS)
     add_flag(parser, "--output", "write what each attempt has printed to the log too")
 
 

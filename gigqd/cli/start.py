@@ -23,10 +23,15 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.host.daemonize import Readiness
 
+_DETAILS = """\
+If no worker gets ready, the command says why and the daemon ends. A daemon that
+is stopping is waited for."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "start", start, "detach, and return once the pool is ready")
+    what = "detach, and return once the pool is ready"
+    parser = add_parser(commands, "start", start, what, _DETAILS)
     add_wait(parser)
     add_flag(parser, "--strict", "make it an error (75) if it is already running")
     add_json(parser)

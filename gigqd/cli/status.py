@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 _TIMEOUT = 0.8
 """Seconds: with the start of the command itself, the answer is there within one."""
 
+_DETAILS = """\
+The exit code is 0 when the daemon runs, 1 when only its pid file is left, 3 when
+it does not run, and 4 when it does not answer."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "status", status, "show the daemon and each of its slots")
+    what = "show the daemon, each of its slots and the recent failures"
+    parser = add_parser(commands, "status", status, what, _DETAILS)
     add_request_options(parser, _TIMEOUT)
 
 
@@ -46,7 +51,7 @@ def status(options: Namespace) -> int:
         print_json(answer)
     else:
         print_answer(text)
-    return exit_codes.OK
+    return exit_codes.STATUS_RUNNING
 
 
 def _report_not_running(runtime_files: RuntimeFiles, *, as_json: bool) -> int:

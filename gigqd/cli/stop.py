@@ -28,12 +28,20 @@ _DEFAULT_STOP_TIMEOUT = 30.0
 _LOCK_RELEASED_WITHIN = 5.0
 _SUMMARY = ("finished", "failed", "released", "unrecorded", "seconds")
 
+_DETAILS = """\
+The daemon claims no more jobs. The command returns when the daemon has ended,
+and succeeds when no daemon runs."""
+
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "stop", stop, "let running jobs finish, then end")
+    parser = add_parser(commands, "stop", stop, "let running jobs finish, then end", _DETAILS)
     add_flag(parser, "--now", "interrupt running jobs at once; those with attempts left run again")
-    add_flag(parser, "--force", "kill a daemon that does not answer")
+    add_flag(
+        parser,
+        "--force",
+        "kill a daemon that does not answer; its jobs are settled by the next start",
+    )
     add_json(parser)
     add_runtime_dir(parser)
 

@@ -32,13 +32,14 @@ class ValueType(NamedTuple):
 
     `parse` takes what TOML holds and the directory that relative paths start from, and raises
     ValueError with a sentence; `from_text` turns an environment variable's text into what TOML
-    would hold.
+    would hold. `limits` describes the allowed values for the reference.
     """
 
     name: str
     unit: str
     parse: Callable[[object, Path], Any]
     from_text: Callable[[str], object] = str
+    limits: str = ""
 
 
 def duration(minimum: float = 0.0, maximum: float = 365 * DAY) -> ValueType:
@@ -48,9 +49,10 @@ def duration(minimum: float = 0.0, maximum: float = 365 * DAY) -> ValueType:
         seconds = parse_duration(raw, bare=1.0) if isinstance(raw, str) else raw
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ValueError(f'expected a duration such as "30s", not {type_name(raw)}')
-        return float(_within(seconds, minimum, maximum, partial(format_duration, exact=True)))
+        return float(_within(seconds, minimum, maximum, show))
 
-    return ValueType("duration", "seconds", parse)
+    show = partial(format_duration, exact=True)
+    return ValueType("duration", "seconds", parse, limits=f"{show(minimum)} to {show(maximum)}")
 
 
 def byte_size(minimum: int = 0, maximum: int = 1024 * GIB) -> ValueType:
@@ -60,9 +62,10 @@ def byte_size(minimum: int = 0, maximum: int = 1024 * GIB) -> ValueType:
         count = parse_size(raw) if isinstance(raw, str) else raw
         if isinstance(count, bool) or not isinstance(count, int):
             raise ValueError(f'expected a size such as "64 KiB", not {type_name(raw)}')
-        return int(_within(count, minimum, maximum, partial(format_size, exact=True)))
+        return int(_within(count, minimum, maximum, show))
 
-    return ValueType("size", "bytes", parse)
+    show = partial(format_size, exact=True)
+    return ValueType("size", "bytes", parse, limits=f"{show(minimum)} to {show(maximum)}")
 
 
 def whole(minimum: int, maximum: int, unit: str = "") -> ValueType:
@@ -73,7 +76,7 @@ def whole(minimum: int, maximum: int, unit: str = "") -> ValueType:
             raise ValueError(f"expected a whole number, not {type_name(raw)}")
         return int(_within(raw, minimum, maximum, str))
 
-    return ValueType("whole number", unit, parse, _int_from_text)
+    return ValueType("whole number", unit, parse, _int_from_text, f"{minimum} to {maximum}")
 
 
 def _int_from_text(text: str) -> object:
@@ -137,7 +140,7 @@ def octal(maximum: int = 0o077) -> ValueType:
             raise ValueError(f'"{shorten(raw)}" is not a mask between "000" and "{maximum:03o}"')
         return int(raw, 8)
 
-    return ValueType("octal text", "", parse)
+    return ValueType("octal text", "", parse, limits=f'"000" to "{maximum:03o}"')
 
 
 def list_of(item: ValueType, *, required: str = "") -> ValueType:
@@ -176,7 +179,10 @@ def _parse_items(item: ValueType, raws: Sequence[object], base: Path) -> tuple[A
 
 def optional(of: ValueType, word: str) -> ValueType:
     """Return the same type, with one word that stands for "not set"."""
-    return of._replace(parse=lambda raw, base: None if raw == word else of.parse(raw, base))
+    limits = f'{of.limits}, or "{word}" for none'.lstrip(", ")
+    return of._replace(
+        parse=lambda raw, base: None if raw == word else of.parse(raw, base), limits=limits
+    )
 
 
 def _parse_path(raw: object, base: Path) -> Path:

@@ -52,7 +52,7 @@ def database_error_of(error: Exception) -> DatabaseError:
 
 
 def exit_code_for(error: Exception) -> int:
-    """Return a command's exit code for a database error; docs/signals.md has the table."""
+    """Return a command's exit code for a database error."""
     if isinstance(error, OSError):
         return exit_codes.for_database(error)
     return database_error_of(error).code or exit_codes.DATABASE_UNAVAILABLE

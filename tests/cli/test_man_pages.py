@@ -28,7 +28,8 @@ programs = pytest.mark.parametrize("program", PARSERS)
 
 
 def manual(program):
-    return (ROOT / f"docs/man/{program}.1").read_text().replace("\\-", "-")
+    text = (ROOT / f"docs/man/{program}.1").read_text().replace("\\-", "-")
+    return re.sub(r"\\f[BIR]", "", text)
 
 
 def codes_of(program):

@@ -12,7 +12,6 @@ import pytest
 from support.configs import clean_environment
 from support.files import names_in, open_up
 from support.old_files import OldFile
-from support.tree import ROOT
 
 from gigqd import exit_codes
 
@@ -145,11 +144,3 @@ def test_check_by_root_knows_that_a_start_gives_the_folder_to_the_account(daemon
     assert "the first start by root gives nobody its folder" in check.stdout
     assert (daemon.home / folder).exists() == make
     shutil.rmtree(daemon.home / folder, ignore_errors=True)
-
-
-def test_the_table_on_the_page_has_every_code_of_the_command():
-    page = (ROOT / "docs/signals.md").read_text()
-    on_page = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    codes = {value for name, value in vars(exit_codes).items() if name.isupper()}
-
-    assert codes <= on_page

@@ -1,19 +1,17 @@
-"""The events that the source emits, and those that the page describes."""
+"""The events that the source emits, and those that the reference describes."""
 
 from __future__ import annotations
 
 import ast
 import re
 
+from reference import log_events
 from support.tree import PACKAGES, ROOT, modules, parsed
 
-PAGE = ROOT / "docs" / "events.md"
 NAME = re.compile(r"[a-z]+([._][a-z]+)+|status|paused|resumed")
+CODE = re.compile(r"`([a-z_.]+)`")
 METHODS = {"debug", "info", "warning", "error", "critical", "exception", "emit"}
 NOT_FIELDS = {"level", "source", "exc_info", None}
-ROW = re.compile(
-    r"^\| `(?P<name>[a-z._]+)` \| (?P<levels>[a-z, ]+) \| (?P<fields>.*?) \|", re.MULTILINE
-)
 
 
 def emitted():
@@ -28,9 +26,13 @@ def emitted():
 
 
 def described():
-    """Each event's name with the fields that the page names."""
-    rows = ROW.finditer(PAGE.read_text(encoding="utf-8"))
-    return {row["name"]: set(re.findall(r"`([a-z_]+)`", row["fields"])) for row in rows}
+    """Each event's name with the fields that the reference names, those of a like event too."""
+    events = log_events.described()
+    own = {name: set(CODE.findall(event.fields)) for name, event in events.items()}
+    alike = {name: [each for each in fields if each in events] for name, fields in own.items()}
+    return {
+        name: fields.union(*(own[each] for each in alike[name])) for name, fields in own.items()
+    }
 
 
 def constants():

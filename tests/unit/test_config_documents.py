@@ -1,11 +1,10 @@
-"""The example file and the page are what the schema says."""
+"""The example file is what the schema says."""
 
 from __future__ import annotations
 
 import tomllib
 
 import pytest
-from support.schema_page import section, sections
 from support.tree import ROOT
 
 from gigq.cli import configuration
@@ -14,7 +13,6 @@ from gigqd.config import load, schema
 pytestmark = pytest.mark.docs
 
 EXAMPLE = ROOT / "gigqd/share/gigq.toml"
-PAGE = ROOT / "docs" / "configuration.md"
 
 
 def minimal(tmp_path):
@@ -50,11 +48,6 @@ def test_the_example_says_what_a_reload_does_with_each_key():
         comment = next(text for text in reversed(lines[:line]) if text.startswith("#"))
 
         assert comment.split()[-1] == declared.effect, name
-
-
-@pytest.mark.parametrize(("heading", "table"), sections().items())
-def test_the_page_has_the_table_of_every_key(heading, table):
-    assert section(heading, table) in PAGE.read_text(encoding="utf-8")
 
 
 def test_every_key_has_a_reason_that_reads_as_a_sentence():

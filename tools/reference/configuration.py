@@ -1,0 +1,67 @@
+"""The page about the keys of the configuration, from gigqd/config/schema.py."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gigqd.config import schema
+from reference.markdown import page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_INTRO = """\
+[Configuration](../configuration.md) explains where the file is found, how values are written,
+which variables win over it and [what a reload does](../configuration.md#what-a-reload-does) with
+a changed key."""
+
+
+def text() -> str:
+    """Return the page."""
+    return page("Configuration keys", "gigqd/config/schema.py", _INTRO, *_tables())
+
+
+def tables() -> dict[str, type[schema.Table]]:
+    """Return the tables by the name that they have in the file."""
+    return {**schema.TABLES, "pools.NAME": schema.PoolConfig}
+
+
+def _tables() -> Iterator[str]:
+    for name, table in tables().items():
+        yield f"## `[{name}]`"
+        yield _summary(table)
+        yield from (_key(name, key, declared) for key, declared in table.KEYS.items())
+
+
+def _summary(table: type[schema.Table]) -> str:
+    return (table.__doc__ or "").partition("\n\n")[0]
+
+
+def _key(table: str, name: str, key: schema.Key) -> str:
+    facts = [
+        f"- **Value:** {_value(key)}",
+        f"- **Default:** {_default(key)}",
+        f"- **Reload:** {key.effect}",
+        f"- **Variable:** `{_variable(table, name, key)}`",
+    ]
+    return "\n".join([f"### `{table}.{name}`", "", key.meaning, "", *facts])
+
+
+def _value(key: schema.Key) -> str:
+    if key.is_table:
+        return "a table of names and texts"
+    parts = [key.type.name, f"in {key.type.unit}" if key.type.unit else "", key.type.limits]
+    return ", ".join(filter(None, parts))
+
+
+def _default(key: schema.Key) -> str:
+    if key.computed or key.required:
+        return key.computed or "none; it must be set"
+    # Text, numbers and lists look the same in JSON and TOML.
+    return "empty" if key.is_table else f"`{json.dumps(key.default)}`"
+
+
+def _variable(table: str, name: str, key: schema.Key) -> str:
+    parts = [*table.split("."), name, *(["NAME"] if key.is_table else [])]
+    return "GIGQD_" + "__".join(part.upper() for part in parts)
