@@ -71,8 +71,9 @@ check-docs: $(VENV)/.ready-dev ## check that the documents say what the code doe
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m docs $(ARGS)
 
 .PHONY: reference
-reference: $(VENV)/.ready-dev ## write the generated pages anew: docs/reference and docs/man
+reference: completions ## write everything that is generated: docs/reference, docs/man, lists, completions
 	PYTHONPATH=tools $(BIN)/python -m reference
+	$(BIN)/python tools/update-module-list
 
 .PHONY: site
 site: $(VENV)/.ready-dev ## build the site of the documentation into build/site

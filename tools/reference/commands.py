@@ -98,7 +98,7 @@ def _part(command: Command) -> str:
 
 
 def _list(options: tuple[Option, ...]) -> str:
-    return "\n".join(f"- `{option.usage}`: {option.meaning}" for option in options)
+    return "\n".join(f"- `{option.usage}`: {option.meaning}".rstrip(": ") for option in options)
 
 
 def _command(parser: argparse.ArgumentParser, common: frozenset[str]) -> Command:
@@ -126,14 +126,15 @@ def _option(action: argparse.Action) -> Option:
 
 
 def _value(action: argparse.Action) -> str:
-    name = action.metavar or action.dest.upper()
+    choices = f"{{{','.join(action.choices)}}}" if action.choices else action.dest.upper()
+    name = action.metavar or choices
     name = name if isinstance(name, str) else " ".join(name)
     return f"[{name}...]" if action.nargs == "*" else name
 
 
 def sentence(text: str) -> str:
     """Return a help text as a sentence."""
-    return text[:1].upper() + text[1:] + "."
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _usage(parser: argparse.ArgumentParser, own: list[argparse.Action]) -> str:

@@ -31,7 +31,7 @@ _shtab_gigq_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show program\'s version number and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
 )
 
@@ -41,11 +41,11 @@ _shtab_gigq_defaults_added=0
 _shtab_gigq_backup_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--force[replace DEST if it exists]"
   "--json[print JSON]"
-  ":DEST:_files"
+  ":the file to create:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -54,7 +54,7 @@ _shtab_gigq_backup_defaults_added=0
 _shtab_gigq_cancel_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status[one of\: pending, running (may be repeated\; default\: pending, with --running also running)]:STATUS:(pending running)"
   "*--queue[only this named queue (may be repeated)]:NAME:"
@@ -74,7 +74,7 @@ _shtab_gigq_cancel_defaults_added=0
 _shtab_gigq_clear_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--before[only those that ended longer ago than this\: 30d, 12h]:DURATION:"
   "--json[print JSON]"
@@ -86,7 +86,7 @@ _shtab_gigq_clear_defaults_added=0
 _shtab_gigq_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   ":one of\: bash, zsh, fish:(bash zsh fish)"
 )
@@ -97,9 +97,9 @@ _shtab_gigq_completion_defaults_added=0
 _shtab_gigq_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--integrity[check every page and index]"
+  "--integrity[check every page and compare every index with its table]"
   "--quick[check every page]"
   "--json[print JSON]"
 )
@@ -110,7 +110,7 @@ _shtab_gigq_doctor_defaults_added=0
 _shtab_gigq_list_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status[one of\: pending, running, completed, failed, cancelled, timeout (may be repeated\; default\: all)]:STATUS:(pending running completed failed cancelled timeout)"
   "*--queue[only this named queue (may be repeated)]:NAME:"
@@ -130,12 +130,12 @@ _shtab_gigq_list_defaults_added=0
 _shtab_gigq_logs_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--attempt[show attempt N instead, from 1]:N:"
   {-f,--follow}"[follow the output until the job, or the attempt N, is finished]"
   "--json[print JSON]"
-  ":ID:"
+  ":an id, or 4 or more characters that no other id has in a row:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -144,7 +144,7 @@ _shtab_gigq_logs_defaults_added=0
 _shtab_gigq_prune_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--before[those that ended longer ago than this\: 30d, 12h]:DURATION:"
   "--keep[all but the N of a status stored last]:N:"
@@ -159,7 +159,7 @@ _shtab_gigq_prune_defaults_added=0
 _shtab_gigq_requeue_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status[one of\: failed, timeout, cancelled (may be repeated\; default\: failed, timeout)]:STATUS:(failed timeout cancelled)"
   "*--queue[only this named queue (may be repeated)]:NAME:"
@@ -179,7 +179,7 @@ _shtab_gigq_requeue_defaults_added=0
 _shtab_gigq_stats_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--queue[only those of this named queue (may be repeated)]:NAME:"
   "--by[queue\: count for each queue]:WHAT:(queue)"
@@ -192,13 +192,13 @@ _shtab_gigq_stats_defaults_added=0
 _shtab_gigq_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--show-params[its parameters too]"
   "--show-result[its result too]"
   "--show-executions[its attempts too]"
   "--json[print JSON]"
-  ":ID:"
+  ":an id, or 4 or more characters that no other id has in a row:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -207,7 +207,7 @@ _shtab_gigq_status_defaults_added=0
 _shtab_gigq_submit_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*"{-p,--param}"[a parameter\; JSON if nothing is lost, else text (may be repeated)]:KEY=VALUE:"
   "*"{-t,--text}"[a parameter whose value is always text (may be repeated)]:KEY=VALUE:"
@@ -234,7 +234,7 @@ _shtab_gigq_submit_defaults_added=0
 _shtab_gigq_worker_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[gigqd\'s configuration, which names the database when --db does not]:FILE:_files"
+  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--worker-id[its name in the records (default\: generated)]:NAME:"
   "--polling-interval[longest wait between two polls for jobs (default\: 5)]:SECONDS:"

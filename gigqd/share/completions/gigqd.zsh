@@ -19,7 +19,7 @@ _shtab_gigqd_commands() {
     resume:'Start jobs again.'
     run:'Run in the foreground, for systemd and containers.'
     start:'Detach, and return once the pool is ready.'
-    status:'Show the daemon and each of its slots.'
+    status:'Show the daemon, each of its slots and the recent failures.'
     stop:'Let running jobs finish, then end.'
     systemd:'Print the unit for systemd with the paths of this installation, or a file beside it.'
   )
@@ -168,7 +168,7 @@ _shtab_gigqd_stop_options=(
   "--name[the daemon\'s name, instead of daemon.name]:name:"
   "--debug[show tracebacks]"
   "--now[interrupt running jobs at once\; those with attempts left run again]"
-  "--force[kill a daemon that does not answer]"
+  "--force[kill a daemon that does not answer\; its jobs are settled by the next start]"
   "--json[print JSON]"
   "--runtime-dir[the directory of its lock and socket, when the file cannot be read any more]:DIR:_files -/"
 )
