@@ -35,7 +35,7 @@ PAGES = {
         "return and how it is interrupted.",
         (
             "gigq.model.job.Job",
-            "gigq.model.status.JobStatus",
+            "gigq.model.job_status.JobStatus",
             "gigq.task.task",
             "gigq.task.TaskWrapper",
             "gigq.workflow.Workflow",
