@@ -51,7 +51,7 @@ bench: $(VENV)/.ready ## measure gigq beside its peers; QUICK=1, PEERS=a,b, SCEN
 		$(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(OUT),--out $(OUT))
 
 .PHONY: systemd-test
-systemd-test: $(VENV)/.ready ## boot systemd in a container and run gigqd there (needs root)
+systemd-test: $(VENV)/.ready-dev ## boot systemd in a container and run gigqd there (needs root)
 	tests/systemd/boot
 
 .PHONY: mutants

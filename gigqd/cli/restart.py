@@ -8,7 +8,7 @@ from gigqd.cli.find_daemon import runtime_files_of
 from gigqd.cli.options import Commands, Namespace, add_json, add_parser, add_wait
 from gigqd.cli.output import Result, print_answer
 from gigqd.cli.start import start_daemon
-from gigqd.cli.start_checks import refuse_as_a_start, refuse_in_a_unit, require_psutil
+from gigqd.cli.start_checks import refuse_as_a_start, refuse_in_a_unit, refuse_unusable_host
 from gigqd.cli.stop import stop_daemon
 from gigqd.config import load
 from gigqd.errors import GigqdError
@@ -28,7 +28,7 @@ def add_command(commands: Commands) -> None:
 
 def restart(options: Namespace) -> int:
     """Stop and start; the running daemon stays if the new configuration could not start."""
-    require_psutil()
+    refuse_unusable_host()
     refuse_in_a_unit()
     config = load(options.config, os.environ)
     options.now, options.force, options.runtime_dir = False, False, None

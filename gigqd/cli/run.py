@@ -10,7 +10,7 @@ from gigqd import config as configuration
 from gigqd import logs
 from gigqd.cli.options import Commands, Namespace, add_flag, add_parser
 from gigqd.cli.output import print_error
-from gigqd.cli.start_checks import require_psutil
+from gigqd.cli.start_checks import refuse_unusable_host
 from gigqd.config import load
 from gigqd.errors import GigqdError, unexpected
 from gigqd.host import database_lock
@@ -40,7 +40,7 @@ def add_command(commands: Commands) -> None:
 
 def run(options: Namespace) -> int:
     """Run the daemon in the foreground."""
-    require_psutil()
+    refuse_unusable_host()
     if options.output:
         logs.show_output()
     config = load(options.config, os.environ)

@@ -10,7 +10,7 @@ from gigqd.cli.control_client import Client, NotAnswering, NotRunning
 from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parser, add_wait
 from gigqd.cli.output import Result
 from gigqd.cli.run import serve
-from gigqd.cli.start_checks import refuse_in_a_unit, require_psutil
+from gigqd.cli.start_checks import refuse_in_a_unit, refuse_unusable_host
 from gigqd.config import load
 from gigqd.errors import GigqdError
 from gigqd.host.daemonize import start_detached
@@ -39,7 +39,7 @@ def add_command(commands: Commands) -> None:
 
 def start(options: Namespace) -> int:
     """Start a detached daemon, and wait until it is ready."""
-    require_psutil()
+    refuse_unusable_host()
     refuse_in_a_unit()
     return start_daemon(options).write(as_json=options.json)
 

@@ -24,6 +24,7 @@ from gigqd.host.privileges import (
 )
 from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.host.systemd import is_started_by_systemd
+from gigqd.linux.syscalls import has_proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +35,15 @@ if TYPE_CHECKING:
 _LONGEST_REPORT = 65536
 
 
-def require_psutil() -> None:
-    """Refuse to start without psutil, or with one that is too old.
+def refuse_unusable_host() -> None:
+    """Refuse to start without /proc or psutil, or with a psutil that is too old.
 
     The name of the installed folder has the version: an import would take a tenth of the start.
     """
+    if not has_proc():
+        raise GigqdError(
+            "/proc is not mounted here; a daemon finds the processes of its jobs there"
+        )
     spec = importlib.util.find_spec("psutil")
     if spec is None or spec.origin is None:
         raise GigqdError("psutil is missing; install 7.1 or newer")

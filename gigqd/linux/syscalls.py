@@ -317,6 +317,11 @@ def rewrite_environment_block(text: bytes) -> bool:
     return True
 
 
+def has_proc() -> bool:
+    """Return True when /proc is mounted, which the root of an image under construction may lack."""
+    return os.access("/proc/self/stat", os.R_OK)
+
+
 def environment_room() -> int:
     """Return how many bytes `rewrite_environment_block` can use in this process."""
     start, end = _environment_block()

@@ -86,10 +86,11 @@ def make_room() -> None:
     """Make sure that the environment block of this process has room for a child's tag.
 
     The size of the block is fixed at exec, and cron or `env -i` give hardly any. Then this program
-    executes itself again, in the same process, with a variable that enlarges the block.
+    executes itself again, in the same process, with a variable that enlarges the block. Without
+    /proc no daemon starts, and other commands need no room.
     """
     filled = os.environ.pop(_FILLER, None)
-    if filled is None and syscalls.environment_room() < _ROOM:
+    if filled is None and syscalls.has_proc() and syscalls.environment_room() < _ROOM:
         roomy = {**os.environ, _FILLER: "-" * _ROOM}
         again = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, again, roomy)  # noqa: S606 - itself, as it was called

@@ -129,6 +129,13 @@ for word in ("status", "reload"):
     must(f"its account reaches it too: {word}", done.returncode == 0)
 run("stat -c '%A %U %n' /var/lib/gigq /var/lib/gigq/* /var/lib/gigq/gigq.db.gigqd/*")
 
+say("\n## What the wheel has put beside the commands")
+os.environ["PATH"] = f"/opt/gigqd/bin:{os.environ['PATH']}"
+done = run("man --where gigq gigqd")
+must("their manual pages are found", done.stdout.count("/opt/gigqd/share/man/man1/gigq") == 2)
+done = run("bash -c '. /opt/gigqd/share/bash-completion/completions/gigqd && complete -p gigqd'")
+must("bash takes the completion", done.returncode == 0)
+
 say("\n## A job")
 job_id = submit(app.whoami)
 must("it completes", wait_until(lambda: state(job_id) == "completed"))
@@ -215,7 +222,7 @@ say("\n## A night of failed starts")
 DROP_IN.parent.mkdir()
 DROP_IN.write_text("[Service]\nRestartSec=100ms\n")
 run("systemctl daemon-reload")
-CONFIG.write_text(good.replace("[daemon]", '[daemon]\nstart_timeout = "1s"'))
+CONFIG.write_text(good.replace('start_timeout = "1m"', 'start_timeout = "1s"'))
 owner = Path(DATABASE).stat()
 os.chown(DATABASE, 0, 0)
 run("systemctl start gigqd")
