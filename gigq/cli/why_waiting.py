@@ -94,7 +94,7 @@ def served(queue: object, servers: Servers) -> str:
     ]
     workers = servers.processes["workers"] if servers.processes else ()
     if serving_it:
-        daemon, pool = min(serving_it, key=lambda pair: pair[0]["state"] in _NOT_AT_WORK)
+        daemon, pool = min(serving_it, key=_obstacles)
         why = _by_daemon(daemon, pool)
         beside = workers and daemon["state"] in _NOT_AT_WORK
         return f"{why}; {_plain(workers)} too" if beside else why
@@ -134,8 +134,15 @@ def _by_daemon(daemon: Row, pool: Row) -> str:
             return f"{who} is degraded: {daemon['reason']}"
         case "starting" | "stopping":
             return f"{who} is {daemon['state']}"
+        case _ if pool.get("size") == 0:
+            return f"its queue is served by pool {pool['name']!r}, which has no workers (size = 0)"
         case _:
             return f"due; waits for a free worker of pool {pool['name']!r}"
+
+
+def _obstacles(serving_it: tuple[Row, Row]) -> tuple[bool, bool]:
+    daemon, pool = serving_it
+    return daemon["state"] in _NOT_AT_WORK, pool.get("size") == 0
 
 
 def _pools(daemons: Sequence[Row]) -> str:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.docs, pytest.mark.daemon]
 
 HOWTO = sorted(path.name for path in (ROOT / "docs/howto").glob("*.md"))
-PAGES = [Page(path) for path in ("README.md", "docs/tutorial.md")]
+PAGES = [
+    Page(path) for path in ("README.md", "docs/tutorial.md", *(f"docs/howto/{n}" for n in HOWTO))
+]
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 
 # What no test runs: the first line of the block, and why.
@@ -27,6 +29,14 @@ SHOWN_ONLY = {
     "docs/tutorial.md": {
         "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",
         "0 3 * * *": "is a line of a crontab",
+    },
+    "docs/howto/containers.md": {
+        "docker": "needs a container engine; tests/daemon/test_containers.py runs what they start",
+        "livenessProbe": "is a part of a pod; tests/daemon/test_containers.py runs its command",
+    },
+    "docs/howto/user-service.md": {
+        "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",
+        "loginctl": "needs systemd as well",
     },
 }
 

@@ -17,7 +17,6 @@ from gigq import JobQueue
 pytestmark = pytest.mark.daemon
 
 SETTINGS = """
-INSTALLED_APPS.append("orders")
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"

@@ -1,8 +1,8 @@
 """Runs a page of the documentation: writes the files that it shows and executes its commands.
 
 A block in `console` holds commands after `$ ` and what they print. A block whose first line is a
-comment with a path is a file; `# PATH, at the end` adds to it. Blocks in `sh` and `text` are shown
-only, and `Page.shown_only` lists them.
+comment with a path is a file; `# PATH, at the end` adds to it. Blocks in `sh`, `text` and `yaml`
+are shown only, and `Page.shown_only` lists them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from support.tree import ROOT
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"# ([~\w./@-]*(?:\.\w+|Dockerfile))(, at the end)?\n")
-SHOWN_ONLY = ("sh", "text")
+SHOWN_ONLY = ("sh", "text", "yaml")
 ASKING = ("gigq list", "gigq status", "gigq stats", "gigq logs", "gigqd status", "curl", "cat ")
 PATIENCE = 30.0
 HOST_PATH = re.compile(r"(?<![\w.~/-])/(etc|srv|opt|var/lib|var/backups)/")
 HOME = "/home/you"
-PORT = "127.0.0.1:8000"
+PORT = re.compile(r"\b8000\b")
 VARYING = [
     (re.compile(r"^warning: jobs run as root;.*\n", re.MULTILINE), ""),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:\+00:00|Z)"), "TIME"),
@@ -139,7 +139,7 @@ class Reader:
         for shown, real in self.ids.items():
             text = text.replace(shown, real)
             text = re.sub(rf"(?<![\w-]){shown[-8:]}\b", real[-8:], text)
-        text = text.replace(PORT, f"127.0.0.1:{self.port}")
+        text = PORT.sub(str(self.port), text)
         return HOST_PATH.sub(rf"{self.home}/root/\1/", text)
 
 

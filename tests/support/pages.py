@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = re.compile(
-    r"^```(?:python|toml)\n# ([\w./]+\.(?:py|toml))\n(.*?)^```", re.MULTILINE | re.DOTALL
+    r"^```(?:python|toml)\n# ([\w./]+\.(?:py|toml))(?:, at the end)?\n(.*?)^```",
+    re.MULTILINE | re.DOTALL,
 )
 
 

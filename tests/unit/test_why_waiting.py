@@ -19,8 +19,8 @@ def parent(status, name="extract", id_="p1"):
     return {"id": id_, "name": name, "status": status}
 
 
-def daemon(*queues, state="running", why=None):
-    pool = {"name": "main", "size": 2, "queues": list(queues)}
+def daemon(*queues, state="running", why=None, size=2):
+    pool = {"name": "main", "size": size, "queues": list(queues)}
     return {"name": "default", "state": state, "reason": why, "pools": [pool]}
 
 
@@ -76,6 +76,11 @@ def test_a_time_that_is_none_is_shown_as_it_is():
         ([], NOTHING, "no daemon and no worker runs on this database; start gigqd, or gigq worker"),
         ([daemon("*")], NOTHING, FREE),
         ([daemon("mail", state="reloading")], NOTHING, FREE),
+        (
+            [daemon("*", size=0)], NOTHING,
+            "its queue is served by pool 'main', which has no workers (size = 0)",
+        ),
+        ([daemon("mail", size=0), daemon("*")], NOTHING, FREE),
         (
             [daemon("*", "!mail"), daemon("a", "b")], {"daemons": (7, 8), "workers": ()},
             "its queue 'mail' is served by no pool (main: *, !mail; main: a, b)",
