@@ -9,8 +9,9 @@ from gigqd import exit_codes
 from gigqd.cli.options import Commands, Namespace, add_parser
 from gigqd.cli.output import print_answer
 
-_FOLDER = Path(__file__).parent.parent / "share"
-_FILES = {"example": "gigq.toml"} | {name: f"completions/gigqd.{name}" for name in SHELLS}
+_PACKAGE = Path(__file__).parent.parent
+_SHARED = _PACKAGE / "share"
+_FILES = {"example": "etc/gigq.toml"} | {name: f"completions/gigqd.{name}" for name in SHELLS}
 
 
 def add_command(commands: Commands) -> None:
@@ -29,5 +30,11 @@ def print_file(options: Namespace) -> int:
 
 
 def text_of(name: str) -> str:
-    """Return a file of `gigqd/share`, without its last line break."""
-    return (_FOLDER / name).read_text(encoding="utf-8").removesuffix("\n")
+    """Return a file without its last line break.
+
+    Args:
+        name: its path in `gigqd/share`, or in the checkout of an editable installation.
+    """
+    installed = _SHARED / name
+    path = installed if installed.exists() else _PACKAGE.parent / name
+    return path.read_text(encoding="utf-8").removesuffix("\n")

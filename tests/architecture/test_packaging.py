@@ -22,12 +22,12 @@ SHARED = {
     "fish/vendor_completions.d/gigqd.fish": "gigqd/share/completions/gigqd.fish",
     "zsh/site-functions/_gigq": "gigq/share/completions/gigq.zsh",
     "zsh/site-functions/_gigqd": "gigqd/share/completions/gigqd.zsh",
-    "doc/gigqd/gigq.toml": "gigqd/share/gigq.toml",
-    "doc/gigqd/systemd/gigqd.service": "gigqd/share/systemd/gigqd.service",
-    "doc/gigqd/systemd/gigqd-user.service": "gigqd/share/systemd/gigqd-user.service",
-    "doc/gigqd/systemd/gigqd.sysusers": "gigqd/share/systemd/gigqd.sysusers",
-    "doc/gigqd/systemd/gigqd-delegate.conf": "gigqd/share/systemd/gigqd-delegate.conf",
-    "doc/gigqd/systemd/gigqd-more-rights.conf": "gigqd/share/systemd/gigqd-more-rights.conf",
+    "doc/gigqd/gigq.toml": "etc/gigq.toml",
+    "doc/gigqd/systemd/gigqd.service": "systemd/gigqd.service",
+    "doc/gigqd/systemd/gigqd-user.service": "systemd/gigqd-user.service",
+    "doc/gigqd/systemd/gigqd.sysusers": "systemd/gigqd.sysusers",
+    "doc/gigqd/systemd/gigqd-delegate.conf": "systemd/gigqd-delegate.conf",
+    "doc/gigqd/systemd/gigqd-more-rights.conf": "systemd/gigqd-more-rights.conf",
 }
 """The files below share/ of an installation, and where they are in the repository."""
 
@@ -80,12 +80,20 @@ def test_the_wheel_puts_man_pages_completions_and_examples_where_the_host_finds_
     assert packed == (ROOT / source).read_bytes()
 
 
-@pytest.mark.parametrize("package", ["gigq", "gigqd"])
-def test_the_wheel_has_each_file_that_a_command_prints(wheel, package):
-    files = [path for path in (ROOT / package / "share").rglob("*") if path.is_file()]
+@pytest.mark.parametrize(
+    ("folder", "packed"),
+    [
+        ("gigq/share", "gigq/share"),
+        ("gigqd/share", "gigqd/share"),
+        ("etc", "gigqd/share/etc"),
+        ("systemd", "gigqd/share/systemd"),
+    ],
+)
+def test_the_wheel_has_each_file_that_a_command_prints(wheel, folder, packed):
+    files = [path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*.*")]
 
-    assert len(files) > 2
-    assert {str(path.relative_to(ROOT)) for path in files} <= names_in(wheel)
+    assert files
+    assert {f"{packed}/{path}" for path in files} <= names_in(wheel)
 
 
 def test_the_wheel_has_the_licence_and_both_commands(wheel):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.shell import Shell
 
-FOLDER_OF_SYSTEMD = ROOT / "gigqd/share/systemd"
+FOLDER_OF_SYSTEMD = ROOT / "systemd"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from gigqd.config import load, schema
 
 pytestmark = pytest.mark.docs
 
-EXAMPLE = ROOT / "gigqd/share/gigq.toml"
+EXAMPLE = ROOT / "etc/gigq.toml"
 
 
 def minimal(tmp_path):

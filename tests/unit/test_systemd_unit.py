@@ -12,7 +12,7 @@ from support.tree import ROOT
 from gigqd import exit_codes
 from gigqd.config import DaemonConfig
 
-SYSTEMD = ROOT / "gigqd/share/systemd"
+SYSTEMD = ROOT / "systemd"
 UNIT = SYSTEMD / "gigqd.service"
 MOST_EXPOSED = 13
 """Tenths of a point on the scale of `systemd-analyze security`, where 100 is the worst."""

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.docs
 
 PAGE = (ROOT / "docs/howto/user-service.md").read_text(encoding="utf-8")
 UNIT = re.search(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
-SHIPPED = (ROOT / "gigqd/share/systemd/gigqd.service").read_text(encoding="utf-8")
+SHIPPED = (ROOT / "systemd/gigqd.service").read_text(encoding="utf-8")
 OF_ITS_OWN = {"Description", "ExecStart", "ExecReload", "WantedBy"}
 
 
