@@ -34,29 +34,29 @@ _FLOW = ("jobs/s", "independent jobs/s", "cost", "submit jobs/s")
 HEADINGS = {
     "submit": Heading(
         "Submit one at a time",
-        "One process submits, nobody works.",
+        "One process submits, without workers.",
         ("jobs/s", "p50 ms", "p99 ms"),
     ),
     "bulk": Heading(
         "Submit in bulk",
-        "The quickest way that the queue's documentation has; one by one where there is none.",
+        "In the fastest documented way; one by one where there is none.",
         _DRAIN,
     ),
     "drain": Heading(
-        "Drain of jobs that do nothing, 2 workers",
-        "The jobs lie there; from the first job's first line to the last's.",
+        "Drain of no-op jobs, 2 workers",
+        "All jobs are pending before; from the first line of the first job to that of the last.",
         _DRAIN,
     ),
     "drain8": Heading("The same with 8 workers", "On the same cores.", _DRAIN),
     "sleep10": Heading(
         "Jobs of 10 ms, 2 workers",
-        "The overhead is what each job costs its worker beside the 10 ms.",
+        "Overhead: the time of each job beyond 10 ms.",
         ("share of ideal", "overhead ms"),
     ),
     "latency": Heading(
         "Latency into an idle pool, 2 workers",
         "From the call of `submit` (whole), or from its return, to the first line of the function. "
-        "Less than zero after the return: the job began before `submit` had returned.",
+        "Below zero after the return: the job started before `submit` returned.",
         (
             "whole p50 ms",
             "whole p99 ms",
@@ -68,8 +68,8 @@ HEADINGS = {
     ),
     "load": Heading(
         "Submit while 2 workers drain without pause",
-        "One job a millisecond from another process. The spread is how far the busiest or laziest "
-        "worker is from the mean.",
+        "One job a millisecond from another process. Spread: distance of the "
+        "most extreme worker from the mean.",
         ("p99 ms", "p50 ms", "worst ms", "spread %", "samples"),
         more_is_better=False,
     ),
@@ -87,19 +87,21 @@ HEADINGS = {
     ),
     "startup": Heading(
         "Start to first job",
-        "From the command that starts 2 workers to the first line of a job that lies there; the "
-        "server is up before.",
+        "From the command that starts 2 workers to the first line of a pending job; the "
+        "server runs before.",
         ("ms",),
         more_is_better=False,
     ),
-    "depth_1k": Heading("1,000 pending", "Drain, claim and looks.", _DEPTH),
-    "depth_100k": Heading("100,000 pending", "Drain, claim and looks.", _DEPTH),
-    "depth_1m": Heading("1,000,000 pending", "Drain, claim and looks.", _DEPTH),
+    "depth_1k": Heading("1,000 pending", "Drain, claims and queries.", _DEPTH),
+    "depth_100k": Heading("100,000 pending", "Drain, claims and queries.", _DEPTH),
+    "depth_1m": Heading("1,000,000 pending", "Drain, claims and queries.", _DEPTH),
     "finished_1m": Heading(
         "1,000,000 finished jobs are kept", "And 10,000 are pending.", (*_DEPTH, "finished")
     ),
     "chain": Heading(
-        "A workflow: a chain", "Cost: time of a job by that of independent ones beside it.", _FLOW
+        "A workflow: a chain", "Cost: time of a job relative to independent ones.", _FLOW
     ),
-    "fan": Heading("A workflow: fan-out and fan-in", "1, then half of the steps, then 1.", _FLOW),
+    "fan": Heading(
+        "A workflow: fan-out and fan-in", "1 job, then half of the steps, then 1.", _FLOW
+    ),
 }

@@ -44,7 +44,7 @@ PAUSE = 0.02
 
 
 def submit(s: Session, effort: Effort) -> Found:
-    """Submit one at a time, nobody working."""
+    """Submit one at a time, without workers."""
     took = s.ask("submit", kind="noop", count=100_000, seconds=effort.seconds)
     return {
         "jobs/s": len(took) / (sum(took) / 1e9),
@@ -54,7 +54,7 @@ def submit(s: Session, effort: Effort) -> Found:
 
 
 def bulk(s: Session, effort: Effort) -> Found:
-    """Submit many at once, nobody working."""
+    """Submit many at once, without workers."""
     count = min(int(s.peer.bulk * effort.seconds), 100_000)
     done, took = s.ask("submit_many", kind="noop", count=count, seconds=2 * effort.fill, limit=120)
     return {"jobs/s": done / took, "jobs": done}

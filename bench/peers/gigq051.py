@@ -12,7 +12,7 @@ PEER = Peer(
     title="GigQ 0.5.1",
     requires=("gigq==0.5.1",),
     durable="yes, fsync for each accepted job",
-    settings="2 x `gigq worker --polling-interval 1`, the least it takes",
+    settings="2 x `gigq worker --polling-interval 1`, its minimum",
     pace=600,
     bulk=3_000,
 )

@@ -11,7 +11,7 @@ PEER = Peer(
     title="huey (SQLite)",
     requires=("huey==3.5.4",),
     durable="yes, fsync for each accepted job; it is deleted before it runs",
-    settings="fsync=True, `-k process`, else as it comes",
+    settings="fsync=True, `-k process`, otherwise defaults",
     pace=2_000,
     bulk=3_000,
 )

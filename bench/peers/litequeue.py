@@ -11,7 +11,7 @@ PEER = Peer(
     title="litequeue (raw queue)",
     requires=("litequeue==0.9",),
     durable="no: synchronous=NORMAL, a power cut may undo the last jobs",
-    settings="processes of a loop of ours: pop, run, done; they look every 5 ms",
+    settings="the benchmark's own processes: pop, run, done; they poll every 5 ms",
     pace=3_000,
     bulk=30_000,
 )

@@ -11,8 +11,8 @@ PEER = Peer(
     title="persist-queue (raw queue)",
     requires=("persist-queue==1.1.0",),
     durable="yes, fsync for each accepted job (SQLite's default)",
-    settings="SQLiteAckQueue; one process of ours with a thread for each worker, because two "
-    "processes that take would take the same item; they look every 5 ms",
+    settings="SQLiteAckQueue; the benchmark's own process with a thread for each worker, because two "
+    "processes would take the same item; they poll every 5 ms",
     pace=700,
     bulk=3_000,
 )

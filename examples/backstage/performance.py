@@ -12,7 +12,7 @@ from pathlib import Path
 from backstage.audit import Check, equal, table
 from backstage.daemon import DemoFailedError
 from backstage.interruption import InterruptedDemoError, Interruption
-from backstage.leftovers import left_in
+from backstage.living_processes import left_in
 from backstage.play import Demo
 from gigq import close_connections
 

@@ -10,7 +10,7 @@ from stdlib_index import workflow
 
 from backstage.audit import Check, Evidence, audit
 from backstage.daemon import Daemon, DemoFailedError, worker_count
-from backstage.leftovers import living_in
+from backstage.living_processes import living_in
 from backstage.narration import LogReader, Stage, sentence
 from backstage.recount import recount
 from gigq import Job, JobQueue

@@ -1,4 +1,4 @@
-"""Which processes still live in a folder: the daemon, its workers and their children all do."""
+"""Processes that live in a folder: the daemon, its workers and their children."""
 
 from __future__ import annotations
 
