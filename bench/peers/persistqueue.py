@@ -11,8 +11,8 @@ PEER = Peer(
     title="persist-queue (raw queue)",
     requires=("persist-queue==1.1.0",),
     durable="yes, fsync for each accepted job (SQLite's default)",
-    settings="SQLiteAckQueue; the benchmark's own process with a thread for each worker, because two "
-    "processes would take the same item; they poll every 5 ms",
+    settings="SQLiteAckQueue; the benchmark's own process with a thread for each worker, because "
+    "two processes would take the same item; they poll every 5 ms",
     pace=700,
     bulk=3_000,
 )
