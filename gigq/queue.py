@@ -94,11 +94,11 @@ class JobQueue:
         """
         return self.submit_many([job])[0]
 
-    def submit_many(self, jobs_: Iterable[Job]) -> list[str]:
+    def submit_many(self, jobs: Iterable[Job]) -> list[str]:
         """Store several jobs in one transaction: all of them, or none.
 
         Args:
-            jobs_: the jobs; a dependency may be among them, in any order.
+            jobs: the jobs; a dependency may be among them, in any order.
 
         Returns:
             Their ids, in the same order.
@@ -108,7 +108,7 @@ class JobQueue:
             InvalidJob, StoreError, TypeError: as for `submit`.
         """
         scripts.refuse_while_loading()
-        given = listed(jobs_)
+        given = listed(jobs)
         stored = insertion.insert(self._database, self._new_rows(given))
         if events.heard():
             for job in given:

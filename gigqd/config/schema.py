@@ -43,9 +43,7 @@ class Effect(StrEnum):
     """Not applied; reported as needing a restart."""
 
 
-_BESIDE_DATABASE = (
-    "the path of the database and .gigqd; for a daemon with a name, that and - and the name"
-)
+_BESIDE_DATABASE = "`DATABASE.gigqd`, or `DATABASE.gigqd-NAME` for a daemon with a name"
 _NO_DATABASE = 'missing; set it to the queue\'s file, such as "/var/lib/gigq/gigq.db"'
 _HERE = Path()
 

@@ -23,7 +23,7 @@ _LABELS = {
     _Kind.raises: "Raises",
 }
 _NAME = re.compile(r"(?<![\[`])`([A-Za-z_][\w.]*)(\(\))?`(?!\])")
-_WIDEST = 88
+_WIDEST = 60
 
 
 def text(name: str) -> str:

@@ -13,7 +13,7 @@ class ApiPage(NamedTuple):
     Attributes:
         title: its heading.
         intro: Markdown below the heading.
-        objects: the dotted paths of what it describes, where it is defined.
+        objects: the dotted paths of what it describes.
     """
 
     title: str
@@ -34,12 +34,12 @@ PAGES = {
         "[Running jobs](../api/running-jobs.md) explains what a job may be given, what it may "
         "return and how it is interrupted.",
         (
-            "gigq.model.job.Job",
-            "gigq.model.job_status.JobStatus",
-            "gigq.task.task",
-            "gigq.task.TaskWrapper",
-            "gigq.workflow.Workflow",
-            "gigq.execution.job_context.current_job",
+            "gigq.Job",
+            "gigq.JobStatus",
+            "gigq.decorators.task",
+            "gigq.decorators.TaskWrapper",
+            "gigq.Workflow",
+            "gigq.current_job",
             "gigq.execution.job_context.CurrentJob",
         ),
     ),
@@ -47,16 +47,16 @@ PAGES = {
         "Queues",
         "`from gigq import JobQueue, close_connections`.",
         (
-            "gigq.queue.JobQueue",
-            "gigq.cancel_requeue.Requeued",
-            "gigq.store.sqlite.connections.close_connections",
+            "gigq.JobQueue",
+            "gigq.queue.Requeued",
+            "gigq.close_connections",
         ),
     ),
     "worker.md": ApiPage(
         "Workers",
         "`from gigq import Worker`: the plain worker, which runs jobs in this process. "
         "[gigqd](gigqd.md) runs them in processes of its own.",
-        ("gigq.worker.Worker",),
+        ("gigq.Worker",),
     ),
     "errors.md": ApiPage(
         "Errors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from gigqd.config import schema
@@ -11,6 +12,7 @@ from reference.markdown import page
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_QUOTED = re.compile(r'"[^"]*"')
 _INTRO = """\
 [Configuration](../configuration.md) explains where the file is found, how values are written,
 which variables win over it and [what a reload does](../configuration.md#what-a-reload-does) with
@@ -51,8 +53,18 @@ def _key(table: str, name: str, key: schema.Key) -> str:
 def _value(key: schema.Key) -> str:
     if key.is_table:
         return "a table of names and texts"
-    parts = [key.type.name, f"in {key.type.unit}" if key.type.unit else "", key.type.limits]
-    return ", ".join(filter(None, parts))
+    unit = f"in {key.type.unit}" if key.type.unit else ""
+    limits = _QUOTED.sub(r"`\g<0>`", key.type.limits)
+    return ", ".join(filter(None, [_alternatives(key.type.name), unit, limits]))
+
+
+def _alternatives(name: str) -> str:
+    """Return the name of a type; the words of a choice as code."""
+    words = name.split(" | ")
+    if len(words) == 1:
+        return name
+    *first, last = [f'`"{word}"`' for word in words]
+    return f"{', '.join(first)} or {last}"
 
 
 def _default(key: schema.Key) -> str:

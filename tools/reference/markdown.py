@@ -21,7 +21,7 @@ def page(title: str, source: str, *parts: str) -> str:
         parts: blocks of Markdown.
     """
     note = f"<!-- Generated from {source} by `make reference`; changes here are lost. -->"
-    return "\n\n".join([note, f"# {title}", *filter(None, parts)]) + "\n"
+    return "\n\n".join([f"# {title}", note, *filter(None, parts)]) + "\n"
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:

@@ -25,9 +25,10 @@ def package(name: str) -> griffe.Module:
 
 
 def found(path: str) -> griffe.Object:
-    """Return an object by its dotted path, where it is defined."""
+    """Return the object that a dotted path names; an imported name leads to its definition."""
     top, _, rest = path.partition(".")
-    return package(top)[rest]
+    named = package(top)[rest]
+    return named.final_target if named.is_alias else named
 
 
 def constants(module: str) -> list[Constant]:
