@@ -136,3 +136,11 @@ def test_a_denied_word_is_reported_with_its_place_and_what_to_write(tmp_path, te
 
     assert done.returncode == (1 if found else 0)
     assert [re.match(rf"{page}:2: '(\w+)': write \S", line)[1] for line in lines] == found
+
+
+def test_the_page_that_keeps_the_words_of_gigq_0_5_1_is_not_checked(tmp_path):
+    page = tmp_path / "docs/api/core.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("Tell the worker.\n")
+
+    assert run(sys.executable, "tools/check-words", str(tmp_path)).returncode == 0
