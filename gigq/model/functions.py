@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     Found = tuple[ModuleType, Callable[..., Any]]
 
 _MOVE_IT = "define it with def at the top level of a module"
+_RENAMED = "was it renamed since the submit?"
+_SUBMIT_AGAIN = (
+    "a script submitted the job without its path, as GigQ 0.5.1 does; submit it again, or run it "
+    "with a Worker in that script"
+)
 _NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR
 
 _found: dict[tuple[str, str], Found] = {}
@@ -94,7 +99,8 @@ def load(ref: FunctionRef) -> Callable[..., Any]:
         Exception: the exception of the module's import.
     """
     module = scripts.load(ref.file) if ref.file else _import(ref)
-    function = _attribute(module, ref.name)
+    without_path = ref.file is None and ref.module == "__main__"
+    function = _attribute(module, ref.name, _SUBMIT_AGAIN if without_path else _RENAMED)
     if not callable(function):
         raise FunctionNotFound(f"{ref} is not a function; name one, or redeploy the code")
     return function  # type: ignore[no-any-return]
@@ -262,22 +268,22 @@ def _import(ref: FunctionRef) -> ModuleType:
         raise
 
 
-def _attribute(module: ModuleType, name: str) -> Any:
+def _attribute(module: ModuleType, name: str, remedy: str = _RENAMED) -> Any:
     found: Any = module
     for part in name.split("."):
         # Dots lead through classes only, never to a module that the named one has imported.
         if not (found is module or isinstance(found, type)) or not hasattr(found, part):
-            raise _not_in(module, name)
+            raise _not_in(module, name, remedy)
         found = getattr(found, part)
     return found
 
 
-def _not_in(module: ModuleType, name: str) -> FunctionNotFound:
+def _not_in(module: ModuleType, name: str, remedy: str) -> FunctionNotFound:
     place = getattr(module, "__file__", None) or "built in"
     problem = f"{module.__name__} ({place}) has no function {name!r}"
     hidden = code_conflicts.hidden_by(module)
     if hidden is None:
-        return FunctionNotFound(problem, "was it renamed since the submit?")
+        return FunctionNotFound(problem, remedy)
     return FunctionNotFound(
         f"{problem}; {hidden} has this name too, and the process had loaded the other one before; "
         "rename it"

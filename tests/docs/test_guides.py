@@ -30,6 +30,8 @@ SHOWN_ONLY = {
         "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",
         "0 3 * * *": "is a line of a crontab",
     },
+    "docs/howto/backup.md": {"15 3 * * *": "is a line of a crontab"},
+    "docs/howto/cron.md": {"0 3 * * *": "is a crontab; the page runs its commands as cron does"},
     "docs/howto/containers.md": {
         "docker": "needs a container engine; tests/daemon/test_containers.py runs what they start",
         "livenessProbe": "is a part of a pod; tests/daemon/test_containers.py runs its command",

@@ -163,7 +163,8 @@ def test_a_job_of_a_loaded_script_can_submit_functions_of_that_script(script):
     ("ref", "reason"),
     [
         (FunctionRef("no_such_module_here", "f"), "no module 'no_such_module_here'"),
-        (FunctionRef("sample_functions", "gone"), "has no function 'gone'"),
+        (FunctionRef("sample_functions", "gone"), "has no function 'gone'; was it renamed"),
+        (FunctionRef("__main__", "gone"), "has no function 'gone'; a script submitted the job"),
         (FunctionRef("sample_functions", "not_callable"), "is not a function"),
         (FunctionRef("sample_functions", "os.system"), "has no function 'os.system'"),
         (FunctionRef("__main__", "f", "/nowhere/script.py"), "no script /nowhere/script.py"),
