@@ -36,6 +36,10 @@ SHOWN_ONLY = {
         "docker": "needs a container engine; tests/daemon/test_containers.py runs what they start",
         "livenessProbe": "is a part of a pod; tests/daemon/test_containers.py runs its command",
     },
+    "docs/howto/from-celery.md": {"@app.task": "is code for Celery, to compare with"},
+    "docs/howto/systemd.md": {
+        "systemd-sysusers": "needs systemd and root; `make systemd-test` runs it in a container",
+    },
     "docs/howto/user-service.md": {
         "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",
         "loginctl": "needs systemd as well",
