@@ -8,7 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
-from gigq.model import clock, codec, functions, signatures
+from gigq.model import clock, codec, function_import, signatures
 from gigq.model.job import Job, check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.store.job_row import NO_PARENTS, NULL, JobRow
 from gigq.task import TaskWrapper
@@ -208,8 +208,8 @@ def _refuse_other_than_job(given: Any) -> None:
     )
 
 
-def _reference(job: Job) -> functions.FunctionRef:
+def _reference(job: Job) -> function_import.FunctionRef:
     try:
-        return functions.describe(job.function)
+        return function_import.describe(job.function)
     except FunctionNotImportable as error:
         raise FunctionNotImportable(f"job {job.name!r}: {error}") from error

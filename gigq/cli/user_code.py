@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli.arguments import at_home, near
 from gigq.cli.configuration import code_of
 from gigq.errors import FunctionNotFound, GigqError
-from gigq.model import functions, scripts
+from gigq.model import function_import, scripts
 
 if TYPE_CHECKING:
     import argparse
@@ -69,7 +69,7 @@ def use_app_dir(folder: str) -> None:
         sys.path.insert(0, str(path))
 
 
-def _hint(ref: functions.FunctionRef) -> str:
+def _hint(ref: function_import.FunctionRef) -> str:
     """Return the end of a message that helps with a mistyped function."""
     if ref.file:
         module = scripts.load(ref.file) if scripts.is_loaded(ref.file) else None
@@ -87,9 +87,9 @@ def function_at(place: str, app_dir: str) -> Callable[..., Any]:
         FunctionNotFound: it does not exist, or the import of its module fails.
     """
     use_app_dir(app_dir)
-    ref = functions.parse(place)
+    ref = function_import.parse(place)
     try:
-        return functions.load(ref)
+        return function_import.load(ref)
     except FunctionNotFound as error:
         if not error.problem:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq.model import codec, functions
+from gigq.model import codec, function_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class Callbacks(NamedTuple):
     settled: Callable[[Claim, Settled | None], None] = lambda _claim, _settled: None
     may_claim: Callable[[], bool] = lambda: True
     may_start: Callable[[Claim], bool] = lambda _claim: True
-    import_function: Callable[[str, str], Callable[..., Any]] = functions.find
+    import_function: Callable[[str, str], Callable[..., Any]] = function_import.find
     interrupter: Interrupter | None = None
     job_context: JobContext | None = None
     reports: JobEvents | None = None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.execution import attempt, job_events, timer_interrupt
 from gigq.execution.callbacks import Overrides
-from gigq.execution.claim_batches import BatchSizing, HeldClaims
 from gigq.execution.error_text import headline
+from gigq.execution.held_claims import BatchSizing, HeldClaims
 from gigq.execution.job_context import PlainJobContext
 from gigq.model import allow_list, codec
 from gigq.model.cause import Cause

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import FunctionNotAllowed
-from gigq.model.functions import FunctionRef
+from gigq.model.function_import import FunctionRef
 from gigq.model.scripts import SCRIPT_MODULES, own_main
 
 if TYPE_CHECKING:

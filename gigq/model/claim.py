@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import UnreadableJob
-from gigq.model.functions import FunctionRef
+from gigq.model.function_import import FunctionRef
 
 _MOST_ATTEMPTS = 2**31
 _MOST_BYTES = 2**63

@@ -12,7 +12,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gigq.errors import FunctionNotFound, FunctionNotImportable
-from gigq.model import code_conflicts
+from gigq.model import module_name_conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +159,7 @@ class JobOfScript:
         """
         module = _scripts.get(self._file)
         if module is not None and module is not own_main():
-            code_conflicts.refuse_job(self._file)
+            module_name_conflicts.refuse_job(self._file)
             self._module = module
             _main.enter(module)
 
@@ -179,7 +179,7 @@ class _MainModule:
         self._folders: list[str] = []  # those that were put on the path
 
     def enter(self, module: ModuleType) -> None:
-        folder = code_conflicts.folder_of(str(module.__file__))
+        folder = module_name_conflicts.folder_of(str(module.__file__))
         with self._lock:
             if not self._in_use:
                 self.own = sys.modules[_MAIN]
@@ -191,7 +191,7 @@ class _MainModule:
                 self._folders.append(folder)
 
     def leave(self, module: ModuleType) -> None:
-        folder = code_conflicts.folder_of(str(module.__file__))
+        folder = module_name_conflicts.folder_of(str(module.__file__))
         with self._lock:
             # A forked child, or a thread that a job left running, may have left already.
             with suppress(ValueError):
@@ -235,7 +235,7 @@ def _own_main_of(file: str) -> ModuleType | None:
 def _executed(file: str) -> ModuleType:
     if not os.path.isfile(file):  # noqa: PTH113
         raise FunctionNotFound(f"there is no script {file}", "was it moved since the submit?")
-    code_conflicts.refuse_script(file)
+    module_name_conflicts.refuse_script(file)
     loader = SourceFileLoader(_LOADED, file)
     spec = spec_from_file_location(_LOADED, file, loader=loader)
     assert spec is not None, "with a loader there is always one"
@@ -244,7 +244,7 @@ def _executed(file: str) -> ModuleType:
     module.__spec__ = None
     # Compiled each time, as Python does with the script that it runs.
     code = loader.source_to_code(loader.get_data(file), file)
-    code_conflicts.note_script(file)
+    module_name_conflicts.note_script(file)
     _main.enter(module)
     try:
         with loading(file):

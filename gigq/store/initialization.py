@@ -14,7 +14,7 @@ from gigq.store.migrate import Begin
 from gigq.store.sqlite import connections, initialized_mark, probe
 from gigq.store.sqlite.file import new_file
 from gigq.store.sqlite.file.filesystem import resolve
-from gigq.store.sqlite.file.log_names import beside, the_log, together
+from gigq.store.sqlite.file.wal_file_names import beside, the_log, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable

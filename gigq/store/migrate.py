@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
 from gigq.store.database import Session
 from gigq.store.dialect import dialect_of
-from gigq.store.sqlite.file.log_names import TO_BEGIN
+from gigq.store.sqlite.file.wal_file_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.statements import SQL
 

@@ -15,7 +15,7 @@ from gigqd.config import load
 from gigqd.errors import GigqdError, unexpected
 from gigqd.host import database_lock
 from gigqd.host.daemonize import enter
-from gigqd.host.database_place import refuse_unusable_place
+from gigqd.host.database_location import refuse_unusable_place
 from gigqd.host.privileges import become
 from gigqd.host.runtime_files import RuntimeFiles
 

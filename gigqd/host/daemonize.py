@@ -23,7 +23,7 @@ from gigq.model.url_passwords import mask_passwords
 from gigqd import exit_codes, logs
 from gigqd.config import DEVICES
 from gigqd.errors import GigqdError, unexpected
-from gigqd.host.database_place import refuse_unusable_place
+from gigqd.host.database_location import refuse_unusable_place
 from gigqd.host.privileges import become
 from gigqd.linux import syscalls
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gigq.terminal import printable
+from gigqd.logs.loggable_values import Limits, clean_text, plain, plain_entry
 from gigqd.logs.terminal_lines import line_renderer
-from gigqd.logs.values import Limits, clean_text, plain, plain_entry
 
 LINE_LIMIT = 30_000
 """Characters of a line: what a pipe takes whole, with room to spare."""

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from gigqd.logs.loggable_values import plain
 from gigqd.logs.render import exception_fields
-from gigqd.logs.values import plain
 
 Write = Callable[[int, object, str, Mapping[str, Any]], None]
 

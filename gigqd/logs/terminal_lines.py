@@ -7,7 +7,7 @@ from typing import Any
 
 from gigq.model.units import format_duration
 from gigq.terminal import printable, shorten
-from gigqd.logs.values import plain
+from gigqd.logs.loggable_values import plain
 
 JOB_OUTPUT = "job_output"
 """The event with what a job has printed: shown whole, one line of the terminal for each of its."""

@@ -21,7 +21,7 @@ from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.json_socket import JsonSocket
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
-from gigqd.recorder.dead_daemon_cleanup import DeadDaemonCleanup
+from gigqd.recorder.dead_daemon_settlement import DeadDaemonSettlement
 from gigqd.recorder.dead_worker_settlement import Settlement, outcome_text
 from gigqd.recorder.maintenance import Maintenance
 from gigqd.recorder.polling import IDLE_INTERVAL, Polling
@@ -74,7 +74,9 @@ class Recorder:
         self._settlement = Settlement(self._database, self._path, context.tag.run, self.heartbeat)
         served = [pool.queues for pool in context.config.pools]
         around = self._cell.all_reports, self.heartbeat, self.report
-        self._dead_daemon_cleanup = DeadDaemonCleanup(self._path, self._settlement, self.report)
+        self._dead_daemon_settlement = DeadDaemonSettlement(
+            self._path, self._settlement, self.report
+        )
         self._maintenance = Maintenance(
             self._database, self._path, context.tag.run, served, *around
         )
@@ -150,7 +152,7 @@ class Recorder:
             )
             self._records.popleft()
         changed = self._maintenance.go(connection)
-        self._dead_daemon_cleanup.go()
+        self._dead_daemon_settlement.go()
         self._settle_strays()
         self._retention.go(changed=changed)
 
@@ -191,7 +193,7 @@ class Recorder:
         self._maintenance.begin(damaged=again)
         self._maintenance.look_at_file()
         initialization.open_queue(self._database, self._path, self._begin)
-        settled = self._dead_daemon_cleanup.look(_DEAD_RUNS_WITHIN)
+        settled = self._dead_daemon_settlement.look(_DEAD_RUNS_WITHIN)
         if again:
             self._possible_strays = {row["execution_id"] for row in self._settlement.own()}
             self._settle_strays_at = time.monotonic() + _STRAY_AFTER

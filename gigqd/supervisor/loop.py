@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gigq import __version__
 from gigq.model.cause import Cause
 from gigqd import exit_codes, logs
-from gigqd.host.file_repair import FileRepair
+from gigqd.host.runtime_file_repair import FileRepair
 from gigqd.host.systemd import Notifier, scrub, watchdog_interval
 from gigqd.ipc.scoreboard import Report, Scoreboard
 from gigqd.linux import syscalls

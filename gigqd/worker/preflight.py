@@ -15,7 +15,7 @@ from gigq.store.sqlite.file.filesystem import resolve
 from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.host.database_errors import exit_code_for
-from gigqd.host.database_place import refuse_unusable_place
+from gigqd.host.database_location import refuse_unusable_place
 from gigqd.host.privileges import account_name, refuse_unreachable, refuse_unwritable
 from gigqd.worker.boot import failure, is_of_the_application, prepare
 

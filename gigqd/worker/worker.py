@@ -12,7 +12,7 @@ from gigq.errors import LockedByThisThread, StoreError, StoreLocked
 from gigq.execution.callbacks import Callbacks, Settings
 from gigq.execution.job_context import PlainJobContext
 from gigq.execution.runner import Runner
-from gigq.model import allow_list, clock, functions, served_queues
+from gigq.model import allow_list, clock, function_import, served_queues
 from gigq.model.execution_result import PostMortem
 from gigq.model.job_status import JobStatus
 from gigq.store.backend import FileBackend, StoreHandle
@@ -209,7 +209,7 @@ class WorkerRole:
     # --- called for each job -----------------------------------------------------------------
 
     def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
-        function = functions.find(module_name, function_name)
+        function = function_import.find(module_name, function_name)
         if self._imported.get((module_name, function_name)) is not function:
             self._imported[module_name, function_name] = function
             self._leaks.check.accept()  # what the import of a module or a script has left
@@ -288,11 +288,11 @@ class WorkerRole:
 
         A new worker runs its first job in any case, so that every job is run.
         """
-        if functions.was_found(claim.function) or not self._reports.started:
+        if function_import.was_found(claim.function) or not self._reports.started:
             return True
         if not allow_list.allows(claim.function, self._context.config.security.allow):
             return True
-        conflict = functions.conflict(claim.function)
+        conflict = function_import.conflict(claim.function)
         if conflict is not None:
             self._exit_reason = "code"
             log.debug("code_conflict", job_id=claim.job_id, reason=conflict)

@@ -10,9 +10,9 @@ from support import jobs_to_run
 import gigq
 from gigq import Job, current_job
 from gigq.errors import StoreError
-from gigq.execution import claim_batches
+from gigq.execution import held_claims
 from gigq.execution.callbacks import Callbacks
-from gigq.execution.claim_batches import BatchSizing
+from gigq.execution.held_claims import BatchSizing
 from gigq.execution.job_events import JobEvents
 from gigq.model.job_status import JobStatus
 from gigq.store.sqlite.connections import open_connection
@@ -32,8 +32,8 @@ def every_tiny_job_is_short(monkeypatch):
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """Nothing is let go of because the machine stood still."""
-    monkeypatch.setattr("gigq.execution.claim_batches.HELD_BACK", 1e9)
-    monkeypatch.setattr("gigq.execution.claim_batches._STALE_AFTER", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 1e9)
 
 
 @pytest.fixture
@@ -340,11 +340,11 @@ def test_a_claim_that_may_have_been_handed_back_is_not_begun(queue, worker, tmp_
 def test_an_outcome_is_held_back_no_longer_than_a_few_milliseconds(
     queue, worker, monkeypatch, exchanges
 ):
-    monkeypatch.setattr("gigq.execution.claim_batches.HELD_BACK", 0.0)
+    monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 0.0)
     submit(queue, 5)
     worker.work_off(lambda: True)
 
-    assert claim_batches.HELD_BACK <= 0.01
+    assert held_claims.HELD_BACK <= 0.01
     assert exchanges == [(0, 0, 5), *[(1, 0, 0)] * 4, (1, 0, 0)]
 
 
@@ -352,7 +352,7 @@ def test_what_is_held_is_handed_back_when_its_turn_does_not_come_soon(
     queue, worker, monkeypatch, exchanges
 ):
     submit(queue, 4)
-    monkeypatch.setattr("gigq.execution.claim_batches._STALE_AFTER", -1.0)
+    monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", -1.0)
     worker.work_off(lambda: True)
 
     assert exchanges == [(0, 0, 4), (1, 3, 3), (1, 2, 2), (1, 1, 1), (1, 0, 0)]

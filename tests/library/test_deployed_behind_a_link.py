@@ -9,7 +9,7 @@ import pytest
 
 import gigq
 from gigq.model import paths_with_links
-from gigq.model.functions import parse
+from gigq.model.function_import import parse
 
 SCRIPT = """
 import sys

@@ -9,7 +9,7 @@ from support import by_name
 from support.forked import in_a_child
 
 import gigq
-from gigq.model import functions, scripts
+from gigq.model import function_import, scripts
 
 SHOP = """
 import multiprocessing
@@ -73,8 +73,8 @@ def shop(tmp_path):
 
 def submit_of(queue, script, name, **params):
     """Submit a function of a script without running the script here."""
-    function = functions.FunctionRef("__main__", name, str(script))
-    job = gigq.Job(name, functions.load(function), params, max_attempts=1)
+    function = function_import.FunctionRef("__main__", name, str(script))
+    job = gigq.Job(name, function_import.load(function), params, max_attempts=1)
     return queue.submit(job)
 
 

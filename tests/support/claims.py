@@ -1,7 +1,7 @@
 """Claims as values, without a store."""
 
 from gigq.model.claim import Claim
-from gigq.model.functions import FunctionRef
+from gigq.model.function_import import FunctionRef
 
 
 def claim(**columns):

@@ -7,7 +7,7 @@ import pytest
 
 from gigq.errors import FunctionNotAllowed
 from gigq.model import allow_list
-from gigq.model.functions import FunctionRef
+from gigq.model.function_import import FunctionRef
 
 
 def allowed(ref, *patterns):

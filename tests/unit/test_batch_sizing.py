@@ -7,8 +7,8 @@ from itertools import count
 import pytest
 from support.claims import claim
 
-from gigq.execution.claim_batches import BatchSizing
-from gigq.model.functions import FunctionRef
+from gigq.execution.held_claims import BatchSizing
+from gigq.model.function_import import FunctionRef
 
 SHORT, LONG = 0.00005, 0.02
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gigq.model.claim import Claim
-from gigq.model.functions import FunctionRef
+from gigq.model.function_import import FunctionRef
 
 OLD_ROW: dict[str, Any] = {
     "id": "j1",

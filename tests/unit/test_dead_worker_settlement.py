@@ -18,7 +18,7 @@ from gigq.store.sqlite.processes import run_locks
 from gigq.store.verbs import jobs, listing, settle_and_claim
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.process.kill_tree import TreeKill
-from gigqd.recorder.dead_daemon_cleanup import DeadDaemonCleanup
+from gigqd.recorder.dead_daemon_settlement import DeadDaemonSettlement
 from gigqd.recorder.dead_worker_settlement import Settlement, outcome_text
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
     dead, dies = running(db, DEAD), running(db, LIVING)
     alive = {LIVING}
     monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run in alive)
-    dead_runs = DeadDaemonCleanup(
+    dead_runs = DeadDaemonSettlement(
         path, Settlement(db, path, OWN, lambda: None), lambda _message: None
     )
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
@@ -93,13 +93,13 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
 
     dead, guarded = running(db, DEAD), running(db, "daemon:guarded")
     reports: list[dict[str, object]] = []
-    dead_runs = DeadDaemonCleanup(path, settling, reports.append)
+    dead_runs = DeadDaemonSettlement(path, settling, reports.append)
 
     def treekill_of(run: str, _home: str) -> TreeKill:
         kind = TreeKill if run == DEAD else OfAnotherAccount
         return kind(None, lambda _mark: False)
 
-    monkeypatch.setattr("gigqd.recorder.dead_daemon_cleanup.tree_kill_of_run", treekill_of)
+    monkeypatch.setattr("gigqd.recorder.dead_daemon_settlement.tree_kill_of_run", treekill_of)
     dead_runs.look(patience=5.0)
 
     assert (status_of(db, dead), status_of(db, guarded)) == ("pending", "running")
@@ -283,6 +283,6 @@ def test_what_gigq_0_5_1_left_running_is_settled_once_it_is_past_its_timeout(
     connection.execute("UPDATE job_executions SET run = NULL, started_at = ?", [began])
     connection.execute("UPDATE jobs SET started_at = ?", [began])
 
-    DeadDaemonCleanup(path, settling, lambda _message: None).look()
+    DeadDaemonSettlement(path, settling, lambda _message: None).look()
 
     assert status_of(db, left) == status

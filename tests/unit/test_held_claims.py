@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.claims import claim
 
-from gigq.execution.claim_batches import HeldClaims
+from gigq.execution.held_claims import HeldClaims
 from gigq.model.claim import Finished, SettleBatch, Settled
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus

@@ -12,7 +12,7 @@ from gigq.execution import job_events
 from gigq.execution.job_events import JobEvents
 from gigq.model.claim import Claim, Finished, Settled
 from gigq.model.execution_result import ExecutionResult
-from gigq.model.functions import FunctionRef
+from gigq.model.function_import import FunctionRef
 from gigq.model.job_status import JobStatus
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 from support.configs import config_in
 
 from gigqd import exit_codes
-from gigqd.host.file_repair import FileRepair
 from gigqd.host.identity import Identity, Record
 from gigqd.host.lock_file import LockFile
+from gigqd.host.runtime_file_repair import FileRepair
 from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.supervisor.daemon_status import DaemonStatus
 

@@ -22,8 +22,8 @@ from gigqd import logs
 from gigqd.config import LogConfig
 from gigqd.errors import GigqdError
 from gigqd.logs import pipeline, structlog_import
+from gigqd.logs.loggable_values import plain, plain_entry
 from gigqd.logs.render import LINE_LIMIT, render_json
-from gigqd.logs.values import plain, plain_entry
 
 log = logs.get_logger("gigqd.test")
 job_log = logging.getLogger("myapp.jobs")

@@ -9,7 +9,7 @@ import time
 
 from support.waiting import wait_until
 
-from gigq.execution.claim_batches import preemptions
+from gigq.execution.held_claims import preemptions
 
 
 def test_a_thread_that_waits_is_not_taken_for_a_preempted_one() -> None:

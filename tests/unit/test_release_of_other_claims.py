@@ -11,7 +11,7 @@ from support import jobs_to_run
 
 import gigq
 from gigq import Job, Worker, current_job
-from gigq.execution.claim_batches import BatchSizing
+from gigq.execution.held_claims import BatchSizing
 from gigqd.worker.release_claims import ClaimRelease
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def worker(path: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.setattr(BatchSizing, "fits", lambda _self, _row: True)
     monkeypatch.setattr(BatchSizing, "is_short", lambda _self, _claim: True)
     monkeypatch.setattr(BatchSizing, "size", lambda _self: 8)
-    monkeypatch.setattr("gigq.execution.claim_batches.HELD_BACK", 1e9)
-    monkeypatch.setattr("gigq.execution.claim_batches._STALE_AFTER", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 1e9)
+    monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 1e9)
     worker = Worker(path, worker_id="w")
     worker.most_at_once = 8
     return worker

@@ -8,7 +8,7 @@ from gigq.model import clock
 from gigq.model.units import format_duration
 from gigq.store.doctor import file_checks
 from gigq.store.doctor.file_checks import Finding
-from gigq.store.sqlite.file.log_names import together
+from gigq.store.sqlite.file.wal_file_names import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gigq.errors import StoreCorrupt, StoreError, StoreLocked, StoreUnavailable, UnsupportedStore
 from gigq.model.jitter import random_between
-from gigq.store.sqlite.file.log_names import beside, together
+from gigq.store.sqlite.file.wal_file_names import beside, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from contextlib import suppress
 from gigq.errors import NoQueue
 from gigq.store.sqlite.file import private_files
 from gigq.store.sqlite.file.identity import is_empty, is_empty_or_missing, state_of
-from gigq.store.sqlite.file.log_names import TO_BEGIN
+from gigq.store.sqlite.file.wal_file_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.sqlite.processes.run_locks import companion, companion_path
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gigq.errors import StoreCorrupt
 from gigq.store.sqlite.connections import BUSY_TIMEOUT, address_of
 from gigq.store.sqlite.errors import until_free
-from gigq.store.sqlite.file.log_names import beside, together
+from gigq.store.sqlite.file.wal_file_names import beside, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable

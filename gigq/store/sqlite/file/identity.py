@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from gigq.errors import StoreCorrupt, StoreGone, StoreUnavailable
-from gigq.store.sqlite.file.log_names import TO_BEGIN, beside, the_log
+from gigq.store.sqlite.file.wal_file_names import TO_BEGIN, beside, the_log
 
 FileId = tuple[int, int]
 

@@ -33,7 +33,7 @@ _SCHEMAS = 3 << 61  # a byte from here on shows the schema that a process knows
 _ROOM_OF_SCHEMA = 1 << 32
 _LOCKED_AGAIN_WITHIN = 15.0
 """Seconds from a new lock file until every living process has locked its bytes in it: a daemon
-checks every 5 s (gigqd/host/file_repair.py), a plain worker in every turn of its loop."""
+checks every 5 s (gigqd/host/runtime_file_repair.py), a plain worker in every turn of its loop."""
 
 
 class _LockFile(NamedTuple):

@@ -22,7 +22,7 @@ _STEP_AGAIN = 0.05
 _PAUSE = 0.01
 
 
-class DeadDaemonCleanup:
+class DeadDaemonSettlement:
     """The settlement of dead runs, each once no process of the run is left.
 
     While a process of another account is left, which may not be killed, its run is not settled: the

@@ -9,8 +9,8 @@ import types
 import pytest
 
 from gigq.errors import FunctionNotFound, FunctionNotImportable, InvalidJob
-from gigq.model import functions
-from gigq.model.functions import FunctionRef
+from gigq.model import function_import
+from gigq.model.function_import import FunctionRef
 
 MODULE = """
 import functools
@@ -67,19 +67,19 @@ def module(tmp_path, monkeypatch):
     ],
 )
 def test_a_function_with_a_name_is_described_and_found_again(module, name, result):
-    ref = functions.describe(functools.reduce(getattr, name.split("."), module))
+    ref = function_import.describe(functools.reduce(getattr, name.split("."), module))
 
     assert ref == FunctionRef("sample_functions", name)
-    assert functions.load(ref)() == result
+    assert function_import.load(ref)() == result
 
 
 def test_a_function_without_its_task_is_described_by_the_tasks_name(module):
-    assert functions.describe(module.tasked.__wrapped__).name == "tasked"
+    assert function_import.describe(module.tasked.__wrapped__).name == "tasked"
 
 
 def test_a_builtin_is_described():
-    assert functions.describe(os.getpid) == FunctionRef("posix", "getpid")
-    assert functions.describe(len) == FunctionRef("builtins", "len")
+    assert function_import.describe(os.getpid) == FunctionRef("posix", "getpid")
+    assert function_import.describe(len) == FunctionRef("builtins", "len")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_builtin_is_described():
 )
 def test_a_function_that_no_worker_can_find_is_refused_with_the_reason(module, get, reason):
     with pytest.raises(FunctionNotImportable, match=reason) as caught:
-        functions.describe(get(module))
+        function_import.describe(get(module))
 
     assert isinstance(caught.value, InvalidJob)
     assert isinstance(caught.value, TypeError)
@@ -111,7 +111,7 @@ def test_a_function_of_a_module_that_cannot_be_imported_is_refused():
     exec("def f(): pass", namespace)
 
     with pytest.raises(FunctionNotImportable, match="'made_by_exec', which cannot be imported"):
-        functions.describe(namespace["f"])
+        function_import.describe(namespace["f"])
 
 
 def test_a_function_of_the_prompt_is_refused(monkeypatch):
@@ -120,7 +120,7 @@ def test_a_function_of_the_prompt_is_refused(monkeypatch):
     exec("def f(): pass", main.__dict__)
 
     with pytest.raises(FunctionNotImportable, match="interactive prompt"):
-        functions.describe(main.f)
+        function_import.describe(main.f)
 
 
 @pytest.fixture
@@ -145,18 +145,18 @@ def script(tmp_path, monkeypatch):
 
 def test_a_script_is_loaded_once_without_what_its_guard_protects(script):
     ref = FunctionRef("__main__", "f", str(script))
-    f = functions.load(ref)
+    f = function_import.load(ref)
 
     assert f() == ("__main__", 7)
-    assert functions.load(ref) is f
+    assert function_import.load(ref) is f
 
 
 def test_a_job_of_a_loaded_script_can_submit_functions_of_that_script(script):
     ref = FunctionRef("__main__", "f", str(script))
-    f = functions.load(ref)
+    f = function_import.load(ref)
     sys.modules["__mp_main__"] = types.ModuleType("another script loaded later")
 
-    assert functions.describe(f) == ref
+    assert function_import.describe(f) == ref
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_job_of_a_loaded_script_can_submit_functions_of_that_script(script):
 )
 def test_a_function_that_is_not_there_is_named(module, ref, reason):
     with pytest.raises(FunctionNotFound, match=reason):
-        functions.load(ref)
+        function_import.load(ref)
 
 
 def test_a_missing_import_inside_the_module_is_not_mistaken_for_a_missing_module(
@@ -182,40 +182,40 @@ def test_a_missing_import_inside_the_module_is_not_mistaken_for_a_missing_module
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.raises(ModuleNotFoundError, match="not_installed_here"):
-        functions.load(FunctionRef("needs_more", "f"))
+        function_import.load(FunctionRef("needs_more", "f"))
 
 
 def test_a_reference_is_read_from_text(tmp_path):
-    assert functions.parse("pkg.mod:C.f") == FunctionRef("pkg.mod", "C.f")
-    assert functions.parse("pkg.mod.f") == FunctionRef("pkg.mod", "f")
-    assert functions.parse("/x/y.py:f") == FunctionRef("__main__", "f", "/x/y.py")
+    assert function_import.parse("pkg.mod:C.f") == FunctionRef("pkg.mod", "C.f")
+    assert function_import.parse("pkg.mod.f") == FunctionRef("pkg.mod", "f")
+    assert function_import.parse("/x/y.py:f") == FunctionRef("__main__", "f", "/x/y.py")
     with pytest.raises(FunctionNotFound, match="names no function"):
-        functions.parse("f")
+        function_import.parse("f")
 
 
 def test_a_function_that_was_found_before_is_looked_at_again(module, monkeypatch):
-    first = functions.find(module.__name__, "plain")
-    again = functions.find(module.__name__, "plain")
+    first = function_import.find(module.__name__, "plain")
+    again = function_import.find(module.__name__, "plain")
     monkeypatch.setattr(module, "plain", module.tasked)
-    replaced = functions.find(module.__name__, "plain")
+    replaced = function_import.find(module.__name__, "plain")
     monkeypatch.delattr(module, "plain")
 
     assert first is again
     assert replaced is module.tasked
     with pytest.raises(FunctionNotFound):
-        functions.find(module.__name__, "plain")
+        function_import.find(module.__name__, "plain")
 
 
 def test_a_function_of_a_module_that_was_imported_anew_is_the_new_one(module, monkeypatch):
-    old = functions.find(module.__name__, "plain")
+    old = function_import.find(module.__name__, "plain")
     new = types.ModuleType(module.__name__)
     new.plain = lambda: "new"
     monkeypatch.setitem(sys.modules, module.__name__, new)
 
-    assert functions.find(module.__name__, "plain") is new.plain is not old
+    assert function_import.find(module.__name__, "plain") is new.plain is not old
 
 
 def test_a_dotted_name_and_one_in_a_script_are_found_every_time(module, script):
     for _ in range(2):
-        assert functions.find(module.__name__, "Tools.static")() == "static"
-        assert functions.find(str(script), "f")() == ("__main__", 7)
+        assert function_import.find(module.__name__, "Tools.static")() == "static"
+        assert function_import.find(str(script), "f")() == ("__main__", 7)

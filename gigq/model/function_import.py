@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotFound, FunctionNotImportable
-from gigq.model import code_conflicts, codec, paths_with_links, scripts
+from gigq.model import codec, module_name_conflicts, paths_with_links, scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,11 +135,15 @@ def conflict(ref: FunctionRef) -> str | None:
     if was_found(ref):
         return None
     if ref.file is None:
-        return code_conflicts.of_module(ref.module)
+        return module_name_conflicts.of_module(ref.module)
     if scripts.is_loaded(ref.file):
         return None
-    folder = code_conflicts.another_folder(ref.file)
-    return code_conflicts.of_script(ref.file) if folder is None else f"{ref.file} beside {folder}"
+    folder = module_name_conflicts.another_folder(ref.file)
+    return (
+        module_name_conflicts.of_script(ref.file)
+        if folder is None
+        else f"{ref.file} beside {folder}"
+    )
 
 
 def _is_still_there(module_name: str, name: str, module: ModuleType, function: Any) -> bool:
@@ -254,7 +258,7 @@ def _import(ref: FunctionRef) -> ModuleType:
     if getattr(getattr(main, "__spec__", None), "name", None) == ref.module:
         assert main is not None
         return main
-    code_conflicts.refuse_module(ref.module)
+    module_name_conflicts.refuse_module(ref.module)
     try:
         with scripts.loading(ref.module):
             return importlib.import_module(ref.module)
@@ -281,7 +285,7 @@ def _attribute(module: ModuleType, name: str, remedy: str = _RENAMED) -> Any:
 def _not_in(module: ModuleType, name: str, remedy: str) -> FunctionNotFound:
     place = getattr(module, "__file__", None) or "built in"
     problem = f"{module.__name__} ({place}) has no function {name!r}"
-    hidden = code_conflicts.hidden_by(module)
+    hidden = module_name_conflicts.hidden_by(module)
     if hidden is None:
         return FunctionNotFound(problem, remedy)
     return FunctionNotFound(

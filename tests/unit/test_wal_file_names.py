@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.store.sqlite.file.log_names import beside, the_log, together
+from gigq.store.sqlite.file.wal_file_names import beside, the_log, together
 
 if TYPE_CHECKING:
     from pathlib import Path
