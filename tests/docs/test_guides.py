@@ -84,3 +84,9 @@ def test_the_readme_shows_targets_of_the_makefile() -> None:
 
     assert targets == ["demo", "test"]
     assert all(f"\n{target}: " in (ROOT / "Makefile").read_text() for target in targets)
+
+
+def test_the_list_of_guides_is_complete() -> None:
+    listed = re.findall(r"\]\(([\w.-]+\.md)\)", (ROOT / "docs/howto/index.md").read_text())
+
+    assert sorted([*listed, "index.md"]) == HOWTO
