@@ -1,7 +1,7 @@
 # Every target sets up what it needs; `make` alone lists them.
 # VENV=dir puts the virtual environment elsewhere, PYTHON=name chooses the interpreter,
-# ARGS='-k name' is handed on to pytest, which runs JOBS tests at a time, more than
-# there are cores: many of them wait for daemons.
+# ARGS='-k name' is passed to pytest, which runs JOBS tests at a time: more than there are
+# cores, because many tests wait for daemons.
 # Without compiled files each of the daemons that tests start would compile all modules again.
 
 VENV ?= .venv
