@@ -19,13 +19,23 @@ pytestmark = [pytest.mark.docs, pytest.mark.daemon]
 
 HOWTO = sorted(path.name for path in (ROOT / "docs/howto").glob("*.md"))
 PAGES = [
-    Page(path) for path in ("README.md", "docs/tutorial.md", *(f"docs/howto/{n}" for n in HOWTO))
+    *map(Page, ("README.md", "docs/index.md", "docs/tutorial.md", "docs/cli.md")),
+    *map(Page, ("docs/api/running-jobs.md", "docs/api/hooks.md")),
+    *(Page(f"docs/howto/{name}") for name in HOWTO),
 ]
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 
 # What no test runs: the first line of the block, and why.
 SHOWN_ONLY = {
     "README.md": {"make demo": "tests/daemon/test_demo.py runs it; `make test` is this run"},
+    "docs/api/running-jobs.md": {
+        "gigq.errors.NotJson": "is a stored error",
+        "Last attempt:": "is a part of the answer for a job that took too long",
+    },
+    "docs/cli.md": {
+        "gigq worker --import": "names a module that the reader writes",
+        "2026-11-23": "is what a worker writes to standard error",
+    },
     "docs/tutorial.md": {
         "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",
         "0 3 * * *": "is a line of a crontab",

@@ -15,10 +15,13 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support.bash import Bash
-from support.console import JOB_ID
 from support.tree import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"# ([~\w./@-]*(?:\.\w+|Dockerfile))(, at the end)?\n")
@@ -28,6 +31,7 @@ PATIENCE = 30.0
 HOST_PATH = re.compile(r"(?<![\w.~/-])/(etc|srv|opt|var/lib|var/backups)/")
 HOME = "/home/you"
 PORT = re.compile(r"\b8000\b")
+JOB_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 VARYING = [
     (re.compile(r"^warning: jobs run as root;.*\n", re.MULTILINE), ""),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:\+00:00|Z)"), "TIME"),
@@ -50,6 +54,12 @@ class Page:
     def blocks(self) -> list[tuple[str, str]]:
         """The language and the text of each block, in order."""
         return BLOCK.findall((ROOT / self.path).read_text(encoding="utf-8"))
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of the page."""
+        blocks = [text for language, text in self.blocks if language == "console"]
+        return [command for text in blocks for command, _ in examples(text)]
 
     @property
     def shown_only(self) -> list[str]:
@@ -94,8 +104,8 @@ class Reader:
         """
         for language, text in page.blocks:
             if language == "console":
-                for example in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-                    self.run(*command_and_output(example))
+                for command, expected in examples(text):
+                    self.run(command, expected)
             elif name := NAME.match(text):
                 self.write(name[1], text[name.end() :], append=bool(name[2]))
 
@@ -143,14 +153,12 @@ class Reader:
         return HOST_PATH.sub(rf"{self.home}/root/\1/", text)
 
 
-def command_and_output(example: str) -> tuple[str, str]:
-    """Split an example after the command, which goes on after a backslash or in a here-document."""
-    lines = example.split("\n")
-    here = re.search(r"<<'?(\w+)'?", lines[0])
-    end = 0
-    while lines[end].endswith("\\") or (here and lines[end] != here[1]):
-        end += 1
-    return "\n".join(lines[: end + 1]), "\n".join(lines[end + 1 :])
+def examples(block: str) -> Iterator[tuple[str, str]]:
+    """Split a block into commands and what they print; a backslash continues a command."""
+    for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        lines = example.split("\n")
+        end = next(number for number, line in enumerate(lines) if not line.endswith("\\"))
+        yield "\n".join(lines[: end + 1]), "\n".join(lines[end + 1 :])
 
 
 def usual(text: str) -> str:
