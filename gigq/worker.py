@@ -46,6 +46,7 @@ class Worker:
 
     Attributes:
         db_path: the database file, as an absolute path.
+        backend: the access to this file; a worker for a queue in memory shares that of the queue.
         worker_id: the worker's name, as stored and shown.
         running: True while `start` is to continue.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-
 import griffe
 import pytest
 from reference import api, api_names, pages, source
 from support.tree import ROOT
 
 import gigq
-from gigq.execution.job_context import CurrentJob
 
 pytestmark = pytest.mark.docs
 
@@ -19,6 +15,7 @@ KINDS = griffe.DocstringSectionKind
 TEXTS = pages.texts()
 OBJECTS = [source.found(path) for about in api_names.PAGES.values() for path in about.objects]
 MEMBERS = [(top, each) for top in OBJECTS if top.is_class for each in api.members(top)]
+CLASSES = [each for each in OBJECTS if each.is_class]
 CALLED = [each for each in OBJECTS if each.is_function or each.is_class]
 CALLED += [each for _, each in MEMBERS if each.is_function]
 
@@ -57,6 +54,16 @@ def test_every_parameter_is_described_and_no_other(thing):
     assert named == [name for name in taken if name not in {"self", "cls"}]
 
 
+@pytest.mark.parametrize("thing", CLASSES, ids=lambda thing: thing.path)
+def test_every_attribute_is_described(thing):
+    named = section(thing, KINDS.attributes) + section(thing, KINDS.parameters)
+    own = [each for each in thing.members.values() if not each.is_alias and each.is_attribute]
+    shown = [each for each in own if "property" not in each.labels]
+    public = [each.name for each in shown if not each.name.startswith("_")]
+
+    assert sorted(set(public) - {item.name for item in named}) == []
+
+
 @pytest.mark.parametrize(
     "thing", [each for each in CALLED if each.is_function], ids=lambda t: t.path
 )
@@ -64,24 +71,3 @@ def test_what_a_function_returns_is_described(thing):
     returns = str(thing.returns) not in {"None", ""} and not thing.is_class
 
     assert bool(section(thing, KINDS.returns)) == returns
-
-
-def test_every_attribute_of_the_running_job_is_described():
-    own = {field.name for field in dataclasses.fields(CurrentJob) if field.name[0] != "_"}
-    described = {
-        item.name for item in section(source.found(place_of(CurrentJob)), KINDS.attributes)
-    }
-
-    assert described == own
-
-
-def test_every_status_is_described():
-    described = [
-        item.name for item in section(source.found(place_of(gigq.JobStatus)), KINDS.attributes)
-    ]
-
-    assert described == [status.name for status in gigq.JobStatus]
-
-
-def place_of(thing):
-    return f"{inspect.getmodule(thing).__name__}.{thing.__name__}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from reference.source import found
+
+_INTROS = Path(__file__).with_name("intros")
 
 
 class ApiPage(NamedTuple):
@@ -12,7 +15,7 @@ class ApiPage(NamedTuple):
 
     Attributes:
         title: its heading.
-        intro: Markdown below the heading.
+        intro: Markdown below the heading, with an example.
         objects: the dotted paths of what it describes.
     """
 
@@ -21,19 +24,22 @@ class ApiPage(NamedTuple):
     objects: tuple[str, ...]
 
 
+def _page(name: str, title: str, *objects: str) -> tuple[str, ApiPage]:
+    intro = (_INTROS / name).with_suffix(".txt").read_text(encoding="utf-8").strip()
+    return name, ApiPage(title, intro, objects)
+
+
 def _classes(module: str) -> tuple[str, ...]:
     members = found(module).members
     own = {name: each for name, each in members.items() if not each.is_alias}
     return tuple(f"{module}.{name}" for name, each in own.items() if each.is_class)
 
 
-PAGES = {
-    "jobs.md": ApiPage(
-        "Jobs, tasks and workflows",
-        "`from gigq import Job, JobStatus, Workflow, current_job, task`. "
-        "[Running jobs](../api/running-jobs.md) explains what a job may be given, what it may "
-        "return and how it is interrupted.",
-        (
+PAGES = dict(
+    [
+        _page(
+            "jobs.md",
+            "Jobs, tasks and workflows",
             "gigq.Job",
             "gigq.JobStatus",
             "gigq.decorators.task",
@@ -42,34 +48,18 @@ PAGES = {
             "gigq.current_job",
             "gigq.execution.job_context.CurrentJob",
         ),
-    ),
-    "queue.md": ApiPage(
-        "Queues",
-        "`from gigq import JobQueue, close_connections`.",
-        (
+        _page(
+            "queue.md",
+            "Queues",
             "gigq.JobQueue",
             "gigq.queue.Requeued",
             "gigq.close_connections",
         ),
-    ),
-    "worker.md": ApiPage(
-        "Workers",
-        "`from gigq import Worker`: the plain worker, which runs jobs in this process. "
-        "[gigqd](gigqd.md) runs them in processes of its own.",
-        ("gigq.Worker",),
-    ),
-    "errors.md": ApiPage(
-        "Errors",
-        "The module `gigq.errors`. `from gigq import` has `GigqError`, `InvalidJob`, "
-        "`JobCancelled`, `JobNotFound`, `JobStopped`, `JobTimeout` and `StoreUnavailable` too. "
-        "Every message names the object, the value and the remedy.",
-        _classes("gigq.errors"),
-    ),
-    "events.md": ApiPage(
-        "Events",
-        "The module `gigq.events`; `from gigq import setup_logging`. "
-        "[Log events](log-events.md#the-library) lists the events with their fields.",
-        (
+        _page("worker.md", "Workers", "gigq.Worker"),
+        _page("errors.md", "Errors", *_classes("gigq.errors")),
+        _page(
+            "events.md",
+            "Events",
             "gigq.events.subscribe",
             "gigq.events.setup_logging",
             "gigq.events.send_to",
@@ -77,17 +67,15 @@ PAGES = {
             "gigq.events.heard",
             "gigq.events.emit",
         ),
-    ),
-    "django.md": ApiPage(
-        "Django",
-        'The module `gigq.contrib.django`, for `hooks = "gigq.contrib.django"` in the '
-        "configuration. [gigq in a Django project](../howto/django.md) shows its use.",
-        (
+        _page(
+            "django.md",
+            "Django",
             "gigq.contrib.django",
             "gigq.contrib.django.before_job",
             "gigq.contrib.django.after_job",
             "gigq.contrib.django.worker_stop",
             "gigq.contrib.django.OpenTransactionError",
         ),
-    ),
-}
+    ]
+)
+"""The pages by their file in docs/reference."""
