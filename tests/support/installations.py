@@ -147,7 +147,7 @@ def collect_wheels(folder: Path) -> Wheels:
 
 def build_with_version(folder: Path, version: str) -> Path:
     """Build a wheel of the project with another version, and return its file."""
-    for name in ("gigq", "gigqd", "docs/man"):
+    for name in ("gigq", "gigqd", "docs/man", "etc", "systemd"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
