@@ -79,6 +79,10 @@ reference: completions ## write everything that is generated: docs/reference, do
 site: $(VENV)/.ready-dev ## build the site of the documentation into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+.PHONY: dist
+dist: $(VENV)/.ready-dev ## build the wheel and the source distribution into dist/
+	$(BIN)/python -m hatchling build
+
 .PHONY: completions
 completions: $(VENV)/.ready-dev ## write the completions for bash, zsh and fish from the parsers
 	$(BIN)/python tools/completions.py

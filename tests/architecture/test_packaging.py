@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
 
 import pytest
-from support.tree import ROOT
+from support.tree import ROOT, documents
 
 import gigq
 
@@ -32,15 +33,27 @@ SHARED = {
 """The files below share/ of an installation, and where they are in the repository."""
 
 
+def build(target, folder, source=ROOT):
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target]
+    subprocess.run(
+        [*command, "--directory", folder], cwd=source, check=True, capture_output=True, text=True
+    )
+    (built,) = folder.iterdir()
+    return built
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    subprocess.run(
-        [*command, "--directory", folder], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    (built,) = folder.glob("*.whl")
-    return built
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The source distribution, unpacked."""
+    folder = tmp_path_factory.mktemp("source")
+    subprocess.run(["tar", "xf", build("sdist", folder / "built")], cwd=folder, check=True)
+    (unpacked,) = folder.glob("gigqd-*")
+    return unpacked
 
 
 def names_in(wheel):
@@ -125,3 +138,33 @@ def test_an_unpacked_wheel_makes_a_queue(wheel, tmp_path):
     )
 
     assert done.stdout.splitlines() == [str(tmp_path / "site/gigq/__init__.py"), "0"], done.stderr
+
+
+def test_the_source_distribution_has_what_tests_checks_and_documents_need(source):
+    parts = {path.relative_to(ROOT).parts[0] for path in documents()}
+    wanted = {"gigq", "gigqd", "tests", "tools", "bench", "examples", "etc", "systemd", "docs"}
+    wanted |= {"Makefile", "pyproject.toml", "mkdocs.yml", "LICENSE", ".ci", ".editorconfig"}
+
+    assert wanted | parts <= {path.name for path in source.iterdir()}
+    assert not {".venv", ".git", "build", "dist"} & {path.name for path in source.iterdir()}
+
+
+def test_the_wheel_of_the_source_distribution_is_the_wheel_of_the_repository(
+    source, wheel, tmp_path
+):
+    again = build("wheel", tmp_path / "wheel", source)
+
+    assert (again.name, names_in(again)) == (wheel.name, names_in(wheel))
+
+
+def test_scripts_of_the_source_distribution_can_be_executed(source):
+    for name in (".ci/run", "tests/systemd/boot", "tools/make-venv"):
+        assert os.access(source / name, os.X_OK) == os.access(ROOT / name, os.X_OK), name
+
+
+def test_nothing_names_an_address_of_the_project_that_does_not_exist(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        header = archive.read(name).decode().partition("\n\n")[0]
+
+    assert not re.search(r"^(Home-page|Project-URL|Author-email|Maintainer)", header, re.MULTILINE)

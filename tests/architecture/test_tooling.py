@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+import yaml
 from support.tree import ROOT
 
 
@@ -144,3 +146,26 @@ def test_the_page_that_keeps_the_words_of_gigq_0_5_1_is_not_checked(tmp_path):
     page.write_text("Tell the worker.\n")
 
     assert run(sys.executable, "tools/check-words", str(tmp_path)).returncode == 0
+
+
+def test_the_public_ci_runs_every_version_that_a_classifier_claims():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    tested = set(workflow["jobs"]["test"]["strategy"]["matrix"]["python"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    claimed = {
+        found[1]
+        for line in project["classifiers"]
+        if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", line))
+    }
+
+    assert project["requires-python"].removeprefix(">=") in claimed
+    assert claimed <= tested
+
+
+def test_the_public_ci_runs_targets_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text()
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    used = re.findall(r"\bmake ([a-z-]+)", workflow)
+
+    assert {"check", "check-docs", "test", "dist", "systemd-test"} <= set(used)
+    assert [target for target in used if f"\n{target}: " not in makefile] == []

@@ -47,6 +47,10 @@ SHOWN_ONLY = {
         "livenessProbe": "is a part of a pod; tests/daemon/test_containers.py runs its command",
     },
     "docs/howto/from-celery.md": {"@app.task": "is code for Celery, to compare with"},
+    "docs/howto/install.md": {
+        "pip install --user": "tests/installation/test_ways.py installs in each of these ways",
+        "gigqd stop": "tests/installation/test_changes.py removes a wheel",
+    },
     "docs/howto/systemd.md": {
         "systemd-sysusers": "needs systemd and root; `make systemd-test` runs it in a container",
     },
