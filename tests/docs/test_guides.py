@@ -23,6 +23,9 @@ PAGES = [
     *map(Page, ("docs/api/running-jobs.md", "docs/api/hooks.md")),
     *(Page(f"docs/howto/{name}") for name in HOWTO),
 ]
+REFERENCE = [
+    Page(f"docs/reference/{name}.md") for name in ("jobs", "queue", "worker", "errors", "events")
+]
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 
 # What no test runs: the first line of the block, and why.
@@ -71,8 +74,9 @@ def reader() -> Iterator[Reader]:
         reader.bash.close()
 
 
-@pages
+@pytest.mark.parametrize("page", [*PAGES, *REFERENCE], ids=lambda page: page.path)
 def test_every_command_does_what_the_page_says(page: Page, reader: Reader) -> None:
+    assert page.commands
     reader.follow(page)
 
 
