@@ -39,7 +39,13 @@ class UsageError(Exception):
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that raises `UsageError`, and suggests a command for an unknown one."""
+    """A parser that raises `UsageError`, and suggests a command for an unknown one.
+
+    Options are not abbreviated: `--no` would mean `--now`, until a later version has `--notify`.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **given})
 
     def error(self, message: str) -> NoReturn:
         """Raise the error instead of ending the process."""

@@ -40,7 +40,6 @@ def add_parser(
         description=description(help_text, details),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.set_defaults(handler=handler)
     add_common_options(parser)

@@ -74,7 +74,6 @@ def build_parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
         description=DESCRIPTION,
         epilog="\n".join(["environment:", *_variables(), "", _EXIT_CODES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"gigq {__version__}")
     default = DefaultText(from_environment("GIGQ_DB", "gigq.db"))

@@ -126,7 +126,7 @@ def start_failure(
     if recorder_link.failure is not None:
         return recorder_link.failure
     if (slot := pools.failing()) is not None:
-        return StartFailedError(f"no worker can boot: {slot.why_down}", exit_code=slot.boot_code)
+        return StartFailedError(f"no worker could start: {slot.why_down}", exit_code=slot.boot_code)
     is_up = recorder_link.recovered and pools.any_up()
     if is_up or time.monotonic() < status.start_deadline:
         return None

@@ -217,7 +217,9 @@ def test_a_daemon_whose_file_is_no_toml_any_more_is_found_in_its_runtime_directo
     assert daemon.wait_for_exit() == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["start", "--wait", "-1"], ["stop", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["dance"], ["start", "--wait", "-1"], ["stop", "x"], ["stop", "--no"]]
+)
 def test_a_wrong_use_is_distinguished(stopped, arguments):
     assert stopped.command(*arguments).returncode == exit_codes.USAGE
 

@@ -86,7 +86,7 @@ def test_the_daemon_is_detached_and_clean(path, runtime_files, tmp_path):
 @pytest.mark.parametrize(
     ("how", "code", "cause"),
     [
-        ("fails", 78, "no worker can boot: No module named 'shop'"),
+        ("fails", 78, "no worker could start: No module named 'shop'"),
         ("breaks", exit_codes.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
         ("dies", exit_codes.INTERNAL_ERROR, "the body writes this to its log"),
         ("stops early", exit_codes.INTERNAL_ERROR, "it was stopped before it was ready"),

@@ -25,7 +25,7 @@ def body(how: str, runtime_files: RuntimeFiles, readiness: Readiness) -> int:
     os.write(1, b"the body writes this to its log\n")
     match how:
         case "fails":
-            raise GigqdError("no worker can boot: No module named 'shop'", exit_code=78)
+            raise GigqdError("no worker could start: No module named 'shop'", exit_code=78)
         case "breaks":
             raise ZeroDivisionError("a defect")
         case "dies":
