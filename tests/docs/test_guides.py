@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.free_port import free_port
 from support.guide import Page, Reader, stop_daemons
+from support.systemd import analyze, needs_systemd
 from support.tree import ROOT
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ SHOWN_ONLY = {
         "0 3 * * *": "is a line of a crontab",
     },
     "docs/howto/backup.md": {"15 3 * * *": "is a line of a crontab"},
-    "docs/howto/cron.md": {"0 3 * * *": "is a crontab; the page runs its commands as cron does"},
+    "docs/howto/cron.md": {
+        "0 3 * * *": "is a crontab; the page runs its commands as cron does",
+        "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",
+    },
     "docs/howto/containers.md": {
         "docker": "needs a container engine; tests/daemon/test_containers.py runs what they start",
         "livenessProbe": "is a part of a pod; tests/daemon/test_containers.py runs its command",
@@ -112,3 +116,19 @@ def test_the_list_of_guides_is_complete() -> None:
     listed = re.findall(r"\]\(([\w.-]+\.md)\)", (ROOT / "docs/howto/index.md").read_text())
 
     assert sorted([*listed, "index.md"]) == HOWTO
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", ["cron.md", "systemd.md"])
+def test_systemd_finds_nothing_wrong_with_the_units_of_a_page(name: str, tmp_path: Path) -> None:
+    blocks = [text for language, text in Page(f"docs/howto/{name}").blocks if language == "ini"]
+    for block in blocks:
+        path, _, text = block.partition("\n")
+        unit = re.sub(r"(?<=^ExecStart=)\S+", "/bin/true", text, flags=re.MULTILINE)
+        (tmp_path / Path(path).name).write_text(unit)
+    units = [path for path in tmp_path.iterdir() if path.suffix != ".conf"]
+
+    done = analyze("verify", "--man=no", *units)
+
+    assert units
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

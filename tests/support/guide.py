@@ -30,7 +30,7 @@ ASKING = ("gigq list", "gigq status", "gigq stats", "gigq logs", "gigqd status",
 PATIENCE = 30.0
 HOST_PATH = re.compile(r"(?<![\w.~/-])/(etc|srv|opt|var/lib|var/backups)/")
 HOME = "/home/you"
-PORT = re.compile(r"\b8000\b")
+PORT = re.compile(r"(127\.0\.0\.1:|--port )8000\b")
 JOB_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 VARYING = [
     (re.compile(r"^warning: jobs run as root;.*\n", re.MULTILINE), ""),
@@ -149,7 +149,7 @@ class Reader:
         for shown, real in self.ids.items():
             text = text.replace(shown, real)
             text = re.sub(rf"(?<![\w-]){shown[-8:]}\b", real[-8:], text)
-        text = PORT.sub(str(self.port), text)
+        text = PORT.sub(rf"\g<1>{self.port}", text)
         return HOST_PATH.sub(rf"{self.home}/root/\1/", text)
 
 
