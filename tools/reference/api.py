@@ -70,9 +70,9 @@ def constructor(thing: griffe.Object) -> griffe.Object | None:
 def _described(thing: griffe.Object, title: str, level: int, here: str) -> Iterator[str]:
     if not thing.is_module:
         yield f"{'#' * level} `{title}`"
-        yield _linked(_head(thing, title), here)
+        yield _linked(_head(thing, title), here, title)
     for section in sections(thing):
-        yield _linked(_section(section), here)
+        yield _linked(_section(section), here, title)
 
 
 def _head(thing: griffe.Object, title: str) -> str:
@@ -161,11 +161,19 @@ def _value(default: object) -> str:
     return str(default)
 
 
-def _linked(text: str, here: str) -> str:
-    """Make links of the names in backticks that these pages describe."""
+def _linked(text: str, here: str, title: str) -> str:
+    """Make links of the names in backticks that these pages describe.
+
+    Args:
+        text: Markdown.
+        here: the page that it is on.
+        title: the object that it describes, whose other methods it may name without their class.
+    """
 
     def link(match: re.Match[str]) -> str:
-        place = _places().get(match[1].removeprefix("gigq."))
+        name = match[1].removeprefix("gigq.")
+        places = _places()
+        place = places.get(name) or places.get(f"{title.partition('.')[0]}.{name}")
         return f"[{match[0]}]({place.removeprefix(here)})" if place else match[0]
 
     return _NAME.sub(link, text)
@@ -173,10 +181,10 @@ def _linked(text: str, here: str) -> str:
 
 @cache
 def _places() -> dict[str, str]:
-    """Return the page and anchor of every name, for methods also without the class if unique."""
+    """Return the page and anchor of every name, but for the hooks: they are any application's."""
     places: dict[str, str] = {}
     for name, about in PAGES.items():
-        for path in about.objects:
+        for path in about.objects if name != "django.md" else ():
             top = found(path)
             titles = [top.name, *(f"{top.name}.{each.name}" for each in members(top))]
             places.update({title: f"{name}#{anchor(title)}" for title in titles})
