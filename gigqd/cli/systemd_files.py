@@ -52,7 +52,7 @@ def systemd(options: Namespace) -> int:
 def _unit(options: Namespace) -> str:
     program = _program()
     if not options.user:
-        _warn_of_closed_folder(program[0])
+        _warn_of_closed_path(program[0])
     name = f" --name {options.name}" if options.name else ""
     words = [_first_word(program[0]), *program[1:]]
     file = _argument(_config_file(options))
@@ -103,13 +103,14 @@ def _quoted(word: str) -> str:
     return word if _PLAIN.fullmatch(word) else f'"{word}"'
 
 
-def _warn_of_closed_folder(program: str) -> None:
-    """Warn of a folder in which the account of the unit cannot find the program."""
-    for path in (Path(program), Path(sys.executable).resolve()):
-        for folder in reversed(path.parents):
-            if not folder.stat().st_mode & stat.S_IXOTH:
+def _warn_of_closed_path(program: str) -> None:
+    """Warn of the first file or folder that the account of the unit cannot read or enter."""
+    for path in (Path(program), Path(__file__), Path(sys.executable).resolve()):
+        for part in (*reversed(path.parents), path):
+            needed = stat.S_IXOTH if part != path else stat.S_IROTH
+            if not part.stat().st_mode & needed:
                 print_error(
-                    f"gigqd: warning: the unit's account cannot start {path}: {folder} is closed"
-                    " to other accounts; install gigqd and its Python elsewhere, as in /opt"
+                    f"gigqd: warning: the unit's account cannot use {path}: {part} is closed to"
+                    " other accounts; open it, or install gigqd and its Python in /opt"
                 )
                 return

@@ -9,6 +9,7 @@ import sys
 import zipfile
 
 import pytest
+from support.installations import build
 from support.tree import ROOT, documents
 
 import gigq
@@ -31,15 +32,6 @@ SHARED = {
     "doc/gigqd/systemd/gigqd-more-rights.conf": "systemd/gigqd-more-rights.conf",
 }
 """The files below share/ of an installation, and where they are in the repository."""
-
-
-def build(target, folder, source=ROOT):
-    command = [sys.executable, "-m", "hatchling", "build", "--target", target]
-    subprocess.run(
-        [*command, "--directory", folder], cwd=source, check=True, capture_output=True, text=True
-    )
-    (built,) = folder.iterdir()
-    return built
 
 
 @pytest.fixture(scope="module")

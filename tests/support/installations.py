@@ -133,11 +133,18 @@ class Application:
             self.ask("stop")
 
 
+def build(target: str, folder: Path, source: Path = ROOT, **given: str) -> Path:
+    """Build the wheel or the source distribution into an empty folder, and return its file."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target]
+    environment = plain_environment(**given)
+    run(*command, "--directory", folder, folder=source, environment=environment)
+    (built,) = folder.iterdir()
+    return built
+
+
 def collect_wheels(folder: Path) -> Wheels:
     """Build the wheel, and fetch those that it needs from the index or pip's cache."""
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
-    run(*build, folder=ROOT, environment=plain_environment())
-    (wheel,) = folder.glob("gigqd-*.whl")
+    wheel = build("wheel", folder)
     fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder]
     environment = plain_environment(**{k: v for k, v in os.environ.items() if k.startswith("PIP_")})
     run(*fetch, wheel, "hatchling", "editables", folder=folder, environment=environment)
@@ -154,7 +161,4 @@ def build_with_version(folder: Path, version: str) -> Path:
     init = folder / "gigq/__init__.py"
     before = init.read_text()
     init.write_text(before.replace('__version__ = "', f'__version__ = "{version}"  # "'))
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    run(*build, folder=folder, environment=plain_environment())
-    (wheel,) = (folder / "dist").glob("*.whl")
-    return wheel
+    return build("wheel", folder / "dist", folder)
