@@ -13,7 +13,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 OURS = re.compile(r"^(gigq|gigqd|tests|docs|examples|systemd|etc|tools|bench)/[\w./-]*$")
-MODULE = re.compile(r"^gigqd?(\.[a-z_]+)+(?<!\.db)(?<!\.toml)(?<!\.service)(?<!\.sock)$")
+MODULE = re.compile(r"^gigqd?(\.[a-z_]+)+(?<!\.db)(?<!\.fish)(?<!\.toml)(?<!\.service)(?<!\.sock)$")
 
 pages = pytest.mark.parametrize("page", documents(), ids=lambda p: str(p.relative_to(ROOT)))
 
