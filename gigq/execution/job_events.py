@@ -169,7 +169,7 @@ def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
     """Return the fields that name the job and the attempt of an execution of another process.
 
     Args:
-        row: one of `exchange.open_executions`.
+        row: one of `settle_and_claim.open_executions`.
         done: the effects of settling it.
     """
     return {

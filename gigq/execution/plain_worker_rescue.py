@@ -42,7 +42,7 @@ def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
     """Settle the open executions of plain workers whose process is dead."""
     found = [row for row in settle_and_claim.open_executions(db) if _is_plain(row["run"])]
     dead = [row for row in found if not run_locks.is_alive(path, row["run"])]
-    return [done for row in dead if (done := _settle(db, row, _ending_of_lost(row)))]
+    return [done for row in dead if (done := _settle(db, row, _result_of_lost(row)))]
 
 
 def overdue(db: Database) -> list[Settled]:
@@ -52,7 +52,7 @@ def overdue(db: Database) -> list[Settled]:
     """
     now = clock.utc_now()
     late = [row for row in settle_and_claim.overdue(db) if _is_late(row, now)]
-    return [done for row in late if (done := _settle(db, row, _ending_of_overdue(row)))]
+    return [done for row in late if (done := _settle(db, row, _result_of_overdue(row)))]
 
 
 def _is_plain(run: str | None) -> bool:
@@ -63,12 +63,12 @@ def _is_late(row: dict[str, Any], now: str) -> bool:
     return clock.after(row["started_at"], row["timeout"] + _GRACE) <= now
 
 
-def _ending_of_lost(row: dict[str, Any]) -> ExecutionResult:
+def _result_of_lost(row: dict[str, Any]) -> ExecutionResult:
     error = f"the process of worker {row['worker_id']} ended while it ran this job"
     return ExecutionResult(JobStatus.FAILED, error=error, cause=Cause.LOST)
 
 
-def _ending_of_overdue(row: dict[str, Any]) -> ExecutionResult:
+def _result_of_overdue(row: dict[str, Any]) -> ExecutionResult:
     return ExecutionResult(JobStatus.TIMEOUT, error=overrun(row["timeout"]), cause=Cause.TIMEOUT)
 
 

@@ -1,4 +1,4 @@
-"""The causes of an ending without success."""
+"""The causes of an end without success."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ class Orders(NamedTuple):
         stopping: the daemon is stopping.
         peak: the most memory that the worker's tree was seen to use during a job, in bytes.
         peak_of: the number of that job's execution.
-        let_go: the number of the execution during which all that is held besides it is to be
-            settled and released: it takes longer than the others may wait.
+        release: the number of the execution during which the worker must settle or release its
+            other claims; 0 for none.
     """
 
     leave: bool = False

@@ -1,4 +1,4 @@
-"""Translate the exit record of a worker into the ending of the execution that it ran."""
+"""Translation of a worker's exit record into the result of the execution that it ran."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STATUSES: dict[Cause | None, JobStatus] = {
 
 
 def result_of_exit(record: ExitRecord) -> ExecutionResult:
-    """Return the ending of the execution that the worker was running."""
+    """Return the result of the execution that the worker was running."""
     return ExecutionResult(
         _STATUSES.get(record.cause, JobStatus.FAILED),
         error=_error(record),
@@ -29,7 +29,7 @@ def result_of_exit(record: ExitRecord) -> ExecutionResult:
 
 
 def result_of_lost(execution: dict[str, Any]) -> ExecutionResult:
-    """Return the ending of an execution whose worker and supervisor are gone."""
+    """Return the result of an execution whose worker and supervisor are gone."""
     return _lost(
         f"worker {execution['worker_id']} and the process that supervised it ended "
         "before the outcome of this attempt was recorded"
@@ -37,7 +37,7 @@ def result_of_lost(execution: dict[str, Any]) -> ExecutionResult:
 
 
 def result_of_unrecorded(record: ExitRecord) -> ExecutionResult:
-    """Return the ending of an execution that was over when its worker died with its outcome."""
+    """Return the result of an execution that was over when its worker died with its outcome."""
     return _lost(
         f"the worker process {_past(record)} after this attempt had ended and "
         "before its outcome was recorded"
@@ -45,7 +45,7 @@ def result_of_unrecorded(record: ExitRecord) -> ExecutionResult:
 
 
 def result_of_stray(execution: dict[str, Any]) -> ExecutionResult:
-    """Return the ending of an execution that a restored file has open and no worker runs."""
+    """Return the result of an execution that a restored file has open and no worker runs."""
     return _lost(
         f"the database file was replaced, and worker {execution['worker_id']} does "
         "not run this attempt"

@@ -81,12 +81,13 @@ class DaemonStatus:
         stopping: a stop has begun.
         reloading: a new configuration is being tried.
         paused: claims are suspended by `gigqd pause`.
-        trouble: why it cannot do its whole work; None when it can.
-        trouble_since: since when, as a UTC time.
+        database_error: why it cannot do all its work; None when it can.
+        database_error_since: since when, as a UTC time.
         recent_failures: the last failures, newest last.
         unrecorded_exits: how many exit records the recorder has not confirmed.
         began: when it was started, in seconds of the monotonic clock.
         began_at: the same as a UTC time.
+        counters: the numbers of events since then.
     """
 
     config: Config

@@ -148,7 +148,7 @@ def _cancel(session: Session, job_id: str) -> Changed | None:
 
 
 def clear(db: Database, before: str | None = None) -> int:
-    """Delete completed and cancelled jobs with their executions, as `retention` does.
+    """Delete completed and cancelled jobs with their executions, as `prune` does.
 
     Args:
         db: the database.
