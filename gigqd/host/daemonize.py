@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -25,7 +24,7 @@ from gigqd.config import DEVICES
 from gigqd.errors import GigqdError, unexpected
 from gigqd.host.database_location import refuse_unusable_place
 from gigqd.host.privileges import become
-from gigqd.linux import syscalls
+from gigqd.linux import signals, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -299,7 +298,7 @@ def _exit_text(received: bytes) -> str:
     except ChildProcessError:
         return ""
     code = os.waitstatus_to_exitcode(status)
-    return f" (exit code {code})" if code >= 0 else f" ({signal.Signals(-code).name})"
+    return f" (exit code {code})" if code >= 0 else f" ({signals.name_of(-code)})"
 
 
 def _tail(path: Path, began_at: int) -> str:

@@ -1,4 +1,4 @@
-"""The signals that the daemon handles; blocking them, and restoring their default handlers."""
+"""The signals that the daemon handles: their names, blocking, and handlers."""
 
 from __future__ import annotations
 
@@ -45,5 +45,13 @@ def restore(mask: set[int]) -> None:
     _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def only_wake(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: Python has already written to the wake-up pipe."""
+def name_of(number: int) -> str:
+    """Return the name of a signal; "signal 35" for one of the real-time signals without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def ignore(_number: int, _frame: FrameType | None) -> None:
+    """Ignore a signal, except for Python's wake-up pipe; programs would inherit SIG_IGN."""

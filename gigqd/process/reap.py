@@ -8,10 +8,10 @@ reports no resource usage.
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from gigqd.ipc.exit_record import ExitRecord
+from gigqd.linux import signals
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -27,7 +27,7 @@ def exit_record_of(pid: int) -> ExitRecord | None:
         return None
     if info.si_code == os.CLD_EXITED:
         return ExitRecord(exit_code=info.si_status)
-    return ExitRecord(signal=_signal_name(info.si_status))
+    return ExitRecord(signal=signals.name_of(info.si_status))
 
 
 def reap(pid: int) -> struct_rusage | None:
@@ -60,10 +60,3 @@ def reap_adopted(children: list[int], own: set[int]) -> int:
             reap(pid)
             reaped += 1
     return reaped
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

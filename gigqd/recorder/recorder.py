@@ -21,6 +21,7 @@ from gigqd.ipc.exit_record import ExitRecord
 from gigqd.ipc.json_socket import JsonSocket
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
+from gigqd.linux.signals import ignore
 from gigqd.recorder.dead_daemon_settlement import DeadDaemonSettlement
 from gigqd.recorder.dead_worker_settlement import Settlement, outcome_text
 from gigqd.recorder.maintenance import Maintenance
@@ -106,7 +107,7 @@ class Recorder:
         """
         signal.signal(signal.SIGTERM, self._on_sigterm)
         for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, _ignore)
+            signal.signal(number, ignore)
         while not (self._leaving and not self._records):
             self.heartbeat()
             logs.follow()
@@ -254,7 +255,3 @@ class Recorder:
 
     def _on_sigterm(self, _number: int, _frame: object) -> None:
         self._leaving = True
-
-
-def _ignore(_number: int, _frame: object) -> None:
-    """Ignore a signal; executed programs would inherit SIG_IGN."""

@@ -15,7 +15,7 @@ import signal
 from contextlib import suppress
 
 from gigqd import logs
-from gigqd.linux.signals import HANDLED, only_wake
+from gigqd.linux.signals import HANDLED, ignore
 
 log = logs.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class SignalPipe:
             self._terminal = _controlling_terminal()
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in HANDLED:
-            signal.signal(number, only_wake)
+            signal.signal(number, ignore)
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""

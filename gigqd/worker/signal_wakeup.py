@@ -9,6 +9,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gigqd.linux.signals import ignore
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
@@ -36,7 +38,7 @@ class SignalWakeup:
     def __init__(self, leave: Handler, stacks: int) -> None:
         self._stacks = stacks
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._handlers = {signal.SIGTERM: leave, signal.SIGINT: _ignore, signal.SIGHUP: _ignore}
+        self._handlers = {signal.SIGTERM: leave, signal.SIGINT: ignore, signal.SIGHUP: ignore}
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number, handler in self._handlers.items():
             _signal.signal(number, handler)
@@ -85,7 +87,3 @@ class SignalWakeup:
             if signal.getsignal(number) == handler:
                 default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
                 signal.signal(number, default)
-
-
-def _ignore(_number: int, _frame: object) -> None:
-    """Ignore a signal; programs that a job executes would inherit SIG_IGN."""

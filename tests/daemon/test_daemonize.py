@@ -114,6 +114,7 @@ def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, runtime_files
     [
         ("breaks", exit_codes.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
         ("dies", exit_codes.INTERNAL_ERROR, "the daemon died before it was ready (SIGKILL)"),
+        ("dies without a name", exit_codes.INTERNAL_ERROR, f"(signal {signal.SIGRTMIN + 1})"),
         ("nowhere", exit_codes.BAD_CONFIG, "cannot enter daemon.working_directory /no/such/folder"),
     ],
 )

@@ -30,6 +30,8 @@ def body(how: str, runtime_files: RuntimeFiles, readiness: Readiness) -> int:
             raise ZeroDivisionError("a defect")
         case "dies":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "dies without a name":
+            os.kill(os.getpid(), signal.SIGRTMIN + 1)
         case "hangs":
             signal.pause()
         case "stops early":

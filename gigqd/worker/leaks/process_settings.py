@@ -67,7 +67,7 @@ class Setting(NamedTuple):
         kind: the name in the log and in `allowed_leaks`.
         names: the name in messages; for a tuple, one name for each item.
         read: returns the value; called after every job, so it avoids system calls.
-        put_back: sets a value. It may raise errors of the kernel or Python.
+        restore: sets a value. It may raise errors of the kernel or Python.
         read_in_job: reads the value during a job, where `read` would disturb the job.
     """
 
@@ -99,7 +99,7 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
         signal_wakeup: the worker's own signal handlers.
     """
     listening = ("signal.set_wakeup_fd", "faulthandler.disable")
-    handlers = tuple(f"the handler of {_name_of(number)}" for number in _SIGNALS)
+    handlers = tuple(f"the handler of {signals.name_of(number)}" for number in _SIGNALS)
     limits = rlimits.ResourceLimits()
     streams = tuple(f"sys.{name}" for name in _STREAMS)
     return (
@@ -157,13 +157,6 @@ def _merged_list(normal: list[Any], before: list[Any], after: list[Any]) -> list
     first = [item for item in added if item in after[:in_front]]
     kept = [item for item in normal if item in after or item not in before]
     return [*first, *kept, *(item for item in added if item not in first)]
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # two signals that the C library uses itself
-        return f"signal {number}"
 
 
 def _listens() -> tuple[bool, ...]:
