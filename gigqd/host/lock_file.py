@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from gigq.store.sqlite.file import record_lock
+from gigq.store.sqlite.file.private_files import is_at
 from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.host.identity import write_record
@@ -84,7 +85,7 @@ class LockFile:
         """
         while (descriptor := self._lock_one()) is not None:
             # The file may have been replaced between opening and locking it.
-            if _is_same_file(descriptor, self.path):
+            if is_at(self.path, descriptor):
                 self._descriptor, self._holder = descriptor, os.getpid()
                 self._write(record)
                 return True
@@ -93,7 +94,7 @@ class LockFile:
 
     def is_in_place(self) -> bool:
         """Return True when the file at the path is the one whose lock this process holds."""
-        return self.is_ours and _is_same_file(self._descriptor, self.path)
+        return self.is_ours and is_at(self.path, self._descriptor)
 
     def abandon(self) -> None:
         """Free the lock."""
@@ -166,13 +167,6 @@ def reason(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "it is a symbolic link; remove it"
     return error.strerror or errno.errorcode.get(error.errno or 0, "unknown reason")
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _must_be_regular(descriptor: int) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from gigq.model.clock import utc_now
 from gigqd import exit_codes
 from gigqd.errors import GigqdError
 from gigqd.logs import standard_library, structlog_import
@@ -190,7 +189,7 @@ def _add_exception(_logger: _Output, _level: str, entry: Entry) -> Entry:
 def _add_context(logger: _Output, level: str, entry: Entry) -> Entry:
     line = {**_ORDER, "pid": os.getpid(), **_state.bound, **_state.job, **context(), **entry}
     # The line's own facts cannot be replaced; the process that an event is about can be named.
-    line["ts"], line["level"], line["logger"] = _timestamp(), level, logger.name
+    line["ts"], line["level"], line["logger"] = utc_now(), level, logger.name
     return line
 
 
@@ -199,16 +198,6 @@ def _render(_logger: _Output, level: str, entry: Entry) -> bytes:
 
 
 _PROCESSORS: tuple[Any, ...] = (_add_exception, _add_context, _render)
-
-
-def _timestamp() -> str:
-    now = time.time_ns()
-    return f"{_to_the_second(now // 1_000_000_000)}.{str(now)[-9:-3]}+00:00"
-
-
-@lru_cache(maxsize=1)
-def _to_the_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _encode(line: str, level: str) -> bytes:
