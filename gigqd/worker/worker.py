@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import time
@@ -11,6 +12,7 @@ from gigq import events
 from gigq.errors import LockedByThisThread, StoreError, StoreLocked
 from gigq.execution.callbacks import Callbacks, Settings
 from gigq.execution.job_context import PlainJobContext
+from gigq.execution.job_events import JobEvents
 from gigq.execution.runner import Runner
 from gigq.model import allow_list, clock, function_import, served_queues
 from gigq.model.execution_result import PostMortem
@@ -27,7 +29,6 @@ from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
 from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
 from gigqd.worker.job_context import DaemonJobContext
-from gigqd.worker.job_reports import job_reports
 from gigqd.worker.leaks.check import LeakCheck
 from gigqd.worker.leaks.report import LeakReport
 from gigqd.worker.leftover_processes import kill_orphans
@@ -152,8 +153,12 @@ class WorkerRole:
                 self._reports,
                 lambda: self._exit_requested,
             ),
-            job_reports(self._context),
+            self._job_events(),
         )
+
+    def _job_events(self) -> JobEvents:
+        logger = logging.getLogger(f"gigq.worker.{self._context.worker_id}")
+        return JobEvents(logger, self._context.config.log.jobs_per_second, self._context.counts)
 
     def run(self) -> int:
         """Run jobs until it is time to exit.
@@ -322,10 +327,7 @@ class WorkerRole:
         if not self._may_claim():
             return _LONGEST_WAIT
         due_at = settle_and_claim.next_due_at(self._runner.store.database, self._pool.queues)
-        if due_at is None:
-            return _LONGEST_WAIT
-        wait = clock.parse(due_at) - clock.parse(clock.utc_now())
-        return min(_LONGEST_WAIT, max(0.0, wait.total_seconds()))
+        return clock.seconds_until(due_at, _LONGEST_WAIT)
 
     def _sleep(self, longest: float) -> None:
         json_socket = self._reports.json_socket
