@@ -131,38 +131,38 @@ class Table(Record):
 
 # fmt: off
 class DaemonConfig(Table):
-    """The supervisor: its name, its places and how long it waits."""
+    """The supervisor: its name, its files, its account and its time limits."""
 
-    name: str = key("default", DAEMON_NAME, RESTART, "Distinguishes several daemons on one host.")
-    runtime_dir: Path = key("", optional(PATH, ""), RESTART, "Directory of the lock, the pid file and the control socket; created 0750.", computed=_BESIDE_DATABASE)
+    name: str = key("default", DAEMON_NAME, RESTART, "Name of the daemon, for several daemons on one host.")
+    runtime_dir: Path = key("", optional(PATH, ""), RESTART, "Directory of the lock, the pid file and the control socket; created with mode 0750.", computed=_BESIDE_DATABASE)
     working_directory: Path = key(".", PATH, RECYCLE, "Working directory of the workers; relative paths in jobs start here.")
-    user: str | None = key("", ACCOUNT, RESTART, "Account to change to permanently before any job code is loaded.")
-    group: str | None = key("", ACCOUNT, RESTART, "Group to change to; the user's own group when not set.")
+    user: str | None = key("", ACCOUNT, RESTART, "Account that a daemon started by root changes to before it loads code of jobs.")
+    group: str | None = key("", ACCOUNT, RESTART, "Group to change to; without a value the group of the account.")
     umask: int = key("027", octal(), RECYCLE, "File mode mask of the workers, as for umask(1).")
-    stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "How long a stop waits for running jobs before it interrupts them. They run again after the next start, except jobs with a single attempt, which fail.")
-    start_timeout: float = key("1m", duration(0.1, HOUR), LIVE, "How long a start waits for the database and the first worker before it fails.")
+    stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "Time that a stop waits for running jobs before it interrupts them. They run again after the next start; jobs with a single attempt fail.")
+    start_timeout: float = key("1m", duration(0.1, HOUR), LIVE, "Time that a start waits for the database and the first worker before it fails.")
 
 
 class QueueConfig(Table):
     """The job queue: where it is stored and what it may hold."""
 
-    database: str = key("gigq.db", DATABASE, RESTART, "SQLite file of the queue, on a local file system; created when missing.", required=_NO_DATABASE)
-    lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "How long a transaction waits for another writer before it is an error.")
+    database: str = key("gigq.db", DATABASE, RESTART, "SQLite file of the queue, on a local file system; created if it is missing.", required=_NO_DATABASE)
+    lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "Time that a transaction waits for another writer before it fails.")
     durability: str = key("normal", choice("normal", "full"), RECYCLE, 'What a power cut may undo: "normal" the last outcomes, whose jobs run again; "full" nothing, at the price of an fsync for every transaction.')
-    max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Largest result of a job, as JSON; a job with a larger one fails for good.")
+    max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Maximum size of a job's result as JSON; a job with a larger one fails for good.")
 
 
 class RetentionConfig(Table):
-    """How long and how many finished jobs are kept, with their executions, before they are deleted."""
+    """Age and number of the finished jobs to keep; others are deleted with their executions."""
 
-    completed_age: float = key("7d", duration(), RECYCLE, "How long a completed job is kept after its end; 0 is for ever.")
-    completed_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many completed jobs are kept at most, those stored last; 0 is all.")
-    failed_age: float = key("30d", duration(), RECYCLE, "How long a failed job is kept after its end; 0 is for ever.")
-    failed_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many failed jobs are kept at most, those stored last; 0 is all.")
-    timeout_age: float = key("30d", duration(), RECYCLE, "How long a timed out job is kept after its end; 0 is for ever.")
-    timeout_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many timed out jobs are kept at most, those stored last; 0 is all.")
-    cancelled_age: float = key("7d", duration(), RECYCLE, "How long a cancelled job is kept after its end; 0 is for ever.")
-    cancelled_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "How many cancelled jobs are kept at most, those stored last; 0 is all.")
+    completed_age: float = key("7d", duration(), RECYCLE, "Time that a completed job is kept after its end. 0: no limit.")
+    completed_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "Maximum number of completed jobs to keep, those stored last. 0: no limit.")
+    failed_age: float = key("30d", duration(), RECYCLE, "Time that a failed job is kept after its end. 0: no limit.")
+    failed_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "Maximum number of failed jobs to keep, those stored last. 0: no limit.")
+    timeout_age: float = key("30d", duration(), RECYCLE, "Time that a timed out job is kept after its end. 0: no limit.")
+    timeout_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "Maximum number of timed out jobs to keep, those stored last. 0: no limit.")
+    cancelled_age: float = key("7d", duration(), RECYCLE, "Time that a cancelled job is kept after its end. 0: no limit.")
+    cancelled_count: int = key(1_000_000, whole(0, 10**9, "jobs"), RECYCLE, "Maximum number of cancelled jobs to keep, those stored last. 0: no limit.")
 
     def of(self, status: str) -> tuple[float, int]:
         """Return for how many seconds, and how many, jobs of a status are kept; 0 is no limit."""
@@ -170,7 +170,7 @@ class RetentionConfig(Table):
 
 
 class CodeConfig(Table):
-    """The code that jobs run: where it is found and the environment it runs in.
+    """The code of the jobs: its place, and the environment that it runs in.
 
     `environment` holds what workers get: the variables of `environment_file`, then those of
     the table itself, which win.
@@ -178,22 +178,22 @@ class CodeConfig(Table):
 
     _HIDDEN = ("environment",)  # its values are secrets
 
-    python_path: tuple[Path, ...] = key(["."], list_of(PATH), RECYCLE, "Directories put in front of Python's module path.")
-    imports: tuple[str, ...] = key([], list_of(MODULE), RECYCLE, "Modules each worker imports before its first job; a failure keeps it from starting.")
+    python_path: tuple[Path, ...] = key(["."], list_of(PATH), RECYCLE, "Directories at the front of Python's module path.")
+    imports: tuple[str, ...] = key([], list_of(MODULE), RECYCLE, "Modules that each worker imports before its first job; it does not start if an import fails.")
     hooks: str | None = key("", optional(MODULE, ""), RECYCLE, "Module with `before_job`, `after_job`, `worker_start` or `worker_stop`; each worker imports it before `imports`.")
-    environment_file: Path | None = key("", optional(PATH, ""), RECYCLE, "File of NAME=value lines added to the workers' environment.")
-    environment: Mapping[str, str] = key({}, VARIABLE_VALUE, RECYCLE, "Variables added to the workers' environment; they win over environment_file.", is_table=True)
+    environment_file: Path | None = key("", optional(PATH, ""), RECYCLE, "File with NAME=value lines for the environment of the workers.")
+    environment: Mapping[str, str] = key({}, VARIABLE_VALUE, RECYCLE, "Variables for the environment of the workers; they win over `environment_file`.", is_table=True)
 
 
 class LogConfig(Table):
-    """The log: how much, in which form and where."""
+    """The log: its level, its form and its file."""
 
     level: str = key("info", choice("debug", "info", "warning", "error", "critical"), LIVE, "Minimum log level.")
-    format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "One JSON object per line, or text; auto is short lines on a terminal, else json.")
-    file: Path | None = key("", optional(PATH, ""), RESTART, "File to append to, reopened on SIGUSR1; when not set, standard error for `run`, a file in `runtime_dir` for `start`.")
-    jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Log lines for successful jobs per second and worker; further ones are counted; 0 logs all.")
-    max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, at which the file is renamed to .1 and a new one is started; 0: never.")
-    keep: int = key(5, whole(1, 1000), LIVE, "How many renamed files are kept.")
+    format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "One JSON object per line, or text; `auto` is short lines on a terminal and otherwise JSON.")
+    file: Path | None = key("", optional(PATH, ""), RESTART, "File to append to, opened again on SIGUSR1; without a value standard error for `run`, and a file in `runtime_dir` for `start`.")
+    jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Number of log lines for successful jobs per second and worker; others are counted. 0: all.")
+    max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, at which the file is renamed to .1 and a new one begins. 0: no rotation.")
+    keep: int = key(5, whole(1, 1000), LIVE, "Number of renamed files to keep.")
 
 
 class SecurityConfig(Table):
@@ -206,20 +206,20 @@ class PoolConfig(Table):
     """Workers that serve the same queues under the same limits."""
 
     name: str
-    size: int = key(4, whole(0, 1000, "workers"), LIVE, "Number of workers; 0 keeps the pool without workers.")
+    size: int = key(4, whole(0, 1000, "workers"), LIVE, "Number of workers. 0: a pool without workers.")
     queues: tuple[str, ...] = key(["*"], QUEUES, RECYCLE, 'Queues whose jobs these workers claim; "*" is every queue, "!name" not that one.')
     timeout_grace: float = key("2s", duration(0, HOUR), LIVE, "Time between interrupting an overrunning job and killing its process tree.")
     timeout_limit: float | None = key("none", optional(duration(0.001), "none"), RECYCLE, "Upper limit of every job's timeout; jobs without one get it.")
     memory_limit: int | None = key("none", optional(byte_size(MIB), "none"), RECYCLE, "Upper limit of every job's memory limit, for its whole process tree; jobs without one get it.")
-    boot_timeout: float = key("30s", duration(0.1, HOUR), LIVE, "How long a new worker may take to import its modules and open the database.")
-    record_timeout: float = key("2m", duration(1, DAY), LIVE, "How long a worker may take to record an outcome, or fail to claim a job, before it is replaced.")
-    hang_timeout: float = key("1m", duration(1, DAY), LIVE, "How long an idle worker, or the recorder, may make no progress before it is replaced.")
-    recycle_after_jobs: int = key(0, whole(0, 10**9, "jobs"), RECYCLE, "Replace a worker after this many jobs; 0 is never.")
-    recycle_after_age: float = key("0s", duration(), RECYCLE, "Replace a worker of this age after its current job; 0 is never.")
-    recycle_above_memory: int = key(0, byte_size(), RECYCLE, "Replace a worker whose own memory is above this after a job; 0 is never.")
-    allowed_leaks: tuple[str, ...] = key([], list_of(LEAK), RECYCLE, "State that a job may leave behind: neither put back nor compared.", formerly="allowed_residue")
-    keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "How much of a job's output is kept with its attempt, counted from the end; 0 is nothing.")
-    nice: int = key(0, whole(-20, 19), RECYCLE, "Scheduling priority of the workers; below 0 needs root.")
+    boot_timeout: float = key("30s", duration(0.1, HOUR), LIVE, "Time limit of a new worker for its imports and for opening the database.")
+    record_timeout: float = key("2m", duration(1, DAY), LIVE, "Time after which a worker that cannot record an outcome, or cannot claim a job, is replaced.")
+    hang_timeout: float = key("1m", duration(1, DAY), LIVE, "Time after which an idle worker, or the recorder, is replaced if it makes no progress.")
+    recycle_after_jobs: int = key(0, whole(0, 10**9, "jobs"), RECYCLE, "Number of jobs after which a worker is replaced. 0: no limit.")
+    recycle_after_age: float = key("0s", duration(), RECYCLE, "Age at which a worker is replaced, after its current job. 0: no limit.")
+    recycle_above_memory: int = key(0, byte_size(), RECYCLE, "Memory of the worker process above which it is replaced, after its current job. 0: no limit.")
+    allowed_leaks: tuple[str, ...] = key([], list_of(LEAK), RECYCLE, "State that a job may leave behind; it is neither restored nor compared.", formerly="allowed_residue")
+    keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "Size of the end of a job's output that is stored with its attempt. 0: none.")
+    nice: int = key(0, whole(-20, 19), RECYCLE, "Scheduling priority of the workers, as for nice(1); below 0 needs root.")
 
     def __init__(self, name: str, **values: Any) -> None:
         super().__init__(**values)
