@@ -62,7 +62,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def add_json(parser: argparse._ActionsContainer) -> None:
     """Add the option for an answer that programs can read."""
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="answer with JSON")
 
 
 def add_queues(parser: argparse._ActionsContainer, help_text: str) -> None:

@@ -21,9 +21,9 @@ def add_command(commands: Commands) -> None:
     parser = add_parser(commands, "status", status, what, example=example, details=_DETAILS)
     parser.add_argument("job_id", metavar="ID", help=job_ids.HELP)
     for option, what in (
-        ("--show-params", "its parameters too"),
-        ("--show-result", "its result too"),
-        ("--show-executions", "its attempts too"),
+        ("--show-params", "show its parameters, too"),
+        ("--show-result", "show its result, too"),
+        ("--show-executions", "show all its attempts"),
     ):
         parser.add_argument(option, action="store_true", help=what)
     add_json(parser)

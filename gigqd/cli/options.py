@@ -64,26 +64,33 @@ def add_common_options(parser: Parser, default: str | None, *, debug: bool | str
         "--config", type=Path, default=default, metavar="FILE", help="the configuration file"
     )
     parser.add_argument(
-        "--name", type=_name, default=default, help="the daemon's name, instead of daemon.name"
+        "--name",
+        type=_name,
+        default=default,
+        help="the name of the daemon, in the place of the key daemon.name",
     )
     parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks")
 
 
 def add_wait(parser: Parser) -> None:
     """Add the option for the time that a start may take."""
-    _add_seconds(parser, "--wait", 60.0, "how long to wait until it is ready")
+    _add_seconds(parser, "--wait", 60.0, "maximum wait until it is ready")
 
 
 def add_request_options(parser: Parser, timeout: float) -> None:
     """Add the options of a command that waits for an answer of the daemon."""
-    _add_seconds(parser, "--timeout", timeout, "how long to wait at most")
+    _add_seconds(parser, "--timeout", timeout, "maximum wait for the answer")
     add_json(parser)
     add_runtime_dir(parser)
 
 
 def _add_seconds(parser: Parser, option: str, default: float, what: str) -> None:
     parser.add_argument(
-        option, type=_seconds, default=default, metavar="SECONDS", help=f"{what} ({default:g})"
+        option,
+        type=_seconds,
+        default=default,
+        metavar="SECONDS",
+        help=f"{what} (default: {default:g})",
     )
 
 
@@ -93,7 +100,7 @@ def add_runtime_dir(parser: Parser) -> None:
         "--runtime-dir",
         type=Path,
         metavar="DIR",
-        help="the directory of its lock and socket, when the file cannot be read any more",
+        help="the runtime directory of a daemon whose configuration cannot be read any more",
     )
 
 
@@ -106,7 +113,7 @@ def add_flag(parser: Parser, option: str, help_text: str, dest: str | None = Non
 
 def add_json(parser: Parser) -> None:
     """Add the option for an answer that programs can read."""
-    add_flag(parser, "--json", "print JSON")
+    add_flag(parser, "--json", "answer with JSON")
 
 
 def _name(text: str) -> str:

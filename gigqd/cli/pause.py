@@ -17,11 +17,11 @@ limits of running jobs hold."""
 
 def add_command(commands: Commands) -> None:
     """Add the parsers of both commands."""
-    for name, handler, what in (
-        ("pause", pause, "start no more jobs; running ones go on"),
-        ("resume", resume, "start jobs again"),
+    for name, handler, what, details in (
+        ("pause", pause, "start no more jobs; running ones go on", _DETAILS),
+        ("resume", resume, "start jobs again after a pause", ""),
     ):
-        parser = add_parser(commands, name, handler, what, _DETAILS)
+        parser = add_parser(commands, name, handler, what, details)
         add_request_options(parser, _TIMEOUT)
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gigqd.host.daemonize import Readiness
 
 _DETAILS = """\
-If no worker gets ready, the command says why and the daemon ends. A daemon that
-is stopping is waited for."""
+If no worker becomes ready, the command reports the reason and the daemon ends.
+If a daemon is stopping, the command waits for its end first."""
 
 
 def add_command(commands: Commands) -> None:

@@ -44,7 +44,7 @@ _shtab_gigq_backup_options=(
   "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--force[replace DEST if it exists]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
   ":the file to create:_files"
 )
 
@@ -64,7 +64,7 @@ _shtab_gigq_cancel_options=(
   "--newer-than[only jobs created within this time\: 1h30m, 7d]:DURATION:"
   "--older-than[only jobs created before that]:DURATION:"
   "--running[running jobs, too\; otherwise only pending ones]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
   "(*)::an id, or 4 or more characters that no other id has in a row\; - reads ids from standard input:"
 )
 
@@ -77,7 +77,7 @@ _shtab_gigq_clear_options=(
   "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--before[only those that ended longer ago than this\: 30d, 12h]:DURATION:"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -101,7 +101,7 @@ _shtab_gigq_doctor_options=(
   "--debug[show the traceback of an error]"
   "--integrity[check every page and compare every index with its table]"
   "--quick[check every page]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -121,7 +121,7 @@ _shtab_gigq_list_options=(
   "--older-than[only jobs created before that]:DURATION:"
   "--limit[at most N (default\: 100)]:N:"
   "--offset[skip the first N, for the next page (default\: 0)]:N:"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -134,7 +134,7 @@ _shtab_gigq_logs_options=(
   "--debug[show the traceback of an error]"
   "--attempt[show attempt N instead, from 1]:N:"
   {-f,--follow}"[follow the output until the job, or the attempt N, is finished]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
   ":an id, or 4 or more characters that no other id has in a row:"
 )
 
@@ -150,7 +150,7 @@ _shtab_gigq_prune_options=(
   "--keep[all but the N of a status stored last]:N:"
   "*--status[only one of\: completed, failed, timeout, cancelled (may be repeated\; default\: all)]:STATUS:(completed failed timeout cancelled)"
   "--dry-run[count them only]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -169,7 +169,7 @@ _shtab_gigq_requeue_options=(
   "--newer-than[only jobs created within this time\: 1h30m, 7d]:DURATION:"
   "--older-than[only jobs created before that]:DURATION:"
   "--dependents[also the jobs that failed because of these, directly or in turn]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
   "(*)::an id, or 4 or more characters that no other id has in a row\; - reads ids from standard input:"
 )
 
@@ -183,7 +183,7 @@ _shtab_gigq_stats_options=(
   "--debug[show the traceback of an error]"
   "*--queue[only those of this named queue (may be repeated)]:NAME:"
   "--by[queue\: count for each queue]:WHAT:(queue)"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -194,10 +194,10 @@ _shtab_gigq_status_options=(
   "--db[the database (default\: gigq.db)]:FILE:_files"
   "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--show-params[its parameters too]"
-  "--show-result[its result too]"
-  "--show-executions[its attempts too]"
-  "--json[print JSON]"
+  "--show-params[show its parameters, too]"
+  "--show-result[show its result, too]"
+  "--show-executions[show all its attempts]"
+  "--json[answer with JSON]"
   ":an id, or 4 or more characters that no other id has in a row:"
 )
 
@@ -224,7 +224,7 @@ _shtab_gigq_submit_options=(
   "--on-parent-failure[when that job fails, one of\: fail, run, wait (default\: fail)]:WHAT:(fail run wait)"
   "--app-dir[the folder to import your code from (default\: the working directory)]:DIR:_files -/"
   "*--import[import this module first\; it sets up your code (may be repeated)]:MODULE:"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
   ":the function to run:"
 )
 

@@ -16,7 +16,7 @@ _shtab_gigqd_commands() {
     pause:'Start no more jobs; running ones go on.'
     reload:'Load the configuration and code on disk.'
     restart:'Stop and start.'
-    resume:'Start jobs again.'
+    resume:'Start jobs again after a pause.'
     run:'Run in the foreground, for systemd and containers.'
     start:'Detach, and return once the pool is ready.'
     status:'Show the daemon, each of its slots and the recent failures.'
@@ -30,7 +30,7 @@ _shtab_gigqd_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show program\'s version number and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
 )
 
@@ -40,12 +40,12 @@ _shtab_gigqd_defaults_added=0
 _shtab_gigqd_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--db[open the database as well]"
   "--import[import the configured modules as well]"
   "--init[create the queue, where one was lost or in a database of another program, and end]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -54,7 +54,7 @@ _shtab_gigqd_check_defaults_added=0
 _shtab_gigqd_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   ":one of\: bash, zsh, fish:(bash zsh fish)"
 )
@@ -65,7 +65,7 @@ _shtab_gigqd_completion_defaults_added=0
 _shtab_gigqd_config_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   ":file:(example)"
 )
@@ -76,11 +76,11 @@ _shtab_gigqd_config_defaults_added=0
 _shtab_gigqd_pause_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--timeout[how long to wait at most (5)]:SECONDS:"
-  "--json[print JSON]"
-  "--runtime-dir[the directory of its lock and socket, when the file cannot be read any more]:DIR:_files -/"
+  "--timeout[maximum wait for the answer (default\: 5)]:SECONDS:"
+  "--json[answer with JSON]"
+  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -89,12 +89,12 @@ _shtab_gigqd_pause_defaults_added=0
 _shtab_gigqd_reload_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--wait[return once no worker with the old configuration or code is left]"
-  "--timeout[how long to wait at most (60)]:SECONDS:"
-  "--json[print JSON]"
-  "--runtime-dir[the directory of its lock and socket, when the file cannot be read any more]:DIR:_files -/"
+  "--timeout[maximum wait for the answer (default\: 60)]:SECONDS:"
+  "--json[answer with JSON]"
+  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -103,10 +103,10 @@ _shtab_gigqd_reload_defaults_added=0
 _shtab_gigqd_restart_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--wait[how long to wait until it is ready (60)]:SECONDS:"
-  "--json[print JSON]"
+  "--wait[maximum wait until it is ready (default\: 60)]:SECONDS:"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -115,11 +115,11 @@ _shtab_gigqd_restart_defaults_added=0
 _shtab_gigqd_resume_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--timeout[how long to wait at most (5)]:SECONDS:"
-  "--json[print JSON]"
-  "--runtime-dir[the directory of its lock and socket, when the file cannot be read any more]:DIR:_files -/"
+  "--timeout[maximum wait for the answer (default\: 5)]:SECONDS:"
+  "--json[answer with JSON]"
+  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -128,7 +128,7 @@ _shtab_gigqd_resume_defaults_added=0
 _shtab_gigqd_run_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--output[write what each attempt has printed to the log too]"
 )
@@ -139,11 +139,11 @@ _shtab_gigqd_run_defaults_added=0
 _shtab_gigqd_start_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--wait[how long to wait until it is ready (60)]:SECONDS:"
+  "--wait[maximum wait until it is ready (default\: 60)]:SECONDS:"
   "--strict[make it an error (75) if it is already running]"
-  "--json[print JSON]"
+  "--json[answer with JSON]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -152,11 +152,11 @@ _shtab_gigqd_start_defaults_added=0
 _shtab_gigqd_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--timeout[how long to wait at most (0.8)]:SECONDS:"
-  "--json[print JSON]"
-  "--runtime-dir[the directory of its lock and socket, when the file cannot be read any more]:DIR:_files -/"
+  "--timeout[maximum wait for the answer (default\: 0.8)]:SECONDS:"
+  "--json[answer with JSON]"
+  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -165,12 +165,12 @@ _shtab_gigqd_status_defaults_added=0
 _shtab_gigqd_stop_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--now[interrupt running jobs at once\; those with attempts left run again]"
   "--force[kill a daemon that does not answer\; its jobs are settled by the next start]"
-  "--json[print JSON]"
-  "--runtime-dir[the directory of its lock and socket, when the file cannot be read any more]:DIR:_files -/"
+  "--json[answer with JSON]"
+  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -179,7 +179,7 @@ _shtab_gigqd_stop_defaults_added=0
 _shtab_gigqd_systemd_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the configuration file]:FILE:_files"
-  "--name[the daemon\'s name, instead of daemon.name]:name:"
+  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--user[the unit of one account, which needs no root]"
   ":the unit, the account for sysusers.d, or a drop-in\: control groups, more rights:(unit sysusers delegate more-rights)"
