@@ -14,6 +14,11 @@ _OWN_FILES = ("__init__.py", "errors.py", "model/job.py", "queue.py", "worker.py
 def problem() -> str | None:
     """Return the fault of the installed files and its remedy, or None."""
     folder = Path(__file__).parent.parent.parent
+    if folder.is_file():
+        return (
+            f"{folder} is an archive; gigq reads files beside its modules. Install the wheel, or"
+            " use a packer whose archives unpack themselves, such as shiv"
+        )
     found = _other_distribution(folder) or _missing_files(folder)
     if found is None:
         return None

@@ -65,10 +65,10 @@ def _unit(options: Namespace) -> str:
 
 
 def _program() -> list[str]:
-    """Return the command that runs this installation."""
-    program = paths_with_links.absolute(sys.argv[0])
-    if Path(program).name == "gigqd" and os.access(program, os.X_OK):
-        return [program]
+    """Return the command that runs this installation: a script, an archive, or the module."""
+    program = Path(paths_with_links.absolute(sys.argv[0]))
+    if program.name != "__main__.py" and program.is_file() and os.access(program, os.X_OK):
+        return [str(program)]
     return [sys.executable, "-m", "gigqd"]
 
 

@@ -20,6 +20,11 @@ _NAMED = 3
 def problem() -> str | None:
     """Return the problem of the installed files with its remedy; None without one."""
     folder = Path(__file__).parents[2]
+    if folder.is_file():
+        return (
+            f"{folder} is an archive; gigq reads files beside its modules. Install the wheel, or"
+            " use a packer whose archives unpack themselves, such as shiv"
+        )
     found = _other_distribution(folder) or _missing_files(folder) or _other_package(folder)
     if found is None:
         return None

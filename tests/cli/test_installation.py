@@ -139,3 +139,22 @@ def test_a_package_of_the_same_name_that_comes_first_is_noticed(site: Path, tmp_
 
     assert done.returncode == 72
     assert f"Python finds the package 'gigq' in {other}" in done.stderr
+
+
+@pytest.mark.parametrize(("module", "command"), [("gigq", "list"), ("gigqd", "check")])
+def test_an_archive_is_named_with_what_works_instead(
+    site: Path, tmp_path: Path, module: str, command: str
+) -> None:
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", site)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", module, command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": archive},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (72, "")
+    assert f"{archive} is an archive" in done.stderr
+    assert "uninstall" not in done.stderr

@@ -111,6 +111,13 @@ def test_the_unit_has_the_path_of_the_command_and_is_otherwise_the_shipped_one(
     assert unit == shipped.replace("/opt/gigqd/bin/gigqd", str(program))
 
 
+def test_the_unit_has_the_path_of_an_archive_that_runs_the_command(tmp_path: Path) -> None:
+    program = install_program(tmp_path).rename(tmp_path / "gigqd.pyz")
+    unit = printed(program, "systemd", "unit", folder=tmp_path)
+
+    assert commands_in(unit)[0] == f"{program} run --config /etc/gigq.toml"
+
+
 def test_the_unit_has_the_interpreter_where_the_module_was_run(tmp_path: Path) -> None:
     unit = printed(sys.executable, "-m", "gigqd", "systemd", "unit", folder=tmp_path)
 
