@@ -25,6 +25,11 @@ settings.register_profile("soak", max_examples=300, deadline=None)
 settings.load_profile("quick")
 
 
+# They triple the cost of a daemon: each would compile every module, and no command could be forked.
+for slow in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+    os.environ.pop(slow, None)
+
+
 def pytest_configure() -> None:
     """Keep the temporary folders of this copy of the project in one of their own.
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 USER = "nobody"
 LOOKS = (
     ("stats",),
-    ("list",),
     ("list", "--json"),
     ("status", "ID"),
     ("doctor",),

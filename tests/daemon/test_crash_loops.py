@@ -97,7 +97,7 @@ def test_jobs_that_crash_in_a_row_do_not_become_forks_in_a_row(daemons, count):
 
 
 @pytest.mark.fault("C11")
-@pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [16, pytest.param(1_000, marks=pytest.mark.soak)])
 def test_timeouts_in_a_row_leave_no_descriptor_no_memory_and_no_zombie(daemons, count):
     daemon = daemons({"pools.default.size": 4, "pools.default.timeout_grace": 0})
     supervisor = psutil.Process(daemon.pid)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import jobs_that_wait, jobs_to_interrupt
+from support import fork_server, jobs_that_wait, jobs_to_interrupt
 from support.calls import calls, entries
-from support.daemon import Daemon
 from support.jobs_that_wait import EIGHT, STARTS_A_SERVER, WAITS
 from support.waiting import wait_until
 
@@ -18,7 +15,7 @@ from gigq import Job
 from gigq.model.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from support.daemon import Daemon
 
     Table = dict[tuple[str, str], "Interrupted"]
 
@@ -27,17 +24,18 @@ pytestmark = pytest.mark.daemon
 # Long, so that on a busy machine a job waits before its time is over, and cleans up in its grace.
 LIMIT = 4.0
 GRACE = 60.0
-STOP = 20.0
+STOP = 60.0
 
 RAISED = {"timeout": "JobTimeout", "cancelled": "JobCancelled", "stopped": "JobStopped"}
-CASES = [(how, cause) for cause in RAISED for how in EIGHT]
-OTHERS = [(how, "timeout") for how in WAITS if how not in EIGHT]
+CASES = [
+    *((how, cause) for cause in RAISED for how in EIGHT),
+    *((how, "timeout") for how in WAITS if how not in EIGHT),
+]
 RETURNED = [
     *(("return_when_interrupted", cause) for cause in RAISED),
     ("return_when_wanted", "stopped"),
 ]
 RAISED_LATER = ("raise_later", "timeout")
-ALL = [*CASES, *OTHERS, *RETURNED, RAISED_LATER]
 
 
 @dataclass(frozen=True)
@@ -50,32 +48,15 @@ class Interrupted:
     cleaned: int
 
 
-@pytest.fixture(scope="module")
-def played(xprocess, tmp_path_factory) -> Iterator[tuple[Daemon, Table]]:
-    """Every case, in one daemon and at one time: the stop comes last, and ends it."""
-    home = tmp_path_factory.mktemp("interruptions")
+def _interrupt_all(daemons: Any, cases: list[tuple[str, str]]) -> tuple[Daemon, Table]:
+    """Play the cases in one daemon and at one time: the stop comes last, and ends it."""
     settings = {
         "daemon.stop_timeout": STOP,
-        "pools.default.size": len(ALL),
+        "pools.default.size": len(cases),
         "pools.default.timeout_grace": GRACE,
     }
-    daemon = Daemon(xprocess, home, settings)
-    try:
-        daemon.start()
-        yield daemon, _interrupt_all(daemon)
-        daemon.finish()
-    finally:
-        daemon.abandon()
-
-
-@pytest.fixture
-def table(played) -> Table:
-    """What became of each case."""
-    return played[1]
-
-
-def _interrupt_all(daemon: Daemon) -> Table:
-    ids = {case: _submit(daemon, *case) for case in ALL}
+    daemon = daemons(settings)
+    ids = {case: _submit(daemon, *case) for case in cases}
     wait_until(lambda: len(calls(daemon.ledger)) == len(ids), 60, why="every job has begun")
     for (_, cause), job_id in ids.items():
         if cause == "cancelled":
@@ -83,8 +64,8 @@ def _interrupt_all(daemon: Daemon) -> Table:
     for (_, cause), job_id in ids.items():
         if cause != "stopped":
             daemon.wait_for_job(job_id, within=60)
-    daemon.stop(within=60)
-    return {case: _what_became(daemon, case, job_id) for case, job_id in ids.items()}
+    daemon.stop(within=STOP + 30)
+    return daemon, {case: _what_became(daemon, case, job_id) for case, job_id in ids.items()}
 
 
 def _submit(daemon: Daemon, how: str, cause: str) -> str:
@@ -105,70 +86,56 @@ def _what_became(daemon: Daemon, case: tuple[str, str], job_id: str) -> Interrup
     return Interrupted(job, job["executions"][0], raised, cleaned)
 
 
+def _outcome(job: Interrupted) -> tuple[Any, ...]:
+    execution = job.execution
+    causes = (execution["cause"], execution["interrupted_by"])
+    return job.raised, job.cleaned, causes, (execution["signal"], execution["killed"])
+
+
 @pytest.mark.fault("C1")
-@pytest.mark.parametrize(("how", "cause"), CASES + OTHERS)
-def test_it_is_raised_once_and_the_job_cleans_up_and_nothing_is_killed(table, how, cause):
-    job = table[how, cause]
+def test_it_is_raised_once_and_the_job_cleans_up_and_nothing_is_killed(daemons):
+    daemon, table = _interrupt_all(daemons, CASES)
 
-    assert job.raised == [RAISED[cause]]
-    assert job.cleaned == 1
-    assert job.execution["cause"] == cause
-    assert job.execution["interrupted_by"] == cause
-    assert (job.execution["signal"], job.execution["killed"]) == (None, None)
-
-
-@pytest.mark.parametrize(("how", "cause"), RETURNED)
-def test_a_job_that_returns_all_the_same_is_completed_and_its_execution_says_so(
-    played, table, how, cause
-):
-    daemon, job = played[0], table[how, cause]
-
-    assert job.job["status"] == job.execution["status"] == "completed"
-    assert job.job["result"] == (RAISED[cause] if how == "return_when_interrupted" else "saved")
-    assert job.execution["interrupted_by"] == cause
-    assert job.execution["returned_after"] >= jobs_that_wait.CLEANUP
-    (event,) = [
-        line
-        for line in daemon.events("job.returned_after_interruption")
-        if line["job_id"] == job.job["id"]
-    ]
-    assert event["level"] == "warning"
-    assert (event["interrupted_by"], event["returned_after"]) == (
-        cause,
-        job.execution["returned_after"],
-    )
+    assert {case: _outcome(job) for case, job in table.items()} == {
+        (how, cause): ([RAISED[cause]], 1, (cause, cause), (None, None)) for how, cause in CASES
+    }
+    # multiprocessing's own servers end by themselves soon after their worker: they may be killed.
+    begun = calls(daemon.ledger)
+    with_servers = {call.pid for call in begun if call.job.startswith(STARTS_A_SERVER)}
+    exits = daemon.events("worker_exited")
+    assert [line for line in exits if line["signal"]] == []
+    assert len(with_servers) == len(STARTS_A_SERVER)
+    assert {line["killed"] for line in exits if line["pid"] not in with_servers} == {0}
 
 
-def test_a_job_that_fails_later_for_another_reason_is_known_to_have_been_interrupted(table):
+def test_a_job_that_returns_all_the_same_is_completed_and_its_execution_says_so(daemons):
+    daemon, table = _interrupt_all(daemons, RETURNED)
+    events = {line["job_id"]: line for line in daemon.events("job.returned_after_interruption")}
+
+    assert len(events) == len(RETURNED)
+    for (how, cause), job in table.items():
+        event = events[job.job["id"]]
+        assert job.job["status"] == job.execution["status"] == "completed"
+        assert job.job["result"] == (RAISED[cause] if how == "return_when_interrupted" else "saved")
+        assert job.execution["interrupted_by"] == event["interrupted_by"] == cause
+        assert job.execution["returned_after"] == event["returned_after"] >= jobs_that_wait.CLEANUP
+        assert event["level"] == "warning"
+        after = format_duration(job.execution["returned_after"])
+        assert f"{cause}; the function ended {after} later" in _status(daemon, job.job["id"])
+
+
+def _status(daemon: Daemon, job_id: str) -> str:
+    """Return what `gigq status` prints about a job."""
+    words = ["status", job_id, "--db", str(daemon.database)]
+    return fork_server.run("gigq", words, folder=daemon.home, environment=daemon.environment).stdout
+
+
+def test_a_job_that_fails_later_for_another_reason_is_known_to_have_been_interrupted(daemons):
+    _, table = _interrupt_all(daemons, [RAISED_LATER])
     job = table[RAISED_LATER]
 
     assert (job.job["status"], job.execution["cause"]) == ("failed", "error")
     assert job.execution["interrupted_by"] == "timeout"
-
-
-def test_the_status_shows_what_interrupted_a_completed_job(played, table):
-    daemon, job = played[0], table["return_when_interrupted", "cancelled"]
-    shown = subprocess.run(
-        [sys.executable, "-m", "gigq", "status", job.job["id"], "--db", daemon.database],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-    after = job.execution["returned_after"]
-    assert f"cancelled; the function ended {format_duration(after)} later" in shown
-
-
-def test_nothing_of_an_interrupted_job_is_killed(played):
-    # multiprocessing's own servers end by themselves soon after their worker: they may be killed.
-    daemon = played[0]
-    begun = calls(daemon.ledger)
-    with_servers = {call.pid for call in begun if call.job.startswith(STARTS_A_SERVER)}
-    exits = daemon.events("worker_exited")
-
-    assert {line["signal"] for line in exits} == {None}
-    assert len(with_servers) == len(STARTS_A_SERVER)
-    assert {line["killed"] for line in exits if line["pid"] not in with_servers} == {0}
 
 
 def test_a_forked_child_of_a_job_leaves_as_python_does(daemons):

@@ -19,7 +19,7 @@ def reasons(daemon):
 
 
 @pytest.mark.fault("D11")
-@pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.soak)])
 def test_a_worker_for_every_job_loses_and_doubles_none(daemons, count):
     daemon = daemons({"pools.default.size": 4, "pools.default.recycle_after_jobs": 1})
 

@@ -144,15 +144,15 @@ def test_reloads_at_the_same_time_are_all_answered(daemons):
 def test_the_pool_grows_and_shrinks_under_load_without_losing_or_repeating_a_job(daemons):
     daemon = daemons({"pools.default.size": 2})
     ids = {
-        f"job-{n}": daemon.submit(jobs.sleep_py, f"job-{n}", {"seconds": 0.02}) for n in range(300)
+        f"job-{n}": daemon.submit(jobs.sleep_py, f"job-{n}", {"seconds": 0.02}) for n in range(120)
     }
 
-    for size, done in ((6, 40), (1, 120), (3, 180)):
+    for size, done in ((6, 20), (1, 50), (3, 80)):
         wait_until(lambda done=done: daemon.queue.stats()["completed"] >= done, 30)
         daemon.configure({"pools.default.size": size})
         assert daemon.command("reload").returncode == 0
         wait_until(lambda size=size: len(daemon.slots()) == size)
-    wait_until(lambda: daemon.queue.stats()["completed"] == 300, 30)
+    wait_until(lambda: daemon.queue.stats()["completed"] == 120, 30)
 
     assert sorted(call.job for call in daemon.calls()) == sorted(ids)
     assert all(daemon.job(job_id)["attempts"] == 1 for job_id in ids.values())
@@ -236,7 +236,7 @@ def test_a_pool_is_added_with_its_own_queue_and_taken_away_again(daemons):
 def test_many_reloads_leave_no_descriptor_behind(daemons):
     daemon = daemons()
 
-    for _ in range(20):
+    for _ in range(8):
         daemon.signal(signal.SIGHUP)
         generation = daemon.status()["generation"]
         wait_until(lambda seen=generation: daemon.status()["generation"] >= seen)

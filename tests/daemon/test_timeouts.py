@@ -38,7 +38,7 @@ def lives(pid: int) -> bool:
 @pytest.mark.fault("C2")
 @pytest.mark.parametrize("function", STUBBORN, ids=lambda function: function.__name__)
 def test_a_stubborn_job_is_gone_and_recorded_as_a_timeout(daemons, function):
-    daemon = daemons({"pools.default.timeout_grace": GRACE})
+    daemon = daemons({"pools.default.timeout_grace": 1})
     job_id = daemon.submit(function, "stubborn", timeout=TIMEOUT, max_attempts=1)
     neighbour = daemon.submit(jobs.wait_for_file, "neighbour", {"path": str(daemon.home / "go")})
     (call,) = daemon.wait_for_calls("stubborn")
