@@ -82,7 +82,8 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     """Call a function at every event, in the thread in which it happens.
 
     Args:
-        subscriber: called with the event's name and its fields. What it raises is logged.
+        subscriber: called with the event's name (text) and its fields (a dict by name). What it
+            raises is logged as `subscriber.failed`.
 
     Returns:
         A function that ends the subscription.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 
 import pytest
 from support.parsers import all_options_of, commands_of, options_of
@@ -66,3 +68,14 @@ def test_every_variable_of_the_help_text_is_there(program):
     variables = set(re.findall(r"\b(?:GIGQD?_\w+|NO_COLOR)", PARSERS[program].format_help()))
 
     assert {name for name in variables if name not in manual(program)} == set()
+
+
+@programs
+@pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
+def test_groff_reads_the_page_without_a_warning(program):
+    page = ROOT / f"docs/man/{program}.1"
+    read = subprocess.run(
+        ["groff", "-man", "-ww", "-z", "-Tutf8", page], capture_output=True, text=True
+    )
+
+    assert (read.returncode, read.stderr) == (0, "")

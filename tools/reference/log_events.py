@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gigq import events
 from reference.markdown import page
 
 if TYPE_CHECKING:
@@ -43,13 +44,21 @@ def described() -> dict[str, Event]:
 
 
 def _parts() -> Iterator[str]:
+    names = _constants()
     for section in _sections():
         yield f"## {section['title']}"
         yield section.get("intro", "").strip()
         for name, event in _events(section).items():
             yield f"### `{name}`"
             yield event.meaning
-            yield f"Level: {event.level}." + (f" Fields: {event.fields}." if event.fields else "")
+            facts = {"Level": event.level, "Fields": event.fields, "Constant": names.get(name)}
+            yield " ".join(f"{fact}: {value}." for fact, value in facts.items() if value)
+
+
+def _constants() -> dict[str, str]:
+    """Return the constant of each event of the library, as code, by the event's name."""
+    named = {name: value for name, value in vars(events).items() if name.isupper()}
+    return {str(value): f"`gigq.events.{name}`" for name, value in named.items()}
 
 
 def _events(section: dict[str, dict[str, dict[str, str]]]) -> dict[str, Event]:
