@@ -123,10 +123,10 @@ def settings(signal_wakeup: SignalWakeup) -> tuple[Setting, ...]:
         Setting("limits", rlimits.NAMES, limits.read, limits.restore),
         Setting("priority", "the priority", _priority, _restore_priority),
         Setting("locale", "the locale", _locale, _restore_locale),
-        Setting("path", "the sys.path entry", _path, _restore_path),
+        Setting("path", "the sys.path entry", lambda: sys.path[:], _restore_path),
         Setting("streams", streams, _streams, _restore_streams),
         Setting("interpreter", tuple(_INTERPRETER), _interpreter, _restore_interpreter),
-        Setting("interpreter", "sys.argv with", _argv, _restore_argv),
+        Setting("interpreter", "sys.argv with", lambda: sys.argv[:], _restore_argv),
         Setting("warnings", "the warnings filter", lambda: warnings.filters[:], _restore_filters),
         Setting("warnings", ("warnings.showwarning",), _showwarning, _restore_showwarning),
         Setting("logging", "logging.disable", _disabled, logging.disable),
@@ -254,16 +254,8 @@ def _restore_locale(normal: str) -> None:
     locale.setlocale(locale.LC_ALL, normal)
 
 
-def _path() -> list[str]:
-    return sys.path.copy()
-
-
 def _restore_path(normal: list[str]) -> None:
     sys.path[:] = normal
-
-
-def _argv() -> list[str]:
-    return sys.argv.copy()
 
 
 def _restore_argv(normal: list[str]) -> None:
@@ -282,18 +274,7 @@ def _restore_streams(normal: tuple[Any, ...]) -> None:
 
 
 def _interpreter() -> tuple[Any, ...]:
-    return (
-        sys.getrecursionlimit(),
-        sys.getswitchinterval(),
-        sys.gettrace(),
-        sys.getprofile(),
-        threading.gettrace(),
-        threading.getprofile(),
-        sys.get_int_max_str_digits(),
-        gc.isenabled(),
-        gc.get_threshold(),
-        socket.getdefaulttimeout(),
-    )
+    return (*[read() for read, _ in _INTERPRETER.values()],)
 
 
 def _restore_interpreter(normal: tuple[Any, ...]) -> None:
@@ -326,13 +307,7 @@ def _disabled() -> int:
 
 
 def _hooks() -> tuple[Any, ...]:
-    return (
-        sys.excepthook,
-        sys.unraisablehook,
-        sys.displayhook,
-        sys.breakpointhook,
-        threading.excepthook,
-    )
+    return (*[getattr(owner, name) for owner, name in _HOOKS.values()],)
 
 
 def _restore_hooks(normal: tuple[Any, ...]) -> None:
