@@ -60,27 +60,18 @@ class ShutdownMarker:
         (folder / _ORDERLY).unlink(missing_ok=True)
         self._path = folder / f"{_PREFIX}{run.split(':')[1]}"
         with suppress(OSError):
-            _write(self._path, run)
+            private_files.write(self._path, run.encode())
 
     def end(self) -> None:
         """Record an orderly end; after an error the next start searches for processes."""
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
-                _write(self._path.with_name(_ORDERLY), "")
+                private_files.write(self._path.with_name(_ORDERLY), b"")
 
     def _dead_runs(self, folder: Path) -> list[Path]:
         runs = folder.glob(f"{_PREFIX}*")
         return [path for path in runs if not run_locks.is_alive(self._database, _read(path))]
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor = private_files.open_file(path)
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> str:

@@ -16,6 +16,7 @@ from support.ledger import stored
 
 from gigq.store.sqlite import close_in_turn as turns
 from gigq.store.sqlite import connections
+from gigq.store.sqlite.file import private_files
 
 if TYPE_CHECKING:
     import pytest
@@ -143,7 +144,7 @@ def test_a_connection_waits_until_another_process_has_closed_its_own(
 ) -> None:
     stored(db)
     asked = threading.Event()
-    answer = turns._is_ours
+    answer = private_files.try_flock
 
     def asking(lock: int, how: int) -> bool:
         mine = answer(lock, how)
@@ -152,7 +153,7 @@ def test_a_connection_waits_until_another_process_has_closed_its_own(
         return mine
 
     with turns.turn_to_close(address):
-        monkeypatch.setattr(turns, "_is_ours", asking)
+        monkeypatch.setattr(private_files, "try_flock", asking)
         closer = threading.Thread(target=connections.close_all_connections)
         closer.start()
         assert asked.wait(10)

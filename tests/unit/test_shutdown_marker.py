@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.waiting import wait_until
 
-from gigqd.host import shutdown_marker
+from gigq.store.sqlite.file import private_files
 from gigqd.linux import syscalls
 from gigqd.process import orphan_cleanup
 from gigqd.process.process_tag import VARIABLE, Tag, home_of, tag_of
@@ -63,11 +63,11 @@ def test_a_start_looks_after_a_run_whose_file_could_not_be_made(
 ) -> None:
     begun(database).end(orderly=True)
 
-    def refuse(_path: Path, _text: str) -> None:
+    def refuse(_path: Path, _content: bytes) -> None:
         raise OSError
 
     with monkeypatch.context() as patched:
-        patched.setattr(shutdown_marker, "_write", refuse)
+        patched.setattr(private_files, "write", refuse)
         begun(database)  # and killed
     begun(database)
 

@@ -19,7 +19,7 @@ from gigq.errors import StoreError, StoreLocked
 from gigq.store.sqlite.connections import BUSY_TIMEOUT, open_another, set_synchronous
 from gigq.store.sqlite.errors import is_busy, translated
 from gigq.store.sqlite.file.identity import require_same
-from gigq.store.sqlite.file.private_files import open_file
+from gigq.store.sqlite.file.private_files import open_file, try_flock
 from gigq.store.sqlite.probe import require_writable
 from gigq.store.sqlite.processes.run_locks import companion
 
@@ -217,14 +217,6 @@ def _set_patience(connection: StoreConnection, seconds: float) -> None:
 def _elected(path: str) -> Iterator[bool]:
     lock = open_file(companion(path) / "checkpointer")
     try:
-        yield _is_ours(lock)
+        yield try_flock(lock, fcntl.LOCK_EX)
     finally:
         os.close(lock)
-
-
-def _is_ours(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -75,13 +75,5 @@ def _wait_for(lock: int, how: int, patience: float) -> None:
     deadline = time.monotonic() + patience
     # gevent raises AssertionError for a sleep while it deletes a greenlet's local values.
     with suppress(OSError, AssertionError):
-        while not _is_ours(lock, how) and time.monotonic() < deadline:
+        while not private_files.try_flock(lock, how) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
-
-
-def _is_ours(lock: int, how: int) -> bool:
-    try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -49,11 +49,7 @@ def note_complete(path: str) -> None:
         return
     with suppress(OSError):  # the state only saves the next process a wait
         state = _state_of(os.stat(path))  # noqa: PTH116
-        mark = private_files.open_file(companion_path(path) / _NAME)
-        try:
-            os.ftruncate(mark, os.pwrite(mark, state, 0))
-        finally:
-            os.close(mark)
+        private_files.write(companion_path(path) / _NAME, state)
 
 
 def is_noted(path: str, found: os.stat_result) -> bool:

@@ -9,6 +9,7 @@ makes. Files that root makes get the folder's owner, as SQLite's own files do.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from contextlib import suppress
@@ -70,6 +71,32 @@ def is_at(path: str | os.PathLike[str], descriptor: int) -> bool:
     with suppress(OSError):
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     return False
+
+
+def try_flock(descriptor: int, kind: int) -> bool:
+    """Take a lock of flock(2) on an open file; return False while another process holds one.
+
+    Raises:
+        OSError: the file system has no such locks.
+    """
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace the content of a file of a private folder; make it when it is missing.
+
+    Raises:
+        OSError: as `open_file`, or the content cannot be written.
+    """
+    descriptor = open_file(path)
+    try:
+        os.ftruncate(descriptor, os.pwrite(descriptor, content, 0))
+    finally:
+        os.close(descriptor)
 
 
 def require_kind(descriptor: int, path: str | os.PathLike[str], kind: int) -> None:

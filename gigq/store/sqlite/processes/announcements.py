@@ -41,12 +41,7 @@ def write(database: str | os.PathLike[str], name: str, said: Mapping[str, Any]) 
     """
     path = companion(database) / _file_name(name)
     new = path.with_suffix(".new")
-    descriptor = private_files.open_file(new)
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(said).encode())
-    finally:
-        os.close(descriptor)
+    private_files.write(new, json.dumps(said).encode())
     new.replace(path)
 
 
