@@ -41,15 +41,7 @@ class WorkerReports:
     def idle(self) -> None:
         """Report that the worker is idle."""
         if self._activity is not Activity.IDLE:
-            self._write(
-                Report(
-                    Activity.IDLE,
-                    started=self.started,
-                    settled=self._settled,
-                    since=time.monotonic(),
-                    latest=self._busy.latest,
-                )
-            )
+            self._write_without_job(Activity.IDLE)
 
     def busy(
         self,
@@ -110,15 +102,7 @@ class WorkerReports:
 
     def leaving(self) -> None:
         """Report that the last job is settled and the application's `worker_stop` runs."""
-        self._write(
-            Report(
-                Activity.LEAVING,
-                started=self.started,
-                settled=self._settled,
-                since=time.monotonic(),
-                latest=self._busy.latest,
-            )
-        )
+        self._write_without_job(Activity.LEAVING)
 
     def peak(self) -> int:
         """Return the most memory in bytes that the supervisor measured for the current job."""
@@ -134,6 +118,17 @@ class WorkerReports:
         """
         log.error("worker_boot_failed", error=why, error_traceback=traceback)
         self.json_socket.send({"boot_error": why, "application": application})
+
+    def _write_without_job(self, activity: Activity) -> None:
+        self._write(
+            Report(
+                activity,
+                started=self.started,
+                settled=self._settled,
+                since=time.monotonic(),
+                latest=self._busy.latest,
+            )
+        )
 
     def _write(self, report: Report) -> None:
         before, self._activity = self._activity, report.activity
