@@ -13,7 +13,7 @@ from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understan
 from gigqd.cli.find_daemon import note_of_other_file, runtime_files_of
 from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parser, add_runtime_dir
 from gigqd.cli.output import Result
-from gigqd.config import load, locate
+from gigqd.config import identify, load
 from gigqd.errors import ConfigError, GigqdError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _stop_timeout(options: Namespace) -> float:
     """Return the seconds that a stop may take, as the file says now or by default."""
     if options.runtime_dir is None:
         with suppress(ConfigError):
-            return locate(options.config, os.environ).stop_timeout
+            return identify(options.config, os.environ).daemon.stop_timeout
     return _DEFAULT_STOP_TIMEOUT
 
 

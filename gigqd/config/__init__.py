@@ -2,7 +2,7 @@
 
 from gigqd.config.config_warnings import warnings
 from gigqd.config.diff import Changes, compare, without_restart
-from gigqd.config.load import config_path, identify, load, locate
+from gigqd.config.load import config_path, identify, load
 from gigqd.config.schema import (
     CodeConfig,
     Config,
@@ -30,7 +30,6 @@ __all__ = [
     "config_path",
     "identify",
     "load",
-    "locate",
     "warnings",
     "without_restart",
 ]

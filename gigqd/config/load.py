@@ -11,7 +11,7 @@ from gigq.model import paths_with_links
 from gigqd.config.environment import PLACE, from_environment
 from gigqd.config.environment_file import check_name, read_environment_file
 from gigqd.config.parse import from_file, read_source
-from gigqd.config.schema import TABLES, CodeConfig, Config, DaemonConfig, PoolConfig
+from gigqd.config.schema import TABLES, CodeConfig, Config, PoolConfig
 from gigqd.config.validate import contradictions, exposed_to_root
 from gigqd.errors import ConfigError, Problem
 
@@ -36,19 +36,6 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if problems:
         raise ConfigError(sorted(problems, key=_place))
     return config
-
-
-def locate(path: Path | None, environ: Mapping[str, str]) -> DaemonConfig:
-    """Return the daemon's table, of which only `name` and `runtime_dir` are to be relied on.
-
-    Args:
-        path: as for `load`.
-        environ: as for `load`.
-
-    Raises:
-        ConfigError: as for `identify`.
-    """
-    return identify(path, environ).daemon
 
 
 def identify(path: Path | None, environ: Mapping[str, str]) -> Config:

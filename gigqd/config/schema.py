@@ -142,6 +142,11 @@ class DaemonConfig(Table):
     stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "Time that a stop waits for running jobs before it interrupts them. They run again after the next start; jobs with a single attempt fail.")
     start_timeout: float = key("1m", duration(0.1, HOUR), LIVE, "Time that a start waits for the database and the first worker before it fails.")
 
+    def runtime_file(self, suffix: str) -> Path:
+        """Return the path of a runtime file, such as `.lock`: each daemon has its own."""
+        stem = "gigqd" if self.name == "default" else f"gigqd-{self.name}"
+        return self.runtime_dir / f"{stem}{suffix}"
+
 
 class QueueConfig(Table):
     """The job queue: where it is stored and what it may hold."""

@@ -192,10 +192,8 @@ def _in_use(config: Config) -> Iterator[tuple[Path, str]]:
         yield config.source, "the configuration"
     if config.code.environment_file:
         yield config.code.environment_file, "the environment file"
-    name = config.daemon.name
-    stem = "gigqd" if name == "default" else f"gigqd-{name}"
     for suffix in _RUNTIME_SUFFIXES:
-        yield config.daemon.runtime_dir / f"{stem}{suffix}", "one of the daemon's runtime files"
+        yield config.daemon.runtime_file(suffix), "one of the daemon's runtime files"
 
 
 def _place(path: Path) -> Path:

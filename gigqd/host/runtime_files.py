@@ -48,8 +48,7 @@ class RuntimeFiles:
 
     def __init__(self, config: Config | DaemonConfig) -> None:
         daemon, log_file = _place(config)
-        stem = "gigqd" if daemon.name == "default" else f"gigqd-{daemon.name}"
-        self._set_paths(daemon.runtime_dir / f"{stem}.lock")
+        self._set_paths(daemon.runtime_file(".lock"))
         self.log_path = log_file or self.lock_path.with_suffix(".log")
         self.identity = identity_of(config, os.environ) if isinstance(config, Config) else None
         self._accounts = _accounts_of(config, self.identity)

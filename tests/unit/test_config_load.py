@@ -9,7 +9,7 @@ import pytest
 from support.config_files import complete, problems, write
 
 from gigq import configuration_file
-from gigqd.config import PoolConfig, load, locate, warnings
+from gigqd.config import PoolConfig, identify, load, warnings
 from gigqd.errors import ConfigError
 
 
@@ -132,16 +132,16 @@ def test_a_user_needs_root(tmp_path, monkeypatch):
 def test_an_instance_is_found_although_other_keys_are_wrong(tmp_path):
     path = write(tmp_path, '[daemon]\nruntime_dir = "run"\nstop_timeout = "x"\n[pools]\nx = 1\n')
 
-    assert locate(path, {}).runtime_dir == tmp_path / "run"
+    assert identify(path, {}).daemon.runtime_dir == tmp_path / "run"
 
 
 def test_an_instance_is_not_guessed_when_its_place_is_wrong(tmp_path):
     with pytest.raises(ConfigError, match="runtime_dir"):
-        locate(write(tmp_path, complete("daemon.runtime_dir = 1")), {})
+        identify(write(tmp_path, complete("daemon.runtime_dir = 1")), {})
     with pytest.raises(ConfigError, match="RUNTIME_DIR"):
-        locate(write(tmp_path, complete("")), {"GIGQD_DAEMON__RUNTIME_DIR": "\0"})
+        identify(write(tmp_path, complete("")), {"GIGQD_DAEMON__RUNTIME_DIR": "\0"})
     with pytest.raises(ConfigError, match="not valid TOML"):
-        locate(write(tmp_path, "["), {})
+        identify(write(tmp_path, "["), {})
 
 
 def test_what_is_probably_not_meant_is_a_warning(tmp_path):
