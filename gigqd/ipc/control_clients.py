@@ -8,7 +8,6 @@ room is used up all the same, the connection that has been silent for longest ma
 from __future__ import annotations
 
 import os
-import select
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +49,7 @@ class Client:
 
     def has_closed(self) -> bool:
         """Return True when the other side has closed the connection, not only its sending half."""
-        poll = select.poll()
-        poll.register(self.json_socket, 0)
-        return any(event & select.POLLHUP for _, event in poll.poll(0))
+        return syscalls.is_hung_up(self.json_socket.fileno())
 
     def await_answer(self) -> None:
         """Note that a request has come, whose answer may take long."""

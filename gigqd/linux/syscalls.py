@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 from contextlib import suppress
 from functools import cache
@@ -212,6 +213,18 @@ def children_of(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):  # the process, or one of its threads, ended
         return found
     return found
+
+
+def is_hung_up(descriptor: int) -> bool:
+    """Return True once the other side of a terminal or connection is closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
+def open_descriptors() -> list[int]:
+    """Return the descriptors of this process, with that of the listing itself."""
+    return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers
 
 
 def all_pids() -> list[int]:

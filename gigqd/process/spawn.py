@@ -151,11 +151,7 @@ def _close_all_but(keep: set[int]) -> None:
     for fd in sorted(keep):
         os.closerange(start, max(start, fd))
         start = max(start, fd + 1)
-    os.closerange(start, _highest_descriptor() + 1)
-
-
-def _highest_descriptor() -> int:
-    return max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers only
+    os.closerange(start, max(syscalls.open_descriptors()) + 1)
 
 
 def _write_through() -> None:

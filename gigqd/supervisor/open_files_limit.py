@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gigqd import logs
 from gigqd.errors import files_remedy, is_out_of_files
+from gigqd.linux import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,10 +75,10 @@ class OpenFilesLimit:
 
 
 def _leaves_room() -> bool:
-    """Return whether the limit lets this process open the spare descriptors and as many besides."""
+    """Return True when the limit leaves room for the spare descriptors and as many besides."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers
-    return limit == resource.RLIM_INFINITY or max(used) + 2 * _SPARE < limit
+    highest = max(syscalls.open_descriptors())
+    return limit == resource.RLIM_INFINITY or highest + 2 * _SPARE < limit
 
 
 def _open_nothing() -> int:

@@ -10,11 +10,11 @@ not distinguish these, since a shell passes the hangup on to its jobs; the termi
 from __future__ import annotations
 
 import os
-import select
 import signal
 from contextlib import suppress
 
 from gigqd import logs
+from gigqd.linux import syscalls
 from gigqd.linux.signals import HANDLED, ignore
 
 log = logs.get_logger(__name__)
@@ -49,10 +49,14 @@ class SignalPipe:
         except BlockingIOError:
             return set()
         came = {signal.Signals(number) for number in numbers}
-        if signal.SIGHUP in came and self._terminal is not None and _is_closed(self._terminal):
+        if signal.SIGHUP in came and self._has_lost_its_terminal():
             log.info("terminal_closed")
             return came - {signal.SIGHUP} | {signal.SIGTERM}
         return came
+
+    def _has_lost_its_terminal(self) -> bool:
+        # The kernel closes the terminal before it sends the signal.
+        return self._terminal is not None and syscalls.is_hung_up(self._terminal)
 
 
 def _controlling_terminal() -> int | None:
@@ -60,10 +64,3 @@ def _controlling_terminal() -> int | None:
     with suppress(OSError):
         return os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     return None
-
-
-def _is_closed(terminal: int) -> bool:
-    """Return True once a terminal is closed: the kernel says so before it sends the signal."""
-    poll = select.poll()
-    poll.register(terminal, 0)
-    return any(event & select.POLLHUP for _, event in poll.poll(0))

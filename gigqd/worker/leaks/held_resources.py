@@ -196,8 +196,8 @@ def _described(thread: threading.Thread) -> str:
 def _numbers() -> set[int]:
     """Return the open descriptors without that of the listing, whose number becomes free again."""
     with suppress(OSError):  # no descriptor is left for the listing itself
-        listed = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers only
-        return {int(name) for name in listed if os.path.lexists(f"/proc/self/fd/{name}")}
+        listed = syscalls.open_descriptors()
+        return {number for number in listed if os.path.lexists(f"/proc/self/fd/{number}")}
     return set()
 
 
