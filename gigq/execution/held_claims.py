@@ -166,13 +166,14 @@ class BatchSizing:
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Return True when the function that a row names is known to be short."""
-        mean = self._of_function.get((row["function_module"], row["function_name"]))
-        return mean is not None and mean <= _SHORT
+        return self._is_short(row["function_module"], row["function_name"])
 
     def is_short(self, claim: Claim) -> bool:
         """Return True when the function of a claim is known to be short."""
-        mean = self._of_function.get((claim.function.module, claim.function.name))
-        return mean is not None and mean <= _SHORT
+        return self._is_short(claim.function.module, claim.function.name)
+
+    def _is_short(self, module: str, name: str) -> bool:
+        return self._of_function.get((module, name), math.inf) <= _SHORT
 
     def ran(self, claim: Claim, seconds: float) -> None:
         """Add one run to the means; a run that was preempted counts with a limit.
