@@ -6,11 +6,11 @@ the actions and reports the results. docs/how-it-works.md has a diagram of the p
 
 from __future__ import annotations
 
-from _random import Random  # `random` itself is left to the application: see gigq/model/jitter.py
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model.cause import Cause
+from gigq.model.jitter import random_between
 from gigqd import exit_codes
 from gigqd.ipc.scoreboard import Activity, Report
 
@@ -133,7 +133,6 @@ class Slot:
         self.name = name
         self.pool = pool
         self.limits = limits
-        self._spread = Random()
 
     def step(self, now: float, report: Report) -> Action:
         """Return the next action for this slot, given its child's last report."""
@@ -266,7 +265,7 @@ class Slot:
     def _back_off(self, now: float) -> None:
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(self.failures, 10))
         self.failures += 1
-        self.until = now + delay * (1 + _DELAY_SPREAD * (2 * self._spread.random() - 1))
+        self.until = now + delay * random_between(1 - _DELAY_SPREAD, 1 + _DELAY_SPREAD)
         self._enter(Phase.BACKOFF, now)
 
     def _boot(self, now: float, report: Report) -> Action:

@@ -1,7 +1,5 @@
 """The life of a slot: every edge of the state machine, with the time given to it."""
 
-import random
-
 import pytest
 
 from gigq.model.cause import Cause
@@ -272,7 +270,6 @@ def test_an_unknown_end_is_a_crash() -> None:
 
 def test_a_child_that_cannot_boot_is_retried_after_growing_delays() -> None:
     slot = Slot("default/0", "default", LIMITS)
-    slot._spread = random.Random(1)
     delays = []
     for _ in range(9):
         slot.spawned(0.0)
