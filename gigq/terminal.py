@@ -18,6 +18,11 @@ def columns(descriptor: int) -> int | None:
     return None
 
 
+def allows_colour() -> bool:
+    """Return True when a terminal may show colours: NO_COLOR is not set (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def printable(value: object, keep: str = "") -> str:
     """Return `value` as text, with every character that is not printable as an escape.
 

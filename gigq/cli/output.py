@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 from gigq.model.strict_json import strict_json
-from gigq.terminal import columns
+from gigq.terminal import allows_colour, columns
 
 
 def width() -> int | None:
@@ -17,10 +17,8 @@ def width() -> int | None:
 
 
 def takes_colour() -> bool:
-    """Return True for a terminal, unless NO_COLOR is set (no-color.org)."""
-    return (
-        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
+    """Return True for a terminal that may show colours."""
+    return sys.stdout.isatty() and allows_colour()
 
 
 def print_json(value: object) -> None:

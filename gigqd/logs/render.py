@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gigq.terminal import printable
+from gigq.terminal import allows_colour, printable
 from gigqd.logs.loggable_values import Limits, clean_text, plain, plain_entry
 from gigqd.logs.terminal_lines import line_renderer
 
@@ -44,7 +44,7 @@ def choose_renderer(form: str, fd: int, shows_tracebacks: Callable[[], bool]) ->
     """
     if form == "json" or (form == "auto" and not os.isatty(fd)):
         return render_json
-    colors = os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    colors = os.isatty(fd) and allows_colour()
     if form == "auto":
         return line_renderer(fd, colors=colors, shows_tracebacks=shows_tracebacks)
     return _console_renderer(colors=colors)

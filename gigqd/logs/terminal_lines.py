@@ -1,12 +1,11 @@
 """Entries as a person at a terminal reads them: one line each, as wide as the terminal."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from gigq.model.units import format_duration
-from gigq.terminal import printable, shorten
+from gigq.terminal import columns, printable, shorten
 from gigqd.logs.loggable_values import plain
 
 JOB_OUTPUT = "job_output"
@@ -48,7 +47,7 @@ def line_renderer(
         shown = plain(entry)
         if shown["event"] == JOB_OUTPUT:
             return "\n".join(_output_lines(shown))
-        width = _width(fd)
+        width = max(columns(fd) or _USUAL_WIDTH, _NARROWEST)
         line = shorten(_line(shown, width), width)
         colour = _COLOURS.get(str(shown["level"])) if colors else None
         if colour:
@@ -104,11 +103,3 @@ def _output_lines(entry: Entry) -> Iterator[str]:
     yield f"{_clock(entry)} {'output':<7} {_job(entry)} printed:"
     for line in str(entry.get("output", "")).expandtabs().rstrip("\n").split("\n"):
         yield f"    | {printable(line.rstrip(chr(13)))}"
-
-
-def _width(fd: int) -> int:
-    try:
-        columns = os.get_terminal_size(fd).columns
-    except OSError:
-        columns = 0
-    return max(columns, _NARROWEST) if columns else _USUAL_WIDTH
