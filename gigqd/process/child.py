@@ -212,7 +212,7 @@ class Child:
 
     def stacks(self) -> str:
         """Return the stacks of its threads, if they were dumped."""
-        return without_worker_frames(tail(self.context.stacks, _STACKS_KEPT))
+        return dumped_stacks(self.context.stacks)
 
     def trim_output(self) -> None:
         """Free the memory of an output that has grown large, except its tail."""
@@ -265,6 +265,11 @@ def tail(fd: int | None, limit: int) -> str:
     read = os.pread(fd, limit, max(0, size - limit))
     whole = read[_bytes_of_cut_character(read) if size > limit else 0 :]
     return whole.lstrip(b"\0").decode(errors="replace")  # the freed front reads as zero bytes
+
+
+def dumped_stacks(fd: int | None) -> str:
+    """Return the end of a file with dumps of stacks, without the frames of gigq itself."""
+    return without_worker_frames(tail(fd, _STACKS_KEPT))
 
 
 def _bytes_of_cut_character(text: bytes) -> int:

@@ -52,14 +52,14 @@ class MemoryMonitor:
         """Return True when a sample needs another step."""
         return self._scan is not None
 
-    def step(self, posts: Iterable[SlotChild], now: float) -> list[Slot]:
+    def step(self, occupied: Iterable[SlotChild], now: float) -> list[Slot]:
         """Sample if it is due; return the slots whose jobs have left an orphan.
 
         Args:
-            posts: the slots with their children, without those that are being killed.
+            occupied: the slots with their children, without those that are being killed.
             now: the monotonic time.
         """
-        reports = [(slot, child, child.cell.read()) for slot, child in posts]
+        reports = [(slot, child, child.cell.read()) for slot, child in occupied]
         for _, child, report in reports:
             if report.started != child.oom_count[0]:
                 child.oom_count = (report.started, self._oom.count())
@@ -80,7 +80,7 @@ class MemoryMonitor:
                 self._scan = scan
                 return []
         # As their jobs were when the look began, without children that have ended since.
-        reports = [post for post in self._reports if id(post[1]) in there]
+        reports = [one for one in self._reports if id(one[1]) in there]
         for unidentified in self._process_table.unidentified():
             log.warning("unidentified_orphan_adopted", orphan=unidentified.pid)
         for slot, child, report in reports:

@@ -56,7 +56,7 @@ class JobInterrupter:
         self._handler = self._on_signal
         # From the start: without a handler the signal would kill the worker.
         _signal.signal(signal.SIGUSR2, self._handler)
-        os.register_at_fork(after_in_child=self._give_up)
+        os.register_at_fork(after_in_child=self._remove_handler)
 
     def armed(self, claim: Claim) -> JobInterrupter:
         """Return the context manager around a job's function, in which the signal counts."""
@@ -99,7 +99,7 @@ class JobInterrupter:
             self._reports.interrupted()
             raise kind(words).interrupting(self._execution)
 
-    def _give_up(self) -> None:
+    def _remove_handler(self) -> None:
         """Restore the default handler in a process that a job forked."""
         self._armed = False
         if _signal.getsignal(signal.SIGUSR2) is self._handler:

@@ -17,7 +17,7 @@ log = logs.get_logger(__name__)
 _GONE_WITHIN = 5.0
 
 
-def kill_orphans(tag: Tag) -> bool:
+def kill_own_descendants(tag: Tag) -> bool:
     """Kill every process below this worker; exit for the supervisor to do it if that fails.
 
     Args:

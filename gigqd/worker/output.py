@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gigqd.process.child import tail
+from gigqd.process.child import dumped_stacks, tail
 from gigqd.process.spawn import flush_standard_streams
-from gigqd.process.thread_stacks import without_worker_frames
 
 if TYPE_CHECKING:
     from gigqd.process.spawn import ChildContext
-
-_STACKS_KEPT = 64 * 1024
 
 
 class Output:
@@ -48,4 +45,4 @@ class Output:
 
     def stacks(self) -> str | None:
         """Return the stacks of all threads, if they were dumped."""
-        return without_worker_frames(tail(self._stacks, _STACKS_KEPT)) or None
+        return dumped_stacks(self._stacks) or None

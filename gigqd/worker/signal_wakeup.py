@@ -43,7 +43,7 @@ class SignalWakeup:
         for number, handler in self._handlers.items():
             _signal.signal(number, handler)
         self._dump_stacks()
-        os.register_at_fork(after_in_child=self._give_up)
+        os.register_at_fork(after_in_child=self._remove_handlers)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when a signal has come."""
@@ -77,7 +77,7 @@ class SignalWakeup:
         with suppress(BlockingIOError):
             os.read(self._reader, _MANY)
 
-    def _give_up(self) -> None:
+    def _remove_handlers(self) -> None:
         """Remove the worker's handlers in a process that a job forked."""
         taken = signal.set_wakeup_fd(-1)
         if taken not in (-1, self._writer):

@@ -31,7 +31,7 @@ from gigqd.worker.interruption_report import InterruptionReport
 from gigqd.worker.job_context import DaemonJobContext
 from gigqd.worker.leaks.check import LeakCheck
 from gigqd.worker.leaks.report import LeakReport
-from gigqd.worker.leftover_processes import kill_orphans
+from gigqd.worker.leftover_processes import kill_own_descendants
 from gigqd.worker.output import Output
 from gigqd.worker.random_seed import reseed
 from gigqd.worker.recycling import RecyclingLimits
@@ -247,7 +247,7 @@ class WorkerRole:
         """
         self._reports.settling()
         usage = self._usage.end(self._reports.peak())
-        killed = result.status is not JobStatus.COMPLETED and self._kill_orphans()
+        killed = result.status is not JobStatus.COMPLETED and self._kill_descendants()
         post_mortem = PostMortem(
             output=self._output.take(),
             stack=self._output.stacks() if self._interrupter.interrupted else None,
@@ -279,9 +279,9 @@ class WorkerRole:
             log.error("worker_cannot_write", limit="RLIMIT_FSIZE")
             os._exit(exit_codes.WORKER_RESIDUE)
 
-    def _kill_orphans(self) -> bool:
+    def _kill_descendants(self) -> bool:
         self._reserved.free_if_needed()
-        return kill_orphans(self._context.tag)
+        return kill_own_descendants(self._context.tag)
 
     # --- going on or leaving -----------------------------------------------------------------
 
