@@ -20,7 +20,7 @@ _COUNT = struct.Struct("<Q")
 _REPORT = struct.Struct("<B?xxiQQdddQQ40s40s96s96s")
 _NUMBERS = 8  # fields of a report between the activity and its texts
 _ORDERS = struct.Struct("<7Q")
-_LENT = struct.Struct("<Q")
+_CELLS_USED = struct.Struct("<Q")
 _CAUSES = (None, *Cause)
 _CAUSE_BITS = 8
 _CELL_BYTES = 1024
@@ -195,8 +195,8 @@ class Cell:
     def all_reports(self) -> list[Report]:
         """Return the last report of every child; the recorder needs them all."""
         # Only cells that were in use: reading the others would allocate their memory.
-        (lent,) = _LENT.unpack_from(self._memory)
-        cells = [Cell(self._memory, index) for index in range(1, lent)]
+        (used,) = _CELLS_USED.unpack_from(self._memory)
+        cells = [Cell(self._memory, index) for index in range(1, used)]
         return [cell.read() for cell in cells if cell._count()]
 
     # --- the supervisor's side ---------------------------------------------------------------
@@ -272,14 +272,14 @@ class Scoreboard:
     The first cell's place holds the number of cells that were ever in use, itself included.
 
     Attributes:
-        held: True while claims are suspended, also for new workers.
+        claims_paused: True while claims are suspended, also for new workers.
     """
 
     def __init__(self, cells: int) -> None:
-        self.held = False
+        self.claims_paused = False
         self._memory = mmap.mmap(-1, (1 + cells) * _CELL_BYTES)
         self._free = list(range(cells, 0, -1))
-        self._lent = 1
+        self._used = 1
 
     def take(self) -> Cell:
         """Return a free cell, cleared.
@@ -290,10 +290,10 @@ class Scoreboard:
         if not self._free:
             raise OSError(errno.ENOSPC, "there are as many children as the scoreboard can show")
         cell = Cell(self._memory, self._free.pop())
-        self._lent = max(self._lent, cell.index + 1)
-        _LENT.pack_into(self._memory, 0, self._lent)
+        self._used = max(self._used, cell.index + 1)
+        _CELLS_USED.pack_into(self._memory, 0, self._used)
         cell.clear()
-        cell.pause_claims(on=self.held)
+        cell.pause_claims(on=self.claims_paused)
         return cell
 
     def release(self, cell: Cell) -> None:

@@ -38,7 +38,7 @@ class WakeupTimer:
         expired = any(event & select.POLLIN for _, event in self._poll.poll(0))
         return expired or syscalls.start_timer(self._descriptor, _MOMENT)
 
-    def heard(self) -> None:
+    def clear(self) -> None:
         """Clear the expiry, until the timer is started again."""
         with suppress(BlockingIOError):
             os.read(self._descriptor, _COUNT_BYTES)

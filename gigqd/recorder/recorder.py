@@ -74,12 +74,17 @@ class Recorder:
         self._database = Database(self._connection, _PATIENCE, durable=full)
         self._settlement = Settlement(self._database, self._path, context.tag.run, self.heartbeat)
         served = [pool.queues for pool in context.config.pools]
-        around = self._cell.all_reports, self.heartbeat, self.report
         self._dead_daemon_settlement = DeadDaemonSettlement(
             self._path, self._settlement, self.report
         )
         self._maintenance = Maintenance(
-            self._database, self._path, context.tag.run, served, *around
+            self._database,
+            self._path,
+            context.tag.run,
+            served,
+            self._cell.all_reports,
+            self.heartbeat,
+            self.report,
         )
         self._retention = Retention(
             self._database, context.config.retention, self.report, self._maintenance.expect_size

@@ -40,19 +40,19 @@ class ChildSetup:
     takes some; the children get back the limit that it had.
 
     Args:
-        mark: the database's name in tags, and the daemon's run.
+        origin: the database's id and the daemon's run, for the tags of children.
         board: the scoreboard, which has a cell for each child.
         selector: the supervisor's selector, for the wakeup timer.
     """
 
     def __init__(
-        self, mark: tuple[str, str], board: Scoreboard, selector: selectors.BaseSelector
+        self, origin: tuple[str, str], board: Scoreboard, selector: selectors.BaseSelector
     ) -> None:
-        self._home, self._run = mark
+        self._home, self._run = origin
         self._board = board
         self._count = 0
         self._wakeup_timer = WakeupTimer()
-        selector.register(self._wakeup_timer, selectors.EVENT_READ, self._wakeup_timer.heard)
+        selector.register(self._wakeup_timer, selectors.EVENT_READ, self._wakeup_timer.clear)
         self._delegation = cgroups.enter_delegated_group()
         self._file_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -61,7 +61,7 @@ class Children:
     def __init__(
         self,
         config: Config,
-        mark: tuple[str, str],
+        origin: tuple[str, str],
         board: Scoreboard,
         selector: selectors.BaseSelector,
         events: ChildEvents,
@@ -73,7 +73,7 @@ class Children:
         self._selector = selector
         self._events = events
         self._canary_configs: dict[str, tuple[Config, int]] = {}
-        self._child_setup = ChildSetup(mark, board, selector)
+        self._child_setup = ChildSetup(origin, board, selector)
         self.restarts = Restarts()
         self._monitor = MemoryMonitor()
         self._kills = ConcurrentKills()
@@ -155,8 +155,8 @@ class Children:
 
     def pause_claims(self, *, on: bool) -> None:
         """Suspend the claims of all workers, or resume them; running jobs continue."""
-        if self._board.held != on:
-            self._board.held = on
+        if self._board.claims_paused != on:
+            self._board.claims_paused = on
             for child in self._children.values():
                 child.pause_claims(on=on)
 

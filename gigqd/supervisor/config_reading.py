@@ -84,7 +84,7 @@ class ConfigReader:
         self.abandon()
         return config, changes
 
-    def taken(self) -> None:
+    def note_applied(self) -> None:
         """Remember what was read last as the text in force."""
         self._in_force = self._texts
 
@@ -124,5 +124,6 @@ def _cut_short(texts: Texts, in_force: Texts) -> list[Path]:
     return [
         path
         for path, text in texts.items()
-        if len(text) < len((taken := in_force.get(path, b"")).rstrip()) and taken.startswith(text)
+        if len(text) < len((applied := in_force.get(path, b"")).rstrip())
+        and applied.startswith(text)
     ]

@@ -151,7 +151,7 @@ class Reloads:
         daemon_status = self._status
         daemon_status.config = canary.config
         daemon_status.generation += 1
-        self._reader.taken()
+        self._reader.note_applied()
         daemon_status.counters.reloads += 1
         logs.set_level(canary.config.log.level)
         self._children.use(canary.config, daemon_status.generation)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _UNKILLABLE_AFTER = 10.0
 _RECORDS_WITHIN = 5.0
-_TIME_TO_DUMP_STACKS = 0.05
+_CUT_SHORT_WITHIN = 0.05
 _ENDED_AS = {"completed": "finished", "pending": "released"}
 
 
@@ -51,7 +51,7 @@ class Stop:
 
     def cut_short(self, now: float) -> None:
         """Cut running jobs short at once; there is only time to dump their stacks."""
-        self.deadline = min(self.deadline, now + _TIME_TO_DUMP_STACKS)
+        self.deadline = min(self.deadline, now + _CUT_SHORT_WITHIN)
         self.at_once = True
 
     def step(self, children: Children, pools: Pools, unrecorded: int) -> None:

@@ -141,7 +141,7 @@ def test_a_job_of_an_idle_worker_wakes_the_supervisor_a_moment_later(
     reports.busy(CLAIM, 100.0, 0.0, (None, 0))
 
     assert readable(ends[0], wakeup_timer) == [wakeup_timer]
-    wakeup_timer.heard()
+    wakeup_timer.clear()
     assert not readable(wakeup_timer, within=0.0)
 
 
