@@ -64,7 +64,7 @@ check: $(VENV)/.ready-dev ## check format, lint, types, import contracts and wor
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tools/check-words gigq gigqd etc systemd examples docs README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/python tools/check-words gigq gigqd tests tools etc systemd examples docs README.md CHANGELOG.md CONTRIBUTING.md
 
 .PHONY: check-docs
 check-docs: $(VENV)/.ready-dev ## check that the documents say what the code does, run their examples, build the site

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.docs
 
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
-FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
+CODE_BLOCK = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 OURS = re.compile(r"^(gigq|gigqd|tests|docs|examples|systemd|etc|tools|bench)/[\w./-]*$")
 MODULE = re.compile(r"^gigqd?(\.[a-z_]+)+(?<!\.db)(?<!\.fish)(?<!\.toml)(?<!\.service)(?<!\.sock)$")
 
@@ -19,7 +19,7 @@ pages = pytest.mark.parametrize("page", documents(), ids=lambda p: str(p.relativ
 
 
 def prose(page):
-    return FENCE.sub("", page.read_text(encoding="utf-8"))
+    return CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))
 
 
 def anchors(page):

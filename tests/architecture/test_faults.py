@@ -1,4 +1,4 @@
-"""The page of faults and the markers of the tests tell the same."""
+"""The page of faults and the markers of the tests agree."""
 
 from __future__ import annotations
 

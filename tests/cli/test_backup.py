@@ -65,11 +65,11 @@ def test_the_copy_is_private_and_nothing_else_is_left(shell, queue_file):
 
 
 def test_the_json_tells_what_was_copied(shell, queue_file):
-    told = shell.json("backup", "copy.db")
+    printed = shell.json("backup", "copy.db")
     size = (shell.folder / "copy.db").stat().st_size
 
-    assert told.pop("seconds") > 0
-    assert told == {
+    assert printed.pop("seconds") > 0
+    assert printed == {
         "database": "gigq.db",
         "backup": f"{shell.folder}/copy.db",
         "bytes": size,
@@ -139,7 +139,7 @@ def test_what_is_written_while_it_copies_is_not_in_it(shell, queue_file, monkeyp
         ("hard.db", "belongs to the database itself"),
         ("there.db", "is there already; name another file, or use --force"),
         ("folder", "is a folder; name a file in it: folder/jobs.db"),
-        ("nowhere/copy.db", "there is no folder"),
+        ("missing/copy.db", "there is no folder"),
         ("used.db", "used.db-wal is there"),
         ("pipe", "is not a file"),
         ("postgresql://host/x", "is not the name of a file"),

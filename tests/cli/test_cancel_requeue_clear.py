@@ -29,9 +29,9 @@ def test_what_cannot_be_done_is_a_negative_answer_with_the_reason(shell):
 def test_an_unknown_job_is_not_found(shell):
     shell.submit()
     for command in ("cancel", "requeue"):
-        done = shell.run(command, "nobody")
+        done = shell.run(command, "missing")
 
-        assert (done.returncode, done.stdout) == (1, "Job nobody not found.\n")
+        assert (done.returncode, done.stdout) == (1, "Job missing not found.\n")
 
 
 def test_json_says_what_changed(shell):
@@ -69,12 +69,12 @@ def test_a_number_of_days_beyond_the_calendar_clears_nothing(shell):
 
 
 def test_several_jobs_are_cancelled_and_one_refusal_does_not_keep_the_others(shell):
-    ids = [shell.submit(), "nobody", shell.submit()]
+    ids = [shell.submit(), "missing", shell.submit()]
     done = shell.run("cancel", *ids)
 
     assert done.returncode == 1
     assert done.stdout == (
-        f"Job {ids[0]} cancelled.\nJob nobody not found.\nJob {ids[2]} cancelled.\n"
+        f"Job {ids[0]} cancelled.\nJob missing not found.\nJob {ids[2]} cancelled.\n"
     )
 
 

@@ -285,13 +285,13 @@ def test_a_misspelt_variable_of_the_code_table_is_a_usage_error(shell, folder):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--params-file", "~nobody-of-this-name/params.json"),
-        ("--app-dir", "~nobody-of-this-name"),
+        ("--params-file", "~account-of-no-user/params.json"),
+        ("--app-dir", "~account-of-no-user"),
         ("--config", "home.toml"),
     ],
 )
 def test_the_home_folder_of_no_account_is_a_usage_error(shell, arguments):
-    configure(shell.folder, '[queue]\ndatabase = "~nobody-of-this-name/jobs.db"\n', "home.toml")
+    configure(shell.folder, '[queue]\ndatabase = "~account-of-no-user/jobs.db"\n', "home.toml")
     done = shell.run("submit", "os:getpid", "--name", "one", *arguments)
 
     assert done.returncode == 2
@@ -299,6 +299,6 @@ def test_the_home_folder_of_no_account_is_a_usage_error(shell, arguments):
 
 
 def test_a_database_in_the_home_folder_of_no_account_is_not_there(shell):
-    done = shell.run("list", "--db", "~nobody-of-this-name/jobs.db")
+    done = shell.run("list", "--db", "~account-of-no-user/jobs.db")
 
     assert (done.returncode, "there is no database" in done.stderr) == (69, True)

@@ -34,8 +34,8 @@ def examined(shell, *options):
     """The exit code, and the findings by check."""
     done = shell.run("doctor", "--json", *options)
     assert done.stderr == ""
-    told = json.loads(done.stdout)
-    return done.returncode, {one["check"]: one for one in told["findings"]}, told
+    report = json.loads(done.stdout)
+    return done.returncode, {one["check"]: one for one in report["findings"]}, report
 
 
 def everything_in(folder):
@@ -47,13 +47,13 @@ def everything_in(folder):
 
 
 def test_a_healthy_queue_gets_0_and_no_advice_but_notes(shell, file):
-    code, found, told = examined(shell)
+    code, found, report = examined(shell)
 
     assert code == 0
-    assert told["worst"] in ("ok", "note")
+    assert report["worst"] in ("ok", "note")
     assert {one["severity"] for one in found.values()} <= {"ok", "note"}
     assert found["jobs"]["found"].startswith("1 jobs, 1 due, 0 delayed")
-    assert told["facts"]["counts"]["finished"] == 0
+    assert report["facts"]["counts"]["finished"] == 0
 
 
 def test_the_text_says_the_same_as_the_json(shell, file):
@@ -329,12 +329,12 @@ def test_a_worker_that_runs_is_seen_and_one_that_is_gone_is_reported(shell, file
     _, alive, _ = examined(shell)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
-    code, dead, told = examined(shell)
+    code, dead, report = examined(shell)
 
     assert alive["workers"]["found"] == f"jobs are run by worker {worker.pid}"
     assert "lost" not in alive
     assert (code, dead["lost"]["severity"]) == (1, "warning")
-    assert (told["facts"]["gone"], told["facts"]["counts"]["running"]) == (1, 1)
+    assert (report["facts"]["gone"], report["facts"]["counts"]["running"]) == (1, 1)
 
 
 def test_what_takes_too_long_to_count_is_left_out_and_said(shell, file, monkeypatch):
@@ -353,9 +353,9 @@ def test_a_daemon_that_serves_the_file_is_named(shell, daemons):
 
 @pytest.fixture
 def public():
-    """A shell in a folder that everybody may look into, with a queue."""
+    """A shell in a folder that every account may read, with a queue."""
     if os.geteuid() != 0:
-        pytest.skip("only root may become somebody else")
+        pytest.skip("only root may become another account")
     with TemporaryDirectory() as folder:
         shell = Shell(Path(folder))
         shell.folder.chmod(0o755)
@@ -366,7 +366,7 @@ def public():
 
 def as_nobody(shell, *arguments):
     """`gigq` in the folder as a user who owns nothing there."""
-    become = ["setpriv", "--reuid=nobody", "--clear-groups", interpreter_for("nobody")]
+    become = ["setpriv", "--reuid=65534", "--clear-groups", interpreter_for("nobody")]
     return subprocess.run(
         [*become, "-m", "gigq", *arguments],
         cwd=shell.folder,

@@ -40,13 +40,13 @@ def failed(done, code, *words):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("nowhere.resize", "there is no module 'nowhere'"),
+        ("missing_module.resize", "there is no module 'missing_module'"),
         ("shop.shrink", "has no function 'shrink'"),
         ("shop.risize", "has no function 'risize'; did you mean 'resize'?"),
         ("shop.py:risize", "has no function 'risize'; did you mean 'resize'?"),
         ("shpo.resize", "no module 'shpo' for shpo.resize; is it in the working directory or"),
         ("shop.not_a_function", "is not a function"),
-        ("nowhere.py:resize", "there is no script"),
+        ("missing_module.py:resize", "there is no script"),
     ],
 )
 def test_a_function_that_is_not_there(shell, place, words):
@@ -219,7 +219,11 @@ def test_a_wrong_command_line_is_answered_in_json_when_asked_for(shell, program,
     [
         (("list",), 69, "there is no database"),
         (("submit", "shop.resize", "--name", "x"), 2, "needs the parameter 'file'"),
-        (("submit", "nowhere.resize", "--name", "x"), 1, "there is no module 'nowhere'"),
+        (
+            ("submit", "missing_module.resize", "--name", "x"),
+            1,
+            "there is no module 'missing_module'",
+        ),
     ],
 )
 def test_a_failure_is_answered_in_json_when_asked_for(shell, words, code, said):

@@ -132,12 +132,12 @@ def test_a_reader_that_is_gone_gets_the_shells_code(shell):
     shell.submit()
     read_end, write_end = os.pipe()
     os.close(read_end)
-    with os.fdopen(write_end, "w") as nobody:
+    with os.fdopen(write_end, "w") as closed_pipe:
         done = subprocess.run(
             [sys.executable, "-m", "gigq", "list"],
             cwd=shell.folder,
             env=clean_environment(),
-            stdout=nobody,
+            stdout=closed_pipe,
             stderr=subprocess.PIPE,
             text=True,
             check=False,

@@ -122,10 +122,10 @@ def test_there_are_no_logs_of_what_there_was_not(shell, dead):
 
 def test_an_unknown_job_has_no_logs(shell, dead):
     for options in ((), ("-f",)):
-        done = shell.run("logs", "nobody", *options)
+        done = shell.run("logs", "missing", *options)
 
-        assert (done.returncode, done.stdout) == (1, "Job nobody not found.\n")
-    assert json.loads(shell.run("logs", "nobody", "--json").stdout)["exists"] is False
+        assert (done.returncode, done.stdout) == (1, "Job missing not found.\n")
+    assert json.loads(shell.run("logs", "missing", "--json").stdout)["exists"] is False
 
 
 def test_a_plain_workers_job_says_where_its_output_is(shell):

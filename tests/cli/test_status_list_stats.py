@@ -66,12 +66,12 @@ def test_a_delayed_job_shows_when_it_is_tried_again(shell):
 
 def test_an_unknown_id_is_a_negative_answer(shell):
     shell.submit()
-    plain, as_json = shell.run("status", "nobody"), shell.run("status", "nobody", "--json")
+    plain, as_json = shell.run("status", "missing"), shell.run("status", "missing", "--json")
 
-    assert (plain.returncode, plain.stdout) == (1, "Job nobody not found.\n")
+    assert (plain.returncode, plain.stdout) == (1, "Job missing not found.\n")
     assert (as_json.returncode, json.loads(as_json.stdout)) == (
         1,
-        {"id": "nobody", "exists": False},
+        {"id": "missing", "exists": False},
     )
 
 

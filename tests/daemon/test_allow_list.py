@@ -24,7 +24,7 @@ import foreign
 
 def send(args=None): return "sent"
 
-class Heir(foreign.Base):
+class Subclass(foreign.Base):
     @staticmethod
     def own(args=None): return "sent"
 """

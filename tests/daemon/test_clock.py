@@ -1,4 +1,4 @@
-"""Somebody sets the machine's clock: no timer is affected, and no record runs backwards."""
+"""The machine's clock is set: no timer is affected, and no record runs backwards."""
 
 from __future__ import annotations
 

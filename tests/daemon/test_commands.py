@@ -99,7 +99,7 @@ def test_a_stream_that_was_closed_at_the_start_is_no_trouble(stopped, command, c
     assert (done.returncode, done.stderr) == (code, "")
 
 
-# --- nobody there ----------------------------------------------------------------------------
+# --- without a daemon ------------------------------------------------------------------------
 
 
 @pytest.mark.fault("A4")

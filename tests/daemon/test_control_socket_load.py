@@ -19,7 +19,7 @@ from gigqd.ipc.control_socket import existing
 pytestmark = pytest.mark.daemon
 
 CLONE_NEWNS = 0x00020000
-SOMEONE = 4711
+OTHER_UID = 4711
 
 COMMANDS = ["status", "pause", "resume", "reload", "stop --now"]
 
@@ -175,8 +175,8 @@ def test_an_ordinary_account_gives_no_commands_to_a_daemon_of_root(daemons):
 
     def answer_to_another_account():
         os.setgroups([])
-        os.setgid(SOMEONE)
-        os.setuid(SOMEONE)
+        os.setgid(OTHER_UID)
+        os.setuid(OTHER_UID)
         with socket.socket(socket.AF_UNIX) as control:
             connect(control, daemon)
             try:
@@ -187,7 +187,7 @@ def test_an_ordinary_account_gives_no_commands_to_a_daemon_of_root(daemons):
 
     assert own_mode == 0o600
     assert in_a_child(answer_to_another_account) == "b''"
-    assert daemon.wait_for_event("control_refused")["uid"] == SOMEONE
+    assert daemon.wait_for_event("control_refused")["uid"] == OTHER_UID
 
 
 @pytest.mark.fault("S7")
@@ -203,8 +203,8 @@ def test_a_process_that_proc_hides_is_no_job(hidden):
         mount = ["mount", "-t", "proc", "-o", f"hidepid={hidden}", "proc", "/proc"]
         subprocess.run(mount, check=True)
         os.setgroups([])
-        os.setresgid(SOMEONE, SOMEONE, SOMEONE)
-        os.setresuid(SOMEONE, SOMEONE, SOMEONE)
+        os.setresgid(OTHER_UID, OTHER_UID, OTHER_UID)
+        os.setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
         return [control_clients._is_below_this_process(pid) for pid in (roots, os.getpid())]
 
     assert in_a_child(peers_of_an_ordinary_account) == "[False, True]"

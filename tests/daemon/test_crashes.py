@@ -179,7 +179,7 @@ def submitted(daemon, numbers, seconds):
 
 
 def check_every_job_ended_once(daemon, ids):
-    """Against the ledger: none lost, none overlapping itself, no success that nobody saw."""
+    """Against the ledger: none lost, none overlapping itself, no success without a call."""
     calls_by_job = {key: [] for key in ids}
     for call in daemon.calls():
         calls_by_job[call.job].append(call)

@@ -12,7 +12,7 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.daemon
 
 TOLD_TO_SERVICES = {
-    "NOTIFY_SOCKET": "/nowhere",
+    "NOTIFY_SOCKET": "/missing",
     "WATCHDOG_USEC": "60000000",
     "WATCHDOG_PID": "1",
     "LISTEN_FDS": "1",
@@ -28,9 +28,9 @@ def test_a_job_knows_who_it_is_and_how_long_it_may_run(daemons):
     job_id = daemon.submit(spoilers.tell_of_itself, "self", timeout=60, max_attempts=2)
     job = daemon.wait_for_job(job_id, "completed")
 
-    told = job["result"]
-    first, second = told.pop("remaining")
-    assert told == {
+    facts = job["result"]
+    first, second = facts.pop("remaining")
+    assert facts == {
         "id": job_id,
         "name": "self",
         "queue": "default",
@@ -72,14 +72,14 @@ def test_a_job_sees_that_its_worker_was_sent_term(daemons):
 
 def test_a_job_sees_that_it_was_cancelled_and_is_told_so(daemons):
     daemon = daemons({"pools.default.timeout_grace": "1s"})
-    told = daemon.home / "told"
-    job_id = daemon.submit(spoilers.wait_for_cancel, "unwanted", {"told": str(told)})
+    written = daemon.home / "written"
+    job_id = daemon.submit(spoilers.wait_for_cancel, "unwanted", {"written": str(written)})
     daemon.wait_for_calls("unwanted")
 
     daemon.queue.cancel(job_id, running=True)
 
     assert daemon.wait_for_job(job_id)["status"] == "cancelled"
-    assert told.read_text() == "raised, True"
+    assert written.read_text() == "raised, True"
 
 
 @pytest.mark.fault("H4")
@@ -94,7 +94,7 @@ def test_a_job_is_not_told_what_was_meant_for_the_daemon_and_neither_are_its_chi
     assert "default/" in found["environment"]["GIGQD_WORKER"]
     assert found["handlers"] == ["default_int_handler", "SIG_DFL"]
     assert found["blocked"] == 0
-    # SIGPIPE and SIGXFSZ: Python itself ignores them, and its children get that from nobody else.
+    # SIGPIPE and SIGXFSZ: Python itself ignores them, and resets that for no child.
     # From number 32 on they are the C library's own.
     by_python = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
     assert found["ignored"] & ~by_python & 0x7FFF_FFFF == 0

@@ -1,4 +1,4 @@
-"""Detaching: the launcher tells the truth, and the daemon begins in a clean place."""
+"""Detaching: the launcher reports the result, and the daemon begins in a clean place."""
 
 import json
 import os
@@ -58,17 +58,17 @@ def facts_of(runtime_files):
 
 
 def test_the_launcher_returns_when_the_daemon_is_ready(path, runtime_files):
-    told = launch(path, "ready")
+    answer = launch(path, "ready")
 
-    assert told == {"code": 0, "pid": runtime_files.running().pid, "text": ""}
+    assert answer == {"code": 0, "pid": runtime_files.running().pid, "text": ""}
 
 
 @pytest.mark.fault("A14")
 def test_the_daemon_is_detached_and_clean(path, runtime_files, tmp_path):
-    told = launch(path, "ready")
+    answer = launch(path, "ready")
 
     facts = facts_of(runtime_files)
-    assert facts["session"] not in (told["pid"], os.getsid(0))
+    assert facts["session"] not in (answer["pid"], os.getsid(0))
     assert facts["cwd"] == str(tmp_path)
     assert facts["umask"] == 0o27
     assert set(facts["ignored"]) <= {"SIGPIPE", "SIGXFSZ"}
@@ -95,10 +95,10 @@ def test_the_daemon_is_detached_and_clean(path, runtime_files, tmp_path):
 def test_a_daemon_that_is_never_ready_is_reported_with_its_cause(
     path, runtime_files, how, code, cause
 ):
-    told = launch(path, how)
+    answer = launch(path, how)
 
-    assert told["code"] == code
-    assert cause in told["text"]
+    assert answer["code"] == code
+    assert cause in answer["text"]
     assert runtime_files.running() is None
 
 
@@ -115,14 +115,14 @@ def test_a_daemon_that_fails_leaves_nothing_but_lock_and_log(path, runtime_files
         ("breaks", exit_codes.INTERNAL_ERROR, "internal error: ZeroDivisionError: a defect"),
         ("dies", exit_codes.INTERNAL_ERROR, "the daemon died before it was ready (SIGKILL)"),
         ("dies without a name", exit_codes.INTERNAL_ERROR, f"(signal {signal.SIGRTMIN + 1})"),
-        ("nowhere", exit_codes.BAD_CONFIG, "cannot enter daemon.working_directory /no/such/folder"),
+        ("missing", exit_codes.BAD_CONFIG, "cannot enter daemon.working_directory /no/such/folder"),
     ],
 )
 def test_a_start_that_fails_leaves_its_cause_in_the_log_too(path, runtime_files, how, code, cause):
-    told = launch(path, how)
+    answer = launch(path, how)
     last = json.loads(runtime_files.log_path.read_text().splitlines()[-1])
 
-    assert (told["code"], cause in told["text"]) == (code, True)
+    assert (answer["code"], cause in answer["text"]) == (code, True)
     assert (last["event"], last["exit_code"]) == ("start_failed", code)
     assert cause in last["error"]
 
@@ -136,10 +136,10 @@ def test_a_defect_leaves_its_traceback_in_the_log(path, runtime_files):
 
 @pytest.mark.fault("A16")
 def test_a_daemon_that_takes_longer_than_the_wait_goes_on_starting(path, runtime_files):
-    told = launch(path, "late", wait=0.3)
+    answer = launch(path, "late", wait=0.3)
 
-    assert told["code"] == exit_codes.FAILED
-    assert "still starting after 0.3 s" in told["text"]
+    assert answer["code"] == exit_codes.FAILED
+    assert "still starting after 0.3 s" in answer["text"]
     assert runtime_files.running()
     (runtime_files.directory / "go on").touch()
     wait_until((runtime_files.directory / "facts").exists)
@@ -175,10 +175,10 @@ def test_closed_standard_streams_do_not_hinder_a_start(path, runtime_files):
 def test_a_socket_as_standard_input_does_not_keep_it_from_detaching(path, runtime_files):
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        told = launch(path, "ready", stdin=theirs)
+        answer = launch(path, "ready", stdin=theirs)
 
     assert facts_of(runtime_files)["fds"]["0"] == "/dev/null"
-    assert psutil.Process(told["pid"]).ppid() != os.getpid()
+    assert psutil.Process(answer["pid"]).ppid() != os.getpid()
 
 
 def test_a_second_start_leaves_the_first_alone(path, runtime_files):
@@ -232,14 +232,17 @@ def test_started_by_root_the_daemon_becomes_another_user_for_good(tmp_path):
     )
     runtime_files = RuntimeFiles(load(path, {}))
 
-    told = launch(path, "ready", interpreter=interpreter_for("nobody"))
+    answer = launch(path, "ready", interpreter=interpreter_for("nobody"))
 
-    assert told["code"] == 0, told
+    assert answer["code"] == 0, answer
     try:
-        uid, gid = psutil.Process(told["pid"]).uids().real, psutil.Process(told["pid"]).gids().real
+        uid, gid = (
+            psutil.Process(answer["pid"]).uids().real,
+            psutil.Process(answer["pid"]).gids().real,
+        )
         assert facts_of(runtime_files)["ids"] == [[uid] * 3, [gid] * 3, [gid]]
         assert (uid, gid) == (65534, 65534)
         assert {(home / name).stat().st_uid for name in ("run", "db", "run/gigqd.log")} == {uid}
     finally:
-        os.kill(told["pid"], signal.SIGKILL)
+        os.kill(answer["pid"], signal.SIGKILL)
         wait_until(lambda: runtime_files.running() is None)

@@ -17,6 +17,8 @@ from gigqd import exit_codes
 
 pytestmark = pytest.mark.daemon
 
+USER = "nobody"
+
 
 def damaged(daemon):
     daemon.database.write_bytes(b"this is no database, but long enough to be one" * 99)
@@ -133,7 +135,7 @@ def test_a_start_with_too_few_open_files_says_so_at_once(launched, limit, comman
 @pytest.mark.parametrize("make", [True, False])
 def test_check_by_root_knows_that_a_start_gives_the_folder_to_the_account(daemons, make):
     folder = "empty" if make else "missing"
-    daemon = daemons({"queue.database": f"{folder}/jobs.db", "daemon.user": "nobody"}, start=False)
+    daemon = daemons({"queue.database": f"{folder}/jobs.db", "daemon.user": USER}, start=False)
     open_up(daemon.home)
     if make:
         (daemon.home / folder).mkdir()
@@ -141,6 +143,6 @@ def test_check_by_root_knows_that_a_start_gives_the_folder_to_the_account(daemon
     check = daemon.command("check", "--db")
 
     assert check.returncode == exit_codes.OK, check
-    assert "the first start by root gives nobody its folder" in check.stdout
+    assert f"the first start by root gives {USER} its folder" in check.stdout
     assert (daemon.home / folder).exists() == make
     shutil.rmtree(daemon.home / folder, ignore_errors=True)

@@ -104,8 +104,8 @@ HOLDER = """
 import os, signal, sys
 from pathlib import Path
 from gigq.store.sqlite.processes import run_locks as liveness
-from gigqd.host import database_lock as fence
-fence.take(Path(sys.argv[1]), sys.argv[2])
+from gigqd.host import database_lock
+database_lock.take(Path(sys.argv[1]), sys.argv[2])
 run = liveness.RunLock(sys.argv[1], "gigqd").run
 other = liveness.RunLock(sys.argv[1], "gigqd")
 other.release()

@@ -126,10 +126,10 @@ def test_after_a_power_cut_the_file_is_whole_and_what_ran_is_recorded_as_lost(da
     running = [daemon.submit(jobs.sleep_py, f"job {n}", {"seconds": 1}) for n in range(3)]
     for number in range(3):
         daemon.wait_for_calls(f"job {number}")
-    everybody = [slot["pid"] for slot in daemon.status()["slots"]]
+    pids = [slot["pid"] for slot in daemon.status()["slots"]]
 
     os.kill(daemon.pid, signal.SIGSTOP)
-    for pid in everybody:
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
     daemon.kill()
 

@@ -98,7 +98,7 @@ def test_ctrl_c_on_a_terminal_ends_the_demo_in_good_order(folder):
     try:
         wait_until(lambda: shows(b"running"), 60, why="the progress line")
         os.write(ours, b"\x03")
-        wait_until(lambda: shows(b"left behind"), 60, why="the farewell")
+        wait_until(lambda: shows(b"left behind"), 60, why="the summary")
         demo.wait(60)
     finally:
         demo.kill()

@@ -18,7 +18,7 @@ from support import jobs_of_field_reports as reports
 from support.calls import entries
 from support.daemon import TESTS
 from support.earlier_schemas import make_file
-from support.given_away import NOBODY, Host
+from support.given_away import NOBODY_UID, Host
 from support.store_faults import (
     copy_of,
     files_of,
@@ -287,7 +287,7 @@ def kill_family(pid_file):
     family = [supervisor, *supervisor.children(recursive=True)]
     for process in family:
         process.kill()
-    # Another test may have made this process a subreaper: then the dead stay as zombies.
+    # Another test may have made this process a subreaper: then dead processes stay as zombies.
     wait_until(lambda: not any(lives(process) for process in family))
 
 
@@ -306,7 +306,7 @@ def test_a_job_has_the_groups_of_its_account_and_none_of_roots(host):
     job = host.job_after(os.getgroups)
 
     assert started.returncode == 0, started.stderr
-    assert sorted(job["result"]) == sorted(os.getgrouplist("nobody", NOBODY))
+    assert sorted(job["result"]) == sorted(os.getgrouplist("nobody", NOBODY_UID))
 
 
 @only_root
@@ -338,7 +338,7 @@ def test_a_log_that_root_has_rotated_is_written_on_by_the_account(host):
     os.kill(pid, signal.SIGUSR1)
     paused = host.gigqd("pause")
     wait_until(lambda: '"event": "paused"' in old.read_text())
-    os.chown(log, NOBODY, NOBODY)
+    os.chown(log, NOBODY_UID, NOBODY_UID)
     resumed = host.gigqd("resume")
     wait_until(lambda: '"event": "resumed"' in log.read_text())
 
@@ -350,7 +350,7 @@ def test_a_log_that_root_has_rotated_is_written_on_by_the_account(host):
 
 
 def test_a_container_that_is_started_again_with_the_same_process_ids_takes_its_jobs_up(daemons):
-    """oban-bg/oban#862: the new process had the name of the dead one, so its job ran for ever."""
+    """oban-bg/oban#862: the new process had the name of the old one, so its job ran for ever."""
     apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if subprocess.run([*apart, "true"], capture_output=True).returncode:
         pytest.skip("this account may not make a pid namespace")

@@ -1,4 +1,4 @@
-"""What the daemon makes has the modes that docs/architecture.md gives, whatever the umask is."""
+"""What the daemon makes has the modes that docs/architecture.md gives, under any umask."""
 
 from __future__ import annotations
 

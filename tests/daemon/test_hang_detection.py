@@ -1,4 +1,4 @@
-"""Who stands still is replaced, unless nobody could move."""
+"""A worker that hangs is replaced, unless the whole machine stood still."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ BROKEN = {
     "P4: job done: failed with 1 executions": "UPDATE jobs SET status = 'failed'",
     "P4: job done: completed with 0 executions": "UPDATE job_executions SET status = 'failed'",
     "P4: job done: an execution is open": "UPDATE job_executions SET status = 'running'",
-    "P4: a call of done that no execution tells of": "UPDATE job_executions SET id = 'another'",
+    "P4: a call of done without an execution": "UPDATE job_executions SET id = 'another'",
     "P4: done: an execution that is completed was never called": (
         "INSERT INTO job_executions(id, job_id, status, started_at)"
         " SELECT 'phantom', job_id, status, started_at FROM job_executions"
@@ -78,18 +78,18 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("told", "statement"), BROKEN.items(), ids=BROKEN.keys())
-def test_a_job_that_is_not_accounted_for_is_noticed(daemons, told, statement):
+@pytest.mark.parametrize(("message", "statement"), BROKEN.items(), ids=BROKEN.keys())
+def test_a_job_that_is_not_accounted_for_is_noticed(daemons, message, statement):
     daemon = daemons()
     finished(daemon)
     with closing(sqlite3.connect(daemon.database)) as connection, connection:
         connection.execute(statement)
 
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=message):
         daemon.check_remains()
 
     for rule in ("P4", "P6"):
-        daemon.breaks(rule, "the books were falsified")
+        daemon.breaks(rule, "the records were falsified")
 
 
 def test_an_attempt_that_begins_while_an_earlier_one_lives_is_noticed(daemons):
@@ -108,7 +108,7 @@ def test_an_attempt_that_begins_while_an_earlier_one_lives_is_noticed(daemons):
     with pytest.raises(AssertionError, match="P5: long began while an earlier attempt of it lived"):
         daemon.check_remains()
 
-    daemon.breaks("P5", "the books were falsified")
+    daemon.breaks("P5", "the records were falsified")
 
 
 def test_a_bystander_that_dies_is_noticed():

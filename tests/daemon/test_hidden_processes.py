@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 MOUNT = "mount --make-rprivate / && mount -t proc -o hidepid=%s proc /proc && exec setpriv "
-AS_NOBODY = '--reuid=nobody --regid=nogroup --clear-groups "$@"'
+AS_NOBODY = '--reuid=65534 --regid=nogroup --clear-groups "$@"'
 PROGRAM = """
 import json, subprocess, sys, time
 from support import jobs

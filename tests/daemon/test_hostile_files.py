@@ -1,4 +1,4 @@
-"""Commands among stale, garbled and hostile runtime files: a clear word, and nobody harmed."""
+"""Commands among stale and hostile runtime files: a clear message, and no process harmed."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def runtime_files(tmp_path):
 def bystander():
     with subprocess.Popen(["sleep", "60"]) as process:
         yield process
-        assert process.poll() is None, "somebody has ended a process that is none of ours"
+        assert process.poll() is None, "a process of another program was ended"
         process.kill()
 
 
@@ -159,7 +159,7 @@ def test_force_spares_a_bystander_that_the_pid_file_names_while_the_lock_is_held
 # --- sockets ---------------------------------------------------------------------------------
 
 WRONG_ANSWERS = [
-    "silent", "hangs up", "garbage", "a number", "an empty object", "ok only", "wrong kinds",
+    "silent", "closes", "garbage", "a number", "an empty object", "ok only", "wrong kinds",
     "nested", "endless", "lies",
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A job is interrupted wherever it waits: once, whatever the cause, and it may clean up."""
+"""A job is interrupted wherever it waits: once, for any cause, and it may clean up."""
 
 from __future__ import annotations
 

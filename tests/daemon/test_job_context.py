@@ -181,19 +181,19 @@ def test_a_worker_is_replaced_after_its_number_of_jobs(daemons):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
 def test_started_as_root_it_runs_jobs_as_the_configured_user(daemons, tmp_path):
-    nobody = pwd.getpwnam("nobody")
+    account = pwd.getpwnam("nobody")
     open_up(tmp_path)
     daemon = daemons({"daemon.user": "nobody"}, start=False)
     daemon.interpreter = interpreter_for("nobody")
-    os.chown(daemon.home, nobody.pw_uid, nobody.pw_gid)
+    os.chown(daemon.home, account.pw_uid, account.pw_gid)
     daemon.start(PYTHONPATH=SEARCH_PATH)
 
     with closing(sqlite3.connect(daemon.database)):
         job_id = daemon.submit(jobs.environment, "who", {"names": []})
 
-    assert daemon.wait_for_job(job_id)["result"]["uid"] == nobody.pw_uid
+    assert daemon.wait_for_job(job_id)["result"]["uid"] == account.pw_uid
     assert daemon.database.owner() == "nobody"
 
 

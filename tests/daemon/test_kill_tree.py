@@ -260,7 +260,7 @@ def test_a_tree_is_ended_where_orphans_are_adopted_by_somebody_else(
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has children of several users")
 def test_a_child_of_another_user_is_reported_once_and_nobody_crashes(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    counts = tmp_path / "counts"
 
     def work() -> None:
         os.fork()
@@ -284,9 +284,9 @@ def test_a_child_of_another_user_is_reported_once_and_nobody_crashes(tmp_path: P
         facts = [seen, sorted(treekill.denied)]
         os.write(note, json.dumps(facts).encode())
 
-    note = os.open(told, os.O_WRONLY | os.O_CREAT)
+    note = os.open(counts, os.O_WRONLY | os.O_CREAT)
     supervisor = forked_into_a_session(supervise)
-    calls, denied = json.loads(wait_until(told.read_text))
+    calls, denied = json.loads(wait_until(counts.read_text))
     os.close(note)
     (grandchild,) = denied
 

@@ -51,7 +51,7 @@ def survivors(tree: set[tuple[int, int]]) -> list[int]:
 
 
 def marked(daemon) -> list[int]:
-    """Every process that carries a stamp of this daemon's run, whatever became of its tag."""
+    """Every process that carries a stamp of this daemon's run, also without its tag."""
     stamps = {tags_of(pid).rlimit_tag for pid in (*daemon.worker_pids(),)}
     runs = {rlimit_tag >> 15 for rlimit_tag in stamps if rlimit_tag}
     found = {pid: tags_of(pid).rlimit_tag for pid in syscalls.all_pids() if not is_gone(pid)}
@@ -81,7 +81,7 @@ def is_removed(group: Path) -> bool:
 
 @pytest.fixture(autouse=True)
 def _end_what_a_failed_test_leaves(tmp_path: Path) -> Iterator[None]:
-    """What has put down its marks is found by nobody else."""
+    """No other code finds a process without marks."""
     yield
     for ledger in tmp_path.glob("*/ledger"):
         for line in jobs.entries(ledger, "child"):
@@ -176,9 +176,9 @@ def test_a_child_that_puts_down_every_mark_is_reported(daemons):
     (child,) = wait_until(lambda: living_children(daemon))
 
     daemon.wait_for_job(job_id, "timeout")
-    told = daemon.wait_for_event("unidentified_orphan_adopted")
+    event = daemon.wait_for_event("unidentified_orphan_adopted")
 
-    assert told["orphan"] == child
+    assert event["orphan"] == child
     assert not is_gone(child)
 
 
@@ -235,11 +235,11 @@ def test_a_process_that_cannot_be_killed_holds_up_its_job_and_nothing_else(daemo
 
     daemon.wait_for_event("tree_kill_incomplete", within=20)
     daemon.wait_for_job(daemon.submit(jobs.ok, "other"), "completed")
-    meanwhile = (str(daemon.job(job_id)["status"]), len(daemon.calls("frozen")))
+    while_frozen = (str(daemon.job(job_id)["status"]), len(daemon.calls("frozen")))
     thaw(freezer)
     job = daemon.wait_for_job(job_id, "timeout", within=30)
 
-    assert meanwhile == ("running", 1)
+    assert while_frozen == ("running", 1)
     assert is_gone(call.pid, call.born)
     assert job["attempts"] == 2
 

@@ -94,12 +94,12 @@ def test_a_project_that_was_moved_names_how_its_daemon_is_stopped(tmp_path):
     old.home.rename(tmp_path / "new")
     new = Project(tmp_path / "new")
 
-    told = [new.gigqd(word) for word in ("status", "start", "stop", "restart")]
+    refused = [new.gigqd(word) for word in ("status", "start", "stop", "restart")]
     os.kill(pid, signal.SIGTERM)
     stopped = wait_until(lambda: not is_alive(pid))
 
-    assert [done.returncode for done in told] == [exit_codes.STATUS_UNKNOWN, 75, 75, 75]
-    for done in told:
+    assert [done.returncode for done in refused] == [exit_codes.STATUS_UNKNOWN, 75, 75, 75]
+    for done in refused:
         assert f"configuration {old.file}" in done.stdout + done.stderr
         assert f"`kill {pid}`" in done.stdout + done.stderr
     assert stopped

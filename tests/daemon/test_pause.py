@@ -1,4 +1,4 @@
-"""Pause and resume: no job is started meanwhile, and everything else goes on."""
+"""Pause and resume: a paused daemon starts no job, and does everything else."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Every bad end can be read afterwards: why, where it hung, what it had written, what it used."""
+"""Every failure can be read afterwards: why, where it hung, what it had written, what it used."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.daemon
 ONE = {"pools.default.size": 1, "code.imports": ["support.spoilers"]}
 
 
-def residue(daemon):
+def leaks(daemon):
     return [(line["job"], line["left"]) for line in daemon.events("job_left_residue")]
 
 
@@ -32,7 +32,7 @@ def test_the_next_job_finds_all_as_it_was_before_the_one_that_changed_it(daemons
         seen[what] = daemon.wait_for_job(daemon.submit(spoilers.look, "after"))["result"]
 
     assert [what for what, found in seen.items() if found != before] == []
-    replaced = [what for what, left in residue(daemon) if left == [what]]
+    replaced = [what for what, left in leaks(daemon) if left == [what]]
     undone = [line["job"] for line in daemon.events("job_changes_undone")]
     kept = [what for what in spoilers.SPOILERS if what == "descriptors"]
     assert sorted([*replaced, *undone, *kept]) == sorted(spoilers.SPOILERS)
@@ -48,9 +48,9 @@ def test_a_worker_full_of_threads_or_files_is_gone_within_a_second(daemons, what
         daemon.wait_for_job(daemon.submit(spoilers.spoil, what, {"what": what}))
 
     gone = daemon.wait_for_event("worker_exited")
-    told = daemon.wait_for_event("job_left_residue")
+    event = daemon.wait_for_event("job_left_residue")
 
-    took = datetime.fromisoformat(gone["ts"]) - datetime.fromisoformat(told["ts"])
+    took = datetime.fromisoformat(gone["ts"]) - datetime.fromisoformat(event["ts"])
     assert took.total_seconds() <= 1.0
     assert gone["cause"] is None
     assert daemon.wait_for_event("worker_recycled")["reason"] == "leaks"
@@ -65,7 +65,7 @@ def test_a_child_that_a_job_leaves_is_ended_with_the_worker(daemons):
     daemon.wait_for_event("worker_exited")
 
     assert daemon.events("worker_exited")[0]["killed"] == 1
-    assert residue(daemon) == [("parent", ["children"])]
+    assert leaks(daemon) == [("parent", ["children"])]
 
 
 @pytest.mark.fault("C20")
@@ -77,7 +77,7 @@ def test_what_the_pool_allows_is_left_alone(daemons):
 
     first, second = daemon.calls()
     assert first.pid == second.pid
-    assert residue(daemon) == []
+    assert leaks(daemon) == []
 
 
 def test_the_third_worker_that_a_function_costs_brings_a_warning_with_the_remedy(daemons):
@@ -142,7 +142,7 @@ def test_what_a_module_does_when_it_is_imported_is_no_residue(daemons, tmp_path,
     }
 
     assert len(pids) == 1
-    assert residue(daemon) == []
+    assert leaks(daemon) == []
 
 
 @pytest.mark.fault("F10")
@@ -157,7 +157,7 @@ def test_a_job_that_uses_up_all_descriptors_fails_and_harms_no_other_job(daemons
     assert job["status"] == "failed"
     assert "Too many open files" in job["error"]
     assert after["status"] == "completed"
-    assert residue(daemon) == ([("greedy", ["descriptors"])] if keep else [])
+    assert leaks(daemon) == ([("greedy", ["descriptors"])] if keep else [])
     assert len(daemon.events("job_orphans_killed")) == keep
 
 

@@ -40,7 +40,7 @@ def runtime_files(path):
 def bystander():
     with subprocess.Popen(["sleep", "60"]) as process:
         yield process
-        assert process.poll() is None, "somebody has ended a process that is none of ours"
+        assert process.poll() is None, "a process of another program was ended"
         process.kill()
 
 

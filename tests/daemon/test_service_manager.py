@@ -82,9 +82,9 @@ def test_readiness_is_reported_once_by_the_supervisor_when_a_worker_is_up(daemon
 
     (ready,) = manager.with_line("READY=1")
     (worker, *_) = [e for e in daemon.events("worker_ready") if e["slot"].startswith("default/")]
-    (told,) = daemon.events("daemon_ready")
+    (event,) = daemon.events("daemon_ready")
     assert {note.pid for note in manager.notes} == {daemon.pid}
-    assert worker["ts"] < told["ts"]
+    assert worker["ts"] < event["ts"]
     assert "STATUS=running" in ready.text
 
 

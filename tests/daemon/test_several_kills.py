@@ -97,14 +97,14 @@ def sleeping_child() -> None:
 def test_one_scan_of_the_children_serves_every_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     children = children_of(*[sleeping_child] * MANY)
     wait_until(lambda: all(syscalls.children_of(pid) for pid in children.workers))
-    glances: list[int] = []
+    reads: list[int] = []
     look_at = syscalls.read_process
-    monkeypatch.setattr(syscalls, "read_process", lambda pid: glances.append(pid) or look_at(pid))
+    monkeypatch.setattr(syscalls, "read_process", lambda pid: reads.append(pid) or look_at(pid))
     children.begin(*children.workers)
     scan = children.kills._scan_for(dict(children.kills._kills))
     before_the_end = []
     for _ in scan:
-        before_the_end = list(glances)
+        before_the_end = list(reads)
 
     # Each process is looked at once to be found and once when it is stopped or killed.
     assert max(before_the_end.count(pid) for pid in children.workers) <= 3
@@ -274,11 +274,11 @@ def test_a_process_without_marks_stays_in_the_tree_after_the_death_of_its_parent
     wait_until(lambda: syscalls.read_process(orphan).parent == os.getpid())
     os.write(writing, b"x")
     os.kill(orphan, signal.SIGCONT)
-    heir = wait_until(lambda: syscalls.children_of(orphan))[0]
+    successor = wait_until(lambda: syscalls.children_of(orphan))[0]
     children.end()
 
     assert is_gone(orphan)
-    assert is_gone(heir)
+    assert is_gone(successor)
     children.reap()
     os.close(reading)
     os.close(writing)

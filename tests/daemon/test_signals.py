@@ -160,12 +160,12 @@ def test_a_stop_while_a_reload_is_tried_wins(daemons, tmp_path):
     wait_until(lambda: any("canary" in slot["slot"] for slot in daemon.slots()))
 
     stop = daemon.command("stop")
-    _, told = reload.communicate(timeout=20)
+    _, errors = reload.communicate(timeout=20)
 
     assert stop.returncode == 0
     assert daemon.wait_for_exit() == 0
     assert reload.returncode != 0
-    assert "stopping" in told
+    assert "stopping" in errors
     assert not daemon.events("reload_applied")
 
 

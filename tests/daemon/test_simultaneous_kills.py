@@ -85,19 +85,19 @@ def test_after_everything_died_at_once_the_database_is_whole_and_jobs_run_again(
             os.kill(pid, 9)
     daemon.wait_for_exit()
     with closing(sqlite3.connect(daemon.database)) as connection:
-        verdict = connection.execute("PRAGMA integrity_check").fetchall()
+        integrity = connection.execute("PRAGMA integrity_check").fetchall()
     daemon.start()
     for job_id in ids:
         daemon.wait_for_job(job_id, "completed")
 
-    assert verdict == [("ok",)]
+    assert integrity == [("ok",)]
     causes = {e["cause"] for job_id in ids for e in daemon.job(job_id)["executions"]}
     assert causes == {None, "lost"}
 
 
 @pytest.mark.fault("E10")
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
 def test_workers_that_run_as_another_user_die_with_the_supervisor_too(daemons, tmp_path):
     open_up(tmp_path)
     daemon = daemons({"daemon.user": "nobody"}, start=False)

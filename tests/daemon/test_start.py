@@ -60,7 +60,7 @@ BROKEN = {
     "no unit": "[daemon]\nstop_timeout = '5 parsecs'",
     "no duration": "[daemon]\nstop_timeout = 'soon'",
     "no level": "[log]\nlevel = 'loud'",
-    "no account": "[daemon]\nuser = 'nobody-of-this-name'",
+    "no account": "[daemon]\nuser = 'account-of-no-user'",
     "no mask": "[daemon]\numask = '999'",
     "a path as a name": "[daemon]\nname = '../etc'",
     "no module": "[code]\nimports = ['a-b']",
@@ -94,7 +94,7 @@ def start_together_and_stop_together(daemon):
     assert [process.returncode for process in (*starts, *stops)] == [0] * 4, (started, stopped)
     assert noted == str(pid)
     assert sorted("already" in out for out, _ in started) == [False, True], started
-    # Whoever loses before the winner has noted its process can only say that there is one.
+    # A start that loses before the winner has recorded its process can only say that there is one.
     assert all(f"(pid {pid}" in out or "pid unknown" in out for out, _ in started), started
     assert not any(err for _, err in stopped)
     wait_until(lambda: daemon.runtime_files.running() is None)
@@ -239,12 +239,12 @@ def test_check_names_what_is_wrong_in_any_broken_file(tmp_path, capfd, text):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     code = cli.main(["--config", str(path), "check"])
-    told = capfd.readouterr()
+    captured = capfd.readouterr()
 
-    assert code == exit_codes.BAD_CONFIG, told
-    assert str(path) in told.err + told.out
-    assert "Traceback" not in told.err + told.out
-    assert len(told.err + told.out) < 4000
+    assert code == exit_codes.BAD_CONFIG, captured
+    assert str(path) in captured.err + captured.out
+    assert "Traceback" not in captured.err + captured.out
+    assert len(captured.err + captured.out) < 4000
 
 
 @pytest.mark.fault("A22")
@@ -273,10 +273,10 @@ def test_a_psutil_that_is_too_old_is_refused_with_the_reason(daemons, tmp_path):
     (old.parent / "psutil-6.9.9.dist-info").mkdir()
     daemon.environment["PYTHONPATH"] = str(old.parent)
 
-    told = [daemon.command(command) for command in ("run", "start", "restart")]
+    answers = [daemon.command(command) for command in ("run", "start", "restart")]
 
-    assert {done.returncode for done in told} == {exit_codes.INTERNAL_ERROR}
-    assert all("psutil 6.9 is too old; install 7.1 or newer" in done.stderr for done in told)
+    assert {done.returncode for done in answers} == {exit_codes.INTERNAL_ERROR}
+    assert all("psutil 6.9 is too old; install 7.1 or newer" in done.stderr for done in answers)
     assert not daemon.runtime_files.directory.exists()
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.given_away import NOBODY, Host
+from support.given_away import NOBODY_UID, USER, Host
 
 from gigqd import exit_codes
 from gigqd.host import ownership
@@ -58,7 +58,7 @@ def test_a_runtime_directory_that_is_a_link_of_the_accounts_is_not_given_away(ho
     done = host.gigqd("start")
 
     assert done.returncode == exit_codes.NOT_PERMITTED
-    assert f"nobody cannot write in {host.run}" in done.stderr
+    assert f"{USER} cannot write in {host.run}" in done.stderr
     host.roots_folder_is_as_it_was()
 
 
@@ -81,7 +81,7 @@ def test_a_log_in_a_directory_of_roots_is_made_for_the_account(host):
     started, stopped = host.gigqd("start"), host.gigqd("stop")
 
     assert (started.returncode, stopped.returncode) == (0, 0), started.stderr
-    assert (log.stat().st_uid, host.roots.stat().st_uid) == (NOBODY, 0)
+    assert (log.stat().st_uid, host.roots.stat().st_uid) == (NOBODY_UID, 0)
     assert "daemon_stopped" in log.read_text()
 
 
@@ -98,7 +98,7 @@ def test_a_database_below_a_closed_directory_is_refused_in_the_same_words_by_che
 
     check, start = host.gigqd("check", "--db"), host.gigqd("start")
 
-    sentence = f"nobody cannot enter {closed}, and so not use {closed / 'data'}; let nobody pass it"
+    sentence = f"{USER} cannot enter {closed}, and so not use {closed / 'data'}; let {USER} pass it"
     assert (check.returncode, start.returncode) == (exit_codes.NOT_PERMITTED,) * 2, start
     assert sentence in check.stderr
     assert sentence in start.stderr
@@ -133,7 +133,7 @@ def owner(path):
 def test_a_directory_of_roots_is_made_and_given(tmp_path):
     give(tmp_path / "one" / "two")
 
-    assert (owner(tmp_path / "one"), owner(tmp_path / "one" / "two")) == (0, NOBODY)
+    assert (owner(tmp_path / "one"), owner(tmp_path / "one" / "two")) == (0, NOBODY_UID)
 
 
 def test_a_link_of_roots_is_followed(tmp_path):
@@ -142,7 +142,7 @@ def test_a_link_of_roots_is_followed(tmp_path):
 
     give(tmp_path / "link")
 
-    assert owner(tmp_path / "real") == NOBODY
+    assert owner(tmp_path / "real") == NOBODY_UID
 
 
 @pytest.mark.fault("S3")
@@ -154,9 +154,9 @@ def test_what_another_account_can_have_placed_is_left_alone(tmp_path, how, share
     roots.mkdir()
     match shared:
         case "its own":
-            os.chown(parent, NOBODY, NOBODY)
+            os.chown(parent, NOBODY_UID, NOBODY_UID)
         case "of a group":
-            os.chown(parent, 0, NOBODY)
+            os.chown(parent, 0, NOBODY_UID)
             parent.chmod(0o775)
         case "of every account":
             parent.chmod(0o777)

@@ -1,4 +1,4 @@
-"""`gigqd status`: soon, whatever happens, and with what an operator asks in the morning."""
+"""`gigqd status`: soon, in every state, and with what an operator asks in the morning."""
 
 import json
 import signal
@@ -41,13 +41,13 @@ def test_with_many_slots_and_a_locked_database_every_answer_comes_soon(daemons):
         blocker.execute("BEGIN EXCLUSIVE")
         wait_until(lambda: daemon.client.ask("status", within=SOON)["state"] == "degraded")
         answers = [daemon.client.ask("status", within=SOON) for _ in range(20)]
-        told = daemon.command("status")
+        shown = daemon.command("status")
         blocker.execute("ROLLBACK")
 
     assert {len(answer["slots"]) for answer in answers} == {65}
     assert all("locked" in answer["reason"] and answer["degraded_since"] for answer in answers)
-    assert told.stdout.startswith("gigqd is degraded: ")
-    assert "(since 20" in told.stdout.splitlines()[0]
+    assert shown.stdout.startswith("gigqd is degraded: ")
+    assert "(since 20" in shown.stdout.splitlines()[0]
     wait_until(lambda: daemon.status()["state"] == "running")
     assert daemon.status()["degraded_since"] is None
 

@@ -1,4 +1,4 @@
-"""A job that overruns really stops, whatever it does, and nothing else does."""
+"""A job that overruns stops in every state, and nothing else does."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ def test_root_reaches_the_daemon_of_an_ordinary_account_and_a_third_account_does
 ):
     open_up(tmp_path)
     python = interpreter_for("nobody")
-    become = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+    become = ("setpriv", "--reuid=65534", "--regid=nogroup", "--clear-groups")
     project = projects(tmp_path / "home", become=become, python=python)
     for path in (project.home, project.file):
         shutil.chown(path, "nobody", "nogroup")
@@ -305,8 +305,8 @@ def test_a_plain_start_beside_deleted_files_is_refused(daemons):
 TAKER = """
 import signal, sys
 from pathlib import Path
-from gigqd.host import database_lock as fence
-fence.take(Path(sys.argv[1]), "default")
+from gigqd.host import database_lock
+database_lock.take(Path(sys.argv[1]), "default")
 print("taken", flush=True)
 signal.pause()
 """
@@ -348,11 +348,11 @@ def test_the_file_of_the_folder_is_found_and_a_missing_one_says_where_was_looked
     pid = shop.start()
 
     again = subprocess.run(here, cwd=shop.home, env=environment, capture_output=True, text=True)
-    nowhere = subprocess.run(here, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    elsewhere = subprocess.run(here, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     assert (again.returncode, f"(pid {pid}, " in again.stdout) == (0, True), again
-    assert nowhere.returncode == exit_codes.BAD_CONFIG
-    assert f"{tmp_path}/gigq.toml is not there" in nowhere.stderr
+    assert elsewhere.returncode == exit_codes.BAD_CONFIG
+    assert f"{tmp_path}/gigq.toml is not there" in elsewhere.stderr
 
 
 @pytest.mark.parametrize("place", [{}, {"daemon.runtime_dir": "run"}], ids=["default", "run"])

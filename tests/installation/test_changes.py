@@ -54,18 +54,18 @@ def test_an_upgrade_under_a_running_daemon_takes_effect_with_a_restart(
     assert app.completes_a_job()
     app.ask("reload", "--wait")
     assert app.completes_a_job()
-    meanwhile = app.status()
+    during = app.status()
     app.ask("restart")
     after = app.status()
     assert app.completes_a_job()
     app.ask("stop")
 
-    assert [seen["version"] for seen in (before, meanwhile, after)] == [
+    assert [seen["version"] for seen in (before, during, after)] == [
         __version__,
         __version__,
         NEWER,
     ]
-    assert before["pid"] == meanwhile["pid"] != after["pid"]
+    assert before["pid"] == during["pid"] != after["pid"]
 
 
 def test_a_daemon_whose_files_are_removed_is_stopped_by_a_signal(

@@ -155,7 +155,7 @@ def test_nothing_but_the_completion_is_printed_for_eval(program: str, tmp_path: 
     file = tmp_path / "gigq.toml"
     file.write_text("no TOML")
     if os.geteuid() == 0:
-        os.chown(file, 4711, 4711)  # root is told that it does not read this file
+        os.chown(file, 4711, 4711)  # root gets a notice that it does not read this file
     command = [sys.executable, "-P", "-m", program, "completion", "bash"]
     done = run(*command, folder=tmp_path, environment=plain_environment())
 

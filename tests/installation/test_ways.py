@@ -119,7 +119,10 @@ def test_a_path_that_is_too_long_for_an_interpreter_line(wheels: Wheels, tmp_pat
 
 @pytest.mark.parametrize(
     "variables",
-    [(), ("HOME=/nonexistent", "LOGNAME=nobody", "PATH=/usr/bin:/bin", "SHELL=/bin/sh")],
+    [
+        (),
+        ("HOME=/nonexistent", "LOGNAME=account-of-no-user", "PATH=/usr/bin:/bin", "SHELL=/bin/sh"),
+    ],
     ids=["empty", "of cron"],
 )
 def test_cron_and_an_empty_environment(

@@ -31,7 +31,7 @@ def every_tiny_job_is_short(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    """Nothing is let go of because the machine stood still."""
+    """Nothing is released because the machine stood still."""
     monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 1e9)
     monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 1e9)
 

@@ -1,4 +1,4 @@
-"""Every value of a job arrives in the column that has its name, whatever way it is submitted."""
+"""Every value of a job arrives in the column that has its name, in every way to submit it."""
 
 from __future__ import annotations
 

@@ -150,10 +150,10 @@ def test_completing_by_hand_is_final(queue, path):
     worker = Worker(path)
     queue.submit(Job("job", jobs_to_run.nothing))
     row = worker._claim_job()
-    worker._complete_job(row["id"], row["execution_id"], JobStatus.FAILED, error="by hand")
+    worker._complete_job(row["id"], row["execution_id"], JobStatus.FAILED, error="manual")
 
     assert queue.get_status(row["id"])["status"] == "failed"
-    assert queue.get_status(row["id"])["error"] == "by hand"
+    assert queue.get_status(row["id"])["error"] == "manual"
 
 
 def test_the_queues_own_seams_are_used(path):

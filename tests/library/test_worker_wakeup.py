@@ -36,9 +36,9 @@ def test_no_wakeup_is_lost_between_a_look_and_going_to_sleep(queue, path, count)
     thread = threading.Thread(target=sleeper.start)
     thread.start()
     for number in range(count):
-        submit(queue, jobs_to_run.tell)
+        submit(queue, jobs_to_run.release)
         # The next submit comes while this job is settled, looked after, and slept upon.
-        assert jobs_to_run.told.acquire(timeout=15), f"nothing woke it for job {number}"
+        assert jobs_to_run.released.acquire(timeout=15), f"nothing woke it for job {number}"
         for _ in range(number % 20):
             queue.stats()
     sleeper.stop()

@@ -47,7 +47,7 @@ NOTHING = SettleBatch()
 def swap(
     db: Database, handover: SettleBatch = NOTHING, who: Claimant = WORKER, **wanted: Any
 ) -> tuple[list[Settled | None], list[Row]]:
-    """Let go of claims and take up to eight more."""
+    """Release claims and take up to eight more."""
     return settle_and_claim.exchange(
         db, handover, who, ClaimRequest(new_id(), **{"most": 8, **wanted})
     )

@@ -408,8 +408,8 @@ def test_a_database_on_a_network_file_system_is_refused(
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"nowhere/q\.db cannot be created.*check that"):
-        connections.open_connection(tmp_path / "nowhere" / "q.db")
+    with pytest.raises(StoreUnavailable, match=r"missing/q\.db cannot be created.*check that"):
+        connections.open_connection(tmp_path / "missing" / "q.db")
 
 
 def test_a_folder_in_the_place_of_the_file_is_unavailable(tmp_path: Path) -> None:
@@ -503,7 +503,7 @@ def test_the_part_of_the_log_that_is_in_use_is_distinguished_from_what_is_left_o
     assert checkpoint.wal_size(address) == 0
     for size in (1, 300_000, 10, 100_000):
         stored(db, params="x" * size)
-        # It tells how many frames there are.
+        # It holds the number of frames.
         _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         assert checkpoint.wal_size(address) == 32 + frames * (24 + page_size)
         checkpoint.shorten(connection)

@@ -83,7 +83,7 @@ def test_a_refused_statement_names_the_file_and_undoes_the_batch(db: Database) -
 
 def test_an_error_inside_a_read_is_a_store_error_too(db: Database) -> None:
     with pytest.raises(StoreError, match="no such table"), db.read() as session:
-        session.connection.execute("SELECT * FROM nowhere")
+        session.connection.execute("SELECT * FROM missing")
 
     assert jobs.counts(db) == {}
 

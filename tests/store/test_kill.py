@@ -85,12 +85,12 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
     for worker in workers:
         worker.kill()
         worker.join()
-    told = collections.Counter(diary.read_text().splitlines())
+    counts = collections.Counter(diary.read_text().splitlines())
     starts = [len(jobs.executions(db, id_)) for id_ in ids]
 
     assert settle_and_claim.open_executions(db) == []
     for id_, attempts in zip(ids, starts, strict=True):
-        assert told[f"settled {id_}"] <= 1
-        assert 1 <= told[f"end {id_}"] <= told[f"start {id_}"] <= attempts
+        assert counts[f"settled {id_}"] <= 1
+        assert 1 <= counts[f"end {id_}"] <= counts[f"start {id_}"] <= attempts
     with db.read() as session:
         assert session.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"

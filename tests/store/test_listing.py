@@ -39,7 +39,7 @@ def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -
 
 
 def elsewhere(queue: JobQueue) -> list[str]:
-    """A pending job that nobody here claims."""
+    """A pending job that no test claims."""
     return [queue.submit(Job("pending", work, queue="elsewhere"))]
 
 

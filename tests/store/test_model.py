@@ -208,8 +208,8 @@ class Ledger(RuleBasedStateMachine):
         )
         settled, rows = settle_and_claim.exchange(self.db, handover, who, asked)
 
-        told = [None if one is None else (one.job_status.value, one.attempt) for one in settled]
-        assert told == expected
+        reported = [None if one is None else (one.job_status.value, one.attempt) for one in settled]
+        assert reported == expected
         assert [row["id"] for row in rows] == [job.id for job in best]
         assert [row["execution_id"] for row in rows[:1]] == [first_id] * len(rows[:1])
         for row, job in zip(rows, best, strict=True):
@@ -255,16 +255,16 @@ class Ledger(RuleBasedStateMachine):
         starts = job.status == "pending" and not job.waits and used is None
         goes_on = used is not None and used in self.model.open_of(job.id) and used.current
         goes_on = goes_on and job.status == "running"
-        leftover = used is not None and used in self.model.open_of(job.id)
-        leftover = leftover and job.status == "pending" and not job.waits
+        unstarted = used is not None and used in self.model.open_of(job.id)
+        unstarted = unstarted and job.status == "pending" and not job.waits
         row = settle_and_claim.adopt(self.db, job.id, id_, who)
 
-        assert (row is not None) == (starts or goes_on or leftover)
+        assert (row is not None) == (starts or goes_on or unstarted)
         if starts:
             self.model.start(job, id_, who.run)
         elif row is not None and used is not None:
-            job.attempts += leftover
-            job.starts += leftover
+            job.attempts += unstarted
+            job.starts += unstarted
             job.status, used.current, used.run = "running", True, who.run
 
     @rule(who=WHO)
@@ -428,7 +428,7 @@ class Ledger(RuleBasedStateMachine):
         return claim(job_id=started.job, execution_id=token, attempt=started.attempt)
 
     def _after(self, token: str, job: ModelJob | None) -> tuple[str, int] | None:
-        """What is to be told of an execution that was settled; nothing of one that was not."""
+        """The report of an execution that was settled; nothing of one that was not."""
         return job and (job.status, job.attempts)
 
     def _job_of(self, token: str) -> ModelJob:

@@ -1,4 +1,4 @@
-"""The hot statements use the partial indexes, whatever the history and the depth."""
+"""The hot statements use the partial indexes, for any history and depth."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gigq.store.sqlite.processes import run_locks
 from gigq.store.sqlite.processes.run_locks import RunLock, companion
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-SOMEONE, ANOTHER = 4711, 4712
+OTHER_UID, ANOTHER = 4711, 4712
 
 
 @pytest.fixture
@@ -97,12 +97,12 @@ def test_a_folder_of_another_account_than_the_databases_is_refused(database: Pat
 def test_the_folder_of_the_databases_owner_is_used_and_what_root_makes_in_it_is_theirs(
     database: Path,
 ) -> None:
-    os.chown(database, SOMEONE, SOMEONE)
+    os.chown(database, OTHER_UID, OTHER_UID)
 
     RunLock(database, "worker").release()
 
     found = [companion(database), companion(database) / "locks"]
-    assert {path.stat().st_uid for path in found} == {SOMEONE}
+    assert {path.stat().st_uid for path in found} == {OTHER_UID}
 
 
 @pytest.mark.fault("S2")
@@ -112,7 +112,7 @@ def test_root_opens_no_file_that_has_a_second_name_in_a_folder_of_others(
     database: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "roots").write_text("")
-    os.chown(database, SOMEONE, SOMEONE)
+    os.chown(database, OTHER_UID, OTHER_UID)
     os.link(tmp_path / "roots", companion(database) / "locks")
 
     with pytest.raises(OSError, match="has a second name"):

@@ -42,7 +42,7 @@ def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -
 
 
 def elsewhere(queue: JobQueue) -> list[str]:
-    """A pending job that nobody here claims."""
+    """A pending job that no test claims."""
     return [queue.submit(Job("pending", work, queue="elsewhere"))]
 
 
@@ -172,7 +172,7 @@ def test_a_job_with_an_open_execution_stays(queue: JobQueue, path: str) -> None:
     assert left(queue) == {job}
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+def between_batches(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let something happen between the choice of the jobs and their deletion."""
     refresh = prune._Parents.refresh
 
@@ -188,7 +188,7 @@ def test_what_was_requeued_meanwhile_stays(
 ) -> None:
     (job,) = submit(queue, 1, fail)
     run_all(path)
-    meanwhile(monkeypatch, lambda: queue.requeue_job(job))
+    between_batches(monkeypatch, lambda: queue.requeue_job(job))
 
     assert queue.prune(keep=0)["failed"] == 0
     assert queue.get_status(job)["status"] == "pending"
@@ -206,7 +206,7 @@ def test_what_was_requeued_and_is_over_again_stays_for_its_time(
         queue.requeue_job(job)
         run_all(path)
 
-    meanwhile(monkeypatch, run_again)
+    between_batches(monkeypatch, run_again)
 
     assert queue.prune(older_than=7 * DAY)["failed"] == 0
     assert left(queue) == {job}
@@ -217,7 +217,7 @@ def test_what_foreign_sql_made_pending_meanwhile_stays(
 ) -> None:
     (job,) = submit(queue, 1)
     run_all(path)
-    meanwhile(
+    between_batches(
         monkeypatch,
         lambda: run_sql(path, "UPDATE jobs SET status = 'pending' WHERE id = ?", job),
     )
@@ -232,7 +232,7 @@ def test_a_child_requeued_during_the_wait_still_waits_for_its_parent(
     parent = queue.submit(Job("parent", work))
     child = queue.submit(Job("child", work, dependencies=[parent]))
     assert queue.cancel(child)
-    meanwhile(monkeypatch, lambda: queue.requeue_job(child))
+    between_batches(monkeypatch, lambda: queue.requeue_job(child))
 
     assert queue.prune(keep=0)["cancelled"] == 0
     assert rows_of(path, "job_dependencies") == 1

@@ -184,7 +184,7 @@ def test_a_job_taken_away_by_foreign_sql_keeps_what_it_was_given(
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = 'cancelled', error = 'by hand'")
+        session.connection.execute("UPDATE jobs SET status = 'cancelled', error = 'manual'")
     before = job(db, job_id)
 
     assert settle_and_claim.settle(db, execution_id, late) is None

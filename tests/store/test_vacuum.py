@@ -64,11 +64,11 @@ def test_a_file_gets_shorter_and_keeps_what_is_stored(db: Database, path: str) -
     kept = fill_and_empty(path, 40)
     before = size_on_disk(path)
     one = Vacuum(db)
-    bites = 0
+    batches = 0
     while one.batch():
-        bites += 1
+        batches += 1
 
-    assert bites > 1
+    assert batches > 1
     assert size_on_disk(path) == one.size < before / 2
     assert ask(path, "freelist_count") > 0, "some pages are left, to be used again"
     assert ask(path, "integrity_check") == "ok"

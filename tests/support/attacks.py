@@ -68,9 +68,9 @@ ATTACKS = (
     Attack("a class that a module has only imported", "myapp.tasks", "Popen"),
     Attack("a module that a module has imported", "myapp.tasks", "subprocess.call"),
     Attack("a method of a class that was only imported", "myapp.tasks", "datetime.fromisoformat"),
-    Attack("a static method that a class inherits", "myapp.tasks", "Heir.shout"),
-    Attack("what Python keeps of a class", "myapp.tasks", "Heir.__subclasses__"),
-    Attack("the class of a class", "myapp.tasks", "Heir.__class__"),
+    Attack("a static method that a class inherits", "myapp.tasks", "Subclass.shout"),
+    Attack("what Python keeps of a class", "myapp.tasks", "Subclass.__subclasses__"),
+    Attack("the class of a class", "myapp.tasks", "Subclass.__class__"),
     Attack("what Python keeps of a module", "myapp.tasks", "__loader__.get_data"),
     Attack("the built-in functions", "myapp.tasks", "__builtins__.eval"),
     Attack("no name", "myapp.tasks", ""),
@@ -81,7 +81,7 @@ ATTACKS = (
 
 FINE = (
     Attack("a function of an allowed module", "myapp.tasks", "send"),
-    Attack("a static method of an allowed class", "myapp.tasks", "Heir.own"),
+    Attack("a static method of an allowed class", "myapp.tasks", "Subclass.own"),
     Attack("a function of an allowed script", "__main__", "send", "{app}/run.py"),
     Attack("a script behind a link in the allowed folder", "__main__", "send", "{app}/link/run.py"),
 )

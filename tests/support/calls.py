@@ -70,7 +70,7 @@ def _alone(ledger: str, fields: dict[str, Any]) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a job function, as the ledger tells it."""
+    """One call of a job function, as the ledger has it."""
 
     job: str
     job_id: str | None

@@ -60,7 +60,7 @@ class Bystander:
     """A process that is none of any daemon's business, though it looks like a worker's: P8."""
 
     def __init__(self) -> None:
-        tag = Tag(home_of("/nowhere/other.db"), "gigqd:1", "default/0", 1)
+        tag = Tag(home_of("/missing/other.db"), "gigqd:1", "default/0", 1)
         self._process = subprocess.Popen(
             ["sleep", "3600"],
             env={**os.environ, VARIABLE: str(tag)},
@@ -170,7 +170,7 @@ def _read_records(daemon: Daemon) -> _Records:
 def _outcomes(
     job: dict[str, Any], executions: list[dict[str, Any]], *, stopped: bool
 ) -> Iterator[str]:
-    """P4: one outcome for a job, told alike by it and by its executions."""
+    """P4: one outcome for a job, the same in it and by its executions."""
     ends = Counter(execution["status"] for execution in executions)
     if ends["completed"] != (job["status"] == "completed"):
         yield f"{job['status']} with {ends['completed']} executions that are completed"
@@ -188,7 +188,7 @@ def _starts(daemon: Daemon, records: _Records) -> Iterator[str]:
     ended = {call.execution for call in calls if call.end is not None}
     for call in calls:
         if call.execution not in known:
-            yield f"a call of {call.job} that no execution tells of"
+            yield f"a call of {call.job} without an execution"
     for execution_id, execution in known.items():
         name = records.jobs[execution["job_id"]]["name"]
         if count[execution_id] > 1:
@@ -214,7 +214,7 @@ def _overlaps(daemon: Daemon) -> Iterator[str]:
 
 
 def _by_job(calls: Iterable[jobs.Call]) -> Iterable[list[jobs.Call]]:
-    """The calls of each job. Names may be given twice, so it is the id that tells."""
+    """The calls of each job. The id groups them: two jobs may have one name."""
     grouped: dict[str, list[jobs.Call]] = {}
     for call in calls:
         if call.job_id is not None:

@@ -171,7 +171,7 @@ class Daemon:
 
     @property
     def runtime_files(self) -> RuntimeFiles:
-        """Its runtime files, wherever its configuration may have got to meanwhile."""
+        """Its runtime files, also after its configuration has changed."""
         return RuntimeFiles(
             DaemonConfig(runtime_dir=self.home / "run", working_directory=self.home)
         )
@@ -302,7 +302,7 @@ class Daemon:
         return bool(self._runs) and self._process.poll() == 0
 
     def abandon(self) -> None:
-        """Kill all that is left, whatever it is; for a test that has failed."""
+        """Kill all that is left; for a test that has failed."""
         if self.alive:
             with suppress(OSError):
                 self.signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A program that detaches a stand-in for the daemon's body, and tells how the launch went."""
+"""A program that detaches a stand-in for the daemon's body, and prints the result of the launch."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def _open_fds() -> list[Path]:
 def main(config_file: str, how: str, wait: str) -> None:
     """Launch, print how it went as JSON where the standard output is open, and exit."""
     config = load(Path(config_file), {})
-    if how == "nowhere":  # deleted after the configuration was read
-        nowhere = config.daemon.replace(working_directory=Path("/no/such/folder"))
-        config = config.replace(daemon=nowhere)
+    if how == "missing":  # deleted after the configuration was read
+        missing = config.daemon.replace(working_directory=Path("/no/such/folder"))
+        config = config.replace(daemon=missing)
     runtime_files = RuntimeFiles(config)
     launch = start_detached(
         config, runtime_files, lambda r: body(how, runtime_files, r), float(wait)

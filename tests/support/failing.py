@@ -1,4 +1,4 @@
-"""Job functions that come to a bad end in ways that a post-mortem has to explain."""
+"""Job functions that fail in ways that a post-mortem has to explain."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _third_call() -> None:
     while True:
         try:
             time.sleep(_AGES)
-        except BaseException:  # noqa: BLE001 - it is to hang whatever is raised
+        except BaseException:  # noqa: BLE001 - it hangs for every exception
             continue
 
 

@@ -15,7 +15,7 @@ def names_in(directory: Path) -> list[str]:
 
 
 def open_up(path: Path) -> None:
-    """Let every user pass through a temporary directory. Those above it are nobody's to change."""
+    """Let every user pass through a temporary directory. Those above it stay as they are."""
     shared = Path(tempfile.gettempdir())
     for folder in (path, *path.parents):
         if shared in folder.parents:

@@ -18,7 +18,7 @@ def in_a_child(action: Callable[[], object]) -> str:
     if (pid := os.fork()) == 0:
         try:
             said = str(action())
-        except BaseException as error:  # noqa: BLE001 - reported to the parent, whatever it is
+        except BaseException as error:  # noqa: BLE001 - every exception is reported to the parent
             said = f"{type(error).__name__}: {error}"
         finally:
             os.write(writer, said.encode())

@@ -43,7 +43,7 @@ def slip_away(ledger: str, job: str, *, stay: bool = True) -> None:
 
 
 def slip_away_without_a_trace(ledger: str, job: str) -> None:
-    """The same, and lower the limit that nobody uses, which carries the stamp."""
+    """The same, and lower the unused limit, which carries the stamp."""
     with noted(ledger, job):
         _daemonize(lambda: _note_and_exec(ledger, job, {}, ("prlimit", "--locks=100")))
         _wait_for_note(ledger)
@@ -60,7 +60,7 @@ def eat_memory(ledger: str, job: str, path: str, megabytes: int) -> None:
 
 
 def hop(ledger: str, job: str, chains: int, *, setsid: bool) -> None:
-    """Keep processes that never stay: each forks its heir and ends, for some thousand times."""
+    """Keep processes that never stay: each forks a successor and ends, for some thousand times."""
     with noted(ledger, job):
         counter = mmap.mmap(-1, 8)
         for _ in range(chains):

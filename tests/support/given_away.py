@@ -12,7 +12,8 @@ from support.waiting import wait_until
 
 from gigq import Job, JobQueue
 
-NOBODY = 65534
+USER = "nobody"
+NOBODY_UID = 65534
 BEFORE = "what root has written"
 
 
@@ -21,8 +22,8 @@ class Host:
 
     def __init__(self, path):
         open_up(path)
-        self.home = self.folder(path / "home", NOBODY)
-        self.run = self.folder(self.home / "run", NOBODY)
+        self.home = self.folder(path / "home", NOBODY_UID)
+        self.run = self.folder(self.home / "run", NOBODY_UID)
         self.roots = self.folder(path / "roots", 0)
         self.secret = self.roots / "secret"
         self.secret.write_text(BEFORE)
@@ -38,7 +39,7 @@ class Host:
 
     def configure(self, settings=None, **log):
         settings = {
-            "daemon.user": "nobody",
+            "daemon.user": USER,
             "daemon.runtime_dir": str(self.run),
             "daemon.working_directory": "/",
             "queue.database": str(self.home / "jobs.db"),
@@ -47,7 +48,7 @@ class Host:
         self.config.write_text(to_toml(settings | {f"log.{key}": log[key] for key in log}))
 
     def gigqd(self, *words, cwd="/", groups=None):
-        command = [interpreter_for("nobody"), "-m", "gigqd", "--config", str(self.config), *words]
+        command = [interpreter_for(USER), "-m", "gigqd", "--config", str(self.config), *words]
         environment = clean_environment() | {"PYTHONPATH": SEARCH_PATH}
         return subprocess.run(
             command,

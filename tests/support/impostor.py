@@ -33,7 +33,7 @@ while True:
         try:
             if client.recv(65536):
                 client.sendall({
-                    "hangs up": b"",
+                    "closes": b"",
                     "garbage": b"\xff\xfe\x1b[2J not json\n",
                     "a number": b"1\n",
                     "an empty object": b"{}\n",
@@ -56,7 +56,7 @@ def impostor(path: Path, how: str, uid: int = 0) -> Iterator[subprocess.Popen[st
 
     Args:
         path: where.
-        how: what it does with whoever connects, one of the words in the program above.
+        how: what it does with a client, one of the words in the program above.
         uid: which user it becomes first, as root only; 0 stays.
     """
     process = subprocess.Popen(

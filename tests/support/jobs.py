@@ -40,7 +40,7 @@ def ok(ledger: str, job: str, value: Any = None) -> Any:
 
 
 def environment(ledger: str, job: str, names: list[str]) -> dict[str, Any]:
-    """Tell what surrounds the job: folder, process, some variables."""
+    """Return what surrounds the job: folder, process, some variables."""
     with noted(ledger, job):
         variables = {name: os.environ.get(name) for name in names}
         return {"cwd": str(Path.cwd()), "pid": os.getpid(), "uid": os.getuid(), "env": variables}
@@ -76,13 +76,13 @@ def change_root_when_asked(ledger: str, job: str, request: str) -> None:
 
 
 def file_limit(ledger: str, job: str) -> int:
-    """Tell how many files a job may have open."""
+    """Return how many files a job may have open."""
     with noted(ledger, job):
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def synchronous(ledger: str, job: str, database: str) -> int:
-    """Tell how the worker's own connection commits: 1 is NORMAL, 2 is FULL."""
+    """Return how the worker's own connection commits: 1 is NORMAL, 2 is FULL."""
     with noted(ledger, job):
         return int(open_connection(database).execute("PRAGMA synchronous").fetchone()[0])
 
@@ -239,7 +239,7 @@ def print_and_hang(ledger: str, job: str) -> None:
 
 
 def print_much(ledger: str, job: str, megabytes: int) -> None:
-    """Write more than anybody wants to keep."""
+    """Write more than any limit keeps."""
     with noted(ledger, job):
         for _ in range(megabytes):
             sys.stdout.write(("x" * 1023 + "\n") * 1024)
@@ -256,7 +256,7 @@ def sleep_c(ledger: str, job: str) -> None:
 
 
 def hold_gil(ledger: str, job: str) -> None:
-    """Be in one call to C for hours that never lets go of the interpreter lock."""
+    """Be in one call to C for hours that never releases the interpreter lock."""
     with noted(ledger, job):
         sum(range(10**14))
 
@@ -271,7 +271,7 @@ def ignore_signals(ledger: str, job: str) -> None:
 
 
 def swallow_exceptions(ledger: str, job: str) -> None:
-    """Catch whatever is raised from outside and go on."""
+    """Catch what is raised from outside and go on."""
     with noted(ledger, job):
         _sleep_through_everything()
 

@@ -115,7 +115,7 @@ def job_with_id(job_id: str) -> Job:
 
 
 def zone() -> list[str]:
-    """The time zone of local times, as C code and as Python tell it."""
+    """The time zone of local times, in C code and in Python."""
     return [time.strftime("%Z"), datetime.fromtimestamp(0).astimezone().tzname() or ""]
 
 

@@ -11,7 +11,7 @@ from gigq import current_job
 
 
 def describe():
-    """All that a job is told of itself."""
+    """All that a job can read about itself."""
     job = current_job()
     return {
         "id": job.id,
@@ -64,7 +64,7 @@ def meet(folder, parties):
 
 
 def until_told(started, what):
-    """Note that it runs, and run until it is told to stop or that it is cancelled."""
+    """Note that it runs, and run until it is asked to stop or that it is cancelled."""
     Path(started).touch()
     until(lambda: getattr(current_job(), what))
     return f"saw {what}"

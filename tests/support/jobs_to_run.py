@@ -17,11 +17,11 @@ def add(a, b):
     return a + b
 
 
-told = threading.Semaphore(0)
+released = threading.Semaphore(0)
 
 
-def tell():
-    told.release()
+def release():
+    released.release()
 
 
 def nothing():

@@ -148,7 +148,7 @@ class Model:
         return job
 
     def release(self, execution_id: str) -> ModelJob | None:
-        """Undo a claim that has not begun; the job, or None as above."""
+        """Undo a claim that has not started; the job, or None as above."""
         execution = self.executions.get(execution_id)
         if execution is None or execution.over:
             return None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def logging_restored() -> Iterator[None]:
-    """Give back the standard library's logging, structlog's settings and the daemon's log."""
+    """Restore the standard library's logging, structlog's settings and the daemon's log."""
     root = logging.getLogger()
     handlers, level, state = [*root.handlers], root.level, pipeline._state
     pipeline._state = pipeline._State(state.sink, state.render)

@@ -86,7 +86,7 @@ def fail(kind: str) -> None:
     if kind in KINDS:
         raise KINDS[kind]("out of stock")
     names: dict[str, Any] = dict(GLOBALS[kind])
-    exec(compile("def work():\n    1 / 0\n", "/nowhere/odd.py", "exec"), names)
+    exec(compile("def work():\n    1 / 0\n", "/missing/odd.py", "exec"), names)
     work = names["work"]
     if kind == "a file":
         work.__code__ = work.__code__.replace(co_filename=_Text("odd.py"), co_name=_Text("work"))

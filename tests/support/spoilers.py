@@ -53,7 +53,7 @@ def state() -> dict[str, Any]:
 
 
 def look(ledger: str, job: str) -> dict[str, Any]:
-    """Tell what the job finds around it."""
+    """Return what the job finds around it."""
     with noted(ledger, job):
         return state()
 
@@ -207,7 +207,7 @@ def use_memory_in_a_child(ledger: str, job: str, megabytes: int) -> None:
 
 
 def tell_of_itself(ledger: str, job: str) -> dict[str, Any]:
-    """Tell what `current_job()` says."""
+    """Return what `current_job()` says."""
     with noted(ledger, job):
         me = current_job()
         assert me is not None
@@ -229,8 +229,8 @@ def wait_for_stop(ledger: str, job: str) -> str:
         return "stopped by itself"
 
 
-def wait_for_cancel(ledger: str, job: str, told: str) -> None:
-    """Work until it is cancelled, and write down what it was told."""
+def wait_for_cancel(ledger: str, job: str, written: str) -> None:
+    """Work until it is cancelled, and write down what it was sent."""
     with noted(ledger, job):
         me = current_job()
         assert me is not None
@@ -241,12 +241,12 @@ def wait_for_cancel(ledger: str, job: str, told: str) -> None:
             time.sleep(600)
         except JobCancelled:
             words = f"raised, {me.cancel_requested}"
-        Path(told).write_text(words)
+        Path(written).write_text(words)
         time.sleep(600)
 
 
 def environment_of_a_child(ledger: str, job: str) -> dict[str, Any]:
-    """Tell what a process that the job starts finds."""
+    """Return what a process that the job starts finds."""
     with noted(ledger, job):
         ran = subprocess.run([sys.executable, "-c", _CHILD], check=True, capture_output=True)
         status = subprocess.run(["cat", "/proc/self/status"], check=True, capture_output=True)

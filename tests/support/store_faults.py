@@ -107,7 +107,7 @@ def wait_until_running(daemon: Daemon) -> dict[str, Any]:
 
 
 def prompt_status(daemon: Daemon) -> dict[str, Any]:
-    """A daemon's status, which it owes within a second whatever the database does."""
+    """A daemon's status, which it owes within a second in every state of the database."""
     began = time.monotonic()
     status = daemon.status()
     assert time.monotonic() - began < 1.0, "the status took longer than a second"

@@ -16,7 +16,7 @@ _WITH_A_TMP = ["unshare", "-Urm", "sh", "-c", 'mount -t tmpfs none /tmp && exec 
 
 
 def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run systemd-analyze, which works in /tmp and nowhere else.
+    """Run systemd-analyze, which works in /tmp only.
 
     Where this account may not write there, it gets a /tmp in a mount namespace of its own.
     """

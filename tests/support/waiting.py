@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], T], deadline: float = 15.0, *, why: str =
     Args:
         condition: called every 20 ms.
         deadline: how long to wait, in seconds.
-        why: what is waited for, or a hint for whoever reads the failure.
+        why: what is waited for, or a hint for the reader of the failure.
 
     Raises:
         AssertionError: it never became true; the last value is in the message.

@@ -10,7 +10,7 @@ OTHERS = Path("/srv/app/of-another-account")
 
 
 def whoami() -> dict[str, object]:
-    """Tell who runs this, where, and what of the service manager's variables it sees."""
+    """Print who runs this, where, and what of the service manager's variables it sees."""
     names = [name for name in os.environ if name.startswith(("NOTIFY", "WATCHDOG", "INVOCATION"))]
     return {"uid": os.getuid(), "gid": os.getgid(), "cwd": str(Path.cwd()), "leaked": names}
 

@@ -235,7 +235,7 @@ must("it comes back by itself", wait_until(lambda: unit("ActiveState") == "activ
 must("the job of before runs again", wait_until(lambda: state(waiting) == "running"))
 run("systemctl stop gigqd")
 done = run("systemctl start gigqd")
-must("a start by hand is not refused for the night before", done.returncode == 0)
+must("a manual start is not refused for the night before", done.returncode == 0)
 run("systemctl stop gigqd")
 DROP_IN.unlink()
 CONFIG.write_text(good)

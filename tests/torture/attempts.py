@@ -43,7 +43,7 @@ def ran_after_success(story: Story) -> Iterator[Violation]:
 
 
 def changed_after_its_end(story: Story) -> Iterator[Violation]:
-    """An end that somebody has seen stays as it is."""
+    """An end that was observed stays as it is."""
     for seen in story.of("seen"):
         status = seen.data["status"]
         if story.row is not None and story.row.status != status:
@@ -72,7 +72,7 @@ def overlapping(story: Story) -> Iterator[Violation]:
 
 
 def survivors(story: Story) -> Iterator[Violation]:
-    """Whatever belongs to an execution without success is dead before that is settled."""
+    """Every process that belongs to an execution without success is dead before that is settled."""
     for execution in story.executions:
         if execution.status == "completed":
             continue
@@ -88,7 +88,7 @@ def survivors(story: Story) -> Iterator[Violation]:
             yield of_job("survivor", story, text, following, *late)
 
 
-def residue(history: History) -> Iterator[Violation]:
+def left_behind(history: History) -> Iterator[Violation]:
     """What a job has left running does not meet the next job of its worker.
 
     Orphans are found by the supervisor, a little later: they may meet jobs that begin soon.

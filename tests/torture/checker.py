@@ -43,7 +43,7 @@ def check(history: History) -> list[Violation]:
         *(found for story in stories.values() for found in outcomes.wrong_inputs(story, stories)),
         *storing.torn(stories),
         *outcomes.stuck(stories),
-        *attempts.residue(history),
+        *attempts.left_behind(history),
         *attempts.after_the_stop(history),
         *_corrupt(history),
     ]

@@ -14,7 +14,7 @@ WAYS = ("plain", "setsid", "double", "exec")
 that, or by another program on top of both."""
 
 ORPHANS = frozenset({"double", "exec"})
-"""The ways that leave nobody who could wait for the child."""
+"""The ways that leave no parent that could wait for the child."""
 
 _LONGEST_LIFE = 20.0
 _PACE = 0.03

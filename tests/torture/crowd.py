@@ -71,7 +71,7 @@ class Crowd:
                 self._notes.wrong("bystander", text)
 
     def end(self) -> None:
-        """Leave nobody."""
+        """End every process."""
         for process in [*self._submitters.values(), *self._bystanders]:
             process.kill()
             process.wait()
@@ -96,6 +96,6 @@ class Crowd:
             )
 
     def _bystander(self, tag: str | None = None) -> subprocess.Popen[bytes]:
-        """A process that nobody may touch; perhaps with the tag of a daemon on another database."""
+        """A process that no daemon may touch; perhaps with the tag of another database."""
         environment = self._daemon.environment | ({"GIGQD_WORKER": tag} if tag else {})
         return subprocess.Popen(["sleep", "86400"], env=environment, start_new_session=True)

@@ -62,7 +62,7 @@ _UP = ("running", "degraded")
 
 
 class Daemon:
-    """One gigqd, whoever of its processes is alive at the moment.
+    """One gigqd, whichever of its processes is alive at the moment.
 
     Args:
         home: the run's directory.
@@ -134,7 +134,7 @@ class Daemon:
         """The process that holds the lock.
 
         Raises:
-            Gone: nobody does, or it cannot be told for sure who.
+            Gone: no process does, or it is not certain which.
         """
         running = self.runtime_files.running()
         if running is None or running.pid is None:

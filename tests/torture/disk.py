@@ -17,8 +17,8 @@ _PER_SECOND = 512 * 1024
 
 
 class Disk:
-    """The directory of the database; as root a tmpfs, which nobody else sees and which goes away
-    with the last process that sees it.
+    """The directory of the database; as root a tmpfs, which no other program sees and which goes
+    away with the last process that sees it.
 
     Attributes:
         path: the directory.
@@ -35,7 +35,7 @@ class Disk:
         """Take every byte that is left."""
         descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            # Others write meanwhile, so what was free a moment ago may not be.
+            # Others write at the same time, so what was free a moment ago may not be.
             free = self._free()
             while free:
                 with suppress(OSError):

@@ -123,7 +123,7 @@ class History:
     foreign_keys: Sequence[str] = ()
 
     def stories(self) -> dict[str, Story]:
-        """Every job that anybody knows of, by its id."""
+        """Every job that a process has recorded, by its id."""
         rows = {row.id: row for row in self.jobs}
         lines: dict[str, list[Line]] = defaultdict(list)
         for line in self.lines:

@@ -127,7 +127,7 @@ def eat(ledger: str, job: str, megabytes: int) -> dict[str, str]:
 
 
 def talk(ledger: str, job: str, kilobytes: int) -> dict[str, str]:
-    """Write more than anybody wants to keep."""
+    """Write more than any limit keeps."""
     with noted(ledger, job) as result:
         for _ in range(kilobytes):
             sys.stdout.write("x" * 1023 + "\n")

@@ -1,4 +1,4 @@
-"""The ledger: a file outside the database into which everybody writes what they did.
+"""The ledger: a file outside the database into which every process writes what it did.
 
 Each record is one write to a file opened for appending, so records never mingle, and the order
 of the lines is the order of the writes. A record begins and ends with a newline: one that a kill

@@ -136,7 +136,7 @@ class Life:
         self._notes.wrong("command", text)
 
     def end(self) -> None:
-        """Leave nothing running, whatever state it is in."""
+        """Leave nothing running, in every state."""
         if self._command is not None:
             self._command.process.kill()
             self._command.process.communicate()

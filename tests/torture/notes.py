@@ -21,7 +21,7 @@ class Notes:
         ledger: the ledger, in which every fault stands, too.
         counts: how often what was done.
         worst: the largest of each kind of number, in seconds.
-        problems: promises that were broken before anybody's eyes.
+        problems: promises that were broken in plain sight.
     """
 
     ledger: Path

@@ -25,7 +25,7 @@ def before_its_time(story: Story) -> Iterator[Violation]:
 
 
 def before_its_delay(story: Story) -> Iterator[Violation]:
-    """The retry delay lies between two attempts, unless the first was given back by a stop."""
+    """The retry delay lies between two attempts, unless the first was released by a stop."""
     delay = story.row.retry_delay if story.row else 0.0
     for one, following in pairwise(story.executions):
         due = (one.completed_at or 0.0) + delay

@@ -33,9 +33,9 @@ def phantom(story: Story) -> Iterator[Violation]:
     if not returned:
         text = f"completed by execution {row.execution_id}, whose function never returned"
         yield of_job("phantom", story, text, *story.of("start", "end"))
-    told = json.loads(row.result) if row.result else None
-    if told != {"execution": row.execution_id}:
-        yield of_job("phantom", story, f"its result is {told}, not that of {row.execution_id}")
+    given = json.loads(row.result) if row.result else None
+    if given != {"execution": row.execution_id}:
+        yield of_job("phantom", story, f"its result is {given}, not that of {row.execution_id}")
 
 
 def over_tried(story: Story) -> Iterator[Violation]:
@@ -51,7 +51,7 @@ def over_tried(story: Story) -> Iterator[Violation]:
     if row.max_attempts == 1 and starts > 1:
         yield of_job("over-tried", story, "at most once, started twice", *story.starts.values())
     if row.refunds > _MOST_REFUNDS:
-        yield of_job("over-tried", story, f"{row.refunds} starts were given back")
+        yield of_job("over-tried", story, f"{row.refunds} starts were released")
     crashes = sum(e.cause in _CRASHES for e in story.executions)
     if row.crash_limit is not None and crashes > row.crash_limit:
         text = f"{crashes} crashes, its crash limit is {row.crash_limit}"
@@ -89,10 +89,10 @@ def stuck(stories: dict[str, Story]) -> Iterator[Violation]:
 def wrong_inputs(story: Story, stories: dict[str, Story]) -> Iterator[Violation]:
     """A dependent is given what its parents' successes have returned."""
     for start in story.starts.values():
-        for parent, told in (start.data.get("parents") or {}).items():
+        for parent, given in (start.data.get("parents") or {}).items():
             success = stories[parent].success if parent in stories else None
-            if told != ({"execution": success.id} if success else None):
-                text = f"it was given {told} as the result of its parent {parent}"
+            if given != ({"execution": success.id} if success else None):
+                text = f"it was given {given} as the result of its parent {parent}"
                 yield of_job("disagreeing", story, text, start)
 
 

@@ -1,4 +1,4 @@
-"""One torture run from its first process to its verdict."""
+"""One torture run from its first process to its result."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ def lost(story: Story) -> Iterator[Violation]:
 
 
 def unexpected(story: Story) -> Iterator[Violation]:
-    """What is stored was submitted by somebody."""
+    """What is stored was submitted."""
     if story.row is not None and not story.of("intent"):
-        yield of_job("unexpected", story, "it is stored, and nobody ever submitted it")
+        yield of_job("unexpected", story, "it is stored, and was never submitted")
 
 
 def refused(story: Story) -> Iterator[Violation]:

@@ -59,7 +59,7 @@ class Victim:
         return bool(select.select([self._descriptor], [], [], 0)[0])
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         os.close(self._descriptor)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "lost": "accepted, and not in the database",
-    "unexpected": "in the database, and nobody submitted it",
+    "unexpected": "in the database, and never submitted",
     "refused": "submit said that nothing was stored, and it was",
     "torn": "a batch that was stored in part",
     "doubled": "ran again after its success, ended twice, or changed after its end",
@@ -22,7 +22,7 @@ KINDS = {
     "cancelled-but-started": "started after cancel had said that it is cancelled",
     "survivor": "a process of an execution that is over still wrote",
     "stuck": "could have ended, and has not",
-    "disagreeing": "the database and the ledger tell different stories",
+    "disagreeing": "the database and the ledger disagree",
     "corrupt": "SQLite finds the file damaged",
 }
 """Every kind of violation that this module finds, and what it means."""

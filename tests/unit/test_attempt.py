@@ -1,4 +1,4 @@
-"""What the end of a run means, whatever the function does."""
+"""What the end of a run means, for every end of the function."""
 
 import json
 import re

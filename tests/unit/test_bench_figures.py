@@ -73,12 +73,12 @@ def record(maintenance):
 
 def test_the_page_shows_ratios_remarks_and_what_could_not_be_installed():
     drained = {"gigq": [{"jobs/s": 4000.0, "jobs": 9}], "other": [{"jobs/s": 1000.0, "jobs": 9}]}
-    drained["other"].append({"stopped": "killed\nby somebody"})
+    drained["other"].append({"stopped": "killed\nby the user"})
 
     rows = report.page(record({"drain": drained})).splitlines()
 
     assert "| gigq | 4,000 | 9.00 | 1.00x |  |" in rows
-    assert "| other | 1,000 | 9.00 | 4.00x | killed by somebody |" in rows
+    assert "| other | 1,000 | 9.00 | 4.00x | killed by the user |" in rows
     assert "| gone | - | - | - | no wheel |" in rows
     assert "| fsync | 4.00 |" in rows
 

@@ -1,4 +1,4 @@
-"""Why a worker cannot boot is told in one line, with the place in the application's code."""
+"""Why a worker cannot boot is reported in one line, with the place in the application's code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> st
     module = tmp_path / "bad_shop.py"
     module.write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(BaseException) as raised:  # noqa: PT011 - whatever it is
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 - any exception
         importlib.import_module("bad_shop")
     return failure(raised.value).replace(str(tmp_path), "")
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("x = 1\nx.y\n", "AttributeError: 'int' object has no attribute 'y' (/bad_shop.py:2)"),
         ("import sys\nsys.exit(3)", "SystemExit: an import has exited with 3 (/bad_shop.py:2)"),
@@ -41,9 +41,9 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> st
     ],
 )  # fmt: skip
 def test_what_an_import_raises_is_reported_with_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
 ) -> None:
-    assert imported(tmp_path, monkeypatch, source) == told
+    assert imported(tmp_path, monkeypatch, source) == message
 
 
 def test_the_module_that_was_being_imported_is_named(tmp_path: Path) -> None:

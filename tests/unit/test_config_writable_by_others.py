@@ -15,7 +15,7 @@ from gigqd.config import load, warnings, writable_by_others
 from gigqd.errors import ConfigError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two accounts")
-SOMEONE = 4711
+OTHER_UID = 4711
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def as_an_ordinary_account(action):
 
     def lowered():
         os.setgroups([])
-        os.setgid(SOMEONE)
-        os.setuid(SOMEONE)
+        os.setgid(OTHER_UID)
+        os.setuid(OTHER_UID)
         return action()
 
     return in_a_child(lowered)
@@ -92,9 +92,9 @@ def test_root_does_not_read_a_file_for_the_account_that_links_to_it(path, tmp_pa
     link = path.with_suffix(".env")
     link.unlink()
     link.symlink_to(secret)
-    os.chown(link, SOMEONE, SOMEONE, follow_symlinks=False)
+    os.chown(link, OTHER_UID, OTHER_UID, follow_symlinks=False)
 
-    with pytest.raises(ConfigError, match=f"is a link of user id {SOMEONE}") as caught:
+    with pytest.raises(ConfigError, match=f"is a link of user id {OTHER_UID}") as caught:
         load(path, {})
     assert "hunter2" not in str(caught.value)
 
@@ -102,9 +102,9 @@ def test_root_does_not_read_a_file_for_the_account_that_links_to_it(path, tmp_pa
 @pytest.mark.root
 @needs_root
 def test_a_file_of_another_account_is_a_warning(path):
-    os.chown(path, SOMEONE, SOMEONE)
+    os.chown(path, OTHER_UID, OTHER_UID)
 
-    assert f"{path} belongs to user id {SOMEONE}, which" in warnings(load(path, {}))[0]
+    assert f"{path} belongs to user id {OTHER_UID}, which" in warnings(load(path, {}))[0]
 
 
 def test_a_private_configuration_is_none(path):

@@ -33,12 +33,12 @@ PARENT_DIES_LATER = """
 import os
 from gigqd.linux import syscalls as kernel
 parent = os.getpid()
-ready, tell = os.pipe()
+ready, send = os.pipe()
 if os.fork():
     os.read(ready, 1)
     os._exit(0)
 kernel.die_with_parent(parent)
-os.write(tell, b"1")
+os.write(send, b"1")
 os.read(0, 1)
 """
 

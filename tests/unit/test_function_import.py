@@ -167,7 +167,7 @@ def test_a_job_of_a_loaded_script_can_submit_functions_of_that_script(script):
         (FunctionRef("__main__", "gone"), "has no function 'gone'; a script submitted the job"),
         (FunctionRef("sample_functions", "not_callable"), "is not a function"),
         (FunctionRef("sample_functions", "os.system"), "has no function 'os.system'"),
-        (FunctionRef("__main__", "f", "/nowhere/script.py"), "no script /nowhere/script.py"),
+        (FunctionRef("__main__", "f", "/missing/script.py"), "no script /missing/script.py"),
     ],
 )
 def test_a_function_that_is_not_there_is_named(module, ref, reason):

@@ -119,7 +119,7 @@ def test_what_is_settled_while_another_job_runs_leaves_that_one_alone():
     held.finish(running, COMPLETED, 101.0)
 
     assert held.release() == SettleBatch((Finished(B, COMPLETED),))
-    assert [told[0] for told in held.take_settled()] == [A, C, D]
+    assert [settled[0] for settled in held.take_settled()] == [A, C, D]
 
 
 def test_what_became_over_after_the_handover_was_made_stays():

@@ -28,7 +28,7 @@ class Counted:
 
 
 class Clock:
-    """The monotonic clock, moved by hand."""
+    """The monotonic clock, moved by the test."""
 
     now = 100.0
 

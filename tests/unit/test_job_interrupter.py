@@ -185,7 +185,7 @@ def test_a_handler_that_a_job_has_set_does_not_outlive_it(cell: Cell) -> None:
 
 def noting(to_interrupt: JobInterrupter) -> list[str]:
     noted: list[str] = []
-    to_interrupt.release = lambda: noted.append("let go")
+    to_interrupt.release = lambda: noted.append("released")
     return noted
 
 
@@ -197,7 +197,7 @@ def test_a_worker_that_is_to_let_go_does_so_and_its_job_goes_on(cell: Cell) -> N
     with to_interrupt.armed(CLAIM):
         send()
 
-    assert noted == ["let go"]
+    assert noted == ["released"]
     assert not to_interrupt.interrupted
 
 

@@ -64,7 +64,7 @@ def test_a_dead_worker_is_not_removed_before_its_whole_tree_is_gone(
 
 @pytest.fixture
 def tagged() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes to come that carry tags; whatever is left of them is ended."""
+    """Processes to come that carry tags; what is left of them is ended."""
     processes: list[subprocess.Popen[bytes]] = []
     yield processes
     for process in processes:

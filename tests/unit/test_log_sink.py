@@ -201,10 +201,10 @@ def test_a_pipe_that_no_process_reads_never_blocks_and_the_loss_is_reported_late
         log.info("one", number=number, padding="x" * 100)
     before = parsed(read_all(read))
     log.info("two")
-    told, two = parsed(read_all(read))
+    dropped, two = parsed(read_all(read))
 
     assert [entry["number"] for entry in before] == list(range(len(before)))
-    assert (told["event"], told["count"]) == ("log_dropped", 2000 - len(before))
+    assert (dropped["event"], dropped["count"]) == ("log_dropped", 2000 - len(before))
     assert two["event"] == "two"
 
 

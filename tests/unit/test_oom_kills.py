@@ -1,4 +1,4 @@
-"""Telling a kill for want of memory from another one."""
+"""Distinguishing a kill for want of memory from others."""
 
 from __future__ import annotations
 

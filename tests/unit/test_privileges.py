@@ -1,4 +1,4 @@
-"""Whom the daemon becomes, and what it hands over before."""
+"""The account that the daemon becomes, and the files that it gives to it before."""
 
 import os
 import pwd
@@ -13,7 +13,8 @@ from gigqd.host.privileges import Account, NotPermitted, become, drop_privileges
 from gigqd.host.runtime_files import RuntimeFiles
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
-NOBODY = 65534
+USER = "nobody"
+NOBODY_UID = 65534
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_a_group_alone_keeps_the_user():
 @pytest.mark.root
 @needs_root
 def test_there_is_no_way_back_and_no_group_of_roots_is_kept():
-    account = find_account("nobody", None)
+    account = find_account(USER, None)
 
     def become_nobody():
         os.setgroups([0, 4711])
@@ -57,13 +58,13 @@ def test_there_is_no_way_back_and_no_group_of_roots_is_kept():
             os.setuid(0)
         return os.getresuid(), os.getresgid(), os.getgroups()
 
-    assert in_a_child(become_nobody) == str(((NOBODY,) * 3, (account.gid,) * 3, [account.gid]))
+    assert in_a_child(become_nobody) == str(((NOBODY_UID,) * 3, (account.gid,) * 3, [account.gid]))
 
 
 @pytest.mark.root
 @needs_root
 def test_a_process_that_changed_its_user_can_still_be_looked_at_by_that_user():
-    account = find_account("nobody", None)
+    account = find_account(USER, None)
 
     def look_at_itself():
         drop_privileges(account)
@@ -76,7 +77,7 @@ def test_a_process_that_changed_its_user_can_still_be_looked_at_by_that_user():
 @needs_root
 def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
     open_up(tmp_path)
-    config = config_in(tmp_path, user="nobody")
+    config = config_in(tmp_path, user=USER)
     runtime = tmp_path / "run"
     runtime.mkdir()
     (runtime / "something of another program").touch()
@@ -85,7 +86,7 @@ def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
 
     said = in_a_child(lambda: become(config, runtime_files))
 
-    assert said.startswith(f"NotPermitted: nobody cannot write in {runtime}; change its owner")
+    assert said.startswith(f"NotPermitted: {USER} cannot write in {runtime}; change its owner")
     owners = {path.name: path.stat().st_uid for path in (tmp_path, *runtime.iterdir(), runtime)}
     assert set(owners.values()) == {0}
 
@@ -95,14 +96,14 @@ def test_what_is_not_gigqds_own_is_not_handed_over(tmp_path):
 def test_a_new_database_folder_is_made_for_the_account(tmp_path):
     open_up(tmp_path)
     folder = tmp_path / "data"
-    config = config_in(tmp_path, user="nobody")
+    config = config_in(tmp_path, user=USER)
     config = config.replace(queue=config.queue.replace(database=str(folder / "jobs.db")))
     runtime_files = RuntimeFiles(config)
 
     assert in_a_child(lambda: become(config, runtime_files)) == "None"
 
-    assert folder.stat().st_uid == NOBODY
-    assert (tmp_path / "run").stat().st_uid == NOBODY
+    assert folder.stat().st_uid == NOBODY_UID
+    assert (tmp_path / "run").stat().st_uid == NOBODY_UID
 
 
 @pytest.mark.root
@@ -112,19 +113,19 @@ def test_code_that_the_account_may_not_read_is_named_at_once(tmp_path, monkeypat
     code = tmp_path / "code.py"
     code.touch(mode=0o600)
     monkeypatch.setattr("gigqd.host.privileges._OWN_CODE", (str(code),))
-    config = config_in(tmp_path, user="nobody")
+    config = config_in(tmp_path, user=USER)
     runtime_files = RuntimeFiles(config)
 
     said = in_a_child(lambda: become(config, runtime_files))
 
-    assert said.startswith(f"NotPermitted: nobody cannot read {code}; install gigqd where")
+    assert said.startswith(f"NotPermitted: {USER} cannot read {code}; install gigqd where")
 
 
 @pytest.mark.root
 @needs_root
 def test_the_environment_names_the_account_and_its_home(tmp_path):
     open_up(tmp_path)
-    config = config_in(tmp_path, user="nobody")
+    config = config_in(tmp_path, user=USER)
     config = config.replace(queue=config.queue.replace(database=str(tmp_path / "data" / "q.db")))
     runtime_files = RuntimeFiles(config)
 
@@ -132,5 +133,5 @@ def test_the_environment_names_the_account_and_its_home(tmp_path):
         become(config, runtime_files)
         return [os.environ[name] for name in ("HOME", "USER", "LOGNAME")]
 
-    home = pwd.getpwnam("nobody").pw_dir
-    assert in_a_child(become_nobody) == str([home, "nobody", "nobody"])
+    home = pwd.getpwnam(USER).pw_dir
+    assert in_a_child(become_nobody) == str([home, USER, USER])

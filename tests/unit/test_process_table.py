@@ -93,15 +93,15 @@ def test_an_adopted_orphan_belongs_to_the_worker_whose_mark_it_carries(tag: Tag)
 
 
 def test_an_adopted_orphan_without_a_mark_is_reported_once(tag: Tag) -> None:
-    stranger = forked(lambda: None)
+    other = forked(lambda: None)
     look = ProcessTable()
 
     look.take({})
     look.take({})
-    told = look.unidentified()
+    found = look.unidentified()
     look.take({})
 
-    assert [process.pid for process in told].count(stranger) == 1
+    assert [process.pid for process in found].count(other) == 1
     assert look.unidentified() == ()
 
 
@@ -112,13 +112,13 @@ def test_the_mark_of_an_adopted_process_is_looked_for_once(
     monkeypatch.setattr(
         process_table, "tags_of", lambda pid: asked.append(pid) or ProcessTags(None, None)
     )
-    stranger, pid = forked(lambda: None), worker(tag)
+    other, pid = forked(lambda: None), worker(tag)
     look = ProcessTable()
 
     for _ in range(3):
         look.take({pid: tag})
 
-    assert asked.count(stranger) == 1
+    assert asked.count(other) == 1
     assert pid not in asked
 
 

@@ -1,4 +1,4 @@
-"""What a worker lets go of in the middle of a job that takes long."""
+"""What a worker releases in the middle of a job that takes long."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def worker(path: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
 
 
 class Line:
-    """Counts how often it is told that nothing is held any more."""
+    """Counts how often it is informed that no claim is held."""
 
     def __init__(self) -> None:
-        self.told = 0
+        self.reports = 0
 
     def holds_nothing_else(self) -> None:
-        self.told += 1
+        self.reports += 1
 
 
 def in_the_third_of_five(worker: Worker, path: str, action: Callable[[], None]) -> list[str]:
@@ -66,13 +66,13 @@ def test_what_is_over_is_settled_and_what_has_not_begun_is_free_for_others(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    meanwhile = ClaimRelease(worker._runner, path, line)
+    releasing = ClaimRelease(worker._runner, path, line)
     seen: list[list[tuple[str, int]]] = []
 
     def release() -> None:
         assert worker._runner.held == 4
-        meanwhile.release()
-        meanwhile.release()
+        releasing.release()
+        releasing.release()
         rows = sorted(gigq.JobQueue(path).list_jobs(), key=lambda row: str(row["id"]))
         seen.append([(row["status"], row["attempts"]) for row in rows])
         assert worker._runner.held == 0
@@ -83,7 +83,7 @@ def test_what_is_over_is_settled_and_what_has_not_begun_is_free_for_others(
     assert seen == [
         [("completed", 1), ("completed", 1), ("running", 1), ("pending", 0), ("pending", 0)]
     ]
-    assert line.told == 1
+    assert line.reports == 1
     assert [len(queue.get_status(id_)["executions"]) for id_ in ids] == [1] * 5
     assert queue.stats()["completed"] == 5
 
@@ -92,13 +92,13 @@ def test_while_the_database_is_locked_all_is_kept_and_the_job_goes_on(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    meanwhile = ClaimRelease(worker._runner, path, line)
+    releasing = ClaimRelease(worker._runner, path, line)
     held: list[int] = []
 
     def release() -> None:
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        meanwhile.release()
+        releasing.release()
         held.append(worker._runner.held)
         holder.execute("COMMIT")
         holder.close()
@@ -106,7 +106,7 @@ def test_while_the_database_is_locked_all_is_kept_and_the_job_goes_on(
     in_the_third_of_five(worker, path, release)
 
     assert held == [4]
-    assert line.told == 0
+    assert line.reports == 0
     assert gigq.JobQueue(path).stats()["completed"] == 5
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from gigqd.host import database_lock as fence
+from gigqd.host import database_lock
 from gigqd.config import load
 from gigqd.host.runtime_files import RuntimeFiles
 
@@ -35,7 +35,7 @@ if "lock" in sys.argv[2:]:
     instance = RuntimeFiles(config)
     instance.lock()
     instance.write_pid()
-fence.take(Path(config.queue.database), config.daemon.name)
+database_lock.take(Path(config.queue.database), config.daemon.name)
 if "apart" in sys.argv[2:]:
     os.chroot(Path(sys.argv[1]).parent)
 print("taken", flush=True)

@@ -16,7 +16,7 @@ NAP = 5.0
 
 
 class Clock:
-    """A clock that stands at a time and jumps when it is told to."""
+    """A clock that stands at a time and jumps on demand."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -1,4 +1,4 @@
-"""The checker of the torture run, on small histories written by hand: each breaks one promise."""
+"""The checker of the torture run, on small histories of a few lines: each breaks one promise."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def test_unexpected():
 
 
 def test_refused_and_stored_all_the_same():
-    told = line("refused", 0.1, error="StoreLocked: busy")
+    refusal = line("refused", 0.1, error="StoreLocked: busy")
 
-    assert kinds(intent(), told, GOOD[2:]) == ["refused"]
-    assert kinds(intent(), told, GOOD) == []
+    assert kinds(intent(), refusal, GOOD[2:]) == ["refused"]
+    assert kinds(intent(), refusal, GOOD) == []
 
 
 def test_a_submit_into_a_file_that_is_moved_away_at_that_moment_may_be_stored():
@@ -372,8 +372,8 @@ def test_disagreeing_because_an_execution_is_still_open():
 
 
 def test_disagreeing_about_what_a_parent_returned():
-    def given(told):
-        start = line("start", 3.0, "e1", parents={"p": told})
+    def given(results):
+        start = line("start", 3.0, "e1", parents={"p": results})
         return [start if part == line("start", 3.0, "e1") else part for part in child()]
 
     assert kinds(parent(), given({"execution": "p1"})) == []

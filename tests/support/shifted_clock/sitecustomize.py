@@ -2,7 +2,7 @@
 
 Python imports this by itself when its folder is on the path. The offset in seconds stands in the
 file that an environment variable names. The monotonic clock stays as it is, as it does when
-somebody sets the machine's clock.
+the machine's clock is set.
 """
 
 import os
