@@ -76,7 +76,7 @@ def whole(minimum: int, maximum: int, unit: str = "") -> ValueType:
             raise ValueError(f"expected a whole number, not {type_name(raw)}")
         return int(_within(raw, minimum, maximum, str))
 
-    return ValueType("whole number", unit, parse, _int_from_text, f"{minimum} to {maximum}")
+    return ValueType("whole number", unit, parse, _int_from_text, f"{minimum:,} to {maximum:,}")
 
 
 def _int_from_text(text: str) -> object:
@@ -126,7 +126,8 @@ def choice(*words: str, name: str = "") -> ValueType:
             raise ValueError(f'"{shorten(word)}" is none of {listed}{suggest(word, words)}')
         return word.lower()
 
-    return ValueType(name or " | ".join(words), "", parse)
+    limits = f"one of {listed}" if name else ""
+    return ValueType(name or " | ".join(words), "", parse, limits=limits)
 
 
 def octal(maximum: int = 0o077) -> ValueType:
@@ -157,7 +158,8 @@ def list_of(item: ValueType, *, required: str = "") -> ValueType:
     def from_text(text: str) -> object:
         return [part.strip() for part in text.split(",") if part.strip()]
 
-    return ValueType(f"list of {item.name}s", item.unit, parse, from_text)
+    limits = f"each {item.limits}" if item.limits else ""
+    return ValueType(f"list of {item.name}s", item.unit, parse, from_text, limits)
 
 
 def _parse_items(item: ValueType, raws: Sequence[object], base: Path) -> tuple[Any, ...]:
@@ -179,7 +181,7 @@ def _parse_items(item: ValueType, raws: Sequence[object], base: Path) -> tuple[A
 
 def optional(of: ValueType, word: str) -> ValueType:
     """Return the same type, with one word that stands for "not set"."""
-    limits = f'{of.limits}, or "{word}" for none'.lstrip(", ")
+    limits = f'{of.limits}, or "{word}" for no value'.lstrip(", ")
     return of._replace(
         parse=lambda raw, base: None if raw == word else of.parse(raw, base), limits=limits
     )

@@ -53,9 +53,11 @@ def _key(table: str, name: str, key: schema.Key) -> str:
 def _value(key: schema.Key) -> str:
     if key.is_table:
         return "a table of names and texts"
-    unit = f"in {key.type.unit}" if key.type.unit else ""
+    name, unit = _alternatives(key.type.name), key.type.unit
+    if unit:
+        name += f" of {unit}" if name == "whole number" else f" or a number of {unit}"
     limits = _QUOTED.sub(r"`\g<0>`", key.type.limits)
-    return ", ".join(filter(None, [_alternatives(key.type.name), unit, limits]))
+    return ", ".join(filter(None, [name, limits]))
 
 
 def _alternatives(name: str) -> str:
