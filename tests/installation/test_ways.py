@@ -65,6 +65,14 @@ def test_pip_install_user(wheels: Wheels, tmp_path: Path) -> None:
     assert (home / ".local/share/bash-completion/completions/gigqd").is_file()
 
 
+def test_pip_install_target(wheels: Wheels, tmp_path: Path) -> None:
+    place = tmp_path / "packages"
+    command = [PYTHON, "-m", "pip", "install", "--target", place, wheels.wheel]
+    run(*command, folder=tmp_path, environment=wheels.pip_environment(HOME=tmp_path))
+
+    assert application(tmp_path / "app", place / "bin", PYTHONPATH=place).works()
+
+
 @needs("pipx")
 def test_pipx(wheels: Wheels, tmp_path: Path) -> None:
     places = {"PIPX_HOME": tmp_path / "pipx", "PIPX_BIN_DIR": tmp_path / "bin"}
