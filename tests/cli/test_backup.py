@@ -16,6 +16,7 @@ from support.shell import clean_environment
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
+from gigq.errors import BackupRefused
 from gigq.store import backup as backup_module
 from gigq.store.backup import back_up
 
@@ -127,6 +128,23 @@ def test_what_is_written_while_it_copies_is_not_in_it(shell, queue_file, monkeyp
     back_up(queue_file, shell.folder / "copy.db", force=False)
 
     assert late[0] not in ids_in(shell.folder / "copy.db")
+
+
+def test_a_file_that_another_process_makes_meanwhile_is_not_replaced(
+    shell, queue_file, monkeypatch
+):
+    copy = shell.folder / "copy.db"
+    verify = backup_module._verify
+
+    def made_meanwhile(*arguments):
+        verify(*arguments)
+        copy.write_text("of another process")
+
+    monkeypatch.setattr(backup_module, "_verify", made_meanwhile)
+    with pytest.raises(BackupRefused, match="is there already"):
+        back_up(queue_file, copy, force=False)
+
+    assert copy.read_text() == "of another process"
 
 
 @pytest.mark.parametrize(

@@ -227,3 +227,9 @@ def test_fields_are_short_and_hold_whole_characters_only() -> None:
         "error_line": 3,
         "error_traceback": "\\ud800",
     }
+
+
+def test_a_huge_text_of_another_program_is_given_up_on_and_stays_whole() -> None:
+    text = "a" + "\n\nb" * 700_000
+
+    assert split(text) == Failure(message=text)

@@ -57,6 +57,23 @@ def test_a_front_that_was_freed_is_left_out(file: int) -> None:
     output.close()
 
 
+def test_a_front_that_is_freed_during_the_read_is_left_out(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = LiveOutput(os.dup(file))
+    os.write(file, b"x" * 1_000_000 + b"the end")
+    read = os.pread
+
+    def freed_first(descriptor: int, length: int, at: int) -> bytes:
+        syscalls.free_front(file, keep=5000)
+        return read(descriptor, length, at)
+
+    monkeypatch.setattr(os, "pread", freed_first)
+
+    assert all_of(output).strip(b"x") == b"the end"
+    output.close()
+
+
 def test_a_file_that_begins_anew_is_read_from_its_start(file: int) -> None:
     output = LiveOutput(os.dup(file))
     os.write(file, b"the first job")

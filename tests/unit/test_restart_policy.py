@@ -80,3 +80,13 @@ def test_a_canary_is_tried_at_once_while_the_workers_of_its_pool_are_held_back()
 
     assert restarts.wait(worker, 100.0) == 2.0
     assert restarts.wait(canary, 100.0) == 0.0
+
+
+def test_failed_boots_of_a_canary_do_not_hold_back_the_workers_of_its_pool() -> None:
+    restarts = Restarts()
+    canary = Slot("canary", "mail", Limits(30.0, 2.0, 120.0))
+    canary.canary = True
+    restarts.resize("mail", 1)
+
+    assert [restarts.failed(canary, 100.0) for _ in range(9)] == [False] * 9
+    assert restarts.open_breakers() == []

@@ -11,7 +11,7 @@ from support.orphans import forked
 from support.waiting import wait_until
 
 from gigq.model.cause import Cause
-from gigqd.ipc.scoreboard import Activity, Report, Scoreboard
+from gigqd.ipc.scoreboard import Activity, Cell, Report, Scoreboard
 
 REPORT = Report(
     Activity.BUSY,
@@ -108,6 +108,23 @@ def test_a_reader_never_sees_half_a_report() -> None:
     writer.join()
 
     assert torn == 0
+
+
+def test_a_report_that_is_overwritten_while_it_is_read_is_read_again(monkeypatch) -> None:
+    cell = Scoreboard(1).take()
+    worker = Cell(cell._memory, cell.index)
+    worker.write(Report(Activity.BUSY, started=1))
+    unpack, later = cell._unpack, [2, 3]
+
+    def overtaken(at: int) -> Report:
+        report = unpack(at)
+        while later:
+            worker.write(Report(Activity.BUSY, started=later.pop(0)))
+        return report
+
+    monkeypatch.setattr(cell, "_unpack", overtaken)
+
+    assert cell.read().started == 3
 
 
 def test_scribbled_memory_is_read_as_nothing_rather_than_as_an_error() -> None:
