@@ -1,13 +1,14 @@
 # Every target sets up what it needs; `make` alone lists them.
 # VENV=dir puts the virtual environment elsewhere, PYTHON=name chooses the interpreter,
 # ARGS='-k name' is passed to pytest, which runs JOBS tests at a time: more than there are
-# cores, because many tests wait for daemons.
+# cores, because many tests wait for daemons. The tests of test-quick do not: QUICK_JOBS of them.
 # Without compiled files each of the daemons that tests start would compile all modules again.
 
 VENV ?= .venv
 ARGS ?=
 DURATION ?= 60
 JOBS ?= 6
+QUICK_JOBS ?= 3
 QUICK_TESTS := tests/unit tests/store tests/library tests/cli
 BIN := $(VENV)/bin
 export PYTHON
@@ -30,7 +31,7 @@ test: $(VENV)/.ready-dev ## run the whole test suite
 
 .PHONY: test-quick
 test-quick: $(VENV)/.ready-dev ## run the tests of rules, store, library and commands, in about a minute
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(QUICK_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -n $(QUICK_JOBS) --dist worksteal $(QUICK_TESTS) $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/.ready-dev ## run the whole suite and report which lines it has run (slower)

@@ -87,8 +87,14 @@ def test_folders_that_one_may_not_enter_are_no_internal_error(
 
 
 @pytest.mark.fault("A14")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize(("command", "code"), [("status", 3), ("stop", 0), ("check", 0)])
+@pytest.mark.parametrize(
+    ("command", "code", "closed"),
+    [
+        *(("status", 3, closed) for closed in (">&-", "2>&-", "<&- >&- 2>&-")),
+        ("stop", 0, ">&-"),
+        ("check", 0, "<&- >&- 2>&-"),
+    ],
+)
 def test_a_stream_that_was_closed_at_the_start_is_no_trouble(stopped, command, code, closed):
     gigqd = shlex.join([sys.executable, "-m", "gigqd", "--config", str(stopped.config_path)])
     done = subprocess.run(

@@ -47,24 +47,15 @@ def of(lines, event: str) -> list[tuple[object, object]]:
 
 @pytest.mark.parametrize("at_import", [True, False], ids=["at import", "in the job"])
 @pytest.mark.parametrize("what", STATEMENTS)
-def test_the_log_has_the_librarys_lines_and_the_applications_with_their_job(
+def test_the_log_has_all_lines_and_the_handlers_of_the_application_its_own(
     tmp_path, what: str, at_import: bool
 ) -> None:
-    lines, _ = said(tmp_path, STATEMENTS[what], at_import=at_import)
+    lines, output = said(tmp_path, STATEMENTS[what], at_import=at_import)
 
     assert of(lines, "job.failed") == [("j1", "error"), ("j2", "error")]
     assert of(lines, "job_left_residue") == [(None, "warning")] * 2
     assert of(lines, "from the application") == [("j1", "warning"), ("j2", "warning")]
     assert of(lines, "careful, 1") == [("j1", "warning")]
-
-
-@pytest.mark.parametrize("at_import", [True, False], ids=["at import", "in the job"])
-@pytest.mark.parametrize("what", STATEMENTS)
-def test_handlers_of_the_application_get_its_own_lines_and_none_of_the_librarys(
-    tmp_path, what: str, at_import: bool
-) -> None:
-    _, output = said(tmp_path, STATEMENTS[what], at_import=at_import)
-
     assert output.count("from the application") == 2 * (what in WITH_A_HANDLER)
     assert "job.failed" not in output
     assert "job_left_residue" not in output
