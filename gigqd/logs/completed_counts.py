@@ -27,7 +27,7 @@ class SharedCounts:
 
     @property
     def summed(self) -> int:
-        """Return how many successes the worker has left to the sums so far."""
+        """Number of successes so far that have no line of their own."""
         return self._numbers[0]
 
     @summed.setter
@@ -36,7 +36,7 @@ class SharedCounts:
 
     @property
     def unreported(self) -> int:
-        """Return how many recorded successes the worker will write a line or a sum for later."""
+        """Number of recorded successes that the worker has not reported yet."""
         return self._numbers[1]
 
     @unreported.setter
@@ -48,7 +48,7 @@ class CompletedCounts:
     """Writes the sums of one worker: at most once a second, and when it has ended.
 
     Args:
-        counts: what the worker counts.
+        counts: the counts of the worker.
         worker: fields that name it.
     """
 
@@ -73,7 +73,7 @@ class CompletedCounts:
             self._write(self._counts.summed)
 
     def end(self) -> None:
-        """Write what the worker has not, now that it has ended."""
+        """Write the rest, after the worker has ended."""
         self._write(self._counts.summed + self._counts.unreported)
 
     def _write(self, count: int) -> None:

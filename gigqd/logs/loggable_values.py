@@ -1,4 +1,4 @@
-"""Making any value fit for a log line: bounded, free of secrets, and without ever raising."""
+"""Conversion of any value for a log line: bounded, without secrets, and never raising."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _open_keys: set[str] = set()
 
 
 class Limits(NamedTuple):
-    """How much of a value is kept.
+    """Limits on the size of a value in the log.
 
     Attributes:
         text: characters of a text.
@@ -38,7 +38,7 @@ _USUAL = Limits()
 
 
 def plain_entry(entry: dict[str, Any]) -> Any:
-    """Return what `plain` makes of an entry: itself, at little cost, where it changes nothing."""
+    """Return `plain(entry)`; the entry itself, at little cost, when nothing in it must change."""
     for value in entry.values():
         kind = type(value)
         if kind is str:
@@ -57,7 +57,7 @@ def plain_entry(entry: dict[str, Any]) -> Any:
 
 
 def plain(value: object, limits: Limits = _USUAL) -> Any:
-    """Return a value of JSON types for any object, also for one with a broken repr()."""
+    """Return any object as a value of JSON types, also one with a broken repr()."""
     try:
         return _plain(value, limits)
     except Exception:  # noqa: BLE001 - a user's object may raise anything when it is read

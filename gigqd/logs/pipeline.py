@@ -40,7 +40,7 @@ _ORDER = dict.fromkeys(CORE)
 
 
 class _State:
-    """What `configure` has set for this process."""
+    """The log settings of this process, as `configure` sets them."""
 
     def __init__(self, sink: Sink, render: Render) -> None:
         self.sink = sink
@@ -87,35 +87,35 @@ class EventLog(BoundLoggerBase):
     """Writes events, one line each: `log.info("worker_ready", slot=…)`."""
 
     def debug(self, event: str, **fields: Any) -> None:
-        """Write an event of this level, as all of these do."""
+        """Write an event of level DEBUG."""
         if _state.level <= _DEBUG:
             self.process("debug", event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
-        """Write that something has happened as it should."""
+        """Write an event of level INFO."""
         if _state.level <= _INFO:
             self.process("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        """Write that something is not as it should be."""
+        """Write an event of level WARNING."""
         if _state.level <= _WARNING:
             self.process("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """Write that something has failed."""
+        """Write an event of level ERROR."""
         if _state.level <= _ERROR:
             self.process("error", event, fields)
 
     def exception(self, event: str, **fields: Any) -> None:
-        """Write that something has failed, with the exception that is being handled."""
+        """Write an event of level ERROR with the exception that is being handled."""
         self.error(event, **{"exc_info": True, **fields})
 
     def critical(self, event: str, **fields: Any) -> None:
-        """Write that the daemon gives up."""
+        """Write an event of level CRITICAL: the daemon ends."""
         self.process("critical", event, fields)
 
     def process(self, level: str, event: Any, fields: dict[str, Any]) -> None:
-        """Write what the processors make of an event."""
+        """Run the processors on an event and write the line."""
         try:
             (line,), _ = self._process_event(level, event, fields)
         except Exception as error:  # noqa: BLE001 - a defect here must not end the supervisor
@@ -125,7 +125,7 @@ class EventLog(BoundLoggerBase):
 
 
 class _Output:
-    """What a logger of structlog wraps; the sink of the process takes the lines of all."""
+    """The object that a logger of structlog wraps; the lines go to the sink of the process."""
 
     def __init__(self, name: str = "root") -> None:
         self.name = name
@@ -140,7 +140,7 @@ class LibraryEvents:
     """Sends the library's events to the log, past the logging module: see `events.send_to`."""
 
     def takes(self, level: int) -> bool:
-        """Return whether an event of this level is written."""
+        """Return True when events of this level are written."""
         return level >= _state.level
 
     def write(self, name: str, level: int, source: str, fields: Mapping[str, Any]) -> None:
@@ -156,12 +156,12 @@ def _log(level: int, event: object, logger: str, fields: Mapping[str, Any]) -> N
 
 @lru_cache(maxsize=100)
 def _name_of(number: int) -> str:
-    """Return the level that a number belongs to, as those between two belong to the lower one."""
+    """Return the name of a level; a number between two levels counts as the lower one."""
     return next((name for name in reversed(_LEVELS) if number >= _LEVELS[name]), "debug")
 
 
 def _configure_structlog() -> None:
-    """Have code that uses structlog itself, as a job may, write to the same place."""
+    """Send the events of code that uses structlog itself, such as a job, to the daemon's log."""
     import structlog
 
     def write(logger: Any, method: str, event_dict: Any) -> Any:
@@ -229,18 +229,18 @@ def enter_job(fields: Mapping[str, Any]) -> None:
 
 
 def leave_job() -> None:
-    """Remove the job's fields, and what it bound through structlog's context variables."""
+    """Remove the job's fields, and those that it bound to structlog's context variables."""
     _state.job = {}
     structlog_import.clear_context()
 
 
 def show_output() -> None:
-    """Write what jobs print to the log too, from now on and in every child."""
+    """Write the output of jobs to the log as well, in this process and its later children."""
     _state.shows_output = True
 
 
 def job_output(text: str | None, **fields: Any) -> None:
-    """Write what an attempt has printed, where that was asked for."""
+    """Write the output of an attempt, if `show_output` was called."""
     if _state.shows_output and text:
         get_logger(__name__).info("job_output", output=text, **fields)
 

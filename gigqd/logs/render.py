@@ -11,7 +11,7 @@ from gigqd.logs.loggable_values import Limits, clean_text, plain, plain_entry
 from gigqd.logs.terminal_lines import line_renderer
 
 LINE_LIMIT = 30_000
-"""Characters of a line: what a pipe takes whole, with room to spare."""
+"""Maximum characters of a line, so that a write to a pipe is never split."""
 
 CORE = ("ts", "level", "event", "logger", "pid")
 
@@ -35,12 +35,12 @@ def render_json(entry: Entry) -> str:
 
 
 def choose_renderer(form: str, fd: int, shows_tracebacks: Callable[[], bool]) -> Render:
-    """Return what renders entries in a form: auto, json or console.
+    """Return the renderer for a form: auto, json or console.
 
     Args:
         form: `auto` is short lines on a terminal, JSON elsewhere.
         fd: where the lines go.
-        shows_tracebacks: asked at each error of a short line; they stand below it.
+        shows_tracebacks: returns True when a traceback follows the short line of an error.
     """
     if form == "json" or (form == "auto" and not os.isatty(fd)):
         return render_json
@@ -51,7 +51,7 @@ def choose_renderer(form: str, fd: int, shows_tracebacks: Callable[[], bool]) ->
 
 
 def _console_renderer(*, colors: bool) -> Render:
-    """Return what renders entries for a person: escaped, aligned, a traceback below its line."""
+    """Return a renderer for people: escaped, aligned, a traceback below its line."""
     import structlog  # the whole package takes long to import (decision 46)
 
     renderer = structlog.dev.ConsoleRenderer(
@@ -91,7 +91,7 @@ def exception_fields(exc_info: object) -> Entry:
     """Return the fields that describe an exception: its type, its text and its traceback.
 
     Args:
-        exc_info: what logging calls take: an exception, a triple, or true for the current one.
+        exc_info: as for logging calls: an exception, a triple, or true for the current one.
     """
     found = _exception(exc_info)
     if found is None:

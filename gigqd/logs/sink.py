@@ -1,4 +1,4 @@
-"""The place of log lines: one write for each line; nothing that goes wrong there raises."""
+"""Destination of log lines: one write for each line, which never raises."""
 
 import array
 import errno
@@ -70,7 +70,7 @@ class Sink:
             self.dropped -= dropped
 
     def reopen(self) -> None:
-        """Open the file by its name again, under the same descriptor if it is still ours.
+        """Open the file by its name again, under the same descriptor if a job has not closed that.
 
         Raises:
             OSError: it cannot be opened; the old file stays in use.
@@ -88,7 +88,7 @@ class Sink:
         self._take(self._fd)
 
     def _redirect_streams(self, fresh: int) -> None:
-        """Have standard output and error follow, where they led to the old file."""
+        """Redirect standard output and error to the new file, if they led to the old one."""
         for stream in _STREAMS.values():
             if self._leads_here(stream):
                 os.dup2(fresh, stream)
@@ -107,7 +107,7 @@ class Sink:
         return self._leads_here(self._fd)
 
     def _leads_here(self, file: int | bytes) -> bool:
-        """Return whether a descriptor or a name leads to the file that was opened."""
+        """Return True when a descriptor or a name leads to the file that was opened."""
         try:
             found = os.stat(file)  # noqa: PTH116 - twice a line, so the shortest way
         except OSError:
@@ -147,7 +147,7 @@ class Sink:
         return written == len(data)
 
     def _has_room(self, length: int) -> bool:
-        """Return whether a pipe, socket or terminal would take a line without blocking."""
+        """Return True when a pipe, socket or terminal accepts a line without blocking."""
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         ready = poll.poll(0 if self._reader_stuck else WAIT_MS)
@@ -159,7 +159,7 @@ class Sink:
 def open_log(path: Path) -> int:
     """Open a log file for appending, under a descriptor that no standard stream has.
 
-    A link is not followed, and nothing is waited for.
+    It follows no link and never blocks.
 
     Raises:
         OSError: it cannot be opened or created, or is neither a plain file nor one of `DEVICES`.

@@ -28,8 +28,8 @@ def send_to(write: Write) -> None:
     """Send every record that reaches the root logger, and every warning, to one function as well.
 
     Args:
-        write: gets the level's number, the event, the logger's name and the fields; it never
-            raises.
+        write: called with the level's number, the event, the logger's name and the fields; it
+            never raises.
     """
 
     def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
@@ -58,7 +58,7 @@ def send_to(write: Write) -> None:
 
 
 def restore() -> None:
-    """Leave the logging module and the warnings as Python has them."""
+    """Restore the logging module and the warnings."""
     logging.Logger.callHandlers = _call_handlers  # type: ignore[method-assign]
     warnings.showwarning = _show_warning
 

@@ -30,7 +30,7 @@ def load_bound_logger() -> Any:
 
 @contextmanager
 def _package_not_executed() -> Iterator[None]:
-    """Let submodules be imported without the package's own code; nothing stays imported."""
+    """Import submodules without the package's own code, and forget them at the end."""
     spec = find_spec(_NAME)
     if spec is None or _NAME in sys.modules:
         yield
@@ -52,7 +52,7 @@ class _AfterImport:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return where structlog is, None for any other module."""
+        """Return the spec of structlog; None for any other module."""
         if name != _NAME:
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
@@ -81,13 +81,13 @@ def when_imported(then: Callable[[], None]) -> None:
 
 
 def context() -> Mapping[str, Any]:
-    """Return what the application has bound to structlog's context variables."""
+    """Return the fields that the application has bound to structlog's context variables."""
     loaded = sys.modules.get(_CONTEXT)
     return {} if loaded is None else loaded.get_contextvars()
 
 
 def clear_context() -> None:
-    """Remove what was bound there."""
+    """Remove those fields."""
     loaded = sys.modules.get(_CONTEXT)
     if loaded is not None:
         loaded.clear_contextvars()

@@ -1,4 +1,4 @@
-"""Entries as a person at a terminal reads them: one line each, as wide as the terminal."""
+"""Rendering of entries for a terminal: one line each, as wide as the terminal."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from gigq.terminal import columns, printable, shorten
 from gigqd.logs.loggable_values import plain
 
 JOB_OUTPUT = "job_output"
-"""The event with what a job has printed: shown whole, one line of the terminal for each of its."""
+"""The event with the output of a job, of which every line is shown."""
 
 _NARROWEST = 40
 _USUAL_WIDTH = 80
@@ -25,7 +25,7 @@ _LEFT_OUT = frozenset(
         *("exc", "exc_type", "generation"),
     }
 )
-"""What has a form of its own, or is worth a look at the log in JSON only."""
+"""Fields with a form of their own, and fields that only the log in JSON shows."""
 
 _NOTHING = (None, "", 0, 0.0)
 
@@ -35,12 +35,12 @@ Entry = Mapping[str, Any]
 def line_renderer(
     fd: int, *, colors: bool, shows_tracebacks: Callable[[], bool]
 ) -> Callable[[dict[str, Any]], str]:
-    """Return what renders entries for a terminal.
+    """Return a renderer of entries for a terminal.
 
     Args:
         fd: the terminal.
         colors: write levels in colour.
-        shows_tracebacks: asked at each error; they stand below its line.
+        shows_tracebacks: returns True when a traceback follows the line of an error.
     """
 
     def render(entry: dict[str, Any]) -> str:
