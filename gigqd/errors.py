@@ -1,4 +1,4 @@
-"""What can go wrong in the daemon, each with the exit code it ends the process with."""
+"""Errors of the daemon and its commands, each with an exit code."""
 
 import errno
 import resource
@@ -26,7 +26,7 @@ class GigqdError(Exception):
 
 
 class Problem(NamedTuple):
-    """One thing wrong with the configuration, and the place to mend it."""
+    """A mistake in the configuration, and its place."""
 
     file: str | None
     """The file as the user knows it, "environment" for a variable, None without a place."""
@@ -44,7 +44,7 @@ class Problem(NamedTuple):
 
 
 class ConfigError(GigqdError):
-    """The configuration is refused; `problems` lists everything wrong with it at once."""
+    """The configuration is refused; `problems` lists all mistakes."""
 
     exit_code = exit_codes.BAD_CONFIG
 
@@ -54,12 +54,12 @@ class ConfigError(GigqdError):
 
 
 def is_out_of_files(error: BaseException) -> bool:
-    """Return whether a call has failed because no further file can be opened."""
+    """Return True when a call has failed because no further file can be opened."""
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def unexpected(error: BaseException) -> GigqdError:
-    """Return what ends the process after an error that nothing has caught: mostly a defect."""
+    """Return the error to report for an exception that no code has caught, mostly a defect."""
     if isinstance(error, OSError) and is_out_of_files(error):
         text = f"no further file can be opened ({error.strerror}); {files_remedy()}"
         return GigqdError(text, exit_code=exit_codes.CANNOT_FORK)
@@ -68,6 +68,6 @@ def unexpected(error: BaseException) -> GigqdError:
 
 
 def files_remedy() -> str:
-    """Return how to have more open files, with the limit of this process."""
+    """Return the remedy for too few open files, with the limit of this process."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return f"the limit is {limit}: raise it with LimitNOFILE= of the unit, or ulimit -n"

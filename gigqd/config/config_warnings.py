@@ -1,4 +1,4 @@
-"""Warnings: what a configuration may say and probably does not mean."""
+"""Warnings about values of a configuration that are valid and probably not intended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_QUEUE = "default"
 _CONTAINER_PATIENCE = 10.0
-# What the interpreter, the loader and the allocator read once, before their program begins.
+# Variables that the interpreter, the loader and the allocator read once, at the start.
 _READ_AT_THE_START = re.compile(
     r"PYTHON(PATH|HOME|UTF8|HASHSEED|WARNINGS|MALLOC)|LD_(LIBRARY_PATH|PRELOAD)|MALLOC_\w+"
 )

@@ -49,7 +49,7 @@ def from_environment(
 
 
 def ignored(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """List the variables with the prefix of settings that can be none: they have no `__`.
+    """Return warnings about variables with the prefix of settings but without `__`.
 
     Kubernetes sets GIGQD_PORT and the like beside a service with the name gigqd.
 
@@ -78,7 +78,7 @@ _VARIABLES: dict[str, Keys] = {
 
 
 def _may_be_setting(name: str) -> bool:
-    """Return whether a variable has the prefix and is not one of gigqd's own."""
+    """Return True for a variable with the prefix that is not one of gigqd's own."""
     return name.startswith(PREFIX) and not name.startswith(_OURS) and name not in _NOT_KEYS
 
 

@@ -1,4 +1,4 @@
-"""From a file and an environment to a checked configuration, or to everything wrong with it."""
+"""Loading of the configuration from a file and the environment, or of all its mistakes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         environ: the environment, whose variables override the file.
 
     Raises:
-        ConfigError: anything is wrong; `problems` has all of it.
+        ConfigError: the configuration has mistakes; `problems` lists all of them.
     """
     config, problems = _read(path, environ)
     if problems:
@@ -50,7 +50,7 @@ def identify(path: Path | None, environ: Mapping[str, str]) -> Config:
         and `runtime_dir` are to be relied on.
 
     Raises:
-        ConfigError: the file cannot be parsed, or what decides the place is wrong.
+        ConfigError: the file cannot be parsed, or a key that decides the place is wrong.
     """
     config, problems = _read(path, environ)
     deciding = ["daemon.name", "daemon.runtime_dir"]

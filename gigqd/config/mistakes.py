@@ -27,7 +27,7 @@ _LONGEST_LINE = 1000
 
 
 def type_name(raw: object) -> str:
-    """Return the type of what TOML holds, in words."""
+    """Return the type of a TOML value, in words."""
     return _TYPE_NAMES.get(type(raw), "a date or time")
 
 
@@ -63,7 +63,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def syntax_problem(name: str, text: str, error: Exception) -> Problem:
-    """Return what tomllib has refused, with its key, its line and, where possible, a remedy."""
+    """Return the mistake that tomllib has refused, with key, line and, if possible, a remedy."""
     if isinstance(error, RecursionError):
         return Problem(name, None, "", "not valid TOML: nested too deeply")
     message = str(error)
@@ -88,7 +88,7 @@ def _with_remedy(name: str, text: str, line: int, reason: str) -> Problem:
 
 
 def _bare_word(line: str) -> str | None:
-    """Return what is written without quotes where TOML requires a value, or None."""
+    """Return a word without quotes where TOML requires a value, or None."""
     if len(line) > _LONGEST_LINE or ("=" not in line and line.lstrip().startswith("[")):
         return None
     return next((f["word"] for f in _BARE.finditer(line) if not _is_value(f["word"])), None)

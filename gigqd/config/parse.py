@@ -38,11 +38,11 @@ Settings = dict[Keys, Given]
 
 
 class Source:
-    """A file that was read: its name, what it says and the line of each key.
+    """A file that was read: its name, its content and the line of each key.
 
     Args:
         name: the path as the user knows it.
-        text: what the file holds.
+        text: the content of the file.
 
     Raises:
         ConfigError: the text is no TOML.
@@ -122,7 +122,7 @@ def _read_regular(fd: int) -> bytes:
 
 
 class _UnfitFileError(ValueError):
-    """A file that can be opened and is not taken."""
+    """A file that can be opened but not used."""
 
 
 def _reason(error: OSError | ValueError) -> str:

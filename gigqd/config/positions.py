@@ -20,10 +20,10 @@ _PIECE = re.compile(
 
 
 def positions(text: str) -> list[tuple[Path, int]]:
-    """Every table header and key of a TOML text with its line, in order.
+    """Return every table header and key of a TOML text with its line, in order.
 
     Args:
-        text: TOML; what follows a mistake in it may be wrong or missing, but nothing is raised.
+        text: TOML; positions after a mistake in it may be wrong or missing. Nothing is raised.
 
     Returns:
         the dotted path as a tuple, and the line counted from 1; a repeated key appears again.

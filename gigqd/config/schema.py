@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Effect(StrEnum):
-    """What a reload does with a changed key."""
+    """The effect of a reload on a changed key."""
 
     LIVE = "live"
     """Applied at once; no process is replaced."""

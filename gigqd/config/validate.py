@@ -50,7 +50,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
 
 
 def exposed_to_root(config: Config) -> list[Problem]:
-    """Return the files by which any account could have root do what it likes."""
+    """Return the files through which any account could run commands as root."""
     exposed = exposed_files(config) if rules_of_root() else ()
     return [Problem(str(path), None, "", f"{why}; root does not read it") for path, why in exposed]
 
@@ -128,7 +128,7 @@ def _is_directory(path: Path) -> bool | None:
 
 
 def _log_file_problem(config: Config) -> str | None:
-    """Say why `log.file` cannot be used, or None.
+    """Return why `log.file` cannot be used, or None.
 
     What this account may not look at is no problem: it may only be asking for the status.
     """
@@ -146,7 +146,7 @@ def _log_file_problem(config: Config) -> str | None:
 
 
 def _rotation_problem(config: Config) -> str | None:
-    """Say why the log cannot be rotated as `log.max_size` and `log.keep` ask for, or None."""
+    """Return why the log cannot be rotated as `log.max_size` and `log.keep` ask for, or None."""
     log = config.log
     if not log.max_size:
         return None
@@ -174,7 +174,7 @@ def _problem_with(file: Path, config: Config) -> str | None:
 
 
 def _use_of(file: Path, config: Config) -> str | None:
-    """Name what else the file is already, by its place or under another name."""
+    """Return the other use of a file, found by its path or by another name of it; or None."""
     place = _place(file)
     companions = Path(f"{config.queue.database}.gigq")
     if _place(companions) in (place, place.parent):

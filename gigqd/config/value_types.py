@@ -1,4 +1,4 @@
-"""The types of a key's value: each reads what TOML or an environment variable holds."""
+"""The types of a key's value: each parses a TOML value or an environment variable."""
 
 import math
 import os

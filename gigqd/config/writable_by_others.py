@@ -1,4 +1,4 @@
-"""Finds the files that the daemon reads and that another account can change."""
+"""Search for files that the daemon reads and that another account can change."""
 
 import os
 import stat
@@ -63,7 +63,7 @@ def _exposure(path: Path) -> str | None:
 
 
 def _entries_on_the_way(path: Path) -> Iterator[Path]:
-    """Yield what is passed to open an absolute path: each folder and link, then the file."""
+    """Yield each folder and link on an absolute path, then the file."""
     folder, left = Path("/"), [*path.parts]
     for _ in range(_MOST_ENTRIES):
         if not left:

@@ -1,8 +1,8 @@
-"""The connections to the control socket: how many one process may hold, and for how long.
+"""Clients of the control socket, with limits on their number and their silence.
 
-A job runs as the daemon's account, so it may connect too. What comes from below the daemon is held
-to a few connections in all, so that no number of them leaves an operator without one. Where the
-room is used up all the same, the connection that has been silent for longest makes way.
+A job runs as the daemon's account, so it may connect too. All processes below the daemon share a
+few connections, so that they never take those of an operator. When all connections are in use, the
+one that has been silent for longest is closed for a new one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SILENT_FOR = 5.0
-"""Seconds after which a connection is closed that neither asks nor waits for an answer."""
+"""Seconds without a request or a pending answer after which a connection is closed."""
 
 _MOST = 64
 _MOST_OF_A_PEER = 8
@@ -33,7 +33,7 @@ class Client:
 
     Args:
         sock: the connection.
-        peer: the process at its other end, or what stands for all processes of jobs.
+        peer: the process at its other end; one number stands for all processes of jobs.
     """
 
     def __init__(self, sock: socket.socket, peer: int = 0) -> None:
@@ -44,7 +44,7 @@ class Client:
 
     @property
     def silent_since(self) -> float | None:
-        """Since when it neither asks nor waits, by the monotonic clock; None while it waits."""
+        """Start of its silence, on the monotonic clock; None while it waits for an answer."""
         return None if self._waits else self._since
 
     def has_closed(self) -> bool:
@@ -63,7 +63,7 @@ class Client:
 
 
 class Clients:
-    """The connections that are open, and the rules by which one more is let in."""
+    """The open connections, and the rules for another one."""
 
     def __init__(self) -> None:
         self._open: set[Client] = set()
@@ -96,7 +96,7 @@ class Clients:
         self._open.discard(client)
 
     def silent_for_too_long(self) -> list[Client]:
-        """List the connections to close now."""
+        """Return the connections to close now."""
         before = time.monotonic() - SILENT_FOR
         return [each for each in self._open if (each.silent_since or before + 1) <= before]
 
@@ -108,8 +108,8 @@ class Clients:
 def _is_below_this_process(pid: int) -> bool:
     """Return True when a process descends from the daemon. One that has ended counts as a job's.
 
-    /proc may hide the processes of other accounts, as under the unit. Those that it hides are none
-    of the daemon's, and nothing that they start is.
+    /proc may hide the processes of other accounts, as under the unit. These do not descend from
+    the daemon.
     """
     try:
         for _ in range(_DEEPEST):

@@ -9,7 +9,7 @@ from gigqd import exit_codes
 
 
 class ExitRecord(NamedTuple):
-    """The end of a process, and what is known of the job that it ran.
+    """The end of a process, and the facts about the job that it ran.
 
     The reaper fills in the exit code or the signal. When nothing is left of the process tree, the
     supervisor adds the rest. Sizes are in bytes, times in seconds.
@@ -17,13 +17,13 @@ class ExitRecord(NamedTuple):
     Attributes:
         exit_code: its exit code; None when a signal ended it.
         signal: the name of the signal that ended it, if any.
-        cause: why its job ended without success; None when the process left by itself, as ordered.
+        cause: the cause of its job's end without success; None when the process exited as ordered.
         worker_id: the worker that died; the record settles all executions that it still holds.
         latest: the id of the execution that it began last, empty for none. Executions with a
             greater id were claimed and not begun.
-        running: whether that execution was still running, or its outcome was being written.
+        running: True when that execution was running, or its outcome was being recorded.
         stack: the stacks of its threads at the deadline, empty when not dumped.
-        output: the last of what its job wrote.
+        output: the end of its job's output.
         limit: the job's time limit, 0.0 when it had none.
         late: from the deadline and grace to the first SIGKILL.
         killed: how many processes of its tree were sent SIGKILL.
