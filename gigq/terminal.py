@@ -7,6 +7,8 @@ from contextlib import suppress
 from itertools import accumulate, takewhile
 from unicodedata import combining, east_asian_width
 
+_ID_SHOWN = 8
+
 
 def columns(descriptor: int) -> int | None:
     """Return $COLUMNS, else the terminal's width in cells; None for a file or a pipe."""
@@ -37,6 +39,11 @@ def printable(value: object, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
+
+
+def short_id(job_id: str) -> str:
+    """Return the end of a job's id, in which ids differ most; commands accept it."""
+    return job_id[-_ID_SHOWN:]
 
 
 def cells(text: str) -> int:

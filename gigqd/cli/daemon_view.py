@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.cli import table
 from gigq.model.units import format_duration, format_size
+from gigq.terminal import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SLOT_TITLES = (
-    "SLOT", "PID", "STATE", "JOB", "TIME/LIMIT", "MEMORY", "JOBS", "RESTARTS", "LAST EXIT",
+    "SLOT", "PID", "STATE", "JOB", "ID", "TIME/LIMIT", "MEMORY", "JOBS", "RESTARTS",
+    "LAST EXIT",
 )  # fmt: skip
-_FAILURE_TITLES = ("AT", "SLOT", "CAUSE", "ENDED BY", "JOB", "RAN", "CPU", "PEAK", "NOW")
+_FAILURE_TITLES = (
+    "AT", "SLOT", "CAUSE", "ENDED BY", "JOB", "ID", "RAN", "CPU", "PEAK", "OUTCOME",
+)  # fmt: skip
 _SLOTS_ELASTIC = {"SLOT": 10, "JOB": 20, "LAST EXIT": 12}
-_SLOTS_DROPPABLE = ("MEMORY", "PID", "RESTARTS", "JOBS")
+_SLOTS_DROPPABLE = ("MEMORY", "ID", "PID", "RESTARTS", "JOBS")
 _FAILURES_ELASTIC = {"SLOT": 10, "JOB": 18, "ENDED BY": 12}
-_FAILURES_DROPPABLE = ("RAN", "PEAK", "CPU")
+_FAILURES_DROPPABLE = ("ID", "RAN", "PEAK", "CPU")
 _FAILURES_SHOWN = 5
 _DATE, _ZONE = len("2026-"), len("2026-11-23 19:09:12")
 
@@ -34,7 +38,9 @@ def describe(answer: Mapping[str, Any], width: int | None = None) -> str:
         width: the terminal's width; None to cut nothing.
     """
     fit = table.Fit(width, _SLOTS_ELASTIC, _SLOTS_DROPPABLE) if width else None
-    slots = table.table(_SLOT_TITLES, [*map(_slot, answer["slots"])], fit=fit, boxed=False)
+    columns = _slot_columns(answer["slots"])
+    rows = [*zip(*columns.values(), strict=True)]
+    slots = table.table([*columns], rows, fit=fit, boxed=False)
     parts = ["\n".join(_head(answer)), slots]
     newest = list(reversed(answer.get("recent_failures", [])))
     if newest:
@@ -51,6 +57,10 @@ def job_of(slot: Mapping[str, Any]) -> str:
     if not slot["job_id"]:
         return "-"
     return f"{slot['job'] or slot['job_id']} (attempt {slot['attempt']})"
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    return short_id(row["job_id"]) if row["job_id"] else "-"
 
 
 def _head(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -91,12 +101,22 @@ def _time(stored: str) -> str:
     return datetime.fromisoformat(stored).astimezone().isoformat(" ", "seconds")
 
 
+def _slot_columns(slots: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the texts of each column; without a job in any slot there is no column of ids."""
+    rows = [*map(_slot, slots)]
+    columns = {title: tuple(row[i] for row in rows) for i, title in enumerate(_SLOT_TITLES)}
+    if not any(slot["job_id"] for slot in slots):
+        del columns["ID"]
+    return columns
+
+
 def _slot(slot: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         slot["slot"],
         _or_dash(slot["pid"]),
         slot["state"],
         job_of(slot),
+        _id(slot),
         _elapsed(slot),
         _memory(slot),
         str(slot["jobs_done"]),
@@ -129,6 +149,7 @@ def _recent_failure(failure: Mapping[str, Any], *, short: bool) -> tuple[str, ..
         failure["cause"],
         f"{how}{killed}{late}",
         job_of(failure),
+        _id(failure),
         format_duration(failure["wall_time"]) if failure["wall_time"] else "-",
         format_duration(failure["cpu_time"]) if failure["cpu_time"] else "-",
         _size(failure["peak_memory"]),

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from gigq.model.units import format_duration
-from gigq.terminal import columns, printable, shorten
+from gigq.terminal import columns, printable, short_id, shorten
 from gigqd.logs.loggable_values import plain
 
 JOB_OUTPUT = "job_output"
@@ -14,7 +14,6 @@ JOB_OUTPUT = "job_output"
 _NARROWEST = 40
 _USUAL_WIDTH = 80
 _EVENT_WIDTH = 16
-_ID_SHOWN = 8
 _SHORTEST_NAME = 12
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 _LEFT_OUT = frozenset(
@@ -89,7 +88,7 @@ def _job(entry: Entry, longest_name: int | None = None) -> str:
         name = shorten(name, max(longest_name, _SHORTEST_NAME))
     most = entry.get("max_attempts") or 1
     attempt = f" {entry.get('attempt')}/{most}" if most != 1 else ""
-    return f"{name} ({printable(str(entry['job_id'])[-_ID_SHOWN:])}){attempt}"
+    return f"{name} ({printable(short_id(str(entry['job_id'])))}){attempt}"
 
 
 def _errors(entry: Entry) -> Iterator[str]:

@@ -12,7 +12,7 @@ SLOT = {
     "role": "worker",
     "pid": 12,
     "state": "busy",
-    "job_id": "0190",
+    "job_id": "01a22572-4a4e-703f-a89a-173e24bd4df2",
     "job": "resize",
     "attempt": 2,
     "execution": "0191",
@@ -49,7 +49,7 @@ BAD_END = {
     "at": "2026-11-23T19:09:12.345+00:00",
     "slot": "default/0",
     "cause": "timeout",
-    "job_id": "0190",
+    "job_id": "01a22572-4a4e-703f-a89a-173e24bd4df2",
     "job": "resize",
     "attempt": 2,
     "execution": "0191",
@@ -88,11 +88,22 @@ def test_state_reason_and_place_come_first():
 def test_every_slot_is_a_line_with_its_job_and_limit():
     header, busy, backoff = describe(ANSWER).splitlines()[8:]
 
-    assert header.split()[:5] == ["SLOT", "PID", "STATE", "JOB", "TIME/LIMIT"]
-    assert busy.split()[:6] == ["default/0", "12", "busy", "resize", "(attempt", "2)"]
+    assert header.split()[:6] == ["SLOT", "PID", "STATE", "JOB", "ID", "TIME/LIMIT"]
+    assert busy.split()[3:7] == ["resize", "(attempt", "2)", "24bd4df2"]
     assert busy.endswith("  timeout: signal SIGKILL")
     assert "3.21s/5m    30 MiB" in busy
-    assert backoff.split() == ["mail/10", "-", "backoff", "-", "-", "-", "41", "1", "-"]
+    assert backoff.split() == ["mail/10", "-", "backoff", *"----", "41", "1", "-"]
+
+
+def test_idle_slots_have_no_column_of_ids():
+    header, idle = describe({**ANSWER, "slots": [IDLE]}).splitlines()[8:]
+
+    assert "ID" not in header.split()
+    assert idle.split() == ["mail/10", "-", "backoff", *"---", "41", "1", "-"]
+
+
+def test_a_daemon_without_slots_is_described():
+    assert describe({**ANSWER, "slots": []}).splitlines()[-1].startswith("SLOT ")
 
 
 def test_the_columns_are_aligned():
@@ -156,7 +167,7 @@ def test_a_bad_end_says_what_is_known_of_it():
 
     assert [part.strip() for part in row.split("  ") if part.strip()] == [
         "2026-11-23 19:09:12+00:00", "default/0", "timeout", "SIGKILL, 3 killed, 12.3ms late",
-        "resize (attempt 2)", "1m15s", "310ms", "120 MiB", "pending",
+        "resize (attempt 2)", "24bd4df2", "1m15s", "310ms", "120 MiB", "pending",
     ]  # fmt: skip
 
 
@@ -165,7 +176,7 @@ def test_a_bad_end_without_a_job_is_one_of_a_boot():
 
     row = describe({**ANSWER, "recent_failures": [{**end, "exit_code": 80}]}).splitlines()[-1]
 
-    assert row.split()[2:] == ["mail/0", "boot", "exit", "80", "-", "-", "-", "-", "-"]
+    assert row.split()[2:] == ["mail/0", "boot", "exit", "80", *"------"]
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
