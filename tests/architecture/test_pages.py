@@ -63,6 +63,12 @@ def test_a_decision_has_its_parts_in_at_most_fifteen_lines(page):
     assert len(lines) <= 15
 
 
+def test_each_decision_has_a_number_of_its_own():
+    numbers = [page.name[:4] for page in (ROOT / "docs/decisions").glob("*.md")]
+
+    assert sorted(set(numbers)) == sorted(numbers)
+
+
 def test_every_function_that_the_walk_names_is_in_its_file():
     steps = re.findall(r"`(gigqd?/[\w/]+\.py)` — `(\w+)`", HOW_IT_WORKS)
     missing = [f for f, name in steps if f"def {name}(" not in (ROOT / f).read_text()]
