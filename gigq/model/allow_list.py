@@ -70,9 +70,10 @@ def _refusal(module: str, name: str, file: str | None, patterns: tuple[str, ...]
         return f"an allow list is set, and {problem}; submit the function itself"
     if any(_covers(pattern, ref) for pattern in patterns):
         return None
+    needed = f"{module}.{name}" if file is None else file
     return (
         f"{ref} is not among the functions that this worker may run "
-        f"({', '.join(patterns) or 'none'}); extend the allow list, or move the function"
+        f"({', '.join(patterns) or 'none'}); add {needed!r} to the allow list, or move the function"
     )
 
 

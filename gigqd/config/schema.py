@@ -204,7 +204,7 @@ class LogConfig(Table):
 class SecurityConfig(Table):
     """The functions that the writers of the queue may have the workers run."""
 
-    allow: tuple[str, ...] = key(["*"], list_of(PATTERN, required="an empty list would allow no job at all"), RECYCLE, 'Patterns of "module.function" that jobs may call, checked before an import.')
+    allow: tuple[str, ...] = key(["*"], list_of(PATTERN, required="an empty list would allow no job at all"), RECYCLE, 'Patterns of "module.function" that jobs may call, or of the path of a script if they begin with "/"; checked before an import.')
 
 
 class PoolConfig(Table):

@@ -33,6 +33,20 @@ def test_a_pattern_for_modules_covers_no_script(pattern):
     assert not allowed(FunctionRef("__main__", "send", "/tmp/b.tasks.send.py"), pattern)
 
 
+@pytest.mark.parametrize(
+    ("ref", "pattern"),
+    [
+        (FunctionRef("myapp.tasks", "send"), "myapp.tasks.send"),
+        (FunctionRef("__main__", "send", "/srv/night.py"), "/srv/night.py"),
+    ],
+)
+def test_the_refusal_names_a_pattern_that_allows_the_function(ref, pattern):
+    with pytest.raises(FunctionNotAllowed, match=f"add '{pattern}' to the allow list"):
+        allow_list.check(ref, ("other.*",))
+
+    assert allowed(ref, "other.*", pattern)
+
+
 @pytest.mark.parametrize("odd", [b"myapp.tasks", 1, None, "myapp.\udcff"])
 def test_what_is_no_text_or_no_name_is_refused_whatever_the_patterns(odd):
     assert not allowed(FunctionRef(odd, "send"), "*")
