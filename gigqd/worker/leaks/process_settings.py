@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigqd.linux import signals
@@ -55,6 +56,10 @@ _INTERPRETER: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "gc.set_threshold": (gc.get_threshold, lambda thresholds: gc.set_threshold(*thresholds)),
     "socket.setdefaulttimeout": (socket.getdefaulttimeout, socket.setdefaulttimeout),
 }
+
+# Read after each job, so without unpacking the tables again.
+_READ_INTERPRETER = tuple(read for read, _ in _INTERPRETER.values())
+_HOOKS_OF_SYS = attrgetter(*[name for owner, name in _HOOKS.values() if owner is sys])
 
 # The raw variables; decoding them takes fifty times as long.
 _variables: dict[bytes, bytes] = vars(os.environ)["_data"]
@@ -274,7 +279,7 @@ def _restore_streams(normal: tuple[Any, ...]) -> None:
 
 
 def _interpreter() -> tuple[Any, ...]:
-    return (*[read() for read, _ in _INTERPRETER.values()],)
+    return tuple([read() for read in _READ_INTERPRETER])
 
 
 def _restore_interpreter(normal: tuple[Any, ...]) -> None:
@@ -307,7 +312,7 @@ def _disabled() -> int:
 
 
 def _hooks() -> tuple[Any, ...]:
-    return (*[getattr(owner, name) for owner, name in _HOOKS.values()],)
+    return (*_HOOKS_OF_SYS(sys), threading.excepthook)
 
 
 def _restore_hooks(normal: tuple[Any, ...]) -> None:
