@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
 from gigq.model import clock, codec, function_import, signatures
-from gigq.model.job import Job, check, created_at_of, is_plain_by_itself, memory_limit_of
+from gigq.model.job import Job
+from gigq.model.job_checks import check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.store.job_row import NO_PARENTS, NULL, JobRow
 from gigq.task import TaskWrapper
 

@@ -7,7 +7,8 @@ import pytest
 
 from gigq.errors import InvalidJob
 from gigq.model.clock import parse
-from gigq.model.job import Job, check, memory_limit_of
+from gigq.model.job import Job
+from gigq.model.job_checks import check, memory_limit_of
 
 
 def work():
