@@ -64,6 +64,13 @@ def test_every_exit_code_is_there(program):
 
 
 @programs
+def test_the_page_describes_the_signal_to_stop(program):
+    signals = manual(program).partition(".SH SIGNALS")[2].partition(".SH")[0]
+
+    assert re.search(r"^\.B TERM\b", signals, re.MULTILINE)
+
+
+@programs
 def test_every_variable_of_the_help_text_is_there(program):
     variables = set(re.findall(r"\b(?:GIGQD?_\w+|NO_COLOR)", PARSERS[program].format_help()))
 

@@ -96,7 +96,7 @@ def _signals(program: str) -> list[tuple[str, str]]:
     """Return the signals to a program and their meanings, from the page about signals."""
     page = (ROOT / "docs/signals.md").read_text(encoding="utf-8")
     heading = {"gigq": "## To `gigq worker`\n", "gigqd": "## To the supervisor\n"}[program]
-    rows = _ROW.findall(page.partition(heading)[2].partition("\n## ")[0])[2:]
+    _head, *rows = _ROW.findall(page.partition(heading)[2].partition("\n## ")[0])
     return [(name, commands.sentence(_LINK.sub(r"\1", meaning))) for name, meaning in rows]
 
 
