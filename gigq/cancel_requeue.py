@@ -27,8 +27,8 @@ class Requeued(NamedTuple):
 
     Attributes:
         jobs: the ids of the jobs that are pending again.
-        refused: the reasons by id, for each other job that was named and each dependent whose
-            parent prevents its requeue.
+        refused: the reason, by id, for each other job that was given, and for each dependent that
+            cannot be requeued because of its parent.
     """
 
     jobs: tuple[str, ...]

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class GigqError(Exception):
-    """Base of every error that gigq raises on purpose, but for `JobInterrupted`."""
+    """The base of all errors that gigq raises, except `JobInterrupted`."""
 
 
 class InvalidJob(GigqError, ValueError):
-    """A job that cannot be stored as it is. Raised by `Job` and by submits, which store nothing."""
+    """The job cannot be stored. Raised by `Job` and by submits, which store nothing."""
 
 
 class FunctionNotImportable(InvalidJob, TypeError):
@@ -22,30 +22,30 @@ class FunctionNotImportable(InvalidJob, TypeError):
 
 
 class NotJson(InvalidJob, TypeError):
-    """A parameter or a result holds a value that JSON cannot carry; the message names its place.
+    """A parameter or a result contains a value that is not JSON; the message says where.
 
-    For a result it is the error of the job, which fails for good.
+    If it is in a result, the job fails for good with this error.
     """
 
 
 class WrongParameters(InvalidJob, TypeError):
-    """A job's function cannot be called with the parameters that the job has."""
+    """The function cannot be called with the job's parameters."""
 
 
 class TooLarge(InvalidJob):
-    """The parameters or the result of a job are larger than the limit, in bytes of JSON."""
+    """The job's parameters or result, as JSON, are larger than the limit."""
 
 
 class MissingParent(InvalidJob):
-    """A job depends on an id of a job that is neither stored nor submitted with it."""
+    """The job depends on a job that is neither stored nor submitted with it."""
 
 
 class DependencyCycle(InvalidJob):
-    """Jobs that wait for each other in a circle would never become due."""
+    """Jobs depend on each other in a cycle, and would never become due."""
 
 
 class UnreadableJob(GigqError, ValueError):
-    """A stored row, written by other programs, holds a value with which no job can be run."""
+    """A row that another program wrote contains a value with which its job cannot run."""
 
 
 class JobNotFound(GigqError, KeyError):
@@ -61,7 +61,7 @@ class FunctionNotAllowed(GigqError):
 
 
 class FunctionNotFound(GigqError):
-    """The module or the function that the job names does not exist.
+    """The job's module or function does not exist.
 
     Args:
         problem: the message without its remedy.
@@ -77,11 +77,11 @@ class FunctionNotFound(GigqError):
 
 
 class CodeConflict(GigqError):
-    """The job's code cannot be loaded beside other code that its process has loaded."""
+    """The job's code conflicts with other code that the process has loaded."""
 
 
 class HookFailed(GigqError):
-    """The application's hooks cannot be used: their import or `worker_start` has failed.
+    """The application's hooks cannot be used: their import or `worker_start` failed.
 
     Raised by `Worker.start`.
     """
@@ -92,7 +92,7 @@ class StoreError(GigqError):
 
 
 class StoreUnavailable(StoreError):
-    """The database cannot be opened, read or written now; a later try may succeed."""
+    """The database cannot be opened, read or written now. A later try may succeed."""
 
 
 class StoreLocked(StoreUnavailable):
@@ -116,7 +116,7 @@ class UnsupportedStore(StoreError):
 
 
 class SchemaTooNew(StoreError):
-    """A newer gigq has migrated this database; this one would damage it."""
+    """A newer version of gigq has migrated this database; this version would damage it."""
 
 
 class StoreCorrupt(StoreError):
@@ -124,24 +124,24 @@ class StoreCorrupt(StoreError):
 
 
 class BackupRefused(GigqError):
-    """`gigq backup` cannot write to the given path; nothing was changed."""
+    """`gigq backup` cannot write to the given path. Nothing was changed."""
 
 
 class JobInterrupted(BaseException):
     """Raised inside a running job to end it.
 
-    A BaseException, so that `except Exception` in the job does not swallow it while
-    `finally` blocks still run.
+    It is a `BaseException`: `except Exception` in the job does not catch it, and `finally` blocks
+    run.
 
     Attributes:
-        execution_id: the execution that was interrupted; None when the job raised it itself,
-            which is an error of the job like any other.
+        execution_id: the execution that was interrupted; None if the job raised the exception
+            itself, which counts as an ordinary error.
     """
 
     execution_id: str | None = None
 
     def interrupting(self, execution_id: str) -> Self:
-        """Mark this exception as the one that ends an execution; for code that interrupts jobs.
+        """Mark this exception as the interruption of an execution; for code that interrupts jobs.
 
         Args:
             execution_id: the id of the execution.
@@ -158,11 +158,11 @@ class JobTimeout(JobInterrupted):
 
 
 class JobCancelled(JobInterrupted):
-    """The job's cancel was requested while it ran. The job is cancelled and not tried again."""
+    """A cancel was requested while the job ran. The job is cancelled and not tried again."""
 
 
 class JobStopped(JobInterrupted):
-    """The worker has to stop now and cannot wait for the job any longer.
+    """The worker has to stop and cannot wait for the job any longer.
 
-    The attempt is released and does not count, unless the job has a single attempt.
+    The attempt is released and does not count, unless `max_attempts` is 1.
     """

@@ -40,26 +40,26 @@ _subscribers: list[Subscriber] = []
 
 
 class Route(Protocol):
-    """A destination for events that no setting of the logging module can disable."""
+    """A destination for events that does not depend on the `logging` module."""
 
     def takes(self, level: int) -> bool:
-        """Return True when it writes events of this level.
+        """Return True if the route writes events of this level.
 
         Args:
-            level: the level, as in the logging module.
+            level: the level, as in the `logging` module.
 
         Returns:
-            False for events that it leaves out.
+            False for events that the route omits.
         """
 
     def write(self, name: str, level: int, source: str, fields: dict[str, Any]) -> None:
-        """Write one event of a level that it takes. It raises nothing.
+        """Write one event, of a level that `takes` accepts. It must not raise an exception.
 
         Args:
-            name: one of this module's names.
-            level: the level, as in the logging module.
-            source: the name of the logger that the event would have gone to.
-            fields: the data of the event.
+            name: the name of the event.
+            level: the level, as in the `logging` module.
+            source: the name of the logger that would otherwise get the event.
+            fields: the fields of the event.
         """
 
 
@@ -67,23 +67,23 @@ _routes: list[Route] = []  # none or one
 
 
 def send_to(route: Route | None) -> None:
-    """Send the events of this process to one destination, and to no logger.
+    """Send the events of this process to a route instead of the logger `gigq`.
 
-    gigqd and `gigq worker` do so: their lines must not depend on how the application that they
-    load configures the logging module. Subscribers are called as before.
+    gigqd and `gigq worker` use this, so that their log does not depend on how the application
+    configures the `logging` module. Subscribers are called in any case.
 
     Args:
-        route: the destination; None for the logger `gigq` again.
+        route: the destination; None to return to the logger.
     """
     _routes[:] = [] if route is None else [route]
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
-    """Call a function at every event, in the thread in which it happens.
+    """Call a function for every event, in the thread in which the event occurs.
 
     Args:
-        subscriber: called with the event's name (text) and its fields (a dict by name). What it
-            raises is logged as `subscriber.failed`.
+        subscriber: called with the event's name, a string, and its fields, a dict. An exception
+            of the subscriber is logged as `subscriber.failed`.
 
     Returns:
         A function that ends the subscription.
@@ -98,16 +98,16 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
 
 
 def heard(level: int = logging.INFO, source: logging.Logger = logger) -> bool:
-    """Return True when a subscriber, the route or the log takes an event of this level.
+    """Return True if a subscriber, the route or the logger receives events of this level.
 
-    Callers with thousands of events ask first and skip the work for unused ones.
+    A caller with thousands of events checks this first, and skips events without a receiver.
 
     Args:
-        level: the level of its log line.
+        level: the level of the event.
         source: the logger: `gigq` or one below it.
 
     Returns:
-        False when no part of the program would see the event.
+        False if the event would have no receiver.
     """
     if _subscribers:
         return True
@@ -120,11 +120,11 @@ def emit(
     """Send an event to the subscribers and to the log.
 
     Args:
-        name: one of this module's names.
-        level: the level of the log line.
+        name: the name of the event, such as `JOB_STARTED` of this module.
+        level: the level of the event.
         source: the logger: `gigq` or one below it.
-        **fields: the data of the event. The log record has the name and these as attributes
-            `event` and `fields`, so that a structured logger need not parse the text.
+        **fields: the fields of the event. The log record has the attributes `event` and `fields`,
+            so that a structured logger need not parse the text.
     """
     for subscriber in tuple(_subscribers):
         _call(subscriber, name, fields)
@@ -132,10 +132,10 @@ def emit(
 
 
 def setup_logging(level: int = logging.INFO) -> None:
-    """Write the log of gigq to standard error; for applications that have no logging of their own.
+    """Write the log of gigq to standard error, for applications that do not configure logging.
 
     Args:
-        level: the lowest level to write, such as `logging.DEBUG`.
+        level: the minimum level, such as `logging.DEBUG`.
     """
     logger.setLevel(level)
     logger.propagate = False

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 class JobQueue:
     """A queue of jobs in one SQLite file. Threads and processes may share the file.
 
-    A subclass may bring its own `_get_connection` and `_initialize_db`; it need not call this
+    A subclass may define its own `_get_connection` and `_initialize_db`; it need not call this
     constructor.
 
     Attributes:
-        db_path: absolute path of the database file; None in a subclass with own connections.
+        db_path: absolute path of the database file; None in a subclass with its own connections.
         lock_timeout: seconds to wait for a locked database before `StoreLocked`.
-        max_params_size: the largest parameters of a job, in bytes of JSON.
-        compare_params: True to compare them with the function's signature; False in a program
-            whose workers call other functions than those that it submits.
+        max_params_size: maximum size of a job's parameters, in bytes of JSON.
+        compare_params: True to compare the parameters with the function's signature; False in a
+            program whose workers call other functions than those that it submits.
     """
 
     db_path = DatabasePath()
@@ -53,10 +53,10 @@ class JobQueue:
 
         Args:
             db_path: the database file; `~` is the home folder. A relative path is resolved now.
-                ":memory:" is a private database of this object, for the threads of this process
-                and deleted with the object: for tests, with `Worker(queue)`.
-            initialize: True to create the file and its tables, or migrate them, now. With False
-                the queue must exist; it is migrated at the first use.
+                ":memory:" is for tests, with `Worker(queue)`: a private database that the threads
+                of this process share and that is deleted with this object.
+            initialize: True to create or migrate the file and its tables now. With False the queue
+                must exist, and is migrated at the first use.
 
         Raises:
             StoreError: the file cannot be opened or is not a queue; the message says why.
@@ -76,7 +76,7 @@ class JobQueue:
         self.close()
 
     def submit(self, job: Job) -> str:
-        """Store a job. When this returns, the job survives the end of every process.
+        """Store a job; a crash or a power cut after the return does not lose it.
 
         A second submit of the same job id changes nothing.
 
@@ -89,22 +89,22 @@ class JobQueue:
         Raises:
             InvalidJob: the function cannot be imported or called with these parameters, a value is
                 not JSON, too large or not allowed, or a parent is not stored. Nothing is stored.
-            StoreError: the database refused it. Nothing is stored.
-            TypeError: it is not a job.
+            StoreError: the database refused the job. Nothing is stored.
+            TypeError: `job` is not a job.
         """
         return self.submit_many([job])[0]
 
     def submit_many(self, jobs: Iterable[Job]) -> list[str]:
-        """Store several jobs in one transaction: all of them, or none.
+        """Store several jobs in one transaction: either all of them, or none.
 
         Args:
-            jobs: the jobs; a dependency may be among them, in any order.
+            jobs: the jobs, in any order; they may depend on each other.
 
         Returns:
             Their ids, in the same order.
 
         Raises:
-            DependencyCycle: some of them wait for each other in a circle.
+            DependencyCycle: some of them depend on each other in a cycle.
             InvalidJob, StoreError, TypeError: as for `submit`.
         """
         scripts.refuse_while_loading()
@@ -122,13 +122,13 @@ class JobQueue:
 
         Args:
             job_id: the job's id.
-            running: True to request the cancel of a running job, too. The daemon raises
-                `JobCancelled` in it, and kills its processes if it does not end; a plain worker
-                runs it to its end. The job is not started again in either case: it is cancelled,
-                or completed if its function returns.
+            running: True to cancel a running job, too. The daemon raises `JobCancelled` in it, and
+                kills its processes if it does not end; a plain worker lets it finish. In both
+                cases the job is not started again: it is completed if its function returns, and
+                cancelled otherwise.
 
         Returns:
-            True when it is cancelled, or its cancel is requested; False for any other job.
+            True when the job is cancelled, or its cancel is requested; otherwise False.
         """
         return bool(self.cancel_many([job_id], running))
 
@@ -153,9 +153,9 @@ class JobQueue:
             job_id: the job's id.
 
         Returns:
-            `{"exists": False}` without such a job. Otherwise its columns, with values in the place
-            of JSON, `error_type`, `error_message` and `error_traceback`, the parts of `error`, and
-            `executions`: a dict for each, oldest first. Times are UTC in ISO format.
+            `{"exists": False}` if there is no such job. Otherwise the columns of its row, with JSON
+            decoded; `error_type`, `error_message` and `error_traceback`, the parts of `error`; and
+            `executions`, a list of dicts, oldest first. Times are UTC in ISO format.
         """
         row = jobs.get(self._database, job_id)
         if row is None:
@@ -168,7 +168,7 @@ class JobQueue:
 
         Args:
             job_id: the job's id.
-            default: the value to return unless the job is completed; None may be a result, too.
+            default: the value to return while the job is not completed; None can also be a result.
 
         Returns:
             The result, or the default.
@@ -198,19 +198,19 @@ class JobQueue:
         """Return jobs, newest first.
 
         Args:
-            status: only jobs with this status (`JobStatus` or its text), or one of several; None
-                for all, as in the other conditions.
+            status: a status (`JobStatus` or its value), or a list of them; None for all, as for the
+                other conditions.
             limit: maximum number of jobs; below 0 for all.
-            queue: only jobs of this named queue, or of one of several.
-            workflow: only jobs of workflows with this name.
-            name: only jobs with this text in their name, in upper or lower case.
-            error: only jobs with this text in their error, in upper or lower case.
-            newer_than: only jobs created in the last so many seconds.
-            older_than: only jobs created more than so many seconds ago.
+            queue: a named queue, or a list of them.
+            workflow: the name of a workflow.
+            name: a text that the name contains, in upper or lower case.
+            error: a text that the error contains, in upper or lower case.
+            newer_than: maximum age of the jobs in seconds since their creation.
+            older_than: minimum age of the jobs in seconds since their creation.
             offset: number of jobs to skip, for the next page.
 
         Returns:
-            Dicts as those of `get_status`, without `exists` and `executions`.
+            Dicts as from `get_status`, without `exists` and `executions`.
 
         Raises:
             ValueError: there is no such status.
@@ -226,7 +226,7 @@ class JobQueue:
         """Count the jobs of each status.
 
         Args:
-            queue: only jobs of this named queue, or of one of several; None for all.
+            queue: a named queue, or a list of them; None for all.
 
         Returns:
             The number of jobs by status, and their `total`.
@@ -240,7 +240,7 @@ class JobQueue:
         """Count the jobs of each status in each named queue.
 
         Returns:
-            The answer of `stats` by the name of each queue that has jobs.
+            A dict as from `stats` for each queue that has jobs, by its name.
         """
         found = listing.counts_by_queue(self._database)
         return {queue: job_queries.with_total(counts) for queue, counts in found.items()}
@@ -249,7 +249,7 @@ class JobQueue:
         """Delete completed and cancelled jobs that no unfinished job depends on.
 
         Args:
-            before_timestamp: only jobs that ended before this ISO time (by default local time).
+            before_timestamp: only jobs that ended before this ISO time; without a zone, local time.
 
         Returns:
             The number of deleted jobs.
@@ -270,20 +270,20 @@ class JobQueue:
         """Delete finished jobs with their executions, by age or number, the oldest first.
 
         Parents of unfinished jobs are kept. Jobs are deleted in small batches, so that other
-        writers do not wait. gigqd prunes by itself, as its table `[retention]` says.
+        writers do not wait. gigqd prunes automatically, as its table `[retention]` configures.
 
         Args:
-            older_than: only jobs that ended more than so many seconds ago; None: of any age.
-            keep: maximum number of jobs of each status to keep; None: no limit by number.
+            older_than: minimum number of seconds since the end of the jobs; None for any age.
+            keep: maximum number of jobs to keep in each status; None for no limit.
             statuses: the statuses to prune.
             dry_run: True to count only.
 
         Returns:
-            The number of deleted jobs, or of jobs to delete, by status.
+            The number of deleted jobs by status; with `dry_run`, of jobs that would be deleted.
 
         Raises:
-            ValueError: neither an age nor a number, a number below 0, or a status that is not a
-                finished one.
+            ValueError: neither `older_than` nor `keep` is given, one is below 0, or a status is
+                not a finished one.
         """
         keeping = prune.Keep(job_queries.ago(older_than), keep)
         policy = dict.fromkeys((JobStatus(status).value for status in statuses), keeping)
@@ -294,11 +294,11 @@ class JobQueue:
 
         Args:
             job_id: the job's id.
-            dependents: True to requeue the jobs that failed because of it, directly or in turn.
+            dependents: True to requeue also the jobs that failed because of it, directly or not.
 
         Returns:
-            True when it, or with `dependents` one of them, is pending again. False when there is no
-            such job, when it has another status, or when a parent has ended without success:
+            True when the job, or with `dependents` one of its dependents, is pending again. False
+            when there is no such job, it has another status, or a parent has ended without success:
             requeue that parent with its dependents. `requeue_many` returns the reason.
         """
         return bool(self.requeue_many([job_id], dependents).jobs)
@@ -308,7 +308,7 @@ class JobQueue:
 
         Args:
             job_ids: their ids.
-            dependents: True to requeue the jobs that failed because of them, directly or in turn.
+            dependents: True to requeue also the jobs that failed because of them, directly or not.
 
         Returns:
             The ids of the jobs that are pending again, and the reasons for the others.

@@ -57,11 +57,10 @@ class TaskWrapper:
         """Return the same task with other options: `resize.options(priority=5).submit(queue)`.
 
         Args:
-            **options: the arguments of `Job` besides the function and its parameters, also
-                `dependencies` and `pass_parent_results`.
+            **options: any argument of `Job` except `function` and `params`.
 
         Returns:
-            The task with these options; the present one stays as it is.
+            A task with these options; this one does not change.
 
         Raises:
             TypeError: `Job` has no such argument.
@@ -75,7 +74,7 @@ class TaskWrapper:
         """Make a job of this task without submitting it.
 
         Args:
-            **params: keyword arguments for the function; JSON values.
+            **params: keyword arguments for the function, as JSON values.
 
         Returns:
             The job, for `JobQueue.submit` or `Workflow.add_job`.
@@ -89,8 +88,9 @@ class TaskWrapper:
         """Submit a job of this task.
 
         Args:
-            queue: the queue to submit to, by position: a parameter may be called `queue` too.
-            *values: none; parameters are stored by name.
+            queue: the queue to submit to; positional only, because a parameter may be called
+                `queue` too.
+            *values: not allowed; parameters are stored by name.
             **params: keyword arguments for the function.
 
         Returns:
@@ -100,7 +100,7 @@ class TaskWrapper:
             InvalidJob: an option or a parameter cannot be stored, or the function does not take
                 these parameters.
             StoreError: the database refused the job.
-            TypeError: `queue` is no queue, or a parameter is given without its name.
+            TypeError: `queue` is not a queue, or a parameter is given without its name.
         """
         if not hasattr(queue, "submit"):
             raise TypeError(
@@ -129,20 +129,21 @@ def task(fn: None = None, **options: Any) -> Callable[[Callable[..., Any]], Task
 def task(
     fn: Callable[..., Any] | None = None, **options: Any
 ) -> TaskWrapper | Callable[[Callable[..., Any]], TaskWrapper]:
-    """Make a function submittable: `@task`, `@task()` or `@task(timeout=60)`.
+    """Turn a function into a task, which can be submitted: `@task` or `@task(timeout=60)`.
 
     Args:
         fn: the function, when used without parentheses.
         **options: as for `Job`: name (the function's own by default), priority, max_attempts,
             timeout (seconds), description, retry_delay (seconds), queue, on_parent_failure,
-            memory_limit (bytes or text), crash_limit.
+            memory_limit (bytes or a string), crash_limit.
 
     Returns:
-        The task, or with parentheses a decorator that makes it.
+        The task; with parentheses, a decorator that returns it.
 
     Raises:
-        TypeError: an unknown option, or something that a worker could not import and call:
-            a task, lambda, nested function, method, coroutine or generator function.
+        TypeError: an option is unknown, or a worker could not import and call the function: a
+            lambda, a nested function, a method, a coroutine or generator function; or it is a
+            task already.
     """
     if fn is None:
         return functools.partial(TaskWrapper, **options)

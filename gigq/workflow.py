@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Workflow:
-    """Collects jobs and their dependencies until they are submitted together.
+    """Jobs and their dependencies, submitted together.
 
     Attributes:
-        name: the name given; it is stored with each job.
+        name: the name of the workflow; it is stored with each job.
         jobs: the jobs in the order in which they were added.
         job_map: the same jobs by id.
     """
@@ -25,7 +25,7 @@ class Workflow:
         """Start an empty workflow.
 
         Args:
-            name: a name for people, as in `gigq list --workflow`.
+            name: a name for display, and for `gigq list --workflow`.
         """
         self.name = name
         self.jobs: list[Job] = []
@@ -36,14 +36,14 @@ class Workflow:
 
         Args:
             job: the job to add.
-            depends_on: the jobs that must complete first; when given, and not empty, they
-                replace the job's dependencies.
+            depends_on: the jobs that must complete first; a list that is not empty replaces the
+                job's dependencies.
 
         Returns:
             The same job.
 
         Raises:
-            TypeError: `depends_on` is no list of jobs.
+            TypeError: `depends_on` is not a list of jobs.
         """
         if depends_on:
             job.dependencies = _ids_of(depends_on)
@@ -63,11 +63,11 @@ class Workflow:
         """Make a job of a task and add it.
 
         Args:
-            decorated_fn: a function made submittable by `task`.
+            decorated_fn: the task, a function decorated with `task`.
             params: keyword arguments for the function.
             depends_on: the jobs that must complete first.
             pass_parent_results: as for `Job`.
-            name: the name of the job; that of the task when not given.
+            name: the name of the job; by default the task's name.
 
         Returns:
             The new job.
@@ -89,7 +89,7 @@ class Workflow:
         return self.add_job(job, depends_on)
 
     def submit_all(self, queue: JobQueue) -> list[str]:
-        """Submit every job in one transaction: all of them are stored, or none.
+        """Submit all jobs in one transaction: either all are stored, or none.
 
         Args:
             queue: the queue to submit to.
@@ -98,7 +98,7 @@ class Workflow:
             The job ids, in the order in which the jobs were added.
 
         Raises:
-            DependencyCycle: jobs of the workflow wait for each other in a circle.
+            DependencyCycle: jobs of the workflow depend on each other in a cycle.
             MissingParent: a dependency is neither in the workflow nor stored.
             InvalidJob: a job cannot be stored as it is.
             StoreError: the database refused the jobs.
@@ -113,6 +113,6 @@ def _ids_of(depends_on: Any) -> list[str]:
     if not parents or not all(hasattr(parent, "id") for parent in parents):
         raise TypeError(
             f"depends_on takes a list of jobs of this workflow, not {codec.short(depends_on)}; "
-            "write depends_on=[job]. The id of a stored job belongs into Job(dependencies=[...])"
+            "write depends_on=[job]. The id of a stored job belongs in Job(dependencies=[...])"
         )
     return [parent.id for parent in parents]

@@ -1,12 +1,14 @@
-"""Hooks for Django: `hooks = "gigq.contrib.django"`. The import sets Django up.
+"""Hooks for Django.
 
-1. `django.setup()`, with the settings that `DJANGO_SETTINGS_MODULE` names.
-2. Around each job: database connections that are broken or too old are closed, as around a request,
-   and caches as after one; a transaction that a job leaves open is rolled back and fails the
-   attempt; language and time zone are what they were before the job. Connections of asynchronous
-   calls, as `await Order.objects.acreate()` makes them, are treated like the job's own:
-   `sync_to_async` runs all of these calls in one thread.
-3. When a worker leaves: its connections are closed.
+1. The import calls `django.setup()` with the settings that `DJANGO_SETTINGS_MODULE` names.
+2. Before and after each job, database connections that are broken or too old are closed, as around
+   a request; caches are closed after it.
+3. A transaction that a job leaves open is rolled back, and the attempt fails.
+4. After each job the language and the time zone are restored.
+5. When a worker exits, its connections are closed.
+
+Connections of asynchronous calls, such as `await Order.objects.acreate()`, are treated in the same
+way, because `sync_to_async` runs all these calls in one thread.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ _of_other_threads: dict[int, tuple[Connection, threading.Thread]] = {}
 
 
 def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
-    """Close connections that are too old, and note what the job may change.
+    """Close connections that are broken or too old, and save the language and the time zone.
 
     Args:
         job: the running job.
@@ -84,7 +86,7 @@ def before_job(job: CurrentJob) -> None:  # noqa: ARG001 - the hook's parameters
 
 
 def after_job(job: CurrentJob, error: BaseException | None) -> None:  # noqa: ARG001 - the same
-    """Put language and time zone back, and close connections that would harm the next job.
+    """Restore the language and the time zone, and close connections that would harm the next job.
 
     Args:
         job: the running job.

@@ -87,10 +87,10 @@ class CurrentJob:
     Attributes:
         id: the job's id.
         name: its name.
-        queue: the named queue that it came from.
+        queue: its named queue.
         attempt: the number of this attempt, from 1.
-        max_attempts: the number of attempts that it may use.
-        execution_id: the id of this attempt; it is in the worker's log too.
+        max_attempts: its maximum number of attempts.
+        execution_id: the id of this attempt, as in the worker's log.
     """
 
     id: str
@@ -104,17 +104,17 @@ class CurrentJob:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the job's time is over, 0.0 after that; None without a limit."""
+        """Seconds until the job's time limit, 0.0 after it; None without a limit."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     @property
     def stop_requested(self) -> bool:
-        """True when the worker is to stop: the job should end early or save its state."""
+        """True when the worker has to stop: the job should return early or save its state."""
         return self._running.stop_requested()
 
     @property
     def cancel_requested(self) -> bool:
-        """True when the job's cancel was requested: its further work is not needed."""
+        """True when a cancel of the job was requested: its result is no longer needed."""
         return self._running.cancel_requested()
 
 
@@ -124,12 +124,12 @@ _current: ContextVar[Running | None] = ContextVar("gigq_current_job", default=No
 def current_job() -> CurrentJob | None:
     """Return the job whose function is running in this context.
 
-    It is found in the thread that runs the job, in coroutines that it runs, and in processes that
-    it forks. A thread that the job starts needs the job's context:
+    It works in the thread that runs the job, in its coroutines, and in processes that the job
+    forks. A thread that the job starts needs the job's context:
     `Thread(target=contextvars.copy_context().run, args=(function,))`.
 
     Returns:
-        The job; None outside of a job.
+        The job; None outside a job.
     """
     running = _current.get()
     return running.job if running else None

@@ -18,40 +18,40 @@ DEFAULT_CRASH_LIMIT = 3
 
 
 class Job:
-    """One unit of work: a function and its parameters, for a worker to run.
+    """A function and its parameters, for a worker to run.
 
     The arguments become attributes, which may be changed until the job is submitted.
 
     Args:
-        name: a name for people; it need not be unique.
-        function: the function to execute; a worker must be able to import it.
-        params: its keyword arguments; they must be JSON. A tuple arrives as a list. Keys of
-            dicts in them must be texts. At submit they are compared with the function's
-            signature.
-        priority: higher numbers are executed first.
+        name: a name for display; it need not be unique.
+        function: the function to call; a worker must be able to import it.
+        params: its keyword arguments, as JSON values: a tuple arrives as a list, and keys of
+            dicts must be strings. A submit compares them with the function's signature.
+        priority: jobs with higher numbers run first.
         dependencies: ids of the jobs that must complete before this one is due.
-        max_attempts: maximum number of starts, at least 1.
+        max_attempts: maximum number of attempts, at least 1.
         timeout: maximum run time in seconds; None for no limit.
-        description: a longer text for people.
+        description: a longer text for display.
         pass_parent_results: pass the results of the dependencies as the keyword argument
-            `parent_results`, a dict by parent id. None: when the function accepts it.
+            `parent_results`, a dict by parent id. None: if the function accepts it.
         retry_delay: seconds from a failed attempt to the next one.
-        queue: the named queue it goes to; "*" and names that begin with "!" are patterns of
-            workers, and no names.
-        on_parent_failure: when a dependency finally fails, "fail" fails this job too,
-            "run" runs it all the same, "wait" keeps it until the parent is requeued.
-        memory_limit: maximum memory of the job with all its processes, in bytes or as text
-            ("300 MB", "512 MiB"); None for the limit of the daemon's pool. The
-            daemon ends a job that uses more; a plain worker does not watch it.
-        crash_limit: after so many attempts that killed their process (a crash, the memory
-            limit, the kernel's out-of-memory killer) the job fails for good, even with
-            attempts left; None for no such limit.
+        queue: the named queue; not "*", and not a name that begins with "!": these are
+            patterns for workers.
+        on_parent_failure: what to do when a dependency ends without success: "fail" fails this
+            job too, "run" runs it anyway, "wait" keeps it pending until the dependency is
+            requeued and completes.
+        memory_limit: maximum memory of the job's process tree, in bytes or as a string
+            ("300 MB", "512 MiB"); None for the limit of the daemon's pool. The daemon ends a
+            job that uses more; a plain worker does not enforce the limit.
+        crash_limit: number of attempts that kill their process (a crash, the memory limit, the
+            kernel's out-of-memory killer) after which the job fails for good, even with
+            attempts left; None for no limit.
 
     Attributes:
-        id: the unique id (text); a second submit of the same id stores nothing.
-        created_at: the creation time, UTC in ISO format. Among jobs of one priority the oldest is
-            claimed first.
-        workflow: the name of the workflow with which it is submitted, or None; set by `Workflow`.
+        id: the unique id, a string; a second submit of the same id stores nothing.
+        created_at: the creation time, UTC in ISO format. Among jobs of equal priority the oldest
+            is claimed first.
+        workflow: the name of its workflow, or None; set by `Workflow`.
 
     Raises:
         InvalidJob: a value is not allowed; the message names it and the remedy.
