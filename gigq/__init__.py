@@ -1,5 +1,6 @@
 """gigq: background jobs without a broker. This module is the front door and holds no code."""
 
+import gigq.linux_only  # noqa: F401 - before modules that import what other systems lack
 from gigq.errors import (
     GigqError,
     InvalidJob,

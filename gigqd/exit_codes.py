@@ -28,7 +28,8 @@ CANNOT_FORK: Final = 71
 """No process could be forked, or too few files may be open for the workers."""
 
 BAD_INSTALLATION: Final = 72
-"""Files of gigqd are missing, or another distribution has replaced them."""
+"""This is not Linux, a package that gigqd needs is missing, or files of gigqd are missing or were
+replaced by another distribution."""
 
 CANNOT_CREATE: Final = 73
 """The runtime directory, lock, pid file, control socket or log file could not be created."""

@@ -36,7 +36,7 @@ _LONGEST_REPORT = 65536
 
 
 def refuse_unusable_host() -> None:
-    """Refuse to start without /proc or psutil, or with a psutil that is too old.
+    """Refuse to start without /proc, or with a psutil that is too old.
 
     The name of the installed folder has the version: an import would take a tenth of the start.
     """
@@ -45,8 +45,8 @@ def refuse_unusable_host() -> None:
             "/proc is not mounted here; a daemon finds the processes of its jobs there"
         )
     spec = importlib.util.find_spec("psutil")
-    if spec is None or spec.origin is None:
-        raise GigqdError("psutil is missing; install 7.1 or newer")
+    assert spec is not None  # the command has checked its dependencies
+    assert spec.origin is not None
     for installed in Path(spec.origin).parents[1].glob("psutil-*-info"):
         found = [int(part) for part in installed.name[7:].split(".")[:2] if part.isdigit()]
         if found < [7, 1]:

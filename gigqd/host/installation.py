@@ -1,4 +1,4 @@
-"""Check that the files of this installation are complete.
+"""Check that this is Linux, and that the files and dependencies of this installation are complete.
 
 The package index has another distribution that installs a package `gigq`. Each of the two replaces
 files of the other, and removes them when it is uninstalled. This module does not import `gigq`.
@@ -15,10 +15,13 @@ from pathlib import Path
 _PACKAGES = ("gigq/", "gigqd/")
 _SUFFIXES = (".py", ".sql")
 _NAMED = 3
+_DEPENDENCIES = {"daemon": "python-daemon", "psutil": "psutil", "structlog": "structlog"}
 
 
 def problem() -> str | None:
-    """Return the problem of the installed files with its remedy; None without one."""
+    """Return the problem of the host or the installation with its remedy; None without one."""
+    if sys.platform != "linux":
+        return f"gigqd runs on Linux only, and this is {sys.platform}"
     folder = Path(__file__).parents[2]
     if folder.is_file():
         return (
@@ -26,8 +29,10 @@ def problem() -> str | None:
             " use a packer whose archives unpack themselves, such as shiv"
         )
     found = _other_distribution(folder) or _missing_files(folder) or _other_package(folder)
-    if found is None:
-        return None
+    return _with_remedy(found) if found else _missing_dependencies()
+
+
+def _with_remedy(found: str) -> str:
     pip = f"{sys.executable} -m pip"
     return (
         f"{found}. The distributions gigq and gigqd both install a package 'gigq' and cannot be "
@@ -35,6 +40,17 @@ def problem() -> str | None:
         f"  {pip} uninstall --yes gigq gigqd\n"
         f"  {pip} install CLONE    (the folder of the clone or the wheel of gigqd)\n"
         "A running daemon is not affected; `kill PID` stops it and lets jobs finish"
+    )
+
+
+def _missing_dependencies() -> str | None:
+    missing = [name for module, name in _DEPENDENCIES.items() if find_spec(module) is None]
+    if not missing:
+        return None
+    names = " ".join(missing)
+    return (
+        f"packages that gigqd needs are missing: {', '.join(missing)}; install them with\n"
+        f"  {sys.executable} -m pip install {names}"
     )
 
 
