@@ -286,4 +286,21 @@ _shtab_gigq() {
   return 0
 }
 
-complete -o bashdefault -F _shtab_gigq gigq
+# bash splits words at "=": `--option=value` is three words here, and becomes two.
+_complete_gigq() {
+  local IFS=$' \t\n' index given_cword=$COMP_CWORD
+  local -a given=("${COMP_WORDS[@]}") COMP_WORDS=()
+  local COMP_CWORD=$given_cword
+  for ((index = 0; index < ${#given[@]}; index++)); do
+    if [[ ${given[index]} != "=" || ${given[index - 1]} != --* ]]; then
+      COMP_WORDS+=("${given[index]}")
+    elif ((index == given_cword)); then
+      COMP_WORDS+=("")
+    elif ((index < given_cword)); then
+      ((COMP_CWORD--))
+    fi
+  done
+  _shtab_gigq
+}
+
+complete -o bashdefault -F _complete_gigq gigq

@@ -30,8 +30,8 @@ _shtab_gigq_commands() {
 _shtab_gigq_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show program\'s version number and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
 )
 
@@ -40,8 +40,8 @@ _shtab_gigq_defaults_added=0
 
 _shtab_gigq_backup_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--force[replace DEST if it exists]"
   "--json[answer with JSON]"
@@ -53,16 +53,16 @@ _shtab_gigq_backup_defaults_added=0
 
 _shtab_gigq_cancel_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "*--status[one of\: pending, running (may be repeated\; default\: pending, with --running also running)]:STATUS:(pending running)"
-  "*--queue[only this named queue (may be repeated)]:NAME:"
-  "--workflow[only jobs of this workflow]:NAME:"
-  "--name[only jobs with TEXT in their name]:TEXT:"
-  "--error[only jobs with TEXT in their error]:TEXT:"
-  "--newer-than[only jobs created within this time\: 1h30m, 7d]:DURATION:"
-  "--older-than[only jobs created before that]:DURATION:"
+  "*--status=[one of\: pending, running (may be repeated\; default\: pending, with --running also running)]:STATUS:(pending running)"
+  "*--queue=[only this named queue (may be repeated)]:NAME:"
+  "--workflow=[only jobs of this workflow]:NAME:"
+  "--name=[only jobs with TEXT in their name]:TEXT:"
+  "--error=[only jobs with TEXT in their error]:TEXT:"
+  "--newer-than=[only jobs created within this time\: 1h30m, 7d]:DURATION:"
+  "--older-than=[only jobs created before that]:DURATION:"
   "--running[running jobs, too\; otherwise only pending ones]"
   "--json[answer with JSON]"
   "(*)::an id, or 4 or more characters that no other id has in a row\; - reads ids from standard input:"
@@ -73,10 +73,10 @@ _shtab_gigq_cancel_defaults_added=0
 
 _shtab_gigq_clear_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--before[only those that ended longer ago than this\: 30d, 12h]:DURATION:"
+  "--before=[only those that ended longer ago than this\: 30d, 12h]:DURATION:"
   "--json[answer with JSON]"
 )
 
@@ -85,8 +85,8 @@ _shtab_gigq_clear_defaults_added=0
 
 _shtab_gigq_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   ":one of\: bash, zsh, fish:(bash zsh fish)"
 )
@@ -96,8 +96,8 @@ _shtab_gigq_completion_defaults_added=0
 
 _shtab_gigq_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--integrity[check every page and compare every index with its table]"
   "--quick[check every page]"
@@ -109,18 +109,18 @@ _shtab_gigq_doctor_defaults_added=0
 
 _shtab_gigq_list_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "*--status[one of\: pending, running, completed, failed, cancelled, timeout (may be repeated\; default\: all)]:STATUS:(pending running completed failed cancelled timeout)"
-  "*--queue[only this named queue (may be repeated)]:NAME:"
-  "--workflow[only jobs of this workflow]:NAME:"
-  "--name[only jobs with TEXT in their name]:TEXT:"
-  "--error[only jobs with TEXT in their error]:TEXT:"
-  "--newer-than[only jobs created within this time\: 1h30m, 7d]:DURATION:"
-  "--older-than[only jobs created before that]:DURATION:"
-  "--limit[at most N (default\: 100)]:N:"
-  "--offset[skip the first N, for the next page (default\: 0)]:N:"
+  "*--status=[one of\: pending, running, completed, failed, cancelled, timeout (may be repeated\; default\: all)]:STATUS:(pending running completed failed cancelled timeout)"
+  "*--queue=[only this named queue (may be repeated)]:NAME:"
+  "--workflow=[only jobs of this workflow]:NAME:"
+  "--name=[only jobs with TEXT in their name]:TEXT:"
+  "--error=[only jobs with TEXT in their error]:TEXT:"
+  "--newer-than=[only jobs created within this time\: 1h30m, 7d]:DURATION:"
+  "--older-than=[only jobs created before that]:DURATION:"
+  "--limit=[at most N (default\: 100)]:N:"
+  "--offset=[skip the first N, for the next page (default\: 0)]:N:"
   "--json[answer with JSON]"
 )
 
@@ -129,10 +129,10 @@ _shtab_gigq_list_defaults_added=0
 
 _shtab_gigq_logs_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--attempt[show attempt N instead, from 1]:N:"
+  "--attempt=[show attempt N instead, from 1]:N:"
   {-f,--follow}"[follow the output until the job, or the attempt N, is finished]"
   "--json[answer with JSON]"
   ":an id, or 4 or more characters that no other id has in a row:"
@@ -143,12 +143,12 @@ _shtab_gigq_logs_defaults_added=0
 
 _shtab_gigq_prune_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--before[those that ended longer ago than this\: 30d, 12h]:DURATION:"
-  "--keep[all but the N of a status stored last]:N:"
-  "*--status[only one of\: completed, failed, timeout, cancelled (may be repeated\; default\: all)]:STATUS:(completed failed timeout cancelled)"
+  "--before=[those that ended longer ago than this\: 30d, 12h]:DURATION:"
+  "--keep=[all but the N of a status stored last]:N:"
+  "*--status=[only one of\: completed, failed, timeout, cancelled (may be repeated\; default\: all)]:STATUS:(completed failed timeout cancelled)"
   "--dry-run[count them only]"
   "--json[answer with JSON]"
 )
@@ -158,16 +158,16 @@ _shtab_gigq_prune_defaults_added=0
 
 _shtab_gigq_requeue_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "*--status[one of\: failed, timeout, cancelled (may be repeated\; default\: failed, timeout)]:STATUS:(failed timeout cancelled)"
-  "*--queue[only this named queue (may be repeated)]:NAME:"
-  "--workflow[only jobs of this workflow]:NAME:"
-  "--name[only jobs with TEXT in their name]:TEXT:"
-  "--error[only jobs with TEXT in their error]:TEXT:"
-  "--newer-than[only jobs created within this time\: 1h30m, 7d]:DURATION:"
-  "--older-than[only jobs created before that]:DURATION:"
+  "*--status=[one of\: failed, timeout, cancelled (may be repeated\; default\: failed, timeout)]:STATUS:(failed timeout cancelled)"
+  "*--queue=[only this named queue (may be repeated)]:NAME:"
+  "--workflow=[only jobs of this workflow]:NAME:"
+  "--name=[only jobs with TEXT in their name]:TEXT:"
+  "--error=[only jobs with TEXT in their error]:TEXT:"
+  "--newer-than=[only jobs created within this time\: 1h30m, 7d]:DURATION:"
+  "--older-than=[only jobs created before that]:DURATION:"
   "--dependents[also the jobs that failed because of these, directly or in turn]"
   "--json[answer with JSON]"
   "(*)::an id, or 4 or more characters that no other id has in a row\; - reads ids from standard input:"
@@ -178,11 +178,11 @@ _shtab_gigq_requeue_defaults_added=0
 
 _shtab_gigq_stats_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "*--queue[only those of this named queue (may be repeated)]:NAME:"
-  "--by[queue\: count for each queue]:WHAT:(queue)"
+  "*--queue=[only those of this named queue (may be repeated)]:NAME:"
+  "--by=[queue\: count for each queue]:WHAT:(queue)"
   "--json[answer with JSON]"
 )
 
@@ -191,8 +191,8 @@ _shtab_gigq_stats_defaults_added=0
 
 _shtab_gigq_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--show-params[show its parameters, too]"
   "--show-result[show its result, too]"
@@ -206,24 +206,24 @@ _shtab_gigq_status_defaults_added=0
 
 _shtab_gigq_submit_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "*"{-p,--param}"[a parameter\; JSON if nothing is lost, else text (may be repeated)]:KEY=VALUE:"
-  "*"{-t,--text}"[a parameter whose value is always text (may be repeated)]:KEY=VALUE:"
-  "--params-file[parameters from a file with a JSON object\; - for standard input]:FILE:_files"
-  "--name[the job\'s name (required, unless the function has \@task)]:name:"
-  "--priority[higher runs first (default\: 0)]:N:"
-  "--max-attempts[maximum attempts (default\: 3)]:N:"
-  "--timeout[maximum run time (default\: 300)]:SECONDS:"
+  "*"{-p,--param=}"[a parameter\; JSON if nothing is lost, else text (may be repeated)]:KEY=VALUE:"
+  "*"{-t,--text=}"[a parameter whose value is always text (may be repeated)]:KEY=VALUE:"
+  "--params-file=[parameters from a file with a JSON object\; - for standard input]:FILE:_files"
+  "--name=[the job\'s name (required, unless the function has \@task)]:name:"
+  "--priority=[higher runs first (default\: 0)]:N:"
+  "--max-attempts=[maximum attempts (default\: 3)]:N:"
+  "--timeout=[maximum run time (default\: 300)]:SECONDS:"
   "--no-timeout[no maximum run time]"
-  "--description[a note about the job]:TEXT:"
-  "--retry-delay[wait before another attempt (default\: 0)]:SECONDS:"
-  "--queue[the named queue (default\: default)]:NAME:"
-  "*--depends-on[a job that must finish first (may be repeated)]:ID:"
-  "--on-parent-failure[when that job fails, one of\: fail, run, wait (default\: fail)]:WHAT:(fail run wait)"
-  "--app-dir[the folder to import your code from (default\: the working directory)]:DIR:_files -/"
-  "*--import[import this module first\; it sets up your code (may be repeated)]:MODULE:"
+  "--description=[a note about the job]:TEXT:"
+  "--retry-delay=[wait before another attempt (default\: 0)]:SECONDS:"
+  "--queue=[the named queue (default\: default)]:NAME:"
+  "*--depends-on=[a job that must finish first (may be repeated)]:ID:"
+  "--on-parent-failure=[when that job fails, one of\: fail, run, wait (default\: fail)]:WHAT:(fail run wait)"
+  "--app-dir=[the folder to import your code from (default\: the working directory)]:DIR:_files -/"
+  "*--import=[import this module first\; it sets up your code (may be repeated)]:MODULE:"
   "--json[answer with JSON]"
   ":the function to run:"
 )
@@ -233,19 +233,19 @@ _shtab_gigq_submit_defaults_added=0
 
 _shtab_gigq_worker_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db[the database (default\: gigq.db)]:FILE:_files"
-  "--config[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--worker-id[its name in the records (default\: generated)]:NAME:"
-  "--polling-interval[longest wait between two polls for jobs (default\: 5)]:SECONDS:"
+  "--worker-id=[its name in the records (default\: generated)]:NAME:"
+  "--polling-interval=[longest wait between two polls for jobs (default\: 5)]:SECONDS:"
   "--once[run one due job, then exit]"
   "--init[create a queue where one was lost, or in a database of another program]"
-  "--concurrency[jobs at a time, in threads (default\: 1)]:N:"
-  "--max-result-size[largest result of a job, as JSON, such as 4MiB (default\: 1MiB)]:SIZE:"
-  "*--queue[only this queue (may be repeated\; \'\*\' with \'\!NAME\'\: all but NAME\; default\: all)]:NAME:"
-  "--hooks[call its functions around each job]:MODULE:"
-  "--app-dir[the folder to import your code from (default\: the working directory)]:DIR:_files -/"
-  "*--import[import this module first\; it sets up your code (may be repeated)]:MODULE:"
+  "--concurrency=[jobs at a time, in threads (default\: 1)]:N:"
+  "--max-result-size=[largest result of a job, as JSON, such as 4MiB (default\: 1MiB)]:SIZE:"
+  "*--queue=[only this queue (may be repeated\; \'\*\' with \'\!NAME\'\: all but NAME\; default\: all)]:NAME:"
+  "--hooks=[call its functions around each job]:MODULE:"
+  "--app-dir=[the folder to import your code from (default\: the working directory)]:DIR:_files -/"
+  "*--import=[import this module first\; it sets up your code (may be repeated)]:MODULE:"
 )
 
 # guard to ensure default positional specs are added only once per session

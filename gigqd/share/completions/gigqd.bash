@@ -254,4 +254,21 @@ _shtab_gigqd() {
   return 0
 }
 
-complete -o bashdefault -F _shtab_gigqd gigqd
+# bash splits words at "=": `--option=value` is three words here, and becomes two.
+_complete_gigqd() {
+  local IFS=$' \t\n' index given_cword=$COMP_CWORD
+  local -a given=("${COMP_WORDS[@]}") COMP_WORDS=()
+  local COMP_CWORD=$given_cword
+  for ((index = 0; index < ${#given[@]}; index++)); do
+    if [[ ${given[index]} != "=" || ${given[index - 1]} != --* ]]; then
+      COMP_WORDS+=("${given[index]}")
+    elif ((index == given_cword)); then
+      COMP_WORDS+=("")
+    elif ((index < given_cword)); then
+      ((COMP_CWORD--))
+    fi
+  done
+  _shtab_gigqd
+}
+
+complete -o bashdefault -F _complete_gigqd gigqd

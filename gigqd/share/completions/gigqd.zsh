@@ -29,8 +29,8 @@ _shtab_gigqd_commands() {
 _shtab_gigqd_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show program\'s version number and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
 )
 
@@ -39,8 +39,8 @@ _shtab_gigqd_defaults_added=0
 
 _shtab_gigqd_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--db[open the database as well]"
   "--import[import the configured modules as well]"
@@ -53,8 +53,8 @@ _shtab_gigqd_check_defaults_added=0
 
 _shtab_gigqd_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   ":one of\: bash, zsh, fish:(bash zsh fish)"
 )
@@ -64,8 +64,8 @@ _shtab_gigqd_completion_defaults_added=0
 
 _shtab_gigqd_config_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   ":file:(example)"
 )
@@ -75,12 +75,12 @@ _shtab_gigqd_config_defaults_added=0
 
 _shtab_gigqd_pause_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--timeout[maximum wait for the answer (default\: 5)]:SECONDS:"
+  "--timeout=[maximum wait for the answer (default\: 5)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -88,13 +88,13 @@ _shtab_gigqd_pause_defaults_added=0
 
 _shtab_gigqd_reload_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--wait[return once no worker with the old configuration or code is left]"
-  "--timeout[maximum wait for the answer (default\: 60)]:SECONDS:"
+  "--timeout=[maximum wait for the answer (default\: 60)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -102,10 +102,10 @@ _shtab_gigqd_reload_defaults_added=0
 
 _shtab_gigqd_restart_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--wait[maximum wait until it is ready (default\: 60)]:SECONDS:"
+  "--wait=[maximum wait until it is ready (default\: 60)]:SECONDS:"
   "--json[answer with JSON]"
 )
 
@@ -114,12 +114,12 @@ _shtab_gigqd_restart_defaults_added=0
 
 _shtab_gigqd_resume_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--timeout[maximum wait for the answer (default\: 5)]:SECONDS:"
+  "--timeout=[maximum wait for the answer (default\: 5)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -127,8 +127,8 @@ _shtab_gigqd_resume_defaults_added=0
 
 _shtab_gigqd_run_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--output[write what each attempt has printed to the log too]"
 )
@@ -138,10 +138,10 @@ _shtab_gigqd_run_defaults_added=0
 
 _shtab_gigqd_start_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--wait[maximum wait until it is ready (default\: 60)]:SECONDS:"
+  "--wait=[maximum wait until it is ready (default\: 60)]:SECONDS:"
   "--strict[make it an error (75) if it is already running]"
   "--json[answer with JSON]"
 )
@@ -151,12 +151,12 @@ _shtab_gigqd_start_defaults_added=0
 
 _shtab_gigqd_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
-  "--timeout[maximum wait for the answer (default\: 0.8)]:SECONDS:"
+  "--timeout=[maximum wait for the answer (default\: 0.8)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -164,13 +164,13 @@ _shtab_gigqd_status_defaults_added=0
 
 _shtab_gigqd_stop_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--now[interrupt running jobs at once\; those with attempts left run again]"
   "--force[kill a daemon that does not answer\; its jobs are settled by the next start]"
   "--json[answer with JSON]"
-  "--runtime-dir[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -178,8 +178,8 @@ _shtab_gigqd_stop_defaults_added=0
 
 _shtab_gigqd_systemd_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the configuration file]:FILE:_files"
-  "--name[the name of the daemon, in the place of the key daemon.name]:name:"
+  "--config=[the configuration file]:FILE:_files"
+  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
   "--debug[show tracebacks]"
   "--user[the unit of one account, which needs no root]"
   ":the unit, the account for sysusers.d, or a drop-in\: control groups, more rights:(unit sysusers delegate more-rights)"
