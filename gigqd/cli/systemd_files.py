@@ -11,6 +11,7 @@ from pathlib import Path
 from gigq import configuration_file
 from gigq.model import paths_with_links
 from gigqd import exit_codes
+from gigqd.cli import unit_paths
 from gigqd.cli.options import Commands, Namespace, add_flag, add_parser
 from gigqd.cli.output import print_answer, print_error
 from gigqd.cli.packaged_files import text_of
@@ -23,7 +24,8 @@ _FILES = {
     "more-rights": "gigqd-more-rights.conf",
 }
 _COMMAND = re.compile(r"^(ExecStart|ExecReload)=\S+ (run|reload) --config \S+$", re.MULTILINE)
-_PLAIN = re.compile(r"[\w./+:=@%-]+")
+_STATE_MODE = "StateDirectoryMode=0750\n"
+_PAGES = "man:gigqd(1) man:gigq(1)"
 
 
 def add_command(commands: Commands) -> None:
@@ -50,17 +52,22 @@ def systemd(options: Namespace) -> int:
 
 
 def _unit(options: Namespace) -> str:
-    program = _program()
+    program, file = _program(), _config_file(options)
+    folders = [] if options.user else unit_paths.folders_to_write(Path(file))
     if not options.user:
         _warn_of_closed_path(program[0])
+        unit_paths.warn_of_hidden([Path(program[0]), Path(file), *folders])
     name = f" --name {options.name}" if options.name else ""
     words = [_first_word(program[0]), *program[1:]]
-    file = _argument(_config_file(options))
+    argument = unit_paths.quoted(unit_paths.escaped(file).replace("$", "$$"))
 
     def filled(line: re.Match[str]) -> str:
-        return f"{line[1]}={' '.join(words)} {line[2]} --config {file}{name}"
+        return f"{line[1]}={' '.join(words)} {line[2]} --config {argument}{name}"
 
     unit = text_of(f"systemd/{'gigqd-user' if options.user else 'gigqd'}.service")
+    unit = unit.replace(_STATE_MODE, _STATE_MODE + unit_paths.directive_for(folders))
+    if pages := unit_paths.documentation():
+        unit = unit.replace(_PAGES, pages)
     return _COMMAND.sub(filled, unit)
 
 
@@ -90,17 +97,7 @@ def _first_word(program: str) -> str:
     """Return a program's path as a unit has it: systemd replaces no variables in it."""
     if not program.isprintable() or re.search(r"""["'\\]""", program):
         raise GigqdError(f"systemd starts no program whose path has such characters: {program!r}")
-    return _quoted(program.replace("%", "%%"))
-
-
-def _argument(word: str) -> str:
-    if not word.isprintable():
-        raise GigqdError(f"a unit cannot have such characters in a path: {word!r}")
-    return _quoted(re.sub(r'["\\]', r"\\\g<0>", word).replace("%", "%%").replace("$", "$$"))
-
-
-def _quoted(word: str) -> str:
-    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+    return unit_paths.quoted(program.replace("%", "%%"))
 
 
 def _warn_of_closed_path(program: str) -> None:
