@@ -2,18 +2,23 @@
 
 import gigq.linux_only  # noqa: F401 - before modules that import what other systems lack
 from gigq.errors import (
+    CancelJob,
     GigqError,
+    GiveUp,
     InvalidJob,
     JobCancelled,
     JobNotFound,
     JobStopped,
     JobTimeout,
+    RetryLater,
+    Snooze,
     StoreUnavailable,
 )
 from gigq.events import setup_logging
 from gigq.execution.job_context import current_job
 from gigq.model.job import Job
 from gigq.model.job_status import JobStatus
+from gigq.model.retry import Retry
 from gigq.queue import JobQueue
 from gigq.store.sqlite.connections import close_connections
 from gigq.task import task
@@ -23,7 +28,9 @@ from gigq.workflow import Workflow
 __version__ = "0.1.0"
 
 __all__ = [
+    "CancelJob",
     "GigqError",
+    "GiveUp",
     "InvalidJob",
     "Job",
     "JobCancelled",
@@ -32,6 +39,9 @@ __all__ = [
     "JobStatus",
     "JobStopped",
     "JobTimeout",
+    "Retry",
+    "RetryLater",
+    "Snooze",
     "StoreUnavailable",
     "Worker",
     "Workflow",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import Self
 
 
@@ -125,6 +126,67 @@ class StoreCorrupt(StoreError):
 
 class BackupRefused(GigqError):
     """`gigq backup` cannot write to the given path. Nothing was changed."""
+
+
+class JobDecision(GigqError):
+    """Base of the exceptions with which a job ends its attempt and decides what follows.
+
+    Args:
+        reason: a text for people, which becomes the error of the attempt.
+
+    Attributes:
+        reason: the text.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryLater(JobDecision):
+    """End this attempt as failed, and try the job again after a delay if attempts are left.
+
+    Args:
+        delay: seconds, a text such as "10m", or a `timedelta`; it replaces the delay of the job's
+            policy.
+        reason: a text for people, which becomes the error of the attempt.
+
+    Attributes:
+        delay: as given.
+    """
+
+    def __init__(self, delay: float | str | timedelta, reason: str = "") -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, str]]:
+        """Return what makes a copy of it, since it has two arguments and one text."""
+        return type(self), (self.delay, self.reason)
+
+    def __str__(self) -> str:
+        """Return the reason; the delay when there is none."""
+        return self.reason or f"in {self.delay}"
+
+
+class Snooze(RetryLater):
+    """Put the job off without using an attempt, at most `max_snoozes` times a job.
+
+    The arguments are those of `RetryLater`.
+    """
+
+
+class GiveUp(JobDecision):
+    """End the job as failed, even with attempts left.
+
+    The argument is a reason for people, which becomes the error of the job.
+    """
+
+
+class CancelJob(JobDecision):
+    """End the job as cancelled.
+
+    The argument is a reason for people, which becomes the error of the job.
+    """
 
 
 class JobInterrupted(BaseException):

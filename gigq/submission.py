@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
-from gigq.model import clock, codec, function_import, signatures
+from gigq.model import clock, codec, function_import, retry_options, signatures
 from gigq.model.job import Job
 from gigq.model.job_checks import check, created_at_of, is_plain_by_itself, memory_limit_of
+from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
 from gigq.store.job_row import NO_PARENTS, NULL, JobRow
 from gigq.task import TaskWrapper
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _ALIKE = attrgetter(
     *("function", "queue", "priority", "max_attempts", "timeout", "retry_delay"),
     *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit", "workflow"),
+    "retry_options",
 )
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000
@@ -163,6 +166,7 @@ def _columns(job: Job, now: str) -> tuple[Any, ...]:
             "max_attempts": job.max_attempts,
             "timeout": _or_null(job.timeout),
             "retry_delay": job.retry_delay,
+            "retry_policy": _retry_policy(job),
             "retry_after": NULL,
             "on_parent_failure": job.on_parent_failure,
             "pass_parent_results": _or_null(job.pass_parent_results),
@@ -171,6 +175,19 @@ def _columns(job: Job, now: str) -> tuple[Any, ...]:
             "workflow": _or_null(job.workflow),
         }
     )
+
+
+def _retry_policy(job: Job) -> str:
+    """Return the job's retry policy as JSON; NULL for a job without options about retries."""
+    options = job.retry_options
+    if options is NO_OPTIONS and type(job.retry_delay) is UnsetDelay:
+        return NULL
+    function = ""
+    if retry_options.is_function(options.retry):
+        with _naming(job):
+            function = function_import.name_of(options.retry)
+    policy = retry_options.policy_of(options, job.retry_delay, function)
+    return NULL if policy is None else policy.to_json()
 
 
 def _or_null(value: Any) -> Any:
@@ -210,7 +227,14 @@ def _refuse_other_than_job(given: Any) -> None:
 
 
 def _reference(job: Job) -> function_import.FunctionRef:
-    try:
+    with _naming(job):
         return function_import.describe(job.function)
+
+
+@contextmanager
+def _naming(job: Job) -> Iterator[None]:
+    """Name the job in the error about a function."""
+    try:
+        yield
     except FunctionNotImportable as error:
         raise FunctionNotImportable(f"job {job.name!r}: {error}") from error

@@ -7,13 +7,15 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, overload
 
-from gigq.model import codec
+from gigq.model import codec, function_import, retry_options
 from gigq.model.job import Job
+from gigq.model.retry_options import NO_OPTIONS, RetryOptions
 from gigq.model.signatures import JOB_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gigq.model.retry_policy import RetryPolicy
     from gigq.queue import JobQueue
 
 _OF_ONE_JOB = ("name", "dependencies", "pass_parent_results")
@@ -47,6 +49,7 @@ class TaskWrapper:
         if problem := _problem(fn):
             raise TypeError(problem)
         self._options = {"name": fn.__name__, **_DEFAULTS, **options}
+        self._retries_as_declared = True
         functools.update_wrapper(self, fn)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -68,7 +71,26 @@ class TaskWrapper:
         _refuse_unknown("options()", options, tuple(JOB_OPTIONS))
         other = copy.copy(self)
         other._options = {**self._options, **options}
+        other._retries_as_declared = self._retries_as_declared and not (
+            options.keys() & {"retry_delay", *retry_options.NAMES}
+        )
         return other
+
+    def retry_policy(self) -> RetryPolicy | None:
+        """Return the retry policy that the task's options make.
+
+        Returns:
+            The policy; None without an option about retries.
+
+        Raises:
+            ValueError: an option has a value that is not allowed.
+        """
+        given = {name: self._options[name] for name in retry_options.NAMES}
+        options = RetryOptions(**given, of_task=True)
+        function = ""
+        if retry_options.is_function(options.retry):
+            function = function_import.name_of(options.retry)
+        return retry_options.policy_of(options, self._options["retry_delay"], function)
 
     def to_job(self, /, **params: Any) -> Job:
         """Make a job of this task without submitting it.
@@ -82,7 +104,10 @@ class TaskWrapper:
         Raises:
             InvalidJob: an option has a value that is not allowed.
         """
-        return Job(function=self.__wrapped__, params=params, **self._options)
+        job = Job(function=self.__wrapped__, params=params, **self._options)
+        if self._retries_as_declared and job.retry_options is not NO_OPTIONS:
+            job.retry_options = job.retry_options._replace(of_task=True)
+        return job
 
     def submit(self, queue: JobQueue, /, *values: Any, **params: Any) -> str:
         """Submit a job of this task.
@@ -115,9 +140,11 @@ class TaskWrapper:
         return queue.submit(self.to_job(**params))
 
     def __repr__(self) -> str:
-        """Return the class, the task's name and its options."""
+        """Return the class, the task's name, and its options that differ from the defaults."""
         options = ", ".join(
-            f"{key}={value!r}" for key, value in sorted(self._options.items()) if key != "name"
+            f"{key}={value!r}"
+            for key, value in sorted(self._options.items())
+            if key != "name" and value != JOB_OPTIONS[key]
         )
         return f"<TaskWrapper {self._options['name']!r} ({options})>"
 
@@ -135,7 +162,8 @@ def task(
         fn: the function, when used without parentheses.
         **options: as for `Job`: name (the function's own by default), priority, max_attempts,
             timeout (seconds), description, retry_delay (seconds), queue, on_parent_failure,
-            memory_limit (bytes or a string), crash_limit.
+            memory_limit (bytes or a string), crash_limit, retry, retry_on, give_up_on,
+            retry_by_cause, max_snoozes.
 
     Returns:
         The task; with parentheses, a decorator that returns it.

@@ -29,7 +29,7 @@ _OF_WORKERS = f"{_VARIABLES}ENVIRONMENT__"
 _LISTS = ("python_path", "imports")
 _SETTABLE = (*_LISTS, "hooks", "environment_file")
 _KEYS = (*_SETTABLE, "environment")
-TABLES = ("daemon", "queue", "retention", "code", "log", "security", "pools")
+TABLES = ("daemon", "queue", "retention", "retry", "code", "log", "security", "pools")
 """Every table of the file."""
 
 KEYS_OF_QUEUE = ("database", "lock_timeout", "durability", "max_result_size")

@@ -58,7 +58,7 @@ def _job_event(name: str, fields: Fields) -> str:
     parts = [_job(fields["job"], fields["job_id"]), *_attempt(fields)]
     why = _why(fields)
     line = ", ".join(parts) + (f": {why}" if why else "")
-    if name != events.JOB_RETRYING:
+    if name not in (events.JOB_RETRYING, events.JOB_SNOOZED):
         return line
     again = fields.get("retry_after")
     return f"{line}; next attempt {f'at {local_time(again)}' if again else 'at once'}"

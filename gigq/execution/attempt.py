@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gigq.model.claim import Claim
 
     Function = Callable[..., Any]
+    Advise = Callable[[Claim, ExecutionResult, BaseException], ExecutionResult]
 
 _INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
     (JobTimeout, JobStatus.TIMEOUT, Cause.TIMEOUT),
@@ -114,6 +115,7 @@ def run(
     interrupter: Interrupter,
     result_limit: int = codec.DEFAULT_LIMIT,
     hooks: Hooks | None = None,
+    advise: Advise = lambda _claim, result, _error: result,
 ) -> ExecutionResult:
     """Run the function of a claim to its end.
 
@@ -124,6 +126,7 @@ def run(
         interrupter: may raise `JobInterrupted` while the function runs.
         result_limit: maximum size of the result, in bytes of JSON.
         hooks: the application's functions around its jobs.
+        advise: adds to the result of a failed attempt what decides about the next one.
 
     Returns:
         COMPLETED with the result. When the interrupter has ended the job, TIMEOUT after
@@ -153,7 +156,7 @@ def run(
         status, cause = _meaning(claim, error)
         text = error_text(error)
         facts = failure_details.of_exception(error, text, claim.function.module)
-        return ExecutionResult(status, error=text, cause=cause, failure=facts)
+        return advise(claim, ExecutionResult(status, error=text, cause=cause, failure=facts), error)
     finally:
         if script is not None:
             script.end()

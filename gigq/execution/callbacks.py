@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gigq.execution.timer_interrupt import Interrupter
     from gigq.model.claim import Claim, Settled
     from gigq.model.execution_result import ExecutionResult
+    from gigq.model.retry import Retry
 
 
 class Settings(NamedTuple):
@@ -27,6 +28,7 @@ class Settings(NamedTuple):
         hooks: the application's functions around its jobs; None for none.
         most_at_once: maximum number of short jobs that are claimed and settled together.
         sharers: number of workers that share the due jobs; each takes at most a fair share.
+        default_retry: the delays of jobs without delays of their own; None for none.
     """
 
     queues: tuple[str, ...] | None = None
@@ -35,6 +37,7 @@ class Settings(NamedTuple):
     hooks: Hooks | None = None
     most_at_once: int = 1
     sharers: int = 1
+    default_retry: Retry | None = None
 
 
 class Callbacks(NamedTuple):

@@ -157,6 +157,8 @@ def ended(
         source: the logger.
     """
     name, level = _EVENTS[done.job_status]
+    if result and result.retry.snooze and done.job_status is JobStatus.PENDING:
+        name, level = events.JOB_SNOOZED, logging.INFO
     if events.heard(level, source):
         facts = _facts(result) if result else {}
         duration = None if seconds is None else round(seconds, 6)
@@ -203,9 +205,12 @@ def failed_by_parents(
 
 def _facts(result: ExecutionResult) -> dict[str, Any]:
     """Return the failure of an execution as fields of an event."""
-    facts = result.failure or failure_details.split(result.error)
     cause = result.cause.value if result.cause else None
-    return {"cause": cause, **failure_details.fields(facts)}
+    reason = {"reason": result.retry.reason} if result.retry.reason else {}
+    if result.cause is Cause.SNOOZED:
+        return {"cause": cause, **reason}
+    facts = result.failure or failure_details.split(result.error)
+    return {"cause": cause, **reason, **failure_details.fields(facts)}
 
 
 def _fields(claim: Claim) -> dict[str, Any]:

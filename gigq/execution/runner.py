@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from gigq.execution import attempt, job_events, timer_interrupt
+from gigq.execution import attempt, job_events, retry_advice, timer_interrupt
 from gigq.execution.callbacks import Overrides
 from gigq.execution.error_text import headline
 from gigq.execution.held_claims import BatchSizing, HeldClaims
@@ -18,7 +18,7 @@ from gigq.model.claim import Claim, Claimant, ClaimRequest
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
 from gigq.model.job_status import JobStatus
-from gigq.model.retry_decision import decide
+from gigq.model.retry_decision import is_last
 from gigq.store.verbs import jobs, rows_of_other_programs, settle_and_claim
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gigq.execution.callbacks import Callbacks, Settings
     from gigq.model.claim import SettleBatch, Settled
+    from gigq.model.function_import import FunctionRef
     from gigq.store.backend import StoreHandle
     from gigq.store.database import Database
 
@@ -73,6 +74,7 @@ class Runner:
         # A worker that was idle, or took several wakeups, wakes the next one for further jobs.
         self._is_to_wake_next = True
         self._ctrl_c = False
+        self._function: Callable[..., Any] | None = None
 
     @property
     def claimant(self) -> Claimant:
@@ -259,11 +261,23 @@ class Runner:
             interrupter=self._interrupter,
             result_limit=self.settings.max_result_size,
             hooks=self.settings.hooks,
+            advise=self._advise,
         )
         return result
 
+    def _advise(
+        self, claim: Claim, result: ExecutionResult, error: BaseException
+    ) -> ExecutionResult:
+        default = self.settings.default_retry
+        return retry_advice.advised(claim, result, error, self._function, self._find, default)
+
     def _load(self, claim: Claim) -> Callable[..., Any]:
-        ref, allow = claim.function, self.settings.allow
+        self._function = None
+        self._function = self._find(claim.function)
+        return self._function
+
+    def _find(self, ref: FunctionRef) -> Callable[..., Any]:
+        allow = self.settings.allow
         if allow is not None:
             allow_list.check(ref, allow)
         function = self._callbacks.import_function(ref.file or ref.module, ref.name)
@@ -282,7 +296,7 @@ class Runner:
             self._held.result_of(claim.execution_id),
             self._overrides.complete_job,
         )
-        if result and complete_job and _is_last(claim, result):
+        if result and complete_job and is_last(claim, result):
             value = codec.decode(result.value)
             complete_job(
                 claim.job_id, claim.execution_id, result.status, result=value, error=result.error
@@ -334,15 +348,3 @@ def _with_what_is_known(result: ExecutionResult, before: ExecutionResult) -> Exe
     return result._replace(
         cause=before.cause, post_mortem=before.post_mortem, failure=before.failure
     )
-
-
-def _is_last(claim: Claim, result: ExecutionResult) -> bool:
-    """Return True when no attempt follows this one."""
-    job = {
-        "attempts": claim.attempt,
-        "max_attempts": claim.max_attempts,
-        "retry_delay": None,
-        "refunds": 0,
-        "error": None,
-    }
-    return decide(result, job, now="").status is not JobStatus.PENDING

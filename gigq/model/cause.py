@@ -18,3 +18,4 @@ class Cause(StrEnum):
     LOST = "lost"
     BOOT = "boot"
     PARENT = "parent"
+    SNOOZED = "snoozed"

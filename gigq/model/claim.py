@@ -54,6 +54,7 @@ class Claim(NamedTuple):
     queue: str
     worker_id: str
     memory_limit: int | None = None
+    retry_policy: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Claim:
@@ -86,6 +87,7 @@ class Claim(NamedTuple):
             queue,
             get("worker_id") or "",
             None if limit is None else _memory_limit(limit),
+            get("retry_policy"),
         )
 
 

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from gigq.model.cause import Cause
     from gigq.model.failure_details import Failure
     from gigq.model.job_status import JobStatus
+    from gigq.model.retry import Retry
+    from gigq.model.retry_policy import RetryPolicy
 
 
 class PostMortem(NamedTuple):
@@ -45,6 +47,27 @@ class Interruption(NamedTuple):
     at: float
 
 
+class RetryAdvice(NamedTuple):
+    """What decides about the next attempt besides the job's row.
+
+    Attributes:
+        delay: seconds that the job or its retry function asks for; None for those of the policy.
+        snooze: True when the job put itself off, which uses no attempt.
+        policy: the policy that replaces the stored one; None for the stored one.
+        default: the delays for a job without any of its own; None for none, at once.
+        reason: why the job is not tried again or was put off; a text for people, or empty.
+    """
+
+    delay: float | None = None
+    snooze: bool = False
+    policy: RetryPolicy | None = None
+    default: Retry | None = None
+    reason: str = ""
+
+
+NO_ADVICE = RetryAdvice()
+
+
 class ExecutionResult(NamedTuple):
     """The result of one execution, from the worker or the recorder.
 
@@ -59,6 +82,7 @@ class ExecutionResult(NamedTuple):
         interrupted_by: TIMEOUT, CANCELLED or STOPPED, if the job was interrupted while it ran, or
             noticed a request to end.
         returned_after: seconds from then until the function returned or raised.
+        retry: what decides about the next attempt besides the job's row.
     """
 
     status: JobStatus
@@ -70,6 +94,7 @@ class ExecutionResult(NamedTuple):
     failure: Failure | None = None
     interrupted_by: Cause | None = None
     returned_after: float | None = None
+    retry: RetryAdvice = NO_ADVICE
 
     def after(self, interruption: Interruption | None, now: float) -> ExecutionResult:
         """Return this result, with the interruption if there was one.

@@ -65,6 +65,18 @@ def describe(function: Callable[..., Any]) -> FunctionRef:
     return FunctionRef(function.__module__, name)
 
 
+def name_of(function: Callable[..., Any] | str) -> str:
+    """Return `module:name` of a function, or the path of a script and the name; a text as it is.
+
+    Raises:
+        FunctionNotImportable: as for `describe`.
+    """
+    if isinstance(function, str):
+        return function
+    ref = describe(function)
+    return f"{ref.file or ref.module}:{ref.name}"
+
+
 def parse(text: str) -> FunctionRef:
     """Read `module:name` or `module.name` (`script.py:name` for a script).
 

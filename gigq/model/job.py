@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.model import clock, job_checks
 from gigq.model.ids import new_id
+from gigq.model.retry_options import NO_OPTIONS, UNSET_DELAY, Option, RetryOptions
+from gigq.model.retry_policy import MAX_SNOOZES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
+
+    from gigq.model.retry import Retry
+
+    Delay = float | str | timedelta
+    ExceptionClass = type[BaseException] | str
+    ExceptionClasses = ExceptionClass | Sequence[ExceptionClass] | None
+
+_NO_RETRY_OPTIONS = NO_OPTIONS[:-1]
 
 DEFAULT_TIMEOUT = 300
 """Seconds that a job may run."""
@@ -34,7 +45,8 @@ class Job:
         description: a longer text for display.
         pass_parent_results: pass the results of the dependencies as the keyword argument
             `parent_results`, a dict by parent id. None: if the function accepts it.
-        retry_delay: seconds from a failed attempt to the next one.
+        retry_delay: seconds from a failed attempt to the next one. With neither this nor
+            `retry`, the delay is that of the daemon's `[retry]`; a plain worker has none.
         queue: the named queue; not "*", and not a name that begins with "!": these are
             patterns for workers.
         on_parent_failure: what to do when a dependency ends without success: "fail" fails this
@@ -46,11 +58,22 @@ class Job:
         crash_limit: number of attempts that kill their process (a crash, the memory limit, the
             kernel's out-of-memory killer) after which the job fails for good, even with
             attempts left; None for no limit.
+        retry: the delays between attempts: a `Retry`; a list of delays, whose last one is used
+            again; or a function of the attempt's number and its exception that returns a delay,
+            or None for no further attempt. A worker finds the function by its name.
+        retry_on: exception classes, or their dotted names, that are tried again; every other
+            exception is final then. None for all.
+        give_up_on: exception classes, or their dotted names, that are final. The most specific
+            class of `retry_on` and `give_up_on` counts.
+        retry_by_cause: rules that differ from the usual ones: a dict from "error", "timeout",
+            "memory", "crash", "lost" or "stop" to "policy", "now", "never" or a delay.
+        max_snoozes: number of times that the job may put itself off with `Snooze`.
 
     Attributes:
         id: the unique id, a string; a second submit of the same id stores nothing.
         created_at: the creation time, UTC in ISO format. Among jobs of equal priority the oldest
             is claimed first.
+        retry_options: the options about retries, from `retry` to `max_snoozes`, as one value.
         workflow: the name of its workflow, or None; set by `Workflow`.
 
     Raises:
@@ -58,6 +81,12 @@ class Job:
     """
 
     workflow: str | None = None
+    retry_options: RetryOptions = NO_OPTIONS
+    retry = Option()
+    retry_on = Option()
+    give_up_on = Option()
+    retry_by_cause = Option()
+    max_snoozes = Option()
 
     def __init__(
         self,
@@ -70,11 +99,16 @@ class Job:
         timeout: float | None = DEFAULT_TIMEOUT,
         description: str = "",
         pass_parent_results: bool | None = None,
-        retry_delay: float = 0,
+        retry_delay: float = UNSET_DELAY,
         queue: str = "default",
         on_parent_failure: str = "fail",
         memory_limit: int | str | None = None,
         crash_limit: int | None = DEFAULT_CRASH_LIMIT,
+        retry: Retry | Sequence[Delay] | Callable[[int, BaseException], Any] | str | None = None,
+        retry_on: ExceptionClasses = None,
+        give_up_on: ExceptionClasses = None,
+        retry_by_cause: Mapping[str, Delay] | None = None,
+        max_snoozes: int = MAX_SNOOZES,
     ) -> None:
         self.id = new_id()
         self.name = name
@@ -91,6 +125,9 @@ class Job:
         self.on_parent_failure = on_parent_failure
         self.memory_limit = memory_limit
         self.crash_limit = crash_limit
+        options = retry, retry_on, give_up_on, retry_by_cause, max_snoozes
+        if options != _NO_RETRY_OPTIONS:
+            self.retry_options = RetryOptions(*options)
         self.created_at = clock.utc_now()
         job_checks.check(self)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import InvalidJob
-from gigq.model import clock, codec, served_queues, units
+from gigq.model import clock, codec, retry_options, served_queues, units
+from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
 
 if TYPE_CHECKING:
     from gigq.model.job import Job
@@ -109,7 +110,8 @@ def _is_plain(job: Any) -> bool:
         and -_PLAINLY_RIGHT < job.priority < _PLAINLY_RIGHT
         and 0 < job.max_attempts < _PLAINLY_RIGHT
         and (type(job.timeout) is int and 0 < job.timeout < _PLAINLY_RIGHT)
-        and (type(job.retry_delay) is int and 0 <= job.retry_delay < _PLAINLY_RIGHT)
+        and type(job.retry_delay) is UnsetDelay
+        and job.retry_options is NO_OPTIONS
         and job.memory_limit is None
         and (job.workflow is None or _is_plain_text(job.workflow))
         and (type(job.crash_limit) is int and 0 < job.crash_limit < _PLAINLY_RIGHT)
@@ -133,6 +135,7 @@ def _problem(job: Job) -> str | None:
         or _problem_of_dependencies(job.dependencies, job.id)
         or _problem_of_numbers(job)
         or _problem_of_limits(job)
+        or _problem_of_retries(job)
         or _problem_of_choices(job)
     )
 
@@ -188,6 +191,14 @@ def _problem_of_numbers(job: Job) -> str | None:
         return f"timeout is {job.timeout!r}; give seconds above 0, or None for no limit"
     if not (_is_seconds(job.retry_delay, above=0) or job.retry_delay == 0):
         return f"retry_delay is {job.retry_delay!r}; give seconds, 0 or more"
+    return None
+
+
+def _problem_of_retries(job: Job) -> str | None:
+    try:
+        retry_options.policy_of(job.retry_options, job.retry_delay)
+    except ValueError as error:
+        return str(error)
     return None
 
 

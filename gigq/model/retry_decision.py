@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigq.model import clock
+from gigq.model import clock, retry_policy
 from gigq.model.cause import Cause
 from gigq.model.job_status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gigq.model.claim import Claim
     from gigq.model.execution_result import ExecutionResult
+    from gigq.model.retry_policy import RetryPolicy
 
 _CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 
@@ -26,6 +28,7 @@ class Outcome(NamedTuple):
     execution_status: JobStatus
     retry_after: str | None = None
     released: bool = False
+    snoozed: bool = False
     crashed: bool = False
     error: str | None = None
     result: str | None = None
@@ -38,8 +41,8 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
     Args:
         result: the result of the execution.
         job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`,
-            and, if they are known, `crashes`, `crash_limit` (attempts) and the execution's
-            `cancel_requested_at`.
+            and, if they are known, `crashes`, `crash_limit` (attempts), `retry_policy` (JSON),
+            `snoozes`, and the execution's `cancel_requested_at`.
         now: the time of the decision, as stored text.
     """
     if result.status is JobStatus.COMPLETED:
@@ -48,9 +51,26 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
         return _over(result, JobStatus.CANCELLED)
     if job.get("cancel_requested_at"):
         return _cancelled_on_request(result)
-    if result.cause is Cause.STOPPED and _is_releasable(result, job):
+    policy = result.retry.policy or retry_policy.stored(job.get("retry_policy"))
+    if result.retry.snooze:
+        return _snoozed(result, job, policy, now)
+    if result.cause is Cause.STOPPED and _is_releasable(result, job, policy):
         return _released(job)
-    return _unsuccessful(result, job, now)
+    return _unsuccessful(result, job, policy, now)
+
+
+def is_last(claim: Claim, result: ExecutionResult) -> bool:
+    """Return True when no attempt follows the one that a claim stands for."""
+    job = {
+        "attempts": claim.attempt,
+        "max_attempts": claim.max_attempts,
+        "retry_delay": 0,
+        "retry_policy": claim.retry_policy,
+        "refunds": 0,
+        "error": None,
+    }
+    now = clock.utc_now()
+    return decide(result, job, now).status is not JobStatus.PENDING
 
 
 def _over(result: ExecutionResult, status: JobStatus) -> Outcome:
@@ -69,10 +89,28 @@ def _cancelled_on_request(result: ExecutionResult) -> Outcome:
     return Outcome(status, status, crashed=crashed, error=error, cause=Cause.CANCELLED)
 
 
-def _is_releasable(result: ExecutionResult, job: Mapping[str, Any]) -> bool:
+def _snoozed(
+    result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy, now: str
+) -> Outcome:
+    if (job.get("snoozes") or 0) >= policy.max_snoozes:
+        said = f"the job may put itself off {policy.max_snoozes} times (max_snoozes), and it has"
+        error = f"{said}; the last reason: {result.error}"
+        return _over(result._replace(error=error, cause=Cause.ERROR), JobStatus.FAILED)
+    return Outcome(
+        JobStatus.PENDING,
+        JobStatus.CANCELLED,
+        retry_after=_not_before(result.retry.delay, now),
+        snoozed=True,
+        error=job["error"],
+        cause=Cause.SNOOZED,
+    )
+
+
+def _is_releasable(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy) -> bool:
     # A job with a single attempt must never start twice, so that attempt is never released.
     return (
         not result.final
+        and "stop" not in policy.causes
         and job["max_attempts"] > 1
         and (job["refunds"] or 0) < MAX_RELEASED_ATTEMPTS
     )
@@ -88,20 +126,40 @@ def _released(job: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _unsuccessful(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome:
+def _unsuccessful(
+    result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy, now: str
+) -> Outcome:
     ended = JobStatus.TIMEOUT if result.status is JobStatus.TIMEOUT else JobStatus.FAILED
     if result.final or job["attempts"] >= job["max_attempts"]:
         return _over(result, ended)
     if result.cause in _CRASHES and _crashed_too_often(job):
         return _over(result._replace(error=_poisonous(result, job)), JobStatus.FAILED)
+    delay = _delay(result, job, policy)
+    if delay is None:
+        return _over(result, ended)
     return Outcome(
         JobStatus.PENDING,
         ended,
-        retry_after=_not_before(job["retry_delay"], now),
+        retry_after=_not_before(delay, now),
         crashed=result.cause in _CRASHES,
         error=result.error,
         cause=result.cause or _USUAL_CAUSE[ended],
     )
+
+
+def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy) -> float | None:
+    """Return the seconds to the next attempt; None when the rule for the cause is "never"."""
+
+    def by_policy() -> float:
+        delays = (result.retry.delay, policy.delay(job["attempts"]), job["retry_delay"] or None)
+        known = next((delay for delay in delays if delay is not None), None)
+        if known is not None:
+            return float(known)
+        return result.retry.default.delay(job["attempts"]) if result.retry.default else 0.0
+
+    if result.cause in (None, Cause.ERROR) and result.retry.delay is not None:
+        return result.retry.delay
+    return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), by_policy)
 
 
 def _crashed_too_often(job: Mapping[str, Any]) -> bool:

@@ -34,6 +34,7 @@ class JobRow(NamedTuple):
     max_attempts: int
     timeout: float | Null
     retry_delay: float
+    retry_policy: str | Null
     retry_after: str | Null
     on_parent_failure: str
     pass_parent_results: bool | Null

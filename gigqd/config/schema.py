@@ -23,6 +23,7 @@ from gigqd.config.value_types import (
     choice,
     duration,
     list_of,
+    number,
     octal,
     optional,
     whole,
@@ -174,6 +175,15 @@ class RetentionConfig(Table):
         return getattr(self, f"{status}_age"), getattr(self, f"{status}_count")
 
 
+class RetryConfig(Table):
+    """The delays between the attempts of jobs that have none of their own, for every pool."""
+
+    first: float = key("0s", duration(), RECYCLE, "Delay after the first attempt. 0: the job is tried again at once.")
+    factor: float = key(2, number(1, 1000), RECYCLE, "Factor between a delay and the next one.")
+    longest: float = key("1h", duration(), RECYCLE, "Longest delay.")
+    jitter: float = key(0.2, number(0, 1), RECYCLE, "Share by which a delay varies at random; 0.2 is 20 % less or more.")
+
+
 class CodeConfig(Table):
     """The code of the jobs: its place, and the environment that it runs in.
 
@@ -222,6 +232,10 @@ class PoolConfig(Table):
     recycle_after_jobs: int = key(0, whole(0, 10**9, "jobs"), RECYCLE, "Number of jobs after which a worker is replaced. 0: no limit.")
     recycle_after_age: float = key("0s", duration(), RECYCLE, "Age at which a worker is replaced, after its current job. 0: no limit.")
     recycle_above_memory: int = key(0, byte_size(), RECYCLE, "Memory of the worker process above which it is replaced, after its current job. 0: no limit.")
+    retry_first: float | None = key("none", optional(duration(), "none"), RECYCLE, "The same as `retry.first`, for this pool; without a value that one.")
+    retry_factor: float | None = key("none", optional(number(1, 1000), "none"), RECYCLE, "The same as `retry.factor`, for this pool; without a value that one.")
+    retry_longest: float | None = key("none", optional(duration(), "none"), RECYCLE, "The same as `retry.longest`, for this pool; without a value that one.")
+    retry_jitter: float | None = key("none", optional(number(0, 1), "none"), RECYCLE, "The same as `retry.jitter`, for this pool; without a value that one.")
     allowed_leaks: tuple[str, ...] = key([], list_of(LEAK), RECYCLE, "State that a job may leave behind; it is neither restored nor compared.", formerly="allowed_residue")
     keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "Size of the end of a job's output that is stored with its attempt. 0: none.")
     nice: int = key(0, whole(-20, 19), RECYCLE, "Scheduling priority of the workers, as for nice(1); below 0 needs root.")
@@ -239,16 +253,33 @@ class Config(Record):
     daemon: DaemonConfig
     queue: QueueConfig
     retention: RetentionConfig
+    retry: RetryConfig
     code: CodeConfig
     log: LogConfig
     security: SecurityConfig
     pools: tuple[PoolConfig, ...]
+
+    def retry_of(self, pool: str) -> tuple[float, float, float, float]:
+        """Return the values of `gigq.Retry` for the jobs of a pool: its own, or the general ones.
+
+        Args:
+            pool: its name; one that does not exist has the general values.
+        """
+        found = next((one for one in self.pools if one.name == pool), None)
+
+        def value(name: str) -> float:
+            own: float | None = getattr(found, f"retry_{name}", None)
+            general: float = getattr(self.retry, name)
+            return general if own is None else own
+
+        return value("first"), value("factor"), value("longest"), value("jitter")
 
 
 TABLES: Mapping[str, type[Table]] = {
     "daemon": DaemonConfig,
     "queue": QueueConfig,
     "retention": RetentionConfig,
+    "retry": RetryConfig,
     "code": CodeConfig,
     "log": LogConfig,
     "security": SecurityConfig,

@@ -45,6 +45,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
         config: the configuration, with defaults where a value was bad.
     """
     yield from _pools(config)
+    yield from _retries(config)
     yield from _accounts(config)
     yield from _places(config)
 
@@ -73,6 +74,19 @@ def _pools(config: Config) -> Iterator[Contradiction]:
         if first != pool.name:
             message = f'is the same name as "{first}" in environment variables; rename one of them'
             yield ("pools", pool.name), message
+
+
+def _retries(config: Config) -> Iterator[Contradiction]:
+    for name in ("", *(pool.name for pool in config.pools)):
+        first, _, longest, _ = config.retry_of(name)
+        if first > longest and (not name or (first, longest) != _general(config)):
+            keys = ("pools", name, "retry_first") if name else ("retry", "first")
+            shown = (format_duration(value, exact=True) for value in (first, longest))
+            yield keys, "{} is longer than the longest delay, {}".format(*shown)
+
+
+def _general(config: Config) -> tuple[float, float]:
+    return config.retry.first, config.retry.longest
 
 
 def _accounts(config: Config) -> Iterator[Contradiction]:

@@ -79,6 +79,24 @@ def whole(minimum: int, maximum: int, unit: str = "") -> ValueType:
     return ValueType("whole number", unit, parse, _int_from_text, f"{minimum:,} to {maximum:,}")
 
 
+def number(minimum: float, maximum: float) -> ValueType:
+    """Return the type of a number between two bounds, both included."""
+
+    def parse(raw: object, _base: Path) -> float:
+        if isinstance(raw, bool) or not isinstance(raw, int | float):
+            raise ValueError(f"expected a number, not {type_name(raw)}")
+        return float(_within(raw, minimum, maximum, "{:g}".format))
+
+    return ValueType("number", "", parse, _number_from_text, f"{minimum:g} to {maximum:g}")
+
+
+def _number_from_text(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f'expected a number, not "{shorten(text)}"') from None
+
+
 def _int_from_text(text: str) -> object:
     try:
         return int(text)

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gigq.execution import job_events, plain_worker_rescue
+from gigq.model.retry import Retry
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigq.store.verbs import settle_and_claim
 from gigqd import logs
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
+_AT_ONCE = Retry(first=0)
+
 
 class Settlement:
     """Settlement of other processes' executions by the store's verbs, with wakeups for due jobs.
@@ -35,15 +38,22 @@ class Settlement:
         path: its file.
         run: the daemon's own run.
         heartbeat: called after each settled execution, as a heartbeat.
+        retry_of: returns the delays of a pool's jobs without delays of their own, by its name.
     """
 
     def __init__(
-        self, database: Database, path: str, run: str, heartbeat: Callable[[], None]
+        self,
+        database: Database,
+        path: str,
+        run: str,
+        heartbeat: Callable[[], None],
+        retry_of: Callable[[str], Retry] = lambda _pool: _AT_ONCE,
     ) -> None:
         self._database = database
         self._path = path
         self._run = run
         self._heartbeat = heartbeat
+        self._retry_of = retry_of
 
     def dead_runs(self) -> frozenset[str]:
         """Return the runs with open executions whose process is dead."""
@@ -95,6 +105,9 @@ class Settlement:
             return self._release(execution)
         is_meant = execution["execution_id"] == record.latest and record.running
         result = result_of_exit(record) if is_meant else result_of_unrecorded(record)
+        # The name of a worker begins with that of its pool: "default/1.5@2604".
+        default = self._retry_of(record.worker_id.partition("/")[0])
+        result = result._replace(retry=result.retry._replace(default=default))
         seconds = record.wall_time if is_meant else None
         return self._settle(execution, result, seconds)
 

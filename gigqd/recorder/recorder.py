@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import events
 from gigq.errors import StoreError
+from gigq.model.retry import Retry
 from gigq.store import initialization
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
@@ -72,7 +73,13 @@ class Recorder:
         self._polling = Polling(self._json_socket)
         full = context.config.queue.durability == "full"
         self._database = Database(self._connection, _PATIENCE, durable=full)
-        self._settlement = Settlement(self._database, self._path, context.tag.run, self.heartbeat)
+        self._settlement = Settlement(
+            self._database,
+            self._path,
+            context.tag.run,
+            self.heartbeat,
+            lambda pool: Retry(*context.config.retry_of(pool)),
+        )
         served = [pool.queues for pool in context.config.pools]
         self._dead_daemon_settlement = DeadDaemonSettlement(
             self._path, self._settlement, self.report

@@ -17,6 +17,7 @@ from gigq.execution.runner import Runner
 from gigq.model import allow_list, clock, function_import, served_queues
 from gigq.model.execution_result import PostMortem
 from gigq.model.job_status import JobStatus
+from gigq.model.retry import Retry
 from gigq.store.backend import FileBackend, StoreHandle
 from gigq.store.migrate import Begin
 from gigq.store.sqlite.connections import close_all_connections, require
@@ -134,6 +135,7 @@ class WorkerRole:
             self._hooks,
             _MOST_CLAIMS_PER_BATCH,
             self._pool.size,
+            Retry(*self._context.config.retry_of(self._pool.name)),
         )
         return Runner(self._context.worker_id, store, settings, self._callbacks(store))
 

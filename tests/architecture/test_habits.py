@@ -23,6 +23,7 @@ BROAD_EXCEPTS = {
     "gigq/cli/user_code.py",  # the user's module, while it is imported
     "gigq/execution/attempt.py",  # the user's function
     "gigq/execution/error_text.py",  # exceptions with methods of their own
+    "gigq/execution/retry_advice.py",  # the application's retry functions and exceptions
     "gigq/execution/hooks.py",  # the application's hooks
     "gigq/model/signatures.py",  # default values and annotations with methods of their own
     "gigq/model/codec.py",  # a value with methods of its own

@@ -29,6 +29,7 @@ OPTIONS: dict[str, Any] = {
     "memory_limit": 2**21,
     "crash_limit": 2,
 }
+RETRIES: dict[str, Any] = {"give_up_on": ValueError, "max_snoozes": 3}
 CREATED_AT = "2026-01-02T03:04:05.000006+00:00"
 
 
@@ -37,7 +38,7 @@ def work(n: int) -> int:
 
 
 def job(parent: str) -> Job:
-    new = Job(function=work, params={"n": 3}, dependencies=[parent], **OPTIONS)
+    new = Job(function=work, params={"n": 3}, dependencies=[parent], **OPTIONS, **RETRIES)
     new.created_at, new.workflow = CREATED_AT, "the workflow"
     return new
 
@@ -90,6 +91,7 @@ def test_every_value_of_a_job_is_stored_in_its_own_column(
         "workflow": "the workflow",
         "unmet": 1,
         "retry_after": None,
+        "retry_policy": '{"give_up_on":["ValueError"],"max_snoozes":3}',
     }
     # The clock and the place of this file decide what the other two are.
     others = {"updated_at", "function_file"}
@@ -123,7 +125,7 @@ def test_nothing_is_stored_as_null_where_a_column_allows_it(queue: JobQueue) -> 
     stored = row(queue, "one")
     nullable = {
         *("function_file", "timeout", "retry_after", "pass_parent_results"),
-        *("memory_limit", "crash_limit", "workflow"),
+        *("memory_limit", "crash_limit", "workflow", "retry_policy"),
     }
 
     assert {name for name in JobRow._fields if stored[name] is None} == nullable

@@ -14,9 +14,10 @@ new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(sorted(new - sys.stdlib_module_names - {"gigq"}))
 """
 NAMES = {
-    "GigqError", "InvalidJob", "Job", "JobCancelled", "JobNotFound", "JobQueue", "JobStatus",
-    "JobStopped", "JobTimeout", "StoreUnavailable", "Worker", "Workflow", "close_connections",
-    "current_job", "setup_logging", "task",
+    "CancelJob", "GigqError", "GiveUp", "InvalidJob", "Job", "JobCancelled", "JobNotFound",
+    "JobQueue", "JobStatus", "JobStopped", "JobTimeout", "Retry", "RetryLater", "Snooze",
+    "StoreUnavailable", "Worker", "Workflow", "close_connections", "current_job", "setup_logging",
+    "task",
 }  # fmt: skip
 
 

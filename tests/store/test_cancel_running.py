@@ -24,6 +24,7 @@ from gigq.model.cause import Cause
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
 from gigq.model.job_status import JobStatus
+from gigq.model.retry_policy import RetryPolicy
 from gigq.store.verbs import jobs, requeue, settle_and_claim
 from gigq.store.verbs.jobs import Changed
 
@@ -173,7 +174,8 @@ def test_one_verb_cancels_what_waits_and_asks_what_runs(db: Database) -> None:
 
 @pytest.mark.parametrize("cause", [Cause.CRASHED, Cause.MEMORY, Cause.OOM])
 def test_a_job_that_kills_its_process_ends_at_its_crash_limit(db: Database, cause: Cause) -> None:
-    job_id = stored(db, max_attempts=9, crash_limit=2)
+    at_once = RetryPolicy(causes={"crash": "now"}).to_json()
+    job_id = stored(db, max_attempts=9, crash_limit=2, retry_policy=at_once)
     crash = ExecutionResult(JobStatus.FAILED, error="killed", cause=cause)
     ran(db, crash)
     ran(db, FAILED)

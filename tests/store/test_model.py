@@ -27,16 +27,17 @@ from support.ledger import (
     job_row,
     request_cancel,
 )
-from support.ledger_model import SLOW, Model, ModelJob
+from support.ledger_model import MAX_SNOOZES, SLOW, Model, ModelJob
 
 from gigq.errors import StoreError
 from gigq.execution import plain_worker_rescue
 from gigq.model import clock
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch
-from gigq.model.execution_result import ExecutionResult
+from gigq.model.execution_result import ExecutionResult, RetryAdvice
 from gigq.model.job_status import TRANSITIONS, JobStatus
 from gigq.model.retry_decision import MAX_RELEASED_ATTEMPTS
+from gigq.model.retry_policy import RetryPolicy
 from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
@@ -54,6 +55,16 @@ ENDINGS = [
         ExecutionResult(JobStatus.FAILED, cause=cause)
         for cause in (Cause.MEMORY, Cause.OOM, Cause.LOST)
     ),
+    *(
+        ExecutionResult(
+            JobStatus.FAILED,
+            error="later",
+            cause=Cause.SNOOZED,
+            retry=RetryAdvice(delay, snooze=True),
+        )
+        for delay in (0, 4)
+    ),
+    FAILED._replace(retry=RetryAdvice(delay=6)),
 ]
 RUNS = ["worker:alive", "worker:dead", "daemon:1"]
 WHO = st.builds(
@@ -146,6 +157,7 @@ class Ledger(RuleBasedStateMachine):
         row = job_row(id=job.id, priority=job.priority, max_attempts=job.max_attempts)
         row |= {"dependencies": job.parents, "on_parent_failure": job.policy, "queue": job.queue}
         row |= {"timeout": job.timeout, "retry_delay": job.retry_delay}
+        row |= {"retry_policy": RetryPolicy(max_snoozes=MAX_SNOOZES).to_json()}
         row |= {"crash_limit": job.crash_limit, "retry_after": self._text(job.not_before)}
         row |= {"created_at": clock.after("2026-01-01T00:00:00+00:00", job.age)}
         insert(self.db, [row])

@@ -35,6 +35,7 @@ _ages = itertools.count()
 _DEFAULTS = {
     "queue": "default",
     "priority": 0,
+    "retry_policy": "",
     "retry_after": None,
     "max_attempts": 3,
     "timeout": DEFAULT_TIMEOUT,

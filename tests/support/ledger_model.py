@@ -22,6 +22,10 @@ SLOW = 5
 CRASHES = {Cause.CRASHED, Cause.MEMORY, Cause.OOM}
 
 
+MAX_SNOOZES = 2
+"""The `max_snoozes` of every job of the model."""
+
+
 @dataclass
 class Execution:
     """One start of a job. `current`: the job still points to it; `over`: it is settled."""
@@ -55,6 +59,7 @@ class ModelJob:
     attempts: int = 0
     refunds: int = 0
     crashes: int = 0
+    snoozes: int = 0
     starts: int = 0
     snatched: int = 0
     ended: int | None = None
@@ -171,6 +176,9 @@ class Model:
                 other.waits.discard(job.id)
             return
         job.crashes += crashed
+        if ending.retry.snooze and not execution.asked:
+            self.snooze(job, ending)
+            return
         if execution.asked or (ending.status is JobStatus.CANCELLED and not stopped):
             self.fall(job, "cancelled")
         elif (
@@ -186,8 +194,21 @@ class Model:
         elif crashed and job.crash_limit is not None and job.crashes >= job.crash_limit:
             self.fall(job, "failed")
         else:
+            delay = _delay(job, ending)
             job.status = "pending"
-            job.not_before = self.now + job.retry_delay if job.retry_delay else None
+            job.not_before = self.now + delay if delay else None
+
+    def snooze(self, job: ModelJob, ending: ExecutionResult) -> None:
+        """A job puts itself off, which uses no attempt, unless it has done so too often."""
+        if job.snoozes >= MAX_SNOOZES:
+            self.fall(job, "failed")
+            return
+        job.snoozes += 1
+        job.starts -= 1
+        job.attempts -= 1
+        job.status = "pending"
+        delay = int(ending.retry.delay or 0)
+        job.not_before = self.now + delay if delay else None
 
     def fall(self, job: ModelJob, status: str) -> None:
         """A job ends without success, and its dependents meet their policies."""
@@ -244,6 +265,7 @@ class Model:
 
     def _reset(self, job: ModelJob) -> None:
         job.status, job.attempts, job.refunds, job.crashes, job.starts = "pending", 0, 0, 0, 0
+        job.snoozes = 0
         job.not_before = job.ended = None
         job.never_again, job.snatched, job.by_parent = False, 0, False
 
@@ -268,3 +290,12 @@ class Model:
             execution.current = False
         job.status, job.never_again = "pending", False
         job.snatched += 1
+
+
+def _delay(job: ModelJob, ending: ExecutionResult) -> int:
+    """The seconds to the next attempt by the usual rule for a cause."""
+    if ending.retry.delay is not None:
+        return int(ending.retry.delay)
+    if ending.cause in {Cause.LOST, Cause.BOOT, Cause.STOPPED}:
+        return 0
+    return max(job.retry_delay, 1) if ending.cause is Cause.CRASHED else job.retry_delay

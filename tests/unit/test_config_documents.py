@@ -29,12 +29,14 @@ def test_the_example_shows_every_key():
     assert set(document["pools"]["default"]) == set(schema.PoolConfig.KEYS)
 
 
-def test_the_values_of_the_example_are_the_defaults(tmp_path):
+def test_the_values_of_the_example_are_the_defaults_but_for_a_proposed_delay(tmp_path):
     copy = tmp_path / "example.toml"
     copy.write_bytes(EXAMPLE.read_bytes())
     example = load(copy, {})
 
-    assert example.replace(source=None) == minimal(tmp_path).replace(source=None)
+    assert (example.retry.first, minimal(tmp_path).retry.first) == (5.0, 0.0)
+    same = example.replace(source=None, retry=example.retry.replace(first=0.0))
+    assert same == minimal(tmp_path).replace(source=None)
 
 
 def test_the_example_says_what_a_reload_does_with_each_key():

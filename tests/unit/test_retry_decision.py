@@ -6,9 +6,11 @@ import pytest
 
 from gigq.model import clock
 from gigq.model.cause import Cause
-from gigq.model.execution_result import ExecutionResult
+from gigq.model.execution_result import ExecutionResult, RetryAdvice
 from gigq.model.job_status import TRANSITIONS, JobStatus
+from gigq.model.retry import Retry
 from gigq.model.retry_decision import MAX_RELEASED_ATTEMPTS, decide
+from gigq.model.retry_policy import RetryPolicy
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
 
@@ -192,3 +194,81 @@ def test_every_decision_is_a_move_that_a_running_job_may_make(
 
     assert outcome.status in TRANSITIONS[JobStatus.RUNNING]
     assert outcome.execution_status not in {JobStatus.PENDING, JobStatus.RUNNING}
+
+
+def policy(**values: Any) -> str:
+    return RetryPolicy(**values).to_json()
+
+
+def test_a_rule_never_ends_the_job_as_the_attempt_ended() -> None:
+    never = policy(causes={"timeout": "never"})
+    outcome = decide(
+        ExecutionResult(JobStatus.TIMEOUT, cause=Cause.TIMEOUT), job(retry_policy=never), NOW
+    )
+
+    assert (outcome.status, outcome.cause) == (JobStatus.TIMEOUT, Cause.TIMEOUT)
+
+
+def test_a_rule_for_stops_replaces_the_release_of_the_attempt() -> None:
+    later = policy(causes={"stop": 30})
+    outcome = decide(failed(cause=Cause.STOPPED), job(retry_policy=later), NOW)
+
+    assert not outcome.released
+    assert outcome.retry_after == clock.after(NOW, 30)
+
+
+@pytest.mark.parametrize(
+    ("cause", "delay"),
+    [
+        *((cause, 60) for cause in (Cause.ERROR, Cause.TIMEOUT, Cause.MEMORY, Cause.OOM)),
+        (Cause.CRASHED, 60),
+        (Cause.LOST, None),
+    ],
+)
+def test_the_usual_rules_for_causes(cause: Cause, delay: float | None) -> None:
+    outcome = decide(failed(cause=cause), job(retry_policy=policy(delays=(60.0,))), NOW)
+
+    assert outcome.retry_after == (delay and clock.after(NOW, delay))
+
+
+def test_the_delays_of_the_worker_are_for_jobs_without_delays_of_their_own() -> None:
+    advice = RetryAdvice(default=Retry(first=9, jitter=0))
+    result = failed(retry=advice)
+
+    assert decide(result, job(), NOW).retry_after == clock.after(NOW, 9)
+    assert decide(result, job(attempts=2), NOW).retry_after == clock.after(NOW, 18)
+    assert decide(result, job(retry_delay=4), NOW).retry_after == clock.after(NOW, 4)
+    assert decide(result, job(retry_policy=policy(delays=(0.0,))), NOW).retry_after is None
+
+
+def test_a_policy_of_the_task_replaces_the_stored_one() -> None:
+    advice = RetryAdvice(policy=RetryPolicy(delays=(3.0,)))
+    outcome = decide(failed(retry=advice), job(retry_policy=policy(delays=(60.0,))), NOW)
+
+    assert outcome.retry_after == clock.after(NOW, 3)
+
+
+def test_a_snooze_counts_neither_as_an_attempt_nor_as_a_stop() -> None:
+    snoozed = failed(cause=Cause.SNOOZED, retry=RetryAdvice(delay=60, snooze=True))
+    outcome = decide(snoozed, job(max_attempts=1, error="an older one"), NOW)
+
+    assert (outcome.status, outcome.execution_status) == (JobStatus.PENDING, JobStatus.CANCELLED)
+    assert (outcome.snoozed, outcome.released, outcome.cause) == (True, False, Cause.SNOOZED)
+    assert (outcome.error, outcome.retry_after) == ("an older one", clock.after(NOW, 60))
+
+
+def test_a_cancel_request_wins_over_a_snooze() -> None:
+    snoozed = failed(cause=Cause.SNOOZED, retry=RetryAdvice(delay=60, snooze=True))
+
+    assert decide(snoozed, job(cancel_requested_at=NOW), NOW).status is JobStatus.CANCELLED
+
+
+def test_a_job_that_put_itself_off_max_snoozes_times_fails() -> None:
+    snoozed = failed(cause=Cause.SNOOZED, retry=RetryAdvice(delay=60, snooze=True))
+    limited = policy(max_snoozes=2)
+
+    again = decide(snoozed, job(retry_policy=limited, snoozes=1), NOW)
+    over = decide(snoozed, job(retry_policy=limited, snoozes=2), NOW)
+
+    assert (again.status, over.status) == (JobStatus.PENDING, JobStatus.FAILED)
+    assert "2 times (max_snoozes)" in (over.error or "")

@@ -41,6 +41,7 @@ PAGES = dict(
             "jobs.md",
             "Jobs, tasks and workflows",
             "gigq.Job",
+            "gigq.Retry",
             "gigq.JobStatus",
             "gigq.decorators.task",
             "gigq.decorators.TaskWrapper",

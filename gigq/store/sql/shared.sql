@@ -50,7 +50,8 @@ WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NOT N
 
 -- name: requeue_job
 UPDATE jobs
-SET status = 'pending', attempts = 0, refunds = 0, crashes = 0, error = NULL, result = NULL,
+SET status = 'pending', attempts = 0, refunds = 0, crashes = 0, snoozes = 0, error = NULL,
+    result = NULL,
     cause = NULL, started_at = NULL, completed_at = NULL, retry_after = NULL, worker_id = NULL,
     execution_id = NULL, updated_at = :now
 WHERE id = :job_id AND status IN ('failed', 'timeout', 'cancelled')
@@ -123,7 +124,8 @@ RETURNING queue, attempts, max_attempts;
 SELECT j.id, j.name, j.queue, CAST(j.attempts AS INTEGER) AS attempts,
     CAST(j.max_attempts AS INTEGER) AS max_attempts, CAST(j.retry_delay AS REAL) AS retry_delay,
     CAST(j.refunds AS INTEGER) AS refunds, CAST(j.crashes AS INTEGER) AS crashes,
-    CAST(j.crash_limit AS INTEGER) AS crash_limit, j.error, e.cancel_requested_at
+    CAST(j.crash_limit AS INTEGER) AS crash_limit, j.error, j.retry_policy,
+    CAST(j.snoozes AS INTEGER) AS snoozes, e.cancel_requested_at
 FROM job_executions e
 JOIN jobs j ON j.id = e.job_id AND j.status = 'running' AND j.execution_id = e.id
 WHERE e.id = :execution_id AND e.status = 'running';
@@ -131,6 +133,7 @@ WHERE e.id = :execution_id AND e.status = 'running';
 -- name: end_attempt
 UPDATE jobs
 SET status = :status, attempts = :attempts, refunds = refunds + :released,
+    snoozes = snoozes + :snoozed,
     crashes = crashes + :crashed, error = :error, cause = :cause, worker_id = NULL,
     completed_at = CASE WHEN started_at > :completed_at THEN started_at ELSE :completed_at END,
     retry_after = :retry_after, execution_id = :next_execution_id,

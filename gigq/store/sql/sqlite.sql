@@ -162,7 +162,8 @@ FROM (
 
 -- name: best_due
 SELECT jobs.rowid AS row, jobs.id, jobs.name, jobs.queue, jobs.attempts, jobs.max_attempts,
-    jobs.timeout, jobs.memory_limit, jobs.pass_parent_results, jobs.dependencies, jobs.params,
+    jobs.timeout, jobs.memory_limit, jobs.retry_policy, jobs.pass_parent_results, jobs.dependencies,
+    jobs.params,
     jobs.function_module, jobs.function_name, jobs.function_file
 FROM json_each(:queues) AS named
 JOIN jobs ON jobs.rowid IN (

@@ -156,7 +156,7 @@ def _settle_otherwise(
         return None
     outcome = decide(result, job, session.now)
     _close_execution(session, execution_id, result, outcome.execution_status, outcome.cause)
-    attempts = job["attempts"] - outcome.released
+    attempts = job["attempts"] - (outcome.released or outcome.snoozed)
     session.run("end_attempt", _ended(session, job, execution_id, outcome, attempts))
     after = _consequences(session, job, outcome)
     return Settled(
@@ -180,6 +180,7 @@ def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, atte
         "status": outcome.status.value,
         "attempts": attempts,
         "released": int(outcome.released),
+        "snoozed": int(outcome.snoozed),
         "crashed": int(outcome.crashed),
         "error": storable_value(outcome.error),
         "cause": outcome.cause,

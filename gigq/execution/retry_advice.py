@@ -1,0 +1,166 @@
+"""What a worker knows about the next attempt: the job's own decision, and rules by exception."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import CancelJob, GiveUp, JobDecision, RetryLater, Snooze
+from gigq.execution.error_text import headline
+from gigq.model import function_import, retry_policy
+from gigq.model.cause import Cause
+from gigq.model.execution_result import ExecutionResult, RetryAdvice
+from gigq.model.job_status import JobStatus
+from gigq.model.retry import seconds_of
+from gigq.model.retry_options import name_of_class
+from gigq.model.retry_policy import RetryPolicy
+from gigq.model.storable_text import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.model.claim import Claim
+    from gigq.model.function_import import FunctionRef
+    from gigq.model.retry import Retry
+
+_RULED = frozenset({Cause.ERROR, Cause.TIMEOUT})
+_NOT_AGAIN = "\n\nNot tried again: {}."
+_BAD_DELAY = "\n\n{} has no delay, so the usual one is used: {}."
+_NO_ADVICE = "\n\nThe rules for retries cannot be applied to the exception: {}."
+_BROKEN = "\n\nThe retry function {} failed, so the usual delay is used: {}."
+
+
+def advised(
+    claim: Claim,
+    result: ExecutionResult,
+    error: BaseException,
+    function: Callable[..., Any] | None,
+    load: Callable[[FunctionRef], Callable[..., Any]],
+    default: Retry | None,
+) -> ExecutionResult:
+    """Return the result of a failed attempt with what decides about the next one.
+
+    Args:
+        claim: the job and its attempt.
+        result: the result.
+        error: the exception that ended the attempt.
+        function: the job's function, with the options that its `@task` has now; None when it
+            was not found.
+        load: returns a function by its reference.
+        default: the delays of jobs without delays of their own; None for none.
+    """
+    try:
+        result = _advised(claim, result, error, function, load)
+    except BaseException as broken:  # noqa: BLE001 - an exception's own attributes may raise anything
+        result = _with_text(result, _NO_ADVICE.format(type(broken).__name__))
+    return result._replace(retry=result.retry._replace(default=default))
+
+
+def _advised(
+    claim: Claim,
+    result: ExecutionResult,
+    error: BaseException,
+    function: Callable[..., Any] | None,
+    load: Callable[[FunctionRef], Callable[..., Any]],
+) -> ExecutionResult:
+    # `isinstance` would read `__class__`, which the exception may override.
+    if result.cause is Cause.ERROR and issubclass(type(error), JobDecision):
+        return _decided(result, error)
+    if result.cause not in _RULED:
+        return result
+    current = _current(claim, function)
+    if current is retry_policy.NO_POLICY:
+        return result
+    result = result._replace(retry=RetryAdvice(policy=current))
+    if result.cause is Cause.ERROR and (reason := _final_reason(current, error)):
+        return _final(result, reason)
+    return _by_function(result, current, claim, error, load) if current.function else result
+
+
+def _decided(result: ExecutionResult, error: BaseException) -> ExecutionResult:
+    if isinstance(error, GiveUp):
+        return result._replace(final=True)
+    if isinstance(error, CancelJob):
+        return result._replace(status=JobStatus.CANCELLED, cause=Cause.CANCELLED)
+    return _put_off(result, error) if isinstance(error, RetryLater) else result
+
+
+def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
+    snooze = isinstance(error, Snooze)
+    try:
+        delay = seconds_of("delay", error.delay)
+    except ValueError as wrong:
+        return _with_text(result, _BAD_DELAY.format(type(error).__name__, wrong))
+    if not snooze:
+        return result._replace(retry=RetryAdvice(delay=delay))
+    advice = RetryAdvice(delay=delay, snooze=True, reason=storable(str(error.reason)))
+    return result._replace(cause=Cause.SNOOZED, retry=advice)
+
+
+def _current(claim: Claim, function: Callable[..., Any] | None) -> RetryPolicy:
+    """Return the job's policy: that of its task now, unless the submit gave it one of its own."""
+    stored = retry_policy.stored(claim.retry_policy)
+    if stored is not retry_policy.NO_POLICY and not stored.of_task:
+        return stored
+    return _policy_of_task(function) or stored
+
+
+def _policy_of_task(function: Any) -> RetryPolicy | None:
+    # A task is recognized by the method: its class is above this package.
+    try:
+        policy = function.retry_policy()
+    except Exception:  # noqa: BLE001 - a plain function has no such method, or an own one
+        return None
+    return policy if isinstance(policy, RetryPolicy) else None
+
+
+def _final_reason(policy: RetryPolicy, error: BaseException) -> str:
+    """Return why an exception is final, or an empty text. The most specific class counts."""
+    for kind in type(error).__mro__:
+        if _is_named(kind, policy.give_up_on):
+            return f"give_up_on has {name_of_class(kind)}"
+        if _is_named(kind, policy.retry_on):
+            return ""
+    return f"retry_on does not have {name_of_class(type(error))}" if policy.retry_on else ""
+
+
+def _is_named(kind: type, names: tuple[str, ...]) -> bool:
+    return bool(names) and (
+        name_of_class(kind) in names or any(_found(name) is kind for name in names)
+    )
+
+
+def _found(name: str) -> object:
+    """Return the class that a dotted name means in the modules that are loaded; None for none.
+
+    Nothing is imported: a class whose module is not loaded has not been raised.
+    """
+    module, _, attribute = name.rpartition(".")
+    return vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+
+
+def _by_function(
+    result: ExecutionResult,
+    policy: RetryPolicy,
+    claim: Claim,
+    error: BaseException,
+    load: Callable[[FunctionRef], Callable[..., Any]],
+) -> ExecutionResult:
+    try:
+        function = load(function_import.parse(policy.function))
+        delay = function(claim.attempt, error)
+        if delay is None:
+            return _final(result, f"{policy.function} returned None")
+        delay = seconds_of(f"the delay from {policy.function}", delay)
+    except Exception as broken:  # noqa: BLE001 - user code; the attempt's own error must be recorded
+        return _with_text(result, _BROKEN.format(policy.function, headline(broken)))
+    return result._replace(retry=RetryAdvice(delay=delay, policy=policy))
+
+
+def _final(result: ExecutionResult, reason: str) -> ExecutionResult:
+    advice = result.retry._replace(reason=reason)
+    return _with_text(result, _NOT_AGAIN.format(reason))._replace(final=True, retry=advice)
+
+
+def _with_text(result: ExecutionResult, text: str) -> ExecutionResult:
+    return result._replace(error=storable(f"{(result.error or '').rstrip()}{text}"))

@@ -1,0 +1,118 @@
+"""`Retry`: the delays between the attempts of a job."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from gigq.model import jitter, units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LONGEST_DELAY = 10 * 365 * units.DAY
+
+
+class Retry:
+    """Delays that grow with each attempt, up to a limit.
+
+    The delay after attempt n is `first * factor ** (n - 1)`, at most `longest`, and varies at
+    random by `jitter`. Durations are seconds, a text such as "10m", or a `timedelta`.
+
+    Args:
+        first: the delay after the first attempt.
+        factor: the factor between a delay and the next one, at least 1.
+        longest: the longest delay.
+        jitter: the share by which a delay varies, from 0 to 1: 0.2 is 20 % less or more. The
+            delay is never longer than `longest`.
+
+    Attributes:
+        first: in seconds.
+        factor: as given.
+        longest: in seconds.
+        jitter: as given.
+
+    Raises:
+        ValueError: a value is not allowed; the message names it.
+    """
+
+    __slots__ = ("factor", "first", "jitter", "longest")
+
+    def __init__(
+        self,
+        first: float | str | timedelta = 5,
+        factor: float = 2,
+        longest: float | str | timedelta = "1h",
+        jitter: float = 0.2,
+    ) -> None:
+        self.first = seconds_of("first", first)
+        self.factor = _number("factor", factor, 1, math.inf)
+        self.longest = seconds_of("longest", longest)
+        self.jitter = _number("jitter", jitter, 0, 1)
+        if self.first > self.longest:
+            raise ValueError(f"first is {first!r}, longer than longest ({longest!r})")
+
+    def delay(
+        self, attempt: int, random: Callable[[float, float], float] = jitter.random_between
+    ) -> float:
+        """Return the delay after an attempt.
+
+        Args:
+            attempt: the number of the attempt that has ended, from 1.
+            random: returns a random number between two others.
+
+        Returns:
+            The seconds from the end of the attempt to the next one.
+        """
+        try:
+            mean = min(self.first * self.factor ** (max(attempt, 1) - 1), self.longest)
+        except OverflowError:
+            mean = self.longest
+        if not self.jitter:
+            return mean
+        return min(mean * random(1 - self.jitter, 1 + self.jitter), self.longest)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the values."""
+        return type(other) is Retry and other._values() == self._values()
+
+    def __hash__(self) -> int:
+        """Return a hash of the values."""
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        """Return the class and its values in seconds."""
+        names = ("first", "factor", "longest", "jitter")
+        return f"Retry({', '.join(f'{name}={getattr(self, name):g}' for name in names)})"
+
+    def _values(self) -> tuple[float, ...]:
+        return self.first, self.factor, self.longest, self.jitter
+
+
+def seconds_of(what: str, value: Any) -> float:
+    """Return the seconds of a delay: a number, a text such as "10m", or a `timedelta`.
+
+    Args:
+        what: its name in messages.
+        value: the delay; at most ten years.
+
+    Raises:
+        ValueError: it is no such value.
+    """
+    if isinstance(value, str):
+        try:
+            value = units.parse_duration(value, bare=1.0)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
+    elif isinstance(value, timedelta):
+        value = value.total_seconds()
+    return _number(what, value, 0, _LONGEST_DELAY, ", '10m' or a timedelta")
+
+
+def _number(what: str, value: Any, low: float, high: float, more: str = "") -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high or math.isinf(value):
+        most = "" if math.isinf(high) else f" to {high:,.0f}"
+        raise ValueError(f"{what} is {value!r}; give a number from {low}{most}{more}")
+    return float(value)

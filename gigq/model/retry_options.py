@@ -1,0 +1,177 @@
+"""The options of a job about retries, as they are given, and the policy that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gigq.model import retry_policy
+from gigq.model.retry import Retry, seconds_of
+from gigq.model.retry_policy import RetryPolicy
+
+_NAMES_OF_SCRIPTS = ("__main__", "__mp_main__")
+_MOST_SNOOZES = 10_000
+
+
+class RetryOptions(NamedTuple):
+    """The options about retries besides `retry_delay`, as `Job` describes them.
+
+    Attributes:
+        of_task: True when they are those of the function's `@task`.
+    """
+
+    retry: Any = None
+    retry_on: Any = None
+    give_up_on: Any = None
+    retry_by_cause: Any = None
+    max_snoozes: int = retry_policy.MAX_SNOOZES
+    of_task: bool = False
+
+
+class UnsetDelay(int):
+    """The `retry_delay` of a job that was given none: 0, as in GigQ 0.5.1."""
+
+
+UNSET_DELAY = UnsetDelay(0)
+NO_OPTIONS = RetryOptions()
+NAMES = tuple(name for name in RetryOptions._fields if name != "of_task")
+
+
+class Option:
+    """An attribute of a job that is one of its `retry_options`.
+
+    Jobs of a batch usually share these options: together they are compared as one value.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, job: Any, owner: type | None = None) -> Any:
+        return self if job is None else getattr(job.retry_options, self._name)
+
+    def __set__(self, job: Any, value: Any) -> None:
+        job.retry_options = job.retry_options._replace(**{self._name: value})
+
+
+def is_function(retry: Any) -> bool:
+    """Return True when the delays are computed by a function, given itself or by its name."""
+    return isinstance(retry, str) or (callable(retry) and not isinstance(retry, Retry))
+
+
+def policy_of(options: RetryOptions, retry_delay: float, function: str = "") -> RetryPolicy | None:
+    """Return the policy of a job; None when no option is given.
+
+    Args:
+        options: the options.
+        retry_delay: seconds; `UNSET_DELAY` when they are not given.
+        function: the name with which a worker finds the function that `retry` is.
+
+    Raises:
+        ValueError: an option has a value that is not allowed; the message names both.
+    """
+    is_given = type(retry_delay) is not UnsetDelay
+    if options.retry is not None and is_given:
+        raise ValueError("retry and retry_delay are both given; give one of them")
+    policy = RetryPolicy(
+        *_delays(options.retry, at_once=is_given and retry_delay == 0),
+        function if is_function(options.retry) else "",
+        class_names("retry_on", options.retry_on),
+        class_names("give_up_on", options.give_up_on),
+        _causes(options.retry_by_cause),
+        _max_snoozes(options.max_snoozes),
+        options.of_task,
+    )
+    return None if policy in (retry_policy.NO_POLICY, _NOTHING_OF_TASK) else policy
+
+
+_NOTHING_OF_TASK = RetryPolicy(of_task=True)
+
+
+def _delays(retry: Any, *, at_once: bool) -> tuple[Retry | None, tuple[float, ...]]:
+    if retry is None:
+        # A delay above 0 is in the column `retry_delay`, whose 0 stands for none.
+        return None, (0.0,) if at_once else ()
+    if isinstance(retry, Retry):
+        return retry, ()
+    if isinstance(retry, list | tuple) and retry:
+        return None, tuple(seconds_of(f"retry[{n}]", delay) for n, delay in enumerate(retry))
+    if isinstance(retry, str) and ":" not in retry:
+        raise ValueError(f"retry is {retry!r}; name a function as 'module:function'")
+    if is_function(retry):
+        return None, ()
+    raise ValueError(
+        f"retry is {retry!r}; give a Retry, a list of delays, or a function of the attempt and "
+        "the exception"
+    )
+
+
+def class_names(what: str, given: Any) -> tuple[str, ...]:
+    """Return the names under which exception classes are stored.
+
+    Args:
+        what: the option.
+        given: None, a class or its dotted name, or several of them.
+
+    Raises:
+        ValueError: one is neither.
+    """
+    if given is None:
+        return ()
+    several = isinstance(given, Iterable) and not isinstance(given, str | type)
+    return tuple(_class_name(what, one) for one in (given if several else [given]))
+
+
+def _class_name(what: str, one: Any) -> str:
+    if isinstance(one, type) and issubclass(one, BaseException):
+        if any(kind.__name__ == "JobInterrupted" for kind in one.__mro__):
+            raise ValueError(
+                f"{what} has {one.__name__}, which ends a job from outside; write "
+                "retry_by_cause={'timeout': 'never'}"
+            )
+        return name_of_class(one)
+    if isinstance(one, str) and one and all(part.isidentifier() for part in one.split(".")):
+        return one.removeprefix("builtins.")
+    raise ValueError(
+        f"{what} has {one!r}; give exception classes, or dotted names such as 'requests.Timeout'"
+    )
+
+
+def name_of_class(kind: type) -> str:
+    """Return the stored name of an exception class: its module and its name in it."""
+    module = kind.__module__
+    if module in _NAMES_OF_SCRIPTS:
+        module = _NAMES_OF_SCRIPTS[0]
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _causes(given: Any) -> Mapping[str, str | float]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"retry_by_cause is {given!r}; give a dict such as {{'timeout': 'never'}}")
+    return {_cause(name): _rule(name, rule) for name, rule in given.items()}
+
+
+def _cause(name: Any) -> str:
+    if name not in retry_policy.RULES:
+        names = ", ".join(retry_policy.RULES)
+        raise ValueError(f"retry_by_cause has the cause {name!r}; the causes are {names}")
+    return str(name)
+
+
+def _rule(cause: str, rule: Any) -> str | float:
+    words = (retry_policy.POLICY, retry_policy.NOW, retry_policy.NEVER)
+    if rule in words:
+        return str(rule)
+    try:
+        return seconds_of(cause, rule)
+    except ValueError:
+        raise ValueError(
+            f"retry_by_cause[{cause!r}] is {rule!r}; give 'policy', 'now', 'never' or a delay"
+        ) from None
+
+
+def _max_snoozes(given: Any) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= _MOST_SNOOZES:
+        raise ValueError(f"max_snoozes is {given!r}; give an integer from 0 to {_MOST_SNOOZES:,}")
+    return given

@@ -1,0 +1,149 @@
+"""The retry policy of a job: what follows an attempt without success. It is stored as JSON."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gigq.model.cause import Cause
+from gigq.model.retry import Retry, seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+POLICY, NOW, NEVER = "policy", "now", "never"
+"""The rules for a cause besides a delay: by the policy, at once, and no further attempt."""
+
+RULES: Mapping[str, str] = {
+    "error": POLICY,
+    "timeout": POLICY,
+    "memory": POLICY,
+    "crash": POLICY,
+    "lost": NOW,
+    "stop": NOW,
+}
+"""The causes for which a job may have a rule, with the usual rules."""
+
+MAX_SNOOZES = 100
+"""Number of times that a job may put itself off."""
+
+_SHORTEST_AFTER_CRASH = 1.0
+_CAUSES = {
+    Cause.TIMEOUT: "timeout",
+    Cause.MEMORY: "memory",
+    Cause.OOM: "memory",
+    Cause.CRASHED: "crash",
+    Cause.LOST: "lost",
+    Cause.BOOT: "lost",
+    Cause.STOPPED: "stop",
+}
+
+
+class RetryPolicy(NamedTuple):
+    """The values of a job's options about retries. All of it is data.
+
+    Attributes:
+        backoff: delays that grow; None when the job has none.
+        delays: the delays after each attempt, in seconds; the last one is used again.
+        function: `module:name` of a function that returns the delay; empty for none.
+        retry_on: names of exception classes; with some, every other class is final.
+        give_up_on: names of exception classes that are final.
+        causes: rules that differ from `RULES`, by the name of the cause: "policy", "now",
+            "never", or seconds.
+        max_snoozes: number of times that the job may put itself off.
+        of_task: True when the options are those of the function's `@task`.
+    """
+
+    backoff: Retry | None = None
+    delays: tuple[float, ...] = ()
+    function: str = ""
+    retry_on: tuple[str, ...] = ()
+    give_up_on: tuple[str, ...] = ()
+    causes: Mapping[str, str | float] = {}
+    max_snoozes: int = MAX_SNOOZES
+    of_task: bool = False
+
+    @property
+    def has_delays(self) -> bool:
+        """True when the job has delays of its own."""
+        return bool(self.backoff or self.delays or self.function)
+
+    def delay(self, attempt: int) -> float | None:
+        """Return the seconds after an attempt; None when the policy itself has no delays."""
+        if self.backoff is not None:
+            return self.backoff.delay(attempt)
+        if self.delays:
+            return self.delays[min(max(attempt, 1), len(self.delays)) - 1]
+        return None
+
+    def to_json(self) -> str:
+        """Return the policy as it is stored, without values that have their defaults."""
+        given = {
+            name: value
+            for name, value in self._asdict().items()
+            if value != self._field_defaults[name]
+        }
+        if self.backoff is not None:
+            given["backoff"] = self.backoff._values()
+        return json.dumps(given, separators=(",", ":"))
+
+
+NO_POLICY = RetryPolicy()
+
+
+@lru_cache(maxsize=256)
+def from_json(text: str) -> RetryPolicy:
+    """Return a stored policy; one without any rule when other programs stored something else."""
+    try:
+        values = json.loads(text)
+        return _read(values)
+    except (TypeError, ValueError, RecursionError, AttributeError, OverflowError):
+        return NO_POLICY
+
+
+def _read(values: dict[str, Any]) -> RetryPolicy:
+    backoff = values.get("backoff")
+    return RetryPolicy(
+        None if backoff is None else Retry(*backoff),
+        tuple(seconds_of("delay", delay) for delay in values.get("delays", ())),
+        str(values.get("function", "")),
+        tuple(map(str, values.get("retry_on", ()))),
+        tuple(map(str, values.get("give_up_on", ()))),
+        {name: _rule(rule) for name, rule in values.get("causes", {}).items() if name in RULES},
+        int(values.get("max_snoozes", MAX_SNOOZES)),
+        bool(values.get("of_task", False)),
+    )
+
+
+def _rule(rule: Any) -> str | float:
+    return rule if rule in (POLICY, NOW, NEVER) else seconds_of("rule", rule)
+
+
+def stored(text: object) -> RetryPolicy:
+    """Return the policy in a job's column, which may hold anything."""
+    return from_json(text) if isinstance(text, str) and text else NO_POLICY
+
+
+def cause_name(cause: Cause | None) -> str:
+    """Return the name under which a cause has a rule."""
+    return _CAUSES.get(cause, "error") if cause else "error"
+
+
+def delay_by_rule(policy: RetryPolicy, cause: str, by_policy: Callable[[], float]) -> float | None:
+    """Return the seconds to the next attempt by the rule for a cause; None for no attempt.
+
+    Args:
+        policy: the job's policy.
+        cause: a name of `RULES`.
+        by_policy: returns the seconds by the job's delays.
+    """
+    rule = policy.causes.get(cause, RULES[cause])
+    if rule == NEVER:
+        return None
+    if rule == NOW:
+        return 0.0
+    if isinstance(rule, int | float):
+        return rule
+    shortest = _SHORTEST_AFTER_CRASH if cause == "crash" else 0.0
+    return max(by_policy(), shortest)

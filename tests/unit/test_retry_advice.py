@@ -1,0 +1,81 @@
+"""What a worker adds to the result of a failed attempt, for exceptions that misbehave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gigq import Retry, Snooze
+from gigq.execution.retry_advice import advised
+from gigq.model.cause import Cause
+from gigq.model.claim import Claim
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.function_import import FunctionRef
+from gigq.model.job_status import JobStatus
+from gigq.model.retry_policy import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAILED = ExecutionResult(JobStatus.FAILED, error="boom", cause=Cause.ERROR)
+
+
+class EvilMeta(type):
+    @property
+    def __mro__(cls) -> Any:
+        raise RuntimeError
+
+
+class EvilError(ValueError, metaclass=EvilMeta):
+    """An exception whose class cannot be read."""
+
+
+class EvilSnooze(Snooze):
+    @property
+    def delay(self) -> Any:
+        raise RuntimeError
+
+    @delay.setter
+    def delay(self, value: object) -> None:
+        """Take it as `Snooze` sets it."""
+
+
+def claim(policy: RetryPolicy) -> Claim:
+    ref = FunctionRef("app", "work")
+    return Claim(
+        "j", "e", "a", ref, {}, 1, 3, None, (), None, "default", "w", None, policy.to_json()
+    )
+
+
+def no_function(_ref: FunctionRef) -> Any:
+    raise AssertionError("no function is to be loaded")
+
+
+@pytest.mark.parametrize("make", [lambda: EvilError("x"), lambda: EvilSnooze(5)])
+def test_an_exception_whose_attributes_raise_is_a_failure_like_any_other(
+    make: Callable[[], BaseException],
+) -> None:
+    default = Retry(first=7)
+    policy = RetryPolicy(retry_on=("KeyError",))
+    result = advised(claim(policy), FAILED, make(), None, no_function, default)
+
+    assert (result.status, result.cause, result.final) == (JobStatus.FAILED, Cause.ERROR, False)
+    assert result.error is not None
+    assert result.error.startswith("boom\n\nThe rules for retries cannot be applied")
+    assert result.retry.default is default
+
+
+@pytest.mark.parametrize("cause", [Cause.STOPPED, Cause.CANCELLED])
+def test_a_job_that_was_ended_from_outside_is_not_judged_by_its_exception(cause: Cause) -> None:
+    policy = RetryPolicy(give_up_on=("Exception",))
+    ended = FAILED._replace(cause=cause)
+
+    assert advised(claim(policy), ended, ValueError(), None, no_function, None) == ended
+
+
+def test_a_timeout_is_not_judged_by_its_class() -> None:
+    policy = RetryPolicy(retry_on=("KeyError",))
+    timeout = FAILED._replace(cause=Cause.TIMEOUT, status=JobStatus.TIMEOUT)
+
+    assert not advised(claim(policy), timeout, ValueError(), None, no_function, None).final
