@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from gigq.model import codec, function_import, retry_options
 from gigq.model.job import Job
@@ -23,9 +23,11 @@ _DEFAULTS: dict[str, Any] = {
     name: default for name, default in JOB_OPTIONS.items() if name not in _OF_ONE_JOB
 }
 _OPTIONS = ("name", *_DEFAULTS)
+Params = ParamSpec("Params")
+Returned = TypeVar("Returned")
 
 
-class TaskWrapper:
+class TaskWrapper(Generic[Params, Returned]):
     """A function with the options of its jobs. Calling it calls the function.
 
     Attributes:
@@ -33,9 +35,9 @@ class TaskWrapper:
     """
 
     __name__: str
-    __wrapped__: Callable[..., Any]
+    __wrapped__: Callable[Params, Returned]
 
-    def __init__(self, fn: Callable[..., Any], **options: Any) -> None:
+    def __init__(self, fn: Callable[Params, Returned], **options: Any) -> None:
         """Wrap a function.
 
         Args:
@@ -52,11 +54,11 @@ class TaskWrapper:
         self._retries_as_declared = True
         functools.update_wrapper(self, fn)
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Params.args, **kwargs: Params.kwargs) -> Returned:
         """Call the function here and now, without a queue."""
         return self.__wrapped__(*args, **kwargs)
 
-    def options(self, **options: Any) -> TaskWrapper:
+    def options(self, **options: Any) -> TaskWrapper[Params, Returned]:
         """Return the same task with other options: `resize.options(priority=5).submit(queue)`.
 
         Args:
@@ -150,12 +152,14 @@ class TaskWrapper:
 
 
 @overload
-def task(fn: Callable[..., Any], **options: Any) -> TaskWrapper: ...
+def task(fn: Callable[Params, Returned], **options: Any) -> TaskWrapper[Params, Returned]: ...
 @overload
-def task(fn: None = None, **options: Any) -> Callable[[Callable[..., Any]], TaskWrapper]: ...
+def task(
+    fn: None = None, **options: Any
+) -> Callable[[Callable[Params, Returned]], TaskWrapper[Params, Returned]]: ...
 def task(
     fn: Callable[..., Any] | None = None, **options: Any
-) -> TaskWrapper | Callable[[Callable[..., Any]], TaskWrapper]:
+) -> TaskWrapper[..., Any] | Callable[[Callable[..., Any]], TaskWrapper[..., Any]]:
     """Turn a function into a task, which can be submitted: `@task` or `@task(timeout=60)`.
 
     Args:

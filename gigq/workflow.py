@@ -54,7 +54,7 @@ class Workflow:
 
     def add_task(
         self,
-        decorated_fn: TaskWrapper,
+        decorated_fn: TaskWrapper[..., Any],
         params: dict[str, Any] | None = None,
         depends_on: list[Job] | None = None,
         pass_parent_results: bool | None = None,

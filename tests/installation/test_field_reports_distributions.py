@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
 import shutil
 import subprocess
@@ -11,13 +13,49 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support.installations import build, plain_environment, run
-from support.tree import MADE_BY_TOOLS, ROOT
+from support.installations import PYTHON, Application, build, plain_environment, run
+from support.tree import MADE_BY_TOOLS, ROOT, modules, parsed
 
 from gigq import __version__
 
 DEPENDENCIES = {"psutil": "psutil", "python-daemon": "daemon", "structlog": "structlog"}
 """The distributions that an installation brings along, and the module of each."""
+
+OPTIONAL = {
+    "asgiref": {"gigq/contrib/django.py"},
+    "django": {"gigq/contrib/django.py"},
+}
+"""What modules of an extra import."""
+
+TYPED = """
+from __future__ import annotations
+
+from typing import assert_type
+
+from gigq import JobQueue, Workflow, task
+
+
+@task
+def thumbnail(file: str, width: int = 100) -> str:
+    return f"{file} at {width}"
+
+
+@task(queue="mail", timeout=5)
+def mail(to: str) -> None:
+    print(to)
+
+
+def use(queue: JobQueue, flow: Workflow) -> None:
+    assert_type(thumbnail("cat.jpg", width=300), str)
+    assert_type(thumbnail.options(priority=5)("cat.jpg"), str)
+    assert_type(thumbnail.submit(queue, file="cat.jpg"), str)
+    mail("ann")
+    flow.add_task(mail, params={"to": "ann"})
+    thumbnail("cat.jpg", "wide")  # type: ignore[arg-type]
+    thumbnail(name="cat.jpg")  # type: ignore[call-arg]
+    mail(to=5)  # type: ignore[arg-type]
+"""
+"""An application; --strict reports an ignored error that is none."""
 
 UNTRACKED = (".env", "venv/bin/python", "notes/plan.md", "jobs.db", "jobs.db.gigqd/gigqd.log")
 
@@ -88,3 +126,61 @@ def test_another_system_is_named_as_the_reason(tmp_path: Path, module: str, syst
     done = run(*command, folder=tmp_path, environment=plain_environment(), fails=True)
 
     assert f" runs on Linux only, and this is {system}" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.fault("K19")
+def test_a_task_has_the_types_of_its_function(prefix: Path, tmp_path: Path) -> None:
+    """rq/rq#2203, procrastinate-org/procrastinate#1056: the decorator made everything Any."""
+    (tmp_path / "app.py").write_text(TYPED)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache"]
+    command = [*mypy, "--python-executable", prefix / "bin/python", "app.py"]
+    done = run(*command, folder=tmp_path, environment=plain_environment())
+
+    assert done.stdout == "Success: no issues found in 1 source file\n"
+
+
+@pytest.mark.daemon
+@pytest.mark.fault("K20")
+def test_no_command_daemon_or_job_causes_a_warning_of_python(tmp_path: Path) -> None:
+    """Supervisor/supervisor#1683: each command wrote that pkg_resources is deprecated."""
+    start = (sys.executable, "-P", "-W", "error", "-X", "dev", "-m")
+
+    assert Application(tmp_path / "app", (*start, "gigq"), (*start, "gigqd")).works()
+
+
+@pytest.mark.fault("K21")
+def test_every_import_is_of_python_of_the_packages_or_of_a_declared_dependency() -> None:
+    """procrastinate-org/procrastinate#644: typing_extensions was there by chance."""
+    allowed = {"gigq", "gigqd", *DEPENDENCIES.values(), *sys.stdlib_module_names}
+    imported: dict[str, set[str]] = {}
+    for file in modules():
+        for node in ast.walk(parsed(file)):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            else:
+                continue
+            for name in names:
+                top = name.partition(".")[0]
+                imported.setdefault(top, set()).add(str(file.relative_to(ROOT)))
+    foreign = {name: files for name, files in imported.items() if name not in allowed}
+
+    assert set(DEPENDENCIES.values()) <= imported.keys()
+    assert foreign == OPTIONAL
+
+
+@pytest.mark.daemon
+@pytest.mark.soak
+@pytest.mark.fault("K22")
+def test_the_oldest_versions_of_the_dependencies_work(tmp_path: Path) -> None:
+    """rq/django-rq#14: the lower bound was a version without a class that was used."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = [line.replace(">=", "==") for line in project["dependencies"]]
+    run(PYTHON, "-m", "venv", tmp_path / "venv", folder=tmp_path, environment=plain_environment())
+    index = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    install = [tmp_path / "venv/bin/python", "-m", "pip", "install", ROOT, *oldest]
+    run(*install, folder=tmp_path, environment=plain_environment(**index))
+    commands = ((str(tmp_path / "venv/bin" / name),) for name in ("gigq", "gigqd"))
+
+    assert Application(tmp_path / "app", *commands).works()

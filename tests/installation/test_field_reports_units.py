@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
-from support.installations import build, plain_environment, run
+from support.installations import plain_environment, run
 from support.systemd import analyze, needs_systemd
 
 from gigqd.cli import unit_paths
-
-
-@pytest.fixture(scope="module")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the files of the wheel; the packages that it needs are those of here."""
-    place = tmp_path_factory.mktemp("environment") / "my venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
-    (site,) = place.glob("lib/*/site-packages")
-    with zipfile.ZipFile(build("wheel", place / "wheel")) as archive:
-        archive.extractall(site)
-    (data,) = site.glob("*.data/data/share")
-    shutil.move(data, place)
-    (site / "others.pth").write_text(str(Path(pytest.__file__).parents[1]))
-    return place
 
 
 def printed(prefix: Path, config: Path, *options: str) -> tuple[str, str]:
