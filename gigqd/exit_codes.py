@@ -9,7 +9,7 @@ import errno
 from typing import Final
 
 OK: Final = 0
-"""Success; for the daemon: a requested stop, after which every process tree is gone."""
+"""Success. For the daemon: it was stopped, and all its processes have ended."""
 
 FAILED: Final = 1
 """A command did not succeed in time: `stop`, `start --wait`, `reload --timeout`."""
@@ -18,14 +18,14 @@ USAGE: Final = 2
 """The command line is wrong, as for `gigq`."""
 
 DATABASE_UNAVAILABLE: Final = 69
-"""The database cannot be used: its folder or a file that had a queue is missing, it is locked for
-longer than `daemon.start_timeout`, damaged or no database, or the disk is full."""
+"""The database cannot be used: its folder is missing, or a file that had a queue; it is damaged, not
+a database, or locked for longer than `daemon.start_timeout`; or the disk is full."""
 
 INTERNAL_ERROR: Final = 70
 """A defect of gigqd, or no worker could boot for a reason other than 76."""
 
 CANNOT_FORK: Final = 71
-"""No process could be forked, or too few files may be open for the workers."""
+"""No process could be forked, or the limit of open files is too low for the workers."""
 
 BAD_INSTALLATION: Final = 72
 """This is not Linux, a package that gigqd needs is missing, or files of gigqd are missing or were
@@ -38,21 +38,21 @@ OUTPUT_FAILED: Final = 74
 """The answer could not be written to standard output."""
 
 ALREADY_RUNNING: Final = 75
-"""This daemon runs, another of the same name serves the same database, or another one uses the
-same runtime directory."""
+"""This daemon runs already, another daemon with this name serves the same database, or another
+daemon uses the same runtime directory."""
 
 CANNOT_IMPORT: Final = 76
 """The application cannot be imported or set up: `code.imports`, `code.hooks` or `worker_start`."""
 
 NOT_PERMITTED: Final = 77
-"""This account may not change to another account, write where it must, or use this daemon."""
+"""This account may not change to the configured account, write a file, or use this daemon."""
 
 BAD_CONFIG: Final = 78
-"""The configuration is invalid; or the database has a newer schema, tables of another program only,
-or a file system that SQLite cannot lock."""
+"""The configuration is invalid; or the database has a newer schema, belongs to another program, or
+is on a file system that SQLite cannot lock."""
 
 LEFT_BEHIND: Final = 79
-"""The stop is over but some process could not be killed; the log names it."""
+"""The daemon was stopped, but a process could not be killed; the log names it."""
 
 INTERRUPTED: Final = 130
 """Interrupted by SIGINT."""
@@ -70,11 +70,11 @@ STATUS_STOPPED: Final = 3
 """`gigqd status`: not running."""
 
 STATUS_UNKNOWN: Final = 4
-"""The daemon runs and does not answer; `gigqd status` also: it cannot be found out, because the
-runtime files or the configuration cannot be read, or another daemon uses the runtime directory."""
+"""The daemon runs and does not answer. `gigqd status`: also unknown, because the runtime files or
+the configuration cannot be read, or another daemon uses the runtime directory."""
 
 NOT_RUNNING: Final = 7
-"""A command such as reload needs a running daemon and found none."""
+"""The command needs a running daemon, and none runs."""
 
 WORKER_DONE: Final = 0
 """Drained or recycled: the worker settled its last job and exited."""
@@ -83,7 +83,7 @@ WORKER_BOOT_FAILED: Final = 80
 """The worker could not boot; the log and `gigqd status` have the cause."""
 
 WORKER_RESIDUE: Final = 83
-"""A job left state behind that the next job must not see."""
+"""A job left state that cannot be restored."""
 
 WORKER_PARENT_GONE: Final = 85
 """The supervisor had ended."""

@@ -14,8 +14,8 @@ from gigq.store.backup import back_up
 from gigq.terminal import printable
 
 _DETAILS = """\
-The copy gets its name when every page of it has been checked and it is on the
-disk. After a failure DEST is unchanged."""
+DEST appears when every page of the copy has been checked and is on the disk.
+After a failure DEST is unchanged."""
 
 
 def add_command(commands: Commands) -> None:

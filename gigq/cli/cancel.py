@@ -23,10 +23,9 @@ _PENDING = JobStatus.PENDING.value
 _RUNNING = JobStatus.RUNNING.value
 
 _DETAILS = """\
-The jobs are those with the given ids, or all that meet the conditions. With
+Cancel the jobs with the given ids, or all that meet all conditions. With
 --running the daemon interrupts running jobs, and kills those that do not end;
-a plain worker runs them to their end. They are not started again in either
-case."""
+a plain worker lets them finish. In both cases they are not tried again."""
 
 
 def add_command(commands: Commands) -> None:
@@ -37,7 +36,7 @@ def add_command(commands: Commands) -> None:
     )
     selection.add_jobs(parser, [_PENDING, _RUNNING], "pending, with --running also running")
     parser.add_argument(
-        "--running", action="store_true", help="running jobs, too; otherwise only pending ones"
+        "--running", action="store_true", help="cancel running jobs, too, not only pending ones"
     )
     add_json(parser)
 

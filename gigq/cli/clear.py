@@ -20,7 +20,7 @@ def add_command(commands: Commands) -> None:
         "--before",
         type=arguments.age,
         metavar="DURATION",
-        help="only those that ended longer ago than this: 30d, 12h",
+        help="only jobs that ended longer ago than this, such as 30d or 12h",
     )
     add_json(parser)
 

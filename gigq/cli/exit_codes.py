@@ -9,14 +9,14 @@ OK = 0
 """Success."""
 
 NEGATIVE = 1
-"""The answer is negative: no such job or function, nothing to change, a refused job or backup, a
-warning or a problem of `gigq doctor`."""
+"""The answer is negative: there is no such job or function, nothing was changed, a job or a backup
+was refused, or `gigq doctor` found a problem."""
 
 USAGE = 2
 """The command line is wrong."""
 
 UNAVAILABLE = 69
-"""The database cannot be used: missing, locked, damaged, of a newer version, or not a queue."""
+"""The database cannot be used: it is missing, locked, damaged, of a newer version, or no queue."""
 
 INTERNAL = 70
 """A defect of gigq; please report it with the output of `--debug`."""
@@ -28,7 +28,7 @@ OUTPUT = 74
 """The answer or the backup could not be written, for example because the disk is full."""
 
 NO_PERMISSION = 77
-"""This account may not use the database, the folder of a backup, or the daemon."""
+"""This account may not use the database, the folder of the backup, or the daemon."""
 
 INTERRUPTED = 130
 """Interrupted by SIGINT."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHORTEST_PART = 4
 """Minimum length of a part of an id."""
 
-HELP = f"an id, or {SHORTEST_PART} or more characters that no other id has in a row"
+HELP = f"an id, or a part of it that no other id contains (at least {SHORTEST_PART} characters)"
 """The help text of an argument for an id."""
 
 _SHOWN = 10

@@ -27,8 +27,8 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for parameters; together they may give each parameter only once."""
     add = parser.add_argument
     for flags, kind, what in (
-        (("-p", "--param"), arguments.parameter, "a parameter; JSON if nothing is lost, else text"),
-        (("-t", "--text"), arguments.text_parameter, "a parameter whose value is always text"),
+        (("-p", "--param"), arguments.parameter, "a parameter; JSON, or a string if JSON would change it"),
+        (("-t", "--text"), arguments.text_parameter, "a parameter whose value is a string"),
     ):
         add(
             *flags,
@@ -51,7 +51,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     # No defaults here: Job, or the function's @task, has them.
     add = parser.add_argument
     add("--name", help="the job's name (required, unless the function has @task)")
-    add("--priority", type=int, metavar="N", help="higher runs first (default: 0)")
+    add("--priority", type=int, metavar="N", help="jobs with higher numbers run first (default: 0)")
     add("--max-attempts", type=arguments.count, metavar="N", help="maximum attempts (default: 3)")
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument(
@@ -61,12 +61,12 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         help="maximum run time (default: 300)",
     )
     limit.add_argument("--no-timeout", action="store_true", help="no maximum run time")
-    add("--description", metavar="TEXT", help="a note about the job")
+    add("--description", metavar="TEXT", help="a longer text for display")
     add(
         "--retry-delay",
         type=arguments.number,
         metavar="SECONDS",
-        help="wait before another attempt (default: 0)",
+        help="wait after a failed attempt (default: 0)",
     )
     add("--queue", metavar="NAME", help="the named queue (default: default)")
 
@@ -78,13 +78,13 @@ def add_parent_options(parser: argparse.ArgumentParser) -> None:
         dest="dependencies",
         action="append",
         metavar="ID",
-        help="a job that must finish first (may be repeated)",
+        help="a job that must complete first (may be repeated)",
     )
     parser.add_argument(
         "--on-parent-failure",
         choices=FAILURE_POLICIES,
         metavar="WHAT",
-        help=f"when that job fails, {choices(FAILURE_POLICIES)} (default: fail)",
+        help=f"what to do when that job fails, {choices(FAILURE_POLICIES)} (default: fail)",
     )
 
 

@@ -34,8 +34,8 @@ _OVER = {status.value for status in FINISHED}
 _PLAIN = "a plain worker, so what it prints goes where that worker's output goes"
 
 _DETAILS = """\
-The daemon keeps the end of the output. While the job runs, the output is read
-from the daemon, which takes its account, or root."""
+The daemon keeps only the end of a long output. The output of a running job is
+read from the daemon, which only the daemon's account and root may do."""
 
 
 def add_command(commands: Commands) -> None:
@@ -44,13 +44,13 @@ def add_command(commands: Commands) -> None:
     parser = add_parser(commands, "logs", logs, what, example=example, details=_DETAILS)
     add = parser.add_argument
     add("job_id", metavar="ID", help=job_ids.HELP)
-    add("--attempt", type=arguments.count, metavar="N", help="show attempt N instead, from 1")
+    add("--attempt", type=arguments.count, metavar="N", help="show the attempt N, from 1")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "-f",
         "--follow",
         action="store_true",
-        help="follow the output until the job, or the attempt N, is finished",
+        help="follow the output until the end of the job, or of the attempt N",
     )
     add_json(how)
 

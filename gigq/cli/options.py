@@ -55,7 +55,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         default=absent,
-        help="the configuration of gigqd, which names the database when --db does not",
+        help="a configuration of gigqd; it names the database unless --db is given",
     )
     add("--debug", action="store_true", default=absent, help="show the traceback of an error")
 
@@ -76,7 +76,7 @@ def add_code_options(parser: argparse.ArgumentParser) -> None:
         "--app-dir",
         metavar="DIR",
         default=arguments.from_environment("GIGQ_APP_DIR", "."),
-        help="the folder to import your code from (default: the working directory)",
+        help="the folder of your code, for imports (default: the working directory)",
     )
     parser.add_argument(
         "--import",
@@ -84,7 +84,7 @@ def add_code_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="import this module first; it sets up your code (may be repeated)",
+        help="a module to import first, to set up your code (may be repeated)",
     )
 
 

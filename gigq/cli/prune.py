@@ -9,8 +9,8 @@ from gigq.cli.options import Commands, Namespace, add_json, add_parser, choices
 from gigq.store.verbs.prune import FINISHED
 
 _DETAILS = """\
-Jobs that an unfinished job depends on are kept. The daemon prunes by itself, as
-the table [retention] of its configuration says."""
+Jobs that an unfinished job depends on are kept. The daemon prunes
+automatically, as the table [retention] of its configuration says."""
 
 
 def add_command(commands: Commands) -> None:
@@ -28,10 +28,10 @@ def add_command(commands: Commands) -> None:
         "--before",
         type=arguments.age,
         metavar="DURATION",
-        help="those that ended longer ago than this: 30d, 12h",
+        help="delete jobs that ended longer ago than this, such as 30d or 12h",
     )
     how.add_argument(
-        "--keep", type=arguments.amount, metavar="N", help="all but the N of a status stored last"
+        "--keep", type=arguments.amount, metavar="N", help="delete all but the last N of a status"
     )
     parser.add_argument(
         "--status",
@@ -41,7 +41,7 @@ def add_command(commands: Commands) -> None:
         metavar="STATUS",
         help=f"only {choices(FINISHED)} (may be repeated; default: all)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="count them only")
+    parser.add_argument("--dry-run", action="store_true", help="only count the jobs")
     add_json(parser)
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _FAILED = [JobStatus.FAILED.value, JobStatus.TIMEOUT.value]
 
 _DETAILS = """\
-The jobs are those with the given ids, or all that meet the conditions. They
-have all their attempts again. A job whose parent ended without success is
-refused, unless that parent is requeued with it."""
+Requeue the jobs with the given ids, or all that meet all conditions, with no
+attempt used. A job whose parent ended without success is refused, unless the
+parent is requeued with it."""
 
 
 def add_command(commands: Commands) -> None:
@@ -38,7 +38,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--dependents",
         action="store_true",
-        help="also the jobs that failed because of these, directly or in turn",
+        help="requeue also the jobs that failed because of these, directly or not",
     )
     add_json(parser)
 

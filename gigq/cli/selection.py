@@ -42,8 +42,8 @@ def add_conditions(
     add("--name", metavar="TEXT", help="only jobs with TEXT in their name")
     add("--error", metavar="TEXT", help="only jobs with TEXT in their error")
     for option, what in (
-        ("--newer-than", "only jobs created within this time: 1h30m, 7d"),
-        ("--older-than", "only jobs created before that"),
+        ("--newer-than", "only jobs created at most this long ago, such as 1h30m or 7d"),
+        ("--older-than", "only jobs created longer ago than this"),
     ):
         add(option, type=arguments.age, metavar="DURATION", help=what)
 

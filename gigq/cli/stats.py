@@ -19,8 +19,8 @@ def add_command(commands: Commands) -> None:
     what, example = "count the jobs in each status", "gigq stats --by queue"
     parser = add_parser(commands, "stats", stats, what, example=example)
     how = parser.add_mutually_exclusive_group()
-    add_queues(how, "only those of this named queue (may be repeated)")
-    how.add_argument("--by", choices=("queue",), metavar="WHAT", help="queue: count for each queue")
+    add_queues(how, "only this named queue (may be repeated)")
+    how.add_argument("--by", choices=("queue",), metavar="WHAT", help="queue: count each queue separately")
     add_json(parser)
 
 

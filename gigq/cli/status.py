@@ -11,8 +11,8 @@ from gigq.cli.why_waiting import why_waiting
 
 _DETAILS = """\
 For a pending job the answer says why it waits. After an attempt without
-success it shows the cause, the exit code or the signal, the resources that
-the job used, and the end of its output."""
+success it shows the cause, the exit code or signal, the resources that the
+job used, and the end of its output."""
 
 
 def add_command(commands: Commands) -> None:
@@ -21,8 +21,8 @@ def add_command(commands: Commands) -> None:
     parser = add_parser(commands, "status", status, what, example=example, details=_DETAILS)
     parser.add_argument("job_id", metavar="ID", help=job_ids.HELP)
     for option, what in (
-        ("--show-params", "show its parameters, too"),
-        ("--show-result", "show its result, too"),
+        ("--show-params", "show its parameters"),
+        ("--show-result", "show its result"),
         ("--show-executions", "show all its attempts"),
     ):
         parser.add_argument(option, action="store_true", help=what)

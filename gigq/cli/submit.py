@@ -10,9 +10,9 @@ from gigq.cli.user_code import function_at, use_code
 
 _DETAILS = """\
 The function is MODULE.FUNCTION, MODULE:FUNCTION or SCRIPT.py:FUNCTION. It is
-imported first, so that a wrong name is an error now. Options that are not
-given are those of the function's @task, if it has one. The answer is the id
-of the job."""
+imported before the submit, so that a wrong name is an error at once. Options
+of the function's @task apply where the command line gives none. The answer is
+the id of the job."""
 
 
 def add_command(commands: Commands) -> None:

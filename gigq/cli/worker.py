@@ -18,16 +18,16 @@ from gigq.inherited_signals import restore_signals
 from gigq.terminal import printable
 from gigq.worker import Worker
 
-_QUEUES = "only this queue (may be repeated; '*' with '!NAME': all but NAME; default: all)"
+_QUEUES = "a queue to serve (may be repeated; '*' with '!NAME': all but NAME; default: all)"
 _FLAGS = {
     "--once": "run one due job, then exit",
-    "--init": "create a queue where one was lost, or in a database of another program",
+    "--init": "create the queue in place of a lost one, or in a database of another program",
 }
 
 _DETAILS = """\
 The first INT or TERM lets the current job finish, the second interrupts it,
-the third ends the process. Each event is a line on standard error; with --once
-only warnings and errors are."""
+the third ends the process. Events are lines on standard error; with --once
+only warnings and errors."""
 
 
 def add_command(commands: Commands) -> None:
@@ -45,13 +45,13 @@ def add_command(commands: Commands) -> None:
         "--worker-id",
         default=arguments.from_environment("GIGQ_WORKER_ID", "") or None,
         metavar="NAME",
-        help="its name in the records (default: generated)",
+        help="its name in the database and the log (default: generated)",
     )
     add(
         "--polling-interval",
         type=arguments.positive,
         metavar="SECONDS",
-        help="longest wait between two polls for jobs (default: 5)",
+        help="maximum wait between two polls for jobs (default: 5)",
     )
     for option, what in _FLAGS.items():
         add(option, action="store_true", help=what)
@@ -66,10 +66,10 @@ def add_command(commands: Commands) -> None:
         "--max-result-size",
         type=arguments.size,
         metavar="SIZE",
-        help="largest result of a job, as JSON, such as 4MiB (default: 1MiB)",
+        help="maximum size of a result as JSON, such as 4MiB (default: 1MiB)",
     )
     add_queues(parser, _QUEUES)
-    add("--hooks", metavar="MODULE", help="call its functions around each job")
+    add("--hooks", metavar="MODULE", help="the module with the hooks of the application")
     add_code_options(parser)
 
 

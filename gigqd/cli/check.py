@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gigqd.config import Config
 
 _DETAILS = """\
-All mistakes are reported, with file and line."""
+All mistakes are reported, each with its file and line."""
 
 
 def add_command(commands: Commands) -> None:
@@ -33,7 +33,7 @@ def add_command(commands: Commands) -> None:
     add_flag(
         parser,
         "--init",
-        "create the queue, where one was lost or in a database of another program, and end",
+        "create the queue in place of a lost one, or in a database of another program",
     )
     add_json(parser)
 

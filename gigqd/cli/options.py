@@ -67,14 +67,16 @@ def add_common_options(parser: Parser, default: str | None, *, debug: bool | str
         "--name",
         type=_name,
         default=default,
-        help="the name of the daemon, in the place of the key daemon.name",
+        help="the name of the daemon, instead of the key daemon.name",
     )
-    parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks")
+    parser.add_argument(
+        "--debug", action="store_true", default=debug, help="show the traceback of an error"
+    )
 
 
 def add_wait(parser: Parser) -> None:
     """Add the option for the time that a start may take."""
-    _add_seconds(parser, "--wait", 60.0, "maximum wait until it is ready")
+    _add_seconds(parser, "--wait", 60.0, "maximum wait until the daemon is ready")
 
 
 def add_request_options(parser: Parser, timeout: float) -> None:
@@ -100,7 +102,7 @@ def add_runtime_dir(parser: Parser) -> None:
         "--runtime-dir",
         type=Path,
         metavar="DIR",
-        help="the runtime directory of a daemon whose configuration cannot be read any more",
+        help="the runtime directory, to find a daemon without its configuration",
     )
 
 

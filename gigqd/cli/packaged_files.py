@@ -17,7 +17,8 @@ _FILES = {"example": "etc/gigq.toml"} | {name: f"completions/gigqd.{name}" for n
 def add_command(commands: Commands) -> None:
     """Add the parsers of both commands."""
     what = "print an example of the configuration with every key"
-    add_parser(commands, "config", print_file, what).add_argument("file", choices=["example"])
+    parser = add_parser(commands, "config", print_file, what)
+    parser.add_argument("file", choices=["example"], help="the only file")
     what = "print the completion of gigqd's command line for a shell"
     parser = add_parser(commands, "completion", print_file, what)
     parser.add_argument("file", choices=SHELLS, metavar="SHELL", help="one of: bash, zsh, fish")

@@ -29,7 +29,7 @@ MODULES = {
 
 VARIABLES = {
     "GIGQD_CONFIG": "the configuration file, when --config is not given",
-    "GIGQD_TABLE__KEY": "any key, as GIGQD_QUEUE__DATABASE and GIGQD_POOLS__DEFAULT__SIZE",
+    "GIGQD_TABLE__KEY": "any key, such as GIGQD_QUEUE__DATABASE or GIGQD_POOLS__DEFAULT__SIZE",
 }
 """The variables that the commands read, and their meanings."""
 

@@ -11,14 +11,14 @@ from gigqd.cli.output import Result
 _TIMEOUT = 5.0
 
 _DETAILS = """\
-A pause lasts until `gigqd resume`, or until the next start of the daemon. Time
-limits of running jobs hold."""
+A pause lasts until `gigqd resume` or the next start of the daemon. The limits
+of running jobs still apply."""
 
 
 def add_command(commands: Commands) -> None:
     """Add the parsers of both commands."""
     for name, handler, what, details in (
-        ("pause", pause, "start no more jobs; running ones go on", _DETAILS),
+        ("pause", pause, "start no more jobs; running jobs continue", _DETAILS),
         ("resume", resume, "start jobs again after a pause", ""),
     ):
         parser = add_parser(commands, name, handler, what, details)
@@ -27,7 +27,7 @@ def add_command(commands: Commands) -> None:
 
 def pause(options: Namespace) -> int:
     """Request that the daemon starts no more jobs; no change when it is paused already."""
-    text = "gigqd is paused: it starts no jobs until `gigqd resume`; running ones go on"
+    text = "gigqd is paused: it starts no jobs until `gigqd resume`; running jobs continue"
     return _request("pause", options, text)
 
 

@@ -14,9 +14,9 @@ from gigqd.config import load
 from gigqd.errors import GigqdError
 
 _DETAILS = """\
-The configuration, the database and the imports are checked first. What a start
-would refuse leaves the running daemon as it is; the exit code is that of the
-refused start."""
+The configuration, the database and the imports are checked first. If a start
+would fail, the running daemon continues, and the exit code is that of the
+failed start."""
 
 
 def add_command(commands: Commands) -> None:

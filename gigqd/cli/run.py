@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 log = logs.get_logger(__name__)
 
 _DETAILS = """\
-On a terminal each event is one line."""
+On a terminal the log has short lines instead of JSON."""
 
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     what = "run in the foreground, for systemd and containers"
     parser = add_parser(commands, "run", run, what, _DETAILS)
-    add_flag(parser, "--output", "write what each attempt has printed to the log too")
+    add_flag(parser, "--output", "log also the output of each attempt")
 
 
 def run(options: Namespace) -> int:

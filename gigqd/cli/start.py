@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from gigqd.host.daemonize import Readiness
 
 _DETAILS = """\
-If no worker becomes ready, the command reports the reason and the daemon ends.
-If a daemon is stopping, the command waits for its end first."""
+If no worker becomes ready, the daemon ends and the command reports the reason.
+If the daemon is stopping, the command first waits for its end."""
 
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    what = "detach, and return once the pool is ready"
+    what = "start in the background, and return when the first worker is ready"
     parser = add_parser(commands, "start", start, what, _DETAILS)
     add_wait(parser)
-    add_flag(parser, "--strict", "make it an error (75) if it is already running")
+    add_flag(parser, "--strict", "fail with exit code 75 if the daemon already runs")
     add_json(parser)
 
 

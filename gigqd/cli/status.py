@@ -23,8 +23,8 @@ _TIMEOUT = 0.8
 """Seconds: with the start of the command itself, the answer is there within one."""
 
 _DETAILS = """\
-The exit code is 0 when the daemon runs, 1 when only its pid file is left, 3 when
-it does not run, and 4 when it does not answer."""
+The exit code is 0 if the daemon runs, 1 if only its pid file is left, 3 if it
+does not run, and 4 if it does not answer."""
 
 
 def add_command(commands: Commands) -> None:

@@ -29,8 +29,8 @@ _LOCK_RELEASED_WITHIN = 5.0
 _SUMMARY = ("finished", "failed", "released", "unrecorded", "seconds")
 
 _DETAILS = """\
-The daemon claims no more jobs. The command returns when the daemon has ended,
-and succeeds when no daemon runs."""
+The daemon claims no more jobs. The command returns when the daemon has ended.
+It is not an error if no daemon runs."""
 
 
 def add_command(commands: Commands) -> None:
@@ -40,7 +40,7 @@ def add_command(commands: Commands) -> None:
     add_flag(
         parser,
         "--force",
-        "kill a daemon that does not answer; its jobs are settled by the next start",
+        "kill a daemon that does not answer; the next start settles its jobs",
     )
     add_json(parser)
     add_runtime_dir(parser)

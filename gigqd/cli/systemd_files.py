@@ -30,14 +30,14 @@ _PAGES = "man:gigqd(1) man:gigq(1)"
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    what = "print the unit for systemd with the paths of this installation, or a file beside it"
+    what = "print a file for systemd; the unit has the paths of this installation"
     parser = add_parser(commands, "systemd", systemd, what)
     parser.add_argument(
         "file",
         choices=[*_FILES],
-        help="the unit, the account for sysusers.d, or a drop-in: control groups, more rights",
+        help="the unit, the account for sysusers.d, or a drop-in for control groups or more rights",
     )
-    add_flag(parser, "--user", "the unit of one account, which needs no root")
+    add_flag(parser, "--user", "the unit for the service manager of a user, without root")
 
 
 def systemd(options: Namespace) -> int:

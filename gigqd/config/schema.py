@@ -137,10 +137,10 @@ class DaemonConfig(Table):
     name: str = key("default", DAEMON_NAME, RESTART, "Name of the daemon, for several daemons on one host.")
     runtime_dir: Path = key("", optional(PATH, ""), RESTART, "Directory of the lock, the pid file and the control socket; created with mode 0750.", computed=_BESIDE_DATABASE)
     working_directory: Path = key(".", PATH, RECYCLE, "Working directory of the workers; relative paths in jobs start here.")
-    user: str | None = key("", ACCOUNT, RESTART, "Account that a daemon started by root changes to before it loads code of jobs.")
-    group: str | None = key("", ACCOUNT, RESTART, "Group to change to; without a value the group of the account.")
+    user: str | None = key("", ACCOUNT, RESTART, "Account of the daemon and its workers, if root starts it.")
+    group: str | None = key("", ACCOUNT, RESTART, "Group of that account; by default its primary group.")
     umask: int = key("027", octal(), RECYCLE, "File mode mask of the workers, as for umask(1).")
-    stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "Time that a stop waits for running jobs before it interrupts them. They run again after the next start; jobs with a single attempt fail.")
+    stop_timeout: float = key("30s", duration(0.1, 7 * DAY), LIVE, "Time that a stop waits for running jobs before it interrupts them. Interrupted jobs run again after the next start; those with a single attempt fail.")
     start_timeout: float = key("1m", duration(0.1, HOUR), LIVE, "Time that a start waits for the database and the first worker before it fails.")
 
     def runtime_file(self, suffix: str) -> Path:
@@ -154,8 +154,8 @@ class QueueConfig(Table):
 
     database: str = key("gigq.db", DATABASE, RESTART, "SQLite file of the queue, on a local file system; created if it is missing.", required=_NO_DATABASE)
     lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "Time that a transaction waits for another writer before it fails.")
-    durability: str = key("normal", choice("normal", "full"), RECYCLE, 'What a power cut may undo: "normal" the last outcomes, whose jobs run again; "full" nothing, at the price of an fsync for every transaction.')
-    max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Maximum size of a job's result as JSON; a job with a larger one fails for good.")
+    durability: str = key("normal", choice("normal", "full"), RECYCLE, 'Effect of a power cut: with "normal" the last outcomes may be lost, and their jobs run again; with "full" nothing is lost, and each transaction needs an fsync.')
+    max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Maximum size of a job's result as JSON; a job with a larger result fails for good.")
 
 
 class RetentionConfig(Table):
@@ -185,7 +185,7 @@ class RetryConfig(Table):
 
 
 class CodeConfig(Table):
-    """The code of the jobs: its place, and the environment that it runs in.
+    """The code of the jobs: its location and its environment.
 
     `environment` holds what workers get: the variables of `environment_file`, then those of
     the table itself, which win.
@@ -194,27 +194,27 @@ class CodeConfig(Table):
     _HIDDEN = ("environment",)  # its values are secrets
 
     python_path: tuple[Path, ...] = key(["."], list_of(PATH), RECYCLE, "Directories at the front of Python's module path.")
-    imports: tuple[str, ...] = key([], list_of(MODULE), RECYCLE, "Modules that each worker imports before its first job; it does not start if an import fails.")
+    imports: tuple[str, ...] = key([], list_of(MODULE), RECYCLE, "Modules that each worker imports before its first job; if an import fails, the worker does not start.")
     hooks: str | None = key("", optional(MODULE, ""), RECYCLE, "Module with `before_job`, `after_job`, `worker_start` or `worker_stop`; each worker imports it before `imports`.")
     environment_file: Path | None = key("", optional(PATH, ""), RECYCLE, "File with NAME=value lines for the environment of the workers.")
-    environment: Mapping[str, str] = key({}, VARIABLE_VALUE, RECYCLE, "Variables for the environment of the workers; they win over `environment_file`.", is_table=True)
+    environment: Mapping[str, str] = key({}, VARIABLE_VALUE, RECYCLE, "Variables for the environment of the workers; they override those of `environment_file`.", is_table=True)
 
 
 class LogConfig(Table):
-    """The log: its level, its form and its file."""
+    """The log: its level, its format and its file."""
 
     level: str = key("info", choice("debug", "info", "warning", "error", "critical"), LIVE, "Minimum log level.")
-    format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "One JSON object per line, or text; `auto` is short lines on a terminal and otherwise JSON.")
-    file: Path | None = key("", optional(PATH, ""), RESTART, "File to append to, opened again on SIGUSR1; without a value standard error for `run`, and a file in `runtime_dir` for `start`.")
-    jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Number of log lines for successful jobs per second and worker; others are counted. 0: all.")
-    max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, at which the file is renamed to .1 and a new one begins. 0: no rotation.")
+    format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "`json`: one JSON object per line; `console`: short lines of text; `auto`: `console` on a terminal, otherwise `json`.")
+    file: Path | None = key("", optional(PATH, ""), RESTART, "Log file, reopened on SIGUSR1; by default standard error for `run`, and a file in `runtime_dir` for `start`.")
+    jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Maximum number of log lines for successful jobs per second and worker; further jobs are only counted. 0: no limit.")
+    max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, at which the log file is renamed to .1 and a new one is started. 0: no rotation.")
     keep: int = key(5, whole(1, 1000), LIVE, "Number of renamed files to keep.")
 
 
 class SecurityConfig(Table):
-    """The functions that the writers of the queue may have the workers run."""
+    """The functions that jobs may call."""
 
-    allow: tuple[str, ...] = key(["*"], list_of(PATTERN, required="an empty list would allow no job at all"), RECYCLE, 'Patterns of "module.function" that jobs may call, or of the path of a script if they begin with "/"; checked before an import.')
+    allow: tuple[str, ...] = key(["*"], list_of(PATTERN, required="an empty list would allow no job at all"), RECYCLE, 'Patterns of "module.function", or of the path of a script if they begin with "/"; other functions are refused before any import.')
 
 
 class PoolConfig(Table):
@@ -222,22 +222,22 @@ class PoolConfig(Table):
 
     name: str
     size: int = key(4, whole(0, 1000, "workers"), LIVE, "Number of workers. 0: a pool without workers.")
-    queues: tuple[str, ...] = key(["*"], QUEUES, RECYCLE, 'Queues whose jobs these workers claim; "*" is every queue, "!name" not that one.')
+    queues: tuple[str, ...] = key(["*"], QUEUES, RECYCLE, 'Queues that the workers serve; "*" is every queue, "!name" excludes one.')
     timeout_grace: float = key("2s", duration(0, HOUR), LIVE, "Time between interrupting an overrunning job and killing its process tree.")
     timeout_limit: float | None = key("none", optional(duration(0.001), "none"), RECYCLE, "Upper limit of every job's timeout; jobs without one get it.")
     memory_limit: int | None = key("none", optional(byte_size(MIB), "none"), RECYCLE, "Upper limit of every job's memory limit, for its whole process tree; jobs without one get it.")
     boot_timeout: float = key("30s", duration(0.1, HOUR), LIVE, "Time limit of a new worker for its imports and for opening the database.")
-    record_timeout: float = key("2m", duration(1, DAY), LIVE, "Time after which a worker that cannot record an outcome, or cannot claim a job, is replaced.")
+    record_timeout: float = key("2m", duration(1, DAY), LIVE, "Time after which a worker is replaced if it cannot record an outcome or claim a job.")
     hang_timeout: float = key("1m", duration(1, DAY), LIVE, "Time after which an idle worker, or the recorder, is replaced if it makes no progress.")
     recycle_after_jobs: int = key(0, whole(0, 10**9, "jobs"), RECYCLE, "Number of jobs after which a worker is replaced. 0: no limit.")
     recycle_after_age: float = key("0s", duration(), RECYCLE, "Age at which a worker is replaced, after its current job. 0: no limit.")
     recycle_above_memory: int = key(0, byte_size(), RECYCLE, "Memory of the worker process above which it is replaced, after its current job. 0: no limit.")
-    retry_first: float | None = key("none", optional(duration(), "none"), RECYCLE, "The same as `retry.first`, for this pool; without a value that one.")
-    retry_factor: float | None = key("none", optional(number(1, 1000), "none"), RECYCLE, "The same as `retry.factor`, for this pool; without a value that one.")
-    retry_longest: float | None = key("none", optional(duration(), "none"), RECYCLE, "The same as `retry.longest`, for this pool; without a value that one.")
-    retry_jitter: float | None = key("none", optional(number(0, 1), "none"), RECYCLE, "The same as `retry.jitter`, for this pool; without a value that one.")
-    allowed_leaks: tuple[str, ...] = key([], list_of(LEAK), RECYCLE, "State that a job may leave behind; it is neither restored nor compared.", formerly="allowed_residue")
-    keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "Size of the end of a job's output that is stored with its attempt. 0: none.")
+    retry_first: float | None = key("none", optional(duration(), "none"), RECYCLE, "As `retry.first`, for this pool; by default the same value.")
+    retry_factor: float | None = key("none", optional(number(1, 1000), "none"), RECYCLE, "As `retry.factor`, for this pool; by default the same value.")
+    retry_longest: float | None = key("none", optional(duration(), "none"), RECYCLE, "As `retry.longest`, for this pool; by default the same value.")
+    retry_jitter: float | None = key("none", optional(number(0, 1), "none"), RECYCLE, "As `retry.jitter`, for this pool; by default the same value.")
+    allowed_leaks: tuple[str, ...] = key([], list_of(LEAK), RECYCLE, "State that a job may change and leave; it is neither compared nor restored.", formerly="allowed_residue")
+    keep_output: int = key("64 KiB", byte_size(0, MIB), RECYCLE, "Maximum size of the output that is stored with an attempt; of a longer output the end is stored. 0: none.")
     nice: int = key(0, whole(-20, 19), RECYCLE, "Scheduling priority of the workers, as for nice(1); below 0 needs root.")
 
     def __init__(self, name: str, **values: Any) -> None:

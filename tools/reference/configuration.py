@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _QUOTED = re.compile(r'"[^"]*"')
 _INTRO = """\
 [Configuration](../configuration.md) explains where the file is found, how values are written,
-which variables win over it and [what a reload does](../configuration.md#what-a-reload-does) with
-a changed key."""
+which variables override it, and [the effect of a
+reload](../configuration.md#what-a-reload-does)."""
 
 
 def text() -> str:
@@ -52,7 +52,7 @@ def _key(table: str, name: str, key: schema.Key) -> str:
 
 def _value(key: schema.Key) -> str:
     if key.is_table:
-        return "a table of names and texts"
+        return "table of names and strings"
     name, unit = _alternatives(key.type.name), key.type.unit
     if unit:
         name += f" of {unit}" if name == "whole number" else f" or a number of {unit}"

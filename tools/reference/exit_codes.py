@@ -6,14 +6,14 @@ from reference.markdown import page, table
 from reference.source import Constant, constants
 
 _GIGQD = """\
-The codes of `gigqd`, and of the daemon itself, follow sysexits(3) as far as it goes. `gigqd
-start`, `gigqd run` and `gigqd check --db` end with the same code for the same problem. A running
-daemon does not end because of its database: it is degraded until the database can be used again.
-The unit for systemd restarts the daemon after all codes but 0, 2, 72 and 78."""
-_STATUS = "`gigqd status` has the codes that the Linux Standard Base gives to init scripts:"
+The codes of the commands and of the daemon itself; most follow sysexits(3). `gigqd start`, `gigqd
+run` and `gigqd check --db` end with the same code for the same problem. A running daemon does not
+end because of its database: it is degraded until the database can be used again. The unit for
+systemd restarts the daemon after every code except 0, 2, 72 and 78."""
+_STATUS = "`gigqd status` has the codes that the Linux Standard Base defines for init scripts:"
 _WORKERS = """\
-Only the supervisor sees these; the log event [`worker_exited`](log-events.md) has them. Any other
-code, any signal, and 0 in the middle of a job is a crash."""
+Only the supervisor sees these codes; the log event [`worker_exited`](log-events.md#worker_exited)
+has them. Any other code, any signal, and 0 during a job is a crash."""
 
 
 def text() -> str:

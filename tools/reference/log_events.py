@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _TABLE = Path(__file__).with_name("log_events.toml")
 _INTRO = """\
-[The log](../events.md) explains how a line is written, which fields every line has and how an
-exception looks. Names and fields are part of the interface: they are added to, and not renamed
-without a note in the change log."""
+[The log](../events.md) explains the form of a line, the fields of every line and those of an
+exception. Names and fields are part of the interface: new ones may be added; a renamed one is
+listed in the change log."""
 
 
 class Event(NamedTuple):

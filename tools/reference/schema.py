@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 _MEANINGS = Path(__file__).with_name("columns.toml")
 _INTRO = """\
-Other programs may read these tables, and write rows as GigQ 0.5.1 did: [How it
-works](../how-it-works.md) describes the life of a job. Times are UTC text in ISO format, always
-with six digits of a second and `+00:00`, so that they sort as text. Columns are added at the end
-by later versions; none is renamed or removed without a major version."""
+Other programs may read these tables, and write rows as GigQ 0.5.1 did. [How it
+works](../how-it-works.md) describes the life of a job. Times are text: UTC in ISO format, always
+with six decimals and `+00:00`, so that they sort by time. Later versions may add columns at the
+end; only a major version renames or removes one."""
 _IN_JSON = {"jobs": JOB_KEYS, "job_executions": EXECUTION_KEYS}
 _MADE = "SELECT name, sql FROM sqlite_master WHERE type = ? ORDER BY tbl_name, name"
-_INDEXES = "The indexes are part of no promise; a later version may make others."
+_INDEXES = "The indexes are not part of the interface; a later version may change them."
 
 
 def text() -> str:

@@ -31,7 +31,7 @@ _shtab_gigq_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show program\'s version number and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
 )
 
@@ -41,7 +41,7 @@ _shtab_gigq_defaults_added=0
 _shtab_gigq_backup_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--force[replace DEST if it exists]"
   "--json[answer with JSON]"
@@ -54,18 +54,18 @@ _shtab_gigq_backup_defaults_added=0
 _shtab_gigq_cancel_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: pending, running (may be repeated\; default\: pending, with --running also running)]:STATUS:(pending running)"
   "*--queue=[only this named queue (may be repeated)]:NAME:"
   "--workflow=[only jobs of this workflow]:NAME:"
   "--name=[only jobs with TEXT in their name]:TEXT:"
   "--error=[only jobs with TEXT in their error]:TEXT:"
-  "--newer-than=[only jobs created within this time\: 1h30m, 7d]:DURATION:"
-  "--older-than=[only jobs created before that]:DURATION:"
-  "--running[running jobs, too\; otherwise only pending ones]"
+  "--newer-than=[only jobs created at most this long ago, such as 1h30m or 7d]:DURATION:"
+  "--older-than=[only jobs created longer ago than this]:DURATION:"
+  "--running[cancel running jobs, too, not only pending ones]"
   "--json[answer with JSON]"
-  "(*)::an id, or 4 or more characters that no other id has in a row\; - reads ids from standard input:"
+  "(*)::an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -74,9 +74,9 @@ _shtab_gigq_cancel_defaults_added=0
 _shtab_gigq_clear_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--before=[only those that ended longer ago than this\: 30d, 12h]:DURATION:"
+  "--before=[only jobs that ended longer ago than this, such as 30d or 12h]:DURATION:"
   "--json[answer with JSON]"
 )
 
@@ -86,7 +86,7 @@ _shtab_gigq_clear_defaults_added=0
 _shtab_gigq_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   ":one of\: bash, zsh, fish:(bash zsh fish)"
 )
@@ -97,7 +97,7 @@ _shtab_gigq_completion_defaults_added=0
 _shtab_gigq_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--integrity[check every page and compare every index with its table]"
   "--quick[check every page]"
@@ -110,15 +110,15 @@ _shtab_gigq_doctor_defaults_added=0
 _shtab_gigq_list_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: pending, running, completed, failed, cancelled, timeout (may be repeated\; default\: all)]:STATUS:(pending running completed failed cancelled timeout)"
   "*--queue=[only this named queue (may be repeated)]:NAME:"
   "--workflow=[only jobs of this workflow]:NAME:"
   "--name=[only jobs with TEXT in their name]:TEXT:"
   "--error=[only jobs with TEXT in their error]:TEXT:"
-  "--newer-than=[only jobs created within this time\: 1h30m, 7d]:DURATION:"
-  "--older-than=[only jobs created before that]:DURATION:"
+  "--newer-than=[only jobs created at most this long ago, such as 1h30m or 7d]:DURATION:"
+  "--older-than=[only jobs created longer ago than this]:DURATION:"
   "--limit=[at most N (default\: 100)]:N:"
   "--offset=[skip the first N, for the next page (default\: 0)]:N:"
   "--json[answer with JSON]"
@@ -130,12 +130,12 @@ _shtab_gigq_list_defaults_added=0
 _shtab_gigq_logs_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--attempt=[show attempt N instead, from 1]:N:"
-  {-f,--follow}"[follow the output until the job, or the attempt N, is finished]"
+  "--attempt=[show the attempt N, from 1]:N:"
+  {-f,--follow}"[follow the output until the end of the job, or of the attempt N]"
   "--json[answer with JSON]"
-  ":an id, or 4 or more characters that no other id has in a row:"
+  ":an id, or a part of it that no other id contains (at least 4 characters):"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -144,12 +144,12 @@ _shtab_gigq_logs_defaults_added=0
 _shtab_gigq_prune_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--before=[those that ended longer ago than this\: 30d, 12h]:DURATION:"
-  "--keep=[all but the N of a status stored last]:N:"
+  "--before=[delete jobs that ended longer ago than this, such as 30d or 12h]:DURATION:"
+  "--keep=[delete all but the last N of a status]:N:"
   "*--status=[only one of\: completed, failed, timeout, cancelled (may be repeated\; default\: all)]:STATUS:(completed failed timeout cancelled)"
-  "--dry-run[count them only]"
+  "--dry-run[only count the jobs]"
   "--json[answer with JSON]"
 )
 
@@ -159,18 +159,18 @@ _shtab_gigq_prune_defaults_added=0
 _shtab_gigq_requeue_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: failed, timeout, cancelled (may be repeated\; default\: failed, timeout)]:STATUS:(failed timeout cancelled)"
   "*--queue=[only this named queue (may be repeated)]:NAME:"
   "--workflow=[only jobs of this workflow]:NAME:"
   "--name=[only jobs with TEXT in their name]:TEXT:"
   "--error=[only jobs with TEXT in their error]:TEXT:"
-  "--newer-than=[only jobs created within this time\: 1h30m, 7d]:DURATION:"
-  "--older-than=[only jobs created before that]:DURATION:"
-  "--dependents[also the jobs that failed because of these, directly or in turn]"
+  "--newer-than=[only jobs created at most this long ago, such as 1h30m or 7d]:DURATION:"
+  "--older-than=[only jobs created longer ago than this]:DURATION:"
+  "--dependents[requeue also the jobs that failed because of these, directly or not]"
   "--json[answer with JSON]"
-  "(*)::an id, or 4 or more characters that no other id has in a row\; - reads ids from standard input:"
+  "(*)::an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -179,10 +179,10 @@ _shtab_gigq_requeue_defaults_added=0
 _shtab_gigq_stats_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "*--queue=[only those of this named queue (may be repeated)]:NAME:"
-  "--by=[queue\: count for each queue]:WHAT:(queue)"
+  "*--queue=[only this named queue (may be repeated)]:NAME:"
+  "--by=[queue\: count each queue separately]:WHAT:(queue)"
   "--json[answer with JSON]"
 )
 
@@ -192,13 +192,13 @@ _shtab_gigq_stats_defaults_added=0
 _shtab_gigq_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--show-params[show its parameters, too]"
-  "--show-result[show its result, too]"
+  "--show-params[show its parameters]"
+  "--show-result[show its result]"
   "--show-executions[show all its attempts]"
   "--json[answer with JSON]"
-  ":an id, or 4 or more characters that no other id has in a row:"
+  ":an id, or a part of it that no other id contains (at least 4 characters):"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -207,23 +207,23 @@ _shtab_gigq_status_defaults_added=0
 _shtab_gigq_submit_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "*"{-p,--param=}"[a parameter\; JSON if nothing is lost, else text (may be repeated)]:KEY=VALUE:"
-  "*"{-t,--text=}"[a parameter whose value is always text (may be repeated)]:KEY=VALUE:"
+  "*"{-p,--param=}"[a parameter\; JSON, or a string if JSON would change it (may be repeated)]:KEY=VALUE:"
+  "*"{-t,--text=}"[a parameter whose value is a string (may be repeated)]:KEY=VALUE:"
   "--params-file=[parameters from a file with a JSON object\; - for standard input]:FILE:_files"
   "--name=[the job\'s name (required, unless the function has \@task)]:name:"
-  "--priority=[higher runs first (default\: 0)]:N:"
+  "--priority=[jobs with higher numbers run first (default\: 0)]:N:"
   "--max-attempts=[maximum attempts (default\: 3)]:N:"
   "--timeout=[maximum run time (default\: 300)]:SECONDS:"
   "--no-timeout[no maximum run time]"
-  "--description=[a note about the job]:TEXT:"
-  "--retry-delay=[wait before another attempt (default\: 0)]:SECONDS:"
+  "--description=[a longer text for display]:TEXT:"
+  "--retry-delay=[wait after a failed attempt (default\: 0)]:SECONDS:"
   "--queue=[the named queue (default\: default)]:NAME:"
-  "*--depends-on=[a job that must finish first (may be repeated)]:ID:"
-  "--on-parent-failure=[when that job fails, one of\: fail, run, wait (default\: fail)]:WHAT:(fail run wait)"
-  "--app-dir=[the folder to import your code from (default\: the working directory)]:DIR:_files -/"
-  "*--import=[import this module first\; it sets up your code (may be repeated)]:MODULE:"
+  "*--depends-on=[a job that must complete first (may be repeated)]:ID:"
+  "--on-parent-failure=[what to do when that job fails, one of\: fail, run, wait (default\: fail)]:WHAT:(fail run wait)"
+  "--app-dir=[the folder of your code, for imports (default\: the working directory)]:DIR:_files -/"
+  "*--import=[a module to import first, to set up your code (may be repeated)]:MODULE:"
   "--json[answer with JSON]"
   ":the function to run:"
 )
@@ -234,18 +234,18 @@ _shtab_gigq_submit_defaults_added=0
 _shtab_gigq_worker_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
-  "--config=[the configuration of gigqd, which names the database when --db does not]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
-  "--worker-id=[its name in the records (default\: generated)]:NAME:"
-  "--polling-interval=[longest wait between two polls for jobs (default\: 5)]:SECONDS:"
+  "--worker-id=[its name in the database and the log (default\: generated)]:NAME:"
+  "--polling-interval=[maximum wait between two polls for jobs (default\: 5)]:SECONDS:"
   "--once[run one due job, then exit]"
-  "--init[create a queue where one was lost, or in a database of another program]"
+  "--init[create the queue in place of a lost one, or in a database of another program]"
   "--concurrency=[jobs at a time, in threads (default\: 1)]:N:"
-  "--max-result-size=[largest result of a job, as JSON, such as 4MiB (default\: 1MiB)]:SIZE:"
-  "*--queue=[only this queue (may be repeated\; \'\*\' with \'\!NAME\'\: all but NAME\; default\: all)]:NAME:"
-  "--hooks=[call its functions around each job]:MODULE:"
-  "--app-dir=[the folder to import your code from (default\: the working directory)]:DIR:_files -/"
-  "*--import=[import this module first\; it sets up your code (may be repeated)]:MODULE:"
+  "--max-result-size=[maximum size of a result as JSON, such as 4MiB (default\: 1MiB)]:SIZE:"
+  "*--queue=[a queue to serve (may be repeated\; \'\*\' with \'\!NAME\'\: all but NAME\; default\: all)]:NAME:"
+  "--hooks=[the module with the hooks of the application]:MODULE:"
+  "--app-dir=[the folder of your code, for imports (default\: the working directory)]:DIR:_files -/"
+  "*--import=[a module to import first, to set up your code (may be repeated)]:MODULE:"
 )
 
 # guard to ensure default positional specs are added only once per session

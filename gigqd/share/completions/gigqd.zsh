@@ -13,15 +13,15 @@ _shtab_gigqd_commands() {
     check:'Validate the configuration.'
     completion:'Print the completion of gigqd'"'"'s command line for a shell.'
     config:'Print an example of the configuration with every key.'
-    pause:'Start no more jobs; running ones go on.'
+    pause:'Start no more jobs; running jobs continue.'
     reload:'Load the configuration and code on disk.'
     restart:'Stop and start.'
     resume:'Start jobs again after a pause.'
     run:'Run in the foreground, for systemd and containers.'
-    start:'Detach, and return once the pool is ready.'
+    start:'Start in the background, and return when the first worker is ready.'
     status:'Show the daemon, each of its slots and the recent failures.'
     stop:'Let running jobs finish, then end.'
-    systemd:'Print the unit for systemd with the paths of this installation, or a file beside it.'
+    systemd:'Print a file for systemd; the unit has the paths of this installation.'
   )
   _describe 'gigqd commands' _commands
 }
@@ -30,8 +30,8 @@ _shtab_gigqd_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show program\'s version number and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -40,11 +40,11 @@ _shtab_gigqd_defaults_added=0
 _shtab_gigqd_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
   "--db[open the database as well]"
   "--import[import the configured modules as well]"
-  "--init[create the queue, where one was lost or in a database of another program, and end]"
+  "--init[create the queue in place of a lost one, or in a database of another program]"
   "--json[answer with JSON]"
 )
 
@@ -54,8 +54,8 @@ _shtab_gigqd_check_defaults_added=0
 _shtab_gigqd_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
   ":one of\: bash, zsh, fish:(bash zsh fish)"
 )
 
@@ -65,9 +65,9 @@ _shtab_gigqd_completion_defaults_added=0
 _shtab_gigqd_config_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
-  ":file:(example)"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
+  ":the only file:(example)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -76,11 +76,11 @@ _shtab_gigqd_config_defaults_added=0
 _shtab_gigqd_pause_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
   "--timeout=[maximum wait for the answer (default\: 5)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory, to find a daemon without its configuration]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -89,12 +89,12 @@ _shtab_gigqd_pause_defaults_added=0
 _shtab_gigqd_reload_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
   "--wait[return once no worker with the old configuration or code is left]"
   "--timeout=[maximum wait for the answer (default\: 60)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory, to find a daemon without its configuration]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -103,9 +103,9 @@ _shtab_gigqd_reload_defaults_added=0
 _shtab_gigqd_restart_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
-  "--wait=[maximum wait until it is ready (default\: 60)]:SECONDS:"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
+  "--wait=[maximum wait until the daemon is ready (default\: 60)]:SECONDS:"
   "--json[answer with JSON]"
 )
 
@@ -115,11 +115,11 @@ _shtab_gigqd_restart_defaults_added=0
 _shtab_gigqd_resume_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
   "--timeout=[maximum wait for the answer (default\: 5)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory, to find a daemon without its configuration]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -128,9 +128,9 @@ _shtab_gigqd_resume_defaults_added=0
 _shtab_gigqd_run_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
-  "--output[write what each attempt has printed to the log too]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
+  "--output[log also the output of each attempt]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -139,10 +139,10 @@ _shtab_gigqd_run_defaults_added=0
 _shtab_gigqd_start_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
-  "--wait=[maximum wait until it is ready (default\: 60)]:SECONDS:"
-  "--strict[make it an error (75) if it is already running]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
+  "--wait=[maximum wait until the daemon is ready (default\: 60)]:SECONDS:"
+  "--strict[fail with exit code 75 if the daemon already runs]"
   "--json[answer with JSON]"
 )
 
@@ -152,11 +152,11 @@ _shtab_gigqd_start_defaults_added=0
 _shtab_gigqd_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
   "--timeout=[maximum wait for the answer (default\: 0.8)]:SECONDS:"
   "--json[answer with JSON]"
-  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory, to find a daemon without its configuration]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -165,12 +165,12 @@ _shtab_gigqd_status_defaults_added=0
 _shtab_gigqd_stop_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
   "--now[interrupt running jobs at once\; those with attempts left run again]"
-  "--force[kill a daemon that does not answer\; its jobs are settled by the next start]"
+  "--force[kill a daemon that does not answer\; the next start settles its jobs]"
   "--json[answer with JSON]"
-  "--runtime-dir=[the runtime directory of a daemon whose configuration cannot be read any more]:DIR:_files -/"
+  "--runtime-dir=[the runtime directory, to find a daemon without its configuration]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -179,10 +179,10 @@ _shtab_gigqd_stop_defaults_added=0
 _shtab_gigqd_systemd_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config=[the configuration file]:FILE:_files"
-  "--name=[the name of the daemon, in the place of the key daemon.name]:name:"
-  "--debug[show tracebacks]"
-  "--user[the unit of one account, which needs no root]"
-  ":the unit, the account for sysusers.d, or a drop-in\: control groups, more rights:(unit sysusers delegate more-rights)"
+  "--name=[the name of the daemon, instead of the key daemon.name]:name:"
+  "--debug[show the traceback of an error]"
+  "--user[the unit for the service manager of a user, without root]"
+  ":the unit, the account for sysusers.d, or a drop-in for control groups or more rights:(unit sysusers delegate more-rights)"
 )
 
 # guard to ensure default positional specs are added only once per session
