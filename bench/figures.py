@@ -54,6 +54,11 @@ def written(value: float | None) -> str:
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
 
 
+def counted(value: float | None) -> str:
+    """A number of things, with commas."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown; all columns but the first are aligned to the right."""
     rule = ["---", *["---:"] * (len(heads) - 1)]

@@ -39,24 +39,25 @@ HEADINGS = {
     ),
     "bulk": Heading(
         "Submit in bulk",
-        "In the fastest documented way; one by one where there is none.",
+        "With the fastest documented call; one job at a time if there is none.",
         _DRAIN,
     ),
     "drain": Heading(
         "Drain of no-op jobs, 2 workers",
-        "All jobs are pending before; from the first line of the first job to that of the last.",
+        "All jobs are pending at the start. Time from the first line of the first job to that of "
+        "the last.",
         _DRAIN,
     ),
-    "drain8": Heading("The same with 8 workers", "On the same cores.", _DRAIN),
+    "drain8": Heading("Drain of no-op jobs, 8 workers", "On the same 2 cores.", _DRAIN),
     "sleep10": Heading(
         "Jobs of 10 ms, 2 workers",
-        "Overhead: the time of each job beyond 10 ms.",
+        "Overhead: the time of a job beyond 10 ms.",
         ("share of ideal", "overhead ms"),
     ),
     "latency": Heading(
         "Latency into an idle pool, 2 workers",
-        "From the call of `submit` (whole), or from its return, to the first line of the function. "
-        "Below zero after the return: the job started before `submit` returned.",
+        "Time from the call of `submit` (whole), or from its return, to the first line of the "
+        "function; negative if the function starts before `submit` returns.",
         (
             "whole p50 ms",
             "whole p99 ms",
@@ -68,27 +69,27 @@ HEADINGS = {
     ),
     "load": Heading(
         "Submit while 2 workers drain without pause",
-        "One job a millisecond from another process. Spread: distance of the "
-        "most extreme worker from the mean.",
+        "Another process submits one job a millisecond. Spread: the largest deviation of a "
+        "worker's number of jobs from the mean.",
         ("p99 ms", "p50 ms", "worst ms", "spread %", "samples"),
         more_is_better=False,
     ),
     "idle": Heading(
         "An idle pool of 2 workers, with its server",
-        "Processor time an hour, and proportional memory of all processes.",
+        "Processor time an hour, and memory (PSS) of all processes.",
         ("CPU s/h", "PSS MB", "processes"),
         more_is_better=False,
     ),
     "idle4": Heading(
         "An idle pool of 4 workers",
-        "The same.",
+        "Processor time an hour, and memory (PSS) of all processes.",
         ("CPU s/h", "PSS MB", "processes"),
         more_is_better=False,
     ),
     "startup": Heading(
         "Start to first job",
-        "From the command that starts 2 workers to the first line of a pending job; the "
-        "server runs before.",
+        "Time from the command that starts 2 workers to the first line of a pending job. A server "
+        "runs already.",
         ("ms",),
         more_is_better=False,
     ),
@@ -96,12 +97,16 @@ HEADINGS = {
     "depth_100k": Heading("100,000 pending", "Drain, claims and queries.", _DEPTH),
     "depth_1m": Heading("1,000,000 pending", "Drain, claims and queries.", _DEPTH),
     "finished_1m": Heading(
-        "1,000,000 finished jobs are kept", "And 10,000 are pending.", (*_DEPTH, "finished")
+        "1,000,000 finished, 10,000 pending",
+        "Drain, claims and queries.",
+        (*_DEPTH, "finished"),
     ),
     "chain": Heading(
-        "A workflow: a chain", "Cost: time of a job relative to independent ones.", _FLOW
+        "A workflow: a chain", "Cost: time of a job relative to an independent job.", _FLOW
     ),
     "fan": Heading(
-        "A workflow: fan-out and fan-in", "1 job, then half of the steps, then 1.", _FLOW
+        "A workflow: fan-out and fan-in",
+        "One job, then many jobs that depend on it, then one that depends on all of these.",
+        _FLOW,
     ),
 }

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import venvs
-from bench.figures import UNKNOWN, median, medians, ratio, table, written
+from bench.figures import UNKNOWN, counted, median, medians, ratio, table, written
 from bench.headings import HEADINGS, Heading
 
 OURS = "gigq"
+_COUNTS = {"finished", "jobs", "processes", "samples"}
 Record = dict[str, Any]
 
 
@@ -64,11 +65,15 @@ def _scenario(record: Record, heading: Heading, rounds: dict[str, list[dict[str,
             continue
         figures = found.get(name, {})
         how = ratio(own, figures.get(heading.main), more_is_better=heading.more_is_better)
-        cells = [written(figures.get(column)) for column in heading.columns]
+        cells = [_shown(column, figures.get(column)) for column in heading.columns]
         times = UNKNOWN if how is None else f"{written(how)}x"
         remark = said.get("missing") or _remark(rounds.get(name, []))
         rows.append([said["title"], *cells, times, remark])
     return table(["queue", *heading.columns, "gigq is better by", "remark"], rows)
+
+
+def _shown(column: str, value: float | None) -> str:
+    return counted(value) if column in _COUNTS else written(value)
 
 
 def _numbers(tries: list[dict[str, Any]]) -> list[dict[str, float]]:

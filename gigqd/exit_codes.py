@@ -18,8 +18,8 @@ USAGE: Final = 2
 """The command line is wrong, as for `gigq`."""
 
 DATABASE_UNAVAILABLE: Final = 69
-"""The database cannot be used: its folder is missing, or a file that had a queue; it is damaged, not
-a database, or locked for longer than `daemon.start_timeout`; or the disk is full."""
+"""The database cannot be used: its folder is missing, or a file that had a queue; it is damaged,
+not a database, or locked for longer than `daemon.start_timeout`; or the disk is full."""
 
 INTERNAL_ERROR: Final = 70
 """A defect of gigqd, or no worker could boot for a reason other than 76."""

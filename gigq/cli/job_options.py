@@ -27,7 +27,11 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for parameters; together they may give each parameter only once."""
     add = parser.add_argument
     for flags, kind, what in (
-        (("-p", "--param"), arguments.parameter, "a parameter; JSON, or a string if JSON would change it"),
+        (
+            ("-p", "--param"),
+            arguments.parameter,
+            "a parameter; JSON, or a string if JSON would change it",
+        ),
         (("-t", "--text"), arguments.text_parameter, "a parameter whose value is a string"),
     ):
         add(

@@ -35,10 +35,10 @@ MODULES = {
 DESCRIPTION = "Submit jobs to a gigq queue, inspect them, and run them."
 VARIABLES = {
     "GIGQ_DB": "the database, when --db is not given",
-    "GIGQD_CONFIG": "the configuration of gigqd, when neither --db nor --config is given",
+    "GIGQD_CONFIG": "the configuration of gigqd, without --db and --config",
     "GIGQ_APP_DIR": "the folder of your code, when --app-dir is not given",
     "GIGQ_WORKER_ID": "the worker's name, when --worker-id is not given",
-    "GIGQ_POLLING_INTERVAL": "the interval in seconds, when --polling-interval is not given",
+    "GIGQ_POLLING_INTERVAL": "seconds, when --polling-interval is not given",
     "NO_COLOR": "any value disables colours",
 }
 """The variables that the commands read, and their meanings. An empty variable counts as unset."""

@@ -20,7 +20,9 @@ def add_command(commands: Commands) -> None:
     parser = add_parser(commands, "stats", stats, what, example=example)
     how = parser.add_mutually_exclusive_group()
     add_queues(how, "only this named queue (may be repeated)")
-    how.add_argument("--by", choices=("queue",), metavar="WHAT", help="queue: count each queue separately")
+    how.add_argument(
+        "--by", choices=("queue",), metavar="WHAT", help="queue: count each queue separately"
+    )
     add_json(parser)
 
 

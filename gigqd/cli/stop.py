@@ -29,13 +29,14 @@ _LOCK_RELEASED_WITHIN = 5.0
 _SUMMARY = ("finished", "failed", "released", "unrecorded", "seconds")
 
 _DETAILS = """\
-The daemon claims no more jobs. The command returns when the daemon has ended.
-It is not an error if no daemon runs."""
+The daemon claims no more jobs, and interrupts jobs that still run after
+daemon.stop_timeout. The command returns when the daemon has ended. It is not
+an error if no daemon runs."""
 
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
-    parser = add_parser(commands, "stop", stop, "let running jobs finish, then end", _DETAILS)
+    parser = add_parser(commands, "stop", stop, "let running jobs finish, then stop", _DETAILS)
     add_flag(parser, "--now", "interrupt running jobs at once; those with attempts left run again")
     add_flag(
         parser,

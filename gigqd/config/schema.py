@@ -204,7 +204,7 @@ class LogConfig(Table):
     """The log: its level, its format and its file."""
 
     level: str = key("info", choice("debug", "info", "warning", "error", "critical"), LIVE, "Minimum log level.")
-    format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "`json`: one JSON object per line; `console`: short lines of text; `auto`: `console` on a terminal, otherwise `json`.")
+    format: str = key("auto", choice("auto", "json", "console"), RECYCLE, "Format of a line: `json` is an object, `console` a short text; `auto` is `console` on a terminal and otherwise `json`.")
     file: Path | None = key("", optional(PATH, ""), RESTART, "Log file, reopened on SIGUSR1; by default standard error for `run`, and a file in `runtime_dir` for `start`.")
     jobs_per_second: int = key(5, whole(0, 1_000_000), RECYCLE, "Maximum number of log lines for successful jobs per second and worker; further jobs are only counted. 0: no limit.")
     max_size: int = key(0, byte_size(), LIVE, "Size, at least 64 KiB, at which the log file is renamed to .1 and a new one is started. 0: no rotation.")

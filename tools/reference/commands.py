@@ -77,13 +77,13 @@ def text(parser: argparse.ArgumentParser, variables: dict[str, str]) -> str:
         f"The command {whole.name}",
         f"the argument parsers of {whole.name}",
         whole.description,
-        "[The commands by example](../cli.md) shows their use and the form of their answers; "
-        "[exit codes](exit-codes.md) are on a page of their own.",
+        "[The commands by example](../cli.md) shows examples and the form of the answers. "
+        "[Exit codes](exit-codes.md) lists the exit codes.",
         "## Options of every command",
-        "These may stand before and after the command.",
+        "These are valid before and after the command.",
         _list(whole.options),
         "## Variables",
-        "An option goes before its variable. An empty variable counts as unset.",
+        "An option overrides its variable. An empty variable counts as unset.",
         table(("Variable", "Meaning"), rows),
         *map(_part, commands),
     )

@@ -39,7 +39,7 @@ def text(parser: argparse.ArgumentParser, variables: dict[str, str]) -> str:
         *_section("NAME", [f"{whole.name} \\- {_in_a_list(whole.description)}"]),
         *_section("SYNOPSIS", [_synopsis(whole)]),
         *_section("DESCRIPTION", [_roff(whole.description)]),
-        *_section("OPTIONS", ["These may stand before and after the command.", *_options(whole)]),
+        *_section("OPTIONS", ["These are valid before and after the command.", *_options(whole)]),
         *_section("COMMANDS", [line for part in parts for line in _command(part)]),
         *_section("EXIT STATUS", _items(_codes(whole.name))),
         *_section("SIGNALS", _items(_signals(whole.name))),

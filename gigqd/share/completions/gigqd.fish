@@ -75,7 +75,7 @@ complete -c gigqd -n '_shtab_gigqd_using start' -l debug -d 'show the traceback 
 complete -c gigqd -n '_shtab_gigqd_using start' -l wait -x -d 'maximum wait until the daemon is ready (default: 60)'
 complete -c gigqd -n '_shtab_gigqd_using start' -l strict -d 'fail with exit code 75 if the daemon already runs'
 complete -c gigqd -n '_shtab_gigqd_using start' -l json -d 'answer with JSON'
-complete -c gigqd -n '_shtab_gigqd_using; and test $_shtab_gigqd_npos -eq 0' -a stop -d 'Let running jobs finish, then end.'
+complete -c gigqd -n '_shtab_gigqd_using; and test $_shtab_gigqd_npos -eq 0' -a stop -d 'Let running jobs finish, then stop.'
 complete -c gigqd -n '_shtab_gigqd_using stop' -s h -l help -d 'show this help message and exit'
 complete -c gigqd -n '_shtab_gigqd_using stop' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the configuration file'
 complete -c gigqd -n '_shtab_gigqd_using stop' -l name -x -d 'the name of the daemon, instead of the key daemon.name'

@@ -20,7 +20,7 @@ _shtab_gigqd_commands() {
     run:'Run in the foreground, for systemd and containers.'
     start:'Start in the background, and return when the first worker is ready.'
     status:'Show the daemon, each of its slots and the recent failures.'
-    stop:'Let running jobs finish, then end.'
+    stop:'Let running jobs finish, then stop.'
     systemd:'Print a file for systemd; the unit has the paths of this installation.'
   )
   _describe 'gigqd commands' _commands
