@@ -1,13 +1,22 @@
-"""Hooks of mkdocs: pages by pattern in the navigation, and links into the repository as text."""
+"""Hooks of mkdocs: pages by pattern in the navigation, links into the repository, copied commands.
+
+mkdocs calls the functions by their names.
+"""
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)\s#]+)(?:#[^)\s]*)?\)")
+
+BLOCK = re.compile(r'<div class="highlight">(<pre>.*?</pre>)</div>', re.DOTALL)
+PROMPT = '<span class="gp">'
+NOT_TYPED = re.compile(r'<span class="gp">.*?</span>|<span class="go">.*?</span>\n?', re.DOTALL)
+TAG = re.compile(r"<[^>]+>")
 
 
 def on_config(config):
@@ -37,3 +46,16 @@ def on_page_markdown(markdown, page, **_):
         return f"{text} (`{path.relative_to(ROOT)}`)"
 
     return LINK.sub(shown, markdown)
+
+
+def on_page_content(content, **_):
+    """Give each block with prompts the text for its copy button: the commands, without output."""
+
+    def marked(block):
+        if PROMPT not in block[1]:
+            return block[0]
+        typed = html.unescape(TAG.sub("", NOT_TYPED.sub("", block[1])))
+        commands = "\n".join(filter(None, typed.split("\n")))  # blank lines are output
+        return f'<div class="highlight" data-copy="{html.escape(commands)}">{block[1]}</div>'
+
+    return BLOCK.sub(marked, content)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from reference.commands import Command, Option
 
+# Without these groff may print characters that a shell does not take: hyphens, closing quotes.
+_AS_TYPED = str.maketrans({"\\": "\\e", "-": "\\-", "'": "\\(aq", "^": "\\(ha", "~": "\\(ti"})
 _CODE = re.compile(r"`([^`]*)`")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _ROW = re.compile(r"^\| ([^|]+?) \| (.+) \|$", re.MULTILINE)
@@ -106,6 +108,5 @@ def _in_a_list(sentence: str) -> str:
 
 def _roff(text: str) -> str:
     """Escape a text; code in backticks becomes bold."""
-    safe = text.replace("\\", "\\e").replace("-", "\\-")
-    safe = _CODE.sub(r"\\fB\1\\fR", safe)
-    return f"\\&{safe}" if safe[:1] in {".", "'"} else safe
+    safe = _CODE.sub(r"\\fB\1\\fR", text.translate(_AS_TYPED))
+    return f"\\&{safe}" if safe.startswith(".") else safe
