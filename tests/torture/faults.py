@@ -72,6 +72,7 @@ class Faults:
         self._restorer: subprocess.Popen[bytes] | None = None
         self._frozen: dict[str, Victim] = {}
         self._starved = 0
+        self._limits: dict[int, tuple[int, int]] = {}
         self.is_over = False
         self._burst = Burst(self, daemon, crowd, notes)
         self._other_config = places.other_project(daemon)
@@ -210,7 +211,9 @@ class Faults:
         """Leave a process no descriptor for a while, or one or two."""
         with suppress(OSError):  # it has just ended
             count = sum(1 for _ in Path(f"/proc/{victim.pid}/fd").iterdir()) + int(fault.pick * 3)
-            before = resource.prlimit(victim.pid, resource.RLIMIT_NOFILE)
+            limits = resource.prlimit(victim.pid, resource.RLIMIT_NOFILE)
+            # A second shortage of the same process must not take the first one for its own limit.
+            before = self._limits.setdefault(victim.pid, limits)
             resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (count, before[1]))
             self._notes.did(f"no descriptors for the {fault.target}", seconds=fault.seconds)
             self._starved += 1
@@ -219,6 +222,7 @@ class Faults:
         victim.close()
 
     def _feed(self, victim: Victim, limits: tuple[int, int]) -> None:
+        self._limits.pop(victim.pid, None)
         if not victim.has_ended:
             with suppress(OSError):
                 resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, limits)

@@ -30,6 +30,7 @@ class JobRow:
     attempts: int = 0
     max_attempts: int = 3
     refunds: int = 0
+    snoozes: int = 0
     crash_limit: int | None = None
     retry_delay: float = 0.0
     on_parent_failure: str = "fail"
@@ -200,6 +201,7 @@ def _job(row: sqlite3.Row) -> JobRow:
         attempts=row["attempts"],
         max_attempts=row["max_attempts"],
         refunds=row["refunds"],
+        snoozes=row["snoozes"],
         crash_limit=row["crash_limit"],
         retry_delay=row["retry_delay"],
         on_parent_failure=row["on_parent_failure"],

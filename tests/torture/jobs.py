@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from torture import children
 from torture.ledger import note
 
-from gigq import current_job
+from gigq import CancelJob, GiveUp, RetryLater, Snooze, current_job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _AGES = 60.0
 _BEAT = 0.05
@@ -57,6 +57,22 @@ def fail(ledger: str, job: str, chance: float = 1.0) -> dict[str, str]:
         if random.random() < chance:
             raise RuntimeError("bad luck")
     return result
+
+
+def put_off(ledger: str, job: str, how: str, delay: float, chance: float = 0.6) -> dict[str, str]:
+    """Decide what follows instead of working, more or less often."""
+    with noted(ledger, job) as result:
+        if random.random() < chance:
+            raise _DECISIONS[how](delay)
+    return result
+
+
+_DECISIONS: dict[str, Callable[[float], BaseException]] = {
+    "snooze": Snooze,
+    "later": RetryLater,
+    "give up": lambda _delay: GiveUp("no use"),
+    "cancel": lambda _delay: CancelJob("not wanted"),
+}
 
 
 def crash(ledger: str, job: str, chance: float = 1.0, code: int | None = None) -> dict[str, str]:

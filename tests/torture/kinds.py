@@ -151,6 +151,18 @@ def _patient(rng: Random) -> Spec:
     return Spec("", "fail", {"chance": 0.6}, options)
 
 
+def _backoff(rng: Random) -> Spec:
+    first = rng.uniform(0.1, 0.5)
+    options = {"max_attempts": 4, "retry": [first, 2 * first]}
+    return Spec("", rng.choice(("fail", "crash")), {"chance": 0.6}, options)
+
+
+def _put_off(rng: Random) -> Spec:
+    how = rng.choice(("snooze", "snooze", "later", "later", "give up", "cancel"))
+    options = {"max_attempts": rng.choice((1, 3)), "max_snoozes": rng.choice((0, 2, 100))}
+    return Spec("", "put_off", {"how": how, "delay": rng.uniform(0.1, 0.8)}, options)
+
+
 def _once(rng: Random) -> Spec:
     spec = rng.choice((_longer, _crasher, _forker))(rng)
     spec.options["max_attempts"] = 1
@@ -226,6 +238,8 @@ KINDS: dict[str, tuple[int, Callable[[Random], Spec]]] = {
     "flaky": (8, _flaky),
     "hopeless": (2, _hopeless),
     "patient": (6, _patient),
+    "backoff": (4, _backoff),
+    "put-off": (8, _put_off),
     "once": (6, _once),
     "overrun": (4, _overrun),
     "stubborn": (2, _stubborn),

@@ -11,7 +11,7 @@ from torture.violations import CLOCK, of_job
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torture.history import Story
+    from torture.history import Execution, Story
     from torture.violations import Violation
 
 
@@ -25,14 +25,25 @@ def before_its_time(story: Story) -> Iterator[Violation]:
 
 
 def before_its_delay(story: Story) -> Iterator[Violation]:
-    """The retry delay lies between two attempts, unless the first was released by a stop."""
-    delay = story.row.retry_delay if story.row else 0.0
+    """The delay for the cause of its end lies between an attempt and the next one."""
     for one, following in pairwise(story.executions):
+        delay = _delay_after(story, one)
         due = (one.completed_at or 0.0) + delay
-        if delay and one.cause != "stopped" and following.started_at < due - CLOCK:
+        if delay and following.started_at < due - CLOCK:
             ahead = due - following.started_at
-            text = f"{following.id} began {ahead:.3f} s before the retry delay was over"
+            text = f"{following.id} began {ahead:.3f} s before the delay was over"
             yield of_job("early", story, text, *story.start_of(following.id))
+
+
+def _delay_after(story: Story, one: Execution) -> float:
+    """The least delay after an attempt; 0 after one that is tried again at once."""
+    if one.cause in ("stopped", "lost") or story.row is None:
+        return 0.0
+    params, options = story.spec.get("params", {}), story.spec.get("options", {})
+    if one.cause == "snoozed" or (one.cause == "error" and params.get("how") == "later"):
+        return float(params.get("delay", 0.0))
+    delay = min(options.get("retry") or [story.row.retry_delay])
+    return max(delay, 1.0) if one.cause == "crashed" else float(delay)
 
 
 def before_parents(story: Story, stories: dict[str, Story]) -> Iterator[Violation]:

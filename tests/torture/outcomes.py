@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from torture.history import FINISHED, waiting_for_ever
 from torture.violations import of_job
 
+from gigq.model.retry_policy import MAX_SNOOZES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 _CRASHES = frozenset({"crashed", "memory", "oom"})
 _MOST_REFUNDS = 3
-_ENDED_IN_THE_FUNCTION = frozenset({None, "error"})
+_ENDED_IN_THE_FUNCTION = frozenset({None, "error", "snoozed"})
 
 
 def phantom(story: Story) -> Iterator[Violation]:
@@ -39,19 +41,22 @@ def phantom(story: Story) -> Iterator[Violation]:
 
 
 def over_tried(story: Story) -> Iterator[Violation]:
-    """No more starts than attempts and refunds, no more crashes than the crash limit."""
+    """No more starts than attempts, refunds and snoozes, no more crashes than the crash limit."""
     row = story.row
     if row is None:
         return
-    allowed = row.max_attempts + row.refunds
+    allowed = row.max_attempts + row.refunds + row.snoozes
     starts, executions = len(story.starts), len(story.executions)
     if max(starts, executions) > allowed:
         text = f"{starts} starts, {executions} executions, allowed are {allowed}"
         yield of_job("over-tried", story, text, *story.starts.values())
-    if row.max_attempts == 1 and starts > 1:
+    if row.max_attempts == 1 and starts - row.snoozes > 1:
         yield of_job("over-tried", story, "at most once, started twice", *story.starts.values())
     if row.refunds > _MOST_REFUNDS:
         yield of_job("over-tried", story, f"{row.refunds} starts were released")
+    snoozes = sum(e.cause == "snoozed" for e in story.executions)
+    if snoozes > story.spec.get("options", {}).get("max_snoozes", MAX_SNOOZES):
+        yield of_job("over-tried", story, f"it put itself off {snoozes} times")
     crashes = sum(e.cause in _CRASHES for e in story.executions)
     if row.crash_limit is not None and crashes > row.crash_limit:
         text = f"{crashes} crashes, its crash limit is {row.crash_limit}"
@@ -107,9 +112,9 @@ def disagreeing(story: Story) -> Iterator[Violation]:
             yield of_job("disagreeing", story, text, start)
     for execution in story.executions:
         yield from _incomplete(story, execution)
-    counted = story.row.attempts + story.row.refunds
+    counted = story.row.attempts + story.row.refunds + story.row.snoozes
     if counted != len(story.executions):
-        text = f"{counted} attempts and refunds, but {len(story.executions)} executions"
+        text = f"{counted} attempts, refunds and snoozes, but {len(story.executions)} executions"
         yield of_job("disagreeing", story, text, *story.starts.values())
     yield from _ended_otherwise(story)
 

@@ -228,6 +228,39 @@ def test_early_because_the_retry_delay_was_not_over():
     assert kinds([*TWICE[:-1], replace(patient, retry_delay=0.5)]) == []
 
 
+@pytest.mark.parametrize(
+    ("cause", "spec", "delay"),
+    [
+        ("snoozed", {"params": {"how": "snooze", "delay": 3.0}}, 3.0),
+        ("error", {"params": {"how": "later", "delay": 3.0}}, 3.0),
+        ("error", {"options": {"retry": [2.0, 5.0]}}, 2.0),
+        ("crashed", {}, 1.0),
+        ("lost", {"options": {"retry": [2.0]}}, 0.0),
+        ("stopped", {"options": {"retry": [2.0]}}, 0.0),
+    ],
+)
+def test_early_because_the_delay_of_a_policy_was_not_over(cause, spec, delay):
+    def story(gap):
+        first = ran(start=0.9, end=1.0, status="failed", cause=cause)
+        second = ran("e2", start=1.0 + gap, end=9.0)
+        calls = [*call("e1", 0.9, 1.0, "raised:X"), *call("e2", 1.0 + gap, 9.0)]
+        counted = row(execution="e2", attempts=2, completed_at=BEGAN + 9.0)
+        return kinds(intent(**spec), accepted(), *calls, first, second, counted)
+
+    assert story(delay) == []
+    assert ("early" in story(max(delay - 0.5, 0.0))) == (delay > 0.5)
+
+
+def test_over_tried_because_it_put_itself_off_too_often():
+    first = ran(start=0.9, end=1.0, status="cancelled", cause="snoozed")
+    calls = [*call("e1", 0.9, 1.0, "raised:Snooze"), *call("e2", 1.1, 2.0)]
+    counted = row(execution="e2", max_attempts=1, snoozes=1)
+    parts = [accepted(), *calls, first, ran("e2", start=1.1), counted]
+
+    assert kinds(intent(options={"max_snoozes": 1}), *parts) == []
+    assert kinds(intent(options={"max_snoozes": 0}), *parts) == ["over-tried"]
+
+
 def test_over_tried():
     final = TWICE[-1]
 
@@ -249,7 +282,7 @@ def test_a_start_that_was_given_back_may_be_made_again():
 
 def test_over_tried_because_of_its_crash_limit():
     bad = replaced(
-        TWICE, ran(status="failed", cause="error"), ran(status="failed", cause="crashed")
+        TWICE, ran(status="failed", cause="error"), ran(status="failed", cause="memory")
     )
 
     assert kinds([*bad[:-1], replace(TWICE[-1], crash_limit=0)]) == ["over-tried"]
