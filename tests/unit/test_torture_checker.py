@@ -281,9 +281,7 @@ def test_a_start_that_was_given_back_may_be_made_again():
 
 
 def test_over_tried_because_of_its_crash_limit():
-    bad = replaced(
-        TWICE, ran(status="failed", cause="error"), ran(status="failed", cause="memory")
-    )
+    bad = replaced(TWICE, ran(status="failed", cause="error"), ran(status="failed", cause="memory"))
 
     assert kinds([*bad[:-1], replace(TWICE[-1], crash_limit=0)]) == ["over-tried"]
     assert kinds([*bad[:-1], replace(TWICE[-1], crash_limit=1)]) == []
