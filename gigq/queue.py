@@ -11,6 +11,7 @@ from gigq.execution import job_events
 from gigq.model import codec, scripts
 from gigq.model.cached_property import cached_property
 from gigq.model.job_status import JobStatus
+from gigq.rescheduling import Rescheduling
 from gigq.store import migrate
 from gigq.store.backend import MEMORY, BackendOfPath
 from gigq.store.database import LOCK_TIMEOUT, Database
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
     from gigq.store.job_row import Values
 
 
-class JobQueue:
+class JobQueue(Rescheduling):
     """A queue of jobs in one SQLite file. Threads and processes may share the file.
 
-    A subclass may define its own `_get_connection` and `_initialize_db`; it need not call this
-    constructor.
+    A subclass may define its own `_get_connection`, `_initialize_db` and constructor.
 
     Attributes:
         db_path: absolute path of the database file; None in a subclass with its own connections.

@@ -9,7 +9,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
-from gigq.model import clock, codec, function_import, retry_options, signatures
+from gigq.model import clock, codec, function_import, retry_options, run_times, signatures
 from gigq.model.job import Job
 from gigq.model.job_checks import check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ALIKE = attrgetter(
     *("function", "queue", "priority", "max_attempts", "timeout", "retry_delay"),
     *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit", "workflow"),
-    "retry_options",
+    *("retry_options", "run_at", "delay", "expires_in"),
 )
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000
@@ -155,6 +155,7 @@ def _ends_well(time: str) -> bool:
 def _columns(job: Job, now: str) -> tuple[Any, ...]:
     """Return the columns that jobs of a batch may share."""
     ref = _reference(job)
+    times = run_times.times(job, now)
     return _shared(
         {
             "updated_at": now,
@@ -167,7 +168,9 @@ def _columns(job: Job, now: str) -> tuple[Any, ...]:
             "timeout": _or_null(job.timeout),
             "retry_delay": job.retry_delay,
             "retry_policy": _retry_policy(job),
-            "retry_after": NULL,
+            "retry_after": _or_null(times.retry_after),
+            "expires_at": _or_null(times.expires_at),
+            "due_why": NULL if times.retry_after is None else "delay",
             "on_parent_failure": job.on_parent_failure,
             "pass_parent_results": _or_null(job.pass_parent_results),
             "memory_limit": _or_null(memory_limit_of(job)),

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 JOB_KEYS = (
     *("id", "name", "status", "queue", "priority"),
     *("function_module", "function_name", "function_file", "params", "dependencies", "description"),
-    *("attempts", "max_attempts", "timeout", "retry_delay", "retry_after"),
+    *("attempts", "max_attempts", "timeout", "retry_delay", "retry_after", "expires_at"),
     *("on_parent_failure", "pass_parent_results"),
     *("created_at", "updated_at", "started_at", "completed_at"),
     *("worker_id", "result", "error", "cause", "memory_limit", "crash_limit"),
     *("error_type", "error_message", "error_traceback", "workflow"),
 )
 EXECUTION_KEYS = (
-    *("id", "attempt", "status", "worker_id", "started_at", "completed_at"),
+    *("id", "attempt", "status", "worker_id", "due_at", "due_why", "started_at", "completed_at"),
     *("error", "cause", "exit_code", "signal", "stack", "output"),
     *("peak_rss", "cpu_time", "note", "wall_time", "late", "killed", "cancel_requested_at"),
     *("error_type", "error_message", "error_traceback", "interrupted_by", "returned_after"),

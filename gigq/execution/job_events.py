@@ -14,7 +14,7 @@ from gigq.model.job_status import JobStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gigq.model.claim import Claim, FailedDependent, Finished, Settled
+    from gigq.model.claim import Claim, ExpiredJob, FailedDependent, Finished, Settled
     from gigq.model.execution_result import ExecutionResult
 
 _SECOND = 1.0
@@ -201,6 +201,25 @@ def failed_by_parents(
             parent=one.parent_name,
             parent_status=one.parent_status,
         )
+
+
+def expired(jobs: Iterable[ExpiredJob], source: logging.Logger = events.logger) -> None:
+    """Report pending jobs that ended because they were not started in time, and the effects."""
+    for one in jobs:
+        name, level = _EVENTS[one.status]
+        facts = failure_details.fields(failure_details.split(one.error))
+        events.emit(
+            name,
+            level=level,
+            source=source,
+            job_id=one.job_id,
+            job=one.name,
+            attempt=one.attempt,
+            max_attempts=one.max_attempts,
+            queue=one.queue,
+            **{"cause": Cause.EXPIRED.value, **facts},
+        )
+        failed_by_parents(one.failed_dependents, source)
 
 
 def _facts(result: ExecutionResult) -> dict[str, Any]:

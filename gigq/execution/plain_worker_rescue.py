@@ -1,4 +1,4 @@
-"""Rescue of the jobs of plain workers: jobs past their timeout, and jobs of dead processes.
+"""Rescue by plain workers: jobs past their timeout, jobs of dead processes, and expired jobs.
 
 The executions of a daemon are left alone: its supervisor ends them and its recorder settles them.
 """
@@ -17,7 +17,7 @@ from gigq.model.cause import Cause
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus
 from gigq.store.sqlite.processes import run_locks
-from gigq.store.verbs import settle_and_claim
+from gigq.store.verbs import expiry, settle_and_claim
 
 if TYPE_CHECKING:
     import os
@@ -31,11 +31,15 @@ _GRACE = 1.0
 
 
 def take_back(db: Database, backend: Backend) -> None:
-    """Settle executions of dead plain workers and overdue ones, and wake workers for the jobs."""
+    """Settle executions of dead plain workers, overdue ones and expired jobs; wake workers."""
     # A database in memory has no other processes that may have died.
     settled = [] if backend.path is None else lost(db, backend.path)
     settled += overdue(db)
-    backend.notify(Counter(queue for done in settled for queue in done.due_in))
+    expired = expiry.expire_some(db)
+    job_events.expired(expired)
+    due = [queue for done in settled for queue in done.due_in]
+    due += [queue for one in expired for queue in one.due_in]
+    backend.notify(Counter(due))
 
 
 def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:

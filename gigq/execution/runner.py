@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gigq.execution.callbacks import Callbacks, Settings
-    from gigq.model.claim import SettleBatch, Settled
+    from gigq.model.claim import ExpiredJob, SettleBatch, Settled
     from gigq.model.function_import import FunctionRef
     from gigq.store.backend import StoreHandle
     from gigq.store.database import Database
@@ -185,7 +185,7 @@ class Runner:
         self._exchange(more=False)
 
     def _settle(self, batch: SettleBatch, database: Database | None = None) -> Settlings:
-        done, _ = settle_and_claim.exchange(database or self.store.database, batch, None, None)
+        done = settle_and_claim.exchange(database or self.store.database, batch, None, None).settled
         self._held.note_settled(batch, done)
         return done
 
@@ -202,18 +202,16 @@ class Runner:
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
         self._fail_unreadable()
         batch = self._held.release()
-        rows: list[dict[str, Any]] = []
+        done = settle_and_claim.Exchanged([], [], [])
         if more:
             sharers, may_claim = self.settings.sharers, self._callbacks.may_claim
             request = ClaimRequest(new_id(), most, sharers, self._batch_sizing.fits, may_claim)
-            done, rows = settle_and_claim.exchange(
-                self.store.database, batch, self.claimant, request
-            )
-            self._held.note_settled(batch, done)
+            done = settle_and_claim.exchange(self.store.database, batch, self.claimant, request)
+            self._held.note_settled(batch, done.settled)
         elif batch:
             self._settle(batch)
-        self._report_settled(rows)
-        return rows
+        self._report_settled(done.claimed, done.expired)
+        return done.claimed
 
     def _hold(self, rows: list[dict[str, Any]]) -> None:
         """Hold the claims of claimed rows, and fail the rows that cannot be read."""
@@ -292,10 +290,8 @@ class Runner:
     # Settling.
 
     def _finish(self, claim: Claim) -> None:
-        result, complete_job = (
-            self._held.result_of(claim.execution_id),
-            self._overrides.complete_job,
-        )
+        result = self._held.result_of(claim.execution_id)
+        complete_job = self._overrides.complete_job
         if result and complete_job and is_last(claim, result):
             value = codec.decode(result.value)
             complete_job(
@@ -310,8 +306,9 @@ class Runner:
             rows_of_other_programs.end_transaction(self.store.connect(), keep=True)
             self._wake(rows_of_other_programs.follow_up(self.store.database, claim.job_id))
 
-    def _report_settled(self, claimed: list[dict[str, Any]]) -> None:
-        due: list[str] = []
+    def _report_settled(self, claimed: list[dict[str, Any]], expired: list[ExpiredJob]) -> None:
+        job_events.expired(expired, self.logger)
+        due = [queue for one in expired for queue in one.due_in]
         for claim, settled, finished in self._held.take_settled():
             if finished is not None:
                 self._reports.settled(finished, settled)

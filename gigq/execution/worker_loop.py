@@ -10,7 +10,7 @@ from gigq import events
 from gigq.errors import LockedByThisThread, StoreUnavailable
 from gigq.model import clock
 from gigq.store.sqlite.processes import run_locks
-from gigq.store.verbs import settle_and_claim
+from gigq.store.verbs import expiry, settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,9 +107,10 @@ class WorkerLoop:
         self._listener.wait(min(pause, _AFTER_A_WRITE), [stop])
 
     def _pause(self) -> float:
-        runner = self._runner
-        due_at = settle_and_claim.next_due_at(runner.store.database, runner.settings.queues)
-        return clock.seconds_until(due_at, self._worker.polling_interval)
+        store, queues = self._runner.store, self._runner.settings.queues
+        due_at = settle_and_claim.next_due_at(store.database, queues)
+        pause = clock.seconds_until(due_at, self._worker.polling_interval)
+        return clock.seconds_until(expiry.next_expiry_at(store.database), pause)
 
     def _wait_out(self, error: StoreUnavailable) -> None:
         events.emit(

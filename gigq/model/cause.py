@@ -19,3 +19,4 @@ class Cause(StrEnum):
     BOOT = "boot"
     PARENT = "parent"
     SNOOZED = "snoozed"
+    EXPIRED = "expired"

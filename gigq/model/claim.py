@@ -91,6 +91,32 @@ class Claim(NamedTuple):
         )
 
 
+class ExpiredJob(NamedTuple):
+    """A pending job that has ended because it was not started in time.
+
+    Attributes:
+        job_id: the job.
+        name: its name.
+        queue: its queue.
+        status: CANCELLED, or FAILED when it had been tried.
+        attempt: number of attempts that it had.
+        max_attempts: maximum number of attempts.
+        error: the error that is stored.
+        due_in: the queue of each dependent that became due because of it.
+        failed_dependents: dependents that failed because of it.
+    """
+
+    job_id: str
+    name: str
+    queue: str
+    status: JobStatus
+    attempt: int
+    max_attempts: int
+    error: str
+    due_in: tuple[str, ...]
+    failed_dependents: tuple[FailedDependent, ...]
+
+
 class Finished(NamedTuple):
     """A claim whose function has ended, with its result and its duration in seconds."""
 

@@ -11,7 +11,7 @@ from gigq.model.retry_policy import MAX_SNOOZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from gigq.model.retry import Retry
 
@@ -68,6 +68,12 @@ class Job:
         retry_by_cause: rules that differ from the usual ones: a dict from "error", "timeout",
             "memory", "crash", "lost" or "stop" to "policy", "now", "never" or a delay.
         max_snoozes: number of times that the job may put itself off with `Snooze`.
+        run_at: the job is due at this time: a datetime with a zone. A past one is due now.
+        delay: instead of `run_at`, the time from the submit until it is due: seconds, a text such
+            as "10m" or "1h30m", or a timedelta.
+        expires_in: the time from the submit within which it must start, like `delay`. Then a job
+            that no worker has started is cancelled, and one that waits for its next attempt
+            fails, both with the cause `expired`.
 
     Attributes:
         id: the unique id, a string; a second submit of the same id stores nothing.
@@ -109,6 +115,9 @@ class Job:
         give_up_on: ExceptionClasses = None,
         retry_by_cause: Mapping[str, Delay] | None = None,
         max_snoozes: int = MAX_SNOOZES,
+        run_at: datetime | None = None,
+        delay: Delay | None = None,
+        expires_in: Delay | None = None,
     ) -> None:
         self.id = new_id()
         self.name = name
@@ -128,6 +137,9 @@ class Job:
         options = retry, retry_on, give_up_on, retry_by_cause, max_snoozes
         if options != _NO_RETRY_OPTIONS:
             self.retry_options = RetryOptions(*options)
+        self.run_at = run_at
+        self.delay = delay
+        self.expires_in = expires_in
         self.created_at = clock.utc_now()
         job_checks.check(self)
 

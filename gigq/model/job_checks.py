@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import InvalidJob
-from gigq.model import clock, codec, retry_options, served_queues, units
+from gigq.model import clock, codec, retry_options, run_times, served_queues, units
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def _is_plain(job: Any) -> bool:
         and (type(job.crash_limit) is int and 0 < job.crash_limit < _PLAINLY_RIGHT)
         and job.pass_parent_results in (None, True, False)
         and job.on_parent_failure in FAILURE_POLICIES
+        and job.run_at is job.delay is job.expires_in is None
     )
 
 
@@ -137,6 +138,7 @@ def _problem(job: Job) -> str | None:
         or _problem_of_limits(job)
         or _problem_of_retries(job)
         or _problem_of_choices(job)
+        or run_times.problem(job)
     )
 
 

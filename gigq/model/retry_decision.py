@@ -42,7 +42,7 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
         result: the result of the execution.
         job: the job's `attempts`, `max_attempts`, `retry_delay` (seconds), `refunds`, `error`,
             and, if they are known, `crashes`, `crash_limit` (attempts), `retry_policy` (JSON),
-            `snoozes`, and the execution's `cancel_requested_at`.
+            `snoozes`, `expires_at`, and the execution's `cancel_requested_at`.
         now: the time of the decision, as stored text.
     """
     if result.status is JobStatus.COMPLETED:
@@ -137,10 +137,13 @@ def _unsuccessful(
     delay = _delay(result, job, policy)
     if delay is None:
         return _over(result, ended)
+    retry_after = _not_before(delay, now)
+    if _is_expired(job, retry_after or now):
+        return _over(result, ended)
     return Outcome(
         JobStatus.PENDING,
         ended,
-        retry_after=_not_before(delay, now),
+        retry_after=retry_after,
         crashed=result.cause in _CRASHES,
         error=result.error,
         cause=result.cause or _USUAL_CAUSE[ended],
@@ -160,6 +163,13 @@ def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy)
     if result.cause in (None, Cause.ERROR) and result.retry.delay is not None:
         return result.retry.delay
     return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), by_policy)
+
+
+def _is_expired(job: Mapping[str, Any], at: str) -> bool:
+    """Return True when the job must not start at a time any more."""
+    expires_at = job.get("expires_at")
+    # Foreign SQL may have stored bytes.
+    return isinstance(expires_at, str) and expires_at <= at
 
 
 def _crashed_too_often(job: Mapping[str, Any]) -> bool:

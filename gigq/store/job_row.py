@@ -36,6 +36,8 @@ class JobRow(NamedTuple):
     retry_delay: float
     retry_policy: str | Null
     retry_after: str | Null
+    expires_at: str | Null
+    due_why: str | Null
     on_parent_failure: str
     pass_parent_results: bool | Null
     memory_limit: int | Null

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from gigq.execution import job_events
 from gigq.model import clock
 from gigq.store import migrate
 from gigq.store.sqlite import checkpoint, probe
 from gigq.store.sqlite.file import identity
 from gigq.store.sqlite.processes import wakeup
-from gigq.store.verbs import rows_of_other_programs, settle_and_claim
+from gigq.store.verbs import expiry, rows_of_other_programs, settle_and_claim
 from gigqd.ipc.scoreboard import Activity
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _SLOW = 1.0
 
 
 class Maintenance:
-    """Maintenance of the file, wakeups for jobs that came due, and cancel requests.
+    """Maintenance of the file, wakeups for jobs that came due, expiry, and cancel requests.
 
     A connection may serve reads from its cache for long. To find errors early, the recorder reads
     the file through a new connection when its size or time has changed, tries the write lock every
@@ -79,6 +81,7 @@ class Maintenance:
         self._version = (0, 0)
         self._due_at: str | None = None
         self._next_due_at: str | None = None
+        self._expires_at: str | None = None
         self._due_in: list[str] = []
         self._look_at = 0.0
         self._tidy_at = 0.0
@@ -100,6 +103,8 @@ class Maintenance:
             rows_of_other_programs.follow(self._database)
             self._due_at = settle_and_claim.next_due_at(self._database)
             self._due_in = settle_and_claim.queues_with_due_jobs(self._database)
+            self._expires_at = expiry.next_expiry_at(self._database)
+        self._expire()
         self._wake(changed=changed)
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
@@ -174,8 +179,19 @@ class Maintenance:
         return self._version != before
 
     def until_due(self, longest: float) -> float:
-        """Return the seconds until the next delayed job is due, `longest` at most."""
-        return clock.seconds_until(self._next_due_at, longest)
+        """Return the seconds until the next job is due or expires, `longest` at most."""
+        return clock.seconds_until(
+            self._expires_at, clock.seconds_until(self._next_due_at, longest)
+        )
+
+    def _expire(self) -> None:
+        """End the pending jobs whose time is over; many of them in several turns."""
+        if self._expires_at is None or self._expires_at > clock.utc_now():
+            return
+        expired = expiry.expire_some(self._database)
+        job_events.expired(expired)
+        wakeup.notify(self._path, Counter(queue for one in expired for queue in one.due_in))
+        self._expires_at = expiry.next_expiry_at(self._database)
 
     def _wake(self, *, changed: bool) -> None:
         """Wake workers for rows that foreign SQL wrote and for jobs whose time has come."""

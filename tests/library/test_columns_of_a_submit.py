@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gigq import Job, JobQueue, Workflow, task
+from gigq.model import clock
 from gigq.store.job_row import NULL, JobRow
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ OPTIONS: dict[str, Any] = {
     "crash_limit": 2,
 }
 RETRIES: dict[str, Any] = {"give_up_on": ValueError, "max_snoozes": 3}
+TIMES: dict[str, Any] = {"delay": "10m", "expires_in": timedelta(hours=2)}
 CREATED_AT = "2026-01-02T03:04:05.000006+00:00"
 
 
@@ -38,7 +41,7 @@ def work(n: int) -> int:
 
 
 def job(parent: str) -> Job:
-    new = Job(function=work, params={"n": 3}, dependencies=[parent], **OPTIONS, **RETRIES)
+    new = Job(function=work, params={"n": 3}, dependencies=[parent], **OPTIONS, **RETRIES, **TIMES)
     new.created_at, new.workflow = CREATED_AT, "the workflow"
     return new
 
@@ -90,8 +93,10 @@ def test_every_value_of_a_job_is_stored_in_its_own_column(
         "created_at": CREATED_AT,
         "workflow": "the workflow",
         "unmet": 1,
-        "retry_after": None,
         "retry_policy": '{"give_up_on":["ValueError"],"max_snoozes":3}',
+        "retry_after": clock.after(stored["updated_at"], 600),
+        "expires_at": clock.after(stored["updated_at"], 7200),
+        "due_why": "delay",
     }
     # The clock and the place of this file decide what the other two are.
     others = {"updated_at", "function_file"}
@@ -125,7 +130,7 @@ def test_nothing_is_stored_as_null_where_a_column_allows_it(queue: JobQueue) -> 
     stored = row(queue, "one")
     nullable = {
         *("function_file", "timeout", "retry_after", "pass_parent_results"),
-        *("memory_limit", "crash_limit", "workflow", "retry_policy"),
+        *("memory_limit", "crash_limit", "workflow", "retry_policy", "expires_at", "due_why"),
     }
 
     assert {name for name in JobRow._fields if stored[name] is None} == nullable

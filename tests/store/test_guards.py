@@ -22,7 +22,7 @@ PARAMS = {
     "now": NOW, "result": "1", "status": "failed", "attempts": 9, "released": 1, "snoozed": 1,
     "crashed": 1, "error": "changed", "cause": "error", "completed_at": NOW, "retry_after": NOW,
     "next_execution_id": "changed", "worker_id": "changed", "run": "changed", "attempt": 9,
-    "interrupted_by": "timeout", "returned_after": 1.5,
+    "interrupted_by": "timeout", "returned_after": 1.5, "due_at": NOW, "due_why": "retry",
 }  # fmt: skip
 BY_POSITION = {
     "complete_execution": (
@@ -37,6 +37,7 @@ ALLOWED = {
     "end_attempt": {"running"},
     "cancel_job": {"pending"},
     "fail_dependent": {"pending"},
+    "reschedule_job": {"pending"},
     "requeue_job": {"failed", "timeout", "cancelled"},
     "adopt_job": {"pending", "running"},
     "adopt_stray": {"running"},
@@ -188,9 +189,9 @@ def test_a_claim_is_forgotten_alone_and_only_while_its_cancel_is_not_requested(
     tokens = [taken(db)["execution_id"] for _ in ids]
     request_cancel(db, ids[1])
     with db.transaction(durable=False) as session:
-        done = [session.run("delete_unstarted_execution", {"execution_id": t}) for t in tokens[:2]]
+        done = [session.all("delete_unstarted_execution", {"execution_id": t}) for t in tokens[:2]]
 
-    assert done == [1, 0]
+    assert [len(rows) for rows in done] == [1, 0]
     assert [row["execution_id"] for row in settle_and_claim.open_executions(db)] == tokens[1:]
 
 
@@ -289,7 +290,7 @@ def test_the_highest_priority_is_claimed_first_then_the_oldest_then_the_lowest_i
 
 
 def best(db: Database, limit: int, *queues: str) -> list[str]:
-    where = {"queues": json.dumps(queues or ["default", "more"]), "limit": limit}
+    where = {"queues": json.dumps(queues or ["default", "more"]), "limit": limit, "now": NOW}
     return [row["id"] for row in db.all("best_due", where)]
 
 
@@ -305,7 +306,7 @@ def best(db: Database, limit: int, *queues: str) -> list[str]:
 def test_several_are_looked_for_only_among_what_is_due_in_those_queues(
     db: Database, change: str
 ) -> None:
-    job_id, due = stored(db, priority=9), stored(db, queue="more")
+    job_id, due = stored(db, priority=9), stored(db, queue="more", expires_at=f"{NOW}+")
     sql(db, f"UPDATE jobs SET {change} WHERE id = ?", job_id)
 
     assert best(db, 9) == [due]

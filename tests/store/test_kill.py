@@ -43,7 +43,7 @@ def work(address: str, diary: Path, most: int) -> None:
             os.write(lines, f"start {row['id']}\n".encode())
             os.write(lines, f"end {row['id']}\n".encode())
         handover = SettleBatch(tuple(map(over, begun)), tuple(map(Claim.from_row, unbegun)))
-        done, rows = settle_and_claim.exchange(
+        done, rows, _ = settle_and_claim.exchange(
             db, handover, claimant, ClaimRequest(new_id(), most, sharers=3)
         )
         for settled in filter(None, done[: len(begun)]):

@@ -218,7 +218,7 @@ class Ledger(RuleBasedStateMachine):
         asked = ClaimRequest(
             first_id, most, sharers, lambda row: not picky or row["timeout"] != SLOW
         )
-        settled, rows = settle_and_claim.exchange(self.db, handover, who, asked)
+        settled, rows, _ = settle_and_claim.exchange(self.db, handover, who, asked)
 
         reported = [None if one is None else (one.job_status.value, one.attempt) for one in settled]
         assert reported == expected

@@ -87,7 +87,7 @@ def test_a_new_row_is_not_taken_among_several_before_its_parent(
     parent = stored(db)
     insert(program, "child", dependencies=json.dumps([parent]), priority=9)
     wanted = ClaimRequest(new_id(), 10, 1, lambda row: True, lambda: True)
-    _, rows = settle_and_claim.exchange(db, SettleBatch(), WORKER, wanted)
+    _, rows, _ = settle_and_claim.exchange(db, SettleBatch(), WORKER, wanted)
 
     assert [row["id"] for row in rows] == [parent]
 

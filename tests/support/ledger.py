@@ -49,6 +49,8 @@ _DEFAULTS = {
     "memory_limit": None,
     "crash_limit": DEFAULT_CRASH_LIMIT,
     "workflow": None,
+    "expires_at": None,
+    "due_why": None,
 }
 
 
@@ -107,7 +109,7 @@ def swapped(
 ) -> tuple[Settled | None, dict[str, Any] | None]:
     """Settle one completed row, if there is one, and claim the next in the same transaction."""
     handover = SettleBatch() if done is None else SettleBatch((over(done),))
-    settled, rows = settle_and_claim.exchange(db, handover, claimant, ClaimRequest(new_id()))
+    settled, rows, _ = settle_and_claim.exchange(db, handover, claimant, ClaimRequest(new_id()))
     return settled[0] if settled else None, rows[0] if rows else None
 
 

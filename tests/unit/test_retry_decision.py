@@ -272,3 +272,11 @@ def test_a_job_that_put_itself_off_max_snoozes_times_fails() -> None:
 
     assert (again.status, over.status) == (JobStatus.PENDING, JobStatus.FAILED)
     assert "2 times (max_snoozes)" in (over.error or "")
+
+
+@pytest.mark.parametrize(("delay", "again"), [(59, True), (60, False), (0, True)])
+def test_a_retry_that_would_come_when_the_job_has_expired_is_final(delay: int, again: bool) -> None:
+    outcome = decide(failed(), job(retry_delay=delay, expires_at=clock.after(NOW, 60)), NOW)
+
+    assert outcome.status is (JobStatus.PENDING if again else JobStatus.FAILED)
+    assert outcome.error == "boom"

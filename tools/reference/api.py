@@ -53,10 +53,14 @@ def _object(top: griffe.Object, here: str, *, shows_source: bool) -> Iterator[st
 
 
 def members(top: griffe.Object) -> list[griffe.Object]:
-    """Return the public methods and properties of a class, in the order of the source."""
+    """Return the public methods and properties of a class, its own before those of its bases."""
     if not top.is_class:
         return []
-    members = [each for name, each in top.members.items() if not name.startswith("_")]
+    others = (each.target for each in top.inherited_members.values())
+    # A base in the same module has a description of its own.
+    inherited = {each.name: each for each in others if each.module is not top.module}
+    known = {**top.members, **inherited}
+    members = [each for name, each in known.items() if not name.startswith("_")]
     return [each for each in members if each.is_function or "property" in each.labels]
 
 

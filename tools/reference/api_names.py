@@ -54,6 +54,7 @@ PAGES = dict(
             "Queues",
             "gigq.JobQueue",
             "gigq.queue.Requeued",
+            "gigq.rescheduling.Rescheduled",
             "gigq.close_connections",
         ),
         _page("worker.md", "Workers", "gigq.Worker"),

@@ -53,13 +53,29 @@ UPDATE jobs
 SET status = 'pending', attempts = 0, refunds = 0, crashes = 0, snoozes = 0, error = NULL,
     result = NULL,
     cause = NULL, started_at = NULL, completed_at = NULL, retry_after = NULL, worker_id = NULL,
-    execution_id = NULL, updated_at = :now
+    execution_id = NULL, expires_at = NULL, due_at = :now, due_why = 'requeue', updated_at = :now
 WHERE id = :job_id AND status IN ('failed', 'timeout', 'cancelled')
 RETURNING queue, dependencies, on_parent_failure;
 
+-- name: reschedule_job
+UPDATE jobs
+SET retry_after = :retry_after, due_at = CASE WHEN :retry_after IS NULL THEN :now END,
+    due_why = 'rescheduled', updated_at = :now
+WHERE id = :job_id AND status = 'pending'
+    AND (retry_after > :now OR :retry_after IS NOT NULL)
+    AND (expires_at IS NULL OR expires_at > coalesce(:retry_after, :now))
+RETURNING queue;
+
+-- A job is never due after its start: the clock may have been set back, and foreign SQL may have
+-- stored another value.
 -- name: open_execution
-INSERT INTO job_executions (id, job_id, worker_id, status, started_at, attempt, run)
-VALUES (:execution_id, :job_id, :worker_id, 'running', :now, :attempt, :run)
+INSERT INTO job_executions (
+    id, job_id, worker_id, status, started_at, attempt, run, due_at, due_why
+)
+VALUES (
+    :execution_id, :job_id, :worker_id, 'running', :now, :attempt, :run,
+    CASE WHEN :due_at LIKE '%+00:00' AND :due_at < :now THEN :due_at ELSE :now END, :due_why
+)
 ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
 
 -- name: supersede_execution
@@ -110,12 +126,14 @@ WHERE id = ? AND status = 'running' AND execution_id = ?;
 -- A released claim leaves no execution, unless its cancel was requested.
 -- name: delete_unstarted_execution
 DELETE FROM job_executions
-WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NULL;
+WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NULL
+RETURNING due_at, due_why;
 
 -- name: release_job
 UPDATE jobs
 SET status = 'pending', attempts = attempts - 1, worker_id = NULL, execution_id = NULL,
-    started_at = CASE attempts WHEN 1 THEN NULL ELSE started_at END, updated_at = :now
+    started_at = CASE attempts WHEN 1 THEN NULL ELSE started_at END, updated_at = :now,
+    due_at = :due_at, due_why = :due_why
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id
 RETURNING queue, attempts, max_attempts;
 
@@ -125,7 +143,7 @@ SELECT j.id, j.name, j.queue, CAST(j.attempts AS INTEGER) AS attempts,
     CAST(j.max_attempts AS INTEGER) AS max_attempts, CAST(j.retry_delay AS REAL) AS retry_delay,
     CAST(j.refunds AS INTEGER) AS refunds, CAST(j.crashes AS INTEGER) AS crashes,
     CAST(j.crash_limit AS INTEGER) AS crash_limit, j.error, j.retry_policy,
-    CAST(j.snoozes AS INTEGER) AS snoozes, e.cancel_requested_at
+    CAST(j.snoozes AS INTEGER) AS snoozes, j.expires_at, e.cancel_requested_at
 FROM job_executions e
 JOIN jobs j ON j.id = e.job_id AND j.status = 'running' AND j.execution_id = e.id
 WHERE e.id = :execution_id AND e.status = 'running';
@@ -137,7 +155,12 @@ SET status = :status, attempts = :attempts, refunds = refunds + :released,
     crashes = crashes + :crashed, error = :error, cause = :cause, worker_id = NULL,
     completed_at = CASE WHEN started_at > :completed_at THEN started_at ELSE :completed_at END,
     retry_after = :retry_after, execution_id = :next_execution_id,
-    updated_at = :now
+    due_at = CASE
+        WHEN :due_why IS NULL OR :retry_after IS NOT NULL THEN NULL
+        WHEN started_at > :now THEN started_at
+        ELSE :now
+    END,
+    due_why = :due_why, updated_at = :now
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
 
 -- name: is_awaited
@@ -147,7 +170,9 @@ SELECT 1 AS awaited FROM job_dependencies WHERE parent_id = :parent_id LIMIT 1;
 -- the row, with its list of parents, once for each parent.
 -- name: release_dependents
 UPDATE jobs
-SET unmet = 0, updated_at = :now
+SET unmet = 0, updated_at = :now,
+    due_at = CASE WHEN retry_after > :now THEN due_at ELSE :now END,
+    due_why = CASE WHEN retry_after > :now THEN due_why ELSE 'parent' END
 WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
     AND NOT EXISTS (
         SELECT 1 FROM job_dependencies d WHERE d.job_id = jobs.id AND d.parent_id <> :parent_id
@@ -176,7 +201,9 @@ RETURNING id, name;
 
 -- name: release_dependents_that_do_not_wait
 UPDATE jobs
-SET unmet = 0, updated_at = :now
+SET unmet = 0, updated_at = :now,
+    due_at = CASE WHEN retry_after > :now THEN due_at ELSE :now END,
+    due_why = CASE WHEN retry_after > :now THEN due_why ELSE 'parent' END
 WHERE on_parent_failure <> 'wait'
     AND id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
     AND NOT EXISTS (
@@ -202,6 +229,8 @@ WHERE id = :job_id AND status = 'pending';
 UPDATE jobs
 SET attempts = attempts + CASE status WHEN 'pending' THEN 1 ELSE 0 END,
     started_at = CASE status WHEN 'pending' THEN :now ELSE coalesce(started_at, :now) END,
+    due_at = CASE status WHEN 'pending' THEN coalesce(due_at, updated_at) ELSE due_at END,
+    due_why = CASE status WHEN 'pending' THEN coalesce(due_why, 'submit') ELSE due_why END,
     status = 'running', execution_id = :execution_id, worker_id = :worker_id, updated_at = :now
 WHERE id = :job_id
     AND (
@@ -217,7 +246,8 @@ RETURNING *;
 -- Foreign SQL does not know the column `run`: an open execution with one is an old one of gigq.
 -- name: adopt_execution
 UPDATE job_executions
-SET id = :execution_id, run = :run, attempt = :attempt
+SET id = :execution_id, run = :run, attempt = :attempt, due_why = :due_why,
+    due_at = CASE WHEN :due_at LIKE '%+00:00' AND :due_at < started_at THEN :due_at ELSE started_at END
 WHERE job_id = :job_id AND status = 'running' AND (run IS NULL OR id = :execution_id);
 
 -- name: strays
@@ -241,6 +271,22 @@ ORDER BY e.started_at, e.id;
 SELECT min(retry_after) AS due_at
 FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after > :after;
+
+-- name: is_expired_or_promotable
+SELECT
+    EXISTS (
+        SELECT 1 FROM jobs
+        WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
+    ) AS expired,
+    EXISTS (
+        SELECT 1 FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
+    ) AS promotable;
+
+-- name: next_expiry_at
+SELECT min(expires_at) AS expires_at
+FROM jobs
+WHERE status = 'pending' AND expires_at IS NOT NULL;
 
 -- name: anything_due
 SELECT 1 AS due FROM jobs

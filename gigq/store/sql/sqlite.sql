@@ -52,10 +52,12 @@ SELECT 1 AS unfinished FROM jobs WHERE id = :parent_id AND status <> 'completed'
 -- name: claim_from_queue
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
-    worker_id = :worker_id, execution_id = :execution_id
+    worker_id = :worker_id, execution_id = :execution_id,
+    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
+        AND (expires_at IS NULL OR expires_at > :now)
     ORDER BY priority DESC, created_at, id
     LIMIT 1
 )
@@ -65,13 +67,15 @@ RETURNING *, rowid AS row;
 -- name: claim_from_queues
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
-    worker_id = :worker_id, execution_id = :execution_id
+    worker_id = :worker_id, execution_id = :execution_id,
+    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (
     SELECT best.rowid
     FROM json_each(:queues) AS named
     JOIN jobs AS best ON best.rowid = (
         SELECT rowid FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+            AND (expires_at IS NULL OR expires_at > :now)
         ORDER BY priority DESC, created_at, id
         LIMIT 1
     )
@@ -85,7 +89,8 @@ RETURNING *, rowid AS row;
 -- name: claim_from_every_queue
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
-    worker_id = :worker_id, execution_id = :execution_id
+    worker_id = :worker_id, execution_id = :execution_id,
+    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (
     WITH RECURSIVE named (queue) AS (
         SELECT min(queue) FROM jobs
@@ -104,6 +109,7 @@ WHERE rowid = (
     JOIN jobs AS best ON best.rowid = (
         SELECT rowid FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.queue
+            AND (expires_at IS NULL OR expires_at > :now)
         ORDER BY priority DESC, created_at, id
         LIMIT 1
     )
@@ -172,26 +178,36 @@ JOIN jobs ON jobs.rowid IN (
     ORDER BY priority DESC, created_at, id
     LIMIT :limit
 )
+WHERE (jobs.expires_at IS NULL OR jobs.expires_at > :now)
 ORDER BY jobs.priority DESC, jobs.created_at, jobs.id
 LIMIT :limit;
 
 -- The rows are one JSON object, each under the id of its execution: one statement for all costs two
--- thirds of one for each.
+-- thirds of one for each. Before `claim_rows`, which overwrites the time of the last change. A job
+-- that has an open execution keeps that one. The due time is made as in `open_execution`.
+-- name: open_executions_of_rows
+INSERT INTO job_executions (
+    id, job_id, worker_id, status, started_at, attempt, run, due_at, due_why
+)
+SELECT json_each.key, jobs.id, :worker_id, 'running', :now, jobs.attempts + 1, :run,
+    CASE
+        WHEN coalesce(jobs.due_at, jobs.updated_at) LIKE '%+00:00'
+            AND coalesce(jobs.due_at, jobs.updated_at) < :now
+        THEN coalesce(jobs.due_at, jobs.updated_at)
+        ELSE :now
+    END,
+    coalesce(jobs.due_why, 'submit')
+FROM json_each(:taken)
+CROSS JOIN jobs ON jobs.rowid = json_each.value
+WHERE true
+ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
+
 -- name: claim_rows
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
     worker_id = :worker_id, execution_id = json_each.key
 FROM json_each(:taken)
 WHERE jobs.rowid = json_each.value;
-
--- A job that has an open execution keeps that one. The time is that of the claim.
--- name: open_executions_of_rows
-INSERT INTO job_executions (id, job_id, worker_id, status, started_at, attempt, run)
-SELECT json_each.key, jobs.id, jobs.worker_id, 'running', jobs.started_at, jobs.attempts, :run
-FROM json_each(:taken)
-CROSS JOIN jobs ON jobs.rowid = json_each.value
-WHERE true
-ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
 
 -- The jobs, among some, that others wait for.
 -- name: awaited_among
@@ -200,13 +216,31 @@ WHERE parent_id IN (SELECT value FROM json_each(:ids));
 
 -- A limited number, so that a million jobs with one due time do not hold the lock for long.
 -- name: promote_delayed
-UPDATE jobs SET retry_after = NULL
+UPDATE jobs
+SET retry_after = NULL, due_at = max(retry_after, coalesce(due_at, retry_after)),
+    due_why = coalesce(due_why, 'delay')
 WHERE rowid IN (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
     ORDER BY retry_after
     LIMIT 1000
 );
+
+-- As limited. Foreign SQL may have stored attempts as text.
+-- name: expire_jobs
+UPDATE jobs
+SET status = CASE WHEN CAST(attempts AS INTEGER) > 0 THEN 'failed' ELSE 'cancelled' END,
+    cause = 'expired', completed_at = :now, updated_at = :now, retry_after = NULL,
+    error = CASE WHEN CAST(attempts AS INTEGER) > 0 THEN coalesce(error, :said || expires_at)
+        ELSE :said || expires_at END
+WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
+    ORDER BY expires_at
+    LIMIT 1000
+)
+RETURNING id, name, queue, status, error, CAST(attempts AS INTEGER) AS attempts,
+    CAST(max_attempts AS INTEGER) AS max_attempts;
 
 -- name: next_due_at_in_queues
 SELECT min(retry_after) AS due_at

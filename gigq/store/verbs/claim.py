@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from gigq.model.ids import new_ids
 from gigq.model.served_queues import parse
-from gigq.store.verbs import rows_of_other_programs
+from gigq.store.verbs import expiry, rows_of_other_programs
 
 if TYPE_CHECKING:
-    from gigq.model.claim import Claimant, ClaimRequest
+    from gigq.model.claim import Claimant, ClaimRequest, ExpiredJob
     from gigq.model.served_queues import ServedQueues
     from gigq.store.database import Row, Session
 
@@ -30,18 +30,31 @@ class MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, neve
     """A due job with a single attempt, whose claim must survive a power cut."""
 
 
+def prepare(session: Session) -> list[ExpiredJob]:
+    """Prepare the claims of a transaction: link new rows, end expired jobs, promote delayed ones.
+
+    Returns:
+        The jobs that have expired. There may be more of them, which no claim takes.
+    """
+    rows_of_other_programs.link(session)
+    moved = session.one("is_expired_or_promotable", {"now": session.now})
+    assert moved is not None
+    expired = expiry.expire(session) if moved["expired"] else []
+    if moved["promotable"]:
+        session.run("promote_delayed", {"now": session.now})
+    return expired
+
+
 def take(
     session: Session, claimant: Claimant, request: ClaimRequest, *, durable: bool
 ) -> list[Row]:
     """Claim the best due job, or the best few when they are short.
 
-    Delayed jobs whose time has come count as due. A worker claims no more than its fair share.
+    A worker claims no more than its fair share.
 
     Raises:
         MustBeDurable: the job must be claimed in a durable transaction.
     """
-    rows_of_other_programs.link(session)
-    session.run("promote_delayed", {"now": session.now})
     if request.most > 1:
         rows = _companions(session, claimant, request)
         if len(rows) > 1:
@@ -51,7 +64,12 @@ def take(
 
 
 def open_execution(session: Session, execution: Row) -> None:
-    """Open the execution of a job that has just been claimed."""
+    """Open the execution of a job that has just been claimed.
+
+    Args:
+        session: the transaction.
+        execution: its values; `due_at` and `due_why` are those of the job.
+    """
     if session.run("open_execution", execution):
         return
     # Foreign SQL made the job pending while an execution was open, which is not current then.
@@ -73,8 +91,13 @@ def _take_one(
     if job["max_attempts"] == 1 and not durable:
         raise MustBeDurable
     opened = {"job_id": job["id"], "attempt": job["attempts"], "run": claimant.run}
-    open_execution(session, {**who, **opened})
+    open_execution(session, {**who, **opened, **waiting(job)})
     return job
+
+
+def waiting(job: Row) -> Row:
+    """Return the time at which a job became due, and why then, for its execution."""
+    return {"due_at": job["due_at"], "due_why": job["due_why"]}
 
 
 def _restore_bytes(session: Session, job: Row, row: int) -> bool:
@@ -125,7 +148,7 @@ def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> 
     queues = _served(session, claimant)
     if not 0 < len(queues) <= request.most:
         return []
-    where = {"queues": json.dumps(queues)}
+    where = {"queues": json.dumps(queues), "now": session.now}
     found = session.one("due_up_to", {**where, "limit": request.most * request.sharers})
     share = -(-found["due"] // request.sharers) if found else 0
     if share < 2:
@@ -164,21 +187,30 @@ def _take_several(
     session: Session, claimant: Claimant, request: ClaimRequest, rows: list[Row]
 ) -> list[Row]:
     ids = [request.first_id, *new_ids(len(rows) - 1)]
-    taken = json.dumps({id_: row["row"] for id_, row in zip(ids, rows, strict=True)})
+    chosen = dict(zip(ids, rows, strict=True))
     who = {"now": session.now, "worker_id": claimant.worker_id}
-    session.run("claim_rows", {**who, "taken": taken})
-    claimed = [{**row, **_as_claimed(row, id_, who)} for id_, row in zip(ids, rows, strict=True)]
-    if session.run("open_executions_of_rows", {"run": claimant.run, "taken": taken}) != len(rows):
-        _open_one_by_one(session, claimed, claimant.run)
-    return claimed
+    if _open_executions(session, chosen, {**who, "run": claimant.run}) != len(rows):
+        _open_the_others(session, chosen, {**who, "run": claimant.run})
+    session.run("claim_rows", {**who, "taken": _row_numbers(chosen)})
+    return [{**row, **_as_claimed(row, id_, who)} for id_, row in chosen.items()]
 
 
-def _open_one_by_one(session: Session, claimed: list[Row], run: str) -> None:
-    """Open the executions singly, since foreign SQL left an old one open for one of the jobs."""
-    for row in claimed:
-        opened = {**row, "job_id": row["id"], "attempt": row["attempts"], "run": run}
-        session.run("supersede_others", {**opened, "now": session.now})
-        session.run("open_execution", {**opened, "now": session.now})
+def _open_executions(session: Session, chosen: dict[str, Row], who: Row) -> int:
+    return session.run("open_executions_of_rows", {**who, "taken": _row_numbers(chosen)})
+
+
+def _open_the_others(session: Session, chosen: dict[str, Row], who: Row) -> None:
+    """Open the executions of jobs for which foreign SQL left an old one open."""
+    left = {
+        id_: row
+        for id_, row in chosen.items()
+        if session.run("supersede_others", {**who, "job_id": row["id"], "execution_id": id_})
+    }
+    _open_executions(session, left, who)
+
+
+def _row_numbers(chosen: dict[str, Row]) -> str:
+    return json.dumps({id_: row["row"] for id_, row in chosen.items()})
 
 
 def _as_claimed(row: Row, execution_id: str, who: Row) -> Row:

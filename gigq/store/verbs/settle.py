@@ -55,9 +55,10 @@ def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
         None when it was not the job's current execution any more.
     """
     ids = {"job_id": job_id, "execution_id": execution_id, "now": session.now}
-    if not session.run("delete_unstarted_execution", ids):
+    waited = session.one("delete_unstarted_execution", ids)
+    if waited is None:
         return settle(session, execution_id, ExecutionResult(JobStatus.FAILED, cause=Cause.STOPPED))
-    row = session.one("release_job", ids)
+    row = session.one("release_job", {**ids, **waited})
     if row is None:
         return None
     left, most = row["attempts"], row["max_attempts"]
@@ -186,9 +187,19 @@ def _ended(session: Session, job: Row, execution_id: str, outcome: Outcome, atte
         "cause": outcome.cause,
         "completed_at": None if again else session.now,
         "retry_after": outcome.retry_after,
+        "due_why": _due_why(outcome),
         "next_execution_id": None if again else execution_id,
         "now": session.now,
     }
+
+
+def _due_why(outcome: Outcome) -> str | None:
+    """Return why the job is due again; None when it has ended."""
+    if outcome.status is not JobStatus.PENDING:
+        return None
+    if outcome.snoozed:
+        return "snooze"
+    return "resume" if outcome.released else "retry"
 
 
 def _consequences(session: Session, job: Row, outcome: Outcome) -> dependents.Consequences:

@@ -7,7 +7,7 @@ and not an error: another process was first, and the verb returns None.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
@@ -20,9 +20,25 @@ from gigq.store.verbs import rows_of_other_programs
 from gigq.store.verbs import settle as settling
 
 if TYPE_CHECKING:
-    from gigq.model.claim import Claimant, Settled
+    from gigq.model.claim import Claimant, ExpiredJob, Settled
     from gigq.model.execution_result import ExecutionResult
     from gigq.store.database import Database, Row, Session
+
+
+class Exchanged(NamedTuple):
+    """The effects of one exchange.
+
+    Attributes:
+        settled: the effects of each claim of the batch, the finished ones first; None for one that
+            is not its job's current execution any more.
+        claimed: the rows of the claimed jobs, each with its execution id, in the order in which to
+            run them.
+        expired: the pending jobs that have ended because their time was over.
+    """
+
+    settled: list[Settled | None]
+    claimed: list[Row]
+    expired: list[ExpiredJob]
 
 
 def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
@@ -33,7 +49,7 @@ def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
     Returns:
         The job's row, its execution id included; None when nothing is due.
     """
-    rows = exchange(db, SettleBatch(), claimant, ClaimRequest(execution_id))[1]
+    rows = exchange(db, SettleBatch(), claimant, ClaimRequest(execution_id)).claimed
     return rows[0] if rows else None
 
 
@@ -49,43 +65,43 @@ def settle(db: Database, execution_id: str, result: ExecutionResult) -> Settled 
 
 def exchange(
     db: Database, batch: SettleBatch, claimant: Claimant | None, request: ClaimRequest | None
-) -> tuple[list[Settled | None], list[Row]]:
+) -> Exchanged:
     """Settle finished claims, release unstarted ones and claim due jobs, in one transaction.
+
+    A claim ends pending jobs that have expired first.
 
     Args:
         db: the database.
         batch: the claims to settle and to release.
         claimant: the worker that claims; None to claim nothing.
         request: the amount of work that it asks for.
-
-    Returns:
-        The effects of each claim of the batch, the finished ones first; None for one that is not
-        its job's current execution any more. And the rows of the claimed jobs, each with its
-        execution id, in the order in which to run them.
     """
-    done, rows = _exchange(db, batch, claimant, request)
+    first = _exchange(db, batch, claimant, request)
     if (
         claimant
         and request
-        and not rows
+        and not first.claimed
         and request.still()
         and rows_of_other_programs.release_done(db)
     ):
-        rows = _exchange(db, SettleBatch(), claimant, request)[1]
-    return done, rows
+        _, rows, expired = _exchange(db, SettleBatch(), claimant, request)
+        return Exchanged(first.settled, rows, [*first.expired, *expired])
+    return first
 
 
 def _exchange(
     db: Database, batch: SettleBatch, claimant: Claimant | None, request: ClaimRequest | None
-) -> tuple[list[Settled | None], list[Row]]:
+) -> Exchanged:
     durable, together, again = db.durable, True, False
     while True:
         try:
             with db.transaction(durable=durable) as session:
                 done = _settle_batch(session, batch, together=together)
                 if claimant is None or request is None or not request.still():
-                    return done, []
-                return done, claiming.take(session, claimant, request, durable=durable)
+                    return Exchanged(done, [], [])
+                expired = claiming.prepare(session)
+                rows = claiming.take(session, claimant, request, durable=durable)
+                return Exchanged(done, rows, expired)
         except claiming.MustBeDurable:
             durable = True
         except settling.Contended:
@@ -121,6 +137,7 @@ def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> R
         job = session.one("adopt_job", {**who, "job_id": job_id})
         if job is not None:
             opened = {"job_id": job_id, "attempt": job["attempts"], "run": claimant.run}
+            opened |= claiming.waiting(job)
             if not session.run("adopt_execution", {**who, **opened}):
                 claiming.open_execution(session, {**who, **opened})
         return job
@@ -272,4 +289,5 @@ def _adopt_stray(session: Session, stray: Row) -> None:
     job = session.one("adopt_stray", ids)
     if job is not None:
         opened = {"attempt": job["attempts"], "run": None, "worker_id": job["worker_id"]}
+        opened |= {"due_at": None, "due_why": None}
         claiming.open_execution(session, {**ids, **opened, "now": stray["started_at"]})

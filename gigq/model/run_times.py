@@ -1,0 +1,98 @@
+"""Times of a job: not before, and not after. Checks of the values, and their stored forms."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gigq.errors import InvalidJob
+from gigq.model import clock, codec
+from gigq.model.retry import seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.model.job import Job
+
+
+class RunTimes(NamedTuple):
+    """The times of a job in stored form.
+
+    Attributes:
+        retry_after: the job is not claimed before this time; None: it is due now.
+        expires_at: it is not claimed at this time or later; None: it never expires.
+    """
+
+    retry_after: str | None = None
+    expires_at: str | None = None
+
+
+def problem(job: Any) -> str | None:
+    """Return the reason why a job's times are not allowed, with the remedy; None without one."""
+    if job.run_at is not None and job.delay is not None:
+        return "it has both run_at and delay; give one of them"
+    try:
+        if job.run_at is not None or job.delay is not None:
+            not_before(job.run_at, job.delay)
+        if job.expires_in is not None and not seconds_of("expires_in", job.expires_in):
+            return f"expires_in is {codec.short(job.expires_in)}; give more than 0"
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def not_before(run_at: Any, delay: Any) -> Callable[[str], str | None]:
+    """Return the function that turns a time into the one before which a job is not claimed.
+
+    The function returns None for a past time: the job is due now.
+
+    Raises:
+        ValueError: not exactly one of the two is given, or it is not allowed.
+    """
+    if (run_at is None) == (delay is None):
+        raise ValueError("give either run_at or delay")
+    if run_at is not None:
+        moment = stored_time(run_at)
+        return lambda now: moment if moment > now else None
+    ahead = seconds_of("delay", delay)
+    return lambda now: clock.after(now, ahead) if ahead else None
+
+
+def times(job: Job, now: str) -> RunTimes:
+    """Return the times of a job that is submitted now.
+
+    Raises:
+        InvalidJob: the job would expire before it is due.
+    """
+    is_later = job.run_at is not None or job.delay is not None
+    retry_after = not_before(job.run_at, job.delay)(now) if is_later else None
+    expires_at = None
+    if job.expires_in is not None:
+        expires_at = clock.after(now, seconds_of("expires_in", job.expires_in))
+    if retry_after is not None and expires_at is not None and expires_at <= retry_after:
+        raise InvalidJob(
+            f"job {codec.short(job.name)}: it expires at {expires_at}, before it is due at "
+            f"{retry_after}; expires_in counts from the submit: give a longer one"
+        )
+    return RunTimes(retry_after, expires_at)
+
+
+def stored_time(moment: Any) -> str:
+    """Return a moment in stored form.
+
+    Raises:
+        ValueError: it is no datetime with a zone.
+    """
+    if not isinstance(moment, datetime):
+        raise ValueError(
+            f"run_at is {codec.short(moment)}; give a datetime with a zone, or use delay"
+        )
+    if moment.utcoffset() is None:
+        raise ValueError(
+            f"run_at is {codec.short(moment)}, which has no zone, so it is another moment on "
+            "another host; give one with a zone: run_at.astimezone() takes it as local time"
+        )
+    try:
+        return clock.to_text(moment)
+    except OverflowError:
+        raise ValueError(f"run_at is {codec.short(moment)}, outside the years 1 to 9999") from None

@@ -1,0 +1,115 @@
+"""The part of `JobQueue` that changes the time before which pending jobs do not run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gigq import events
+from gigq.cancel_requeue import several
+from gigq.model import run_times
+from gigq.store.verbs.requeue import MOST_AT_ONCE
+from gigq.store.verbs.reschedule import reschedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from gigq.model.job import Delay
+
+
+class Rescheduled(NamedTuple):
+    """The answer of `JobQueue.reschedule_many`.
+
+    Attributes:
+        jobs: the time (UTC, ISO format) before which each changed job does not run, by its id;
+            None when it may run now.
+        refused: the reasons by id, for each other job that was named.
+    """
+
+    jobs: dict[str, str | None]
+    refused: dict[str, str]
+
+
+class Rescheduling:
+    """The methods of a queue that change the time of pending jobs."""
+
+    _database: Any  # of the queue, as is `_wake`
+
+    def run_now(self, job_id: str) -> bool:
+        """Make a delayed job due now: one with a later time, or one that waits for a retry.
+
+        Args:
+            job_id: the job's id.
+
+        Returns:
+            True when it has no later time any more; it still waits for unfinished parents. False
+            when there is no such job, or when it is not delayed.
+        """
+        return bool(self.reschedule_many([job_id], delay=0).jobs)
+
+    def reschedule(
+        self, job_id: str, *, run_at: datetime | None = None, delay: Delay | None = None
+    ) -> bool:
+        """Set the time before which a pending job does not run.
+
+        Args:
+            job_id: the job's id.
+            run_at: the time, a datetime with a zone. A past one is now.
+            delay: instead, the time from now: seconds, a text such as "10m", or a timedelta.
+
+        Returns:
+            True when it has this time. False when there is no such job, when it is not pending, or
+            when it would expire before. `reschedule_many` returns the reason.
+
+        Raises:
+            ValueError: neither or both are given, or one is no such value.
+        """
+        return bool(self.reschedule_many([job_id], run_at=run_at, delay=delay).jobs)
+
+    def reschedule_many(
+        self,
+        job_ids: Iterable[str],
+        *,
+        run_at: datetime | None = None,
+        delay: Delay | None = None,
+    ) -> Rescheduled:
+        """Set the time before which pending jobs do not run, in few transactions.
+
+        Args:
+            job_ids: their ids.
+            run_at: as for `reschedule`.
+            delay: as for `reschedule`.
+
+        Returns:
+            The times of the changed jobs, and the reasons for the others.
+
+        Raises:
+            ValueError: as for `reschedule`.
+        """
+        not_before = run_times.not_before(run_at, delay)
+        answer = Rescheduled({}, {})
+        left = iter(dict.fromkeys(several(job_ids)))
+        while some := list(islice(left, MOST_AT_ONCE)):
+            done = reschedule(self._database, some, not_before)
+            for job_id in done.jobs:
+                events.emit(events.JOB_RESCHEDULED, job_id=job_id, retry_after=done.retry_after)
+                answer.jobs[job_id] = done.retry_after
+            for job_id, row in done.others.items():
+                answer.refused[job_id] = _reason(row, done.retry_after)
+            self._wake(Counter(done.due_in))
+        return answer
+
+    def _wake(self, due: Mapping[str, int]) -> None:
+        raise NotImplementedError
+
+
+def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:
+    if row is None:
+        return "there is no such job"
+    if row["status"] != "pending":
+        return f"it is {row['status']}"
+    if retry_after is not None:
+        return f"it expires at {row['expires_at']}, before that time"
+    return "it waits for its parents" if row["unmet"] else "it is due already"

@@ -1,0 +1,59 @@
+"""Expiry of pending jobs: those whose time is over end, and dependents follow their policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.model import clock
+from gigq.model.claim import ExpiredJob
+from gigq.model.job_status import JobStatus
+from gigq.store.verbs import dependents
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database, Row, Session
+
+_SAID = "JobExpired: not started before "
+
+
+def expire(session: Session) -> list[ExpiredJob]:
+    """End the pending jobs whose time is over inside a transaction, at most 1000 of them.
+
+    A job that has not been tried is cancelled. One that has been tried fails and keeps its error.
+    """
+    rows = session.all("expire_jobs", {"now": session.now, "said": _SAID})
+    return [_expired(session, row) for row in rows]
+
+
+def expire_some(db: Database) -> list[ExpiredJob]:
+    """End pending jobs whose time is over, as `expire` does; lock nothing when there are none."""
+    row = db.one("is_expired_or_promotable", {"now": clock.utc_now()})
+    if row is None or not row["expired"]:
+        return []
+    with db.transaction(durable=False) as session:
+        return expire(session)
+
+
+def next_expiry_at(db: Database) -> str | None:
+    """Return the earliest time at which a pending job expires; None when no job does.
+
+    A value that is no time, which foreign SQL may have stored, counts as none.
+    """
+    row = db.one("next_expiry_at")
+    expires_at = row["expires_at"] if row else None
+    return expires_at if clock.is_time(expires_at) else None
+
+
+def _expired(session: Session, row: Row) -> ExpiredJob:
+    parent = dependents.Parent(row["id"], row["name"], row["status"])
+    after = dependents.fail_dependents(session, parent)
+    return ExpiredJob(
+        row["id"],
+        row["name"],
+        row["queue"],
+        JobStatus(row["status"]),
+        row["attempts"],
+        row["max_attempts"],
+        row["error"],
+        after.due_in,
+        after.failed_dependents,
+    )
