@@ -129,13 +129,13 @@ class BackupRefused(GigqError):
 
 
 class JobDecision(GigqError):
-    """Base of the exceptions with which a job ends its attempt and decides what follows.
+    """The base of exceptions with which a job ends its attempt and decides what follows.
 
     Args:
-        reason: a text for people, which becomes the error of the attempt.
+        reason: the reason, which becomes the error of the attempt.
 
     Attributes:
-        reason: the text.
+        reason: the reason.
     """
 
     def __init__(self, reason: str = "") -> None:
@@ -147,12 +147,11 @@ class RetryLater(JobDecision):
     """End this attempt as failed, and try the job again after a delay if attempts are left.
 
     Args:
-        delay: seconds, a text such as "10m", or a `timedelta`; it replaces the delay of the job's
-            policy.
-        reason: a text for people, which becomes the error of the attempt.
+        delay: seconds, a string such as "10m", or a `timedelta`; it replaces the usual delay.
+        reason: the reason, which becomes the error of the attempt.
 
     Attributes:
-        delay: as given.
+        delay: the delay, as given.
     """
 
     def __init__(self, delay: float | str | timedelta, reason: str = "") -> None:
@@ -169,7 +168,7 @@ class RetryLater(JobDecision):
 
 
 class Snooze(RetryLater):
-    """Put the job off without using an attempt, at most `max_snoozes` times a job.
+    """Run the job again after a delay, without using an attempt; at most `max_snoozes` times.
 
     The arguments are those of `RetryLater`.
     """
@@ -178,14 +177,14 @@ class Snooze(RetryLater):
 class GiveUp(JobDecision):
     """End the job as failed, even with attempts left.
 
-    The argument is a reason for people, which becomes the error of the job.
+    The argument is the reason, which becomes the error of the job.
     """
 
 
 class CancelJob(JobDecision):
     """End the job as cancelled.
 
-    The argument is a reason for people, which becomes the error of the job.
+    The argument is the reason, which becomes the error of the job.
     """
 
 

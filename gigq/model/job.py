@@ -45,8 +45,8 @@ class Job:
         description: a longer text for display.
         pass_parent_results: pass the results of the dependencies as the keyword argument
             `parent_results`, a dict by parent id. None: if the function accepts it.
-        retry_delay: seconds from a failed attempt to the next one. With neither this nor
-            `retry`, the delay is that of the daemon's `[retry]`; a plain worker has none.
+        retry_delay: seconds from a failed attempt to the next one. Without this and `retry` the
+            delay is that of the daemon's `[retry]`; a plain worker tries again at once.
         queue: the named queue; not "*", and not a name that begins with "!": these are
             patterns for workers.
         on_parent_failure: what to do when a dependency ends without success: "fail" fails this
@@ -58,22 +58,22 @@ class Job:
         crash_limit: number of attempts that kill their process (a crash, the memory limit, the
             kernel's out-of-memory killer) after which the job fails for good, even with
             attempts left; None for no limit.
-        retry: the delays between attempts: a `Retry`; a list of delays, whose last one is used
-            again; or a function of the attempt's number and its exception that returns a delay,
-            or None for no further attempt. A worker finds the function by its name.
-        retry_on: exception classes, or their dotted names, that are tried again; every other
-            exception is final then. None for all.
-        give_up_on: exception classes, or their dotted names, that are final. The most specific
-            class of `retry_on` and `give_up_on` counts.
-        retry_by_cause: rules that differ from the usual ones: a dict from "error", "timeout",
-            "memory", "crash", "lost" or "stop" to "policy", "now", "never" or a delay.
-        max_snoozes: number of times that the job may put itself off with `Snooze`.
-        run_at: the job is due at this time: a datetime with a zone. A past one is due now.
-        delay: instead of `run_at`, the time from the submit until it is due: seconds, a text such
-            as "10m" or "1h30m", or a timedelta.
-        expires_in: the time from the submit within which it must start, like `delay`. Then a job
-            that no worker has started is cancelled, and one that waits for its next attempt
-            fails, both with the cause `expired`.
+        retry: the delays between attempts: a `Retry`; a list of delays, of which the last one
+            repeats; or a function of the attempt's number and its exception that returns a delay,
+            or None for no further attempt. The function is stored by its name.
+        retry_on: exception classes, or their dotted names, after which the job is tried again; all
+            others are final. None for all.
+        give_up_on: exception classes, or their dotted names, that are final. If classes of both
+            options match, the most specific one applies.
+        retry_by_cause: exceptions to the usual rules: a dict from "error", "timeout", "memory",
+            "crash", "lost" or "stop" to "policy", "now", "never" or a delay.
+        max_snoozes: maximum number of times that the job may raise `Snooze`.
+        run_at: the time at which the job becomes due, a datetime with a zone; a past time is now.
+        delay: instead of `run_at`, the time from the submit until the job is due: seconds, a string
+            such as "10m" or "1h30m", or a timedelta.
+        expires_in: the time from the submit within which the job must start, like `delay`. After
+            it, a job that no worker has started is cancelled, and one that waits for another
+            attempt fails, both with the cause `expired`.
 
     Attributes:
         id: the unique id, a string; a second submit of the same id stores nothing.

@@ -18,14 +18,13 @@ class Retry:
     """Delays that grow with each attempt, up to a limit.
 
     The delay after attempt n is `first * factor ** (n - 1)`, at most `longest`, and varies at
-    random by `jitter`. Durations are seconds, a text such as "10m", or a `timedelta`.
+    random by `jitter`. Durations are seconds, a string such as "10m", or a `timedelta`.
 
     Args:
         first: the delay after the first attempt.
         factor: the factor between a delay and the next one, at least 1.
-        longest: the longest delay.
-        jitter: the share by which a delay varies, from 0 to 1: 0.2 is 20 % less or more. The
-            delay is never longer than `longest`.
+        longest: the maximum delay, also with `jitter`.
+        jitter: the fraction by which a delay varies, from 0 to 1: 0.2 is up to 20 % less or more.
 
     Attributes:
         first: in seconds.

@@ -176,12 +176,12 @@ class RetentionConfig(Table):
 
 
 class RetryConfig(Table):
-    """The delays between the attempts of jobs that have none of their own, for every pool."""
+    """Delays between the attempts of jobs that have no `retry` and no `retry_delay`."""
 
-    first: float = key("0s", duration(), RECYCLE, "Delay after the first attempt. 0: the job is tried again at once.")
+    first: float = key("0s", duration(), RECYCLE, "Delay after the first attempt. 0: jobs are tried again at once.")
     factor: float = key(2, number(1, 1000), RECYCLE, "Factor between a delay and the next one.")
-    longest: float = key("1h", duration(), RECYCLE, "Longest delay.")
-    jitter: float = key(0.2, number(0, 1), RECYCLE, "Share by which a delay varies at random; 0.2 is 20 % less or more.")
+    longest: float = key("1h", duration(), RECYCLE, "Maximum delay.")
+    jitter: float = key(0.2, number(0, 1), RECYCLE, "Fraction by which a delay varies at random; 0.2 is up to 20 % less or more.")
 
 
 class CodeConfig(Table):
