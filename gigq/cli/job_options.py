@@ -70,7 +70,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         "--retry-delay",
         type=arguments.number,
         metavar="SECONDS",
-        help="wait after a failed attempt (default: 0)",
+        help="delay after a failed attempt (default: that of [retry])",
     )
     add("--queue", metavar="NAME", help="the named queue (default: default)")
 

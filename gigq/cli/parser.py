@@ -75,7 +75,8 @@ def build_parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
         epilog="\n".join(["environment:", *_variables(), "", _EXIT_CODES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"gigq {__version__}")
+    version = f"gigq {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="show the version")
     default = DefaultText(from_environment("GIGQ_DB", "gigq.db"))
     parser.set_defaults(db=default, config=None, debug=False)
     add_common_options(parser)

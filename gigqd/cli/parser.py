@@ -49,7 +49,8 @@ def build_parser(given: Sequence[str] = ()) -> Parser:
         description="Run background jobs in a supervised pool of workers.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"gigqd {__version__}")
+    version = f"gigqd {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="show the version")
     add_common_options(parser, None, debug=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     first = given[0] if given else ""

@@ -57,7 +57,7 @@ complete -c gigq -e
 complete -c gigq -f
 
 complete -c gigq -n _shtab_gigq_using -s h -l help -d 'show this help message and exit'
-complete -c gigq -n _shtab_gigq_using -l version -d 'show program'"'"'s version number and exit'
+complete -c gigq -n _shtab_gigq_using -l version -d 'show the version'
 complete -c gigq -n _shtab_gigq_using -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database (default: gigq.db)'
 complete -c gigq -n _shtab_gigq_using -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'a configuration of gigqd; it names the database unless --db is given'
 complete -c gigq -n _shtab_gigq_using -l debug -d 'show the traceback of an error'
@@ -75,7 +75,7 @@ complete -c gigq -n '_shtab_gigq_using submit' -l max-attempts -x -d 'maximum at
 complete -c gigq -n '_shtab_gigq_using submit' -l timeout -x -d 'maximum run time (default: 300)'
 complete -c gigq -n '_shtab_gigq_using submit' -l no-timeout -d 'no maximum run time'
 complete -c gigq -n '_shtab_gigq_using submit' -l description -x -d 'a longer text for display'
-complete -c gigq -n '_shtab_gigq_using submit' -l retry-delay -x -d 'wait after a failed attempt (default: 0)'
+complete -c gigq -n '_shtab_gigq_using submit' -l retry-delay -x -d 'delay after a failed attempt (default: that of [retry])'
 complete -c gigq -n '_shtab_gigq_using submit' -l queue -x -d 'the named queue (default: default)'
 complete -c gigq -n '_shtab_gigq_using submit' -l depends-on -x -d 'a job that must complete first (may be repeated)'
 complete -c gigq -n '_shtab_gigq_using submit' -l on-parent-failure -xka "fail run wait" -d 'what to do when that job fails, one of: fail, run, wait (default: fail)'

@@ -29,7 +29,7 @@ _shtab_gigq_commands() {
 
 _shtab_gigq_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "(- : *)--version[show program\'s version number and exit]"
+  "(- : *)--version[show the version]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
@@ -218,7 +218,7 @@ _shtab_gigq_submit_options=(
   "--timeout=[maximum run time (default\: 300)]:SECONDS:"
   "--no-timeout[no maximum run time]"
   "--description=[a longer text for display]:TEXT:"
-  "--retry-delay=[wait after a failed attempt (default\: 0)]:SECONDS:"
+  "--retry-delay=[delay after a failed attempt (default\: that of \[retry\])]:SECONDS:"
   "--queue=[the named queue (default\: default)]:NAME:"
   "*--depends-on=[a job that must complete first (may be repeated)]:ID:"
   "--on-parent-failure=[what to do when that job fails, one of\: fail, run, wait (default\: fail)]:WHAT:(fail run wait)"

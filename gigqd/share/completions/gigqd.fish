@@ -57,7 +57,7 @@ complete -c gigqd -e
 complete -c gigqd -f
 
 complete -c gigqd -n _shtab_gigqd_using -s h -l help -d 'show this help message and exit'
-complete -c gigqd -n _shtab_gigqd_using -l version -d 'show program'"'"'s version number and exit'
+complete -c gigqd -n _shtab_gigqd_using -l version -d 'show the version'
 complete -c gigqd -n _shtab_gigqd_using -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the configuration file'
 complete -c gigqd -n _shtab_gigqd_using -l name -x -d 'the name of the daemon, instead of the key daemon.name'
 complete -c gigqd -n _shtab_gigqd_using -l debug -d 'show the traceback of an error'

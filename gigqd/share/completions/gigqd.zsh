@@ -28,7 +28,7 @@ _shtab_gigqd_commands() {
 
 _shtab_gigqd_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "(- : *)--version[show program\'s version number and exit]"
+  "(- : *)--version[show the version]"
   "--config=[the configuration file]:FILE:_files"
   "--name=[the name of the daemon, instead of the key daemon.name]:name:"
   "--debug[show the traceback of an error]"
