@@ -90,8 +90,8 @@ def _changed(queue: JobQueue, job_id: str, status: str) -> str:
     executions = queue.get_status(job_id).get("executions", ())
     if all(is_in_plain_worker(one) for one in executions[-1:]):
         return (
-            "is asked to end. It runs in a plain worker, which cannot interrupt it: it goes on "
-            "unless it asks current_job().cancel_requested, and will not be tried again."
+            "is asked to end. It runs in a plain worker, which cannot interrupt it: it continues "
+            "unless it reads current_job().cancel_requested, and is not tried again."
         )
     return "is asked to end."
 

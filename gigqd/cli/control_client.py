@@ -97,7 +97,7 @@ class Client:
             raise NotAnswering(why) from error
         except OSError as error:
             if self._is_gone():
-                raise NotRunning("not running any more") from error
+                raise NotRunning("no longer running") from error
             why = f"running ({running}), but not answering: {error.strerror}"
             raise NotAnswering(why) from error
         return _parse(line, running)
@@ -168,13 +168,13 @@ class _Handle:
         try:
             self._fd = os.pidfd_open(pid)
         except ProcessLookupError as error:
-            raise NotRunning("not running any more") from error
+            raise NotRunning("no longer running") from error
 
     def kill(self) -> None:
         try:
             signal.pidfd_send_signal(self._fd, signal.SIGKILL)
         except ProcessLookupError as error:
-            raise NotRunning("not running any more") from error
+            raise NotRunning("no longer running") from error
         except PermissionError as error:
             why = "only the daemon's own user and root may kill it"
             raise GigqdError(why, exit_code=exit_codes.NOT_PERMITTED) from error

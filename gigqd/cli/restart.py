@@ -36,7 +36,7 @@ def restart(options: Namespace) -> int:
         try:
             refuse_as_a_start(config, running.pid, options.wait)
         except GigqdError as error:
-            text = f"not restarted, the running daemon goes on: {error}"
+            text = f"not restarted, the running daemon continues: {error}"
             return Result(error.exit_code, text, {"pid": running.pid}).write(as_json=options.json)
     stopped = stop_daemon(options)
     if stopped.code:

@@ -152,8 +152,8 @@ def is_a_daemons(lock: RecordLock) -> bool:
 def locked_by_another_program(path: Path) -> CannotCreate:
     """Return the error for a lock file that is locked, but not by a daemon."""
     return CannotCreate(
-        f"cannot lock {path}: a program that is no gigqd holds a lock on it; end that "
-        f"program (`fuser {path}` shows it)"
+        f"cannot lock {path}: another program than gigqd holds a lock on it; end that program "
+        f"(`fuser {path}` shows it)"
     )
 
 

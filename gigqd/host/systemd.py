@@ -107,7 +107,7 @@ def scrub(environ: MutableMapping[str, str]) -> None:
 def is_started_by_systemd(environ: Mapping[str, str] = os.environ) -> bool:
     """Return True when a service manager has started this process as (part of) a unit.
 
-    `INVOCATION_ID` alone is no proof: every shell that a unit of a desktop or an agent has
+    `INVOCATION_ID` alone is not sufficient: every shell that a unit of a desktop or an agent has
     started inherits it. So the process that systemd executed must be this one or its parent.
     """
     if _SOCKET in environ:

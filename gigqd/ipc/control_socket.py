@@ -205,7 +205,7 @@ def existing(path: Path) -> Iterator[str]:
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-            raise OSError(errno.ENOTSOCK, "what lies at its control socket's path is no socket")
+            raise OSError(errno.ENOTSOCK, "the file at its control socket's path is not a socket")
         yield f"/proc/self/fd/{fd}"
     finally:
         os.close(fd)

@@ -201,7 +201,7 @@ def test_a_link_to_the_socket_of_another_daemon_is_not_followed(daemons, runtime
     assert runtime_files.running() is None
     with (
         lock_holder(tmp_path / "gigq.toml"),
-        pytest.raises(NotAnswering, match="no socket"),
+        pytest.raises(NotAnswering, match="not a socket"),
     ):
         Client(runtime_files).ask("stop", within=0.5)
 
@@ -233,7 +233,7 @@ def test_a_lock_of_another_program_is_not_taken_for_a_daemon(daemons, how):
         holder.communicate()
 
     assert [one.returncode for one in done] == [exit_codes.STATUS_STOPPED, 73, 73, exit_codes.OK]
-    assert "a program that is no gigqd holds a lock on it" in done[1].stderr
+    assert "another program than gigqd holds a lock on it" in done[1].stderr
     daemon.start()
 
 

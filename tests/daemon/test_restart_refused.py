@@ -52,13 +52,13 @@ def test_what_a_start_would_refuse_leaves_the_running_daemon_alone(project, chan
     refused = project.gigqd("restart", refused=True)
 
     assert refused.returncode == code, refused
-    assert refused.stderr.startswith("gigqd: not restarted, the running daemon goes on: ")
+    assert refused.stderr.startswith("gigqd: not restarted, the running daemon continues: ")
     assert words in refused.stderr
     assert project.pid() == pid
     assert [name for name in _names(project) if name != "__pycache__"] == before
     project.gigqd("stop")
     started = project.gigqd("start", refused=True)
-    sentence = refused.stderr.partition("goes on: ")[2].strip()
+    sentence = refused.stderr.partition("continues: ")[2].strip()
     assert started.returncode == code
     assert sentence in started.stderr
 
