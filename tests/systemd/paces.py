@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -240,6 +241,17 @@ run("systemctl stop gigqd")
 DROP_IN.unlink()
 CONFIG.write_text(good)
 run("systemctl daemon-reload")
+
+say("\n## A database outside of /var/lib/gigq")
+Path("/srv/shop").mkdir()
+shutil.chown("/srv/shop", "gigqd", "gigqd")
+CONFIG.write_text(good.replace(DATABASE, "/srv/shop/jobs.db"))
+run("cd / && /opt/gigqd/bin/gigqd systemd unit > /etc/systemd/system/gigqd.service")
+run("grep ReadWritePaths= /etc/systemd/system/gigqd.service; systemctl daemon-reload")
+done = run("systemctl start gigqd")
+must("the printed unit may write there", done.returncode == 0)
+must("the queue is there", Path("/srv/shop/jobs.db").is_file())
+run("systemctl stop gigqd")
 
 say("\n## A wrong configuration at the start")
 CONFIG.write_text(good.replace("size = 4", 'size = "many"'))
