@@ -22,7 +22,7 @@ CATALOGUE = {
     "H": [*range(1, 5), 6, 10, 11],
     "I": [1, 2, 3],
     "J": [*range(1, 6)],
-    "K": [*range(1, 25)],
+    "K": [*range(1, 27)],
     "S": [*range(1, 8)],
 }
 IDS = {f"{family}{number}" for family, numbers in CATALOGUE.items() for number in numbers}

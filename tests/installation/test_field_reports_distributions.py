@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,6 +74,25 @@ def test_untracked_files_of_the_folder_stay_out_of_the_source_distribution(tmp_p
 
     assert f"gigqd-{__version__}/gigq/queue.py" in names.splitlines()
     assert [name for name in UNTRACKED if f"/{name}\n" in names] == []
+
+
+@pytest.mark.fault("K11")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no repository")
+def test_every_tracked_file_is_in_the_source_distribution(tmp_path: Path) -> None:
+    """pytest-dev/pytest-freezer#9, as above: a list of what belongs there may be too short."""
+    source = build("sdist", tmp_path / "built")
+    names = subprocess.run(["tar", "tf", source], capture_output=True, text=True).stdout
+    tracked = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    present = {f"gigqd-{__version__}/{name}" for name in tracked if (ROOT / name).exists()}
+
+    assert len(present) > 500
+    assert sorted(present - set(names.splitlines())) == []
 
 
 @pytest.mark.fault("K12")
@@ -184,3 +204,12 @@ def test_the_oldest_versions_of_the_dependencies_work(tmp_path: Path) -> None:
     commands = ((str(tmp_path / "venv/bin" / name),) for name in ("gigq", "gigqd"))
 
     assert Application(tmp_path / "app", *commands).works()
+
+
+@pytest.mark.fault("K26")
+def test_no_file_of_the_wheel_is_a_program_or_can_be_written_by_others(tmp_path: Path) -> None:
+    """coreos/ignition-dracut#108, rancher/elemental-toolkit#855: units with these modes."""
+    with zipfile.ZipFile(build("wheel", tmp_path)) as archive:
+        modes = {file.filename: file.external_attr >> 16 & 0o777 for file in archive.infolist()}
+
+    assert {name for name, mode in modes.items() if mode != 0o644} == set()
