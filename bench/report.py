@@ -69,7 +69,10 @@ def _scenario(record: Record, heading: Heading, rounds: dict[str, list[dict[str,
         times = UNKNOWN if how is None else f"{written(how)}x"
         remark = said.get("missing") or _remark(rounds.get(name, []))
         rows.append([said["title"], *cells, times, remark])
-    return table(["queue", *heading.columns, "gigq is better by", "remark"], rows)
+    heads = ["queue", *heading.columns, "gigq is better by", "remark"]
+    if not any(row[-1] for row in rows):
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+    return table(heads, rows)
 
 
 def _shown(column: str, value: float | None) -> str:
