@@ -31,6 +31,7 @@ _OF_A_STORY = (
     outcomes.disagreeing,
     order.before_its_time,
     order.before_its_delay,
+    order.outside_its_expiry,
 )
 
 

@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torture import jobs
 from torture.children import WAYS
 
-from gigq import Job, JobQueue
-from gigq.model import clock
-from gigq.store.job_row import JobRow
+from gigq import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
-
-    from gigq.store.job_row import Values
 
 
 _SECOND_POOL = 0.15
@@ -85,35 +81,18 @@ def many(batch: str) -> Spec:
     return Spec("many", "hang_in_c", {"hold_gil": False}, options, batch=batch)
 
 
-class DelayedJob(Job):
-    """A job that is not due before a time; None when it is due at once."""
-
-    not_before: float | None = None
-
-
-class DelayingQueue(JobQueue):
-    """A queue that stores when a job is due first."""
-
-    def _new_rows(self, given: list[Job]) -> list[Values]:
-        rows = super()._new_rows(given)
-        for place, job in enumerate(given):
-            if (not_before := getattr(job, "not_before", None)) is not None:
-                due_at = clock.to_text(datetime.fromtimestamp(not_before, UTC))
-                rows[place] = tuple(JobRow._make(rows[place])._replace(retry_after=due_at))
-        return rows
-
-
 def to_job(job_id: str, spec: Spec, ledger: str) -> Job:
     """The job that a spec describes."""
-    job = DelayedJob(
+    due_at = None if spec.not_before is None else datetime.fromtimestamp(spec.not_before, UTC)
+    job = Job(
         name=spec.kind,
         function=getattr(jobs, spec.function),
         params={"ledger": ledger, "job": job_id, **spec.params},
         dependencies=spec.parents,
+        run_at=due_at,
         **spec.options,
     )
     job.id = job_id
-    job.not_before = spec.not_before
     return job
 
 
@@ -218,6 +197,13 @@ def _delayed(rng: Random) -> Spec:
     return Spec("", "work", delay=rng.uniform(0.2, 2.0))
 
 
+def _expiring(rng: Random) -> Spec:
+    spec = rng.choice((_plain, _longer, _patient, _backoff, _put_off))(rng)
+    spec.delay = rng.choice((None, rng.uniform(0.1, 0.5)))
+    spec.options["expires_in"] = rng.uniform(0.6, 2.0)
+    return spec
+
+
 def _cancelled(rng: Random) -> Spec:
     after = rng.uniform(0.0, 1.5)
     return Spec("", "work", delay=rng.uniform(0.0, 2.0), cancel="pending", cancel_after=after)
@@ -251,6 +237,7 @@ KINDS: dict[str, tuple[int, Callable[[Random], Spec]]] = {
     "talker": (2, _talker),
     "limiter": (3, _limiter),
     "delayed": (5, _delayed),
+    "expiring": (6, _expiring),
     "cancelled": (5, _cancelled),
     "cancelled-while-running": (4, _cancelled_while_running),
 }

@@ -24,6 +24,22 @@ def before_its_time(story: Story) -> Iterator[Violation]:
         yield of_job("early", story, text, *early)
 
 
+def outside_its_expiry(story: Story) -> Iterator[Violation]:
+    """A job is not claimed after it has expired, and does not expire before its time."""
+    lasts = story.spec.get("options", {}).get("expires_in")
+    accepted = next(iter(story.of("accepted")), None)
+    if lasts is None or story.row is None or accepted is None:
+        return
+    expired = accepted.wall + lasts
+    for one in story.executions:
+        if one.started_at > expired + CLOCK:
+            text = f"{one.id} began {one.started_at - expired:.3f} s after it had expired"
+            yield of_job("late", story, text, *story.start_of(one.id))
+    ended = story.row.completed_at or 0.0
+    if story.row.cause == "expired" and ended < story.of("intent")[0].wall + lasts - CLOCK:
+        yield of_job("early", story, "it expired before its time")
+
+
 def before_its_delay(story: Story) -> Iterator[Violation]:
     """The delay for the cause of its end lies between an attempt and the next one."""
     for one, following in pairwise(story.executions):

@@ -18,7 +18,6 @@ from random import Random
 
 from torture import ledger as ledgers
 from torture.kinds import (
-    DelayingQueue,
     Spec,
     draw,
     draw_family,
@@ -28,7 +27,7 @@ from torture.kinds import (
     to_job,
 )
 
-from gigq import GigqError, JobStatus
+from gigq import GigqError, JobQueue, JobStatus
 from gigq.model.job_status import FINISHED
 
 _MOST_OUTSTANDING = 25
@@ -52,7 +51,7 @@ class Submitter:
         self._rng = rng
         self._pace = pace
         self._ledger = str(home / "ledger")
-        self._queue = DelayingQueue(home / "disk" / "jobs.db", initialize=False)
+        self._queue = JobQueue(home / "disk" / "jobs.db", initialize=False)
         self._count = 0
         self._outstanding: deque[tuple[str, float]] = deque()
         self._known: list[tuple[str, Spec]] = []

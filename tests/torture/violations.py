@@ -18,6 +18,7 @@ KINDS = {
     "overlapping": "two executions of one job at the same time",
     "phantom": "completed, and its function never returned, or another result is stored",
     "early": "started before its parents were done, or before its time",
+    "late": "started after it had expired",
     "over-tried": "started more often than it may be",
     "cancelled-but-started": "started after cancel had said that it is cancelled",
     "survivor": "a process of an execution that is over still wrote",

@@ -251,6 +251,24 @@ def test_early_because_the_delay_of_a_policy_was_not_over(cause, spec, delay):
     assert ("early" in story(max(delay - 0.5, 0.0))) == (delay > 0.5)
 
 
+def test_late_because_it_had_expired():
+    lasting = [intent(options={"expires_in": 1.0}), *GOOD[1:]]
+
+    assert kinds(lasting) == []
+    assert kinds(replaced(lasting, lasting[0], intent(options={"expires_in": 0.5}))) == ["late"]
+
+
+def test_early_because_it_expired_before_its_time():
+    def story(at):
+        over = row(
+            "cancelled", execution=None, attempts=0, cause="expired", completed_at=BEGAN + at
+        )
+        return kinds(intent(options={"expires_in": 1.0}), accepted(), over)
+
+    assert story(1.2) == []
+    assert story(0.9) == ["early"]
+
+
 def test_over_tried_because_it_put_itself_off_too_often():
     first = ran(start=0.9, end=1.0, status="cancelled", cause="snoozed")
     calls = [*call("e1", 0.9, 1.0, "raised:Snooze"), *call("e2", 1.1, 2.0)]
