@@ -160,8 +160,11 @@ def _value(default: object) -> str:
     """Return a default as its value: that of a constant in the place of its name."""
     if isinstance(default, griffe.ExprName) and default.canonical_path.startswith("gigq."):
         constant = found(default.canonical_path)
-        if constant.is_attribute and isinstance(constant.value, str):
-            return constant.value
+        value = constant.value if constant.is_attribute else None
+        if isinstance(value, griffe.ExprCall):  # a number with a class of its own
+            return str(value.arguments[0])
+        if isinstance(value, str):
+            return value
     return str(default)
 
 
