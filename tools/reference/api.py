@@ -161,7 +161,8 @@ def _value(default: object) -> str:
     if isinstance(default, griffe.ExprName) and default.canonical_path.startswith("gigq."):
         constant = found(default.canonical_path)
         value = constant.value if constant.is_attribute else None
-        if isinstance(value, griffe.ExprCall):  # a number with a class of its own
+        # A number with a class of its own.
+        if isinstance(value, griffe.ExprCall) and str(value.function).startswith("Unset"):
             return str(value.arguments[0])
         if isinstance(value, str):
             return value
