@@ -34,6 +34,11 @@ _PRELOADED = {
 }
 _ROOT = __file__.rsplit("/", 3)[0]
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
+
+# gigqd executes itself again when its environment block is small. A forked copy would execute the
+# server's command line instead of its own, so the server starts with a large block.
+_LARGE_BLOCK = {"FORK_SERVER_FILLER": "-" * 4096}
+
 _servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
 
@@ -101,7 +106,7 @@ def _server(program: str) -> socket.socket:
             command = [sys.executable, __file__, program, str(theirs.fileno())]
             process = subprocess.Popen(
                 command,
-                env=_environment(),
+                env={**_environment(), **_LARGE_BLOCK},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
