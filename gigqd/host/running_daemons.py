@@ -208,7 +208,7 @@ def _holders() -> Iterator[int]:
     For a lock file in a container, only the lock on the database is listed.
     """
     with suppress(OSError):
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+        for line in record_lock.listed():
             # 12: POSIX  ADVISORY  WRITE 4711 08:01:131 4611686018427387910 4611686018427387910
             fields = line.split()
             if len(fields) == 8 and fields[1] == "POSIX" and database_lock.is_place(int(fields[6])):

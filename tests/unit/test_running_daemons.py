@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.configs import write_config
+from support.lock_lists import LONG, Readings
 from support.other_user import SEARCH_PATH
 
+from gigq.store.sqlite.file import record_lock
 from gigqd.cli.control_client import NotAnswering
 from gigqd.cli.find_daemon import runtime_files_of
 from gigqd.cli.parser import build_parser
@@ -71,6 +73,16 @@ def found_for(config: Path, trusted: set[int]) -> int | None:
     wanted = RuntimeFiles(load(config, {})).identity
     found = running_daemons.find(None, wanted, trusted.__contains__)
     return found.pid if found else None
+
+
+def test_a_daemon_that_a_reading_of_the_locks_leaves_out_is_found(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with daemon_of(config, "lock") as pid:
+        whole = "\n".join(record_lock.listed()) + "\n"
+        for texts, found in (([LONG, whole + LONG, LONG], pid), ([LONG] * 3, None)):
+            monkeypatch.setattr(record_lock, "_LIST", Readings(texts))
+            assert found_for(config, {os.geteuid()}) == found
 
 
 def test_a_process_of_an_account_that_is_not_trusted_is_no_daemon(config: Path) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of fcntl(2) on 64-bit Linux
+_LIST = Path("/proc/locks")
+_READINGS = 3
+_FITS_IN_ONE_READ = 2048
 
 
 class RecordLock(NamedTuple):
@@ -70,7 +73,23 @@ def on_file(path: str) -> list[RecordLock]:
         OSError: there is no such file, or the locks are hidden.
     """
     inode = os.stat(path).st_ino  # noqa: PTH116
-    return list(parsed(Path("/proc/locks").read_text(encoding="ascii").splitlines(), inode))
+    return list(dict.fromkeys(parsed(listed(), inode)))
+
+
+def listed() -> Iterator[str]:
+    """Yield the lines of /proc/locks; the same lock may come several times.
+
+    One read returns at most a page, and the next one counts the locks from the first. When another
+    process frees a lock in between, one of the others is left out. So a long list is read again.
+
+    Raises:
+        OSError: the locks are hidden.
+    """
+    for _ in range(_READINGS):
+        text = _LIST.read_text(encoding="ascii")
+        yield from text.splitlines()
+        if len(text) <= _FITS_IN_ONE_READ:
+            return
 
 
 def parsed(lines: Iterable[str], inode: int) -> Iterator[RecordLock]:
