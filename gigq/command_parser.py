@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
+from gigq.nearest import nearest
+
 CODE = 2
 """The exit code for a wrong command line."""
 
@@ -53,7 +55,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            near = _nearest(value, [*action.choices])
+            near = nearest(value, action.choices)
             hint = f"did you mean {near!r}?" if near else f"{self.prog} --help lists them"
             raise argparse.ArgumentError(None, f"there is no command {value!r}; {hint}")
         super()._check_value(action, value)
@@ -69,9 +71,3 @@ def asks_for_json(arguments: list[str]) -> bool:
     """Return True when a command line, perhaps a wrong one, asks for an answer in JSON."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return "--json" in arguments[:end]
-
-
-def _nearest(word: str, known: list[str]) -> str | None:
-    from difflib import get_close_matches  # slow to import, and only for mistakes
-
-    return next(iter(get_close_matches(word.lower(), known, n=1)), None)

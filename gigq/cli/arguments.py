@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gigq.cli.errors import OptionsError, VariableError
 from gigq.model import codec, served_queues, units
+from gigq.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -128,10 +129,8 @@ def at_home(text: str) -> str:
 
 def near(word: str, known: Iterable[str]) -> str:
     """Return the end of a message that suggests the nearest known word; empty without one."""
-    from difflib import get_close_matches  # slow to import, and only for mistakes
-
-    found = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    found = nearest(word, known)
+    return f"; did you mean {found!r}?" if found else ""
 
 
 def number(text: str) -> float:

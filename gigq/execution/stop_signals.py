@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
-import select
 import signal
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from gigq.descriptors import wait_readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,9 +92,7 @@ class StopNotice:
 
     def wait(self, seconds: float) -> None:
         """Sleep for so many seconds, or until `set` was called."""
-        poll = select.poll()  # unlike select(), it takes any descriptor
-        poll.register(self._receiver, select.POLLIN)
-        poll.poll(math.ceil(seconds * 1000))
+        wait_readable([self._receiver], seconds)
 
     def close(self) -> None:
         """Close both ends, when no thread waits any more."""

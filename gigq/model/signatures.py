@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model import codec
 from gigq.model.job import Job
+from gigq.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -107,7 +108,7 @@ class Signature(NamedTuple):
                     f"{name} is an option of the job: give it to Job(...), or use "
                     f"task.options({name}=...).submit(queue, ...)."
                 )
-            elif near := _nearest(name[:_LONGEST_TEXT], left):
+            elif near := nearest(name[:_LONGEST_TEXT], left):
                 yield f"Did you mean {near!r}?"
 
     def _missing(self, names: list[str], unknown: list[str]) -> Iterator[str]:
@@ -184,12 +185,6 @@ def _without_quotes(read: inspect.Signature) -> inspect.Signature:
 
 
 _known = lru_cache(maxsize=1024)(_read)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    from difflib import get_close_matches  # slow to import, and only for mistakes
-
-    return next(iter(get_close_matches(name, known, n=1)), None)
 
 
 def _listed(names: list[str]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
-import select
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
+from gigq.descriptors import wait_readable
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.cached_property import cached_property
 from gigq.model.ids import new_id
@@ -225,10 +224,7 @@ class _NoWakeups:
         return False
 
     def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
-        poll = select.poll()  # unlike select(), it takes any descriptor
-        for each in others:
-            poll.register(each, select.POLLIN)
-        poll.poll(math.ceil(timeout * 1000))
+        wait_readable(others, timeout)
         return False
 
     def close(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gigq.nearest import nearest
 from gigq.terminal import printable
-from gigqd.config.mistakes import hint, nearest, suggest
+from gigqd.config.mistakes import hint, suggest
 from gigqd.config.parse import POOL_NAME, Given, Keys, Settings
 from gigqd.config.schema import DOTTED, TABLES, PoolConfig
 from gigqd.errors import Problem

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 
+from gigq.nearest import nearest
 from gigq.terminal import printable
 from gigqd.config.positions import Path, positions
 from gigqd.errors import Problem
@@ -41,15 +42,6 @@ def quote(raw: str) -> str:
     """Return text as a TOML basic string."""
     escaped = raw.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that looks most like a given one, in any case, or None."""
-    from difflib import get_close_matches  # slow to import, and only for mistakes
-
-    by_folded = {candidate.lower(): candidate for candidate in known}
-    near = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
-    return by_folded[near[0]] if near else None
 
 
 def hint(near: str | None) -> str:

@@ -10,7 +10,8 @@ import tomllib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigqd.config.mistakes import hint, nearest, suggest, syntax_problem, type_name
+from gigq.nearest import nearest
+from gigqd.config.mistakes import hint, suggest, syntax_problem, type_name
 from gigqd.config.positions import positions
 from gigqd.config.schema import DOTTED, TABLES, PoolConfig, Table
 from gigqd.errors import ConfigError, Problem
