@@ -62,6 +62,7 @@ def list_jobs(args: Namespace) -> int:
     print(_listed(found[: args.limit]) if found else "No jobs found.")
     if len(found) > args.limit:
         after = args.offset + args.limit
+        sys.stdout.flush()  # the note follows the table, also where both go to one file
         print(f"gigq: there are more; --offset {after} shows the next ones", file=sys.stderr)
     return exit_codes.OK
 

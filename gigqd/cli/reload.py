@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _TIMEOUT = 60.0
 _POLL_INTERVAL = 0.05
 _REWRITTEN_WITHIN = 2.0
+_REFUSED = (
+    "reload refused; the daemon is unchanged, but a worker replaced later imports the code on disk"
+)
 _TITLES = {
     "applied": "applied at once",
     "recycled": "applied by new workers",
@@ -57,7 +60,7 @@ def reload(options: Namespace) -> int:
     except NotAnswering as error:
         return _judge_silence(client, error, options).write(as_json=options.json)
     if not answer["ok"]:
-        text = f"reload refused, nothing has changed:\n{answer['error']}{note}"
+        text = f"{_REFUSED}:\n{answer['error']}{note}"
         return Result(answer["code"], text).write(as_json=options.json)
     text = understand(_changes, answer) + note + _unusable_database(answer, options)
     facts = {key: answer.get(key) for key in ("generation", *_TITLES)}

@@ -124,7 +124,9 @@ def _judge_schema(database: Database) -> str:
         if "gigq_schema" not in names:
             migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
             migrate.refuse_obstacles(database)
-            return "no queue of this version yet; the first start or submit creates or upgrades it"
+            if "jobs" in names:
+                return "a queue of GigQ 0.5.1; the first start or submit upgrades it"
+            return "no queue of this version yet; the first start or submit creates it"
         row = session.one("schema_version")
         found, known = (row or {}).get("version") or 0, migrate.latest("sqlite")
         if found > known:

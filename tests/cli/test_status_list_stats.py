@@ -6,10 +6,13 @@ import io
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing, redirect_stderr, redirect_stdout
 
 import pytest
 from support import jobs_to_run
+from support.shell import clean_environment
 
 from gigq import Job, JobQueue, Worker, close_connections
 from gigq.cli import job_json, main
@@ -153,9 +156,19 @@ def test_a_list_that_is_cut_says_how_to_see_the_rest(shell):
         shell.out("submit", "os:getpid", "--name", name)
 
     cut, whole = shell.run("list", "--limit", "2"), shell.run("list", "--limit", "3")
+    together = subprocess.run(
+        [sys.executable, "-m", "gigq", "list", "--limit", "2"],
+        cwd=shell.folder,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
 
     assert cut.stderr == "gigq: there are more; --offset 2 shows the next ones\n"
     assert whole.stderr == ""
+    assert together.stdout == cut.stdout + cut.stderr
 
 
 def test_an_empty_list_says_so(shell):

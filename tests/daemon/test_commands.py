@@ -467,7 +467,8 @@ def test_a_refused_reload_changes_nothing_and_says_why(daemons):
     done = daemon.command("reload", "--wait")
 
     assert done.returncode == exit_codes.BAD_CONFIG
-    assert "reload refused, nothing has changed:" in done.stderr
+    assert "reload refused; the daemon is unchanged" in done.stderr
+    assert "a worker replaced later imports the code on disk:" in done.stderr
     assert f"{daemon.config_path}:" in done.stderr
     assert "pools.default.size" in done.stderr
     after = daemon.status()

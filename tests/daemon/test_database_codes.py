@@ -84,6 +84,18 @@ def test_check_has_the_exit_code_that_a_start_would_have(launched, spoil, code):
         assert "internal error" not in done.stderr
 
 
+def test_check_names_a_queue_of_gigq_0_5_1_and_does_not_upgrade_it(launched):
+    daemon = launched()
+    OldFile(str(daemon.database)).job("one")
+    daemon.database.chmod(0o600)
+
+    check = daemon.command("check", "--db")
+
+    assert check.returncode == exit_codes.OK, check
+    assert "GigQ 0.5.1" in check.stdout
+    assert b"gigq_schema" not in daemon.database.read_bytes()
+
+
 @pytest.mark.parametrize("command", ["start", "run"])
 def test_nothing_is_made_beside_what_can_be_no_database(launched, command):
     daemon = launched()

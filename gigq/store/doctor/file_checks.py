@@ -111,7 +111,7 @@ def rights(inspected: Inspection) -> Iterator[Finding]:
                 "permissions",
                 "warning",
                 "this user may not write the file or its folder, so neither submit nor run jobs",
-                "run as the owner, or see docs/operations.md about a common group",
+                "run as the owner, or share with a group: chgrp both, chmod 2770 folder, 660 file",
             )
         )
     yield from found or [

@@ -31,7 +31,7 @@ def readable(inspected: Inspection) -> Iterator[Finding]:
             "database",
             "problem",
             inspected.error or "it cannot be read",
-            "see docs/operations.md",
+            "if it is damaged, move it away with its -wal and -shm, and put a backup in its place",
         )
     elif "jobs" not in inspected.content.tables and not file_checks.is_log_missing(inspected):
         yield Finding("database", "problem", "there is no queue in it", "name another: --db FILE")
@@ -47,9 +47,8 @@ def schema(inspected: Inspection) -> Iterator[Finding]:
             "schema", "problem", f"schema {found}, this gigq knows {known}", "upgrade this gigq"
         )
     elif inspected.content.obstacle is not None:
-        yield Finding(
-            "schema", "problem", inspected.content.obstacle, "see docs/migrating-from-gigq-0.5.1.md"
-        )
+        remedy = "back up the file first, with no gigq running: GigQ 0.5.1 cannot use it afterwards"
+        yield Finding("schema", "problem", inspected.content.obstacle, remedy)
     elif found < known:
         yield _to_be_migrated(found, known)
     else:
