@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gigq import events, job_queries
 from gigq.cancel_requeue import Requeued, cancel_all, requeue_all
+from gigq.deleting import Deleting
 from gigq.errors import JobNotFound
 from gigq.execution import job_events
 from gigq.model import codec, scripts
@@ -16,7 +17,7 @@ from gigq.store import migrate
 from gigq.store.backend import MEMORY, BackendOfPath
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.sqlite.file.filesystem import DatabasePath
-from gigq.store.verbs import insertion, jobs, listing, prune
+from gigq.store.verbs import insertion, jobs, listing
 from gigq.submission import listed, rows_to_store
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gigq.store.job_row import Values
 
 
-class JobQueue(Rescheduling):
+class JobQueue(Rescheduling, Deleting):
     """A queue of jobs in one SQLite file. Threads and processes may share the file.
 
     A subclass may define its own `_get_connection`, `_initialize_db` and constructor.
@@ -194,6 +195,7 @@ class JobQueue(Rescheduling):
         newer_than: float | None = None,
         older_than: float | None = None,
         offset: int = 0,
+        delayed: bool = False,
     ) -> list[dict[str, Any]]:
         """Return jobs, newest first.
 
@@ -208,6 +210,8 @@ class JobQueue(Rescheduling):
             newer_than: maximum age of the jobs in seconds since their creation.
             older_than: minimum age of the jobs in seconds since their creation.
             offset: number of jobs to skip, for the next page.
+            delayed: True for pending jobs with a later time only (`retry_after`), the next one
+                first.
 
         Returns:
             Dicts as from `get_status`, without `exists` and `executions`.
@@ -219,7 +223,8 @@ class JobQueue(Rescheduling):
         conditions = job_queries.conditions(
             status, queue, newer_than=newer_than, older_than=older_than, **texts
         )
-        page = listing.page(self._database, conditions, limit, offset)
+        page_of = listing.delayed_page if delayed else listing.page
+        page = page_of(self._database, conditions, limit, offset)
         return [job_queries.shown(row) for row in page]
 
     def stats(self, queue: Names = None) -> dict[str, int]:
@@ -244,50 +249,6 @@ class JobQueue(Rescheduling):
         """
         found = listing.counts_by_queue(self._database)
         return {queue: job_queries.with_total(counts) for queue, counts in found.items()}
-
-    def clear_completed(self, before_timestamp: str | None = None) -> int:
-        """Delete completed and cancelled jobs that no unfinished job depends on.
-
-        Args:
-            before_timestamp: only jobs that ended before this ISO time; without a zone, local time.
-
-        Returns:
-            The number of deleted jobs.
-
-        Raises:
-            ValueError: the text is not an ISO time.
-        """
-        return jobs.clear(self._database, before_timestamp)
-
-    def prune(
-        self,
-        *,
-        older_than: float | None = None,
-        keep: int | None = None,
-        statuses: Iterable[JobStatus | str] = prune.FINISHED,
-        dry_run: bool = False,
-    ) -> dict[str, int]:
-        """Delete finished jobs with their executions, by age or number, the oldest first.
-
-        Parents of unfinished jobs are kept. Jobs are deleted in small batches, so that other
-        writers do not wait. gigqd prunes automatically, as its table `[retention]` configures.
-
-        Args:
-            older_than: minimum number of seconds since the end of the jobs; None for any age.
-            keep: maximum number of jobs to keep in each status; None for no limit.
-            statuses: the statuses to prune.
-            dry_run: True to count only.
-
-        Returns:
-            The number of deleted jobs by status; with `dry_run`, of jobs that would be deleted.
-
-        Raises:
-            ValueError: neither `older_than` nor `keep` is given, one is below 0, or a status is
-                not a finished one.
-        """
-        keeping = prune.Keep(job_queries.ago(older_than), keep)
-        policy = dict.fromkeys((JobStatus(status).value for status in statuses), keeping)
-        return prune.prune(self._database, policy, dry_run=dry_run)
 
     def requeue_job(self, job_id: str, dependents: bool = False) -> bool:
         """Make a failed, timed out or cancelled job pending again, with no attempt used.

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from gigq.cli.errors import OptionsError, VariableError
@@ -154,6 +155,26 @@ def age(text: str) -> float:
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a duration such as 30d, 12h or 1h30m, nor a number of days"
+        ) from None
+
+
+def duration(text: str) -> float:
+    """Convert a duration such as 90, 10m or 1h30m to seconds; a plain number counts seconds."""
+    try:
+        return units.parse_duration(text, bare=1.0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a duration such as 10m or 1h30m, nor a number of seconds"
+        ) from None
+
+
+def moment(text: str) -> datetime:
+    """Convert a date and time; without a zone it is local time."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time such as '2026-12-01 09:00' or 2026-12-01T09:00:00+01:00"
         ) from None
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STANDARD_INPUT = "-"
+_TIMES = ("run_at", "delay")
 _LARGEST_FILE = 64 * 2**20
 
 
@@ -73,6 +74,32 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         help="delay after a failed attempt (default: that of [retry])",
     )
     add("--queue", metavar="NAME", help="the named queue (default: default)")
+    add_time_options(parser)
+    add(
+        "--expires-in",
+        type=arguments.duration,
+        metavar="DURATION",
+        help="cancel it if it has not started after this time, such as 1h",
+    )
+
+
+def add_time_options(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add the options for the time before which a job does not run."""
+    time = parser.add_mutually_exclusive_group(required=required)
+    time.add_argument(
+        "--in",
+        dest="delay",
+        type=arguments.duration,
+        metavar="DURATION",
+        help="run it after this time, such as 90s, 10m or 1h30m",
+    )
+    time.add_argument(
+        "--at",
+        dest="run_at",
+        type=arguments.moment,
+        metavar="TIME",
+        help="run it at this time, such as '2026-12-01 09:00'; local time, unless it has a zone",
+    )
 
 
 def add_parent_options(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +142,8 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     """Return the given options; the others keep the values of the function's @task or of Job."""
     options = {option: getattr(args, option, None) for option in JOB_OPTIONS}
     given = {option: value for option, value in options.items() if value is not None}
+    if given.keys() & _TIMES:
+        given = {**dict.fromkeys(_TIMES), **given}  # in place of the other one of the @task
     return given | ({"timeout": None} if args.no_timeout else {})
 
 

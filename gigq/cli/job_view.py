@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _OUTPUT_LINES = 10
+_WHY_DUE = {
+    "submit": "submitted",
+    "delay": "its delay was over",
+    "retry": "another attempt",
+    "snooze": "it had put itself off",
+    "requeue": "requeued",
+    "parent": "its parents had ended",
+    "resume": "a stop had interrupted it",
+    "rescheduled": "rescheduled",
+}
 _FINE = ("running", "completed")
 
 
@@ -56,6 +66,8 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         yield "Memory limit", number(found["memory_limit"], format_size)
     if found["retry_after"]:
         yield "Not before", local_time(found["retry_after"])
+    if found["expires_at"] and found["status"] == "pending":
+        yield "Expires", local_time(found["expires_at"])
     if found["dependencies"]:
         named = found["dependencies"]
         yield "Depends on", named if isinstance(named, str) else ", ".join(named)
@@ -95,6 +107,8 @@ def _life(one: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     yield "Attempt", one["attempt"] or "-"
     yield "Status", one["status"]
     yield "Worker", one["worker_id"] or "-"
+    if one["due_at"]:
+        yield "Due", f"{local_time(one['due_at'])} ({_WHY_DUE.get(one['due_why'], '-')})"
     yield "Started", local_time(one["started_at"])
     if one["cancel_requested_at"]:
         yield "Cancel requested", local_time(one["cancel_requested_at"])

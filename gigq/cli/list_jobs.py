@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_TITLES = ("ID", "Name", "Status", "Priority", "Created", "Updated")
+_TITLES = ("ID", "Name", "Status", "Priority", "Created")
 _WORKFLOW = "Workflow"
 _DROPPABLE = ("Created", _WORKFLOW, "Updated")
 
@@ -39,6 +39,11 @@ def add_command(commands: Commands) -> None:
         metavar="N",
         help="skip the first N, for the next page (default: 0)",
     )
+    add(
+        "--delayed",
+        action="store_true",
+        help="only pending jobs with a later time, the next one first",
+    )
     add_json(parser)
 
 
@@ -54,12 +59,13 @@ def list_jobs(args: Namespace) -> int:
         newer_than=args.newer_than,
         older_than=args.older_than,
         offset=args.offset,
+        delayed=args.delayed,
     )
     if args.json:
         for row in found:
             output.print_json(job_json.job(row))
         return exit_codes.OK
-    print(_listed(found[: args.limit]) if found else "No jobs found.")
+    print(_listed(found[: args.limit], args.delayed) if found else "No jobs found.")
     if len(found) > args.limit:
         after = args.offset + args.limit
         sys.stdout.flush()  # the note follows the table, also where both go to one file
@@ -67,16 +73,19 @@ def list_jobs(args: Namespace) -> int:
     return exit_codes.OK
 
 
-def _listed(found: Sequence[Mapping[str, Any]]) -> str:
-    titles = (*_TITLES, _WORKFLOW) if any(row["workflow"] for row in found) else _TITLES
+def _listed(found: Sequence[Mapping[str, Any]], delayed: bool) -> str:
+    titles: tuple[str, ...] = (*_TITLES, "Not before" if delayed else "Updated")
+    if any(row["workflow"] for row in found):
+        titles = (*titles, _WORKFLOW)
     width = output.width()
     fit = table.Fit(width, {"Name": table.NARROWEST}, _DROPPABLE) if width else None
     paint = table.painted_status if output.takes_colour() else None
-    rows = [_row(row)[: len(titles)] for row in found]
+    rows = [_row(row, delayed)[: len(titles)] for row in found]
     return table.table(titles, rows, fit=fit, paint=paint)
 
 
-def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
-    times = (local_time(row["created_at"]), local_time(row["updated_at"]))
+def _row(row: Mapping[str, Any], delayed: bool) -> tuple[object, ...]:
+    changed = row["retry_after"] if delayed else row["updated_at"]
+    times = (local_time(row["created_at"]), local_time(changed))
     known = (row["id"], row["name"], row["status"], row["priority"])
     return (*known, *times, row["workflow"] or "-")

@@ -23,6 +23,8 @@ MODULES = {
     "stats": "stats",
     "cancel": "cancel",
     "requeue": "requeue",
+    "run-now": "reschedule",
+    "reschedule": "reschedule",
     "clear": "clear",
     "prune": "prune",
     "backup": "backup",
@@ -82,6 +84,7 @@ def build_parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
     add_common_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     first = given[0] if given else ""
-    for name in (first,) if first in MODULES else MODULES:
-        import_module(f"gigq.cli.{MODULES[name]}").add_command(commands)
+    modules = (MODULES[first],) if first in MODULES else dict.fromkeys(MODULES.values())
+    for module in modules:
+        import_module(f"gigq.cli.{module}").add_command(commands)
     return parser

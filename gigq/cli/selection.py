@@ -52,13 +52,14 @@ def add_jobs(
     parser: argparse.ArgumentParser, statuses: Sequence[str], otherwise: str = "all"
 ) -> None:
     """Add the arguments of a command that changes jobs: ids, or the same conditions."""
-    parser.add_argument(
-        "job_ids",
-        metavar="ID",
-        nargs="*",
-        help=f"{job_ids.HELP}; - reads ids from standard input",
-    )
+    add_ids(parser, "*")
     add_conditions(parser, statuses, otherwise)
+
+
+def add_ids(parser: argparse.ArgumentParser, number: str = "+") -> None:
+    """Add the ids of jobs, one or more unless `number` says otherwise."""
+    what = f"{job_ids.HELP}; - reads ids from standard input"
+    parser.add_argument("job_ids", metavar="ID", nargs=number, help=what)
 
 
 def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -> Found:
@@ -83,6 +84,11 @@ def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -
         asked = {name: getattr(args, name) for name in _ALIKE}
         wanted = job_queries.conditions(args.statuses or otherwise, args.queues, **asked)
         return job_ids.matches(queue, listing.ids(queue._database, wanted))
+    return named(queue, args)
+
+
+def named(queue: JobQueue, args: argparse.Namespace) -> Found:
+    """Return the jobs with the given ids, by the given text."""
     return job_ids.matches(queue, [one for given in args.job_ids for one in _ids(given)])
 
 

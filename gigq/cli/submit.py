@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gigq.cli import arguments, exit_codes, job_ids, job_options
 from gigq.cli.answers import answer
+from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_submit
 from gigq.cli.options import Commands, Namespace, add_code_options, add_json, add_parser
 from gigq.cli.user_code import function_at, use_code
+
+if TYPE_CHECKING:
+    from gigq.model.job import Job
+    from gigq.queue import JobQueue
+
+_LABELS = {"retry_after": "Not before", "expires_at": "Expires"}
 
 _DETAILS = """\
 The function is MODULE.FUNCTION, MODULE:FUNCTION or SCRIPT.py:FUNCTION. It is
@@ -45,5 +54,15 @@ def submit(args: Namespace) -> int:
     with queue_for_submit(args) as queue:
         job.dependencies = job_ids.full_ids(queue, job.dependencies)
         job_id = queue.submit(job)
-    answer(args, {"id": job_id}, f"Job submitted: {job_id}")
+        times = _times(queue, job)
+    lines = [f"{_LABELS[name]}: {local_time(time)}" for name, time in times.items()]
+    answer(args, {"id": job_id, **times}, "\n".join([f"Job submitted: {job_id}", *lines]))
     return exit_codes.OK
+
+
+def _times(queue: JobQueue, job: Job) -> dict[str, str]:
+    """Return the times of a job that was submitted with one; the answer has no others."""
+    if job.run_at is None and job.delay is None and job.expires_in is None:
+        return {}
+    stored = queue.get_status(job.id)
+    return {name: stored[name] for name in _LABELS if stored.get(name)}

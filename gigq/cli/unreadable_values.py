@@ -16,7 +16,7 @@ _SHOWN = 200
 _SAID = ("error", "error_message", "error_traceback")
 _TIMES = (
     *("created_at", "updated_at", "started_at", "completed_at", "retry_after"),
-    "cancel_requested_at",
+    *("cancel_requested_at", "expires_at", "due_at"),
 )
 _NUMBERS = (
     *("priority", "attempts", "max_attempts", "timeout", "retry_delay", "memory_limit"),

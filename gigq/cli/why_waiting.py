@@ -31,6 +31,14 @@ _POLICIES = {
 }
 
 
+_LATER = {
+    "delay": "it was submitted so",
+    "retry": "after a failed attempt",
+    "snooze": "it has put itself off",
+    "rescheduled": "it was rescheduled",
+}
+
+
 class Servers(NamedTuple):
     """The processes that run jobs of a database.
 
@@ -81,7 +89,8 @@ def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
     except ValueError:  # foreign SQL wrote it; the store compares texts
         return f"not due until {due_at}"
     ahead = format_duration(max(0, left.total_seconds()))
-    return f"not due until {local_time(due_at)} (in {ahead})"
+    why = _LATER.get(str(job.get("due_why")))
+    return f"not due until {local_time(due_at)} (in {ahead}{f'; {why}' if why else ''})"
 
 
 def served(queue: object, servers: Servers) -> str:

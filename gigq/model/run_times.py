@@ -71,8 +71,8 @@ def times(job: Job, now: str) -> RunTimes:
         expires_at = clock.after(now, seconds_of("expires_in", job.expires_in))
     if retry_after is not None and expires_at is not None and expires_at <= retry_after:
         raise InvalidJob(
-            f"job {codec.short(job.name)}: it expires at {expires_at}, before it is due at "
-            f"{retry_after}; expires_in counts from the submit: give a longer one"
+            f"job {codec.short(job.name)}: it would expire at {expires_at}, and is due "
+            f"only at {retry_after}; expires_in counts from the submit: give a longer one"
         )
     return RunTimes(retry_after, expires_at)
 

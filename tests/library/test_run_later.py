@@ -164,7 +164,7 @@ def test_a_time_that_cannot_be_is_refused_with_the_remedy(
 def test_a_job_that_would_expire_before_it_is_due_is_not_stored(
     queue: JobQueue, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(InvalidJob, match=r"it expires at .*, before it is due at .*longer one"):
+    with pytest.raises(InvalidJob, match=r"it would expire at .*, and is due only at .*longer one"):
         queue.submit_many([job(), job(**options)])
 
     assert queue.stats()["total"] == 0

@@ -63,7 +63,7 @@ def _synopsis(whole: Command) -> str:
 
 def _command(part: Command) -> Iterator[str]:
     positional = " ".join(option.value for option in part.options if not option.names)
-    yield f'.SS "{part.name}{" " * bool(positional)}{_roff(positional)}"'
+    yield f'.SS "{_roff(part.name)}{" " * bool(positional)}{_roff(positional)}"'
     yield _roff(part.description)
     yield from _options(part)
     if part.example:

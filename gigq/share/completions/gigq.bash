@@ -5,15 +5,17 @@
 #    source ~/.local/share/bash_completion/gigq
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_gigq_subparsers=(submit status logs list stats cancel requeue clear prune backup doctor worker completion)
+_shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion)
 
-_shtab_gigq_submit_option_strings=(-h --help --db --config --debug -p --param -t --text --params-file --name --priority --max-attempts --timeout --no-timeout --description --retry-delay --queue --depends-on --on-parent-failure --app-dir --import --json)
+_shtab_gigq_submit_option_strings=(-h --help --db --config --debug -p --param -t --text --params-file --name --priority --max-attempts --timeout --no-timeout --description --retry-delay --queue --in --at --expires-in --depends-on --on-parent-failure --app-dir --import --json)
 _shtab_gigq_status_option_strings=(-h --help --db --config --debug --show-params --show-result --show-executions --json)
 _shtab_gigq_logs_option_strings=(-h --help --db --config --debug --attempt -f --follow --json)
-_shtab_gigq_list_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --limit --offset --json)
+_shtab_gigq_list_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --limit --offset --delayed --json)
 _shtab_gigq_stats_option_strings=(-h --help --db --config --debug --queue --by --json)
 _shtab_gigq_cancel_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --running --json)
 _shtab_gigq_requeue_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --dependents --json)
+_shtab_gigq_run_now_option_strings=(-h --help --db --config --debug --json)
+_shtab_gigq_reschedule_option_strings=(-h --help --db --config --debug --in --at --json)
 _shtab_gigq_clear_option_strings=(-h --help --db --config --debug --before --json)
 _shtab_gigq_prune_option_strings=(-h --help --db --config --debug --before --keep --status --dry-run --json)
 _shtab_gigq_backup_option_strings=(-h --help --db --config --debug --force --json)
@@ -38,6 +40,10 @@ _shtab_gigq_cancel___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_cancel___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_requeue___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_requeue___config_COMPGEN=_shtab_compgen_files
+_shtab_gigq_run_now___db_COMPGEN=_shtab_compgen_files
+_shtab_gigq_run_now___config_COMPGEN=_shtab_compgen_files
+_shtab_gigq_reschedule___db_COMPGEN=_shtab_compgen_files
+_shtab_gigq_reschedule___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_clear___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_clear___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_prune___db_COMPGEN=_shtab_compgen_files
@@ -62,7 +68,7 @@ _shtab_gigq_cancel___status_choices=(pending running)
 _shtab_gigq_requeue___status_choices=(failed timeout cancelled)
 _shtab_gigq_prune___status_choices=(completed failed timeout cancelled)
 _shtab_gigq_completion_pos_0_choices=(bash zsh fish)
-_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue clear prune backup doctor worker completion)
+_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion)
 
 _shtab_gigq_submit__h_nargs=0
 _shtab_gigq_submit___help_nargs=0
@@ -85,6 +91,7 @@ _shtab_gigq_logs___json_nargs=0
 _shtab_gigq_list__h_nargs=0
 _shtab_gigq_list___help_nargs=0
 _shtab_gigq_list___debug_nargs=0
+_shtab_gigq_list___delayed_nargs=0
 _shtab_gigq_list___json_nargs=0
 _shtab_gigq_stats__h_nargs=0
 _shtab_gigq_stats___help_nargs=0
@@ -102,6 +109,16 @@ _shtab_gigq_requeue___help_nargs=0
 _shtab_gigq_requeue___debug_nargs=0
 _shtab_gigq_requeue___dependents_nargs=0
 _shtab_gigq_requeue___json_nargs=0
+_shtab_gigq_run_now_pos_0_nargs=+
+_shtab_gigq_run_now__h_nargs=0
+_shtab_gigq_run_now___help_nargs=0
+_shtab_gigq_run_now___debug_nargs=0
+_shtab_gigq_run_now___json_nargs=0
+_shtab_gigq_reschedule_pos_0_nargs=+
+_shtab_gigq_reschedule__h_nargs=0
+_shtab_gigq_reschedule___help_nargs=0
+_shtab_gigq_reschedule___debug_nargs=0
+_shtab_gigq_reschedule___json_nargs=0
 _shtab_gigq_clear__h_nargs=0
 _shtab_gigq_clear___help_nargs=0
 _shtab_gigq_clear___debug_nargs=0

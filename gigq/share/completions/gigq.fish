@@ -50,8 +50,8 @@ function _shtab_gigq_using
   test "$_shtab_gigq_cmdpath" = "$argv"
 end
 
-set -g _shtab_gigq_commands submit status logs list stats cancel requeue clear prune backup doctor worker completion
-set -g _shtab_gigq_opts_with_value --app-dir --attempt --before --by --concurrency --config --db --depends-on --description --error --hooks --import --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
+set -g _shtab_gigq_commands submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion
+set -g _shtab_gigq_opts_with_value --app-dir --at --attempt --before --by --concurrency --config --db --depends-on --description --error --expires-in --hooks --import --in --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
 
 complete -c gigq -e
 complete -c gigq -f
@@ -77,6 +77,9 @@ complete -c gigq -n '_shtab_gigq_using submit' -l no-timeout -d 'no maximum run 
 complete -c gigq -n '_shtab_gigq_using submit' -l description -x -d 'a longer text for display'
 complete -c gigq -n '_shtab_gigq_using submit' -l retry-delay -x -d 'delay after a failed attempt (default: that of [retry])'
 complete -c gigq -n '_shtab_gigq_using submit' -l queue -x -d 'the named queue (default: default)'
+complete -c gigq -n '_shtab_gigq_using submit' -l in -x -d 'run it after this time, such as 90s, 10m or 1h30m'
+complete -c gigq -n '_shtab_gigq_using submit' -l at -x -d 'run it at this time, such as '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'
+complete -c gigq -n '_shtab_gigq_using submit' -l expires-in -x -d 'cancel it if it has not started after this time, such as 1h'
 complete -c gigq -n '_shtab_gigq_using submit' -l depends-on -x -d 'a job that must complete first (may be repeated)'
 complete -c gigq -n '_shtab_gigq_using submit' -l on-parent-failure -xka "fail run wait" -d 'what to do when that job fails, one of: fail, run, wait (default: fail)'
 complete -c gigq -n '_shtab_gigq_using submit' -l app-dir -xka "(__fish_complete_directories)" -d 'the folder of your code, for imports (default: the working directory)'
@@ -113,6 +116,7 @@ complete -c gigq -n '_shtab_gigq_using list' -l newer-than -x -d 'only jobs crea
 complete -c gigq -n '_shtab_gigq_using list' -l older-than -x -d 'only jobs created longer ago than this'
 complete -c gigq -n '_shtab_gigq_using list' -l limit -x -d 'at most N (default: 100)'
 complete -c gigq -n '_shtab_gigq_using list' -l offset -x -d 'skip the first N, for the next page (default: 0)'
+complete -c gigq -n '_shtab_gigq_using list' -l delayed -d 'only pending jobs with a later time, the next one first'
 complete -c gigq -n '_shtab_gigq_using list' -l json -d 'answer with JSON'
 complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a stats -d 'Count the jobs in each status.'
 complete -c gigq -n '_shtab_gigq_using stats' -s h -l help -d 'show this help message and exit'
@@ -150,6 +154,20 @@ complete -c gigq -n '_shtab_gigq_using requeue' -l newer-than -x -d 'only jobs c
 complete -c gigq -n '_shtab_gigq_using requeue' -l older-than -x -d 'only jobs created longer ago than this'
 complete -c gigq -n '_shtab_gigq_using requeue' -l dependents -d 'requeue also the jobs that failed because of these, directly or not'
 complete -c gigq -n '_shtab_gigq_using requeue' -l json -d 'answer with JSON'
+complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a run-now -d 'Make delayed jobs due now.'
+complete -c gigq -n '_shtab_gigq_using run-now' -s h -l help -d 'show this help message and exit'
+complete -c gigq -n '_shtab_gigq_using run-now' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database (default: gigq.db)'
+complete -c gigq -n '_shtab_gigq_using run-now' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'a configuration of gigqd; it names the database unless --db is given'
+complete -c gigq -n '_shtab_gigq_using run-now' -l debug -d 'show the traceback of an error'
+complete -c gigq -n '_shtab_gigq_using run-now' -l json -d 'answer with JSON'
+complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a reschedule -d 'Change the time of pending jobs.'
+complete -c gigq -n '_shtab_gigq_using reschedule' -s h -l help -d 'show this help message and exit'
+complete -c gigq -n '_shtab_gigq_using reschedule' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database (default: gigq.db)'
+complete -c gigq -n '_shtab_gigq_using reschedule' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'a configuration of gigqd; it names the database unless --db is given'
+complete -c gigq -n '_shtab_gigq_using reschedule' -l debug -d 'show the traceback of an error'
+complete -c gigq -n '_shtab_gigq_using reschedule' -l in -x -d 'run it after this time, such as 90s, 10m or 1h30m'
+complete -c gigq -n '_shtab_gigq_using reschedule' -l at -x -d 'run it at this time, such as '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'
+complete -c gigq -n '_shtab_gigq_using reschedule' -l json -d 'answer with JSON'
 complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a clear -d 'Delete completed and cancelled jobs.'
 complete -c gigq -n '_shtab_gigq_using clear' -s h -l help -d 'show this help message and exit'
 complete -c gigq -n '_shtab_gigq_using clear' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database (default: gigq.db)'

@@ -19,6 +19,8 @@ _shtab_gigq_commands() {
     logs:'Show the output of a job'"'"'s last attempt.'
     prune:'Delete finished jobs by age or number.'
     requeue:'Make failed, timed out or cancelled jobs pending again.'
+    reschedule:'Change the time of pending jobs.'
+    run-now:'Make delayed jobs due now.'
     stats:'Count the jobs in each status.'
     status:'Show one job.'
     submit:'Store a job.'
@@ -121,6 +123,7 @@ _shtab_gigq_list_options=(
   "--older-than=[only jobs created longer ago than this]:DURATION:"
   "--limit=[at most N (default\: 100)]:N:"
   "--offset=[skip the first N, for the next page (default\: 0)]:N:"
+  "--delayed[only pending jobs with a later time, the next one first]"
   "--json[answer with JSON]"
 )
 
@@ -176,6 +179,32 @@ _shtab_gigq_requeue_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_gigq_requeue_defaults_added=0
 
+_shtab_gigq_reschedule_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
+  "--debug[show the traceback of an error]"
+  "--in=[run it after this time, such as 90s, 10m or 1h30m]:DURATION:"
+  "--at=[run it at this time, such as \'2026-12-01 09\:00\'\; local time, unless it has a zone]:TIME:"
+  "--json[answer with JSON]"
+  "(*):an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_gigq_reschedule_defaults_added=0
+
+_shtab_gigq_run_now_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
+  "--debug[show the traceback of an error]"
+  "--json[answer with JSON]"
+  "(*):an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_gigq_run_now_defaults_added=0
+
 _shtab_gigq_stats_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database (default\: gigq.db)]:FILE:_files"
@@ -220,6 +249,9 @@ _shtab_gigq_submit_options=(
   "--description=[a longer text for display]:TEXT:"
   "--retry-delay=[delay after a failed attempt (default\: that of \[retry\])]:SECONDS:"
   "--queue=[the named queue (default\: default)]:NAME:"
+  "--in=[run it after this time, such as 90s, 10m or 1h30m]:DURATION:"
+  "--at=[run it at this time, such as \'2026-12-01 09\:00\'\; local time, unless it has a zone]:TIME:"
+  "--expires-in=[cancel it if it has not started after this time, such as 1h]:DURATION:"
   "*--depends-on=[a job that must complete first (may be repeated)]:ID:"
   "--on-parent-failure=[what to do when that job fails, one of\: fail, run, wait (default\: fail)]:WHAT:(fail run wait)"
   "--app-dir=[the folder of your code, for imports (default\: the working directory)]:DIR:_files -/"
@@ -279,6 +311,8 @@ _shtab_gigq() {
         logs) _arguments -C -s $_shtab_gigq_logs_options ;;
         prune) _arguments -C -s $_shtab_gigq_prune_options ;;
         requeue) _arguments -C -s $_shtab_gigq_requeue_options ;;
+        reschedule) _arguments -C -s $_shtab_gigq_reschedule_options ;;
+        run-now) _arguments -C -s $_shtab_gigq_run_now_options ;;
         stats) _arguments -C -s $_shtab_gigq_stats_options ;;
         status) _arguments -C -s $_shtab_gigq_status_options ;;
         submit) _arguments -C -s $_shtab_gigq_submit_options ;;

@@ -143,6 +143,25 @@ WHERE rowid IN (
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset;
 
+-- Of jobs without open parents, and of the others.
+-- name: page_of_delayed
+SELECT * FROM jobs
+WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after > :now
+    UNION ALL
+    SELECT rowid FROM jobs WHERE status = 'pending' AND unmet <> 0 AND retry_after > :now
+)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
+    AND (:workflow IS NULL OR workflow = :workflow)
+    AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
+    AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)
+    AND (:since IS NULL OR created_at >= :since)
+    AND (:before IS NULL OR created_at < :before)
+ORDER BY retry_after, id
+LIMIT :limit OFFSET :offset;
+
 -- Reads every id, in the narrow index of ids.
 -- name: jobs_with_part
 SELECT id, name, status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from gigq.model import clock
 from gigq.model.job_status import JobStatus
 from gigq.store.verbs import prune
 
@@ -57,6 +58,14 @@ def page(db: Database, conditions: Filter = _ANY, limit: int = 100, offset: int 
     if status == JobStatus.PENDING.value and _are_few_pending(db):
         return db.all("page_of_few_pending", given)
     return db.all("page", given)
+
+
+def delayed_page(
+    db: Database, conditions: Filter = _ANY, limit: int = 100, offset: int = 0
+) -> list[Row]:
+    """Return pending jobs whose time has not come, the next one first."""
+    given = {**_parameters(conditions), "limit": limit, "offset": offset, "now": clock.utc_now()}
+    return db.all("page_of_delayed", given)
 
 
 def ids(db: Database, conditions: Filter) -> list[str]:
