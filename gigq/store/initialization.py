@@ -33,12 +33,14 @@ def initialize(path: str | os.PathLike[str]) -> None:
     open_queue(Database(lambda: connections.open_connection(path)), path, Begin.ANYWHERE)
 
 
-def prepare_file(path: str | os.PathLike[str], beat: Callable[[], None] | None = None) -> Begin:
+def prepare_file(
+    path: str | os.PathLike[str], heartbeat: Callable[[], None] | None = None
+) -> Begin:
     """Create the file if there was no queue before.
 
     Args:
         path: the database file.
-        beat: called every few milliseconds while the file is read.
+        heartbeat: called every few milliseconds while the file is read.
 
     Returns:
         The databases in which the tables may be created: none if there was a queue before.
@@ -50,14 +52,14 @@ def prepare_file(path: str | os.PathLike[str], beat: Callable[[], None] | None =
     """
     real = resolve(path)
     initialized_mark.refuse_lost(real)
-    refuse_foreign_log(real, beat)
+    refuse_foreign_log(real, heartbeat)
     if initialized_mark.held_queue(real):
         return Begin.NEVER
     new_file.create(real)
     return Begin.EMPTY
 
 
-def refuse_foreign_log(path: str, beat: Callable[[], None] | None = None) -> None:
+def refuse_foreign_log(path: str, heartbeat: Callable[[], None] | None = None) -> None:
     """Refuse a file that was restored beside the log of the file before it.
 
     Opening it would write the pages of that log into it. So a file that is newer than its log is
@@ -65,7 +67,7 @@ def refuse_foreign_log(path: str, beat: Callable[[], None] | None = None) -> Non
 
     Args:
         path: the database file.
-        beat: called every few milliseconds while it is read.
+        heartbeat: called every few milliseconds while it is read.
 
     Raises:
         StoreCorrupt: with this log it is damaged; both are left as they are.
@@ -78,8 +80,8 @@ def refuse_foreign_log(path: str, beat: Callable[[], None] | None = None) -> Non
     found = "ok"
     try:
         with suppress(StoreUnavailable), reading(path) as connection:
-            if beat is not None:
-                probe.show_life(connection, beat)
+            if heartbeat is not None:
+                probe.call_during_statements(connection, heartbeat)
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         found = str(error)

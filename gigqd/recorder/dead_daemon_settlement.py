@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
-_LOOK_EVERY = 2.0
+_CHECK_INTERVAL = 2.0
 _STEP_AGAIN = 0.05
 _PAUSE = 0.01
 
@@ -41,15 +41,15 @@ class DeadDaemonSettlement:
         self._settlement = settling
         self._report = report
         self._treekills: dict[str, TreeKill] = {}
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._reported: frozenset[int] = frozenset()
 
-    def go(self) -> None:
-        """Call `look`, if it is due."""
-        if time.monotonic() >= self._look_at:
-            self.look()
+    def settle_if_due(self) -> None:
+        """Call `settle_dead_runs`, if it is due."""
+        if time.monotonic() >= self._check_at:
+            self.settle_dead_runs()
 
-    def look(self, patience: float = 0.0) -> int:
+    def settle_dead_runs(self, patience: float = 0.0) -> int:
         """Find dead runs, kill their remaining processes and settle their executions.
 
         Args:
@@ -62,7 +62,7 @@ class DeadDaemonSettlement:
             StoreError: the database cannot be used.
         """
         now = time.monotonic()
-        self._look_at = now + _LOOK_EVERY
+        self._check_at = now + _CHECK_INTERVAL
         self._treekills = {
             run: self._treekills.get(run) or tree_kill_of_run(run, self._home)
             for run in self._settlement.dead_runs()
@@ -73,7 +73,7 @@ class DeadDaemonSettlement:
             log.warning("orphans_killed", killed=killed)
         left = self._treekills.values()
         if not all(one.denied for one in left):
-            self._look_at = now + _STEP_AGAIN
+            self._check_at = now + _STEP_AGAIN
         self._note(frozenset[int]().union(*(one.denied for one in left)))
         settled = self._settlement.settle_runs(frozenset(ended)) if ended else 0
         return settled + self._settlement.overdue()

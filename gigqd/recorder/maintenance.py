@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gigqd.ipc.scoreboard import Report
 
 _TIDY_AFTER = 5.0
-_LOOK_EVERY = 1.0
+_CHECK_INTERVAL = 1.0
 _SLOW = 1.0
 
 
@@ -83,10 +83,10 @@ class Maintenance:
         self._next_due_at: str | None = None
         self._expires_at: str | None = None
         self._due_in: list[str] = []
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._tidy_at = 0.0
 
-    def go(self, connection: StoreConnection) -> bool:
+    def run_due(self, connection: StoreConnection) -> bool:
         """Do the maintenance that is due.
 
         Returns:
@@ -106,8 +106,8 @@ class Maintenance:
             self._expires_at = expiry.next_expiry_at(self._database)
         self._expire()
         self._wake(changed=changed)
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY
+        if now >= self._check_at:
+            self._check_at = now + _CHECK_INTERVAL
             self._renew_pipes()
             identity.require_access(self._path)
             self._try_to_write(connection, now)
@@ -122,7 +122,7 @@ class Maintenance:
 
     # --- the file ----------------------------------------------------------------------------
 
-    def look_at_file(self) -> None:
+    def check_file(self) -> None:
         """Read the file through a new connection if it has changed; all of it if it was cut.
 
         Raises:

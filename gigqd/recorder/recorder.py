@@ -156,7 +156,7 @@ class Recorder:
             identity.require_log(connection.path, connection.log)
         if not self._recovered or connection.file_id != self._file:
             connection = self._recover()
-        self._maintenance.look_at_file()
+        self._maintenance.check_file()
         while self._records:
             number, record = self._records[0]
             outcomes = self._settlement.dead_worker(record)
@@ -164,10 +164,10 @@ class Recorder:
                 {"settled": number, "worker": record.worker_id, **outcome_text(outcomes, record)}
             )
             self._records.popleft()
-        changed = self._maintenance.go(connection)
-        self._dead_daemon_settlement.go()
+        changed = self._maintenance.run_due(connection)
+        self._dead_daemon_settlement.settle_if_due()
         self._settle_strays()
-        self._retention.go(changed=changed)
+        self._retention.run_due(changed=changed)
 
     def _listen(self) -> None:
         """Receive messages, for which it waits until the next maintenance is due."""
@@ -201,12 +201,12 @@ class Recorder:
             # A new connection has no cached pages of a file that was overwritten.
             connections.close_connection(self._path)
         connection = self._connection()
-        probe.show_life(connection, self.heartbeat)
+        probe.call_during_statements(connection, self.heartbeat)
         self._polling.follow(connection.path)
         self._maintenance.begin(damaged=again)
-        self._maintenance.look_at_file()
+        self._maintenance.check_file()
         initialization.open_queue(self._database, self._path, self._begin)
-        settled = self._dead_daemon_settlement.look(_DEAD_RUNS_WITHIN)
+        settled = self._dead_daemon_settlement.settle_dead_runs(_DEAD_RUNS_WITHIN)
         if again:
             self._possible_strays = {row["execution_id"] for row in self._settlement.own()}
             self._settle_strays_at = time.monotonic() + _STRAY_AFTER

@@ -59,7 +59,7 @@ class Retention:
         """True during a pass."""
         return self._pass is not None
 
-    def go(self, *, changed: bool) -> None:
+    def run_due(self, *, changed: bool) -> None:
         """Run a part of a pass, if one is due.
 
         Args:

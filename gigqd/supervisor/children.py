@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
-BUSY_LOOK = 0.05
+BUSY_INTERVAL = 0.05
 _SLOTS_SECONDS = 0.008
 
 
@@ -176,10 +176,10 @@ class Children:
         """Do what each slot needs; those for which the time slice is too short follow next time."""
         self._share.serve(self.slots, lambda name: self._attend(self.slots[name], now))
         self._kills.step({child.pid for child in self.children()})
-        self._look_at_trees(now)
+        self._check_trees(now)
         reap.reap_adopted(syscalls.own_children(), {child.pid for child in self.children()})
 
-    def _look_at_trees(self, now: float) -> None:
+    def _check_trees(self, now: float) -> None:
         up = ((self.slots[name], child) for name, child in self._children.items())
         alive = [(slot, child) for slot, child in up if child.treekill is None]
         for slot in self._monitor.step(alive, now):
@@ -189,9 +189,9 @@ class Children:
         """Return when `step` is due again at the latest, in seconds of the monotonic clock."""
         if self._share.behind or self._monitor.unfinished:
             return now
-        return min((self._next_look_at(slot, now) for slot in self.slots.values()), default=now)
+        return min((self._next_check_at(slot, now) for slot in self.slots.values()), default=now)
 
-    def _next_look_at(self, slot: Slot, now: float) -> float:
+    def _next_check_at(self, slot: Slot, now: float) -> float:
         child = self._children.get(slot.name)
         if child is None:
             return slot.wake_at(Report())
@@ -199,8 +199,8 @@ class Children:
             return self._kills.next_step(child.pid)
         report = child.cell.read()
         watched = slot.phase is Phase.INTERRUPTED or child.is_active(report)
-        look_again = now + BUSY_LOOK if watched else float("inf")
-        return min(look_again, slot.wake_at(report))
+        check_again = now + BUSY_INTERVAL if watched else float("inf")
+        return min(check_again, slot.wake_at(report))
 
     def children(self) -> Iterator[Child]:
         """Return an iterator over the children that are not reaped."""

@@ -70,8 +70,8 @@ def waiting(action: Callable[[], Any]) -> Iterator[int]:
 def first_in_line(path: str, before: int = 0) -> int:
     """The place of the first waiting process, or of the first `before` a place; 0 without one."""
     descriptor = write_queue_of(path)._descriptor
-    length = before - module._LINE if before else 0
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, module._LINE, length, 0)
+    length = before - module._QUEUE_OFFSET if before else 0
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, module._QUEUE_OFFSET, length, 0)
     kind, _, start, _, _ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return 0 if kind == fcntl.F_UNLCK else start
 

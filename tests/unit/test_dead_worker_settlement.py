@@ -77,9 +77,9 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
     )
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
 
-    assert dead_runs.look() == 1
+    assert dead_runs.settle_dead_runs() == 1
     assert [status_of(db, job_id) for job_id in (dead, dies)] == ["pending", "running"]
-    assert dead_runs.look() == 1
+    assert dead_runs.settle_dead_runs() == 1
     assert status_of(db, dies) == "pending"
 
 
@@ -100,7 +100,7 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
         return kind(None, lambda _mark: False)
 
     monkeypatch.setattr("gigqd.recorder.dead_daemon_settlement.tree_kill_of_run", treekill_of)
-    dead_runs.look(patience=5.0)
+    dead_runs.settle_dead_runs(patience=5.0)
 
     assert (status_of(db, dead), status_of(db, guarded)) == ("pending", "running")
     assert reports == [{"still_works": [4711]}]
@@ -283,6 +283,6 @@ def test_what_gigq_0_5_1_left_running_is_settled_once_it_is_past_its_timeout(
     connection.execute("UPDATE job_executions SET run = NULL, started_at = ?", [began])
     connection.execute("UPDATE jobs SET started_at = ?", [began])
 
-    DeadDaemonSettlement(path, settling, lambda _message: None).look()
+    DeadDaemonSettlement(path, settling, lambda _message: None).settle_dead_runs()
 
     assert status_of(db, left) == status

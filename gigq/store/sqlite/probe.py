@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 STEPS_A_BEAT = 1_000_000
-"""Steps of SQLite's virtual machine (a few milliseconds at most) between two calls of `beat`."""
+"""Steps of SQLite's virtual machine, of a few milliseconds, between calls of `heartbeat`."""
 
 
 def require_readable(path: str, patience: float) -> None:
@@ -35,19 +35,19 @@ def require_readable(path: str, patience: float) -> None:
     until_free(lambda: _ask(path, "PRAGMA schema_version"), patience, path)
 
 
-def require_whole(path: str, patience: float, beat: Callable[[], None]) -> None:
+def require_whole(path: str, patience: float, heartbeat: Callable[[], None]) -> None:
     """Check every page; the time it takes grows with the file.
 
     Args:
         path: the database file; a process must have it open.
         patience: seconds to wait for a lock at most.
-        beat: called every few milliseconds during the check.
+        heartbeat: called every few milliseconds during the check.
 
     Raises:
         StoreCorrupt: the file is damaged, or no database.
         StoreError: it cannot be read now.
     """
-    found = until_free(lambda: _ask(path, "PRAGMA quick_check(1)", beat), patience, path)
+    found = until_free(lambda: _ask(path, "PRAGMA quick_check(1)", heartbeat), patience, path)
     if found != "ok":
         raise StoreCorrupt(
             f"{path} is damaged ({found}); stop using it, keep {together(beside(path))}, and "
@@ -55,11 +55,11 @@ def require_whole(path: str, patience: float, beat: Callable[[], None]) -> None:
         )
 
 
-def show_life(connection: sqlite3.Connection, beat: Callable[[], None]) -> None:
-    """Make a connection call `beat` every few milliseconds during long statements."""
+def call_during_statements(connection: sqlite3.Connection, heartbeat: Callable[[], None]) -> None:
+    """Make a connection call `heartbeat` every few milliseconds during long statements."""
 
     def step() -> int:
-        beat()
+        heartbeat()
         return 0
 
     connection.set_progress_handler(step, STEPS_A_BEAT)
@@ -98,14 +98,14 @@ def version_of(connection: StoreConnection, patience: float) -> int:
     return until_free(ask, patience, connection.path)
 
 
-def _ask(path: str, question: str, beat: Callable[[], None] | None = None) -> object:
+def _ask(path: str, question: str, heartbeat: Callable[[], None] | None = None) -> object:
     connection = sqlite3.connect(
         address_of(path), uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
     )
     with closing(connection):
         connection.execute("PRAGMA wal_autocheckpoint=0")
-        if beat is not None:
-            show_life(connection, beat)
+        if heartbeat is not None:
+            call_during_statements(connection, heartbeat)
         return connection.execute(question).fetchone()[0]
 
 

@@ -29,7 +29,7 @@ _NAME = "write-queue"
 
 # Offsets in the file: the byte of the writer, and the first byte of waiting processes.
 _WRITER = 0
-_LINE = 1 << 40
+_QUEUE_OFFSET = 1 << 40
 
 # In microseconds of the monotonic clock, which all processes of a host share.
 _SECOND = 1_000_000
@@ -48,7 +48,7 @@ class _Turn(Enum):
 
 
 # The shortest pause between two tries in microseconds, and the divisor of the time waited so far
-# for longer pauses. Only the next in line tries often: eight such processes would fill a processor.
+# for longer pauses. Only the next in the queue tries often: eight such would fill a processor.
 _PAUSES = {_Turn.NEXT: (30, 100), _Turn.LATER: (1000, 10)}
 
 
@@ -113,12 +113,12 @@ class WriteQueue:
         if self._try(early if urgent or in_turn else now) is _Turn.MINE:
             self._turn_began = self._turn_began if in_turn else now
             return True
-        held = self._wait_in_line(early if urgent else now, now)
+        held = self._wait_in_queue(early if urgent else now, now)
         self._turn_began = _now()
         return held
 
-    def _wait_in_line(self, place: int, began: int) -> bool:
-        fcntl.lockf(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _LINE + place)
+    def _wait_in_queue(self, place: int, began: int) -> bool:
+        fcntl.lockf(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _QUEUE_OFFSET + place)
         turn = _Turn.NEXT
         try:
             while (waited := _now() - began) < _PATIENCE:
@@ -129,13 +129,13 @@ class WriteQueue:
                 if turn is _Turn.MINE:
                     return True
         finally:
-            record_lock.free(self._descriptor, _LINE + place)
+            record_lock.free(self._descriptor, _QUEUE_OFFSET + place)
         self._shut_until = _now() + _SECOND
         return False
 
     def _try(self, place: int) -> _Turn:
         """Take the queue, if no process waits before `place` and none writes."""
-        if record_lock.conflict(self._descriptor, 1, _LINE + place - 1):
+        if record_lock.conflict(self._descriptor, 1, _QUEUE_OFFSET + place - 1):
             return _Turn.LATER
         return _Turn.MINE if record_lock.take(self._descriptor, _WRITER) else _Turn.NEXT
 
