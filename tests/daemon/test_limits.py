@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import selectors
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import jobs
+from support.files import open_files
 from support.waiting import wait_until
 
 from gigqd.ipc.scoreboard import Report, Scoreboard
@@ -35,10 +35,6 @@ def limited(daemons) -> Callable[..., Any]:
         return daemon
 
     return start
-
-
-def open_files() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 def test_a_daemon_that_may_open_few_files_works_with_few_workers_and_says_so(limited):

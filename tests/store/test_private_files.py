@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from support.files import open_files
 from support.forked import CLONE_NEWUSER, in_a_child, unshare
 
 from gigq import Job, JobQueue
@@ -169,7 +170,7 @@ def test_a_folder_that_is_replaced_by_a_link_after_it_was_made_is_refused(
 def test_what_is_refused_stays_not_open(database: Path) -> None:
     folder = companion(database)
     os.mkfifo(folder / "odd")
-    before = len([*Path("/proc/self/fd").iterdir()])
+    before = open_files()
     for _ in range(5):
         with pytest.raises(OSError, match="not the kind of file"):
             private_files.open_file(folder / "odd")
@@ -178,4 +179,4 @@ def test_what_is_refused_stays_not_open(database: Path) -> None:
         with pytest.raises(OSError, match="may be written by every account"):
             private_files.open_file(folder / "locks")
 
-    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    assert open_files() == before

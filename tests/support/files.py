@@ -1,7 +1,8 @@
-"""Looking at directories in tests."""
+"""Looking at directories and open files in tests."""
 
 from __future__ import annotations
 
+import gc
 import stat
 import tempfile
 from pathlib import Path
@@ -22,3 +23,12 @@ def open_up(path: Path) -> None:
             folder.chmod(folder.stat().st_mode | 0o011)
         elif not folder.stat().st_mode & stat.S_IXOTH:
             pytest.skip(f"other users may not pass through {folder}")
+
+
+def open_files() -> set[str]:
+    """Return the descriptors of this process, without those that wait for the garbage collector.
+
+    Objects of an earlier test may hold each other and a file, which closes at any later time.
+    """
+    gc.collect()
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
