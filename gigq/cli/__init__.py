@@ -29,11 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the arguments requested only help or the version (0).
     """
+    as_json = "--json" in (sys.argv if argv is None else argv)
     if problem := installation.problem():
-        return _refuse(problem, as_json="--json" in (sys.argv if argv is None else argv))
-    from gigq.cli.dispatch import main as run
+        return _refuse(problem, as_json=as_json)
+    try:
+        from gigq.cli.dispatch import main as run
 
-    return run(argv)
+        return run(argv)
+    except ImportError as error:
+        if problem := installation.problem_of(error):
+            return _refuse(problem, as_json=as_json)
+        raise
 
 
 def _refuse(problem: str, *, as_json: bool) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from gigq import errors
-from gigq.cli import exit_codes
+from gigq.cli import exit_codes, installation
 from gigq.store.sqlite.file.filesystem import absolute
 
 
@@ -21,6 +22,9 @@ class OptionsError(errors.GigqError):
 class HiddenOutputError(errors.GigqError):
     """Output in a daemon that this process cannot read."""
 
+
+# The database is not meant: its errors are a StoreError.
+_ERRORS_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The first matching type decides.
 CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -37,22 +41,41 @@ CODES: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 
-def code_for(error: BaseException, database: str) -> int:
+def code_for(error: Exception, database: str) -> int:
     """Return the exit code for an error of a command that works on `database`."""
-    if isinstance(error, errors.StoreError) and _is_denied(absolute(database)):
+    if installation.problem_of(error):
+        return exit_codes.BAD_INSTALLATION
+    if _is_of_the_working_directory(error):
+        return exit_codes.UNAVAILABLE
+    if isinstance(error, errors.StoreError) and _is_denied(database):
         return exit_codes.NO_PERMISSION
     return next((code for kind, code in CODES if isinstance(error, kind)), exit_codes.INTERNAL)
 
 
-def message_for(error: BaseException) -> str:
-    """Return one sentence for an error; a defect of gigq is an "internal error"."""
+def message_for(error: Exception) -> str:
+    """Return the text for an error; a defect of gigq is an "internal error"."""
+    if problem := installation.problem_of(error):
+        return problem
+    if _is_of_the_working_directory(error):
+        return "the working directory was deleted; change to another"
+    if isinstance(error, OSError) and error.errno in _ERRORS_OF_WRITING:
+        return f"cannot write the output: {error.strerror}"
     if isinstance(error, (errors.GigqError, OSError)):
         return str(error)
     return f"internal error: {type(error).__name__}: {error} (--debug shows where)"
 
 
-def _is_denied(database: str | os.PathLike[str]) -> bool:
+def _is_of_the_working_directory(error: Exception) -> bool:
+    """Return True for the error of getcwd(2), the only one of its type that names no file."""
+    return isinstance(error, FileNotFoundError) and error.filename is None
+
+
+def _is_denied(name: str) -> bool:
     """Return True when this user may not use or create the file; SQLite's codes do not show it."""
+    try:
+        database = absolute(name)
+    except errors.StoreUnavailable:  # a relative name in a working directory that was deleted
+        return False
     if os.access(database, os.F_OK):
         return not os.access(database, os.R_OK | os.W_OK)
     folder = Path(database).parent

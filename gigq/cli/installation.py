@@ -20,8 +20,21 @@ def problem() -> str | None:
             " use a packer whose archives unpack themselves, such as shiv"
         )
     found = _other_distribution(folder) or _missing_files(folder)
-    if found is None:
-        return None
+    return _with_remedy(found) if found else None
+
+
+def problem_of(error: Exception) -> str | None:
+    """Return the fault of the installed files that an error shows, and its remedy, or None."""
+    folder = Path(__file__).parent.parent.parent
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "gigq":
+        return _with_remedy(f"files of gigqd are missing or damaged in {folder}: {error}")
+    missing = str(error.filename) if isinstance(error, FileNotFoundError) else ""
+    if Path(missing).is_relative_to(folder / "gigq"):
+        return _with_remedy(f"files of gigqd are missing in {folder}: {missing}")
+    return None
+
+
+def _with_remedy(found: str) -> str:
     pip = f"{sys.executable} -m pip"
     return (
         f"{found}. The distributions gigq and gigqd both install a package 'gigq' and cannot be "

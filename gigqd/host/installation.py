@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _PACKAGES = ("gigq/", "gigqd/")
-_SUFFIXES = (".py", ".sql")
 _NAMED = 3
 _DEPENDENCIES = {"daemon": "python-daemon", "psutil": "psutil", "structlog": "structlog"}
 
@@ -63,20 +62,35 @@ def _other_distribution(folder: Path) -> str | None:
 
 
 def _missing_files(folder: Path) -> str | None:
-    missing = [name for name in _recorded(folder) if not (folder / name).exists()]
+    missing = [name for name, size in _recorded(folder) if _is_missing(folder / name, size)]
     if not missing:
         return None
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    return f"files of gigqd are missing in {folder}: {', '.join(missing[:_NAMED])}{more}"
+    return f"files of gigqd are missing or empty in {folder}: {', '.join(missing[:_NAMED])}{more}"
 
 
-def _recorded(folder: Path) -> list[str]:
-    """Return the modules and statement files that the installer has noted."""
-    names: list[str] = []
+def _is_missing(file: Path, size: str) -> bool:
+    """Return True also for an empty file that was not: a full disk or a power failure leaves it."""
+    try:
+        return file.stat().st_size == 0 and size not in ("", "0")
+    except OSError:
+        return True
+
+
+def _recorded(folder: Path) -> list[tuple[str, str]]:
+    """Return the name and the size of each file of both packages that the installer has noted.
+
+    Compiled files are left out: Python writes them again.
+    """
+    rows: list[list[str]] = []
     for record in folder.glob("gigqd-*.dist-info/RECORD"):
         with record.open(encoding="utf-8", newline="") as lines:
-            names += [row[0] for row in csv.reader(lines) if row]
-    return [name for name in names if name.startswith(_PACKAGES) and name.endswith(_SUFFIXES)]
+            rows += [row for row in csv.reader(lines) if row]
+    return [
+        (row[0], row[-1])
+        for row in rows
+        if row[0].startswith(_PACKAGES) and not row[0].endswith(".pyc")
+    ]
 
 
 def _other_package(folder: Path) -> str | None:

@@ -29,8 +29,9 @@ def site(tmp_path: Path) -> Path:
         )
     record = folder / "gigqd-0.1.0.dist-info/RECORD"
     record.parent.mkdir()
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*") if path.is_file())
-    record.write_text("".join(f"{name},sha256=0,1\n" for name in names))
+    files = sorted(path for path in folder.rglob("*.*") if path.is_file())
+    rows = (f"{path.relative_to(folder)},sha256=0,{path.stat().st_size}\n" for path in files)
+    record.write_text("".join(rows))
     return folder
 
 
@@ -39,6 +40,17 @@ def gigqd(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # -P: not the folder of the test run, which has the packages too.
     return subprocess.run(
         [sys.executable, "-P", "-m", "gigqd", "--config", "gigq.toml", *arguments],
+        cwd=site.parent,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def gigq(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "gigq.cli", *arguments],
         cwd=site.parent,
         env=os.environ | {"PYTHONPATH": str(site)},
         capture_output=True,
@@ -158,3 +170,36 @@ def test_an_archive_is_named_with_what_works_instead(
     assert (done.returncode, done.stdout) == (72, "")
     assert f"{archive} is an archive" in done.stderr
     assert "uninstall" not in done.stderr
+
+
+@pytest.mark.parametrize("state", ["missing", "empty"])
+@pytest.mark.parametrize(
+    "name", ["gigqd/supervisor/children.py", "gigqd/share/completions/gigqd.bash"]
+)
+def test_a_half_written_file_is_named_with_the_remedy(site: Path, name: str, state: str) -> None:
+    (site / name).unlink()
+    if state == "empty":
+        (site / name).touch()
+    done = gigqd(site, "completion", "bash")
+
+    assert (done.returncode, done.stdout) == (72, "")
+    assert name in done.stderr
+    assert "pip uninstall" in done.stderr
+
+
+def test_the_command_gigq_names_a_missing_module_of_a_command(site: Path) -> None:
+    (site / "gigq/cli/completion.py").unlink()
+    done = gigq(site, "completion", "bash")
+
+    assert done.returncode == 72
+    assert "Traceback" not in done.stderr
+    assert "gigq.cli.completion" in done.stderr
+    assert "pip uninstall" in done.stderr
+
+
+def test_the_command_gigq_names_a_missing_completion(site: Path) -> None:
+    (site / "gigq/share/completions/gigq.bash").unlink()
+    done = gigq(site, "completion", "bash")
+
+    assert done.returncode == 72
+    assert "gigq/share/completions/gigq.bash" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pty
@@ -144,6 +145,40 @@ def test_a_reader_that_is_gone_gets_the_shells_code(shell):
         )
 
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("command", ["submit", "list"])
+def test_a_full_disk_under_the_answer_is_not_taken_for_that_of_the_database(shell, command):
+    arguments = ("submit", "shop.resize", "-p", "file=x") if command == "submit" else ("list",)
+    shell.submit()
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "gigq", *arguments, *(["--name", "n"] * (command == "submit"))],
+            cwd=shell.folder,
+            env=clean_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 74
+    assert done.stderr == f"gigq: cannot write the output: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.parametrize("command", ["list", "submit shop.resize --name n", "doctor"])
+def test_a_deleted_working_directory_is_named(shell, command):
+    folder = shlex.quote(str(shell.folder / "gone"))
+    python = shlex.quote(sys.executable)
+    script = f"mkdir {folder} && cd {folder} && rmdir {folder} && {python} -m gigq {command}"
+    environment = clean_environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    done = subprocess.run(
+        ["sh", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 69
+    assert "the working directory was deleted" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_encoding_without_the_character_shows_an_escape(shell):
