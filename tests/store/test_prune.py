@@ -128,16 +128,27 @@ def test_a_parent_stays_while_a_child_may_ask_for_its_result(queue: JobQueue, pa
     assert child not in left(queue)
 
 
-def test_a_child_stored_between_two_bites_keeps_its_parent(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prune, "_FIRST", 1)
-    monkeypatch.setattr(prune, "_MOST", 1)
+def four_completed(queue: JobQueue, path: str) -> list[str]:
     ids = submit(queue, 4)
     run_all(path)
-    keep = elsewhere(queue)
+    return ids
+
+
+def one_pruned(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> prune.Pruning:
+    """A pruning of all completed jobs, one in a batch, after its first batch."""
+    monkeypatch.setattr(prune, "_FIRST", 1)
+    monkeypatch.setattr(prune, "_MOST", 1)
     pruning = prune.Pruning(queue._database, {"completed": prune.Keep(most=0)})
     assert pruning.batch()
+    return pruning
+
+
+def test_a_child_stored_between_two_batches_keeps_its_parent(
+    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = four_completed(queue, path)
+    keep = elsewhere(queue)
+    pruning = one_pruned(queue, monkeypatch)
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
     while pruning.batch():
         pass
@@ -148,13 +159,9 @@ def test_a_child_stored_between_two_bites_keeps_its_parent(
 def test_a_row_number_that_is_used_again_hides_no_child(
     queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prune, "_FIRST", 1)
-    monkeypatch.setattr(prune, "_MOST", 1)
-    ids = submit(queue, 4)
-    run_all(path)
+    ids = four_completed(queue, path)
     last = elsewhere(queue)
-    pruning = prune.Pruning(queue._database, {"completed": prune.Keep(most=0)})
-    assert pruning.batch()
+    pruning = one_pruned(queue, monkeypatch)
     run_sql(path, "DELETE FROM jobs WHERE id = ?", last[0])
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
     while pruning.batch():
