@@ -9,7 +9,7 @@ import sys
 import time
 from contextvars import copy_context
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
 from gigq.execution.error_text import error_text, headline, shortened, traceback_of_job
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gigq.execution.job_context import JobContext
     from gigq.execution.timer_interrupt import Interrupter
     from gigq.model.claim import Claim
+    from gigq.model.function_import import FunctionRef
 
     Function = Callable[..., Any]
     Advise = Callable[[Claim, ExecutionResult, BaseException], ExecutionResult]
@@ -49,25 +50,47 @@ _LONGEST_NAME = 200
 _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
 
 
+class Environment(NamedTuple):
+    """The functions and limits with which a runner runs its jobs.
+
+    Attributes:
+        load: returns the function that a reference names; an exception fails the attempt.
+        parent_results: returns the results of jobs by id, in the order of the ids.
+        interrupter: may raise `JobInterrupted` while the function runs.
+        result_limit: maximum size of the result, in bytes of JSON.
+        hooks: the application's functions around its jobs.
+        advise: adds to the result of a failed attempt what decides about the next one.
+    """
+
+    load: Callable[[FunctionRef], Function]
+    parent_results: Callable[[tuple[str, ...]], dict[str, Any]]
+    interrupter: Interrupter
+    result_limit: int = codec.DEFAULT_LIMIT
+    hooks: Hooks | None = None
+    advise: Advise = lambda _claim, result, _error: result
+
+
 def attempt(
-    claim: Claim, context: JobContext, *, interrupter: Interrupter, **options: Any
+    claim: Claim, context: JobContext, environment: Environment
 ) -> tuple[ExecutionResult, bool]:
     """Run the function of a claim as the current job, and note its interruption.
 
     Args:
         claim: the job and its attempt.
         context: answers the job's questions about its limits.
-        interrupter: may raise `JobInterrupted` while the function runs.
-        options: the other arguments of `run`.
+        environment: how it runs.
 
     Returns:
         The result, and True when Ctrl-C was pressed during the attempt.
     """
     with CtrlC() as ctrl_c, Running(claim, context) as running:
-        result = run(claim, interrupter=interrupter, **options)
+        result = run(claim, environment)
     # A job that uses SIGALRM itself, or runs in a thread, may pass its limit uninterrupted.
     interruption = (
-        interrupter.interruption or ctrl_c.interruption or running.seen or running.overrun()
+        environment.interrupter.interruption
+        or ctrl_c.interruption
+        or running.seen
+        or running.overrun()
     )
     if interruption is not None:
         result = result.after(interruption, time.monotonic())
@@ -107,26 +130,12 @@ class CtrlC:
         signal.default_int_handler(signum, frame)
 
 
-def run(
-    claim: Claim,
-    *,
-    load: Callable[[Claim], Function],
-    parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
-    interrupter: Interrupter,
-    result_limit: int = codec.DEFAULT_LIMIT,
-    hooks: Hooks | None = None,
-    advise: Advise = lambda _claim, result, _error: result,
-) -> ExecutionResult:
+def run(claim: Claim, environment: Environment) -> ExecutionResult:
     """Run the function of a claim to its end.
 
     Args:
         claim: the job and its attempt.
-        load: returns the function; an exception fails the attempt.
-        parent_results: returns the results of jobs by id, in the order of the ids.
-        interrupter: may raise `JobInterrupted` while the function runs.
-        result_limit: maximum size of the result, in bytes of JSON.
-        hooks: the application's functions around its jobs.
-        advise: adds to the result of a failed attempt what decides about the next one.
+        environment: how it runs.
 
     Returns:
         COMPLETED with the result. When the interrupter has ended the job, TIMEOUT after
@@ -140,40 +149,37 @@ def run(
     script = None if file is None else scripts.JobOfScript(file)
     try:
         # An import that hangs is an overrun like any other.
-        with interrupter.armed(claim):
-            if hooks is None:
-                function = load(claim)
-                params = _params(claim, function, parent_results)
+        with environment.interrupter.armed(claim):
+            if environment.hooks is None:
+                function = environment.load(claim.function)
+                params = _params(claim, function, environment.parent_results)
                 if script is not None:
                     script.begin()
                 value = _own_context().run(function, **params)
             else:
-                value = _run_with_hooks(hooks, claim, script, load, parent_results)
+                value = _run_with_hooks(environment.hooks, claim, script, environment)
             exit_if_forked(pid)
-        return _completed(claim, value, result_limit)
+        return _completed(claim, value, environment.result_limit)
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
         exit_if_forked(pid, error, traceback_of_job(error))
         status, cause = _meaning(claim, error)
         text = error_text(error)
         facts = failure_details.of_exception(error, text, claim.function.module)
-        return advise(claim, ExecutionResult(status, error=text, cause=cause, failure=facts), error)
+        result = ExecutionResult(status, error=text, cause=cause, failure=facts)
+        return environment.advise(claim, result, error)
     finally:
         if script is not None:
             script.end()
 
 
 def _run_with_hooks(
-    hooks: Hooks,
-    claim: Claim,
-    script: scripts.JobOfScript | None,
-    load: Callable[[Claim], Function],
-    parent_results: Callable[[tuple[str, ...]], dict[str, Any]],
+    hooks: Hooks, claim: Claim, script: scripts.JobOfScript | None, environment: Environment
 ) -> Any:
     """Call the function between the hooks; a failed import counts as a failed function."""
     try:
         # Before the context is copied, so that the copy has what the module sets at its top.
-        function = load(claim)
-        call = partial(function, **_params(claim, function, parent_results))
+        function = environment.load(claim.function)
+        call = partial(function, **_params(claim, function, environment.parent_results))
         if script is not None:
             script.begin()
     except BaseException as error:  # noqa: BLE001 - raised again between the hooks

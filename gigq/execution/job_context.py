@@ -63,9 +63,13 @@ class PlainJobContext:
 
     def deadline(self, claim: Claim) -> float | None:
         """Return the end of the job's time, and forget the answers to the job before."""
+        self.reset()
+        return None if claim.timeout is None else time.monotonic() + claim.timeout
+
+    def reset(self) -> None:
+        """Forget the answers to the job before."""
         self._cancelled = False
         self._next_query = 0.0
-        return None if claim.timeout is None else time.monotonic() + claim.timeout
 
     def stop_requested(self) -> bool:
         """Return True when the worker was asked to stop."""

@@ -34,7 +34,6 @@ def advised(
     claim: Claim,
     result: ExecutionResult,
     error: BaseException,
-    function: Callable[..., Any] | None,
     load: Callable[[FunctionRef], Callable[..., Any]],
     default: Retry | None,
 ) -> ExecutionResult:
@@ -44,13 +43,11 @@ def advised(
         claim: the job and its attempt.
         result: the result.
         error: the exception that ended the attempt.
-        function: the job's function, with the options that its `@task` has now; None when it
-            was not found.
         load: returns a function by its reference.
         default: the delays of jobs without delays of their own; None for none.
     """
     try:
-        result = _advised(claim, result, error, function, load)
+        result = _advised(claim, result, error, load)
     except BaseException as broken:  # noqa: BLE001 - an exception's own attributes may raise anything
         result = _with_text(result, _NO_ADVICE.format(type(broken).__name__))
     return result._replace(retry=result.retry._replace(default=default))
@@ -60,7 +57,6 @@ def _advised(
     claim: Claim,
     result: ExecutionResult,
     error: BaseException,
-    function: Callable[..., Any] | None,
     load: Callable[[FunctionRef], Callable[..., Any]],
 ) -> ExecutionResult:
     # `isinstance` would read `__class__`, which the exception may override.
@@ -68,7 +64,7 @@ def _advised(
         return _decided(result, error)
     if result.cause not in _RULED:
         return result
-    current = _current(claim, function)
+    current = _current(claim)
     if current is retry_policy.NO_POLICY:
         return result
     result = result._replace(retry=RetryAdvice(policy=current))
@@ -97,19 +93,22 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
     return result._replace(cause=Cause.SNOOZED, retry=advice)
 
 
-def _current(claim: Claim, function: Callable[..., Any] | None) -> RetryPolicy:
+def _current(claim: Claim) -> RetryPolicy:
     """Return the job's policy: that of its task now, unless the submit gave it one of its own."""
     stored = retry_policy.stored(claim.retry_policy)
     if stored is not retry_policy.NO_POLICY and not stored.of_task:
         return stored
-    return _policy_of_task(function) or stored
+    return _policy_of_task(claim.function) or stored
 
 
-def _policy_of_task(function: Any) -> RetryPolicy | None:
-    # A task is recognized by the method: its class is above this package.
+def _policy_of_task(ref: FunctionRef) -> RetryPolicy | None:
+    if not function_import.is_loaded(ref):
+        return None  # its import has failed, and must not be tried a second time
     try:
+        # A task is recognized by the method: its class is above this package.
+        function: Any = function_import.find(ref.file or ref.module, ref.name)
         policy = function.retry_policy()
-    except Exception:  # noqa: BLE001 - a plain function has no such method, or an own one
+    except Exception:  # noqa: BLE001 - a plain function has no such method
         return None
     return policy if isinstance(policy, RetryPolicy) else None
 

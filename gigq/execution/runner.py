@@ -74,7 +74,8 @@ class Runner:
         # A worker that was idle, or took several wakeups, wakes the next one for further jobs.
         self._is_to_wake_next = True
         self._ctrl_c = False
-        self._function: Callable[..., Any] | None = None
+        self._environment_of = settings
+        self._environment = self._new_environment()
 
     @property
     def claimant(self) -> Claimant:
@@ -251,28 +252,26 @@ class Runner:
         self._batch_sizing.ran(claim, now - began)
 
     def _attempt(self, claim: Claim) -> ExecutionResult:
-        result, self._ctrl_c = attempt.attempt(
-            claim,
-            self._context,
-            load=self._load,
-            parent_results=self._parent_results,
-            interrupter=self._interrupter,
-            result_limit=self.settings.max_result_size,
-            hooks=self.settings.hooks,
-            advise=self._advise,
-        )
+        if self._environment_of is not self.settings:
+            self._environment_of = self.settings
+            self._environment = self._new_environment()
+        result, self._ctrl_c = attempt.attempt(claim, self._context, self._environment)
         return result
+
+    def _new_environment(self) -> attempt.Environment:
+        return attempt.Environment(
+            self._find,
+            self._parent_results,
+            self._interrupter,
+            self.settings.max_result_size,
+            self.settings.hooks,
+            self._advise,
+        )
 
     def _advise(
         self, claim: Claim, result: ExecutionResult, error: BaseException
     ) -> ExecutionResult:
-        default = self.settings.default_retry
-        return retry_advice.advised(claim, result, error, self._function, self._find, default)
-
-    def _load(self, claim: Claim) -> Callable[..., Any]:
-        self._function = None
-        self._function = self._find(claim.function)
-        return self._function
+        return retry_advice.advised(claim, result, error, self._find, self.settings.default_retry)
 
     def _find(self, ref: FunctionRef) -> Callable[..., Any]:
         allow = self.settings.allow

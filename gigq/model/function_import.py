@@ -139,6 +139,11 @@ def was_found(ref: FunctionRef) -> bool:
     return ref.file is None and (ref.module, ref.name) in _found
 
 
+def is_loaded(ref: FunctionRef) -> bool:
+    """Return True when this process has loaded the module or the script of a function."""
+    return was_found(ref) if ref.file is None else scripts.is_loaded(ref.file)
+
+
 def conflict(ref: FunctionRef) -> str | None:
     """Return the reason why a function should be loaded in a new process, or None.
 

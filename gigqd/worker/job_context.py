@@ -37,9 +37,9 @@ class DaemonJobContext:
         self._reports = reports
         self._exit_requested = exit_requested
 
-    def deadline(self, claim: Claim) -> float | None:
+    def deadline(self, _claim: Claim) -> float | None:
         """Return when the supervisor interrupts the job, on the monotonic clock, or None."""
-        self._plain.deadline(claim)
+        self._plain.reset()
         return self._reports.deadline or None
 
     def stop_requested(self) -> bool:

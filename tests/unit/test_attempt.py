@@ -18,10 +18,12 @@ from gigq.model.job_status import JobStatus
 def run(function, *, interrupter=None, limit=1000, results=None, **columns):
     return attempt.run(
         claim(**columns),
-        load=lambda _claim: function,
-        parent_results=lambda ids: {job_id: (results or {}).get(job_id) for job_id in ids},
-        interrupter=interrupter or NoInterrupter(),
-        result_limit=limit,
+        attempt.Environment(
+            load=lambda _ref: function,
+            parent_results=lambda ids: {job_id: (results or {}).get(job_id) for job_id in ids},
+            interrupter=interrupter or NoInterrupter(),
+            result_limit=limit,
+        ),
     )
 
 
@@ -110,9 +112,7 @@ def test_a_function_that_cannot_be_loaded_fails_the_attempt():
     def load(_claim):
         raise FunctionNotFound("there is no module 'm'")
 
-    ending = attempt.run(
-        claim(), load=load, parent_results=lambda ids: {}, interrupter=NoInterrupter()
-    )
+    ending = attempt.run(claim(), attempt.Environment(load, lambda ids: {}, NoInterrupter()))
 
     assert ending.status is JobStatus.FAILED
     assert ending.error.startswith("gigq.errors.FunctionNotFound: there is no module 'm'")

@@ -29,9 +29,11 @@ def facts_of(function: Callable[[], object]) -> Failure:
     """The facts of the failure of a job that this function is."""
     ending = attempt.run(
         claim(),
-        load=lambda _claim: function,
-        parent_results=lambda _parents: {},
-        interrupter=timer_interrupt.for_this_thread(),
+        attempt.Environment(
+            load=lambda _ref: function,
+            parent_results=lambda _parents: {},
+            interrupter=timer_interrupt.for_this_thread(),
+        ),
     )
     assert ending.failure is not None
     assert split(ending.error)[:3] == ending.failure[:3]

@@ -45,10 +45,12 @@ def run(hooks, function, interrupter=None, **columns):
     with job_context.Running(one, SimpleNamespace(deadline=lambda _claim: None)):
         return attempt.run(
             one,
-            load=lambda _claim: function(),
-            parent_results=lambda _ids: {},
-            interrupter=interrupter or NoInterrupter(),
-            hooks=hooks,
+            attempt.Environment(
+                load=lambda _ref: function(),
+                parent_results=lambda _ids: {},
+                interrupter=interrupter or NoInterrupter(),
+                hooks=hooks,
+            ),
         )
 
 

@@ -58,7 +58,7 @@ def test_an_exception_whose_attributes_raise_is_a_failure_like_any_other(
 ) -> None:
     default = Retry(first=7)
     policy = RetryPolicy(retry_on=("KeyError",))
-    result = advised(claim(policy), FAILED, make(), None, no_function, default)
+    result = advised(claim(policy), FAILED, make(), no_function, default)
 
     assert (result.status, result.cause, result.final) == (JobStatus.FAILED, Cause.ERROR, False)
     assert result.error is not None
@@ -71,11 +71,11 @@ def test_a_job_that_was_ended_from_outside_is_not_judged_by_its_exception(cause:
     policy = RetryPolicy(give_up_on=("Exception",))
     ended = FAILED._replace(cause=cause)
 
-    assert advised(claim(policy), ended, ValueError(), None, no_function, None) == ended
+    assert advised(claim(policy), ended, ValueError(), no_function, None) == ended
 
 
 def test_a_timeout_is_not_judged_by_its_class() -> None:
     policy = RetryPolicy(retry_on=("KeyError",))
     timeout = FAILED._replace(cause=Cause.TIMEOUT, status=JobStatus.TIMEOUT)
 
-    assert not advised(claim(policy), timeout, ValueError(), None, no_function, None).final
+    assert not advised(claim(policy), timeout, ValueError(), no_function, None).final

@@ -216,9 +216,7 @@ def test_an_execution_ends_one_way_or_the_other_however_close_the_race():
     endings = [
         attempt.run(
             claim(timeout=0.0005),
-            load=lambda _claim: busy,
-            parent_results=lambda _ids: {},
-            interrupter=TimerInterrupter(),
+            attempt.Environment(lambda _ref: busy, lambda _ids: {}, TimerInterrupter()),
         )
         for _ in range(1000)
     ]
