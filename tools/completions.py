@@ -48,6 +48,18 @@ complete -o bashdefault -F _complete_{program} {program}
 ZSH_OPTION_WITH_VALUE = re.compile(
     r"""^(  "\*?|  "\*"\{-\w,)(--[a-z-]+)(\}"\[.*:|\[.*\]:)""", re.MULTILINE
 )
+ZSH_END = re.compile(r"if \[\[ \$zsh_eval_context\[-1\] == eval ")
+ZSH_CALL_OR_REGISTER = """
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  # found by compinit in fpath
+  _shtab_{program} "$@"
+elif (( $+functions[compdef] )); then
+  # eval, source or .
+  compdef _shtab_{program} {program}
+else
+  print -u2 "{program}: run compinit first, then load this completion"
+fi
+"""
 FISH_WORD = "(commandline -ct)"
 FISH_VALUE = "(commandline -ct | string replace -r -- '^--[^=]*=' '')"
 
@@ -65,7 +77,9 @@ def scripts() -> Iterator[tuple[Path, str]]:
 def with_values(program: str, shell: str, script: str) -> str:
     """Return shtab's script such that it completes the value in `--option=value`, too."""
     if shell == "zsh":
-        return ZSH_OPTION_WITH_VALUE.sub(r"\1\2=\3", script) + "\n"
+        start, end, rest = ZSH_OPTION_WITH_VALUE.sub(r"\1\2=\3", script).rpartition("\nif [[")
+        assert ZSH_END.match(f"{end.lstrip()}{rest}")
+        return start.rstrip() + "\n" + ZSH_CALL_OR_REGISTER.replace("{program}", program)
     if shell == "fish":
         return script.replace(FISH_WORD, FISH_VALUE) + "\n"
     start, end, rest = script.rpartition(f"complete -o bashdefault -F _shtab_{program} {program}")

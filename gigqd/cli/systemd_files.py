@@ -96,7 +96,11 @@ def _config_file(options: Namespace) -> str:
 def _first_word(program: str) -> str:
     """Return a program's path as a unit has it: systemd replaces no variables in it."""
     if not program.isprintable() or re.search(r"""["'\\]""", program):
-        raise GigqdError(f"systemd starts no program whose path has such characters: {program!r}")
+        raise GigqdError(
+            f"systemd starts no program whose path has quotes, backslashes or control characters, "
+            f"as {program!r} has; install gigqd in another folder",
+            exit_code=exit_codes.USAGE,
+        )
     return unit_paths.quoted(program.replace("%", "%%"))
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigqd import exit_codes
 from gigqd.cli.output import print_error
 from gigqd.config.load import identify
 from gigqd.errors import ConfigError, GigqdError
@@ -32,7 +33,11 @@ def escaped(word: str) -> str:
         GigqdError: it has characters that a line of a unit cannot have.
     """
     if not word.isprintable():
-        raise GigqdError(f"a unit cannot have such characters in a path: {word!r}")
+        raise GigqdError(
+            f"a unit cannot name a path with control characters or undecodable bytes, as {word!r} "
+            "has; rename it",
+            exit_code=exit_codes.USAGE,
+        )
     return re.sub(r'["\\]', r"\\\g<0>", word).replace("%", "%%")
 
 

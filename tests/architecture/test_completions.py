@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import completions
 import pytest
-from support.shell_completion import needs, offered_by_bash, offered_by_fish, shown_by_zsh
+from support.shell_completion import (
+    completion_file,
+    needs,
+    offered_by_bash,
+    offered_by_fish,
+    output_of,
+    shown_by_zsh,
+)
 
 PROGRAMS = pytest.mark.parametrize("program", ["gigq", "gigqd"])
 COMMANDS = {"gigq": ["status", "stats"], "gigqd": ["start", "status"]}
@@ -44,3 +51,20 @@ def test_fish_completes_commands_and_options(program, tmp_path):
 )
 def test_zsh_completes_commands_and_options(program, typed, offered, tmp_path):
     assert offered in shown_by_zsh(tmp_path, program, typed, offered)
+
+
+@needs("zsh")
+@pytest.mark.parametrize("load", ["source {file}", ". {file}", 'eval "$(cat {file})"'])
+@pytest.mark.parametrize("program", ["gigq", "gigqd"])
+def test_zsh_registers_a_completion_however_it_is_loaded(program, load, tmp_path):
+    command = load.format(file=completion_file(program, "zsh"))
+    text = f"autoload -Uz compinit; compinit -D; {command}; print $_comps[{program}]"
+
+    assert output_of("zsh", "-f", "-c", text, folder=tmp_path) == f"_shtab_{program}\n"
+
+
+@needs("zsh")
+def test_zsh_without_compinit_is_told_what_to_do_first(tmp_path):
+    text = f"source {completion_file('gigq', 'zsh')} 2>&1"
+
+    assert "run compinit first" in output_of("zsh", "-f", "-c", text, folder=tmp_path)

@@ -188,8 +188,9 @@ def test_a_program_that_systemd_would_refuse_is_refused(tmp_path: Path) -> None:
         timeout=60,
     )
 
-    assert (done.returncode, done.stdout) == (70, "")
-    assert "systemd starts no program whose path has such characters" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "systemd starts no program whose path has quotes" in done.stderr
+    assert "install gigqd in another folder" in done.stderr
 
 
 def test_a_program_that_the_account_of_the_unit_cannot_reach_is_a_warning(tmp_path: Path) -> None:

@@ -325,10 +325,12 @@ _shtab_gigq() {
 
 typeset -A opt_args
 
-if [[ $zsh_eval_context[-1] == eval ]]; then
-  # eval/source/. command, register function for later
-  compdef _shtab_gigq -N gigq
-else
-  # autoload from fpath, call function directly
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  # found by compinit in fpath
   _shtab_gigq "$@"
+elif (( $+functions[compdef] )); then
+  # eval, source or .
+  compdef _shtab_gigq gigq
+else
+  print -u2 "gigq: run compinit first, then load this completion"
 fi

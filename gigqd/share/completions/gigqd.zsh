@@ -227,10 +227,12 @@ _shtab_gigqd() {
 
 typeset -A opt_args
 
-if [[ $zsh_eval_context[-1] == eval ]]; then
-  # eval/source/. command, register function for later
-  compdef _shtab_gigqd -N gigqd
-else
-  # autoload from fpath, call function directly
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  # found by compinit in fpath
   _shtab_gigqd "$@"
+elif (( $+functions[compdef] )); then
+  # eval, source or .
+  compdef _shtab_gigqd gigqd
+else
+  print -u2 "gigqd: run compinit first, then load this completion"
 fi
