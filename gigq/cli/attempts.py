@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq.model.job_status import JobStatus
+from gigq.model.runs import is_of_plain_worker
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.processes import lock_holders
 
@@ -16,7 +17,7 @@ ABANDONED = "the process that ran it has ended, and the next start of gigqd or a
 
 def is_in_plain_worker(execution: Mapping[str, Any]) -> bool:
     """Return True when a plain worker, and not a daemon, ran the attempt."""
-    return not (execution["run"] or "").startswith("gigqd:")
+    return is_of_plain_worker(execution["run"])
 
 
 def is_abandoned(database: str, execution: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from gigq.model import clock
 from gigq.model.cause import Cause
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus
+from gigq.model.runs import is_of_plain_worker
 from gigq.store.sqlite.processes import run_locks
 from gigq.store.verbs import expiry, settle_and_claim
 
@@ -44,8 +45,10 @@ def take_back(db: Database, backend: Backend) -> None:
 
 def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
     """Settle the open executions of plain workers whose process is dead."""
-    found = [row for row in settle_and_claim.open_executions(db) if _is_plain(row["run"])]
-    dead = [row for row in found if not run_locks.is_alive(path, row["run"])]
+    # Without a run there is no process that could be dead.
+    named = [row for row in settle_and_claim.open_executions(db) if row["run"] is not None]
+    plain = [row for row in named if is_of_plain_worker(row["run"])]
+    dead = [row for row in plain if not run_locks.is_alive(path, row["run"])]
     return [done for row in dead if (done := _settle(db, row, _result_of_lost(row)))]
 
 
@@ -57,10 +60,6 @@ def overdue(db: Database) -> list[Settled]:
     now = clock.utc_now()
     late = [row for row in settle_and_claim.overdue(db) if _is_late(row, now)]
     return [done for row in late if (done := _settle(db, row, _result_of_overdue(row)))]
-
-
-def _is_plain(run: str | None) -> bool:
-    return run is not None and run.startswith("worker:")
 
 
 def _is_late(row: dict[str, Any], now: str) -> bool:

@@ -15,7 +15,8 @@ from gigq.store.sqlite.processes import run_locks
 if TYPE_CHECKING:
     from gigq.store.database import Database
 
-LIVING, DEAD, DAEMON = "worker:living", "worker:dead", "daemon:dead"
+LIVING, DEAD, DAEMON = "worker:living", "worker:dead", "gigqd:dead"
+IN_MEMORY = "memory:1"
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +38,12 @@ def test_what_a_dead_plain_worker_ran_is_lost(db: Database, address: str) -> Non
     assert (status_of(db, living), status_of(db, daemon)) == ("running", "running")
 
 
+@pytest.mark.parametrize("run", [LIVING, IN_MEMORY])
 @pytest.mark.parametrize(("seconds", "is_overdue"), [(9, False), (10.5, False), (12, True)])
 def test_a_plain_workers_job_is_overdue_a_second_after_its_limit(
-    db: Database, monkeypatch: pytest.MonkeyPatch, seconds: float, is_overdue: bool
+    db: Database, monkeypatch: pytest.MonkeyPatch, run: str, seconds: float, is_overdue: bool
 ) -> None:
-    plain, daemon = running(db, LIVING), running(db, DAEMON)
+    plain, daemon = running(db, run), running(db, DAEMON)
     later = clock.after(clock.utc_now(), seconds)
     monkeypatch.setattr(clock, "utc_now", lambda: later)
 

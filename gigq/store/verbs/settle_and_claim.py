@@ -13,6 +13,7 @@ from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
 from gigq.model.ids import new_id
 from gigq.model.job import DEFAULT_TIMEOUT
+from gigq.model.runs import is_of_plain_worker
 from gigq.model.served_queues import parse
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import claim as claiming
@@ -178,7 +179,7 @@ def overdue(db: Database) -> list[Row]:
     """
     now = clock.utc_now()
     _adopt_strays(db, now)
-    plain = [_limited(row) for row in open_executions(db) if _is_plain(row["run"])]
+    plain = [_limited(row) for row in open_executions(db) if is_of_plain_worker(row["run"])]
     return [row for row in plain if _is_over(row, now)]
 
 
@@ -256,10 +257,6 @@ def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> li
 def _named(rows: list[Row]) -> list[Row]:
     """Return the rows whose id is text; foreign SQL may have stored others."""
     return [row for row in rows if isinstance(row["execution_id"], str)]
-
-
-def _is_plain(run: str | None) -> bool:
-    return run is None or run.startswith("worker:")
 
 
 def _limited(row: Row) -> Row:
