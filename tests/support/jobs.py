@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def wait_for_file(ledger: str, job: str, path: str) -> str:
     """Run until a file exists: a job whose end the test decides."""
     with noted(ledger, job):
         while not Path(path).exists():
-            time.sleep(0.01)
+            select.select([], [], [], 0.01)  # unlike time.sleep, it works under libfaketime
     return "seen"
 
 
