@@ -116,7 +116,7 @@ def test_a_queue_without_a_path_is_refused():
 
 def test_a_worker_waits_with_more_than_a_thousand_open_files(queue):
     soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 1200 + len(os.listdir("/proc/self/fd"))
+    needed = 1200 + len([*Path("/proc/self/fd").iterdir()])
     if most < needed:
         pytest.skip(f"only {most} files may be open")
     with ExitStack() as files:
