@@ -11,6 +11,7 @@ JOB_KEYS = (
     *("id", "name", "status", "queue", "priority"),
     *("function_module", "function_name", "function_file", "params", "dependencies", "description"),
     *("attempts", "max_attempts", "timeout", "retry_delay", "retry_after", "expires_at"),
+    *("due_why", "retry_policy", "snoozes"),
     *("on_parent_failure", "pass_parent_results"),
     *("created_at", "updated_at", "started_at", "completed_at"),
     *("worker_id", "result", "error", "cause", "memory_limit", "crash_limit"),

@@ -10,6 +10,7 @@ from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model.job_status import JobStatus
+from gigq.terminal import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 _TITLES = ("ID", "Name", "Status", "Priority", "Created")
 _WORKFLOW = "Workflow"
-_DROPPABLE = ("Created", _WORKFLOW, "Updated")
+_DROPPABLE = ("Created", _WORKFLOW, "Updated", "Priority")
+_LONGEST_REASON = 60
 
 
 def add_command(commands: Commands) -> None:
@@ -74,7 +76,7 @@ def list_jobs(args: Namespace) -> int:
 
 
 def _listed(found: Sequence[Mapping[str, Any]], delayed: bool) -> str:
-    titles: tuple[str, ...] = (*_TITLES, "Not before" if delayed else "Updated")
+    titles: tuple[str, ...] = (*_TITLES, *(("Not before", "Why") if delayed else ("Updated",)))
     if any(row["workflow"] for row in found):
         titles = (*titles, _WORKFLOW)
     width = output.width()
@@ -85,7 +87,14 @@ def _listed(found: Sequence[Mapping[str, Any]], delayed: bool) -> str:
 
 
 def _row(row: Mapping[str, Any], delayed: bool) -> tuple[object, ...]:
-    changed = row["retry_after"] if delayed else row["updated_at"]
-    times = (local_time(row["created_at"]), local_time(changed))
-    known = (row["id"], row["name"], row["status"], row["priority"])
-    return (*known, *times, row["workflow"] or "-")
+    known = (row["id"], row["name"], row["status"], row["priority"], local_time(row["created_at"]))
+    if delayed:
+        return (*known, local_time(row["retry_after"]), _why(row), row["workflow"] or "-")
+    return (*known, local_time(row["updated_at"]), row["workflow"] or "-")
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """Return why a job is delayed, with the headline of its last error."""
+    said = (row["due_why"] or "delay", row.get("error_type"), row.get("error_message"))
+    why = ": ".join(str(part) for part in said if part)
+    return shorten(why.partition("\n")[0], _LONGEST_REASON)

@@ -17,7 +17,7 @@ _SHORTEST_TOO_DEEP = 2 * (MOST_LEVELS + 1)
 _NESTS = (dict, list, tuple)
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
-_JSON_COLUMNS = frozenset({"params", "dependencies", "result"})
+_JSON_COLUMNS = frozenset({"params", "retry_policy", "dependencies", "result"})
 
 
 def _writer() -> Callable[[Any], str]:

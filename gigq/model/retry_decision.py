@@ -101,7 +101,7 @@ def _snoozed(
         JobStatus.CANCELLED,
         retry_after=_not_before(result.retry.delay, now),
         snoozed=True,
-        error=job["error"],
+        error=result.error,
         cause=Cause.SNOOZED,
     )
 

@@ -149,3 +149,14 @@ def test_the_status_says_why_a_job_waits_and_why_an_attempt_was_due(shell):
     assert execution["due_at"] <= execution["started_at"]
     printed = shell.out("status", job_id, "--show-executions")
     assert f"Due: {local_time(execution['due_at'])} (rescheduled)" in printed
+
+
+def test_the_list_of_delayed_jobs_says_why_they_wait(shell):
+    shell.submit("shop.charge", "-p", "order=7", "--retry-delay", "600")
+    shell.submit("shop.resize", "-p", "file=x", "--in", "1h")
+    shell.out("worker", "--once")
+
+    retried, delayed = shell.out("list", "--delayed").splitlines()[3:5]
+
+    assert "| retry: ValueError: order 7 has no card " in retried
+    assert delayed.rstrip(" |").endswith("| delay")

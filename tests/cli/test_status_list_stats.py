@@ -229,7 +229,7 @@ COLUMNS = (
     *("completed_at", "retry_after", "attempts", "max_attempts", "timeout", "retry_delay"),
     *("on_parent_failure", "pass_parent_results", "worker_id", "cause", "function_module"),
     *("function_name", "function_file", "dependencies", "description", "params", "error"),
-    *("result", "memory_limit", "crash_limit"),
+    *("result", "memory_limit", "crash_limit", "retry_policy", "snoozes", "due_why"),
 )
 EXECUTION_COLUMNS = (
     *("worker_id", "status", "started_at", "completed_at", "attempt", "run", "cause", "exit_code"),

@@ -183,10 +183,11 @@ def test_retry_later_uses_an_attempt_and_its_own_delay(queue: JobQueue) -> None:
     assert run(queue, Job("a", decide, {"how": "later"}, max_attempts=1))["status"] == "failed"
 
 
-def test_a_snooze_uses_no_attempt_and_keeps_the_error_before_it(queue: JobQueue) -> None:
+def test_a_snooze_uses_no_attempt_and_its_reason_is_the_error(queue: JobQueue) -> None:
     found = run(queue, Job("a", decide, {"how": "snooze"}, max_attempts=1), times=3)
 
-    assert (found["status"], found["attempts"], found["error"]) == ("pending", 0, None)
+    assert (found["status"], found["attempts"]) == ("pending", 0)
+    assert found["error_message"] == "the file is not there yet"
     assert found["delay"] == pytest.approx(60, abs=0.001)
     assert [one["cause"] for one in found["executions"]] == ["snoozed"] * 3
     assert {one["status"] for one in found["executions"]} == {"cancelled"}

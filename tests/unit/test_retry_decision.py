@@ -250,11 +250,11 @@ def test_a_policy_of_the_task_replaces_the_stored_one() -> None:
 
 def test_a_snooze_counts_neither_as_an_attempt_nor_as_a_stop() -> None:
     snoozed = failed(cause=Cause.SNOOZED, retry=RetryAdvice(delay=60, snooze=True))
-    outcome = decide(snoozed, job(max_attempts=1, error="an older one"), NOW)
+    outcome = decide(snoozed, job(max_attempts=1), NOW)
 
     assert (outcome.status, outcome.execution_status) == (JobStatus.PENDING, JobStatus.CANCELLED)
     assert (outcome.snoozed, outcome.released, outcome.cause) == (True, False, Cause.SNOOZED)
-    assert (outcome.error, outcome.retry_after) == ("an older one", clock.after(NOW, 60))
+    assert (outcome.error, outcome.retry_after) == ("boom", clock.after(NOW, 60))
 
 
 def test_a_cancel_request_wins_over_a_snooze() -> None:

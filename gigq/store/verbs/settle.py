@@ -98,20 +98,21 @@ def _complete(session: Session, finished: Sequence[Finished]) -> dict[str, Settl
         raise Contended
     parents = json.dumps([one.claim.job_id for one in finished])
     awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
-    return {one.claim.execution_id: _completed(session, one.claim, awaited) for one in finished}
+    return {
+        one.claim.execution_id: _completed_claim(session, one.claim, awaited) for one in finished
+    }
 
 
-def _completed(session: Session, claim: Claim, awaited: Collection[str]) -> Settled:
+def _completed_claim(session: Session, claim: Claim, awaited: Collection[str]) -> Settled:
     due_in = dependents.release(session, claim.job_id) if claim.job_id in awaited else ()
-    return Settled(
-        claim.job_id,
-        claim.execution_id,
-        JobStatus.COMPLETED,
-        claim.attempt,
-        claim.max_attempts,
-        released=len(due_in),
-        due_in=due_in,
-    )
+    return _completed(claim.job_id, claim.execution_id, claim.attempt, claim.max_attempts, due_in)
+
+
+def _completed(
+    job_id: str, execution_id: str, attempt: int, max_attempts: int, due_in: tuple[str, ...]
+) -> Settled:
+    ids = job_id, execution_id, JobStatus.COMPLETED
+    return Settled(*ids, attempt, max_attempts, released=len(due_in), due_in=due_in)
 
 
 def _execution(one: Finished, now: str) -> tuple[Any, ...]:
@@ -136,15 +137,7 @@ def _settle_completed(
     if row is None:
         return None
     due_in = dependents.release(session, job_id)
-    return Settled(
-        job_id,
-        execution_id,
-        JobStatus.COMPLETED,
-        row["attempts"],
-        row["max_attempts"],
-        released=len(due_in),
-        due_in=due_in,
-    )
+    return _completed(job_id, execution_id, row["attempts"], row["max_attempts"], due_in)
 
 
 def _settle_otherwise(
