@@ -154,7 +154,7 @@ def test_the_status_says_why_a_job_waits_and_why_an_attempt_was_due(shell):
 def test_the_list_of_delayed_jobs_says_why_they_wait(shell):
     shell.submit("shop.charge", "-p", "order=7", "--retry-delay", "600")
     shell.submit("shop.resize", "-p", "file=x", "--in", "1h")
-    shell.out("worker", "--once")
+    shell.run("worker", "--once")  # which reports the failure on standard error
 
     retried, delayed = shell.out("list", "--delayed").splitlines()[3:5]
 
