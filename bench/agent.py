@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CHUNK = 10_000
 LONGEST_WAIT = 5.0
+LEAD, BETWEEN = 3.0, 0.04
 
 
 def main() -> None:
@@ -107,6 +108,26 @@ class Commands:
             time.sleep(random.uniform(0.004, 0.016))  # noqa: S311 - out of step with any polling
         return found
 
+    def lateness(self, count: int, busy: bool, seconds: float) -> list[int]:
+        """Submit jobs for later; nanoseconds from the time of each to its start, in their order.
+
+        Args:
+            count: number of jobs.
+            busy: True to submit a job of 10 ms every 10 ms meanwhile.
+            seconds: how long to wait for the last one after its time.
+        """
+        due: list[int] = []
+        for number in range(count):
+            ahead = LEAD + number * BETWEEN + random.uniform(0, BETWEEN)  # noqa: S311 - as above
+            due.append(time.monotonic_ns() + int(ahead * 1e9))
+            self.adapter.submit_later("moment", ahead)  # type: ignore[attr-defined]
+        end = max(due) + int(seconds * 1e9)
+        while len(began := _moments()) < count and time.monotonic_ns() < end:
+            if busy:
+                self.adapter.submit("sleep10")
+            time.sleep(0.010)
+        return [start - at for start, at in zip(sorted(began), sorted(due), strict=False)]
+
     def can(self, name: str) -> bool:
         """Whether this queue can do something that not all can."""
         return hasattr(self.adapter, name)
@@ -118,6 +139,14 @@ class Commands:
     def versions(self) -> dict[str, str]:
         """What is installed in this environment."""
         return {d.metadata["Name"]: d.version for d in metadata.distributions()}
+
+
+def _moments() -> list[int]:
+    try:
+        found = board.moments().read_bytes()
+    except FileNotFoundError:
+        return []
+    return [int.from_bytes(found[at : at + 8], "little") for at in range(0, len(found), 8)]
 
 
 if __name__ == "__main__":

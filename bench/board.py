@@ -70,6 +70,11 @@ class Board:
         self._words[STAMP] = 0
 
 
+def moments() -> Path:
+    """The file beside the board to which jobs add the times of their starts."""
+    return Path(f"{os.environ[VARIABLE]}.moments")
+
+
 def opened() -> memoryview:
     """The words of the board that the environment names."""
     with Path(os.environ[VARIABLE]).open("r+b") as file:

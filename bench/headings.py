@@ -67,6 +67,19 @@ HEADINGS = {
         ),
         more_is_better=False,
     ),
+    "later": Heading(
+        "Lateness of delayed jobs, 2 idle workers",
+        "Time from the moment at which a job is due to the first line of its function. Jobs are "
+        "submitted at least 3 s ahead, for a moment every 40 ms on average.",
+        ("p50 ms", "p99 ms", "worst ms", "earliest ms", "samples"),
+        more_is_better=False,
+    ),
+    "later_busy": Heading(
+        "Lateness of delayed jobs, 2 workers half busy",
+        "The same while a job of 10 ms is submitted every 10 ms.",
+        ("p50 ms", "p99 ms", "worst ms", "earliest ms", "samples"),
+        more_is_better=False,
+    ),
     "load": Heading(
         "Submit while 2 workers drain without pause",
         "Another process submits one job a millisecond. Spread: the largest deviation of a "

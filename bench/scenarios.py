@@ -101,6 +101,27 @@ def latency(s: Session, effort: Effort) -> Found:
     }
 
 
+def later(s: Session, effort: Effort, *, busy: bool = False) -> Found:
+    """From the time of a delayed job to the first line of its function, in an idle pool."""
+    if not _can(s, "submit_later"):
+        return {"stopped": "not measured"}
+    s.start(WORKERS)
+    _warm(s)
+    found = s.ask("lateness", count=effort.latencies, busy=busy, seconds=20.0, limit=90)
+    return {
+        "p50 ms": quantile(found, 0.5) / 1e6,
+        "p99 ms": quantile(found, 0.99) / 1e6,
+        "worst ms": max(found) / 1e6,
+        "earliest ms": min(found) / 1e6,
+        "samples": len(found),
+    }
+
+
+def later_busy(s: Session, effort: Effort) -> Found:
+    """The same while jobs of 10 ms keep the two workers busy for half of the time."""
+    return later(s, effort, busy=True)
+
+
 def load(s: Session, effort: Effort) -> Found:
     """Submit now and then while two workers drain without pause."""
     count = int(s.peer.pace * effort.seconds * 3)
@@ -282,8 +303,8 @@ def _can(s: Session, name: str) -> bool:
 SCENARIOS: dict[str, Callable[[Session, Effort], Found]] = {
     f.__name__: f
     for f in (
-        submit, bulk, drain, drain8, sleep10, latency, load, idle, idle4, startup,
-        depth_1k, depth_100k, depth_1m, finished_1m, chain, fan,
+        submit, bulk, drain, drain8, sleep10, latency, later, later_busy, load, idle, idle4,
+        startup, depth_1k, depth_100k, depth_1m, finished_1m, chain, fan,
     )
 }  # fmt: skip
 ONCE = {"idle", "idle4", "depth_1k", "depth_100k", "depth_1m", "finished_1m", "chain", "fan"}

@@ -42,6 +42,10 @@ class Celery(Pool):
         """One message."""
         self.tasks[kind].delay()
 
+    def submit_later(self, kind: str, seconds: float) -> None:
+        """One job for later."""
+        self.tasks[kind].apply_async(countdown=seconds)
+
     def submit_many(self, kind: str, count: int) -> None:
         """Over one connection."""
         with self.app.producer_pool.acquire(block=True) as producer:

@@ -79,6 +79,12 @@ class Gigq:
 
         self.queue.submit(Job(kind, work.FUNCTIONS[kind]))
 
+    def submit_later(self, kind: str, seconds: float) -> None:
+        """One job for later."""
+        from gigq import Job
+
+        self.queue.submit(Job(kind, work.FUNCTIONS[kind], delay=seconds))
+
     def submit_many(self, kind: str, count: int) -> None:
         """In one transaction."""
         from gigq import Job

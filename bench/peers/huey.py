@@ -40,6 +40,10 @@ class Huey(Pool):
         """One job."""
         self.tasks[kind]()
 
+    def submit_later(self, kind: str, seconds: float) -> None:
+        """One job for later."""
+        self.tasks[kind].schedule(delay=seconds)
+
     def submit_many(self, kind: str, count: int) -> None:
         """It has nothing for many."""
         for _ in range(count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.protocol import Peer, Place, Pool
@@ -42,6 +43,11 @@ class Procrastinate(Pool):
     def submit(self, kind: str) -> None:
         """One job."""
         self.app.configure_task(kind).defer()
+
+    def submit_later(self, kind: str, seconds: float) -> None:
+        """One job for later."""
+        at = datetime.now(UTC) + timedelta(seconds=seconds)
+        self.app.configure_task(kind, schedule_at=at).defer()
 
     def submit_many(self, kind: str, count: int) -> None:
         """In batches."""
