@@ -81,6 +81,14 @@ def test_a_job_is_claimed_until_its_last_microsecond(db: Database, time: Time) -
     assert job(db, job_id)["status"] == "running"
 
 
+def test_only_the_jobs_whose_time_has_come_expire(db: Database, time: Time) -> None:
+    first, second = stored(db, expires_at=SOON), stored(db, expires_at=clock.after(SOON, 1))
+    time.now = SOON
+
+    assert [one.job_id for one in expiry.expire_some(db)] == [first]
+    assert job(db, second)["status"] == "pending"
+
+
 def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Time) -> None:
     job_id = stored(db, expires_at=SOON, retry_delay=5, max_attempts=5)
     ran(db, FAILED)
