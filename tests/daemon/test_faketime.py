@@ -8,7 +8,7 @@ import sys
 
 import psutil
 import pytest
-from support.daemon import TESTS, Daemon
+from support.daemon import Daemon
 from support.faketime import FakeClock, needs_faketime
 from support.waiting import wait_until
 
@@ -148,7 +148,7 @@ def test_a_plain_worker_follows_the_clock_too(tmp_path):
     clock = FakeClock(home.home)
     command = [sys.executable, "-m", "gigq", "--db", str(home.database), "worker"]
     clock.submit(home, *later(0))
-    environment = {**home.environment, **clock.environment, "PYTHONPATH": str(TESTS)}
+    environment = {**home.environment, **clock.environment}
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as worker:
         ids = clock.submit(home, *later(60, 1800, 2 * HOUR))
         clock.put(-HOUR)

@@ -6,6 +6,7 @@ The monotonic clock stays as it is, as it does when the clock of a machine is se
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SUPPORT = Path(__file__).parent
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 needs_faketime = pytest.mark.skipif(
     LIBRARY is None, reason="libfaketime is not installed (Debian: faketime)"
@@ -52,6 +54,7 @@ class FakeClock:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, (_SUPPORT / "faketime_sleep", _SUPPORT.parent))),
         }
 
     def put(self, seconds: float) -> None:
@@ -72,7 +75,6 @@ class FakeClock:
     def _run(self, daemon: Any, specs: Sequence[dict[str, Any]]) -> list[str]:
         command = [sys.executable, "-c", SUBMIT, str(daemon.database), json.dumps(specs)]
         environment = {**daemon.environment, **self.environment}
-        environment["PYTHONPATH"] = str(Path(__file__).parents[1])
         done = subprocess.run(command, env=environment, check=True, capture_output=True)
         ids: list[str] = json.loads(done.stdout)
         for job_id, spec in zip(ids, specs, strict=True):
