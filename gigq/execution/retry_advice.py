@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _RULED = frozenset({Cause.ERROR, Cause.TIMEOUT})
 _NOT_AGAIN = "\n\nNot tried again: {}."
-_BAD_DELAY = "\n\n{} has no delay, so the usual one is used: {}."
+_BAD_DELAY = "\n\nThe delay of {} is not valid, so the usual one is used: {}."
 _NO_ADVICE = "\n\nThe rules for retries cannot be applied to the exception: {}."
 _BROKEN = "\n\nThe retry function {} failed, so the usual delay is used: {}."
 

@@ -219,7 +219,7 @@ def test_a_decision_without_a_delay_is_a_failure_like_any_other(
     found = run(queue, Job("a", decide, {"how": "snooze", "delay": delay}))
 
     assert (found["status"], found["attempts"], found["delay"]) == ("pending", 1, None)
-    assert "Snooze has no delay" in found["error"]
+    assert "The delay of Snooze is not valid" in found["error"]
 
 
 def test_decisions_are_events_with_their_reason(queue: JobQueue) -> None:
