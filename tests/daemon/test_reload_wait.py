@@ -23,10 +23,12 @@ def busy(daemons):
 
 @pytest.mark.fault("D13")
 def test_a_reload_does_not_wait_for_running_jobs_unless_it_is_to(busy):
+    (old,) = [slot["pid"] for slot in busy.slots("busy")]
     done = busy.command("reload")
 
     assert done.returncode == 0
-    assert len(busy.slots("draining")) == 1
+    # The idle workers and the canary may still be leaving.
+    assert old in [slot["pid"] for slot in busy.slots("draining")]
     (busy.home / "go").touch()
 
 
