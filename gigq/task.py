@@ -7,10 +7,9 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from gigq.model import codec, function_import, retry_options
-from gigq.model.job import Job
+from gigq.model import codec, function_import, option_names, retry_options
+from gigq.model.job import JOB_OPTIONS, Job
 from gigq.model.retry_options import NO_OPTIONS, RetryOptions
-from gigq.model.signatures import JOB_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,11 +182,8 @@ def task(
 
 
 def _refuse_unknown(what: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
-    if unknown := sorted(set(options) - set(known)):
-        raise TypeError(
-            f"{what} got an unexpected option, {', '.join(unknown)}; its options are "
-            f"{', '.join(sorted(known))}"
-        )
+    if unknown := set(options) - set(known):
+        option_names.refuse(what, unknown, known)
 
 
 def _problem(fn: Any) -> str | None:

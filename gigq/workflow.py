@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gigq.model import codec
+from gigq.model.job import JOB_OPTIONS
+from gigq.model.option_names import OURS
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:
+    from typing import Never
+
     from gigq.model.job import Job
     from gigq.queue import JobQueue
 
@@ -59,8 +63,11 @@ class Workflow:
         depends_on: list[Job] | None = None,
         pass_parent_results: bool | None = None,
         name: str | None = None,
+        **_others: Never,
     ) -> Job:
         """Make a job of a task and add it.
+
+        The task has the other options: `add_task(resize.options(expires_in="1h"), {"file": "a"})`.
 
         Args:
             decorated_fn: the task, a function decorated with `task`.
@@ -73,9 +80,11 @@ class Workflow:
             The new job.
 
         Raises:
-            TypeError: the function is not a task.
+            TypeError: the function is not a task, or there is no such argument.
             InvalidJob: a value is not allowed.
         """
+        if _others:
+            _refuse_others(_others, decorated_fn)
         if not isinstance(decorated_fn, TaskWrapper):
             raise TypeError(
                 f"add_task() takes a function decorated with @task, and {decorated_fn!r} is not; "
@@ -106,6 +115,17 @@ class Workflow:
         for job in self.jobs:
             job.workflow = self.name
         return queue.submit_many(self.jobs)
+
+
+def _refuse_others(others: dict[str, Any], function: Any) -> NoReturn:
+    task = getattr(function, "__name__", "task")
+    name, value = next(iter(others.items()))
+    remedy = f"write add_task({task}, params={{{name!r}: {codec.short(value)}}})"
+    if name in JOB_OPTIONS:
+        remedy = f"write add_task({task}.options({name}={codec.short(value)}), ...)"
+    elif name in OURS:
+        remedy = f"use {OURS[name]}, in add_task({task}.options(...))"
+    raise TypeError(f"add_task() has no argument {name}; {remedy}")
 
 
 def _ids_of(depends_on: Any) -> list[str]:

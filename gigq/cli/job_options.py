@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli import arguments
 from gigq.cli.errors import OptionsError
 from gigq.cli.options import choices
-from gigq.model.job import Job
+from gigq.model.job import JOB_OPTIONS, Job
 from gigq.model.job_checks import FAILURE_POLICIES
-from gigq.model.signatures import JOB_OPTIONS
 from gigq.task import TaskWrapper
 
 if TYPE_CHECKING:

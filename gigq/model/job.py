@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
-from gigq.model import clock, job_checks
+from gigq.model import clock, job_checks, option_names
 from gigq.model.ids import new_id
 from gigq.model.retry_options import NO_OPTIONS, UNSET_DELAY, Option, RetryOptions
 from gigq.model.retry_policy import MAX_SNOOZES
@@ -12,6 +13,7 @@ from gigq.model.retry_policy import MAX_SNOOZES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
+    from typing import Never
 
     from gigq.model.retry import Retry
 
@@ -84,6 +86,7 @@ class Job:
 
     Raises:
         InvalidJob: a value is not allowed; the message names it and the remedy.
+        TypeError: there is no such argument; the message names the one of the same purpose.
     """
 
     workflow: str | None = None
@@ -118,7 +121,10 @@ class Job:
         run_at: datetime | None = None,
         delay: Delay | None = None,
         expires_in: Delay | None = None,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            option_names.refuse("Job()", unknown, JOB_OPTIONS)
         self.id = new_id()
         self.name = name
         self.function = function
@@ -146,3 +152,11 @@ class Job:
     def __repr__(self) -> str:
         """Return the class, the name and the id."""
         return f"<{type(self).__name__} {self.name!r} {self.id}>"
+
+
+JOB_OPTIONS = {
+    name: one.default
+    for name, one in inspect.signature(Job).parameters.items()
+    if name not in ("function", "params", "unknown")
+}
+"""The arguments of `Job` that are no parameter of its function, with their defaults."""

@@ -101,7 +101,7 @@ def _delays(retry: Any, *, at_once: bool) -> tuple[Retry | None, tuple[float, ..
         return None, ()
     raise ValueError(
         f"retry is {retry!r}; give a Retry, a list of delays, or a function of the attempt and "
-        "the exception"
+        "the exception; the number of attempts is max_attempts, and one delay is retry_delay"
     )
 
 

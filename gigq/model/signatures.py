@@ -7,20 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model import codec
-from gigq.model.job import Job
+from gigq.model.job import JOB_OPTIONS
+from gigq.model.option_names import OURS
 from gigq.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Function = Callable[..., Any]
-
-JOB_OPTIONS = {
-    name: one.default
-    for name, one in inspect.signature(Job).parameters.items()
-    if name not in ("function", "params")
-}
-"""The arguments of `Job` that are no parameter of its function, with their defaults."""
 
 PARENT_RESULTS = "parent_results"
 
@@ -108,6 +102,8 @@ class Signature(NamedTuple):
                     f"{name} is an option of the job: give it to Job(...), or use "
                     f"task.options({name}=...).submit(queue, ...)."
                 )
+            elif name in OURS:
+                yield f"For what other queues call {name}, use {OURS[name]} in task.options(...)."
             elif near := nearest(name[:_LONGEST_TEXT], left):
                 yield f"Did you mean {near!r}?"
 

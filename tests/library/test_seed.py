@@ -72,7 +72,8 @@ def test_a_signature_of_the_page_is_the_real_one(owner, shown):
         assert (parameter.name, given) == (name, default and repr(ast.literal_eval(default)))
         assert name == "self" or f"{name}:" in described
     for parameter in list(parameters.values())[len(first) :]:
-        assert parameter.default is not inspect.Parameter.empty
+        is_optional = parameter.default is not parameter.empty
+        assert is_optional or parameter.kind is parameter.VAR_KEYWORD
 
 
 def test_the_states_of_the_page_are_the_real_ones():

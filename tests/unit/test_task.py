@@ -72,7 +72,9 @@ def test_a_parameter_may_be_called_queue():
 
 
 def test_an_unknown_option_is_refused_and_the_valid_ones_are_named():
-    with pytest.raises(TypeError, match=r"unexpected option, prio; its options are .*priority"):
+    with pytest.raises(
+        TypeError, match=r"option, prio \(did you mean 'priority'\?\); its options are .*priority"
+    ):
         task(prio=1)(bare.__wrapped__)
 
 

@@ -142,7 +142,8 @@ def _shown(parameters: griffe.Parameters) -> Iterator[griffe.Parameter | str]:
         ):
             yield "*"
         before = each.kind
-        if each.name not in {"self", "cls"}:
+        # What is annotated with `Never` only exists for the message that refuses it.
+        if each.name not in {"self", "cls"} and str(each.annotation) != "Never":
             yield each
 
 
