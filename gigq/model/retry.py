@@ -67,10 +67,11 @@ class Retry:
         try:
             mean = min(self.first * self.factor ** (max(attempt, 1) - 1), self.longest)
         except OverflowError:
-            mean = self.longest
+            mean = self.longest if self.first else 0.0
         if not self.jitter:
             return mean
-        return min(mean * random(1 - self.jitter, 1 + self.jitter), self.longest)
+        # The range is cut, not the result: at the longest delay jobs must not meet again.
+        return random(mean * (1 - self.jitter), min(mean * (1 + self.jitter), self.longest))
 
     def __eq__(self, other: object) -> bool:
         """Compare the values."""

@@ -1,8 +1,11 @@
-"""A queue in a folder of its own, and its file."""
+"""A queue in a folder of its own, its file, and a clock."""
 
 import pytest
+from support.set_clock import time
 
 import gigq
+
+__all__ = ["path", "queue", "time", "worker"]
 
 
 @pytest.fixture

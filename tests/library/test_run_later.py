@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.set_clock import NOW
 
 from gigq import Job, JobQueue, Worker, events, task
 from gigq.errors import InvalidJob
@@ -15,31 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
+    from support.set_clock import Clock
 
 
 def work() -> str:
     return "done"
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = clock.to_text(NOW)
-
-    def __call__(self) -> str:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now = clock.after(self.now, seconds)
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    now = Clock()
-    monkeypatch.setattr(clock, "utc_now", now)
-    return now
 
 
 @pytest.fixture

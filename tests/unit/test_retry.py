@@ -10,14 +10,10 @@ from hypothesis import strategies as st
 from gigq import Retry
 
 
-def middle(low, high):
-    return (low + high) / 2
-
-
 def test_delays_grow_by_the_factor_up_to_the_longest():
-    retry = Retry(first=5, factor=2, longest=60)
+    retry = Retry(first=5, factor=2, longest=60, jitter=0)
 
-    assert [retry.delay(n, middle) for n in (1, 2, 3, 4, 5, 6)] == [5, 10, 20, 40, 60, 60]
+    assert [retry.delay(n) for n in (1, 2, 3, 4, 5, 6)] == [5, 10, 20, 40, 60, 60]
 
 
 def test_durations_are_numbers_texts_and_timedeltas():
@@ -43,8 +39,11 @@ def test_the_jitter_is_a_share_of_the_delay_in_both_directions(end):
     assert retry.delay(1, lambda low, high: (low, high)[end]) == pytest.approx((80, 120)[end])
 
 
-def test_the_jitter_does_not_lengthen_the_longest_delay():
-    assert Retry(first=100, factor=1, longest=100).delay(1, max) == 100
+@pytest.mark.parametrize(("end", "delay"), [(0, 80), (1, 100)])
+def test_the_jitter_does_not_lengthen_the_longest_delay(end, delay):
+    retry = Retry(first=100, factor=1, longest=100, jitter=0.2)
+
+    assert retry.delay(1, lambda low, high: (low, high)[end]) == delay
 
 
 @pytest.mark.parametrize(
