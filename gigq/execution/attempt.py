@@ -166,7 +166,9 @@ def run(claim: Claim, environment: Environment) -> ExecutionResult:
         text = error_text(error)
         facts = failure_details.of_exception(error, text, claim.function.module)
         result = ExecutionResult(status, error=text, cause=cause, failure=facts)
-        return environment.advise(claim, result, error)
+        result = environment.advise(claim, result, error)
+        exit_if_forked(pid)
+        return result
     finally:
         if script is not None:
             script.end()

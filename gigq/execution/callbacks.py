@@ -58,6 +58,8 @@ class Callbacks(NamedTuple):
         interrupter: guards the run of each job; None for the timer of the main thread.
         job_context: answers jobs' questions about their limits; None for that of a plain worker.
         reports: sends the events of the jobs; None for one line per event.
+        retry_function_starts: called with the job's error and the name of the function that is to
+            compute the delay of its retry; that function may end the process.
     """
 
     started: Callable[[Claim], None] = lambda _claim: None
@@ -69,6 +71,7 @@ class Callbacks(NamedTuple):
     interrupter: Interrupter | None = None
     job_context: JobContext | None = None
     reports: JobEvents | None = None
+    retry_function_starts: Callable[[Claim, str, str], None] = lambda _claim, _error, _name: None
 
 
 class Overrides(NamedTuple):

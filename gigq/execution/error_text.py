@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from gigq.model.retry_options import name_of_class
 from gigq.model.storable_text import storable
 
 if TYPE_CHECKING:
@@ -27,10 +28,7 @@ def error_text(error: BaseException) -> str:
     try:
         return storable(shortened(_report(error)))
     except BaseException as broken:  # noqa: BLE001 - the outcome is recorded in any case
-        kind = type.__dict__["__name__"].__get__(type(error))
-        why = type.__dict__["__name__"].__get__(type(broken))
-        shown = f"{kind}: <its text cannot be shown: {why}>\n\n{_frames(error)}"
-        return storable(shortened(shown))
+        return storable(shortened(f"{_without_text(error, broken)}\n\n{_frames(error)}"))
 
 
 def _report(error: BaseException) -> str:
@@ -55,9 +53,20 @@ def _frames(error: BaseException) -> str:
     )
 
 
-def headline(error: Exception) -> str:
-    """Return an error of gigq as it is stored: without its traceback, which shows no job code."""
-    return storable(f"{type(error).__module__}.{type(error).__name__}: {error}")
+def headline(error: BaseException) -> str:
+    """Return an exception as it is stored where its traceback shows no code of the job.
+
+    Its own methods may raise anything.
+    """
+    try:
+        return storable(shortened(f"{name_of_class(type(error))}: {error}", _MOST_REPEATED))
+    except BaseException as broken:  # noqa: BLE001 - the outcome is recorded in any case
+        return _without_text(error, broken)
+
+
+def _without_text(error: BaseException, broken: BaseException) -> str:
+    kind, why = (type.__dict__["__name__"].__get__(type(one)) for one in (error, broken))
+    return f"{kind}: <its text cannot be shown: {why}>"
 
 
 def traceback_of_job(error: BaseException) -> TracebackType | None:

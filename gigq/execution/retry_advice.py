@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import CancelJob, GiveUp, JobDecision, RetryLater, Snooze
 from gigq.execution.error_text import headline
+from gigq.execution.timer_interrupt import limited
 from gigq.model import function_import, retry_policy
 from gigq.model.cause import Cause
 from gigq.model.execution_result import ExecutionResult, RetryAdvice
@@ -19,6 +20,7 @@ from gigq.model.storable_text import storable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gigq.execution.timer_interrupt import Interrupter
     from gigq.model.claim import Claim
     from gigq.model.function_import import FunctionRef
     from gigq.model.retry import Retry
@@ -30,34 +32,42 @@ _NO_ADVICE = "\n\nThe rules for retries cannot be applied to the exception: {}."
 _BROKEN = "\n\nThe retry function {} failed, so the usual delay is used: {}."
 
 
+class Advisor(NamedTuple):
+    """The means of a worker to decide about the next attempt.
+
+    Attributes:
+        load: returns a function by its reference.
+        interrupter: may interrupt a retry function.
+        starts: called with the job's error and the name of a retry function, before that runs.
+        default: the delays of jobs without delays of their own; None for none.
+    """
+
+    load: Callable[[FunctionRef], Callable[..., Any]]
+    interrupter: Interrupter
+    starts: Callable[[Claim, str, str], None] = lambda _claim, _error, _name: None
+    default: Retry | None = None
+
+
 def advised(
-    claim: Claim,
-    result: ExecutionResult,
-    error: BaseException,
-    load: Callable[[FunctionRef], Callable[..., Any]],
-    default: Retry | None,
+    advisor: Advisor, claim: Claim, result: ExecutionResult, error: BaseException
 ) -> ExecutionResult:
     """Return the result of a failed attempt with what decides about the next one.
 
     Args:
+        advisor: the worker's means.
         claim: the job and its attempt.
         result: the result.
         error: the exception that ended the attempt.
-        load: returns a function by its reference.
-        default: the delays of jobs without delays of their own; None for none.
     """
     try:
-        result = _advised(claim, result, error, load)
+        result = _advised(advisor, claim, result, error)
     except BaseException as broken:  # noqa: BLE001 - an exception's own attributes may raise anything
         result = _with_text(result, _NO_ADVICE.format(type(broken).__name__))
-    return result._replace(retry=result.retry._replace(default=default))
+    return result._replace(retry=result.retry._replace(default=advisor.default))
 
 
 def _advised(
-    claim: Claim,
-    result: ExecutionResult,
-    error: BaseException,
-    load: Callable[[FunctionRef], Callable[..., Any]],
+    advisor: Advisor, claim: Claim, result: ExecutionResult, error: BaseException
 ) -> ExecutionResult:
     # `isinstance` would read `__class__`, which the exception may override.
     if result.cause is Cause.ERROR and issubclass(type(error), JobDecision):
@@ -70,7 +80,7 @@ def _advised(
     result = result._replace(retry=RetryAdvice(policy=current))
     if result.cause is Cause.ERROR and (reason := _final_reason(current, error)):
         return _final(result, reason)
-    return _by_function(result, current, claim, error, load) if current.function else result
+    return _by_function(advisor, current, claim, result, error) if current.function else result
 
 
 def _decided(result: ExecutionResult, error: BaseException) -> ExecutionResult:
@@ -139,19 +149,23 @@ def _found(name: str) -> object:
 
 
 def _by_function(
-    result: ExecutionResult,
+    advisor: Advisor,
     policy: RetryPolicy,
     claim: Claim,
+    result: ExecutionResult,
     error: BaseException,
-    load: Callable[[FunctionRef], Callable[..., Any]],
 ) -> ExecutionResult:
+    advisor.starts(claim, result.error or "", policy.function)
+    interrupter = advisor.interrupter
+    seconds = interrupter.time_left()
     try:
-        function = load(function_import.parse(policy.function))
-        delay = function(claim.attempt, error)
+        with limited(seconds, f"it ran longer than {seconds:.3g} s"), interrupter.armed_again():
+            function = advisor.load(function_import.parse(policy.function))
+            delay = function(claim.attempt, error)
         if delay is None:
             return _final(result, f"{policy.function} returned None")
         delay = seconds_of(f"the delay from {policy.function}", delay)
-    except Exception as broken:  # noqa: BLE001 - user code; the attempt's own error must be recorded
+    except BaseException as broken:  # noqa: BLE001 - user code; the attempt's own error must be recorded
         return _with_text(result, _BROKEN.format(policy.function, headline(broken)))
     return result._replace(retry=RetryAdvice(delay=delay, policy=policy))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gigq.execution import attempt, job_events, retry_advice, timer_interrupt
@@ -265,13 +266,16 @@ class Runner:
             self._interrupter,
             self.settings.max_result_size,
             self.settings.hooks,
-            self._advise,
+            partial(
+                retry_advice.advised,
+                retry_advice.Advisor(
+                    self._find,
+                    self._interrupter,
+                    self._callbacks.retry_function_starts,
+                    self.settings.default_retry,
+                ),
+            ),
         )
-
-    def _advise(
-        self, claim: Claim, result: ExecutionResult, error: BaseException
-    ) -> ExecutionResult:
-        return retry_advice.advised(claim, result, error, self._find, self.settings.default_retry)
 
     def _find(self, ref: FunctionRef) -> Callable[..., Any]:
         allow = self.settings.allow

@@ -30,6 +30,9 @@ _LONGEST_TIMER = 1e8
 _SHORTEST_TIMER = 1e-6
 _REPEAT_EVERY = 0.05
 
+LONGEST_RETRY_FUNCTION = 10.0
+"""Maximum duration in seconds of a function that computes the delay of a retry."""
+
 
 class Interrupter(Protocol):
     """The object that may raise `JobInterrupted` in a running job.
@@ -47,6 +50,14 @@ class Interrupter(Protocol):
         """Return a context for the run of the job; after it no exception is raised any more."""
         ...
 
+    def armed_again(self) -> AbstractContextManager[object]:
+        """Return a context for more code of the same attempt; an interruption is not repeated."""
+        ...
+
+    def time_left(self) -> float:
+        """Return the seconds that such code may take."""
+        ...
+
 
 class NoInterrupter:
     """An interrupter that does nothing: jobs outside the main thread run without a limit."""
@@ -56,6 +67,14 @@ class NoInterrupter:
     def armed(self, claim: Claim) -> AbstractContextManager[None]:  # noqa: ARG002 - the protocol
         """Return a context that does nothing."""
         return nullcontext()
+
+    def armed_again(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    def time_left(self) -> float:
+        """Return the maximum."""
+        return LONGEST_RETRY_FUNCTION
 
     def stop(self) -> None:
         """Do nothing."""
@@ -78,7 +97,16 @@ class TimerInterrupter:
         """Return a context in which the job may be interrupted, by a timer if it has a timeout."""
         self.interruption = None
         self._execution = claim.execution_id
-        return self if claim.timeout is None else self._alarm(claim.timeout)
+        timeout = claim.timeout
+        return self if timeout is None else self.alarm(timeout, overrun(timeout))
+
+    def armed_again(self) -> AbstractContextManager[object]:
+        """Return a context in which a stop may interrupt, unless the job was interrupted."""
+        return self if self.interruption is None else nullcontext()
+
+    def time_left(self) -> float:
+        """Return the maximum: this timer kills nothing."""
+        return LONGEST_RETRY_FUNCTION
 
     def __enter__(self) -> None:
         self._live = True
@@ -100,12 +128,19 @@ class TimerInterrupter:
             raise error.interrupting(self._execution)
 
     @contextmanager
-    def _alarm(self, timeout: float) -> Iterator[None]:
+    def alarm(self, timeout: float, said: str) -> Iterator[None]:
+        """Return a context in which `JobTimeout` is raised after some seconds.
+
+        Args:
+            timeout: the seconds.
+            said: the text of the exception.
+        """
+
         def ring(_signal: int, frame: Any) -> None:
             if frame is not None and frame.f_code in _CODE_OF_THE_CONTEXT:
                 return  # the exception would skip the clean-up; the timer repeats
             signal.setitimer(signal.ITIMER_REAL, 0)
-            self._raise(Cause.TIMEOUT, JobTimeout(overrun(timeout)))
+            self._raise(Cause.TIMEOUT, JobTimeout(said))
 
         _unblock_alarm()
         self._live = True
@@ -130,7 +165,7 @@ class TimerInterrupter:
             signal.setitimer(signal.ITIMER_REAL, left)
 
 
-_manager: Any = type(TimerInterrupter()._alarm(1.0))
+_manager: Any = type(TimerInterrupter().alarm(1.0, ""))
 _CODE_OF_THE_CONTEXT = {_manager.__enter__.__code__, _manager.__exit__.__code__}
 """The code of the context manager: an exception there, outside its generator, skips the rest."""
 
@@ -150,6 +185,16 @@ def for_this_thread() -> TimerInterrupter | NoInterrupter:
     if in_main_thread():
         return TimerInterrupter()
     return NoInterrupter()
+
+
+def limited(seconds: float, said: str) -> AbstractContextManager[object]:
+    """Return a context in which `JobTimeout` is raised after some seconds, in the main thread.
+
+    Args:
+        seconds: the limit.
+        said: the text of the exception.
+    """
+    return TimerInterrupter().alarm(seconds, said) if in_main_thread() else nullcontext()
 
 
 def overrun(timeout: float) -> str:

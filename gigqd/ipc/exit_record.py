@@ -22,6 +22,7 @@ class ExitRecord(NamedTuple):
         latest: the id of the execution that it began last, empty for none. Executions with a
             greater id were claimed and not begun.
         running: True when that execution was running, or its outcome was being recorded.
+        own_error: the error of the job, when its retry function was running; else empty.
         stack: the stacks of its threads at the deadline, empty when not dumped.
         output: the end of its job's output.
         limit: the job's time limit, 0.0 when it had none.
@@ -39,6 +40,7 @@ class ExitRecord(NamedTuple):
     worker_id: str = ""
     latest: str = ""
     running: bool = False
+    own_error: str = ""
     stack: str = ""
     output: str = ""
     limit: float = 0.0

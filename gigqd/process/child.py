@@ -67,6 +67,7 @@ class Child:
         resource_use: the resources that its tree was last measured to use.
         oom_count: the number of its last execution, and the count of the out-of-memory killer at
             the start of that execution.
+        own_error: the id of an execution whose retry function runs, and the error of the job.
         usage: its resource usage as the kernel reports it, once it is reaped.
         completed_counts: writes the sums of its successful jobs.
     """
@@ -81,6 +82,7 @@ class Child:
     began: tuple[int, float] = (0, 0.0)
     resource_use: ResourceUse = ResourceUse(0)
     oom_count: tuple[int, int] = (-1, 0)
+    own_error: tuple[str, str] = ("", "")
     usage: struct_rusage | None = None
 
     def __init__(

@@ -22,7 +22,7 @@ def result_of_exit(record: ExitRecord) -> ExecutionResult:
     """Return the result of the execution that the worker was running."""
     return ExecutionResult(
         _STATUSES.get(record.cause, JobStatus.FAILED),
-        error=_error(record),
+        error=f"{_error(record)}; {record.own_error}" if record.own_error else _error(record),
         cause=record.cause,
         post_mortem=_post_mortem(record),
     )

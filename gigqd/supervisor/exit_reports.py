@@ -32,11 +32,13 @@ def add_job_details(
     if record.cause is None:
         return record
     due = child.overrun_at + slot.limits.grace
+    execution, own_error = child.own_error
     began = report.since if report.activity is Activity.BUSY else child.job_began(report.started)
     return record._replace(
         worker_id=child.context.worker_id,
         latest=report.latest,
         running=report.activity in (Activity.BUSY, Activity.SETTLING),
+        own_error=own_error if execution == report.latest else "",
         stack=child.stacks(),
         output=child.output_tail(),
         limit=report.deadline - report.since if report.deadline else 0.0,

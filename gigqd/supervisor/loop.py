@@ -193,6 +193,9 @@ class Supervisor:
                 self._receive_from_recorder(message)
             elif "boot_error" in message:
                 startup.note_boot_error(self._children.slots[slot_name], message)
+            elif "own_error" in message:
+                if child := self._children.child_in(self._children.slots[slot_name]):
+                    child.own_error = message["execution"], message["own_error"]
             elif "left" in message:
                 self._repeated_leaks.count(message)
             elif "interrupted" in message:

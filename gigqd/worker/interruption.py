@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import JobCancelled, JobStopped, JobTimeout
+from gigq.execution.timer_interrupt import LONGEST_RETRY_FUNCTION
 from gigq.model.cause import Cause
 from gigq.model.execution_result import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from gigq.errors import JobInterrupted
     from gigq.model.claim import Claim
@@ -29,6 +32,8 @@ _EXCEPTIONS: dict[Cause, tuple[type[JobInterrupted], str]] = {
     Cause.STOPPED: (JobStopped, "the worker stops and cannot wait for the job any longer"),
 }
 
+_SHORTEST_TIME = 0.001
+
 
 class JobInterrupter:
     """A signal handler that raises an exception in the job that the supervisor interrupts.
@@ -38,13 +43,19 @@ class JobInterrupter:
     until the scoreboard shows that the exception was raised. The same signal can also mean that
     the worker must release its other claims. Processes that a job forks lose the handler.
 
+    Args:
+        context: the context of the worker, with its cell.
+        reports: the reports of the worker.
+        grace: seconds from an interruption at the deadline until the worker is killed.
+
     Attributes:
         interrupted: True once a job of this worker was interrupted.
         interruption: the interruption of the last job; None when it was not interrupted.
         release: settles or releases the other claims.
     """
 
-    def __init__(self, context: ChildContext, reports: WorkerReports) -> None:
+    def __init__(self, context: ChildContext, reports: WorkerReports, grace: float) -> None:
+        self._grace = grace
         self._cell = context.cell
         self._reports = reports
         self._armed = False
@@ -63,6 +74,17 @@ class JobInterrupter:
         self._execution = claim.execution_id
         self.interruption = None
         return self
+
+    def armed_again(self) -> AbstractContextManager[object]:
+        """Return a context for more code of the same attempt; an interruption is not repeated."""
+        return self if self.interruption is None else nullcontext()
+
+    def time_left(self) -> float:
+        """Return the seconds that such code may take: half of the time until the kill."""
+        if self.interruption is None:
+            return LONGEST_RETRY_FUNCTION
+        left = self._grace - (time.monotonic() - self.interruption.at)
+        return min(max(left / 2, _SHORTEST_TIME), LONGEST_RETRY_FUNCTION)
 
     def __enter__(self) -> None:
         if _signal.getsignal(signal.SIGUSR2) is not self._handler:

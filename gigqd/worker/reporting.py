@@ -91,6 +91,11 @@ class WorkerReports:
         self._busy = self._busy._replace(interrupted=True)
         self._write(self._busy)
 
+    def retry_function_starts(self, claim: Claim, error: str, name: str) -> None:
+        """Report a job's own error, which is lost here if its retry function never returns."""
+        said = f"its retry function {name} did not return, after the job's own error: {error}"
+        self.json_socket.send({"own_error": said, "execution": claim.execution_id})
+
     def settling(self) -> None:
         """Report that the job's function is over and its outcome is being recorded."""
         self._activity = Activity.SETTLING

@@ -97,7 +97,7 @@ class WorkerRole:
         self._context = context
         self._pool = pool
         self._reports = reports
-        self._interrupter = JobInterrupter(context, reports)
+        self._interrupter = JobInterrupter(context, reports, pool.timeout_grace)
         self._interruption = InterruptionReport(reports.json_socket)
         self._exit_requested, self._exit_reason = False, ""
         self._recycling = RecyclingLimits(pool, time.monotonic())
@@ -156,6 +156,7 @@ class WorkerRole:
                 lambda: self._exit_requested,
             ),
             self._job_events(),
+            self._reports.retry_function_starts,
         )
 
     def _job_events(self) -> JobEvents:

@@ -13,6 +13,7 @@ import pytest
 from support.claims import claim
 
 from gigq.errors import JobCancelled, JobInterrupted, JobStopped, JobTimeout
+from gigq.execution.timer_interrupt import LONGEST_RETRY_FUNCTION
 from gigq.model.cause import Cause
 from gigqd.ipc.scoreboard import Cell, Scoreboard
 from gigqd.worker.interruption import JobInterrupter
@@ -34,13 +35,14 @@ def cell() -> Cell:
     return Scoreboard(1).take()
 
 
+GRACE = 2.0
 CLAIM: Any = SimpleNamespace(execution_id="e1")
 
 
 def asked_to_end(cell: Cell, *, current: int = 1) -> JobInterrupter:
     context: Any = SimpleNamespace(cell=cell)
     reports: Any = SimpleNamespace(started=current, interrupted=lambda: None)
-    return JobInterrupter(context, reports)
+    return JobInterrupter(context, reports, GRACE)
 
 
 def interrupter_with_reports(board: Cell) -> tuple[JobInterrupter, WorkerReports]:
@@ -51,7 +53,7 @@ def interrupter_with_reports(board: Cell) -> tuple[JobInterrupter, WorkerReports
     context: Any = SimpleNamespace(cell=board, json_socket=ours, wakeup_timer=wakeup_timer)
     reports = WorkerReports(context)
     reports.busy(claim(), time.monotonic(), 0.0, (None, 0))
-    return JobInterrupter(context, reports), reports
+    return JobInterrupter(context, reports, GRACE), reports
 
 
 def send() -> None:
@@ -239,3 +241,39 @@ def test_a_signal_that_comes_while_the_others_are_released_waits_for_that(cell: 
 
     assert steps == ["begin", "end"]
     assert to_interrupt.interrupted
+
+
+def test_code_after_the_job_is_interrupted_as_well(cell: Cell) -> None:
+    to_interrupt = asked_to_end(cell)
+    with to_interrupt.armed(CLAIM):
+        pass
+    cell.order_interrupt(1, Cause.TIMEOUT)
+
+    with pytest.raises(JobTimeout), to_interrupt.armed_again():
+        send()
+
+    assert to_interrupt.interruption is not None
+
+
+def test_an_interruption_is_not_repeated_in_code_after_the_job(cell: Cell) -> None:
+    to_interrupt = asked_to_end(cell)
+    cell.order_interrupt(1, Cause.TIMEOUT)
+    with pytest.raises(JobTimeout), to_interrupt.armed(CLAIM):
+        send()
+    first = to_interrupt.interruption
+
+    with to_interrupt.armed_again():
+        send()
+
+    assert to_interrupt.interruption is first
+
+
+def test_code_after_an_interruption_has_less_than_the_grace(cell: Cell) -> None:
+    to_interrupt = asked_to_end(cell)
+    before = to_interrupt.time_left()
+    cell.order_interrupt(1, Cause.TIMEOUT)
+    with pytest.raises(JobTimeout), to_interrupt.armed(CLAIM):
+        send()
+
+    assert before == LONGEST_RETRY_FUNCTION
+    assert 0 < to_interrupt.time_left() <= GRACE / 2

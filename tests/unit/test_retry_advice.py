@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gigq import Retry, Snooze
-from gigq.execution.retry_advice import advised
+from gigq.execution.retry_advice import Advisor, advised
+from gigq.execution.timer_interrupt import NoInterrupter
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim
 from gigq.model.execution_result import ExecutionResult
@@ -52,13 +53,16 @@ def no_function(_ref: FunctionRef) -> Any:
     raise AssertionError("no function is to be loaded")
 
 
+ADVISOR = Advisor(no_function, NoInterrupter())
+
+
 @pytest.mark.parametrize("make", [lambda: EvilError("x"), lambda: EvilSnooze(5)])
 def test_an_exception_whose_attributes_raise_is_a_failure_like_any_other(
     make: Callable[[], BaseException],
 ) -> None:
     default = Retry(first=7)
     policy = RetryPolicy(retry_on=("KeyError",))
-    result = advised(claim(policy), FAILED, make(), no_function, default)
+    result = advised(ADVISOR._replace(default=default), claim(policy), FAILED, make())
 
     assert (result.status, result.cause, result.final) == (JobStatus.FAILED, Cause.ERROR, False)
     assert result.error is not None
@@ -71,11 +75,11 @@ def test_a_job_that_was_ended_from_outside_is_not_judged_by_its_exception(cause:
     policy = RetryPolicy(give_up_on=("Exception",))
     ended = FAILED._replace(cause=cause)
 
-    assert advised(claim(policy), ended, ValueError(), no_function, None) == ended
+    assert advised(ADVISOR, claim(policy), ended, ValueError()) == ended
 
 
 def test_a_timeout_is_not_judged_by_its_class() -> None:
     policy = RetryPolicy(retry_on=("KeyError",))
     timeout = FAILED._replace(cause=Cause.TIMEOUT, status=JobStatus.TIMEOUT)
 
-    assert not advised(claim(policy), timeout, ValueError(), no_function, None).final
+    assert not advised(ADVISOR, claim(policy), timeout, ValueError()).final
