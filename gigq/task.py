@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from gigq.model import codec, function_import, option_names, retry_options
 from gigq.model.job import JOB_OPTIONS, Job
-from gigq.model.retry_options import NO_OPTIONS, RetryOptions
+from gigq.model.retry_options import NO_OPTIONS, RetryOptions, UnsetDelay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,8 @@ class TaskWrapper(Generic[Params, Returned]):
             InvalidJob: an option has a value that is not allowed.
         """
         job = Job(function=self.__wrapped__, params=params, **self._options)
-        if self._retries_as_declared and job.retry_options is not NO_OPTIONS:
+        is_plain = job.retry_options is NO_OPTIONS and type(job.retry_delay) is UnsetDelay
+        if self._retries_as_declared and not is_plain:
             job.retry_options = job.retry_options._replace(of_task=True)
         return job
 

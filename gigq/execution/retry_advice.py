@@ -69,15 +69,14 @@ def advised(
 def _advised(
     advisor: Advisor, claim: Claim, result: ExecutionResult, error: BaseException
 ) -> ExecutionResult:
-    # `isinstance` would read `__class__`, which the exception may override.
-    if result.cause is Cause.ERROR and issubclass(type(error), JobDecision):
-        return _decided(result, error)
     if result.cause not in _RULED:
         return result
     current = _current(claim)
-    if current is retry_policy.NO_POLICY:
-        return result
-    result = result._replace(retry=RetryAdvice(policy=current))
+    if current is not retry_policy.NO_POLICY or claim.retry_policy:
+        result = result._replace(retry=RetryAdvice(policy=current))
+    # `isinstance` would read `__class__`, which the exception may override.
+    if result.cause is Cause.ERROR and issubclass(type(error), JobDecision):
+        return _decided(result, error)
     if result.cause is Cause.ERROR and (reason := _final_reason(current, error)):
         return _final(result, reason)
     return _by_function(advisor, current, claim, result, error) if current.function else result
@@ -98,8 +97,8 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
     except ValueError as wrong:
         return _with_text(result, _BAD_DELAY.format(type(error).__name__, wrong))
     if not snooze:
-        return result._replace(retry=RetryAdvice(delay=delay))
-    advice = RetryAdvice(delay=delay, snooze=True, reason=storable(str(error.reason)))
+        return result._replace(retry=result.retry._replace(delay=delay))
+    advice = result.retry._replace(delay=delay, snooze=True, reason=storable(str(error.reason)))
     return result._replace(cause=Cause.SNOOZED, retry=advice)
 
 
@@ -108,19 +107,22 @@ def _current(claim: Claim) -> RetryPolicy:
     stored = retry_policy.stored(claim.retry_policy)
     if stored is not retry_policy.NO_POLICY and not stored.of_task:
         return stored
-    return _policy_of_task(claim.function) or stored
+    return _policy_of_task(claim.function, stored)
 
 
-def _policy_of_task(ref: FunctionRef) -> RetryPolicy | None:
+def _policy_of_task(ref: FunctionRef, otherwise: RetryPolicy) -> RetryPolicy:
+    """Return the policy that the options of a task make now, also when it has none any more."""
     if not function_import.is_loaded(ref):
-        return None  # its import has failed, and must not be tried a second time
+        return otherwise  # its import has failed, and must not be tried a second time
     try:
         # A task is recognized by the method: its class is above this package.
         function: Any = function_import.find(ref.file or ref.module, ref.name)
         policy = function.retry_policy()
     except Exception:  # noqa: BLE001 - a plain function has no such method
-        return None
-    return policy if isinstance(policy, RetryPolicy) else None
+        return otherwise
+    if policy is None:
+        return retry_policy.NO_POLICY
+    return policy if isinstance(policy, RetryPolicy) else otherwise
 
 
 def _final_reason(policy: RetryPolicy, error: BaseException) -> str:

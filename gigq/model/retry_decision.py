@@ -154,7 +154,10 @@ def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy)
     """Return the seconds to the next attempt; None when the rule for the cause is "never"."""
 
     def by_policy() -> float:
-        delays = (result.retry.delay, policy.delay(job["attempts"]), job["retry_delay"] or None)
+        # The options of a task are all in its policy now; the column has those of the submit.
+        is_of_task = retry_policy.stored(job.get("retry_policy")).of_task
+        own = None if is_of_task else job["retry_delay"] or None
+        delays = (result.retry.delay, policy.delay(job["attempts"]), own)
         known = next((delay for delay in delays if delay is not None), None)
         if known is not None:
             return float(known)

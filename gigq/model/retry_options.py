@@ -73,7 +73,7 @@ def policy_of(options: RetryOptions, retry_delay: float, function: str = "") -> 
     if options.retry is not None and is_given:
         raise ValueError("retry and retry_delay are both given; give one of them")
     policy = RetryPolicy(
-        *_delays(options.retry, at_once=is_given and retry_delay == 0),
+        *_delays(options, float(retry_delay) if is_given else None),
         function if is_function(options.retry) else "",
         class_names("retry_on", options.retry_on),
         class_names("give_up_on", options.give_up_on),
@@ -81,16 +81,21 @@ def policy_of(options: RetryOptions, retry_delay: float, function: str = "") -> 
         _max_snoozes(options.max_snoozes),
         options.of_task,
     )
-    return None if policy in (retry_policy.NO_POLICY, _NOTHING_OF_TASK) else policy
+    return policy if is_given or policy not in (retry_policy.NO_POLICY, _NOTHING_OF_TASK) else None
 
 
 _NOTHING_OF_TASK = RetryPolicy(of_task=True)
 
 
-def _delays(retry: Any, *, at_once: bool) -> tuple[Retry | None, tuple[float, ...]]:
+def _delays(
+    options: RetryOptions, retry_delay: float | None
+) -> tuple[Retry | None, tuple[float, ...]]:
+    retry = options.retry
     if retry is None:
-        # A delay above 0 is in the column `retry_delay`, whose 0 stands for none.
-        return None, (0.0,) if at_once else ()
+        # The column `retry_delay` has other delays. Its 0 stands for none, and a task may change.
+        if retry_delay is None or (retry_delay and not options.of_task):
+            return None, ()
+        return None, (retry_delay,)
     if isinstance(retry, Retry):
         return retry, ()
     if isinstance(retry, list | tuple) and retry:

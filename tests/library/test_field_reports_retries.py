@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gigq import Job, JobQueue, Retry, Snooze, Worker, current_job
+from gigq import Job, JobQueue, Retry, Snooze, Worker, current_job, task
 from gigq.model import clock
 
 if TYPE_CHECKING:
@@ -144,3 +144,73 @@ def test_a_retry_waits_for_its_own_delay_and_is_the_same_job(queue: JobQueue, ti
 
     assert [one["id"] for one in queue.list_jobs()] == [job_id]
     assert queue.get_status(job_id)["attempts"] == 2
+
+
+@task
+def changing() -> None:
+    raise KeyError("gone")
+
+
+@pytest.mark.fault("L7")
+@pytest.mark.parametrize(
+    ("before", "after", "wait"),
+    [
+        ({"give_up_on": KeyError}, {}, None),
+        ({"retry": [30]}, {}, None),
+        ({"retry": [30]}, {"retry_delay": 60}, 60),
+        ({"retry_delay": 60}, {"retry": [30]}, 30),
+        ({"retry_delay": 60}, {"retry_delay": 90}, 90),
+        ({"retry_delay": 60}, {}, None),
+        ({}, {"retry_delay": 90}, 90),
+        ({"retry_delay": 60, "give_up_on": KeyError}, {"give_up_on": OSError}, None),
+    ],
+)
+def test_options_that_were_changed_or_removed_in_the_code_count_for_waiting_jobs(
+    queue: JobQueue,
+    time: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    wait: float | None,
+) -> None:
+    """laravel/framework#50793, sidekiq/sidekiq#5675: jobs in the queue kept the old options."""
+    monkeypatch.setattr(f"{__name__}.changing", task(**before)(changing.__wrapped__))
+    job_id = changing.submit(queue)
+    monkeypatch.setattr(f"{__name__}.changing", task(**after)(changing.__wrapped__))
+    Worker(queue).process_one()
+
+    assert queue.get_status(job_id)["status"] == "pending"
+    assert wait_of(queue, job_id, time.now) == wait
+
+
+@pytest.mark.fault("L7")
+def test_a_delay_that_a_job_was_given_is_not_that_of_its_task(
+    queue: JobQueue, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.changing", task(retry=[30])(changing.__wrapped__))
+    ids = [
+        queue.submit(Job("own", changing, retry_delay=60)),
+        changing.options(retry=None, retry_delay=0).submit(queue),
+    ]
+    for _ in ids:
+        Worker(queue).process_one()
+
+    assert [wait_of(queue, job_id, time.now) for job_id in ids] == [60, None]
+
+
+@task(max_snoozes=1)
+def impatient() -> None:
+    raise Snooze(60, "not yet")
+
+
+@pytest.mark.fault("L7")
+def test_more_snoozes_in_the_code_count_for_waiting_jobs(
+    queue: JobQueue, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = impatient.submit(queue)
+    monkeypatch.setattr(f"{__name__}.impatient", task(max_snoozes=2)(impatient.__wrapped__))
+    for _ in range(2):
+        Worker(queue).process_one()
+        time.forward(60)
+
+    assert queue.get_status(job_id)["status"] == "pending"
