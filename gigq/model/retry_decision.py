@@ -171,8 +171,8 @@ def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy)
 def _is_expired(job: Mapping[str, Any], at: str) -> bool:
     """Return True when the job must not start at a time any more."""
     expires_at = job.get("expires_at")
-    # Foreign SQL may have stored bytes.
-    return isinstance(expires_at, str) and expires_at <= at
+    # Foreign SQL may have stored another form of it, or no time.
+    return clock.is_time(expires_at) and clock.normalise(str(expires_at)) <= at
 
 
 def _crashed_too_often(job: Mapping[str, Any]) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,3 +37,20 @@ def db(address: str) -> Iterator[Database]:
     migrate.apply(database)
     yield database
     connections.close_connections()
+
+
+@pytest.fixture
+def program(address: str, db: Database) -> Iterator[sqlite3.Connection]:
+    """Another program with a connection of its own to the same file."""
+    with closing(sqlite3.connect(address, isolation_level=None)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def three_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set the zone of the host to three hours east of UTC."""
+    monkeypatch.setenv("TZ", "Etc/GMT-3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import time
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,25 +15,9 @@ from gigq.model.ids import new_id
 from gigq.store.verbs import jobs, listing, requeue, rows_of_other_programs, settle_and_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
 
     from gigq.store.database import Database
-
-
-@pytest.fixture
-def three_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Etc/GMT-3")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.fixture
-def program(address: str, db: Database) -> Iterator[sqlite3.Connection]:
-    """Another program with a connection of its own to the same file."""
-    with closing(sqlite3.connect(address, isolation_level=None)) as connection:
-        yield connection
 
 
 def insert(program: sqlite3.Connection, job_id: str, **columns: Any) -> None:

@@ -13,8 +13,9 @@ INSERT INTO jobs ({columns}, linked) VALUES ({values}, 1) ON CONFLICT (id) DO NO
 
 -- The condition is the one of the index.
 -- name: unlinked_jobs
-SELECT rowid AS row, retry_after FROM jobs
-WHERE linked = 0 AND status = 'pending' AND (dependencies <> '[]' OR retry_after IS NOT NULL);
+SELECT rowid AS row, id, name, retry_after, expires_at FROM jobs
+WHERE linked = 0 AND status = 'pending'
+    AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL);
 
 -- name: insert_edges_of_unlinked
 INSERT OR IGNORE INTO job_dependencies (parent_id, job_id)
@@ -33,7 +34,7 @@ WHERE parent.status <> 'completed'
 
 -- name: mark_linked
 UPDATE jobs
-SET linked = 1, retry_after = :retry_after,
+SET linked = 1, retry_after = :retry_after, expires_at = :expires_at,
     unmet = (SELECT count(*) FROM job_dependencies d WHERE d.job_id = jobs.id)
 WHERE rowid = :row;
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gigq.model import clock
 from gigq.model.claim import ExpiredJob
 from gigq.model.job_status import JobStatus
-from gigq.store.verbs import dependents
+from gigq.store.verbs import dependents, rows_of_other_programs
 
 if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
@@ -27,9 +27,10 @@ def expire(session: Session) -> list[ExpiredJob]:
 def expire_some(db: Database) -> list[ExpiredJob]:
     """End pending jobs whose time is over, as `expire` does; lock nothing when there are none."""
     row = db.one("is_expired_or_promotable", {"now": clock.utc_now()})
-    if row is None or not row["expired"]:
+    if (row is None or not row["expired"]) and not db.all("unlinked_jobs"):
         return []
     with db.transaction(durable=False) as session:
+        rows_of_other_programs.link(session)
         return expire(session)
 
 

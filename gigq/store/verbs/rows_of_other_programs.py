@@ -13,12 +13,13 @@ from weakref import WeakKeyDictionary
 
 from gigq.model import clock
 from gigq.model.job_status import FINISHED, JobStatus
-from gigq.store.verbs import dependents
+from gigq.store.verbs import dependents, settle
 
 if TYPE_CHECKING:
     from gigq.store.database import Database, Session
 
 _FINISHED = frozenset(status.value for status in FINISHED)
+_TIMES = ("retry_after", "expires_at")
 _AT_ONCE = 500
 _QUICK = 0.01
 _SHARE = 20
@@ -34,9 +35,10 @@ def follow(db: Database) -> None:
 
 
 def link(session: Session) -> None:
-    """Make new rows of other programs wait for their parents and for their retry time.
+    """Make new rows of other programs wait for their parents, and read their times.
 
-    A parent that is not stored counts as done, as it did in GigQ 0.5.1.
+    A parent that is not stored counts as done, as it did in GigQ 0.5.1. A job whose expiry is no
+    time fails.
     """
     rows = session.all("unlinked_jobs")
     if not rows:
@@ -44,8 +46,11 @@ def link(session: Session) -> None:
     session.run("insert_edges_of_unlinked", {"rows": json.dumps([row["row"] for row in rows])})
     session.many(
         "mark_linked",
-        [{"row": row["row"], "retry_after": _stored_time(row["retry_after"])} for row in rows],
+        [{"row": row["row"], **{name: _stored_time(row[name]) for name in _TIMES}} for row in rows],
     )
+    for row in rows:
+        if row["expires_at"] is not None and not clock.is_time(row["expires_at"]):
+            settle.fail_unreadable(session, row, "expires_at", "which is no time")
 
 
 def release_done(db: Database) -> bool:
