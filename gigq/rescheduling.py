@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import events
 from gigq.cancel_requeue import several
-from gigq.model import run_times
+from gigq.model import clock, run_times
 from gigq.store.verbs.requeue import MOST_AT_ONCE
 from gigq.store.verbs.reschedule import reschedule
 
@@ -19,13 +19,20 @@ if TYPE_CHECKING:
     from gigq.model.job import Delay
 
 
+_REMEDIES = {
+    "running": "cancel it, or wait for its end",
+    "completed": "submit a new job",
+}
+
+
 class Rescheduled(NamedTuple):
     """The answer of `JobQueue.reschedule_many`.
 
     Attributes:
         jobs: the time (UTC, ISO format) before which each changed job does not run, by its id;
             None when it may run now.
-        refused: the reasons by id, for each other job that was named.
+        refused: the reasons by id, for each other job that was named: its status, its expiry, that
+            it is due already, or that there is no such job.
     """
 
     jobs: dict[str, str | None]
@@ -45,7 +52,8 @@ class Rescheduling:
 
         Returns:
             True when it has no later time any more; it still waits for unfinished parents. False
-            when there is no such job, or when it is not delayed.
+            when there is no such job, or when it is not delayed: it is running, finished or due
+            already. `reschedule_many` with `delay=0` returns the reason.
         """
         return bool(self.reschedule_many([job_id], delay=0).jobs)
 
@@ -60,8 +68,9 @@ class Rescheduling:
             delay: instead, the time from now: seconds, a text such as "10m", or a timedelta.
 
         Returns:
-            True when it has this time. False when there is no such job, when it is not pending, or
-            when it would expire before. `reschedule_many` returns the reason.
+            True when it has this time. False when there is no such job, when it is not pending,
+            when it would expire before, or when it is due already and the time is now.
+            `reschedule_many` returns the reason.
 
         Raises:
             ValueError: neither or both are given, or one is no such value.
@@ -109,7 +118,14 @@ def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:
     if row is None:
         return "there is no such job"
     if row["status"] != "pending":
-        return f"it is {row['status']}"
+        remedy = _REMEDIES.get(row["status"], "requeue it")
+        return f"it is {row['status']}; {remedy}"
     if retry_after is not None:
-        return f"it expires at {row['expires_at']}, before that time"
-    return "it waits for its parents" if row["unmet"] else "it is due already"
+        return f"it expires at {_shown(row['expires_at'])}, before that time"
+    if row["unmet"]:
+        return "it waits for its parents, and has no later time"
+    return "it is due already, and starts when a worker is free"
+
+
+def _shown(time: str) -> str:
+    return clock.to_seconds(time) if clock.is_time(time) else time

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ALIKE = attrgetter(
     *("function", "queue", "priority", "max_attempts", "timeout", "retry_delay"),
     *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit", "workflow"),
-    *("retry_options", "run_at", "delay", "expires_in"),
+    *("retry_options", "run_at", "delay", "expires_in", "expires_at"),
 )
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000

@@ -6,11 +6,12 @@ import argparse
 import json
 import math
 import os
-from datetime import datetime
+import re
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from gigq.cli.errors import OptionsError, VariableError
-from gigq.model import codec, served_queues, units
+from gigq.model import clock, codec, served_queues, units
 from gigq.nearest import nearest
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ Value = TypeVar("Value")
 
 
 TOO_DEEP = f"is nested too deeply; {codec.MOST_LEVELS} levels are the most"
+
+
+_TIME_OF_DAY = re.compile(r"(tomorrow\s+)?([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.IGNORECASE)
 
 
 class RepeatedKeyError(ValueError):
@@ -160,6 +164,8 @@ def age(text: str) -> float:
 
 def duration(text: str) -> float:
     """Convert a duration such as 90, 10m or 1h30m to seconds; a plain number counts seconds."""
+    if text.lstrip().startswith("-"):
+        raise argparse.ArgumentTypeError(f"{text!r} is negative; give a time from now on")
     try:
         return units.parse_duration(text, bare=1.0)
     except ValueError:
@@ -169,13 +175,27 @@ def duration(text: str) -> float:
 
 
 def moment(text: str) -> datetime:
-    """Convert a date and time; without a zone it is local time."""
+    """Convert a date and time, or a time of today or tomorrow; without a zone it is local time."""
     try:
+        if match := _TIME_OF_DAY.fullmatch(text.strip()):
+            return _next(
+                time(int(match[2]), int(match[3]), int(match[4] or 0)), tomorrow=bool(match[1])
+            )
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time such as '2026-12-01 09:00' or 2026-12-01T09:00:00+01:00"
+            f"{text!r} is not a time such as 23:30, 'tomorrow 09:00', '2026-12-01 09:00' or "
+            "2026-12-01T09:00:00+01:00"
         ) from None
+
+
+def _next(of_day: time, *, tomorrow: bool) -> datetime:
+    """Return the next moment with a local time of day; with `tomorrow`, that of the next day."""
+    now = clock.parse(clock.utc_now()).astimezone()
+    today = datetime.combine(now, of_day)
+    if tomorrow or today.astimezone() <= now:
+        return (today + timedelta(days=1)).astimezone()
+    return today.astimezone()
 
 
 def positive(text: str) -> float:

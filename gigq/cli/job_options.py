@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STANDARD_INPUT = "-"
-_TIMES = ("run_at", "delay")
+_EXCLUSIVE = (("run_at", "delay"), ("expires_in", "expires_at"))
 _LARGEST_FILE = 64 * 2**20
 
 
@@ -74,11 +74,18 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--queue", metavar="NAME", help="the named queue (default: default)")
     add_time_options(parser)
-    add(
+    expiry = parser.add_mutually_exclusive_group()
+    expiry.add_argument(
         "--expires-in",
         type=arguments.duration,
         metavar="DURATION",
         help="cancel it if it has not started after this time, such as 1h",
+    )
+    expiry.add_argument(
+        "--expires-at",
+        type=arguments.moment,
+        metavar="TIME",
+        help="cancel it if it has not started at this time; written as for --at",
     )
 
 
@@ -97,7 +104,8 @@ def add_time_options(parser: argparse.ArgumentParser, *, required: bool = False)
         dest="run_at",
         type=arguments.moment,
         metavar="TIME",
-        help="run it at this time, such as '2026-12-01 09:00'; local time, unless it has a zone",
+        help="run it at this time, such as 23:30, 'tomorrow 09:00' or '2026-12-01 09:00'; local "
+        "time, unless it has a zone",
     )
 
 
@@ -141,8 +149,9 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     """Return the given options; the others keep the values of the function's @task or of Job."""
     options = {option: getattr(args, option, None) for option in JOB_OPTIONS}
     given = {option: value for option, value in options.items() if value is not None}
-    if given.keys() & _TIMES:
-        given = {**dict.fromkeys(_TIMES), **given}  # in place of the other one of the @task
+    for names in _EXCLUSIVE:
+        if given.keys() & names:
+            given = {**dict.fromkeys(names), **given}  # in place of the other one of the @task
     return given | ({"timeout": None} if args.no_timeout else {})
 
 

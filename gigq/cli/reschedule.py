@@ -71,5 +71,6 @@ def _report(args: Namespace, job_id: str, done: Rescheduled) -> int:
     reason = done.refused[job_id]
     if reason == "there is no such job":
         return not_found(args, job_id)
-    answer(args, shape | {"reason": reason}, f"{name} could not be rescheduled: {reason}.")
+    said = "could not be rescheduled" if args.delay != 0 else "cannot be made due now"
+    answer(args, shape | {"reason": reason}, f"{name} {said}: {reason}.")
     return exit_codes.NEGATIVE

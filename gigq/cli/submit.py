@@ -62,7 +62,7 @@ def submit(args: Namespace) -> int:
 
 def _times(queue: JobQueue, job: Job) -> dict[str, str]:
     """Return the times of a job that was submitted with one; the answer has no others."""
-    if job.run_at is None and job.delay is None and job.expires_in is None:
+    if all(time is None for time in (job.run_at, job.delay, job.expires_in, job.expires_at)):
         return {}
     stored = queue.get_status(job.id)
     return {name: stored[name] for name in _LABELS if stored.get(name)}

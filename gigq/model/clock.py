@@ -68,6 +68,11 @@ def is_time(text: object) -> bool:
     return True
 
 
+def to_seconds(text: str) -> str:
+    """Return a stored time without the fraction of its second, for messages."""
+    return parse(text).isoformat(sep=" ", timespec="seconds")
+
+
 def normalise(text: str) -> str:
     """Return an ISO 8601 text as stored text, which can be compared with stored times."""
     return to_text(parse(text))

@@ -76,6 +76,8 @@ class Job:
         expires_in: the time from the submit within which the job must start, like `delay`. After
             it, a job that no worker has started is cancelled, and one that waits for another
             attempt fails, both with the cause `expired`.
+        expires_at: instead of `expires_in`, the time from which the job does not start any more, a
+            datetime with a zone. A submit refuses a past time.
 
     Attributes:
         id: the unique id, a string; a second submit of the same id stores nothing.
@@ -121,6 +123,7 @@ class Job:
         run_at: datetime | None = None,
         delay: Delay | None = None,
         expires_in: Delay | None = None,
+        expires_at: datetime | None = None,
         **unknown: Never,
     ) -> None:
         if unknown:
@@ -146,6 +149,7 @@ class Job:
         self.run_at = run_at
         self.delay = delay
         self.expires_in = expires_in
+        self.expires_at = expires_at
         self.created_at = clock.utc_now()
         job_checks.check(self)
 

@@ -117,7 +117,7 @@ def _is_plain(job: Any) -> bool:
         and (type(job.crash_limit) is int and 0 < job.crash_limit < _PLAINLY_RIGHT)
         and job.pass_parent_results in (None, True, False)
         and job.on_parent_failure in FAILURE_POLICIES
-        and job.run_at is job.delay is job.expires_in is None
+        and job.run_at is job.delay is job.expires_in is job.expires_at is None
     )
 
 

@@ -20,7 +20,7 @@ OURS = {
     "depends_on": "dependencies",
     "dont_autoretry_for": "give_up_on",
     "eta": "run_at",
-    "expires": "expires_in",
+    "expires": "expires_in, or expires_at for a time",
     "job_timeout": "timeout",
     "max_age": "expires_in",
     "max_backoff": "retry=Retry(longest=...)",

@@ -31,11 +31,15 @@ def problem(job: Any) -> str | None:
     """Return the reason why a job's times are not allowed, with the remedy; None without one."""
     if job.run_at is not None and job.delay is not None:
         return "it has both run_at and delay; give one of them"
+    if job.expires_in is not None and job.expires_at is not None:
+        return "it has both expires_in and expires_at; give one of them"
     try:
         if job.run_at is not None or job.delay is not None:
             not_before(job.run_at, job.delay)
         if job.expires_in is not None and not seconds_of("expires_in", job.expires_in):
             return f"expires_in is {codec.short(job.expires_in)}; give more than 0"
+        if job.expires_at is not None:
+            stored_time("expires_at", job.expires_at, "expires_in")
     except ValueError as error:
         return str(error)
     return None
@@ -52,7 +56,7 @@ def not_before(run_at: Any, delay: Any) -> Callable[[str], str | None]:
     if (run_at is None) == (delay is None):
         raise ValueError("give either run_at or delay")
     if run_at is not None:
-        moment = stored_time(run_at)
+        moment = stored_time("run_at", run_at, "delay")
         return lambda now: moment if moment > now else None
     ahead = seconds_of("delay", delay)
     return lambda now: clock.after(now, ahead) if ahead else None
@@ -62,37 +66,55 @@ def times(job: Job, now: str) -> RunTimes:
     """Return the times of a job that is submitted now.
 
     Raises:
-        InvalidJob: the job would expire before it is due.
+        InvalidJob: the job would expire before it is due, or has expired.
     """
     is_later = job.run_at is not None or job.delay is not None
     retry_after = not_before(job.run_at, job.delay)(now) if is_later else None
-    expires_at = None
-    if job.expires_in is not None:
-        expires_at = clock.after(now, seconds_of("expires_in", job.expires_in))
-    if retry_after is not None and expires_at is not None and expires_at <= retry_after:
-        raise InvalidJob(
-            f"job {codec.short(job.name)}: it would expire at {expires_at}, and is due "
-            f"only at {retry_after}; expires_in counts from the submit: give a longer one"
-        )
+    expires_at = _expiry(job, now)
+    if expires_at is not None and expires_at <= (retry_after or now):
+        raise InvalidJob(f"job {codec.short(job.name)}: {_too_early(job, expires_at, retry_after)}")
     return RunTimes(retry_after, expires_at)
 
 
-def stored_time(moment: Any) -> str:
+def _expiry(job: Job, now: str) -> str | None:
+    if job.expires_at is not None:
+        return stored_time("expires_at", job.expires_at, "expires_in")
+    if job.expires_in is not None:
+        return clock.after(now, seconds_of("expires_in", job.expires_in))
+    return None
+
+
+def _too_early(job: Job, expires_at: str, retry_after: str | None) -> str:
+    expiry = clock.to_seconds(expires_at)
+    if retry_after is None:
+        return f"expires_at is {expiry}, which is past, so it would never start; give a later time"
+    remedy = "give a later expires_at"
+    if job.expires_in is not None:
+        remedy = "expires_in counts from the submit: give a longer one"
+    due = clock.to_seconds(retry_after)
+    return f"it would expire at {expiry}, and is due only at {due}; {remedy}"
+
+
+def stored_time(what: str, moment: Any, instead: str) -> str:
     """Return a moment in stored form.
+
+    Args:
+        what: the option that has it.
+        moment: a datetime with a zone.
+        instead: the option for a time from now.
 
     Raises:
         ValueError: it is no datetime with a zone.
     """
+    given = f"{what} is {codec.short(moment)}"
     if not isinstance(moment, datetime):
-        raise ValueError(
-            f"run_at is {codec.short(moment)}; give a datetime with a zone, or use delay"
-        )
+        raise ValueError(f"{given}; give a datetime with a zone, or use {instead}")
     if moment.utcoffset() is None:
         raise ValueError(
-            f"run_at is {codec.short(moment)}, which has no zone, so it is another moment on "
-            "another host; give one with a zone: run_at.astimezone() takes it as local time"
+            f"{given}, which has no zone, so it is another moment on another host; give one with "
+            f"a zone: {what}.astimezone() takes it as local time"
         )
     try:
         return clock.to_text(moment)
     except OverflowError:
-        raise ValueError(f"run_at is {codec.short(moment)}, outside the years 1 to 9999") from None
+        raise ValueError(f"{given}, outside the years 1 to 9999") from None

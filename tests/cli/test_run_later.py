@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from gigq.cli.formatting import local_time
 from gigq.model import clock
 
 AT = "2999-01-01T09:00:00+01:00"
+DUE = "it is due already, and starts when a worker is free"
 
 
 def seconds(earlier, later):
@@ -52,10 +54,16 @@ def test_a_time_without_a_zone_is_local_time(shell):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--at", "tomorrow"), "'tomorrow' is not a time such as '2026-12-01 09:00'"),
+        (("--at", "tomorrow"), "'tomorrow' is not a time such as 23:30, 'tomorrow 09:00', '2026-"),
+        (("--at", "25:00"), "'25:00' is not a time such as 23:30"),
         (("--at", "0001-01-01 00:00+14:00"), "is not a time such as"),
         (("--in", "soon"), "'soon' is not a duration such as 10m or 1h30m"),
-        (("--in", "-5"), "--in"),
+        (("--in", "-5"), "--in: '-5' is negative; give a time from now on"),
+        (("--in", "-5m"), "--in: '-5m' is negative; give a time from now on"),
+        (("--in=-5m",), "--in: '-5m' is negative; give a time from now on"),
+        (("--expires-in", "-1h"), "--expires-in: '-1h' is negative"),
+        (("--expires-at", "2020-01-01"), "which is past, so it would never start"),
+        (("--expires-at", AT, "--expires-in", "1h"), "not allowed with"),
         (("--in", "5", "--at", AT), "not allowed with"),
         (("--expires-in", "0"), "expires_in is 0.0; give more than 0"),
         (("--in", "2h", "--expires-in", "1h"), "and is due only at"),
@@ -122,12 +130,46 @@ def test_a_job_whose_time_cannot_be_changed_is_a_negative_answer_with_the_reason
 
     assert refused.returncode == 1
     assert refused.stdout.splitlines() == [
-        f"Job {job_id} could not be rescheduled: it is due already.",
+        f"Job {job_id} cannot be made due now: {DUE}.",
         "Job unknown not found.",
     ]
     assert json.loads(shell.run("run-now", job_id, "--json").stdout) == {
-        "id": job_id, "rescheduled": False, "reason": "it is due already",
-    }  # fmt: skip
+        "id": job_id,
+        "rescheduled": False,
+        "reason": DUE,
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("running", "it is running; cancel it, or wait for its end"),
+        ("completed", "it is completed; submit a new job"),
+        ("failed", "it is failed; requeue it"),
+        ("cancelled", "it is cancelled; requeue it"),
+    ],
+)
+def test_a_job_that_is_not_pending_is_refused_with_its_state_and_the_remedy(shell, state, reason):
+    job_id = shell.submit()
+    with sqlite3.connect(shell.folder / "gigq.db") as connection:
+        connection.execute("UPDATE jobs SET status = ?", (state,))
+    connection.close()
+
+    printed = shell.run("run-now", job_id)
+    later = shell.run("reschedule", job_id, "--in", "5m")
+
+    assert printed.stdout == f"Job {job_id} cannot be made due now: {reason}.\n"
+    assert later.stdout == f"Job {job_id} could not be rescheduled: {reason}.\n"
+    assert (printed.returncode, later.returncode) == (1, 1)
+
+
+def test_a_job_expires_at_a_time_in_place_of_that_of_its_task(shell, tmp_path):
+    (tmp_path / "plans.py").write_text(
+        "from gigq import task\n@task(expires_in='1h')\ndef plan():\n    pass\n"
+    )
+    at = shell.json("submit", "plans.plan", "--expires-at", AT)
+
+    assert at["expires_at"] == "2999-01-01T08:00:00.000000+00:00"
 
 
 @pytest.mark.parametrize("command", [("run-now",), ("reschedule", "x"), ("reschedule",)])

@@ -102,6 +102,8 @@ def test_a_task_takes_the_times(queue: JobQueue, time: Clock) -> None:
         clock.after(time.now, 30), None, clock.after(time.now, 30),
     ]  # fmt: skip
     assert rows[2]["expires_at"] == clock.after(time.now, 3600)
+    until = later.options(expires_at=NOW + timedelta(hours=2)).submit(queue)
+    assert queue.get_status(until)["expires_at"] == clock.after(time.now, 7200)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,12 @@ def test_a_task_takes_the_times(queue: JobQueue, time: Clock) -> None:
         ({"expires_in": 0}, "expires_in is 0; give more than 0"),
         ({"expires_in": "-1s"}, '"-1s" is not a duration'),
         ({"expires_in": [1]}, r"expires_in is \[1\]; give a number"),
+        (
+            {"expires_at": NOW.replace(tzinfo=None)},
+            "expires_at is .*no zone.*expires_at.astimezone",
+        ),
+        ({"expires_at": 60}, "expires_at is 60; give a datetime with a zone, or use expires_in"),
+        ({"expires_at": NOW, "expires_in": 5}, "both expires_in and expires_at; give one of them"),
     ],
 )
 def test_a_time_that_cannot_be_is_refused_with_the_remedy(
@@ -146,6 +154,41 @@ def test_a_job_that_would_expire_before_it_is_due_is_not_stored(
     queue: JobQueue, options: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidJob, match=r"it would expire at .*, and is due only at .*longer one"):
+        queue.submit_many([job(), job(**options)])
+
+    assert queue.stats()["total"] == 0
+
+
+def test_a_job_does_not_start_from_its_expiry_on(queue: JobQueue, time: Clock) -> None:
+    until = datetime(2026, 6, 1, 2, 1, tzinfo=timezone(timedelta(hours=2)))
+    ids = queue.submit_many([job(expires_at=until), job(expires_at=until)])
+    worker = Worker(queue)
+    time.forward(59.999999)
+
+    assert worker.process_one() is True
+
+    time.forward(0.000001)
+
+    assert worker.process_one() is False
+    rows = [queue.get_status(one) for one in ids]
+    assert sorted(row["status"] for row in rows) == ["cancelled", "completed"]
+    assert {row["expires_at"] for row in rows} == {"2026-06-01T00:01:00.000000+00:00"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"expires_at": NOW}, r"expires_at is 2026-06-01 00:00:00\+00:00, which is past"),
+        (
+            {"expires_at": NOW + timedelta(minutes=1), "delay": "1m"},
+            r"would expire at 2026-06-01 00:01:00.00:00, .* due only at .*; give a later",
+        ),
+    ],
+)
+def test_a_job_that_could_never_start_is_not_stored(
+    queue: JobQueue, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidJob, match=message):
         queue.submit_many([job(), job(**options)])
 
     assert queue.stats()["total"] == 0
@@ -227,13 +270,13 @@ def test_a_job_whose_time_cannot_be_changed_is_refused_with_the_reason(
 
     assert (now.jobs, set(later.jobs)) == ({}, {due, blocked})
     assert now.refused == {
-        due: "it is due already",
-        done: "it is completed",
-        short: "it is due already",
-        blocked: "it waits for its parents",
+        due: "it is due already, and starts when a worker is free",
+        done: "it is completed; submit a new job",
+        short: "it is due already, and starts when a worker is free",
+        blocked: "it waits for its parents, and has no later time",
         "unknown": "there is no such job",
     }
-    assert later.refused[short] == f"it expires at {clock.after(time.now, 60)}, before that time"
+    assert later.refused[short] == "it expires at 2026-06-01 00:01:00+00:00, before that time"
     assert later.refused.keys() == {done, short, "unknown"}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 import pytest
 
 from gigq.cli import arguments, job_options
 from gigq.cli.arguments import OptionsError
+from gigq.model import clock
 
 
 @pytest.mark.parametrize(
@@ -123,3 +125,38 @@ def test_a_file_of_parameters_that_is_too_large_is_refused_and_not_read_to_its_e
 
     with pytest.raises(OptionsError, match="is larger than 1 MiB"):
         job_options._in_file(str(file))
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """The zone of Berlin, at 22:15 on the eve of the day on which summer time begins."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    monkeypatch.setattr(clock, "utc_now", lambda: "2026-03-28T21:15:00.500000+00:00")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("23:30", "2026-03-28T23:30:00+01:00"),
+        ("22:15:01", "2026-03-28T22:15:01+01:00"),
+        ("22:15", "2026-03-29T22:15:00+02:00"),
+        ("9:05", "2026-03-29T09:05:00+02:00"),
+        ("tomorrow 23:30", "2026-03-29T23:30:00+02:00"),
+        ("Tomorrow  09:00", "2026-03-29T09:00:00+02:00"),
+        ("2026-12-01 09:00", "2026-12-01T09:00:00+01:00"),
+        ("2026-12-01", "2026-12-01T00:00:00+01:00"),
+        ("2026-12-01T09:00:00Z", "2026-12-01T10:00:00+01:00"),
+    ],
+)
+def test_a_time_is_a_date_or_the_next_such_local_time(berlin, text, meant):
+    assert arguments.moment(text).isoformat() == meant
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "today 09:00", "24:00", "9", "23.30", "23:30:60", ""])
+def test_a_time_that_is_none_is_refused_with_the_forms_that_work(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"such as 23:30, 'tomorrow 09:00', '2026"):
+        arguments.moment(text)

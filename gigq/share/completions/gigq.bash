@@ -7,7 +7,7 @@
 
 _shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion)
 
-_shtab_gigq_submit_option_strings=(-h --help --db --config --debug -p --param -t --text --params-file --name --priority --max-attempts --timeout --no-timeout --description --retry-delay --queue --in --at --expires-in --depends-on --on-parent-failure --app-dir --import --json)
+_shtab_gigq_submit_option_strings=(-h --help --db --config --debug -p --param -t --text --params-file --name --priority --max-attempts --timeout --no-timeout --description --retry-delay --queue --in --at --expires-in --expires-at --depends-on --on-parent-failure --app-dir --import --json)
 _shtab_gigq_status_option_strings=(-h --help --db --config --debug --show-params --show-result --show-executions --json)
 _shtab_gigq_logs_option_strings=(-h --help --db --config --debug --attempt -f --follow --json)
 _shtab_gigq_list_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --limit --offset --delayed --json)

@@ -51,7 +51,7 @@ function _shtab_gigq_using
 end
 
 set -g _shtab_gigq_commands submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion
-set -g _shtab_gigq_opts_with_value --app-dir --at --attempt --before --by --concurrency --config --db --depends-on --description --error --expires-in --hooks --import --in --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
+set -g _shtab_gigq_opts_with_value --app-dir --at --attempt --before --by --concurrency --config --db --depends-on --description --error --expires-at --expires-in --hooks --import --in --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
 
 complete -c gigq -e
 complete -c gigq -f
@@ -78,8 +78,9 @@ complete -c gigq -n '_shtab_gigq_using submit' -l description -x -d 'a longer te
 complete -c gigq -n '_shtab_gigq_using submit' -l retry-delay -x -d 'delay after a failed attempt (default: that of [retry])'
 complete -c gigq -n '_shtab_gigq_using submit' -l queue -x -d 'the named queue (default: default)'
 complete -c gigq -n '_shtab_gigq_using submit' -l in -x -d 'run it after this time, such as 90s, 10m or 1h30m'
-complete -c gigq -n '_shtab_gigq_using submit' -l at -x -d 'run it at this time, such as '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'
+complete -c gigq -n '_shtab_gigq_using submit' -l at -x -d 'run it at this time, such as 23:30, '"'"'tomorrow 09:00'"'"' or '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'
 complete -c gigq -n '_shtab_gigq_using submit' -l expires-in -x -d 'cancel it if it has not started after this time, such as 1h'
+complete -c gigq -n '_shtab_gigq_using submit' -l expires-at -x -d 'cancel it if it has not started at this time; written as for --at'
 complete -c gigq -n '_shtab_gigq_using submit' -l depends-on -x -d 'a job that must complete first (may be repeated)'
 complete -c gigq -n '_shtab_gigq_using submit' -l on-parent-failure -xka "fail run wait" -d 'what to do when that job fails, one of: fail, run, wait (default: fail)'
 complete -c gigq -n '_shtab_gigq_using submit' -l app-dir -xka "(__fish_complete_directories)" -d 'the folder of your code, for imports (default: the working directory)'
@@ -166,7 +167,7 @@ complete -c gigq -n '_shtab_gigq_using reschedule' -l db -xka "(__fish_complete_
 complete -c gigq -n '_shtab_gigq_using reschedule' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'a configuration of gigqd; it names the database unless --db is given'
 complete -c gigq -n '_shtab_gigq_using reschedule' -l debug -d 'show the traceback of an error'
 complete -c gigq -n '_shtab_gigq_using reschedule' -l in -x -d 'run it after this time, such as 90s, 10m or 1h30m'
-complete -c gigq -n '_shtab_gigq_using reschedule' -l at -x -d 'run it at this time, such as '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'
+complete -c gigq -n '_shtab_gigq_using reschedule' -l at -x -d 'run it at this time, such as 23:30, '"'"'tomorrow 09:00'"'"' or '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'
 complete -c gigq -n '_shtab_gigq_using reschedule' -l json -d 'answer with JSON'
 complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a clear -d 'Delete completed and cancelled jobs.'
 complete -c gigq -n '_shtab_gigq_using clear' -s h -l help -d 'show this help message and exit'
