@@ -107,8 +107,8 @@ class TaskWrapper(Generic[Params, Returned]):
         """
         job = Job(function=self.__wrapped__, params=params, **self._options)
         is_plain = job.retry_options is NO_OPTIONS and type(job.retry_delay) is UnsetDelay
-        if self._retries_as_declared and not is_plain:
-            job.retry_options = job.retry_options._replace(of_task=True)
+        if not (self._retries_as_declared and is_plain):
+            job.retry_options = job.retry_options._replace(of_task=self._retries_as_declared)
         return job
 
     def submit(self, queue: JobQueue, /, *values: Any, **params: Any) -> str:

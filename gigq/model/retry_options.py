@@ -17,7 +17,8 @@ class RetryOptions(NamedTuple):
     """The options about retries besides `retry_delay`, as `Job` describes them.
 
     Attributes:
-        of_task: True when they are those of the function's `@task`.
+        of_task: True when they are those of the function's `@task`, False when others replace
+            them; None for a job that is not made by a task.
     """
 
     retry: Any = None
@@ -25,7 +26,7 @@ class RetryOptions(NamedTuple):
     give_up_on: Any = None
     retry_by_cause: Any = None
     max_snoozes: int = retry_policy.MAX_SNOOZES
-    of_task: bool = False
+    of_task: bool | None = None
 
 
 class UnsetDelay(int):
@@ -59,7 +60,7 @@ def is_function(retry: Any) -> bool:
 
 
 def policy_of(options: RetryOptions, retry_delay: float, function: str = "") -> RetryPolicy | None:
-    """Return the policy of a job; None when no option is given.
+    """Return the policy of a job; None when it has no option, and those of a task may apply.
 
     Args:
         options: the options.
@@ -79,9 +80,10 @@ def policy_of(options: RetryOptions, retry_delay: float, function: str = "") -> 
         class_names("give_up_on", options.give_up_on),
         _causes(options.retry_by_cause),
         _max_snoozes(options.max_snoozes),
-        options.of_task,
+        bool(options.of_task),
     )
-    return policy if is_given or policy not in (retry_policy.NO_POLICY, _NOTHING_OF_TASK) else None
+    is_own = is_given or options.of_task is False
+    return policy if is_own or policy not in (retry_policy.NO_POLICY, _NOTHING_OF_TASK) else None
 
 
 _NOTHING_OF_TASK = RetryPolicy(of_task=True)

@@ -198,6 +198,19 @@ def test_a_delay_that_a_job_was_given_is_not_that_of_its_task(
     assert [wait_of(queue, job_id, time.now) for job_id in ids] == [60, None]
 
 
+@pytest.mark.fault("L7")
+def test_options_of_one_job_may_remove_those_of_its_task(
+    queue: JobQueue, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = task(retry=[30], give_up_on=KeyError)(changing.__wrapped__)
+    monkeypatch.setattr(f"{__name__}.changing", declared)
+    job_id = declared.options(retry=None, give_up_on=None).submit(queue)
+    Worker(queue).process_one()
+
+    assert queue.get_status(job_id)["status"] == "pending"
+    assert wait_of(queue, job_id, time.now) is None
+
+
 @task(max_snoozes=1)
 def impatient() -> None:
     raise Snooze(60, "not yet")
