@@ -128,19 +128,36 @@ class BackupRefused(GigqError):
     """`gigq backup` cannot write to the given path. Nothing was changed."""
 
 
+def _text_of(reason: object) -> str:
+    """Return the text of a reason, whose class may raise anything; empty for None."""
+    try:
+        return "" if reason is None else str(reason)
+    except Exception as broken:  # noqa: BLE001 - the decision counts also without a reason
+        return f"<the reason cannot be shown: {type(broken).__name__}>"
+
+
 class JobDecision(GigqError):
     """The base of exceptions with which a job ends its attempt and decides what follows.
 
     Args:
-        reason: the reason, which becomes the error of the attempt.
-
-    Attributes:
-        reason: the reason.
+        reason: the reason, which becomes the error of the attempt: a text, or an object with one,
+            such as another exception.
     """
 
-    def __init__(self, reason: str = "") -> None:
-        super().__init__(reason)
+    _reason = ""
+
+    def __init__(self, reason: object = "") -> None:
         self.reason = reason
+        super().__init__(self.reason)
+
+    @property
+    def reason(self) -> str:
+        """The text of the reason."""
+        return self._reason
+
+    @reason.setter
+    def reason(self, reason: object) -> None:
+        self._reason = _text_of(reason)
 
 
 class RetryLater(JobDecision):
@@ -154,7 +171,7 @@ class RetryLater(JobDecision):
         delay: the delay, as given.
     """
 
-    def __init__(self, delay: float | str | timedelta, reason: str = "") -> None:
+    def __init__(self, delay: float | str | timedelta, reason: object = "") -> None:
         super().__init__(reason)
         self.delay = delay
 

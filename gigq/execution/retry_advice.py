@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import CancelJob, GiveUp, JobDecision, RetryLater, Snooze
-from gigq.execution.error_text import headline
+from gigq.execution.error_text import headline, shortened
 from gigq.execution.timer_interrupt import limited
 from gigq.model import function_import, retry_policy
 from gigq.model.cause import Cause
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gigq.model.retry import Retry
 
 _RULED = frozenset({Cause.ERROR, Cause.TIMEOUT})
+_LONGEST_REASON = 4096
 _NOT_AGAIN = "\n\nNot tried again: {}."
 _BAD_DELAY = "\n\nThe delay of {} is not valid, so the usual one is used: {}."
 _NO_ADVICE = "\n\nThe rules for retries cannot be applied to the exception: {}."
@@ -98,8 +99,12 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
         return _with_text(result, _BAD_DELAY.format(type(error).__name__, wrong))
     if not snooze:
         return result._replace(retry=result.retry._replace(delay=delay))
-    advice = result.retry._replace(delay=delay, snooze=True, reason=storable(str(error.reason)))
+    advice = result.retry._replace(delay=delay, snooze=True, reason=_reason(error))
     return result._replace(cause=Cause.SNOOZED, retry=advice)
+
+
+def _reason(error: RetryLater) -> str:
+    return storable(shortened(error.reason, _LONGEST_REASON))
 
 
 def _current(claim: Claim) -> RetryPolicy:

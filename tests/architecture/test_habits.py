@@ -28,6 +28,7 @@ BROAD_EXCEPTS = {
     "gigq/model/signatures.py",  # default values and annotations with methods of their own
     "gigq/model/codec.py",  # a value with methods of its own
     "gigq/events.py",  # a subscriber
+    "gigq/errors.py",  # the reason of a decision, which may be any object
     "gigq/model/scripts.py",  # the attributes of what a script defines
 }
 """Where the library catches everything. Each place has its reason beside it."""
