@@ -181,7 +181,8 @@ class RetryLater(JobDecision):
 
     def __str__(self) -> str:
         """Return the reason; the delay when there is none."""
-        return self.reason or f"in {self.delay}"
+        unit = " s" if isinstance(self.delay, int | float) else ""
+        return self.reason or f"in {self.delay}{unit}"
 
 
 class Snooze(RetryLater):

@@ -19,7 +19,7 @@ _WHY_DUE = {
     "submit": "submitted",
     "delay": "its delay was over",
     "retry": "another attempt",
-    "snooze": "it had put itself off",
+    "snooze": "it had raised Snooze",
     "requeue": "requeued",
     "parent": "its parents had ended",
     "resume": "a stop had interrupted it",

@@ -34,7 +34,7 @@ _POLICIES = {
 _LATER = {
     "delay": "it was submitted so",
     "retry": "after a failed attempt",
-    "snooze": "it has put itself off",
+    "snooze": "it raised Snooze",
     "rescheduled": "it was rescheduled",
 }
 

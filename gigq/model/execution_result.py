@@ -52,7 +52,7 @@ class RetryAdvice(NamedTuple):
 
     Attributes:
         delay: seconds that the job or its retry function asks for; None for those of the policy.
-        snooze: True when the job put itself off, which uses no attempt.
+        snooze: True when the job raised `Snooze`, which uses no attempt.
         policy: the policy that replaces the stored one; None for the stored one.
         default: the delays for a job without any of its own; None for none, at once.
         reason: why the job is not tried again or was put off; a text for people, or empty.

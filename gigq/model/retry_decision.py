@@ -93,7 +93,7 @@ def _snoozed(
     result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy, now: str
 ) -> Outcome:
     if (job.get("snoozes") or 0) >= policy.max_snoozes:
-        said = f"the job may put itself off {policy.max_snoozes} times (max_snoozes), and it has"
+        said = f"it raised Snooze once more than max_snoozes ({policy.max_snoozes}) allows"
         error = f"{said}; the last reason: {result.error}"
         return _over(result._replace(error=error, cause=Cause.ERROR), JobStatus.FAILED)
     return Outcome(

@@ -26,7 +26,7 @@ RULES: Mapping[str, str] = {
 """The causes for which a job may have a rule, with the usual rules."""
 
 MAX_SNOOZES = 100
-"""Number of times that a job may put itself off."""
+"""Number of times that a job may raise `Snooze`."""
 
 _SHORTEST_AFTER_CRASH = 1.0
 _CAUSES = {
@@ -51,7 +51,7 @@ class RetryPolicy(NamedTuple):
         give_up_on: names of exception classes that are final.
         causes: rules that differ from `RULES`, by the name of the cause: "policy", "now",
             "never", or seconds.
-        max_snoozes: number of times that the job may put itself off.
+        max_snoozes: number of times that the job may raise `Snooze`.
         of_task: True when the options are those of the function's `@task`.
     """
 
