@@ -59,6 +59,8 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     for what in ("created", "updated", "started", "completed"):
         yield what.capitalize(), local_time(found[f"{what}_at"])
     yield "Attempts", f"{found['attempts']} / {found['max_attempts']}"
+    if isinstance(found["retry_policy"], str):
+        yield "Retry policy", found["retry_policy"]
     yield "Queue", cut(found["queue"])
     if found["workflow"]:
         yield "Workflow", cut(found["workflow"])

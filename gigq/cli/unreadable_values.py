@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from gigq.model import clock
+from gigq.model import clock, retry_policy
 from gigq.model.url_passwords import mask_passwords
 from gigq.queue import JobQueue
 
@@ -87,9 +88,14 @@ def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_policy(value: object) -> bool:
+    return isinstance(value, dict) and not retry_policy.problem(json.dumps(value))
+
+
 _KINDS: Mapping[str, Callable[[object], bool]] = {
     **dict.fromkeys(_TIMES, _is_time),
     **dict.fromkeys(_NUMBERS, _is_number),
     "dependencies": _is_list_of_texts,
     "params": _is_object,
+    "retry_policy": _is_policy,
 }

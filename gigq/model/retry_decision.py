@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gigq.model.execution_result import ExecutionResult
     from gigq.model.retry_policy import RetryPolicy
 
+_NO_POLICY = "\n\nThe column retry_policy of the job cannot be read, so it is not used: {}."
 _CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 
 MAX_RELEASED_ATTEMPTS = 3
@@ -52,6 +53,8 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
     if job.get("cancel_requested_at"):
         return _cancelled_on_request(result)
     policy = result.retry.policy or retry_policy.stored(job.get("retry_policy"))
+    if wrong := retry_policy.problem(job.get("retry_policy")):
+        result = result._replace(error=f"{result.error or ''}{_NO_POLICY.format(wrong)}")
     if result.retry.snooze:
         return _snoozed(result, job, policy, now)
     if result.cause is Cause.STOPPED and _is_releasable(result, job, policy):

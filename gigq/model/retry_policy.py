@@ -28,6 +28,7 @@ RULES: Mapping[str, str] = {
 MAX_SNOOZES = 100
 """Number of times that a job may raise `Snooze`."""
 
+_LONGEST_PROBLEM = 200
 _SHORTEST_AFTER_CRASH = 1.0
 _CAUSES = {
     Cause.TIMEOUT: "timeout",
@@ -93,16 +94,17 @@ NO_POLICY = RetryPolicy()
 
 
 @lru_cache(maxsize=256)
-def from_json(text: str) -> RetryPolicy:
-    """Return a stored policy; one without any rule when other programs stored something else."""
+def _parsed(text: str) -> tuple[RetryPolicy, str]:
+    """Return a stored policy and an empty text, or one without any rule and what is wrong."""
     try:
-        values = json.loads(text)
-        return _read(values)
-    except (TypeError, ValueError, RecursionError, AttributeError, OverflowError):
-        return NO_POLICY
+        return _read(json.loads(text)), ""
+    except (TypeError, ValueError, RecursionError, AttributeError, OverflowError) as error:
+        return NO_POLICY, f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
 
 
-def _read(values: dict[str, Any]) -> RetryPolicy:
+def _read(values: Any) -> RetryPolicy:
+    if not isinstance(values, dict):
+        raise TypeError("it is no object")
     backoff = values.get("backoff")
     return RetryPolicy(
         None if backoff is None else Retry(*backoff),
@@ -122,7 +124,14 @@ def _rule(rule: Any) -> str | float:
 
 def stored(text: object) -> RetryPolicy:
     """Return the policy in a job's column, which may hold anything."""
-    return from_json(text) if isinstance(text, str) and text else NO_POLICY
+    return _parsed(text)[0] if isinstance(text, str) and text else NO_POLICY
+
+
+def problem(text: object) -> str:
+    """Return why the value of a job's column is no policy; empty for a policy and for none."""
+    if isinstance(text, str):
+        return _parsed(text)[1] if text else ""
+    return "" if text is None else f"it is no text but {type(text).__name__}"
 
 
 def cause_name(cause: Cause | None) -> str:

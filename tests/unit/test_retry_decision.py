@@ -280,3 +280,18 @@ def test_a_retry_that_would_come_when_the_job_has_expired_is_final(delay: int, a
 
     assert outcome.status is (JobStatus.PENDING if again else JobStatus.FAILED)
     assert outcome.error == "boom"
+
+
+@pytest.mark.parametrize("cause", [Cause.ERROR, Cause.CRASHED, Cause.TIMEOUT])
+@pytest.mark.parametrize("column", ["no JSON", "5", '{"delays": [-1]}', b"\xff"])
+def test_the_error_says_that_a_stored_policy_cannot_be_read(cause: Cause, column: object) -> None:
+    outcome = decide(failed(cause=cause), job(retry_policy=column), NOW)
+
+    assert outcome.status is JobStatus.PENDING
+    assert outcome.error is not None
+    assert outcome.error.startswith("boom\n\nThe column retry_policy of the job cannot be read")
+
+
+@pytest.mark.parametrize("column", [None, "", '{"delays":[5]}', "{}"])
+def test_a_policy_that_can_be_read_is_not_mentioned(column: str | None) -> None:
+    assert decide(failed(), job(retry_policy=column), NOW).error == "boom"
