@@ -163,6 +163,8 @@ def ended(
         facts = _facts(result) if result else {}
         duration = None if seconds is None else round(seconds, 6)
         more = {"duration": duration, "retry_after": done.retry_after, **facts}
+        if done.reason:
+            more["reason"] = done.reason
         events.emit(name, level=level, source=source, **known, **more)
     failed_by_parents(done.failed_dependents, source)
 

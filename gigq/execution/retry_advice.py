@@ -13,6 +13,7 @@ from gigq.model.cause import Cause
 from gigq.model.execution_result import ExecutionResult, RetryAdvice
 from gigq.model.job_status import JobStatus
 from gigq.model.retry import seconds_of
+from gigq.model.retry_decision import NOT_AGAIN
 from gigq.model.retry_options import name_of_class
 from gigq.model.retry_policy import RetryPolicy
 from gigq.model.storable_text import storable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _RULED = frozenset({Cause.ERROR, Cause.TIMEOUT})
 _LONGEST_REASON = 4096
-_NOT_AGAIN = "\n\nNot tried again: {}."
 _BAD_DELAY = "\n\nThe delay of {} is not valid, so the usual one is used: {}."
 _NO_ADVICE = "\n\nThe rules for retries cannot be applied to the exception: {}."
 _BROKEN = "\n\nThe retry function {} failed, so the usual delay is used: {}."
@@ -179,7 +179,7 @@ def _by_function(
 
 def _final(result: ExecutionResult, reason: str) -> ExecutionResult:
     advice = result.retry._replace(reason=reason)
-    return _with_text(result, _NOT_AGAIN.format(reason))._replace(final=True, retry=advice)
+    return _with_text(result, NOT_AGAIN.format(reason))._replace(final=True, retry=advice)
 
 
 def _with_text(result: ExecutionResult, text: str) -> ExecutionResult:

@@ -184,6 +184,7 @@ class Settled(NamedTuple):
             of each of those dependents, and of the job itself when it will be tried again.
         failed_dependents: dependents that failed because this job ended without success, each with
             the parent that failed it: this job, or one that failed because of this job.
+        reason: why it is not tried again, where the result of the execution does not say it.
     """
 
     job_id: str
@@ -195,6 +196,7 @@ class Settled(NamedTuple):
     released: int = 0
     failed_dependents: tuple[FailedDependent, ...] = ()
     due_in: tuple[str, ...] = ()
+    reason: str = ""
 
 
 def _columns(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gigq.model.retry_policy import RetryPolicy
 
 _NO_POLICY = "\n\nThe column retry_policy of the job cannot be read, so it is not used: {}."
+NOT_AGAIN = "\n\nNot tried again: {}."
+"""The end of the error of a job that has attempts left."""
+
 _CRASHES = frozenset({Cause.CRASHED, Cause.MEMORY, Cause.OOM})
 
 MAX_RELEASED_ATTEMPTS = 3
@@ -23,7 +26,11 @@ MAX_RELEASED_ATTEMPTS = 3
 
 
 class Outcome(NamedTuple):
-    """Values to record: the next status of the job, and the last one of its execution."""
+    """Values to record: the next status of the job, and the last one of its execution.
+
+    Attributes:
+        reason: why the job is not tried again, for events; empty when the result itself says it.
+    """
 
     status: JobStatus
     execution_status: JobStatus
@@ -34,6 +41,7 @@ class Outcome(NamedTuple):
     error: str | None = None
     result: str | None = None
     cause: Cause | None = None
+    reason: str = ""
 
 
 def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome:
@@ -98,7 +106,8 @@ def _snoozed(
     if (job.get("snoozes") or 0) >= policy.max_snoozes:
         said = f"it raised Snooze once more than max_snoozes ({policy.max_snoozes}) allows"
         error = f"{said}; the last reason: {result.error}"
-        return _over(result._replace(error=error, cause=Cause.ERROR), JobStatus.FAILED)
+        over = result._replace(error=error, cause=Cause.ERROR)
+        return _over(over, JobStatus.FAILED)._replace(reason=said)
     return Outcome(
         JobStatus.PENDING,
         JobStatus.CANCELLED,
@@ -139,10 +148,11 @@ def _unsuccessful(
         return _over(result._replace(error=_poisonous(result, job)), JobStatus.FAILED)
     delay = _delay(result, job, policy)
     if delay is None:
-        return _over(result, ended)
+        cause = retry_policy.cause_name(result.cause)
+        return _not_again(result, ended, f"retry_by_cause has {cause!r}: 'never'")
     retry_after = _not_before(delay, now)
     if _is_expired(job, retry_after or now):
-        return _over(result, ended)
+        return _not_again(result, ended, _too_late(job, retry_after or now))
     return Outcome(
         JobStatus.PENDING,
         ended,
@@ -169,6 +179,16 @@ def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy)
     if result.cause in (None, Cause.ERROR) and result.retry.delay is not None:
         return result.retry.delay
     return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), by_policy)
+
+
+def _not_again(result: ExecutionResult, ended: JobStatus, reason: str) -> Outcome:
+    error = f"{(result.error or '').rstrip()}{NOT_AGAIN.format(reason)}".lstrip()
+    return _over(result._replace(error=error), ended)._replace(reason=reason)
+
+
+def _too_late(job: Mapping[str, Any], at: str) -> str:
+    expiry = clock.to_seconds(clock.normalise(str(job["expires_at"])))
+    return f"it expires at {expiry}, and its next attempt would be at {clock.to_seconds(at)}"
 
 
 def _is_expired(job: Mapping[str, Any], at: str) -> bool:

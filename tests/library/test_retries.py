@@ -228,11 +228,18 @@ def test_decisions_are_events_with_their_reason(queue: JobQueue) -> None:
     try:
         run(queue, Job("a", decide, {"how": "snooze"}))
         run(queue, Job("b", fail, give_up_on=ValueError))
+        run(queue, Job("c", decide, {"how": "snooze"}, max_snoozes=0))
+        run(queue, Job("d", fail, retry=["2h"], expires_in="1h"))
+        run(queue, Job("e", fail, retry_by_cause={"error": "never"}))
     finally:
         unsubscribe()
 
     assert (events.JOB_SNOOZED, "the file is not there yet") in seen
-    assert (events.JOB_FAILED, "give_up_on has ValueError") in seen
+    final = [reason for name, reason in seen if name == events.JOB_FAILED]
+    assert final[0] == "give_up_on has ValueError"
+    assert final[1] == "it raised Snooze once more than max_snoozes (0) allows"
+    assert final[2].startswith("it expires at ")
+    assert final[3] == "retry_by_cause has 'error': 'never'"
 
 
 @task(give_up_on=KeyError, retry=[30])

@@ -207,6 +207,8 @@ def test_a_rule_never_ends_the_job_as_the_attempt_ended() -> None:
     )
 
     assert (outcome.status, outcome.cause) == (JobStatus.TIMEOUT, Cause.TIMEOUT)
+    assert outcome.reason == "retry_by_cause has 'timeout': 'never'"
+    assert outcome.error == f"Not tried again: {outcome.reason}."
 
 
 def test_a_rule_for_stops_replaces_the_release_of_the_attempt() -> None:
@@ -272,6 +274,7 @@ def test_a_job_that_snoozes_more_than_max_snoozes_times_fails() -> None:
 
     assert (again.status, over.status) == (JobStatus.PENDING, JobStatus.FAILED)
     assert "once more than max_snoozes (2) allows" in (over.error or "")
+    assert over.reason == "it raised Snooze once more than max_snoozes (2) allows"
 
 
 @pytest.mark.parametrize(("delay", "again"), [(59, True), (60, False), (0, True)])
@@ -279,7 +282,12 @@ def test_a_retry_that_would_come_when_the_job_has_expired_is_final(delay: int, a
     outcome = decide(failed(), job(retry_delay=delay, expires_at=clock.after(NOW, 60)), NOW)
 
     assert outcome.status is (JobStatus.PENDING if again else JobStatus.FAILED)
-    assert outcome.error == "boom"
+    late = (
+        "it expires at 2026-01-01 00:01:00+00:00, and its next attempt would be at "
+        "2026-01-01 00:01:00+00:00"
+    )
+    assert outcome.reason == ("" if again else late)
+    assert outcome.error == ("boom" if again else f"boom\n\nNot tried again: {late}.")
 
 
 @pytest.mark.parametrize("cause", [Cause.ERROR, Cause.CRASHED, Cause.TIMEOUT])

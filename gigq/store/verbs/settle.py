@@ -163,6 +163,7 @@ def _settle_otherwise(
         len(after.due_in),
         after.failed_dependents,
         (job["queue"],) if outcome.status is JobStatus.PENDING else after.due_in,
+        outcome.reason,
     )
 
 
