@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import InvalidJob
 from gigq.model import clock, codec, retry_options, run_times, served_queues, units
+from gigq.model.codec import short
+from gigq.model.retry import LONGEST_DELAY
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def check(job: Job) -> None:
         InvalidJob: with the job's name, the value, the allowed values and the remedy.
     """
     if not _is_plain(job) and (problem := _problem(job)):
-        raise InvalidJob(f"job {codec.short(job.name)}: {problem}")
+        raise InvalidJob(f"job {short(job.name)}: {problem}")
 
 
 def created_at_of(job: Job, now: str) -> str:
@@ -58,10 +60,10 @@ def created_at_of(job: Job, now: str) -> str:
         return made if clock.is_stored_form(made) else clock.normalise(made)
     except (TypeError, ValueError, OverflowError):
         problem = (
-            f"created_at is {codec.short(made)}; give an ISO 8601 time as text, such as '{now}' "
+            f"created_at is {short(made)}; give an ISO 8601 time as text, such as '{now}' "
             "(without a zone it is local time)"
         )
-        raise InvalidJob(f"job {codec.short(job.name)}: {problem}") from None
+        raise InvalidJob(f"job {short(job.name)}: {problem}") from None
 
 
 def memory_limit_of(job: Job) -> int | None:
@@ -148,17 +150,17 @@ def _problem_of_texts(job: Job) -> str | None:
         if value is None and what == "workflow":
             continue
         if not isinstance(value, str):
-            return f"{what} is {value!r}; give a text"
+            return f"{what} is {short(value)}; give a text"
         if not value and what in {"id", "queue"}:
             return f"{what} is empty; give a text"
         if len(value) > _LONGEST[what]:
             most = f"{_LONGEST[what]:,} characters"
             return f"{what} has {len(value):,} characters; give at most {most}"
         if not codec.is_unicode(value):
-            return f"{what} is {value!r}, which holds half a character; decode it with a codec"
+            return f"{what} is {short(value)}, which holds half a character; decode it with a codec"
         if _NUL in value:
             place = value.index(_NUL)
-            return f"{what} is {codec.short(value)} with NUL at index {place}; leave NUL out"
+            return f"{what} is {short(value)} with NUL at index {place}; leave NUL out"
     return served_queues.problem_of_name(job.queue)
 
 
@@ -167,18 +169,18 @@ def _problem_of_params(params: Any) -> str | None:
         return f"params is a {type(params).__name__}; give a dict of keyword arguments"
     for key in params:
         if not isinstance(key, str):
-            return f"params has the key {key!r}; keyword arguments have text as names"
+            return f"params has the key {short(key)}; keyword arguments have text as names"
     return None
 
 
 def _problem_of_dependencies(dependencies: Any, own_id: str) -> str | None:
     if isinstance(dependencies, str):
-        return f"dependencies is the text {dependencies!r}; give a list of job ids"
+        return f"dependencies is the text {short(dependencies)}; give a list of job ids"
     if not isinstance(dependencies, Iterable):
-        return f"dependencies is {dependencies!r}; give a list of job ids"
+        return f"dependencies is {short(dependencies)}; give a list of job ids"
     for parent in dependencies:
         if not isinstance(parent, str):
-            return f"dependencies holds {parent!r}; give the ids of jobs (job.id)"
+            return f"dependencies holds {short(parent)}; give the ids of jobs (job.id)"
         if parent == own_id:
             return "depends on itself; take its own id out of dependencies"
     return None
@@ -186,13 +188,15 @@ def _problem_of_dependencies(dependencies: Any, own_id: str) -> str | None:
 
 def _problem_of_numbers(job: Job) -> str | None:
     if not _is_integer(job.priority) or abs(job.priority) > _LARGEST_INTEGER:
-        return f"priority is {job.priority!r}; give an integer of at most 63 bits"
+        return f"priority is {short(job.priority)}; give an integer of at most 63 bits"
     if not _is_integer(job.max_attempts) or not 1 <= job.max_attempts <= _LARGEST_INTEGER:
-        return f"max_attempts is {job.max_attempts!r}; give an integer of at least 1"
+        return f"max_attempts is {short(job.max_attempts)}; give an integer of at least 1"
     if job.timeout is not None and not _is_seconds(job.timeout, above=0):
-        return f"timeout is {job.timeout!r}; give seconds above 0, or None for no limit"
+        return f"timeout is {short(job.timeout)}; give seconds above 0, or None for no limit"
     if not (_is_seconds(job.retry_delay, above=0) or job.retry_delay == 0):
-        return f"retry_delay is {job.retry_delay!r}; give seconds, 0 or more"
+        return f"retry_delay is {short(job.retry_delay)}; give seconds, 0 or more"
+    if job.retry_delay > LONGEST_DELAY:
+        return f"retry_delay is {short(job.retry_delay)}; give at most {LONGEST_DELAY:,.0f}"
     return None
 
 
@@ -213,21 +217,23 @@ def _problem_of_limits(job: Job) -> str | None:
         not _is_integer(memory) or not _SMALLEST_MEMORY_LIMIT <= memory <= _LARGEST_INTEGER
     ):
         return (
-            f"memory_limit is {job.memory_limit!r}; give bytes, at least 1 MiB, or a text such "
-            "as '300 MB', or None for the limit of the pool"
+            f"memory_limit is {short(job.memory_limit)}; give bytes, at least 1 MiB, or a text "
+            "such as '300 MB', or None for the limit of the pool"
         )
     crashes = job.crash_limit
     if crashes is not None and not (_is_integer(crashes) and 1 <= crashes <= _LARGEST_INTEGER):
-        return f"crash_limit is {crashes!r}; give an integer of at least 1, or None for no limit"
+        return (
+            f"crash_limit is {short(crashes)}; give an integer of at least 1, or None for no limit"
+        )
     return None
 
 
 def _problem_of_choices(job: Job) -> str | None:
     if job.pass_parent_results not in (None, True, False):
-        return f"pass_parent_results is {job.pass_parent_results!r}; give True, False or None"
+        return f"pass_parent_results is {short(job.pass_parent_results)}; give True, False or None"
     if job.on_parent_failure not in FAILURE_POLICIES:
         choices = ", ".join(FAILURE_POLICIES)
-        return f"on_parent_failure is {job.on_parent_failure!r}; give one of {choices}"
+        return f"on_parent_failure is {short(job.on_parent_failure)}; give one of {choices}"
     return None
 
 
@@ -238,4 +244,4 @@ def _is_integer(value: Any) -> bool:
 def _is_seconds(value: Any, *, above: float) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and value > above
+    return above < value <= sys.float_info.max

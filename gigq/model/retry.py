@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from gigq.model import jitter, units
+from gigq.model import codec, jitter, units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LONGEST_DELAY = 10 * 365 * units.DAY
+LONGEST_DELAY = 10 * 365 * units.DAY
+"""Maximum delay, in seconds."""
 
 
 class Retry:
@@ -50,7 +52,9 @@ class Retry:
         self.longest = seconds_of("longest", longest)
         self.jitter = _number("jitter", jitter, 0, 1)
         if self.first > self.longest:
-            raise ValueError(f"first is {first!r}, longer than longest ({longest!r})")
+            raise ValueError(
+                f"first is {codec.short(first)}, longer than longest ({codec.short(longest)})"
+            )
 
     def delay(
         self, attempt: int, random: Callable[[float, float], float] = jitter.random_between
@@ -107,12 +111,12 @@ def seconds_of(what: str, value: Any) -> float:
             raise ValueError(f"{what}: {error}") from None
     elif isinstance(value, timedelta):
         value = value.total_seconds()
-    return _number(what, value, 0, _LONGEST_DELAY, ", '10m' or a timedelta")
+    return _number(what, value, 0, LONGEST_DELAY, ", '10m' or a timedelta")
 
 
 def _number(what: str, value: Any, low: float, high: float, more: str = "") -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high or math.isinf(value):
+    if not is_number or not low <= value <= min(high, sys.float_info.max):
         most = "" if math.isinf(high) else f" to {high:,.0f}"
-        raise ValueError(f"{what} is {value!r}; give a number from {low}{most}{more}")
+        raise ValueError(f"{what} is {codec.short(value)}; give a number from {low}{most}{more}")
     return float(value)

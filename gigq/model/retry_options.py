@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from gigq.model import retry_policy
+from gigq.model.codec import short
 from gigq.model.retry import Retry, seconds_of
 from gigq.model.retry_policy import RetryPolicy
 
 _NAMES_OF_SCRIPTS = ("__main__", "__mp_main__")
 _MOST_SNOOZES = 10_000
+_MOST_VALUES = 1_000
+_LONGEST_NAME = 1_000
 
 
 class RetryOptions(NamedTuple):
@@ -100,15 +104,18 @@ def _delays(
         return None, (retry_delay,)
     if isinstance(retry, Retry):
         return retry, ()
+    if isinstance(retry, type):
+        raise ValueError(f"retry is the class {short(retry.__name__)}; give an object: Retry()")
     if isinstance(retry, list | tuple) and retry:
+        _refuse_many("retry", "delays", len(retry), " (the last one is used again)")
         return None, tuple(seconds_of(f"retry[{n}]", delay) for n, delay in enumerate(retry))
-    if isinstance(retry, str) and ":" not in retry:
-        raise ValueError(f"retry is {retry!r}; name a function as 'module:function'")
+    if isinstance(retry, str) and (":" not in retry or len(retry) > _LONGEST_NAME):
+        raise ValueError(f"retry is {short(retry)}; name a function as 'module:function'")
     if is_function(retry):
         return None, ()
     raise ValueError(
-        f"retry is {retry!r}; give a Retry, a list of delays, or a function of the attempt and "
-        "the exception; the number of attempts is max_attempts, and one delay is retry_delay"
+        f"retry is {short(retry)}; give a Retry, a list of delays, or a function of the attempt "
+        "and the exception; the number of attempts is max_attempts, and one delay is retry_delay"
     )
 
 
@@ -125,7 +132,14 @@ def class_names(what: str, given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
     several = isinstance(given, Iterable) and not isinstance(given, str | type)
-    return tuple(_class_name(what, one) for one in (given if several else [given]))
+    classes = [*islice(given, _MOST_VALUES + 1)] if several else [given]
+    _refuse_many(what, "classes", len(classes))
+    return tuple(_class_name(what, one) for one in classes)
+
+
+def _refuse_many(what: str, values: str, count: int, more: str = "") -> None:
+    if count > _MOST_VALUES:
+        raise ValueError(f"{what} has more than {_MOST_VALUES:,} {values}; give fewer{more}")
 
 
 def _class_name(what: str, one: Any) -> str:
@@ -136,11 +150,16 @@ def _class_name(what: str, one: Any) -> str:
                 "retry_by_cause={'timeout': 'never'}"
             )
         return name_of_class(one)
-    if isinstance(one, str) and one and all(part.isidentifier() for part in one.split(".")):
+    if isinstance(one, str) and _is_dotted_name(one):
         return one.removeprefix("builtins.")
     raise ValueError(
-        f"{what} has {one!r}; give exception classes, or dotted names such as 'requests.Timeout'"
+        f"{what} has {short(one)}; give exception classes, or dotted names such as "
+        "'requests.Timeout'"
     )
+
+
+def _is_dotted_name(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and all(part.isidentifier() for part in name.split("."))
 
 
 def name_of_class(kind: type) -> str:
@@ -155,14 +174,16 @@ def _causes(given: Any) -> Mapping[str, str | float]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise ValueError(f"retry_by_cause is {given!r}; give a dict such as {{'timeout': 'never'}}")
+        raise ValueError(
+            f"retry_by_cause is {short(given)}; give a dict such as {{'timeout': 'never'}}"
+        )
     return {_cause(name): _rule(name, rule) for name, rule in given.items()}
 
 
 def _cause(name: Any) -> str:
     if name not in retry_policy.RULES:
         names = ", ".join(retry_policy.RULES)
-        raise ValueError(f"retry_by_cause has the cause {name!r}; the causes are {names}")
+        raise ValueError(f"retry_by_cause has the cause {short(name)}; the causes are {names}")
     return str(name)
 
 
@@ -174,11 +195,13 @@ def _rule(cause: str, rule: Any) -> str | float:
         return seconds_of(cause, rule)
     except ValueError:
         raise ValueError(
-            f"retry_by_cause[{cause!r}] is {rule!r}; give 'policy', 'now', 'never' or a delay"
+            f"retry_by_cause[{cause!r}] is {short(rule)}; give 'policy', 'now', 'never' or a delay"
         ) from None
 
 
 def _max_snoozes(given: Any) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= _MOST_SNOOZES:
-        raise ValueError(f"max_snoozes is {given!r}; give an integer from 0 to {_MOST_SNOOZES:,}")
+        raise ValueError(
+            f"max_snoozes is {short(given)}; give an integer from 0 to {_MOST_SNOOZES:,}"
+        )
     return given

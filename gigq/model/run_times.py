@@ -109,7 +109,7 @@ def stored_time(what: str, moment: Any, instead: str) -> str:
     given = f"{what} is {codec.short(moment)}"
     if not isinstance(moment, datetime):
         raise ValueError(f"{given}; give a datetime with a zone, or use {instead}")
-    if moment.utcoffset() is None:
+    if not _has_zone(given, moment):
         raise ValueError(
             f"{given}, which has no zone, so it is another moment on another host; give one with "
             f"a zone: {what}.astimezone() takes it as local time"
@@ -118,3 +118,17 @@ def stored_time(what: str, moment: Any, instead: str) -> str:
         return clock.to_text(moment)
     except OverflowError:
         raise ValueError(f"{given}, outside the years 1 to 9999") from None
+    except Exception as error:
+        raise ValueError(_zone_fails(given, error)) from error
+
+
+def _has_zone(given: str, moment: datetime) -> bool:
+    try:
+        return moment.utcoffset() is not None
+    except Exception as error:
+        raise ValueError(_zone_fails(given, error)) from error
+
+
+def _zone_fails(given: str, error: Exception) -> str:
+    said = codec.short(error)
+    return f"{given}, whose zone raises {said}; use one of zoneinfo or datetime.timezone"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +17,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.set_clock import Clock
+
+
+class BrokenZone(tzinfo):
+    """A zone whose data cannot be read."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        raise RuntimeError("no zone file")
+
+
+class HugeZone(tzinfo):
+    """A zone that is two days ahead."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(days=2)
+
+
+class BrokenTime(datetime):
+    """A time that cannot be converted."""
+
+    def astimezone(self, tz: tzinfo | None = None) -> Any:
+        raise RuntimeError
 
 
 def work() -> str:
@@ -117,6 +138,12 @@ def test_a_task_takes_the_times(queue: JobQueue, time: Clock) -> None:
             "outside the years 1 to 9999",
         ),
         ({"run_at": NOW, "delay": 5}, "both run_at and delay; give one of them"),
+        (
+            {"run_at": NOW.replace(tzinfo=BrokenZone())},
+            "whose zone raises .*no zone file.*use one of",
+        ),
+        ({"expires_at": NOW.replace(tzinfo=HugeZone())}, "whose zone raises ValueError"),
+        ({"run_at": BrokenTime(2027, 1, 1, tzinfo=UTC)}, "whose zone raises RuntimeError"),
         ({"delay": -1}, "delay is -1; give a number from 0"),
         ({"delay": timedelta(-1)}, "delay is .*; give a number from 0"),
         ({"delay": 10**400}, "delay is 10.*; give a number from 0 to"),

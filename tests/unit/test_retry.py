@@ -1,5 +1,6 @@
 """`Retry`: the delays between attempts."""
 
+import math
 import re
 from datetime import timedelta
 
@@ -56,6 +57,11 @@ def test_the_jitter_does_not_lengthen_the_longest_delay(end, delay):
         ({"jitter": 2}, "jitter is 2; give a number from 0 to 1"),
         ({"longest": float("inf")}, "longest is inf"),
         ({"longest": None}, "longest is None"),
+        ({"factor": 10**400}, "factor is 1000000000"),
+        ({"factor": 10**5000}, "factor is an int; give a number from 1"),
+        ({"factor": math.inf}, "factor is inf; give a number from 1"),
+        ({"first": b"x" * 5000}, "first is b'xxx"),
+        ({"first": f"{'0' * 5000}2h"}, 'first: "000'),
         ({"first": "2h"}, "first is '2h', longer than longest ('1h')"),
     ],
 )
