@@ -20,6 +20,7 @@ _TITLES = ("ID", "Name", "Status", "Priority", "Created")
 _WORKFLOW = "Workflow"
 _DROPPABLE = ("Created", _WORKFLOW, "Updated", "Priority")
 _LONGEST_REASON = 60
+_DECISIONS = {f"gigq.errors.{name}" for name in ("Snooze", "RetryLater")}
 
 
 def add_command(commands: Commands) -> None:
@@ -95,6 +96,7 @@ def _row(row: Mapping[str, Any], delayed: bool) -> tuple[object, ...]:
 
 def _why(row: Mapping[str, Any]) -> str:
     """Return why a job is delayed, with the headline of its last error."""
-    said = (row["due_why"] or "delay", row.get("error_type"), row.get("error_message"))
+    kind = row.get("error_type")
+    said = (row["due_why"] or "delay", kind not in _DECISIONS and kind, row.get("error_message"))
     why = ": ".join(str(part) for part in said if part)
     return shorten(why.partition("\n")[0], _LONGEST_REASON)

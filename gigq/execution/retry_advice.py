@@ -99,6 +99,8 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
         return _with_text(result, _BAD_DELAY.format(type(error).__name__, wrong))
     if not snooze:
         return result._replace(retry=result.retry._replace(delay=delay))
+    if error.__cause__ is None and error.__context__ is None:
+        result = result._replace(error=headline(error))  # the traceback only repeats the reason
     advice = result.retry._replace(delay=delay, snooze=True, reason=_reason(error))
     return result._replace(cause=Cause.SNOOZED, retry=advice)
 

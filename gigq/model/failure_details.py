@@ -23,6 +23,7 @@ _SYNTAX_ERROR = re.compile(
 # Without a traceback below it, a line is an exception's only if it begins with such a name.
 _LIKE_AN_EXCEPTION = re.compile(
     r"(?:\w+\.)*(?:[A-Z][a-z0-9]+[A-Z]\w*|\w*(?:Error|Exception|Exit|Interrupt|Warning))"
+    r"|gigq\.errors\.\w+"
 )
 _REASON_BEFORE = re.compile(
     r"(?:cancelled while it ran; the attempt ended so|crash limit reached: .*?; the last one): ",

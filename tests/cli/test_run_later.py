@@ -202,3 +202,13 @@ def test_the_list_of_delayed_jobs_says_why_they_wait(shell):
 
     assert "| retry: ValueError: order 7 has no card " in retried
     assert delayed.rstrip(" |").endswith("| delay")
+
+
+def test_the_list_of_delayed_jobs_gives_the_reason_of_a_snooze_alone(shell):
+    (shell.folder / "visits.py").write_text(
+        "from gigq import Snooze\n\n\ndef visit():\n    raise Snooze('1h', 'the door is closed')\n"
+    )
+    shell.submit("visits.visit")
+    shell.run("worker", "--once")
+
+    assert "| snooze: the door is closed " in shell.out("list", "--delayed")

@@ -37,6 +37,11 @@ def decide(how: str, delay: Any = 60) -> str:
         return how
     if how == "later":
         raise RetryLater(delay, "the service is closed")
+    if how == "snooze after an error":
+        try:
+            fail()
+        except ValueError as error:
+            raise Snooze(delay, "the service is closed") from error
     if how == "snooze":
         raise Snooze(delay, "the file is not there yet")
     raise GiveUp("no such customer") if how == "give up" else CancelJob("no longer wanted")
@@ -191,7 +196,15 @@ def test_a_snooze_uses_no_attempt_and_its_reason_is_the_error(queue: JobQueue) -
     assert found["delay"] == pytest.approx(60, abs=0.001)
     assert [one["cause"] for one in found["executions"]] == ["snoozed"] * 3
     assert {one["status"] for one in found["executions"]} == {"cancelled"}
-    assert "the file is not there yet" in found["executions"][0]["error"]
+    assert found["executions"][0]["error"] == "gigq.errors.Snooze: the file is not there yet"
+
+
+def test_a_snooze_because_of_an_error_keeps_the_tracebacks(queue: JobQueue) -> None:
+    error = run(queue, Job("a", decide, {"how": "snooze after an error"}))["error"]
+
+    assert error.startswith("gigq.errors.Snooze: the service is closed\n")
+    assert "ValueError: x" in error
+    assert f'File "{__file__}"' in error
 
 
 def test_a_job_may_put_itself_off_max_snoozes_times(queue: JobQueue) -> None:

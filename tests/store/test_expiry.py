@@ -8,7 +8,9 @@ import pytest
 from support.ledger import FAILED, WORKER, insert, job_row, over, ran, stored, taken
 
 from gigq.model import clock
+from gigq.model.cause import Cause
 from gigq.model.claim import ClaimRequest, SettleBatch
+from gigq.model.execution_result import RetryAdvice
 from gigq.model.ids import new_id
 from gigq.model.job_status import JobStatus
 from gigq.store.verbs import expiry, jobs, requeue, settle_and_claim
@@ -65,7 +67,8 @@ def test_a_job_that_no_worker_started_is_cancelled_by_the_next_claim(
     assert [row["id"] for row in rows] == [other]
     assert [ended(one) for one in expired] == [(job_id, JobStatus.CANCELLED, 0)]
     assert (row["status"], row["cause"], row["completed_at"]) == ("cancelled", "expired", SOON)
-    assert row["error"] == f"JobExpired: not started before {SOON}"
+    shown = clock.to_seconds(SOON)
+    assert row["error"] == f"JobExpired: no worker started it before it expired at {shown}"
     assert jobs.executions(db, job_id) == []
 
 
@@ -101,6 +104,20 @@ def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Time
     assert (row["status"], row["cause"], row["error"]) == ("failed", "expired", error)
     assert row["retry_after"] is None
     assert error
+
+
+def test_a_job_that_expires_after_a_snooze_keeps_the_reason(db: Database, time: Time) -> None:
+    job_id = stored(db, expires_at=SOON)
+    advice = RetryAdvice(delay=60, snooze=True)
+    ran(db, FAILED._replace(error="Snooze: no file yet", cause=Cause.SNOOZED, retry=advice))
+    time.now = SOON
+    expired = expiry.expire_some(db)
+
+    assert [ended(one) for one in expired] == [(job_id, JobStatus.CANCELLED, 0)]
+    assert job(db, job_id)["error"] == (
+        f"JobExpired: it raised Snooze until it expired at {clock.to_seconds(SOON)}; "
+        "the last reason: Snooze: no file yet"
+    )
 
 
 def test_a_job_that_waits_for_a_parent_expires_too_and_its_dependents_follow_their_policy(

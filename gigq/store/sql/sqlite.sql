@@ -232,8 +232,11 @@ WHERE rowid IN (
 UPDATE jobs
 SET status = CASE WHEN CAST(attempts AS INTEGER) > 0 THEN 'failed' ELSE 'cancelled' END,
     cause = 'expired', completed_at = :now, updated_at = :now, retry_after = NULL,
-    error = CASE WHEN CAST(attempts AS INTEGER) > 0 THEN coalesce(error, :said || expires_at)
-        ELSE :said || expires_at END
+    error = CASE
+        WHEN CAST(attempts AS INTEGER) > 0 AND error IS NOT NULL THEN error
+        WHEN CAST(snoozes AS INTEGER) > 0 AND error IS NOT NULL
+            THEN :snoozing || replace(substr(expires_at, 1, 19), 'T', ' ') || :last || error
+        ELSE :unstarted || replace(substr(expires_at, 1, 19), 'T', ' ') || '+00:00' END
 WHERE rowid IN (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now

@@ -12,15 +12,20 @@ from gigq.store.verbs import dependents, rows_of_other_programs
 if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
 
-_SAID = "JobExpired: not started before "
+_TEXTS = {
+    "unstarted": "JobExpired: no worker started it before it expired at ",
+    "snoozing": "JobExpired: it raised Snooze until it expired at ",
+    "last": "+00:00; the last reason: ",
+}
 
 
 def expire(session: Session) -> list[ExpiredJob]:
     """End the pending jobs whose time is over inside a transaction, at most 1000 of them.
 
-    A job that has not been tried is cancelled. One that has been tried fails and keeps its error.
+    A job that has not been tried is cancelled. One that has been tried fails and keeps its error,
+    and the reason of the last snooze is kept too.
     """
-    rows = session.all("expire_jobs", {"now": session.now, "said": _SAID})
+    rows = session.all("expire_jobs", {"now": session.now, **_TEXTS})
     return [_expired(session, row) for row in rows]
 
 
