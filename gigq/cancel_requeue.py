@@ -69,14 +69,14 @@ def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[
 
 
 def requeue_all(
-    db: Database, job_ids: Iterable[str], *, with_dependents: bool
+    db: Database, job_ids: Iterable[str], *, with_dependents: bool, again: requeue.Again
 ) -> tuple[Requeued, Due]:
     """Make jobs pending again, many in one transaction.
 
     Returns:
         The answer for the caller, and the number of jobs that became due in each queue.
     """
-    changed = requeue.requeue(db, several(job_ids), with_dependents=with_dependents)
+    changed = requeue.requeue(db, several(job_ids), with_dependents=with_dependents, again=again)
     for job_id in changed.jobs:
         events.emit(events.JOB_REQUEUED, job_id=job_id)
     held_back = {job_id: _held_back_by(parent) for job_id, parent in changed.refused.items()}

@@ -9,7 +9,7 @@ from gigq.cancel_requeue import Requeued, cancel_all, requeue_all
 from gigq.deleting import Deleting
 from gigq.errors import JobNotFound
 from gigq.execution import job_events
-from gigq.model import codec, scripts
+from gigq.model import codec, run_times, scripts
 from gigq.model.cached_property import cached_property
 from gigq.model.job_status import JobStatus
 from gigq.rescheduling import Rescheduling
@@ -18,6 +18,7 @@ from gigq.store.backend import MEMORY, BackendOfPath
 from gigq.store.database import LOCK_TIMEOUT, Database
 from gigq.store.sqlite.file.filesystem import DatabasePath
 from gigq.store.verbs import insertion, jobs, listing
+from gigq.store.verbs.requeue import Again
 from gigq.submission import listed, rows_to_store
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gigq.job_queries import Names, Statuses
-    from gigq.model.job import Job
+    from gigq.model.job import Delay, Job
     from gigq.store.job_row import Values
 
 
@@ -250,31 +251,58 @@ class JobQueue(Rescheduling, Deleting):
         found = listing.counts_by_queue(self._database)
         return {queue: job_queries.with_total(counts) for queue, counts in found.items()}
 
-    def requeue_job(self, job_id: str, dependents: bool = False) -> bool:
+    def requeue_job(
+        self,
+        job_id: str,
+        dependents: bool = False,
+        *,
+        one_more: bool = False,
+        delay: Delay | None = None,
+    ) -> bool:
         """Make a failed, timed out or cancelled job pending again, with no attempt used.
 
         Args:
             job_id: the job's id.
             dependents: True to requeue also the jobs that failed because of it, directly or not.
+            one_more: True for one attempt more; False for all of `max_attempts` again.
+            delay: the time from now until the job is due: seconds, a text such as "10m", or a
+                timedelta; None for now.
 
         Returns:
             True when the job, or with `dependents` one of its dependents, is pending again. False
             when there is no such job, it has another status, or a parent has ended without success:
             requeue that parent with its dependents. `requeue_many` returns the reason.
-        """
-        return bool(self.requeue_many([job_id], dependents).jobs)
 
-    def requeue_many(self, job_ids: Iterable[str], dependents: bool = False) -> Requeued:
+        Raises:
+            ValueError: the delay is no such value.
+        """
+        many = self.requeue_many([job_id], dependents, one_more=one_more, delay=delay)
+        return bool(many.jobs)
+
+    def requeue_many(
+        self,
+        job_ids: Iterable[str],
+        dependents: bool = False,
+        *,
+        one_more: bool = False,
+        delay: Delay | None = None,
+    ) -> Requeued:
         """Make many jobs pending again, in few transactions and in any order.
 
         Args:
             job_ids: their ids.
             dependents: True to requeue also the jobs that failed because of them, directly or not.
+            one_more: as for `requeue_job`; a dependent that has not been started has all attempts.
+            delay: as for `requeue_job`, for all of them.
 
         Returns:
             The ids of the jobs that are pending again, and the reasons for the others.
+
+        Raises:
+            ValueError: as for `requeue_job`.
         """
-        answer, due = requeue_all(self._database, job_ids, with_dependents=dependents)
+        again = Again(one_more, run_times.not_before(None, 0 if delay is None else delay))
+        answer, due = requeue_all(self._database, job_ids, with_dependents=dependents, again=again)
         self._wake(due)
         return answer
 

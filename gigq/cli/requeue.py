@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gigq.cli import exit_codes, selection
+from gigq.cli import arguments, exit_codes, selection
 from gigq.cli.answers import answer, no_jobs, not_found, not_one_job
 from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model.job_status import WITHOUT_SUCCESS, JobStatus
+from gigq.model.units import format_duration
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ _FAILED = [JobStatus.FAILED.value, JobStatus.TIMEOUT.value]
 _DETAILS = """\
 Requeue the jobs with the given ids, or all that meet all conditions, with no
 attempt used. A job whose parent ended without success is refused, unless the
-parent is requeued with it."""
+parent is requeued with it. With --one-more a job that has been started gets one
+attempt, and its count of attempts stays."""
 
 
 def add_command(commands: Commands) -> None:
@@ -40,6 +42,18 @@ def add_command(commands: Commands) -> None:
         action="store_true",
         help="requeue also the jobs that failed because of these, directly or not",
     )
+    parser.add_argument(
+        "--one-more",
+        action="store_true",
+        help="give one attempt more, not all attempts again",
+    )
+    parser.add_argument(
+        "--delay",
+        "--in",
+        type=arguments.duration,
+        metavar="DURATION",
+        help="run them after this time, such as 90s, 10m or 1h30m",
+    )
     add_json(parser)
 
 
@@ -48,7 +62,9 @@ def requeue(args: Namespace) -> int:
     with existing_queue(args) as queue:
         found = selection.found(queue, args, _FAILED)
         ids = selection.unambiguous_ids(found)
-        done = queue.requeue_many(ids, dependents=args.dependents)
+        done = queue.requeue_many(
+            ids, dependents=args.dependents, one_more=args.one_more, delay=args.delay
+        )
         now = selection.statuses(queue, [*ids, *done.jobs, *done.refused])
     again, named = set(done.jobs), set(ids)
     codes = [
@@ -69,7 +85,8 @@ def _report(
     shape: dict[str, object] = {"id": job_id, "requeued": job_id in again, "status": status}
     name = f"Job {printable(job_id)}"
     if job_id in again:
-        answer(args, shape, f"{name} requeued.")
+        later = f"; it starts in {format_duration(args.delay)} or later" if args.delay else ""
+        answer(args, shape, f"{name} requeued{later}.")
         return exit_codes.OK
     if args.dependents and again and status not in WITHOUT_SUCCESS:
         answer(args, shape, f"{name} stays as it is: it is {status}.")

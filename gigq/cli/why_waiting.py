@@ -36,6 +36,7 @@ _LATER = {
     "retry": "after a failed attempt",
     "snooze": "it raised Snooze",
     "rescheduled": "it was rescheduled",
+    "requeue": "it was requeued so",
 }
 
 

@@ -105,6 +105,20 @@ def test_a_job_whose_parent_has_failed_is_refused_with_the_reason(shell):
     )
 
 
+@pytest.mark.parametrize("option", ["--delay", "--in"])
+def test_a_job_is_requeued_for_later_with_one_attempt(shell, option):
+    job_id = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "2")
+    for _ in range(2):
+        shell.run("worker", "--once")
+    printed = shell.out("requeue", job_id, "--one-more", option, "10m")
+    job = shell.json("status", job_id)
+
+    assert printed == f"Job {job_id} requeued; it starts in 10m or later.\n"
+    assert (job["status"], job["attempts"]) == ("pending", 1)
+    assert job["retry_after"] > job["updated_at"]
+    assert "; it was requeued so)" in shell.out("status", job_id)
+
+
 def test_dependents_are_requeued_with_the_job_and_listed(shell):
     parent, child = failed_chain(shell)
 

@@ -51,7 +51,7 @@ function _shtab_gigq_using
 end
 
 set -g _shtab_gigq_commands submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion
-set -g _shtab_gigq_opts_with_value --app-dir --at --attempt --before --by --concurrency --config --db --depends-on --description --error --expires-at --expires-in --hooks --import --in --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
+set -g _shtab_gigq_opts_with_value --app-dir --at --attempt --before --by --concurrency --config --db --delay --depends-on --description --error --expires-at --expires-in --hooks --import --in --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
 
 complete -c gigq -e
 complete -c gigq -f
@@ -154,6 +154,8 @@ complete -c gigq -n '_shtab_gigq_using requeue' -l error -x -d 'only jobs with T
 complete -c gigq -n '_shtab_gigq_using requeue' -l newer-than -x -d 'only jobs created at most this long ago, such as 1h30m or 7d'
 complete -c gigq -n '_shtab_gigq_using requeue' -l older-than -x -d 'only jobs created longer ago than this'
 complete -c gigq -n '_shtab_gigq_using requeue' -l dependents -d 'requeue also the jobs that failed because of these, directly or not'
+complete -c gigq -n '_shtab_gigq_using requeue' -l one-more -d 'give one attempt more, not all attempts again'
+complete -c gigq -n '_shtab_gigq_using requeue' -l delay -l in -x -d 'run them after this time, such as 90s, 10m or 1h30m'
 complete -c gigq -n '_shtab_gigq_using requeue' -l json -d 'answer with JSON'
 complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a run-now -d 'Make delayed jobs due now.'
 complete -c gigq -n '_shtab_gigq_using run-now' -s h -l help -d 'show this help message and exit'

@@ -172,6 +172,8 @@ _shtab_gigq_requeue_options=(
   "--newer-than=[only jobs created at most this long ago, such as 1h30m or 7d]:DURATION:"
   "--older-than=[only jobs created longer ago than this]:DURATION:"
   "--dependents[requeue also the jobs that failed because of these, directly or not]"
+  "--one-more[give one attempt more, not all attempts again]"
+  {--delay,--in}"[run them after this time, such as 90s, 10m or 1h30m]:DURATION:"
   "--json[answer with JSON]"
   "(*)::an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
 )

@@ -13,7 +13,7 @@ from gigq.store.verbs import dependents
 from gigq.store.verbs.dependents import Parent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from gigq.store.database import Database, Row, Session
 
@@ -41,8 +41,31 @@ class Effects(NamedTuple):
     others: Mapping[str, str | None] = {}
 
 
-def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = False) -> Effects:
-    """Make failed, timed out and cancelled jobs pending again, with no attempt used.
+class Again(NamedTuple):
+    """The way in which jobs are tried again.
+
+    Attributes:
+        one_more: True to leave one attempt to a job that has used some; otherwise no attempt counts
+            as used.
+        not_before: returns the time before which they are not claimed, for the time of the
+            transaction; None for now.
+    """
+
+    one_more: bool = False
+    not_before: Callable[[str], str | None] = lambda _now: None
+
+
+_AT_ONCE = Again()
+
+
+def requeue(
+    db: Database,
+    job_ids: Iterable[str],
+    *,
+    with_dependents: bool = False,
+    again: Again = _AT_ONCE,
+) -> Effects:
+    """Make failed, timed out and cancelled jobs pending again.
 
     A job waits again for its parents that have not completed; a deleted parent counts as done. A
     job is refused while a parent has ended without success and is not requeued with it, unless
@@ -52,6 +75,7 @@ def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = Fal
         db: the database.
         job_ids: the jobs; those in other states are left as they are.
         with_dependents: True to requeue jobs that failed because of these, directly or in turn.
+        again: the attempts that they get, and when.
     """
     ids = list(dict.fromkeys(job_ids))
     if with_dependents:
@@ -63,7 +87,7 @@ def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = Fal
     others: dict[str, str | None] = {}
     for start in range(0, len(ids), MOST_AT_ONCE):
         with db.transaction(durable=True) as session:
-            some = _requeue(session, ids[start : start + MOST_AT_ONCE])
+            some = _requeue(session, ids[start : start + MOST_AT_ONCE], again)
         done += some.jobs
         due_in += some.due_in
         refused |= some.refused
@@ -71,17 +95,19 @@ def requeue(db: Database, job_ids: Iterable[str], *, with_dependents: bool = Fal
     return Effects(tuple(done), tuple(due_in), refused, tuple(in_circle), others)
 
 
-def _requeue(session: Session, ids: Sequence[str]) -> Effects:
+def _requeue(session: Session, ids: Sequence[str], again: Again) -> Effects:
     found = {row["id"]: row for row in session.all("jobs_to_requeue", {"ids": json.dumps(ids)})}
     over = {id_: row for id_, row in found.items() if row["status"] in WITHOUT_SUCCESS}
     others = {id_: found[id_]["status"] if id_ in found else None for id_ in ids if id_ not in over}
     named = {id_: _parents(over[id_]) for id_ in ids if id_ in over}
     refused = _held_back(session, over, named)
     waiting: dict[str, Row] = {}
+    retry_after = again.not_before(session.now)
+    values = {"one_more": again.one_more, "retry_after": retry_after, "now": session.now}
     for id_ in named:
         row = None
         if id_ not in refused:
-            row = session.one("requeue_job", {"job_id": id_, "now": session.now})
+            row = session.one("requeue_job", {"job_id": id_, **values})
         if row is not None:
             waiting[id_] = row
     # All of them are pending by now, so a child among them waits for its parent.
