@@ -12,7 +12,13 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import GigqError, JobCancelled, JobInterrupted, JobStopped, JobTimeout
-from gigq.execution.error_text import error_text, headline, shortened, traceback_of_job
+from gigq.execution.error_text import (
+    error_text,
+    exceptions_in,
+    headline,
+    shortened,
+    traceback_of_job,
+)
 from gigq.execution.forked_exit import exit_if_forked
 from gigq.execution.job_context import Running
 from gigq.execution.timer_interrupt import getsignal, in_main_thread
@@ -44,7 +50,6 @@ _INTERRUPTED: tuple[tuple[type[JobInterrupted], JobStatus, Cause], ...] = (
 # The descriptors of the base classes: an exception's own class may override the attributes.
 _CAUSE: Any = BaseException.__dict__["__cause__"]
 _CONTEXT: Any = BaseException.__dict__["__context__"]
-_EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
 _INJECTED = "parent_results"
 _LONGEST_NAME = 200
 _NOT_AGAIN = "\n\nThe function has returned; it is not called again."
@@ -275,7 +280,7 @@ def _interruption(claim: Claim, error: BaseException) -> JobInterrupted | None:
         if _is_of(one, claim):
             return one
         seen.add(id(one))
-        left += [_CONTEXT.__get__(one), _CAUSE.__get__(one), *_grouped(one)]
+        left += [_CONTEXT.__get__(one), _CAUSE.__get__(one), *exceptions_in(one)]
     return None
 
 
@@ -288,14 +293,6 @@ def _is_of(error: BaseException, claim: Claim) -> TypeGuard[JobInterrupted]:
         return bool(interruption.execution_id == claim.execution_id)
     except BaseException:  # noqa: BLE001 - a subclass of the job; the worker's raises nothing
         return False
-
-
-def _grouped(error: BaseException) -> tuple[BaseException, ...]:
-    """Return the exceptions of a group, even if its class overrides the attribute."""
-    if not issubclass(type(error), BaseExceptionGroup):
-        return ()
-    exceptions: tuple[BaseException, ...] = _EXCEPTIONS.__get__(error)
-    return exceptions
 
 
 def _own_context() -> Context:

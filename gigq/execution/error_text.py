@@ -11,8 +11,9 @@ from gigq.model.storable_text import storable
 if TYPE_CHECKING:
     from types import TracebackType
 
-# The descriptor of the base class: an exception's own class may override the attribute.
+# The descriptors of the base classes: an exception's own class may override the attributes.
 _TRACEBACK: Any = BaseException.__dict__["__traceback__"]
+_EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
 _MOST_FRAMES = 100
 _MOST_TEXT = 64 * 1024
 _MOST_REPEATED = 4 * 1024
@@ -67,6 +68,14 @@ def headline(error: BaseException) -> str:
 def _without_text(error: BaseException, broken: BaseException) -> str:
     kind, why = (type.__dict__["__name__"].__get__(type(one)) for one in (error, broken))
     return f"{kind}: <its text cannot be shown: {why}>"
+
+
+def exceptions_in(error: BaseException) -> tuple[BaseException, ...]:
+    """Return the exceptions of a group; none of another exception."""
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ()
+    exceptions: tuple[BaseException, ...] = _EXCEPTIONS.__get__(error)
+    return exceptions
 
 
 def traceback_of_job(error: BaseException) -> TracebackType | None:

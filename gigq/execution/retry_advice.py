@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gigq.errors import CancelJob, GiveUp, JobDecision, RetryLater, Snooze
-from gigq.execution.error_text import headline, shortened
+from gigq.execution.error_text import exceptions_in, headline, shortened
 from gigq.execution.timer_interrupt import limited
 from gigq.model import function_import, retry_policy
 from gigq.model.cause import Cause
@@ -75,15 +75,25 @@ def _advised(
     current = _current(claim)
     if current is not retry_policy.NO_POLICY or claim.retry_policy:
         result = result._replace(retry=RetryAdvice(policy=current))
-    # `isinstance` would read `__class__`, which the exception may override.
-    if result.cause is Cause.ERROR and issubclass(type(error), JobDecision):
-        return _decided(result, error)
+    if result.cause is Cause.ERROR and (decision := _decision(error)) is not None:
+        return _decided(result, decision)
     if result.cause is Cause.ERROR and (reason := _final_reason(current, error)):
         return _final(result, reason)
     return _by_function(advisor, current, claim, result, error) if current.function else result
 
 
-def _decided(result: ExecutionResult, error: BaseException) -> ExecutionResult:
+def _decision(error: BaseException) -> JobDecision | None:
+    """Return the exception if it is a decision, or if it is a group of nothing but one.
+
+    A task group raises such a group for the decision of one of its tasks.
+    """
+    while len(inside := exceptions_in(error)) == 1:
+        error = inside[0]
+    # `isinstance` would read `__class__`, which the exception may override.
+    return cast("JobDecision", error) if issubclass(type(error), JobDecision) else None
+
+
+def _decided(result: ExecutionResult, error: JobDecision) -> ExecutionResult:
     if isinstance(error, GiveUp):
         return result._replace(final=True)
     if isinstance(error, CancelJob):
