@@ -12,7 +12,7 @@ from gigq.model.cause import Cause
 from gigq.model.job_status import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gigq.model.claim import Claim, ExpiredJob, FailedDependent, Finished, Settled
     from gigq.model.execution_result import ExecutionResult
@@ -21,6 +21,10 @@ _SECOND = 1.0
 _LONG = 1.0
 """Seconds from which on each successful job has a line of its own."""
 
+_FEW = 10
+"""Number of jobs that expire together of which each has a line of its own."""
+
+_SHOWN = 5
 _EVENTS = {
     JobStatus.COMPLETED: (events.JOB_COMPLETED, logging.INFO),
     JobStatus.PENDING: (events.JOB_RETRYING, logging.WARNING),
@@ -188,13 +192,15 @@ def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:
 
 
 def failed_by_parents(
-    jobs: Iterable[FailedDependent], source: logging.Logger = events.logger
+    jobs: Iterable[FailedDependent],
+    source: logging.Logger = events.logger,
+    level: int = logging.ERROR,
 ) -> None:
     """Report jobs that failed because a parent ended without success."""
     for one in jobs:
         events.emit(
             events.JOB_FAILED,
-            level=logging.ERROR,
+            level=level,
             source=source,
             job_id=one.job_id,
             job=one.name,
@@ -205,23 +211,48 @@ def failed_by_parents(
         )
 
 
-def expired(jobs: Iterable[ExpiredJob], source: logging.Logger = events.logger) -> None:
-    """Report pending jobs that ended because they were not started in time, and the effects."""
-    for one in jobs:
-        name, level = _EVENTS[one.status]
-        facts = failure_details.fields(failure_details.split(one.error))
-        events.emit(
-            name,
-            level=level,
-            source=source,
-            job_id=one.job_id,
-            job=one.name,
-            attempt=one.attempt,
-            max_attempts=one.max_attempts,
-            queue=one.queue,
-            **{"cause": Cause.EXPIRED.value, **facts},
-        )
-        failed_by_parents(one.failed_dependents, source)
+def expired(jobs: Sequence[ExpiredJob], source: logging.Logger = events.logger) -> None:
+    """Report pending jobs that ended because they were not started in time, and the effects.
+
+    Each of many jobs has a line at level DEBUG only, and all of them one line with their number.
+    """
+    many = len(jobs) > _FEW
+    if not many or events.heard(logging.DEBUG, source):
+        for one in jobs:
+            _expired(one, source, logging.DEBUG if many else None)
+    if many:
+        _sum_of_expired(jobs, source)
+
+
+def _expired(one: ExpiredJob, source: logging.Logger, level: int | None) -> None:
+    name, usual = _EVENTS[one.status]
+    facts = failure_details.fields(failure_details.split(one.error))
+    events.emit(
+        name,
+        level=level or usual,
+        source=source,
+        job_id=one.job_id,
+        job=one.name,
+        attempt=one.attempt,
+        max_attempts=one.max_attempts,
+        queue=one.queue,
+        **{"cause": Cause.EXPIRED.value, **facts},
+    )
+    failed_by_parents(one.failed_dependents, source, level or logging.ERROR)
+
+
+def _sum_of_expired(jobs: Sequence[ExpiredJob], source: logging.Logger) -> None:
+    failed = sum(one.status is JobStatus.FAILED for one in jobs)
+    dependents = sum(len(one.failed_dependents) for one in jobs)
+    events.emit(
+        events.JOBS_EXPIRED,
+        level=logging.ERROR if failed or dependents else logging.WARNING,
+        source=source,
+        count=len(jobs),
+        failed=failed,
+        dependents=dependents,
+        first=[one.job_id for one in jobs[:_SHOWN]],
+    )
 
 
 def _facts(result: ExecutionResult) -> dict[str, Any]:
