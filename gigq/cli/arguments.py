@@ -181,7 +181,7 @@ def moment(text: str) -> datetime:
             return _next(
                 time(int(match[2]), int(match[3]), int(match[4] or 0)), tomorrow=bool(match[1])
             )
-        return datetime.fromisoformat(text).astimezone()
+        return clock.parse(text)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a time such as 23:30, 'tomorrow 09:00', '2026-12-01 09:00' or "
@@ -193,9 +193,9 @@ def _next(of_day: time, *, tomorrow: bool) -> datetime:
     """Return the next moment with a local time of day; with `tomorrow`, that of the next day."""
     now = clock.parse(clock.utc_now()).astimezone()
     today = datetime.combine(now, of_day)
-    if tomorrow or today.astimezone() <= now:
-        return (today + timedelta(days=1)).astimezone()
-    return today.astimezone()
+    if tomorrow or clock.in_utc(today) <= now:
+        today += timedelta(days=1)
+    return clock.in_utc(today)
 
 
 def positive(text: str) -> float:

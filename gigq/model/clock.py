@@ -33,7 +33,19 @@ def seconds_since(time_ns: int) -> float:
 
 def to_text(moment: datetime) -> str:
     """Return `moment` as stored text. A moment without a zone is local time."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return in_utc(moment).isoformat(timespec="microseconds")
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a moment in UTC. One without a zone is local time.
+
+    A local time that comes twice is the first one. One that a change of the local clock skips is as
+    much later: nothing may start before the time that was written.
+    """
+    found = moment.astimezone(UTC)
+    if moment.tzinfo is None and found.astimezone().replace(tzinfo=None) != moment:
+        return max(found, moment.replace(fold=1).astimezone(UTC))
+    return found
 
 
 def parse(text: str) -> datetime:
@@ -44,7 +56,7 @@ def parse(text: str) -> datetime:
     Raises:
         ValueError: `text` is not an ISO 8601 date and time.
     """
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return in_utc(datetime.fromisoformat(text))
 
 
 def is_stored_form(text: str) -> bool:

@@ -27,16 +27,29 @@ def test_a_time_of_another_zone_is_brought_to_utc() -> None:
     assert clock.normalise("2026-01-01T02:00:00+02:00") == "2026-01-01T00:00:00.000000+00:00"
 
 
-def test_a_time_without_a_zone_is_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Etc/GMT-3")
+@pytest.mark.parametrize(
+    ("zone", "text", "meant"),
+    [
+        ("Etc/GMT-3", "2026-01-01T03:00:00", "2026-01-01T00:00:00"),
+        # The clock skips this hour, half hour and midnight, and repeats the others.
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29T02:30:00", "2026-03-29T01:30:00"),
+        ("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "2026-10-04T02:15:00", "2026-10-03T15:45:00"),
+        ("<-04>4<-03>,M9.1.6/24,M4.1.6/24", "2026-09-06T00:30:00", "2026-09-06T04:30:00"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-10-25T02:30:00", "2026-10-25T00:30:00"),
+    ],
+)
+def test_a_time_without_a_zone_is_local_time(
+    monkeypatch: pytest.MonkeyPatch, zone: str, text: str, meant: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        text = clock.normalise("2026-01-01T03:00:00")
+        stored = clock.normalise(text)
     finally:
         monkeypatch.undo()
         time.tzset()
 
-    assert text == "2026-01-01T00:00:00.000000+00:00"
+    assert stored == f"{meant}.000000+00:00"
 
 
 def test_after_counts_in_seconds_and_their_parts() -> None:
