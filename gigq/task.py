@@ -22,6 +22,7 @@ _DEFAULTS: dict[str, Any] = {
     name: default for name, default in JOB_OPTIONS.items() if name not in _OF_ONE_JOB
 }
 _OPTIONS = ("name", *_DEFAULTS)
+_ALTERNATIVES = (("run_at", "delay"), ("expires_at", "expires_in"), ("retry", "retry_delay"))
 Params = ParamSpec("Params")
 Returned = TypeVar("Returned")
 
@@ -60,6 +61,9 @@ class TaskWrapper(Generic[Params, Returned]):
     def options(self, **options: Any) -> TaskWrapper[Params, Returned]:
         """Return the same task with other options: `resize.options(priority=5).submit(queue)`.
 
+        Of options that exclude each other, such as `run_at` and `delay`, the new one replaces the
+        old one.
+
         Args:
             **options: any argument of `Job` except `function` and `params`.
 
@@ -71,7 +75,7 @@ class TaskWrapper(Generic[Params, Returned]):
         """
         _refuse_unknown("options()", options, tuple(JOB_OPTIONS))
         other = copy.copy(self)
-        other._options = {**self._options, **options}
+        other._options = {**self._options, **_without_alternatives(options)}
         other._retries_as_declared = self._retries_as_declared and not (
             options.keys() & {"retry_delay", *retry_options.NAMES}
         )
@@ -180,6 +184,13 @@ def task(
     if fn is None:
         return functools.partial(TaskWrapper, **options)
     return TaskWrapper(fn, **options)
+
+
+def _without_alternatives(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options, with the default of each option that one of them replaces."""
+    given = {name for name, value in options.items() if value is not JOB_OPTIONS[name]}
+    replaced = (two for pair in _ALTERNATIVES for one, two in (pair, pair[::-1]) if one in given)
+    return {**{name: JOB_OPTIONS[name] for name in replaced}, **options}
 
 
 def _refuse_unknown(what: str, options: dict[str, Any], known: tuple[str, ...]) -> None:

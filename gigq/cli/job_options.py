@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STANDARD_INPUT = "-"
-_EXCLUSIVE = (("run_at", "delay"), ("expires_in", "expires_at"))
 _LARGEST_FILE = 64 * 2**20
 
 
@@ -133,25 +132,18 @@ def job_of(args: argparse.Namespace, function: Callable[..., Any]) -> Job:
         OptionsError: a parameter is given twice, a file cannot be read, or the name is missing.
         InvalidJob: a value is not valid.
     """
-    params = _params(args)
+    params, given = _params(args), _given(args)
     if isinstance(function, TaskWrapper):
-        job = function.to_job(**params)
-    elif args.name is None:
+        return function.options(**given).to_job(**params)
+    if args.name is None:
         raise OptionsError(f"--name is required: {args.function} is not made with @task")
-    else:
-        job = Job(args.name, function, params)
-    for option, value in _given(args).items():
-        setattr(job, option, value)
-    return job
+    return Job(function=function, params=params, **given)
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
     """Return the given options; the others keep the values of the function's @task or of Job."""
     options = {option: getattr(args, option, None) for option in JOB_OPTIONS}
     given = {option: value for option, value in options.items() if value is not None}
-    for names in _EXCLUSIVE:
-        if given.keys() & names:
-            given = {**dict.fromkeys(names), **given}  # in place of the other one of the @task
     return given | ({"timeout": None} if args.no_timeout else {})
 
 

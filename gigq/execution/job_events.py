@@ -164,7 +164,7 @@ def ended(
     if result and result.retry.snooze and done.job_status is JobStatus.PENDING:
         name, level = events.JOB_SNOOZED, logging.INFO
     if events.heard(level, source):
-        facts = _facts(result) if result else {}
+        facts = _facts(result, done.cause or result.cause) if result else {}
         duration = None if seconds is None else round(seconds, 6)
         more = {"duration": duration, "retry_after": done.retry_after, **facts}
         if done.reason:
@@ -255,14 +255,14 @@ def _sum_of_expired(jobs: Sequence[ExpiredJob], source: logging.Logger) -> None:
     )
 
 
-def _facts(result: ExecutionResult) -> dict[str, Any]:
+def _facts(result: ExecutionResult, cause: Cause | None) -> dict[str, Any]:
     """Return the failure of an execution as fields of an event."""
-    cause = result.cause.value if result.cause else None
     reason = {"reason": result.retry.reason} if result.retry.reason else {}
-    if result.cause is Cause.SNOOZED:
-        return {"cause": cause, **reason}
+    known = {"cause": cause.value if cause else None, **reason}
+    if cause is Cause.SNOOZED:
+        return known
     facts = result.failure or failure_details.split(result.error)
-    return {"cause": cause, **reason, **failure_details.fields(facts)}
+    return {**known, **failure_details.fields(facts)}
 
 
 def _fields(claim: Claim) -> dict[str, Any]:

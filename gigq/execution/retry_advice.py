@@ -79,7 +79,10 @@ def _advised(
         return _decided(result, decision)
     if result.cause is Cause.ERROR and (reason := _final_reason(current, error)):
         return _final(result, reason)
-    return _by_function(advisor, current, claim, result, error) if current.function else result
+    rule = retry_policy.rule_for(current, retry_policy.cause_name(result.cause))
+    if not current.function or rule != retry_policy.POLICY:
+        return result
+    return _by_function(advisor, current, claim, result, error)
 
 
 def _decision(error: BaseException) -> JobDecision | None:

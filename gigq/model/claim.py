@@ -17,6 +17,7 @@ _SHOWN = 100
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gigq.model.cause import Cause
     from gigq.model.execution_result import ExecutionResult
     from gigq.model.job_status import JobStatus
 
@@ -185,6 +186,7 @@ class Settled(NamedTuple):
         failed_dependents: dependents that failed because this job ended without success, each with
             the parent that failed it: this job, or one that failed because of this job.
         reason: why it is not tried again, where the result of the execution does not say it.
+        cause: the recorded cause of an attempt without success; None when there was no attempt.
     """
 
     job_id: str
@@ -197,6 +199,7 @@ class Settled(NamedTuple):
     failed_dependents: tuple[FailedDependent, ...] = ()
     due_in: tuple[str, ...] = ()
     reason: str = ""
+    cause: Cause | None = None
 
 
 def _columns(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -108,14 +108,24 @@ def _snoozed(
         error = f"{said}; the last reason: {result.error}"
         over = result._replace(error=error, cause=Cause.ERROR)
         return _over(over, JobStatus.FAILED)._replace(reason=said)
+    retry_after = _not_before(result.retry.delay, now)
+    if _is_expired(job, retry_after or now):
+        return _snoozed_too_long(result, job, retry_after or now)
     return Outcome(
         JobStatus.PENDING,
         JobStatus.CANCELLED,
-        retry_after=_not_before(result.retry.delay, now),
+        retry_after=retry_after,
         snoozed=True,
         error=result.error,
         cause=Cause.SNOOZED,
     )
+
+
+def _snoozed_too_long(result: ExecutionResult, job: Mapping[str, Any], at: str) -> Outcome:
+    # As for a job that expires while it waits: the attempt of the snooze does not count.
+    ended = JobStatus.FAILED if job["attempts"] > 1 else JobStatus.CANCELLED
+    over = _not_again(result, ended, _too_late(job, at))
+    return over._replace(execution_status=JobStatus.CANCELLED, snoozed=True, cause=Cause.EXPIRED)
 
 
 def _is_releasable(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy) -> bool:

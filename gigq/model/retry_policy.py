@@ -139,6 +139,16 @@ def cause_name(cause: Cause | None) -> str:
     return _CAUSES.get(cause, "error") if cause else "error"
 
 
+def rule_for(policy: RetryPolicy, cause: str) -> str | float:
+    """Return the rule for a cause: "policy", "now", "never" or seconds.
+
+    Args:
+        policy: the job's policy.
+        cause: a name of `RULES`.
+    """
+    return policy.causes.get(cause, RULES[cause])
+
+
 def delay_by_rule(policy: RetryPolicy, cause: str, by_policy: Callable[[], float]) -> float | None:
     """Return the seconds to the next attempt by the rule for a cause; None for no attempt.
 
@@ -147,7 +157,7 @@ def delay_by_rule(policy: RetryPolicy, cause: str, by_policy: Callable[[], float
         cause: a name of `RULES`.
         by_policy: returns the seconds by the job's delays.
     """
-    rule = policy.causes.get(cause, RULES[cause])
+    rule = rule_for(policy, cause)
     if rule == NEVER:
         return None
     if rule == NOW:

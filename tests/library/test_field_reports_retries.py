@@ -227,3 +227,69 @@ def test_more_snoozes_in_the_code_count_for_waiting_jobs(
         time.forward(60)
 
     assert queue.get_status(job_id)["status"] == "pending"
+
+
+def of_a_minute(attempt: int, error: BaseException) -> int:
+    return 60
+
+
+@pytest.mark.fault("L8")
+@pytest.mark.parametrize(
+    ("declared", "given", "wait"),
+    [
+        ({"retry_delay": 5}, {"retry": [60]}, 60),
+        ({"retry": [60]}, {"retry_delay": 5}, 5),
+        ({"retry": [60]}, {"retry_delay": 0}, None),
+        ({"retry": [60]}, {"max_attempts": 5}, 60),
+    ],
+)
+def test_an_option_replaces_the_one_of_the_task_that_it_excludes(
+    queue: JobQueue, time: Clock, declared: dict[str, Any], given: dict[str, Any], wait: float
+) -> None:
+    """celery/celery#313: the delay that was given with a retry lost to the usual one, silently."""
+    job_id = task(**declared)(fail).options(**given).submit(queue)
+    Worker(queue).process_one()
+
+    assert wait_of(queue, job_id, time.now) == wait
+
+
+@pytest.mark.fault("L8")
+@pytest.mark.parametrize(("rule", "wait"), [("now", None), (5, 5), ("policy", 60)])
+def test_a_rule_for_a_cause_counts_before_the_delays_of_a_function(
+    queue: JobQueue, time: Clock, rule: str | float, wait: float | None
+) -> None:
+    """celery/celery#313, here of a rule and a function."""
+    options = {"retry": of_a_minute, "retry_by_cause": {"error": rule}}
+    job_id = queue.submit(Job("a", fail, **options))
+    Worker(queue).process_one()
+
+    assert queue.get_status(job_id)["status"] == "pending"
+    assert wait_of(queue, job_id, time.now) == wait
+
+
+def no_more(attempt: int, error: BaseException) -> None:
+    return None
+
+
+@pytest.mark.fault("L9")
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"retry_by_cause": {"error": "never"}}, "retry_by_cause has 'error': 'never'"),
+        ({"retry_by_cause": {"error": "never"}, "retry": of_a_minute}, "has 'error': 'never'"),
+        ({"retry": [60], "expires_in": 60}, "it expires at 2026-06-01 00:01:00+00:00, and"),
+        ({"give_up_on": ValueError}, "give_up_on has ValueError"),
+        ({"retry": no_more}, "no_more returned None"),
+    ],
+)
+def test_a_job_that_failed_with_attempts_left_says_why(
+    queue: JobQueue, time: Clock, options: dict[str, Any], reason: str
+) -> None:
+    """contribsys/faktory#409: jobs were dead with retries left, and nothing said why."""
+    job_id = queue.submit(Job("a", fail, **options))
+    Worker(queue).process_one()
+    found = queue.get_status(job_id)
+
+    assert (found["status"], found["attempts"]) == ("failed", 1)
+    assert found["error"].startswith("ValueError: x")
+    assert reason in found["error"].partition("\n\nNot tried again: ")[2]

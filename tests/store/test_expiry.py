@@ -108,7 +108,7 @@ def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Time
 
 def test_a_job_that_expires_after_a_snooze_keeps_the_reason(db: Database, time: Time) -> None:
     job_id = stored(db, expires_at=SOON)
-    advice = RetryAdvice(delay=60, snooze=True)
+    advice = RetryAdvice(delay=5, snooze=True)
     ran(db, FAILED._replace(error="Snooze: no file yet", cause=Cause.SNOOZED, retry=advice))
     time.now = SOON
     expired = expiry.expire_some(db)

@@ -164,6 +164,7 @@ def _settle_otherwise(
         after.failed_dependents,
         (job["queue"],) if outcome.status is JobStatus.PENDING else after.due_in,
         outcome.reason,
+        outcome.cause,
     )
 
 
