@@ -45,12 +45,14 @@ class TaskWrapper(Generic[Params, Returned]):
             **options: as for `task`.
 
         Raises:
+            InvalidJob: as for `task`.
             TypeError: as for `task`.
         """
         _refuse_unknown("@task", options, _OPTIONS)
         if problem := _problem(fn):
             raise TypeError(problem)
         self._options = {"name": fn.__name__, **_DEFAULTS, **options}
+        Job(function=fn, **self._options)  # a wrong value is an error at the import of its module
         self._retries_as_declared = True
         functools.update_wrapper(self, fn)
 
@@ -171,12 +173,13 @@ def task(
         **options: as for `Job`: name (the function's own by default), priority, max_attempts,
             timeout (seconds), description, retry_delay (seconds), queue, on_parent_failure,
             memory_limit (bytes or a string), crash_limit, retry, retry_on, give_up_on,
-            retry_by_cause, max_snoozes.
+            retry_by_cause, max_snoozes, delay, run_at, expires_in, expires_at.
 
     Returns:
         The task; with parentheses, a decorator that returns it.
 
     Raises:
+        InvalidJob: an option has a value that is not allowed.
         TypeError: an option is unknown, or a worker could not import and call the function: a
             lambda, a nested function, a method, a coroutine or generator function; or it is a
             task already.

@@ -67,9 +67,9 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     add("--description", metavar="TEXT", help="a longer text for display")
     add(
         "--retry-delay",
-        type=arguments.number,
-        metavar="SECONDS",
-        help="delay after a failed attempt (default: that of [retry])",
+        type=arguments.duration,
+        metavar="DURATION",
+        help="delay after a failed attempt, such as 10m (default: that of [retry])",
     )
     add("--queue", metavar="NAME", help="the named queue (default: default)")
     add_time_options(parser)

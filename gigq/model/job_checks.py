@@ -194,7 +194,8 @@ def _problem_of_numbers(job: Job) -> str | None:
     if job.timeout is not None and not _is_seconds(job.timeout, above=0):
         return f"timeout is {short(job.timeout)}; give seconds above 0, or None for no limit"
     if not (_is_seconds(job.retry_delay, above=0) or job.retry_delay == 0):
-        return f"retry_delay is {short(job.retry_delay)}; give seconds, 0 or more"
+        remedy = "give seconds, 0 or more; retry takes delays such as ['10m']"
+        return f"retry_delay is {short(job.retry_delay)}; {remedy}"
     if job.retry_delay > LONGEST_DELAY:
         return f"retry_delay is {short(job.retry_delay)}; give at most {LONGEST_DELAY:,.0f}"
     return None

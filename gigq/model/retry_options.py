@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -151,7 +152,13 @@ def _class_name(what: str, one: Any) -> str:
             )
         return name_of_class(one)
     if isinstance(one, str) and _is_dotted_name(one):
-        return one.removeprefix("builtins.")
+        name = one.removeprefix("builtins.")
+        if "." in name or _is_builtin_exception(name):
+            return name
+        raise ValueError(
+            f"{what} has {short(name)}, which is no built-in exception; give the class, or its "
+            f"dotted name such as 'shop.{name[:60]}'"
+        )
     raise ValueError(
         f"{what} has {short(one)}; give exception classes, or dotted names such as "
         "'requests.Timeout'"
@@ -160,6 +167,11 @@ def _class_name(what: str, one: Any) -> str:
 
 def _is_dotted_name(name: str) -> bool:
     return 0 < len(name) <= _LONGEST_NAME and all(part.isidentifier() for part in name.split("."))
+
+
+def _is_builtin_exception(name: str) -> bool:
+    kind = getattr(builtins, name, None)
+    return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
 def name_of_class(kind: type) -> str:

@@ -35,6 +35,13 @@ def test_every_option_reaches_the_job(shell):
     assert job["dependencies"] == [parent]
 
 
+def test_the_delay_of_a_retry_is_a_duration(shell):
+    assert (
+        shell.json("status", shell.submit("shop.resize", "--retry-delay", "10m"))["retry_delay"]
+        == 600
+    )
+
+
 def test_a_job_may_depend_on_several(shell):
     parents = [shell.submit(), shell.submit()]
     flags = [text for parent in parents for text in ("--depends-on", parent)]

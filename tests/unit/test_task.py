@@ -4,6 +4,7 @@ import functools
 
 import pytest
 
+from gigq.errors import InvalidJob
 from gigq.model.job import Job
 from gigq.task import TaskWrapper, task
 
@@ -36,6 +37,15 @@ class Recorder:
     def submit(self, job):
         self.jobs.append(job)
         return job.id
+
+
+@pytest.mark.parametrize(
+    "options", [{"retry": "10m"}, {"give_up_on": "OutOfStock"}, {"timeout": 0}, {"expires_in": -1}]
+)
+def test_a_wrong_value_is_an_error_where_the_function_is_declared(options):
+    (name,) = options
+    with pytest.raises(InvalidJob, match=f"job 'bare': {name}"):
+        task(**options)(bare.__wrapped__)
 
 
 def test_a_task_is_still_the_function():

@@ -75,7 +75,7 @@ complete -c gigq -n '_shtab_gigq_using submit' -l max-attempts -x -d 'maximum at
 complete -c gigq -n '_shtab_gigq_using submit' -l timeout -x -d 'maximum run time (default: 300)'
 complete -c gigq -n '_shtab_gigq_using submit' -l no-timeout -d 'no maximum run time'
 complete -c gigq -n '_shtab_gigq_using submit' -l description -x -d 'a longer text for display'
-complete -c gigq -n '_shtab_gigq_using submit' -l retry-delay -x -d 'delay after a failed attempt (default: that of [retry])'
+complete -c gigq -n '_shtab_gigq_using submit' -l retry-delay -x -d 'delay after a failed attempt, such as 10m (default: that of [retry])'
 complete -c gigq -n '_shtab_gigq_using submit' -l queue -x -d 'the named queue (default: default)'
 complete -c gigq -n '_shtab_gigq_using submit' -l in -x -d 'run it after this time, such as 90s, 10m or 1h30m'
 complete -c gigq -n '_shtab_gigq_using submit' -l at -x -d 'run it at this time, such as 23:30, '"'"'tomorrow 09:00'"'"' or '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'

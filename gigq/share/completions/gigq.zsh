@@ -249,7 +249,7 @@ _shtab_gigq_submit_options=(
   "--timeout=[maximum run time (default\: 300)]:SECONDS:"
   "--no-timeout[no maximum run time]"
   "--description=[a longer text for display]:TEXT:"
-  "--retry-delay=[delay after a failed attempt (default\: that of \[retry\])]:SECONDS:"
+  "--retry-delay=[delay after a failed attempt, such as 10m (default\: that of \[retry\])]:DURATION:"
   "--queue=[the named queue (default\: default)]:NAME:"
   "--in=[run it after this time, such as 90s, 10m or 1h30m]:DURATION:"
   "--at=[run it at this time, such as 23\:30, \'tomorrow 09\:00\' or \'2026-12-01 09\:00\'\; local time, unless it has a zone]:TIME:"
