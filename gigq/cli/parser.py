@@ -11,6 +11,8 @@ from gigq import __version__
 from gigq.cli.arguments import DefaultText, from_environment
 from gigq.cli.options import add_common_options
 from gigq.command_parser import CommandParser
+from gigq.model.option_names import OURS
+from gigq.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,13 +54,35 @@ exit codes:
 
 
 class _Parser(CommandParser):
-    """A parser whose errors name the option for a parameter."""
+    """A parser whose errors name the option that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
-        left_over = message.startswith("unrecognized arguments: ")
-        if left_over and re.search(r" [A-Za-z_]\w*=", message):
-            message += "; a parameter of a job is written -p KEY=VALUE"
+        if message.startswith("unrecognized arguments: "):
+            message += self._remedy(message)
         super().error(message)
+
+    def _remedy(self, message: str) -> str:
+        if unknown := re.search(r" (--[a-z][\w-]*)", message):
+            return self._meant(unknown[1])
+        if re.search(r" [A-Za-z_]\w*=", message):
+            return "; a parameter of a job is written -p KEY=VALUE"
+        return ""
+
+    def _meant(self, flag: str) -> str:
+        """Return the option for a name of the Python API or of another queue, or the nearest."""
+        name = flag[2:].replace("-", "_")
+        ours = OURS.get(name, name)
+        flags = {action.dest: action.option_strings[0] for action in self._options()}
+        if ours.partition(",")[0] in flags:
+            return "; use " + re.sub(r"\w+", lambda word: flags.get(word[0], word[0]), ours)
+        near = nearest(flag, (flag for one in self._options() for flag in one.option_strings))
+        return f"; did you mean {near}?" if near else ""
+
+    def _options(self) -> list[argparse.Action]:
+        """Return the options of the commands."""
+        commands = [one for one in self._actions if isinstance(one, argparse._SubParsersAction)]
+        parsers = [parser for one in commands for parser in one.choices.values()]
+        return [each for one in parsers for each in one._actions if each.option_strings]
 
 
 def _variables() -> Iterator[str]:

@@ -168,6 +168,26 @@ def test_parameters_that_the_function_does_not_take_are_a_usage_error(shell):
     assert not (shell.folder / "gigq.db").exists() or shell.json("stats")["total"] == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ("--delay=5", "; use --in"),
+        ("--eta=5", "; use --at"),
+        ("--max-retries=5", "; use --max-attempts, which counts the first start too"),
+        ("--expires=5", "; use --expires-in, or --expires-at for a time"),
+        ("--timout=5", "; did you mean --timeout?"),
+        ("--zzzz", ""),
+    ],
+)
+def test_an_option_that_does_not_exist_is_refused_with_the_one_that_was_meant(
+    shell, option, remedy
+):
+    done = shell.run("submit", "shop.greet", option)
+
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"unrecognized arguments: {option}{remedy}\n")
+
+
 def test_a_parameter_without_its_option_is_refused_with_the_option(shell):
     done = shell.run("submit", "shop.resize", "--name", "x", "file=cat.jpg")
 
