@@ -31,6 +31,7 @@ from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
 from gigqd.worker.job_context import DaemonJobContext
 from gigqd.worker.leaks.check import LeakCheck
+from gigqd.worker.leaks.function_finder import FunctionFinder
 from gigqd.worker.leaks.report import LeakReport
 from gigqd.worker.leftover_processes import kill_own_descendants
 from gigqd.worker.output import Output
@@ -104,7 +105,6 @@ class WorkerRole:
         queue = context.config.queue
         require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
         self._hooks = hooks
-        self._imported: dict[tuple[str, str], Callable[..., Any]] = {}
         self._allow = None if "*" in (allow := context.config.security.allow) else allow
         self._runner = self._make_runner()
         self._listener = Listener(queue.database, pool.queues)
@@ -114,6 +114,7 @@ class WorkerRole:
         self._reserved = ReservedDescriptors()
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
         self._leaks = LeakReport(leak_check, reports.json_socket)
+        self._functions = FunctionFinder(leak_check)
         self._interrupter.release = ClaimRelease(self._runner, queue.database, reports).release
         self._usage = UsageMeter()
         self._database_error_since: float | None = None
@@ -217,11 +218,7 @@ class WorkerRole:
     # --- called for each job -----------------------------------------------------------------
 
     def _import_function(self, module_name: str, function_name: str) -> Callable[..., Any]:
-        function = function_import.find(module_name, function_name)
-        if self._imported.get((module_name, function_name)) is not function:
-            self._imported[module_name, function_name] = function
-            self._leaks.check.accept()  # what the import of a module or a script has left
-        return function
+        return self._functions.find(module_name, function_name)
 
     def _started(self, claim: Claim) -> None:
         """Prepare the process and report busy, just before the job's function runs."""
@@ -233,6 +230,7 @@ class WorkerRole:
                 "execution": claim.execution_id,
             }
         )
+        self._functions.job_starts()
         self._recycling.job_began()
         self._output.empty()
         reseed()

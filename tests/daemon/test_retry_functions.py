@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import jobs, retry_functions
+from support import jobs, retry_functions, spoilers
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -57,3 +57,18 @@ def test_the_error_is_kept_although_the_function_must_be_killed(
     said = "it was killed; its retry function support.retry_functions:swallow did not return"
     assert said in execution["error"]
     assert "RuntimeError: boom" in execution["error"]
+
+
+def test_what_a_failed_job_leaves_is_undone_although_its_retry_function_is_found_afterwards(
+    daemons: Callable[..., Daemon],
+) -> None:
+    daemon = daemons({"pools.default.size": 1, "code.imports": ["support.spoilers"]})
+    before = daemon.wait_for_job(daemon.submit(spoilers.look, "before"))["result"]
+    rules = {"retry": retry_functions.at_once, "max_attempts": 2}
+    spoiler = daemon.submit(spoilers.spoil_and_fail, "spoiler", {"what": "directory"}, **rules)
+    daemon.wait_for_job(spoiler)
+    after = daemon.wait_for_job(daemon.submit(spoilers.look, "after"))["result"]
+
+    assert after == before
+    assert daemon.events("job_left_residue") == []
+    assert len({call.pid for call in daemon.calls()}) == 1

@@ -10,6 +10,11 @@ from contextlib import suppress
 _AGES = 600
 
 
+def at_once(attempt: int, error: BaseException) -> float:
+    """Return no delay."""
+    return 0
+
+
 def hang(attempt: int, error: BaseException) -> float:
     """Never return."""
     time.sleep(_AGES)

@@ -85,6 +85,12 @@ def spoil(ledger: str, job: str, what: str) -> None:
         _KEPT.append((SPOILERS | POOLS)[what]())
 
 
+def spoil_and_fail(ledger: str, job: str, what: str) -> None:
+    """Leave something of a kind behind, and raise."""
+    spoil(ledger, job, what)
+    raise RuntimeError(what)
+
+
 def leave_a_transaction_open(ledger: str, job: str, database: str) -> None:
     """Begin a write transaction on the queue's own file, and never end it."""
     with noted(ledger, job):
