@@ -11,7 +11,11 @@ OLDEST_SQLITE = (3, 37, 0)
 
 
 SQLITE = "sqlite"
-"""The name of a dialect: that of its file of statements and of its folder of schemas."""
+"""The name of a dialect: that of its files of statements, of its folder of schemas and of its
+package."""
+
+POSTGRES = "postgres"
+"""PostgreSQL through psycopg, or through psycopg2 in a connection of the application's own."""
 
 
 def dialect_of(connection: Any) -> str:
@@ -35,6 +39,10 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
 @cache
 def _dialect_of(driver: str) -> str:
     module = driver.partition(".")[0]
-    if module in {"psycopg", "psycopg2", "asyncpg", "pg8000", "MySQLdb", "pymysql"}:
-        raise UnsupportedStore(f"connections of {module} are not supported yet; use sqlite3")
+    if module in {"psycopg", "psycopg2"}:
+        return POSTGRES
+    if module in {"asyncpg", "pg8000", "MySQLdb", "pymysql"}:
+        raise UnsupportedStore(
+            f"connections of {module} are not supported; use sqlite3, psycopg or psycopg2"
+        )
     return SQLITE

@@ -52,8 +52,26 @@ class JobRow(NamedTuple):
     unmet: int = 0
 
 
-def insertion(template: str) -> str:
-    """Return the statement that stores a `JobRow`, with its columns and parameters."""
-    hints = get_type_hints(JobRow)
-    places = ("nullif(?, '')" if Null in get_args(hints[n]) else "?" for n in JobRow._fields)
+def insertion(template: str, *, typed: bool = False) -> str:
+    """Return the statement that stores a `JobRow`, with its columns and parameters.
+
+    Args:
+        template: its text, with `{columns}` and `{values}`.
+        typed: True to give the parameters that may be NULL the type of their column.
+    """
+    places = (_place(kind, typed=typed) for kind in get_type_hints(JobRow).values())
     return template.format(columns=", ".join(JobRow._fields), values=", ".join(places))
+
+
+def _place(kind: Any, *, typed: bool) -> str:
+    """Return the parameter for a field of this type."""
+    kinds = get_args(kind)
+    if Null not in kinds:
+        return "?"
+    if not typed:
+        return "nullif(?, '')"
+    return f"nullif(?::text, '')::{_TYPES[kinds[0]]}"
+
+
+_TYPES = {str: "text", float: "numeric", int: "bigint", bool: "bigint"}
+"""The types of PostgreSQL's columns."""

@@ -7,16 +7,16 @@ processes open a file that is up to date.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING
 
 from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
-from gigq.store.database import Session
-from gigq.store.dialect import dialect_of
+from gigq.store.dialect import SQLITE, dialect_of
 from gigq.store.sqlite.file.wal_file_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
+from gigq.store.sqlite.transactions import SqliteSession
 from gigq.store.statements import SQL
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gigq.store.database import Database
+    from gigq.store.session import Session
 
 
 class Begin(Enum):
@@ -53,11 +54,23 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     """
     if is_up_to_date(db):
         return
+    with _writing(db) as session:
+        refuse_to_begin(session, begin)
+        _migrate(session)
+
+
+@contextmanager
+def _writing(db: Database) -> Iterator[Session]:
+    """Open the transaction that migrates; a file of GigQ 0.5.1 has references to keep."""
+    if db.dialect != SQLITE:
+        with db.transaction(durable=True) as session:
+            session.lock("schema")
+            yield session
+        return
     from gigq.store.upgrade_0_5_1 import upgrade
 
     with upgrade.references_kept(db) as one, one.transaction(durable=True) as session:
-        refuse_to_begin(session, begin)
-        _migrate(session)
+        yield session
 
 
 def is_up_to_date(db: Database) -> bool:
@@ -85,7 +98,7 @@ def obstacle(connection: sqlite3.Connection, path: str) -> str | None:
 
     connection.execute("PRAGMA trusted_schema=OFF")  # as on the connections that run jobs
     try:
-        upgrade.examine(Session(connection), fresh_objects("sqlite"))
+        upgrade.examine(SqliteSession(connection), fresh_objects("sqlite"))
     except UnsupportedStore as error:
         return str(error).replace("the database", path, 1)
     return None
@@ -108,19 +121,29 @@ def latest(dialect: str) -> int:
 
 
 def _migrate(session: Session) -> None:
-    from gigq.store.upgrade_0_5_1 import upgrade
-
     dialect = dialect_of(session.connection)
     found = _version(session)
     _refuse_newer(found, latest(dialect))
     _refuse_under_older_processes(session, found, latest(dialect))
-    old = upgrade.set_aside(session, fresh_objects(dialect)) if found == 0 else []
-    session.run("create_schema_table")
-    for number, path in _steps(dialect):
-        if number > found:
-            for statement in _split(path.read_text(encoding="utf-8")):
-                session.connection.cursor().execute(statement)
-            session.run("record_schema_version", {"version": number, "now": session.now})
+    with _old_rows_kept(session, is_new=found == 0):
+        session.run("create_schema_table")
+        for number, path in _steps(dialect):
+            if number > found:
+                session.run_script(path.read_text(encoding="utf-8"))
+                session.run("record_schema_version", {"version": number, "now": session.now})
+
+
+@contextmanager
+def _old_rows_kept(session: Session, *, is_new: bool) -> Iterator[None]:
+    """Carry the rows of GigQ 0.5.1 over into the new tables; PostgreSQL never had them."""
+    dialect = dialect_of(session.connection)
+    if dialect != SQLITE or not is_new:
+        yield
+        return
+    from gigq.store.upgrade_0_5_1 import upgrade
+
+    old = upgrade.set_aside(session, fresh_objects(dialect))
+    yield
     if old:
         upgrade.carry_over(session, old)
 
@@ -129,7 +152,7 @@ def _migrate(session: Session) -> None:
 def fresh_objects(dialect: str) -> Mapping[str, frozenset[str]]:
     """Return the columns of each table of a new file; an empty set for an index or trigger."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        session = Session(connection)
+        session = SqliteSession(connection)
         session.run("create_schema_table")
         for _, path in _steps(dialect):
             connection.executescript(path.read_text(encoding="utf-8"))
@@ -204,13 +227,3 @@ def _steps(dialect: str) -> list[tuple[int, Path]]:
     """Return the numbered schema files, `001_what.sql` first."""
     files = sorted((SQL / "schema" / dialect).glob("[0-9]*.sql"))
     return [(int(file.name.partition("_")[0]), file) for file in files]
-
-
-def _split(script: str) -> Iterator[str]:
-    """Yield the statements of a script; `executescript` would commit the transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

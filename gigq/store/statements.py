@@ -6,14 +6,19 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.job_row import insertion
+from gigq.store.postgres.statement_text import for_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
-_FILES = {"sqlite": ("shared", "sqlite", "listing", "upgrade")}
+_FILES = {
+    SQLITE: ("shared", "listing", "sqlite", "upgrade"),
+    POSTGRES: ("shared", "listing", "postgres"),
+}
 
 
 @cache
@@ -22,8 +27,8 @@ def statements(dialect: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for file in _FILES[dialect]:
         found |= read(file)
-    found["insert_job"] = insertion(found["insert_job"])
-    return found
+    found["insert_job"] = insertion(found["insert_job"], typed=dialect == POSTGRES)
+    return found if dialect == SQLITE else {name: for_postgres(sql) for name, sql in found.items()}
 
 
 @cache

@@ -8,9 +8,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from support import postgres
 
+from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.postgres import connections as postgres_connections
 from gigq.store.sqlite import connections
 
 if TYPE_CHECKING:
@@ -18,22 +21,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def backend(request: pytest.FixtureRequest) -> str:
     """The kind of store under test."""
     return str(request.param)
 
 
 @pytest.fixture
-def address(backend: str, tmp_path: Path) -> str:
+def address(backend: str, tmp_path: Path) -> Iterator[str]:
     """Where the store of one test is."""
-    return {"sqlite": str(tmp_path / "queue.db")}[backend]
+    if backend == "sqlite":
+        yield str(tmp_path / "queue.db")
+        return
+    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
+        yield found
+        postgres_connections.close_connection(found)
 
 
 @pytest.fixture
-def db(address: str) -> Iterator[Database]:
+def db(backend: str, address: str) -> Iterator[Database]:
     """An empty store with its schema."""
-    database = Database(lambda: connections.open_connection(address))
+    if backend == "postgres":
+        database = Database(lambda: postgres_connections.open_connection(address))
+    else:
+        database = Database(lambda: connections.open_connection(address))
     migrate.apply(database)
     yield database
     connections.close_connections()

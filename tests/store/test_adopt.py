@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import raw_sql
 from support.ledger import COMPLETED, WORKER, stored, taken
 
 from gigq.model import clock
@@ -20,7 +21,7 @@ DAEMON = Claimant("slot-1", "gigqd:1")
 def foreign(db: Database, sql: str, *values: Any) -> None:
     """What a subclass's own SQL does to the tables."""
     with db.transaction(durable=False) as session:
-        session.connection.execute(sql, values)
+        raw_sql.execute(session, sql, values)
 
 
 def mark_running(db: Database, job_id: str, started_at: str | None = None) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import raw_sql
 from support.ledger import (
     COMPLETED,
     FAILED,
@@ -68,7 +69,7 @@ def hand_back(db: Database, *rows: Row) -> list[Settled | None]:
 
 def sql(db: Database, statement: str, *values: Any) -> list[Any]:
     with db.transaction(durable=False) as session:
-        return list(session.connection.execute(statement, values).fetchall())
+        return list(raw_sql.execute(session, statement, values).fetchall())
 
 
 def content(db: Database) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import raw_sql
 from support.ledger import (
     CANCELLED,
     COMPLETED,
@@ -46,7 +47,7 @@ def asked(db: Database, **columns: Any) -> dict[str, Any]:
 
 def sql(db: Database, statement: str, *values: Any) -> None:
     with db.transaction(durable=False) as session:
-        session.connection.execute(statement, values)
+        raw_sql.execute(session, statement, values)
 
 
 @pytest.mark.parametrize("ending", UNSUCCESSFUL, ids=lambda e: f"{e.status.value}-{e.cause}")

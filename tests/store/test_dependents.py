@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from support import raw_sql
 from support.ledger import (
     CANCELLED,
     COMPLETED,
@@ -180,13 +181,14 @@ def test_a_job_is_written_once_however_many_parents_it_waits_for(db: Database) -
     failed_dependents = stored(db, dependencies=parents)
     jobs.cancel(db, [failed_dependents])
     with db.transaction(durable=False) as session:
-        session.connection.execute("CREATE TEMP TABLE written (id TEXT)")
-        session.connection.execute(
+        raw_sql.execute(session, "CREATE TEMP TABLE written (id TEXT)")
+        raw_sql.execute(
+            session,
             "CREATE TEMP TRIGGER note AFTER UPDATE ON jobs "
-            "BEGIN INSERT INTO written VALUES (new.id); END"
+            "BEGIN INSERT INTO written VALUES (new.id); END",
         )
         released = [dependents.release(session, parent) for parent in parents]
-        written = session.connection.execute("SELECT id FROM written").fetchall()
+        written = raw_sql.execute(session, "SELECT id FROM written").fetchall()
 
     assert released == [()] * 8 + [("default",)]
     assert sorted(row[0] for row in written) == sorted([child, failed_dependents])
@@ -229,9 +231,10 @@ def test_parent_and_dependents_move_together_or_not_at_all(db: Database) -> None
     child = stored(db, dependencies=[parent])
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
-        session.connection.execute(
+        raw_sql.execute(
+            session,
             "CREATE TRIGGER refuse BEFORE UPDATE OF unmet ON jobs "
-            "BEGIN SELECT raise(ABORT, 'no'); END"
+            "BEGIN SELECT raise(ABORT, 'no'); END",
         )
 
     with pytest.raises(Exception, match="no"):

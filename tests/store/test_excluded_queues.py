@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support import raw_sql
 from support.ledger import insert, job_row, stored, taken
 
 from gigq.model import clock
@@ -49,7 +50,7 @@ def test_a_queue_whose_name_is_no_text_is_one_of_the_others(db: Database) -> Non
     stored(db, queue="etl")
     odd = stored(db)
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET queue = x'00ff' WHERE id = ?", (odd,))
+        raw_sql.execute(session, "UPDATE jobs SET queue = x'00ff' WHERE id = ?", (odd,))
 
     assert taken(db, rest())["id"] == odd
     assert settle_and_claim.claim(db, rest(), new_id()) is None

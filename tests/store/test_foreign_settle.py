@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support import raw_sql
 from support.ledger import status_of, stored, taken
 
 from gigq.store.verbs import rows_of_other_programs
@@ -29,7 +30,7 @@ def test_dependents_learn_what_foreign_sql_did_to_their_parent(
     child = stored(db, dependencies=[parent])
     taken(db)
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = ? WHERE id = ?", (status, parent))
+        raw_sql.execute(session, "UPDATE jobs SET status = ? WHERE id = ?", (status, parent))
 
     assert rows_of_other_programs.follow_up(db, parent) == released
     assert rows_of_other_programs.follow_up(db, parent) == ()

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import raw_sql
 from support.ledger import COMPLETED, FAILED, WORKER, request_cancel, status_of, stored, taken
 
 from gigq.store.verbs import jobs, settle, settle_and_claim
@@ -46,7 +47,7 @@ ALLOWED = {
 
 def sql(db: Database, statement: str, *values: Any) -> None:
     with db.transaction(durable=False) as session:
-        session.connection.execute(statement, values)
+        raw_sql.execute(session, statement, values)
 
 
 def bound(name: str, params: dict[str, Any]) -> Any:

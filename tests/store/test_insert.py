@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support import raw_sql
 from support.ledger import FAILED_FOR_GOOD, insert, job_row, ran, status_of, stored, taken
 
 from gigq.errors import DependencyCycle, MissingParent
@@ -158,7 +159,7 @@ def test_a_chain_of_thousands_is_stored_at_once(db: Database) -> None:
 def test_a_parent_of_unknown_status_is_waited_for(db: Database) -> None:
     parent = stored(db)
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = 'paused'")
+        raw_sql.execute(session, "UPDATE jobs SET status = 'paused'")
 
     assert unmet(db, stored(db, dependencies=[parent])) == 1
 
@@ -190,7 +191,7 @@ def test_a_known_id_in_a_batch_gets_no_edges_to_the_parents_it_names_now(db: Dat
 
 def edges_to(db: Database, job_id: str) -> int:
     with db.read() as session:
-        found = session.connection.execute(
-            "SELECT count(*) FROM job_dependencies WHERE job_id = ?", (job_id,)
+        found = raw_sql.execute(
+            session, "SELECT count(*) FROM job_dependencies WHERE job_id = ?", (job_id,)
         ).fetchone()
     return int(found[0])

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support import raw_sql
 from support.ledger import (
     CANCELLED,
     COMPLETED,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def count(db: Database, table: str) -> int:
     with db.read() as session:
-        return int(session.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(raw_sql.execute(session, f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def test_an_unknown_job_is_none(db: Database) -> None:
@@ -63,7 +64,7 @@ def test_an_unknown_status_does_not_disturb_the_readers(db: Database) -> None:
     job_id = stored(db)
     stored(db)
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = 'paused' WHERE id = ?", (job_id,))
+        raw_sql.execute(session, "UPDATE jobs SET status = 'paused' WHERE id = ?", (job_id,))
 
     assert jobs.counts(db) == {"paused": 1, "pending": 1}
     assert status_of(db, job_id) == "paused"
@@ -205,9 +206,7 @@ def test_clear_goes_through_more_than_one_batch(db: Database) -> None:
     rows = [job_row() for _ in range(1201)]
     insert(db, rows)
     with db.transaction(durable=False) as session:
-        session.connection.execute(
-            "UPDATE jobs SET status = 'completed', completed_at = updated_at"
-        )
+        raw_sql.execute(session, "UPDATE jobs SET status = 'completed', completed_at = updated_at")
 
     assert jobs.clear(db) == 1201
     assert jobs.counts(db) == {}

@@ -9,6 +9,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import raw_sql
 from support.ledger import insert, job_row, over
 from support.waiting import wait_until
 
@@ -93,4 +94,4 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
         assert counts[f"settled {id_}"] <= 1
         assert 1 <= counts[f"end {id_}"] <= counts[f"start {id_}"] <= attempts
     with db.read() as session:
-        assert session.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert raw_sql.execute(session, "PRAGMA integrity_check").fetchone()[0] == "ok"

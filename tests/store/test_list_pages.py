@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support import raw_sql
 from support.ledger import insert
 
 from gigq.store.verbs import jobs, listing
@@ -61,7 +62,8 @@ def test_every_condition_holds_for_every_status(db, status, asked, found):
     ids = insert(db, rows)
     with db.transaction(durable=False) as session:
         for id_, error in zip(ids, ("OSError: No space left", "ValueError", None), strict=True):
-            session.connection.execute(
+            raw_sql.execute(
+                session,
                 "UPDATE jobs SET error = ?, status = ? WHERE id = ?",
                 (error, status or "pending", id_),
             )
@@ -75,7 +77,7 @@ def test_pages_follow_each_other(db, status):
     function = {"function_module": "m", "function_name": "f"}
     insert(db, [{"id": str(n), "name": str(n), **function} for n in range(5)])
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = ?", (status or "pending",))
+        raw_sql.execute(session, "UPDATE jobs SET status = ?", (status or "pending",))
     pages = [listing.page(db, listing.Filter(only(status)), 2, offset) for offset in (0, 2, 4, 6)]
 
     assert [[row["id"] for row in page] for page in pages] == [["4", "3"], ["2", "1"], ["0"], []]

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from support import raw_sql
 from support.ledger import WORKER, insert, job_row, over, ran, stored, taken
 
 from gigq.model import clock
@@ -35,7 +36,7 @@ def plan(db: Database, name: str) -> list[str]:
     by_name = dict.fromkeys(re.findall(r":(\w+)", sql), "[]") | {"limit": 1}
     params = ["[]"] * sql.count("?") or by_name
     with db.read() as session:
-        rows = session.connection.execute(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
+        rows = raw_sql.execute(session, f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
     return [row[3] for row in rows]
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
+from support import raw_sql
 from support.ledger import FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
 
 from gigq.model.ids import new_id
@@ -127,8 +128,10 @@ def tied(db: Database, *pairs: tuple[str, str]) -> None:
     """Name parents by raw SQL: each first job waits for the second."""
     with db.transaction(durable=False) as session:
         for job_id, parent in pairs:
-            session.connection.execute(
-                "UPDATE jobs SET dependencies = json_array(?) WHERE id = ?", (parent, job_id)
+            raw_sql.execute(
+                session,
+                "UPDATE jobs SET dependencies = json_array(?) WHERE id = ?",
+                (parent, job_id),
             )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import raw_sql
 from support.ledger import (
     CANCELLED,
     COMPLETED,
@@ -184,7 +185,7 @@ def test_a_job_taken_away_by_foreign_sql_keeps_what_it_was_given(
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = 'cancelled', error = 'manual'")
+        raw_sql.execute(session, "UPDATE jobs SET status = 'cancelled', error = 'manual'")
     before = job(db, job_id)
 
     assert settle_and_claim.settle(db, execution_id, late) is None
@@ -199,7 +200,7 @@ def test_a_job_that_foreign_sql_gave_to_another_execution_is_not_touched(
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET execution_id = 'another'")
+        raw_sql.execute(session, "UPDATE jobs SET execution_id = 'another'")
     before = job(db, job_id)
 
     assert settle_and_claim.settle(db, execution_id, late) is None
@@ -211,7 +212,7 @@ def test_an_execution_that_foreign_sql_closed_is_over(db: Database, late: Execut
     stored(db)
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE job_executions SET status = 'failed'")
+        raw_sql.execute(session, "UPDATE job_executions SET status = 'failed'")
     before = everything(db)
 
     assert settle_and_claim.settle(db, execution_id, late) is None
@@ -226,7 +227,7 @@ def test_every_settle_is_a_move_that_the_table_allows(
     job_id = stored(db)
     execution_id = taken(db)["execution_id"]
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = ?", (old.value,))
+        raw_sql.execute(session, "UPDATE jobs SET status = ?", (old.value,))
     settle_and_claim.settle(db, execution_id, ending)
     new = JobStatus(status_of(db, job_id))
 
@@ -249,7 +250,7 @@ def test_every_verb_moves_a_job_as_the_table_allows(
 ) -> None:
     job_id = stored(db)
     with db.transaction(durable=False) as session:
-        session.connection.execute("UPDATE jobs SET status = ?", (old.value,))
+        raw_sql.execute(session, "UPDATE jobs SET status = ?", (old.value,))
     changed = verb(db, job_id)
     new = JobStatus(status_of(db, job_id))
 

@@ -1,4 +1,4 @@
--- Counting and listing jobs, on SQLite.
+-- Counting and listing jobs.
 
 -- Without a condition SQLite counts by the pages of the narrowest index, not by its entries.
 -- name: number_of_all
@@ -22,7 +22,7 @@ SELECT status FROM found WHERE status IS NOT NULL;
 SELECT count(*) AS jobs FROM (
     SELECT 1 FROM jobs
     WHERE status = :status AND status <> 'pending' AND status <> 'running' LIMIT :limit
-);
+) AS found;
 
 -- name: pending_up_to
 SELECT count(*) AS jobs FROM (
@@ -32,7 +32,7 @@ SELECT count(*) AS jobs FROM (
     UNION ALL
     SELECT 1 FROM jobs WHERE status = 'pending' AND unmet <> 0
     LIMIT :limit
-);
+) AS found;
 
 -- Twice as fast as the two above for many jobs.
 -- name: number_of_finished
@@ -103,7 +103,7 @@ SELECT * FROM (
         AND (:before IS NULL OR created_at < :before)
     ORDER BY rowid DESC
     LIMIT :limit OFFSET :offset
-)
+) AS found
 ORDER BY created_at DESC, id DESC;
 
 -- Usually few jobs run: they come from the index of open executions and are sorted.

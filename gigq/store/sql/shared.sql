@@ -143,7 +143,7 @@ RETURNING queue, attempts, max_attempts;
 -- The casts: foreign SQL may have stored text in these columns.
 -- name: job_to_decide
 SELECT j.id, j.name, j.queue, CAST(j.attempts AS INTEGER) AS attempts,
-    CAST(j.max_attempts AS INTEGER) AS max_attempts, CAST(j.retry_delay AS REAL) AS retry_delay,
+    CAST(j.max_attempts AS INTEGER) AS max_attempts, CAST(j.retry_delay AS DOUBLE PRECISION) AS retry_delay,
     CAST(j.refunds AS INTEGER) AS refunds, CAST(j.crashes AS INTEGER) AS crashes,
     CAST(j.crash_limit AS INTEGER) AS crash_limit, j.error, j.retry_policy,
     CAST(j.snoozes AS INTEGER) AS snoozes, j.expires_at, e.cancel_requested_at
@@ -294,4 +294,154 @@ WHERE status = 'pending' AND expires_at IS NOT NULL;
 -- name: anything_due
 SELECT 1 AS due FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-LIMIT 1
+LIMIT 1;
+
+-- The columns are the fields of JobRow, by position: names would cost as much as the insertion.
+-- name: insert_job
+INSERT INTO jobs ({columns}, linked) VALUES ({values}, 1) ON CONFLICT (id) DO NOTHING;
+
+-- The condition is the one of the index.
+-- name: unlinked_jobs
+SELECT rowid AS row, id, name, retry_after, expires_at FROM jobs
+WHERE linked = 0 AND status = 'pending'
+    AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL);
+
+-- name: mark_linked
+UPDATE jobs
+SET linked = 1, retry_after = :retry_after, expires_at = :expires_at,
+    unmet = (SELECT count(*) FROM job_dependencies d WHERE d.job_id = jobs.id)
+WHERE rowid = :row;
+
+-- name: done_but_awaited
+SELECT awaited.parent_id
+FROM (SELECT DISTINCT parent_id FROM job_dependencies) AS awaited
+LEFT JOIN jobs AS parent ON parent.id = awaited.parent_id
+WHERE parent.id IS NULL OR parent.status = 'completed'
+LIMIT :limit;
+
+-- name: is_unfinished
+SELECT 1 AS unfinished FROM jobs WHERE id = :parent_id AND status <> 'completed';
+
+-- By row number: the unreadable column may be the id.
+-- name: fail_unreadable_job
+UPDATE jobs
+SET status = 'failed', cause = 'error', error = :error, completed_at = :now, updated_at = :now,
+    retry_after = NULL, worker_id = NULL
+WHERE rowid = :row AND status IN ('pending', 'running');
+
+-- The same order for several jobs at once: they are read first, and then claimed row by row.
+-- name: queues_with_due_jobs
+WITH RECURSIVE named (queue) AS (
+    SELECT min(queue) FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(queue) FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
+    )
+    FROM named
+    WHERE named.queue IS NOT NULL
+)
+SELECT queue FROM named WHERE queue IS NOT NULL;
+
+-- name: due_up_to
+SELECT count(*) AS due
+FROM (
+    SELECT 1
+    FROM json_each(:queues) AS named
+    JOIN jobs ON jobs.queue = named.value
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    LIMIT :limit
+) AS found;
+
+-- The jobs, among some, that others wait for.
+-- name: awaited_among
+SELECT DISTINCT parent_id FROM job_dependencies
+WHERE parent_id IN (SELECT value FROM json_each(:ids));
+
+-- name: next_due_at_in_queues
+SELECT min(retry_after) AS due_at
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    AND retry_after > :after AND queue IN (SELECT value FROM json_each(:queues));
+
+-- name: next_due_at_in_other_queues
+SELECT min(retry_after) AS due_at
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    AND retry_after > :after AND queue NOT IN (SELECT value FROM json_each(:excluded));
+
+-- A limited number, as above.
+-- name: queues_with_delayed_jobs
+SELECT DISTINCT queue FROM (
+    SELECT queue FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
+    ORDER BY retry_after
+    LIMIT 1000
+) AS found;
+
+-- name: anything_due_in_queues
+SELECT 1 AS due
+FROM json_each(:queues) AS named
+JOIN jobs ON jobs.queue = named.value
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+LIMIT 1;
+
+-- Lists of ids are one JSON text, so that the statement's text is constant.
+-- name: jobs_by_id
+SELECT id, name, status, on_parent_failure
+FROM jobs
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: jobs_to_requeue
+SELECT id, name, status, on_parent_failure, dependencies
+FROM jobs
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: failed_because_of_parents
+SELECT id, dependencies FROM jobs
+WHERE status = 'failed' AND status <> 'pending' AND status <> 'running'
+    AND cause = 'parent' AND dependencies <> '[]';
+
+-- name: results_of
+SELECT id, result FROM jobs
+WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
+
+-- name: delete_edges_to
+DELETE FROM job_dependencies
+WHERE job_id = :job_id AND parent_id IN (SELECT value FROM json_each(:parents));
+
+-- Row numbers have the order in which jobs were stored. The condition is the one of the index.
+-- name: oldest_finished
+SELECT rowid AS row, id, created_at, dependencies, coalesce(completed_at, updated_at) AS over_at
+FROM jobs
+WHERE status = :status AND status <> 'pending' AND status <> 'running' AND rowid > :after
+ORDER BY rowid
+LIMIT :limit;
+
+-- name: latest_beyond
+SELECT rowid AS row FROM jobs
+WHERE status = :status AND status <> 'pending' AND status <> 'running'
+ORDER BY rowid DESC
+LIMIT 1 OFFSET :kept;
+
+-- name: latest_row
+SELECT rowid AS row, id FROM jobs ORDER BY rowid DESC LIMIT 1;
+
+-- name: is_still_there
+SELECT 1 AS there FROM jobs WHERE rowid = :row AND id = :id;
+
+-- Only a job that is unchanged since it was chosen, and without an open execution.
+-- name: prune_job
+DELETE FROM jobs
+WHERE rowid = :row AND id = :id AND status = :status
+    AND coalesce(completed_at, updated_at) = :over_at
+    AND NOT EXISTS (SELECT 1 FROM job_executions e WHERE e.job_id = :id AND e.status = 'running');
+
+-- name: prune_executions
+DELETE FROM job_executions
+WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);
+
+-- name: prune_edges
+DELETE FROM job_dependencies
+WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);

@@ -1,0 +1,111 @@
+"""Connections of each thread to a PostgreSQL database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import UnsupportedStore
+from gigq.store.postgres.errors import translated
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_SCHEMES = ("postgresql://", "postgres://")
+_OPTIONS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "fallback_application_name": "gigq",
+    "client_encoding": "utf8",
+}
+
+
+def is_address(path: object) -> bool:
+    """Return True for the address of a PostgreSQL database."""
+    return isinstance(path, str) and path.startswith(_SCHEMES)
+
+
+def open_connection(address: str) -> Connection[Any]:
+    """Return this thread's connection; open one if there is none, or it was lost.
+
+    Args:
+        address: a connection URI of libpq. What it does not say comes from libpq's environment
+            variables, service file and password file.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached or refuses the role.
+        UnsupportedStore: psycopg is not installed.
+    """
+    held = _threads.of(address)
+    if held is not None and not held.closed:
+        return held
+    connection = _opened(address)
+    _threads.keep(address, connection)
+    return connection
+
+
+def close_connection(address: str) -> None:
+    """Close this thread's connection, if it is open."""
+    held = _threads.of(address)
+    if held is not None:
+        _threads.forget(address)
+        held.close()
+
+
+def _opened(address: str) -> Connection[Any]:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise UnsupportedStore(
+            "a PostgreSQL database needs psycopg 3: pip install 'gigq[postgres]'"
+        ) from error
+    try:
+        return psycopg.connect(address, autocommit=True, **_missing(address))
+    except psycopg.Error as error:
+        raise translated(error, without_password(address)) from error
+
+
+def _missing(address: str) -> dict[str, str]:
+    """Return the settings that the address does not have."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    given = conninfo_to_dict(address)
+    return {name: value for name, value in _OPTIONS.items() if name not in given}
+
+
+def without_password(address: str) -> str:
+    """Return an address for messages, logs and process lists."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(address)
+    user, _, server = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    query = "&".join(one for one in parts.query.split("&") if not one.startswith("password="))
+    return parts._replace(netloc=f"{name}@{server}" if name else server, query=query).geturl()
+
+
+class _Threads(threading.local):
+    """The connections of each thread of this process; a child of `fork` has none."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._held: dict[str, Connection[Any]] = {}
+
+    def of(self, address: str) -> Connection[Any] | None:
+        if self._pid != os.getpid():
+            self._left, self._held = self._held, {}  # kept open: closing would tell the server
+            self._pid = os.getpid()
+        return self._held.get(address)
+
+    def keep(self, address: str, connection: Connection[Any]) -> None:
+        self._held[address] = connection
+
+    def forget(self, address: str) -> None:
+        del self._held[address]
+
+
+_threads = _Threads()

@@ -1,0 +1,82 @@
+"""What psycopg and psycopg2 do in different ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_IDLE = 0
+
+
+def is_psycopg2(connection: Any) -> bool:
+    """Return True for a connection of psycopg2, also of a subclass in another module."""
+    return any(kind.__module__.startswith("psycopg2") for kind in type(connection).__mro__)
+
+
+def cursor_of(connection: Any) -> Any:
+    """Return a cursor whose rows are tuples, also with a row factory on the connection."""
+    if is_psycopg2(connection):
+        from psycopg2.extensions import cursor
+
+        return connection.cursor(cursor_factory=cursor)
+    from psycopg.rows import tuple_row
+
+    return connection.cursor(row_factory=tuple_row)
+
+
+def in_transaction(connection: Any) -> bool:
+    """Return True inside a transaction, also a failed one."""
+    return int(connection.info.transaction_status) != _IDLE and not connection.closed
+
+
+def last_value(cursor: Any, script: str) -> str:
+    """Run several statements without parameters in one round trip; return the last one's value."""
+    cursor.execute(script)
+    while hasattr(cursor, "nextset") and cursor.nextset():
+        pass
+    return str(cursor.fetchone()[0])
+
+
+def run(connection: Any, script: str) -> None:
+    """Run statements without parameters and rows."""
+    with cursor_of(connection) as cursor:
+        cursor.execute(script)
+
+
+def run_many(cursor: Any, statement: str, params: Iterable[Any]) -> int:
+    """Run a statement for each set of parameters; return the number of rows changed."""
+    if is_psycopg2(cursor.connection):
+        changed = 0
+        for one in params:
+            cursor.execute(statement, one)
+            changed += cursor.rowcount
+        return changed
+    cursor.executemany(statement, params)
+    return max(0, int(cursor.rowcount))
+
+
+def commit(connection: Any) -> None:
+    """Commit the transaction, whether the driver or a statement began it."""
+    if connection.autocommit:
+        run(connection, "COMMIT")
+    else:
+        connection.commit()
+
+
+def roll_back(connection: Any) -> None:
+    """Undo the transaction, whether the driver or a statement began it."""
+    if connection.autocommit:
+        run(connection, "ROLLBACK")
+    else:
+        connection.rollback()
+
+
+def address_of(connection: Any) -> str:
+    """Return the server and the database of a connection, for messages; never the password."""
+    info = connection.info
+    try:
+        return f"postgresql://{info.host or 'localhost'}/{info.dbname}"
+    except Exception:  # noqa: BLE001 - a closed connection has no information
+        return "the PostgreSQL database"

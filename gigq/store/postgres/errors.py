@@ -1,0 +1,44 @@
+"""Translation of PostgreSQL's errors into store errors. The SQLSTATE decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gigq.errors import StoreError, StoreLocked, StoreUnavailable
+
+_WAIT = {
+    "55P03": "the lock timeout is over",
+    "57014": "the statement timeout is over",
+    "40001": "another transaction changed the same rows",
+    "40P01": "two transactions waited for each other",
+}
+_REMEDIES = {
+    "25006": "the server is read-only; connect to the primary",
+    "42501": "the role lacks a right; run the GRANT script for it",
+    "53100": "make room on the server's disk",
+    "53200": "give the server more memory",
+    "53300": "raise max_connections, or use fewer workers",
+}
+_UNAVAILABLE = frozenset({"08", "53", "57", "58"})
+
+
+def translated(error: Exception, address: str) -> StoreError:
+    """Return the store error that names the failure, the database and the remedy."""
+    code = _code(error)
+    said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
+    if code in _WAIT:
+        return StoreLocked(f"{address}: {_WAIT[code]} ({code}: {said}); try again")
+    if code in _REMEDIES:
+        return StoreUnavailable(f"{address}: {said} ({code}); {_REMEDIES[code]}")
+    if code[:2] in _UNAVAILABLE or not code:
+        return StoreUnavailable(f"{address}: {said}; check that the server runs and can be reached")
+    return StoreError(f"{address}: {said} ({code})")
+
+
+def is_from_driver(error: BaseException) -> bool:
+    """Return True for an error of psycopg or psycopg2."""
+    return type(error).__module__.partition(".")[0] in {"psycopg", "psycopg2"}
+
+
+def _code(error: Any) -> str:
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""

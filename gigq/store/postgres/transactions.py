@@ -1,0 +1,163 @@
+"""Transactions on a connection of PostgreSQL, and the statements that run in them."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gigq.store.dialect import POSTGRES
+from gigq.store.postgres import drivers
+from gigq.store.postgres.errors import is_from_driver, translated
+from gigq.store.postgres.values import from_database, to_database
+from gigq.store.session import NOTHING, Session
+from gigq.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gigq.store.session import Limits, Row
+
+_NOW = (
+    """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+)
+
+
+class PostgresSession(Session):
+    """A connection of PostgreSQL inside a transaction.
+
+    Args:
+        connection: the connection.
+        cursor: a cursor of it whose rows are tuples.
+        now: the server's time at the start of the transaction.
+    """
+
+    __slots__ = ("_cursor", "_sql")
+
+    is_durable = True
+    reads_leniently = False
+
+    def __init__(self, connection: Any, cursor: Any, now: str) -> None:
+        self.connection = connection
+        self.now = now
+        self._cursor = cursor
+        self._sql = statements(POSTGRES)
+
+    def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
+        """Return every row as a dict."""
+        cursor = self._cursor
+        cursor.execute(self._sql[name], to_database(params))
+        if cursor.description is None:
+            return []
+        return from_database(cursor.fetchall(), cursor.description)
+
+    def run(self, name: str, params: Mapping[str, Any] = NOTHING) -> int:
+        """Run a statement without rows and return the number of rows it changed."""
+        self._cursor.execute(self._sql[name], to_database(params))
+        return int(self._cursor.rowcount)
+
+    def run_script(self, script: str) -> None:
+        """Run the statements of a script without parameters."""
+        self._cursor.execute(script)
+
+    def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:
+        """Lock the rows of the statement `lock_…`, until the transaction ends."""
+        self._cursor.execute(self._sql[f"lock_{name}"], to_database(params))
+
+    def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
+        """Run a statement without rows for each set of `params`; return the rows changed."""
+        return drivers.run_many(self._cursor, self._sql[name], map(to_database, params))
+
+
+class WriteTransaction:
+    """One write transaction, from `with` to the commit or the rollback.
+
+    Every commit is durable as the server's `synchronous_commit` says: a server that loses commits
+    while its clients go on would let a job start twice.
+    """
+
+    __slots__ = ("_connection", "_is_part", "_limits")
+
+    def __init__(self, limits: Limits, connection: Any, *, durable: bool) -> None:  # noqa: ARG002
+        self._limits = limits
+        self._connection = connection
+
+    def __enter__(self) -> Session:
+        connection = self._connection
+        self._is_part = drivers.in_transaction(connection)
+        try:
+            if self._is_part:
+                return _session(connection, "SAVEPOINT gigq")
+            return _session(connection, *_begin(connection), _lock_timeout(self._limits))
+        except BaseException as error:
+            self._undo(error)
+            raise
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            self._undo(error)
+            return
+        try:
+            if self._is_part:
+                drivers.run(self._connection, "RELEASE SAVEPOINT gigq")
+            else:
+                drivers.commit(self._connection)
+        except BaseException as refused:
+            self._undo(refused)
+            raise
+
+    def _undo(self, error: BaseException) -> None:
+        _undo(self._connection, is_part=self._is_part)
+        if is_from_driver(error):
+            assert isinstance(error, Exception)
+            raise translated(error, drivers.address_of(self._connection)) from error
+
+
+@contextmanager
+def read(limits: Limits, connection: Any) -> Iterator[Session]:
+    """Open a read transaction on a connection; inside a transaction it is a part of that one."""
+    is_part = drivers.in_transaction(connection)
+    try:
+        if is_part:
+            yield _session(connection)
+        else:
+            snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+            yield _session(connection, *_begin(connection), snapshot, _lock_timeout(limits))
+    except BaseException as error:
+        if not is_from_driver(error):
+            raise
+        assert isinstance(error, Exception)
+        raise translated(error, drivers.address_of(connection)) from error
+    finally:
+        if not is_part:
+            _undo(connection, is_part=False)
+
+
+def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any]) -> list[Row]:
+    """Return every row of a single reading statement."""
+    with read(limits, connection) as session:
+        return session.all(name, params)
+
+
+def _begin(connection: Any) -> tuple[str, ...]:
+    """Return the statement that begins a transaction; a driver may do it by itself."""
+    return ("BEGIN",) if connection.autocommit else ()
+
+
+def _lock_timeout(limits: Limits) -> str:
+    return f"SET LOCAL lock_timeout = {max(1, round(limits.lock_timeout * 1000))}"
+
+
+def _session(connection: Any, *before: str) -> Session:
+    cursor = drivers.cursor_of(connection)
+    now = drivers.last_value(cursor, "; ".join((*before, _NOW)))
+    return PostgresSession(connection, cursor, now)
+
+
+def _undo(connection: Any, *, is_part: bool) -> None:
+    # After a lost connection there is nothing to undo.
+    with contextlib.suppress(Exception):
+        if is_part:
+            drivers.run(connection, "ROLLBACK TO SAVEPOINT gigq; RELEASE SAVEPOINT gigq")
+        else:
+            drivers.roll_back(connection)

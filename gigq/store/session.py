@@ -1,0 +1,81 @@
+"""One connection inside a transaction, on which named statements run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigq.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Row = dict[str, Any]
+NOTHING: Mapping[str, Any] = {}
+
+
+class UnreadableText(StoreError):  # noqa: N818 - as the other store errors are named
+    """Text that is not UTF-8 in a row. From now on the connection decodes it with replacements."""
+
+
+class Limits(Protocol):
+    """The settings of a database that its transactions follow.
+
+    Attributes:
+        lock_timeout: seconds to wait for a lock.
+        urgent: True when a caller waits for the transactions.
+    """
+
+    @property
+    def lock_timeout(self) -> float: ...
+
+    @property
+    def urgent(self) -> bool: ...
+
+
+class Session(ABC):
+    """One connection inside a transaction, on which named statements run.
+
+    Attributes:
+        now: the database's time at the start of the transaction, as stored text.
+        connection: the connection, for scripts of the schema.
+        reads_leniently: True when text that is not UTF-8 is decoded with replacements instead of
+            refused.
+        is_durable: True when every commit survives a power cut, also of transactions that do not
+            ask for it.
+    """
+
+    __slots__ = ("connection", "now")
+
+    now: str
+    connection: Any
+    is_durable = False
+
+    @property
+    @abstractmethod
+    def reads_leniently(self) -> bool:
+        """True when text that is not UTF-8 is decoded with replacements."""
+
+    def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
+        """Return the first row, or None. The statement always runs to its end."""
+        rows = self.all(name, params)
+        return rows[0] if rows else None
+
+    @abstractmethod
+    def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
+        """Return every row as a dict."""
+
+    @abstractmethod
+    def run(self, name: str, params: Mapping[str, Any] = NOTHING) -> int:
+        """Run a statement without rows and return the number of rows it changed."""
+
+    @abstractmethod
+    def run_script(self, script: str) -> None:
+        """Run the statements of a script without parameters."""
+
+    @abstractmethod
+    def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
+        """Run a statement without rows for each set of `params`; return the rows changed."""
+
+    def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:  # noqa: B027
+        """Lock the rows on which the transaction decides; SQLite's write lock covers all rows."""

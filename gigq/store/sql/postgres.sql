@@ -1,0 +1,202 @@
+-- Statements that differ from those of SQLite, each with the reason.
+
+-- The catalog of this server.
+-- name: table_names
+SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema();
+
+-- name: columns_of_jobs
+SELECT column_name AS name FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = 'jobs';
+
+-- One process migrates at a time; the others wait here.
+-- name: lock_schema
+SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || current_schema()));
+
+-- There are other writers. A job that another transaction is claiming is skipped.
+-- name: claim_from_queue
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = :execution_id,
+    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
+WHERE rowid = (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
+        AND (expires_at IS NULL OR expires_at > :now)
+    ORDER BY priority DESC, created_at, id
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING *, rowid AS row;
+
+-- name: claim_from_queues
+WITH best AS MATERIALIZED (
+    SELECT head.rowid
+    FROM json_each(:queues) AS named
+    CROSS JOIN LATERAL (
+        SELECT rowid, priority, created_at, id FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+            AND (expires_at IS NULL OR expires_at > :now)
+        ORDER BY priority DESC, created_at, id
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS head
+    ORDER BY head.priority DESC, head.created_at, head.id
+    LIMIT 1
+)
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = :execution_id,
+    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
+WHERE rowid = (SELECT rowid FROM best)
+RETURNING *, rowid AS row;
+
+-- name: claim_from_every_queue
+WITH RECURSIVE named (queue) AS (
+    SELECT min(queue) FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(queue) FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
+    )
+    FROM named
+    WHERE named.queue IS NOT NULL
+),
+best AS MATERIALIZED (
+    SELECT head.rowid
+    FROM named
+    CROSS JOIN LATERAL (
+        SELECT rowid, priority, created_at, id FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.queue
+            AND (expires_at IS NULL OR expires_at > :now)
+        ORDER BY priority DESC, created_at, id
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS head
+    WHERE named.queue NOT IN (SELECT value FROM json_each(:excluded))
+    ORDER BY head.priority DESC, head.created_at, head.id
+    LIMIT 1
+)
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = :execution_id,
+    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
+WHERE rowid = (SELECT rowid FROM best)
+RETURNING *, rowid AS row;
+
+-- name: best_due
+SELECT head.rowid AS row, head.id, head.name, head.queue, head.attempts, head.max_attempts,
+    head.timeout, head.memory_limit, head.retry_policy, head.pass_parent_results, head.dependencies,
+    head.params, head.function_module, head.function_name, head.function_file
+FROM json_each(:queues) AS named
+CROSS JOIN LATERAL (
+    SELECT * FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+        AND (expires_at IS NULL OR expires_at > :now)
+    ORDER BY priority DESC, created_at, id
+    LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+) AS head
+ORDER BY head.priority DESC, head.created_at, head.id
+LIMIT :limit;
+
+-- Other functions read the entries of a JSON object.
+-- name: open_executions_of_rows
+INSERT INTO job_executions (
+    id, job_id, worker_id, status, started_at, attempt, run, due_at, due_why
+)
+SELECT chosen.key, jobs.id, :worker_id, 'running', :now, jobs.attempts + 1, :run,
+    CASE
+        WHEN coalesce(jobs.due_at, jobs.updated_at) LIKE '%+00:00'
+            AND coalesce(jobs.due_at, jobs.updated_at) < :now
+        THEN coalesce(jobs.due_at, jobs.updated_at)
+        ELSE :now
+    END,
+    coalesce(jobs.due_why, 'submit')
+FROM json_each_text(:taken::json) AS chosen
+JOIN jobs ON jobs.rowid = chosen.value::bigint
+ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
+
+-- name: claim_rows
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+    worker_id = :worker_id, execution_id = chosen.key
+FROM json_each_text(:taken::json) AS chosen
+WHERE jobs.rowid = chosen.value::bigint;
+
+-- The functions of SQLite that read a time do not exist.
+-- name: delayed_without_time
+SELECT rowid AS row, id, name, retry_after
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    AND retry_after !~ '^[0-9]{4}-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9]|$)'
+LIMIT 100;
+
+-- `max` of two values is an aggregate. Others may promote the same jobs.
+-- name: promote_delayed
+UPDATE jobs
+SET retry_after = NULL, due_at = greatest(retry_after, coalesce(due_at, retry_after)),
+    due_why = coalesce(due_why, 'delay')
+WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
+    ORDER BY retry_after
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+);
+
+-- Others may end the same jobs.
+-- name: expire_jobs
+UPDATE jobs
+SET status = CASE WHEN attempts > 0 THEN 'failed' ELSE 'cancelled' END,
+    cause = 'expired', completed_at = :now, updated_at = :now, retry_after = NULL,
+    error = CASE WHEN attempts > 0 THEN coalesce(error, :said || expires_at)
+        ELSE :said || expires_at END
+WHERE rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
+    ORDER BY expires_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id, name, queue, status, error, attempts, max_attempts;
+
+-- A list that is not JSON would be an error here.
+-- name: insert_edges_of_unlinked
+INSERT INTO job_dependencies (parent_id, job_id)
+SELECT parent.id, child.id
+FROM jobs AS child
+CROSS JOIN LATERAL gigq_ids(child.dependencies) AS named (id)
+JOIN jobs AS parent ON parent.id = named.id
+WHERE child.rowid IN (SELECT value::bigint FROM json_each(:rows))
+    AND parent.status <> 'completed'
+    AND NOT (
+        child.on_parent_failure = 'run' AND parent.status IN ('failed', 'timeout', 'cancelled')
+    )
+ON CONFLICT DO NOTHING;
+
+-- name: parents_of_unfinished
+SELECT DISTINCT parent.id
+FROM jobs AS child
+CROSS JOIN LATERAL gigq_ids(child.dependencies) AS parent (id)
+WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
+    AND child.rowid > :row;
+
+-- Rows on which a transaction decides. On SQLite it has the only write lock. Here the settlement of
+-- a parent waits for the insertion of a dependent and the other way round, and so do two parents of
+-- one dependent. In the order of ids, so that two transactions never wait for each other.
+-- name: lock_parents
+SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id FOR SHARE;
+
+-- name: lock_dependents
+SELECT 1 FROM jobs
+WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
+ORDER BY id FOR UPDATE;
+
+-- name: lock_jobs
+SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id FOR UPDATE;
+
+-- name: lock_unlinked
+SELECT 1 FROM jobs
+WHERE linked = 0 AND status = 'pending' AND (dependencies <> '[]' OR retry_after IS NOT NULL)
+ORDER BY id FOR UPDATE SKIP LOCKED;

@@ -1,0 +1,160 @@
+-- The tables of SQLite's schema 11, with the same columns and meanings. Times are UTC text of a fixed
+-- width and compare as bytes, whatever the collation of the database.
+CREATE TABLE jobs (
+    id                  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    rowid               BIGINT GENERATED ALWAYS AS IDENTITY,             -- the order in which jobs were stored
+    name                TEXT NOT NULL,
+    status              TEXT COLLATE "C" NOT NULL DEFAULT 'pending',
+    queue               TEXT COLLATE "C" NOT NULL DEFAULT 'default',
+    priority            BIGINT NOT NULL DEFAULT 0,
+    created_at          TEXT COLLATE "C" NOT NULL,
+    updated_at          TEXT COLLATE "C" NOT NULL,
+    started_at          TEXT COLLATE "C",
+    completed_at        TEXT COLLATE "C",
+    retry_after         TEXT COLLATE "C",                                -- not before this time
+    unmet               BIGINT NOT NULL DEFAULT 0,                       -- parents to wait for, when it was stored
+    attempts            BIGINT NOT NULL DEFAULT 0,
+    max_attempts        BIGINT NOT NULL DEFAULT 3,
+    refunds             BIGINT NOT NULL DEFAULT 0,                       -- attempts that stops released
+    crashes             BIGINT NOT NULL DEFAULT 0,                       -- attempts that killed a process
+    snoozes             BIGINT NOT NULL DEFAULT 0,                       -- times that the job put itself off
+    timeout             NUMERIC DEFAULT 300,                             -- seconds; NULL: no limit
+    retry_delay         NUMERIC NOT NULL DEFAULT 0,                      -- seconds
+    retry_policy        TEXT,                                            -- JSON
+    backoff             TEXT,
+    on_parent_failure   TEXT COLLATE "C" NOT NULL DEFAULT 'fail',        -- fail, run or wait
+    pass_parent_results BIGINT,
+    memory_limit        BIGINT,                                          -- bytes; NULL: the pool's
+    crash_limit         BIGINT DEFAULT 3,                                -- attempts; NULL: max_attempts
+    worker_id           TEXT,
+    execution_id        TEXT COLLATE "C",                                -- the current or last one
+    unique_key          TEXT COLLATE "C",
+    cause               TEXT COLLATE "C",
+    workflow            TEXT COLLATE "C",
+    expires_at          TEXT COLLATE "C",                                -- not started at this time or later
+    due_at              TEXT COLLATE "C",                                -- NULL: since updated_at, or not yet
+    due_why             TEXT COLLATE "C",                                -- NULL: submit
+    linked              BIGINT NOT NULL DEFAULT 0,                       -- 0 in a row of another program
+    function_module     TEXT NOT NULL,
+    function_name       TEXT NOT NULL,
+    function_file       TEXT,
+    dependencies        TEXT COLLATE "C" NOT NULL DEFAULT '[]',          -- as submitted, JSON
+    description         TEXT,
+    params              TEXT,
+    error               TEXT,
+    result              TEXT
+) WITH (
+    -- Every claim and every outcome leaves a dead row: free space on the pages, and early vacuums.
+    fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05
+);
+
+CREATE UNIQUE INDEX jobs_by_row ON jobs (rowid);
+
+-- Unfinished jobs only, so that a claim costs the same however many jobs have finished.
+CREATE INDEX jobs_due ON jobs (queue, priority DESC, created_at, id)
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL;
+
+CREATE INDEX jobs_delayed ON jobs (retry_after, queue)
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL;
+
+CREATE INDEX jobs_blocked ON jobs (status) WHERE status = 'pending' AND unmet <> 0;
+
+CREATE INDEX jobs_expiring ON jobs (expires_at)
+    WHERE status = 'pending' AND expires_at IS NOT NULL;
+
+CREATE INDEX jobs_with_parents ON jobs (rowid)
+    WHERE dependencies <> '[]' AND status IN ('pending', 'running');
+
+CREATE INDEX jobs_unlinked ON jobs (status)
+    WHERE linked = 0 AND status = 'pending' AND (dependencies <> '[]' OR retry_after IS NOT NULL);
+
+CREATE INDEX jobs_stray ON jobs (id) WHERE status = 'running' AND execution_id IS NULL;
+
+CREATE INDEX jobs_finished ON jobs (status, rowid)
+    WHERE status <> 'pending' AND status <> 'running';
+
+CREATE INDEX jobs_by_age ON jobs (created_at);
+
+CREATE TABLE job_executions (
+    id                  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    job_id              TEXT COLLATE "C" NOT NULL,
+    worker_id           TEXT,
+    status              TEXT COLLATE "C" NOT NULL,
+    started_at          TEXT COLLATE "C" NOT NULL,
+    completed_at        TEXT COLLATE "C",
+    attempt             BIGINT,
+    run                 TEXT COLLATE "C",                                -- the run that answers
+    due_at              TEXT COLLATE "C",
+    due_why             TEXT COLLATE "C",
+    cause               TEXT COLLATE "C",
+    cancel_requested_at TEXT COLLATE "C",
+    interrupted_by      TEXT COLLATE "C",                                -- timeout, cancelled or stopped
+    returned_after      DOUBLE PRECISION,                                -- seconds from then to its end
+    exit_code           BIGINT,
+    signal              TEXT COLLATE "C",
+    peak_rss            BIGINT,                                          -- bytes
+    cpu_time            DOUBLE PRECISION,                                -- seconds
+    wall_time           DOUBLE PRECISION,                                -- seconds
+    late                DOUBLE PRECISION,                                -- seconds from limit and grace to kill
+    killed              BIGINT,                                          -- processes sent SIGKILL
+    note                TEXT,
+    error               TEXT,
+    stack               TEXT,
+    output              TEXT,
+    result              TEXT
+) WITH (
+    -- Every claim and every outcome leaves a dead row: free space on the pages, and early vacuums.
+    fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05
+);
+
+CREATE INDEX job_executions_of ON job_executions (job_id);
+
+-- One open execution for each job, and a list of the open ones alone.
+CREATE UNIQUE INDEX job_executions_open ON job_executions (job_id) WHERE status = 'running';
+
+CREATE INDEX job_executions_to_cancel ON job_executions (job_id)
+    WHERE status = 'running' AND cancel_requested_at IS NOT NULL;
+
+-- The parents that a job still waits for.
+CREATE TABLE job_dependencies (
+    parent_id TEXT COLLATE "C" NOT NULL,
+    job_id    TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (parent_id, job_id)
+);
+
+CREATE INDEX job_dependencies_of ON job_dependencies (job_id);
+
+-- The ids in a list of parents; none when another program has stored no JSON list.
+CREATE FUNCTION gigq_ids(list TEXT) RETURNS SETOF TEXT LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN QUERY SELECT value FROM json_array_elements_text(list::json);
+EXCEPTION WHEN others THEN
+    RETURN;
+END $$;
+
+-- A time that another program has written counts as that of a new row: the next claim converts it.
+CREATE FUNCTION gigq_put_off() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.linked = 0;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER jobs_put_off BEFORE UPDATE OF retry_after ON jobs FOR EACH ROW
+    WHEN (NEW.linked <> 0 AND NEW.retry_after IS NOT NULL
+        AND NOT (length(NEW.retry_after) = 32 AND substr(NEW.retry_after, 27) = '+00:00'))
+    EXECUTE FUNCTION gigq_put_off();
+
+-- So does a list of parents that it has changed.
+CREATE FUNCTION gigq_parents_changed() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM job_dependencies WHERE job_id = NEW.id;
+    NEW.linked = 0;
+    NEW.unmet = 0;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER jobs_parents_changed BEFORE UPDATE OF dependencies ON jobs FOR EACH ROW
+    WHEN (NEW.linked <> 0 AND NEW.dependencies IS DISTINCT FROM OLD.dependencies)
+    EXECUTE FUNCTION gigq_parents_changed();
