@@ -10,15 +10,23 @@ from gigq.store.postgres.statement_text import for_postgres
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gigq.store.database import Database
     from gigq.store.session import Session
 
 
-def execute(session: Session, statement: str, values: Any = ()) -> Any:
-    """Run a statement with parameters as in SQLite; its cursor."""
-    connection = session.connection
-    if dialect_of(connection) == POSTGRES:
-        return connection.execute(for_postgres(statement), values)
-    return connection.execute(statement, values)
+def run(db: Database, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run a statement in a transaction of its own; its rows."""
+    with db.transaction(durable=False) as session:
+        return execute(session, statement, values)
+
+
+def execute(session: Session, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
+    """Run a statement with parameters as in SQLite; its rows, each a plain tuple."""
+    cursor = session.connection.cursor()
+    if dialect_of(session.connection) == POSTGRES:
+        statement = for_postgres(statement)
+    cursor.execute(statement, values)
+    return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
 
 
 def execute_many(session: Session, statement: str, values: Iterable[Any]) -> None:

@@ -198,5 +198,6 @@ SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id F
 
 -- name: lock_unlinked
 SELECT 1 FROM jobs
-WHERE linked = 0 AND status = 'pending' AND (dependencies <> '[]' OR retry_after IS NOT NULL)
+WHERE linked = 0 AND status = 'pending'
+    AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL)
 ORDER BY id FOR UPDATE SKIP LOCKED;

@@ -1,4 +1,4 @@
--- The tables of SQLite's schema 11, with the same columns and meanings. Times are UTC text of a fixed
+-- The tables of SQLite's schema 12, with the same columns and meanings. Times are UTC text of a fixed
 -- width and compare as bytes, whatever the collation of the database.
 CREATE TABLE jobs (
     id                  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -67,7 +67,8 @@ CREATE INDEX jobs_with_parents ON jobs (rowid)
     WHERE dependencies <> '[]' AND status IN ('pending', 'running');
 
 CREATE INDEX jobs_unlinked ON jobs (status)
-    WHERE linked = 0 AND status = 'pending' AND (dependencies <> '[]' OR retry_after IS NOT NULL);
+    WHERE linked = 0 AND status = 'pending'
+        AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL);
 
 CREATE INDEX jobs_stray ON jobs (id) WHERE status = 'running' AND execution_id IS NULL;
 
@@ -135,16 +136,19 @@ EXCEPTION WHEN others THEN
 END $$;
 
 -- A time that another program has written counts as that of a new row: the next claim converts it.
-CREATE FUNCTION gigq_put_off() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE FUNCTION gigq_time_set() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     NEW.linked = 0;
     RETURN NEW;
 END $$;
 
 CREATE TRIGGER jobs_put_off BEFORE UPDATE OF retry_after ON jobs FOR EACH ROW
-    WHEN (NEW.linked <> 0 AND NEW.retry_after IS NOT NULL
-        AND NOT (length(NEW.retry_after) = 32 AND substr(NEW.retry_after, 27) = '+00:00'))
-    EXECUTE FUNCTION gigq_put_off();
+    WHEN (NEW.linked <> 0 AND NEW.retry_after NOT LIKE '____-__-__T__:__:__.______+00:00')
+    EXECUTE FUNCTION gigq_time_set();
+
+CREATE TRIGGER jobs_expiry_set BEFORE UPDATE OF expires_at ON jobs FOR EACH ROW
+    WHEN (NEW.linked <> 0 AND NEW.expires_at NOT LIKE '____-__-__T__:__:__.______+00:00')
+    EXECUTE FUNCTION gigq_time_set();
 
 -- So does a list of parents that it has changed.
 CREATE FUNCTION gigq_parents_changed() RETURNS TRIGGER LANGUAGE plpgsql AS $$
