@@ -17,12 +17,9 @@ from gigq.model.cause import Cause
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus
 from gigq.model.runs import is_of_plain_worker
-from gigq.store.sqlite.processes import run_locks
 from gigq.store.verbs import expiry, settle_and_claim
 
 if TYPE_CHECKING:
-    import os
-
     from gigq.model.claim import Settled
     from gigq.store.backend import Backend
     from gigq.store.database import Database
@@ -33,9 +30,7 @@ _GRACE = 1.0
 
 def take_back(db: Database, backend: Backend) -> None:
     """Settle executions of dead plain workers, overdue ones and expired jobs; wake workers."""
-    # A database in memory has no other processes that may have died.
-    settled = [] if backend.path is None else lost(db, backend.path)
-    settled += overdue(db)
+    settled = lost(db, backend) + overdue(db)
     expired = expiry.expire_some(db)
     job_events.expired(expired)
     due = [queue for done in settled for queue in done.due_in]
@@ -43,12 +38,12 @@ def take_back(db: Database, backend: Backend) -> None:
     backend.notify(Counter(due))
 
 
-def lost(db: Database, path: str | os.PathLike[str]) -> list[Settled]:
+def lost(db: Database, backend: Backend) -> list[Settled]:
     """Settle the open executions of plain workers whose process is dead."""
     # Without a run there is no process that could be dead.
     named = [row for row in settle_and_claim.open_executions(db) if row["run"] is not None]
     plain = [row for row in named if is_of_plain_worker(row["run"])]
-    dead = [row for row in plain if not run_locks.is_alive(path, row["run"])]
+    dead = [row for row in plain if not backend.is_alive(row["run"])]
     return [done for row in dead if (done := _settle(db, row, _result_of_lost(row)))]
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gigq.execution.stop_signals import StopNotice
 
 _CHECK_EVERY = 1.0
-_AFTER_A_WRITE = 0.2
 _AFTER_AN_ERROR = 1.0
 
 
@@ -104,7 +103,7 @@ class WorkerLoop:
             if woken or not self._watch.take():
                 return
         # A write was reported or may be missed: usually its wakeup follows at once.
-        self._listener.wait(min(pause, _AFTER_A_WRITE), [stop])
+        self._listener.wait(min(pause, self._watch.longest_sleep), [stop])
 
     def _pause(self) -> float:
         store, queues = self._runner.store, self._runner.settings.queues

@@ -13,6 +13,7 @@ from gigq.model.cached_property import cached_property
 from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import LOCK_TIMEOUT, Database
+from gigq.store.postgres.connections import is_address
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.memory import MemoryConnection
@@ -22,6 +23,7 @@ from gigq.store.verbs import settle_and_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
 
 MEMORY = ":memory:"
 
@@ -49,6 +51,10 @@ class FileBackend:
     def run(self) -> str:
         """Return the run of this process, whose lock shows other processes that it lives."""
         return run_locks.run_of_this_process(self.path)
+
+    def is_alive(self, run: str) -> bool:
+        """Return True while the process that holds `run` lives."""
+        return run_locks.is_alive(self.path, run)
 
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due."""
@@ -107,6 +113,10 @@ class MemoryBackend:
         """Return the run of this process."""
         return f"memory:{self._pid}"
 
+    def is_alive(self, run: str) -> bool:  # noqa: ARG002 - as for a file
+        """Return True: there is no other process."""
+        return True
+
     def notify(self, due: Mapping[str, int]) -> None:
         """Do nothing: workers poll."""
 
@@ -122,11 +132,15 @@ class MemoryBackend:
         return _NoWatch()
 
 
-Backend = FileBackend | MemoryBackend
+Backend = "FileBackend | MemoryBackend | PostgresBackend"
 
 
 def backend_of(path: str | os.PathLike[str]) -> Backend:
     """Return the backend of a path; each call with ":memory:" makes a new database."""
+    if is_address(path):
+        from gigq.store.postgres.backend import PostgresBackend
+
+        return PostgresBackend(str(path))
     return MemoryBackend() if path == MEMORY else FileBackend(path)
 
 
@@ -233,6 +247,8 @@ class _NoWakeups:
 
 class _NoWatch:
     """A watch that reports no writes, so that the worker polls in short intervals."""
+
+    longest_sleep = 0.2
 
     def descriptors(self) -> list[int]:
         return []

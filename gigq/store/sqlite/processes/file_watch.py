@@ -47,6 +47,9 @@ class DatabaseWatch:
         path: the database file.
     """
 
+    longest_sleep = 0.2
+    """Seconds to sleep at most after a write that was reported without a wakeup."""
+
     def __init__(self, path: str) -> None:
         self._paths = path, f"{path}-wal"
         self._descriptor = -1

@@ -127,6 +127,11 @@ def is_alive(database_path: str | os.PathLike[str], run: str | None) -> bool:
     return _is_there(rest[1:]) or _may_lock_again(file, rest[1:])
 
 
+def is_of_this_host(run: str) -> bool:
+    """Return True for a run of this boot and process namespace, whose end can be seen."""
+    return run.split(":")[3:5] == _here() != []
+
+
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
     """Return this process's one descriptor of a database's lock file; closing it frees all runs.
 

@@ -127,6 +127,11 @@ CREATE TABLE job_dependencies (
 
 CREATE INDEX job_dependencies_of ON job_dependencies (job_id);
 
+-- The id of this queue, for the folders of its processes: a database has many addresses.
+CREATE TABLE gigq_store (id TEXT NOT NULL);
+
+INSERT INTO gigq_store VALUES (gen_random_uuid()::text);
+
 -- The ids in a list of parents; none when another program has stored no JSON list.
 CREATE FUNCTION gigq_ids(list TEXT) RETURNS SETOF TEXT LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

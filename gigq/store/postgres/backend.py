@@ -1,0 +1,63 @@
+"""Access to a queue in a PostgreSQL database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigq.model.cached_property import cached_property
+from gigq.store.postgres import connections
+from gigq.store.postgres.listen import Listener, Notifier, Polling
+from gigq.store.postgres.place import place_of
+from gigq.store.sqlite.processes import run_locks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class PostgresBackend:
+    """A PostgreSQL database, with this process's connections, notifications and run locks.
+
+    Attributes:
+        path: the address of the database.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.path = address
+        self._notifier = Notifier()
+
+    @cached_property
+    def _place(self) -> str:
+        """The path beside which this host's processes keep their run locks."""
+        return place_of(self.connection())
+
+    def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as for a file
+        """Return this thread's connection."""
+        return connections.open_connection(self.path)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connections.close_connection(self.path)
+
+    def run(self) -> str:
+        """Return the run of this process, whose lock shows other processes that it lives."""
+        return run_locks.run_of_this_process(self._place)
+
+    def is_alive(self, run: str) -> bool:
+        """Return True while the process that holds `run` lives, or may live on another host."""
+        return not run_locks.is_of_this_host(run) or run_locks.is_alive(self._place, run)
+
+    def notify(self, due: Mapping[str, int]) -> None:
+        """Wake idle workers for jobs that became due."""
+        if due:
+            self._notifier.notify(self.connection(), due)
+
+    def notify_alike(self, queues: Iterable[str] | None) -> None:
+        """Do nothing: a notification wakes all workers that serve the queue."""
+
+    def listener(self, queues: Iterable[str] | None) -> Listener:
+        """Return the object that waits for notifications."""
+        return Listener(self.connection, queues)
+
+    def watch(self) -> Polling:
+        """Return a watch that reports no writes."""
+        return Polling()

@@ -1,0 +1,29 @@
+"""The folder of this account in which the processes of one host find each other."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gigq.store.postgres import drivers
+
+
+def place_of(connection: Any) -> str:
+    """Return the path beside which the run locks of a queue are, the same for all its addresses.
+
+    The store has an id of its own, since one database has many addresses.
+    """
+    with drivers.cursor_of(connection) as cursor:
+        store = drivers.last_value(cursor, "SELECT id FROM gigq_store")
+    folder = _runtime_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return str(folder / store)
+
+
+def _runtime_folder() -> Path:
+    """Return `$XDG_RUNTIME_DIR/gigq`, or a private folder in /tmp."""
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if given and Path(given).is_dir():
+        return Path(given) / "gigq"
+    return Path("/tmp") / f"gigq-{os.getuid()}"  # noqa: S108 - checked before it is used
