@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.errors import UnsupportedStore
 from gigq.queue import JobQueue
-from gigq.store.backend import MEMORY, FileBackend, backend_of
+from gigq.store.backend import MEMORY, FileBackend, NoWakeups, backend_of
+from gigq.store.dialect import POSTGRES, dialect_of
+from gigq.store.postgres.backend import PostgresBackend
 from gigq.store.sqlite.file.filesystem import absolute
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Mapping
 
     from gigq.store.backend import Backend
 
@@ -27,16 +30,40 @@ class _BackendOfQueue(FileBackend):
         return self._queue._get_connection()
 
 
+class _BackendOfConnections(PostgresBackend):
+    """The PostgreSQL database of a queue whose class has its own connections and no address.
+
+    Each call may open another connection, so no worker listens on one: they poll.
+    """
+
+    def __init__(self, queue: JobQueue) -> None:
+        super().__init__("")
+        self._queue = queue
+
+    def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as the queue does
+        return self._queue._get_connection()
+
+    def close(self) -> None:
+        """Do nothing: the queue's class decides when its connections are closed."""
+
+    def notify(self, due: Mapping[str, int]) -> None:
+        """Do nothing: workers poll."""
+
+    def listener(self, queues: Iterable[str] | None) -> NoWakeups:  # noqa: ARG002 - as the base
+        """Return an object that waits without wakeups."""
+        return NoWakeups()
+
+
 def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Backend]:
     """Return the path and the backend of a queue, which is given as an object or as a path.
 
     Raises:
         UnsupportedStore: it is ":memory:", which would be an empty database of the worker's own.
-        TypeError: it is a queue that has no path.
+        TypeError: it is a queue without a path whose connections are those of SQLite.
     """
     if isinstance(given, JobQueue):
         if given.db_path is None:
-            raise TypeError("this JobQueue brings its own connections and has no db_path")
+            return None, _backend_of_connections(given)
         if type(given)._get_connection is JobQueue._get_connection:
             return given.db_path, given._backend
         return given.db_path, _BackendOfQueue(given)
@@ -47,3 +74,9 @@ def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Ba
         )
     path = absolute(given)
     return path, backend_of(path)
+
+
+def _backend_of_connections(queue: JobQueue) -> Backend:
+    if dialect_of(queue._get_connection()) == POSTGRES:
+        return _BackendOfConnections(queue)
+    raise TypeError("this JobQueue brings its own connections and has no db_path")

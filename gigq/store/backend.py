@@ -123,9 +123,9 @@ class MemoryBackend:
     def notify_alike(self, queues: Iterable[str] | None) -> None:
         """Do nothing: workers poll."""
 
-    def listener(self, queues: Iterable[str] | None) -> _NoWakeups:  # noqa: ARG002 - as for a file
+    def listener(self, queues: Iterable[str] | None) -> NoWakeups:  # noqa: ARG002 - as for a file
         """Return an object that waits without wakeups."""
-        return _NoWakeups()
+        return NoWakeups()
 
     def watch(self) -> _NoWatch:
         """Return a watch that reports no writes."""
@@ -231,7 +231,7 @@ class _SharedConnection(MemoryConnection):
     path = MEMORY
 
 
-class _NoWakeups:
+class NoWakeups:
     """A listener that waits for other descriptors only."""
 
     def drain(self) -> bool:

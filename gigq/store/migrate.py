@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
-from gigq.store.dialect import SQLITE, dialect_of
+from gigq.store.dialect import POSTGRES, SQLITE, dialect_of
 from gigq.store.sqlite.file.wal_file_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.sqlite.transactions import SqliteSession
@@ -135,9 +135,15 @@ def _migrate(session: Session) -> None:
 
 @contextmanager
 def _old_rows_kept(session: Session, *, is_new: bool) -> Iterator[None]:
-    """Carry the rows of GigQ 0.5.1 over into the new tables; PostgreSQL never had them."""
+    """Keep the rows of GigQ 0.5.1 in a file, or those of an application's own tables."""
     dialect = dialect_of(session.connection)
-    if dialect != SQLITE or not is_new:
+    if not is_new:
+        yield
+        return
+    if dialect == POSTGRES:
+        from gigq.store.postgres.adoption import adopt
+
+        adopt(session, _steps(dialect)[0][1].read_text(encoding="utf-8"))
         yield
         return
     from gigq.store.upgrade_0_5_1 import upgrade

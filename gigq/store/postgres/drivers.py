@@ -34,7 +34,8 @@ def in_transaction(connection: Any) -> bool:
 def last_value(cursor: Any, script: str) -> str:
     """Run several statements without parameters in one round trip; return the last one's value."""
     cursor.execute(script)
-    while hasattr(cursor, "nextset") and cursor.nextset():
+    # psycopg2 has the last result, psycopg the first.
+    while not is_psycopg2(cursor.connection) and cursor.nextset():
         pass
     return str(cursor.fetchone()[0])
 

@@ -8,6 +8,10 @@ SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema();
 SELECT column_name AS name FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = 'jobs';
 
+-- name: columns_of_table
+SELECT column_name AS name, data_type AS type FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = :name;
+
 -- One process migrates at a time; the others wait here.
 -- name: lock_schema
 SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || current_schema()));

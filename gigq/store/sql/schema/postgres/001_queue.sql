@@ -1,6 +1,6 @@
 -- The tables of SQLite's schema 12, with the same columns and meanings. Times are UTC text of a fixed
 -- width and compare as bytes, whatever the collation of the database.
-CREATE TABLE jobs (
+CREATE TABLE IF NOT EXISTS jobs (
     id                  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     rowid               BIGINT GENERATED ALWAYS AS IDENTITY,             -- the order in which jobs were stored
     name                TEXT NOT NULL,
@@ -77,7 +77,7 @@ CREATE INDEX jobs_finished ON jobs (status, rowid)
 
 CREATE INDEX jobs_by_age ON jobs (created_at);
 
-CREATE TABLE job_executions (
+CREATE TABLE IF NOT EXISTS job_executions (
     id                  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     job_id              TEXT COLLATE "C" NOT NULL,
     worker_id           TEXT,
@@ -119,7 +119,7 @@ CREATE INDEX job_executions_to_cancel ON job_executions (job_id)
     WHERE status = 'running' AND cancel_requested_at IS NOT NULL;
 
 -- The parents that a job still waits for.
-CREATE TABLE job_dependencies (
+CREATE TABLE IF NOT EXISTS job_dependencies (
     parent_id TEXT COLLATE "C" NOT NULL,
     job_id    TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (parent_id, job_id)

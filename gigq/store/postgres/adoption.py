@@ -1,0 +1,71 @@
+"""Adoption of tables that an application has made, as the subclass in docs/api/core.md does.
+
+Its columns, indexes and rows stay. The columns that gigq has besides are added.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gigq.errors import UnsupportedStore
+from gigq.store.upgrade_0_5_1.table_definition import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gigq.store.session import Session
+
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(.*?^\)[^;]*;", re.DOTALL | re.MULTILINE)
+_DEFAULT = re.compile(r"\bDEFAULT ('[^']*'|\S+)")
+_TEXTS = frozenset({"text", "character varying", "character"})
+_NUMBERS = frozenset(
+    {"smallint", "integer", "bigint", "numeric", "real", "double precision"},
+)
+
+
+def adopt(session: Session, schema: str) -> None:
+    """Add what the existing tables lack.
+
+    Args:
+        session: the transaction.
+        schema: the script that creates the tables of a new queue.
+
+    Raises:
+        UnsupportedStore: columns of a table hold values of another kind; with a list of them.
+    """
+    for found in _TABLE.finditer(schema):
+        table, wanted = found[1], parse(found[0]).columns
+        have = {
+            row["name"]: row["type"] for row in session.all("columns_of_table", {"name": table})
+        }
+        if have:
+            _refuse_other_kinds(table, wanted, have)
+            session.run_script("; ".join(_changes(table, wanted, have)) or "SELECT 1")
+
+
+def _changes(table: str, wanted: Mapping[str, str], have: Mapping[str, str]) -> Iterator[str]:
+    for name, definition in wanted.items():
+        default = _DEFAULT.search(definition)
+        if name not in have:
+            yield f"ALTER TABLE {table} ADD COLUMN {definition}"
+        elif default:
+            yield f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {default[1]}"
+
+
+def _refuse_other_kinds(table: str, wanted: Mapping[str, str], have: Mapping[str, str]) -> None:
+    wrong = [
+        f"{table}.{name} is {have[name]}, not {kind}"
+        for name, definition in wanted.items()
+        if name in have and have[name] not in (_TEXTS if _is_text(definition) else _NUMBERS)
+        for kind in ["text" if _is_text(definition) else "a number"]
+    ]
+    if wrong:
+        raise UnsupportedStore(
+            f"the tables cannot be used as a queue: {'; '.join(wrong)}. Change the type of these "
+            "columns, or rename the table: then gigq makes its own. Nothing was changed"
+        )
+
+
+def _is_text(definition: str) -> bool:
+    return " TEXT" in definition.upper()

@@ -1,0 +1,123 @@
+"""A `JobQueue` with connections of its own, as docs/api/core.md shows it, on a real server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import psycopg2
+import pytest
+from support import postgres
+
+
+from gigq import Job, JobQueue, JobStatus, Worker
+from gigq.errors import UnsupportedStore
+from gigq.model.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# As its page shows it, the subclass opens a connection at each call and closes none.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+ONLY_TWO = "id TEXT PRIMARY KEY, name TEXT NOT NULL"
+OF_THE_SEED = f"""{ONLY_TWO}, function_name TEXT NOT NULL, function_module TEXT NOT NULL, params TEXT,
+    priority INTEGER DEFAULT 0, dependencies TEXT, max_attempts INTEGER DEFAULT 3,
+    timeout INTEGER DEFAULT 300, description TEXT, status TEXT NOT NULL, created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL, attempts INTEGER DEFAULT 0, result TEXT, error TEXT,
+    started_at TEXT, completed_at TEXT, worker_id TEXT"""
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def psycopg_connection(address: str) -> Any:
+    return psycopg.connect(address)
+
+
+def psycopg2_connection(address: str) -> Any:
+    return psycopg2.connect(address)
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
+        yield found
+
+
+@pytest.fixture(params=[psycopg_connection, psycopg2_connection])
+def connect(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    return request.param
+
+
+@pytest.fixture(params=[ONLY_TWO, OF_THE_SEED], ids=["two columns", "the seed's columns"])
+def queue(request: pytest.FixtureRequest, connect: Callable[[str], Any], address: str) -> JobQueue:
+    return queue_with(connect, address, request.param)
+
+
+def queue_with(connect: Callable[[str], Any], address: str, columns: str) -> JobQueue:
+    class PostgresJobQueue(JobQueue):
+        def __init__(self, connection_string: str) -> None:
+            self.connection_string = connection_string
+            self._initialize_db()
+
+        def _get_connection(self) -> Any:
+            return connect(self.connection_string)
+
+        def _initialize_db(self) -> None:
+            conn = self._get_connection()
+            cursor = conn.cursor()
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS jobs ({columns})")
+            cursor.execute("CREATE INDEX IF NOT EXISTS idx_jobs_status ON jobs (id)")
+            conn.commit()
+            conn.close()
+
+    return PostgresJobQueue(address)
+
+
+def test_jobs_are_submitted_shown_listed_and_cancelled(queue: JobQueue) -> None:
+    first = queue.submit(Job("first", add, {"a": 1, "b": 2}, priority=5, timeout=7))
+    second = queue.submit(Job("second", add, {"a": 1, "b": 2}, dependencies=[first]))
+
+    assert queue.get_status(first)["timeout"] == 7
+    assert [job["name"] for job in queue.list_jobs(JobStatus.PENDING)] == ["second", "first"]
+    assert queue.cancel(second)
+    assert queue.get_status(second)["status"] == "cancelled"
+
+
+def test_a_worker_runs_its_jobs(queue: JobQueue) -> None:
+    job_id = queue.submit(Job("sum", add, {"a": 1, "b": 2}))
+    failing = queue.submit(Job("fails", add, {"a": 1, "b": "x"}, max_attempts=1))
+    worker = Worker(queue)
+
+    assert [worker.process_one() for _ in range(3)] == [True, True, False]
+    assert queue.get_result(job_id) == 3
+    assert queue.get_status(failing)["status"] == "failed"
+
+
+def test_the_columns_and_indexes_of_the_application_stay(
+    connect: Callable[[str], Any], address: str
+) -> None:
+    queue = queue_with(connect, address, f"{OF_THE_SEED}, tenant TEXT DEFAULT 'all'")
+    job_id = queue.submit(Job("sum", add, {"a": 1, "b": 2}))
+
+    assert queue.get_status(job_id)["tenant"] == "all"
+    with psycopg.connect(address) as connection:
+        indexes = connection.execute(
+            "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+        ).fetchall()
+    assert ("idx_jobs_status",) in indexes
+
+
+def test_columns_of_another_kind_are_refused_by_name(
+    connect: Callable[[str], Any], address: str
+) -> None:
+    odd = OF_THE_SEED.replace("params TEXT", "params JSONB")
+    queue = queue_with(connect, address, odd.replace("created_at TEXT", "created_at TIMESTAMPTZ"))
+
+    with pytest.raises(UnsupportedStore) as caught:
+        queue.submit(Job("sum", add, {"a": 1, "b": 2}))
+    said = str(caught.value)
+    assert "jobs.created_at is timestamp with time zone, not text" in said
+    assert "jobs.params is jsonb, not text" in said
