@@ -24,6 +24,7 @@ from gigq.submission import listed, rows_to_store
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from gigq.job_queries import Names, Statuses
     from gigq.model.job import Delay, Job
@@ -257,6 +258,7 @@ class JobQueue(Rescheduling, Deleting):
         dependents: bool = False,
         *,
         one_more: bool = False,
+        run_at: datetime | None = None,
         delay: Delay | None = None,
     ) -> bool:
         """Make a failed, timed out or cancelled job pending again, with no attempt used.
@@ -265,8 +267,8 @@ class JobQueue(Rescheduling, Deleting):
             job_id: the job's id.
             dependents: True to requeue also the jobs that failed because of it, directly or not.
             one_more: True for one attempt more; False for all of `max_attempts` again.
-            delay: the time from now until the job is due: seconds, a text such as "10m", or a
-                timedelta; None for now.
+            run_at: the time at which the job becomes due, a datetime with a zone; None for now.
+            delay: instead, the time from now: seconds, a text such as "10m", or a timedelta.
 
         Returns:
             True when the job, or with `dependents` one of its dependents, is pending again. False
@@ -274,9 +276,11 @@ class JobQueue(Rescheduling, Deleting):
             requeue that parent with its dependents. `requeue_many` returns the reason.
 
         Raises:
-            ValueError: the delay is no such value.
+            ValueError: the time or the delay is no such value, or both are given.
         """
-        many = self.requeue_many([job_id], dependents, one_more=one_more, delay=delay)
+        many = self.requeue_many(
+            [job_id], dependents, one_more=one_more, run_at=run_at, delay=delay
+        )
         return bool(many.jobs)
 
     def requeue_many(
@@ -285,6 +289,7 @@ class JobQueue(Rescheduling, Deleting):
         dependents: bool = False,
         *,
         one_more: bool = False,
+        run_at: datetime | None = None,
         delay: Delay | None = None,
     ) -> Requeued:
         """Make many jobs pending again, in few transactions and in any order.
@@ -293,6 +298,7 @@ class JobQueue(Rescheduling, Deleting):
             job_ids: their ids.
             dependents: True to requeue also the jobs that failed because of them, directly or not.
             one_more: as for `requeue_job`; a dependent that has not been started has all attempts.
+            run_at: as for `requeue_job`, for all of them.
             delay: as for `requeue_job`, for all of them.
 
         Returns:
@@ -301,7 +307,8 @@ class JobQueue(Rescheduling, Deleting):
         Raises:
             ValueError: as for `requeue_job`.
         """
-        again = Again(one_more, run_times.not_before(None, 0 if delay is None else delay))
+        delay = 0 if run_at is None and delay is None else delay
+        again = Again(one_more, run_times.not_before(run_at, delay))
         answer, due = requeue_all(self._database, job_ids, with_dependents=dependents, again=again)
         self._wake(due)
         return answer
