@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gigq import Job, JobQueue, Snooze, Worker, events
+from gigq.store.doctor.inspection import gather
+from gigq.store.doctor.queue_checks import judge
 
 if TYPE_CHECKING:
     from support.set_clock import Clock
@@ -84,3 +86,18 @@ def test_an_expired_job_can_be_requeued(queue: JobQueue, time: Clock) -> None:
     Worker(queue).process_one()
 
     assert queue.get_status(job_id)["status"] == "completed"
+
+
+@pytest.mark.fault("L13")
+def test_a_job_has_waited_for_a_worker_since_it_became_due(queue: JobQueue, time: Clock) -> None:
+    """sidekiq/sidekiq#2373: the latency of a queue counted the ten hours of a delay as well."""
+    queue.submit(Job("delayed", work, delay="10h"))
+    queue.submit(Job("tried", fail, priority=9, retry=["10h"]))
+    Worker(queue).process_one()
+    time.forward(10 * HOUR)
+    Worker(queue, queues=["other"]).process_one()
+    time.forward(30)
+    found = {one.check: one for one in judge(gather(queue.db_path))}["oldest"]
+
+    assert found.found == "the oldest due job (queue default) has been due for 30s"
+    assert found.severity == "ok"
