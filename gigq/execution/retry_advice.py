@@ -75,7 +75,7 @@ def _advised(
     current = _current(claim)
     if current is not retry_policy.NO_POLICY or claim.retry_policy:
         result = result._replace(retry=RetryAdvice(policy=current))
-    if result.cause is Cause.ERROR and (decision := _decision(error)) is not None:
+    if (decision := _decision(error)) is not None:
         return _decided(result, decision)
     if result.cause is Cause.ERROR and (reason := _final_reason(current, error)):
         return _final(result, reason)

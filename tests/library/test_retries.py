@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from gigq import CancelJob, GiveUp, Job, JobQueue, Retry, RetryLater, Snooze, Worker, events, task
+from gigq import (
+    CancelJob,
+    GiveUp,
+    Job,
+    JobQueue,
+    JobTimeout,
+    Retry,
+    RetryLater,
+    Snooze,
+    Worker,
+    events,
+    task,
+)
 from gigq.errors import InvalidJob
 from gigq.model import clock
 
@@ -45,6 +58,13 @@ def decide(how: str, delay: Any = 60) -> str:
     if how == "snooze":
         raise Snooze(delay, "the file is not there yet")
     raise GiveUp("no such customer") if how == "give up" else CancelJob("no longer wanted")
+
+
+def decide_at_the_limit(how: str) -> None:
+    try:
+        time.sleep(60)
+    except JobTimeout:
+        decide(how)
 
 
 def delay_of(attempt: int, error: BaseException) -> float | None:
@@ -223,6 +243,25 @@ def test_give_up_and_cancel_end_the_job(queue: JobQueue) -> None:
     assert "no such customer" in given_up["error"]
     assert (cancelled["status"], cancelled["cause"]) == ("cancelled", "cancelled")
     assert "no longer wanted" in cancelled["error"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "delay", "attempts"),
+    [
+        ("give up", "timeout", None, 1),
+        ("cancel", "cancelled", None, 1),
+        ("later", "pending", 60, 1),
+        ("snooze", "pending", 60, 0),
+    ],
+)
+def test_a_job_decides_at_its_time_limit_too(
+    queue: JobQueue, how: str, status: str, delay: float | None, attempts: int
+) -> None:
+    rules: dict[str, Any] = {"max_attempts": 2, "retry_by_cause": {"timeout": "1h"}}
+    found = run(queue, Job("j", decide_at_the_limit, {"how": how}, timeout=0.05, **rules))
+
+    assert (found["status"], found["delay"], found["attempts"]) == (status, delay, attempts)
+    assert found["executions"][0]["interrupted_by"] == "timeout"
 
 
 @pytest.mark.parametrize("delay", ["soon", -1, None])
