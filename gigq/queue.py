@@ -10,20 +10,17 @@ from gigq.deleting import Deleting
 from gigq.errors import JobNotFound
 from gigq.execution import job_events
 from gigq.model import codec, run_times, scripts
-from gigq.model.cached_property import cached_property
 from gigq.model.job_status import JobStatus
 from gigq.rescheduling import Rescheduling
 from gigq.store import migrate
-from gigq.store.backend import MEMORY, BackendOfPath
-from gigq.store.database import LOCK_TIMEOUT, Database
-from gigq.store.sqlite.file.filesystem import DatabasePath
+from gigq.store.backend import MEMORY
 from gigq.store.verbs import insertion, jobs, listing
 from gigq.store.verbs.requeue import Again
 from gigq.submission import listed, rows_to_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
     from gigq.job_queries import Names, Statuses
@@ -44,12 +41,8 @@ class JobQueue(Rescheduling, Deleting):
             program whose workers call other functions than those that it submits.
     """
 
-    db_path = DatabasePath()
-    _backend = BackendOfPath()
-    lock_timeout: float = LOCK_TIMEOUT
     max_params_size: int = codec.DEFAULT_LIMIT
     compare_params: bool = True
-    _begin: migrate.Begin = migrate.Begin.ANYWHERE
 
     def __init__(self, db_path: str | os.PathLike[str], initialize: bool = True) -> None:
         """Open a queue.
@@ -312,35 +305,6 @@ class JobQueue(Rescheduling, Deleting):
         answer, due = requeue_all(self._database, job_ids, with_dependents=dependents, again=again)
         self._wake(due)
         return answer
-
-    def close(self) -> None:
-        """Close this thread's connection; the next use opens another."""
-        if self.db_path is not None:
-            self._backend.close()
-
-    def _initialize_db(self) -> None:
-        """Create the tables, or migrate those of an older version."""
-        migrate.apply(self._connected, self._begin)
-
-    def _get_connection(self) -> Any:
-        """Return this thread's connection to the database, without an open transaction."""
-        assert self.db_path is not None, "a subclass without db_path brings its own connections"
-        return self._backend.connection(may_create=self._begin is not migrate.Begin.NEVER)
-
-    @cached_property
-    def _connected(self) -> Database:
-        return Database(self._get_connection, lambda: self.lock_timeout, urgent=True)
-
-    @cached_property
-    def _database(self) -> Database:
-        """Return the database, migrated to the schema of this version."""
-        migrate.apply(self._connected, self._begin)
-        return self._connected
-
-    def _wake(self, due: Mapping[str, int]) -> None:
-        """Wake idle workers that serve the queues in which jobs became due."""
-        if self.db_path is not None:
-            self._backend.notify(due)
 
     def _new_rows(self, given: list[Job]) -> list[Values]:
         return rows_to_store(given, self.max_params_size, compare=self.compare_params)
