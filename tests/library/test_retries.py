@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-import time
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
@@ -62,7 +62,7 @@ def decide(how: str, delay: Any = 60) -> str:
 
 def decide_at_the_limit(how: str) -> None:
     try:
-        time.sleep(60)
+        signal.pause()
     except JobTimeout:
         decide(how)
 
