@@ -114,7 +114,8 @@ def test_a_job_that_expires_after_a_stop_says_that_it_had_started(db: Database, 
 
     assert [ended(one) for one in expired] == [(job_id, JobStatus.CANCELLED, 0)]
     assert job(db, job_id)["error"] == (
-        f"JobExpired: a stop interrupted it, and then it expired at {clock.to_seconds(SOON)}"
+        "JobExpired: a stop interrupted it, and it may not start again after "
+        f"{clock.to_seconds(SOON)}"
     )
 
 
