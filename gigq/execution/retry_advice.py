@@ -113,7 +113,8 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
     if not snooze:
         return result._replace(retry=result.retry._replace(delay=delay))
     if error.__cause__ is None and error.__context__ is None:
-        result = result._replace(error=headline(error))  # the traceback only repeats the reason
+        # The traceback only repeats the reason.
+        result = result._replace(error=headline(error), failure=None)
     advice = result.retry._replace(delay=delay, snooze=True, reason=_reason(error))
     return result._replace(cause=Cause.SNOOZED, retry=advice)
 

@@ -112,7 +112,10 @@ def _delays(
         _refuse_many("retry", "delays", len(retry), " (the last one is used again)")
         return None, tuple(seconds_of(f"retry[{n}]", delay) for n, delay in enumerate(retry))
     if isinstance(retry, str) and (":" not in retry or len(retry) > _LONGEST_NAME):
-        raise ValueError(f"retry is {short(retry)}; name a function as 'module:function'")
+        raise ValueError(
+            f"retry is {short(retry)}; give a list of delays such as ['10m'], or name a function "
+            "as 'module:function'"
+        )
     if is_function(retry):
         return None, ()
     raise ValueError(

@@ -294,6 +294,19 @@ def test_decisions_are_events_with_their_reason(queue: JobQueue) -> None:
     assert final[3] == "retry_by_cause has 'error': 'never'"
 
 
+def test_the_event_of_a_snooze_that_comes_too_late_has_no_traceback(queue: JobQueue) -> None:
+    heard: dict[str, dict[str, Any]] = {}
+    unsubscribe = events.subscribe(heard.__setitem__)
+    try:
+        run(queue, Job("a", decide, {"how": "snooze", "delay": "2h"}, expires_in="1h"))
+    finally:
+        unsubscribe()
+
+    found = heard[events.JOB_CANCELLED]
+    assert found["error_traceback"] is None
+    assert found["reason"].startswith("it expires at ")
+
+
 @task(give_up_on=KeyError, retry=[30])
 def changing() -> None:
     raise KeyError("gone")
