@@ -195,3 +195,29 @@ def test_thousands_of_jobs_that_wait_do_not_hold_up_one_that_is_due(
     Worker(queue).process_one()
 
     assert queue.get_status(job_id)["status"] == "completed"
+
+
+@pytest.mark.fault("L28")
+def test_jobs_that_waited_or_were_requeued_keep_their_age(queue: JobQueue, time: Clock) -> None:
+    """riverqueue/river#211: jobs that were retried took a place by a time that was no longer true.
+
+    Here the place of a job is that of its submit, as the pages of the manual say.
+    """
+    names = ["requeued", "delayed", "tried", "new"]
+    options: list[dict[str, Any]] = [{}, {"delay": "2h"}, {"retry": ["2h"]}, {}]
+    ids = {}
+    worker = Worker(queue)
+    for name, given in zip(names, options, strict=True):
+        most = 2 if name == "tried" else 1
+        ids[name] = queue.submit(Job(name, fail, max_attempts=most, **given))
+        if name != "new":
+            worker.process_one()
+        time.forward(HOUR)
+    queue.requeue_job(ids["requeued"])
+    time.forward(2 * HOUR)
+    for _ in range(4):
+        worker.process_one()
+        time.forward(1)
+    last = {name: queue.get_status(ids[name])["executions"][-1] for name in names}
+
+    assert sorted(names, key=lambda name: last[name]["started_at"]) == names
