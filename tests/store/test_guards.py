@@ -20,9 +20,10 @@ NOW = "2026-06-01T00:00:00.000000+00:00"
 STATUSES = ["pending", "running", "completed", "failed", "timeout", "cancelled", "paused"]
 PARAMS = {
     "now": NOW, "result": "1", "status": "failed", "attempts": 9, "released": 1, "snoozed": 1,
-    "crashed": 1, "one_more": 0, "error": "changed", "cause": "error", "completed_at": NOW, "retry_after": NOW,
+    "crashed": 1, "error": "changed", "cause": "error", "completed_at": NOW, "retry_after": NOW,
     "next_execution_id": "changed", "worker_id": "changed", "run": "changed", "attempt": 9,
     "interrupted_by": "timeout", "returned_after": 1.5, "due_at": NOW, "due_why": "retry",
+    "one_more": 0,
 }  # fmt: skip
 BY_POSITION = {
     "complete_execution": (
