@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gigq import job_queries
+from gigq.connecting import Connecting
 from gigq.model.job_status import JobStatus
 from gigq.store.verbs import jobs, prune
 
@@ -12,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Deleting:
+class Deleting(Connecting):
     """The methods of a queue that delete finished jobs."""
-
-    _database: Any  # of the queue
 
     def clear_completed(self, before_timestamp: str | None = None) -> int:
         """Delete completed and cancelled jobs that no unfinished job depends on.

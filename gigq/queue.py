@@ -10,20 +10,18 @@ from gigq.deleting import Deleting
 from gigq.errors import JobNotFound
 from gigq.execution import job_events
 from gigq.model import codec, run_times, scripts
-from gigq.model.cached_property import cached_property
 from gigq.model.job_status import JobStatus
 from gigq.rescheduling import Rescheduling
 from gigq.store import migrate
-from gigq.store.backend import MEMORY, BackendOfPath
-from gigq.store.database import LOCK_TIMEOUT, Database
-from gigq.store.sqlite.file.filesystem import DatabasePath
+from gigq.store.backend import MEMORY
 from gigq.store.verbs import insertion, jobs, listing
 from gigq.store.verbs.requeue import Again
 from gigq.submission import listed, rows_to_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+    from datetime import datetime
 
     from gigq.job_queries import Names, Statuses
     from gigq.model.job import Delay, Job
@@ -43,12 +41,8 @@ class JobQueue(Rescheduling, Deleting):
             program whose workers call other functions than those that it submits.
     """
 
-    db_path = DatabasePath()
-    _backend = BackendOfPath()
-    lock_timeout: float = LOCK_TIMEOUT
     max_params_size: int = codec.DEFAULT_LIMIT
     compare_params: bool = True
-    _begin: migrate.Begin = migrate.Begin.ANYWHERE
 
     def __init__(self, db_path: str | os.PathLike[str], initialize: bool = True) -> None:
         """Open a queue.
@@ -257,6 +251,7 @@ class JobQueue(Rescheduling, Deleting):
         dependents: bool = False,
         *,
         one_more: bool = False,
+        run_at: datetime | None = None,
         delay: Delay | None = None,
     ) -> bool:
         """Make a failed, timed out or cancelled job pending again, with no attempt used.
@@ -265,8 +260,8 @@ class JobQueue(Rescheduling, Deleting):
             job_id: the job's id.
             dependents: True to requeue also the jobs that failed because of it, directly or not.
             one_more: True for one attempt more; False for all of `max_attempts` again.
-            delay: the time from now until the job is due: seconds, a text such as "10m", or a
-                timedelta; None for now.
+            run_at: the time at which the job becomes due, a datetime with a zone; None for now.
+            delay: instead, the time from now: seconds, a text such as "10m", or a timedelta.
 
         Returns:
             True when the job, or with `dependents` one of its dependents, is pending again. False
@@ -274,9 +269,11 @@ class JobQueue(Rescheduling, Deleting):
             requeue that parent with its dependents. `requeue_many` returns the reason.
 
         Raises:
-            ValueError: the delay is no such value.
+            ValueError: the time or the delay is no such value, or both are given.
         """
-        many = self.requeue_many([job_id], dependents, one_more=one_more, delay=delay)
+        many = self.requeue_many(
+            [job_id], dependents, one_more=one_more, run_at=run_at, delay=delay
+        )
         return bool(many.jobs)
 
     def requeue_many(
@@ -285,6 +282,7 @@ class JobQueue(Rescheduling, Deleting):
         dependents: bool = False,
         *,
         one_more: bool = False,
+        run_at: datetime | None = None,
         delay: Delay | None = None,
     ) -> Requeued:
         """Make many jobs pending again, in few transactions and in any order.
@@ -293,6 +291,7 @@ class JobQueue(Rescheduling, Deleting):
             job_ids: their ids.
             dependents: True to requeue also the jobs that failed because of them, directly or not.
             one_more: as for `requeue_job`; a dependent that has not been started has all attempts.
+            run_at: as for `requeue_job`, for all of them.
             delay: as for `requeue_job`, for all of them.
 
         Returns:
@@ -301,39 +300,11 @@ class JobQueue(Rescheduling, Deleting):
         Raises:
             ValueError: as for `requeue_job`.
         """
-        again = Again(one_more, run_times.not_before(None, 0 if delay is None else delay))
+        delay = 0 if run_at is None and delay is None else delay
+        again = Again(one_more, run_times.not_before(run_at, delay))
         answer, due = requeue_all(self._database, job_ids, with_dependents=dependents, again=again)
         self._wake(due)
         return answer
-
-    def close(self) -> None:
-        """Close this thread's connection; the next use opens another."""
-        if self.db_path is not None:
-            self._backend.close()
-
-    def _initialize_db(self) -> None:
-        """Create the tables, or migrate those of an older version."""
-        migrate.apply(self._connected, self._begin)
-
-    def _get_connection(self) -> Any:
-        """Return this thread's connection to the database, without an open transaction."""
-        assert self.db_path is not None, "a subclass without db_path brings its own connections"
-        return self._backend.connection(may_create=self._begin is not migrate.Begin.NEVER)
-
-    @cached_property
-    def _connected(self) -> Database:
-        return Database(self._get_connection, lambda: self.lock_timeout, urgent=True)
-
-    @cached_property
-    def _database(self) -> Database:
-        """Return the database, migrated to the schema of this version."""
-        migrate.apply(self._connected, self._begin)
-        return self._connected
-
-    def _wake(self, due: Mapping[str, int]) -> None:
-        """Wake idle workers that serve the queues in which jobs became due."""
-        if self.db_path is not None:
-            self._backend.notify(due)
 
     def _new_rows(self, given: list[Job]) -> list[Values]:
         return rows_to_store(given, self.max_params_size, compare=self.compare_params)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import events
 from gigq.cancel_requeue import several
+from gigq.connecting import Connecting
 from gigq.model import clock, run_times
 from gigq.store.verbs.requeue import MOST_AT_ONCE
 from gigq.store.verbs.reschedule import reschedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
     from gigq.model.job import Delay
@@ -39,10 +40,8 @@ class Rescheduled(NamedTuple):
     refused: dict[str, str]
 
 
-class Rescheduling:
+class Rescheduling(Connecting):
     """The methods of a queue that change the time of pending jobs."""
-
-    _database: Any  # of the queue, as is `_wake`
 
     def run_now(self, job_id: str) -> bool:
         """Make a delayed job due now: one with a later time, or one that waits for a retry.
@@ -109,9 +108,6 @@ class Rescheduling:
                 answer.refused[job_id] = _reason(row, done.retry_after)
             self._wake(Counter(done.due_in))
         return answer
-
-    def _wake(self, due: Mapping[str, int]) -> None:
-        raise NotImplementedError
 
 
 def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gigq.cli.errors import OptionsError, VariableError
 from gigq.model import clock, codec, served_queues, units
+from gigq.model.retry import LONGEST_DELAY
 from gigq.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Value = TypeVar("Value")
+
+_MOST_DIGITS = 18  # of an integer that SQLite accepts
 
 
 TOO_DEEP = f"is nested too deeply; {codec.MOST_LEVELS} levels are the most"
@@ -167,11 +170,15 @@ def duration(text: str) -> float:
     if text.lstrip().startswith("-"):
         raise argparse.ArgumentTypeError(f"{text!r} is negative; give a time from now on")
     try:
-        return units.parse_duration(text, bare=1.0)
+        seconds = units.parse_duration(text, bare=1.0)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a duration such as 10m or 1h30m, nor a number of seconds"
         ) from None
+    if seconds > LONGEST_DELAY:
+        longest = units.format_duration(LONGEST_DELAY)
+        raise argparse.ArgumentTypeError(f"{text!r} is too long; give at most {longest}")
+    return seconds
 
 
 def moment(text: str) -> datetime:
@@ -208,15 +215,19 @@ def positive(text: str) -> float:
 
 def count(text: str) -> int:
     """Convert a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
+    return _whole(text, 1)
 
 
 def amount(text: str) -> int:
     """Convert a whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text[:_MOST_DIGITS]) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    if len(text) > _MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text[:_MOST_DIGITS]}... is too large")
     return int(text)
 
 

@@ -88,11 +88,18 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_time_options(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add the options for the time before which a job does not run."""
+def add_time_options(parser: argparse.ArgumentParser, *also: str, required: bool = False) -> None:
+    """Add the options for the time before which a job does not run.
+
+    Args:
+        parser: the parser of a command.
+        *also: further names of the option `--in`.
+        required: True when one of them must be given.
+    """
     time = parser.add_mutually_exclusive_group(required=required)
     time.add_argument(
         "--in",
+        *also,
         dest="delay",
         type=arguments.duration,
         metavar="DURATION",

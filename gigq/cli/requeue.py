@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gigq.cli import arguments, exit_codes, selection
+from gigq.cli import exit_codes, job_options, selection
 from gigq.cli.answers import answer, no_jobs, not_found, not_one_job
+from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.model.job_status import WITHOUT_SUCCESS, JobStatus
-from gigq.model.units import format_duration
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gigq.cancel_requeue import Requeued
+    from gigq.store.database import Row
 
 _FAILED = [JobStatus.FAILED.value, JobStatus.TIMEOUT.value]
 
@@ -47,13 +48,7 @@ def add_command(commands: Commands) -> None:
         action="store_true",
         help="give one attempt more, not all attempts again",
     )
-    parser.add_argument(
-        "--delay",
-        "--in",
-        type=arguments.duration,
-        metavar="DURATION",
-        help="run them after this time, such as 90s, 10m or 1h30m",
-    )
+    job_options.add_time_options(parser, "--delay")
     add_json(parser)
 
 
@@ -63,9 +58,13 @@ def requeue(args: Namespace) -> int:
         found = selection.found(queue, args, _FAILED)
         ids = selection.unambiguous_ids(found)
         done = queue.requeue_many(
-            ids, dependents=args.dependents, one_more=args.one_more, delay=args.delay
+            ids,
+            dependents=args.dependents,
+            one_more=args.one_more,
+            run_at=args.run_at,
+            delay=args.delay,
         )
-        now = selection.statuses(queue, [*ids, *done.jobs, *done.refused])
+        now = selection.stored(queue, [*ids, *done.jobs, *done.refused])
     again, named = set(done.jobs), set(ids)
     codes = [
         not_one_job(args, given, rows) or _report(args, rows[0]["id"], now, done, again)
@@ -77,16 +76,17 @@ def requeue(args: Namespace) -> int:
 
 
 def _report(
-    args: Namespace, job_id: str, now: Mapping[str, str], done: Requeued, again: set[str]
+    args: Namespace, job_id: str, now: Mapping[str, Row], done: Requeued, again: set[str]
 ) -> int:
-    status = now.get(job_id)
-    if status is None:
+    if job_id not in now:
         return not_found(args, job_id)
+    status, retry_after = now[job_id]["status"], now[job_id]["retry_after"]
     shape: dict[str, object] = {"id": job_id, "requeued": job_id in again, "status": status}
     name = f"Job {printable(job_id)}"
     if job_id in again:
-        later = f"; it starts in {format_duration(args.delay)} or later" if args.delay else ""
-        answer(args, shape, f"{name} requeued{later}.")
+        times = {"retry_after": retry_after} if retry_after else {}
+        later = f"; it does not run before {local_time(retry_after)}" if retry_after else ""
+        answer(args, shape | times, f"{name} requeued{later}.")
         return exit_codes.OK
     if args.dependents and again and status not in WITHOUT_SUCCESS:
         answer(args, shape, f"{name} stays as it is: it is {status}.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigq.queue import JobQueue
+    from gigq.store.database import Row
 
     Found = dict[str, list[Mapping[str, Any]]]
 
@@ -99,7 +100,12 @@ def unambiguous_ids(found: Found) -> list[str]:
 
 def statuses(queue: JobQueue, ids: Sequence[str]) -> dict[str, str]:
     """Return the status of each job that exists, by its id."""
-    return {row["id"]: row["status"] for row in jobs.by_ids(queue._database, ids)}
+    return {id_: row["status"] for id_, row in stored(queue, ids).items()}
+
+
+def stored(queue: JobQueue, ids: Sequence[str]) -> dict[str, Row]:
+    """Return `status` and `retry_after` of each job that exists, by its id."""
+    return {row["id"]: row for row in jobs.by_ids(queue._database, ids)}
 
 
 def _ids(given: str) -> list[str]:

@@ -59,7 +59,8 @@ def _job_event(name: str, fields: Fields) -> str:
     why = _why(fields)
     line = ", ".join(parts) + (f": {why}" if why else "")
     if name not in (events.JOB_RETRYING, events.JOB_SNOOZED):
-        return line
+        has_both = fields.get("error_message") is not None and fields.get("reason")
+        return f"{line}; not tried again: {fields['reason']}" if has_both else line
     again = fields.get("retry_after")
     return f"{line}; next attempt {f'at {local_time(again)}' if again else 'at once'}"
 
@@ -83,7 +84,8 @@ def _why(fields: Fields) -> str:
         parent = _job(fields["parent"], fields["parent_id"])
         return f"its parent {parent} ended as {fields['parent_status']}"
     # The first line: the traceback ends with the whole message.
-    message = (fields.get("error_message") or fields.get("reason") or "").partition("\n")[0]
+    said = fields.get("error_message")
+    message = ((fields.get("reason") if said is None else said) or "").partition("\n")[0]
     why = ": ".join(part for part in (fields.get("error_type"), message) if part)
     if why and fields.get("error_file"):
         return f"{why} (at {fields['error_file']}:{fields['error_line']})"

@@ -21,7 +21,7 @@ from gigq.execution.error_text import (
 )
 from gigq.execution.forked_exit import exit_if_forked
 from gigq.execution.job_context import Running
-from gigq.execution.timer_interrupt import getsignal, in_main_thread
+from gigq.execution.timer_interrupt import getsignal, in_main_thread, limited
 from gigq.model import codec, failure_details, scripts
 from gigq.model.cause import Cause
 from gigq.model.execution_result import ExecutionResult, Interruption
@@ -168,7 +168,7 @@ def run(claim: Claim, environment: Environment) -> ExecutionResult:
     except BaseException as error:  # noqa: BLE001 - a job may raise anything; none is success
         exit_if_forked(pid, error, traceback_of_job(error))
         status, cause = _meaning(claim, error)
-        text = error_text(error)
+        text = _text_of(error, claim, environment.interrupter)
         facts = failure_details.of_exception(error, text, claim.function.module)
         result = ExecutionResult(status, error=text, cause=cause, failure=facts)
         result = environment.advise(claim, result, error)
@@ -177,6 +177,17 @@ def run(claim: Claim, environment: Environment) -> ExecutionResult:
     finally:
         if script is not None:
             script.end()
+
+
+def _text_of(error: BaseException, claim: Claim, interrupter: Interrupter) -> str:
+    """Return an exception as it is stored; its own methods have a limit if the job has one."""
+    if claim.timeout is None:
+        return error_text(error)
+    try:
+        with limited(interrupter.time_left(), "its text took too long"):
+            return error_text(error)
+    except JobTimeout as late:  # not within a method of the exception
+        return headline(late)
 
 
 def _run_with_hooks(

@@ -60,7 +60,8 @@ def headline(error: BaseException) -> str:
     Its own methods may raise anything.
     """
     try:
-        return storable(shortened(f"{name_of_class(type(error))}: {error}", _MOST_REPEATED))
+        said = f"{name_of_class(type(error))}: {error}".removesuffix(": ")
+        return storable(shortened(said, _MOST_REPEATED))
     except BaseException as broken:  # noqa: BLE001 - the outcome is recorded in any case
         return _without_text(error, broken)
 

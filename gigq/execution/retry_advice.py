@@ -75,7 +75,7 @@ def _advised(
     current = _current(claim)
     if current is not retry_policy.NO_POLICY or claim.retry_policy:
         result = result._replace(retry=RetryAdvice(policy=current))
-    if result.cause is Cause.ERROR and (decision := _decision(error)) is not None:
+    if (decision := _decision(error)) is not None:
         return _decided(result, decision)
     if result.cause is Cause.ERROR and (reason := _final_reason(current, error)):
         return _final(result, reason)
@@ -113,7 +113,8 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
     if not snooze:
         return result._replace(retry=result.retry._replace(delay=delay))
     if error.__cause__ is None and error.__context__ is None:
-        result = result._replace(error=headline(error))  # the traceback only repeats the reason
+        # The traceback only repeats the reason.
+        result = result._replace(error=headline(error), failure=None)
     advice = result.retry._replace(delay=delay, snooze=True, reason=_reason(error))
     return result._replace(cause=Cause.SNOOZED, retry=advice)
 

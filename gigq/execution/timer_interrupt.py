@@ -31,7 +31,7 @@ _SHORTEST_TIMER = 1e-6
 _REPEAT_EVERY = 0.05
 
 LONGEST_RETRY_FUNCTION = 10.0
-"""Maximum duration in seconds of a function that computes the delay of a retry."""
+"""Maximum seconds for a function that computes the delay of a retry, and for an error's text."""
 
 
 class Interrupter(Protocol):

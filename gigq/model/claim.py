@@ -149,7 +149,7 @@ class ClaimRequest(NamedTuple):
         most: maximum number of jobs.
         sharers: number of workers that share the due jobs; each takes at most a fair share.
         fits: given a row, returns True when the job is short enough to be claimed with others.
-        still: returns False when nothing is to be claimed. It is called inside the transaction,
+        may_claim: returns False when nothing is to be claimed. It is called inside the transaction,
             since the wait for the write lock may be long.
     """
 
@@ -157,7 +157,7 @@ class ClaimRequest(NamedTuple):
     most: int = 1
     sharers: int = 1
     fits: Callable[[Mapping[str, Any]], bool] = lambda _row: True
-    still: Callable[[], bool] = lambda: True
+    may_claim: Callable[[], bool] = lambda: True
 
 
 class FailedDependent(NamedTuple):

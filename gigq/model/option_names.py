@@ -26,16 +26,22 @@ OURS = {
     "max_backoff": "retry=Retry(longest=...)",
     "max_retries": _ATTEMPTS,
     "min_backoff": "retry=Retry(first=...)",
+    "next_run": "run_at",
+    "perform_at": "run_at",
+    "perform_in": "delay",
     "retries": _ATTEMPTS,
     "retry_backoff": "retry=Retry(first=..., factor=2)",
     "retry_backoff_max": "retry=Retry(longest=...)",
     "retry_jitter": "retry=Retry(jitter=...)",
+    "retry_when": "retry, with a function of the attempt and the exception",
+    "schedule_in": "delay",
+    "scheduled_at": "run_at",
     "soft_time_limit": "timeout",
     "throws": "give_up_on",
     "time_limit": "timeout",
     "ttl": "expires_in",
 }
-"""The option of gigq for each name from Celery, RQ, Huey or Dramatiq."""
+"""The option of gigq for each name from Celery, RQ, huey, dramatiq, Oban, Sidekiq or Django Q2."""
 
 _LONGEST = 100
 

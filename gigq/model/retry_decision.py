@@ -180,13 +180,12 @@ def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy)
         # The options of a task are all in its policy now; the column has those of the submit.
         is_of_task = retry_policy.stored(job.get("retry_policy")).of_task
         own = None if is_of_task else job["retry_delay"] or None
-        delays = (result.retry.delay, policy.delay(job["attempts"]), own)
-        known = next((delay for delay in delays if delay is not None), None)
+        known = own if (delay := policy.delay(job["attempts"])) is None else delay
         if known is not None:
             return float(known)
         return result.retry.default.delay(job["attempts"]) if result.retry.default else 0.0
 
-    if result.cause in (None, Cause.ERROR) and result.retry.delay is not None:
+    if result.retry.delay is not None:  # from `RetryLater`, or from a function by the policy
         return result.retry.delay
     return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), by_policy)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -111,7 +112,10 @@ def _delays(
         _refuse_many("retry", "delays", len(retry), " (the last one is used again)")
         return None, tuple(seconds_of(f"retry[{n}]", delay) for n, delay in enumerate(retry))
     if isinstance(retry, str) and (":" not in retry or len(retry) > _LONGEST_NAME):
-        raise ValueError(f"retry is {short(retry)}; name a function as 'module:function'")
+        raise ValueError(
+            f"retry is {short(retry)}; give a list of delays such as ['10m'], or name a function "
+            "as 'module:function'"
+        )
     if is_function(retry):
         return None, ()
     raise ValueError(
@@ -178,8 +182,19 @@ def name_of_class(kind: type) -> str:
     """Return the stored name of an exception class: its module and its name in it."""
     module = kind.__module__
     if module in _NAMES_OF_SCRIPTS:
-        module = _NAMES_OF_SCRIPTS[0]
+        module = _main_module_of(kind)
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _main_module_of(kind: type) -> str:
+    """Return the name under which a worker imports the main module: its own after `python -m`."""
+    main = sys.modules.get(_NAMES_OF_SCRIPTS[0])
+    spec = getattr(main, "__spec__", None)
+    if spec is None or spec.name in _NAMES_OF_SCRIPTS:
+        return _NAMES_OF_SCRIPTS[0]
+    # A worker, itself run with -m, shortly shows another main module to each of its threads.
+    is_there = kind.__qualname__.partition(".")[0] in vars(main)
+    return str(spec.name) if is_there else _NAMES_OF_SCRIPTS[0]
 
 
 def _causes(given: Any) -> Mapping[str, str | float]:

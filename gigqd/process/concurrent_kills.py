@@ -16,6 +16,7 @@ from gigqd.linux import syscalls
 from gigqd.process.kill_tree import adopter_of, killable
 from gigqd.process.process_tag import tags_of
 from gigqd.process.tree_owners import TreeOwners
+from gigqd.time_slice import advance
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -75,7 +76,6 @@ class ConcurrentKills:
         """
         self._workers = workers
         now = time.monotonic()
-        until = now + _TURN_SECONDS
         if self._scan is None:
             kills = self._kills.items()
             due = {pid: kill for pid, kill in kills if now >= kill.due and not kill.treekill.done}
@@ -83,10 +83,8 @@ class ConcurrentKills:
                 return
             self._scan = self._scan_for(due)
         scan, self._scan = self._scan, None  # after an error a new scan begins
-        for _ in scan:
-            if time.monotonic() >= until:
-                self._scan = scan
-                return
+        if not advance(scan, _TURN_SECONDS):
+            self._scan = scan
 
     def _scan_for(self, kills: dict[int, _Kill]) -> Iterator[None]:
         """Scan once for all processes that belong to some kills; yield after each."""

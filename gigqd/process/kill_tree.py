@@ -26,6 +26,7 @@ from gigqd.linux import syscalls
 from gigqd.process.process_tag import tags_of
 from gigqd.process.process_tree import descendants
 from gigqd.process.safe_signal import Sent, send, send_to_group
+from gigqd.time_slice import advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -103,11 +104,7 @@ class TreeKill:
         Args:
             seconds: the time that the step may take, except for a process that takes longer.
         """
-        until = time.monotonic() + seconds
-        while (pass_over := next(self._work, None)) is not None:
-            if pass_over or time.monotonic() >= until:
-                return False
-        return True
+        return advance(self._work, seconds)
 
     def _passes(self) -> Iterator[bool]:
         """Yield after each process; True at the end of a scan when a pause is due."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.model import clock
 from gigq.store.sqlite.vacuum import Vacuum
 from gigq.store.verbs.prune import FINISHED, Keep, Pruning
+from gigqd.time_slice import advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,11 +74,8 @@ class Retention:
             return
         if self._pass is None:
             self._pass, self._has_changed = self._batches(), False
-        until = time.monotonic() + _SHARE
-        for _ in self._pass:
-            if time.monotonic() >= until:
-                return
-        self._pass, self._next_at = None, time.monotonic() + _SOON
+        if advance(self._pass, _SHARE):
+            self._pass, self._next_at = None, time.monotonic() + _SOON
 
     def _is_due(self) -> bool:
         late = 0.0 if self._has_changed else _LATE - _SOON

@@ -16,10 +16,10 @@ from gigqd.process.child import Child
 from gigqd.process.concurrent_kills import STUCK_AFTER, ConcurrentKills
 from gigqd.supervisor.child_setup import ChildSetup
 from gigqd.supervisor.exit_reports import add_job_details, log_exit, log_interruption
-from gigqd.supervisor.loop_time_slice import TimeSlice
 from gigqd.supervisor.memory_monitor import MemoryMonitor
 from gigqd.supervisor.restart_policy import Restarts
 from gigqd.supervisor.slots import RECORDER, Action, Limits, Phase, Slot
+from gigqd.time_slice import TimeSlice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

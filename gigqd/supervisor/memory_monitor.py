@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from gigq.model.cause import Cause
@@ -12,6 +11,7 @@ from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.process import oom_kills
 from gigqd.process.process_table import ProcessTable, cpu_of, memory_of, proportional_memory
 from gigqd.supervisor.slots import RECORDER, Slot
+from gigqd.time_slice import advance
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -73,12 +73,10 @@ class MemoryMonitor:
         """Continue a sample for some milliseconds; evaluate it once it is complete."""
         if self._scan is None:
             return []
-        until = time.monotonic() + _TURN_SECONDS
         scan, self._scan = self._scan, None  # begun anew after an error
-        for _ in scan:
-            if time.monotonic() >= until:
-                self._scan = scan
-                return []
+        if not advance(scan, _TURN_SECONDS):
+            self._scan = scan
+            return []
         # As their jobs were when the look began, without children that have ended since.
         reports = [one for one in self._reports if id(one[1]) in there]
         for unidentified in self._process_table.unidentified():

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from gigq.cli.formatting import local_time
+
 
 def test_a_pending_job_is_cancelled_and_requeued(shell):
     job_id = shell.submit()
@@ -105,18 +107,32 @@ def test_a_job_whose_parent_has_failed_is_refused_with_the_reason(shell):
     )
 
 
-@pytest.mark.parametrize("option", ["--delay", "--in"])
+@pytest.mark.parametrize("option", [("--delay", "10m"), ("--in", "10m"), ("--at", "2999-01-01")])
 def test_a_job_is_requeued_for_later_with_one_attempt(shell, option):
     job_id = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "2")
     for _ in range(2):
         shell.run("worker", "--once")
-    printed = shell.out("requeue", job_id, "--one-more", option, "10m")
+    printed = shell.out("requeue", job_id, "--one-more", *option)
     job = shell.json("status", job_id)
 
-    assert printed == f"Job {job_id} requeued; it starts in 10m or later.\n"
+    time = local_time(job["retry_after"])
+    assert printed == f"Job {job_id} requeued; it does not run before {time}.\n"
     assert (job["status"], job["attempts"]) == ("pending", 1)
     assert job["retry_after"] > job["updated_at"]
     assert "; it was requeued so)" in shell.out("status", job_id)
+
+
+def test_the_time_of_a_requeued_job_is_in_the_json(shell):
+    job_id = shell.submit()
+    shell.out("cancel", job_id)
+    done = shell.json("requeue", job_id, "--at", "2999-01-01T00:00:00Z")
+
+    assert done == {
+        "id": job_id,
+        "requeued": True,
+        "status": "pending",
+        "retry_after": "2999-01-01T00:00:00.000000+00:00",
+    }
 
 
 def test_dependents_are_requeued_with_the_job_and_listed(shell):

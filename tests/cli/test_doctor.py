@@ -280,7 +280,7 @@ def test_a_file_of_an_old_gigq_that_will_be_refused_is_a_problem(shell, added, n
 
 def test_a_job_that_nobody_runs_is_a_warning_after_a_minute(shell, file):
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("UPDATE jobs SET created_at = '2020-01-01T00:00:00.000000+00:00'")
+        connection.execute("UPDATE jobs SET updated_at = '2020-01-01T00:00:00.000000+00:00'")
     code, found, _ = examined(shell)
 
     assert (code, found["oldest"]["severity"]) == (1, "warning")
@@ -293,16 +293,16 @@ def test_the_oldest_is_found_among_all_queues_and_priorities(tmp_path):
         for number in range(40):
             queue.submit(Job("x", print, queue=f"q{number % 3}", priority=number % 5))
         oldest = {
-            name: min(job["created_at"] for job in queue.list_jobs() if job["queue"] == name)
+            name: min(job["updated_at"] for job in queue.list_jobs() if job["queue"] == name)
             for name in ("q0", "q1", "q2")
         }
     found = gather(tmp_path / "q.db").content
 
-    assert {one.queue: one.oldest for one in found.waiting} == oldest
+    assert {one.queue: one.since for one in found.waiting} == oldest
 
 
 @pytest.mark.parametrize(
-    "look", ["oldest_due", "number_of_due", "number_of_delayed", "overdue_since"]
+    "look", ["longest_due", "number_of_due", "number_of_delayed", "overdue_since"]
 )
 def test_a_look_at_the_waiting_jobs_reads_no_finished_ones(file, look):
     with closing(sqlite3.connect(file)) as connection:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import jobs, retry_functions, spoilers
-from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,19 +14,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.daemon
 
-LATER = {"error": "1h", "timeout": "1h"}
 
-
-def first_end(daemon: Daemon, function: Any, retry: Callable[..., float]) -> dict[str, Any]:
-    """Run a job with a limit and a retry function; its first execution, once it has ended."""
+def the_end(daemon: Daemon, function: Any, retry: Callable[..., float]) -> dict[str, Any]:
+    """Run a job once, with a limit and a retry function; its execution."""
     name = function.__name__
-    rules = {"retry": retry, "retry_by_cause": LATER, "timeout": 0.5}
-    job_id = daemon.submit(function, name, max_attempts=2, **rules)
-    wait_until(
-        lambda: any(one["completed_at"] for one in daemon.job(job_id)["executions"]),
-        why=f"the first attempt of {name} has ended",
-    )
-    (execution,) = daemon.job(job_id)["executions"]
+    job_id = daemon.submit(function, name, timeout=0.5, retry=retry, max_attempts=1)
+    (execution,) = daemon.wait_for_job(job_id, within=30)["executions"]
     return dict(execution)
 
 
@@ -39,7 +31,7 @@ def test_a_job_keeps_its_own_error_when_its_retry_function_hangs(
     daemons: Callable[..., Daemon], function: Any, error: str
 ) -> None:
     daemon = daemons({"pools.default.timeout_grace": "10s"})
-    execution = first_end(daemon, function, retry_functions.hang)
+    execution = the_end(daemon, function, retry_functions.hang)
 
     assert execution["interrupted_by"] == "timeout"
     assert (execution["signal"], execution["killed"]) == (None, None)
@@ -51,7 +43,7 @@ def test_the_error_is_kept_although_the_function_must_be_killed(
     daemons: Callable[..., Daemon],
 ) -> None:
     daemon = daemons({"pools.default.timeout_grace": "200ms"})
-    execution = first_end(daemon, jobs.boom, retry_functions.swallow)
+    execution = the_end(daemon, jobs.boom, retry_functions.swallow)
 
     assert (execution["cause"], execution["signal"]) == ("timeout", "SIGKILL")
     said = "it was killed; its retry function support.retry_functions:swallow did not return"

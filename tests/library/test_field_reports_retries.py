@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.set_clock import wait_of
 
-from gigq import Job, JobQueue, Retry, Snooze, Worker, current_job, task
-from gigq.model import clock
+from gigq import Job, JobQueue, Retry, Snooze, Worker, current_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 HOUR = 3600
 ATTEMPTS: list[int] = []
+SEEN: list[list[dict[str, int]]] = []
 NEXT: list[Callable[[], None]] = []
 
 
@@ -25,6 +27,18 @@ def fail() -> None:
 
 def snooze() -> None:
     raise Snooze(60, "not yet")
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def use_up(orders: list[dict[str, int]]) -> None:
+    SEEN.append(deepcopy(orders))
+    for order in orders:
+        order.clear()
+    orders.append({})
+    fail()
 
 
 def do_the_next(steps: int) -> None:
@@ -37,14 +51,6 @@ def note_the_attempt() -> None:
     job = current_job()
     assert job is not None
     ATTEMPTS.append(job.attempt)
-
-
-def wait_of(queue: JobQueue, job_id: str, now: str) -> float | None:
-    """The seconds until a job is due again; None when it is due now."""
-    after = queue.get_status(job_id)["retry_after"]
-    if after is None:
-        return None
-    return (clock.parse(after) - clock.parse(now)).total_seconds()
 
 
 @pytest.mark.fault("L1")
@@ -146,150 +152,51 @@ def test_a_retry_waits_for_its_own_delay_and_is_the_same_job(queue: JobQueue, ti
     assert queue.get_status(job_id)["attempts"] == 2
 
 
-@task
-def changing() -> None:
-    raise KeyError("gone")
-
-
-@pytest.mark.fault("L7")
-@pytest.mark.parametrize(
-    ("before", "after", "wait"),
-    [
-        ({"give_up_on": KeyError}, {}, None),
-        ({"retry": [30]}, {}, None),
-        ({"retry": [30]}, {"retry_delay": 60}, 60),
-        ({"retry_delay": 60}, {"retry": [30]}, 30),
-        ({"retry_delay": 60}, {"retry_delay": 90}, 90),
-        ({"retry_delay": 60}, {}, None),
-        ({}, {"retry_delay": 90}, 90),
-        ({"retry_delay": 60, "give_up_on": KeyError}, {"give_up_on": OSError}, None),
-    ],
-)
-def test_options_that_were_changed_or_removed_in_the_code_count_for_waiting_jobs(
-    queue: JobQueue,
-    time: Clock,
-    monkeypatch: pytest.MonkeyPatch,
-    before: dict[str, Any],
-    after: dict[str, Any],
-    wait: float | None,
+@pytest.mark.fault("L25")
+def test_only_the_last_attempt_is_reported_as_the_end(
+    queue: JobQueue, time: Clock, reported: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    """laravel/framework#50793, sidekiq/sidekiq#5675: jobs in the queue kept the old options."""
-    monkeypatch.setattr(f"{__name__}.changing", task(**before)(changing.__wrapped__))
-    job_id = changing.submit(queue)
-    monkeypatch.setattr(f"{__name__}.changing", task(**after)(changing.__wrapped__))
-    Worker(queue).process_one()
-
-    assert queue.get_status(job_id)["status"] == "pending"
-    assert wait_of(queue, job_id, time.now) == wait
-
-
-@pytest.mark.fault("L7")
-def test_a_delay_that_a_job_was_given_is_not_that_of_its_task(
-    queue: JobQueue, time: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(f"{__name__}.changing", task(retry=[30])(changing.__wrapped__))
-    ids = [
-        queue.submit(Job("own", changing, retry_delay=60)),
-        changing.options(retry=None, retry_delay=0).submit(queue),
-    ]
-    for _ in ids:
+    """Automattic/kue#142: the failure of a job was reported after its first attempt."""
+    job_id = queue.submit(Job("a", fail, max_attempts=3, retry=[5]))
+    for _ in range(3):
         Worker(queue).process_one()
+        time.forward(5)
+    ends = [name for name, fields in reported if fields.get("job_id") == job_id]
 
-    assert [wait_of(queue, job_id, time.now) for job_id in ids] == [60, None]
+    assert ends[-3:] == ["job.retrying", "job.started", "job.failed"]
+    assert ends.count("job.failed") == 1
 
 
-@pytest.mark.fault("L7")
-def test_options_of_one_job_may_remove_those_of_its_task(
-    queue: JobQueue, time: Clock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.fault("L26")
+@pytest.mark.parametrize("policy", ["fail", "run", "wait"])
+@pytest.mark.parametrize("first", [fail, snooze])
+def test_dependents_wait_while_their_parent_waits_for_another_start(
+    queue: JobQueue, time: Clock, policy: str, first: Callable[[], None]
 ) -> None:
-    declared = task(retry=[30], give_up_on=KeyError)(changing.__wrapped__)
-    monkeypatch.setattr(f"{__name__}.changing", declared)
-    job_id = declared.options(retry=None, give_up_on=None).submit(queue)
-    Worker(queue).process_one()
+    """rq/rq#813: a dependent job started when its parent had failed and was to be tried again."""
+    NEXT[:] = [first, lambda: None]
+    parent = queue.submit(Job("parent", do_the_next, {"steps": 1}, retry=[60]))
+    child = queue.submit(Job("child", nothing, dependencies=[parent], on_parent_failure=policy))
+    worker = Worker(queue)
 
-    assert queue.get_status(job_id)["status"] == "pending"
-    assert wait_of(queue, job_id, time.now) is None
+    assert [worker.process_one(), worker.process_one()] == [True, False]
+    assert queue.get_status(child)["status"] == "pending"
+
+    time.forward(60)
+
+    assert [worker.process_one(), worker.process_one()] == [True, True]
+    assert queue.get_status(child)["status"] == "completed"
 
 
-@task(max_snoozes=1)
-def impatient() -> None:
-    raise Snooze(60, "not yet")
-
-
-@pytest.mark.fault("L7")
-def test_more_snoozes_in_the_code_count_for_waiting_jobs(
-    queue: JobQueue, time: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = impatient.submit(queue)
-    monkeypatch.setattr(f"{__name__}.impatient", task(max_snoozes=2)(impatient.__wrapped__))
+@pytest.mark.fault("L27")
+def test_each_attempt_gets_the_parameters_that_were_submitted(queue: JobQueue, time: Clock) -> None:
+    """rails/rails#55775: an attempt got the parameters as the one before had changed them."""
+    SEEN.clear()
+    params = {"orders": [{"id": 1}, {"id": 2}]}
     for _ in range(2):
-        Worker(queue).process_one()
-        time.forward(60)
+        queue.submit(Job("a", use_up, params, max_attempts=2))
+    worker = Worker(queue)
+    while worker.process_one():
+        pass
 
-    assert queue.get_status(job_id)["status"] == "pending"
-
-
-def of_a_minute(attempt: int, error: BaseException) -> int:
-    return 60
-
-
-@pytest.mark.fault("L8")
-@pytest.mark.parametrize(
-    ("declared", "given", "wait"),
-    [
-        ({"retry_delay": 5}, {"retry": [60]}, 60),
-        ({"retry": [60]}, {"retry_delay": 5}, 5),
-        ({"retry": [60]}, {"retry_delay": 0}, None),
-        ({"retry": [60]}, {"max_attempts": 5}, 60),
-    ],
-)
-def test_an_option_replaces_the_one_of_the_task_that_it_excludes(
-    queue: JobQueue, time: Clock, declared: dict[str, Any], given: dict[str, Any], wait: float
-) -> None:
-    """celery/celery#313: the delay that was given with a retry lost to the usual one, silently."""
-    job_id = task(**declared)(fail).options(**given).submit(queue)
-    Worker(queue).process_one()
-
-    assert wait_of(queue, job_id, time.now) == wait
-
-
-@pytest.mark.fault("L8")
-@pytest.mark.parametrize(("rule", "wait"), [("now", None), (5, 5), ("policy", 60)])
-def test_a_rule_for_a_cause_counts_before_the_delays_of_a_function(
-    queue: JobQueue, time: Clock, rule: str | float, wait: float | None
-) -> None:
-    """celery/celery#313, here of a rule and a function."""
-    options = {"retry": of_a_minute, "retry_by_cause": {"error": rule}}
-    job_id = queue.submit(Job("a", fail, **options))
-    Worker(queue).process_one()
-
-    assert queue.get_status(job_id)["status"] == "pending"
-    assert wait_of(queue, job_id, time.now) == wait
-
-
-def no_more(attempt: int, error: BaseException) -> None:
-    return None
-
-
-@pytest.mark.fault("L9")
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"retry_by_cause": {"error": "never"}}, "retry_by_cause has 'error': 'never'"),
-        ({"retry_by_cause": {"error": "never"}, "retry": of_a_minute}, "has 'error': 'never'"),
-        ({"retry": [60], "expires_in": 60}, "it expires at 2026-06-01 00:01:00+00:00, and"),
-        ({"give_up_on": ValueError}, "give_up_on has ValueError"),
-        ({"retry": no_more}, "no_more returned None"),
-    ],
-)
-def test_a_job_that_failed_with_attempts_left_says_why(
-    queue: JobQueue, time: Clock, options: dict[str, Any], reason: str
-) -> None:
-    """contribsys/faktory#409: jobs were dead with retries left, and nothing said why."""
-    job_id = queue.submit(Job("a", fail, **options))
-    Worker(queue).process_one()
-    found = queue.get_status(job_id)
-
-    assert (found["status"], found["attempts"]) == ("failed", 1)
-    assert found["error"].startswith("ValueError: x")
-    assert reason in found["error"].partition("\n\nNot tried again: ")[2]
+    assert [params["orders"]] * 4 == SEEN

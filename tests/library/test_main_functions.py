@@ -46,6 +46,27 @@ def work():
 path = os.environ["QUEUE_OF_THE_TEST"]
 {line}
 """
+GIVES_UP = """
+import sys
+import gigq
+
+class Refused(Exception):
+    class ForGood(Exception):
+        pass
+
+def work():
+    raise Refused("by the bank")
+
+def work_in_a_class():
+    raise Refused.ForGood("by the bank")
+
+if __name__ == "__main__":
+    queue = gigq.JobQueue(sys.argv[1])
+    for what in ("give_up_on", "retry_on"):
+        rule = {what: [Refused, Refused.ForGood]}
+        for function in (work, work_in_a_class):
+            print(queue.submit(gigq.Job(what, function, max_attempts=2, **rule)))
+"""
 PROMPT = """
 import gigq
 def work(): pass
@@ -95,6 +116,18 @@ def test_a_function_of_a_module_run_with_m_is_stored_by_the_modules_name(folder,
 
     assert (status["function_module"], status["function_file"]) == ("app", None)
     assert queue.get_result(first) == [1, 7, "app"]
+
+
+@pytest.mark.parametrize("how", [["refusing.py"], ["-m", "refusing"]])
+def test_exceptions_of_a_script_or_of_a_module_run_with_m_are_found_by_their_class(
+    folder, queue, path, how
+):
+    (folder / "refusing.py").write_text(GIVES_UP)
+    ids = run(*how, path, cwd=folder).split()
+    (folder / "works.py").write_text(f"import gigq\ngigq.Worker({path!r}).work_off(lambda: True)")
+    run("-m", "works", cwd=folder)
+
+    assert [queue.get_status(one)["attempts"] for one in ids] == [1, 1, 2, 2]
 
 
 def test_a_script_that_works_off_its_own_jobs_is_not_loaded_twice(folder, path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +12,9 @@ from gigq.model import clock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+LATER = datetime(2999, 1, 1, tzinfo=UTC)
 
 
 def fail() -> None:
@@ -99,6 +102,15 @@ def test_an_attempt_after_a_delay_says_that_it_was_requeued(
     assert (execution["due_at"], execution["due_why"]) == (due, "requeue")
 
 
+def test_a_requeued_job_waits_until_its_time(queue: JobQueue) -> None:
+    job_id = queue.submit(Job("a", fail, max_attempts=1))
+    run_all(queue)
+
+    assert queue.requeue_job(job_id, run_at=LATER) is True
+    assert queue.get_status(job_id)["retry_after"] == clock.to_text(LATER)
+    assert run_all(queue) == 0
+
+
 @pytest.mark.parametrize("delay", [0, None])
 def test_a_job_that_is_requeued_without_a_delay_is_due(queue: JobQueue, delay: Any) -> None:
     job_id = queue.submit(Job("a", fail, max_attempts=1))
@@ -108,11 +120,22 @@ def test_a_job_that_is_requeued_without_a_delay_is_due(queue: JobQueue, delay: A
     assert run_all(queue) == 1
 
 
-@pytest.mark.parametrize("delay", [-1, "soon", ""])
-def test_a_delay_that_cannot_be_changes_nothing(queue: JobQueue, delay: Any) -> None:
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ({"delay": -1}, "delay is -1"),
+        ({"delay": "soon"}, "delay: "),
+        ({"delay": ""}, "delay: "),
+        ({"delay": 5, "run_at": LATER}, "give either run_at or delay"),
+        ({"run_at": LATER.replace(tzinfo=None)}, "has no zone"),
+    ],
+)
+def test_a_time_that_cannot_be_changes_nothing(
+    queue: JobQueue, times: dict[str, Any], message: str
+) -> None:
     job_id = queue.submit(Job("a", fail, max_attempts=1))
     run_all(queue)
-    with pytest.raises(ValueError, match="delay"):
-        queue.requeue_job(job_id, delay=delay)
+    with pytest.raises(ValueError, match=message):
+        queue.requeue_job(job_id, **times)
 
     assert queue.get_status(job_id)["status"] == "failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from datetime import timedelta
 from types import ModuleType
@@ -9,7 +10,19 @@ from typing import Any
 
 import pytest
 
-from gigq import CancelJob, GiveUp, Job, JobQueue, Retry, RetryLater, Snooze, Worker, events, task
+from gigq import (
+    CancelJob,
+    GiveUp,
+    Job,
+    JobQueue,
+    JobTimeout,
+    Retry,
+    RetryLater,
+    Snooze,
+    Worker,
+    events,
+    task,
+)
 from gigq.errors import InvalidJob
 from gigq.model import clock
 
@@ -45,6 +58,13 @@ def decide(how: str, delay: Any = 60) -> str:
     if how == "snooze":
         raise Snooze(delay, "the file is not there yet")
     raise GiveUp("no such customer") if how == "give up" else CancelJob("no longer wanted")
+
+
+def decide_at_the_limit(how: str) -> None:
+    try:
+        signal.pause()
+    except JobTimeout:
+        decide(how)
 
 
 def delay_of(attempt: int, error: BaseException) -> float | None:
@@ -225,6 +245,25 @@ def test_give_up_and_cancel_end_the_job(queue: JobQueue) -> None:
     assert "no longer wanted" in cancelled["error"]
 
 
+@pytest.mark.parametrize(
+    ("how", "status", "delay", "attempts"),
+    [
+        ("give up", "timeout", None, 1),
+        ("cancel", "cancelled", None, 1),
+        ("later", "pending", 60, 1),
+        ("snooze", "pending", 60, 0),
+    ],
+)
+def test_a_job_decides_at_its_time_limit_too(
+    queue: JobQueue, how: str, status: str, delay: float | None, attempts: int
+) -> None:
+    rules: dict[str, Any] = {"max_attempts": 2, "retry_by_cause": {"timeout": "1h"}}
+    found = run(queue, Job("j", decide_at_the_limit, {"how": how}, timeout=0.05, **rules))
+
+    assert (found["status"], found["delay"], found["attempts"]) == (status, delay, attempts)
+    assert found["executions"][0]["interrupted_by"] == "timeout"
+
+
 @pytest.mark.parametrize("delay", ["soon", -1, None])
 def test_a_decision_without_a_delay_is_a_failure_like_any_other(
     queue: JobQueue, delay: Any
@@ -253,6 +292,19 @@ def test_decisions_are_events_with_their_reason(queue: JobQueue) -> None:
     assert final[1] == "it raised Snooze once more than max_snoozes (0) allows"
     assert final[2].startswith("it expires at ")
     assert final[3] == "retry_by_cause has 'error': 'never'"
+
+
+def test_the_event_of_a_snooze_that_comes_too_late_has_no_traceback(queue: JobQueue) -> None:
+    heard: dict[str, dict[str, Any]] = {}
+    unsubscribe = events.subscribe(heard.__setitem__)
+    try:
+        run(queue, Job("a", decide, {"how": "snooze", "delay": "2h"}, expires_in="1h"))
+    finally:
+        unsubscribe()
+
+    found = heard[events.JOB_CANCELLED]
+    assert found["error_traceback"] is None
+    assert found["reason"].startswith("it expires at ")
 
 
 @task(give_up_on=KeyError, retry=[30])

@@ -84,7 +84,7 @@ def stop_the_worker(attempt: int, error: BaseException) -> float:
     ("name", "said"),
     [
         ("leave", "SystemExit: 1"),
-        ("press", "KeyboardInterrupt"),
+        ("press", "KeyboardInterrupt."),
         ("fail_without_text", "UnreadableError: <its text cannot be shown: RuntimeError>"),
     ],
 )
@@ -110,3 +110,26 @@ def test_a_process_that_the_function_forks_ends_without_settling_the_job(
     assert os.getpid() == pid
     assert (found["status"], len(found["executions"])) == ("pending", 1)
     assert found["retry_after"] > found["executions"][0]["completed_at"]
+
+
+class SlowError(Exception):
+    """An exception whose text never comes."""
+
+    def __str__(self) -> str:
+        threading.Event().wait(600)
+        return "late"
+
+
+def raise_slowly() -> None:
+    raise SlowError
+
+
+def test_an_exception_whose_text_never_comes_blocks_no_worker(
+    queue: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timer_interrupt, "LONGEST_RETRY_FUNCTION", 0.05)
+    found = run(queue, worker, raise_slowly, timeout=60)
+
+    assert found["status"] == "pending"
+    assert "SlowError" in found["error"]
+    assert "in raise_slowly" in found["error"]

@@ -24,6 +24,7 @@ PARAMS = {
     "crashed": 1, "error": "changed", "cause": "error", "completed_at": NOW, "retry_after": NOW,
     "next_execution_id": "changed", "worker_id": "changed", "run": "changed", "attempt": 9,
     "interrupted_by": "timeout", "returned_after": 1.5, "due_at": NOW, "due_why": "retry",
+    "one_more": 0,
 }  # fmt: skip
 BY_POSITION = {
     "complete_execution": (

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gigq.model import clock
+
+if TYPE_CHECKING:
+    from gigq import JobQueue
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -30,3 +34,11 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     now = Clock()
     monkeypatch.setattr(clock, "utc_now", now)
     return now
+
+
+def wait_of(queue: JobQueue, job_id: str, now: str) -> float | None:
+    """The seconds until a job is due; None when it is due now."""
+    after = queue.get_status(job_id)["retry_after"]
+    if after is None:
+        return None
+    return (clock.parse(after) - clock.parse(now)).total_seconds()

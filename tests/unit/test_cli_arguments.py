@@ -99,6 +99,21 @@ def test_what_is_no_duration_is_a_usage_error(wrong):
         arguments.age(wrong)
 
 
+@pytest.mark.parametrize("wrong", ["3651d", "315360001", "9" * 20])
+def test_a_delay_that_no_job_may_have_is_a_usage_error(wrong):
+    assert arguments.duration("3650d") == 315_360_000
+    with pytest.raises(argparse.ArgumentTypeError, match="is too long; give at most 3650d"):
+        arguments.duration(wrong)
+
+
+@pytest.mark.parametrize("convert", [arguments.count, arguments.amount])
+@pytest.mark.parametrize("digits", [19, 20, 5000])
+def test_a_number_that_the_database_cannot_compare_is_a_usage_error(convert, digits):
+    assert convert("9" * 18) == 10**18 - 1
+    with pytest.raises(argparse.ArgumentTypeError, match="is too large"):
+        convert("9" * digits)
+
+
 @pytest.mark.parametrize("wrong", ["0", "0.0", "-3"])
 def test_a_timeout_of_nothing_is_a_usage_error(wrong):
     with pytest.raises(argparse.ArgumentTypeError):

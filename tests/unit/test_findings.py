@@ -122,7 +122,7 @@ def test_which_versions_have_the_wal_reset_defect(version: tuple[int, ...], has_
         ("workers", {"servers": None}, "note"),
         ("workers", {"servers": {"daemons": (), "workers": ()}}, "note"),
         ("oldest", {"content": replace(EMPTIED, waiting=(LATE,))}, "warning"),
-        ("oldest", {"content": replace(EMPTIED, overdue_since=LATE.oldest)}, "warning"),
+        ("oldest", {"content": replace(EMPTIED, overdue_since=LATE.since)}, "warning"),
         ("lost", {"gone": 2}, "note"),
         ("integrity", {"content": replace(EMPTIED, integrity=("ok",))}, "ok"),
         ("integrity", {"content": replace(EMPTIED, integrity=("row 1 missing",))}, "problem"),

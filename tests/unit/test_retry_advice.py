@@ -83,3 +83,10 @@ def test_a_timeout_is_not_judged_by_its_class() -> None:
     timeout = FAILED._replace(cause=Cause.TIMEOUT, status=JobStatus.TIMEOUT)
 
     assert not advised(ADVISOR, claim(policy), timeout, ValueError()).final
+
+
+@pytest.mark.parametrize("cause", [Cause.STOPPED, Cause.CANCELLED])
+def test_a_decision_does_not_count_in_a_job_that_was_ended_from_outside(cause: Cause) -> None:
+    ended = FAILED._replace(cause=cause)
+
+    assert advised(ADVISOR, claim(RetryPolicy()), ended, Snooze(60)) == ended

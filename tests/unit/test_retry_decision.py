@@ -259,6 +259,20 @@ def test_a_snooze_counts_neither_as_an_attempt_nor_as_a_stop() -> None:
     assert (outcome.error, outcome.retry_after) == ("boom", clock.after(NOW, 60))
 
 
+@pytest.mark.parametrize(
+    ("delay", "attempts", "status"),
+    [(59, 1, JobStatus.PENDING), (60, 1, JobStatus.CANCELLED), (60, 2, JobStatus.FAILED)],
+)
+def test_a_snooze_until_the_job_has_expired_ends_it(
+    delay: int, attempts: int, status: JobStatus
+) -> None:
+    snoozed = failed(cause=Cause.SNOOZED, retry=RetryAdvice(delay=delay, snooze=True))
+    outcome = decide(snoozed, job(attempts=attempts, expires_at=clock.after(NOW, 60)), NOW)
+
+    assert (outcome.status, outcome.snoozed) == (status, True)
+    assert outcome.cause is (Cause.SNOOZED if status is JobStatus.PENDING else Cause.EXPIRED)
+
+
 def test_a_cancel_request_wins_over_a_snooze() -> None:
     snoozed = failed(cause=Cause.SNOOZED, retry=RetryAdvice(delay=60, snooze=True))
 

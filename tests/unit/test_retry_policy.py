@@ -74,7 +74,7 @@ def test_a_delay_of_0_that_was_given_is_a_policy():
     [
         ({"retry": []}, "retry is []; give a Retry, a list of delays"),
         ({"retry": 5}, "retry is 5; give a Retry, a list of delays"),
-        ({"retry": "soon"}, "retry is 'soon'; name a function as 'module:function'"),
+        ({"retry": "soon"}, "retry is 'soon'; give a list of delays such as ['10m'], or name a"),
         ({"retry": [1, "x"]}, 'retry[1]: "x" is not a duration'),
         ({"retry": [1], "retry_delay": 5}, "retry and retry_delay are both given"),
         ({"retry_on": 5}, "retry_on has 5; give exception classes"),

@@ -34,6 +34,16 @@ JOB = {"job": "the job", "job_id": "j1", "attempt": 1, "max_attempts": 3, "queue
             {**JOB, "hook": "shop.after_job", "error_type": "OSError", "error_message": "gone"},
             "hook.failed the job (j1), attempt 1 of 3, shop.after_job: OSError: gone",
         ),
+        (
+            "job.failed",
+            {
+                **JOB,
+                "error_type": "OSError",
+                "error_message": "",
+                "reason": "no use",
+            },
+            "job.failed the job (j1), attempt 1 of 3: OSError; not tried again: no use",
+        ),
         ("worker.started", {"worker": "w", "pool": None}, "worker.started worker='w'"),
         ("jobs.completed", {"count": 7}, "jobs.completed count=7"),
         ("job.requeued", {"job_id": "j1"}, "job.requeued job_id='j1'"),

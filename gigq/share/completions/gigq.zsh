@@ -173,7 +173,8 @@ _shtab_gigq_requeue_options=(
   "--older-than=[only jobs created longer ago than this]:DURATION:"
   "--dependents[requeue also the jobs that failed because of these, directly or not]"
   "--one-more[give one attempt more, not all attempts again]"
-  {--delay,--in}"[run them after this time, such as 90s, 10m or 1h30m]:DURATION:"
+  {--in,--delay}"[run it after this time, such as 90s, 10m or 1h30m]:DURATION:"
+  "--at=[run it at this time, such as 23\:30, \'tomorrow 09\:00\' or \'2026-12-01 09\:00\'\; local time, unless it has a zone]:TIME:"
   "--json[answer with JSON]"
   "(*)::an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
 )

@@ -38,6 +38,7 @@ _COUNTS = {
     "total": "number_of_jobs",
 }
 _WITH_EDGES_BY_JOB = 3
+_WITH_DUE_TIMES = 11
 _STEPS_A_LOOK = 10_000
 _LOOKS = 3
 
@@ -59,11 +60,11 @@ class Waiting:
 
     Attributes:
         queue: its name.
-        oldest: the time at which the oldest of them was stored.
+        since: the time since which the first of them are due.
     """
 
     queue: str
-    oldest: str
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +261,10 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
     try:
         known["running"] = tuple(dict(row) for row in reader.execute(_sql("open_executions")))
         known["overdue_since"] = _one(reader, _sql("overdue_since"), {"now": clock.utc_now()})
-        # `str`: other programs may have written blobs.
-        known["waiting"] = tuple(
-            Waiting(*map(str, row)) for row in reader.execute(_sql("oldest_due"))
-        )
+        if schema >= _WITH_DUE_TIMES:
+            # `str`: other programs may have written blobs.
+            found = reader.execute(_sql("longest_due"))
+            known["waiting"] = tuple(Waiting(*map(str, row)) for row in found)
         known["counts"]["running"] = len(known["running"])
         # The quick counts first; the time of the last two grows with the number of jobs.
         for name, sql in _COUNTS.items():

@@ -102,9 +102,9 @@ def waiting(inspected: Inspection) -> Iterator[Finding]:
     """Check how long due jobs have waited."""
     if inspected.content is None or inspected.content.waiting is None:
         return
-    late = [(one.oldest, f"queue {one.queue}") for one in inspected.content.waiting]
+    late = [(one.since, f"queue {one.queue}") for one in inspected.content.waiting]
     if inspected.content.overdue_since is not None:
-        late.append((inspected.content.overdue_since, "a retry"))
+        late.append((inspected.content.overdue_since, "a delayed job"))
     if not late:
         yield Finding("oldest", "ok", "no job is due")
         return
@@ -115,7 +115,7 @@ def waiting(inspected: Inspection) -> Iterator[Finding]:
         return
     since, where = min(readable)
     waited = (clock.parse(inspected.now) - clock.parse(since)).total_seconds()
-    found = f"the oldest due job ({where}) was stored {format_duration(waited)} ago"
+    found = f"the oldest due job ({where}) has been due for {format_duration(waited)}"
     if waited <= LONG_WAIT:
         yield Finding("oldest", "ok", found)
     else:

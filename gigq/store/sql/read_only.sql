@@ -9,9 +9,9 @@ SELECT count(*) FROM job_executions;
 -- name: number_of_edges
 SELECT count(*) FROM job_dependencies;
 
--- By narrow indexes only. The first job of each queue and priority is the oldest: skipping from one
--- to the next costs the same for queues of any length.
--- name: oldest_due
+-- The first jobs of each queue and priority only: skipping from one priority to the next costs the
+-- same for queues of any length. They are the oldest, and the first may have become due just now.
+-- name: longest_due
 WITH RECURSIVE first (row, queue, priority) AS (
     SELECT rowid, queue, priority FROM jobs
     WHERE rowid = (
@@ -40,9 +40,15 @@ WITH RECURSIVE first (row, queue, priority) AS (
         )
     )
 )
-SELECT first.queue, min(jobs.created_at) AS oldest
+SELECT first.queue, min(coalesce(jobs.due_at, jobs.updated_at)) AS since
 FROM first
-JOIN jobs ON jobs.rowid = first.row
+JOIN jobs ON jobs.rowid IN (
+    SELECT rowid FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+        AND queue = first.queue AND priority = first.priority
+    ORDER BY created_at
+    LIMIT 20
+)
 GROUP BY first.queue;
 
 -- name: number_of_due

@@ -389,7 +389,7 @@ LIMIT 1;
 
 -- Lists of ids are one JSON text, so that the statement's text is constant.
 -- name: jobs_by_id
-SELECT id, name, status, on_parent_failure
+SELECT id, name, status, on_parent_failure, retry_after
 FROM jobs
 WHERE id IN (SELECT value FROM json_each(:ids));
 

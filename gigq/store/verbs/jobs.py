@@ -41,7 +41,7 @@ def get(db: Database, job_id: str) -> Row | None:
 
 
 def by_ids(db: Database, job_ids: Iterable[str]) -> list[Row]:
-    """Return `id`, `name` and `status` of the jobs that exist."""
+    """Return `id`, `name`, `status` and `retry_after` of the jobs that exist."""
     return db.all("jobs_by_id", {"ids": json.dumps(list(job_ids))})
 
 

@@ -82,7 +82,7 @@ def exchange(
         claimant
         and request
         and not first.claimed
-        and request.still()
+        and request.may_claim()
         and rows_of_other_programs.release_done(db)
     ):
         _, rows, expired = _exchange(db, SettleBatch(), claimant, request)
@@ -98,7 +98,7 @@ def _exchange(
         try:
             with db.transaction(durable=durable) as session:
                 done = _settle_batch(session, batch, together=together)
-                if claimant is None or request is None or not request.still():
+                if claimant is None or request is None or not request.may_claim():
                     return Exchanged(done, [], [])
                 expired = claiming.prepare(session)
                 rows = claiming.take(session, claimant, request, durable=durable)

@@ -1,4 +1,4 @@
-"""Time slice of a step of the loop: names that it has no time for are served first next time."""
+"""Time slices: parts of long work, between which a process does its other work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+
+
+def advance(steps: Iterator[bool | None], seconds: float) -> bool:
+    """Advance an iterator until its time is over; at least one step is made.
+
+    Args:
+        steps: the work; a step that yields True ends the slice.
+        seconds: the length of the slice; its last step may exceed it.
+
+    Returns:
+        True when there are no more steps.
+    """
+    until = time.monotonic() + seconds
+    return not any(ends_slice or time.monotonic() >= until for ends_slice in steps)
 
 
 class TimeSlice:

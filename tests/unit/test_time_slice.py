@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gigqd.supervisor.loop_time_slice import TimeSlice
+from gigqd.time_slice import TimeSlice, advance
 
 
 def served(share: TimeSlice, names: list[str]) -> list[str]:
@@ -33,3 +33,23 @@ def test_what_is_gone_when_its_time_comes_is_left_out() -> None:
     assert served(share, ["a", "c"]) == ["c"]
     assert not share.behind
     assert served(share, []) == []
+
+
+def test_work_is_done_at_once_where_there_is_time() -> None:
+    steps = iter([None, None])
+
+    assert advance(steps, 3600.0)
+    assert list(steps) == []
+
+
+def test_each_slice_makes_one_step_where_there_is_no_time() -> None:
+    steps = iter([None, None])
+
+    assert [advance(steps, 0.0) for _ in range(3)] == [False, False, True]
+
+
+def test_a_step_may_end_the_slice() -> None:
+    steps = iter([False, True, False])
+
+    assert not advance(steps, 3600.0)
+    assert advance(steps, 3600.0)
