@@ -307,4 +307,5 @@ class JobQueue(Rescheduling, Deleting):
         return answer
 
     def _new_rows(self, given: list[Job]) -> list[Values]:
-        return rows_to_store(given, self.max_params_size, compare=self.compare_params)
+        now = self._database.now
+        return rows_to_store(given, self.max_params_size, compare=self.compare_params, now=now)

@@ -36,19 +36,26 @@ _shared: Callable[[Mapping[str, Any]], Values] = itemgetter(*JobRow._fields[:_OW
 _own: Callable[[Mapping[str, Any]], Values] = itemgetter(*JobRow._fields[_OWN:])
 
 
-def rows_to_store(jobs: Iterable[Job], most: int, *, compare: bool = True) -> list[Values]:
+def rows_to_store(
+    jobs: Iterable[Job],
+    most: int,
+    *,
+    compare: bool = True,
+    now: Callable[[], str] = clock.utc_now,
+) -> list[Values]:
     """Return the values of a `JobRow` for each job, in their order.
 
     Args:
         jobs: the jobs.
         most: maximum size of a job's parameters, in bytes of JSON.
         compare: True to compare parameters with the function's signature.
+        now: returns the database's time, from which delays count.
 
     Raises:
         InvalidJob: one of them cannot be stored as it is.
         TypeError: one of them is not a job.
     """
-    return list(_Batch(most, compare=compare).rows_to_store(jobs))
+    return list(_Batch(most, compare=compare, now=now()).rows_to_store(jobs))
 
 
 def listed(jobs: Iterable[Job]) -> list[Job]:
@@ -86,10 +93,10 @@ class _Batch:
     recognized by their identity; equality is not enough, since True equals 1.
     """
 
-    def __init__(self, most: int, *, compare: bool) -> None:
+    def __init__(self, most: int, *, compare: bool, now: str) -> None:
         self._most = most
         self._compare = compare
-        self._now = clock.utc_now()
+        self._now = now
         self._kinds: dict[tuple[int, ...], _Kind] = {}
 
     def rows_to_store(self, jobs: Iterable[Job]) -> Iterator[Values]:

@@ -52,7 +52,7 @@ def overdue(db: Database) -> list[Settled]:
 
     Their code may still be running: only the daemon can end it. A later result is refused.
     """
-    now = clock.utc_now()
+    now = db.now()
     late = [row for row in settle_and_claim.overdue(db) if _is_late(row, now)]
     return [done for row in late if (done := _settle(db, row, _result_of_overdue(row)))]
 

@@ -108,8 +108,9 @@ class WorkerLoop:
     def _pause(self) -> float:
         store, queues = self._runner.store, self._runner.settings.queues
         due_at = settle_and_claim.next_due_at(store.database, queues)
-        pause = clock.seconds_until(due_at, self._worker.polling_interval)
-        return clock.seconds_until(expiry.next_expiry_at(store.database), pause)
+        now = store.database.now
+        pause = clock.seconds_until(due_at, self._worker.polling_interval, now)
+        return clock.seconds_until(expiry.next_expiry_at(store.database), pause, now)
 
     def _wait_out(self, error: StoreUnavailable) -> None:
         events.emit(

@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _STORED_WIDTH = len("2026-11-23T19:09:12.123456+00:00")
 _SIGNS = re.compile(r"....-..-..T..:..:..[.]......[+]00:00")
@@ -100,9 +104,15 @@ def after(text: str, seconds: float) -> str:
         return to_text(datetime.max.replace(tzinfo=UTC))
 
 
-def seconds_until(text: str | None, longest: float) -> float:
-    """Return the seconds until a stored time, from 0 to `longest`; None counts as `longest`."""
+def seconds_until(text: str | None, longest: float, now: Callable[[], str] = utc_now) -> float:
+    """Return the seconds until a stored time, from 0 to `longest`; None counts as `longest`.
+
+    Args:
+        text: the time.
+        longest: maximum seconds.
+        now: returns the time now; by default that of this host.
+    """
     if text is None:
         return longest
-    left = parse(text) - parse(utc_now())
+    left = parse(text) - parse(now())
     return min(max(left.total_seconds(), 0.0), longest)

@@ -59,6 +59,11 @@ class Database:
         """The dialect of its connections."""
         return dialect_of(self._get_connection())
 
+    def now(self) -> str:
+        """Return the database's time, as stored text."""
+        connection = self._get_connection()
+        return str(_transactions(dialect_of(connection)).now(self, connection))
+
     def transaction(self, *, durable: bool) -> AbstractContextManager[Session]:
         """Return a write transaction; inside an open transaction it is a savepoint of that one.
 

@@ -113,6 +113,12 @@ class WriteTransaction:
             raise translated(error, drivers.address_of(self._connection)) from error
 
 
+def now(limits: Limits, connection: Any) -> str:
+    """Return the server's time."""
+    with read(limits, connection) as session:
+        return session.now
+
+
 @contextmanager
 def read(limits: Limits, connection: Any) -> Iterator[Session]:
     """Open a read transaction on a connection; inside a transaction it is a part of that one."""

@@ -158,6 +158,11 @@ class WriteTransaction:
             write_queue.leave()
 
 
+def now(_limits: Limits, _connection: Any) -> str:
+    """Return the time of this host, which is that of the file."""
+    return clock.utc_now()
+
+
 @contextmanager
 def read(limits: Limits, connection: Any) -> Iterator[Session]:
     """Open a read transaction on a connection; inside a transaction it is a part of that one."""

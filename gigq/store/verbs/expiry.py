@@ -32,7 +32,7 @@ def expire(session: Session) -> list[ExpiredJob]:
 
 def expire_some(db: Database) -> list[ExpiredJob]:
     """End pending jobs whose time is over, as `expire` does; lock nothing when there are none."""
-    row = db.one("is_expired_or_promotable", {"now": clock.utc_now()})
+    row = db.one("is_expired_or_promotable", {"now": db.now()})
     if (row is None or not row["expired"]) and not db.all("unlinked_jobs"):
         return []
     with db.transaction(durable=False) as session:

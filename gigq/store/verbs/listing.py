@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigq.model import clock
 from gigq.model.job_status import JobStatus
 from gigq.store.verbs import prune
 
@@ -64,7 +63,7 @@ def delayed_page(
     db: Database, conditions: Filter = _ANY, limit: int = 100, offset: int = 0
 ) -> list[Row]:
     """Return pending jobs whose time has not come, the next one first."""
-    given = {**_parameters(conditions), "limit": limit, "offset": offset, "now": clock.utc_now()}
+    given = {**_parameters(conditions), "limit": limit, "offset": offset, "now": db.now()}
     return db.all("page_of_delayed", given)
 
 

@@ -177,7 +177,7 @@ def overdue(db: Database) -> list[Row]:
     running without an execution gets one here, once it is overdue. An execution without a run
     whose job has no timeout gets GigQ's default timeout: no process can say whether it runs.
     """
-    now = clock.utc_now()
+    now = db.now()
     _adopt_strays(db, now)
     plain = [_limited(row) for row in open_executions(db) if is_of_plain_worker(row["run"])]
     return [row for row in plain if _is_over(row, now)]
