@@ -13,6 +13,7 @@ from gigq.model import clock, codec, function_import, retry_options, run_times, 
 from gigq.model.job import Job
 from gigq.model.job_checks import check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
+from gigq.model.run_times import RunTimes
 from gigq.store.job_row import NO_PARENTS, NULL, JobRow
 from gigq.task import TaskWrapper
 
@@ -27,6 +28,8 @@ _ALIKE = attrgetter(
     *("on_parent_failure", "pass_parent_results", "memory_limit", "crash_limit", "workflow"),
     *("retry_options", "run_at", "delay", "expires_in", "expires_at"),
 )
+_TIMES = ("run_at", "delay", "expires_in", "expires_at")
+_AT_ONCE = RunTimes(None, None)
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000
 _UP_TO_POINT = len("2026-11-23T19:09:12.")
@@ -55,7 +58,7 @@ def rows_to_store(
         InvalidJob: one of them cannot be stored as it is.
         TypeError: one of them is not a job.
     """
-    return list(_Batch(most, compare=compare, now=now()).rows_to_store(jobs))
+    return list(_Batch(most, compare=compare, now=now).rows_to_store(jobs))
 
 
 def listed(jobs: Iterable[Job]) -> list[Job]:
@@ -93,10 +96,11 @@ class _Batch:
     recognized by their identity; equality is not enough, since True equals 1.
     """
 
-    def __init__(self, most: int, *, compare: bool, now: str) -> None:
+    def __init__(self, most: int, *, compare: bool, now: Callable[[], str]) -> None:
         self._most = most
         self._compare = compare
-        self._now = now
+        self._now = clock.utc_now()
+        self._database_now = now
         self._kinds: dict[tuple[int, ...], _Kind] = {}
 
     def rows_to_store(self, jobs: Iterable[Job]) -> Iterator[Values]:
@@ -139,10 +143,18 @@ class _Batch:
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
             signature = _signature(job) if self._compare else None
-            known = self._kinds[key] = _Kind(values, _columns(job, self._now), signature)
+            known = self._kinds[key] = _Kind(
+                values, _columns(job, self._now, self._times(job)), signature
+            )
         elif not is_plain_by_itself(job):
             check(job)
         return known
+
+    def _times(self, job: Job) -> RunTimes:
+        """Return the times of a job; the database is asked for its time only if there are any."""
+        if all(getattr(job, name) is None for name in _TIMES):
+            return _AT_ONCE
+        return run_times.times(job, self._database_now())
 
     def _encoded(self, job: Job) -> str:
         params = job.params
@@ -159,10 +171,9 @@ def _ends_well(time: str) -> bool:
     return time[26:] == "+00:00" and time[20:26].isdecimal() and time.isascii()
 
 
-def _columns(job: Job, now: str) -> tuple[Any, ...]:
+def _columns(job: Job, now: str, times: RunTimes) -> tuple[Any, ...]:
     """Return the columns that jobs of a batch may share."""
     ref = _reference(job)
-    times = run_times.times(job, now)
     return _shared(
         {
             "updated_at": now,

@@ -78,6 +78,17 @@ class Database:
         transactions = _transactions(dialect_of(connection))
         return transactions.WriteTransaction(self, connection, durable=durable or self.durable)
 
+    def single_write(self) -> AbstractContextManager[Session]:
+        """Return a durable write transaction for one statement, which may end with it.
+
+        The session has no time, and nothing may be undone after the statement.
+
+        Raises:
+            StoreLocked, StoreError: as for `transaction`.
+        """
+        connection = self._get_connection()
+        return _transactions(dialect_of(connection)).single_write(self, connection)
+
     def read(self) -> AbstractContextManager[Session]:
         """Open a read transaction: every statement sees the same moment. Keep it short."""
         connection = self._get_connection()

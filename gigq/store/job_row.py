@@ -52,25 +52,29 @@ class JobRow(NamedTuple):
     unmet: int = 0
 
 
-def insertion(template: str, *, typed: bool = False) -> str:
-    """Return the statement that stores a `JobRow`, with its columns and parameters.
-
-    Args:
-        template: its text, with `{columns}` and `{values}`.
-        typed: True to give the parameters that may be NULL the type of their column.
-    """
-    places = (_place(kind, typed=typed) for kind in get_type_hints(JobRow).values())
+def insertion(template: str) -> str:
+    """Return the statement that stores a `JobRow`, with its columns and parameters."""
+    kinds = get_type_hints(JobRow).values()
+    places = ("nullif(?, '')" if Null in get_args(kind) else "?" for kind in kinds)
     return template.format(columns=", ".join(JobRow._fields), values=", ".join(places))
 
 
-def _place(kind: Any, *, typed: bool) -> str:
-    """Return the parameter for a field of this type."""
-    kinds = get_args(kind)
-    if Null not in kinds:
-        return "?"
-    if not typed:
-        return "nullif(?, '')"
-    return f"nullif(?::text, '')::{_TYPES[kinds[0]]}"
+def array_insertion(template: str) -> str:
+    """Return the statement of PostgreSQL that stores many: each parameter is a column of them."""
+    kinds = get_type_hints(JobRow)
+    return template.format(
+        columns=", ".join(kinds),
+        values=", ".join(_typed(name, get_args(kind) or (kind,)) for name, kind in kinds.items()),
+        arrays=", ".join("?::text[]" for _ in kinds),
+    )
+
+
+def _typed(name: str, kinds: tuple[Any, ...]) -> str:
+    """Return the expression for a column that is given as text."""
+    if name == "updated_at":
+        return "gigq_now()"  # the time of the server, not of the host that submits
+    value = f"nullif({name}, '')" if Null in kinds else name
+    return f"{value}::{_TYPES[kinds[0]]}"
 
 
 _TYPES = {str: "text", float: "numeric", int: "bigint", bool: "bigint"}

@@ -77,5 +77,9 @@ class Session(ABC):
     def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
         """Run a statement without rows for each set of `params`; return the rows changed."""
 
+    def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Store the values of a `JobRow` for each new job."""
+        self.many("insert_job", rows)
+
     def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:  # noqa: B027
         """Lock the rows on which the transaction decides; SQLite's write lock covers all rows."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.store.dialect import POSTGRES, SQLITE
-from gigq.store.job_row import insertion
+from gigq.store.job_row import array_insertion, insertion
 from gigq.store.postgres.statement_text import for_postgres
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ def statements(dialect: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for file in _FILES[dialect]:
         found |= read(file)
-    found["insert_job"] = insertion(found["insert_job"], typed=dialect == POSTGRES)
-    return found if dialect == SQLITE else {name: for_postgres(sql) for name, sql in found.items()}
+    if dialect == SQLITE:
+        return {**found, "insert_job": insertion(found["insert_job"])}
+    found["insert_job"] = array_insertion(found["insert_job"])
+    return {name: for_postgres(statement) for name, statement in found.items()}
 
 
 @cache

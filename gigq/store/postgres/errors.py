@@ -22,7 +22,7 @@ _REMEDIES = {
 _UNAVAILABLE = frozenset({"08", "53", "57", "58"})
 
 
-def translated(error: Exception, address: str) -> StoreError:
+def translated(error: BaseException, address: str) -> StoreError:
     """Return the store error that names the failure, the database and the remedy."""
     code = _code(error)
     said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.store.dialect import POSTGRES
 from gigq.store.postgres import drivers
 from gigq.store.postgres.errors import is_from_driver, translated
-from gigq.store.postgres.values import from_database, to_database
+from gigq.store.postgres.values import from_database, to_database, to_text
 from gigq.store.session import NOTHING, Session
 from gigq.store.statements import statements
 
@@ -60,6 +60,12 @@ class PostgresSession(Session):
         """Run the statements of a script without parameters."""
         self._cursor.execute(script)
 
+    def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Store the values of a `JobRow` for each new job, all in one statement."""
+        columns = [list(map(to_text, column)) for column in zip(*rows, strict=True)]
+        if columns:
+            self._cursor.execute(self._sql["insert_job"], columns)
+
     def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:
         """Lock the rows of the statement `lock_…`, until the transaction ends."""
         self._cursor.execute(self._sql[f"lock_{name}"], to_database(params))
@@ -109,8 +115,23 @@ class WriteTransaction:
     def _undo(self, error: BaseException) -> None:
         _undo(self._connection, is_part=self._is_part)
         if is_from_driver(error):
-            assert isinstance(error, Exception)
-            raise translated(error, drivers.address_of(self._connection)) from error
+            raise _refused(error, self._connection) from error
+
+
+@contextmanager
+def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
+    """Run one statement in the transaction that the server makes of it: one round trip, not three.
+
+    Inside a transaction, or where the driver begins one, it is a write transaction like others.
+    """
+    if drivers.in_transaction(connection) or not connection.autocommit:
+        with WriteTransaction(limits, connection, durable=True) as session:
+            yield session
+        return
+    try:
+        yield PostgresSession(connection, drivers.cursor_of(connection), "")
+    except BaseException as error:
+        raise _refused(error, connection) from error
 
 
 def now(limits: Limits, connection: Any) -> str:
@@ -130,10 +151,7 @@ def read(limits: Limits, connection: Any) -> Iterator[Session]:
             snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
             yield _session(connection, *_begin(connection), snapshot, _lock_timeout(limits))
     except BaseException as error:
-        if not is_from_driver(error):
-            raise
-        assert isinstance(error, Exception)
-        raise translated(error, drivers.address_of(connection)) from error
+        raise _refused(error, connection) from error
     finally:
         if not is_part:
             _undo(connection, is_part=False)
@@ -143,6 +161,11 @@ def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any
     """Return every row of a single reading statement."""
     with read(limits, connection) as session:
         return session.all(name, params)
+
+
+def _refused(error: BaseException, connection: Any) -> BaseException:
+    """Return the store error for an error of the driver; any other error unchanged."""
+    return translated(error, drivers.address_of(connection)) if is_from_driver(error) else error
 
 
 def _begin(connection: Any) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.model.storable_text import storable_value
+from gigq.model.storable_text import storable, storable_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,13 @@ def to_database(params: Any) -> Any:
     if isinstance(params, tuple):
         return tuple(map(_to_database, params))
     return {name: _to_database(value) for name, value in params.items()}
+
+
+def to_text(value: Any) -> str | None:
+    """Return a value as text that the server casts."""
+    if type(value) is str:
+        return storable(value)
+    return None if value is None else str(_to_database(value))
 
 
 def from_database(rows: Sequence[tuple[Any, ...]], description: Any) -> list[dict[str, Any]]:

@@ -16,6 +16,12 @@ WHERE table_schema = current_schema() AND table_name = :name;
 -- name: lock_schema
 SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || current_schema()));
 
+-- Each parameter is one column of all rows, as texts: one statement for any number of jobs.
+-- name: insert_job
+INSERT INTO jobs ({columns}, linked)
+SELECT {values}, 1 FROM unnest({arrays}) AS given ({columns})
+ON CONFLICT (id) DO NOTHING;
+
 -- There are other writers. A job that another transaction is claiming is skipped.
 -- name: claim_from_queue
 UPDATE jobs

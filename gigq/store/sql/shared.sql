@@ -296,10 +296,6 @@ SELECT 1 AS due FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
 LIMIT 1;
 
--- The columns are the fields of JobRow, by position: names would cost as much as the insertion.
--- name: insert_job
-INSERT INTO jobs ({columns}, linked) VALUES ({values}, 1) ON CONFLICT (id) DO NOTHING;
-
 -- The condition is the one of the index.
 -- name: unlinked_jobs
 SELECT rowid AS row, id, name, retry_after, expires_at FROM jobs

@@ -7,6 +7,10 @@ SELECT name FROM sqlite_master WHERE type = 'table';
 -- name: columns_of_jobs
 SELECT name FROM pragma_table_info('jobs');
 
+-- The columns are the fields of JobRow, by position: names would cost as much as the insertion.
+-- name: insert_job
+INSERT INTO jobs ({columns}, linked) VALUES ({values}, 1) ON CONFLICT (id) DO NOTHING;
+
 -- name: insert_edges_of_unlinked
 INSERT OR IGNORE INTO job_dependencies (parent_id, job_id)
 SELECT parent.id, child.id

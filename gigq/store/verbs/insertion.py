@@ -59,12 +59,13 @@ def insert(db: Database, rows: list[Values]) -> Stored:
         DependencyCycle: jobs in `rows` wait for each other.
         StoreError: nothing was stored.
     """
+    if set(map(_dependencies, rows)) <= {NO_PARENTS}:
+        with db.single_write() as session:
+            session.insert(rows)
+        return Stored(_numbers(map(_queue, rows)), ())
     with db.transaction(durable=True) as session:
-        if set(map(_dependencies, rows)) <= {NO_PARENTS}:
-            session.many("insert_job", rows)
-            return Stored(_numbers(map(_queue, rows)), ())
         links = _links(session, list(map(JobRow._make, rows)))
-        session.many("insert_job", links.rows)
+        session.insert(links.rows)
         session.many("insert_edge", links.edges)
         # All rows and edges before the first failure, which may fail other jobs of the batch.
         after = [_fail(session, job, parent) for job, parent in links.failed_dependents]

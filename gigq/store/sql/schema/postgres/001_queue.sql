@@ -132,6 +132,11 @@ CREATE TABLE gigq_store (id TEXT NOT NULL);
 
 INSERT INTO gigq_store VALUES (gen_random_uuid()::text);
 
+-- The server's time in the stored form.
+CREATE FUNCTION gigq_now() RETURNS TEXT LANGUAGE sql VOLATILE AS $$
+    SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+$$;
+
 -- The ids in a list of parents; none when another program has stored no JSON list.
 CREATE FUNCTION gigq_ids(list TEXT) RETURNS SETOF TEXT LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
