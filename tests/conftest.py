@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from support import fork_server
+from support import fork_server, postgres
 
 from gigq import events
 from gigq.model import signatures
@@ -40,6 +40,7 @@ def pytest_configure() -> None:
     folder = Path(tempfile.gettempdir(), name)
     folder.mkdir(mode=0o755, exist_ok=True)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+    postgres.prepare()
 
 
 def pytest_sessionstart() -> None:
@@ -55,8 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """End the interpreters that ran the commands."""
+    """End the interpreters that ran the commands, and the database server."""
     fork_server.close()
+    postgres.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -1,67 +1,60 @@
-"""The conformance suite: every verb, on every kind of store in `backend`'s parameters."""
+"""The conformance suite: every verb, on every kind of database.
+
+A test about one kind is marked with `only`.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from contextlib import closing
+from time import tzset
 from typing import TYPE_CHECKING
 
 import pytest
-from support import postgres
+from support import stores
+from support.raw_sql import Program
+from support.set_clock import time
 
-from gigq.model.ids import new_id
-from gigq.store import migrate
-from gigq.store.database import Database
-from gigq.store.postgres import connections as postgres_connections
-from gigq.store.sqlite import connections
+__all__ = ["time"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from gigq.store.database import Database
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """The kind of store under test."""
-    return str(request.param)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a store on every kind of database, or on the one that they are about."""
+    if "backend" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("backend", only.args if only else stores.KINDS)
 
 
 @pytest.fixture
 def address(backend: str, tmp_path: Path) -> Iterator[str]:
-    """Where the store of one test is."""
-    if backend == "sqlite":
-        yield str(tmp_path / "queue.db")
-        return
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
+    """The address of the store of one test."""
+    with stores.address_of(backend, tmp_path) as found:
         yield found
-        postgres_connections.close_connection(found)
 
 
 @pytest.fixture
-def db(backend: str, address: str) -> Iterator[Database]:
+def db(address: str) -> Database:
     """An empty store with its schema."""
-    if backend == "postgres":
-        database = Database(lambda: postgres_connections.open_connection(address))
-    else:
-        database = Database(lambda: connections.open_connection(address))
-    migrate.apply(database)
-    yield database
-    connections.close_connections()
+    return stores.begun_at(address)
 
 
 @pytest.fixture
-def program(address: str, db: Database) -> Iterator[sqlite3.Connection]:
-    """Another program with a connection of its own to the same file."""
-    with closing(sqlite3.connect(address, isolation_level=None)) as connection:
-        yield connection
+def program(address: str, db: Database) -> Iterator[Program]:
+    """Another program with a connection of its own to the same database."""
+    with closing(Program(address)) as other:
+        yield other
 
 
 @pytest.fixture
 def three_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Set the zone of the host to three hours east of UTC."""
     monkeypatch.setenv("TZ", "Etc/GMT-3")
-    time.tzset()
+    tzset()
     yield
     monkeypatch.undo()
-    time.tzset()
+    tzset()

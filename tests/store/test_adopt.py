@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import raw_sql
 from support.ledger import COMPLETED, WORKER, stored, taken
+from support.set_clock import set_clock
 
 from gigq.model import clock
 from gigq.model.claim import Claim, Claimant
@@ -109,7 +110,7 @@ def test_overdue_are_the_plain_workers_executions_past_their_timeout(
     assert settle_and_claim.overdue(db) == []
 
     later = clock.after(clock.utc_now(), 11)
-    monkeypatch.setattr(clock, "utc_now", lambda: later)
+    set_clock(monkeypatch, lambda: later)
 
     assert [row["job_id"] for row in settle_and_claim.overdue(db)] == [short]
     assert {row["job_id"] for row in settle_and_claim.open_executions(db)} == {

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import raw_sql
+from support import raw_sql, stores
 from support.ledger import (
     COMPLETED,
     FAILED,
@@ -23,22 +23,23 @@ from support.ledger import (
     stored,
     taken,
 )
+from support.set_clock import set_clock
 
-from gigq.errors import StoreLocked
+from gigq.errors import StoreError, StoreLocked
 from gigq.model import clock
 from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatch, Settled
 from gigq.model.execution_result import ExecutionResult, PostMortem
 from gigq.model.ids import new_id
 from gigq.model.job_status import JobStatus
-from gigq.store import migrate
-from gigq.store.database import Database, Session
-from gigq.store.sqlite import connections
+from gigq.store.postgres.transactions import PostgresSession
+from gigq.store.sqlite.transactions import SqliteSession
 from gigq.store.verbs import jobs, listing, settle_and_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
-    from gigq.store.database import Row
+    from gigq.store.database import Database, Row, Session
 
     Fits = Callable[[Mapping[str, Any]], bool]
 
@@ -69,15 +70,14 @@ def hand_back(db: Database, *rows: Row) -> list[Settled | None]:
 
 def sql(db: Database, statement: str, *values: Any) -> list[Any]:
     with db.transaction(durable=False) as session:
-        return list(raw_sql.execute(session, statement, values).fetchall())
+        return raw_sql.execute(session, statement, values)
 
 
 def content(db: Database) -> list[Any]:
     """All rows of all tables."""
-    tables = ("jobs", "job_executions", "job_dependencies")
-    return [
-        [tuple(row) for row in sql(db, f"SELECT * FROM {table} ORDER BY 1, 2")] for table in tables
-    ]
+    columns = ", ".join(job_columns(db))
+    tables = (("jobs", columns), ("job_executions", "*"), ("job_dependencies", "*"))
+    return [sql(db, f"SELECT {columns} FROM {table} ORDER BY 1, 2") for table, columns in tables]
 
 
 def names(rows: list[Row]) -> list[str]:
@@ -233,22 +233,47 @@ def test_jobs_that_others_wait_for_travel_with_the_rest_and_release_them_togethe
     assert names(more)[4] == "child of two"
 
 
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        *(("attempts", value) for value in ("many", b"\xff", 1.5)),
-        *(("max_attempts", value) for value in ("many", b"\xff", 1.5)),
-        *(("name", value) for value in (b"\xff", b"")),
-        *(("priority", value) for value in ("high", b"\xff", 0.5)),
-        *(("queue", value) for value in (b"\xff", b"", 7)),
-        *(("function_module", value) for value in (b"\xff", b"")),
-        *(("params", value) for value in (b"\xff", "{", "7")),
-        *(("created_at", value) for value in (b"\xff", "", 7)),
-    ],
-)
-def test_what_foreign_sql_wrote_into_one_row_stops_none_of_the_others(
+ODD = [
+    *(("name", ""), ("queue", ""), ("created_at", ""), ("params", "{"), ("params", "7")),
+    *((column, b"\xff") for column in ("name", "queue", "function_module", "params")),
+    *((column, b"") for column in ("name", "queue", "function_module")),
+    *(("created_at", b"\xff"), ("created_at", 7), ("queue", 7)),
+    *(("function_module", ""), ("retry_policy", "soon"), ("on_parent_failure", "perhaps")),
+]
+NUMBERS = ("attempts", "max_attempts", "priority")
+OTHER_TYPES = [(column, value) for column in NUMBERS for value in ("many", b"\xff")]
+FRACTIONS = [("attempts", 1.5), ("max_attempts", 1.5), ("priority", 0.5)]
+
+
+@pytest.mark.parametrize(("column", "value"), ODD)
+def test_odd_values_of_foreign_sql_in_one_row_stop_none_of_the_others(
     db: Database, column: str, value: object
 ) -> None:
+    _claim_all_beside(db, column, value)
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize(("column", "value"), [*OTHER_TYPES, *FRACTIONS])
+def test_what_is_no_number_in_one_row_stops_none_of_the_others(
+    db: Database, column: str, value: object
+) -> None:
+    _claim_all_beside(db, column, value)
+
+
+@pytest.mark.only("postgres")
+@pytest.mark.parametrize(("column", "value"), OTHER_TYPES)
+def test_the_server_refuses_what_is_of_another_type(
+    db: Database, column: str, value: object
+) -> None:
+    job_id = stored(db)
+    with pytest.raises(StoreError, match=r"of type|invalid input syntax"):
+        sql(db, f"UPDATE jobs SET {column} = ? WHERE id = ?", value, job_id)
+
+    assert taken(db)["id"] == job_id
+
+
+def _claim_all_beside(db: Database, column: str, value: object) -> None:
+    """Claim five jobs, one of which has a value that foreign SQL wrote."""
     ids = insert(db, [job_row(max_attempts=5) for _ in range(5)])
     sql(db, f"UPDATE jobs SET {column} = ? WHERE id = ?", value, ids[2])
     claimed = []
@@ -259,6 +284,7 @@ def test_what_foreign_sql_wrote_into_one_row_stops_none_of_the_others(
     assert len(settle_and_claim.open_executions(db)) == 5
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.parametrize("column", ["name", "params", "queue", "function_name", "description"])
 def test_text_that_is_no_utf8_in_one_row_stops_none_of_the_others(
     db: Database, column: str
@@ -272,6 +298,7 @@ def test_text_that_is_no_utf8_in_one_row_stops_none_of_the_others(
     assert sorted(claimed) == sorted(ids)
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.parametrize("name", ["x'ff'", "CAST(x'ff41' AS TEXT)"])
 def test_a_queue_with_a_name_that_is_no_text_is_served_in_its_order(
     db: Database, name: str
@@ -283,6 +310,7 @@ def test_a_queue_with_a_name_that_is_no_text_is_served_in_its_order(
     assert [row["id"] for row in take(db)] == ids[:3]
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.parametrize("column", ["name", "queue"])
 def test_what_was_handed_over_is_settled_once_when_a_row_to_be_claimed_is_unreadable(
     db: Database, column: str
@@ -348,12 +376,18 @@ def family(db: Database) -> list[str]:
     return ids
 
 
+@pytest.fixture
+def other(backend: str, tmp_path: Path) -> Iterator[Database]:
+    """Another empty store."""
+    (tmp_path / "other").mkdir()
+    with stores.address_of(backend, tmp_path / "other") as address:
+        yield stores.begun_at(address)
+
+
 def test_settling_together_does_what_settling_one_by_one_does(
-    db: Database, address: str, monkeypatch: pytest.MonkeyPatch
+    db: Database, other: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "utc_now", lambda: "2026-06-01T00:00:00.000000+00:00")
-    other = Database(lambda: connections.open_connection(address + "-other"))
-    migrate.apply(other)
+    set_clock(monkeypatch, lambda: "2026-06-01T00:00:00.000000+00:00")
     for number, one in enumerate((db, other)):
         ids = family(one)
         tokens = iter(f"e{n}" for n in range(len(ids)))
@@ -442,8 +476,9 @@ def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
 
 def stumbling(monkeypatch: pytest.MonkeyPatch, verb: str, broken: dict[str, bool]) -> None:
     """Have a statement raise after it has done its work."""
-    for method in ("all", "run", "many"):
-        monkeypatch.setattr(Session, method, _stumbling(getattr(Session, method), verb, broken))
+    for kind in (SqliteSession, PostgresSession):
+        for method in ("all", "run", "many"):
+            monkeypatch.setattr(kind, method, _stumbling(getattr(kind, method), verb, broken))
 
 
 def _stumbling(real: Callable[..., Any], verb: str, broken: dict[str, bool]) -> Callable[..., Any]:
@@ -496,10 +531,11 @@ def test_one_that_was_taken_away_keeps_none_of_the_others_from_being_settled(
     assert [status_of(db, p) for p in parents if p != parents[which]] == ["completed"] * 2
     for child in children:
         left = sql(db, "SELECT parent_id FROM job_dependencies WHERE job_id = ?", child)
-        assert [row["parent_id"] for row in left] == [parents[which]]
+        assert left == [(parents[which],)]
     assert settle_and_claim.open_executions(db) == []
 
 
+@pytest.mark.only("sqlite")
 def test_one_whose_database_stays_locked_changes_nothing_and_all_can_be_settled_later(
     db: Database, address: str
 ) -> None:
@@ -524,7 +560,7 @@ def test_a_clock_that_was_put_back_ends_nothing_before_it_began(
     ids = insert(db, [job_row() for _ in range(2)])
     rows = take(db)
     earlier = clock.after(clock.utc_now(), -3600)
-    monkeypatch.setattr(clock, "utc_now", lambda: earlier)
+    set_clock(monkeypatch, lambda: earlier)
     settle(db, *map(over, rows))
     found = [jobs.get(db, id_) or {} for id_ in ids]
     found += [jobs.executions(db, id_)[0] for id_ in ids]
@@ -545,14 +581,14 @@ def test_what_has_not_begun_is_handed_back_as_if_it_had_not_been_claimed(db: Dat
     assert sql(db, "SELECT * FROM job_executions") == []
     columns = [name for name in job_columns(db) if name not in strip]
     picked = ", ".join(columns)
-    after = [tuple(row) for row in sql(db, f"SELECT {picked} FROM jobs ORDER BY id")]
+    after = sql(db, f"SELECT {picked} FROM jobs ORDER BY id")
     index = [number for number, name in enumerate(job_columns(db)) if name not in strip]
-    assert after == [tuple(row[n] for n in index) for row in before[0]]
+    assert sorted(after) == sorted(tuple(row[n] for n in index) for row in before[0])
     assert [row["id"] for row in take(db)] == ids
 
 
 def job_columns(db: Database) -> list[str]:
-    return [str(row["name"]) for row in db.all("columns_of_jobs")]
+    return [row["name"] for row in db.all("columns_of_jobs") if row["name"] != "rowid"]
 
 
 def test_a_retry_that_is_handed_back_keeps_what_its_earlier_attempts_left(db: Database) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from support.ledger import COMPLETED, WORKER, insert, job_row, ran, stored, swapped, taken
+from support.set_clock import set_clock
 
 from gigq.model import clock
 from gigq.model.claim import Claim, Claimant
@@ -126,7 +127,7 @@ def test_a_delayed_job_is_due_at_its_time_and_not_before(
     assert settle_and_claim.claim(db, WORKER, new_id()) is None
     assert settle_and_claim.next_due_at(db, None) == due_at
 
-    monkeypatch.setattr(clock, "utc_now", lambda: due_at)
+    set_clock(monkeypatch, lambda: due_at)
 
     assert taken(db)["priority"] == 9
     assert settle_and_claim.next_due_at(db, None) is None

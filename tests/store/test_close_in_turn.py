@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from support.ledger import stored
 
 from gigq.store.sqlite import close_in_turn as turns
@@ -19,9 +20,9 @@ from gigq.store.sqlite import connections
 from gigq.store.sqlite.file import private_files
 
 if TYPE_CHECKING:
-    import pytest
-
     from gigq.store.database import Database
+
+pytestmark = pytest.mark.only("sqlite")
 
 BEGINNING = """
 import atexit, os, sys, threading

@@ -8,13 +8,14 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support import stores
 from support.ledger import COMPLETED, WORKER, insert, job_row, stored, swapped
 from support.write_lock import WriteLock
 
 from gigq.errors import StoreLocked
 from gigq.model.claim import Claimant
 from gigq.model.ids import new_id
-from gigq.store.database import Database
+from gigq.store.postgres import connections as postgres_connections
 from gigq.store.sqlite import connections
 from gigq.store.verbs import jobs, listing, settle_and_claim
 
@@ -22,23 +23,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from gigq.store.database import Database
+
 spawned = multiprocessing.get_context("spawn")
 forked = multiprocessing.get_context("fork")
 
 
 def work_off(address: str, name: str, note: Path) -> None:
     """Claim and settle until nothing is due, and write down what was claimed."""
-    db = Database(lambda: connections.open_connection(address))
+    db = stores.database_at(address)
     claimant = Claimant(name, "worker:1")
     row, mine = None, []
     while (row := swapped(db, row, claimant)[1]) is not None:
         mine.append(row["id"])
     note.write_text("\n".join(mine))
     connections.close_connections()
+    postgres_connections.close_connection(address)
 
 
 def submit_some(address: str, number: int) -> None:
-    db = Database(lambda: connections.open_connection(address))
+    db = stores.database_at(address)
     for _ in range(number):
         stored(db)
 
@@ -90,6 +94,7 @@ def holder(address: str, db: Database) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
+@pytest.mark.only("sqlite")
 def test_a_locked_database_is_waited_for(db: Database, holder: sqlite3.Connection) -> None:
     holder.execute("BEGIN IMMEDIATE")
     waiting = threading.Event()
@@ -113,6 +118,7 @@ def test_a_locked_database_is_waited_for(db: Database, holder: sqlite3.Connectio
     assert jobs.get(db, job_id) is not None
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.parametrize("verb", ["insert", "claim", "settle", "cancel"])
 def test_a_database_that_stays_locked_is_a_clear_error_in_bounded_time(
     db: Database, address: str, verb: str
@@ -137,6 +143,7 @@ def test_a_database_that_stays_locked_is_a_clear_error_in_bounded_time(
     assert stored(db)
 
 
+@pytest.mark.only("sqlite")
 def test_readers_do_not_wait_for_a_writer(db: Database, holder: sqlite3.Connection) -> None:
     db.lock_timeout = 0
     job_id = stored(db)
@@ -146,6 +153,7 @@ def test_readers_do_not_wait_for_a_writer(db: Database, holder: sqlite3.Connecti
     assert jobs.counts(db) == {"pending": 1}
 
 
+@pytest.mark.only("sqlite")
 def test_what_fails_in_the_middle_is_undone_and_the_lock_is_let_go(
     db: Database, holder: sqlite3.Connection
 ) -> None:
@@ -165,6 +173,7 @@ def test_what_fails_in_the_middle_is_undone_and_the_lock_is_let_go(
     assert row["status"] == "pending"
 
 
+@pytest.mark.only("sqlite")
 def test_a_submit_inside_the_callers_transaction_is_a_part_of_it(
     db: Database, address: str, holder: sqlite3.Connection
 ) -> None:

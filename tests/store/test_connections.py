@@ -32,6 +32,8 @@ from gigq.store.verbs import jobs, listing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.only("sqlite")
+
 
 def setting(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -46,6 +46,7 @@ def test_several_at_once_are_taken_from_the_other_queues_only(db: Database) -> N
     assert [row["queue"] for row in rows] == ["a", "b", "a"]
 
 
+@pytest.mark.only("sqlite")
 def test_a_queue_whose_name_is_no_text_is_one_of_the_others(db: Database) -> None:
     stored(db, queue="etl")
     odd = stored(db)
@@ -90,6 +91,7 @@ def test_the_queues_of_due_and_of_delayed_jobs_are_known(db: Database) -> None:
     assert settle_and_claim.queues_with_delayed_jobs(db, clock.utc_now()) == ["c"]
 
 
+@pytest.mark.only("sqlite")
 def test_a_claim_costs_the_same_however_deep_the_other_queues_are(db: Database) -> None:
     def work() -> int:
         ticks: list[int] = []

@@ -16,28 +16,13 @@ from gigq.model.job_status import JobStatus
 from gigq.store.verbs import expiry, jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
+    from support.set_clock import Clock
+
     from gigq.model.claim import ExpiredJob
     from gigq.store.database import Database, Row
 
 BASE = "2026-06-01T00:00:00.000000+00:00"
 SOON = clock.after(BASE, 10)
-
-
-class Time:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = BASE
-
-    def __call__(self) -> str:
-        return self.now
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    now = Time()
-    monkeypatch.setattr(clock, "utc_now", now)
-    return now
 
 
 def job(db: Database, job_id: str) -> Row:
@@ -57,7 +42,7 @@ def ended(one: ExpiredJob) -> tuple[str, JobStatus, int]:
 
 
 def test_a_job_that_no_worker_started_is_cancelled_by_the_next_claim(
-    db: Database, time: Time
+    db: Database, time: Clock
 ) -> None:
     job_id, other = stored(db, expires_at=SOON, priority=9), stored(db)
     time.now = SOON
@@ -72,7 +57,7 @@ def test_a_job_that_no_worker_started_is_cancelled_by_the_next_claim(
     assert jobs.executions(db, job_id) == []
 
 
-def test_a_job_is_claimed_until_its_last_microsecond(db: Database, time: Time) -> None:
+def test_a_job_is_claimed_until_its_last_microsecond(db: Database, time: Clock) -> None:
     job_id = stored(db, expires_at=SOON)
     time.now = clock.after(SOON, -0.000001)
 
@@ -84,7 +69,7 @@ def test_a_job_is_claimed_until_its_last_microsecond(db: Database, time: Time) -
     assert job(db, job_id)["status"] == "running"
 
 
-def test_only_the_jobs_whose_time_has_come_expire(db: Database, time: Time) -> None:
+def test_only_the_jobs_whose_time_has_come_expire(db: Database, time: Clock) -> None:
     first, second = stored(db, expires_at=SOON), stored(db, expires_at=clock.after(SOON, 1))
     time.now = SOON
 
@@ -92,7 +77,7 @@ def test_only_the_jobs_whose_time_has_come_expire(db: Database, time: Time) -> N
     assert job(db, second)["status"] == "pending"
 
 
-def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Time) -> None:
+def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Clock) -> None:
     job_id = stored(db, expires_at=SOON, retry_delay=5, max_attempts=5)
     ran(db, FAILED)
     error = job(db, job_id)["error"]
@@ -106,7 +91,9 @@ def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Time
     assert error
 
 
-def test_a_job_that_expires_after_a_stop_says_that_it_had_started(db: Database, time: Time) -> None:
+def test_a_job_that_expires_after_a_stop_says_that_it_had_started(
+    db: Database, time: Clock
+) -> None:
     job_id = stored(db, expires_at=SOON)
     ran(db, FAILED._replace(cause=Cause.STOPPED))
     time.now = SOON
@@ -119,7 +106,7 @@ def test_a_job_that_expires_after_a_stop_says_that_it_had_started(db: Database, 
     )
 
 
-def test_a_job_that_expires_after_a_snooze_keeps_the_reason(db: Database, time: Time) -> None:
+def test_a_job_that_expires_after_a_snooze_keeps_the_reason(db: Database, time: Clock) -> None:
     job_id = stored(db, expires_at=SOON)
     advice = RetryAdvice(delay=5, snooze=True)
     ran(db, FAILED._replace(error="Snooze: no file yet", cause=Cause.SNOOZED, retry=advice))
@@ -134,7 +121,7 @@ def test_a_job_that_expires_after_a_snooze_keeps_the_reason(db: Database, time: 
 
 
 def test_a_job_that_waits_for_a_parent_expires_too_and_its_dependents_follow_their_policy(
-    db: Database, time: Time
+    db: Database, time: Clock
 ) -> None:
     parent = stored(db, "parent")
     job_id = stored(db, "job", dependencies=[parent], expires_at=SOON)
@@ -151,7 +138,7 @@ def test_a_job_that_waits_for_a_parent_expires_too_and_its_dependents_follow_the
     assert (job(db, runs)["unmet"], job(db, runs)["due_why"]) == (0, "parent")
 
 
-def test_of_more_jobs_than_one_transaction_ends_none_starts(db: Database, time: Time) -> None:
+def test_of_more_jobs_than_one_transaction_ends_none_starts(db: Database, time: Clock) -> None:
     rows: list[dict[str, Any]] = [job_row(expires_at=SOON, priority=9) for _ in range(1200)]
     insert(db, rows)
     due = insert(db, [job_row(), job_row()])
@@ -164,7 +151,7 @@ def test_of_more_jobs_than_one_transaction_ends_none_starts(db: Database, time: 
 
 @pytest.mark.parametrize("queues", [None, ("a",), ("a", "b"), ("*", "!c")])
 def test_no_claim_takes_an_expired_job(
-    db: Database, time: Time, monkeypatch: pytest.MonkeyPatch, queues: tuple[str, ...] | None
+    db: Database, time: Clock, monkeypatch: pytest.MonkeyPatch, queues: tuple[str, ...] | None
 ) -> None:
     insert(db, [job_row(expires_at=SOON, priority=9, queue="a") for _ in range(3)])
     due = insert(db, [job_row(queue="a") for _ in range(3)])
@@ -178,7 +165,7 @@ def test_no_claim_takes_an_expired_job(
     assert [row["id"] for row in rows] == due
 
 
-def test_a_requeued_job_never_expires(db: Database, time: Time) -> None:
+def test_a_requeued_job_never_expires(db: Database, time: Clock) -> None:
     job_id = stored(db, expires_at=SOON)
     time.now = SOON
     expiry.expire_some(db)
@@ -189,7 +176,7 @@ def test_a_requeued_job_never_expires(db: Database, time: Time) -> None:
     assert taken(db)["id"] == job_id
 
 
-def test_the_next_expiry_is_that_of_a_pending_job(db: Database, time: Time) -> None:
+def test_the_next_expiry_is_that_of_a_pending_job(db: Database, time: Clock) -> None:
     assert expiry.next_expiry_at(db) is None
 
     first = stored(db, expires_at=SOON)
@@ -202,7 +189,7 @@ def test_the_next_expiry_is_that_of_a_pending_job(db: Database, time: Time) -> N
 
 @pytest.mark.parametrize("value", ["never", 5, b"\xff"])
 def test_a_time_that_another_program_wrote_wrongly_stops_nothing(
-    db: Database, time: Time, value: Any
+    db: Database, time: Clock, value: Any
 ) -> None:
     stored(db, expires_at=value)
     due = stored(db)
@@ -214,7 +201,7 @@ def test_a_time_that_another_program_wrote_wrongly_stops_nothing(
 
 
 def test_what_has_expired_is_settled_by_one_claim_together_with_what_is_over(
-    db: Database, time: Time
+    db: Database, time: Clock
 ) -> None:
     insert(db, [job_row(), job_row(expires_at=SOON)])
     row = taken(db)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from gigq.store.database import Database
 
+pytestmark = pytest.mark.only("sqlite")
+
 
 @contextmanager
 def full_disk(address: str) -> Iterator[None]:

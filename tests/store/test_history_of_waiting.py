@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, STOPPED, WORKER, stored
+from support import raw_sql, stores
+from support.ledger import (
+    COMPLETED,
+    FAILED,
+    FAILED_FOR_GOOD,
+    STOPPED,
+    WORKER,
+    insert,
+    job_row,
+    stored,
+)
+from support.set_clock import set_clock
 
 from gigq.model import clock
 from gigq.model.claim import Claim, ClaimRequest, Finished, SettleBatch
 from gigq.model.ids import new_id
-from gigq.store import migrate
-from gigq.store.database import Database
-from gigq.store.sqlite import connections
 from gigq.store.verbs import jobs, requeue, reschedule, settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.model.execution_result import ExecutionResult
+    from gigq.store.database import Database
 
 BASE = "2026-06-01T00:00:00.000000+00:00"
 DELAYS = st.sampled_from([0, 5, 20])
@@ -40,17 +46,15 @@ class Histories(RuleBasedStateMachine):
     A job that still waits for a parent has its own earliest time in `held`.
     """
 
+    kind = "sqlite"
+
     @initialize()
     def open(self) -> None:
         self.stack = ExitStack()
         self.now = 0.0
-        self.stack.enter_context(patch.object(clock, "utc_now", self.time))
-        folder = tempfile.mkdtemp(prefix="history", dir=os.environ.get("PYTEST_TMPDIR"))
-        self.stack.callback(shutil.rmtree, folder)
-        self.stack.callback(connections.close_connections)
-        path = str(Path(folder) / "queue.db")
-        self.db = Database(lambda: connections.open_connection(path))
-        migrate.apply(self.db)
+        set_clock(self.stack.enter_context(pytest.MonkeyPatch.context()), self.time)
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.db = stores.begun_at(self.stack.enter_context(stores.address_of(self.kind, folder)))
         self.due: dict[str, Due] = {}
         self.held: dict[str, tuple[Due, str]] = {}
         self.expected: dict[str, list[Due]] = {}
@@ -182,18 +186,27 @@ class Histories(RuleBasedStateMachine):
                 assert earlier["completed_at"] <= later["due_at"]
 
 
+class HistoriesOnPostgres(Histories):
+    """The same histories on PostgreSQL."""
+
+    kind = "postgres"
+
+
 TestHistories = pytest.mark.timeout(300)(Histories.TestCase)
 TestHistories.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestHistoriesOnPostgres = HistoriesOnPostgres.TestCase
+TestHistoriesOnPostgres.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 
 
 def test_a_row_of_another_program_is_due_at_its_claim_when_its_time_is_no_stored_one(
-    tmp_path: Path,
+    db: Database, backend: str
 ) -> None:
-    path = str(tmp_path / "queue.db")
-    db = Database(lambda: connections.open_connection(path))
-    migrate.apply(db)
-    values = ("2026-06-01T00:00:00", 5, b"\xff", "9999-01-01T00:00:00.000000+00:00", "")
-    ids = [stored(db, updated_at=value) for value in values]
+    values: list[Any] = ["2026-06-01T00:00:00", "9999-01-01T00:00:00.000000+00:00", ""]
+    if backend == "sqlite":
+        values += [5, b"\xff"]
+    ids = insert(db, [job_row() for _ in values])
+    for value, job_id in zip(values, ids, strict=True):
+        raw_sql.run(db, "UPDATE jobs SET updated_at = ? WHERE id = ?", value, job_id)
     wanted = ClaimRequest(new_id(), most=3, fits=lambda _: True)
     settle_and_claim.exchange(db, SettleBatch(), WORKER, wanted)
     while settle_and_claim.claim(db, WORKER, new_id()):
@@ -202,4 +215,3 @@ def test_a_row_of_another_program_is_due_at_its_claim_when_its_time_is_no_stored
     for job_id in ids:
         (one,) = jobs.executions(db, job_id)
         assert (one["due_at"], one["due_why"]) == (one["started_at"], "submit")
-    connections.close_connections()

@@ -193,5 +193,5 @@ def edges_to(db: Database, job_id: str) -> int:
     with db.read() as session:
         found = raw_sql.execute(
             session, "SELECT count(*) FROM job_dependencies WHERE job_id = ?", (job_id,)
-        ).fetchone()
-    return int(found[0])
+        )
+    return int(found[0][0])

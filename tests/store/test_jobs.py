@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def count(db: Database, table: str) -> int:
     with db.read() as session:
-        return int(raw_sql.execute(session, f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(raw_sql.execute(session, f"SELECT count(*) FROM {table}")[0][0])
 
 
 def test_an_unknown_job_is_none(db: Database) -> None:

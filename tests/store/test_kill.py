@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import raw_sql
+from support import raw_sql, stores
 from support.ledger import insert, job_row, over
 from support.waiting import wait_until
 
@@ -18,8 +18,7 @@ from gigq.model.claim import Claim, Claimant, ClaimRequest, SettleBatch
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
 from gigq.model.job_status import JobStatus
-from gigq.store.database import Database
-from gigq.store.sqlite import connections
+from gigq.store.dialect import SQLITE
 from gigq.store.sqlite.processes.run_locks import RunLock, is_alive
 from gigq.store.verbs import jobs, settle_and_claim
 
@@ -27,15 +26,17 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
+    from gigq.store.database import Database
+
 forked = multiprocessing.get_context("fork")
 LOST = ExecutionResult(JobStatus.FAILED, error="lost", cause=Cause.LOST)
 FEW, MANY = (300, 6), (2000, 30)  # jobs and kills
 
 
-def work(address: str, diary: Path, most: int) -> None:
+def work(address: str, runs: Path, diary: Path, most: int) -> None:
     """Run jobs for ever, writing down each start and each end outside of the database."""
-    db = Database(lambda: connections.open_connection(address))
-    claimant = Claimant(str(os.getpid()), RunLock(address, "worker").run)
+    db = stores.database_at(address)
+    claimant = Claimant(str(os.getpid()), RunLock(runs, "worker").run)
     lines = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     rows: list[dict[str, Any]] = []
     while True:
@@ -51,15 +52,15 @@ def work(address: str, diary: Path, most: int) -> None:
             os.write(lines, f"settled {settled.job_id}\n".encode())
 
 
-def rescue(db: Database, address: str) -> None:
+def rescue(db: Database, runs: Path) -> None:
     """Settle the executions of processes that the kernel says are gone."""
     for execution in settle_and_claim.open_executions(db):
-        if not is_alive(address, execution["run"]):
+        if not is_alive(runs, execution["run"]):
             settle_and_claim.settle(db, execution["execution_id"], LOST)
 
 
-def start(address: str, diary: Path, most: int) -> BaseProcess:
-    worker = forked.Process(target=work, args=(address, diary, most), daemon=True)
+def start(address: str, runs: Path, diary: Path, most: int) -> BaseProcess:
+    worker = forked.Process(target=work, args=(address, runs, diary, most), daemon=True)
     worker.start()
     return worker
 
@@ -72,16 +73,17 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
     total, kills = count
     diary = tmp_path / "diary"
     diary.touch()
+    runs = tmp_path / "runs"
     ids = insert(db, [job_row(max_attempts=100) for _ in range(total)])
-    workers = [start(address, diary, most) for _ in range(3)]
+    workers = [start(address, runs, diary, most) for _ in range(3)]
     for number in range(1, kills + 1):
         share = total * number // (2 * kills)
         wait_until(lambda share=share: diary.read_text().count("settled") >= share)
         victim = workers.pop(random.randrange(len(workers)))
         victim.kill()
         victim.join()
-        rescue(db, address)
-        workers.append(start(address, diary, most))
+        rescue(db, runs)
+        workers.append(start(address, runs, diary, most))
     wait_until(lambda: jobs.counts(db) == {"completed": total}, 60)
     for worker in workers:
         worker.kill()
@@ -93,5 +95,5 @@ def test_workers_killed_at_random_lose_nothing_and_repeat_nothing_that_was_settl
     for id_, attempts in zip(ids, starts, strict=True):
         assert counts[f"settled {id_}"] <= 1
         assert 1 <= counts[f"end {id_}"] <= counts[f"start {id_}"] <= attempts
-    with db.read() as session:
-        assert raw_sql.execute(session, "PRAGMA integrity_check").fetchone()[0] == "ok"
+    if db.dialect == SQLITE:
+        assert raw_sql.run(db, "PRAGMA integrity_check") == [("ok",)]

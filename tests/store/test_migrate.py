@@ -19,6 +19,8 @@ from gigq.store.verbs import jobs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.only("sqlite")
+
 spawned = multiprocessing.get_context("spawn")
 
 

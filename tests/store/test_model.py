@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support import raw_sql, stores
 from support.claims import claim
 from support.ledger import (
     CANCELLED,
@@ -28,6 +27,7 @@ from support.ledger import (
     request_cancel,
 )
 from support.ledger_model import MAX_SNOOZES, SLOW, Model, ModelJob
+from support.set_clock import set_clock
 
 from gigq.errors import StoreError
 from gigq.execution import plain_worker_rescue
@@ -39,9 +39,8 @@ from gigq.model.job_status import TRANSITIONS, JobStatus
 from gigq.model.retry_decision import MAX_RELEASED_ATTEMPTS
 from gigq.model.retry_policy import RetryPolicy
 from gigq.store import migrate
-from gigq.store.database import Database
-from gigq.store.sqlite import connections
-from gigq.store.sqlite.processes import run_locks
+from gigq.store.backend import backend_of
+from gigq.store.dialect import SQLITE
 from gigq.store.verbs import jobs, listing, requeue, settle_and_claim
 
 BASE = "2026-06-01T00:00:00.000000+00:00"
@@ -75,26 +74,30 @@ WHO = st.builds(
 )
 PICK = st.integers(0, 1000)
 HELD = st.tuples(st.sampled_from([True, True, True, False]), PICK)
-FOREIGN = ["'paused'", "''", "x'00'", "'COMPLETED'"]
+FOREIGN = ["'paused'", "''", "'COMPLETED'"]
 
 
 class Ledger(RuleBasedStateMachine):
     """Random walks through the verbs; after each step the store and the model agree."""
 
+    kind = "sqlite"
+    foreign_statuses = (*FOREIGN, "x'00'")
+    spoiled = "x'ff00'"
+
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.mkdtemp()
-        self.path = str(Path(self.folder) / "queue.db")
-        self.db = Database(lambda: connections.open_connection(self.path))
+        self.stack = ExitStack()
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.path = self.stack.enter_context(stores.address_of(self.kind, folder))
+        self.db = stores.database_at(self.path)
         self.model = Model()
         self.numbers = itertools.count()
         self.foreign: dict[str, Any] = {}
         self.was: dict[str, str] = {}
         self.over: dict[str, Any] = {}
-        self.stack = ExitStack()
-        self.stack.enter_context(patch.object(clock, "utc_now", self.time))
-        alive = patch.object(run_locks, "is_alive", lambda _path, run: run != "worker:dead")
-        self.stack.enter_context(alive)
+        set_clock(self.stack.enter_context(pytest.MonkeyPatch.context()), self.time)
+        self.backend = backend_of(self.path)
+        self.backend.is_alive = lambda run: run != "worker:dead"
         migrate.apply(self.db)
         for policy in ("fail", "run", "wait"):
             self.submit([0], 1, "a", 3, policy, (5, 2), (0, None))
@@ -102,8 +105,6 @@ class Ledger(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.stack.close()
-        connections.close_connection(self.path)
-        shutil.rmtree(self.folder)
 
     # Submitting.
 
@@ -162,11 +163,14 @@ class Ledger(RuleBasedStateMachine):
         row |= {"created_at": clock.after("2026-01-01T00:00:00+00:00", job.age)}
         insert(self.db, [row])
 
-    @rule(status=st.sampled_from(FOREIGN), column=st.sampled_from(["timeout", "params", "name"]))
-    def write_a_foreign_row(self, status: str, column: str) -> None:
+    @rule(which=PICK, column=st.sampled_from(["timeout", "params", "name"]))
+    def write_a_foreign_row(self, which: int, column: str) -> None:
         id_ = f"foreign{next(self.numbers)}"
         insert(self.db, [job_row(id=id_, priority=99)])
-        self._sql(f"UPDATE jobs SET status = {status}, {column} = x'ff00' WHERE id = '{id_}'")
+        status = self.foreign_statuses[which % len(self.foreign_statuses)]
+        self._sql(
+            f"UPDATE jobs SET status = {status}, {column} = {self.spoiled} WHERE id = '{id_}'"
+        )
         self.foreign[id_] = jobs.get(self.db, id_)
 
     # Claiming and settling.
@@ -294,7 +298,7 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def rescue_the_lost(self) -> None:
         lost = [e.id for e in self._plain() if e.run == "worker:dead"]
-        plain_worker_rescue.lost(self.db, self.path)
+        plain_worker_rescue.lost(self.db, self.backend)
         for token in lost:
             self.model.end(token, FAILED)
 
@@ -394,7 +398,8 @@ class Ledger(RuleBasedStateMachine):
 
         assert self._sql(f"SELECT id FROM jobs WHERE (unmet > 0) <> {edges}") == []
         assert self._sql(orphans) == []
-        assert self._sql("PRAGMA quick_check") == [("ok",)]
+        if self.db.dialect == SQLITE:
+            assert self._sql("PRAGMA quick_check") == [("ok",)]
 
     def _claimed(
         self, row: dict[str, Any] | None, best: ModelJob | None, token: str, who: Claimant
@@ -414,9 +419,7 @@ class Ledger(RuleBasedStateMachine):
         return None if moment is None else clock.after(BASE, moment)
 
     def _sql(self, statement: str) -> list[Any]:
-        with self.db.read() as session:
-            connection = session.connection
-        return [tuple(row) for row in connection.execute(statement).fetchall()]
+        return raw_sql.run(self.db, statement)
 
     def _pick(self, which: int) -> ModelJob | None:
         known = list(self.model.jobs.values())
@@ -462,9 +465,18 @@ def may_become(old: str, new: str) -> bool:
     return new == old or any(new in moves[via] for via in {old, *moves[old]})
 
 
-Ledger.TestCase.settings = settings(
+class LedgerOnPostgres(Ledger):
+    """The same walks on PostgreSQL, whose columns hold values of their own types only."""
+
+    kind = "postgres"
+    foreign_statuses = FOREIGN
+    spoiled = "'-7'"
+
+
+Ledger.TestCase.settings = LedgerOnPostgres.TestCase.settings = settings(
     max_examples=int(os.environ.get("GIGQ_MODEL_EXAMPLES", settings.default.max_examples // 2)),
     stateful_step_count=int(os.environ.get("GIGQ_MODEL_STEPS", "40")),
     deadline=None,
 )
 TestLedger = Ledger.TestCase
+TestLedgerOnPostgres = LedgerOnPostgres.TestCase

@@ -19,6 +19,8 @@ from gigq.store.verbs import jobs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.only("sqlite")
+
 REBUILT = """
     CREATE TABLE rebuilt (
         id TEXT PRIMARY KEY, name TEXT NOT NULL{name}, function_name TEXT NOT NULL,

@@ -6,23 +6,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.ledger import status_of, stored, taken
+from support.set_clock import set_clock
 
 from gigq.execution import plain_worker_rescue
 from gigq.model import clock
 from gigq.model.claim import Claimant
-from gigq.store.sqlite.processes import run_locks
+from gigq.store.backend import backend_of
 
 if TYPE_CHECKING:
+    from gigq.store.backend import Backend
     from gigq.store.database import Database
 
 LIVING, DEAD, DAEMON = "worker:living", "worker:dead", "gigqd:dead"
 IN_MEMORY = "memory:1"
 
 
-@pytest.fixture(autouse=True)
-def one_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all runs only one has a process."""
-    monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run == LIVING)
+@pytest.fixture
+def one_is_alive(address: str, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """A backend that knows the process of one run only."""
+    found = backend_of(address)
+    monkeypatch.setattr(found, "is_alive", lambda run: run == LIVING)
+    return found
 
 
 def running(db: Database, run: str) -> str:
@@ -31,10 +35,10 @@ def running(db: Database, run: str) -> str:
     return str(taken(db, Claimant("w", run))["id"])
 
 
-def test_what_a_dead_plain_worker_ran_is_lost(db: Database, address: str) -> None:
+def test_what_a_dead_plain_worker_ran_is_lost(db: Database, one_is_alive: Backend) -> None:
     dead, living, daemon = (running(db, run) for run in (DEAD, LIVING, DAEMON))
 
-    assert [done.job_id for done in plain_worker_rescue.lost(db, address)] == [dead]
+    assert [done.job_id for done in plain_worker_rescue.lost(db, one_is_alive)] == [dead]
     assert (status_of(db, living), status_of(db, daemon)) == ("running", "running")
 
 
@@ -45,7 +49,7 @@ def test_a_plain_workers_job_is_overdue_a_second_after_its_limit(
 ) -> None:
     plain, daemon = running(db, run), running(db, DAEMON)
     later = clock.after(clock.utc_now(), seconds)
-    monkeypatch.setattr(clock, "utc_now", lambda: later)
+    set_clock(monkeypatch, lambda: later)
 
     assert [done.job_id for done in plain_worker_rescue.overdue(db)] == (
         [plain] if is_overdue else []

@@ -20,6 +20,8 @@ from gigq.store.verbs import settle_and_claim
 if TYPE_CHECKING:
     from gigq.store.database import Database
 
+pytestmark = pytest.mark.only("sqlite")
+
 DUE = [
     *("claim_from_queue", "claim_from_queues", "claim_from_every_queue", "anything_due"),
     *("queues_with_due_jobs", "due_up_to", "best_due", "anything_due_in_queues"),

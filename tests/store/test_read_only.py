@@ -10,6 +10,8 @@ import pytest
 from gigq import errors
 from gigq.store.read_only import refuse_without_queue
 
+pytestmark = pytest.mark.only("sqlite")
+
 
 def test_a_queue_is_recognised(db, address):
     db.all("number_of_all")

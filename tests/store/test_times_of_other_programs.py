@@ -136,6 +136,7 @@ def test_our_own_expiries_are_not_read_again(db: Database, program: sqlite3.Conn
     assert program.execute("SELECT linked FROM jobs").fetchall() == [(1,)]
 
 
+@pytest.mark.only("sqlite")
 def test_a_time_that_was_written_before_the_migration_is_read_as_well(address: str) -> None:
     make_file(address, 11)
     soon = clock.after(clock.utc_now(), 3600)

@@ -21,6 +21,8 @@ from gigq.store.verbs import jobs, requeue, settle_and_claim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.only("sqlite")
+
 
 @pytest.fixture
 def old(address: str) -> OldFile:

@@ -19,6 +19,8 @@ from gigq.store.verbs import jobs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.only("sqlite")
+
 ADDED = """
     ALTER TABLE jobs ADD COLUMN tenant TEXT NOT NULL DEFAULT 'a, (b' COLLATE NOCASE;
     ALTER TABLE jobs ADD COLUMN "odd ""name" BLOB CHECK ("odd ""name" <> 'no'); -- quoted

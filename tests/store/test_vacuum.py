@@ -14,6 +14,8 @@ from gigq.store.database import Database
 from gigq.store.sqlite import checkpoint, connections, vacuum
 from gigq.store.sqlite.vacuum import Vacuum
 
+pytestmark = pytest.mark.only("sqlite")
+
 
 def work(text: str) -> None:
     """A job."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from gigq.store.database import Database
 
+pytestmark = pytest.mark.only("sqlite")
+
 _FLOCK = struct.Struct("@hhqqi")
 
 

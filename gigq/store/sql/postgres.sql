@@ -139,7 +139,7 @@ WHERE jobs.rowid = chosen.value::bigint;
 SELECT rowid AS row, id, name, retry_after
 FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
-    AND retry_after !~ '^[0-9]{4}-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9]|$)'
+    AND (retry_after = :earliest OR NOT gigq_is_time(retry_after))
 LIMIT 100;
 
 -- `max` of two values is an aggregate. Others may promote the same jobs.
@@ -160,8 +160,12 @@ WHERE rowid IN (
 UPDATE jobs
 SET status = CASE WHEN attempts > 0 THEN 'failed' ELSE 'cancelled' END,
     cause = 'expired', completed_at = :now, updated_at = :now, retry_after = NULL,
-    error = CASE WHEN attempts > 0 THEN coalesce(error, :said || expires_at)
-        ELSE :said || expires_at END
+    error = CASE
+        WHEN attempts > 0 AND error IS NOT NULL THEN error
+        WHEN snoozes > 0 AND error IS NOT NULL
+            THEN :snoozing || replace(substr(expires_at, 1, 19), 'T', ' ') || :last || error
+        ELSE CASE WHEN refunds > 0 THEN :interrupted ELSE :unstarted END
+            || replace(substr(expires_at, 1, 19), 'T', ' ') || '+00:00' END
 WHERE rowid IN (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now

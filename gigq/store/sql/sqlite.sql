@@ -110,7 +110,7 @@ WHERE rowid = :row;
 SELECT rowid AS row, id, name, retry_after
 FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
-    AND (typeof(retry_after) <> 'text' OR julianday(retry_after) IS NULL)
+    AND (retry_after = :earliest OR typeof(retry_after) <> 'text' OR julianday(retry_after) IS NULL)
 LIMIT 100;
 
 -- name: best_due

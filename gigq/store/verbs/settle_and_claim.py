@@ -197,7 +197,7 @@ def next_due_at(db: Database, queues: tuple[str, ...] | None = None, after: str 
     if due_at is None or clock.is_time(due_at):
         return due_at
     with db.transaction(durable=False) as session:
-        for job in session.all("delayed_without_time"):
+        for job in session.all("delayed_without_time", {"earliest": due_at}):
             settling.fail_unreadable(session, job, "retry_after", "which is no time")
     due_at = _earliest(db, queues, after)
     return due_at if clock.is_time(due_at) else None

@@ -145,6 +145,16 @@ EXCEPTION WHEN others THEN
     RETURN;
 END $$;
 
+-- True for text that Python reads as a time, too.
+CREATE FUNCTION gigq_is_time(value TEXT) RETURNS BOOLEAN LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM value::timestamptz;
+    RETURN value ~ ('^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-9]{2}(:[0-5][0-9]([.][0-9]+)?)?'
+        || '(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$');
+EXCEPTION WHEN others THEN
+    RETURN FALSE;
+END $$;
+
 -- A time that another program has written counts as that of a new row: the next claim converts it.
 CREATE FUNCTION gigq_time_set() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN

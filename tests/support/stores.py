@@ -1,0 +1,46 @@
+"""An empty store with its schema, on each kind of database."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from support import postgres
+
+from gigq.model.ids import new_id
+from gigq.store import migrate
+from gigq.store.database import Database
+from gigq.store.postgres import connections as postgres_connections
+from gigq.store.sqlite import connections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KINDS = ("sqlite", "postgres")
+
+
+@contextmanager
+def address_of(kind: str, folder: Path) -> Iterator[str]:
+    """The address of a store that does not exist yet."""
+    if kind == "sqlite":
+        yield str(folder / "queue.db")
+        connections.close_connections()
+        return
+    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as address:
+        yield address
+        postgres_connections.close_connection(address)
+
+
+def database_at(address: str) -> Database:
+    """The database with an address, on the connection of each thread."""
+    if postgres_connections.is_address(address):
+        return Database(lambda: postgres_connections.open_connection(address))
+    return Database(lambda: connections.open_connection(address))
+
+
+def begun_at(address: str) -> Database:
+    """The database with an address, with its schema."""
+    database = database_at(address)
+    migrate.apply(database)
+    return database
