@@ -235,14 +235,16 @@ class NoWakeups:
     """A listener that waits for other descriptors only."""
 
     def drain(self) -> bool:
+        """Return False: there are no wakeups."""
         return False
 
     def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
+        """Sleep until input on one of the descriptors `others`, or `timeout` seconds."""
         wait_readable(others, timeout)
         return False
 
     def close(self) -> None:
-        pass
+        """Do nothing."""
 
 
 class _NoWatch:

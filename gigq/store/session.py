@@ -27,10 +27,12 @@ class Limits(Protocol):
     """
 
     @property
-    def lock_timeout(self) -> float: ...
+    def lock_timeout(self) -> float:
+        """Seconds to wait for a lock."""
 
     @property
-    def urgent(self) -> bool: ...
+    def urgent(self) -> bool:
+        """True when a caller waits for the transactions."""
 
 
 class Session(ABC):

@@ -9,7 +9,6 @@ import psycopg2
 import pytest
 from support import postgres
 
-
 from gigq import Job, JobQueue, JobStatus, Worker
 from gigq.errors import UnsupportedStore
 from gigq.model.ids import new_id
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 ONLY_TWO = "id TEXT PRIMARY KEY, name TEXT NOT NULL"
-OF_THE_SEED = f"""{ONLY_TWO}, function_name TEXT NOT NULL, function_module TEXT NOT NULL, params TEXT,
-    priority INTEGER DEFAULT 0, dependencies TEXT, max_attempts INTEGER DEFAULT 3,
+OF_THE_SEED = f"""{ONLY_TWO}, function_name TEXT NOT NULL, function_module TEXT NOT NULL,
+    params TEXT, priority INTEGER DEFAULT 0, dependencies TEXT, max_attempts INTEGER DEFAULT 3,
     timeout INTEGER DEFAULT 300, description TEXT, status TEXT NOT NULL, created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL, attempts INTEGER DEFAULT 0, result TEXT, error TEXT,
     started_at TEXT, completed_at TEXT, worker_id TEXT"""

@@ -27,7 +27,7 @@ class PostgresBackend:
 
     @cached_property
     def _place(self) -> str:
-        """The path beside which this host's processes keep their run locks."""
+        """Return the path beside which this host's processes keep their run locks."""
         return place_of(self.connection())
 
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as for a file

@@ -6,8 +6,9 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from gigq.descriptors import wait_readable
 from gigq.errors import UnsupportedStore
-from gigq.store.postgres.errors import translated
+from gigq.store.postgres.errors import is_from_driver, translated
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -41,7 +42,7 @@ def open_connection(address: str) -> Connection[Any]:
         UnsupportedStore: psycopg is not installed.
     """
     held = _threads.of(address)
-    if held is not None and not held.closed:
+    if held is not None and _is_open(held):
         return held
     connection = _opened(address)
     _threads.keep(address, connection)
@@ -54,6 +55,22 @@ def close_connection(address: str) -> None:
     if held is not None:
         _threads.forget(address)
         held.close()
+
+
+def _is_open(connection: Connection[Any]) -> bool:
+    """Return False for a connection that the server has closed, as when it was restarted.
+
+    Without this look, which costs a microsecond, the next statement would fail.
+    """
+    try:
+        # The input is a notification, or an error message and then the end.
+        while not connection.closed and wait_readable([connection.fileno()], 0):
+            connection.pgconn.consume_input()
+    except Exception as error:
+        if not is_from_driver(error):
+            raise
+        connection.close()
+    return not connection.closed
 
 
 def _opened(address: str) -> Connection[Any]:

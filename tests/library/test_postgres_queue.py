@@ -1,0 +1,149 @@
+"""A `JobQueue` and a `Worker` on the address of a PostgreSQL database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from support import postgres
+from support.waiting import wait_until
+
+from gigq import Job, JobQueue, Retry, Worker, Workflow, task
+from gigq.errors import StoreUnavailable
+from gigq.model.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@task()
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@task()
+def total(parent_results: dict[str, int]) -> int:
+    return sum(parent_results.values())
+
+
+def fail() -> None:
+    raise ValueError("no")
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
+        yield found
+
+
+@pytest.fixture
+def queue(address: str) -> Iterator[JobQueue]:
+    with JobQueue(address) as found:
+        yield found
+
+
+def backends(address: str) -> list[int]:
+    """The processes of the server that serve this schema, without the one that is asked."""
+    with psycopg.connect(address) as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'gigq'"
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def work_off(address: str) -> None:
+    worker = Worker(address)
+    worker.work_off(lambda: True)
+    worker.close()
+
+
+def test_jobs_run_with_their_results_and_dependents(queue: JobQueue, address: str) -> None:
+    workflow = Workflow("sums")
+    first = workflow.add_task(add, {"a": 1, "b": 2})
+    second = workflow.add_task(add, {"a": 3, "b": 4})
+    last = workflow.add_task(total, depends_on=[first, second])
+    workflow.submit_all(queue)
+    work_off(address)
+
+    assert queue.get_result(last.id) == 10
+    assert queue.stats()["completed"] == 3
+
+
+def test_a_failed_job_waits_for_its_delay_by_the_clock_of_the_server(
+    queue: JobQueue, address: str
+) -> None:
+    job_id = queue.submit(Job("fails", fail, {}, retry=Retry(first="1h")))
+    delayed = queue.submit(Job("later", add, {"a": 1, "b": 2}, delay="1h"))
+    work_off(address)
+
+    status = queue.get_status(job_id)
+    assert (status["status"], status["attempts"]) == ("pending", 1)
+    assert {job["id"] for job in queue.list_jobs(delayed=True)} == {job_id, delayed}
+    assert queue.run_now(delayed)
+    work_off(address)
+    assert queue.get_result(delayed) == 3
+
+
+def test_text_that_no_database_can_store_is_stored_as_in_a_file(
+    queue: JobQueue, address: str, tmp_path: Any
+) -> None:
+    with JobQueue(tmp_path / "jobs.db") as in_file:
+        shown = []
+        for one in (queue, in_file):
+            job_id = one.submit(Job("name", add, {"a": "\ud800 \0 \u00e9", "b": "x"}))
+            worker = Worker(one)
+            worker.process_one()
+            shown.append([one.get_status(job_id)[key] for key in ("params", "result", "status")])
+            worker.close()
+
+    assert shown[0] == shown[1]
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(queue: JobQueue, address: str) -> None:
+    queue.submit(Job("before", add, {"a": 1, "b": 2}))
+    with psycopg.connect(address) as connection:
+        pid = queue._get_connection().info.backend_pid
+        connection.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+    queue.submit(Job("after", add, {"a": 1, "b": 2}))
+
+    assert queue.stats()["pending"] == 2
+
+
+def test_an_idle_worker_starts_a_job_that_another_process_submits(
+    queue: JobQueue, address: str
+) -> None:
+    worker = Worker(address, polling_interval=60)
+    thread = threading.Thread(target=worker.start)
+    thread.start()
+    try:
+        job_id = queue.submit(Job("sum", add, {"a": 1, "b": 2}))
+        wait_until(lambda: queue.get_status(job_id)["status"] == "completed", 20)
+    finally:
+        worker.stop()
+        thread.join()
+
+
+def test_a_server_that_cannot_be_reached_is_named_without_the_password() -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        JobQueue("postgresql://shop:secret@127.0.0.1:1/shop?connect_timeout=2")
+    assert "postgresql://shop@127.0.0.1:1/shop" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_jobs_of_a_killed_worker_are_started_again(queue: JobQueue, address: str) -> None:
+    job_id = queue.submit(Job("sleeps", time.sleep, {"seconds": 0}, max_attempts=2))
+    child = os.fork()
+    if child == 0:
+        worker = Worker(address)
+        worker._claim_job()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert queue.get_status(job_id)["status"] == "running"
+
+    Worker(address)._check_for_timeouts()
+    assert queue.get_status(job_id)["status"] == "pending"
