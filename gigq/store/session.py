@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gigq.errors import StoreError
+from gigq.errors import StoreError, StoreLocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +16,10 @@ NOTHING: Mapping[str, Any] = {}
 
 class UnreadableText(StoreError):  # noqa: N818 - as the other store errors are named
     """Text that is not UTF-8 in a row. From now on the connection decodes it with replacements."""
+
+
+class Deadlock(StoreLocked):
+    """Two transactions waited for each other, and the server has undone this one."""
 
 
 class Limits(Protocol):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gigq.errors import StoreError, StoreLocked, StoreUnavailable
+from gigq.store.session import Deadlock
 
 _WAIT = {
     "55P03": "the lock timeout is over",
     "57014": "the statement timeout is over",
+}
+_CROSSED = {
     "40001": "another transaction changed the same rows",
     "40P01": "two transactions waited for each other",
 }
@@ -26,6 +29,8 @@ def translated(error: BaseException, address: str) -> StoreError:
     """Return the store error that names the failure, the database and the remedy."""
     code = _code(error)
     said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
+    if code in _CROSSED:
+        return Deadlock(f"{address}: {_CROSSED[code]} ({code}: {said}); try again")
     if code in _WAIT:
         return StoreLocked(f"{address}: {_WAIT[code]} ({code}: {said}); try again")
     if code in _REMEDIES:

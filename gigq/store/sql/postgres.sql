@@ -22,7 +22,8 @@ INSERT INTO jobs ({columns}, linked)
 SELECT {values}, 1 FROM unnest({arrays}) AS given ({columns})
 ON CONFLICT (id) DO NOTHING;
 
--- There are other writers. A job that another transaction is claiming is skipped.
+-- There are other writers. A job that another transaction is claiming is skipped. A row that
+-- another program has stored since the transaction linked such rows waits for the next claim.
 -- name: claim_from_queue
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
@@ -32,25 +33,41 @@ WHERE rowid = (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
         AND (expires_at IS NULL OR expires_at > :now)
+        AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
     ORDER BY priority DESC, created_at, id
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 )
 RETURNING *, rowid AS row;
 
+-- The queues in the order of their best jobs; the first of them with a job that is not locked. No
+-- other job is locked, which another worker would not find then.
 -- name: claim_from_queues
-WITH best AS MATERIALIZED (
-    SELECT head.rowid
+WITH heads AS MATERIALIZED (
+    SELECT named.value AS queue
     FROM json_each(:queues) AS named
     CROSS JOIN LATERAL (
-        SELECT rowid, priority, created_at, id FROM jobs
+        SELECT priority, created_at, id FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
             AND (expires_at IS NULL OR expires_at > :now)
+            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+        ORDER BY priority DESC, created_at, id
+        LIMIT 1
+    ) AS head
+    ORDER BY head.priority DESC, head.created_at, head.id
+),
+best AS MATERIALIZED (
+    SELECT free.rowid
+    FROM heads
+    CROSS JOIN LATERAL (
+        SELECT rowid FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = heads.queue
+            AND (expires_at IS NULL OR expires_at > :now)
+            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
         ORDER BY priority DESC, created_at, id
         LIMIT 1
         FOR UPDATE SKIP LOCKED
-    ) AS head
-    ORDER BY head.priority DESC, head.created_at, head.id
+    ) AS free
     LIMIT 1
 )
 UPDATE jobs
@@ -72,19 +89,32 @@ WITH RECURSIVE named (queue) AS (
     FROM named
     WHERE named.queue IS NOT NULL
 ),
-best AS MATERIALIZED (
-    SELECT head.rowid
+heads AS MATERIALIZED (
+    SELECT named.queue
     FROM named
     CROSS JOIN LATERAL (
-        SELECT rowid, priority, created_at, id FROM jobs
+        SELECT priority, created_at, id FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.queue
             AND (expires_at IS NULL OR expires_at > :now)
+            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
         ORDER BY priority DESC, created_at, id
         LIMIT 1
-        FOR UPDATE SKIP LOCKED
     ) AS head
     WHERE named.queue NOT IN (SELECT value FROM json_each(:excluded))
     ORDER BY head.priority DESC, head.created_at, head.id
+),
+best AS MATERIALIZED (
+    SELECT free.rowid
+    FROM heads
+    CROSS JOIN LATERAL (
+        SELECT rowid FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = heads.queue
+            AND (expires_at IS NULL OR expires_at > :now)
+            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+        ORDER BY priority DESC, created_at, id
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS free
     LIMIT 1
 )
 UPDATE jobs
@@ -94,21 +124,29 @@ SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at =
 WHERE rowid = (SELECT rowid FROM best)
 RETURNING *, rowid AS row;
 
+-- Some more of each queue than are taken, because others may be claiming the first ones.
 -- name: best_due
-SELECT head.rowid AS row, head.id, head.name, head.queue, head.attempts, head.max_attempts,
-    head.timeout, head.memory_limit, head.retry_policy, head.pass_parent_results, head.dependencies,
-    head.params, head.function_module, head.function_name, head.function_file
-FROM json_each(:queues) AS named
-CROSS JOIN LATERAL (
-    SELECT * FROM jobs
-    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
-        AND (expires_at IS NULL OR expires_at > :now)
-    ORDER BY priority DESC, created_at, id
-    LIMIT :limit
-    FOR UPDATE SKIP LOCKED
-) AS head
-ORDER BY head.priority DESC, head.created_at, head.id
-LIMIT :limit;
+WITH heads AS MATERIALIZED (
+    SELECT head.rowid
+    FROM json_each(:queues) AS named
+    CROSS JOIN LATERAL (
+        SELECT rowid FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+            AND (expires_at IS NULL OR expires_at > :now)
+            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+        ORDER BY priority DESC, created_at, id
+        LIMIT 4 * :limit
+    ) AS head
+)
+SELECT jobs.rowid AS row, jobs.id, jobs.name, jobs.queue, jobs.attempts, jobs.max_attempts,
+    jobs.timeout, jobs.memory_limit, jobs.retry_policy, jobs.pass_parent_results, jobs.dependencies,
+    jobs.params, jobs.function_module, jobs.function_name, jobs.function_file
+FROM heads
+JOIN jobs ON jobs.rowid = heads.rowid
+WHERE jobs.status = 'pending' AND jobs.unmet = 0 AND jobs.retry_after IS NULL
+ORDER BY jobs.priority DESC, jobs.created_at, jobs.id
+LIMIT :limit
+FOR UPDATE OF jobs SKIP LOCKED;
 
 -- Other functions read the entries of a JSON object.
 -- name: open_executions_of_rows
@@ -210,8 +248,11 @@ ORDER BY id FOR UPDATE;
 -- name: lock_jobs
 SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id FOR UPDATE;
 
--- name: lock_unlinked
-SELECT 1 FROM jobs
+-- Another worker links the locked ones. Nobody claims them until then.
+-- name: unlinked_jobs_to_link
+SELECT rowid AS row, id, name, dependencies, retry_after, expires_at
+FROM jobs
 WHERE linked = 0 AND status = 'pending'
     AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL)
-ORDER BY id FOR UPDATE SKIP LOCKED;
+ORDER BY id
+FOR UPDATE SKIP LOCKED;

@@ -196,3 +196,10 @@ FROM jobs AS child, json_each(
 ) AS parent
 WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
     AND child.rowid > :row;
+
+-- No other worker links them now, and no parent needs a lock.
+-- name: unlinked_jobs_to_link
+SELECT rowid AS row, id, name, '[]' AS dependencies, retry_after, expires_at
+FROM jobs
+WHERE linked = 0 AND status = 'pending'
+    AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL);

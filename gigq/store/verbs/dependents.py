@@ -44,6 +44,7 @@ def release(session: Session, parent_id: str) -> tuple[str, ...]:
     parent = {"parent_id": parent_id, "now": session.now}
     if session.one("is_awaited", parent) is None:
         return ()
+    session.lock("dependents", parent)
     rows = session.all("release_dependents", parent)
     session.run("delete_edges_from", parent)
     return _pending(rows)
@@ -95,6 +96,7 @@ def _one_level(session: Session, parent: Parent) -> tuple[list[Row], tuple[str, 
     edges = {"parent_id": parent.id, "now": session.now}
     if session.one("is_awaited", edges) is None:
         return [], ()
+    session.lock("dependents", edges)
     cut = session.all("fail_dependents", {**edges, "error": reason(parent)})
     rows = session.all("release_dependents_that_do_not_wait", edges)
     session.run("delete_edges_to_dependents_that_do_not_wait", edges)

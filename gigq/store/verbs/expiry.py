@@ -8,6 +8,7 @@ from gigq.model import clock
 from gigq.model.claim import ExpiredJob
 from gigq.model.job_status import JobStatus
 from gigq.store.verbs import dependents, rows_of_other_programs
+from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
     from gigq.store.database import Database, Row, Session
@@ -30,6 +31,7 @@ def expire(session: Session) -> list[ExpiredJob]:
     return [_expired(session, row) for row in rows]
 
 
+@repeated
 def expire_some(db: Database) -> list[ExpiredJob]:
     """End pending jobs whose time is over, as `expire` does; lock nothing when there are none."""
     row = db.one("is_expired_or_promotable", {"now": db.now()})

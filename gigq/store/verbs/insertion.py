@@ -11,6 +11,7 @@ from gigq.errors import DependencyCycle, MissingParent
 from gigq.model.job_status import WITHOUT_SUCCESS, JobStatus
 from gigq.store.job_row import NO_PARENTS, JobRow
 from gigq.store.verbs import dependents
+from gigq.store.verbs.deadlock import repeated
 from gigq.store.verbs.dependents import Consequences, Parent
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Stored(NamedTuple):
     failed_dependents: tuple[FailedDependent, ...]
 
 
+@repeated
 def insert(db: Database, rows: list[Values]) -> Stored:
     """Store jobs durably, all or none.
 
@@ -93,6 +95,8 @@ def _links(session: Session, rows: list[JobRow]) -> _Links:
     first = {row.id: row for row in reversed(rows)}
     batch = [row for row in rows if first[row.id] is row]
     named = _parents_named(batch)
+    # Until the end of the transaction no parent ends, unseen, before its dependent is stored.
+    session.lock("parents", {"ids": json.dumps(sorted(set().union(*named.values())))})
     stored = _stored(session, named)
     linked = {id_: parents for id_, parents in named.items() if id_ not in stored}
     _refuse_cycles(linked, batch)

@@ -9,10 +9,11 @@ from gigq.model import clock
 from gigq.model.job_status import JobStatus
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import dependents, prune, settle_and_claim
+from gigq.store.verbs.deadlock import repeated
 from gigq.store.verbs.prune import Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gigq.model.claim import FailedDependent
     from gigq.store.database import Database, Row, Session
@@ -128,7 +129,16 @@ def cancel(db: Database, job_ids: Iterable[str], *, running: bool = False) -> di
         RUNNING when its cancel was requested.
     """
     cancel_one = _cancel_or_request if running else _cancel
+    return _cancel_all(db, list(job_ids), cancel_one)
+
+
+@repeated
+def _cancel_all(
+    db: Database, job_ids: list[str], cancel_one: Callable[[Session, str], Changed | None]
+) -> dict[str, Changed]:
     with db.transaction(durable=True) as session:
+        if len(job_ids) > 1:
+            session.lock("jobs", {"ids": json.dumps(job_ids)})
         changed = {job_id: cancel_one(session, job_id) for job_id in job_ids}
     return {job_id: one for job_id, one in changed.items() if one is not None}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model.job_status import JobStatus
 from gigq.store.dialect import SQLITE
 from gigq.store.sqlite.vacuum import BatchSize, vacuum
+from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -125,6 +127,7 @@ class Pruning:
         self._walk = _Walk(status, keep.since, beyond["row"] if beyond else 0)
         return self._walk
 
+    @repeated
     def _take(self, status: str, chosen: Sequence[Row]) -> bool:
         """Delete the jobs that are no parents; False when the parents must be read again first."""
         self._parents.refresh()
@@ -133,6 +136,7 @@ class Pruning:
             return True
         with self._database.transaction(durable=False) as session:
             began = time.monotonic()
+            session.lock("jobs", {"ids": json.dumps([row["id"] for row in chosen])})
             if not self._parents.follow(session):
                 return False
             gone = [
@@ -174,7 +178,9 @@ class _Parents:
         if latest is None or session.one("is_still_there", latest) is None:
             self._latest = None
             return False
-        self._since = _ids(session.all("parents_of_unfinished", {"row": latest["row"]}))
+        # On PostgreSQL a row with a lower number may be stored later: its transaction took longer.
+        row = latest["row"] if self._database.dialect == SQLITE else 0
+        self._since = _ids(session.all("parents_of_unfinished", {"row": row}))
         return True
 
     def is_one(self, job_id: str) -> bool:

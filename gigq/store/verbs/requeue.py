@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model.job_status import WITHOUT_SUCCESS
 from gigq.store.verbs import dependents
+from gigq.store.verbs.deadlock import repeated
 from gigq.store.verbs.dependents import Parent
 
 if TYPE_CHECKING:
@@ -86,13 +87,27 @@ def requeue(
     refused: dict[str, Parent] = {}
     others: dict[str, str | None] = {}
     for start in range(0, len(ids), MOST_AT_ONCE):
-        with db.transaction(durable=True) as session:
-            some = _requeue(session, ids[start : start + MOST_AT_ONCE], again)
+        some = _requeue_some(db, ids[start : start + MOST_AT_ONCE], again)
         done += some.jobs
         due_in += some.due_in
         refused |= some.refused
         others |= some.others
     return Effects(tuple(done), tuple(due_in), refused, tuple(in_circle), others)
+
+
+@repeated
+def _requeue_some(db: Database, ids: Sequence[str], again: Again) -> Effects:
+    with db.transaction(durable=True) as session:
+        _lock(session, ids)
+        return _requeue(session, ids, again)
+
+
+def _lock(session: Session, ids: Sequence[str]) -> None:
+    """Lock the parents before the jobs, as the end of a parent does."""
+    rows = session.all("jobs_to_requeue", {"ids": json.dumps(ids)})
+    outside = {parent for row in rows for parent in _parents(row)} - set(ids)
+    session.lock("parents", {"ids": json.dumps(list(outside))})
+    session.lock("jobs", {"ids": json.dumps(ids)})
 
 
 def _requeue(session: Session, ids: Sequence[str], again: Again) -> Effects:

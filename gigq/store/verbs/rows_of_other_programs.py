@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from gigq.model import clock
 from gigq.model.job_status import FINISHED, JobStatus
 from gigq.store.verbs import dependents, settle
+from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
     from gigq.store.database import Database, Session
@@ -26,6 +27,7 @@ _SHARE = 20
 _not_before: WeakKeyDictionary[Database, float] = WeakKeyDictionary()
 
 
+@repeated
 def follow(db: Database) -> None:
     """Link new rows and release dependents, as claims do, while workers are idle."""
     if db.all("unlinked_jobs"):
@@ -40,9 +42,11 @@ def link(session: Session) -> None:
     A parent that is not stored counts as done, as it did in GigQ 0.5.1. A job whose expiry is no
     time fails.
     """
-    rows = session.all("unlinked_jobs")
+    rows = session.all("unlinked_jobs_to_link")
     if not rows:
         return
+    named = {id_ for row in rows for id_ in json.loads(dependents.listed(row["dependencies"]))}
+    session.lock("parents", {"ids": json.dumps(list(named))})
     session.run("insert_edges_of_unlinked", {"rows": json.dumps([row["row"] for row in rows])})
     session.many(
         "mark_linked",
@@ -70,12 +74,19 @@ def release_done(db: Database) -> bool:
     if took > _QUICK:
         _not_before[db] = begun + _SHARE * took
     for row in rows:
-        with db.transaction(durable=False) as session:
-            if session.one("is_unfinished", row) is None:
-                dependents.release(session, row["parent_id"])
+        _release_if_done(db, row["parent_id"])
     return bool(rows)
 
 
+@repeated
+def _release_if_done(db: Database, parent_id: str) -> None:
+    with db.transaction(durable=False) as session:
+        session.lock("parents", {"ids": json.dumps([parent_id])})
+        if session.one("is_unfinished", {"parent_id": parent_id}) is None:
+            dependents.release(session, parent_id)
+
+
+@repeated
 def follow_up(db: Database, job_id: str) -> tuple[str, ...]:
     """Apply a finished job's status to its dependents, unless that was done already.
 

@@ -19,6 +19,7 @@ from gigq.store.database import UnreadableText
 from gigq.store.verbs import claim as claiming
 from gigq.store.verbs import rows_of_other_programs
 from gigq.store.verbs import settle as settling
+from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claimant, ExpiredJob, Settled
@@ -54,6 +55,7 @@ def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
     return rows[0] if rows else None
 
 
+@repeated
 def settle(db: Database, execution_id: str, result: ExecutionResult) -> Settled | None:
     """Record the outcome of an execution and its effects on the job and its dependents.
 
@@ -90,6 +92,7 @@ def exchange(
     return first
 
 
+@repeated
 def _exchange(
     db: Database, batch: SettleBatch, claimant: Claimant | None, request: ClaimRequest | None
 ) -> Exchanged:
@@ -114,6 +117,7 @@ def _exchange(
             again = True
 
 
+@repeated
 def release(db: Database, job_id: str, execution_id: str) -> Settled | None:
     """Undo the claim of a job that has not started: it is due again, with no attempt used.
 
@@ -124,6 +128,7 @@ def release(db: Database, job_id: str, execution_id: str) -> Settled | None:
         return settling.release(session, job_id, execution_id)
 
 
+@repeated
 def adopt(db: Database, job_id: str, execution_id: str, claimant: Claimant) -> Row | None:
     """Take over a claim that foreign SQL made, so that it can be settled like any other.
 
@@ -244,6 +249,9 @@ def queues_with_delayed_jobs(db: Database, now: str) -> list[str]:
 
 
 def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> list[Settled | None]:
+    claims = [*(one.claim for one in batch.finished), *batch.released]
+    if len(claims) > 1:
+        session.lock("jobs", {"ids": json.dumps([claim.job_id for claim in claims])})
     if together and len(batch.finished) > 1:
         done = settling.settle_together(session, batch.finished)
     else:
