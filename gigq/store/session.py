@@ -83,9 +83,15 @@ class Session(ABC):
     def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
         """Run a statement without rows for each set of `params`; return the rows changed."""
 
-    def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Store the values of a `JobRow` for each new job."""
+    def insert(self, rows: Iterable[tuple[Any, ...]]) -> frozenset[str]:
+        """Store the values of a `JobRow` for each new job.
+
+        Returns:
+            The ids that were stored before; none where no other transaction can have stored one
+            since this one has looked.
+        """
         self.many("insert_job", rows)
+        return frozenset()
 
     def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:  # noqa: B027
         """Lock the rows on which the transaction decides; SQLite's write lock covers all rows."""

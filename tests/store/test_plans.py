@@ -38,7 +38,7 @@ def plan(db: Database, name: str) -> list[str]:
     by_name = dict.fromkeys(re.findall(r":(\w+)", sql), "[]") | {"limit": 1}
     params = ["[]"] * sql.count("?") or by_name
     with db.read() as session:
-        rows = raw_sql.execute(session, f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
+        rows = raw_sql.execute(session, f"EXPLAIN QUERY PLAN {sql}", params)
     return [row[3] for row in rows]
 
 

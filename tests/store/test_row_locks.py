@@ -131,6 +131,15 @@ def test_a_parent_that_ends_while_its_dependent_is_requeued(
     assert not waits(db, child) or becomes == "failed"
 
 
+def test_a_dependent_that_two_programs_store_is_stored_once(db: Database, address: str) -> None:
+    parent, other = stored(db), stored(db)
+    child = job_row(dependencies=[parent])
+    with before(db, address, lambda second: insert(second, [{**child, "dependencies": [other]}])):
+        insert(db, [child])
+
+    assert [row["id"] for row in jobs.awaited_parents(db, child["id"])] == [parent]
+
+
 def test_a_dependent_that_is_stored_while_its_parent_is_requeued(
     db: Database, address: str
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from datetime import timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from support.earlier_schemas import make_file
@@ -17,6 +18,9 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.verbs import expiry, jobs, rows_of_other_programs, settle_and_claim
+
+if TYPE_CHECKING:
+    from support.raw_sql import Program
 
 FORMS = ("local", "east", "west", "zulu", "space")
 
@@ -38,7 +42,7 @@ def claimed(db: Database) -> tuple[list[str], list[str]]:
     return [row["id"] for row in done.claimed], [one.job_id for one in done.expired]
 
 
-def insert(program: sqlite3.Connection, job_id: str, expires_at: object) -> None:
+def insert(program: Program, job_id: str, expires_at: object) -> None:
     now = clock.utc_now()
     program.execute(
         "INSERT INTO jobs (id, name, function_name, function_module, params, status, created_at, "
@@ -51,7 +55,7 @@ def insert(program: sqlite3.Connection, job_id: str, expires_at: object) -> None
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("by", ["insert", "update"])
 def test_an_expiry_is_the_same_time_in_every_form(
-    db: Database, program: sqlite3.Connection, form: str, by: str
+    db: Database, program: Program, form: str, by: str
 ) -> None:
     now = clock.utc_now()
     soon = {"over": clock.after(now, -60), "not over": clock.after(now, 60)}
@@ -72,7 +76,7 @@ def test_an_expiry_is_the_same_time_in_every_form(
 
 @pytest.mark.parametrize("idle", ["plain worker", "recorder"])
 def test_an_expiry_is_read_while_no_worker_claims(
-    db: Database, program: sqlite3.Connection, idle: str
+    db: Database, program: Program, idle: str
 ) -> None:
     over, later = stored(db), stored(db)
     for job_id, seconds in ((over, -60), (later, 60)):
@@ -86,7 +90,7 @@ def test_an_expiry_is_read_while_no_worker_claims(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_failed_job_is_not_tried_again_after_an_expiry_in_another_form(
-    db: Database, program: sqlite3.Connection, form: str
+    db: Database, program: Program, form: str
 ) -> None:
     for seconds, status in ((1800, "failed"), (7200, "pending")):
         job_id = stored(db, retry_delay=3600)
@@ -101,7 +105,7 @@ def test_a_failed_job_is_not_tried_again_after_an_expiry_in_another_form(
 @pytest.mark.parametrize("value", ["tomorrow", "", 5, 1.5, b"\xff", "2026-13-45T00:00:00+00:00"])
 @pytest.mark.parametrize("by", ["insert", "update"])
 def test_a_job_whose_expiry_is_no_time_fails_with_the_reason(
-    db: Database, program: sqlite3.Connection, value: object, by: str
+    db: Database, program: Program, value: object, by: str
 ) -> None:
     job_id = stored(db) if by == "update" else "theirs"
     if by == "update":
@@ -119,7 +123,7 @@ def test_a_job_whose_expiry_is_no_time_fails_with_the_reason(
 
 @pytest.mark.parametrize("column", ["retry_after", "expires_at"])
 def test_a_time_with_a_space_is_read_like_one_with_a_t(
-    db: Database, program: sqlite3.Connection, column: str
+    db: Database, program: Program, column: str
 ) -> None:
     moment = clock.after(clock.utc_now(), 1)
     job_id = stored(db)
@@ -129,7 +133,7 @@ def test_a_time_with_a_space_is_read_like_one_with_a_t(
     assert program.execute(f"SELECT id, {column} FROM jobs").fetchall() == [(job_id, moment)]
 
 
-def test_our_own_expiries_are_not_read_again(db: Database, program: sqlite3.Connection) -> None:
+def test_our_own_expiries_are_not_read_again(db: Database, program: Program) -> None:
     stored(db, expires_at=clock.after(clock.utc_now(), 60))
     program.execute("UPDATE jobs SET expires_at = ?", (clock.after(clock.utc_now(), 30),))
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import Database
+from gigq.store.sqlite import transactions
 from gigq.store.sqlite.connections import close_connection, open_connection
 
 AT = "2026-01-01T12:00:00.000000+00:00"
@@ -19,7 +20,7 @@ def make_file(path: str, version: int) -> None:
         session.run("create_schema_table")
         for number, file in migrate._steps("sqlite"):
             if number <= version:
-                for statement in migrate._split(file.read_text(encoding="utf-8")):
+                for statement in transactions._split(file.read_text(encoding="utf-8")):
                     session.connection.execute(statement)
                 session.run("record_schema_version", {"version": number, "now": AT})
     with closing(open_connection(path)) as connection:

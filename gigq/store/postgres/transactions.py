@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigq.store.dialect import POSTGRES
+from gigq.store.job_row import JobRow
 from gigq.store.postgres import drivers
 from gigq.store.postgres.errors import is_from_driver, translated
 from gigq.store.postgres.values import from_database, to_database, to_text
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _NOW = (
     """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
 )
+
+_ID = JobRow._fields.index("id")
 
 
 class PostgresSession(Session):
@@ -60,11 +63,17 @@ class PostgresSession(Session):
         """Run the statements of a script without parameters."""
         self._cursor.execute(script)
 
-    def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Store the values of a `JobRow` for each new job, all in one statement."""
+    def insert(self, rows: Iterable[tuple[Any, ...]]) -> frozenset[str]:
+        """Store the values of a `JobRow` for each new job, all in one statement.
+
+        Returns:
+            The ids that were stored before.
+        """
         columns = [list(map(to_text, column)) for column in zip(*rows, strict=True)]
-        if columns:
-            self._cursor.execute(self._sql["insert_job"], columns)
+        if not columns:
+            return frozenset()
+        self._cursor.execute(self._sql["insert_job"], columns)
+        return frozenset(columns[_ID]).difference(row[0] for row in self._cursor.fetchall())
 
     def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:
         """Lock the rows of the statement `lock_…`, until the transaction ends."""

@@ -20,7 +20,8 @@ SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || current_schema()));
 -- name: insert_job
 INSERT INTO jobs ({columns}, linked)
 SELECT {values}, 1 FROM unnest({arrays}) AS given ({columns})
-ON CONFLICT (id) DO NOTHING;
+ON CONFLICT (id) DO NOTHING
+RETURNING id;
 
 -- There are other writers. A job that another transaction is claiming is skipped. A row that
 -- another program has stored since the transaction linked such rows waits for the next claim.

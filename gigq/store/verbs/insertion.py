@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gigq.errors import DependencyCycle, MissingParent
 from gigq.model.job_status import WITHOUT_SUCCESS, JobStatus
 from gigq.store.job_row import NO_PARENTS, JobRow
+from gigq.store.session import Deadlock
 from gigq.store.verbs import dependents
 from gigq.store.verbs.deadlock import repeated
 from gigq.store.verbs.dependents import Consequences, Parent
@@ -67,7 +68,9 @@ def insert(db: Database, rows: list[Values]) -> Stored:
         return Stored(_numbers(map(_queue, rows)), ())
     with db.transaction(durable=True) as session:
         links = _links(session, list(map(JobRow._make, rows)))
-        session.insert(links.rows)
+        raced = session.insert(links.rows) & _linked(links)
+        if raced:
+            raise Deadlock(f"job {min(raced)} was stored by another transaction; try again")
         session.many("insert_edge", links.edges)
         # All rows and edges before the first failure, which may fail other jobs of the batch.
         after = [_fail(session, job, parent) for job, parent in links.failed_dependents]
@@ -106,6 +109,11 @@ def _links(session: Session, rows: list[JobRow]) -> _Links:
         unmet = _link(links, row, linked[row.id], known) if row.id in linked else 0
         links.rows.append((*row[:_UNMET], unmet, *row[_UNMET + 1 :]))
     return links
+
+
+def _linked(links: _Links) -> set[str]:
+    """Return the new jobs with parents that have not completed."""
+    return {job_id for _, job_id in links.edges} | {job.id for job, _ in links.failed_dependents}
 
 
 def _parents_named(batch: list[JobRow]) -> dict[str, list[str]]:
