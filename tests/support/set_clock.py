@@ -41,10 +41,10 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], str]) -> None:
         session.now = now()
         return session
 
-    def insert_at_that_time(session: Any, rows: Any) -> None:
+    def insert_at_that_time(session: Any, rows: Any) -> Any:
         statement = session._sql["insert_job"].replace("gigq_now()", f"'{now()}'")
         session._sql = {**session._sql, "insert_job": statement}
-        insert(session, rows)
+        return insert(session, rows)
 
     insert = transactions.PostgresSession.insert
     monkeypatch.setattr(transactions.PostgresSession, "insert", insert_at_that_time)
