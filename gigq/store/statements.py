@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
 _FILES = {
-    SQLITE: ("shared", "listing", "sqlite", "upgrade"),
-    POSTGRES: ("shared", "listing", "postgres"),
+    SQLITE: ("shared", "listing", "prune", "sqlite", "upgrade"),
+    POSTGRES: ("shared", "listing", "prune", "postgres"),
 }
 
 

@@ -249,7 +249,7 @@ ORDER BY id FOR UPDATE;
 -- name: lock_jobs
 SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id FOR UPDATE;
 
--- Another worker links the locked ones. Nobody claims them until then.
+-- Another worker links the locked ones. No claim takes them until then.
 -- name: unlinked_jobs_to_link
 SELECT rowid AS row, id, name, dependencies, retry_after, expires_at
 FROM jobs
