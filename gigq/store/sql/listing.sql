@@ -168,3 +168,15 @@ SELECT id, name, status
 FROM jobs
 WHERE rowid IN (SELECT rowid FROM jobs WHERE instr(id, :part) > 0 LIMIT :limit)
 ORDER BY created_at DESC, id DESC;
+
+-- name: results_of
+SELECT id, result FROM jobs
+WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
+
+-- name: awaited_parents
+SELECT d.parent_id AS id, j.name, j.status
+FROM job_dependencies d
+LEFT JOIN jobs j ON j.id = d.parent_id
+WHERE d.job_id = :job_id
+ORDER BY j.created_at, d.parent_id
+LIMIT :limit;

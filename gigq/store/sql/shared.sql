@@ -182,14 +182,6 @@ WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
     )
 RETURNING status, queue;
 
--- name: awaited_parents
-SELECT d.parent_id AS id, j.name, j.status
-FROM job_dependencies d
-LEFT JOIN jobs j ON j.id = d.parent_id
-WHERE d.job_id = :job_id
-ORDER BY j.created_at, d.parent_id
-LIMIT :limit;
-
 -- name: delete_edges_from
 DELETE FROM job_dependencies WHERE parent_id = :parent_id;
 
@@ -398,10 +390,6 @@ WHERE id IN (SELECT value FROM json_each(:ids));
 SELECT id, dependencies FROM jobs
 WHERE status = 'failed' AND status <> 'pending' AND status <> 'running'
     AND cause = 'parent' AND dependencies <> '[]';
-
--- name: results_of
-SELECT id, result FROM jobs
-WHERE status = 'completed' AND id IN (SELECT value FROM json_each(:ids));
 
 -- name: delete_edges_to
 DELETE FROM job_dependencies
