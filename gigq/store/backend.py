@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gigq.descriptors import wait_readable
 from gigq.errors import StoreUnavailable, UnsupportedStore
@@ -132,7 +132,7 @@ class MemoryBackend:
         return _NoWatch()
 
 
-Backend = "FileBackend | MemoryBackend | PostgresBackend"
+Backend: TypeAlias = "FileBackend | MemoryBackend | PostgresBackend"
 
 
 def backend_of(path: str | os.PathLike[str]) -> Backend:

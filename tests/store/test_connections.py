@@ -445,9 +445,9 @@ def test_a_connection_of_the_users_own_works_as_well(address: str) -> None:
 
 
 def test_a_driver_that_is_not_known_is_refused() -> None:
-    foreign = type("Connection", (), {"__module__": "psycopg2.extensions"})
+    foreign = type("Connection", (), {"__module__": "pymysql.connections"})
 
-    with pytest.raises(UnsupportedStore, match="psycopg2"):
+    with pytest.raises(UnsupportedStore, match="pymysql are not supported"):
         dialect_of(foreign())
 
 

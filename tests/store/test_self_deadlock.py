@@ -11,7 +11,7 @@ import pytest
 
 import gigq
 from gigq.errors import StoreLocked
-from gigq.store.sqlite import self_deadlock
+from gigq.store.sqlite import self_deadlock, transactions
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_it_is_refused_beside_other_threads_too(queue):
 
 
 @pytest.mark.parametrize("options", [{}, {"check_same_thread": False}])
-def test_the_transaction_of_another_thread_is_waited_for(queue, options):
+def test_the_transaction_of_another_thread_is_waited_for(queue, monkeypatch, options):
     ready, may_end = threading.Event(), threading.Event()
 
     def holds_it():
@@ -70,7 +70,7 @@ def test_the_transaction_of_another_thread_is_waited_for(queue, options):
     thread.start()
     ready.wait()
     looked = []
-    queue._database._patiently = _noting(queue._database._patiently, looked, may_end)
+    monkeypatch.setattr(transactions, "patiently", _noting(looked, may_end))
     queue.submit(job())
     thread.join()
 
@@ -78,10 +78,12 @@ def test_the_transaction_of_another_thread_is_waited_for(queue, options):
     assert queue.stats()["total"] == 1
 
 
-def _noting(patiently, looked, may_end):
+def _noting(looked, may_end):
     """Let the other thread go on once the first tries were in vain."""
 
-    def waits(connection, action):
+    patiently = transactions.patiently
+
+    def waits(limits, connection, action):
         tries = 0
 
         def counted():
@@ -92,7 +94,7 @@ def _noting(patiently, looked, may_end):
                 may_end.set()
             return action()
 
-        return patiently(connection, counted)
+        return patiently(limits, connection, counted)
 
     return waits
 
@@ -105,7 +107,7 @@ def test_a_transaction_on_another_file_is_none_of_its_business(queue, tmp_path):
 
 
 def test_a_transaction_on_another_file_does_not_count_while_another_thread_has_the_lock(
-    queue, tmp_path
+    queue, monkeypatch, tmp_path
 ):
     ready, may_end = threading.Event(), threading.Event()
 
@@ -119,7 +121,7 @@ def test_a_transaction_on_another_file_does_not_count_while_another_thread_has_t
     thread.start()
     ready.wait(60)
     looked = []
-    queue._database._patiently = _noting(queue._database._patiently, looked, may_end)
+    monkeypatch.setattr(transactions, "patiently", _noting(looked, may_end))
     with begun(gigq.JobQueue(tmp_path / "other.db")):
         queue.submit(job())
     thread.join()
@@ -148,7 +150,9 @@ class _End:
         self._process.stdin.close()
 
 
-def test_a_transaction_that_reads_does_not_count_while_another_process_has_the_lock(queue):
+def test_a_transaction_that_reads_does_not_count_while_another_process_has_the_lock(
+    queue, monkeypatch
+):
     queue.submit(job())
     looked = []
     with (
@@ -162,7 +166,7 @@ def test_a_transaction_that_reads_does_not_count_while_another_process_has_the_l
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM jobs").fetchall()
         assert process.stdout.readline() == b"held\n"
-        queue._database._patiently = _noting(queue._database._patiently, looked, _End(process))
+        monkeypatch.setattr(transactions, "patiently", _noting(looked, _End(process)))
         queue.submit(job())
 
     assert looked

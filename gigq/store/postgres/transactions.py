@@ -73,7 +73,8 @@ class PostgresSession(Session):
         if not columns:
             return frozenset()
         self._cursor.execute(self._sql["insert_job"], columns)
-        return frozenset(columns[_ID]).difference(row[0] for row in self._cursor.fetchall())
+        stored = {row[0] for row in self._cursor.fetchall()}
+        return frozenset(id_ for id_ in columns[_ID] if id_ is not None and id_ not in stored)
 
     def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:
         """Lock the rows of the statement `lock_…`, until the transaction ends."""
