@@ -24,6 +24,7 @@ from gigq.store.verbs import settle_and_claim
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from gigq.store.postgres.backend import PostgresBackend
 
 MEMORY = ":memory:"
 

@@ -82,6 +82,19 @@ def test_a_parent_that_ends_while_its_dependent_is_stored(
     assert not waits(db, child) or becomes == "failed"
 
 
+def test_transactions_see_what_others_commit_whatever_the_server_has_as_default(
+    db: Database, address: str
+) -> None:
+    parent = stored(db)
+    strict = address.replace(
+        "options=", "options=-cdefault_transaction_isolation%3Dserializable%20"
+    )
+    with before(db, strict, settling(taken(db), FAILED_FOR_GOOD)):
+        child = stored(db, dependencies=[parent])
+
+    assert status_of(db, child) == "failed"
+
+
 @ENDINGS
 def test_a_dependent_that_is_stored_while_its_parent_ends(
     db: Database, address: str, ending: ExecutionResult, becomes: str

@@ -86,7 +86,7 @@ def _opened(address: str) -> Connection[Any]:
         raise translated(error, without_password(address)) from error
 
 
-def _missing(address: str) -> dict[str, str]:
+def _missing(address: str) -> dict[str, Any]:
     """Return the settings that the address does not have."""
     from psycopg.conninfo import conninfo_to_dict
 

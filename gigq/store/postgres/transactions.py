@@ -23,6 +23,8 @@ _NOW = (
     """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
 )
 
+# After a wait for a lock a statement sees what the other transaction has committed.
+_AFTER_LOCKS = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _ID = JobRow._fields.index("id")
 
 
@@ -104,7 +106,8 @@ class WriteTransaction:
         try:
             if self._is_part:
                 return _session(connection, "SAVEPOINT gigq")
-            return _session(connection, *_begin(connection), _lock_timeout(self._limits))
+            begin = (*_begin(connection), _AFTER_LOCKS, _lock_timeout(self._limits))
+            return _session(connection, *begin)
         except BaseException as error:
             self._undo(error)
             raise

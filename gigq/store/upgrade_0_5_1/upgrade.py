@@ -15,6 +15,7 @@ from gigq.errors import UnsupportedStore
 from gigq.model import clock
 from gigq.model.ids import new_id
 from gigq.store.database import Database
+from gigq.store.sqlite.transactions import SqliteSession
 from gigq.store.statements import read
 from gigq.store.upgrade_0_5_1 import obstacles, user_objects
 from gigq.store.upgrade_0_5_1.table_definition import folded, quoted
@@ -113,6 +114,7 @@ def set_aside(session: Session, fresh: Mapping[str, Collection[str]]) -> list[Ol
 
 def carry_over(session: Session, old: list[OldTable]) -> None:
     """Copy the rows and a user's additions of the old tables into today's; drop the old ones."""
+    assert isinstance(session, SqliteSession)
     jobs, executions = old
     for table in old:
         user_objects.add_columns(session, table)
@@ -132,7 +134,7 @@ def carry_over(session: Session, old: list[OldTable]) -> None:
     user_objects.create_objects(session, old)
 
 
-def _pages(session: Session, set_aside: str, table: OldTable) -> Iterator[list[Row]]:
+def _pages(session: SqliteSession, set_aside: str, table: OldTable) -> Iterator[list[Row]]:
     columns = "".join(f", {quoted(name)} AS {folded(name)}" for name in table.known)
     sql = read("upgrade_templates")["old_rows"].format(columns=columns, table=set_aside)
     after = -(2**63)
@@ -149,7 +151,7 @@ def _insert(session: Session, name: str, table: OldTable, rows: list[Row]) -> No
         raise obstacles.refusal(session, [f"a row of table {table.name} ({error})"]) from error
 
 
-def _compare(session: Session, table: str, set_aside: str) -> None:
+def _compare(session: SqliteSession, table: str, set_aside: str) -> None:
     """Refuse a copy that lacks rows; the transaction is then rolled back."""
     count = read("upgrade_templates")["count_rows"]
     copied, there = (
