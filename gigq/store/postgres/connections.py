@@ -136,7 +136,7 @@ class _Held(dict[str, "Connection[Any]"]):
 
     def __del__(self) -> None:
         if self.is_inherited:
-            # Their parent uses them, and a closed one would tell the server.
+            # Their parent uses them, and closing one would end its session on the server.
             _inherited.extend(self.values())
             return
         for connection in self.values():

@@ -42,7 +42,7 @@ class Notifier:
         self._sent: dict[str, float] = {}
 
     def notify(self, connection: Any, due: Iterable[str]) -> None:
-        """Tell idle workers that jobs became due in these queues, unless that was just done."""
+        """Inform idle workers that jobs became due in these queues, unless that was just done."""
         now = time.monotonic()
         queues = [queue for queue in due if now - self._sent.get(queue, -1.0) >= DEBOUNCE]
         if not queues:

@@ -1,5 +1,5 @@
 -- The tables of SQLite's schema 12, with the same columns and meanings. Times are UTC text of a fixed
--- width and compare as bytes, whatever the collation of the database.
+-- width and compare as bytes, with any collation of the database.
 CREATE TABLE IF NOT EXISTS jobs (
     id                  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     rowid               BIGINT GENERATED ALWAYS AS IDENTITY,             -- the order in which jobs were stored
