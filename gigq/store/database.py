@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gigq.store.dialect import dialect_of
 from gigq.store.session import NOTHING, Row, Session, UnreadableText
@@ -12,6 +12,8 @@ from gigq.store.session import NOTHING, Row, Session, UnreadableText
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
+
+    from gigq.store.session import Transactions
 
 LOCK_TIMEOUT = 30.0
 
@@ -62,7 +64,7 @@ class Database:
     def now(self) -> str:
         """Return the database's time, as stored text."""
         connection = self._get_connection()
-        return str(_transactions(dialect_of(connection)).now(self, connection))
+        return _transactions(dialect_of(connection)).now(self, connection)
 
     def transaction(self, *, durable: bool) -> AbstractContextManager[Session]:
         """Return a write transaction; inside an open transaction it is a savepoint of that one.
@@ -106,6 +108,6 @@ class Database:
 
 
 @cache
-def _transactions(dialect: str) -> Any:
+def _transactions(dialect: str) -> Transactions:
     """Return the module with the transactions of a dialect; psycopg is loaded at the first use."""
-    return import_module(f"gigq.store.{dialect}.transactions")
+    return cast("Transactions", import_module(f"gigq.store.{dialect}.transactions"))

@@ -9,6 +9,7 @@ from gigq.errors import StoreError, StoreLocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
 Row = dict[str, Any]
 NOTHING: Mapping[str, Any] = {}
@@ -37,6 +38,45 @@ class Limits(Protocol):
     @property
     def urgent(self) -> bool:
         """True when a caller waits for the transactions."""
+
+
+class Wakeups(Protocol):
+    """The object with which an idle worker waits for work."""
+
+    def drain(self) -> bool:
+        """Forget all wakeups so far: the caller's next look finds their jobs."""
+
+    def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
+        """Sleep until a wakeup, input on one of the descriptors, or `timeout` seconds."""
+
+    def close(self) -> None:
+        """Stop waiting."""
+
+
+class Transactions(Protocol):
+    """The module with the transactions of a dialect.
+
+    Its functions take the settings of the database and the connection to use.
+    """
+
+    def WriteTransaction(  # noqa: N802 - a class
+        self, limits: Limits, connection: Any, *, durable: bool
+    ) -> AbstractContextManager[Session]:
+        """Return a write transaction; inside an open transaction it is a savepoint of that one."""
+
+    def single_write(self, limits: Limits, connection: Any) -> AbstractContextManager[Session]:
+        """Return a durable write transaction for one statement."""
+
+    def read(self, limits: Limits, connection: Any) -> AbstractContextManager[Session]:
+        """Return a read transaction."""
+
+    def rows_of(
+        self, limits: Limits, connection: Any, name: str, params: Mapping[str, Any]
+    ) -> list[Row]:
+        """Return every row of a single reading statement."""
+
+    def now(self, limits: Limits, connection: Any) -> str:
+        """Return the database's time."""
 
 
 class Session(ABC):

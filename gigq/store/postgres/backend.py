@@ -13,6 +13,8 @@ from gigq.store.sqlite.processes import run_locks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gigq.store.session import Wakeups
+
 
 class PostgresBackend:
     """A PostgreSQL database, with this process's connections, notifications and run locks.
@@ -54,7 +56,7 @@ class PostgresBackend:
     def notify_alike(self, queues: Iterable[str] | None) -> None:
         """Do nothing: a notification wakes all workers that serve the queue."""
 
-    def listener(self, queues: Iterable[str] | None) -> Listener:
+    def listener(self, queues: Iterable[str] | None) -> Wakeups:
         """Return the object that waits for notifications."""
         return Listener(self.connection, queues)
 
