@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.job_row import array_insertion, insertion
-from gigq.store.postgres.statement_text import for_postgres
+from gigq.store.statement_text import for_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

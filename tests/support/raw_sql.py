@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.store.dialect import POSTGRES, dialect_of
 from gigq.store.postgres import drivers
 from gigq.store.postgres.connections import is_address
-from gigq.store.postgres.statement_text import for_postgres
+from gigq.store.statement_text import for_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
-from gigq.store.upgrade_0_5_1.table_definition import parse
+from gigq.store.table_definition import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

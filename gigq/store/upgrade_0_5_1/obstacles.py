@@ -7,9 +7,9 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
+from gigq.store import table_definition
 from gigq.store.statements import read
-from gigq.store.upgrade_0_5_1 import table_definition
-from gigq.store.upgrade_0_5_1.table_definition import folded, quoted
+from gigq.store.table_definition import folded, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

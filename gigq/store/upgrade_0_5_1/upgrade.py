@@ -17,8 +17,8 @@ from gigq.model.ids import new_id
 from gigq.store.database import Database
 from gigq.store.sqlite.transactions import SqliteSession
 from gigq.store.statements import read
+from gigq.store.table_definition import folded, quoted
 from gigq.store.upgrade_0_5_1 import obstacles, user_objects
-from gigq.store.upgrade_0_5_1.table_definition import folded, quoted
 from gigq.store.verbs import dependents
 
 if TYPE_CHECKING:

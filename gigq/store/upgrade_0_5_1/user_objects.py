@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
+from gigq.store import table_definition
 from gigq.store.statements import read
-from gigq.store.upgrade_0_5_1 import obstacles, table_definition
-from gigq.store.upgrade_0_5_1.table_definition import folded, quoted
+from gigq.store.table_definition import folded, quoted
+from gigq.store.upgrade_0_5_1 import obstacles
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
