@@ -151,6 +151,18 @@ def test_a_job_that_waits_for_a_parent_expires_too_and_its_dependents_follow_the
     assert (job(db, runs)["unmet"], job(db, runs)["due_why"]) == (0, "parent")
 
 
+def test_an_ended_job_does_not_become_due_by_its_parents_end(db: Database, time: Time) -> None:
+    parent = stored(db, "parent", expires_at=clock.after(SOON, 5))
+    job_id = stored(db, "job", dependencies=[parent], expires_at=SOON)
+    fails = stored(db, "fails", dependencies=[parent])
+    for time.now in (SOON, clock.after(SOON, 5)):
+        expiry.expire_some(db)
+    rows = [job(db, each) for each in (job_id, fails)]
+
+    assert [row["status"] for row in rows] == ["cancelled", "failed"]
+    assert [(row["due_at"], row["due_why"], row["unmet"]) for row in rows] == [(None, None, 0)] * 2
+
+
 def test_of_more_jobs_than_one_transaction_ends_none_starts(db: Database, time: Time) -> None:
     rows: list[dict[str, Any]] = [job_row(expires_at=SOON, priority=9) for _ in range(1200)]
     insert(db, rows)
