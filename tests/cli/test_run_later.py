@@ -193,6 +193,20 @@ def test_the_status_says_why_a_job_waits_and_why_an_attempt_was_due(shell):
     assert f"Due: {local_time(execution['due_at'])} (rescheduled)" in printed
 
 
+def test_the_statistics_count_the_delayed_jobs_of_the_queues(shell):
+    shell.submit()
+    assert "delayed" not in shell.out("stats")
+    first = shell.submit("shop.resize", "-p", "file=x", "--in", "1h")
+    shell.submit("shop.greet", "-p", "name=Ada", "--in", "2h")
+    due = local_time(shell.json("status", first)["retry_after"])
+
+    everywhere, mail = shell.out("stats"), shell.out("stats", "--queue", "mail")
+
+    assert everywhere.endswith(f"\n2 of the pending jobs are delayed, the next one until {due}\n")
+    assert "\n1 of the pending jobs is delayed, the next one until " in mail
+    assert "delayed" not in shell.out("stats", "--json")
+
+
 def test_the_list_of_delayed_jobs_says_why_they_wait(shell):
     shell.submit("shop.charge", "-p", "order=7", "--retry-delay", "600")
     shell.submit("shop.resize", "-p", "file=x", "--in", "1h")

@@ -162,6 +162,17 @@ WHERE rowid IN (
 ORDER BY retry_after, id
 LIMIT :limit OFFSET :offset;
 
+-- name: summary_of_delayed
+SELECT count(*) AS jobs, min(retry_after) AS next_at
+FROM (
+    SELECT queue, retry_after FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after > :now
+    UNION ALL
+    SELECT queue, retry_after FROM jobs
+    WHERE status = 'pending' AND unmet <> 0 AND retry_after > :now
+)
+WHERE :queues IS NULL OR queue IN (SELECT value FROM json_each(:queues));
+
 -- Reads every id, in the narrow index of ids.
 -- name: jobs_with_part
 SELECT id, name, status

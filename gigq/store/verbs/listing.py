@@ -68,6 +68,12 @@ def delayed_page(
     return db.all("page_of_delayed", given)
 
 
+def delayed_summary(db: Database, queues: Sequence[str] | None = None) -> tuple[int, str | None]:
+    """Return the number of delayed jobs and the time of the next one; None without any."""
+    row = db.one("summary_of_delayed", {"queues": _listed(queues), "now": clock.utc_now()})
+    return (row["jobs"], row["next_at"]) if row else (0, None)
+
+
 def ids(db: Database, conditions: Filter) -> list[str]:
     """Return the ids of the jobs, oldest first."""
     return [row["id"] for row in db.all("ids_of_jobs", _parameters(conditions))]
