@@ -269,6 +269,17 @@ def test_early_because_it_expired_before_its_time():
     assert story(0.9) == ["early"]
 
 
+def test_early_because_it_expired_although_it_had_put_itself_off_for_less():
+    def story(delay):
+        over = row("cancelled", attempts=0, snoozes=1, cause="expired", completed_at=BEGAN + 0.6)
+        snoozed = ran(start=0.5, end=0.6, status="cancelled", cause="expired")
+        options = intent(options={"expires_in": 1.0}, params={"how": "snooze", "delay": delay})
+        return kinds(options, accepted(), *call("e1", 0.5, 0.6, "raised:Snooze"), snoozed, over)
+
+    assert story(0.5) == []
+    assert story(0.2) == ["early"]
+
+
 def test_over_tried_because_it_put_itself_off_too_often():
     first = ran(start=0.9, end=1.0, status="cancelled", cause="snoozed")
     calls = [*call("e1", 0.9, 1.0, "raised:Snooze"), *call("e2", 1.1, 2.0)]
