@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gigq import JobQueue
 from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
@@ -37,6 +38,12 @@ def db(address: str) -> Iterator[Database]:
     migrate.apply(database)
     yield database
     connections.close_connections()
+
+
+@pytest.fixture
+def queue(address: str) -> JobQueue:
+    """A queue in the store of one test."""
+    return JobQueue(address)
 
 
 @pytest.fixture

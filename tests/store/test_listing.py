@@ -2,79 +2,34 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING
-
 import pytest
+from support.finished_jobs import elsewhere, fail, run_all, run_sql, submit, work
 
 from gigq import Job, JobQueue, Worker
 from gigq.store.verbs import jobs, listing
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-
-def work() -> None:
-    return None
-
-
-def fail() -> None:
-    raise RuntimeError("no")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "jobs.db")
-
-
-@pytest.fixture
-def queue(path: str) -> JobQueue:
-    return JobQueue(path)
-
-
-def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -> list[str]:
-    return queue.submit_many([Job(f"job {n}", function, max_attempts=1) for n in range(count)])
-
-
-def elsewhere(queue: JobQueue) -> list[str]:
-    """A pending job that no test claims."""
-    return [queue.submit(Job("pending", work, queue="elsewhere"))]
-
-
-def run_all(path: str) -> None:
-    worker = Worker(path, queues=["default"])
-    while worker.process_one():
-        pass
-
-
-def run_sql(path: str, statement: str, *values: object) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(statement, values)
-
 
 @pytest.mark.parametrize("many", [1, 2, 3, 100])
 def test_every_job_is_counted_once_also_when_another_program_wrote_it(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, many: int
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     monkeypatch.setattr(jobs, "_MANY", {"limit": many})
     parent = elsewhere(queue)[0]
     queue.submit(Job("blocked", work, dependencies=[parent], queue="elsewhere"))
     submit(queue, 2)
     submit(queue, 1, fail)
-    run_all(path)
+    run_all(address)
     copied = "id, name, status, created_at, updated_at, function_module, function_name"
     for number, (status, more) in enumerate(
         [("pending", "retry_after = '2099-01-01T00:00:00.000000+00:00'"), ("running", "unmet = 0")]
     ):
         run_sql(
-            path,
+            address,
             f"INSERT INTO jobs ({copied}) SELECT '{number}', name, '{status}', created_at, "
             f"updated_at, function_module, function_name FROM jobs WHERE id = ?",
             parent,
         )
-        run_sql(path, f"UPDATE jobs SET {more} WHERE id = ?", str(number))
+        run_sql(address, f"UPDATE jobs SET {more} WHERE id = ?", str(number))
 
     assert queue.stats() == {
         "pending": 3,
@@ -89,17 +44,17 @@ def test_every_job_is_counted_once_also_when_another_program_wrote_it(
 
 @pytest.mark.parametrize("claimed_by_us", [True, False])
 def test_what_runs_is_counted_and_listed_without_a_look_at_the_rest(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, *, claimed_by_us: bool
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch, *, claimed_by_us: bool
 ) -> None:
     monkeypatch.setattr(jobs, "_MANY", {"limit": 2})
     submit(queue, 5)
     if claimed_by_us:
-        running = Worker(path)._claim_job()["id"]
+        running = Worker(address)._claim_job()["id"]
     else:
         running = queue.list_jobs()[0]["id"]
-        run_sql(path, "UPDATE jobs SET status = 'running' WHERE id = ?", running)
+        run_sql(address, "UPDATE jobs SET status = 'running' WHERE id = ?", running)
         run_sql(
-            path,
+            address,
             "INSERT INTO job_executions (id, job_id, status, started_at) SELECT 'x', id, 'running',"
             " created_at FROM jobs WHERE id = ?",
             running,
@@ -113,11 +68,11 @@ def test_what_runs_is_counted_and_listed_without_a_look_at_the_rest(
 @pytest.mark.parametrize("few", [1, 100])
 @pytest.mark.parametrize("status", ["pending", "completed", "running"])
 def test_a_list_is_the_same_whether_few_or_many_jobs_have_the_status(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch, status: str, few: int
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch, status: str, few: int
 ) -> None:
     monkeypatch.setattr(listing, "_FEW", few)
     done = submit(queue, 4)
-    run_all(path)
+    run_all(address)
     parent = elsewhere(queue)[0]
     child = queue.submit(Job("blocked", work, dependencies=[parent], queue="elsewhere"))
     other = elsewhere(queue)[0]

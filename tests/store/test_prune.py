@@ -7,65 +7,26 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from support.finished_jobs import elsewhere, fail, run_all, run_sql, submit, work
 
-from gigq import Job, JobQueue, JobStatus, Worker
+from gigq import Job, JobQueue, JobStatus
 from gigq.store.verbs import prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 DAY = 86400.0
 
 
-def work() -> str:
-    return "done"
-
-
-def fail() -> None:
-    raise RuntimeError("no")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "jobs.db")
-
-
-@pytest.fixture
-def queue(path: str) -> JobQueue:
-    return JobQueue(path)
-
-
-def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -> list[str]:
-    jobs = [Job(f"job {n}", function, max_attempts=1) for n in range(count)]
-    return queue.submit_many(jobs)
-
-
-def elsewhere(queue: JobQueue) -> list[str]:
-    """A pending job that no test claims."""
-    return [queue.submit(Job("pending", work, queue="elsewhere"))]
-
-
-def run_all(path: str) -> None:
-    worker = Worker(path, queues=["default"])
-    while worker.process_one():
-        pass
-
-
-def run_sql(path: str, statement: str, *values: object) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(statement, values)
-
-
-def rows_of(path: str, table: str) -> int:
-    with closing(sqlite3.connect(path)) as connection:
+def rows_of(address: str, table: str) -> int:
+    with closing(sqlite3.connect(address)) as connection:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
-def make_old(path: str, *ids: str, days: int = 10) -> None:
+def make_old(address: str, *ids: str, days: int = 10) -> None:
     for id_ in ids:
         run_sql(
-            path,
+            address,
             "UPDATE jobs SET created_at = strftime('%Y-%m-%dT%H:%M:%f', 'now', ?) || '000+00:00', "
             "completed_at = strftime('%Y-%m-%dT%H:%M:%f', 'now', ?) || '000+00:00' WHERE id = ?",
             f"-{days} days",
@@ -78,59 +39,59 @@ def left(queue: JobQueue) -> set[str]:
     return {row["id"] for row in queue.list_jobs(limit=1000)}
 
 
-def test_what_ended_long_ago_goes_with_its_executions(queue: JobQueue, path: str) -> None:
+def test_what_ended_long_ago_goes_with_its_executions(queue: JobQueue, address: str) -> None:
     old, young = submit(queue, 2), submit(queue, 2)
-    run_all(path)
-    make_old(path, *old)
+    run_all(address)
+    make_old(address, *old)
 
     assert queue.prune(older_than=7 * DAY, statuses=["completed"]) == {"completed": 2}
     assert left(queue) == set(young)
-    assert rows_of(path, "job_executions") == 2
+    assert rows_of(address, "job_executions") == 2
 
 
-def test_a_job_that_waited_long_and_ended_now_stays(queue: JobQueue, path: str) -> None:
+def test_a_job_that_waited_long_and_ended_now_stays(queue: JobQueue, address: str) -> None:
     late, old = submit(queue, 2)
-    run_all(path)
-    make_old(path, old, late)
-    run_sql(path, "UPDATE jobs SET completed_at = updated_at WHERE id = ?", late)
+    run_all(address)
+    make_old(address, old, late)
+    run_sql(address, "UPDATE jobs SET completed_at = updated_at WHERE id = ?", late)
 
     assert queue.prune(older_than=7 * DAY)["completed"] == 1
     assert left(queue) == {late}
 
 
-def test_of_too_many_those_stored_last_are_kept(queue: JobQueue, path: str) -> None:
+def test_of_too_many_those_stored_last_are_kept(queue: JobQueue, address: str) -> None:
     ids = submit(queue, 200)
-    run_all(path)
+    run_all(address)
 
     assert queue.prune(keep=30)["completed"] == 170
     assert left(queue) == set(ids[-30:])
 
 
-def test_each_status_is_pruned_by_itself(queue: JobQueue, path: str) -> None:
+def test_each_status_is_pruned_by_itself(queue: JobQueue, address: str) -> None:
     submit(queue, 2)
     failed = submit(queue, 2, fail)
     pending = elsewhere(queue)
-    run_all(path)
+    run_all(address)
 
     assert queue.prune(keep=0, statuses=[JobStatus.COMPLETED]) == {"completed": 2}
     assert left(queue) == {*failed, *pending}
 
 
-def test_a_parent_stays_while_a_child_may_ask_for_its_result(queue: JobQueue, path: str) -> None:
+def test_a_parent_stays_while_a_child_may_ask_for_its_result(queue: JobQueue, address: str) -> None:
     parent = queue.submit(Job("parent", work))
-    run_all(path)
+    run_all(address)
     child = queue.submit(Job("child", work, dependencies=[parent]))
 
     assert queue.prune(keep=0)["completed"] == 0
-    run_all(path)
+    run_all(address)
     assert queue.prune(keep=0)["completed"] == 2
     assert left(queue) == set()
     assert child not in left(queue)
 
 
-def four_completed(queue: JobQueue, path: str) -> list[str]:
+def four_completed(queue: JobQueue, address: str) -> list[str]:
     ids = submit(queue, 4)
-    run_all(path)
+    run_all(address)
     return ids
 
 
@@ -144,9 +105,9 @@ def one_pruned(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> prune.Prunin
 
 
 def test_a_child_stored_between_two_batches_keeps_its_parent(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = four_completed(queue, path)
+    ids = four_completed(queue, address)
     keep = elsewhere(queue)
     pruning = one_pruned(queue, monkeypatch)
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
@@ -157,12 +118,12 @@ def test_a_child_stored_between_two_batches_keeps_its_parent(
 
 
 def test_a_row_number_that_is_used_again_hides_no_child(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = four_completed(queue, path)
+    ids = four_completed(queue, address)
     last = elsewhere(queue)
     pruning = one_pruned(queue, monkeypatch)
-    run_sql(path, "DELETE FROM jobs WHERE id = ?", last[0])
+    run_sql(address, "DELETE FROM jobs WHERE id = ?", last[0])
     child = queue.submit(Job("child", work, dependencies=[ids[2]], queue="elsewhere"))
     while pruning.batch():
         pass
@@ -170,10 +131,10 @@ def test_a_row_number_that_is_used_again_hides_no_child(
     assert left(queue) == {ids[2], child}
 
 
-def test_a_job_with_an_open_execution_stays(queue: JobQueue, path: str) -> None:
+def test_a_job_with_an_open_execution_stays(queue: JobQueue, address: str) -> None:
     (job,) = submit(queue, 1)
-    run_all(path)
-    run_sql(path, "UPDATE job_executions SET status = 'running' WHERE job_id = ?", job)
+    run_all(address)
+    run_sql(address, "UPDATE job_executions SET status = 'running' WHERE job_id = ?", job)
 
     assert queue.prune(keep=0)["completed"] == 0
     assert left(queue) == {job}
@@ -191,10 +152,10 @@ def between_batches(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) 
 
 
 def test_what_was_requeued_meanwhile_stays(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job,) = submit(queue, 1, fail)
-    run_all(path)
+    run_all(address)
     between_batches(monkeypatch, lambda: queue.requeue_job(job))
 
     assert queue.prune(keep=0)["failed"] == 0
@@ -203,15 +164,15 @@ def test_what_was_requeued_meanwhile_stays(
 
 
 def test_what_was_requeued_and_is_over_again_stays_for_its_time(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job,) = submit(queue, 1, fail)
-    run_all(path)
-    make_old(path, job)
+    run_all(address)
+    make_old(address, job)
 
     def run_again() -> None:
         queue.requeue_job(job)
-        run_all(path)
+        run_all(address)
 
     between_batches(monkeypatch, run_again)
 
@@ -220,13 +181,13 @@ def test_what_was_requeued_and_is_over_again_stays_for_its_time(
 
 
 def test_what_foreign_sql_made_pending_meanwhile_stays(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job,) = submit(queue, 1)
-    run_all(path)
+    run_all(address)
     between_batches(
         monkeypatch,
-        lambda: run_sql(path, "UPDATE jobs SET status = 'pending' WHERE id = ?", job),
+        lambda: run_sql(address, "UPDATE jobs SET status = 'pending' WHERE id = ?", job),
     )
 
     assert queue.prune(keep=0)["completed"] == 0
@@ -234,7 +195,7 @@ def test_what_foreign_sql_made_pending_meanwhile_stays(
 
 
 def test_a_child_requeued_during_the_wait_still_waits_for_its_parent(
-    queue: JobQueue, path: str, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = queue.submit(Job("parent", work))
     child = queue.submit(Job("child", work, dependencies=[parent]))
@@ -242,12 +203,12 @@ def test_a_child_requeued_during_the_wait_still_waits_for_its_parent(
     between_batches(monkeypatch, lambda: queue.requeue_job(child))
 
     assert queue.prune(keep=0)["cancelled"] == 0
-    assert rows_of(path, "job_dependencies") == 1
+    assert rows_of(address, "job_dependencies") == 1
 
 
-def test_a_dry_run_counts_the_same_and_deletes_nothing(queue: JobQueue, path: str) -> None:
+def test_a_dry_run_counts_the_same_and_deletes_nothing(queue: JobQueue, address: str) -> None:
     ids = submit(queue, 5)
-    run_all(path)
+    run_all(address)
     queue.submit(Job("child", work, dependencies=[ids[0]]))
     would = queue.prune(keep=2, dry_run=True)
 

@@ -9,6 +9,7 @@ from datetime import timedelta, timezone
 import pytest
 from support.earlier_schemas import make_file
 from support.ledger import FAILED, WORKER, status_of, stored, taken
+from support.old_files import insert_row, job_row
 
 from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
@@ -40,11 +41,8 @@ def claimed(db: Database) -> tuple[list[str], list[str]]:
 
 def insert(program: sqlite3.Connection, job_id: str, expires_at: object) -> None:
     now = clock.utc_now()
-    program.execute(
-        "INSERT INTO jobs (id, name, function_name, function_module, params, status, created_at, "
-        "updated_at, expires_at) VALUES (?, 'a', 'f', 'm', '{}', 'pending', ?, ?, ?)",
-        (job_id, now, now, expires_at),
-    )
+    row = job_row(job_id, created_at=now, updated_at=now, expires_at=expires_at)
+    insert_row(program, "jobs", row)
 
 
 @pytest.mark.usefixtures("three_hours_east")
