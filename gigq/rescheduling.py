@@ -117,11 +117,7 @@ def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:
         remedy = _REMEDIES.get(row["status"], "requeue it")
         return f"it is {row['status']}; {remedy}"
     if retry_after is not None:
-        return f"it expires at {_shown(row['expires_at'])}, before that time"
+        return f"it expires at {clock.to_seconds(row['expires_at'])}, before that time"
     if row["unmet"]:
         return "it waits for its parents, and has no later time"
     return "it is due already, and starts when a worker is free"
-
-
-def _shown(time: str) -> str:
-    return clock.to_seconds(time) if clock.is_time(time) else time

@@ -18,6 +18,7 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.verbs import expiry, jobs, rows_of_other_programs, settle_and_claim
+from gigq.store.verbs.reschedule import reschedule
 
 FORMS = ("local", "east", "west", "zulu", "space")
 
@@ -94,6 +95,20 @@ def test_a_failed_job_is_not_tried_again_after_an_expiry_in_another_form(
         settle_and_claim.settle(db, execution, FAILED)
 
         assert status_of(db, job_id) == status
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_job_is_rescheduled_until_an_expiry_in_another_form(
+    db: Database, program: sqlite3.Connection, form: str
+) -> None:
+    now = clock.utc_now()
+    job_id = stored(db)
+    written = in_form(clock.after(now, 7200), form)
+    program.execute("UPDATE jobs SET expires_at = ?", (written,))
+    before, later = clock.after(now, 3600), clock.after(now, 10800)
+
+    assert reschedule(db, [job_id], lambda _: later).jobs == []
+    assert reschedule(db, [job_id], lambda _: before).jobs == [job_id]
 
 
 @pytest.mark.parametrize("value", ["tomorrow", "", 5, 1.5, b"\xff", "2026-13-45T00:00:00+00:00"])
