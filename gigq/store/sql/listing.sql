@@ -80,6 +80,7 @@ WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)
     AND (:since IS NULL OR created_at >= :since)
     AND (:before IS NULL OR created_at < :before)
+    AND (:due_after IS NULL OR retry_after > :due_after)
 ORDER BY created_at, id;
 
 -- Reads every job: a query of people, now and then, is not worth an index.
