@@ -167,8 +167,11 @@ def _found(name: str) -> object:
 
     Nothing is imported: a class whose module is not loaded has not been raised.
     """
-    module, _, attribute = name.rpartition(".")
-    return vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+    before, _, attribute = name.rpartition(".")
+    module = sys.modules.get(before)
+    if module is not None:
+        return vars(module).get(attribute)
+    return getattr(_found(before), attribute, None) if before else None  # a class inside another
 
 
 def _by_function(
