@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gigq.job_queries import Names, Statuses
-    from gigq.model.job import Delay, Job
+    from gigq.model.delay import Delay
+    from gigq.model.job import Job
     from gigq.store.job_row import Values
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from gigq.model.job import Delay
+    from gigq.model.delay import Delay
 
 
 _REMEDIES = {

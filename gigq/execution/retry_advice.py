@@ -10,9 +10,9 @@ from gigq.execution.error_text import exceptions_in, headline, shortened
 from gigq.execution.timer_interrupt import limited
 from gigq.model import function_import, retry_policy
 from gigq.model.cause import Cause
+from gigq.model.delay import seconds_of
 from gigq.model.execution_result import ExecutionResult, RetryAdvice
 from gigq.model.job_status import JobStatus
-from gigq.model.retry import seconds_of
 from gigq.model.retry_decision import NOT_AGAIN
 from gigq.model.retry_options import name_of_class
 from gigq.model.retry_policy import RetryPolicy

@@ -12,12 +12,12 @@ from gigq.model.retry_policy import MAX_SNOOZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from typing import Never
 
+    from gigq.model.delay import Delay
     from gigq.model.retry import Retry
 
-    Delay = float | str | timedelta
     ExceptionClass = type[BaseException] | str
     ExceptionClasses = ExceptionClass | Sequence[ExceptionClass] | None
 

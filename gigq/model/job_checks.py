@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import InvalidJob
 from gigq.model import clock, codec, retry_options, run_times, served_queues, units
 from gigq.model.codec import short
-from gigq.model.retry import LONGEST_DELAY
+from gigq.model.delay import LONGEST_DELAY
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
 
 if TYPE_CHECKING:

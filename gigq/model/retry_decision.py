@@ -175,19 +175,21 @@ def _unsuccessful(
 
 def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy) -> float | None:
     """Return the seconds to the next attempt; None when the rule for the cause is "never"."""
-
-    def by_policy() -> float:
-        # The options of a task are all in its policy now; the column has those of the submit.
-        is_of_task = retry_policy.stored(job.get("retry_policy")).of_task
-        own = None if is_of_task else job["retry_delay"] or None
-        known = own if (delay := policy.delay(job["attempts"])) is None else delay
-        if known is not None:
-            return float(known)
-        return result.retry.default.delay(job["attempts"]) if result.retry.default else 0.0
-
     if result.retry.delay is not None:  # from `RetryLater`, or from a function by the policy
         return result.retry.delay
-    return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), by_policy)
+    usual = _usual_delay(result, job, policy)
+    return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), usual)
+
+
+def _usual_delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy) -> float:
+    """Return the seconds by the delays of the job, else by those of the worker."""
+    delay = policy.delay(job["attempts"])
+    if delay is not None:
+        return delay
+    # The options of a task are all in its policy now; the column has those of the submit.
+    if job["retry_delay"] and not retry_policy.stored(job.get("retry_policy")).of_task:
+        return float(job["retry_delay"])
+    return result.retry.default.delay(job["attempts"]) if result.retry.default else 0.0
 
 
 def _not_again(result: ExecutionResult, ended: JobStatus, reason: str) -> Outcome:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import InvalidJob
 from gigq.model import clock, codec
-from gigq.model.retry import seconds_of
+from gigq.model.delay import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

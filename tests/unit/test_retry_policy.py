@@ -127,9 +127,7 @@ def test_what_other_programs_wrote_as_a_policy_stops_nothing(value):
 
     for attempt in (1, 60):
         for cause in retry_policy.RULES:
-            delay = retry_policy.delay_by_rule(
-                policy, cause, lambda n=attempt: policy.delay(n) or 0
-            )
+            delay = retry_policy.delay_by_rule(policy, cause, policy.delay(attempt) or 0)
             assert delay is None or delay >= 0
 
 
@@ -142,12 +140,12 @@ def test_rules_for_causes():
     policy = RetryPolicy(causes={"timeout": "never", "lost": "policy", "memory": 30.0})
 
     def delay(cause):
-        return retry_policy.delay_by_rule(policy, cause, lambda: 5.0)
+        return retry_policy.delay_by_rule(policy, cause, 5.0)
 
     assert (delay("timeout"), delay("lost"), delay("memory")) == (None, 5.0, 30.0)
     assert (delay("error"), delay("stop")) == (5.0, 0.0)
 
 
 def test_after_a_crash_the_next_attempt_waits_at_least_a_second():
-    assert retry_policy.delay_by_rule(NO_POLICY, "crash", lambda: 0.0) == 1.0
-    assert retry_policy.delay_by_rule(NO_POLICY, "crash", lambda: 9.0) == 9.0
+    assert retry_policy.delay_by_rule(NO_POLICY, "crash", 0.0) == 1.0
+    assert retry_policy.delay_by_rule(NO_POLICY, "crash", 9.0) == 9.0
