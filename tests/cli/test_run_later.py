@@ -208,6 +208,15 @@ def test_jobs_are_run_now_and_rescheduled_by_conditions(shell):
     assert [json.loads(line)["id"] for line in later.stdout.splitlines()] == [due]
 
 
+def test_the_refusal_to_requeue_a_delayed_job_names_run_now(shell):
+    job_id = shell.submit("shop.resize", "--in", "1h")
+
+    assert shell.run("requeue", job_id).stdout == (
+        f"Job {job_id} could not be requeued: it is pending; "
+        "gigq run-now starts it before its time.\n"
+    )
+
+
 def test_the_statistics_count_the_delayed_jobs_of_the_queues(shell):
     shell.submit()
     assert "delayed" not in shell.out("stats")
