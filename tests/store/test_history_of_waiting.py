@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, STOPPED, WORKER, stored
+from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, STOPPED, WORKER, stored, taken
 
 from gigq.model import clock
 from gigq.model.claim import Claim, ClaimRequest, Finished, SettleBatch
@@ -184,6 +184,23 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = pytest.mark.timeout(300)(Histories.TestCase)
 TestHistories.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_delayed_child_is_due_from_the_end_of_a_parent_that_ran_longer(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, its_time, end, later = (clock.after(BASE, seconds) for seconds in (0, 5, 10, 30))
+    monkeypatch.setattr(clock, "utc_now", lambda: now)
+    parent = stored(db)
+    child = stored(db, retry_after=its_time, due_why="delay", dependencies=[parent])
+    execution = taken(db)["execution_id"]
+    now = end
+    settle_and_claim.settle(db, execution, COMPLETED)
+    now = later
+    taken(db)
+    (one,) = jobs.executions(db, child)
+
+    assert (one["due_at"], one["due_why"]) == (end, "parent")
 
 
 def test_a_row_of_another_program_is_due_at_its_claim_when_its_time_is_no_stored_one(
