@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigq.cli import exit_codes, job_options, selection
-from gigq.cli.answers import answer, no_jobs, not_found, not_one_job
+from gigq.cli.answers import answer, no_jobs, not_one_job
 from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
@@ -77,8 +77,6 @@ def _report(args: Namespace, job_id: str, done: Rescheduled) -> int:
         answer(args, shape | {"retry_after": retry_after}, f"{name} {when}.")
         return exit_codes.OK
     reason = done.refused[job_id]
-    if reason == "there is no such job":
-        return not_found(args, job_id)
     said = "could not be rescheduled" if args.delay != 0 else "cannot be made due now"
     answer(args, shape | {"reason": reason}, f"{name} {said}: {reason}.")
     return exit_codes.NEGATIVE
