@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _RULED = frozenset({Cause.ERROR, Cause.TIMEOUT})
 _LONGEST_REASON = 4096
-_BAD_DELAY = "\n\nThe delay of {} is not valid, so the usual one is used: {}."
+_BAD_DELAY = "the delay of {} is not valid, so the usual one is used: {}"
 _NO_ADVICE = "\n\nThe rules for retries cannot be applied to the exception: {}."
-_BROKEN = "\n\nThe retry function {} failed, so the usual delay is used: {}."
+_BROKEN = "the retry function {} failed, so the usual delay is used: {}"
 
 
 class Advisor(NamedTuple):
@@ -109,7 +109,7 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
     try:
         delay = seconds_of("delay", error.delay)
     except ValueError as wrong:
-        return _with_text(result, _BAD_DELAY.format(type(error).__name__, wrong))
+        return _with_problem(result, _BAD_DELAY.format(type(error).__name__, wrong))
     if not snooze:
         return result._replace(retry=result.retry._replace(delay=delay))
     if error.__cause__ is None and error.__context__ is None:
@@ -192,13 +192,18 @@ def _by_function(
             return _final(result, f"{policy.function} returned None")
         delay = seconds_of(f"the delay from {policy.function}", delay)
     except BaseException as broken:  # noqa: BLE001 - user code; the attempt's own error must be recorded
-        return _with_text(result, _BROKEN.format(policy.function, headline(broken)))
+        return _with_problem(result, _BROKEN.format(policy.function, headline(broken)))
     return result._replace(retry=RetryAdvice(delay=delay, policy=policy))
 
 
 def _final(result: ExecutionResult, reason: str) -> ExecutionResult:
     advice = result.retry._replace(reason=reason)
     return _with_text(result, NOT_AGAIN.format(reason))._replace(final=True, retry=advice)
+
+
+def _with_problem(result: ExecutionResult, problem: str) -> ExecutionResult:
+    advice = result.retry._replace(problem=storable(problem))
+    return _with_text(result, f"\n\n{problem[:1].upper()}{problem[1:]}.")._replace(retry=advice)
 
 
 def _with_text(result: ExecutionResult, text: str) -> ExecutionResult:
