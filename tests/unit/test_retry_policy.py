@@ -136,6 +136,19 @@ def test_a_column_without_a_policy_is_no_policy(text):
     assert retry_policy.stored(text) == NO_POLICY
 
 
+@pytest.mark.parametrize("text", ["[]", "5", '"retry"', "null"])
+def test_json_that_is_no_object_is_named_as_the_problem(text):
+    assert retry_policy.problem(text) == "TypeError: it is no object"
+
+
+@pytest.mark.parametrize("attempt", [0, -5])
+@pytest.mark.parametrize(
+    "policy", [RetryPolicy(delays=(1.0, 2.0)), RetryPolicy(Retry(1, jitter=0))]
+)
+def test_an_attempt_that_another_program_counted_wrongly_is_the_first(policy, attempt):
+    assert policy.delay(attempt) == 1.0
+
+
 def test_rules_for_causes():
     policy = RetryPolicy(causes={"timeout": "never", "lost": "policy", "memory": 30.0})
 
