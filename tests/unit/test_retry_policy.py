@@ -131,7 +131,9 @@ def test_what_other_programs_wrote_as_a_policy_stops_nothing(value):
             assert delay is None or delay >= 0
 
 
-@pytest.mark.parametrize("text", [None, 5, b"x", "", "no JSON", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [*(None, 5, b"x", "", "no JSON", "[" * 100_000), '{"max_snoozes": Infinity}']
+)
 def test_a_column_without_a_policy_is_no_policy(text):
     assert retry_policy.stored(text) == NO_POLICY
 
@@ -139,6 +141,10 @@ def test_a_column_without_a_policy_is_no_policy(text):
 @pytest.mark.parametrize("text", ["[]", "5", '"retry"', "null"])
 def test_json_that_is_no_object_is_named_as_the_problem(text):
     assert retry_policy.problem(text) == "TypeError: it is no object"
+
+
+def test_the_problem_of_a_long_value_is_short():
+    assert len(retry_policy.problem(json.dumps({"max_snoozes": "x" * 4000}))) == 200
 
 
 @pytest.mark.parametrize("attempt", [0, -5])
