@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gigq import events
 from gigq.cancel_requeue import several
 from gigq.connecting import Connecting
-from gigq.model import clock, run_times
+from gigq.model import clock, start_times
 from gigq.store.verbs.requeue import MOST_AT_ONCE
 from gigq.store.verbs.reschedule import reschedule
 
@@ -96,7 +96,7 @@ class Rescheduling(Connecting):
         Raises:
             ValueError: as for `reschedule`.
         """
-        not_before = run_times.not_before(run_at, delay)
+        not_before = start_times.not_before(run_at, delay)
         answer = Rescheduled({}, {})
         left = iter(dict.fromkeys(several(job_ids)))
         while some := list(islice(left, MOST_AT_ONCE)):

@@ -9,7 +9,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
-from gigq.model import clock, codec, function_import, retry_options, run_times, signatures
+from gigq.model import clock, codec, function_import, retry_options, signatures, start_times
 from gigq.model.job import Job
 from gigq.model.job_checks import check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
@@ -155,7 +155,7 @@ def _ends_well(time: str) -> bool:
 def _columns(job: Job, now: str) -> tuple[Any, ...]:
     """Return the columns that jobs of a batch may share."""
     ref = _reference(job)
-    times = run_times.times(job, now)
+    times = start_times.times(job, now)
     return _shared(
         {
             "updated_at": now,
