@@ -69,8 +69,6 @@ class Retry:
             mean = min(self.first * self.factor ** (max(attempt, 1) - 1), self.longest)
         except OverflowError:
             mean = self.longest if self.first else 0.0
-        if not self.jitter:
-            return mean
         # The range is cut, not the result: at the longest delay jobs must not meet again.
         return random(mean * (1 - self.jitter), min(mean * (1 + self.jitter), self.longest))
 
