@@ -266,6 +266,7 @@ def test_a_job_that_is_due_is_put_off(queue: JobQueue, time: Clock) -> None:
     job_id = queue.submit(job())
 
     assert queue.reschedule(job_id, delay=60) is True
+    assert queue.get_status(job_id)["due_at"] is None
     assert Worker(queue).process_one() is False
 
     time.forward(60)

@@ -203,6 +203,23 @@ def test_a_delayed_child_is_due_from_the_end_of_a_parent_that_ran_longer(
     assert (one["due_at"], one["due_why"]) == (end, "parent")
 
 
+def test_a_retry_is_due_from_the_recorded_end_when_the_clock_was_set_back(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, start, later = (clock.after(BASE, seconds) for seconds in (0, 5, 10))
+    monkeypatch.setattr(clock, "utc_now", lambda: now)
+    now = start
+    job_id = stored(db)
+    execution = taken(db)["execution_id"]
+    now = earlier
+    settle_and_claim.settle(db, execution, FAILED)
+    now = later
+    taken(db)
+    first, second = jobs.executions(db, job_id)
+
+    assert first["completed_at"] == second["due_at"] == start
+
+
 def test_a_row_of_another_program_is_due_at_its_claim_when_its_time_is_no_stored_one(
     tmp_path: Path,
 ) -> None:
