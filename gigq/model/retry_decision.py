@@ -11,7 +11,6 @@ from gigq.model.job_status import JobStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gigq.model.claim import Claim
     from gigq.model.execution_result import ExecutionResult
     from gigq.model.retry_policy import RetryPolicy
 
@@ -68,20 +67,6 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
     if result.cause is Cause.STOPPED and _is_releasable(result, job, policy):
         return _released(job)
     return _unsuccessful(result, job, policy, now)
-
-
-def is_last(claim: Claim, result: ExecutionResult) -> bool:
-    """Return True when no attempt follows the one that a claim stands for."""
-    job = {
-        "attempts": claim.attempt,
-        "max_attempts": claim.max_attempts,
-        "retry_delay": 0,
-        "retry_policy": claim.retry_policy,
-        "refunds": 0,
-        "error": None,
-    }
-    now = clock.utc_now()
-    return decide(result, job, now).status is not JobStatus.PENDING
 
 
 def _over(result: ExecutionResult, status: JobStatus) -> Outcome:
