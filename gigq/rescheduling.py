@@ -118,6 +118,8 @@ def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:
         return f"it is {row['status']}; {remedy}"
     if retry_after is not None:
         return f"it expires at {clock.to_seconds(row['expires_at'])}, before that time"
+    if row["expires_at"] is not None and row["expires_at"] <= clock.utc_now():
+        return f"it expired at {clock.to_seconds(row['expires_at'])}; submit a new job"
     if row["unmet"]:
         return "it waits for its parents, and has no later time"
     return "it is due already, and starts when a worker is free"

@@ -308,6 +308,17 @@ def test_a_job_whose_time_cannot_be_changed_is_refused_with_the_reason(
     assert later.refused.keys() == {done, short, "unknown"}
 
 
+def test_a_job_that_has_expired_and_was_not_ended_yet_is_refused(
+    queue: JobQueue, time: Clock
+) -> None:
+    job_id = queue.submit(job(expires_in=60))
+    time.forward(61)
+
+    assert queue.reschedule_many([job_id], delay=0).refused == {
+        job_id: "it expired at 2026-06-01 00:01:00+00:00; submit a new job"
+    }
+
+
 @pytest.mark.parametrize(
     ("times", "message"),
     [
