@@ -106,17 +106,21 @@ def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Time
     assert error
 
 
-def test_a_job_that_expires_after_a_stop_says_that_it_had_started(db: Database, time: Time) -> None:
+def test_a_job_that_a_stop_has_interrupted_does_not_expire(db: Database, time: Time) -> None:
     job_id = stored(db, expires_at=SOON)
     ran(db, FAILED._replace(cause=Cause.STOPPED))
     time.now = SOON
-    expired = expiry.expire_some(db)
 
-    assert [ended(one) for one in expired] == [(job_id, JobStatus.CANCELLED, 0)]
-    assert job(db, job_id)["error"] == (
-        "JobExpired: a stop interrupted it, and it may not start again after "
-        f"{clock.to_seconds(SOON)}"
-    )
+    assert expiry.expire_some(db) == []
+    assert taken(db)["id"] == job_id
+
+
+def test_a_claim_that_was_released_unstarted_still_expires(db: Database, time: Time) -> None:
+    job_id = stored(db, expires_at=SOON)
+    settle_and_claim.release(db, job_id, taken(db)["execution_id"])
+    time.now = SOON
+
+    assert [ended(one) for one in expiry.expire_some(db)] == [(job_id, JobStatus.CANCELLED, 0)]
 
 
 def test_a_job_that_expires_after_a_snooze_keeps_the_reason(db: Database, time: Time) -> None:

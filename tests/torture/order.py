@@ -25,14 +25,18 @@ def before_its_time(story: Story) -> Iterator[Violation]:
 
 
 def outside_its_expiry(story: Story) -> Iterator[Violation]:
-    """A job is not claimed after it has expired, and does not expire before its time."""
+    """A job is not claimed after it has expired, and does not expire before its time.
+
+    One that a stop has interrupted does not expire any more.
+    """
     lasts = story.spec.get("options", {}).get("expires_in")
     accepted = next(iter(story.of("accepted")), None)
     if lasts is None or story.row is None or accepted is None:
         return
     expired = accepted.wall + lasts
-    for one in story.executions:
-        if one.started_at > expired + CLOCK:
+    for number, one in enumerate(story.executions):
+        had_started = any(earlier.cause == "stopped" for earlier in story.executions[:number])
+        if one.started_at > expired + CLOCK and not had_started:
             text = f"{one.id} began {one.started_at - expired:.3f} s after it had expired"
             yield of_job("late", story, text, *story.start_of(one.id))
     would_begin = (story.row.completed_at or 0.0) + _put_off_at_the_end(story)

@@ -258,6 +258,15 @@ def test_late_because_it_had_expired():
     assert kinds(replaced(lasting, lasting[0], intent(options={"expires_in": 0.5}))) == ["late"]
 
 
+def test_not_late_because_a_stop_had_interrupted_it():
+    stopped = ran(start=0.4, end=0.5, status="cancelled", cause="stopped")
+    calls = [*call("e1", 0.4, 0.5, "raised:JobStopped"), *call("e2", 1.1, 2.0)]
+    over = row(execution="e2", refunds=1)
+    parts = [accepted(), *calls, stopped, ran("e2", start=1.1), over]
+
+    assert kinds(intent(options={"expires_in": 0.6}), *parts) == []
+
+
 def test_early_because_it_expired_before_its_time():
     def story(at):
         over = row(

@@ -163,7 +163,9 @@ SET status = :status, attempts = :attempts, refunds = refunds + :released,
         WHEN started_at > :now THEN started_at
         ELSE :now
     END,
-    due_why = :due_why, updated_at = :now
+    due_why = :due_why, updated_at = :now,
+    -- it has started in time, and goes on after the stop
+    expires_at = CASE WHEN :released > 0 THEN NULL ELSE expires_at END
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
 
 -- name: is_awaited
