@@ -16,6 +16,8 @@ from gigq.model.job_status import JobStatus
 from gigq.store.verbs import expiry, jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from gigq.model.claim import ExpiredJob
     from gigq.store.database import Database, Row
 
@@ -243,3 +245,14 @@ def test_what_has_expired_is_settled_by_one_claim_together_with_what_is_over(
 
     assert [one and one.job_status for one in settled] == [JobStatus.COMPLETED]
     assert (rows, len(expired)) == ([], 1)
+
+
+def test_attempts_that_another_program_wrote_as_text_count_as_none(
+    db: Database, program: sqlite3.Connection, time: Time
+) -> None:
+    stored(db, expires_at=SOON)
+    program.execute("UPDATE jobs SET attempts = 'some'")
+    time.now = SOON
+    (expired,) = expiry.expire_some(db)
+
+    assert (expired.status, expired.attempt) == (JobStatus.CANCELLED, 0)
