@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import events
 from gigq.cancel_requeue import several
 from gigq.connecting import Connecting
 from gigq.model import clock, start_times
-from gigq.store.verbs.requeue import MOST_AT_ONCE
+from gigq.store.verbs.batches import batches
 from gigq.store.verbs.reschedule import reschedule
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ class Rescheduling(Connecting):
         """
         not_before = start_times.not_before(run_at, delay)
         answer = Rescheduled({}, {})
-        left = iter(dict.fromkeys(several(job_ids)))
-        while some := list(islice(left, MOST_AT_ONCE)):
+        for some in batches(several(job_ids)):
             done = reschedule(self._database, some, not_before)
             for job_id in done.jobs:
                 events.emit(events.JOB_RESCHEDULED, job_id=job_id, retry_after=done.retry_after)
