@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq import events
@@ -12,6 +11,7 @@ from gigq.execution import job_events
 from gigq.model import codec
 from gigq.model.job_status import JobStatus
 from gigq.store.verbs import jobs, requeue
+from gigq.store.verbs.batches import batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,8 +54,7 @@ def cancel_all(db: Database, job_ids: Iterable[str], *, running: bool) -> tuple[
     """
     cancelled: list[str] = []
     due: Due = Counter()
-    left = iter(dict.fromkeys(several(job_ids)))
-    while some := list(islice(left, requeue.MOST_AT_ONCE)):
+    for some in batches(several(job_ids)):
         changed = jobs.cancel(db, some, running=running)
         for job_id, one in changed.items():
             is_running = one.status is JobStatus.RUNNING

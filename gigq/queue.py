@@ -9,7 +9,7 @@ from gigq.cancel_requeue import Requeued, cancel_all, requeue_all
 from gigq.deleting import Deleting
 from gigq.errors import JobNotFound
 from gigq.execution import job_events
-from gigq.model import codec, run_times, scripts
+from gigq.model import codec, scripts, start_times
 from gigq.model.job_status import JobStatus
 from gigq.rescheduling import Rescheduling
 from gigq.store import migrate
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gigq.job_queries import Names, Statuses
-    from gigq.model.job import Delay, Job
+    from gigq.model.delay import Delay
+    from gigq.model.job import Job
     from gigq.store.job_row import Values
 
 
@@ -301,7 +302,7 @@ class JobQueue(Rescheduling, Deleting):
             ValueError: as for `requeue_job`.
         """
         delay = 0 if run_at is None and delay is None else delay
-        again = Again(one_more, run_times.not_before(run_at, delay))
+        again = Again(one_more, start_times.not_before(run_at, delay))
         answer, due = requeue_all(self._database, job_ids, with_dependents=dependents, again=again)
         self._wake(due)
         return answer

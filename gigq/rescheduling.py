@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq import events
 from gigq.cancel_requeue import several
 from gigq.connecting import Connecting
-from gigq.model import clock, run_times
-from gigq.store.verbs.requeue import MOST_AT_ONCE
+from gigq.model import clock, start_times
+from gigq.store.verbs.batches import batches
 from gigq.store.verbs.reschedule import reschedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from gigq.model.job import Delay
+    from gigq.model.delay import Delay
 
 
 _REMEDIES = {
@@ -96,10 +95,9 @@ class Rescheduling(Connecting):
         Raises:
             ValueError: as for `reschedule`.
         """
-        not_before = run_times.not_before(run_at, delay)
+        not_before = start_times.not_before(run_at, delay)
         answer = Rescheduled({}, {})
-        left = iter(dict.fromkeys(several(job_ids)))
-        while some := list(islice(left, MOST_AT_ONCE)):
+        for some in batches(several(job_ids)):
             done = reschedule(self._database, some, not_before)
             for job_id in done.jobs:
                 events.emit(events.JOB_RESCHEDULED, job_id=job_id, retry_after=done.retry_after)
@@ -117,11 +115,9 @@ def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:
         remedy = _REMEDIES.get(row["status"], "requeue it")
         return f"it is {row['status']}; {remedy}"
     if retry_after is not None:
-        return f"it expires at {_shown(row['expires_at'])}, before that time"
+        return f"it expires at {clock.to_seconds(row['expires_at'])}, before that time"
+    if row["expires_at"] is not None and row["expires_at"] <= clock.utc_now():
+        return f"it expired at {clock.to_seconds(row['expires_at'])}; submit a new job"
     if row["unmet"]:
         return "it waits for its parents, and has no later time"
     return "it is due already, and starts when a worker is free"
-
-
-def _shown(time: str) -> str:
-    return clock.to_seconds(time) if clock.is_time(time) else time

@@ -9,11 +9,11 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
-from gigq.model import clock, codec, function_import, retry_options, run_times, signatures
+from gigq.model import clock, codec, function_import, retry_options, signatures, start_times
 from gigq.model.job import Job
 from gigq.model.job_checks import check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
-from gigq.model.run_times import RunTimes
+from gigq.model.start_times import StartTimes
 from gigq.store.job_row import NO_PARENTS, NULL, JobRow
 from gigq.task import TaskWrapper
 
@@ -29,7 +29,7 @@ _ALIKE = attrgetter(
     *("retry_options", "run_at", "delay", "expires_in", "expires_at"),
 )
 _TIMES = ("run_at", "delay", "expires_in", "expires_at")
-_AT_ONCE = RunTimes(None, None)
+_AT_ONCE = StartTimes(None, None)
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MOST_KINDS = 1000
 _UP_TO_POINT = len("2026-11-23T19:09:12.")
@@ -150,11 +150,11 @@ class _Batch:
             check(job)
         return known
 
-    def _times(self, job: Job) -> RunTimes:
+    def _times(self, job: Job) -> StartTimes:
         """Return the times of a job; the database is asked for its time only if there are any."""
         if all(getattr(job, name) is None for name in _TIMES):
             return _AT_ONCE
-        return run_times.times(job, self._database_now())
+        return start_times.times(job, self._database_now())
 
     def _encoded(self, job: Job) -> str:
         params = job.params
@@ -171,7 +171,7 @@ def _ends_well(time: str) -> bool:
     return time[26:] == "+00:00" and time[20:26].isdecimal() and time.isascii()
 
 
-def _columns(job: Job, now: str, times: RunTimes) -> tuple[Any, ...]:
+def _columns(job: Job, now: str, times: StartTimes) -> tuple[Any, ...]:
     """Return the columns that jobs of a batch may share."""
     ref = _reference(job)
     return _shared(

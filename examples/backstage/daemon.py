@@ -138,6 +138,11 @@ def worker_count(status: dict[str, Any]) -> int:
     return sum(_is_worker(slot) and slot["pid"] is not None for slot in status["slots"])
 
 
+def pool_size(status: dict[str, Any]) -> int:
+    """How many workers there are; one that has crashed is just being replaced."""
+    return sum(map(_is_worker, status["slots"]))
+
+
 def _is_worker(slot: dict[str, Any]) -> bool:
     return slot["role"] == "worker" and slot["slot"].rpartition("/")[2].isdigit()
 

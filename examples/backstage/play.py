@@ -9,7 +9,7 @@ import troublemakers
 from stdlib_index import workflow
 
 from backstage.audit import Check, Evidence, audit
-from backstage.daemon import Daemon, DemoFailedError, worker_count
+from backstage.daemon import Daemon, DemoFailedError, pool_size
 from backstage.living_processes import living_in
 from backstage.narration import LogReader, Stage, sentence
 from backstage.recount import recount
@@ -132,7 +132,7 @@ class Demo:
         self._stage.say(f"        its child processes were {pids}; alive: {alive or 'none'}")
 
     def _note_size(self) -> None:
-        self._sizes.append(worker_count(self.daemon.status()))
+        self._sizes.append(pool_size(self.daemon.status()))
 
     def _all_children(self) -> set[int]:
         file = self.folder / "children.pids"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gigq.cli.errors import OptionsError, VariableError
 from gigq.model import clock, codec, served_queues, units
-from gigq.model.retry import LONGEST_DELAY
+from gigq.model.delay import LONGEST_DELAY
 from gigq.nearest import nearest
 
 if TYPE_CHECKING:

@@ -92,5 +92,7 @@ def _report(
         answer(args, shape, f"{name} stays as it is: it is {status}.")
         return exit_codes.OK
     reason = done.refused[job_id]
-    answer(args, shape | {"reason": reason}, f"{name} could not be requeued: {reason}.")
+    is_delayed = status == JobStatus.PENDING.value and retry_after
+    hint = "; gigq run-now starts it before its time" if is_delayed else ""
+    answer(args, shape | {"reason": reason}, f"{name} could not be requeued: {reason}{hint}.")
     return exit_codes.NEGATIVE

@@ -53,23 +53,21 @@ def add_jobs(
     parser: argparse.ArgumentParser, statuses: Sequence[str], otherwise: str = "all"
 ) -> None:
     """Add the arguments of a command that changes jobs: ids, or the same conditions."""
-    add_ids(parser, "*")
+    what = f"{job_ids.HELP}; - reads ids from standard input"
+    parser.add_argument("job_ids", metavar="ID", nargs="*", help=what)
     add_conditions(parser, statuses, otherwise)
 
 
-def add_ids(parser: argparse.ArgumentParser, number: str = "+") -> None:
-    """Add the ids of jobs, one or more unless `number` says otherwise."""
-    what = f"{job_ids.HELP}; - reads ids from standard input"
-    parser.add_argument("job_ids", metavar="ID", nargs=number, help=what)
-
-
-def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -> Found:
+def found(
+    queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str], *, delayed: bool = False
+) -> Found:
     """Return the selected jobs, by the given text or by their id.
 
     Args:
         queue: the queue.
         args: the arguments of `add_jobs`.
         otherwise: the statuses when the conditions name none.
+        delayed: True when the conditions mean only jobs whose time has not come.
 
     Raises:
         OptionsError: there are neither ids nor conditions, or both.
@@ -84,12 +82,7 @@ def found(queue: JobQueue, args: argparse.Namespace, otherwise: Sequence[str]) -
     if conditions:
         asked = {name: getattr(args, name) for name in _ALIKE}
         wanted = job_queries.conditions(args.statuses or otherwise, args.queues, **asked)
-        return job_ids.matches(queue, listing.ids(queue._database, wanted))
-    return named(queue, args)
-
-
-def named(queue: JobQueue, args: argparse.Namespace) -> Found:
-    """Return the jobs with the given ids, by the given text."""
+        return job_ids.matches(queue, listing.ids(queue._database, wanted, delayed=delayed))
     return job_ids.matches(queue, [one for given in args.job_ids for one in _ids(given)])
 
 

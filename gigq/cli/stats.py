@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from gigq.cli import exit_codes, output, table
 from gigq.cli.answers import answer
+from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser, add_queues
 from gigq.model.job_status import JobStatus
+from gigq.store.verbs import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from gigq.queue import JobQueue
 
 
 def add_command(commands: Commands) -> None:
@@ -35,8 +39,18 @@ def stats(args: Namespace) -> int:
         return exit_codes.OK
     counts = queue.stats(args.queues)
     paint = table.painted_status if output.takes_colour() else None
-    answer(args, counts, table.table(("Status", "Count"), [*counts.items()], paint=paint))
+    shown = table.table(("Status", "Count"), [*counts.items()], paint=paint)
+    answer(args, counts, shown if args.json else f"{shown}{_delayed(queue, args.queues)}")
     return exit_codes.OK
+
+
+def _delayed(queue: JobQueue, queues: Sequence[str] | None) -> str:
+    """Return a line about the pending jobs with a later time; empty without any."""
+    jobs, next_at = listing.delayed_summary(queue._database, queues)
+    if not jobs:
+        return ""
+    are = "is" if jobs == 1 else "are"
+    return f"\n{jobs:,} of the pending jobs {are} delayed, the next one until {local_time(next_at)}"
 
 
 def _by_queue(found: Mapping[str, Mapping[str, int]]) -> str:

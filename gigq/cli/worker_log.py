@@ -58,11 +58,12 @@ def _job_event(name: str, fields: Fields) -> str:
     parts = [_job(fields["job"], fields["job_id"]), *_attempt(fields)]
     why = _why(fields)
     line = ", ".join(parts) + (f": {why}" if why else "")
+    has_both = fields.get("error_message") is not None and fields.get("reason")
     if name not in (events.JOB_RETRYING, events.JOB_SNOOZED):
-        has_both = fields.get("error_message") is not None and fields.get("reason")
         return f"{line}; not tried again: {fields['reason']}" if has_both else line
     again = fields.get("retry_after")
-    return f"{line}; next attempt {f'at {local_time(again)}' if again else 'at once'}"
+    line = f"{line}; next attempt {f'at {local_time(again)}' if again else 'at once'}"
+    return f"{line}; {fields['reason']}" if has_both else line
 
 
 def _job(name: object, job_id: object) -> str:

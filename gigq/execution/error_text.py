@@ -19,6 +19,7 @@ _MOST_TEXT = 64 * 1024
 _MOST_REPEATED = 4 * 1024
 _CALLERS = frozenset({"gigq.execution.attempt", "gigq.execution.hooks", "gigq.task"})
 """Modules between the worker and the job's own code; `@task` adds a frame of its own."""
+_INTERRUPTING = ("/gigqd/worker/interruption.py", "/gigq/execution/timer_interrupt.py")
 
 
 def error_text(error: BaseException) -> str:
@@ -37,10 +38,22 @@ def _report(error: BaseException) -> str:
     report = traceback.TracebackException(
         type(error), error, frames, limit=-_MOST_FRAMES, compact=True
     )
+    _hide_interrupting_frames(report)
     headline = "".join(report.format_exception_only()).strip()
     # The body repeats a long text that the headline has: it must not push the frames out.
     body = (shortened(piece, _MOST_REPEATED) for piece in report.format())
     return f"{shortened(headline, _MOST_TEXT // 2)}\n\n{''.join(body)}"
+
+
+def _hide_interrupting_frames(report: traceback.TracebackException) -> None:
+    """Remove the frames in which gigq raised an exception in the job: they follow the job's own."""
+    left = [report]
+    while left:
+        one = left.pop()
+        while len(one.stack) > 1 and one.stack[-1].filename.endswith(_INTERRUPTING):
+            one.stack.pop()
+        linked = (one.__cause__, one.__context__, *(one.exceptions or ()))
+        left += [other for other in linked if other is not None]
 
 
 def _frames(error: BaseException) -> str:

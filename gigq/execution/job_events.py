@@ -167,8 +167,9 @@ def ended(
         facts = _facts(result, done.cause or result.cause) if result else {}
         duration = None if seconds is None else round(seconds, 6)
         more = {"duration": duration, "retry_after": done.retry_after, **facts}
-        if done.reason:
-            more["reason"] = done.reason
+        problem = result.retry.problem if result and done.job_status is JobStatus.PENDING else ""
+        if reason := done.reason or problem:
+            more["reason"] = reason
         events.emit(name, level=level, source=source, **known, **more)
     failed_by_parents(done.failed_dependents, source)
 

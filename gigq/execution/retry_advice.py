@@ -10,9 +10,9 @@ from gigq.execution.error_text import exceptions_in, headline, shortened
 from gigq.execution.timer_interrupt import limited
 from gigq.model import function_import, retry_policy
 from gigq.model.cause import Cause
+from gigq.model.delay import seconds_of
 from gigq.model.execution_result import ExecutionResult, RetryAdvice
 from gigq.model.job_status import JobStatus
-from gigq.model.retry import seconds_of
 from gigq.model.retry_decision import NOT_AGAIN
 from gigq.model.retry_options import name_of_class
 from gigq.model.retry_policy import RetryPolicy
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _RULED = frozenset({Cause.ERROR, Cause.TIMEOUT})
 _LONGEST_REASON = 4096
-_BAD_DELAY = "\n\nThe delay of {} is not valid, so the usual one is used: {}."
+_BAD_DELAY = "the delay of {} is not valid, so the usual one is used: {}"
 _NO_ADVICE = "\n\nThe rules for retries cannot be applied to the exception: {}."
-_BROKEN = "\n\nThe retry function {} failed, so the usual delay is used: {}."
+_BROKEN = "the retry function {} failed, so the usual delay is used: {}"
 
 
 class Advisor(NamedTuple):
@@ -109,7 +109,7 @@ def _put_off(result: ExecutionResult, error: RetryLater) -> ExecutionResult:
     try:
         delay = seconds_of("delay", error.delay)
     except ValueError as wrong:
-        return _with_text(result, _BAD_DELAY.format(type(error).__name__, wrong))
+        return _with_problem(result, _BAD_DELAY.format(type(error).__name__, wrong))
     if not snooze:
         return result._replace(retry=result.retry._replace(delay=delay))
     if error.__cause__ is None and error.__context__ is None:
@@ -167,8 +167,11 @@ def _found(name: str) -> object:
 
     Nothing is imported: a class whose module is not loaded has not been raised.
     """
-    module, _, attribute = name.rpartition(".")
-    return vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+    before, _, attribute = name.rpartition(".")
+    module = sys.modules.get(before)
+    if module is not None:
+        return vars(module).get(attribute)
+    return getattr(_found(before), attribute, None) if before else None  # a class inside another
 
 
 def _by_function(
@@ -189,13 +192,18 @@ def _by_function(
             return _final(result, f"{policy.function} returned None")
         delay = seconds_of(f"the delay from {policy.function}", delay)
     except BaseException as broken:  # noqa: BLE001 - user code; the attempt's own error must be recorded
-        return _with_text(result, _BROKEN.format(policy.function, headline(broken)))
+        return _with_problem(result, _BROKEN.format(policy.function, headline(broken)))
     return result._replace(retry=RetryAdvice(delay=delay, policy=policy))
 
 
 def _final(result: ExecutionResult, reason: str) -> ExecutionResult:
     advice = result.retry._replace(reason=reason)
     return _with_text(result, NOT_AGAIN.format(reason))._replace(final=True, retry=advice)
+
+
+def _with_problem(result: ExecutionResult, problem: str) -> ExecutionResult:
+    advice = result.retry._replace(problem=storable(problem))
+    return _with_text(result, f"\n\n{problem[:1].upper()}{problem[1:]}.")._replace(retry=advice)
 
 
 def _with_text(result: ExecutionResult, text: str) -> ExecutionResult:

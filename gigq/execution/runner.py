@@ -19,7 +19,6 @@ from gigq.model.claim import Claim, Claimant, ClaimRequest
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.ids import new_id
 from gigq.model.job_status import JobStatus
-from gigq.model.retry_decision import is_last
 from gigq.store.verbs import jobs, rows_of_other_programs, settle_and_claim
 
 if TYPE_CHECKING:
@@ -293,13 +292,11 @@ class Runner:
     # Settling.
 
     def _finish(self, claim: Claim) -> None:
-        result = self._held.result_of(claim.execution_id)
-        complete_job = self._overrides.complete_job
-        if result and complete_job and is_last(claim, result):
-            value = codec.decode(result.value)
-            complete_job(
-                claim.job_id, claim.execution_id, result.status, result=value, error=result.error
-            )
+        id_, db = claim.execution_id, self.store.database
+        result, complete_job = self._held.result_of(id_), self._overrides.complete_job
+        if result and complete_job and (end := settle_and_claim.final_outcome(db, id_, result)):
+            value = codec.decode(end.result)
+            complete_job(claim.job_id, id_, end.status, result=value, error=end.error)
             self._follow_up(claim)
         self._release()
 

@@ -56,6 +56,7 @@ class RetryAdvice(NamedTuple):
         policy: the policy that replaces the stored one; None for the stored one.
         default: the delays for a job without any of its own; None for none, at once.
         reason: why the job is not tried again or was put off; a text for people, or empty.
+        problem: why the usual delay is used in place of the wanted one; such a text, or empty.
     """
 
     delay: float | None = None
@@ -63,6 +64,7 @@ class RetryAdvice(NamedTuple):
     policy: RetryPolicy | None = None
     default: Retry | None = None
     reason: str = ""
+    problem: str = ""
 
 
 NO_ADVICE = RetryAdvice()

@@ -12,12 +12,12 @@ from gigq.model.retry_policy import MAX_SNOOZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from typing import Never
 
+    from gigq.model.delay import Delay
     from gigq.model.retry import Retry
 
-    Delay = float | str | timedelta
     ExceptionClass = type[BaseException] | str
     ExceptionClasses = ExceptionClass | Sequence[ExceptionClass] | None
 
@@ -75,7 +75,8 @@ class Job:
             such as "10m" or "1h30m", or a timedelta.
         expires_in: the time from the submit within which the job must start, like `delay`. After
             it, a job that no worker has started is cancelled, and one that waits for another
-            attempt fails, both with the cause `expired`.
+            attempt fails, both with the cause `expired`. One that a stop has interrupted started
+            in time, and does not expire.
         expires_at: instead of `expires_in`, the time from which the job does not start any more, a
             datetime with a zone. A submit refuses a past time.
 

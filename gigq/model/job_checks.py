@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import InvalidJob
-from gigq.model import clock, codec, retry_options, run_times, served_queues, units
+from gigq.model import clock, codec, retry_options, served_queues, start_times, units
 from gigq.model.codec import short
-from gigq.model.retry import LONGEST_DELAY
+from gigq.model.delay import LONGEST_DELAY
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _problem(job: Job) -> str | None:
         or _problem_of_limits(job)
         or _problem_of_retries(job)
         or _problem_of_choices(job)
-        or run_times.problem(job)
+        or start_times.problem(job)
     )
 
 

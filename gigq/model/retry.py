@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gigq.model import codec, jitter, units
+from gigq.model import codec, jitter
+from gigq.model.delay import number_between, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-LONGEST_DELAY = 10 * 365 * units.DAY
-"""Maximum delay, in seconds."""
+    from datetime import timedelta
 
 
 class Retry:
@@ -48,9 +45,9 @@ class Retry:
         jitter: float = 0.2,
     ) -> None:
         self.first = seconds_of("first", first)
-        self.factor = _number("factor", factor, 1, math.inf)
+        self.factor = number_between("factor", factor, 1, math.inf)
         self.longest = seconds_of("longest", longest)
-        self.jitter = _number("jitter", jitter, 0, 1)
+        self.jitter = number_between("jitter", jitter, 0, 1)
         if self.first > self.longest:
             raise ValueError(
                 f"first is {codec.short(first)}, longer than longest ({codec.short(longest)})"
@@ -72,8 +69,6 @@ class Retry:
             mean = min(self.first * self.factor ** (max(attempt, 1) - 1), self.longest)
         except OverflowError:
             mean = self.longest if self.first else 0.0
-        if not self.jitter:
-            return mean
         # The range is cut, not the result: at the longest delay jobs must not meet again.
         return random(mean * (1 - self.jitter), min(mean * (1 + self.jitter), self.longest))
 
@@ -92,31 +87,3 @@ class Retry:
 
     def _values(self) -> tuple[float, ...]:
         return self.first, self.factor, self.longest, self.jitter
-
-
-def seconds_of(what: str, value: Any) -> float:
-    """Return the seconds of a delay: a number, a text such as "10m", or a `timedelta`.
-
-    Args:
-        what: its name in messages.
-        value: the delay; at most ten years.
-
-    Raises:
-        ValueError: it is no such value.
-    """
-    if isinstance(value, str):
-        try:
-            value = units.parse_duration(value, bare=1.0)
-        except ValueError as error:
-            raise ValueError(f"{what}: {error}") from None
-    elif isinstance(value, timedelta):
-        value = value.total_seconds()
-    return _number(what, value, 0, LONGEST_DELAY, ", '10m' or a timedelta")
-
-
-def _number(what: str, value: Any, low: float, high: float, more: str = "") -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not low <= value <= min(high, sys.float_info.max):
-        most = "" if math.isinf(high) else f" to {high:,.0f}"
-        raise ValueError(f"{what} is {codec.short(value)}; give a number from {low}{most}{more}")
-    return float(value)

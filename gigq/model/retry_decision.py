@@ -11,7 +11,6 @@ from gigq.model.job_status import JobStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gigq.model.claim import Claim
     from gigq.model.execution_result import ExecutionResult
     from gigq.model.retry_policy import RetryPolicy
 
@@ -68,20 +67,6 @@ def decide(result: ExecutionResult, job: Mapping[str, Any], now: str) -> Outcome
     if result.cause is Cause.STOPPED and _is_releasable(result, job, policy):
         return _released(job)
     return _unsuccessful(result, job, policy, now)
-
-
-def is_last(claim: Claim, result: ExecutionResult) -> bool:
-    """Return True when no attempt follows the one that a claim stands for."""
-    job = {
-        "attempts": claim.attempt,
-        "max_attempts": claim.max_attempts,
-        "retry_delay": 0,
-        "retry_policy": claim.retry_policy,
-        "refunds": 0,
-        "error": None,
-    }
-    now = clock.utc_now()
-    return decide(result, job, now).status is not JobStatus.PENDING
 
 
 def _over(result: ExecutionResult, status: JobStatus) -> Outcome:
@@ -175,19 +160,21 @@ def _unsuccessful(
 
 def _delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy) -> float | None:
     """Return the seconds to the next attempt; None when the rule for the cause is "never"."""
-
-    def by_policy() -> float:
-        # The options of a task are all in its policy now; the column has those of the submit.
-        is_of_task = retry_policy.stored(job.get("retry_policy")).of_task
-        own = None if is_of_task else job["retry_delay"] or None
-        known = own if (delay := policy.delay(job["attempts"])) is None else delay
-        if known is not None:
-            return float(known)
-        return result.retry.default.delay(job["attempts"]) if result.retry.default else 0.0
-
     if result.retry.delay is not None:  # from `RetryLater`, or from a function by the policy
         return result.retry.delay
-    return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), by_policy)
+    usual = _usual_delay(result, job, policy)
+    return retry_policy.delay_by_rule(policy, retry_policy.cause_name(result.cause), usual)
+
+
+def _usual_delay(result: ExecutionResult, job: Mapping[str, Any], policy: RetryPolicy) -> float:
+    """Return the seconds by the delays of the job, else by those of the worker."""
+    delay = policy.delay(job["attempts"])
+    if delay is not None:
+        return delay
+    # The options of a task are all in its policy now; the column has those of the submit.
+    if job["retry_delay"] and not retry_policy.stored(job.get("retry_policy")).of_task:
+        return float(job["retry_delay"])
+    return result.retry.default.delay(job["attempts"]) if result.retry.default else 0.0
 
 
 def _not_again(result: ExecutionResult, ended: JobStatus, reason: str) -> Outcome:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from gigq.model import retry_policy
 from gigq.model.codec import short
-from gigq.model.retry import Retry, seconds_of
+from gigq.model.delay import seconds_of
+from gigq.model.retry import Retry
 from gigq.model.retry_policy import RetryPolicy
 
 _NAMES_OF_SCRIPTS = ("__main__", "__mp_main__")
@@ -215,11 +216,8 @@ def _cause(name: Any) -> str:
 
 
 def _rule(cause: str, rule: Any) -> str | float:
-    words = (retry_policy.POLICY, retry_policy.NOW, retry_policy.NEVER)
-    if rule in words:
-        return str(rule)
     try:
-        return seconds_of(cause, rule)
+        return retry_policy.read_rule(cause, rule)
     except ValueError:
         raise ValueError(
             f"retry_by_cause[{cause!r}] is {short(rule)}; give 'policy', 'now', 'never' or a delay"

@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model.cause import Cause
-from gigq.model.retry import Retry, seconds_of
+from gigq.model.delay import seconds_of
+from gigq.model.retry import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 POLICY, NOW, NEVER = "policy", "now", "never"
 """The rules for a cause besides a delay: by the policy, at once, and no further attempt."""
@@ -65,11 +66,6 @@ class RetryPolicy(NamedTuple):
     max_snoozes: int = MAX_SNOOZES
     of_task: bool = False
 
-    @property
-    def has_delays(self) -> bool:
-        """True when the job has delays of its own."""
-        return bool(self.backoff or self.delays or self.function)
-
     def delay(self, attempt: int) -> float | None:
         """Return the seconds after an attempt; None when the policy itself has no delays."""
         if self.backoff is not None:
@@ -112,14 +108,23 @@ def _read(values: Any) -> RetryPolicy:
         str(values.get("function", "")),
         tuple(map(str, values.get("retry_on", ()))),
         tuple(map(str, values.get("give_up_on", ()))),
-        {name: _rule(rule) for name, rule in values.get("causes", {}).items() if name in RULES},
+        {
+            name: read_rule(name, rule)
+            for name, rule in values.get("causes", {}).items()
+            if name in RULES
+        },
         int(values.get("max_snoozes", MAX_SNOOZES)),
         bool(values.get("of_task", False)),
     )
 
 
-def _rule(rule: Any) -> str | float:
-    return rule if rule in (POLICY, NOW, NEVER) else seconds_of("rule", rule)
+def read_rule(cause: str, rule: Any) -> str | float:
+    """Return the rule for a cause as it is stored: "policy", "now", "never" or seconds.
+
+    Raises:
+        ValueError: it is none of them, and no delay.
+    """
+    return str(rule) if rule in (POLICY, NOW, NEVER) else seconds_of(cause, rule)
 
 
 def stored(text: object) -> RetryPolicy:
@@ -149,13 +154,13 @@ def rule_for(policy: RetryPolicy, cause: str) -> str | float:
     return policy.causes.get(cause, RULES[cause])
 
 
-def delay_by_rule(policy: RetryPolicy, cause: str, by_policy: Callable[[], float]) -> float | None:
+def delay_by_rule(policy: RetryPolicy, cause: str, usual: float) -> float | None:
     """Return the seconds to the next attempt by the rule for a cause; None for no attempt.
 
     Args:
         policy: the job's policy.
         cause: a name of `RULES`.
-        by_policy: returns the seconds by the job's delays.
+        usual: the seconds by the job's delays, for the rule "policy".
     """
     rule = rule_for(policy, cause)
     if rule == NEVER:
@@ -165,4 +170,4 @@ def delay_by_rule(policy: RetryPolicy, cause: str, by_policy: Callable[[], float
     if isinstance(rule, int | float):
         return rule
     shortest = _SHORTEST_AFTER_CRASH if cause == "crash" else 0.0
-    return max(by_policy(), shortest)
+    return max(usual, shortest)

@@ -44,7 +44,7 @@ def parse_duration(text: str, *, bare: float | None = None) -> float:
     in_order = sorted(set(units), key=[*_SECONDS].index) == units
     if not parts or sum(len(part[0]) for part in parts) != len(written) or not in_order:
         raise ValueError(
-            f'{_quoted(text)} is not a duration; write "30s", "5m", "1h30m" or "250ms"'
+            f'{_quoted(text)} is not a duration; write "30s", "5m", "1h30m", "2d" or "250ms"'
         )
     return sum(float(part[1]) * _SECONDS[part[2]] for part in parts)
 

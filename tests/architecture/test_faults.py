@@ -23,7 +23,7 @@ CATALOGUE = {
     "I": [1, 2, 3],
     "J": [*range(1, 6)],
     "K": [*range(1, 27)],
-    "L": [*range(1, 29)],
+    "L": [*range(1, 30)],
     "S": [*range(1, 8)],
 }
 IDS = {f"{family}{number}" for family, numbers in CATALOGUE.items() for number in numbers}

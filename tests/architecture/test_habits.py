@@ -26,7 +26,7 @@ BROAD_EXCEPTS = {
     "gigq/execution/retry_advice.py",  # the application's retry functions and exceptions
     "gigq/execution/hooks.py",  # the application's hooks
     "gigq/model/signatures.py",  # default values and annotations with methods of their own
-    "gigq/model/run_times.py",  # zones of the application
+    "gigq/model/start_times.py",  # zones of the application
     "gigq/model/codec.py",  # a value with methods of its own
     "gigq/events.py",  # a subscriber
     "gigq/errors.py",  # the reason of a decision, which may be any object

@@ -174,6 +174,7 @@ def test_a_job_expires_at_a_time_in_place_of_that_of_its_task(shell, tmp_path):
 
 @pytest.mark.parametrize("command", [("run-now",), ("reschedule", "x"), ("reschedule",)])
 def test_what_is_missing_is_a_usage_error(shell, command):
+    shell.submit()
     assert shell.run(*command).returncode == 2
 
 
@@ -191,6 +192,43 @@ def test_the_status_says_why_a_job_waits_and_why_an_attempt_was_due(shell):
     assert execution["due_at"] <= execution["started_at"]
     printed = shell.out("status", job_id, "--show-executions")
     assert f"Due: {local_time(execution['due_at'])} (rescheduled)" in printed
+
+
+def test_jobs_are_run_now_and_rescheduled_by_conditions(shell):
+    due, mail = shell.submit(), shell.submit("shop.greet", "-p", "name=Ada", "--in", "2h")
+    charged = shell.submit("shop.charge", "-p", "order=7", "--retry-delay", "1h", "--queue", "pay")
+    shell.run("worker", "--once", "--queue", "pay")
+
+    assert shell.out("run-now", "--error", "no card") == (
+        f"Job {charged} is not delayed any more.\n"
+    )
+    assert shell.out("run-now", "--status", "pending") == f"Job {mail} is not delayed any more.\n"
+    assert shell.run("run-now", "--status", "pending").returncode == 1
+    later = shell.run("reschedule", "--queue", "default", "--in", "1h", "--json")
+    assert [json.loads(line)["id"] for line in later.stdout.splitlines()] == [due]
+
+
+def test_the_refusal_to_requeue_a_delayed_job_names_run_now(shell):
+    job_id = shell.submit("shop.resize", "--in", "1h")
+
+    assert shell.run("requeue", job_id).stdout == (
+        f"Job {job_id} could not be requeued: it is pending; "
+        "gigq run-now starts it before its time.\n"
+    )
+
+
+def test_the_statistics_count_the_delayed_jobs_of_the_queues(shell):
+    shell.submit()
+    assert "delayed" not in shell.out("stats")
+    first = shell.submit("shop.resize", "-p", "file=x", "--in", "1h")
+    shell.submit("shop.greet", "-p", "name=Ada", "--in", "2h")
+    due = local_time(shell.json("status", first)["retry_after"])
+
+    everywhere, mail = shell.out("stats"), shell.out("stats", "--queue", "mail")
+
+    assert everywhere.endswith(f"\n2 of the pending jobs are delayed, the next one until {due}\n")
+    assert "\n1 of the pending jobs is delayed, the next one until " in mail
+    assert "delayed" not in shell.out("stats", "--json")
 
 
 def test_the_list_of_delayed_jobs_says_why_they_wait(shell):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
@@ -76,6 +77,16 @@ def test_the_demo_fails_says_what_is_wrong_and_keeps_the_log(folder):
     assert "FAILED: index: functions\n" in done.stdout
     assert f"The daemon's log is kept: {log}" in done.stderr
     assert '"event": "daemon_stopped"' in log.read_text()
+
+
+def test_a_worker_that_is_being_replaced_counts(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    daemon = importlib.import_module("backstage.daemon")
+    names = {"default/0": 11, "default/1": None, "default/canary": 12}
+    slots = [{"role": "worker", "slot": name, "pid": pid} for name, pid in names.items()]
+    recorder = {"role": "recorder", "slot": "recorder", "pid": 13}
+
+    assert daemon.pool_size({"slots": [recorder, *slots]}) == 2
 
 
 def test_ctrl_c_on_a_terminal_ends_the_demo_in_good_order(folder):

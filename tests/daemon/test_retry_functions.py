@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,3 +66,19 @@ def test_what_a_failed_job_leaves_is_undone_although_its_retry_function_is_found
     assert after == before
     assert daemon.events("job_left_residue") == []
     assert len({call.pid for call in daemon.calls()}) == 1
+
+
+def test_a_retry_function_is_found_after_a_job_whose_own_function_is_missing(
+    daemons: Callable[..., Daemon],
+) -> None:
+    daemon = daemons({"pools.default.size": 1})
+    rules = {"retry": retry_functions.at_once, "max_attempts": 2, "delay": 60}
+    job_id = daemon.submit(jobs.ok, "renamed", **rules)
+    daemon.breaks("P4", "the function is not found, so it is never called")
+    change = "UPDATE jobs SET function_name = 'no_such', retry_after = NULL WHERE id = ?"
+    with closing(sqlite3.connect(daemon.database)) as connection, connection:
+        connection.execute(change, (job_id,))
+
+    assert "has no function 'no_such'" in daemon.wait_for_job(job_id)["error"]
+    daemon.wait_for_job(daemon.submit(jobs.ok, "after"))
+    assert daemon.events("job_left_residue") == []

@@ -95,6 +95,7 @@ def test_a_job_that_answers_runs_its_finally_and_its_stack_is_kept(daemons):
     (execution,) = job["executions"]
     assert "sleep_py" in execution["stack"]
     assert "JobTimeout" in job["error"]
+    assert "interruption.py" not in job["error"]
     daemon.wait_for_event("worker_exited")
     assert daemon.events("worker_exited")[0]["killed"] == 0
 

@@ -293,10 +293,13 @@ def test_no_deletion_lets_a_second_daemon_in(daemons, deleted):
 @pytest.mark.fault("A23")
 def test_a_plain_start_beside_deleted_files_is_refused(daemons):
     daemon = daemons()
-    shutil.rmtree(daemon.runtime_files.directory)
-    shutil.rmtree(f"{daemon.database}.gigq")
-
-    start = daemon.command("start")
+    os.kill(daemon.pid, signal.SIGSTOP)  # else it might have put them back before the start
+    try:
+        shutil.rmtree(daemon.runtime_files.directory)
+        shutil.rmtree(f"{daemon.database}.gigq")
+        start = daemon.command("start")
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
 
     assert start.returncode == exit_codes.ALREADY_RUNNING
     assert "were deleted, and it puts them back in a few seconds" in start.stderr

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.set_clock import NOW, wait_of
 
-from gigq import Job, JobQueue, Snooze, Worker, events
+from gigq import Job, JobQueue, Snooze, Worker, Workflow, events
+from gigq.model import clock
 from gigq.store.doctor.inspection import gather
 from gigq.store.doctor.queue_checks import judge
 
@@ -221,3 +223,35 @@ def test_jobs_that_waited_or_were_requeued_keep_their_age(queue: JobQueue, time:
     last = {name: queue.get_status(ids[name])["executions"][-1] for name in names}
 
     assert sorted(names, key=lambda name: last[name]["started_at"]) == names
+
+
+@pytest.mark.fault("L29")
+@pytest.mark.parametrize("way", ["submit_many", "workflow"])
+def test_each_job_of_a_batch_has_its_own_times_and_rules(
+    queue: JobQueue, time: Clock, way: str
+) -> None:
+    """bensheldon/good_job#959: jobs that were stored together did not keep their delays."""
+    soon = NOW + timedelta(hours=1)
+    options: list[dict[str, Any]] = [
+        {}, {"delay": 60}, {"delay": "1m"}, {"delay": 61}, {"expires_in": 60}, {"run_at": soon},
+        {"delay": 1, "expires_in": 60}, {"retry": [1]}, {"retry": [2]}, {},
+    ]  # fmt: skip
+    many = [Job("a", work, **given) for given in options for _ in range(2)]
+    if way == "workflow":
+        workflow = Workflow("w")
+        for job in many:
+            workflow.add_job(job)
+        workflow.submit_all(queue)
+    else:
+        queue.submit_many(many)
+    rows = [queue.get_status(job.id) for job in many][::2]
+    delays = [wait_of(queue, row["id"], time.now) for row in rows]
+    expiry = clock.after(time.now, 60)
+
+    assert delays == [None, 60, 60, 61, None, HOUR, 1, None, None, None]
+    assert [row["expires_at"] for row in rows] == [
+        *[None] * 4, expiry, None, expiry, *[None] * 3,
+    ]  # fmt: skip
+    assert [row["retry_policy"] and row["retry_policy"]["delays"] for row in rows] == [
+        *[None] * 7, [1.0], [2.0], None,
+    ]  # fmt: skip

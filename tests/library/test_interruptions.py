@@ -53,6 +53,8 @@ def test_a_timeout_that_ends_the_job_is_marked_as_well(queue, worker, seen, tmp_
 
     execution = last_execution(queue, job_id)
     assert (execution["status"], execution["interrupted_by"]) == ("timeout", "timeout")
+    assert jobs_to_interrupt.__file__ in execution["error"]
+    assert "timer_interrupt.py" not in execution["error"]
     assert (tmp_path / "cleaned").read_text() == "JobTimeout"
     assert seen == []
 

@@ -72,6 +72,25 @@ def test_complete_is_called_for_final_outcomes_and_not_for_retries(queue, path):
     ]
 
 
+@pytest.mark.parametrize(
+    "job",
+    [
+        Job("expires", jobs_to_run.fail, retry_delay=3600, expires_in=60),
+        Job("must not snooze", jobs_to_run.snooze, max_snoozes=0),
+        Job("must not crash", jobs_to_run.fail, retry_by_cause={"error": "never"}),
+    ],
+    ids=lambda job: job.name,
+)
+def test_complete_is_called_for_a_job_that_is_not_tried_again_with_attempts_left(queue, path, job):
+    queue.submit(job)
+    worker = Completing(path)
+    worker.process_one()
+    found = queue.get_status(job.id)
+
+    assert worker.completed == ((JobStatus.FAILED, None),)
+    assert (found["status"], found["attempts"]) == ("failed", 1)
+
+
 class CompletingWithSql(Worker):
     """Settles with statements of its own, as GigQ 0.5.1 would."""
 

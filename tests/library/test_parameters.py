@@ -261,10 +261,13 @@ def test_a_parameter_without_its_name_is_refused_with_the_remedy(queue):
         task(resize).submit(queue, "cat.jpg")
 
 
-@pytest.mark.parametrize("method", ["cancel_many", "requeue_many"])
-def test_one_text_in_the_place_of_many_ids_is_refused_with_the_remedy(queue, method):
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("cancel_many", {}), ("requeue_many", {}), ("reschedule_many", {"delay": 5})],
+)
+def test_one_text_in_the_place_of_many_ids_is_refused_with_the_remedy(queue, method, options):
     with pytest.raises(TypeError, match=r"takes a list of ids, not a text; write \['01a2'\]"):
-        getattr(queue, method)("01a2")
+        getattr(queue, method)("01a2", **options)
 
 
 def test_default_values_are_shown_in_messages_only(queue):

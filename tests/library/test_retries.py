@@ -147,16 +147,29 @@ def test_the_most_specific_class_decides(
     assert ("Not tried again: " in found["error"]) == (status == "failed")
 
 
+@pytest.mark.parametrize("name", ["a_facade.Error", "a_facade.Order.Error"])
 def test_a_class_may_be_named_as_it_was_imported_elsewhere(
-    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     facade = ModuleType("a_facade")
     facade.Error = ServiceError  # type: ignore[attr-defined]
+    facade.Order = type("Order", (), {"Error": ServiceError})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "a_facade", facade)
 
-    found = run(queue, Job("a", fail, {"kind": "ServiceError"}, give_up_on="a_facade.Error"))
+    found = run(queue, Job("a", fail, {"kind": "ServiceError"}, give_up_on=name))
 
     assert found["status"] == "failed"
+
+
+@pytest.mark.parametrize("name", ["a_facade.Error", "a_facade.Order.Error", "no.such.Error"])
+def test_a_class_that_is_not_found_is_not_the_one_that_was_raised(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "a_facade", None)
+
+    found = run(queue, Job("a", fail, give_up_on=name))
+
+    assert (found["status"], found["error"].splitlines()[-1]) == ("pending", "ValueError: x")
 
 
 def test_a_function_computes_the_delay_from_the_attempt_and_its_exception(queue: JobQueue) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import retry_functions
 
-from gigq import Job
+from gigq import Job, events
 from gigq.execution import timer_interrupt
 
 NAME = "support.retry_functions"
@@ -99,6 +99,21 @@ def test_the_function_is_named_whatever_it_raises(
         f"The retry function {NAME}:{name} failed, so the usual delay is used: {said}"
         in (found["error"])
     )
+
+
+def test_the_event_of_a_retry_says_that_its_function_failed(queue: Any, worker: Any) -> None:
+    seen: dict[str, Any] = {}
+    unsubscribe = events.subscribe(lambda name, fields: seen.update({name: fields.get("reason")}))
+    try:
+        run(queue, worker, boom, retry=f"{NAME}:leave", max_attempts=2)
+        worker.process_one()
+    finally:
+        unsubscribe()
+
+    assert seen[events.JOB_RETRYING] == (
+        f"the retry function {NAME}:leave failed, so the usual delay is used: SystemExit: 1"
+    )
+    assert seen[events.JOB_FAILED] is None  # no attempt was left
 
 
 def test_a_process_that_the_function_forks_ends_without_settling_the_job(

@@ -266,6 +266,7 @@ def test_a_job_that_is_due_is_put_off(queue: JobQueue, time: Clock) -> None:
     job_id = queue.submit(job())
 
     assert queue.reschedule(job_id, delay=60) is True
+    assert queue.get_status(job_id)["due_at"] is None
     assert Worker(queue).process_one() is False
 
     time.forward(60)
@@ -305,6 +306,17 @@ def test_a_job_whose_time_cannot_be_changed_is_refused_with_the_reason(
     }
     assert later.refused[short] == "it expires at 2026-06-01 00:01:00+00:00, before that time"
     assert later.refused.keys() == {done, short, "unknown"}
+
+
+def test_a_job_that_has_expired_and_was_not_ended_yet_is_refused(
+    queue: JobQueue, time: Clock
+) -> None:
+    job_id = queue.submit(job(expires_in=60))
+    time.forward(61)
+
+    assert queue.reschedule_many([job_id], delay=0).refused == {
+        job_id: "it expired at 2026-06-01 00:01:00+00:00; submit a new job"
+    }
 
 
 @pytest.mark.parametrize(

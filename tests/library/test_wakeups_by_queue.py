@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,6 +102,29 @@ def test_a_parent_that_is_cancelled(queue: JobQueue, heard: Heard) -> None:
     heard.take()
 
     assert queue.cancel(parent.id)
+    assert heard.take() == {"b": 1}
+
+
+def test_a_job_that_is_rescheduled(queue: JobQueue, heard: Heard) -> None:
+    later = job("b", delay="1h")
+    queue.submit_many([later, job("c", delay="1h")])
+    heard.take()
+    queue.run_now(later.id)
+
+    assert heard.take() == {"b": 1}
+
+
+def test_a_parent_that_expires(queue: JobQueue, heard: Heard, path: str) -> None:
+    parent = job("a", expires_in="1h")
+    queue.submit_many([parent, job("b", dependencies=[parent.id], on_parent_failure="run")])
+    heard.take()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "UPDATE jobs SET expires_at = '2020-01-01T00:00:00.000000+00:00' WHERE id = ?",
+            (parent.id,),
+        )
+    run_all(path, "c")
+
     assert heard.take() == {"b": 1}
 
 

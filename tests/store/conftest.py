@@ -14,6 +14,8 @@ from support import stores
 from support.raw_sql import Program
 from support.set_clock import time
 
+from gigq import JobQueue
+
 __all__ = ["time"]
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ def address(backend: str, tmp_path: Path) -> Iterator[str]:
 def db(address: str) -> Database:
     """An empty store with its schema."""
     return stores.begun_at(address)
+
+
+@pytest.fixture
+def queue(address: str) -> JobQueue:
+    """A queue in the store of one test."""
+    return JobQueue(address)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from gigq.model.job_status import JobStatus
 from gigq.store.verbs import expiry, jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
+    from support.raw_sql import Program
     from support.set_clock import Clock
 
     from gigq.model.claim import ExpiredJob
@@ -91,19 +92,21 @@ def test_a_job_that_was_tried_fails_with_its_last_error(db: Database, time: Cloc
     assert error
 
 
-def test_a_job_that_expires_after_a_stop_says_that_it_had_started(
-    db: Database, time: Clock
-) -> None:
+def test_a_job_that_a_stop_has_interrupted_does_not_expire(db: Database, time: Clock) -> None:
     job_id = stored(db, expires_at=SOON)
     ran(db, FAILED._replace(cause=Cause.STOPPED))
     time.now = SOON
-    expired = expiry.expire_some(db)
 
-    assert [ended(one) for one in expired] == [(job_id, JobStatus.CANCELLED, 0)]
-    assert job(db, job_id)["error"] == (
-        "JobExpired: a stop interrupted it, and it may not start again after "
-        f"{clock.to_seconds(SOON)}"
-    )
+    assert expiry.expire_some(db) == []
+    assert taken(db)["id"] == job_id
+
+
+def test_a_claim_that_was_released_unstarted_still_expires(db: Database, time: Clock) -> None:
+    job_id = stored(db, expires_at=SOON)
+    settle_and_claim.release(db, job_id, taken(db)["execution_id"])
+    time.now = SOON
+
+    assert [ended(one) for one in expiry.expire_some(db)] == [(job_id, JobStatus.CANCELLED, 0)]
 
 
 def test_a_job_that_expires_after_a_snooze_keeps_the_reason(db: Database, time: Clock) -> None:
@@ -136,6 +139,18 @@ def test_a_job_that_waits_for_a_parent_expires_too_and_its_dependents_follow_the
     ]
     assert job(db, fails)["cause"] == "parent"
     assert (job(db, runs)["unmet"], job(db, runs)["due_why"]) == (0, "parent")
+
+
+def test_an_ended_job_does_not_become_due_by_its_parents_end(db: Database, time: Clock) -> None:
+    parent = stored(db, "parent", expires_at=clock.after(SOON, 5))
+    job_id = stored(db, "job", dependencies=[parent], expires_at=SOON)
+    fails = stored(db, "fails", dependencies=[parent])
+    for time.now in (SOON, clock.after(SOON, 5)):
+        expiry.expire_some(db)
+    rows = [job(db, each) for each in (job_id, fails)]
+
+    assert [row["status"] for row in rows] == ["cancelled", "failed"]
+    assert [(row["due_at"], row["due_why"], row["unmet"]) for row in rows] == [(None, None, 0)] * 2
 
 
 def test_of_more_jobs_than_one_transaction_ends_none_starts(db: Database, time: Clock) -> None:
@@ -194,7 +209,9 @@ def test_a_time_that_another_program_wrote_wrongly_stops_nothing(
     stored(db, expires_at=value)
     due = stored(db)
     time.now = SOON
-    expiry.next_expiry_at(db)
+
+    assert expiry.next_expiry_at(db) is None
+
     rows = [*exchange(db).claimed, *exchange(db).claimed]
 
     assert due in [row["id"] for row in rows]
@@ -212,3 +229,15 @@ def test_what_has_expired_is_settled_by_one_claim_together_with_what_is_over(
 
     assert [one and one.job_status for one in settled] == [JobStatus.COMPLETED]
     assert (rows, len(expired)) == ([], 1)
+
+
+@pytest.mark.only("sqlite")
+def test_attempts_that_another_program_wrote_as_text_count_as_none(
+    db: Database, program: Program, time: Clock
+) -> None:
+    stored(db, expires_at=SOON)
+    program.execute("UPDATE jobs SET attempts = 'some'")
+    time.now = SOON
+    (expired,) = expiry.expire_some(db)
+
+    assert (expired.status, expired.attempt) == (JobStatus.CANCELLED, 0)

@@ -22,6 +22,7 @@ from support.ledger import (
     insert,
     job_row,
     stored,
+    taken,
 )
 from support.set_clock import set_clock
 
@@ -31,6 +32,8 @@ from gigq.model.ids import new_id
 from gigq.store.verbs import jobs, requeue, reschedule, settle_and_claim
 
 if TYPE_CHECKING:
+    from support.set_clock import Clock
+
     from gigq.model.execution_result import ExecutionResult
     from gigq.store.database import Database
 
@@ -196,6 +199,38 @@ TestHistories = pytest.mark.timeout(300)(Histories.TestCase)
 TestHistories.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestHistoriesOnPostgres = HistoriesOnPostgres.TestCase
 TestHistoriesOnPostgres.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+
+
+def test_a_delayed_child_is_due_from_the_end_of_a_parent_that_ran_longer(
+    db: Database, time: Clock
+) -> None:
+    time.now, its_time, end, later = (clock.after(BASE, seconds) for seconds in (0, 5, 10, 30))
+    parent = stored(db)
+    child = stored(db, retry_after=its_time, due_why="delay", dependencies=[parent])
+    execution = taken(db)["execution_id"]
+    time.now = end
+    settle_and_claim.settle(db, execution, COMPLETED)
+    time.now = later
+    taken(db)
+    (one,) = jobs.executions(db, child)
+
+    assert (one["due_at"], one["due_why"]) == (end, "parent")
+
+
+def test_a_retry_is_due_from_the_recorded_end_when_the_clock_was_set_back(
+    db: Database, time: Clock
+) -> None:
+    earlier, start, later = (clock.after(BASE, seconds) for seconds in (0, 5, 10))
+    time.now = start
+    job_id = stored(db)
+    execution = taken(db)["execution_id"]
+    time.now = earlier
+    settle_and_claim.settle(db, execution, FAILED)
+    time.now = later
+    taken(db)
+    first, second = jobs.executions(db, job_id)
+
+    assert first["completed_at"] == second["due_at"] == start
 
 
 def test_a_row_of_another_program_is_due_at_its_claim_when_its_time_is_no_stored_one(

@@ -2,50 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING
-
 import pytest
-from support.raw_sql import Program
+from support.finished_jobs import elsewhere, fail, run_all, run_sql, submit, work
 
 from gigq import Job, JobQueue, Worker
 from gigq.store.verbs import jobs, listing
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-def work() -> None:
-    return None
-
-
-def fail() -> None:
-    raise RuntimeError("no")
-
-
-@pytest.fixture
-def queue(address: str) -> JobQueue:
-    return JobQueue(address)
-
-
-def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -> list[str]:
-    return queue.submit_many([Job(f"job {n}", function, max_attempts=1) for n in range(count)])
-
-
-def elsewhere(queue: JobQueue) -> list[str]:
-    """A pending job that no test claims."""
-    return [queue.submit(Job("pending", work, queue="elsewhere"))]
-
-
-def run_all(address: str) -> None:
-    worker = Worker(address, queues=["default"])
-    while worker.process_one():
-        pass
-
-
-def run_sql(address: str, statement: str, *values: object) -> None:
-    with closing(Program(address)) as program:
-        program.execute(statement, values)
 
 
 @pytest.mark.parametrize("many", [1, 2, 3, 100])

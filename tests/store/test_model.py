@@ -99,8 +99,8 @@ class Ledger(RuleBasedStateMachine):
         self.backend = backend_of(self.path)
         self.backend.is_alive = lambda run: run != "worker:dead"
         migrate.apply(self.db)
-        for policy in ("fail", "run", "wait"):
-            self.submit([0], 1, "a", 3, policy, (5, 2), (0, None))
+        for policy, lasts in (("fail", 11), ("run", None), ("wait", 30)):
+            self.submit([0], 1, "a", 3, policy, (5, 2), (0, None), lasts)
         self.submit_some([(n % 2, "ab"[n % 2], n) for n in (4, 1, 3, 4, 2)], False)
 
     def teardown(self) -> None:
@@ -116,6 +116,7 @@ class Ledger(RuleBasedStateMachine):
         policy=st.sampled_from(["fail", "fail", "run", "wait"]),
         limits=st.tuples(st.sampled_from([None, 5, 20]), st.sampled_from([None, 1, 2])),
         times=st.tuples(st.sampled_from([0, 0, 7]), st.sampled_from([None, None, 10])),
+        lasts=st.sampled_from([None, None, 11, 30]),
     )
     def submit(
         self,
@@ -126,6 +127,7 @@ class Ledger(RuleBasedStateMachine):
         policy: str,
         limits: tuple[int | None, int | None],
         times: tuple[int, int | None],
+        lasts: int | None = None,
     ) -> None:
         known, number = list(self.model.jobs), next(self.numbers)
         ids = list(dict.fromkeys(known[n % len(known)] for n in parents)) if known else []
@@ -134,6 +136,7 @@ class Ledger(RuleBasedStateMachine):
             f"j{number:05}", number, priority, queue, attempts, policy, ids,
             limits[0], times[0], limits[1], due,
         )  # fmt: skip
+        job.expires = None if lasts is None else self.model.now + lasts
         self._insert(job)
         self._insert(job)
         self.model.submit(job)
@@ -160,6 +163,7 @@ class Ledger(RuleBasedStateMachine):
         row |= {"timeout": job.timeout, "retry_delay": job.retry_delay}
         row |= {"retry_policy": RetryPolicy(max_snoozes=MAX_SNOOZES).to_json()}
         row |= {"crash_limit": job.crash_limit, "retry_after": self._text(job.not_before)}
+        row |= {"expires_at": self._text(job.expires)}
         row |= {"created_at": clock.after("2026-01-01T00:00:00+00:00", job.age)}
         insert(self.db, [row])
 
@@ -319,11 +323,21 @@ class Ledger(RuleBasedStateMachine):
                 expected or (JobStatus.RUNNING if self.model.ask(job) else None)
             )
 
-    @rule(which=PICK, dependents=st.booleans())
-    def requeue(self, which: int, dependents: bool) -> None:
+    @rule(
+        which=PICK,
+        dependents=st.booleans(),
+        one_more=st.booleans(),
+        delay=st.sampled_from([None, None, 5]),
+    )
+    def requeue(self, which: int, dependents: bool, one_more: bool, delay: int | None) -> None:
         if job := self._pick(which):
-            done = requeue.requeue(self.db, [job.id], with_dependents=dependents)
-            assert set(done.jobs) == self.model.requeue(job, dependents=dependents)
+            again = requeue.Again(
+                one_more, lambda now: None if delay is None else clock.after(now, delay)
+            )
+            done = requeue.requeue(self.db, [job.id], with_dependents=dependents, again=again)
+            assert set(done.jobs) == self.model.requeue(
+                job, dependents=dependents, one_more=one_more, delay=delay
+            )
 
     @rule(ago=st.sampled_from([None, 0, 30]))
     def clear(self, ago: int | None) -> None:
@@ -360,6 +374,7 @@ class Ledger(RuleBasedStateMachine):
             assert row["status"] == job.status
             assert counts == (job.attempts, job.refunds, job.crashes, bool(job.waits))
             assert row["retry_after"] in (None, self._text(job.not_before))
+            assert row["expires_at"] == self._text(job.expires)
             assert (
                 job.starts
                 <= job.max_attempts + min(job.refunds, MAX_RELEASED_ATTEMPTS) + job.snatched

@@ -93,6 +93,8 @@ def test_delayed_jobs_are_found_by_their_time(db: Database, name: str) -> None:
         ("page_of_few_pending", "jobs_blocked"),
         ("page_of_delayed", "jobs_delayed"),
         ("page_of_delayed", "jobs_blocked"),
+        ("summary_of_delayed", "jobs_delayed"),
+        ("summary_of_delayed", "jobs_blocked"),
         ("number_of_all", "jobs_by_age"),
         ("page", "jobs_by_age"),
     ],

@@ -6,9 +6,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from support.finished_jobs import elsewhere, fail, run_all, run_sql, submit, work
 from support.raw_sql import Program
 
-from gigq import Job, JobQueue, JobStatus, Worker
+from gigq import Job, JobQueue, JobStatus
 from gigq.model import clock
 from gigq.store.verbs import prune
 
@@ -16,40 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DAY = 86400.0
-
-
-def work() -> str:
-    return "done"
-
-
-def fail() -> None:
-    raise RuntimeError("no")
-
-
-@pytest.fixture
-def queue(address: str) -> JobQueue:
-    return JobQueue(address)
-
-
-def submit(queue: JobQueue, count: int, function: Callable[[], object] = work) -> list[str]:
-    jobs = [Job(f"job {n}", function, max_attempts=1) for n in range(count)]
-    return queue.submit_many(jobs)
-
-
-def elsewhere(queue: JobQueue) -> list[str]:
-    """A pending job that no test claims."""
-    return [queue.submit(Job("pending", work, queue="elsewhere"))]
-
-
-def run_all(address: str) -> None:
-    worker = Worker(address, queues=["default"])
-    while worker.process_one():
-        pass
-
-
-def run_sql(address: str, statement: str, *values: object) -> None:
-    with closing(Program(address)) as program:
-        program.execute(statement, values)
 
 
 def rows_of(address: str, table: str) -> int:

@@ -10,7 +10,7 @@ from support import raw_sql
 from support.ledger import FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
 
 from gigq.model.ids import new_id
-from gigq.store.verbs import jobs, requeue, settle_and_claim
+from gigq.store.verbs import batches, jobs, requeue, settle_and_claim
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -114,7 +114,7 @@ def test_a_dependent_that_failed_by_itself_stays(db: Database) -> None:
 def test_more_jobs_than_one_transaction_takes_come_back_in_any_order(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requeue, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(batches, "MOST_AT_ONCE", 2)
     chain = [stored(db)]
     for _ in range(6):
         chain.append(stored(db, dependencies=[chain[-1]]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.ledger import COMPLETED, FAILED, FAILED_FOR_GOOD, WORKER, ran, status_of, stored, taken
+from support.old_files import insert_row, job_row
 
 from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
@@ -21,20 +22,7 @@ if TYPE_CHECKING:
 
 
 def insert(program: Program, job_id: str, **columns: Any) -> None:
-    row = {
-        "id": job_id,
-        "name": job_id,
-        "function_name": "work",
-        "function_module": "app",
-        "params": "{}",
-        "status": "pending",
-        "created_at": "2026-01-01T12:00:00",
-        "updated_at": "2026-01-01T12:00:00",
-        **columns,
-    }
-    program.execute(
-        f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
-    )
+    insert_row(program, "jobs", job_row(job_id, **columns))
 
 
 def next_id(db: Database) -> str | None:

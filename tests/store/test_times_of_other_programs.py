@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.earlier_schemas import make_file
 from support.ledger import FAILED, WORKER, status_of, stored, taken
+from support.old_files import insert_row, job_row
 
 from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
@@ -18,6 +19,7 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.verbs import expiry, jobs, rows_of_other_programs, settle_and_claim
+from gigq.store.verbs.reschedule import reschedule
 
 if TYPE_CHECKING:
     from support.raw_sql import Program
@@ -44,11 +46,8 @@ def claimed(db: Database) -> tuple[list[str], list[str]]:
 
 def insert(program: Program, job_id: str, expires_at: object) -> None:
     now = clock.utc_now()
-    program.execute(
-        "INSERT INTO jobs (id, name, function_name, function_module, params, status, created_at, "
-        "updated_at, expires_at) VALUES (?, 'a', 'f', 'm', '{}', 'pending', ?, ?, ?)",
-        (job_id, now, now, expires_at),
-    )
+    row = job_row(job_id, created_at=now, updated_at=now, expires_at=expires_at)
+    insert_row(program, "jobs", row)
 
 
 @pytest.mark.usefixtures("three_hours_east")
@@ -100,6 +99,20 @@ def test_a_failed_job_is_not_tried_again_after_an_expiry_in_another_form(
         settle_and_claim.settle(db, execution, FAILED)
 
         assert status_of(db, job_id) == status
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_job_is_rescheduled_until_an_expiry_in_another_form(
+    db: Database, program: sqlite3.Connection, form: str
+) -> None:
+    now = clock.utc_now()
+    job_id = stored(db)
+    written = in_form(clock.after(now, 7200), form)
+    program.execute("UPDATE jobs SET expires_at = ?", (written,))
+    before, later = clock.after(now, 3600), clock.after(now, 10800)
+
+    assert reschedule(db, [job_id], lambda _: later).jobs == []
+    assert reschedule(db, [job_id], lambda _: before).jobs == [job_id]
 
 
 @pytest.mark.parametrize("value", ["tomorrow", "", 5, 1.5, b"\xff", "2026-13-45T00:00:00+00:00"])

@@ -85,6 +85,16 @@ def test_local_times_become_utc(old: OldFile, unopened: Database) -> None:
     assert execution["started_at"] == "2026-01-01T09:00:00.000000+00:00"
 
 
+def test_a_waiting_retry_is_no_delayed_job(old: OldFile, unopened: Database) -> None:
+    old.job("retry", attempts=1, retry_after="2026-01-01T12:30:00")
+    old.job("delayed", retry_after="2026-01-01T12:30:00")
+    old.job("ended", attempts=1, retry_after="2026-01-01T12:30:00", status="failed")
+    migrate.apply(unopened)
+
+    whys = {each: job(unopened, each)["due_why"] for each in ("retry", "delayed", "ended")}
+    assert whys == {"retry": "retry", "delayed": None, "ended": None}
+
+
 def test_a_file_from_before_the_retry_columns_opens(address: str, unopened: Database) -> None:
     OldFile(address, later_columns=False).job("a")
     migrate.apply(unopened)

@@ -28,6 +28,10 @@ def nothing():
     """Return None."""
 
 
+def snooze():
+    raise gigq.Snooze(60, "the file is not there yet")
+
+
 def note(path, text="ran"):
     """Append a line to a file."""
     with Path(path).open("a") as file:

@@ -65,6 +65,7 @@ class ModelJob:
     ended: int | None = None
     never_again: bool = False
     by_parent: bool = False
+    expires: int | None = None
     waits: set[str] = field(default_factory=set)
 
 
@@ -93,7 +94,8 @@ class Model:
         return next(iter(self.due(claimant)), None)
 
     def due(self, claimant: Claimant) -> list[ModelJob]:
-        """All that may be claimed now, in order."""
+        """All that may be claimed now, in order; what has expired has ended before."""
+        self.expire()
         for job in self.jobs.values():
             if job.status == "pending" and not job.waits and (job.not_before or 0) <= self.now:
                 job.not_before = None
@@ -150,6 +152,8 @@ class Model:
         if job.status != "running" or not execution.current:
             return None
         self._end(job, execution, ending)
+        if job.status not in UNFINISHED:  # the clock may have been set back since the start
+            job.ended = max(self.now, execution.started)
         return job
 
     def release(self, execution_id: str) -> ModelJob | None:
@@ -187,16 +191,14 @@ class Model:
             and job.max_attempts > 1
             and job.refunds < MAX_RELEASED_ATTEMPTS
         ):
-            job.status, job.not_before = "pending", None
+            job.status, job.not_before, job.expires = "pending", None, None
             job.attempts, job.refunds = job.attempts - 1, job.refunds + 1
         elif ending.final or job.attempts >= job.max_attempts:
             self.fall(job, "timeout" if ending.status is JobStatus.TIMEOUT else "failed")
         elif crashed and job.crash_limit is not None and job.crashes >= job.crash_limit:
             self.fall(job, "failed")
         else:
-            delay = _delay(job, ending)
-            job.status = "pending"
-            job.not_before = self.now + delay if delay else None
+            self._try_again(job, _delay(job, ending), ending)
 
     def snooze(self, job: ModelJob, ending: ExecutionResult) -> None:
         """A job puts itself off, which uses no attempt, unless it has done so too often."""
@@ -206,9 +208,29 @@ class Model:
         job.snoozes += 1
         job.starts -= 1
         job.attempts -= 1
-        job.status = "pending"
-        delay = int(ending.retry.delay or 0)
-        job.not_before = self.now + delay if delay else None
+        self._try_again(job, int(ending.retry.delay or 0), ending)
+
+    def _try_again(self, job: ModelJob, delay: int, ending: ExecutionResult) -> None:
+        """A job waits for its next start, unless it would expire before."""
+        if job.expires is None or job.expires > self.now + delay:
+            job.status = "pending"
+            job.not_before = self.now + delay if delay else None
+        elif ending.retry.snooze:
+            self.fall(job, "failed" if job.attempts else "cancelled")
+        else:
+            self.fall(job, "timeout" if ending.status is JobStatus.TIMEOUT else "failed")
+
+    def expire(self) -> None:
+        """End the pending jobs that have not started in time; those that were tried fail."""
+        over = [
+            job
+            for job in self.jobs.values()
+            if job.status == "pending" and job.expires is not None and job.expires <= self.now
+        ]
+        for job in over:
+            job.status = "failed" if job.attempts else "cancelled"
+        for job in over:
+            self.fall(job, job.status)
 
     def fall(self, job: ModelJob, status: str) -> None:
         """A job ends without success, and its dependents meet their policies."""
@@ -235,7 +257,9 @@ class Model:
             execution.asked = job.never_again = True
         return bool(asked)
 
-    def requeue(self, job: ModelJob, *, dependents: bool = False) -> set[str]:
+    def requeue(
+        self, job: ModelJob, *, dependents: bool, one_more: bool, delay: int | None
+    ) -> set[str]:
         """Send back what ended without success, as if it had never been started; which jobs?"""
         wanted = {job.id}
         while dependents and (more := self._failed_because_of(wanted)):
@@ -244,7 +268,8 @@ class Model:
         while held := {id_ for id_ in back if self._is_held_back(self.jobs[id_], back)}:
             back -= held
         for id_ in back:
-            self._reset(self.jobs[id_])
+            self._reset(self.jobs[id_], one_more=one_more)
+            self.jobs[id_].not_before = None if delay is None else self.now + delay
         for one in (self.jobs[id_] for id_ in back):
             wanted_ends = UNFINISHED if one.policy == "run" else UNFINISHED | WITHOUT_SUCCESS
             known = {p for p in one.parents if p in self.jobs}
@@ -263,10 +288,11 @@ class Model:
         stay = {p for p in job.parents if p in self.jobs} - back
         return job.policy == "fail" and any(self.jobs[p].status in WITHOUT_SUCCESS for p in stay)
 
-    def _reset(self, job: ModelJob) -> None:
-        job.status, job.attempts, job.refunds, job.crashes, job.starts = "pending", 0, 0, 0, 0
-        job.snoozes = 0
-        job.not_before = job.ended = None
+    def _reset(self, job: ModelJob, *, one_more: bool) -> None:
+        used = job.max_attempts - 1 if one_more and job.attempts else 0
+        job.status, job.attempts, job.starts = "pending", used, used
+        job.refunds = job.crashes = job.snoozes = 0
+        job.not_before = job.ended = job.expires = None
         job.never_again, job.snatched, job.by_parent = False, 0, False
 
     def clear(self, before: int | None) -> set[str]:

@@ -27,6 +27,27 @@ _EXECUTIONS = """
 """
 
 
+def job_row(job_id: str, **columns: Any) -> dict[str, Any]:
+    """The columns of a pending job that a program with SQL of its own writes."""
+    return {
+        "id": job_id,
+        "name": job_id,
+        "function_name": "work",
+        "function_module": "app",
+        "params": "{}",
+        "status": "pending",
+        "created_at": "2026-01-01T12:00:00.000001",
+        "updated_at": "2026-01-01T12:00:00.000001",
+        **columns,
+    }
+
+
+def insert_row(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
+    """Insert a row into a table of any file."""
+    names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", row)
+
+
 class OldFile:
     """Writes rows into an old file. Texts are stored as they are given."""
 
@@ -41,18 +62,7 @@ class OldFile:
 
     def job(self, job_id: str, **columns: Any) -> None:
         """Add a job; the columns that are not given are as a submit left them."""
-        row = {
-            "id": job_id,
-            "name": job_id,
-            "function_name": "work",
-            "function_module": "app",
-            "params": "{}",
-            "dependencies": "[]",
-            "status": "pending",
-            "created_at": "2026-01-01T12:00:00.000001",
-            "updated_at": "2026-01-01T12:00:00.000001",
-            **columns,
-        }
+        row = job_row(job_id, **{"dependencies": "[]", **columns})
         self._insert("jobs", row)
 
     def execution(self, execution_id: str, job_id: str, **columns: Any) -> None:
@@ -68,10 +78,9 @@ class OldFile:
         self._insert("job_executions", row)
 
     def _insert(self, table: str, row: dict[str, Any]) -> None:
-        names = ", ".join(row)
-        places = ", ".join(f":{name}" for name in row)
-        self._execute(f"INSERT INTO {table} ({names}) VALUES ({places})", row)
-
-    def _execute(self, sql: str, params: dict[str, Any] | None = None) -> None:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-            connection.execute(sql, params or {})
+            insert_row(connection, table, row)
+
+    def _execute(self, sql: str) -> None:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute(sql)

@@ -25,14 +25,17 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def spawn(script: str, number: int | None = None) -> subprocess.Popen[bytes]:
     """Start a shell that is ready, if need be with a number that has just become free."""
-    if number is not None:
-        try:
-            LAST.write_text(str(number - 1))
-        except OSError:
-            sys.exit(CANNOT)
-    process = subprocess.Popen(["/bin/sh", "-c", script])
-    assert number in (None, process.pid), (number, process.pid)
-    return process
+    while True:
+        if number is not None:
+            try:
+                LAST.write_text(str(number - 1))
+            except OSError:
+                sys.exit(CANNOT)
+        process = subprocess.Popen(["/bin/sh", "-c", script])
+        if number in (None, process.pid):
+            return process
+        process.kill()  # the kernel had not freed the number yet
+        process.wait()
 
 
 def until_reaped(number: int) -> None:

@@ -25,19 +25,30 @@ def before_its_time(story: Story) -> Iterator[Violation]:
 
 
 def outside_its_expiry(story: Story) -> Iterator[Violation]:
-    """A job is not claimed after it has expired, and does not expire before its time."""
+    """A job is not claimed after it has expired, and does not expire before its time.
+
+    One that a stop has interrupted does not expire any more.
+    """
     lasts = story.spec.get("options", {}).get("expires_in")
     accepted = next(iter(story.of("accepted")), None)
     if lasts is None or story.row is None or accepted is None:
         return
     expired = accepted.wall + lasts
-    for one in story.executions:
-        if one.started_at > expired + CLOCK:
+    for number, one in enumerate(story.executions):
+        had_started = any(earlier.cause == "stopped" for earlier in story.executions[:number])
+        if one.started_at > expired + CLOCK and not had_started:
             text = f"{one.id} began {one.started_at - expired:.3f} s after it had expired"
             yield of_job("late", story, text, *story.start_of(one.id))
-    ended = story.row.completed_at or 0.0
-    if story.row.cause == "expired" and ended < story.of("intent")[0].wall + lasts - CLOCK:
+    would_begin = (story.row.completed_at or 0.0) + _put_off_at_the_end(story)
+    if story.row.cause == "expired" and would_begin < story.of("intent")[0].wall + lasts - CLOCK:
         yield of_job("early", story, "it expired before its time")
+
+
+def _put_off_at_the_end(story: Story) -> float:
+    """The delay of a job that put itself off beyond its expiry, and ended at once for that."""
+    if story.executions and story.executions[-1].cause == "expired":
+        return float(story.spec.get("params", {}).get("delay", 0.0))
+    return 0.0
 
 
 def before_its_delay(story: Story) -> Iterator[Violation]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gigq import Retry, Snooze
+from gigq import GiveUp, Retry, Snooze
 from gigq.execution.retry_advice import Advisor, advised
 from gigq.execution.timer_interrupt import NoInterrupter
+from gigq.model import function_import
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim
 from gigq.model.execution_result import ExecutionResult
@@ -18,6 +20,7 @@ from gigq.model.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 FAILED = ExecutionResult(JobStatus.FAILED, error="boom", cause=Cause.ERROR)
 
@@ -42,8 +45,27 @@ class EvilSnooze(Snooze):
         """Take it as `Snooze` sets it."""
 
 
-def claim(policy: RetryPolicy) -> Claim:
-    ref = FunctionRef("app", "work")
+class PosingError(Exception):
+    """An exception that poses as a decision."""
+
+    __class__ = property(lambda _self: GiveUp)  # type: ignore[assignment]
+
+
+class OddTask:
+    """A callable with a method of the name that a task has."""
+
+    def __call__(self) -> None:
+        """Do nothing."""
+
+    def retry_policy(self) -> int:
+        return 5
+
+
+odd_task = OddTask()
+OF_TASK = RetryPolicy(give_up_on=("ValueError",), of_task=True)
+
+
+def claim(policy: RetryPolicy, ref: FunctionRef = FunctionRef("app", "work")) -> Claim:  # noqa: B008
     return Claim(
         "j", "e", "a", ref, {}, 1, 3, None, (), None, "default", "w", None, policy.to_json()
     )
@@ -90,3 +112,25 @@ def test_a_decision_does_not_count_in_a_job_that_was_ended_from_outside(cause: C
     ended = FAILED._replace(cause=cause)
 
     assert advised(ADVISOR, claim(RetryPolicy()), ended, Snooze(60)) == ended
+
+
+def test_an_exception_that_only_poses_as_a_decision_is_an_error() -> None:
+    assert advised(ADVISOR, claim(RetryPolicy()), FAILED, PosingError()).final is False
+
+
+def test_a_callable_with_another_kind_of_policy_keeps_that_of_the_submit() -> None:
+    ref = FunctionRef(__name__, "odd_task")
+    assert function_import.find(ref.module, ref.name) is odd_task
+
+    assert advised(ADVISOR, claim(OF_TASK, ref), FAILED, ValueError()).final is True
+
+
+def test_a_module_whose_import_has_failed_is_not_imported_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_once.py").write_text("def work(): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ref = FunctionRef("imported_once", "work")
+
+    assert advised(ADVISOR, claim(OF_TASK, ref), FAILED, ValueError()).final is True
+    assert "imported_once" not in sys.modules

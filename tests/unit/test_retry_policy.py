@@ -127,27 +127,44 @@ def test_what_other_programs_wrote_as_a_policy_stops_nothing(value):
 
     for attempt in (1, 60):
         for cause in retry_policy.RULES:
-            delay = retry_policy.delay_by_rule(
-                policy, cause, lambda n=attempt: policy.delay(n) or 0
-            )
+            delay = retry_policy.delay_by_rule(policy, cause, policy.delay(attempt) or 0)
             assert delay is None or delay >= 0
 
 
-@pytest.mark.parametrize("text", [None, 5, b"x", "", "no JSON", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [*(None, 5, b"x", "", "no JSON", "[" * 100_000), '{"max_snoozes": Infinity}']
+)
 def test_a_column_without_a_policy_is_no_policy(text):
     assert retry_policy.stored(text) == NO_POLICY
+
+
+@pytest.mark.parametrize("text", ["[]", "5", '"retry"', "null"])
+def test_json_that_is_no_object_is_named_as_the_problem(text):
+    assert retry_policy.problem(text) == "TypeError: it is no object"
+
+
+def test_the_problem_of_a_long_value_is_short():
+    assert len(retry_policy.problem(json.dumps({"max_snoozes": "x" * 4000}))) == 200
+
+
+@pytest.mark.parametrize("attempt", [0, -5])
+@pytest.mark.parametrize(
+    "policy", [RetryPolicy(delays=(1.0, 2.0)), RetryPolicy(Retry(1, jitter=0))]
+)
+def test_an_attempt_that_another_program_counted_wrongly_is_the_first(policy, attempt):
+    assert policy.delay(attempt) == 1.0
 
 
 def test_rules_for_causes():
     policy = RetryPolicy(causes={"timeout": "never", "lost": "policy", "memory": 30.0})
 
     def delay(cause):
-        return retry_policy.delay_by_rule(policy, cause, lambda: 5.0)
+        return retry_policy.delay_by_rule(policy, cause, 5.0)
 
     assert (delay("timeout"), delay("lost"), delay("memory")) == (None, 5.0, 30.0)
     assert (delay("error"), delay("stop")) == (5.0, 0.0)
 
 
 def test_after_a_crash_the_next_attempt_waits_at_least_a_second():
-    assert retry_policy.delay_by_rule(NO_POLICY, "crash", lambda: 0.0) == 1.0
-    assert retry_policy.delay_by_rule(NO_POLICY, "crash", lambda: 9.0) == 9.0
+    assert retry_policy.delay_by_rule(NO_POLICY, "crash", 0.0) == 1.0
+    assert retry_policy.delay_by_rule(NO_POLICY, "crash", 9.0) == 9.0

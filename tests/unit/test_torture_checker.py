@@ -258,6 +258,15 @@ def test_late_because_it_had_expired():
     assert kinds(replaced(lasting, lasting[0], intent(options={"expires_in": 0.5}))) == ["late"]
 
 
+def test_not_late_because_a_stop_had_interrupted_it():
+    stopped = ran(start=0.4, end=0.5, status="cancelled", cause="stopped")
+    calls = [*call("e1", 0.4, 0.5, "raised:JobStopped"), *call("e2", 1.1, 2.0)]
+    over = row(execution="e2", refunds=1)
+    parts = [accepted(), *calls, stopped, ran("e2", start=1.1), over]
+
+    assert kinds(intent(options={"expires_in": 0.6}), *parts) == []
+
+
 def test_early_because_it_expired_before_its_time():
     def story(at):
         over = row(
@@ -267,6 +276,17 @@ def test_early_because_it_expired_before_its_time():
 
     assert story(1.2) == []
     assert story(0.9) == ["early"]
+
+
+def test_early_because_it_expired_although_it_had_put_itself_off_for_less():
+    def story(delay):
+        over = row("cancelled", attempts=0, snoozes=1, cause="expired", completed_at=BEGAN + 0.6)
+        snoozed = ran(start=0.5, end=0.6, status="cancelled", cause="expired")
+        options = intent(options={"expires_in": 1.0}, params={"how": "snooze", "delay": delay})
+        return kinds(options, accepted(), *call("e1", 0.5, 0.6, "raised:Snooze"), snoozed, over)
+
+    assert story(0.5) == []
+    assert story(0.2) == ["early"]
 
 
 def test_over_tried_because_it_put_itself_off_too_often():

@@ -44,6 +44,11 @@ JOB = {"job": "the job", "job_id": "j1", "attempt": 1, "max_attempts": 3, "queue
             },
             "job.failed the job (j1), attempt 1 of 3: OSError; not tried again: no use",
         ),
+        (
+            "job.retrying",
+            {**JOB, "error_type": "OSError", "error_message": "gone", "reason": "why"},
+            "job.retrying the job (j1), attempt 1 of 3: OSError: gone; next attempt at once; why",
+        ),
         ("worker.started", {"worker": "w", "pool": None}, "worker.started worker='w'"),
         ("jobs.completed", {"count": 7}, "jobs.completed count=7"),
         ("job.requeued", {"job_id": "j1"}, "job.requeued job_id='j1'"),

@@ -187,10 +187,17 @@ _shtab_gigq_reschedule_options=(
   "--db=[the database (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
+  "*--status=[one of\: pending (may be repeated\; default\: pending)]:STATUS:(pending)"
+  "*--queue=[only this named queue (may be repeated)]:NAME:"
+  "--workflow=[only jobs of this workflow]:NAME:"
+  "--name=[only jobs with TEXT in their name]:TEXT:"
+  "--error=[only jobs with TEXT in their error]:TEXT:"
+  "--newer-than=[only jobs created at most this long ago, such as 1h30m or 7d]:DURATION:"
+  "--older-than=[only jobs created longer ago than this]:DURATION:"
   "--in=[run it after this time, such as 90s, 10m or 1h30m]:DURATION:"
   "--at=[run it at this time, such as 23\:30, \'tomorrow 09\:00\' or \'2026-12-01 09\:00\'\; local time, unless it has a zone]:TIME:"
   "--json[answer with JSON]"
-  "(*):an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
+  "(*)::an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -201,8 +208,15 @@ _shtab_gigq_run_now_options=(
   "--db=[the database (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
+  "*--status=[one of\: pending (may be repeated\; default\: pending)]:STATUS:(pending)"
+  "*--queue=[only this named queue (may be repeated)]:NAME:"
+  "--workflow=[only jobs of this workflow]:NAME:"
+  "--name=[only jobs with TEXT in their name]:TEXT:"
+  "--error=[only jobs with TEXT in their error]:TEXT:"
+  "--newer-than=[only jobs created at most this long ago, such as 1h30m or 7d]:DURATION:"
+  "--older-than=[only jobs created longer ago than this]:DURATION:"
   "--json[answer with JSON]"
-  "(*):an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
+  "(*)::an id, or a part of it that no other id contains (at least 4 characters)\; - reads ids from standard input:"
 )
 
 # guard to ensure default positional specs are added only once per session

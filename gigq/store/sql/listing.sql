@@ -80,6 +80,7 @@ WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:error IS NULL OR instr(lower(error), lower(:error)) > 0)
     AND (:since IS NULL OR created_at >= :since)
     AND (:before IS NULL OR created_at < :before)
+    AND (:due_after IS NULL OR retry_after > :due_after)
 ORDER BY created_at, id;
 
 -- Reads every job: a query of people, now and then, is not worth an index.
@@ -161,6 +162,17 @@ WHERE rowid IN (
     AND (:before IS NULL OR created_at < :before)
 ORDER BY retry_after, id
 LIMIT :limit OFFSET :offset;
+
+-- name: summary_of_delayed
+SELECT count(*) AS jobs, min(retry_after) AS next_at
+FROM (
+    SELECT queue, retry_after FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after > :now
+    UNION ALL
+    SELECT queue, retry_after FROM jobs
+    WHERE status = 'pending' AND unmet <> 0 AND retry_after > :now
+) AS delayed
+WHERE :queues IS NULL OR queue IN (SELECT value FROM json_each(:queues));
 
 -- Reads every id, in the narrow index of ids.
 -- name: jobs_with_part

@@ -203,8 +203,7 @@ SET status = CASE WHEN attempts > 0 THEN 'failed' ELSE 'cancelled' END,
         WHEN attempts > 0 AND error IS NOT NULL THEN error
         WHEN snoozes > 0 AND error IS NOT NULL
             THEN :snoozing || replace(substr(expires_at, 1, 19), 'T', ' ') || :last || error
-        ELSE CASE WHEN refunds > 0 THEN :interrupted ELSE :unstarted END
-            || replace(substr(expires_at, 1, 19), 'T', ' ') || '+00:00' END
+        ELSE :unstarted || replace(substr(expires_at, 1, 19), 'T', ' ') || '+00:00' END
 WHERE rowid IN (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now

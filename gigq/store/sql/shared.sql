@@ -163,7 +163,9 @@ SET status = :status, attempts = :attempts, refunds = refunds + :released,
         WHEN started_at > :now THEN started_at
         ELSE :now
     END,
-    due_why = :due_why, updated_at = :now
+    due_why = :due_why, updated_at = :now,
+    -- it has started in time, and goes on after the stop
+    expires_at = CASE WHEN :released > 0 THEN NULL ELSE expires_at END
 WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
 
 -- name: is_awaited
@@ -174,8 +176,8 @@ SELECT 1 AS awaited FROM job_dependencies WHERE parent_id = :parent_id LIMIT 1;
 -- name: release_dependents
 UPDATE jobs
 SET unmet = 0, updated_at = :now,
-    due_at = CASE WHEN retry_after > :now THEN due_at ELSE :now END,
-    due_why = CASE WHEN retry_after > :now THEN due_why ELSE 'parent' END
+    due_at = CASE WHEN status <> 'pending' OR retry_after > :now THEN due_at ELSE :now END,
+    due_why = CASE WHEN status <> 'pending' OR retry_after > :now THEN due_why ELSE 'parent' END
 WHERE id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
     AND NOT EXISTS (
         SELECT 1 FROM job_dependencies d WHERE d.job_id = jobs.id AND d.parent_id <> :parent_id
@@ -197,8 +199,8 @@ RETURNING id, name;
 -- name: release_dependents_that_do_not_wait
 UPDATE jobs
 SET unmet = 0, updated_at = :now,
-    due_at = CASE WHEN retry_after > :now THEN due_at ELSE :now END,
-    due_why = CASE WHEN retry_after > :now THEN due_why ELSE 'parent' END
+    due_at = CASE WHEN status <> 'pending' OR retry_after > :now THEN due_at ELSE :now END,
+    due_why = CASE WHEN status <> 'pending' OR retry_after > :now THEN due_why ELSE 'parent' END
 WHERE on_parent_failure <> 'wait'
     AND id IN (SELECT job_id FROM job_dependencies WHERE parent_id = :parent_id)
     AND NOT EXISTS (

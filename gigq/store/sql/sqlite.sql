@@ -177,8 +177,7 @@ SET status = CASE WHEN CAST(attempts AS INTEGER) > 0 THEN 'failed' ELSE 'cancell
         WHEN CAST(attempts AS INTEGER) > 0 AND error IS NOT NULL THEN error
         WHEN CAST(snoozes AS INTEGER) > 0 AND error IS NOT NULL
             THEN :snoozing || replace(substr(expires_at, 1, 19), 'T', ' ') || :last || error
-        ELSE iif(CAST(refunds AS INTEGER) > 0, :interrupted, :unstarted)
-            || replace(substr(expires_at, 1, 19), 'T', ' ') || '+00:00' END
+        ELSE :unstarted || replace(substr(expires_at, 1, 19), 'T', ' ') || '+00:00' END
 WHERE rowid IN (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now

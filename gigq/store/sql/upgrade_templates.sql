@@ -27,13 +27,14 @@ WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 INSERT INTO jobs (
     rowid, id, name, function_name, function_module, params, priority, dependencies, max_attempts,
     timeout, description, status, created_at, updated_at, attempts, result, error, started_at,
-    completed_at, worker_id, pass_parent_results, retry_delay, retry_after, on_parent_failure{added}
+    completed_at, worker_id, pass_parent_results, retry_delay, retry_after, due_why,
+    on_parent_failure{added}
 )
 SELECT
     :gigq_row, :id, :name, :function_name, :function_module, :params, :priority, :dependencies,
     :max_attempts, :timeout, :description, :status, :created_at, :updated_at, :attempts, :result,
     :error, :started_at, :completed_at, :worker_id, :pass_parent_results, :retry_delay,
-    :retry_after, :on_parent_failure{added}
+    :retry_after, :due_why, :on_parent_failure{added}
 FROM gigq_old_jobs
 WHERE rowid = :gigq_row;
 

@@ -177,6 +177,8 @@ def _job(row: Row) -> Row:
     for column, value in (("priority", 0), ("attempts", 0), ("max_attempts", 3)):
         job[column] = value if job[column] is None else job[column]
     job["retry_delay"] = job["retry_delay"] or 0
+    waits_for_retry = job["status"] == "pending" and job["attempts"] and job["retry_after"]
+    job["due_why"] = "retry" if waits_for_retry else None
     # Dependents of a failed parent stayed pending in 0.5.1 until the parent was requeued.
     job["on_parent_failure"] = "wait" if job["status"] == "pending" else "fail"
     return job

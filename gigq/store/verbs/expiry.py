@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _TEXTS = {
     "unstarted": "JobExpired: no worker started it before it expired at ",
-    "interrupted": "JobExpired: a stop interrupted it, and it may not start again after ",
     "snoozing": "JobExpired: it raised Snooze until it expired at ",
     "last": "+00:00; the last reason: ",
 }

@@ -67,9 +67,16 @@ def delayed_page(
     return db.all("page_of_delayed", given)
 
 
-def ids(db: Database, conditions: Filter) -> list[str]:
-    """Return the ids of the jobs, oldest first."""
-    return [row["id"] for row in db.all("ids_of_jobs", _parameters(conditions))]
+def delayed_summary(db: Database, queues: Sequence[str] | None = None) -> tuple[int, str | None]:
+    """Return the number of delayed jobs and the time of the next one; None without any."""
+    row = db.one("summary_of_delayed", {"queues": _listed(queues), "now": db.now()})
+    return (row["jobs"], row["next_at"]) if row else (0, None)
+
+
+def ids(db: Database, conditions: Filter, *, delayed: bool = False) -> list[str]:
+    """Return the ids of the jobs, oldest first; if `delayed`, of those whose time has not come."""
+    given = {**_parameters(conditions), "due_after": db.now() if delayed else None}
+    return [row["id"] for row in db.all("ids_of_jobs", given)]
 
 
 def counts_by_queue(db: Database, queues: Sequence[str] | None = None) -> dict[str, dict[str, int]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model.job_status import WITHOUT_SUCCESS
 from gigq.store.verbs import dependents
+from gigq.store.verbs.batches import batches
 from gigq.store.verbs.deadlock import repeated
 from gigq.store.verbs.dependents import Parent
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from gigq.store.database import Database, Row, Session
-
-MOST_AT_ONCE = 500
-"""Jobs changed in one transaction, for whose end other writers wait."""
 
 _DO_NOT_FAIL = ("run", "wait")
 
@@ -86,8 +84,8 @@ def requeue(
     due_in: list[str] = []
     refused: dict[str, Parent] = {}
     others: dict[str, str | None] = {}
-    for start in range(0, len(ids), MOST_AT_ONCE):
-        some = _requeue_some(db, ids[start : start + MOST_AT_ONCE], again)
+    for batch in batches(ids):
+        some = _requeue_some(db, batch, again)
         done += some.jobs
         due_in += some.due_in
         refused |= some.refused

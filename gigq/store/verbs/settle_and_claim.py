@@ -13,6 +13,8 @@ from gigq.model import clock
 from gigq.model.claim import ClaimRequest, SettleBatch
 from gigq.model.ids import new_id
 from gigq.model.job import DEFAULT_TIMEOUT
+from gigq.model.job_status import JobStatus
+from gigq.model.retry_decision import decide
 from gigq.model.runs import is_of_plain_worker
 from gigq.model.served_queues import parse
 from gigq.store.database import UnreadableText
@@ -24,6 +26,7 @@ from gigq.store.verbs.deadlock import repeated
 if TYPE_CHECKING:
     from gigq.model.claim import Claimant, ExpiredJob, Settled
     from gigq.model.execution_result import ExecutionResult
+    from gigq.model.retry_decision import Outcome
     from gigq.store.database import Database, Row, Session
 
 
@@ -64,6 +67,17 @@ def settle(db: Database, execution_id: str, result: ExecutionResult) -> Settled 
     """
     with db.transaction(durable=False) as session:
         return settling.settle(session, execution_id, result)
+
+
+def final_outcome(db: Database, execution_id: str, result: ExecutionResult) -> Outcome | None:
+    """Return what a result will record when no attempt follows; nothing is changed.
+
+    Returns:
+        None when the job is tried again, or has another current execution or none.
+    """
+    job = db.one("job_to_decide", {"execution_id": execution_id})
+    outcome = decide(result, job, db.now()) if job else None
+    return None if outcome is None or outcome.status is JobStatus.PENDING else outcome
 
 
 def exchange(

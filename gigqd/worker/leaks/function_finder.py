@@ -32,9 +32,9 @@ class FunctionFinder:
 
     def find(self, module_name: str, name: str) -> Callable[..., object]:
         """Return the function of a module, whose name may be a script's path."""
+        is_of_job, self._is_of_job = self._is_of_job, False
         function = function_import.find(module_name, name)
-        if self._is_of_job and self._found.get((module_name, name)) is not function:
+        if is_of_job and self._found.get((module_name, name)) is not function:
             self._found[module_name, name] = function
             self._check.accept()
-        self._is_of_job = False
         return function

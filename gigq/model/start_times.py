@@ -1,4 +1,4 @@
-"""Times of a job: not before, and not after. Checks of the values, and their stored forms."""
+"""Times between which a job may start: checks of the values, and their stored forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import InvalidJob
 from gigq.model import clock, codec
-from gigq.model.retry import seconds_of
+from gigq.model.delay import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gigq.model.job import Job
 
 
-class RunTimes(NamedTuple):
+class StartTimes(NamedTuple):
     """The times of a job in stored form.
 
     Attributes:
@@ -62,7 +62,7 @@ def not_before(run_at: Any, delay: Any) -> Callable[[str], str | None]:
     return lambda now: clock.after(now, ahead) if ahead else None
 
 
-def times(job: Job, now: str) -> RunTimes:
+def times(job: Job, now: str) -> StartTimes:
     """Return the times of a job that is submitted now.
 
     Raises:
@@ -73,7 +73,7 @@ def times(job: Job, now: str) -> RunTimes:
     expires_at = _expiry(job, now)
     if expires_at is not None and expires_at <= (retry_after or now):
         raise InvalidJob(f"job {codec.short(job.name)}: {_too_early(job, expires_at, retry_after)}")
-    return RunTimes(retry_after, expires_at)
+    return StartTimes(retry_after, expires_at)
 
 
 def _expiry(job: Job, now: str) -> str | None:
