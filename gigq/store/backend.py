@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gigq.descriptors import wait_readable
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.cached_property import cached_property
+from gigq.model.database_address import is_address
 from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import LOCK_TIMEOUT, Database
-from gigq.store.postgres.connections import is_address
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.memory import MemoryConnection

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from gigq.model.database_address import is_address
 from gigq.store.dialect import POSTGRES, dialect_of
 from gigq.store.postgres import drivers
-from gigq.store.postgres.connections import is_address
 from gigq.store.statement_text import for_postgres
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from support import postgres
 
+from gigq.model.database_address import is_address
 from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import Database
@@ -34,7 +35,7 @@ def address_of(kind: str, folder: Path) -> Iterator[str]:
 
 def database_at(address: str) -> Database:
     """The database with an address, on the connection of each thread."""
-    if postgres_connections.is_address(address):
+    if is_address(address):
         return Database(lambda: postgres_connections.open_connection(address))
     return Database(lambda: connections.open_connection(address))
 

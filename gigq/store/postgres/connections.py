@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.descriptors import wait_readable
 from gigq.errors import UnsupportedStore
+from gigq.model.database_address import without_password
 from gigq.store.postgres.errors import is_from_driver, translated
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_SCHEMES = ("postgresql://", "postgres://")
 _OPTIONS = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -23,11 +23,6 @@ _OPTIONS = {
     "fallback_application_name": "gigq",
     "client_encoding": "utf8",
 }
-
-
-def is_address(path: object) -> bool:
-    """Return True for the address of a PostgreSQL database."""
-    return isinstance(path, str) and path.startswith(_SCHEMES)
 
 
 def open_connection(address: str) -> Connection[Any]:
@@ -92,17 +87,6 @@ def _missing(address: str) -> dict[str, Any]:
 
     given = conninfo_to_dict(address)
     return {name: value for name, value in _OPTIONS.items() if name not in given}
-
-
-def without_password(address: str) -> str:
-    """Return an address for messages, logs and process lists."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(address)
-    user, _, server = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    query = "&".join(one for one in parts.query.split("&") if not one.startswith("password="))
-    return parts._replace(netloc=f"{name}@{server}" if name else server, query=query).geturl()
 
 
 class _Threads(threading.local):
