@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import FunctionNotImportable, InvalidJob, WrongParameters
 from gigq.model import clock, codec, function_import, retry_options, signatures, start_times
+from gigq.model.cached_property import cached_property
 from gigq.model.job import Job
 from gigq.model.job_checks import check, created_at_of, is_plain_by_itself, memory_limit_of
 from gigq.model.retry_options import NO_OPTIONS, UnsetDelay
@@ -100,7 +101,7 @@ class _Batch:
         self._most = most
         self._compare = compare
         self._now = clock.utc_now()
-        self._database_now = now
+        self._ask_database = now
         self._kinds: dict[tuple[int, ...], _Kind] = {}
 
     def rows_to_store(self, jobs: Iterable[Job]) -> Iterator[Values]:
@@ -143,18 +144,22 @@ class _Batch:
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
             signature = _signature(job) if self._compare else None
-            known = self._kinds[key] = _Kind(
-                values, _columns(job, self._now, self._times(job)), signature
-            )
+            known = self._kinds[key] = _Kind(values, self._columns(job), signature)
         elif not is_plain_by_itself(job):
             check(job)
         return known
 
-    def _times(self, job: Job) -> StartTimes:
-        """Return the times of a job; the database is asked for its time only if there are any."""
+    def _columns(self, job: Job) -> tuple[Any, ...]:
+        """Return the columns that jobs of a batch may share."""
         if all(getattr(job, name) is None for name in _TIMES):
-            return _AT_ONCE
-        return start_times.times(job, self._database_now())
+            return _columns(job, self._now, _AT_ONCE)
+        now = self._database_now
+        return _columns(job, now, start_times.times(job, now))
+
+    @cached_property
+    def _database_now(self) -> str:
+        """The database's time, asked once and only for a batch with a job that names a time."""
+        return self._ask_database()
 
     def _encoded(self, job: Job) -> str:
         params = job.params
@@ -172,7 +177,6 @@ def _ends_well(time: str) -> bool:
 
 
 def _columns(job: Job, now: str, times: StartTimes) -> tuple[Any, ...]:
-    """Return the columns that jobs of a batch may share."""
     ref = _reference(job)
     return _shared(
         {

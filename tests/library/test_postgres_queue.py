@@ -15,6 +15,7 @@ from support.waiting import wait_until
 
 from gigq import Job, JobQueue, Retry, Worker, Workflow, task
 from gigq.errors import StoreUnavailable
+from gigq.model import clock
 from gigq.model.ids import new_id
 
 if TYPE_CHECKING:
@@ -72,6 +73,14 @@ def test_jobs_run_with_their_results_and_dependents(queue: JobQueue, address: st
 
     assert queue.get_result(last.id) == 10
     assert queue.stats()["completed"] == 3
+
+
+def test_delays_of_one_batch_count_from_one_time(queue: JobQueue) -> None:
+    many = [Job("later", add, {"a": 1, "b": 1}, delay=60 + n) for n in range(3)]
+    rows = [queue.get_status(job_id) for job_id in queue.submit_many(many)]
+    starts = {clock.after(row["retry_after"], -60 - n) for n, row in enumerate(rows)}
+
+    assert len(starts) == 1
 
 
 def test_a_failed_job_waits_for_its_delay_by_the_clock_of_the_server(
