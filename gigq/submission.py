@@ -158,7 +158,7 @@ class _Batch:
 
     @cached_property
     def _database_now(self) -> str:
-        """The database's time, asked once and only for a batch with a job that names a time."""
+        """Return the database's time, for a batch with a job that names a time."""
         return self._ask_database()
 
     def _encoded(self, job: Job) -> str:
