@@ -61,6 +61,11 @@ class ReadingDatabase(Database):
         with self._opened() as database, database.read() as session:
             yield session
 
+    def now(self) -> str:
+        """Return the database's time, as stored text."""
+        with self._opened() as database:
+            return database.now()
+
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
         """Return every row of a single reading statement."""
         with self._opened() as database:
