@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -16,9 +17,6 @@ from gigq.model.ids import new_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# As its page shows it, the subclass opens a connection at each call and closes none.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 ONLY_TWO = "id TEXT PRIMARY KEY, name TEXT NOT NULL"
 OF_THE_SEED = f"""{ONLY_TWO}, function_name TEXT NOT NULL, function_module TEXT NOT NULL,
     params TEXT, priority INTEGER DEFAULT 0, dependencies TEXT, max_attempts INTEGER DEFAULT 3,
@@ -31,23 +29,17 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-def psycopg_connection(address: str) -> Any:
-    return psycopg.connect(address)
-
-
-def psycopg2_connection(address: str) -> Any:
-    return psycopg2.connect(address)
-
-
 @pytest.fixture
 def address() -> Iterator[str]:
     with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
         yield found
 
 
-@pytest.fixture(params=[psycopg_connection, psycopg2_connection])
-def connect(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    return request.param
+@pytest.fixture(params=[psycopg, psycopg2], ids=lambda driver: driver.__name__)
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Any]]:
+    """Connections of one driver. As its page shows it, the subclass opens many and closes none."""
+    with ExitStack() as opened:
+        yield lambda address: opened.enter_context(closing(request.param.connect(address)))
 
 
 @pytest.fixture(params=[ONLY_TWO, OF_THE_SEED], ids=["two columns", "the seed's columns"])

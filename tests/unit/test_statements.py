@@ -11,12 +11,14 @@ from gigq.store.statements import read, statements
 PACKAGE = Path(gigq.store.__file__).parent
 
 
-def test_no_name_stands_in_both_files() -> None:
-    assert not set(read("shared")) & set(read("sqlite"))
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_no_name_stands_in_both_files(dialect: str) -> None:
+    assert not set(read("shared")) & set(read(dialect))
 
 
-def test_comments_and_the_last_semicolon_are_not_sent() -> None:
-    for text in statements("sqlite").values():
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_comments_and_the_last_semicolon_are_not_sent(dialect: str) -> None:
+    for text in statements(dialect).values():
         assert "--" not in text
         assert not text.endswith(";")
 
@@ -34,6 +36,16 @@ def test_every_statement_is_used_and_every_use_is_there() -> None:
         used |= set(re.findall(r"\"(\w+)\"", names))
 
     assert used == set(statements("sqlite"))
+
+
+def test_every_statement_of_postgresql_is_used() -> None:
+    source = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    used = set(re.findall(r"\.(?:one|all|run|many)\(\s*\"(\w+)\"", source))
+    used |= {f"lock_{name}" for name in re.findall(r"\.lock\(\"(\w+)\"", source)}
+    used |= set(re.findall(r"(?:\bsql|_sql|statements\(POSTGRES\))\[\"(\w+)\"\]", source))
+    used |= {f"set_up_{name}" for name in re.findall(r"_set_up\(\"(\w+)\"", source)}
+
+    assert sorted(set(read("postgres")) - used) == []
 
 
 def test_every_template_is_used() -> None:

@@ -9,6 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
+from gigq.store.dialect import POSTGRES
+from gigq.store.statements import statements
 from gigq.store.table_definition import parse
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from gigq.store.session import Session
 
-_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(.*?^\)[^;]*;", re.DOTALL | re.MULTILINE)
+_TABLE = re.compile(r"\bTABLE IF NOT EXISTS (\w+) \(.*?^\)[^;]*;", re.DOTALL | re.MULTILINE)
 _DEFAULT = re.compile(r"\bDEFAULT ('[^']*'|\S+)")
 _TEXTS = frozenset({"text", "character varying", "character"})
 _NUMBERS = frozenset(
@@ -41,16 +43,18 @@ def adopt(session: Session, schema: str) -> None:
         }
         if have:
             _refuse_other_kinds(table, wanted, have)
-            session.run_script("; ".join(_changes(table, wanted, have)) or "SELECT 1")
+            for change in _changes(table, wanted, have):
+                session.run_script(change)
 
 
 def _changes(table: str, wanted: Mapping[str, str], have: Mapping[str, str]) -> Iterator[str]:
+    sql = statements(POSTGRES)
     for name, definition in wanted.items():
         default = _DEFAULT.search(definition)
         if name not in have:
-            yield f"ALTER TABLE {table} ADD COLUMN {definition}"
+            yield sql["add_column"].format(table=table, definition=definition)
         elif default:
-            yield f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {default[1]}"
+            yield sql["set_default"].format(table=table, column=name, value=default[1])
 
 
 def _refuse_other_kinds(table: str, wanted: Mapping[str, str], have: Mapping[str, str]) -> None:

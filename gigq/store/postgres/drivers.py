@@ -76,8 +76,6 @@ def roll_back(connection: Any) -> None:
 
 def address_of(connection: Any) -> str:
     """Return the server and the database of a connection, for messages; never the password."""
-    info = connection.info
-    try:
-        return f"postgresql://{info.host or 'localhost'}/{info.dbname}"
-    except Exception:  # noqa: BLE001 - a closed connection has no information
+    if connection.closed:  # it has no information then
         return "the PostgreSQL database"
+    return f"postgresql://{connection.info.host or 'localhost'}/{connection.info.dbname}"

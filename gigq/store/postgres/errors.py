@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreError, StoreLocked, StoreUnavailable
 from gigq.store.session import Deadlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _WAIT = {
     "55P03": "the lock timeout is over",
@@ -43,6 +47,16 @@ def translated(error: BaseException, address: str) -> StoreError:
 def is_from_driver(error: BaseException) -> bool:
     """Return True for an error of psycopg or psycopg2."""
     return type(error).__module__.partition(".")[0] in {"psycopg", "psycopg2"}
+
+
+@contextmanager
+def driver_errors_suppressed() -> Iterator[None]:
+    """Go on after the block when psycopg or psycopg2 has raised an error in it."""
+    try:
+        yield
+    except Exception as error:
+        if not is_from_driver(error):
+            raise
 
 
 def _code(error: Any) -> str:

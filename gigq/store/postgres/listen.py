@@ -16,7 +16,9 @@ from gigq.descriptors import wait_readable
 from gigq.errors import StoreError
 from gigq.model.jitter import random_between
 from gigq.model.served_queues import parse
-from gigq.store.postgres.errors import is_from_driver
+from gigq.store.dialect import POSTGRES
+from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
+from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,12 +28,6 @@ DEBOUNCE = 0.1
 
 _LONGEST = 7000  # the server refuses a payload of 8000 bytes
 _POLL = 1.0
-_LISTEN = """DO $$ BEGIN EXECUTE format('LISTEN %I', 'gigq_' || current_schema()); END $$"""
-# A notification that a crash of the server loses is no loss, so its commit does not wait for the
-# disk.
-_NOTIFY = """
-SELECT set_config('synchronous_commit', 'off', true), pg_notify('gigq_' || current_schema(), %s)
-"""
 _EVERY_QUEUE = ""
 
 
@@ -52,8 +48,8 @@ class Notifier:
         payload = json.dumps(queues)
         if len(payload) > _LONGEST:
             payload = _EVERY_QUEUE
-        with suppress(Exception):  # polling goes on
-            connection.execute(_NOTIFY, (payload,))
+        with driver_errors_suppressed():  # polling goes on
+            connection.execute(statements(POSTGRES)["notify"], {"payload": payload})
 
 
 class Listener:
@@ -109,7 +105,7 @@ class Listener:
             connection = self._connect()
             if connection is not self._connection:
                 connection.add_notify_handler(self._note)
-                connection.execute(_LISTEN)
+                connection.execute(statements(POSTGRES)["listen"])
                 self._connection = connection
                 self._is_notified = True  # some may have been missed
 

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gigq.store.dialect import POSTGRES
 from gigq.store.postgres import drivers
+from gigq.store.statements import statements
 
 
 def place_of(connection: Any) -> str:
@@ -15,7 +17,7 @@ def place_of(connection: Any) -> str:
     The store has an id of its own, since one database has many addresses.
     """
     with drivers.cursor_of(connection) as cursor:
-        store = drivers.last_value(cursor, "SELECT id FROM gigq_store")
+        store = drivers.last_value(cursor, statements(POSTGRES)["store_id"])
     folder = _runtime_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return str(folder / store)

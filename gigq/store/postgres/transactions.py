@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigq.store.dialect import POSTGRES
 from gigq.store.job_row import JobRow
 from gigq.store.postgres import drivers
-from gigq.store.postgres.errors import is_from_driver, translated
+from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver, translated
 from gigq.store.postgres.values import from_database, to_database, to_text
 from gigq.store.session import NOTHING, Session
 from gigq.store.statements import statements
@@ -17,14 +16,9 @@ from gigq.store.statements import statements
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from gigq.errors import StoreError
     from gigq.store.session import Limits, Row
 
-_NOW = (
-    """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
-)
-
-# After a wait for a lock a statement sees what the other transaction has committed.
-_AFTER_LOCKS = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _ID = JobRow._fields.index("id")
 
 
@@ -106,8 +100,7 @@ class WriteTransaction:
         try:
             if self._is_part:
                 return _session(connection, "SAVEPOINT gigq")
-            begin = (*_begin(connection), _AFTER_LOCKS, _lock_timeout(self._limits))
-            return _session(connection, *begin)
+            return _session(connection, *_begin(connection), _set_up("writing", self._limits))
         except BaseException as error:
             self._undo(error)
             raise
@@ -143,8 +136,10 @@ def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
         return
     try:
         yield PostgresSession(connection, drivers.cursor_of(connection), "")
-    except BaseException as error:
-        raise _refused(error, connection) from error
+    except Exception as error:
+        if is_from_driver(error):
+            raise _refused(error, connection) from error
+        raise
 
 
 def now(limits: Limits, connection: Any) -> str:
@@ -161,10 +156,11 @@ def read(limits: Limits, connection: Any) -> Iterator[Session]:
         if is_part:
             yield _session(connection)
         else:
-            snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-            yield _session(connection, *_begin(connection), snapshot, _lock_timeout(limits))
-    except BaseException as error:
-        raise _refused(error, connection) from error
+            yield _session(connection, *_begin(connection), _set_up("reading", limits))
+    except Exception as error:
+        if is_from_driver(error):
+            raise _refused(error, connection) from error
+        raise
     finally:
         if not is_part:
             _undo(connection, is_part=False)
@@ -176,9 +172,9 @@ def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any
         return session.all(name, params)
 
 
-def _refused(error: BaseException, connection: Any) -> BaseException:
-    """Return the store error for an error of the driver; any other error unchanged."""
-    return translated(error, drivers.address_of(connection)) if is_from_driver(error) else error
+def _refused(error: BaseException, connection: Any) -> StoreError:
+    """Return the store error for an error of the driver."""
+    return translated(error, drivers.address_of(connection))
 
 
 def _begin(connection: Any) -> tuple[str, ...]:
@@ -186,19 +182,20 @@ def _begin(connection: Any) -> tuple[str, ...]:
     return ("BEGIN",) if connection.autocommit else ()
 
 
-def _lock_timeout(limits: Limits) -> str:
-    return f"SET LOCAL lock_timeout = {max(1, round(limits.lock_timeout * 1000))}"
+def _set_up(name: str, limits: Limits) -> str:
+    milliseconds = max(1, round(limits.lock_timeout * 1000))
+    return statements(POSTGRES)[f"set_up_{name}"].format(milliseconds=milliseconds)
 
 
 def _session(connection: Any, *before: str) -> Session:
     cursor = drivers.cursor_of(connection)
-    now = drivers.last_value(cursor, "; ".join((*before, _NOW)))
+    script = "; ".join((*before, statements(POSTGRES)["server_time"]))
+    now = drivers.last_value(cursor, script)
     return PostgresSession(connection, cursor, now)
 
 
 def _undo(connection: Any, *, is_part: bool) -> None:
-    # After a lost connection there is nothing to undo.
-    with contextlib.suppress(Exception):
+    with driver_errors_suppressed():  # after a lost connection there is nothing to undo
         if is_part:
             drivers.run(connection, "ROLLBACK TO SAVEPOINT gigq; RELEASE SAVEPOINT gigq")
         else:

@@ -1,5 +1,41 @@
 -- Statements that differ from those of SQLite, each with the reason.
 
+-- Each transaction begins with a script that ends with the server's time: one round trip. It may be
+-- the one that creates the function `gigq_now`.
+-- name: server_time
+SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
+
+-- After a wait for a lock a statement sees what the other transaction has committed. Braces, since
+-- several statements at once take no parameters.
+-- name: set_up_writing
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SET LOCAL lock_timeout = {milliseconds};
+
+-- Every statement sees the same moment.
+-- name: set_up_reading
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+SET LOCAL lock_timeout = {milliseconds};
+
+-- name: store_id
+SELECT id FROM gigq_store;
+
+-- The channel of a schema. LISTEN takes no expression.
+-- name: listen
+DO $$ BEGIN EXECUTE 'LISTEN ' || quote_ident('gigq_' || current_schema()); END $$;
+
+-- A notification that a crash of the server loses is no loss, so its commit does not wait for the
+-- disk.
+-- name: notify
+SELECT set_config('synchronous_commit', 'off', true),
+    pg_notify('gigq_' || current_schema(), :payload);
+
+-- Changes of tables that an application has made. Braces stand for parts of gigq's own schema.
+-- name: add_column
+ALTER TABLE {table} ADD COLUMN {definition};
+
+-- name: set_default
+ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value};
+
 -- The catalog of this server.
 -- name: table_names
 SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema();
