@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.model.cached_property import cached_property
 from gigq.store.postgres import connections
-from gigq.store.postgres.listen import Listener, Notifier, Polling
+from gigq.store.postgres.listen import Listener, Notifier, Polling, QueueWatch
 from gigq.store.postgres.place import place_of
 from gigq.store.sqlite.processes import run_locks
 
@@ -59,6 +59,10 @@ class PostgresBackend:
     def listener(self, queues: Iterable[str] | None) -> Wakeups:
         """Return the object that waits for notifications."""
         return Listener(self.connection, queues)
+
+    def queue_watch(self) -> QueueWatch:
+        """Return the watch that reports the queues of all notifications to one process."""
+        return QueueWatch(lambda: connections.new_connection(self.path))
 
     def watch(self) -> Polling:
         """Return a watch that reports no writes."""

@@ -39,7 +39,7 @@ def open_connection(address: str) -> Connection[Any]:
     held = _threads.of(address)
     if held is not None and _is_open(held):
         return held
-    connection = _opened(address)
+    connection = new_connection(address)
     _threads.keep(address, connection)
     return connection
 
@@ -68,7 +68,12 @@ def _is_open(connection: Connection[Any]) -> bool:
     return not connection.closed
 
 
-def _opened(address: str) -> Connection[Any]:
+def new_connection(address: str) -> Connection[Any]:
+    """Open a connection that the caller closes.
+
+    Raises:
+        StoreUnavailable, UnsupportedStore: as for `open_connection`.
+    """
     try:
         import psycopg
     except ImportError as error:

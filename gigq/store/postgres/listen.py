@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gigq.descriptors import wait_readable
@@ -21,14 +21,22 @@ from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 DEBOUNCE = 0.1
 """Seconds in which a process sends one notification for each queue at most."""
 
 _LONGEST = 7000  # the server refuses a payload of 8000 bytes
 _POLL = 1.0
+CHECK_EVERY = 10.0
+"""Seconds between two checks that the server still notifies this process."""
+
+_FIRST_PAUSE = 1.0
 _EVERY_QUEUE = ""
+_BEHIND_A_POOLER = (
+    "a connection pooler is between this process and the server, and does not deliver "
+    "notifications; name a direct address of the server"
+)
 
 
 class Notifier:
@@ -130,9 +138,132 @@ class Listener:
         self._note_payload(notification.payload)
 
     def _note_payload(self, payload: str) -> None:
-        if payload == _EVERY_QUEUE or any(map(self._serves, json.loads(payload))):
+        queues = _queues_in(payload)
+        if queues is None or any(map(self._serves, queues)):
             self._is_notified = True
             self._look_again_at = time.monotonic() + DEBOUNCE
+
+
+class QueueWatch:
+    """Reports in which queues jobs became due, on a connection that is used for nothing else.
+
+    A caller waits for input on the descriptor, then calls `take`. It calls `renew` at least once a
+    second while the server can be reached. Only the opening of the connection, in `renew`, waits
+    for the server, for its `connect_timeout` at most.
+
+    Attributes:
+        problem: the reason why notifications do not arrive; None while they do.
+    """
+
+    def __init__(self, connect: Callable[[], Any], check_every: float = CHECK_EVERY) -> None:
+        """Make a watch; `renew` opens its connection.
+
+        Args:
+            connect: opens a connection of psycopg that is a session of the server's own.
+            check_every: seconds between two checks, and the time for the answer to one.
+        """
+        self.problem: str | None = "it has not been asked to listen yet"
+        self._connect = connect
+        self._check_every = check_every
+        self._connection: Any = None
+        self._is_asking = False
+        self._answers: list[Any] = []
+        self._check_at = 0.0
+        self._pause = _FIRST_PAUSE
+        self._queues: set[str] = set()
+        self._is_every_queue = False
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for; -1 when there is none. `renew` may change it."""
+        return -1 if self._connection is None else int(self._connection.fileno())
+
+    def take(self) -> frozenset[str] | None:
+        """Return the queues with notifications since the last call; None for any queue."""
+        self._read()
+        queues = None if self._is_every_queue else frozenset(self._queues)
+        self._queues, self._is_every_queue = set(), False
+        return queues
+
+    def renew(self) -> None:
+        """Open the connection again after a loss, and check now and then that it listens."""
+        self._read()
+        now = time.monotonic()
+        if now < self._check_at:
+            return
+        if self._is_asking:
+            self._lose(f"the server has not answered for {self._check_every:g} s")
+        elif self._connection is None:
+            self._open()
+        if self._connection is not None:
+            self._ask()
+        self._check_at = now + (self._pause if self._connection is None else self._check_every)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._lose("it is closed")
+
+    def _open(self) -> None:
+        self._pause = min(2 * self._pause, self._check_every)
+        try:
+            self._connection = self._connect()
+        except StoreError as error:
+            self.problem = str(error)
+
+    def _ask(self) -> None:
+        connection = self._connection.pgconn
+        with self._losing():
+            check = statements(POSTGRES)["check_listening"].format(process=connection.backend_pid)
+            connection.send_query(check.encode())
+            self._is_asking = True
+
+    def _read(self) -> None:
+        """Take in all that the server has sent, without waiting for more."""
+        if self._connection is None:
+            return
+        connection = self._connection.pgconn
+        with self._losing():
+            connection.consume_input()
+            while (found := connection.notifies()) is not None:
+                self._note(found.extra.decode("utf-8", "replace"))
+            while self._is_asking and not connection.is_busy():
+                self._take_answer(connection.get_result())
+
+    def _take_answer(self, result: Any) -> None:
+        """Take one of the results of a check; None after the last, when it has taken effect."""
+        if result is not None:
+            self._answers.append(result)
+            return
+        answers, self._answers, self._is_asking = self._answers, [], False
+        refusals = [one.error_message for one in answers if one.error_message]
+        if refusals:
+            self.problem = refusals[0].decode("utf-8", "replace").split("\n", 1)[0]
+            return
+        is_direct, was_listening = (answers[0].get_value(0, column) == b"t" for column in (0, 1))
+        self.problem = None if is_direct else _BEHIND_A_POOLER
+        self._is_every_queue |= is_direct and not was_listening  # some may have been missed
+        self._pause = _FIRST_PAUSE
+
+    def _note(self, payload: str) -> None:
+        queues = _queues_in(payload)
+        self._is_every_queue |= queues is None
+        self._queues.update(queues or ())
+
+    @contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Give up the connection when the driver reports that it is lost."""
+        try:
+            yield
+        except Exception as error:
+            if not is_from_driver(error):
+                raise
+            self._lose(f"the connection was lost: {' '.join(str(error).split())}")
+            self._check_at = 0.0
+
+    def _lose(self, problem: str) -> None:
+        self.problem, self._is_asking, self._answers = problem, False, []
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class Polling:
@@ -157,3 +288,13 @@ class Polling:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _queues_in(payload: str) -> list[str] | None:
+    """Return the queues of a notification; None for every queue, also where it is not gigq's."""
+    try:
+        queues = json.loads(payload)
+    except ValueError:
+        return None
+    is_list = isinstance(queues, list) and all(isinstance(queue, str) for queue in queues)
+    return queues if is_list else None

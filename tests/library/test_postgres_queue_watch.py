@@ -1,0 +1,174 @@
+"""The watch with which one process follows the notifications for all queues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+from support import postgres
+from support.postgres_relay import Relay, relaying
+from support.waiting import wait_until
+
+from gigq import Job, JobQueue
+from gigq.descriptors import wait_readable
+from gigq.model.ids import new_id
+from gigq.store.backend import backend_of
+from gigq.store.postgres.connections import new_connection
+from gigq.store.postgres.listen import QueueWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
+        yield found
+
+
+@pytest.fixture
+def queue(address: str) -> Iterator[JobQueue]:
+    with JobQueue(address) as found:
+        yield found
+
+
+@pytest.fixture
+def relay(address: str) -> Iterator[Relay]:
+    folder = parse_qs(urlsplit(address).query)["host"][0]
+    if not folder.startswith("/"):
+        pytest.skip("the server of this run has no socket")
+    with relaying(Path(folder)) as found:
+        yield found
+
+
+@pytest.fixture
+def watch(address: str) -> Iterator[QueueWatch]:
+    found = backend_of(address).queue_watch()
+    yield listening(found)
+    found.close()
+
+
+def listening(watch: QueueWatch) -> QueueWatch:
+    """The watch when it listens and has reported what it may have missed."""
+    watch.renew()
+    wait_until(lambda: watch.take() is None, why=watch.problem or "")
+    assert watch.problem is None
+    return watch
+
+
+def notified(watch: QueueWatch, *queues: str) -> None:
+    """Wait until it has reported these queues, and no others."""
+    found: set[str] = set()
+    while found < set(queues):
+        assert wait_readable([watch], 10), f"it has reported only {found}"
+        found |= watch.take() or set()
+    assert found == set(queues)
+
+
+def submit(queue: JobQueue, name: str) -> None:
+    queue.submit(Job("job", nothing, {}, queue=name))
+
+
+def end_session_of(watch: QueueWatch, address: str) -> None:
+    pid = watch._connection.info.backend_pid
+    with psycopg.connect(address) as connection:
+        connection.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+
+
+def test_it_reports_the_queues_of_other_processes(queue: JobQueue, watch: QueueWatch) -> None:
+    submit(queue, "mail")
+    notified(watch, "mail")
+
+    submit(queue, "a 'quoted\" \u00e9 name")
+    submit(queue, "reports")
+    notified(watch, "a 'quoted\" \u00e9 name", "reports")
+
+
+def test_names_that_are_too_long_for_a_notification_count_as_any_queue(
+    queue: JobQueue, watch: QueueWatch
+) -> None:
+    queue.submit_many(Job("job", nothing, {}, queue=f"{'q' * 90}{n}") for n in range(100))
+    assert wait_readable([watch], 10)
+    assert watch.take() is None
+
+
+@pytest.mark.parametrize("payload", ["no JSON", "{}", "[1]"])
+def test_a_notification_of_another_program_counts_as_any_queue(
+    watch: QueueWatch, address: str, payload: str
+) -> None:
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute("SELECT pg_notify('gigq_' || current_schema(), %s)", (payload,))
+    assert wait_readable([watch], 10)
+    assert watch.take() is None
+
+
+def test_it_listens_again_after_a_loss_and_reports_any_queue(
+    queue: JobQueue, watch: QueueWatch, address: str
+) -> None:
+    end_session_of(watch, address)
+    wait_until(lambda: watch.take() == frozenset() and watch.fileno() == -1)
+    assert "the connection was lost" in (watch.problem or "")
+
+    submit(queue, "mail")
+    listening(watch)
+    submit(queue, "reports")
+    notified(watch, "reports")
+
+
+def test_it_notices_that_the_server_has_forgotten_that_it_listens(
+    queue: JobQueue, address: str
+) -> None:
+    watch = listening(QueueWatch(lambda: new_connection(address), check_every=0.0))
+    watch._connection.execute("UNLISTEN *")
+    submit(queue, "mail")
+
+    listening(watch)
+    submit(queue, "reports")
+    notified(watch, "reports")
+    watch.close()
+
+
+def through(relay: Relay, address: str) -> str:
+    server = parse_qs(urlsplit(address).query)["host"][0]
+    return address.replace(f"host={server}", f"host={relay.folder}")
+
+
+def test_a_server_that_does_not_answer_is_a_lost_one(relay: Relay, address: str) -> None:
+    now_and_then = QueueWatch(lambda: new_connection(through(relay, address)), check_every=0.05)
+    watch = listening(now_and_then)
+    relay.is_silent = True
+
+    def is_lost() -> bool:
+        watch.renew()
+        return watch.problem is not None
+
+    wait_until(is_lost)
+    assert watch.problem == "the server has not answered for 0.05 s"
+    watch.close()
+
+
+def test_it_does_not_count_on_a_pooler(queue: JobQueue, relay: Relay, address: str) -> None:
+    relay.hides_process = True
+    watch = QueueWatch(lambda: new_connection(through(relay, address)))
+    watch.renew()
+    wait_until(lambda: watch.take() == frozenset() and "pooler" in (watch.problem or ""))
+
+    submit(queue, "mail")
+    assert not wait_readable([watch], 0.3)
+    watch.close()
+
+
+def test_a_server_that_cannot_be_reached_is_named(relay: Relay, address: str) -> None:
+    watch = QueueWatch(lambda: new_connection(through(relay, address)))
+    relay.close()
+    watch.renew()
+    assert watch.fileno() == -1
+    assert "check that the server runs" in (watch.problem or "")
+    assert watch.take() == frozenset()
