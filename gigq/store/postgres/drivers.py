@@ -1,4 +1,4 @@
-"""What psycopg and psycopg2 do in different ways."""
+"""Differences between psycopg and psycopg2."""
 
 from __future__ import annotations
 
