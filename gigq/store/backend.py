@@ -45,6 +45,10 @@ class FileBackend:
         """Return this thread's connection."""
         return connections.open_connection(self.path, may_create=may_create)
 
+    def another_connection(self) -> Any:
+        """Return a connection of the caller's own, also in a signal handler."""
+        return connections.open_another(self.path)
+
     def close(self) -> None:
         """Close this thread's connection."""
         connections.close_connection(self.path)

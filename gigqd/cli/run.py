@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigqd import config as configuration
@@ -51,7 +50,7 @@ def run(options: Namespace) -> int:
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         return _report(config, error)
     try:
-        refuse_unusable_place(Path(config.queue.database))
+        refuse_unusable_place(config.database_file)
     except GigqdError as error:
         logs.configure(config.log)
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
@@ -96,7 +95,7 @@ def _supervise(config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[
         log.warning("stale_pidfile", path=str(runtime_files.pid_path), stale_pid=stale)
     for warning in configuration.warnings(config):
         log.warning("config_warning", warning=warning)
-    database_lock.take(Path(config.queue.database), config.daemon.name)
+    database_lock.take(config.place, config.daemon.name)
     return Supervisor(config, runtime_files, on_ready).run()
 
 

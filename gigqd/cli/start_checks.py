@@ -76,7 +76,7 @@ def refuse_as_a_start(config: Config, besides: int | None, within: float) -> Non
     _raise(_in_child(config, "place", place, within))
     runtime_files = RuntimeFiles(config)
     runtime_files.refuse_taken(besides)
-    database_lock.refuse_taken(Path(config.queue.database), config.daemon.name, besides)
+    database_lock.refuse_taken(config.place, config.daemon.name, besides)
     _raise(check_database(config, within))
     _raise(check_imports(config, within))
 
@@ -89,7 +89,7 @@ def check_database(config: Config, within: float | None = None) -> dict[str, Any
     """
     from gigqd.worker import preflight
 
-    given = Path(config.queue.database).parent in _paths_to_be_given(config)
+    given = config.place.parent in _paths_to_be_given(config)
     return _in_child(
         config,
         "database",
@@ -171,7 +171,7 @@ def _try_place(config: Config, given: list[Path]) -> str:
     """Try the directories and files of the daemon; root makes those in `given` usable."""
     runtime_files = RuntimeFiles(config)
     if config.daemon.user or config.daemon.group:
-        folders = (runtime_files.directory, Path(config.queue.database).parent)
+        folders = (runtime_files.directory, config.place.parent)
         check_access(config, [folder for folder in folders if folder not in given])
     if runtime_files.directory not in given:
         _try_directory(runtime_files)
@@ -205,7 +205,7 @@ def _try_log(runtime_files: RuntimeFiles) -> None:
 
 def _paths_to_be_given(config: Config) -> list[Path]:
     """Return the paths that a start by root would make, or give to the daemon's account."""
-    database, place = Path(config.queue.database).parent, config.daemon.runtime_dir
+    database, place = config.place.parent, config.daemon.runtime_dir
     try:
         if os.geteuid() != 0 or not find_account(config.daemon.user, config.daemon.group):
             return []

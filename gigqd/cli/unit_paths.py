@@ -53,7 +53,7 @@ def folders_to_write(file: Path) -> list[Path]:
         config = identify(file, {})
     except ConfigError:
         return []
-    folders = {Path(config.queue.database).parent, config.daemon.runtime_dir}
+    folders = {config.place.parent, config.daemon.runtime_dir}
     if config.log.file:
         folders.add(config.log.file.parent)
     within = [_STATE, *folders]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq import configuration_file
 from gigq.model import paths_with_links
+from gigq.model.database_address import is_address
 from gigqd.config.environment import PLACE, from_environment
 from gigqd.config.environment_file import check_name, read_environment_file
 from gigqd.config.parse import from_file, read_source
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
     from gigqd.config.parse import Keys, Settings, Source
     from gigqd.config.schema import Key, Table
+
+
+_NO_PLACE = (
+    "missing; with PostgreSQL it follows from the configuration file, and there is none: set it to "
+    "a directory of this host, or name a file (--config)"
+)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -54,7 +61,7 @@ def identify(path: Path | None, environ: Mapping[str, str]) -> Config:
     """
     config, problems = _read(path, environ)
     deciding = ["daemon.name", "daemon.runtime_dir"]
-    if config.daemon.runtime_dir == _beside(config.queue.database, config.daemon.name):
+    if config.daemon.runtime_dir == _beside(config.place, config.daemon.name):
         deciding.append("queue.database")
     fatal = [problem for problem in problems if _dotted(problem.key) in deciding]
     if fatal:
@@ -101,12 +108,16 @@ def _dotted(key: str) -> str:
     return key.removeprefix("GIGQD_").replace("__", ".").lower()
 
 
-def _beside(database: str, name: str) -> Path:
-    """Return the default runtime directory: beside the database, with the names of both.
+def _beside(file: Path, name: str) -> Path:
+    """Return the default runtime directory: beside a file, with the names of both.
 
     It depends on nothing else: each account and each session finds the daemon in the same place.
+
+    Args:
+        file: the database, or with PostgreSQL the configuration.
+        name: the daemon's name.
     """
-    place = f"{os.path.realpath(database)}.gigqd"
+    place = f"{os.path.realpath(file)}.gigqd"
     return Path(place if name == "default" else f"{place}-{name}")
 
 
@@ -126,9 +137,14 @@ class _Reader:
         values = {name: self._values((name,), cls) for name, cls in TABLES.items()}
         values["code"]["environment"] = self._environment(values["code"]["environment_file"])
         daemon, database = values["daemon"], values["queue"]["database"]
-        daemon["runtime_dir"] = daemon["runtime_dir"] or _beside(database, daemon["name"])
+        daemon["runtime_dir"] = daemon["runtime_dir"] or self._place(database, daemon["name"])
         tables: dict[str, Any] = {name: cls(**values[name]) for name, cls in TABLES.items()}
         return Config(source=self._file, pools=self._pools(declared_pools), **tables)
+
+    def _place(self, database: str, name: str) -> Path:
+        if is_address(database) and self._file is None:
+            self.report(("daemon", "runtime_dir"), _NO_PLACE)
+        return _beside(Path(database) if not is_address(database) else self._file or Path(), name)
 
     def report(self, keys: Keys, message: str) -> None:
         """Add a problem with a key, in the place where it is given."""

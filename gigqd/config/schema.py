@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+from gigq.model.database_address import is_address
 from gigq.model.units import DAY, GIB, HOUR, KIB, MIB
 from gigqd.config.value_types import (
     ACCOUNT,
@@ -44,8 +45,14 @@ class Effect(StrEnum):
     """Not applied; reported as needing a restart."""
 
 
-_BESIDE_DATABASE = "`DATABASE.gigqd`, or `DATABASE.gigqd-NAME` for a daemon with a name"
-_NO_DATABASE = 'missing; set it to the queue\'s file, such as "/var/lib/gigq/gigq.db"'
+_BESIDE_DATABASE = (
+    "`DATABASE.gigqd`, or with PostgreSQL `CONFIGURATION.gigqd`; with `-NAME` appended for a daemon "
+    "with a name"
+)
+_NO_DATABASE = (
+    'missing; set it to the queue\'s file, such as "/var/lib/gigq/gigq.db", or to the address of a '
+    "PostgreSQL database"
+)
 _HERE = Path()
 
 LIVE, RECYCLE, RESTART = Effect.LIVE, Effect.RECYCLE, Effect.RESTART
@@ -152,7 +159,7 @@ class DaemonConfig(Table):
 class QueueConfig(Table):
     """The job queue: where it is stored and what it may hold."""
 
-    database: str = key("gigq.db", DATABASE, RESTART, "SQLite file of the queue, on a local file system; created if it is missing.", required=_NO_DATABASE)
+    database: str = key("gigq.db", DATABASE, RESTART, "SQLite file of the queue, on a local file system, created if it is missing; or the address of a PostgreSQL database, `postgresql://HOST/DATABASE`.", required=_NO_DATABASE)
     lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "Time that a transaction waits for another writer before it fails.")
     durability: str = key("normal", choice("normal", "full"), RECYCLE, 'Effect of a power cut: with "normal" the last outcomes may be lost, and their jobs run again; with "full" nothing is lost, and each transaction needs an fsync.')
     max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Maximum size of a job's result as JSON; a job with a larger result fails for good.")
@@ -258,6 +265,16 @@ class Config(Record):
     log: LogConfig
     security: SecurityConfig
     pools: tuple[PoolConfig, ...]
+
+    @property
+    def database_file(self) -> Path | None:
+        """The database, when it is a file; None for an address of PostgreSQL."""
+        return None if is_address(self.queue.database) else Path(self.queue.database)
+
+    @property
+    def place(self) -> Path:
+        """The path beside which the daemon keeps its run locks and pipes: usually the database."""
+        return self.database_file or self.daemon.runtime_dir / "queue"
 
     def retry_of(self, pool: str) -> tuple[float, float, float, float]:
         """Return the values of `gigq.Retry` for the jobs of a pool: its own, or the general ones.

@@ -190,7 +190,7 @@ def _problem_with(file: Path, config: Config) -> str | None:
 def _use_of(file: Path, config: Config) -> str | None:
     """Return the other use of a file, found by its path or by another name of it; or None."""
     place = _place(file)
-    companions = Path(f"{config.queue.database}.gigq")
+    companions = Path(f"{config.place}.gigq")
     if _place(companions) in (place, place.parent):
         return "in the folder that gigq keeps beside the database"
     for path, use in _in_use(config):
@@ -200,7 +200,7 @@ def _use_of(file: Path, config: Config) -> str | None:
 
 
 def _in_use(config: Config) -> Iterator[tuple[Path, str]]:
-    for suffix in _DATABASE_SUFFIXES:
+    for suffix in _DATABASE_SUFFIXES if config.database_file else ():
         yield Path(config.queue.database + suffix), "the database or a file of SQLite's beside it"
     if config.source:
         yield config.source, "the configuration"

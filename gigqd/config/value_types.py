@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gigq.model import paths_with_links, served_queues
+from gigq.model.database_address import is_address
 from gigq.model.units import DAY, GIB, format_duration, format_size, parse_duration, parse_size
 from gigqd.config.mistakes import quote, shorten, suggest, type_name
 
@@ -24,7 +25,7 @@ LEAKS = (
 
 _MOST_FAULTS = 5
 _LARGEST_SHOWN = 1e15  # Python refuses to write an integer of thousands of digits
-_ADDRESS = re.compile(r"(file:|[a-z0-9+]+://)")
+_OTHER_ADDRESS = re.compile(r"(file:|[a-z0-9+]+://)")
 
 
 class ValueType(NamedTuple):
@@ -259,14 +260,16 @@ def _is_module(text: str) -> bool:
 
 
 def _is_file(text: str) -> bool:
-    return text.strip() not in ("", ":memory:") and not _ADDRESS.match(text)
+    return text.strip() not in ("", ":memory:") and not _OTHER_ADDRESS.match(text)
 
 
 def _parse_database(raw: object, base: Path) -> str:
+    if is_address(raw):
+        return str(raw)
     return str(PATH.parse(_FILE.parse(raw, base), base))
 
 
-_FILE = text(_is_file, "the path of an SQLite file (no URL, no :memory:)")
+_FILE = text(_is_file, "the path of an SQLite file (not :memory:), or postgresql://HOST/DATABASE")
 _QUEUES = list_of(
     text(
         _is_queue,

@@ -48,7 +48,7 @@ class Announcement:
 
     @property
     def _database(self) -> str:
-        return self._status.config.queue.database
+        return str(self._status.config.place)
 
     @property
     def _name(self) -> str:

@@ -15,7 +15,6 @@ import select
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
 from gigq.model.url_passwords import mask_passwords
@@ -28,6 +27,7 @@ from gigqd.linux import signals, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gigqd.config import Config
     from gigqd.host.runtime_files import RuntimeFiles
@@ -118,7 +118,7 @@ def start_detached(
     """
     repair_standard_streams()
     become(config, runtime_files)
-    refuse_unusable_place(Path(config.queue.database))
+    refuse_unusable_place(config.database_file)
     runtime_files.lock()
     try:
         stream = runtime_files.open_log()

@@ -15,15 +15,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def refuse_unusable_place(database: Path) -> None:
-    """Refuse a database whose folder is missing or unreachable, or whose path is not a file.
+def refuse_unusable_place(database: Path | None) -> None:
+    """Refuse a file whose folder is missing or unreachable, or whose path is not a file.
 
     A start creates no folder there, for the database or for its runtime files.
+
+    Args:
+        database: the file; None for a PostgreSQL database, which has no place on this host.
 
     Raises:
         GigqdError: with the path of the database.
         NotPermitted: with the account and the directory that it cannot pass.
     """
+    if database is None:
+        return
     refuse_unreachable(database.parent)
     if not os.path.isdir(database.parent):  # noqa: PTH112 - False also where it cannot be seen
         text = f"{database} does not exist, and its folder does not exist"

@@ -12,6 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gigq.model.database_address import is_address, without_password
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Identity(NamedTuple):
 
     Attributes:
         config: the absolute path of its configuration file, links kept; None without a file.
-        database: the path of its database, without links.
+        database: the path of its database without links, or its address without a password.
         name: its name.
         overrides: the name and the database from the environment, which replace those of the file;
             several daemons can share a file in this way.
@@ -80,7 +81,7 @@ class Record(NamedTuple):
 def overrides_of(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the name and the database that an environment sets; empty texts for none."""
     name, database = (environ.get(variable, "") for variable in _OVERRIDES)
-    return name, os.path.realpath(database) if database else ""
+    return name, _place_of(database) if database else ""
 
 
 def identity_of(config: Config, environ: Mapping[str, str]) -> Identity:
@@ -92,10 +93,14 @@ def identity_of(config: Config, environ: Mapping[str, str]) -> Identity:
     """
     return Identity(
         config=str(config.source) if config.source else None,
-        database=os.path.realpath(config.queue.database),
+        database=_place_of(config.queue.database),
         name=config.daemon.name,
         overrides=overrides_of(environ),
     )
+
+
+def _place_of(database: str) -> str:
+    return without_password(database) if is_address(database) else os.path.realpath(database)
 
 
 def identity_from(said: Any) -> Identity:

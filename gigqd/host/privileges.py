@@ -7,7 +7,6 @@ import grp
 import os
 import pwd
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigqd import exit_codes
@@ -18,6 +17,7 @@ from gigqd.host import ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from gigqd.config import Config
     from gigqd.host.runtime_files import RuntimeFiles
@@ -90,7 +90,7 @@ def become(config: Config, runtime_files: RuntimeFiles) -> None:
         drop_privileges(account)
         _name_in_environment(account)
     if account is not None:
-        check_access(config, (runtime_files.directory, Path(config.queue.database).parent))
+        check_access(config, (runtime_files.directory, config.place.parent))
 
 
 def check_access(config: Config, folders: Iterable[Path]) -> None:
@@ -191,8 +191,9 @@ def _prepare(account: Account, config: Config, runtime_files: RuntimeFiles) -> N
         ownership.give_file(log, account)
         ownership.give_directory(log.parent, account, make=None, fits=_are_gigqds)
     # The database's folder first: by default the runtime directory is made in it.
-    database = Path(config.queue.database).parent
-    ownership.give_directory(database, account, make=_FOLDER_MODE, fits=_is_empty)
+    if config.database_file:
+        database = config.database_file.parent
+        ownership.give_directory(database, account, make=_FOLDER_MODE, fits=_is_empty)
     ownership.give_directory(runtime_files.directory, account, make=_FOLDER_MODE, fits=_are_gigqds)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.store.sqlite.processes import run_locks
@@ -43,7 +42,7 @@ class FileRepair:
         repair_socket: Callable[[], Iterable[str]],
         begin_stop: Callable[[], Stop],
     ) -> None:
-        self._database = Path(status.config.queue.database)
+        self._database = status.config.place
         self._name = status.config.daemon.name
         self._runtime_files = runtime_files
         self._repair_socket = repair_socket

@@ -29,15 +29,15 @@ class DeadDaemonSettlement:
     process may still work. It is logged and reported, and searched again.
 
     Args:
-        path: the database file.
+        place: the path beside which the daemon keeps its run locks.
         settling: finds and settles the open executions of dead runs.
         report: sends a message to the supervisor.
     """
 
     def __init__(
-        self, path: str, settling: Settlement, report: Callable[[dict[str, Any]], None]
+        self, place: str, settling: Settlement, report: Callable[[dict[str, Any]], None]
     ) -> None:
-        self._home = home_of(path)
+        self._home = home_of(place)
         self._settlement = settling
         self._report = report
         self._treekills: dict[str, TreeKill] = {}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.execution import job_events, plain_worker_rescue
 from gigq.model.retry import Retry
-from gigq.store.sqlite.processes import run_locks, wakeup
 from gigq.store.verbs import settle_and_claim
 from gigqd import logs
 from gigqd.recorder.result_from_exit import (
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 
     from gigq.model.claim import Settled
     from gigq.model.execution_result import ExecutionResult
+    from gigq.store.backend import FileBackend
     from gigq.store.database import Database
+    from gigq.store.postgres.backend import DaemonBackend
     from gigqd.ipc.exit_record import ExitRecord
 
 log = logs.get_logger(__name__)
@@ -35,7 +36,7 @@ class Settlement:
 
     Args:
         database: the database.
-        path: its file.
+        backend: its wakeups and runs.
         run: the daemon's own run.
         heartbeat: called after each settled execution, as a heartbeat.
         retry_of: returns the delays of a pool's jobs without delays of their own, by its name.
@@ -44,13 +45,13 @@ class Settlement:
     def __init__(
         self,
         database: Database,
-        path: str,
+        backend: FileBackend | DaemonBackend,
         run: str,
         heartbeat: Callable[[], None],
         retry_of: Callable[[str], Retry] = lambda _pool: _AT_ONCE,
     ) -> None:
         self._database = database
-        self._path = path
+        self._backend = backend
         self._run = run
         self._heartbeat = heartbeat
         self._retry_of = retry_of
@@ -59,7 +60,7 @@ class Settlement:
         """Return the runs with open executions whose process is dead."""
         runs = {row["run"] for row in settle_and_claim.open_executions(self._database)}
         others = runs - {self._run, None}
-        return frozenset(run for run in others if not run_locks.is_alive(self._path, run))
+        return frozenset(run for run in others if not self._backend.is_alive(run))
 
     def settle_runs(self, runs: frozenset[str]) -> int:
         """Settle the open executions of dead runs; return their number."""
@@ -135,7 +136,7 @@ class Settlement:
     def _follow_up(self, done: Settled | None) -> Settled | None:
         self._heartbeat()
         if done is not None:
-            wakeup.notify(self._path, Counter(done.due_in))
+            self._backend.notify(Counter(done.due_in))
         return done
 
 

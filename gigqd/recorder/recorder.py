@@ -5,17 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
 from gigq.errors import StoreError
 from gigq.model.retry import Retry
-from gigq.store import initialization
-from gigq.store.database import Database
-from gigq.store.migrate import Begin
-from gigq.store.sqlite import checkpoint, connections, probe
-from gigq.store.sqlite.file import identity
 from gigqd import exit_codes, logs
 from gigqd.host.database_errors import DatabaseError, RetryDelay, database_error_of
 from gigqd.ipc.exit_record import ExitRecord
@@ -26,15 +20,13 @@ from gigqd.linux.signals import ignore
 from gigqd.recorder.dead_daemon_settlement import DeadDaemonSettlement
 from gigqd.recorder.dead_worker_settlement import Settlement, outcome_text
 from gigqd.recorder.maintenance import Maintenance
-from gigqd.recorder.polling import IDLE_INTERVAL, Polling
+from gigqd.recorder.polling import IDLE_INTERVAL
 from gigqd.recorder.retention import PAUSE, Retention
+from gigqd.recorder.storage_of import storage_of
 
 if TYPE_CHECKING:
-    from gigq.store.sqlite.connections import StoreConnection
-    from gigq.store.sqlite.file.identity import FileId
     from gigqd.process.spawn import ChildContext
 
-_PATIENCE = 1.0
 _DEAD_RUNS_WITHIN = 5.0
 _STRAY_AFTER = 5.0
 
@@ -56,60 +48,44 @@ class Recorder:
     """The main loop of the recorder process.
 
     1. Settle the open executions of dead runs, before the first claim and after every error of
-       the file.
+       the database.
     2. Settle the executions of dead workers, as the supervisor's exit records say.
     3. Maintenance: wake workers for due jobs and for rows of foreign SQL, relay cancel requests,
-       keep the write-ahead log short, and check that the file can be used.
+       and look after the database.
     4. Delete finished jobs that are too old or too many.
 
-    After an error of the database the recorder tries again, and keeps all exit records. Only the
-    first recorder of a daemon may create the file, and only before the daemon is up.
+    After an error of the database the recorder tries again, and keeps all exit records.
     """
 
     def __init__(self, context: ChildContext) -> None:
         self._cell = context.cell
-        self._path = context.config.queue.database
         self._json_socket = JsonSocket(context.json_socket)
-        self._polling = Polling(self._json_socket)
-        full = context.config.queue.durability == "full"
-        self._database = Database(self._connection, _PATIENCE, durable=full)
+        self._was_recovered = context.tag.generation > 1
+        self._storage = storage_of(
+            context.config, self._json_socket, self.heartbeat, is_there=self._was_recovered
+        )
+        place = str(context.config.place)
         self._settlement = Settlement(
-            self._database,
-            self._path,
+            self._storage.database,
+            self._storage.backend,
             context.tag.run,
             self.heartbeat,
             lambda pool: Retry(*context.config.retry_of(pool)),
         )
         served = [pool.queues for pool in context.config.pools]
-        self._dead_daemon_settlement = DeadDaemonSettlement(
-            self._path, self._settlement, self.report
-        )
+        self._dead_daemon_settlement = DeadDaemonSettlement(place, self._settlement, self.report)
         self._maintenance = Maintenance(
-            self._database,
-            self._path,
-            context.tag.run,
-            served,
-            self._cell.all_reports,
-            self.heartbeat,
-            self.report,
+            self._storage, place, context.tag.run, served, self._cell.all_reports, self.report
         )
-        self._retention = Retention(
-            self._database, context.config.retention, self.report, self._maintenance.expect_size
-        )
-        self._kept_connection: StoreConnection | None = None
+        self._retention = Retention(self._storage, context.config.retention, self.report)
         self._records: deque[tuple[int, ExitRecord]] = deque()
-        self._file: FileId | None = None
         self._recovered = False
-        self._was_recovered = context.tag.generation > 1
-        self._begin = Begin.NEVER
         self._possible_strays: set[str] = set()
         self._settle_strays_at = 0.0
         self._leaving = False
         self._patience = RetryDelay()
         # Differs from all states, so the first is sent: an earlier recorder may have sent another.
         self._database_error: DatabaseError | None = DatabaseError("", pause_claims=False)
-        if self._was_recovered:
-            connections.require(self._path)
 
     def run(self) -> int:
         """Work until asked to exit and every exit record is settled.
@@ -151,12 +127,9 @@ class Recorder:
             self._note_database_error(None)
 
     def _settle_and_maintain(self) -> None:
-        connection = self._connection()
-        if connection.file_id == self._file:
-            identity.require_log(connection.path, connection.log)
-        if not self._recovered or connection.file_id != self._file:
-            connection = self._recover()
-        self._maintenance.check_file()
+        if not self._storage.connect() or not self._recovered:
+            self._recover()
+        self._storage.check()
         while self._records:
             number, record = self._records[0]
             outcomes = self._settlement.dead_worker(record)
@@ -164,19 +137,20 @@ class Recorder:
                 {"settled": number, "worker": record.worker_id, **outcome_text(outcomes, record)}
             )
             self._records.popleft()
-        changed = self._maintenance.run_due(connection)
-        self._dead_daemon_settlement.settle_if_due()
+        changed = self._maintenance.run_due()
+        if self._storage.may_have_open_executions():
+            self._dead_daemon_settlement.settle_if_due()
         self._settle_strays()
         self._retention.run_due(changed=changed)
 
     def _listen(self) -> None:
         """Receive messages, for which it waits until the next maintenance is due."""
         if self._database_error:
-            woken = self._polling.wait(self._patience.until - time.monotonic())
+            woken = self._storage.wait(self._patience.until - time.monotonic())
         elif self._retention.is_at_work:
-            woken = self._polling.wait(PAUSE)
+            woken = self._storage.wait(PAUSE)
         else:
-            woken = self._polling.sleep(self._maintenance.until_due(IDLE_INTERVAL))
+            woken = self._storage.sleep(self._maintenance.until_due(IDLE_INTERVAL))
         for message in self._json_socket.receive() if woken else ():
             if message.get("leave"):
                 self._leaving = True
@@ -187,35 +161,18 @@ class Recorder:
 
     # --- recovery ----------------------------------------------------------------------------
 
-    def _connection(self) -> StoreConnection:
-        if self._kept_connection is None or not self._kept_connection.is_usable():
-            if not self._was_recovered:
-                self._begin = initialization.prepare_file(self._path, self.heartbeat)
-            self._kept_connection = connections.open_connection(self._path, _PATIENCE)
-        return self._kept_connection
-
-    def _recover(self) -> StoreConnection:
-        """Prepare the file for claims: at the start, after errors, and after it was replaced."""
+    def _recover(self) -> None:
+        """Prepare for claims: at the start, after errors, and after the database was replaced."""
         again = self._was_recovered
-        if again:
-            # A new connection has no cached pages of a file that was overwritten.
-            connections.close_connection(self._path)
-        connection = self._connection()
-        probe.call_during_statements(connection, self.heartbeat)
-        self._polling.follow(connection.path)
-        self._maintenance.begin(damaged=again)
-        self._maintenance.check_file()
-        initialization.open_queue(self._database, self._path, self._begin)
+        self._storage.prepare(again=again)
+        self._maintenance.begin()
         settled = self._dead_daemon_settlement.settle_dead_runs(_DEAD_RUNS_WITHIN)
         if again:
             self._possible_strays = {row["execution_id"] for row in self._settlement.own()}
             self._settle_strays_at = time.monotonic() + _STRAY_AFTER
-        self._file, self._recovered, self._was_recovered = connection.file_id, True, True
-        self._begin = Begin.NEVER
-        connections.require(self._path)
+        self._recovered = self._was_recovered = True
         self.report({"ready": settled})
         syscalls.release_memory()
-        return connection
 
     def _settle_strays(self) -> None:
         """Settle the open executions of this daemon that no worker runs.
@@ -236,7 +193,8 @@ class Recorder:
             self._patience.end()
         else:
             self._patience.wait(time.monotonic())
-            self._maintenance.begin(damaged=database_error.pause_claims)
+            self._storage.begin(damaged=database_error.pause_claims)
+            self._maintenance.begin()
             self._retention.begin()
             self._recovered = self._recovered and not database_error.pause_claims
             if database_error.code is not None and not self._was_recovered:
@@ -253,17 +211,11 @@ class Recorder:
             )
 
     def _close(self) -> None:
-        """Leave one complete file, as the last process that used it.
-
-        A damaged file is left unchanged: its log may be the only intact part.
-        """
+        """Close the database. A damaged file is left as it is: only its log may be intact."""
         self.heartbeat()
         self._maintenance.close()
-        if self._database_error is None and self._kept_connection is not None:
-            with suppress(StoreError, OSError):
-                checkpoint.shorten(self._kept_connection, truncate=True)
         if self._database_error is None or self._database_error.code is None:
-            connections.close_connections()
+            self._storage.close(works=self._database_error is None)
 
     def _on_sigterm(self, _number: int, _frame: object) -> None:
         self._leaving = True

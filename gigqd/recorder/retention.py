@@ -6,15 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq.model import clock
-from gigq.store.sqlite.vacuum import Vacuum
 from gigq.store.verbs.prune import FINISHED, Keep, Pruning
 from gigqd.time_slice import advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gigq.store.database import Database
     from gigqd.config import RetentionConfig
+    from gigqd.recorder.storage import Storage
 
 PAUSE = 0.03
 """Seconds between two parts of a pass, in which the recorder does its other work."""
@@ -30,23 +29,20 @@ class Retention:
     A pass runs in batches, between the recorder's other work.
 
     Args:
-        database: the database.
+        storage: the database.
         config: the limits for each status.
         report: sends a message to the supervisor.
-        shrinks: called with the new size of the file in bytes before it gets shorter.
     """
 
     def __init__(
         self,
-        database: Database,
+        storage: Storage,
         config: RetentionConfig,
         report: Callable[[dict[str, Any]], None],
-        shrinks: Callable[[int], None],
     ) -> None:
-        self._database = database
+        self._storage = storage
         self._config = config
         self._report = report
-        self._shrinks = shrinks
         self._next_at = time.monotonic() + _SOON
         self.begin()
 
@@ -83,19 +79,16 @@ class Retention:
 
     def _batches(self) -> Iterator[None]:
         """Run a whole pass, batch by batch."""
-        pruning, began = Pruning(self._database, self._policy()), time.monotonic()
+        pruning, began = Pruning(self._storage.database, self._policy()), time.monotonic()
         while pruning.batch():
             yield
         if any(pruning.pruned.values()):
             seconds = round(time.monotonic() - began, 3)
             self._report({"pruned": pruning.pruned, "seconds": seconds})
-        vacuum = Vacuum(self._database)
-        while vacuum.batch():
-            self._shrinks(vacuum.size)
-            yield
+        yield from self._storage.give_back_space()
 
     def _policy(self) -> dict[str, Keep]:
-        now = clock.utc_now()
+        now = self._storage.now()
         kept = {status: self._config.of(status) for status in FINISHED}
         return {
             status: Keep(clock.after(now, -age) if age else None, most or None)

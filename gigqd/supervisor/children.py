@@ -88,7 +88,7 @@ class Children:
 
     def preload(self) -> None:
         """Load before the first fork what every child needs, so that all share its memory."""
-        importlib.import_module("gigqd.worker.preload").preload(self._config.queue.database)
+        importlib.import_module("gigqd.worker.preload").preload(self._config)
         spawn.settle_memory()
 
     def use(self, config: Config, generation: int) -> None:

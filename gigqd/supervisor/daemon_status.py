@@ -198,7 +198,7 @@ def status(daemon_status: DaemonStatus, children: Children) -> dict[str, Any]:
         "generation": daemon_status.generation,
         "run": daemon_status.run,
         "config": str(config.source) if config.source else None,
-        "database": config.queue.database,
+        "database": mask_passwords(config.queue.database),
         "pools": [{"name": pool.name, "size": pool.size} for pool in config.pools],
         "slots": _slots(children),
         "counters": _counters(daemon_status.counters, children),

@@ -66,11 +66,11 @@ class Supervisor:
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
-        self._run = startup.lock_run(config.queue.database)
+        self._run = startup.lock_run(str(config.place))
         self._status = daemon_status.DaemonStatus(config, self._run.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
-        origin = (home_of(config.queue.database), self._run.run)
+        origin = (home_of(str(config.place)), self._run.run)
         self._children = Children(config, origin, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._children)
         self._reloads = Reloads(self._status, self._children, self._pools, self._notifier)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.errors import GigqError, SchemaTooNew
+from gigq.model.database_address import without_password
 from gigq.store import initialization, migrate
 from gigq.store.database import Database
+from gigq.store.dialect import SQLITE
 from gigq.store.sqlite import initialized_mark
 from gigq.store.sqlite.connections import close_connections, open_connection
 from gigq.store.sqlite.file.filesystem import resolve
@@ -17,10 +18,16 @@ from gigqd.errors import GigqdError
 from gigqd.host.database_errors import exit_code_for
 from gigqd.host.database_location import refuse_unusable_place
 from gigqd.host.privileges import account_name, refuse_unreachable, refuse_unwritable
+from gigqd.worker.backend import backend_of
 from gigqd.worker.boot import failure, is_of_the_application, prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from gigqd.config import Config
+
+_OF_RECORDER = 2
 
 
 def check_database(config: Config) -> str:
@@ -32,7 +39,9 @@ def check_database(config: Config) -> str:
     Raises:
         GigqdError: the daemon could not use it; the exit code is that of `start`.
     """
-    path = Path(config.queue.database)
+    if config.database_file is None:
+        return _on_server(config, lambda found: _judge_schema(found) + _judge_limit(found, config))
+    path = config.database_file
     try:
         refuse_unusable_place(path)
         refuse_unwritable(path.parent)
@@ -57,9 +66,11 @@ def check_path_to_new_folder(config: Config) -> str:
     Raises:
         GigqdError: the account cannot pass a directory above the folder.
     """
-    path = Path(config.queue.database)
+    path = config.database_file or config.place
     refuse_unreachable(path.parent.parent, path.parent)
     who = account_name()
+    if config.database_file is None:
+        return f"{path.parent} does not exist yet; the first start by root gives it to {who}"
     return f"{path} does not exist yet; the first start by root gives {who} its folder"
 
 
@@ -72,7 +83,9 @@ def create_queue(config: Config) -> str:
     Raises:
         GigqdError: the file cannot be created or used; the exit code is that of `start`.
     """
-    path = Path(config.queue.database)
+    if config.database_file is None:
+        return _on_server(config, _create_tables)
+    path = config.database_file
     try:
         initialization.initialize(path)
         return f"{path}: {_judge_schema(Database(lambda: open_connection(path)))}"
@@ -80,6 +93,44 @@ def create_queue(config: Config) -> str:
         raise _as_daemon_error(error) from error
     finally:
         close_connections()
+
+
+def _on_server(config: Config, judge: Callable[[Database], str]) -> str:
+    """Return the judgement about a PostgreSQL database, after its address.
+
+    Raises:
+        GigqdError: the database cannot be used.
+    """
+    backend = backend_of(config)
+    try:
+        found = judge(Database(backend.connection))
+    except GigqError as error:
+        raise _as_daemon_error(error) from error
+    finally:
+        backend.close()
+    return f"{without_password(config.queue.database)}: {found}"
+
+
+def _judge_limit(database: Database, config: Config) -> str:
+    """Compare the connections that the daemon needs with those that the server allows.
+
+    Each worker has one, and the recorder two. Another daemon needs as many again.
+    """
+    row = database.one("connection_limit")
+    workers = sum(pool.size for pool in config.pools)
+    needed, most = workers + _OF_RECORDER, row["most"] if row else None
+    if most is not None and needed > most:
+        raise GigqdError(
+            f"{workers} workers and the recorder need {needed} connections, and the server allows "
+            f"this role {most}; raise its max_connections, or use fewer workers",
+            exit_code=exit_codes.BAD_CONFIG,
+        )
+    return f", {needed} connections needed and {most} allowed"
+
+
+def _create_tables(database: Database) -> str:
+    migrate.apply(database)
+    return _judge_schema(database)
 
 
 def check_imports(config: Config) -> str:
@@ -122,13 +173,14 @@ def _judge_schema(database: Database) -> str:
     with database.transaction(durable=False) as session:
         names = {row["name"] for row in session.all("table_names")}
         if "gigq_schema" not in names:
-            migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
-            migrate.refuse_obstacles(database)
+            if database.dialect == SQLITE:
+                migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
+                migrate.refuse_obstacles(database)
             if "jobs" in names:
                 return "a queue of GigQ 0.5.1; the first start or submit upgrades it"
             return "no queue of this version yet; the first start or submit creates it"
         row = session.one("schema_version")
-        found, known = (row or {}).get("version") or 0, migrate.latest("sqlite")
+        found, known = (row or {}).get("version") or 0, migrate.latest(database.dialect)
         if found > known:
             raise SchemaTooNew(
                 f"the store has schema {found} and this gigq knows {known}; upgrade gigq here"

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
 from gigq.store import migrate
-from gigq.store.dialect import SQLITE
+from gigq.store.dialect import POSTGRES, SQLITE
+from gigq.store.postgres.connections import driver
 from gigq.store.sqlite.file.filesystem import refuse_network
 from gigq.store.statements import statements
 
+if TYPE_CHECKING:
+    from gigqd.config import Config
 
-def preload(database: str) -> None:
+
+def preload(config: Config) -> None:
     """Read the store's statements and the mounted file systems, without opening a database.
 
-    Otherwise each child needs a millisecond and most of a megabyte for that.
-
-    Args:
-        database: the path of the database.
+    Otherwise each child needs a millisecond and most of a megabyte for that; with PostgreSQL the
+    driver, too.
     """
-    statements(SQLITE)
-    migrate.latest(SQLITE)
+    dialect = SQLITE if config.database_file else POSTGRES
+    statements(dialect)
+    migrate.latest(dialect)
     with suppress(UnsupportedStore):  # the recorder reports it
-        refuse_network(database)
+        if dialect == POSTGRES:
+            driver()
+        refuse_network(str(config.place))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from gigq.errors import StoreError
 from gigq.store.database import Database
-from gigq.store.sqlite.connections import open_another
 
 if TYPE_CHECKING:
     from gigq.execution.runner import Runner
+    from gigq.store.backend import FileBackend
+    from gigq.store.postgres.backend import DaemonBackend
     from gigqd.worker.reporting import WorkerReports
 
 
@@ -22,13 +23,15 @@ class ClaimRelease:
 
     Args:
         runner: the runner that holds the claims.
-        path: the database file.
+        backend: the database.
         reports: the reports of the worker, for the report that it holds no other claims.
     """
 
-    def __init__(self, runner: Runner, path: str, reports: WorkerReports) -> None:
+    def __init__(
+        self, runner: Runner, backend: FileBackend | DaemonBackend, reports: WorkerReports
+    ) -> None:
         self._runner = runner
-        self._path = path
+        self._backend = backend
         self._reports = reports
 
     def release(self) -> None:
@@ -36,7 +39,7 @@ class ClaimRelease:
         if not self._runner.held:
             return
         try:
-            with closing(open_another(self._path)) as connection:
+            with closing(self._backend.another_connection()) as connection:
                 durable = self._runner.store.durable
                 database = Database(lambda: connection, lock_timeout=0.0, durable=durable)
                 self._runner.release_others(database)

@@ -18,14 +18,14 @@ from gigq.model import allow_list, clock, function_import, served_queues
 from gigq.model.execution_result import PostMortem
 from gigq.model.job_status import JobStatus
 from gigq.model.retry import Retry
-from gigq.store.backend import FileBackend, StoreHandle
+from gigq.store.backend import StoreHandle
 from gigq.store.migrate import Begin
 from gigq.store.sqlite.connections import close_all_connections, require
-from gigq.store.sqlite.processes.wakeup import Listener
 from gigq.store.verbs import settle_and_claim
 from gigqd import exit_codes, logs
 from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
+from gigqd.worker.backend import backend_of
 from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
 from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
@@ -102,12 +102,13 @@ class WorkerRole:
         self._interruption = InterruptionReport(reports.json_socket)
         self._exit_requested, self._exit_reason = False, ""
         self._recycling = RecyclingLimits(pool, time.monotonic())
-        queue = context.config.queue
-        require(queue.database)  # the recorder creates it; a file of a worker's would hide a loss
+        if file := context.config.database_file:
+            require(file)  # the recorder creates it; a file of a worker's would hide a loss
+        self._backend = backend_of(context.config)
         self._hooks = hooks
         self._allow = None if "*" in (allow := context.config.security.allow) else allow
         self._runner = self._make_runner()
-        self._listener = Listener(queue.database, pool.queues)
+        self._listener = self._backend.listener(pool.queues)
         assert context.stacks is not None
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
@@ -115,7 +116,7 @@ class WorkerRole:
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
         self._leaks = LeakReport(leak_check, reports.json_socket)
         self._functions = FunctionFinder(leak_check)
-        self._interrupter.release = ClaimRelease(self._runner, queue.database, reports).release
+        self._interrupter.release = ClaimRelease(self._runner, self._backend, reports).release
         self._usage = UsageMeter()
         self._database_error_since: float | None = None
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -123,7 +124,7 @@ class WorkerRole:
     def _make_runner(self) -> Runner:
         queue = self._context.config.queue
         store = StoreHandle(
-            FileBackend(queue.database),
+            self._backend,
             begin=Begin.NEVER,
             lock_timeout=queue.lock_timeout,
             durable=queue.durability == "full",
@@ -182,6 +183,7 @@ class WorkerRole:
             self._reports.leaving()
             self._hooks.stop()
         self._listener.close()
+        self._backend.close()
         close_all_connections()  # also to other databases that its jobs have opened
         return exit_codes.WORKER_DONE
 
@@ -197,7 +199,8 @@ class WorkerRole:
             log.error("database_error", error=str(error))
             if isinstance(error, LockedByThisThread):
                 os._exit(exit_codes.WORKER_RESIDUE)  # a job left its transaction open
-            if not isinstance(error, StoreLocked):  # a lock is another process's
+            # A lock is another process's, and the connection to a server is made again.
+            if not isinstance(error, StoreLocked) and self._context.config.database_file:
                 self._exit_after_long_database_error()
             wait = _AFTER_A_DATABASE_ERROR
         self._show_idle()
@@ -327,8 +330,9 @@ class WorkerRole:
         # Claims are paused because of the database, which must not be used then.
         if not self._may_claim():
             return _LONGEST_WAIT
-        due_at = settle_and_claim.next_due_at(self._runner.store.database, self._pool.queues)
-        return clock.seconds_until(due_at, _LONGEST_WAIT)
+        database = self._runner.store.database
+        due_at = settle_and_claim.next_due_at(database, self._pool.queues)
+        return clock.seconds_until(due_at, _LONGEST_WAIT, database.now)
 
     def _sleep(self, longest: float) -> None:
         json_socket = self._reports.json_socket

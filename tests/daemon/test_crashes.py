@@ -11,11 +11,12 @@ import time
 import psutil
 import pytest
 from support import jobs
+from support.daemon import on_both_databases
 from support.waiting import wait_until
 
 from gigqd.linux import syscalls
 
-pytestmark = pytest.mark.daemon
+pytestmark = [pytest.mark.daemon, on_both_databases]
 
 
 def test_a_death_in_a_job_is_a_failed_attempt_with_its_cause(daemons):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 from collections import Counter
 from contextlib import closing, suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from support import jobs
+from support.raw_sql import Program
 from support.waiting import wait_until
 
 from gigqd.process.process_tag import VARIABLE, Tag, home_of
@@ -156,14 +156,13 @@ def _accounts(daemon: Daemon) -> Iterator[tuple[str, str]]:
 
 
 def _read_records(daemon: Daemon) -> _Records:
-    with closing(sqlite3.connect(daemon.database)) as connection:
-        connection.row_factory = sqlite3.Row
-        mine = {row["id"]: dict(row) for row in connection.execute("SELECT * FROM jobs")}
+    with closing(Program(daemon.address)) as program:
+        mine = {row["id"]: row for row in program.rows("SELECT * FROM jobs")}
         mine = {job_id: job for job_id, job in mine.items() if str(daemon.ledger) in job["params"]}
         executions: dict[str, list[dict[str, Any]]] = {job_id: [] for job_id in mine}
-        for row in connection.execute("SELECT * FROM job_executions ORDER BY rowid"):
+        for row in program.rows("SELECT * FROM job_executions ORDER BY id"):
             if row["job_id"] in mine:
-                executions[row["job_id"]].append(dict(row))
+                executions[row["job_id"]].append(row)
     return _Records(mine, executions)
 
 

@@ -16,12 +16,12 @@ import signal
 import subprocess
 import sys
 import uuid
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import checks, fork_server
+from support import checks, fork_server, stores
 from support import jobs as ledgers
 from support.configs import clean_environment, to_toml
 from support.json_lines import read_whole
@@ -29,6 +29,8 @@ from support.waiting import wait_until
 from xprocess import ProcessStarter
 
 from gigq import Job, JobQueue, JobStatus
+from gigq.model.database_address import is_address
+from gigq.store.postgres import connections as postgres_connections
 from gigq.store.sqlite.connections import close_connection
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning
 from gigqd.config import DaemonConfig
@@ -76,6 +78,17 @@ class Daemon:
         self.excused: dict[str, str] = {}
         self.baseline: tuple[int, int] | None = None
         self.configure(settings)
+
+    @property
+    def address(self) -> str:
+        """Its database: the path of the file, or the address of the PostgreSQL schema."""
+        given = self._settings["queue.database"]
+        return given if is_address(given) else str(self.database)
+
+    @property
+    def place(self) -> str:
+        """The path beside which it keeps its locks and pipes."""
+        return str(self.home / "run" / "queue") if is_address(self.address) else self.address
 
     # --- its life ----------------------------------------------------------------------------
 
@@ -199,7 +212,7 @@ class Daemon:
     @property
     def queue(self) -> JobQueue:
         """Its queue."""
-        return JobQueue(str(self.database))
+        return JobQueue(self.address)
 
     def submit(
         self,
@@ -269,7 +282,7 @@ class Daemon:
 
     def tagged_pids(self) -> list[int]:
         """Every living process that carries the tag of one of its workers."""
-        home = home_of(str(self.database))
+        home = home_of(self.place)
         tags = {pid: tag_of(pid) for pid in syscalls.all_pids()}
         return [pid for pid, tag in tags.items() if tag is not None and tag.home == home]
 
@@ -311,6 +324,8 @@ class Daemon:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         close_connection(str(self.database))
+        if is_address(self.address):
+            postgres_connections.close_connection(self.address)
 
     # --- within ------------------------------------------------------------------------------
 
@@ -334,18 +349,26 @@ class Daemon:
         return path.read_text() if path.exists() else ""
 
 
+on_both_databases = pytest.mark.parametrize("daemons", stores.KINDS, indirect=True)
+"""Run a test, or those of a module, with a daemon on a file and with one on PostgreSQL."""
+
+
 @pytest.fixture
 def daemons(
     xprocess: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Daemon]]:
     """A function that makes daemons, started unless `start=False`; all are checked at the end."""
+    kind = getattr(request, "param", "sqlite")
     made: list[Daemon] = []
+    schemas = ExitStack()
     bystander = checks.Bystander()
 
     def make(settings: Mapping[str, Any] | None = None, *, start: bool = True) -> Daemon:
         home = tmp_path / f"d{len(made)}"
         home.mkdir()
-        made.append(Daemon(xprocess, home, settings or {}))
+        address = schemas.enter_context(stores.address_of(kind, home))
+        database = {} if kind == "sqlite" else {"queue.database": address}
+        made.append(Daemon(xprocess, home, {**database, **(settings or {})}))
         if start:
             made[-1].start()
         return made[-1]
@@ -359,6 +382,7 @@ def daemons(
         bystander.end()
         for daemon in made:
             daemon.abandon()
+        schemas.close()
 
 
 def _text(status: JobStatus | str) -> str:

@@ -68,6 +68,12 @@ class Program:
         """Run a statement with parameters as in SQLite; its cursor."""
         return _executed(self.connection, statement, values)
 
+    def rows(self, statement: str) -> list[dict[str, Any]]:
+        """Run a statement without parameters; its rows by column."""
+        cursor = self.execute(statement)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()

@@ -35,11 +35,31 @@ def test_a_relative_file_is_found_by_the_links_of_the_shells_folder(tmp_path, mo
     assert config.code.python_path == (tmp_path / "current",)
 
 
-@pytest.mark.parametrize("database", ["", ":memory:", "postgresql://h/d", "file:q.db?mode=ro"])
-def test_only_a_file_can_be_the_database(tmp_path, database):
+@pytest.mark.parametrize("database", ["", ":memory:", "mysql://h/d", "file:q.db?mode=ro"])
+def test_only_a_file_or_postgresql_can_be_the_database(tmp_path, database):
     path = write(tmp_path, f'[queue]\ndatabase = "{database}"\n')
 
     assert problems(path)[0].startswith("2: queue.database: expected the path of an SQLite file")
+
+
+def test_with_postgresql_the_place_follows_from_the_configuration_file(tmp_path):
+    address = "postgresql://jobs:secret@db.example/jobs"
+    path = write(tmp_path, f'[queue]\ndatabase = "{address}"\n[daemon]\nname = "night"\n')
+    config = load(path, {})
+
+    assert (config.queue.database, config.database_file) == (address, None)
+    assert config.daemon.runtime_dir == Path(f"{path}.gigqd-night")
+    assert config.place.parent == config.daemon.runtime_dir
+
+
+def test_with_postgresql_and_without_a_file_the_place_must_be_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environ = {"GIGQD_QUEUE__DATABASE": "postgresql://db.example/jobs"}
+
+    with pytest.raises(ConfigError, match=r"daemon\.runtime_dir: missing; with PostgreSQL"):
+        load(None, environ)
+    given = load(None, environ | {"GIGQD_DAEMON__RUNTIME_DIR": str(tmp_path / "run")})
+    assert given.place.parent == tmp_path / "run"
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path):

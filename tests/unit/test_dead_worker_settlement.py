@@ -12,6 +12,7 @@ from gigq.model.cause import Cause
 from gigq.model.claim import Claimant, ClaimRequest, SettleBatch
 from gigq.model.ids import new_id
 from gigq.store import migrate
+from gigq.store.backend import FileBackend
 from gigq.store.database import Database
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.processes import run_locks
@@ -44,7 +45,7 @@ def db(path: str) -> Iterator[Database]:
 @pytest.fixture
 def settling(db: Database, path: str, monkeypatch: pytest.MonkeyPatch) -> Settlement:
     monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run == LIVING)
-    return Settlement(db, path, OWN, lambda: None)
+    return Settlement(db, FileBackend(path), OWN, lambda: None)
 
 
 def running(db: Database, run: str, worker_id: str = "w1") -> str:
@@ -73,7 +74,7 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
     alive = {LIVING}
     monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run in alive)
     dead_runs = DeadDaemonSettlement(
-        path, Settlement(db, path, OWN, lambda: None), lambda _message: None
+        path, Settlement(db, FileBackend(path), OWN, lambda: None), lambda _message: None
     )
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
 

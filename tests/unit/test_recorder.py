@@ -6,6 +6,7 @@ import fcntl
 import resource
 import socket
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ from gigqd.supervisor.recorder_link import RecorderLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _BEYOND_SELECT = 1024
 
@@ -50,6 +50,8 @@ def context_of(channel: socket.socket, database: str, durability: str = "normal"
     return SimpleNamespace(
         config=SimpleNamespace(
             pools=(),
+            place=Path(database),
+            database_file=Path(database),
             queue=SimpleNamespace(database=database, durability=durability),
             retention=RetentionConfig(),
         ),
@@ -66,7 +68,7 @@ def test_a_recorder_writes_as_durably_as_configured(
     ours, theirs = json_socket.pair()
     with closing(ours), theirs:
         recorder = Recorder(context_of(theirs, str(tmp_path / "jobs.db"), durability))
-        with recorder._database.transaction(durable=False) as session:
+        with recorder._storage.database.transaction(durable=False) as session:
             found = session.connection.execute("PRAGMA synchronous").fetchone()[0]
     connections.close_connections()
 

@@ -12,6 +12,7 @@ from support import jobs_to_run
 import gigq
 from gigq import Job, Worker, current_job
 from gigq.execution.held_claims import BatchSizing
+from gigq.store.backend import FileBackend
 from gigqd.worker.release_claims import ClaimRelease
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def test_what_is_over_is_settled_and_what_has_not_begun_is_free_for_others(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    releasing = ClaimRelease(worker._runner, path, line)
+    releasing = ClaimRelease(worker._runner, FileBackend(path), line)
     seen: list[list[tuple[str, int]]] = []
 
     def release() -> None:
@@ -92,7 +93,7 @@ def test_while_the_database_is_locked_all_is_kept_and_the_job_goes_on(
     worker: Worker, path: str
 ) -> None:
     line: Any = Line()
-    releasing = ClaimRelease(worker._runner, path, line)
+    releasing = ClaimRelease(worker._runner, FileBackend(path), line)
     held: list[int] = []
 
     def release() -> None:
@@ -120,6 +121,6 @@ def test_the_outcomes_are_as_durable_as_the_worker_is(path: str, durable: bool) 
     )
     line: Any = Line()
     gigq.JobQueue(path)
-    ClaimRelease(runner, path, line).release()
+    ClaimRelease(runner, FileBackend(path), line).release()
 
     assert found == [durable]

@@ -8,7 +8,7 @@ from gigq.model.cached_property import cached_property
 from gigq.store.postgres import connections
 from gigq.store.postgres.listen import Listener, Notifier, Polling, QueueWatch
 from gigq.store.postgres.place import place_of
-from gigq.store.sqlite.processes import run_locks
+from gigq.store.sqlite.processes import run_locks, wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +35,10 @@ class PostgresBackend:
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as for a file
         """Return this thread's connection."""
         return connections.open_connection(self.path)
+
+    def another_connection(self) -> Any:
+        """Return a connection of the caller's own, also in a signal handler."""
+        return connections.new_connection(self.path)
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -67,3 +71,32 @@ class PostgresBackend:
     def watch(self) -> Polling:
         """Return a watch that reports no writes."""
         return Polling()
+
+
+class DaemonBackend(PostgresBackend):
+    """A PostgreSQL database as the processes of one daemon use it.
+
+    They wake each other through pipes on this host, and the daemon's recorder listens for the
+    notifications of other processes.
+
+    Args:
+        address: the address of the database.
+        place: the path beside which the daemon keeps its run locks and pipes.
+    """
+
+    def __init__(self, address: str, place: str) -> None:
+        super().__init__(address)
+        self._place = place
+
+    def notify(self, due: Mapping[str, int]) -> None:
+        """Wake idle workers for jobs that became due, first those of this daemon."""
+        wakeup.notify(self._place, due)
+        super().notify(due)
+
+    def notify_alike(self, queues: Iterable[str] | None) -> None:
+        """Wake one more of the daemon's workers that serve the same queues."""
+        wakeup.notify_alike(self._place, queues)
+
+    def listener(self, queues: Iterable[str] | None) -> Wakeups:
+        """Return the object that waits for wakeups of this daemon's processes."""
+        return wakeup.Listener(self._place, queues)

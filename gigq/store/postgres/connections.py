@@ -12,6 +12,8 @@ from gigq.model.database_address import without_password
 from gigq.store.postgres.errors import is_from_driver, translated
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from psycopg import Connection
 
 _OPTIONS = {
@@ -68,11 +70,11 @@ def _is_open(connection: Connection[Any]) -> bool:
     return not connection.closed
 
 
-def new_connection(address: str) -> Connection[Any]:
-    """Open a connection that the caller closes.
+def driver() -> ModuleType:
+    """Return psycopg 3, which is loaded at the first use.
 
     Raises:
-        StoreUnavailable, UnsupportedStore: as for `open_connection`.
+        UnsupportedStore: it is not installed.
     """
     try:
         import psycopg
@@ -80,10 +82,21 @@ def new_connection(address: str) -> Connection[Any]:
         raise UnsupportedStore(
             "a PostgreSQL database needs psycopg 3: pip install 'gigq[postgres]'"
         ) from error
+    return psycopg
+
+
+def new_connection(address: str) -> Connection[Any]:
+    """Open a connection that the caller closes.
+
+    Raises:
+        StoreUnavailable, UnsupportedStore: as for `open_connection`.
+    """
+    psycopg = driver()
     try:
-        return psycopg.connect(address, autocommit=True, **_missing(address))
+        connection: Connection[Any] = psycopg.connect(address, autocommit=True, **_missing(address))
     except psycopg.Error as error:
         raise translated(error, without_password(address)) from error
+    return connection
 
 
 def _missing(address: str) -> dict[str, Any]:

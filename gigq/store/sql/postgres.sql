@@ -305,3 +305,43 @@ WHERE linked = 0 AND status = 'pending'
     AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL)
 ORDER BY id
 FOR UPDATE SKIP LOCKED;
+
+-- All that an idle daemon asks, once a second.
+-- name: look_of_daemon
+SELECT
+    gigq_now() AS now,
+    (SELECT max(version) FROM gigq_schema) AS version,
+    EXISTS (
+        SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    ) AS due,
+    (
+        SELECT min(retry_after) FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    ) AS due_at,
+    (
+        SELECT min(expires_at) FROM jobs WHERE status = 'pending' AND expires_at IS NOT NULL
+    ) AS expires_at,
+    EXISTS (
+        SELECT 1 FROM jobs
+        WHERE linked = 0 AND status = 'pending'
+            AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL)
+    ) AS unlinked,
+    EXISTS (SELECT 1 FROM job_executions WHERE status = 'running')
+    OR EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND execution_id IS NULL) AS open,
+    (
+        SELECT string_agg(id, ' ' ORDER BY id) FROM job_executions
+        WHERE status = 'running' AND cancel_requested_at IS NOT NULL
+    ) AS cancels;
+
+-- Connections that this role may have to this database at the same time.
+-- name: connection_limit
+SELECT
+    least(
+        current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0),
+        CASE WHEN role.rolconnlimit >= 0 THEN role.rolconnlimit END,
+        CASE WHEN base.datconnlimit >= 0 THEN base.datconnlimit END
+    ) AS most
+FROM pg_roles AS role, pg_database AS base
+WHERE role.rolname = current_user AND base.datname = current_database();

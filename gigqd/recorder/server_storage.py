@@ -1,0 +1,149 @@
+"""Upkeep of a PostgreSQL database: one look a second, and the notifications of other processes."""
+
+from __future__ import annotations
+
+import select
+import time
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from gigq.model import clock
+from gigq.model.jitter import random_between
+from gigq.store import migrate
+from gigq.store.database import Database
+from gigq.store.migrate import Begin
+from gigq.store.postgres.backend import DaemonBackend
+from gigq.store.sqlite.processes import wakeup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gigq.store.database import Row
+    from gigqd.ipc.json_socket import JsonSocket
+
+PATIENCE = 1.0
+_LOOK_INTERVAL = 1.0
+_SHORTEST_INTERVAL = 0.1
+_ANYWAY_AFTER = 10.0
+
+
+class ServerStorage:
+    """A PostgreSQL database. See `Storage`.
+
+    All processes of a daemon wait for its recorder, which looks at the database once a second and
+    at once after a notification. So an idle daemon sends one statement a second.
+
+    Args:
+        address: the address of the database.
+        place: the path beside which the daemon keeps its pipes.
+        json_socket: the socket to the supervisor.
+        is_there: True when an earlier recorder of this daemon has used it. Only the first one may
+            create the tables.
+    """
+
+    def __init__(
+        self, address: str, place: str, json_socket: JsonSocket, *, is_there: bool
+    ) -> None:
+        self.backend = DaemonBackend(address, place)
+        self.database = Database(self.backend.connection, PATIENCE)
+        self._place = place
+        self._json_socket = json_socket
+        self._watch = self.backend.queue_watch()
+        self._begin = Begin.NEVER if is_there else Begin.ANYWHERE
+        self._prepared: Any = None
+        self._looked_at = self._changed_at = 0.0
+        self.begin()
+
+    def begin(self, *, damaged: bool = False) -> None:  # noqa: ARG002 - as for a file
+        """Start anew: the next look finds a change."""
+        self._seen: Row = {}
+        self._is_notified = True
+
+    def connect(self) -> bool:
+        """Connect; return True when the connection is the one that was prepared."""
+        return self.backend.connection() is self._prepared
+
+    def prepare(self, *, again: bool) -> None:  # noqa: ARG002 - as for a file
+        """Create or migrate the tables, and look at everything once."""
+        connection = self.backend.connection()
+        migrate.apply(self.database, self._begin)
+        self._prepared, self._begin = connection, Begin.NEVER
+        self._watch.renew()
+        self.begin()
+        self.has_changed()
+
+    def check(self) -> None:
+        """Do nothing: the server checks its own files."""
+
+    def has_changed(self) -> bool:
+        """Look at the database, with one statement.
+
+        Jobs that are due count as a change: a notification about them may have been lost.
+        """
+        now = time.monotonic()
+        with self.database.single_write() as session:
+            row = session.one("look_of_daemon") or {}
+        self._time, self._looked_at = row.pop("now"), now
+        is_late = now - self._changed_at >= _ANYWAY_AFTER
+        changed = row != self._seen or self._is_notified or is_late or bool(row["due"])
+        self._seen, self._is_notified = row, False
+        if changed:
+            self._changed_at = now
+        return changed
+
+    def may_have_open_executions(self) -> bool:
+        """Return False when no job was running at the last look."""
+        return bool(self._seen.get("open", True))
+
+    def now(self) -> str:
+        """Return the server's time: that of the last look, and the time since then."""
+        return clock.after(self._time, time.monotonic() - self._looked_at)
+
+    def maintain(self, *, wanted: bool, changed: bool) -> None:  # noqa: ARG002 - as for a file
+        """Listen again if the connection for that was lost."""
+        self._watch.renew()
+
+    def give_back_space(self) -> Iterator[None]:
+        """Yield nothing: autovacuum returns the space."""
+        return iter(())
+
+    def sleep(self, longest: float) -> bool:
+        """Sleep until a message, a notification or the time of the next look.
+
+        A notification wakes the daemon's workers before the look, since they wait for it.
+        """
+        interval = random_between(0.75 * _LOOK_INTERVAL, _LOOK_INTERVAL)
+        look_at = time.monotonic() + min(longest, interval)
+        while (left := look_at - time.monotonic()) > 0:
+            ready = self._ready(left)
+            if self._json_socket.fileno() in ready:
+                return True
+            if ready:
+                self._pass_on()
+                look_at = min(look_at, self._looked_at + _SHORTEST_INTERVAL)
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a message, `seconds` at most; return True when there is one."""
+        lines = select.poll()  # unlike select(), it takes any descriptor
+        lines.register(self._json_socket, select.POLLIN)
+        return bool(lines.poll(ceil(max(0.0, seconds) * 1000)))
+
+    def close(self, *, works: bool) -> None:  # noqa: ARG002 - as for a file
+        """Close the connections."""
+        self._watch.close()
+        self.backend.close()
+
+    def _ready(self, seconds: float) -> list[int]:
+        lines = select.poll()
+        lines.register(self._json_socket, select.POLLIN)
+        if (descriptor := self._watch.fileno()) >= 0:
+            lines.register(descriptor, select.POLLIN)
+        return [number for number, _ in lines.poll(ceil(seconds * 1000))]
+
+    def _pass_on(self) -> None:
+        """Wake one worker of each group that serves a queue of a notification."""
+        queues = self._watch.take()
+        self._is_notified = True
+        if queues:
+            wakeup.notify(self._place, dict.fromkeys(queues, 1), most=1)

@@ -1,0 +1,35 @@
+"""The choice of the storage for a configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigqd.config import Config
+    from gigqd.ipc.json_socket import JsonSocket
+    from gigqd.recorder.storage import Storage
+
+
+def storage_of(
+    config: Config, json_socket: JsonSocket, heartbeat: Callable[[], None], *, is_there: bool
+) -> Storage:
+    """Return the storage of a configuration; only the module that it needs is loaded.
+
+    Args:
+        config: the configuration.
+        json_socket: the socket to the supervisor.
+        heartbeat: called every few milliseconds while a file is read.
+        is_there: True when an earlier recorder of this daemon has opened the database.
+    """
+    if config.database_file:
+        from gigqd.recorder.file_storage import FileStorage
+
+        durable = config.queue.durability == "full"
+        path = str(config.database_file)
+        return FileStorage(path, json_socket, heartbeat, durable=durable, is_there=is_there)
+    from gigqd.recorder.server_storage import ServerStorage
+
+    address, place = config.queue.database, str(config.place)
+    return ServerStorage(address, place, json_socket, is_there=is_there)

@@ -1,0 +1,18 @@
+"""The database of a configuration, as the daemon's processes use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.store.backend import FileBackend
+from gigq.store.postgres.backend import DaemonBackend
+
+if TYPE_CHECKING:
+    from gigqd.config import Config
+
+
+def backend_of(config: Config) -> FileBackend | DaemonBackend:
+    """Return the access to the database of a configuration."""
+    if config.database_file:
+        return FileBackend(config.database_file)
+    return DaemonBackend(config.queue.database, str(config.place))
