@@ -34,9 +34,15 @@ def statements(dialect: str) -> Mapping[str, str]:
 
 
 @cache
-def read_only_statements() -> Mapping[str, str]:
-    """Return the read-only queries for inspection and the statements of SQLite's store, by name."""
-    return {**statements("sqlite"), **read("read_only")}
+def read_only_statements(dialect: str = SQLITE) -> Mapping[str, str]:
+    """Return the read-only queries for inspection and the statements of the store, by name."""
+    if dialect == SQLITE:
+        return {**statements(dialect), **read("read_only")}
+    added = {**read("read_only"), **read("server")}
+    return {
+        **statements(dialect),
+        **{name: for_postgres(statement) for name, statement in added.items()},
+    }
 
 
 def read(file: str) -> dict[str, str]:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.daemon import daemons
+from support.doctor import address, admin, empty, role
 from support.shell import Shell
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["daemons"]
+__all__ = ["address", "admin", "daemons", "empty", "role"]
 
 SHOP = """
 from gigq import task

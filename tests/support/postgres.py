@@ -15,6 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ _UNPRIVILEGED = "nobody"
 _SETTINGS = """
 listen_addresses = ''
 max_connections = 200
+max_prepared_transactions = 10
 fsync = off
 synchronous_commit = off
 full_page_writes = off
@@ -43,7 +45,8 @@ def prepare() -> None:
 def stop() -> None:
     """Stop the server of this run, and those of runs that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        owner = int(folder.name.removeprefix(_PREFIX))
+        number = folder.name.removeprefix(_PREFIX)
+        owner = int(number) if number.isdecimal() else 1  # not of a run like this one
         if owner == os.getpid() or not Path(f"/proc/{owner}").exists():
             with suppress(subprocess.CalledProcessError):  # it does not run
                 _run(folder, "pg_ctl", "stop", "--wait", "--mode=immediate")
@@ -83,6 +86,12 @@ def _administrator() -> Any:
     import psycopg
 
     return psycopg.connect(server(), autocommit=True)
+
+
+def as_role(address: str, role: str) -> str:
+    """The same address for another role."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def _start(folder: Path) -> None:

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from gigq.store.doctor.file_checks import Finding, has_wal_reset_defect, worst
-from gigq.store.doctor.inspection import Content, File, Inspection, Waiting
+from gigq.store.doctor.file_checks import has_wal_reset_defect
+from gigq.store.doctor.finding import Finding, worst
+from gigq.store.doctor.inspection import Content, File, Inspection
 from gigq.store.doctor.queue_checks import judge
+from gigq.store.doctor.queue_facts import Waiting
 from gigq.store.sqlite.file.record_lock import parsed
 
 GOOD = Inspection(

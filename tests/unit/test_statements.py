@@ -23,10 +23,18 @@ def test_comments_and_the_last_semicolon_are_not_sent(dialect: str) -> None:
         assert not text.endswith(";")
 
 
-def test_every_look_is_used() -> None:
-    source = "".join((PACKAGE / name).read_text() for name in ("backup.py", "doctor/inspection.py"))
+@pytest.mark.parametrize(
+    ("file", "users"),
+    [
+        ("read_only", ["backup.py", "doctor/*.py"]),
+        ("server", ["doctor/*.py", "postgres/looking.py", "postgres/pooler.py"]),
+    ],
+)
+def test_every_look_is_used(file: str, users: list[str]) -> None:
+    paths = [path for pattern in users for path in PACKAGE.glob(pattern)]
+    source = "".join(path.read_text() for path in paths)
 
-    assert sorted(name for name in read("read_only") if f'"{name}"' not in source) == []
+    assert sorted(name for name in read(file) if f'"{name}"' not in source) == []
 
 
 def test_every_statement_is_used_and_every_use_is_there() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gigq.model.units import MIB, format_size
 from gigq.store.dialect import OLDEST_SQLITE
+from gigq.store.doctor.finding import Finding
 from gigq.store.sqlite.checkpoint import TOO_LONG
 from gigq.store.sqlite.file.filesystem import is_network
 
@@ -15,35 +15,10 @@ if TYPE_CHECKING:
 
     from gigq.store.doctor.inspection import File, Inspection
 
-SEVERITIES = ("ok", "note", "warning", "problem")
-"""From the best to the worst."""
-
 _PASSING = frozenset({"tmpfs", "ramfs", "overlay"})
 _LITTLE_ROOM, _NO_ROOM = 256 * MIB, 16 * MIB
 _MANY_FREE_PAGES = 64 * MIB
 _OTHERS_MAY_READ, _OTHERS_MAY_WRITE, _STICKY = 0o004, 0o002, 0o1000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        check: its name.
-        severity: one of `SEVERITIES`.
-        found: the state that was found.
-        remedy: the action to take; None when none is needed.
-    """
-
-    check: str
-    severity: str
-    found: str
-    remedy: str | None = None
-
-
-def worst(findings: list[Finding]) -> str:
-    """Return the worst severity among the findings."""
-    return max((one.severity for one in findings), key=SEVERITIES.index, default="ok")
 
 
 def has_wal_reset_defect(version: tuple[int, ...]) -> bool:
@@ -211,7 +186,7 @@ def is_log_missing(inspected: Inspection) -> bool:
 
 
 def _missing_log(inspected: Inspection) -> Finding:
-    if inspected.servers and not any(inspected.servers.values()):
+    if inspected.is_served is False:
         remedy = (
             "put it back; if it is lost and no process has the file open any more, what it held is "
             "lost too: restore a backup, with the -shm moved away"

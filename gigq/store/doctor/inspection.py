@@ -16,6 +16,7 @@ from gigq.errors import StoreCorrupt, StoreError, StoreUnavailable
 from gigq.model import clock
 from gigq.store import migrate
 from gigq.store.dialect import SQLITE
+from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
 from gigq.store.read_only import reading
 from gigq.store.sqlite.checkpoint import wal_room, wal_size
 from gigq.store.sqlite.errors import primary_code, translated
@@ -27,16 +28,7 @@ from gigq.store.statements import read_only_statements
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BUDGET = 0.3
-"""Seconds that counting jobs may take; counts that are not ready by then stay unknown."""
-
 CHECKS = {"quick": "PRAGMA quick_check(20)", "full": "PRAGMA integrity_check(20)"}
-_COUNTS = {
-    "delayed": "number_of_delayed",
-    "waiting": "number_of_dependents",
-    "due": "number_of_due",
-    "total": "number_of_jobs",
-}
 _WITH_EDGES_BY_JOB = 3
 _WITH_DUE_TIMES = 11
 _STEPS_A_LOOK = 10_000
@@ -52,19 +44,6 @@ class File:
     owner: int
     group: int
     links: int
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """The due jobs of one queue.
-
-    Attributes:
-        queue: its name.
-        since: the time since which the first of them are due.
-    """
-
-    queue: str
-    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +121,11 @@ class Inspection:
     gone: int | None = None
     content: Content | None = None
     error: str | None = None
+
+    @property
+    def is_served(self) -> bool | None:
+        """True when a process runs jobs, False when none does, None when unknown."""
+        return None if self.servers is None else any(self.servers.values())
 
 
 def gather(database: str | os.PathLike[str], check: str | None = None) -> Inspection:
@@ -267,11 +251,10 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
             known["waiting"] = tuple(Waiting(*map(str, row)) for row in found)
         known["counts"]["running"] = len(known["running"])
         # The quick counts first; the time of the last two grows with the number of jobs.
-        for name, sql in _COUNTS.items():
+        for name, sql in COUNTS.items():
             if name != "waiting" or schema >= _WITH_EDGES_BY_JOB:
                 known["counts"][name] = _number(reader, _sql(sql))
-        rest = sum(number for name, number in known["counts"].items() if name != "total")
-        known["counts"]["finished"] = max(0, known["counts"]["total"] - rest)
+        known["counts"]["finished"] = finished(known["counts"])
     except sqlite3.DatabaseError as error:
         is_reported = is_checked and isinstance(translated(error, "it"), StoreCorrupt)
         if primary_code(error) != sqlite3.SQLITE_INTERRUPT and not is_reported:

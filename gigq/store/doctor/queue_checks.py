@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from gigq.model import clock
 from gigq.model.units import format_duration
 from gigq.store.doctor import file_checks
-from gigq.store.doctor.file_checks import Finding
+from gigq.store.doctor.finding import Finding
 from gigq.store.sqlite.file.wal_file_names import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gigq.store.doctor.inspection import Inspection
+    from gigq.store.doctor.queue_facts import Inspected
 
 LONG_WAIT = 60
 """Seconds that a due job may wait before it is worth a warning."""
@@ -68,7 +69,7 @@ def _to_be_migrated(found: int, known: int) -> Finding:
     )
 
 
-def jobs(inspected: Inspection) -> Iterator[Finding]:
+def jobs(inspected: Inspected) -> Iterator[Finding]:
     """Report the number of jobs by state."""
     if inspected.content is None or inspected.content.schema < 1:
         return
@@ -80,7 +81,7 @@ def jobs(inspected: Inspection) -> Iterator[Finding]:
     yield Finding("jobs", "ok", ", ".join(known))
 
 
-def serving(inspected: Inspection) -> Iterator[Finding]:
+def serving(inspected: Inspected) -> Iterator[Finding]:
     """Report the processes that run the jobs."""
     if inspected.servers is None:
         yield Finding(
@@ -98,7 +99,7 @@ def serving(inspected: Inspection) -> Iterator[Finding]:
         yield Finding("workers", "note", "no process runs jobs", "gigqd start, or gigq worker")
 
 
-def waiting(inspected: Inspection) -> Iterator[Finding]:
+def waiting(inspected: Inspected) -> Iterator[Finding]:
     """Check how long due jobs have waited."""
     if inspected.content is None or inspected.content.waiting is None:
         return
@@ -122,23 +123,22 @@ def waiting(inspected: Inspection) -> Iterator[Finding]:
         yield Finding("oldest", "warning", found, _why_it_waits(inspected))
 
 
-def _why_it_waits(inspected: Inspection) -> str:
-    if inspected.servers and not any(inspected.servers.values()):
+def _why_it_waits(inspected: Inspected) -> str:
+    if inspected.is_served is False:
         return "no process runs jobs: gigqd start, or gigq worker"
     return "see in gigqd status whether a pool serves that queue, is paused, or has too few workers"
 
 
-def lost(inspected: Inspection) -> Iterator[Finding]:
+def lost(inspected: Inspected) -> Iterator[Finding]:
     """Report running jobs whose worker process is gone."""
     if not inspected.gone:
         return
-    served = inspected.servers and any(inspected.servers.values())
     yield Finding(
         "lost",
-        "note" if served else "warning",
+        "note" if inspected.is_served else "warning",
         f"{inspected.gone} running jobs have no process any more",
         "look again: the daemon or worker that runs here settles them within seconds"
-        if served
+        if inspected.is_served
         else "start gigqd or a worker: it settles them before it claims a job",
     )
 

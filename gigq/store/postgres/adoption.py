@@ -36,8 +36,7 @@ def adopt(session: Session, schema: str) -> None:
     Raises:
         UnsupportedStore: columns of a table hold values of another kind; with a list of them.
     """
-    for found in _TABLE.finditer(schema):
-        table, wanted = found[1], parse(found[0]).columns
+    for table, wanted in tables_of(schema):
         have = {
             row["name"]: row["type"] for row in session.all("columns_of_table", {"name": table})
         }
@@ -45,6 +44,12 @@ def adopt(session: Session, schema: str) -> None:
             _refuse_other_kinds(table, wanted, have)
             for change in _changes(table, wanted, have):
                 session.run_script(change)
+
+
+def tables_of(schema: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield each table that a script creates, and the definitions of its columns by name."""
+    for found in _TABLE.finditer(schema):
+        yield found[1], parse(found[0]).columns
 
 
 def _changes(table: str, wanted: Mapping[str, str], have: Mapping[str, str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.model.cached_property import cached_property
 from gigq.store.postgres import connections
 from gigq.store.postgres.listen import Listener, Notifier, Polling, QueueWatch
-from gigq.store.postgres.place import place_of
+from gigq.store.postgres.place import made_place_of
 from gigq.store.sqlite.processes import run_locks, wakeup
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class PostgresBackend:
     @cached_property
     def _place(self) -> str:
         """Return the path beside which this host's processes keep their run locks."""
-        return place_of(self.connection())
+        return made_place_of(self.connection())
 
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as for a file
         """Return this thread's connection."""

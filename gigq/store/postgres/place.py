@@ -14,13 +14,19 @@ from gigq.store.statements import statements
 def place_of(connection: Any) -> str:
     """Return the path beside which the run locks of a queue are, the same for all its addresses.
 
-    The store has an id of its own, since one database has many addresses.
+    The store has an id of its own, since one database has many addresses. The folder of the path
+    need not exist.
     """
     with drivers.cursor_of(connection) as cursor:
         store = drivers.last_value(cursor, statements(POSTGRES)["store_id"])
-    folder = _runtime_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return str(folder / store)
+    return str(_runtime_folder() / store)
+
+
+def made_place_of(connection: Any) -> str:
+    """Return the same path, and make its folder."""
+    place = place_of(connection)
+    Path(place).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place
 
 
 def _runtime_folder() -> Path:

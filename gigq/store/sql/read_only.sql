@@ -1,5 +1,5 @@
--- Read-only queries about a whole file, for gigq backup and gigq doctor. They are always SQLite's
--- and not part of a store.
+-- Read-only queries about a whole queue, for gigq backup and gigq doctor, for every dialect. They are
+-- not part of a store.
 -- name: number_of_jobs
 SELECT count(*) FROM jobs;
 

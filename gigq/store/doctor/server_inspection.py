@@ -1,0 +1,205 @@
+"""Inspection of a PostgreSQL server and a queue on it, without a change: facts, not judgements."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gigq.model import clock
+from gigq.model.database_address import without_password
+from gigq.store import migrate
+from gigq.store.database import Database
+from gigq.store.dialect import POSTGRES
+from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
+from gigq.store.postgres import connections
+from gigq.store.postgres.adoption import tables_of
+from gigq.store.postgres.looking import look
+from gigq.store.postgres.place import place_of
+from gigq.store.postgres.pooler import pooler_of
+from gigq.store.sqlite.processes import lock_holders, run_locks
+from gigq.store.statements import SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gigq.store.session import Row
+
+_LISTS = (
+    *("rights", "tables", "indexes", "transactions", "prepared_transactions", "slots"),
+    *("sessions_of_gigq", "columns_with_a_collation"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerQueue:
+    """The tables of a queue on a server.
+
+    Attributes:
+        schema: the version of its schema, 0 for tables that gigq has not made.
+        running: the open executions; None when the role may not read them.
+        waiting: the due jobs of each queue; None when unknown.
+        overdue_since: the time of the first delayed job that is due.
+        counts: number of jobs by state, of the states that were counted in the time for it.
+    """
+
+    schema: int
+    running: tuple[Mapping[str, Any], ...] | None = None
+    waiting: tuple[Waiting, ...] | None = None
+    overdue_since: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInspection:
+    """All facts that the checks of a server judge.
+
+    Attributes:
+        path: the address, without the password.
+        now: the server's time, as stored text.
+        python: its version.
+        server: version and settings, the row of the statement `server`.
+        known_schema: the schema version that this gigq works with.
+        clock_ahead: seconds by which the server's clock is ahead of this host's.
+        clock_error: the largest error of that number.
+        pooler: the mode of the pooler on the way to the server; None without one.
+        connections: the row of the statement `connections`.
+        lists: the rows of the other statements in `server.sql`, by name; None where the role may
+            not see them.
+        wanted_collations: the columns that sort by bytes in a new queue, as `table.column`.
+        servers: processes on this host that run jobs; None when this user may not see them.
+        gone: number of open executions of this host whose process has ended; None when unknown.
+        content: the tables; None when there is no queue.
+    """
+
+    path: str
+    now: str
+    python: str
+    server: Mapping[str, Any]
+    known_schema: int
+    clock_ahead: float
+    clock_error: float
+    pooler: str | None
+    connections: Mapping[str, Any]
+    lists: Mapping[str, list[Row] | None]
+    wanted_collations: frozenset[str]
+    servers: Mapping[str, tuple[int, ...]] | None = None
+    gone: int | None = None
+    content: ServerQueue | None = None
+
+    @property
+    def is_served(self) -> bool | None:
+        """True when a process runs jobs, False when none does, None when unknown.
+
+        Sessions of gigq may be those of workers on other hosts.
+        """
+        if self.servers and any(self.servers.values()):
+            return True
+        return None if self.servers is None or self.rows("sessions_of_gigq") else False
+
+    def rows(self, name: str) -> list[Row]:
+        """Return the rows of a list; none where the role may not see them."""
+        return self.lists[name] or []
+
+
+def gather(address: str) -> ServerInspection:
+    """Inspect a queue on a server without writing or waiting.
+
+    Args:
+        address: a connection URI of libpq.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached or refuses the role.
+        UnsupportedStore: psycopg is not installed.
+    """
+    with closing(connections.new_connection(address)) as connection:
+        # A pooler in transaction mode knows no prepared statements.
+        connection.prepare_threshold = None
+        (server,) = look(connection, "server") or [{}]
+        content = _queue(connection)
+        ahead, error = _clock(connection)
+        return ServerInspection(
+            path=without_password(address),
+            now=_now(connection),
+            python=sys.version.partition(" ")[0],
+            server=server,
+            known_schema=migrate.latest(POSTGRES),
+            clock_ahead=ahead,
+            clock_error=error,
+            pooler=pooler_of(connection, address),
+            connections=(look(connection, "connections") or [{}])[0],
+            lists={name: look(connection, name) for name in _LISTS},
+            wanted_collations=frozenset(_wanted_collations()),
+            content=content,
+            **_processes(connection, content),
+        )
+
+
+def _queue(connection: Any) -> ServerQueue | None:
+    tables = {row["name"] for row in look(connection, "table_names") or []}
+    if "jobs" not in tables:
+        return None
+    versions = look(connection, "schema_version") if "gigq_schema" in tables else None
+    schema = int(versions[0]["version"] or 0) if versions else 0
+    if not schema:
+        return ServerQueue(schema)
+    running, due = look(connection, "open_executions"), look(connection, "longest_due")
+    overdue = look(connection, "overdue_since", {"now": _now(connection)})
+    return ServerQueue(
+        schema,
+        running=None if running is None else tuple(running),
+        waiting=None if due is None else tuple(Waiting(row["queue"], row["since"]) for row in due),
+        overdue_since=_value(overdue[0]) if overdue else None,
+        counts=_counts(connection, running),
+    )
+
+
+def _counts(connection: Any, running: list[Row] | None) -> dict[str, int]:
+    """Count the jobs for `BUDGET` seconds at most."""
+    deadline = time.monotonic() + BUDGET
+    counts = {} if running is None else {"running": len(running)}
+    for name, statement in COUNTS.items():
+        found = look(connection, statement, seconds=deadline - time.monotonic())
+        if found is None:
+            return counts
+        counts[name] = int(_value(found[0]))
+    return {**counts, "finished": finished(counts)}
+
+
+def _processes(connection: Any, content: ServerQueue | None) -> dict[str, Any]:
+    """Return the processes of this host that run jobs, and the number that have ended."""
+    if content is None or look(connection, "store_id") is None:
+        return {}
+    place = place_of(connection)
+    runs = [row["run"] for row in content.running or ()]
+    here = [run for run in runs if run and run_locks.is_of_this_host(run)]
+    answers = [lock_holders.is_gone(place, run) for run in here]
+    known = None if content.running is None or None in answers else sum(map(bool, answers))
+    return {"servers": lock_holders.servers(place), "gone": known}
+
+
+def _clock(connection: Any) -> tuple[float, float]:
+    """Return by how many seconds the server's clock is ahead, and the largest error of that."""
+    before = time.monotonic()
+    (row,) = look(connection, "nanoseconds") or [{"nanoseconds": 0}]
+    behind = clock.seconds_since(row["nanoseconds"])
+    error = (time.monotonic() - before) / 2
+    return error - behind, error
+
+
+def _now(connection: Any) -> str:
+    return Database(lambda: connection).now()
+
+
+def _wanted_collations() -> Iterable[str]:
+    first = (SQL / "schema" / POSTGRES / "001_queue.sql").read_text(encoding="utf-8")
+    for table, columns in tables_of(first):
+        for name, definition in columns.items():
+            if 'COLLATE "C"' in definition:
+                yield f"{table}.{name}"
+
+
+def _value(row: Row) -> Any:
+    return next(iter(row.values()))

@@ -1,0 +1,78 @@
+"""PgBouncer before the PostgreSQL server of the tests, where it is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from support import postgres
+from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = "GIGQ_TEST_PGBOUNCER"
+
+_PORT = 6432
+_SETTINGS = """
+[databases]
+* = {target}
+[pgbouncer]
+pool_mode = {mode}
+auth_type = any
+unix_socket_dir = {folder}
+listen_port = {port}
+logfile = {folder}/log
+"""
+
+
+@contextmanager
+def pooled(schema: str, mode: str) -> Iterator[str]:
+    """The address of a schema of the tests' server through PgBouncer.
+
+    In transaction mode the setting of one session would be that of others: it is the server's.
+    """
+    program = os.environ.get(PROGRAM) or shutil.which("pgbouncer", path=_path())
+    if program is None:
+        pytest.skip(f"PgBouncer is not installed, and {PROGRAM} names none")
+    given = conninfo_to_dict(postgres.server())
+    target = " ".join(f"{name}={value}" for name, value in given.items())
+    options = f"connect_query='SET search_path TO {schema}'"
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        settings = {"target": f"{target} {options}", "mode": mode, "folder": name, "port": _PORT}
+        (folder / "ini").write_text(_SETTINGS.format(**settings))
+        user = "nobody" if os.geteuid() == 0 else None
+        with subprocess.Popen(
+            [program, folder / "ini"],
+            user=user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            address = f"postgresql://postgres@/postgres?host={name}&port={_PORT}"
+            try:
+                wait_until(lambda: _answers(address))
+                yield address
+            finally:
+                process.terminate()
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', '')}:/usr/sbin"
+
+
+def _answers(address: str) -> bool:
+    try:
+        psycopg.connect(address).close()
+    except psycopg.OperationalError:
+        return False
+    return True
