@@ -74,7 +74,7 @@ class Maintenance:
             StoreError: the database cannot be used.
         """
         changed = self._storage.has_changed()
-        if changed:
+        if changed or self._storage.is_look_due():
             migrate.refuse_newer(self._database)
             self._relay_cancels()
             rows_of_other_programs.follow(self._database)

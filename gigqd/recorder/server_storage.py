@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 1.0
 _LOOK_INTERVAL = 1.0
 _SHORTEST_INTERVAL = 0.1
-_ANYWAY_AFTER = 10.0
+_UNSEEN_AFTER = 60.0
 
 
 class ServerStorage:
@@ -51,7 +51,7 @@ class ServerStorage:
         self._watch = self.backend.queue_watch()
         self._begin = Begin.NEVER if is_there else Begin.ANYWHERE
         self._prepared: Any = None
-        self._looked_at = self._changed_at = 0.0
+        self._looked_at = self._all_seen_at = 0.0
         self.begin()
 
     def begin(self, *, damaged: bool = False) -> None:  # noqa: ARG002 - as for a file
@@ -84,12 +84,17 @@ class ServerStorage:
         with self.database.single_write() as session:
             row = session.one("look_of_daemon") or {}
         self._time, self._looked_at = row.pop("now"), now
-        is_late = now - self._changed_at >= _ANYWAY_AFTER
-        changed = row != self._seen or self._is_notified or is_late or bool(row["due"])
+        changed = row != self._seen or self._is_notified or bool(row["due"])
         self._seen, self._is_notified = row, False
-        if changed:
-            self._changed_at = now
         return changed
+
+    def is_look_due(self) -> bool:
+        """Return True once a minute: parents that other programs end with SQL are not seen."""
+        now = time.monotonic()
+        if now - self._all_seen_at < _UNSEEN_AFTER:
+            return False
+        self._all_seen_at = now
+        return True
 
     def may_have_open_executions(self) -> bool:
         """Return False when no job was running at the last look."""

@@ -59,6 +59,9 @@ class Storage(Protocol):
     def has_changed(self) -> bool:
         """Return True when a process has committed since the last call, or may have."""
 
+    def is_look_due(self) -> bool:
+        """Return True when a change that `has_changed` does not see must be looked for."""
+
     def may_have_open_executions(self) -> bool:
         """Return False when no execution was open at the last look."""
 

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
-from gigq.errors import LockedByThisThread, StoreError, StoreLocked
+from gigq.errors import LockedByThisThread, StoreError
 from gigq.execution.callbacks import Callbacks, Settings
 from gigq.execution.job_context import PlainJobContext
 from gigq.execution.job_events import JobEvents
@@ -38,6 +38,7 @@ from gigqd.worker.output import Output
 from gigqd.worker.random_seed import reseed
 from gigqd.worker.recycling import RecyclingLimits
 from gigqd.worker.release_claims import ClaimRelease
+from gigqd.worker.repeated_errors import RepeatedErrors
 from gigqd.worker.reporting import WorkerReports
 from gigqd.worker.reserved_descriptors import ReservedDescriptors
 from gigqd.worker.signal_wakeup import SignalWakeup
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 log = logs.get_logger(__name__)
 
 _LONGEST_WAIT = 30.0
+_LONGEST_WAIT_ON_SERVER = 300.0  # the recorder looks for all workers
 _MOST_CLAIMS_PER_BATCH = 64
 _AFTER_A_DATABASE_ERROR = 1.0
 
@@ -105,6 +107,7 @@ class WorkerRole:
         if file := context.config.database_file:
             require(file)  # the recorder creates it; a file of a worker's would hide a loss
         self._backend = backend_of(context.config)
+        self._is_on_server = context.config.database_file is None
         self._hooks = hooks
         self._allow = None if "*" in (allow := context.config.security.allow) else allow
         self._runner = self._make_runner()
@@ -118,7 +121,7 @@ class WorkerRole:
         self._functions = FunctionFinder(leak_check)
         self._interrupter.release = ClaimRelease(self._runner, self._backend, reports).release
         self._usage = UsageMeter()
-        self._database_error_since: float | None = None
+        self._errors = RepeatedErrors(None if self._is_on_server else pool.record_timeout)
         self._file_size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
     def _make_runner(self) -> Runner:
@@ -194,24 +197,15 @@ class WorkerRole:
         try:
             self._runner.work_off(self._may_claim)
             wait = self._until_next_due()
-            self._database_error_since = None
+            self._errors.end()
         except StoreError as error:
-            log.error("database_error", error=str(error))
+            if self._errors.note(error):
+                self._exit_reason = "database_error"
             if isinstance(error, LockedByThisThread):
                 os._exit(exit_codes.WORKER_RESIDUE)  # a job left its transaction open
-            # A lock is another process's, and the connection to a server is made again.
-            if not isinstance(error, StoreLocked) and self._context.config.database_file:
-                self._exit_after_long_database_error()
             wait = _AFTER_A_DATABASE_ERROR
         self._show_idle()
         return min(wait, self._recycling.remaining(time.monotonic()))
-
-    def _exit_after_long_database_error(self) -> None:
-        """Exit after long errors of the database, whose cause may be in this process."""
-        now = time.monotonic()
-        self._database_error_since = self._database_error_since or now
-        if now - self._database_error_since > self._pool.record_timeout:
-            self._exit_reason = "database_error"
 
     def _show_idle(self) -> None:
         """Report idle, unless an outcome is not recorded yet: its recording has a time limit."""
@@ -328,11 +322,12 @@ class WorkerRole:
 
     def _until_next_due(self) -> float:
         # Claims are paused because of the database, which must not be used then.
+        longest = _LONGEST_WAIT_ON_SERVER if self._is_on_server else _LONGEST_WAIT
         if not self._may_claim():
-            return _LONGEST_WAIT
+            return longest
         database = self._runner.store.database
         due_at = settle_and_claim.next_due_at(database, self._pool.queues)
-        return clock.seconds_until(due_at, _LONGEST_WAIT, database.now)
+        return clock.seconds_until(due_at, longest, database.now)
 
     def _sleep(self, longest: float) -> None:
         json_socket = self._reports.json_socket
