@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.model.job_status import JobStatus
 from gigq.model.runs import is_of_plain_worker
-from gigq.store.sqlite.file.filesystem import resolve
-from gigq.store.sqlite.processes import lock_holders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gigq.cli.open_queue import ReadQueue
 
 ABANDONED = "the process that ran it has ended, and the next start of gigqd or a worker settles it"
 
@@ -20,8 +20,7 @@ def is_in_plain_worker(execution: Mapping[str, Any]) -> bool:
     return is_of_plain_worker(execution["run"])
 
 
-def is_abandoned(database: str, execution: Mapping[str, Any]) -> bool:
+def is_abandoned(queue: ReadQueue, execution: Mapping[str, Any]) -> bool:
     """Return True when an attempt is recorded as running but its process has ended."""
-    if execution["status"] != JobStatus.RUNNING.value:
-        return False
-    return lock_holders.is_gone(resolve(database), execution["run"]) is True
+    is_running: bool = execution["status"] == JobStatus.RUNNING.value
+    return is_running and queue.place.is_gone(execution["run"])

@@ -6,11 +6,12 @@ import signal
 
 from gigq.cli import exit_codes
 from gigq.cli.answers import answer
-from gigq.cli.open_queue import require_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.errors import UnsupportedStore
+from gigq.model.database_address import is_address
 from gigq.model.units import format_size
 from gigq.store.backup import back_up
+from gigq.store.named_database import require_queue
 from gigq.terminal import printable
 
 _DETAILS = """\
@@ -60,5 +61,5 @@ def backup(args: Namespace) -> int:
 
 
 def _refuse_address(name: str) -> None:
-    if name.startswith(("postgres://", "postgresql://")):
+    if is_address(name):
         raise UnsupportedStore("gigq backup copies an SQLite file; for PostgreSQL use pg_dump")

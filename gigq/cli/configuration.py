@@ -14,6 +14,7 @@ from gigq.cli import arguments
 from gigq.cli.arguments import DefaultText
 from gigq.cli.errors import OptionsError
 from gigq.model import paths_with_links
+from gigq.model.database_address import is_address, without_password
 from gigq.store.sqlite.file.filesystem import absolute, resolve
 from gigq.terminal import printable
 
@@ -46,7 +47,7 @@ class Code(NamedTuple):
 
 
 def database_of(args: argparse.Namespace) -> str:
-    """Return the path of a command's database, absolute if the command imports user code.
+    """Return a command's database: an address, or a path, absolute if it imports user code.
 
     Without `--db` it is the database of the configuration that `--config` names, else that of
     `$GIGQ_DB`, else that of the configuration that gigqd would find.
@@ -80,8 +81,13 @@ def code_of(args: argparse.Namespace) -> Code:
     except OptionsError as error:  # the file may belong to another database, or be half-edited
         print(f"gigq: warning: {error}; its [code] is not used", file=sys.stderr)
         return Code()
-    is_for = named is not None and resolve(named) == resolve(args.db)
+    is_for = named is not None and _identity(named) == _identity(args.db)
     return _code_in(file, document) if is_for else Code()
+
+
+def _identity(database: str) -> str:
+    """Return a text that is equal for two names of one file, or for two equal addresses."""
+    return without_password(database) if is_address(database) else resolve(database)
 
 
 def _search() -> Path:
@@ -108,8 +114,8 @@ def _database_in(document: dict[str, Any], file: Path) -> str | None:
     if named is None:
         return None
     if not isinstance(named, str) or not named:
-        raise _mistake(file, "queue.database", "the path of a file")
-    return _path(named, file)
+        raise _mistake(file, "queue.database", "the path of a file or a postgresql:// address")
+    return named if is_address(named) else _path(named, file)
 
 
 def _refuse_unknown(document: dict[str, Any], file: Path) -> None:

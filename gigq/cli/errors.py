@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gigq import errors
 from gigq.cli import exit_codes, installation
+from gigq.store.session import MissingRight
 from gigq.store.sqlite.file.filesystem import absolute
 
 
@@ -34,6 +35,7 @@ CODES: tuple[tuple[type[BaseException], int], ...] = (
     (VariableError, exit_codes.USAGE),
     (OptionsError, exit_codes.USAGE),
     (HiddenOutputError, exit_codes.NO_PERMISSION),
+    (MissingRight, exit_codes.NO_PERMISSION),
     (errors.StoreError, exit_codes.UNAVAILABLE),
     (errors.GigqError, exit_codes.NEGATIVE),
     (PermissionError, exit_codes.NO_PERMISSION),

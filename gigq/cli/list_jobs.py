@@ -52,18 +52,19 @@ def add_command(commands: Commands) -> None:
 
 def list_jobs(args: Namespace) -> int:
     """List jobs, the newest first."""
-    found = queue_for_reading(args).list_jobs(
-        args.statuses,
-        args.limit if args.json else args.limit + 1,
-        queue=args.queues,
-        workflow=args.workflow,
-        name=args.name,
-        error=args.error,
-        newer_than=args.newer_than,
-        older_than=args.older_than,
-        offset=args.offset,
-        delayed=args.delayed,
-    )
+    with queue_for_reading(args) as queue:
+        found = queue.list_jobs(
+            args.statuses,
+            args.limit if args.json else args.limit + 1,
+            queue=args.queues,
+            workflow=args.workflow,
+            name=args.name,
+            error=args.error,
+            newer_than=args.newer_than,
+            older_than=args.older_than,
+            offset=args.offset,
+            delayed=args.delayed,
+        )
     if args.json:
         for row in found:
             output.print_json(job_json.job(row))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from gigq.cli.errors import HiddenOutputError
 from gigq.store.sqlite.file import record_lock
-from gigq.store.sqlite.processes.run_locks import lock_descriptor
+from gigq.store.sqlite.processes.run_locks import companion_path, lock_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from gigq.store.named_database import Place
 
 _CHUNK = 256 * 1024
 _LONGEST_FILE_NAME = 249
@@ -57,11 +59,11 @@ class LiveOutput:
             return size
 
 
-def find(database: str, execution: Mapping[str, Any]) -> LiveOutput | None:
+def find(place: Place, execution: Mapping[str, Any]) -> LiveOutput | None:
     """Return the output of an attempt that a daemon runs.
 
     Args:
-        database: the database file.
+        place: where the processes that run the jobs of the database are found.
         execution: a row with `run` and `worker_id`.
 
     Returns:
@@ -70,12 +72,13 @@ def find(database: str, execution: Mapping[str, Any]) -> LiveOutput | None:
     Raises:
         HiddenOutputError: this process may not, or cannot, read the daemon's descriptors.
     """
-    pid = _holder(database, execution["run"])
+    run = execution["run"]
+    pid = 0 if place.may_be_elsewhere(run) else _holder(place.path, run)
     if pid is None:
         return None
     if pid <= 0:
         raise HiddenOutputError(
-            "the daemon that runs this job is in another container (pid namespace); "
+            f"the daemon that runs this job is {_elsewhere(place)}; "
             "run gigq logs there, or wait for the job's end"
         )
     name = "gigqd-output:" + (execution["worker_id"] or "").rpartition("@")[0]
@@ -88,13 +91,21 @@ def find(database: str, execution: Mapping[str, Any]) -> LiveOutput | None:
         ) from error
 
 
+def _elsewhere(place: Place) -> str:
+    namespace = "in another container (pid namespace)"
+    return f"on another host, or {namespace}" if place.is_shared else namespace
+
+
 def _holder(database: str, run: str) -> int | None:
     """Return the process that holds a run; 0 in another namespace, None when it is dead."""
     number = run.split(":")[1]
     if not number.isdecimal() or int(number) >> _OFFSET_BITS:
         return None  # foreign SQL wrote it
     try:
+        (companion_path(database) / "locks").stat()  # a look makes no file
         lock = record_lock.conflict(lock_descriptor(database), int(number))
+    except FileNotFoundError:
+        return None
     except PermissionError as error:
         raise HiddenOutputError(
             f"this user may not read {error.filename}, whose locks show where the job runs; "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gigq.cli.live_output import LiveOutput
-    from gigq.queue import JobQueue
+    from gigq.cli.open_queue import ReadQueue
 
     Row = Mapping[str, Any]
 
@@ -57,7 +57,11 @@ def add_command(commands: Commands) -> None:
 
 def logs(args: Namespace) -> int:
     """Show the output of a job's last attempt, or of another one; follow it with `--follow`."""
-    queue = queue_for_reading(args)
+    with queue_for_reading(args) as queue:
+        return _logs(queue, args)
+
+
+def _logs(queue: ReadQueue, args: Namespace) -> int:
     args.job_id = job_ids.full_id(queue, args.job_id)
     found = queue.get_status(args.job_id)
     if not found["exists"]:
@@ -67,12 +71,12 @@ def logs(args: Namespace) -> int:
     return _show(queue, found, args)
 
 
-def _show(queue: JobQueue, found: Row, args: Namespace) -> int:
+def _show(queue: ReadQueue, found: Row, args: Namespace) -> int:
     chosen = _chosen(found, args.attempt)
     if chosen is None:
         print_notice(_no_attempt(found, args.attempt))
         return exit_codes.NEGATIVE
-    printed = _live_so_far(args.db, chosen)
+    printed = _live_so_far(queue, chosen)
     if printed is not None:
         # Read the row after the output: a finished attempt's worker may have begun its next job.
         chosen = _again(queue, chosen) or chosen
@@ -82,22 +86,22 @@ def _show(queue: JobQueue, found: Row, args: Namespace) -> int:
         print_json(_shape(args.job_id, chosen, printed))
         return exit_codes.OK
     if not printed:
-        print_notice(_why_nothing(chosen, args.db))
+        print_notice(_why_nothing(queue, chosen))
     OutputWriter().write(printed or "", ends=True)
     return exit_codes.OK
 
 
-def _live_so_far(database: str, one: Row) -> str | None:
+def _live_so_far(queue: ReadQueue, one: Row) -> str | None:
     if one["status"] != _RUNNING or is_in_plain_worker(one):
         return None
-    output = live_output.find(database, one)
+    output = live_output.find(queue.place, one)
     if output is None:
         return None
     with closing(output):
         return b"".join(iter(output.read, b"")).decode(errors="replace")
 
 
-def _again(queue: JobQueue, one: Row) -> Row | None:
+def _again(queue: ReadQueue, one: Row) -> Row | None:
     executions = queue.get_status(one["job_id"]).get("executions", ())
     return next((row for row in executions if row["id"] == one["id"]), None)
 
@@ -120,9 +124,9 @@ def _no_attempt(found: Row, attempt: int | None) -> str:
     return f"job {found['id']} has no attempt {attempt}; it has had {found['attempts']}"
 
 
-def _why_nothing(one: Row, database: str) -> str:
+def _why_nothing(queue: ReadQueue, one: Row) -> str:
     which = f"attempt {one['attempt']}"
-    if is_abandoned(database, one):
+    if is_abandoned(queue, one):
         return f"nothing is kept of {which} yet: {attempts.ABANDONED}"
     if is_in_plain_worker(one):
         return f"nothing is kept of {which}: it ran in {_PLAIN}"
@@ -161,7 +165,7 @@ class Follower:
     3. Wait for the next attempt, unless one was named.
     """
 
-    def __init__(self, queue: JobQueue, args: Namespace) -> None:
+    def __init__(self, queue: ReadQueue, args: Namespace) -> None:
         self._queue = queue
         self._args = args
         self._last: str | None = None
@@ -214,7 +218,7 @@ class Follower:
         try:
             while True:
                 if output is None and not is_in_plain_worker(one):
-                    output = live_output.find(self._args.db, one)
+                    output = live_output.find(self._queue.place, one)
                 chunk = output.read() if output else b""
                 now = _again(self._queue, one) or {**one, "status": "cleared"}
                 if now["status"] != _RUNNING:

@@ -32,7 +32,11 @@ def add_command(commands: Commands) -> None:
 
 def stats(args: Namespace) -> int:
     """Count the jobs in each status."""
-    queue = queue_for_reading(args)
+    with queue_for_reading(args) as queue:
+        return _stats(queue, args)
+
+
+def _stats(queue: JobQueue, args: Namespace) -> int:
     if args.by:
         by_queue = queue.stats_by_queue()
         answer(args, by_queue, _by_queue(by_queue) if by_queue else "No jobs found.")

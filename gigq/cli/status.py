@@ -31,12 +31,12 @@ def add_command(commands: Commands) -> None:
 
 def status(args: Namespace) -> int:
     """Show one job."""
-    queue = queue_for_reading(args)
-    found = queue.get_status(job_ids.full_id(queue, args.job_id))
-    if not found["exists"]:
-        return not_found(args, args.job_id)
-    found["why_waiting"] = why_waiting(queue, args.db, found)
-    found["abandoned"] = any(is_abandoned(args.db, one) for one in found["executions"][-1:])
+    with queue_for_reading(args) as queue:
+        found = queue.get_status(job_ids.full_id(queue, args.job_id))
+        if not found["exists"]:
+            return not_found(args, args.job_id)
+        found["why_waiting"] = why_waiting(queue, found)
+        found["abandoned"] = any(is_abandoned(queue, one) for one in found["executions"][-1:])
     if args.json:
         output.print_json(job_json.job_with_executions(found))
     else:

@@ -18,7 +18,8 @@ from gigq.terminal import shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gigq.queue import JobQueue
+    from gigq.cli.open_queue import ReadQueue
+    from gigq.store.named_database import Place
 
     Row = Mapping[str, Any]
 
@@ -40,6 +41,9 @@ _LATER = {
 }
 
 
+_OF_THIS_HOST = " of this host and account"
+
+
 class Servers(NamedTuple):
     """The processes that run jobs of a database.
 
@@ -47,35 +51,38 @@ class Servers(NamedTuple):
         daemons: the daemons' announcements: name, state, reason, pools.
         processes: the ids of `daemons` and plain `workers`; None when this user may not see them.
         listening: the queues of each group of workers that can be woken.
+        are_shared: True when processes of other hosts and accounts may run the jobs, too.
     """
 
     daemons: Sequence[Row]
     processes: Mapping[str, Sequence[int]] | None
     listening: Sequence[ServedQueues] = ()
+    are_shared: bool = False
 
     @classmethod
-    def of(cls, database: str) -> Servers:
+    def of(cls, place: Place) -> Servers:
         """Find the processes of a database without changing anything."""
+        path = place.path
         groups: Sequence[wakeup_groups.Group] = ()
         with suppress(OSError):
-            groups = wakeup_groups.groups_in(str(companion_path(database)))
+            groups = wakeup_groups.groups_in(str(companion_path(path)))
         listening = [group.served for group in groups]
-        return cls(announcements.living(database), lock_holders.servers(database), listening)
+        processes = lock_holders.servers(path)
+        return cls(announcements.living(path), processes, listening, place.is_shared)
 
 
-def why_waiting(queue: JobQueue, database: str, found: Row) -> str | None:
+def why_waiting(queue: ReadQueue, found: Row) -> str | None:
     """Return why a job is still pending; None for a job with another status.
 
     Args:
         queue: the queue.
-        database: its file.
         found: the answer of `get_status`.
     """
     if found["status"] != "pending":
         return None
     parents = jobs.awaited_parents(queue._database, found["id"])
     now = clock.utc_now()
-    return reason(found, parents, now) or served(found["queue"], Servers.of(database))
+    return reason(found, parents, now) or served(found["queue"], Servers.of(queue.place))
 
 
 def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
@@ -103,6 +110,7 @@ def served(queue: object, servers: Servers) -> str:
         if parse(pool["queues"]).serves(queue)
     ]
     workers = servers.processes["workers"] if servers.processes else ()
+    here = _OF_THIS_HOST if servers.are_shared else ""
     if serving_it:
         daemon, pool = min(serving_it, key=_obstacles)
         why = _by_daemon(daemon, pool)
@@ -111,14 +119,14 @@ def served(queue: object, servers: Servers) -> str:
     if servers.processes is None:
         return "due; this user may not see which processes run jobs of this database"
     if workers and servers.listening and not any(one.serves(queue) for one in servers.listening):
-        return f"its queue {queue!r} is served by no worker ({_patterns(servers.listening)})"
+        return f"its queue {queue!r} is served by no worker{here} ({_patterns(servers.listening)})"
     if workers:
         return f"due; {_plain(workers)} and is busy, or does not serve queue {queue!r}"
     if servers.daemons:
-        return f"its queue {queue!r} is served by no pool ({_pools(servers.daemons)})"
+        return f"its queue {queue!r} is served by no pool{here} ({_pools(servers.daemons)})"
     if servers.processes["daemons"]:
         return "due; the daemon of this database is starting, or cannot announce what it serves"
-    return "no daemon and no worker runs on this database; start gigqd, or gigq worker"
+    return f"no daemon and no worker{here} runs on this database; start gigqd, or gigq worker"
 
 
 def _for_parents(parents: Sequence[Row], policy: object) -> str:

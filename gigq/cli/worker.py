@@ -9,12 +9,12 @@ from contextlib import suppress
 
 from gigq import events
 from gigq.cli import arguments, exit_codes
-from gigq.cli.open_queue import prepare_worker_queue
 from gigq.cli.options import Commands, Namespace, add_code_options, add_parser, add_queues
 from gigq.cli.user_code import use_code
 from gigq.cli.worker_log import WorkerLog
 from gigq.execution.hooks import worker_hooks
 from gigq.inherited_signals import restore_signals
+from gigq.store.named_database import prepare_for_worker
 from gigq.terminal import printable
 from gigq.worker import Worker
 
@@ -82,7 +82,7 @@ def worker(args: Namespace) -> int:
     queues = arguments.queues(args.queues)
     hooks = use_code(args, args.hooks)
     # A worker may start before the first job is submitted, so it makes the tables.
-    prepare_worker_queue(args)
+    prepare_for_worker(args.db, anywhere=args.init)
     worker = Worker(
         args.db,
         worker_id=args.worker_id,

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from gigq.store.session import Session
 
 
+_REMEDIES = {
+    SQLITE: (f"name another file, or {TO_BEGIN}", f"put it back or restore a backup; {TO_BEGIN}"),
+    POSTGRES: (
+        "name another database or schema, or create the queue there with gigq worker --init",
+        "restore a backup, or create a queue with gigq worker --init",
+    ),
+}
+"""The remedies for tables of another program, and for a database without tables."""
+
+
 class Begin(Enum):
     """The databases in which the tables of a queue may be created."""
 
@@ -102,6 +112,23 @@ def obstacle(connection: sqlite3.Connection, path: str) -> str | None:
     except UnsupportedStore as error:
         return str(error).replace("the database", path, 1)
     return None
+
+
+def refuse_other_schema(db: Database) -> None:
+    """Refuse a database in which this gigq can read only after a migration, or not at all.
+
+    Raises:
+        StoreUnavailable: the schema is older.
+        SchemaTooNew: a newer gigq has migrated it.
+    """
+    with db.read() as session:
+        found, known = _version(session), latest(dialect_of(session.connection))
+        _refuse_newer(found, known)
+        if found < known:
+            raise StoreUnavailable(
+                f"{_shown(session)} has schema {found} and this gigq works with {known}; open it "
+                "first for writing"
+            )
 
 
 def refuse_newer(db: Database) -> None:
@@ -181,15 +208,25 @@ def refuse_to_begin(session: Session, begin: Begin) -> None:
     names = {row["name"] for row in session.all("table_names")}
     if begin is Begin.ANYWHERE or names & {"jobs", "gigq_schema"}:
         return
-    path = getattr(session.connection, "path", "the database")
+    shown = _shown(session)
     others = sorted(name for name in names if not name.startswith("sqlite_"))
+    other, lost = _REMEDIES[dialect_of(session.connection)]
     if others:
         raise UnsupportedStore(
-            f"{path} has no queue in it, and tables of another program ({', '.join(others[:3])}); "
-            f"name another file, or {TO_BEGIN}"
+            f"{shown} has no queue in it, and tables of another program ({', '.join(others[:3])}); "
+            f"{other}"
         )
     if begin is Begin.NEVER:
-        raise NoQueue(f"{path} has no queue in it; put it back or restore a backup; {TO_BEGIN}")
+        raise NoQueue(f"{shown} has no queue in it; {lost}")
+
+
+def _shown(session: Session) -> str:
+    """Return the name of the database for a message."""
+    if dialect_of(session.connection) == POSTGRES:
+        from gigq.store.postgres.drivers import address_of
+
+        return address_of(session.connection)
+    return str(getattr(session.connection, "path", "the database"))
 
 
 def _refuse_under_older_processes(session: Session, found: int, known: int) -> None:

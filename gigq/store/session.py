@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gigq.errors import StoreError, StoreLocked
+from gigq.errors import StoreError, StoreLocked, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,6 +21,10 @@ class UnreadableText(StoreError):  # noqa: N818 - as the other store errors are 
 
 class Deadlock(StoreLocked):
     """Two transactions waited for each other, and the server has undone this one."""
+
+
+class MissingRight(StoreUnavailable):
+    """The role of the connection lacks a right in the database."""
 
 
 class Limits(Protocol):

@@ -8,6 +8,8 @@ import pytest
 
 from gigq.cli.formatting import local_time
 
+pytestmark = pytest.mark.each_database
+
 
 def test_a_pending_job_is_cancelled_and_requeued(shell):
     job_id = shell.submit()
@@ -198,7 +200,7 @@ def test_a_part_of_several_ids_is_answered_with_the_list_and_changes_nothing(she
 
 def test_an_id_that_is_part_of_another_means_itself(shell):
     (shell.folder / "named.py").write_text(
-        "from gigq import Job, JobQueue\nimport shop\nqueue = JobQueue('gigq.db')\n"
+        f"from gigq import Job, JobQueue\nimport shop\nqueue = JobQueue({shell.database!r})\n"
         "for id_ in ('nightly', 'nightly-2'):\n"
         "    job = Job(id_, shop.limits)\n    job.id = id_\n    queue.submit(job)\n"
     )
@@ -250,6 +252,7 @@ def test_ids_are_read_from_standard_input(shell, tmp_path):
         (["cancel", "--status", "failed"], "invalid choice: 'failed'"),
     ],
 )
+@pytest.mark.only("sqlite")
 def test_a_change_names_its_jobs_in_one_way(shell, arguments, problem):
     shell.submit()
     done = shell.run(*arguments)

@@ -120,8 +120,12 @@ def test_a_database_in_a_folder_that_is_not_there(shell):
     )
 
 
-def test_an_address_of_a_database_server_is_refused(shell):
-    failed(shell.run("list", "--db", "postgresql://host/db"), 69, "not supported yet")
+@pytest.mark.parametrize("address", ["mysql://me:secret@host/db", "postgresql+psycopg://host/db"])
+def test_an_address_of_another_kind_of_server_is_refused(shell, address):
+    done = shell.run("list", "--db", address)
+
+    failed(done, 69, f"{address.partition('://')[0]}:// addresses are not supported")
+    assert "secret" not in done.stderr
 
 
 def test_a_file_that_belongs_to_others(shell):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
+from support.raw_sql import Program
 
 from gigq.cli.formatting import local_time
 from gigq.model import clock
+
+pytestmark = pytest.mark.each_database
 
 AT = "2999-01-01T09:00:00+01:00"
 DUE = "it is due already, and starts when a worker is free"
@@ -69,6 +72,7 @@ def test_a_time_without_a_zone_is_local_time(shell):
         (("--in", "2h", "--expires-in", "1h"), "and is due only at"),
     ],
 )
+@pytest.mark.only("sqlite")
 def test_a_time_that_cannot_be_is_a_usage_error(shell, flags, message):
     refused = shell.run("submit", "shop.resize", "--name", "a", "-p", "file=x", *flags)
 
@@ -151,9 +155,8 @@ def test_a_job_whose_time_cannot_be_changed_is_a_negative_answer_with_the_reason
 )
 def test_a_job_that_is_not_pending_is_refused_with_its_state_and_the_remedy(shell, state, reason):
     job_id = shell.submit()
-    with sqlite3.connect(shell.folder / "gigq.db") as connection:
-        connection.execute("UPDATE jobs SET status = ?", (state,))
-    connection.close()
+    with closing(Program(shell.database)) as other:
+        other.execute("UPDATE jobs SET status = ?", (state,))
 
     printed = shell.run("run-now", job_id)
     later = shell.run("reschedule", job_id, "--in", "5m")
@@ -173,6 +176,7 @@ def test_a_job_expires_at_a_time_in_place_of_that_of_its_task(shell, tmp_path):
 
 
 @pytest.mark.parametrize("command", [("run-now",), ("reschedule", "x"), ("reschedule",)])
+@pytest.mark.only("sqlite")
 def test_what_is_missing_is_a_usage_error(shell, command):
     shell.submit()
     assert shell.run(*command).returncode == 2

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
+
+import pytest
+from support.raw_sql import Program
+
+pytestmark = pytest.mark.each_database
 
 
 def change(shell, statement, *values):
-    with closing(sqlite3.connect(shell.folder / "gigq.db")) as other, other:
+    with closing(Program(shell.database)) as other:
         other.execute(statement, values)
 
 
@@ -40,9 +44,9 @@ def test_a_job_that_failed_without_a_start_has_no_output_for_that_reason(shell):
 
 
 def test_a_database_of_another_program_is_not_taken_for_an_empty_one(shell):
-    change(shell, "CREATE TABLE orders (id)")
+    change(shell, "CREATE TABLE orders (id INTEGER)")
 
     said = shell.run("list").stderr
 
-    assert "it has tables of another program, name another file" in said
+    assert "it has tables of another program, " in said
     assert "submit a job" not in said

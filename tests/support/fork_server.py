@@ -146,6 +146,7 @@ def _main(program: str, number: str) -> None:
     sys.path[0] = _ROOT  # this copy of the project, whichever is installed
     for package in _PRELOADED[program]:
         _import_all(package)
+    importlib.import_module("psycopg")  # commands load it late, which costs each more than the rest
     request = _serve(socket.socket(fileno=int(number)))
     os.environ.clear()
     os.environ.update(request["env"])

@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Runs `gigq` in a folder, as a person there would."""
+    """Runs `gigq` in a folder, as a person there would.
+
+    Args:
+        folder: the folder.
+        address: the address of a database server, as `$GIGQ_DB`; None for a file in the folder.
+    """
 
     folder: Path
+    address: str | None = None
+
+    @property
+    def database(self) -> str:
+        """The database of the commands without `--db`."""
+        return self.address or str(self.folder / "gigq.db")
 
     def run(
         self, *arguments: str, stdin: IO[str] | None = None, **environment: str
@@ -31,7 +42,7 @@ class Shell:
         self, program: str, *arguments: str, stdin: IO[str] | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """The same of `gigq` or `gigqd`."""
-        env = clean_environment(**environment)
+        env = clean_environment(**self._environment | environment)
         if fork_server.serves(env):
             return fork_server.run(
                 program, arguments, folder=self.folder, environment=env, stdin=stdin
@@ -49,7 +60,10 @@ class Shell:
     def python(self, script: str) -> None:
         """Run a script there; it must succeed."""
         subprocess.run(
-            [sys.executable, script], cwd=self.folder, env=clean_environment(), check=True
+            [sys.executable, script],
+            cwd=self.folder,
+            env=clean_environment(**self._environment),
+            check=True,
         )
 
     def out(self, *arguments: str, **environment: str) -> str:
@@ -61,6 +75,10 @@ class Shell:
     def json(self, *arguments: str) -> Any:
         """What a command answers with `--json`; it must succeed."""
         return json.loads(self.out(*arguments, "--json"))
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"GIGQ_DB": self.address} if self.address else {}
 
     def submit(self, function: str = "shop.resize", *options: str) -> str:
         """The id of a new job."""

@@ -122,6 +122,14 @@ def test_a_due_job_waits_for_a_process(daemons, processes, said):
     assert served("mail", Servers(daemons, processes)) == said
 
 
+def test_of_a_database_on_a_server_only_the_processes_of_this_host_are_seen():
+    alone = served("mail", Servers([], NOTHING, are_shared=True))
+    others = served("mail", Servers([daemon("a")], NOTHING, are_shared=True))
+
+    assert alone.startswith("no daemon and no worker of this host and account runs on this data")
+    assert others == "its queue 'mail' is served by no pool of this host and account (main: a)"
+
+
 def test_a_job_of_a_queue_that_no_waiting_worker_serves_says_so():
     servers = Servers(
         [], {"daemons": (), "workers": (8,)}, [parse(["a", "b"]), parse(["*", "!mail"])]

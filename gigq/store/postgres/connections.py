@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.descriptors import wait_readable
 from gigq.errors import UnsupportedStore
-from gigq.model.database_address import without_password
+from gigq.model.database_address import has_bare_password, without_password
 from gigq.store.postgres.errors import is_from_driver, translated
 
 if TYPE_CHECKING:
@@ -91,12 +91,28 @@ def new_connection(address: str) -> Connection[Any]:
     Raises:
         StoreUnavailable, UnsupportedStore: as for `open_connection`.
     """
+    _refuse_bare_password(address)
     psycopg = driver()
     try:
         connection: Connection[Any] = psycopg.connect(address, autocommit=True, **_missing(address))
+    except psycopg.ProgrammingError as error:
+        said = str(error).strip()
+        raise UnsupportedStore(
+            f"{without_password(address)} is no valid address: {said}"
+        ) from error
     except psycopg.Error as error:
         raise translated(error, without_password(address)) from error
     return connection
+
+
+def _refuse_bare_password(address: str) -> None:
+    # The driver would take parts of the password for a host or a port, and show them.
+    if has_bare_password(address):
+        # The driver would take parts of it for a host or a port, and show them.
+        raise UnsupportedStore(
+            f"the password in the address {without_password(address)} has characters that must be "
+            "escaped, such as %2F for / and %40 for @"
+        )
 
 
 def _missing(address: str) -> dict[str, Any]:

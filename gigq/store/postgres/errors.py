@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreError, StoreLocked, StoreUnavailable
-from gigq.store.session import Deadlock
+from gigq.store.session import Deadlock, MissingRight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +19,16 @@ _CROSSED = {
     "40001": "another transaction changed the same rows",
     "40P01": "two transactions waited for each other",
 }
+_RIGHT = "42501"
 _REMEDIES = {
     "25006": "the server is read-only; connect to the primary",
-    "42501": "the role lacks a right; run the GRANT script for it",
+    _RIGHT: "the role lacks a right; run the GRANT script for it",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
     "53300": "raise max_connections, or use fewer workers",
 }
+_UNREACHABLE = "check that the server runs and can be reached"
+_REFUSED = "the server runs and refuses the connection; correct the address or its settings"
 _UNAVAILABLE = frozenset({"08", "53", "57", "58"})
 
 
@@ -38,9 +41,12 @@ def translated(error: BaseException, address: str) -> StoreError:
     if code in _WAIT:
         return StoreLocked(f"{address}: {_WAIT[code]} ({code}: {said}); try again")
     if code in _REMEDIES:
-        return StoreUnavailable(f"{address}: {said} ({code}); {_REMEDIES[code]}")
+        kind = MissingRight if code == _RIGHT else StoreUnavailable
+        return kind(f"{address}: {said} ({code}); {_REMEDIES[code]}")
     if code[:2] in _UNAVAILABLE or not code:
-        return StoreUnavailable(f"{address}: {said}; check that the server runs and can be reached")
+        # The driver has no code for an error at the connection.
+        remedy = _REFUSED if not code and "FATAL" in said else _UNREACHABLE
+        return StoreUnavailable(f"{address}: {said}; {remedy}")
     return StoreError(f"{address}: {said} ({code})")
 
 

@@ -19,7 +19,7 @@ _NETWORK = frozenset(
 )
 _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
 _MOUNTS = "/proc/self/mountinfo"
-_ADDRESSES = ("file:", "postgres://", "postgresql://")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -41,11 +41,19 @@ def resolve(path: str | os.PathLike[str]) -> str:
         return _real(text)
     if not text or text == ":memory:" or text.startswith("file:"):
         raise UnsupportedStore(f"{text!r} is not a path to a file; give a file name")
-    if text.startswith(("postgres://", "postgresql://")):
-        raise UnsupportedStore(
-            f"{text.split(':', 1)[0]} addresses are not supported yet; give the path of a file"
-        )
+    if address := _ADDRESS.match(text):
+        _refuse_address(address[0])
     return _real(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - hot path
+
+
+def _refuse_address(scheme: str) -> None:
+    if scheme in ("postgresql://", "postgres://"):
+        raise UnsupportedStore(
+            "this needs a file, and was given the address of a PostgreSQL server"
+        )
+    raise UnsupportedStore(
+        f"{scheme} addresses are not supported; give the path of a file, or postgresql://"
+    )
 
 
 def absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
@@ -57,7 +65,8 @@ def absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
         StoreUnavailable: the path is relative and the working directory was deleted.
     """
     text = os.fspath(path)
-    if text[:1] in ("/", "") or text == ":memory:" or text.startswith(_ADDRESSES):
+    is_name = text == ":memory:" or text.startswith("file:") or _ADDRESS.match(text)
+    if text[:1] in ("/", "") or is_name:
         return path
     try:
         made = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111

@@ -1,0 +1,120 @@
+"""The database that a command names: a file, or the address of a PostgreSQL database."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gigq.errors import StoreUnavailable
+from gigq.model.database_address import is_address, without_password
+from gigq.store import initialization, migrate, read_only
+from gigq.store.database import Database
+from gigq.store.migrate import Begin
+from gigq.store.postgres.connections import open_connection
+from gigq.store.postgres.place import place_of
+from gigq.store.read_only import ReadingDatabase
+from gigq.store.sqlite import connections
+from gigq.store.sqlite.file.filesystem import refuse_other_kind, resolve
+from gigq.store.sqlite.processes import lock_holders, run_locks
+
+
+class Place(NamedTuple):
+    """The place at which the processes of this host that run the jobs of a database are found.
+
+    Attributes:
+        path: the path beside which they keep their locks; it need not exist.
+        is_shared: True when processes of other hosts and accounts may run the jobs, too.
+    """
+
+    path: str
+    is_shared: bool
+
+    def may_be_elsewhere(self, run: str) -> bool:
+        """Return True for a run whose end this host cannot see."""
+        return self.is_shared and not run_locks.is_of_this_host(run)
+
+    def is_gone(self, run: str | None) -> bool:
+        """Return True when the process of a run has ended for certain."""
+        if run is not None and self.may_be_elsewhere(run):
+            return False
+        return lock_holders.is_gone(self.path, run) is True
+
+
+def find_place(name: str) -> Place:
+    """Return the place of a database with a queue, and create nothing."""
+    if is_address(name):
+        return Place(place_of(open_connection(name)), is_shared=True)
+    return Place(resolve(name), is_shared=False)
+
+
+def refuse_other_files(name: str) -> None:
+    """Refuse what is neither an address nor the path of a file or of a new one.
+
+    Raises:
+        StoreError: it is a folder, a device, a FIFO or a socket, or no path.
+    """
+    if not is_address(name):
+        refuse_other_kind(resolve(name))
+
+
+def require_queue(name: str) -> None:
+    """Refuse a database without a queue, and leave it unchanged.
+
+    Raises:
+        StoreError: there is no such database, or no queue in it.
+    """
+    refuse_other_files(name)
+    if is_address(name):
+        _require_tables(name)
+    else:
+        read_only.refuse_without_queue(name)
+
+
+def open_for_reading(name: str) -> Database:
+    """Return a database with a queue for reading, which changes nothing.
+
+    Raises:
+        StoreUnavailable: the tables on the server are not those of this version of gigq.
+        SchemaTooNew: a newer gigq has migrated the tables on the server.
+    """
+    if not is_address(name):
+        return ReadingDatabase(resolve(name))
+    database = _on_server(name)
+    migrate.refuse_other_schema(database)
+    return database
+
+
+def prepare_for_worker(name: str, *, anywhere: bool) -> None:
+    """Create or migrate the tables of a queue.
+
+    Args:
+        name: the path or the address.
+        anywhere: True to create the queue also beside other tables, or in place of a lost file.
+
+    Raises:
+        StoreError: the database cannot be used, or was lost.
+    """
+    refuse_other_files(name)
+    if is_address(name):
+        migrate.apply(_on_server(name), Begin.ANYWHERE if anywhere else Begin.EMPTY)
+        return
+    if anywhere:
+        initialization.initialize(name)
+    else:
+        begin = initialization.prepare_file(name)
+        database = Database(lambda: connections.open_connection(name))
+        initialization.open_queue(database, name, begin)
+    connections.require(name)
+
+
+def _on_server(address: str) -> Database:
+    return Database(lambda: open_connection(address))
+
+
+def _require_tables(address: str) -> None:
+    names = {row["name"] for row in _on_server(address).all("table_names")}
+    if "jobs" not in names:
+        remedy = "it has tables of another program" if names else "submit a job first"
+        raise StoreUnavailable(
+            f"{without_password(address)} has no queue in it; {remedy}, create one with gigq "
+            "worker --init, or name another database or schema"
+        )
