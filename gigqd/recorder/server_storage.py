@@ -117,14 +117,13 @@ class ServerStorage:
 
         A notification wakes the daemon's workers before the look, since they wait for it.
         """
-        interval = random_between(0.75 * _LOOK_INTERVAL, _LOOK_INTERVAL)
+        interval = random_between(0.9 * _LOOK_INTERVAL, _LOOK_INTERVAL)
         look_at = time.monotonic() + min(longest, interval)
         while (left := look_at - time.monotonic()) > 0:
             ready = self._ready(left)
             if self._json_socket.fileno() in ready:
                 return True
-            if ready:
-                self._pass_on()
+            if ready and self._pass_on():
                 look_at = min(look_at, self._looked_at + _SHORTEST_INTERVAL)
         return False
 
@@ -146,9 +145,15 @@ class ServerStorage:
             lines.register(descriptor, select.POLLIN)
         return [number for number, _ in lines.poll(ceil(seconds * 1000))]
 
-    def _pass_on(self) -> None:
-        """Wake one worker of each group that serves a queue of a notification."""
+    def _pass_on(self) -> bool:
+        """Wake one worker of each group that serves a queue of a notification.
+
+        Returns:
+            True when there was one, and not only the answer to a check of the connection.
+        """
         queues = self._watch.take()
+        if queues is not None and not queues:
+            return False
         self._is_notified = True
-        if queues:
-            wakeup.notify(self._place, dict.fromkeys(queues, 1), most=1)
+        wakeup.notify(self._place, dict.fromkeys(queues or (), 1), most=1)
+        return True
