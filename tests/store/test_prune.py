@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.finished_jobs import elsewhere, fail, run_all, run_sql, submit, work
@@ -88,6 +88,19 @@ def test_a_parent_stays_while_a_child_may_ask_for_its_result(queue: JobQueue, ad
     assert child not in left(queue)
 
 
+@pytest.mark.parametrize("form", ['["{}"]', '[ "{}" ]', '["other","{}"]', '["\\u00e4", "{}"]'])
+def test_a_parent_stays_in_whatever_form_another_program_names_it(
+    queue: JobQueue, address: str, form: str
+) -> None:
+    (parent,) = submit(queue, 1)
+    run_all(address)
+    child = queue.submit(Job("child", work))
+    run_sql(address, "UPDATE jobs SET dependencies = ? WHERE id = ?", form.format(parent), child)
+
+    assert queue.prune(keep=0)["completed"] == 0
+    assert left(queue) == {parent, child}
+
+
 def four_completed(queue: JobQueue, address: str) -> list[str]:
     ids = submit(queue, 4)
     run_all(address)
@@ -96,8 +109,8 @@ def four_completed(queue: JobQueue, address: str) -> list[str]:
 
 def one_pruned(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> prune.Pruning:
     """A pruning of all completed jobs, one in a batch, after its first batch."""
-    monkeypatch.setattr(prune, "_FIRST", 1)
-    monkeypatch.setattr(prune, "_MOST", 1)
+    for limit in ("_FIRST", "_MOST", "_MOST_ON_SERVER"):
+        monkeypatch.setattr(prune, limit, 1)
     pruning = prune.Pruning(queue._database, {"completed": prune.Keep(most=0)})
     assert pruning.batch()
     return pruning
@@ -141,13 +154,13 @@ def test_a_job_with_an_open_execution_stays(queue: JobQueue, address: str) -> No
 
 def between_batches(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let something happen between the choice of the jobs and their deletion."""
-    refresh = prune._Parents.refresh
+    take = prune.Pruning._take
 
-    def act_and_refresh(parents: prune._Parents) -> None:
+    def act_and_take(*chosen: Any) -> bool:
         act()
-        refresh(parents)
+        return take(*chosen)
 
-    monkeypatch.setattr(prune._Parents, "refresh", act_and_refresh)
+    monkeypatch.setattr(prune.Pruning, "_take", act_and_take)
 
 
 def test_what_was_requeued_meanwhile_stays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -130,8 +131,8 @@ def tied(db: Database, *pairs: tuple[str, str]) -> None:
         for job_id, parent in pairs:
             raw_sql.execute(
                 session,
-                "UPDATE jobs SET dependencies = json_array(?) WHERE id = ?",
-                (parent, job_id),
+                "UPDATE jobs SET dependencies = ? WHERE id = ?",
+                (json.dumps([parent]), job_id),
             )
 
 

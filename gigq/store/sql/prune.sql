@@ -13,24 +13,3 @@ SELECT rowid AS row FROM jobs
 WHERE status = :status AND status <> 'pending' AND status <> 'running'
 ORDER BY rowid DESC
 LIMIT 1 OFFSET :kept;
-
--- name: latest_row
-SELECT rowid AS row, id FROM jobs ORDER BY rowid DESC LIMIT 1;
-
--- name: is_still_there
-SELECT 1 AS there FROM jobs WHERE rowid = :row AND id = :id;
-
--- Only a job that is unchanged since it was chosen, and without an open execution.
--- name: prune_job
-DELETE FROM jobs
-WHERE rowid = :row AND id = :id AND status = :status
-    AND coalesce(completed_at, updated_at) = :over_at
-    AND NOT EXISTS (SELECT 1 FROM job_executions e WHERE e.job_id = :id AND e.status = 'running');
-
--- name: prune_executions
-DELETE FROM job_executions
-WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);
-
--- name: prune_edges
-DELETE FROM job_dependencies
-WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);

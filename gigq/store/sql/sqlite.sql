@@ -196,6 +196,28 @@ FROM jobs AS child, json_each(
 WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
     AND child.rowid > :row;
 
+-- Row numbers above that of an existing row are those of later jobs.
+-- name: latest_row
+SELECT rowid AS row, id FROM jobs ORDER BY rowid DESC LIMIT 1;
+
+-- name: is_still_there
+SELECT 1 AS there FROM jobs WHERE rowid = :row AND id = :id;
+
+-- Only a job that is unchanged since it was chosen, and without an open execution.
+-- name: prune_job
+DELETE FROM jobs
+WHERE rowid = :row AND id = :id AND status = :status
+    AND coalesce(completed_at, updated_at) = :over_at
+    AND NOT EXISTS (SELECT 1 FROM job_executions e WHERE e.job_id = :id AND e.status = 'running');
+
+-- name: prune_executions
+DELETE FROM job_executions
+WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);
+
+-- name: prune_edges
+DELETE FROM job_dependencies
+WHERE job_id = :id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :id);
+
 -- No other worker links them now, and no parent needs a lock.
 -- name: unlinked_jobs_to_link
 SELECT rowid AS row, id, name, '[]' AS dependencies, retry_after, expires_at

@@ -22,17 +22,19 @@ class BatchSize:
     Args:
         first: size of the first batch.
         most: maximum size.
+        longest: seconds that a batch may take.
     """
 
-    def __init__(self, first: int, most: int) -> None:
+    def __init__(self, first: int, most: int, longest: float = _LONG) -> None:
         self.number = first
         self._most = most
+        self._longest = longest
 
     def adapt(self, seconds: float) -> None:
         """Halve the size after a long batch, double it after a short one."""
-        if seconds > _LONG:
+        if seconds > self._longest:
             self.number = max(1, self.number // 2)
-        elif seconds < _LONG / 2:
+        elif seconds < self._longest / 2:
             self.number = min(self._most, self.number * 2)
 
 

@@ -28,6 +28,10 @@ FINISHED = tuple(
 
 _FIRST = 32
 _MOST = 512
+_MOST_ON_SERVER = 8192
+_LONGEST_ON_SERVER = 0.1
+"""Seconds that the deletion of a batch may take where it locks the jobs of the batch only."""
+
 _MANY = 1000
 
 
@@ -88,8 +92,11 @@ class Pruning:
         self._dry_run = dry_run
         self._left = list(policy.items())
         self._walk: _Walk | None = None
-        self._parents = _Parents(database)
-        self._size = BatchSize(_FIRST, _MOST)
+        self._deletion: _Deletion | _DeletionOnServer
+        if database.dialect == SQLITE:
+            self._deletion = _Deletion(database)
+        else:
+            self._deletion = _DeletionOnServer(database)
 
     def batch(self) -> bool:
         """Read one batch of jobs and delete those that are too old or too many.
@@ -103,12 +110,13 @@ class Pruning:
         walk = self._walk or self._next_walk()
         if walk is None:
             return False
+        size = self._deletion.size.number
         rows = self._database.all(
             "oldest_finished",
-            {"status": walk.status, "after": walk.after, "limit": self._size.number},
+            {"status": walk.status, "after": walk.after, "limit": size},
         )
         chosen, is_over = _surplus(rows, walk)
-        is_over = is_over or len(rows) < self._size.number
+        is_over = is_over or len(rows) < size
         if chosen and not self._take(walk.status, chosen):
             return True
         if is_over:
@@ -127,27 +135,79 @@ class Pruning:
         self._walk = _Walk(status, keep.since, beyond["row"] if beyond else 0)
         return self._walk
 
-    @repeated
     def _take(self, status: str, chosen: Sequence[Row]) -> bool:
-        """Delete the jobs that are no parents; False when the parents must be read again first."""
-        self._parents.refresh()
+        """Delete the jobs that are no parents; False when that must be tried again."""
         if self._dry_run:
-            self.pruned[status] += sum(not self._parents.is_one(row["id"]) for row in chosen)
-            return True
+            deleted: int | None = self._deletion.count(chosen)
+        else:
+            deleted = self._deletion.delete(status, chosen)
+        self.pruned[status] += deleted or 0
+        return deleted is not None
+
+
+class _Deletion:
+    """Deletion of jobs from a file, where the parents of unfinished jobs are read beforehand."""
+
+    def __init__(self, database: Database) -> None:
+        self.size = BatchSize(_FIRST, _MOST)
+        self._database = database
+        self._parents = _Parents(database)
+
+    def count(self, chosen: Sequence[Row]) -> int:
+        """Return how many of the jobs are no parents of unfinished ones."""
+        self._parents.refresh()
+        return len(self._without_parents(chosen))
+
+    def delete(self, status: str, chosen: Sequence[Row]) -> int | None:
+        """Delete them; return None when the parents must be read again first."""
+        self._parents.refresh()
         with self._database.transaction(durable=False) as session:
             began = time.monotonic()
-            session.lock("jobs", {"ids": json.dumps([row["id"] for row in chosen])})
             if not self._parents.follow(session):
-                return False
-            gone = [
-                {**row, "status": status} for row in chosen if not self._parents.is_one(row["id"])
-            ]
+                return None
+            gone = [{**row, "status": status} for row in self._without_parents(chosen)]
             deleted = session.many("prune_job", gone)
             session.many("prune_executions", gone)
             session.many("prune_edges", [row for row in gone if row["dependencies"] != "[]"])
-        self.pruned[status] += deleted
-        self._size.adapt(time.monotonic() - began)
-        return True
+        self.size.adapt(time.monotonic() - began)
+        return deleted
+
+    def _without_parents(self, chosen: Sequence[Row]) -> list[Row]:
+        return [row for row in chosen if not self._parents.is_one(row["id"])]
+
+
+class _DeletionOnServer:
+    """Deletion of jobs from a PostgreSQL database.
+
+    A transaction that stores or requeues a dependent locks its parents, too. So once the jobs of a
+    batch are locked, no further unfinished job names them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.size = BatchSize(_FIRST, _MOST_ON_SERVER, _LONGEST_ON_SERVER)
+        self._database = database
+
+    def count(self, chosen: Sequence[Row]) -> int:
+        """Return how many of the jobs are no parents of unfinished ones."""
+        with self._database.read() as session:
+            return len(_without_parents(session, chosen))
+
+    @repeated
+    def delete(self, status: str, chosen: Sequence[Row]) -> int:
+        """Delete them and return their number."""
+        with self._database.transaction(durable=False) as session:
+            session.lock("jobs", {"ids": json.dumps([row["id"] for row in chosen])})
+            gone = json.dumps(_without_parents(session, chosen))
+            began = time.monotonic()
+            row = session.one("prune_jobs", {"status": status, "jobs": gone})
+        self.size.adapt(time.monotonic() - began)
+        return int(row["deleted"]) if row else 0
+
+
+def _without_parents(session: Session, chosen: Sequence[Row]) -> list[Row]:
+    ids = json.dumps([row["id"] for row in chosen])
+    parents = _ids(session.all("parents_among", {"ids": ids}))
+    return [row for row in chosen if row["id"] not in parents]
 
 
 class _Parents:
@@ -178,9 +238,7 @@ class _Parents:
         if latest is None or session.one("is_still_there", latest) is None:
             self._latest = None
             return False
-        # On PostgreSQL a row with a lower number may be stored later: its transaction took longer.
-        row = latest["row"] if self._database.dialect == SQLITE else 0
-        self._since = _ids(session.all("parents_of_unfinished", {"row": row}))
+        self._since = _ids(session.all("parents_of_unfinished", {"row": latest["row"]}))
         return True
 
     def is_one(self, job_id: str) -> bool:
