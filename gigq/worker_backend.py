@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import UnsupportedStore
+from gigq.model.database_address import is_address
 from gigq.queue import JobQueue
 from gigq.store.backend import MEMORY, FileBackend, NoWakeups, backend_of
 from gigq.store.dialect import POSTGRES, dialect_of
 from gigq.store.postgres.backend import PostgresBackend
+from gigq.store.postgres.connections import WORKER
 from gigq.store.sqlite.file.filesystem import absolute
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Ba
             "Worker(queue)"
         )
     path = absolute(given)
+    if is_address(path):
+        return path, PostgresBackend(str(path), WORKER)
     return path, backend_of(path)
 
 

@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 _SCHEMES = ("postgresql://", "postgres://")
-_PARTS = re.compile(r"([^:]*://)([^/?#]*)([^?]*)\??(.*)", re.DOTALL)
-_PORT = re.compile(r"(.*:)?\d*")
 _END_OF_NAME = re.compile(r"[:@/?#]")
-_SECRET = re.compile(r"[^=]*password[^=]*=", re.IGNORECASE)
+_SECRET = re.compile(r"\w*password\w*", re.IGNORECASE)
+_ADDRESS = "direct"
+
+
+class AddressParts(NamedTuple):
+    """The parts of an address as libpq divides it, each percent-encoded.
+
+    Attributes:
+        scheme: `postgresql` or `postgres`.
+        user: the name of the role; empty for none.
+        password: the password of the role, or None.
+        place: the hosts with their ports, and the name of the database after a slash.
+        options: the options, each `name=value`.
+    """
+
+    scheme: str
+    user: str
+    password: str | None
+    place: str
+    options: list[str]
+
+    @property
+    def is_divided_wrongly(self) -> bool:
+        """True when the password, or another part, has a character that must be escaped."""
+        return "@" in self.place or any(map(_is_part_of_a_password, self.options))
+
+    def text(self) -> str:
+        """Return the address."""
+        secret = "" if self.password is None else f":{self.password}"
+        login = f"{self.user}{secret}@" if self.user or secret else ""
+        query = f"?{'&'.join(self.options)}" if self.options else ""
+        return f"{self.scheme}://{login}{self.place}{query}"
 
 
 def is_address(path: object) -> bool:
@@ -16,14 +46,17 @@ def is_address(path: object) -> bool:
     return isinstance(path, str) and path.startswith(_SCHEMES)
 
 
-def has_bare_password(address: str) -> bool:
-    """Return True for an address with a password that contains an unescaped delimiter."""
-    found = _PARTS.match(address)
-    if found is None:
-        return False
-    _, authority, path, query = found.groups()
-    is_complete = "@" in authority or _PORT.fullmatch(authority) is not None
-    return "@" in path or ("@" in query and not is_complete)
+def parts_of(address: str) -> AddressParts:
+    """Divide an address."""
+    scheme, _, rest = address.partition("://")
+    # A password may contain a question mark.
+    login, at, after = rest.partition("@")
+    if not at or "/" in login:
+        login, after = "", rest
+    user, colon, password = login.partition(":")
+    place, _, query = after.partition("?")
+    options = query.split("&") if query else []
+    return AddressParts(scheme, user, password if colon else None, place, options)
 
 
 def without_password(address: str) -> str:
@@ -31,17 +64,35 @@ def without_password(address: str) -> str:
 
     A password with characters that an address must escape is removed, too.
     """
-    found = _PARTS.match(address)
-    if found is None:
-        return address
-    scheme, authority, path, query = found.groups()
-    if has_bare_password(address):
-        rest = address.removeprefix(scheme)
-        return without_password(
-            f"{scheme}{_END_OF_NAME.split(rest, 1)[0]}@{rest.rpartition('@')[2]}"
-        )
-    user, _, server = authority.rpartition("@")
-    name = user.partition(":")[0]
-    kept = "&".join(one for one in query.split("&") if not _SECRET.match(one))
-    shown = f"{scheme}{name}@{server}{path}" if name else f"{scheme}{server}{path}"
-    return f"{shown}?{kept}" if kept else shown
+    parts = parts_of(address)
+    before, at, after = address.removeprefix(f"{parts.scheme}://").rpartition("@")
+    if at and parts.is_divided_wrongly:
+        if _SECRET.search(before) or _ADDRESS in before:
+            return f"{parts.scheme}://***"
+        parts = parts_of(f"{parts.scheme}://{_END_OF_NAME.split(before, 1)[0]}@{after}")
+    shown = [one for one in map(_shown, parts.options) if one]
+    return parts._replace(password=None, options=shown).text()
+
+
+def _is_part_of_a_password(option: str) -> bool:
+    name, equals, value = _divided(option)
+    return not equals or ("@" in value and (name == _ADDRESS or bool(_SECRET.fullmatch(name))))
+
+
+def _shown(option: str) -> str:
+    """Return an option without the password in it; empty for a password."""
+    from urllib.parse import quote, unquote
+
+    name, equals, value = _divided(option)
+    if not equals or _SECRET.fullmatch(name):
+        return ""
+    if name == _ADDRESS and is_address(unquote(value)):
+        return f"{name}={quote(without_password(unquote(value)), safe='')}"
+    return option
+
+
+def _divided(option: str) -> tuple[str, str, str]:
+    from urllib.parse import unquote
+
+    name, equals, value = option.partition("=")
+    return unquote(name), equals, value

@@ -61,6 +61,10 @@ class Database:
         """The dialect of its connections."""
         return dialect_of(self._get_connection())
 
+    def connection(self) -> Any:
+        """Return the connection of the next transaction."""
+        return self._get_connection()
+
     def now(self) -> str:
         """Return the database's time, as stored text."""
         connection = self._get_connection()

@@ -24,7 +24,8 @@ def dialect_of(connection: Any) -> str:
     Raises:
         UnsupportedStore: gigq does not know the connection's driver.
     """
-    return _dialect_of(type(connection).__module__)
+    kind: Any = type(connection)
+    return _dialect_of(kind)
 
 
 def refuse_old_sqlite(version: tuple[int, ...]) -> None:
@@ -37,12 +38,14 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
 
 
 @cache
-def _dialect_of(driver: str) -> str:
-    module = driver.partition(".")[0]
-    if module in {"psycopg", "psycopg2"}:
+def _dialect_of(kind: type) -> str:
+    # An application's subclass is in a module of its own.
+    drivers = [base.__module__.partition(".")[0] for base in kind.__mro__]
+    if {"psycopg", "psycopg2"} & set(drivers):
         return POSTGRES
-    if module in {"asyncpg", "pg8000", "MySQLdb", "pymysql"}:
-        raise UnsupportedStore(
-            f"connections of {module} are not supported; use sqlite3, psycopg or psycopg2"
-        )
+    for driver in drivers:
+        if driver in {"asyncpg", "pg8000", "MySQLdb", "pymysql"}:
+            raise UnsupportedStore(
+                f"connections of {driver} are not supported; use sqlite3, psycopg or psycopg2"
+            )
     return SQLITE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing, contextmanager
 from enum import Enum, auto
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
@@ -49,7 +49,8 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     """Create or migrate the schema; do nothing when it is up to date.
 
     All missing steps are one transaction: after a kill in the middle the file is as it was, and of
-    several processes that start at once one does the work. A file of GigQ 0.5.1 is upgraded.
+    several processes that start at once one does the work. A file of GigQ 0.5.1 is upgraded. The
+    tables on a server are migrated while other processes use them.
 
     Args:
         db: the database.
@@ -64,19 +65,27 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     """
     if is_up_to_date(db):
         return
+    if db.dialect == POSTGRES:
+        from gigq.store import online_migration
+
+        online_migration.run(db, partial(_migrate_online, begin=begin))
+        return
     with _writing(db) as session:
         refuse_to_begin(session, begin)
         _migrate(session)
 
 
+def _migrate_online(session: Session, begin: Begin) -> None:
+    from gigq.store.online_migration import create_schema
+
+    refuse_to_begin(session, begin)
+    create_schema(session)
+    _migrate(session)
+
+
 @contextmanager
 def _writing(db: Database) -> Iterator[Session]:
     """Open the transaction that migrates; a file of GigQ 0.5.1 has references to keep."""
-    if db.dialect != SQLITE:
-        with db.transaction(durable=True) as session:
-            session.lock("schema")
-            yield session
-        return
     from gigq.store.upgrade_0_5_1 import upgrade
 
     with upgrade.references_kept(db) as one, one.transaction(durable=True) as session:

@@ -39,7 +39,7 @@ def more_jobs(connection, count, error=""):
     ],
 )
 def test_a_pooler_is_named_with_its_mode(shell, address, admin, mode, severity, said):
-    with pooled(schema(admin), mode) as through:
+    with pooled(mode, schema=schema(admin)) as through:
         found, _ = examined(shell, through)
 
     assert found["connection"]["severity"] == severity

@@ -106,7 +106,7 @@ def test_an_unknown_database_is_an_error_of_the_address(shell):
     ("address", "message"),
     [
         ("postgresql://amy:hun/ter2@127.0.0.1/x", "has characters that must be escaped"),
-        ("postgresql://amy:hunter2@127.0.0.1/x?sslmodus=1", 'parameter: "sslmodus"'),
+        ("postgresql://amy:hunter2@127.0.0.1/x?sslmodus=1", "do you mean 'sslmode'?"),
     ],
 )
 def test_an_address_with_a_mistake_is_refused_without_its_password(shell, address, message):

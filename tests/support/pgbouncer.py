@@ -27,6 +27,7 @@ _SETTINGS = """
 * = {target}
 [pgbouncer]
 pool_mode = {mode}
+default_pool_size = {size}
 auth_type = any
 unix_socket_dir = {folder}
 listen_port = {port}
@@ -35,21 +36,26 @@ logfile = {folder}/log
 
 
 @contextmanager
-def pooled(schema: str, mode: str) -> Iterator[str]:
-    """The address of a schema of the tests' server through PgBouncer.
+def pooled(mode: str, *, schema: str | None = None, size: int = 20) -> Iterator[str]:
+    """The address of the tests' server through PgBouncer.
 
-    In transaction mode the setting of one session would be that of others: it is the server's.
+    Args:
+        mode: `session` or `transaction`.
+        schema: the schema of all sessions. In transaction mode a client cannot choose it for its
+            session, which would be that of others, too.
+        size: the number of sessions of the server that the clients share.
     """
     program = os.environ.get(PROGRAM) or shutil.which("pgbouncer", path=_path())
     if program is None:
         pytest.skip(f"PgBouncer is not installed, and {PROGRAM} names none")
     given = conninfo_to_dict(postgres.server())
     target = " ".join(f"{name}={value}" for name, value in given.items())
-    options = f"connect_query='SET search_path TO {schema}'"
+    options = f"connect_query='SET search_path TO {schema}'" if schema else ""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o777)
-        settings = {"target": f"{target} {options}", "mode": mode, "folder": name, "port": _PORT}
+        settings = {"target": f"{target} {options}", "mode": mode, "size": size}
+        settings |= {"folder": name, "port": _PORT}
         (folder / "ini").write_text(_SETTINGS.format(**settings))
         user = "nobody" if os.geteuid() == 0 else None
         with subprocess.Popen(

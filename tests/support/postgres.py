@@ -74,10 +74,15 @@ def fresh_schema(name: str) -> Iterator[str]:
     connection = _administrator()
     connection.execute(f"CREATE SCHEMA {name}")
     try:
-        yield f"{server()}{'&' if '?' in server() else '?'}options=-csearch_path%3D{name}"
+        yield with_option(server(), f"options=-csearch_path%3D{name}")
     finally:
         _end_other_sessions(connection, name)
         connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+def with_option(address: str, option: str) -> str:
+    """An address with one more option of libpq or of gigq."""
+    return f"{address}{'&' if '?' in address else '?'}{option}"
 
 
 @cache

@@ -23,8 +23,15 @@ class PostgresBackend:
         path: the address of the database.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, role: str = connections.QUEUE) -> None:
+        """Name a database; no connection is opened yet.
+
+        Args:
+            address: the address of the database.
+            role: the name under which the server lists the connections.
+        """
         self.path = address
+        self._role = role
         self._notifier = Notifier()
 
     @cached_property
@@ -34,15 +41,15 @@ class PostgresBackend:
 
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as for a file
         """Return this thread's connection."""
-        return connections.open_connection(self.path)
+        return connections.open_connection(self.path, self._role)
 
     def another_connection(self) -> Any:
         """Return a connection of the caller's own, also in a signal handler."""
         return connections.new_connection(self.path)
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        connections.close_connection(self.path)
+        """Close this thread's connections."""
+        connections.close_connections(self.path)
 
     def run(self) -> str:
         """Return the run of this process, whose lock shows other processes that it lives."""
@@ -62,11 +69,16 @@ class PostgresBackend:
 
     def listener(self, queues: Iterable[str] | None) -> Wakeups:
         """Return the object that waits for notifications."""
-        return Listener(self.connection, queues)
+        address = connections.listening_address(self.path)
+        if address is None:
+            return Listener(None, queues)
+        return Listener(lambda: connections.open_connection(address, self._role), queues)
 
     def queue_watch(self) -> QueueWatch:
         """Return the watch that reports the queues of all notifications to one process."""
-        return QueueWatch(lambda: connections.new_connection(self.path))
+        # Behind a pooler without a direct address it reports the pooler as its problem.
+        address = connections.listening_address(self.path) or self.path
+        return QueueWatch(lambda: connections.new_connection(address, self._role))
 
     def watch(self) -> Polling:
         """Return a watch that reports no writes."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.descriptors import wait_readable
 from gigq.errors import UnsupportedStore
-from gigq.model.database_address import has_bare_password, without_password
+from gigq.model.database_address import without_password
+from gigq.store.postgres.address import parse, refuse_unknown_options
 from gigq.store.postgres.errors import is_from_driver, translated
 
 if TYPE_CHECKING:
@@ -16,32 +17,35 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+QUEUE, WORKER = "gigq", "gigq worker"
+"""The names under which the server lists the connections of a queue, and of a worker."""
+
 _OPTIONS = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
-    "fallback_application_name": "gigq",
     "client_encoding": "utf8",
 }
 
 
-def open_connection(address: str) -> Connection[Any]:
+def open_connection(address: str, role: str = QUEUE) -> Connection[Any]:
     """Return this thread's connection; open one if there is none, or it was lost.
 
     Args:
-        address: a connection URI of libpq. What it does not say comes from libpq's environment
-            variables, service file and password file.
+        address: a connection URI of libpq, with gigq's own options. What it does not say comes from
+            libpq's environment variables, service file and password file.
+        role: the name under which the server lists a new connection.
 
     Raises:
         StoreUnavailable: the server cannot be reached or refuses the role.
-        UnsupportedStore: psycopg is not installed.
+        UnsupportedStore: psycopg is not installed, or the address has a mistake.
     """
     held = _threads.of(address)
     if held is not None and _is_open(held):
         return held
-    connection = new_connection(address)
+    connection = new_connection(address, role)
     _threads.keep(address, connection)
     return connection
 
@@ -52,6 +56,20 @@ def close_connection(address: str) -> None:
     if held is not None:
         _threads.forget(address)
         held.close()
+
+
+def listening_address(address: str) -> str | None:
+    """Return the address at which notifications arrive; None behind a pooler without another."""
+    found = parse(address)
+    return found.direct if found.is_pooled else address
+
+
+def close_connections(address: str) -> None:
+    """Close this thread's connections to an address and to its direct address."""
+    close_connection(address)
+    direct = parse(address).direct
+    if direct is not None:
+        close_connection(direct)
 
 
 def _is_open(connection: Connection[Any]) -> bool:
@@ -85,16 +103,26 @@ def driver() -> ModuleType:
     return psycopg
 
 
-def new_connection(address: str) -> Connection[Any]:
+def new_connection(address: str, role: str = QUEUE) -> Connection[Any]:
     """Open a connection that the caller closes.
 
     Raises:
         StoreUnavailable, UnsupportedStore: as for `open_connection`.
     """
-    _refuse_bare_password(address)
     psycopg = driver()
+    from gigq.store.postgres.queue_connection import QueueConnection
+
+    found = parse(address)
+    known = psycopg.pq.Conninfo.get_defaults()
+    refuse_unknown_options(address, (option.keyword.decode() for option in known))
     try:
-        connection: Connection[Any] = psycopg.connect(address, autocommit=True, **_missing(address))
+        given = psycopg.conninfo.conninfo_to_dict(found.server)
+        settings = {"fallback_application_name": role, **_OPTIONS}
+        missing: dict[str, Any] = {
+            name: value for name, value in settings.items() if name not in given
+        }
+        connection = QueueConnection.connect(found.server, autocommit=True, **missing)
+        connection.follow(found)
     except psycopg.ProgrammingError as error:
         said = str(error).strip()
         raise UnsupportedStore(
@@ -103,24 +131,6 @@ def new_connection(address: str) -> Connection[Any]:
     except psycopg.Error as error:
         raise translated(error, without_password(address)) from error
     return connection
-
-
-def _refuse_bare_password(address: str) -> None:
-    # The driver would take parts of the password for a host or a port, and show them.
-    if has_bare_password(address):
-        # The driver would take parts of it for a host or a port, and show them.
-        raise UnsupportedStore(
-            f"the password in the address {without_password(address)} has characters that must be "
-            "escaped, such as %2F for / and %40 for @"
-        )
-
-
-def _missing(address: str) -> dict[str, Any]:
-    """Return the settings that the address does not have."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    given = conninfo_to_dict(address)
-    return {name: value for name, value in _OPTIONS.items() if name not in given}
 
 
 class _Threads(threading.local):

@@ -31,6 +31,21 @@ def in_transaction(connection: Any) -> bool:
     return int(connection.info.transaction_status) != _IDLE and not connection.closed
 
 
+def set_up_of(connection: Any) -> tuple[str, ...]:
+    """Return the statements with which each transaction begins; none on an application's own."""
+    return getattr(connection, "set_up", ())
+
+
+def schema_of(connection: Any) -> str | None:
+    """Return the schema that the address of a connection names."""
+    return getattr(connection, "schema", None)
+
+
+def direct_of(connection: Any) -> str | None:
+    """Return the address that avoids the pooler of a connection; None without one."""
+    return getattr(connection, "direct", None)
+
+
 def last_value(cursor: Any, script: str) -> str:
     """Run several statements without parameters in one round trip; return the last one's value."""
     cursor.execute(script)

@@ -22,7 +22,7 @@ _CROSSED = {
 _RIGHT = "42501"
 _REMEDIES = {
     "25006": "the server is read-only; connect to the primary",
-    _RIGHT: "the role lacks a right; run the GRANT script for it",
+    _RIGHT: "the role lacks a right; an administrator runs submitter.sql or worker.sql for it",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
     "53300": "raise max_connections, or use fewer workers",

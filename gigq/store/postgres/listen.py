@@ -17,6 +17,7 @@ from gigq.errors import StoreError
 from gigq.model.jitter import random_between
 from gigq.model.served_queues import parse
 from gigq.store.dialect import POSTGRES
+from gigq.store.postgres import drivers
 from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
 from gigq.store.statements import statements
 
@@ -57,18 +58,21 @@ class Notifier:
         if len(payload) > _LONGEST:
             payload = _EVERY_QUEUE
         with driver_errors_suppressed():  # polling goes on
-            connection.execute(statements(POSTGRES)["notify"], {"payload": payload})
+            connection.execute(
+                statements(POSTGRES)["notify"],
+                {"schema": drivers.schema_of(connection), "payload": payload},
+            )
 
 
 class Listener:
     """Waits on this thread's connection for notifications about the queues that it serves.
 
     Args:
-        connect: returns this thread's connection.
+        connect: returns this thread's connection; None where no notifications arrive.
         queues: patterns of the served queues; None for every queue.
     """
 
-    def __init__(self, connect: Callable[[], Any], queues: Iterable[str] | None) -> None:
+    def __init__(self, connect: Callable[[], Any] | None, queues: Iterable[str] | None) -> None:
         self._connect = connect
         self._serves = parse(queues).serves
         self._connection: Any = None
@@ -109,6 +113,8 @@ class Listener:
 
     def _follow_connection(self) -> None:
         """Listen on this thread's connection, also on the next one after a loss."""
+        if self._connect is None:
+            return
         with suppress(StoreError):
             connection = self._connect()
             if connection is not self._connection:

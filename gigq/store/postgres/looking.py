@@ -38,10 +38,10 @@ def look(
         StoreError: the connection is lost, or the server refuses the statement.
     """
     statements = read_only_statements(POSTGRES)
-    milliseconds = max(1, round(seconds * 1000))
+    limits = statements["set_up_looking"].format(milliseconds=max(1, round(seconds * 1000)))
     try:
         with drivers.cursor_of(connection) as cursor:
-            cursor.execute(statements["set_up_looking"].format(milliseconds=milliseconds))
+            cursor.execute("; ".join(("BEGIN", *drivers.set_up_of(connection), limits)))
             cursor.execute(statements[name], params)
             return from_database(cursor.fetchall(), cursor.description)
     except Exception as error:

@@ -18,7 +18,8 @@ def place_of(connection: Any) -> str:
     need not exist.
     """
     with drivers.cursor_of(connection) as cursor:
-        store = drivers.last_value(cursor, statements(POSTGRES)["store_id"])
+        script = "; ".join((*drivers.set_up_of(connection), statements(POSTGRES)["store_id"]))
+        store = drivers.last_value(cursor, script)
     return str(_runtime_folder() / store)
 
 

@@ -128,9 +128,11 @@ class WriteTransaction:
 def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
     """Run one statement in the transaction that the server makes of it: one round trip, not three.
 
-    Inside a transaction, or where the driver begins one, it is a write transaction like others.
+    Inside a transaction, or where the driver begins one, it is a write transaction like others. So
+    it is where each transaction begins with settings.
     """
-    if drivers.in_transaction(connection) or not connection.autocommit:
+    is_alone = connection.autocommit and not drivers.set_up_of(connection)
+    if drivers.in_transaction(connection) or not is_alone:
         with WriteTransaction(limits, connection, durable=True) as session:
             yield session
         return
@@ -178,8 +180,8 @@ def _refused(error: BaseException, connection: Any) -> StoreError:
 
 
 def _begin(connection: Any) -> tuple[str, ...]:
-    """Return the statement that begins a transaction; a driver may do it by itself."""
-    return ("BEGIN",) if connection.autocommit else ()
+    """Return the statements that begin a transaction; a driver may do the first by itself."""
+    return (*(("BEGIN",) if connection.autocommit else ()), *drivers.set_up_of(connection))
 
 
 def _set_up(name: str, limits: Limits) -> str:

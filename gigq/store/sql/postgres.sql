@@ -1,5 +1,28 @@
 -- Statements that differ from those of SQLite, each with the reason.
 
+-- A hung process must not keep others from its rows for longer than they wait for a lock. A limit of
+-- the role, the database or the server stays.
+-- name: limit_session
+SELECT set_config(name, value, false)
+FROM (
+    VALUES
+    ('statement_timeout', '60s'), ('lock_timeout', '30s'),
+    ('idle_in_transaction_session_timeout', '20s')
+) AS wanted (name, value)
+WHERE current_setting(name) = '0';
+
+-- name: choose_schema_of_session
+SELECT set_config('search_path', '"{schema}"', false);
+
+-- Behind a pooler nothing may last beyond the transaction, which may not query before it has set its
+-- isolation level.
+-- name: limit_transaction
+SET LOCAL statement_timeout = '60s';
+SET LOCAL idle_in_transaction_session_timeout = '20s';
+
+-- name: choose_schema_of_transaction
+SET LOCAL search_path = "{schema}";
+
 -- Each transaction begins with a script that ends with the server's time: one round trip. It may be
 -- the one that creates the function `gigq_now`.
 -- name: server_time
@@ -27,7 +50,7 @@ DO $$ BEGIN EXECUTE 'LISTEN ' || quote_ident('gigq_' || current_schema()); END $
 -- disk.
 -- name: notify
 SELECT set_config('synchronous_commit', 'off', true),
-    pg_notify('gigq_' || current_schema(), :payload);
+    pg_notify('gigq_' || coalesce(:schema, current_schema()), :payload);
 
 -- Listens, and says whether it did before. The server's process has another number than the
 -- connection says where a pooler is between: it would deliver notifications to any of its clients.
@@ -61,9 +84,36 @@ WHERE table_schema = current_schema() AND table_name = 'jobs';
 SELECT column_name AS name, data_type AS type FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = :name;
 
--- One process migrates at a time; the others wait here.
+-- One process migrates at a time; the others wait here. The schema may not exist yet.
 -- name: lock_schema
-SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || current_schema()));
+SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || coalesce(:schema, current_schema(), '')));
+
+-- A migration takes as long as it takes; the limits of the role and the server are for others. Not all
+-- versions have all of these settings.
+-- name: lift_time_limits
+SELECT set_config(name, '0', true) AS set
+FROM pg_settings
+WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');
+
+-- Those who want to use a table wait behind a transaction that waits to alter it.
+-- name: wait_shortly_for_tables
+SELECT set_config('lock_timeout', '1s', true) AS set;
+
+-- name: sessions_at_tables
+SELECT pid, coalesce(nullif(application_name, ''), 'without a name') AS name
+FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND pid IN (
+    SELECT pid FROM pg_locks
+    WHERE granted AND relation IN (to_regclass('jobs'), to_regclass('job_executions'))
+)
+ORDER BY xact_start
+LIMIT 3;
+
+-- name: named_schema
+SELECT nspname AS name FROM pg_namespace WHERE nspname = :schema;
+
+-- name: create_named_schema
+CREATE SCHEMA "{schema}";
 
 -- Each parameter is one column of all rows, as texts: one statement for any number of jobs.
 -- name: insert_job

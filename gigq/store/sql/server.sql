@@ -2,7 +2,7 @@
 
 -- Braces, since several statements at once take no parameters.
 -- name: set_up_looking
-BEGIN READ ONLY;
+SET TRANSACTION READ ONLY;
 SET LOCAL statement_timeout = {milliseconds};
 SET LOCAL lock_timeout = 100;
 

@@ -1,0 +1,174 @@
+"""The address of a PostgreSQL database, with the options that gigq has besides those of libpq."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from gigq.errors import UnsupportedStore
+from gigq.model.database_address import AddressParts, is_address, parts_of, without_password
+from gigq.nearest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SCHEMA, POOLER, DIRECT = "schema", "pooler", "direct"
+
+_OWN = (SCHEMA, POOLER, DIRECT)
+_PLACES = frozenset({"host", "hostaddr", "port"})
+_TRUTH = {"true": True, "false": False}
+_SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
+_SERVER = re.compile(r"(?P<host>/[^?&]*?|\[[^]]+\]|[^/:?&@]+)(?::(?P<port>\d+))?")
+_BAD_TEXT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00|\s")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address, divided into what libpq reads and what gigq reads.
+
+    Attributes:
+        server: the connection URI for libpq.
+        schema: the schema of the queue; None for that of the connection.
+        is_pooled: True when a pooler in transaction mode is between this process and the server.
+        direct: the address that avoids the pooler; None without one.
+    """
+
+    server: str = field(repr=False)
+    schema: str | None
+    is_pooled: bool
+    direct: str | None = field(repr=False)
+
+
+@lru_cache(maxsize=64)
+def parse(address: str) -> Address:
+    """Divide an address into what libpq reads and what gigq reads.
+
+    Raises:
+        UnsupportedStore: it has an option with an unknown name or a wrong value, or characters that
+            must be percent-encoded.
+    """
+    parts = parts_of(address)
+    _refuse_bad_text(address, parts)
+    own: dict[str, str] = {}
+    rest = []
+    for option in parts.options:
+        name, _, value = option.partition("=")
+        if unquote(name) in _OWN:
+            own[unquote(name)] = unquote(value)
+        else:
+            rest.append(option)
+    schema = _schema(own.get(SCHEMA))
+    is_pooled = _truth(own.get(POOLER, "false"))
+    direct = own.get(DIRECT)
+    if direct is not None and not is_pooled:
+        raise UnsupportedStore(f"{DIRECT}= is for an address with {POOLER}=true; add that option")
+    parts = parts._replace(options=rest)
+    return Address(
+        parts.text(),
+        schema,
+        is_pooled,
+        None if direct is None else _direct(direct, parts, schema),
+    )
+
+
+def full_address(
+    database: str, *, schema: str | None = None, pooler: bool = False, direct: str | None = None
+) -> str:
+    """Return an address that includes the given options.
+
+    Args:
+        database: the address, which may have some of the options.
+        schema: the schema of the queue.
+        pooler: True when a pooler in transaction mode is between gigq and the server.
+        direct: the address that avoids the pooler, or its `host:port`.
+
+    Raises:
+        UnsupportedStore: an option is given twice, or `parse` refuses the address.
+    """
+    parts = parts_of(database)
+    given = {SCHEMA: schema, POOLER: "true" if pooler else None, DIRECT: direct}
+    added = {name: value for name, value in given.items() if value is not None}
+    twice = added.keys() & set(_names(parts.options))
+    if twice:
+        raise UnsupportedStore(
+            f"the address of the database has the option {min(twice)}= and it is given beside it, "
+            "too; remove one of the two"
+        )
+    options = [f"{name}={quote(value, safe='')}" for name, value in added.items()]
+    address = parts._replace(options=[*parts.options, *options]).text()
+    parse(address)
+    return address
+
+
+def refuse_unknown_options(address: str, known: Iterable[str]) -> None:
+    """Refuse options that neither gigq nor libpq reads.
+
+    Args:
+        address: the address.
+        known: the names of libpq's options.
+
+    Raises:
+        UnsupportedStore: with the name that is probably meant.
+    """
+    names = {*known, *_OWN, "ssl"}  # libpq takes `ssl=true` from addresses of Java programs
+    for name in _names(parts_of(address).options):
+        if name not in names:
+            near = nearest(name, names)
+            raise UnsupportedStore(
+                f"{without_password(address)}: unknown option {name!r}"
+                + (f"; do you mean {near!r}?" if near else "; see the options of libpq")
+            )
+
+
+def _names(options: Iterable[str]) -> Iterator[str]:
+    return (unquote(option.partition("=")[0]) for option in options)
+
+
+def _refuse_bad_text(address: str, parts: AddressParts) -> None:
+    """Refuse an address that libpq would divide elsewhere, and would then show parts of."""
+    if parts.is_divided_wrongly or _BAD_TEXT.search(address):
+        raise UnsupportedStore(
+            f"{without_password(address)} has characters that must be escaped in the user name, "
+            "the password or an option, such as %2F for / and %40 for @"
+        )
+
+
+def _schema(name: str | None) -> str | None:
+    if name is None or _SCHEMA.fullmatch(name):
+        return name
+    raise UnsupportedStore(
+        f"{SCHEMA}={name!r} is no name for the schema of a queue; use at most 63 lower-case "
+        "letters, digits and _, no digit first, and not pg_ at the start"
+    )
+
+
+def _truth(value: str) -> bool:
+    if value in _TRUTH:
+        return _TRUTH[value]
+    raise UnsupportedStore(f"{POOLER}={value!r} is neither true nor false")
+
+
+def _direct(given: str, pooled: AddressParts, schema: str | None) -> str:
+    """Return the full direct address: its own, or that of the pooler on another host or port."""
+    if is_address(given):
+        return full_address(given, schema=schema)
+    found = _SERVER.fullmatch(given)
+    if found is None:
+        raise UnsupportedStore(
+            f"{DIRECT}= is neither host:port nor an address that is percent-encoded; write "
+            f"{DIRECT}=db.example:5432"
+        )
+    options = [
+        option
+        for option, name in zip(pooled.options, _names(pooled.options), strict=True)
+        if name not in _PLACES
+    ]
+    options.append(f"host={quote(found['host'].strip('[]'), safe='')}")
+    if found["port"]:
+        options.append(f"port={found['port']}")
+    database = pooled.place.partition("/")[2]
+    moved = pooled._replace(place=f"/{database}", options=options)
+    return full_address(moved.text(), schema=schema)
