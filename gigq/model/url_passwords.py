@@ -15,6 +15,11 @@ _URL_PASSWORD = re.compile(
 )
 # Without a password the name before the host is the secret: the token of a web service.
 _TOKEN = re.compile(r"(https?://)[^\s:/@]{1,4096}@", re.IGNORECASE)
+# An address of PostgreSQL has a password as an option, and another address, percent-encoded.
+_OPTION = re.compile(r"([?&](?:ssl)?password=)[^\s&\"']{1,4096}", re.IGNORECASE)
+_ENCODED = re.compile(
+    r"(=postgres(?:ql)?%3A%2F%2F[^\s&%]{0,99}%3A)[^\s&]{1,4096}(%40)", re.IGNORECASE
+)
 
 
 def mask_passwords(value: Any) -> Any:
@@ -29,4 +34,5 @@ def mask_passwords(value: Any) -> Any:
 
 
 def _masked(text: str) -> str:
+    text = _ENCODED.sub(rf"\1{MASK}\2", _OPTION.sub(rf"\1{MASK}", text))
     return _TOKEN.sub(rf"\1{MASK}@", _URL_PASSWORD.sub(rf"\1:{MASK}@", text))

@@ -121,15 +121,77 @@ def psql(address: str, script: Path, **variables: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def _start(folder: Path) -> None:
+class OwnServer:
+    """A server that a test may stop, start again and fill up.
+
+    Attributes:
+        folder: the folder of its data and of its socket.
+        address: its address.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "data"
+        self.address = _address(folder)
+        self._parent = folder
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: "smart" waits for the clients, "fast" ends them, "immediate" is a crash."""
+        _run(self._parent, "pg_ctl", "stop", "--wait", f"--mode={mode}")
+
+    def start(self) -> None:
+        """Start it again."""
+        _run(self._parent, "pg_ctl", "start", "--wait", f"--log={self.folder / 'log'}")
+
+    def restart(self, mode: str = "fast") -> None:
+        """Stop it and start it again."""
+        self.stop(mode)
+        self.start()
+
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement on a connection that the limits do not stop; its rows."""
+        import psycopg
+
+        with psycopg.connect(self.address, autocommit=True, application_name="test") as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def own_server(*settings: str) -> Iterator[OwnServer]:
+    """A server of its own for a test, whose commits survive a crash of the server.
+
+    Args:
+        settings: further lines of its configuration file.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    folder.chmod(0o755)
+    try:
+        _start(folder, "synchronous_commit = on", *settings)
+        yield OwnServer(folder)
+    finally:
+        _remove(folder)
+
+
+def _address(folder: Path) -> str:
+    return f"postgresql://postgres@/postgres?host={folder}/data"
+
+
+def _start(folder: Path, *settings: str) -> None:
     data = folder / "data"
     data.mkdir(mode=0o700)
     if _user():
         shutil.chown(data, _UNPRIVILEGED)
     _run(folder, "initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--no-sync")
-    with (data / "postgresql.conf").open("a") as settings:
-        settings.write(f"{_SETTINGS}unix_socket_directories = '{data}'\n")
+    with (data / "postgresql.conf").open("a") as file:
+        file.write(f"{_SETTINGS}unix_socket_directories = '{data}'\n")
+        file.writelines(f"{setting}\n" for setting in settings)
     _run(folder, "pg_ctl", "start", "--wait", f"--log={data / 'log'}")
+
+
+def _remove(folder: Path) -> None:
+    with suppress(subprocess.CalledProcessError):  # it does not run
+        _run(folder, "pg_ctl", "stop", "--wait", "--mode=immediate")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(folder: Path, program: str, *options: str) -> None:

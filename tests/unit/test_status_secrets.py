@@ -55,6 +55,15 @@ def test_what_a_failed_start_says_is_masked():
         assert json.loads(reader.recv(4096)) == {"code": 70, "text": MASKED}
 
 
+def test_passwords_in_the_options_of_an_address_are_masked():
+    direct = "direct=postgresql%3A%2F%2Famy%3Ahunter2%40pg%2Fjobs"
+    text = f"postgresql://db/jobs?password=hunter2&sslpassword=hunter2&{direct}&user=amy is away"
+
+    masked = mask_passwords(text)
+    assert "hunter2" not in masked
+    assert masked.endswith("direct=postgresql%3A%2F%2Famy%3A***%40pg%2Fjobs&user=amy is away")
+
+
 def test_what_is_no_text_stays_as_it_is():
     urls = ["http://example.org/x@y", "http://localhost:8000/to?a@b", "postgresql://amy@db/jobs"]
     kept = {"a": [1, 2.5, None, True, *urls], "b": {}}

@@ -29,6 +29,7 @@ _REMEDIES = {
 }
 _UNREACHABLE = "check that the server runs and can be reached"
 _REFUSED = "the server runs and refuses the connection; correct the address or its settings"
+_NOT_PROVED = "give the password of the role in ~/.pgpass, PGPASSWORD or a service file"
 _UNAVAILABLE = frozenset({"08", "53", "57", "58"})
 
 
@@ -44,10 +45,15 @@ def translated(error: BaseException, address: str) -> StoreError:
         kind = MissingRight if code == _RIGHT else StoreUnavailable
         return kind(f"{address}: {said} ({code}); {_REMEDIES[code]}")
     if code[:2] in _UNAVAILABLE or not code:
-        # The driver has no code for an error at the connection.
-        remedy = _REFUSED if not code and "FATAL" in said else _UNREACHABLE
-        return StoreUnavailable(f"{address}: {said}; {remedy}")
+        return StoreUnavailable(f"{address}: {said}; {_remedy(code, said)}")
     return StoreError(f"{address}: {said} ({code})")
+
+
+def _remedy(code: str, said: str) -> str:
+    # The driver has no code for an error at the connection.
+    if "no password supplied" in said:
+        return _NOT_PROVED
+    return _REFUSED if not code and "FATAL" in said else _UNREACHABLE
 
 
 def is_from_driver(error: BaseException) -> bool:
