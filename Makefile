@@ -51,6 +51,11 @@ bench: $(VENV)/.ready ## measure gigq beside its peers; QUICK=1, PEERS=a,b, SCEN
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
 		$(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(OUT),--out $(OUT))
 
+.PHONY: bench-postgres
+bench-postgres: $(VENV)/.ready-dev ## measure gigq on PostgreSQL beside its peers, in 10 minutes; as bench
+	$(BIN)/python -m bench --postgres $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
+		$(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(OUT),--out $(OUT))
+
 .PHONY: systemd-test
 systemd-test: $(VENV)/.ready-dev ## boot systemd in a container and run gigqd there (needs root)
 	tests/systemd/boot

@@ -88,7 +88,9 @@ class Commands:
             done += chunk
         return done, time.monotonic() - began
 
-    def latency(self, count: int, seconds: float) -> list[tuple[int, int]]:
+    def latency(
+        self, count: int, seconds: float, gap: tuple[float, float]
+    ) -> list[tuple[int, int]]:
         """Submit into an idle pool; nanoseconds from the call, and from its return, to the job."""
         words = board.opened()
         found: list[tuple[int, int]] = []
@@ -105,7 +107,7 @@ class Commands:
             if not ran:
                 raise TimeoutError(f"a job did not run within {LONGEST_WAIT:g} s")
             found.append((ran - began, ran - returned))
-            time.sleep(random.uniform(0.004, 0.016))  # noqa: S311 - out of step with any polling
+            time.sleep(random.uniform(*gap))  # noqa: S311 - out of step with any polling
         return found
 
     def lateness(self, count: int, busy: bool, seconds: float) -> list[int]:

@@ -99,6 +99,12 @@ HEADINGS = {
         ("CPU s/h", "PSS MB", "processes"),
         more_is_better=False,
     ),
+    "idle_load": Heading(
+        "Queries of 4 idle workers",
+        "Statements that reach the server in a second, counted in its log.",
+        ("queries/s",),
+        more_is_better=False,
+    ),
     "startup": Heading(
         "Start to first job",
         "Time from the command that starts 2 workers to the first line of a pending job. A server "

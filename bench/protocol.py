@@ -26,6 +26,7 @@ class Peer:
         durable: whether a job is on disk when `submit` returns, in words for the table.
         settings: how it is configured, in words for the table.
         server: "redis", "postgres" or "".
+        python: the oldest version of Python that it needs, if that is newer than this project's.
         pace: about how many jobs a second two workers drain; only the number of jobs to measure
             with follows from it.
         bulk: about how many jobs a second a bulk submission stores, likewise.
@@ -37,6 +38,7 @@ class Peer:
     durable: str
     settings: str
     server: str = ""
+    python: tuple[int, int] | None = None
     pace: int = 500
     bulk: int = 5000
 
@@ -47,6 +49,12 @@ class Place:
 
     folder: Path
     address: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address of a PostgreSQL database as a URL."""
+        names = dict(part.split("=") for part in self.address.split())
+        return f"postgresql://{names['user']}@/{names['dbname']}?host={names['host']}"
 
 
 class Adapter(Protocol):
@@ -108,6 +116,7 @@ class Pool:
 
     def __init__(self, place: Place) -> None:
         """Live at a place."""
+        self.place = place
         self.folder = place.folder
         self.address = place.address
         self.processes = Processes()

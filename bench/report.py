@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from bench import venvs
+from bench import aims, venvs
 from bench.figures import UNKNOWN, counted, median, medians, ratio, table, written
 from bench.headings import HEADINGS, Heading
 
-OURS = "gigq"
+OURS = ("gigq", "gigq_postgres")
+"""The first of them that was measured is compared with the others."""
+
 _COUNTS = {"finished", "jobs", "processes", "samples"}
 Record = dict[str, Any]
 
@@ -30,6 +32,8 @@ def page(record: Record) -> str:
     parts = ["# Results\n", _machine(record["machine"]), "## What was measured\n", _peers(record)]
     if record["floors"]:
         parts += ["## Floors\n", _floors(record)]
+    if aims.ON in record["peers"]:
+        parts += ["## Aims on PostgreSQL\n", aims.page(record["rounds"])]
     for name, rounds in record["rounds"].items():
         heading = HEADINGS[name]
         parts += [f"## {heading.title}\n", heading.text + "\n", _scenario(record, heading, rounds)]
@@ -58,7 +62,7 @@ def _floors(record: Record) -> str:
 
 def _scenario(record: Record, heading: Heading, rounds: dict[str, list[dict[str, Any]]]) -> str:
     found = {name: medians(_numbers(tries)) for name, tries in rounds.items()}
-    own = found.get(OURS, {}).get(heading.main)
+    own = next((found[name].get(heading.main) for name in OURS if name in found), None)
     rows = []
     for name, said in record["peers"].items():
         if name not in rounds and "missing" not in said:

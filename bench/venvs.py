@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS = 600.0
+_NEWER = 4
 
 
 class CannotBeMeasured(Exception):  # noqa: N818 - it reads as what it says
@@ -31,22 +32,33 @@ def python_of(peer: Peer) -> str:
     """The interpreter of the environment in which a queue is installed, making it when needed."""
     if not peer.requires:
         return sys.executable
-    return _made(peer.name, peer.requires)
+    return _made(peer.name, peer.requires, _interpreter(peer.python))
 
 
 def plotting() -> str:
     """The interpreter of the environment that draws."""
-    return _made("plot", ("matplotlib==3.11.2",))
+    return _made("plot", ("matplotlib==3.11.2",), sys.executable)
 
 
-def _made(name: str, requires: tuple[str, ...]) -> str:
+def _interpreter(oldest: tuple[int, int] | None) -> str:
+    """This interpreter, or a newer one on the PATH for a queue that needs one."""
+    if oldest is None or sys.version_info >= oldest:
+        return sys.executable
+    for minor in range(oldest[1], oldest[1] + _NEWER):
+        found = shutil.which(f"python{oldest[0]}.{minor}")
+        if found:
+            return found
+    raise CannotBeMeasured(f"needs Python {oldest[0]}.{oldest[1]} on the PATH")
+
+
+def _made(name: str, requires: tuple[str, ...], interpreter: str) -> str:
     folder = cache() / "venvs" / name
     stamp, wanted = folder / "installed", "\n".join(requires)
     python = str(folder / "bin" / "python")
     if stamp.exists() and stamp.read_text() == wanted and Path(python).exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(folder)])
+    _run([interpreter, "-m", "venv", str(folder)])
     _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requires])
     stamp.write_text(wanted)
     return python

@@ -21,6 +21,12 @@ NAMES = (
     "procrastinate",
     "pgqueuer",
 )
+"""The queues of a run that names none."""
+
+ON_POSTGRES = ("gigq_postgres", "pgqueuer", "procrastinate", "oban", "dbos", "raw_postgres")
+"""The queues of a run on PostgreSQL."""
+
+ALL = tuple(dict.fromkeys((*NAMES, *ON_POSTGRES)))
 
 
 def peer(name: str) -> Peer:

@@ -14,6 +14,7 @@ from bench.protocol import Peer, Place, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gigq import JobQueue
 
@@ -32,7 +33,7 @@ CONFIG = """\
 name = "bench"
 runtime_dir = "run"
 [queue]
-database = "queue.db"
+database = "{database}"
 durability = "{durability}"
 [code]
 environment = {{ {variable} = "{board}" }}
@@ -58,7 +59,7 @@ class Gigq:
         self.durability = durability
         self.processes = Processes()
         self.config = place.folder / "gigq.toml"
-        self.database = place.folder / "queue.db"
+        self.database: str | Path = place.folder / "queue.db"
 
     def prepare(self) -> None:
         """Make the file and its tables."""
@@ -69,7 +70,8 @@ class Gigq:
     def start(self, workers: int) -> list[int]:
         """Start the daemon in the foreground, as a service manager does."""
         values = {"workers": workers, "variable": VARIABLE, "durability": self.durability}
-        self.config.write_text(CONFIG.format(board=os.environ[VARIABLE], **values))
+        values |= {"board": os.environ[VARIABLE], "database": self.database}
+        self.config.write_text(CONFIG.format(**values))
         command = (sys.executable, "-m", "gigqd", "--config", str(self.config), "run")
         return [self.processes.start(*command, log=self.folder / "log", cwd=self.folder)]
 

@@ -10,9 +10,10 @@ from support.tree import ROOT
 
 sys.path.insert(0, str(ROOT))
 
-from bench import figures, peers, report
+from bench import aims, figures, peers, report, runs
 from bench.headings import HEADINGS
-from bench.scenarios import SCENARIOS
+from bench.scenarios import ON_POSTGRES, SCENARIOS
+from bench.server_load import statements_in
 
 
 def test_a_median_over_rounds_takes_only_those_that_have_the_figure():
@@ -90,13 +91,13 @@ def test_every_scenario_has_a_heading():
 def test_the_table_names_every_queue_that_has_a_module():
     modules = {file.stem for file in (ROOT / "bench/peers").glob("*.py")} - {"__init__"}
 
-    assert set(peers.NAMES) == modules
-    assert [peers.peer(name).name for name in peers.NAMES] == list(peers.NAMES)
+    assert set(peers.ALL) == modules
+    assert [peers.peer(name).name for name in peers.ALL] == list(peers.ALL)
     assert {"gigq==0.5.1"} < {need for name in peers.NAMES for need in peers.peer(name).requires}
 
 
 def test_every_queue_states_its_durability_its_settings_and_exact_versions():
-    for peer in map(peers.peer, peers.NAMES):
+    for peer in map(peers.peer, peers.ALL):
         assert peer.durable.startswith(("yes", "no"))
         assert peer.settings
         assert all("==" in need for need in peer.requires)
@@ -109,3 +110,58 @@ def test_what_runs_in_another_environment_imports_only_the_standard_library():
         outside = {m for m in froms if m.split(".")[0] not in sys.stdlib_module_names | {"bench"}}
 
         assert outside == set()
+
+
+def test_a_run_on_postgresql_compares_with_gigq_there_and_shows_its_aims():
+    ours = {"title": "gigq", "durable": "yes", "settings": "", "requires": []}
+    run = record({"drain": {aims.ON: [{"jobs/s": 3000.0}], "pgqueuer": [{"jobs/s": 1500.0}]}})
+    run["peers"] = {aims.ON: ours, "pgqueuer": ours | {"title": "pgqueuer"}}
+    rows = report.page(run).splitlines()
+
+    assert "| pgqueuer | 1,500 | - | 2.00x |" in rows
+    assert "| drain, 2 workers, beside pgqueuer | at least 1.5 times | 2.00 times | met |" in rows
+
+
+@pytest.mark.parametrize(
+    ("what", "found", "shown"),
+    [
+        (
+            {"drain": {aims.ON: [{"jobs/s": 10.0}, {"jobs/s": 14.0}]}},
+            "pgqueuer",
+            "not measured |  |",
+        ),
+        (
+            {"bulk": {aims.ON: [{"jobs/s": 5.0}], "pgqueuer": [{"jobs/s": 10.0}]}},
+            "submit many",
+            "missed",
+        ),
+        (
+            {"idle_load": {aims.ON: [{"queries/s": 2.0}]}},
+            "idle daemon",
+            "2.00 queries a second | met",
+        ),
+        ({"idle_load": {aims.ON: [{"queries/s": 2.1}]}}, "idle daemon", "missed"),
+    ],
+)
+def test_an_aim_is_met_missed_or_not_measured(what, found, shown):
+    (row, *_) = [line for line in aims.page(what).splitlines() if found in line]
+
+    assert shown in row
+
+
+def test_the_floor_has_no_scenarios_that_need_notifications():
+    measured = {name for name in SCENARIOS if runs._belongs(name, "raw_postgres")}
+
+    assert measured == {name for name in ON_POSTGRES if name not in ("latency", "idle_load")}
+
+
+def test_statements_in_the_log_of_a_server_are_counted_and_nothing_else():
+    log = (
+        "2026-01-01 UTC [7] LOG:  statement: BEGIN; SELECT 1\n"
+        "2026-01-01 UTC [7] LOG:  execute <unnamed>: SELECT\n"
+        "\tname FROM jobs\n"
+        "2026-01-01 UTC [7] DETAIL:  parameters: $1 = 'x'\n"
+        "2026-01-01 UTC [8] LOG:  checkpoint starting: time\n"
+    )
+
+    assert statements_in(log) == 2
