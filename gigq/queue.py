@@ -86,7 +86,8 @@ class JobQueue(Rescheduling, Deleting):
         Raises:
             InvalidJob: the function cannot be imported or called with these parameters, a value is
                 not JSON, too large or not allowed, or a parent is not stored. Nothing is stored.
-            StoreError: the database refused the job. Nothing is stored.
+            StoreError: the database refused the job, and nothing is stored. Only a lost connection
+                to a PostgreSQL server leaves that open: submit the same job again.
             TypeError: `job` is not a job.
         """
         return self.submit_many([job])[0]

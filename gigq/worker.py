@@ -21,7 +21,6 @@ from gigq.model.storable_text import storable
 from gigq.store.backend import BackendOfPath, StoreHandle
 from gigq.store.database import LOCK_TIMEOUT
 from gigq.store.sqlite.file.filesystem import DatabasePath
-from gigq.store.verbs import settle_and_claim
 from gigq.worker_backend import backend_of_worker
 
 if TYPE_CHECKING:
@@ -229,7 +228,7 @@ class Worker:
 
     def _claim_job(self) -> dict[str, Any] | None:
         """Claim the best due job; return its row with `execution_id`, None when nothing is due."""
-        row = settle_and_claim.claim(self._store.database, self._runner.claimant, new_id())
+        row = self._runner.exchanges.claim(self._store.database, self._runner.claimant)
         return None if row is None else codec.decode_row(row)
 
     def _complete_job(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.execution import attempt, job_events, retry_advice, timer_interrupt
 from gigq.execution.callbacks import Overrides
 from gigq.execution.error_text import headline
+from gigq.execution.exchanges import Exchanges, patiently
 from gigq.execution.held_claims import BatchSizing, HeldClaims
 from gigq.execution.job_context import PlainJobContext
 from gigq.model import allow_list, codec
@@ -47,6 +48,7 @@ class Runner:
         settings: may be replaced between two calls.
         current_job_id: the job that runs here now.
         logger: the logger of this thread's worker.
+        exchanges: its exchanges with the store.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Runner:
         self.logger = logging.getLogger(f"gigq.worker.{worker_id}")
         self._callbacks = callbacks
         self._overrides = overrides
+        self.exchanges = Exchanges()
         self._held = HeldClaims()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._batch_sizing = BatchSizing(settings.most_at_once)
@@ -166,9 +169,8 @@ class Runner:
             return None
         columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - it may be a sqlite3.Row
         execution_id = columns.get("execution_id") or new_id()
-        adopted = settle_and_claim.adopt(
-            self.store.database, columns["id"], execution_id, self.claimant
-        )
+        database = self.store.database
+        adopted = self.exchanges.adopt(database, columns["id"], execution_id, self.claimant)
         return adopted and {**adopted, **columns, "execution_id": execution_id}
 
     def _next(self, *, more: bool) -> Claim | None:
@@ -186,7 +188,7 @@ class Runner:
         self._exchange(more=False)
 
     def _settle(self, batch: SettleBatch, database: Database | None = None) -> Settlings:
-        done = settle_and_claim.exchange(database or self.store.database, batch, None, None).settled
+        done = self.exchanges.exchange(database or self.store.database, batch).settled
         self._held.note_settled(batch, done)
         return done
 
@@ -207,7 +209,7 @@ class Runner:
         if more:
             sharers, may_claim = self.settings.sharers, self._callbacks.may_claim
             request = ClaimRequest(new_id(), most, sharers, self._batch_sizing.fits, may_claim)
-            done = settle_and_claim.exchange(self.store.database, batch, self.claimant, request)
+            done = self.exchanges.exchange(self.store.database, batch, self.claimant, request)
             self._held.note_settled(batch, done.settled)
         elif batch:
             self._settle(batch)
@@ -286,7 +288,8 @@ class Runner:
         return function
 
     def _parent_results(self, parents: tuple[str, ...]) -> dict[str, Any]:
-        found = jobs.results_of(self.store.database, parents)
+        database = self.store.database
+        found = patiently(lambda: jobs.results_of(database, parents), database.lock_timeout)
         return {parent: codec.decode(found.get(parent)) for parent in parents}
 
     # Settling.

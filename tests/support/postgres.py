@@ -45,12 +45,10 @@ def prepare() -> None:
 def stop() -> None:
     """Stop the server of this run, and those of runs that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        number = folder.name.removeprefix(_PREFIX)
+        number = folder.name.removeprefix(_PREFIX).partition("-")[0]
         owner = int(number) if number.isdecimal() else 1  # not of a run like this one
         if owner == os.getpid() or not Path(f"/proc/{owner}").exists():
-            with suppress(subprocess.CalledProcessError):  # it does not run
-                _run(folder, "pg_ctl", "stop", "--wait", "--mode=immediate")
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 @cache
@@ -65,7 +63,7 @@ def server() -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "data" / "postmaster.pid").exists():
             _start(folder)
-    return f"postgresql://postgres@/postgres?host={folder}/data"
+    return _address(folder)
 
 
 @contextmanager

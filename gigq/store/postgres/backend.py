@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gigq.errors import StoreError
 from gigq.model.cached_property import cached_property
 from gigq.store.postgres import connections
 from gigq.store.postgres.listen import Listener, Notifier, Polling, QueueWatch
@@ -62,7 +64,8 @@ class PostgresBackend:
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due."""
         if due:
-            self._notifier.notify(self.connection(), due)
+            with suppress(StoreError):  # polling goes on
+                self._notifier.notify(self.connection(), due)
 
     def notify_alike(self, queues: Iterable[str] | None) -> None:
         """Do nothing: a notification wakes all workers that serve the queue."""

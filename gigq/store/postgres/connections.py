@@ -28,6 +28,7 @@ _OPTIONS = {
     "tcp_user_timeout": "60000",
     "client_encoding": "utf8",
 }
+_ACTIVE = 1
 
 
 def open_connection(address: str, role: str = QUEUE) -> Connection[Any]:
@@ -75,8 +76,11 @@ def close_connections(address: str) -> None:
 def _is_open(connection: Connection[Any]) -> bool:
     """Return False for a connection that the server has closed, as when it was restarted.
 
-    Without this look, which costs a microsecond, the next statement would fail.
+    Without this look, which costs a microsecond, the next statement would fail. An exception that a
+    signal raised may have left a statement under way, so that no other can begin.
     """
+    if connection.pgconn.transaction_status == _ACTIVE:
+        connection.close()
     try:
         # The input is a notification, or an error message and then the end.
         while not connection.closed and wait_readable([connection.fileno()], 0):

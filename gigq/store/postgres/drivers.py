@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver, translated
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from gigq.errors import StoreError
 
 _IDLE = 0
 
@@ -89,8 +94,32 @@ def roll_back(connection: Any) -> None:
         connection.rollback()
 
 
+def store_error(error: BaseException, connection: Any, *, may_be_done: bool = False) -> StoreError:
+    """Return the store error for an error of the driver.
+
+    Args:
+        error: the error.
+        connection: the connection on which it was raised.
+        may_be_done: True when the server may have committed all the same.
+    """
+    is_lost = bool(connection.closed)
+    return translated(error, address_of(connection), is_lost=is_lost, may_be_done=may_be_done)
+
+
+@contextmanager
+def store_errors(connection: Any, *, may_be_done: bool = False) -> Iterator[None]:
+    """Raise the errors of the driver in the block as store errors."""
+    try:
+        yield
+    except Exception as error:
+        if not is_from_driver(error):
+            raise
+        raise store_error(error, connection, may_be_done=may_be_done) from error
+
+
 def address_of(connection: Any) -> str:
     """Return the server and the database of a connection, for messages; never the password."""
-    if connection.closed:  # it has no information then
-        return "the PostgreSQL database"
-    return f"postgresql://{connection.info.host or 'localhost'}/{connection.info.dbname}"
+    server = database = ""
+    with driver_errors_suppressed():  # a connection that was closed here has no information
+        server, database = connection.info.host or "localhost", connection.info.dbname
+    return f"postgresql://{server}/{database}" if server else "the PostgreSQL database"

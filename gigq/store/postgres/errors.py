@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +20,37 @@ _CROSSED = {
     "40001": "another transaction changed the same rows",
     "40P01": "two transactions waited for each other",
 }
-_RIGHT = "42501"
+_RIGHT, _FULL = "42501", "53300"
 _REMEDIES = {
-    "25006": "the server is read-only; connect to the primary",
+    "25006": "the server or the database is read-only; connect to the primary, or reset "
+    "default_transaction_read_only",
     _RIGHT: "the role lacks a right; an administrator runs submitter.sql or worker.sql for it",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
-    "53300": "raise max_connections, or use fewer workers",
+    _FULL: "raise max_connections, or use fewer workers",
+    "XX000": "look into the server's log",
 }
 _UNREACHABLE = "check that the server runs and can be reached"
 _REFUSED = "the server runs and refuses the connection; correct the address or its settings"
 _NOT_PROVED = "give the password of the role in ~/.pgpass, PGPASSWORD or a service file"
 _UNAVAILABLE = frozenset({"08", "53", "57", "58"})
+# libpq has no code for a refused connection, only the text of the server.
+_IS_FULL = re.compile("too many (clients|connections)|remaining connection slots")
+_IS_PASSING = re.compile("starting up|shutting down|recovery mode|not yet accepting")
+_MAY_BE_DONE = "; what was asked may have been done all the same, and may be asked again"
 
 
-def translated(error: BaseException, address: str) -> StoreError:
-    """Return the store error that names the failure, the database and the remedy."""
+def translated(
+    error: BaseException, address: str, *, is_lost: bool = False, may_be_done: bool = False
+) -> StoreError:
+    """Return the store error that names the failure, the database and the remedy.
+
+    Args:
+        error: the error of the driver.
+        address: the database, for the message.
+        is_lost: True when the connection does not exist any more.
+        may_be_done: True when the server may have committed before it was lost.
+    """
     code = _code(error)
     said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
     if code in _CROSSED:
@@ -44,8 +60,9 @@ def translated(error: BaseException, address: str) -> StoreError:
     if code in _REMEDIES:
         kind = MissingRight if code == _RIGHT else StoreUnavailable
         return kind(f"{address}: {said} ({code}); {_REMEDIES[code]}")
-    if code[:2] in _UNAVAILABLE or not code:
-        return StoreUnavailable(f"{address}: {said}; {_remedy(code, said)}")
+    if is_lost or code[:2] in _UNAVAILABLE or not code:
+        done = _MAY_BE_DONE if is_lost and may_be_done else ""
+        return StoreUnavailable(f"{address}: {said}; {_remedy(code, said)}{done}")
     return StoreError(f"{address}: {said} ({code})")
 
 
@@ -53,7 +70,8 @@ def _remedy(code: str, said: str) -> str:
     # The driver has no code for an error at the connection.
     if "no password supplied" in said:
         return _NOT_PROVED
-    return _REFUSED if not code and "FATAL" in said else _UNREACHABLE
+    is_refused = not code and "FATAL" in said and not _IS_PASSING.search(said)
+    return _REFUSED if is_refused else _UNREACHABLE
 
 
 def is_from_driver(error: BaseException) -> bool:
@@ -72,4 +90,5 @@ def driver_errors_suppressed() -> Iterator[None]:
 
 
 def _code(error: Any) -> str:
-    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return code or (_FULL if _IS_FULL.search(str(error)) else "")

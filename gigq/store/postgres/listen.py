@@ -115,7 +115,7 @@ class Listener:
         """Listen on this thread's connection, also on the next one after a loss."""
         if self._connect is None:
             return
-        with suppress(StoreError):
+        with suppress(StoreError), driver_errors_suppressed():
             connection = self._connect()
             if connection is not self._connection:
                 connection.add_notify_handler(self._note)

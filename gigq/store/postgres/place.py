@@ -17,7 +17,7 @@ def place_of(connection: Any) -> str:
     The store has an id of its own, since one database has many addresses. The folder of the path
     need not exist.
     """
-    with drivers.cursor_of(connection) as cursor:
+    with drivers.store_errors(connection), drivers.cursor_of(connection) as cursor:
         script = "; ".join((*drivers.set_up_of(connection), statements(POSTGRES)["store_id"]))
         store = drivers.last_value(cursor, script)
     return str(_runtime_folder() / store)

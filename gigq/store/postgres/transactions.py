@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.store.dialect import POSTGRES
 from gigq.store.job_row import JobRow
 from gigq.store.postgres import drivers
-from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver, translated
+from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
 from gigq.store.postgres.values import from_database, to_database, to_text
 from gigq.store.session import NOTHING, Session
 from gigq.store.statements import statements
@@ -16,7 +16,6 @@ from gigq.store.statements import statements
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from gigq.errors import StoreError
     from gigq.store.session import Limits, Row
 
 _ID = JobRow._fields.index("id")
@@ -115,13 +114,13 @@ class WriteTransaction:
             else:
                 drivers.commit(self._connection)
         except BaseException as refused:
-            self._undo(refused)
+            self._undo(refused, may_be_done=not self._is_part)
             raise
 
-    def _undo(self, error: BaseException) -> None:
+    def _undo(self, error: BaseException, *, may_be_done: bool = False) -> None:
         _undo(self._connection, is_part=self._is_part)
         if is_from_driver(error):
-            raise _refused(error, self._connection) from error
+            raise drivers.store_error(error, self._connection, may_be_done=may_be_done) from error
 
 
 @contextmanager
@@ -136,12 +135,8 @@ def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
         with WriteTransaction(limits, connection, durable=True) as session:
             yield session
         return
-    try:
+    with drivers.store_errors(connection, may_be_done=True):
         yield PostgresSession(connection, drivers.cursor_of(connection), "")
-    except Exception as error:
-        if is_from_driver(error):
-            raise _refused(error, connection) from error
-        raise
 
 
 def now(limits: Limits, connection: Any) -> str:
@@ -155,14 +150,11 @@ def read(limits: Limits, connection: Any) -> Iterator[Session]:
     """Open a read transaction on a connection; inside a transaction it is a part of that one."""
     is_part = drivers.in_transaction(connection)
     try:
-        if is_part:
-            yield _session(connection)
-        else:
-            yield _session(connection, *_begin(connection), _set_up("reading", limits))
-    except Exception as error:
-        if is_from_driver(error):
-            raise _refused(error, connection) from error
-        raise
+        with drivers.store_errors(connection):
+            if is_part:
+                yield _session(connection)
+            else:
+                yield _session(connection, *_begin(connection), _set_up("reading", limits))
     finally:
         if not is_part:
             _undo(connection, is_part=False)
@@ -172,11 +164,6 @@ def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any
     """Return every row of a single reading statement."""
     with read(limits, connection) as session:
         return session.all(name, params)
-
-
-def _refused(error: BaseException, connection: Any) -> StoreError:
-    """Return the store error for an error of the driver."""
-    return translated(error, drivers.address_of(connection))
 
 
 def _begin(connection: Any) -> tuple[str, ...]:
