@@ -13,8 +13,10 @@ from gigq import configuration_file
 from gigq.cli import arguments
 from gigq.cli.arguments import DefaultText
 from gigq.cli.errors import OptionsError
+from gigq.errors import UnsupportedStore
 from gigq.model import paths_with_links
 from gigq.model.database_address import is_address, without_password
+from gigq.store.postgres.address import KEYS_OF_ADDRESS, with_keys
 from gigq.store.sqlite.file.filesystem import absolute, resolve
 from gigq.terminal import printable
 
@@ -33,7 +35,7 @@ _KEYS = (*_SETTABLE, "environment")
 TABLES = ("daemon", "queue", "retention", "retry", "code", "log", "security", "pools")
 """Every table of the file."""
 
-KEYS_OF_QUEUE = ("database", "lock_timeout", "durability", "max_result_size")
+KEYS_OF_QUEUE = ("database", *KEYS_OF_ADDRESS, "lock_timeout", "durability", "max_result_size")
 """Every key of the table `[queue]`."""
 
 
@@ -115,7 +117,23 @@ def _database_in(document: dict[str, Any], file: Path) -> str | None:
         return None
     if not isinstance(named, str) or not named:
         raise _mistake(file, "queue.database", "the path of a file or a postgresql:// address")
-    return named if is_address(named) else _path(named, file)
+    return _address(named, document, file) if is_address(named) else _path(named, file)
+
+
+def _address(named: str, document: dict[str, Any], file: Path) -> str:
+    """Return an address with the options that other keys of `[queue]` give, or variables."""
+    keys = {key: document.get("queue", {}).get(key) for key in KEYS_OF_ADDRESS}
+    for key in KEYS_OF_ADDRESS:
+        if (value := os.environ.get(_OF_QUEUE + key.upper())) is not None:
+            keys[key] = value.lower() == "true" if key == "pooler" else value
+    for key, value in keys.items():
+        kind = bool if key == "pooler" else str
+        if value is not None and not isinstance(value, kind):
+            raise _mistake(file, f"queue.{key}", "true or false" if kind is bool else "a text")
+    try:
+        return with_keys(named, keys)
+    except UnsupportedStore as error:
+        raise OptionsError(f"the configuration {file}: queue.database: {error}") from error
 
 
 def _refuse_unknown(document: dict[str, Any], file: Path) -> None:

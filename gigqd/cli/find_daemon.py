@@ -95,7 +95,7 @@ def _refuse_hidden(wanted: Identity) -> None:
     A daemon that is just ending holds it until its process is gone.
     """
     deadline = time.monotonic() + _ENDS_WITHIN
-    while (pid := database_lock.holder(Path(wanted.database), wanted.name)) is not None:
+    while (pid := database_lock.holder(Path(wanted.place), wanted.name)) is not None:
         if time.monotonic() > deadline:
             raise NotAnswering(
                 f'a gigqd named "{wanted.name}" ({database_lock.as_text(pid)}) serves '

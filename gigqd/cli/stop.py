@@ -15,6 +15,7 @@ from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parse
 from gigqd.cli.output import Result
 from gigqd.config import identify, load
 from gigqd.errors import ConfigError, GigqdError
+from gigqd.host.identity import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,13 +122,18 @@ def _force(client: Client, runtime_files: RuntimeFiles, options: Namespace) -> R
 
 def _end_orphans(runtime_files: RuntimeFiles, options: Namespace) -> str:
     """End the processes that the jobs of the daemon have left; return their number in words."""
+    from gigq.store.sqlite.processes import run_locks
     from gigqd.process.orphan_cleanup import kill_orphans
-    from gigqd.process.process_tag import home_of
+    from gigqd.process.process_tag import home_of, home_with
 
     try:
-        found = runtime_files.identity or load(options.config, os.environ).queue
-        database = found.database
-        count = kill_orphans(Path(database), home_of(database))
+        identity = runtime_files.identity or identity_of(
+            load(options.config, os.environ), os.environ
+        )
+        place = Path(identity.place)
+        is_file = not identity.place_on_host
+        home = home_of(place) if is_file else home_with(run_locks.id_of_lock_file(place))
+        count = kill_orphans(place, home)
     except ConfigError:
         return "no search was made for what its jobs have left"
     except TimeoutError as error:

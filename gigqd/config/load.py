@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq import configuration_file
+from gigq.errors import UnsupportedStore
 from gigq.model import paths_with_links
 from gigq.model.database_address import is_address
+from gigq.store.postgres.address import KEYS_OF_ADDRESS, with_keys
 from gigqd.config.environment import PLACE, from_environment
 from gigqd.config.environment_file import check_name, read_environment_file
 from gigqd.config.parse import from_file, read_source
@@ -136,10 +138,24 @@ class _Reader:
     def config(self, declared_pools: list[str]) -> Config:
         values = {name: self._values((name,), cls) for name, cls in TABLES.items()}
         values["code"]["environment"] = self._environment(values["code"]["environment_file"])
+        values["queue"]["database"] = self._database(values["queue"])
         daemon, database = values["daemon"], values["queue"]["database"]
         daemon["runtime_dir"] = daemon["runtime_dir"] or self._place(database, daemon["name"])
         tables: dict[str, Any] = {name: cls(**values[name]) for name, cls in TABLES.items()}
         return Config(source=self._file, pools=self._pools(declared_pools), **tables)
+
+    def _database(self, queue: dict[str, Any]) -> str:
+        """Return the database, with the options that an address of PostgreSQL has beside it."""
+        database: str = queue["database"]
+        if is_address(database):
+            try:
+                return with_keys(database, queue)
+            except UnsupportedStore as error:
+                self.report(("queue", "database"), str(error))
+        else:
+            for key in (key for key in KEYS_OF_ADDRESS if queue[key]):
+                self.report(("queue", key), "is for a PostgreSQL database, and this one is a file")
+        return database
 
     def _place(self, database: str, name: str) -> Path:
         if is_address(database) and self._file is None:

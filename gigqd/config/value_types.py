@@ -149,6 +149,16 @@ def choice(*words: str, name: str = "") -> ValueType:
     return ValueType(name or " | ".join(words), "", parse, limits=limits)
 
 
+def _parse_flag(raw: object, _base: Path) -> bool:
+    if not isinstance(raw, bool):
+        raise ValueError(f"expected true or false, not {type_name(raw)}")
+    return raw
+
+
+def _flag_from_text(text: str) -> object:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
 def octal(maximum: int = 0o077) -> ValueType:
     """Return the type of a file mode mask as octal text, "027"; the owner keeps its rights."""
 
@@ -279,6 +289,7 @@ _QUEUES = list_of(
     required='an empty list serves no queue; "*" is every queue',
 )
 _VARIABLE = text(lambda _text: True, "text in quotes")
+FLAG = ValueType("true | false", "", _parse_flag, _flag_from_text)
 DAEMON_NAME = text(NAME.fullmatch, "letters, digits, . _ -", "name")
 ACCOUNT = optional(text(expected="a name", name="name"), "")
 PATH = ValueType("path", "", _parse_path)

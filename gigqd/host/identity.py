@@ -33,16 +33,24 @@ class Identity(NamedTuple):
         name: its name.
         overrides: the name and the database from the environment, which replace those of the file;
             several daemons can share a file in this way.
+        place_on_host: the path beside which a daemon on PostgreSQL keeps its locks; empty for a
+            file, which is that path.
     """
 
     config: str | None
     database: str
     name: str
     overrides: tuple[str, str]
+    place_on_host: str = ""
 
     def __str__(self) -> str:
         file = printable(self.config) if self.config else "none"
         return f'configuration {file}, database {printable(self.database)}, name "{self.name}"'
+
+    @property
+    def place(self) -> str:
+        """The path beside which the daemon keeps its locks."""
+        return self.place_on_host or self.database
 
     def has_file_of(self, other: Identity) -> bool:
         """Return True when both run the configuration at the same path.
@@ -96,6 +104,7 @@ def identity_of(config: Config, environ: Mapping[str, str]) -> Identity:
         database=_place_of(config.queue.database),
         name=config.daemon.name,
         overrides=overrides_of(environ),
+        place_on_host="" if config.database_file else os.path.realpath(config.place),
     )
 
 
@@ -110,8 +119,9 @@ def identity_from(said: Any) -> Identity:
         LookupError, TypeError, ValueError: the object is something else.
     """
     name, database = said["overrides"]
-    found = Identity(said["config"], said["database"], said["name"], (name, database))
-    texts = (found.config or "", found.database, found.name, name, database)
+    place = said.get("place_on_host", "")
+    found = Identity(said["config"], said["database"], said["name"], (name, database), place)
+    texts = (found.config or "", found.database, found.name, name, database, place)
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("an identity consists of texts")
     return found

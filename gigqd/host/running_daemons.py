@@ -256,7 +256,7 @@ def _read(link: str) -> Record | None:
 
 def _has_same_files(pid: int, record: Record) -> bool:
     """Return True when a process sees the same files as this one, as in one container."""
-    for path in (os.path.dirname(record.identity.database), "/"):  # noqa: PTH120
+    for path in (os.path.dirname(record.identity.place), "/"):  # noqa: PTH120
         with suppress(FileNotFoundError):
             try:
                 return os.path.samestat(os.stat(f"/proc/{pid}/root{path}"), os.stat(path))  # noqa: PTH116

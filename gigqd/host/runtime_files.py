@@ -284,7 +284,7 @@ def _accounts_of(config: Config | DaemonConfig, identity: Identity | None) -> se
     """Return the accounts that may have started the daemon of a configuration."""
     if identity is None or not isinstance(config, Config):
         return set()
-    owners = {_owner(Path(path)) for path in (identity.database, identity.config) if path}
+    owners = {_owner(Path(path)) for path in (identity.place, identity.config) if path}
     with suppress(KeyError):
         owners.add(pwd.getpwnam(config.daemon.user).pw_uid if config.daemon.user else None)
     return owners

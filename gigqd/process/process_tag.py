@@ -77,9 +77,18 @@ class ProcessTags(NamedTuple):
     rlimit_tag: int | None
 
 
-def home_of(database: str) -> str:
+def home_of(database: str | Path) -> str:
     """Return the id of a database in tags, which is short to fit a small environment."""
     return digest(os.path.realpath(database), 6).hex()
+
+
+def home_with(lock_file: str) -> str:
+    """Return the id in tags of a daemon on PostgreSQL: from the id of its lock file.
+
+    A database has many addresses, and the daemons of one host have different lock files. A run
+    names its lock file, so that every daemon finds the processes of a dead run.
+    """
+    return digest(lock_file, 6).hex()
 
 
 def make_room() -> None:

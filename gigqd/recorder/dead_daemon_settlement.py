@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from gigqd import logs
 from gigqd.process.orphan_cleanup import tree_kill_of_run
-from gigqd.process.process_tag import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +28,18 @@ class DeadDaemonSettlement:
     process may still work. It is logged and reported, and searched again.
 
     Args:
-        place: the path beside which the daemon keeps its run locks.
+        home_of_run: returns the id of the database in the tags of a run's processes.
         settling: finds and settles the open executions of dead runs.
         report: sends a message to the supervisor.
     """
 
     def __init__(
-        self, place: str, settling: Settlement, report: Callable[[dict[str, Any]], None]
+        self,
+        home_of_run: Callable[[str], str],
+        settling: Settlement,
+        report: Callable[[dict[str, Any]], None],
     ) -> None:
-        self._home = home_of(place)
+        self._home_of_run = home_of_run
         self._settlement = settling
         self._report = report
         self._treekills: dict[str, TreeKill] = {}
@@ -64,7 +66,7 @@ class DeadDaemonSettlement:
         now = time.monotonic()
         self._check_at = now + _CHECK_INTERVAL
         self._treekills = {
-            run: self._treekills.get(run) or tree_kill_of_run(run, self._home)
+            run: self._treekills.get(run) or tree_kill_of_run(run, self._home_of_run(run))
             for run in self._settlement.dead_runs()
         }
         ended = [run for run, one in self._treekills.items() if _ended(one, now + patience)]

@@ -15,6 +15,7 @@ from gigq.store.migrate import Begin
 from gigq.store.sqlite import checkpoint, connections, probe
 from gigq.store.sqlite.file import identity
 from gigq.store.sqlite.vacuum import Vacuum
+from gigqd.process.process_tag import home_of
 from gigqd.recorder.polling import Polling
 
 if TYPE_CHECKING:
@@ -76,6 +77,10 @@ class FileStorage:
         self._expected = float("inf")
         self._version = (0, 0)
         self._check_at = self._tidy_at = 0.0
+
+    def home_of_run(self, run: str) -> str:  # noqa: ARG002 - the same for all runs on a file
+        """Return the id of the file in the tags of processes."""
+        return home_of(self._path)
 
     # --- connection --------------------------------------------------------------------------
 

@@ -73,7 +73,9 @@ class Recorder:
             lambda pool: Retry(*context.config.retry_of(pool)),
         )
         served = [pool.queues for pool in context.config.pools]
-        self._dead_daemon_settlement = DeadDaemonSettlement(place, self._settlement, self.report)
+        self._dead_daemon_settlement = DeadDaemonSettlement(
+            self._storage.home_of_run, self._settlement, self.report
+        )
         self._maintenance = Maintenance(
             self._storage, place, context.tag.run, served, self._cell.all_reports, self.report
         )

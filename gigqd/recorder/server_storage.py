@@ -13,7 +13,8 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
 from gigq.store.postgres.backend import DaemonBackend
-from gigq.store.sqlite.processes import wakeup
+from gigq.store.sqlite.processes import run_locks, wakeup
+from gigqd.process.process_tag import home_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,10 @@ class ServerStorage:
         self._prepared: Any = None
         self._looked_at = self._all_seen_at = 0.0
         self.begin()
+
+    def home_of_run(self, run: str) -> str:
+        """Return the id in the tags of the processes of a run, also of another daemon's."""
+        return home_with(run_locks.lock_file_of(run))
 
     def begin(self, *, damaged: bool = False) -> None:  # noqa: ARG002 - as for a file
         """Start anew: the next look finds a change."""

@@ -23,6 +23,9 @@ class Storage(Protocol):
     def backend(self) -> FileBackend | DaemonBackend:
         """Its wakeups and runs."""
 
+    def home_of_run(self, run: str) -> str:
+        """Return the id of the database in the tags of the processes of a run."""
+
     def connect(self) -> bool:
         """Connect, if that is necessary.
 

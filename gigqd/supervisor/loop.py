@@ -16,7 +16,6 @@ from gigqd.host.systemd import Notifier, scrub, watchdog_interval
 from gigqd.ipc.scoreboard import Report, Scoreboard
 from gigqd.linux import syscalls
 from gigqd.logs.rotation import Rotation
-from gigqd.process.process_tag import home_of
 from gigqd.supervisor import daemon_status, startup
 from gigqd.supervisor.children import Children
 from gigqd.supervisor.commands import Commands
@@ -66,11 +65,11 @@ class Supervisor:
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
-        self._run = startup.lock_run(str(config.place))
+        self._run = startup.lock_run(config)
         self._status = daemon_status.DaemonStatus(config, self._run.run)
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe()
-        origin = (home_of(str(config.place)), self._run.run)
+        origin = (self._run.home, self._run.run)
         self._children = Children(config, origin, Scoreboard(_CELLS), self._selector, self)
         self._pools = Pools(self._children)
         self._reloads = Reloads(self._status, self._children, self._pools, self._notifier)

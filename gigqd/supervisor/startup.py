@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable
@@ -13,12 +12,14 @@ from gigqd import exit_codes, logs
 from gigqd.errors import GigqdError, files_remedy
 from gigqd.host.shutdown_marker import ShutdownMarker
 from gigqd.process.orphan_cleanup import kill_orphans
-from gigqd.process.process_tag import home_of
+from gigqd.process.process_tag import home_of, home_with
 from gigqd.supervisor.child_setup import missing_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from gigqd.config import Config
     from gigqd.supervisor.daemon_status import DaemonStatus
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.recorder_link import RecorderLink
@@ -37,18 +38,24 @@ class DaemonRun:
     """This daemon's run on a database: the lock that shows that it is alive, and its marker.
 
     Args:
-        database: the queue's file.
+        config: the configuration, with the database and the place of the daemon's locks.
+
+    Attributes:
+        run: the run.
+        home: the id of the database in the tags of processes.
 
     Raises:
         OSError: nothing can be written beside the database.
         StoreUnavailable: it can be no database.
     """
 
-    def __init__(self, database: str) -> None:
-        self._database = database
-        self._marker = ShutdownMarker(database)
-        self._lock = run_locks.RunLock(Path(database), "gigqd")
+    def __init__(self, config: Config) -> None:
+        self._place = config.place
+        self._marker = ShutdownMarker(str(config.place))
+        self._lock = run_locks.RunLock(config.place, "gigqd")
         self.run = self._lock.run
+        lock_file = run_locks.lock_file_of(self.run)
+        self.home = home_of(config.database_file) if config.database_file else home_with(lock_file)
 
     def begin(self) -> None:
         """Kill the orphans of dead runs on this database, if there may be some, and begin the run.
@@ -58,10 +65,10 @@ class DaemonRun:
         """
         try:
             if self._marker.may_have_orphans():
-                _kill_orphans_of(self._database)
+                _kill_orphans_of(self._place, self.home)
             self._marker.begin(self.run)
         except OSError as error:
-            raise _cannot_write(self._database, error) from error
+            raise _cannot_write(self._place, error) from error
 
     def end(self, *, orderly: bool) -> None:
         """Free the lock. After an orderly end the next start does not search for orphans."""
@@ -70,24 +77,23 @@ class DaemonRun:
         self._lock.release()
 
 
-def lock_run(database: str) -> DaemonRun:
+def lock_run(config: Config) -> DaemonRun:
     """Take the lock that shows other processes that this daemon's run is alive.
 
     Raises:
         StartFailedError: nothing can be written beside the database, or it can be none.
     """
     try:
-        return DaemonRun(database)
+        return DaemonRun(config)
     except OSError as error:
-        raise _cannot_write(database, error) from error
+        raise _cannot_write(config.place, error) from error
     except StoreUnavailable as error:
         raise StartFailedError(str(error), exit_code=exit_codes.DATABASE_UNAVAILABLE) from error
 
 
-def _cannot_write(database: str, error: OSError) -> StartFailedError:
+def _cannot_write(place: Path, error: OSError) -> StartFailedError:
     which = f"{error.filename}: " if isinstance(error.filename, str) else ""
-    folder = Path(database).parent
-    text = f"{folder}: cannot write beside the database: {which}{error.strerror}"
+    text = f"{place.parent}: cannot write beside the database: {which}{error.strerror}"
     return StartFailedError(text, exit_code=exit_codes.for_database(error))
 
 
@@ -103,9 +109,9 @@ def require_files() -> None:
         raise StartFailedError(text, exit_code=exit_codes.CANNOT_FORK)
 
 
-def _kill_orphans_of(database: str) -> None:
+def _kill_orphans_of(place: Path, home: str) -> None:
     try:
-        killed = kill_orphans(Path(database), home_of(database))
+        killed = kill_orphans(place, home)
     except TimeoutError as error:
         raise StartFailedError(str(error)) from error
     if killed:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from support import jobs
 from support.configs import clean_environment, write_config
+from support.daemon import on_both_databases
 from support.waiting import wait_until
 
 from gigqd import exit_codes
@@ -36,11 +37,12 @@ def is_gone(pid):
 def second(daemons, launched):
     """A second daemon, of another name, on the database of a first one."""
     first = daemons({"pools.default.size": 1})
-    other = launched({"queue.database": str(first.database), "daemon.name": "second"})
+    other = launched({"queue.database": first.address, "daemon.name": "second"})
     yield first, other
     other.command("stop")
 
 
+@on_both_databases
 @pytest.mark.fault("E5", "G17")
 def test_a_living_daemon_ends_what_a_dead_one_left_and_its_job_goes_on(second):
     first, other = second
@@ -55,6 +57,7 @@ def test_a_living_daemon_ends_what_a_dead_one_left_and_its_job_goes_on(second):
     assert all(is_gone(pid) for pid in children)
 
 
+@on_both_databases
 @pytest.mark.fault("E5", "G17")
 def test_a_new_recorder_ends_what_a_dead_daemon_left_before_it_settles_its_job(second):
     first, other = second

@@ -32,11 +32,12 @@ from gigq import Job, JobQueue, JobStatus
 from gigq.model.database_address import is_address
 from gigq.store.postgres import connections as postgres_connections
 from gigq.store.sqlite.connections import close_connection
+from gigq.store.sqlite.processes import run_locks
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning
 from gigqd.config import DaemonConfig
 from gigqd.host.runtime_files import RuntimeFiles
 from gigqd.linux import syscalls
-from gigqd.process.process_tag import home_of, tag_of
+from gigqd.process.process_tag import home_of, home_with, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -282,7 +283,8 @@ class Daemon:
 
     def tagged_pids(self) -> list[int]:
         """Every living process that carries the tag of one of its workers."""
-        home = home_of(self.place)
+        is_file = self.place == self.address
+        home = home_of(self.place) if is_file else home_with(run_locks.id_of_lock_file(self.place))
         tags = {pid: tag_of(pid) for pid in syscalls.all_pids()}
         return [pid for pid, tag in tags.items() if tag is not None and tag.home == home]
 

@@ -9,6 +9,7 @@ import pytest
 from support.config_files import complete, problems, write
 
 from gigq import configuration_file
+from gigq.store.postgres.address import parse
 from gigqd.config import PoolConfig, identify, load, warnings
 from gigqd.errors import ConfigError
 
@@ -50,6 +51,32 @@ def test_with_postgresql_the_place_follows_from_the_configuration_file(tmp_path)
     assert (config.queue.database, config.database_file) == (address, None)
     assert config.daemon.runtime_dir == Path(f"{path}.gigqd-night")
     assert config.place.parent == config.daemon.runtime_dir
+
+
+def test_the_keys_of_an_address_are_added_to_it(tmp_path):
+    database = 'database = "postgresql://pool.example/jobs"'
+    keys = 'schema = "night"\npooler = true\ndirect_address = "db.example:5433"'
+    address = load(write(tmp_path, f"[queue]\n{database}\n{keys}\n"), {}).queue.database
+    parsed = parse(address)
+
+    assert (parsed.schema, parsed.is_pooled) == ("night", True)
+    assert parsed.direct == "postgresql:///jobs?host=db.example&port=5433&schema=night"
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('database = "q.db"\npooler = true', "3: queue.pooler: is for a PostgreSQL database"),
+        ('database = "q.db"\nschema = "a"', "3: queue.schema: is for a PostgreSQL database"),
+        ('database = "postgresql:///j"\npooler = 1', "3: queue.pooler: expected true or false"),
+        (
+            'database = "postgresql:///j?schema=a"\nschema = "b"',
+            "2: queue.database: the address of the database has the option schema=",
+        ),
+    ],
+)
+def test_a_wrong_key_of_an_address_is_refused_in_its_place(tmp_path, lines, problem):
+    assert problems(write(tmp_path, f"[queue]\n{lines}\n"))[0].startswith(problem)
 
 
 def test_with_postgresql_and_without_a_file_the_place_must_be_set(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from gigq.store.sqlite.processes import run_locks
 from gigq.store.verbs import jobs, listing, settle_and_claim
 from gigqd.ipc.exit_record import ExitRecord
 from gigqd.process.kill_tree import TreeKill
+from gigqd.process.process_tag import home_of
 from gigqd.recorder.dead_daemon_settlement import DeadDaemonSettlement
 from gigqd.recorder.dead_worker_settlement import Settlement, outcome_text
 
@@ -74,7 +75,9 @@ def test_a_run_that_dies_after_its_processes_were_looked_for_waits_for_the_next_
     alive = {LIVING}
     monkeypatch.setattr(run_locks, "is_alive", lambda _path, run: run in alive)
     dead_runs = DeadDaemonSettlement(
-        path, Settlement(db, FileBackend(path), OWN, lambda: None), lambda _message: None
+        lambda _run: home_of(path),
+        Settlement(db, FileBackend(path), OWN, lambda: None),
+        lambda _message: None,
     )
     monkeypatch.setattr(TreeKill, "step", lambda _self: alive.clear() or True)
 
@@ -94,7 +97,7 @@ def test_a_run_whose_process_may_not_be_ended_keeps_no_other_run_waiting(
 
     dead, guarded = running(db, DEAD), running(db, "daemon:guarded")
     reports: list[dict[str, object]] = []
-    dead_runs = DeadDaemonSettlement(path, settling, reports.append)
+    dead_runs = DeadDaemonSettlement(lambda _run: home_of(path), settling, reports.append)
 
     def treekill_of(run: str, _home: str) -> TreeKill:
         kind = TreeKill if run == DEAD else OfAnotherAccount
@@ -284,6 +287,8 @@ def test_what_gigq_0_5_1_left_running_is_settled_once_it_is_past_its_timeout(
     connection.execute("UPDATE job_executions SET run = NULL, started_at = ?", [began])
     connection.execute("UPDATE jobs SET started_at = ?", [began])
 
-    DeadDaemonSettlement(path, settling, lambda _message: None).settle_dead_runs()
+    DeadDaemonSettlement(
+        lambda _run: home_of(path), settling, lambda _message: None
+    ).settle_dead_runs()
 
     assert status_of(db, left) == status

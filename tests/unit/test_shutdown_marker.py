@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.waiting import wait_until
@@ -46,7 +47,9 @@ def left() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def begun(database: str) -> DaemonRun:
-    run = DaemonRun(database)
+    file = Path(database)
+    config: Any = SimpleNamespace(place=file, database_file=file)
+    run = DaemonRun(config)
     run.begin()
     Path(database).touch()
     return run

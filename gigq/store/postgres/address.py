@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from gigq.errors import UnsupportedStore
@@ -13,9 +13,12 @@ from gigq.model.database_address import AddressParts, is_address, parts_of, with
 from gigq.nearest import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 SCHEMA, POOLER, DIRECT = "schema", "pooler", "direct"
+
+KEYS_OF_ADDRESS = ("schema", "pooler", "direct_address")
+"""The keys of the table `[queue]` that are options of the address."""
 
 _OWN = (SCHEMA, POOLER, DIRECT)
 _PLACES = frozenset({"host", "hostaddr", "port"})
@@ -101,6 +104,16 @@ def full_address(
     address = parts._replace(options=[*parts.options, *options]).text()
     parse(address)
     return address
+
+
+def with_keys(database: str, keys: Mapping[str, Any]) -> str:
+    """Return the address that a configuration gives with its keys `KEYS_OF_ADDRESS`.
+
+    Raises:
+        UnsupportedStore: as for `full_address`.
+    """
+    schema, pooler, direct = (keys.get(key) or None for key in KEYS_OF_ADDRESS)
+    return full_address(database, schema=schema, pooler=bool(pooler), direct=direct)
 
 
 def refuse_unknown_options(address: str, known: Iterable[str]) -> None:

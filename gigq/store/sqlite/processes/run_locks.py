@@ -132,6 +132,20 @@ def is_of_this_host(run: str) -> bool:
     return run.split(":")[3:5] == _here() != []
 
 
+def lock_file_of(run: str) -> str:
+    """Return the id of the lock file in which a run has its byte."""
+    return run.split(":")[2]
+
+
+def id_of_lock_file(database_path: str | os.PathLike[str]) -> str:
+    """Return the id of a database's lock file; it is made when missing.
+
+    Raises:
+        OSError: the file cannot be made or opened.
+    """
+    return _own.file(_lock_file(database_path)).word
+
+
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
     """Return this process's one descriptor of a database's lock file; closing it frees all runs.
 
