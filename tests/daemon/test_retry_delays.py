@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from support import jobs
+from support.daemon import on_both_databases
 from support.waiting import wait_until
 
 from gigq import Retry
 from gigq.model import clock
 
-pytestmark = pytest.mark.daemon
+pytestmark = [pytest.mark.daemon, on_both_databases]
 
 GENERAL = {"retry.first": "20m", "retry.jitter": 0, "retry.longest": "2h"}
 POOLS = {

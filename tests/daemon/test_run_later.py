@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from support import jobs
+from support.daemon import on_both_databases
 from support.waiting import wait_until
 
 from gigq import Job
 from gigq.model import clock
 
-pytestmark = pytest.mark.daemon
+pytestmark = [pytest.mark.daemon, on_both_databases]
 
 
 def test_delayed_jobs_start_by_themselves_and_not_before_their_time(daemons):

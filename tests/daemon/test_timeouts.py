@@ -5,9 +5,10 @@ from __future__ import annotations
 import psutil
 import pytest
 from support import jobs
+from support.daemon import on_both_databases
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.daemon
+pytestmark = [pytest.mark.daemon, on_both_databases]
 
 TIMEOUT = 1.0
 GRACE = 2.0
