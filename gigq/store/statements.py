@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
 _FILES = {
-    SQLITE: ("shared", "listing", "prune", "unconfirmed", "sqlite", "upgrade"),
-    POSTGRES: ("shared", "listing", "prune", "unconfirmed", "listen", "postgres"),
+    SQLITE: ("shared", "listing", "unconfirmed", "sqlite", "upgrade"),
+    POSTGRES: ("shared", "listing", "unconfirmed", "listen", "postgres_session", "postgres"),
 }
 
 

@@ -1,97 +1,5 @@
 -- Statements that differ from those of SQLite, each with the reason.
 
--- A hung process must not keep others from its rows for longer than they wait for a lock. A limit of
--- the role, the database or the server stays.
--- name: limit_session
-SELECT set_config(name, value, false)
-FROM (
-    VALUES
-    ('statement_timeout', '60s'), ('lock_timeout', '30s'),
-    ('idle_in_transaction_session_timeout', '20s')
-) AS wanted (name, value)
-WHERE current_setting(name) = '0';
-
--- name: choose_schema_of_session
-SELECT set_config('search_path', '"{schema}"', false);
-
--- Behind a pooler nothing may last beyond the transaction, which may not query before it has set its
--- isolation level.
--- name: limit_transaction
-SET LOCAL statement_timeout = '60s';
-SET LOCAL idle_in_transaction_session_timeout = '20s';
-
--- name: choose_schema_of_transaction
-SET LOCAL search_path = "{schema}";
-
--- Each transaction begins with a script that ends with the server's time: one round trip. It may be
--- the one that creates the function `gigq_now`.
--- name: server_time
-SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
-
--- After a wait for a lock a statement sees what the other transaction has committed. Braces, since
--- several statements at once take no parameters.
--- name: set_up_writing
-SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-SET LOCAL lock_timeout = {milliseconds};
-
--- Every statement sees the same moment.
--- name: set_up_reading
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
-SET LOCAL lock_timeout = {milliseconds};
-
--- name: store_id
-SELECT id FROM gigq_store;
-
--- Changes of tables that an application has made. Braces stand for parts of gigq's own schema.
--- name: add_column
-ALTER TABLE {table} ADD COLUMN {definition};
-
--- name: set_default
-ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value};
-
--- The catalog of this server.
--- name: table_names
-SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema();
-
--- name: columns_of_jobs
-SELECT column_name AS name FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = 'jobs';
-
--- name: columns_of_table
-SELECT column_name AS name, data_type AS type FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = :name;
-
--- One process migrates at a time; the others wait here. The schema may not exist yet.
--- name: lock_schema
-SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || coalesce(:schema, current_schema(), '')));
-
--- A migration takes as long as it takes; the limits of the role and the server are for others. Not all
--- versions have all of these settings.
--- name: lift_time_limits
-SELECT set_config(name, '0', true) AS set
-FROM pg_settings
-WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');
-
--- Those who want to use a table wait behind a transaction that waits to alter it.
--- name: wait_shortly_for_tables
-SELECT set_config('lock_timeout', '1s', true) AS set;
-
--- name: sessions_at_tables
-SELECT pid, coalesce(nullif(application_name, ''), 'without a name') AS name
-FROM pg_stat_activity
-WHERE pid <> pg_backend_pid() AND pid IN (
-    SELECT pid FROM pg_locks
-    WHERE granted AND relation IN (to_regclass('jobs'), to_regclass('job_executions'))
-)
-ORDER BY xact_start
-LIMIT 3;
-
--- name: named_schema
-SELECT nspname AS name FROM pg_namespace WHERE nspname = :schema;
-
--- name: create_named_schema
-CREATE SCHEMA "{schema}";
-
 -- Each parameter is one column of all rows, as texts: one statement for any number of jobs.
 -- name: insert_job
 INSERT INTO jobs ({columns}, linked)
@@ -201,29 +109,65 @@ SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at =
 WHERE rowid = (SELECT rowid FROM best)
 RETURNING *, rowid AS row;
 
--- Some more of each queue than are taken, because others may be claiming the first ones.
--- name: best_due
-WITH heads AS MATERIALIZED (
-    SELECT head.rowid
+-- Conditions and orders are written so that a partial index serves them whatever the statistics say,
+-- with the values of the parameters or without: a table of mostly finished jobs must not be read.
+-- name: is_expired_or_promotable
+SELECT
+    (
+        SELECT min(expires_at) FROM jobs WHERE status = 'pending' AND expires_at IS NOT NULL
+    ) <= :now AS expired,
+    (
+        SELECT min(retry_after) FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
+    ) <= :now AS promotable;
+
+-- name: due_up_to
+SELECT count(*) AS due
+FROM (
+    SELECT 1
     FROM json_each(:queues) AS named
     CROSS JOIN LATERAL (
-        SELECT rowid FROM jobs
+        SELECT 1 FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
-            AND (expires_at IS NULL OR expires_at > :now)
-            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
         ORDER BY priority DESC, created_at, id
-        LIMIT 4 * :limit
-    ) AS head
-)
-SELECT jobs.rowid AS row, jobs.id, jobs.name, jobs.queue, jobs.attempts, jobs.max_attempts,
-    jobs.timeout, jobs.memory_limit, jobs.retry_policy, jobs.pass_parent_results, jobs.dependencies,
-    jobs.params, jobs.function_module, jobs.function_name, jobs.function_file
-FROM heads
-JOIN jobs ON jobs.rowid = heads.rowid
-WHERE jobs.status = 'pending' AND jobs.unmet = 0 AND jobs.retry_after IS NULL
-ORDER BY jobs.priority DESC, jobs.created_at, jobs.id
+        LIMIT :limit
+    ) AS of_queue
+    LIMIT :limit
+) AS found;
+
+-- name: anything_due_in_queues
+SELECT 1 AS due
+FROM json_each(:queues) AS named
+CROSS JOIN LATERAL (
+    SELECT 1 FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+    ORDER BY priority DESC, created_at, id
+    LIMIT 1
+) AS of_queue
+LIMIT 1;
+
+-- Some more of each queue than are taken, because others may be claiming the first ones. An array,
+-- since the server expects few values in one.
+-- name: best_due
+SELECT rowid AS row, id, name, queue, attempts, max_attempts, timeout, memory_limit, retry_policy,
+    pass_parent_results, dependencies, params, function_module, function_name, function_file
+FROM jobs
+WHERE rowid = ANY (ARRAY(
+        SELECT head.rowid
+        FROM json_each(:queues) AS named
+        CROSS JOIN LATERAL (
+            SELECT rowid FROM jobs
+            WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+                AND (expires_at IS NULL OR expires_at > :now)
+                AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+            ORDER BY priority DESC, created_at, id
+            LIMIT 4 * :limit
+        ) AS head
+    ))
+    AND status = 'pending' AND unmet = 0 AND retry_after IS NULL
+ORDER BY priority DESC, created_at, id
 LIMIT :limit
-FOR UPDATE OF jobs SKIP LOCKED;
+FOR UPDATE SKIP LOCKED;
 
 -- Other functions read the entries of a JSON object.
 -- name: open_executions_of_rows
@@ -296,12 +240,28 @@ SELECT parent.id, child.id
 FROM jobs AS child
 CROSS JOIN LATERAL unnest(gigq_ids(child.dependencies)) AS named (id)
 JOIN jobs AS parent ON parent.id = named.id
-WHERE child.rowid IN (SELECT value::bigint FROM json_each(:rows))
+WHERE child.rowid = ANY (ARRAY(SELECT value::bigint FROM json_each(:rows)))
     AND parent.status <> 'completed'
     AND NOT (
         child.on_parent_failure = 'run' AND parent.status IN ('failed', 'timeout', 'cancelled')
     )
 ON CONFLICT DO NOTHING;
+
+-- The jobs of one status in the order in which they were stored. As a range, since the server would
+-- read all jobs in the order of `rowid` for a status that it takes for a frequent one.
+-- name: oldest_finished
+SELECT rowid AS row, id, created_at, dependencies, coalesce(completed_at, updated_at) AS over_at
+FROM jobs
+WHERE (status, rowid) > (:status, :after) AND status <= :status
+    AND status <> 'pending' AND status <> 'running'
+ORDER BY status, rowid
+LIMIT :limit;
+
+-- name: latest_beyond
+SELECT rowid AS row FROM jobs
+WHERE status >= :status AND status <= :status AND status <> 'pending' AND status <> 'running'
+ORDER BY status DESC, rowid DESC
+LIMIT 1 OFFSET :kept;
 
 -- The parents of unfinished jobs among some jobs. A row with a lower number may be stored later than
 -- one with a higher number, so all unfinished jobs with parents are read for each batch of jobs.
@@ -362,9 +322,9 @@ FOR UPDATE SKIP LOCKED;
 SELECT
     gigq_now() AS now,
     (SELECT max(version) FROM gigq_schema) AS version,
-    EXISTS (
-        SELECT 1 FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    ) AS due,
+    (
+        SELECT min(queue) FROM jobs WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    ) IS NOT NULL AS due,
     (
         SELECT min(retry_after) FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL

@@ -269,25 +269,16 @@ SELECT min(retry_after) AS due_at
 FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after > :after;
 
--- name: is_expired_or_promotable
-SELECT
-    EXISTS (
-        SELECT 1 FROM jobs
-        WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
-    ) AS expired,
-    EXISTS (
-        SELECT 1 FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
-    ) AS promotable;
-
 -- name: next_expiry_at
 SELECT min(expires_at) AS expires_at
 FROM jobs
 WHERE status = 'pending' AND expires_at IS NOT NULL;
 
+-- In the order of the index: otherwise PostgreSQL may look for a first due job in the whole table.
 -- name: anything_due
 SELECT 1 AS due FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+ORDER BY queue
 LIMIT 1;
 
 -- The condition is the one of the index.
@@ -334,16 +325,6 @@ WITH RECURSIVE named (queue) AS (
 )
 SELECT queue FROM named WHERE queue IS NOT NULL;
 
--- name: due_up_to
-SELECT count(*) AS due
-FROM (
-    SELECT 1
-    FROM json_each(:queues) AS named
-    JOIN jobs ON jobs.queue = named.value
-    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    LIMIT :limit
-) AS found;
-
 -- The jobs, among some, that others wait for.
 -- name: awaited_among
 SELECT DISTINCT parent_id FROM job_dependencies
@@ -369,13 +350,6 @@ SELECT DISTINCT queue FROM (
     ORDER BY retry_after
     LIMIT 1000
 ) AS found;
-
--- name: anything_due_in_queues
-SELECT 1 AS due
-FROM json_each(:queues) AS named
-JOIN jobs ON jobs.queue = named.value
-WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-LIMIT 1;
 
 -- Lists of ids are one JSON text, so that the statement's text is constant.
 -- name: jobs_by_id

@@ -129,6 +129,23 @@ WHERE (jobs.expires_at IS NULL OR jobs.expires_at > :now)
 ORDER BY jobs.priority DESC, jobs.created_at, jobs.id
 LIMIT :limit;
 
+-- name: due_up_to
+SELECT count(*) AS due
+FROM (
+    SELECT 1
+    FROM json_each(:queues) AS named
+    JOIN jobs ON jobs.queue = named.value
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    LIMIT :limit
+) AS found;
+
+-- name: anything_due_in_queues
+SELECT 1 AS due
+FROM json_each(:queues) AS named
+JOIN jobs ON jobs.queue = named.value
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+LIMIT 1;
+
 -- The rows are one JSON object, each under the id of its execution: one statement for all costs two
 -- thirds of one for each. Before `claim_rows`, which overwrites the time of the last change. A job
 -- that has an open execution keeps that one. The due time is made as in `open_execution`.
@@ -155,6 +172,17 @@ SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at =
     worker_id = :worker_id, execution_id = json_each.key
 FROM json_each(:taken)
 WHERE jobs.rowid = json_each.value;
+
+-- name: is_expired_or_promotable
+SELECT
+    EXISTS (
+        SELECT 1 FROM jobs
+        WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
+    ) AS expired,
+    EXISTS (
+        SELECT 1 FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
+    ) AS promotable;
 
 -- A limited number, so that a million jobs with one due time do not hold the lock for long.
 -- name: promote_delayed
@@ -195,6 +223,20 @@ FROM jobs AS child, json_each(
 ) AS parent
 WHERE child.dependencies <> '[]' AND child.status IN ('pending', 'running')
     AND child.rowid > :row;
+
+-- Row numbers have the order in which jobs were stored. The condition is the one of the index.
+-- name: oldest_finished
+SELECT rowid AS row, id, created_at, dependencies, coalesce(completed_at, updated_at) AS over_at
+FROM jobs
+WHERE status = :status AND status <> 'pending' AND status <> 'running' AND rowid > :after
+ORDER BY rowid
+LIMIT :limit;
+
+-- name: latest_beyond
+SELECT rowid AS row FROM jobs
+WHERE status = :status AND status <> 'pending' AND status <> 'running'
+ORDER BY rowid DESC
+LIMIT 1 OFFSET :kept;
 
 -- Row numbers above that of an existing row are those of later jobs.
 -- name: latest_row

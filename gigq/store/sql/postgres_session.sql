@@ -1,0 +1,93 @@
+-- Settings, times and catalogs of a PostgreSQL server, and changes of its tables.
+
+-- A hung process must not keep others from its rows for longer than they wait for a lock. A limit of
+-- the role, the database or the server stays.
+-- name: limit_session
+SELECT set_config(name, value, false)
+FROM (
+    VALUES
+    ('statement_timeout', '60s'), ('lock_timeout', '30s'),
+    ('idle_in_transaction_session_timeout', '20s')
+) AS wanted (name, value)
+WHERE current_setting(name) = '0';
+
+-- name: choose_schema_of_session
+SELECT set_config('search_path', '"{schema}"', false);
+
+-- Behind a pooler nothing may last beyond the transaction, which may not query before it has set its
+-- isolation level.
+-- name: limit_transaction
+SET LOCAL statement_timeout = '60s';
+SET LOCAL idle_in_transaction_session_timeout = '20s';
+
+-- name: choose_schema_of_transaction
+SET LOCAL search_path = "{schema}";
+
+-- Each transaction begins with a script that ends with the server's time: one round trip. It may be
+-- the one that creates the function `gigq_now`.
+-- name: server_time
+SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
+
+-- After a wait for a lock a statement sees what the other transaction has committed. Braces, since
+-- several statements at once take no parameters.
+-- name: set_up_writing
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SET LOCAL lock_timeout = {milliseconds};
+
+-- Every statement sees the same moment.
+-- name: set_up_reading
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+SET LOCAL lock_timeout = {milliseconds};
+
+-- name: store_id
+SELECT id FROM gigq_store;
+
+-- Changes of tables that an application has made. Braces stand for parts of gigq's own schema.
+-- name: add_column
+ALTER TABLE {table} ADD COLUMN {definition};
+
+-- name: set_default
+ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value};
+
+-- The catalog of this server.
+-- name: table_names
+SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema();
+
+-- name: columns_of_jobs
+SELECT column_name AS name FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = 'jobs';
+
+-- name: columns_of_table
+SELECT column_name AS name, data_type AS type FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = :name;
+
+-- One process migrates at a time; the others wait here. The schema may not exist yet.
+-- name: lock_schema
+SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || coalesce(:schema, current_schema(), '')));
+
+-- A migration takes as long as it takes; the limits of the role and the server are for others. Not all
+-- versions have all of these settings.
+-- name: lift_time_limits
+SELECT set_config(name, '0', true) AS set
+FROM pg_settings
+WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');
+
+-- Those who want to use a table wait behind a transaction that waits to alter it.
+-- name: wait_shortly_for_tables
+SELECT set_config('lock_timeout', '1s', true) AS set;
+
+-- name: sessions_at_tables
+SELECT pid, coalesce(nullif(application_name, ''), 'without a name') AS name
+FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND pid IN (
+    SELECT pid FROM pg_locks
+    WHERE granted AND relation IN (to_regclass('jobs'), to_regclass('job_executions'))
+)
+ORDER BY xact_start
+LIMIT 3;
+
+-- name: named_schema
+SELECT nspname AS name FROM pg_namespace WHERE nspname = :schema;
+
+-- name: create_named_schema
+CREATE SCHEMA "{schema}";
