@@ -109,8 +109,8 @@ SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at =
 WHERE rowid = (SELECT rowid FROM best)
 RETURNING *, rowid AS row;
 
--- Conditions and orders are written so that a partial index serves them whatever the statistics say,
--- with the values of the parameters or without: a table of mostly finished jobs must not be read.
+-- Conditions and orders are such that the server uses a partial index for any statistics, and also when
+-- it plans without the values of the parameters. It would read all finished jobs otherwise.
 -- name: is_expired_or_promotable
 SELECT
     (
