@@ -174,3 +174,12 @@ def test_each_index_serves_the_statement_it_was_made_for(
 )
 def test_what_changes_few_jobs_reads_no_whole_table(crowded: Any, name: str, mode: str) -> None:
     assert "Seq Scan" not in plan(crowded, name, mode)
+
+
+def test_the_tables_of_the_queue_are_vacuumed_early_however_long_they_are(crowded: Any) -> None:
+    found = crowded.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
+        "AND 'autovacuum_vacuum_scale_factor=0.01' = ANY (reloptions)"
+    ).fetchall()
+
+    assert {name for (name,) in found} == {"jobs", "job_executions", "job_dependencies"}

@@ -123,6 +123,10 @@ CREATE TABLE IF NOT EXISTS job_dependencies (
     parent_id TEXT COLLATE "C" NOT NULL,
     job_id    TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (parent_id, job_id)
+) WITH (
+    -- Every row is deleted soon, and none is updated.
+    autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05
 );
 
 CREATE INDEX job_dependencies_of ON job_dependencies (job_id);
