@@ -16,7 +16,8 @@ USAGE = 2
 """The command line is wrong."""
 
 UNAVAILABLE = 69
-"""The database cannot be used: it is missing, locked, damaged, of a newer version, or no queue."""
+"""The database cannot be used: it is missing, locked, damaged, of a newer version, or no queue; its
+server cannot be reached or is read-only; or the command is for the other kind of database."""
 
 INTERNAL = 70
 """A defect of gigq; please report it with the output of `--debug`."""
@@ -28,7 +29,8 @@ OUTPUT = 74
 """The answer or the backup could not be written, for example because the disk is full."""
 
 NO_PERMISSION = 77
-"""This account may not use the database, the folder of the backup, or the daemon."""
+"""This account, or its role on the server, may not use the database; or this account may not use
+the folder of the backup, or the daemon."""
 
 INTERRUPTED = 130
 """Interrupted by SIGINT."""

@@ -50,7 +50,12 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that are valid before and after the command."""
     # Suppressed defaults: the second parser must not overwrite values that the first one found.
     add, absent = parser.add_argument, argparse.SUPPRESS
-    add("--db", metavar="FILE", default=absent, help="the database (default: gigq.db)")
+    add(
+        "--db",
+        metavar="FILE",
+        default=absent,
+        help="the database, also a postgresql:// address (default: gigq.db)",
+    )
     add(
         "--config",
         metavar="FILE",

@@ -29,6 +29,7 @@ MODULES = {
     "reschedule": "reschedule",
     "clear": "clear",
     "prune": "prune",
+    "migrate": "migrate",
     "backup": "backup",
     "doctor": "doctor",
     "worker": "worker",

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _REMEDIES = {
     SQLITE: (f"name another file, or {TO_BEGIN}", f"put it back or restore a backup; {TO_BEGIN}"),
     POSTGRES: (
-        "name another database or schema, or create the queue there with gigq worker --init",
-        "restore a backup, or create a queue with gigq worker --init",
+        "name another database or schema, or create the queue there with gigq migrate",
+        "restore a backup, or create a queue with gigq migrate",
     ),
 }
 """The remedies for tables of another program, and for a database without tables."""
@@ -95,7 +95,7 @@ def _writing(db: Database) -> Iterator[Session]:
 def is_up_to_date(db: Database) -> bool:
     """Return True when a database has the schema that this gigq works with."""
     with db.read() as session:
-        return _version(session) == latest(dialect_of(session.connection))
+        return version_in(session) == latest(dialect_of(session.connection))
 
 
 def refuse_obstacles(db: Database) -> None:
@@ -107,7 +107,7 @@ def refuse_obstacles(db: Database) -> None:
     from gigq.store.upgrade_0_5_1 import upgrade
 
     with db.read() as session:
-        if _version(session) == 0:
+        if version_in(session) == 0:
             upgrade.examine(session, fresh_objects(dialect_of(session.connection)))
 
 
@@ -131,12 +131,12 @@ def refuse_other_schema(db: Database) -> None:
         SchemaTooNew: a newer gigq has migrated it.
     """
     with db.read() as session:
-        found, known = _version(session), latest(dialect_of(session.connection))
+        found, known = version_in(session), latest(dialect_of(session.connection))
         _refuse_newer(found, known)
         if found < known:
             raise StoreUnavailable(
-                f"{_shown(session)} has schema {found} and this gigq works with {known}; open it "
-                "first for writing"
+                f"{_shown(session)} has schema {found} and this gigq works with {known}; run gigq "
+                "migrate first"
             )
 
 
@@ -147,23 +147,23 @@ def refuse_newer(db: Database) -> None:
         SchemaTooNew: a newer gigq has migrated it.
     """
     with db.read() as session:
-        _refuse_newer(_version(session), latest(dialect_of(session.connection)))
+        _refuse_newer(version_in(session), latest(dialect_of(session.connection)))
 
 
 @cache
 def latest(dialect: str) -> int:
     """Return the version of the schema that this gigq works with."""
-    return max(number for number, _ in _steps(dialect))
+    return max(number for number, _ in steps(dialect))
 
 
 def _migrate(session: Session) -> None:
     dialect = dialect_of(session.connection)
-    found = _version(session)
+    found = version_in(session)
     _refuse_newer(found, latest(dialect))
     _refuse_under_older_processes(session, found, latest(dialect))
     with _old_rows_kept(session, is_new=found == 0):
         session.run("create_schema_table")
-        for number, path in _steps(dialect):
+        for number, path in steps(dialect):
             if number > found:
                 session.run_script(path.read_text(encoding="utf-8"))
                 session.run("record_schema_version", {"version": number, "now": session.now})
@@ -179,7 +179,7 @@ def _old_rows_kept(session: Session, *, is_new: bool) -> Iterator[None]:
     if dialect == POSTGRES:
         from gigq.store.postgres.adoption import adopt
 
-        adopt(session, _steps(dialect)[0][1].read_text(encoding="utf-8"))
+        adopt(session, steps(dialect)[0][1].read_text(encoding="utf-8"))
         yield
         return
     from gigq.store.upgrade_0_5_1 import upgrade
@@ -196,7 +196,7 @@ def fresh_objects(dialect: str) -> Mapping[str, frozenset[str]]:
     with closing(sqlite3.connect(":memory:")) as connection:
         session = SqliteSession(connection)
         session.run("create_schema_table")
-        for _, path in _steps(dialect):
+        for _, path in steps(dialect):
             connection.executescript(path.read_text(encoding="utf-8"))
         return {
             row["name"]: frozenset(
@@ -267,7 +267,8 @@ def _refuse_newer(found: int, known: int) -> None:
         )
 
 
-def _version(session: Session) -> int:
+def version_in(session: Session) -> int:
+    """Return the version of the schema; 0 without the tables of a queue."""
     names = {row["name"] for row in session.all("table_names")}
     if "gigq_schema" not in names:
         return 0
@@ -275,7 +276,7 @@ def _version(session: Session) -> int:
     return int(row["version"] or 0) if row else 0
 
 
-def _steps(dialect: str) -> list[tuple[int, Path]]:
+def steps(dialect: str) -> list[tuple[int, Path]]:
     """Return the numbered schema files, `001_what.sql` first."""
     files = sorted((SQL / "schema" / dialect).glob("[0-9]*.sql"))
     return [(int(file.name.partition("_")[0]), file) for file in files]

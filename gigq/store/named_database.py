@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gigq.errors import StoreUnavailable
+from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.database_address import is_address, without_password
-from gigq.store import initialization, migrate, read_only
+from gigq.store import initialization, migrate, migration_script, read_only
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
+from gigq.store.postgres.address import parse
 from gigq.store.postgres.connections import open_connection
 from gigq.store.postgres.place import place_of
 from gigq.store.read_only import ReadingDatabase
@@ -106,6 +107,50 @@ def prepare_for_worker(name: str, *, anywhere: bool) -> None:
     connections.require(name)
 
 
+def bring_up_to_date(name: str) -> tuple[int, int]:
+    """Create or migrate the tables of a queue, on a server also beside other tables.
+
+    Returns:
+        The versions of the schema before and after; 0 without tables, or with those of GigQ 0.5.1.
+
+    Raises:
+        StoreError: the database cannot be used, or was lost.
+    """
+    refuse_other_files(name)
+    if is_address(name):
+        database, begin = _on_server(name), Begin.ANYWHERE
+    else:
+        begin = initialization.prepare_file(name)
+        database = Database(lambda: connections.open_connection(name))
+    with database.read() as session:
+        before = migrate.version_in(session)
+    if is_address(name):
+        migrate.apply(database, begin)
+    else:
+        initialization.open_queue(database, name, begin)
+    return before, migrate.latest(database.dialect)
+
+
+def whole_script(name: str) -> str:
+    """Return the script for an empty database, in the schema that an address names."""
+    return migration_script.whole(parse(name).schema if is_address(name) else None)
+
+
+def missing_script(address: str) -> str:
+    """Return the script of the migrations that a database on a server lacks.
+
+    Raises:
+        UnsupportedStore: `address` names a file, which needs none.
+        StoreError: the database cannot be read, or its tables cannot be used.
+    """
+    if not is_address(address):
+        raise UnsupportedStore(
+            "gigq migrate --sql is for PostgreSQL, and a file does not need it: gigq brings a file "
+            "up to date when it opens it for writing"
+        )
+    return migration_script.missing(_on_server(address))
+
+
 def _on_server(address: str) -> Database:
     return Database(lambda: open_connection(address))
 
@@ -116,5 +161,5 @@ def _require_tables(address: str) -> None:
         remedy = "it has tables of another program" if names else "submit a job first"
         raise StoreUnavailable(
             f"{without_password(address)} has no queue in it; {remedy}, create one with gigq "
-            "worker --init, or name another database or schema"
+            "migrate, or name another database or schema"
         )

@@ -50,8 +50,9 @@ def run(db: Database, migrate: Callable[[Session], None]) -> None:
         except MissingRight as error:
             raise MissingRight(
                 f"the role may not create or change the tables of the queue ({error.__cause__}); "
-                "open the queue once with a role that has run administrator.sql. Nothing was "
-                "changed"
+                "let a role with the rights of administrator.sql run gigq migrate, or the script "
+                "that gigq migrate --sql prints, and then submitter.sql or worker.sql for this "
+                "role. Nothing was changed"
             ) from error
         else:
             return

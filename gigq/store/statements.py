@@ -17,7 +17,10 @@ SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
 _FILES = {
     SQLITE: ("shared", "listing", "unconfirmed", "sqlite", "upgrade"),
-    POSTGRES: ("shared", "listing", "unconfirmed", "listen", "postgres_session", "postgres"),
+    POSTGRES: (
+        *("shared", "listing", "unconfirmed", "listen", "postgres_session", "postgres"),
+        "migration_script",
+    ),
 }
 
 

@@ -30,9 +30,7 @@ def test_a_database_without_a_queue_gets_none(shell, command):
     done = shell.run(*command)
 
     assert (done.returncode, done.stdout) == (69, "")
-    assert (
-        "has no queue in it; submit a job first, create one with gigq worker --init" in done.stderr
-    )
+    assert "has no queue in it; submit a job first, create one with gigq migrate" in done.stderr
     assert tables(shell) == []
 
 

@@ -39,6 +39,8 @@ SHOWN_ONLY = {
     "docs/cli.md": {
         "gigq worker --import": "names a module that the reader writes",
         "2026-11-23": "is what a worker writes to standard error",
+        "$ export GIGQ_DB=postgresql": "needs a server; tests/cli/test_postgres.py has one",
+        "$ gigq migrate --sql": "needs a server; tests/cli/test_migrate.py runs it with psql",
     },
     "docs/tutorial.md": {
         "systemctl --user": "needs a systemd of the account; `make systemd-test` boots one",

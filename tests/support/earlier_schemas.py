@@ -18,7 +18,7 @@ def make_file(path: str, version: int) -> None:
     """Make a database as a gigq that knew only `version` schemas left it."""
     with Database(lambda: open_connection(path)).transaction(durable=True) as session:
         session.run("create_schema_table")
-        for number, file in migrate._steps("sqlite"):
+        for number, file in migrate.steps("sqlite"):
             if number <= version:
                 for statement in transactions._split(file.read_text(encoding="utf-8")):
                     session.connection.execute(statement)

@@ -99,24 +99,19 @@ def as_role(address: str, role: str) -> str:
 
 def psql(address: str, script: Path, **variables: str) -> None:
     """Run a script with psql, which stops at the first error."""
-    options = [f"--set={name}={value}" for name, value in variables.items()]
-    program = _program("psql") or shutil.which("psql")
-    assert program is not None, "install psql"
+    variables["ON_ERROR_STOP"] = "1"
     done = subprocess.run(
-        [
-            program,
-            "--no-psqlrc",
-            "--quiet",
-            "--set=ON_ERROR_STOP=1",
-            *options,
-            "-f",
-            script,
-            address,
-        ],
-        capture_output=True,
-        text=True,
+        psql_command(address, script, **variables), capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def psql_command(address: str, script: Path, **variables: str) -> list[str]:
+    """The command line of psql with a script."""
+    program = _program("psql") or shutil.which("psql")
+    assert program is not None, "install psql"
+    options = [f"--set={name}={value}" for name, value in variables.items()]
+    return [str(program), "--no-psqlrc", "--quiet", *options, "-f", str(script), address]
 
 
 class OwnServer:

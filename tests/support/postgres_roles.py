@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import psycopg
+from support.postgres import as_role
 
 from gigq.model.ids import new_id
 
@@ -29,13 +29,6 @@ def role(address: str, *grants: str) -> Iterator[str]:
         for right in ("USAGE ON SCHEMA {schema}", *grants):
             connection.execute(f"GRANT {right.format(schema=schema)} TO {name}")
         try:
-            yield for_user(address, name)
+            yield as_role(address, name)
         finally:
             connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
-
-
-def for_user(address: str, name: str) -> str:
-    """The same address for another user."""
-    parts = urlsplit(address)
-    server = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{name}@{server}").geturl()

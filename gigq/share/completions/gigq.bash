@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/gigq
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion)
+_shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule clear prune migrate backup doctor worker completion)
 
 _shtab_gigq_submit_option_strings=(-h --help --db --config --debug -p --param -t --text --params-file --name --priority --max-attempts --timeout --no-timeout --description --retry-delay --queue --in --at --expires-in --expires-at --depends-on --on-parent-failure --app-dir --import --json)
 _shtab_gigq_status_option_strings=(-h --help --db --config --debug --show-params --show-result --show-executions --json)
@@ -18,6 +18,7 @@ _shtab_gigq_run_now_option_strings=(-h --help --db --config --debug --status --q
 _shtab_gigq_reschedule_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --in --at --json)
 _shtab_gigq_clear_option_strings=(-h --help --db --config --debug --before --json)
 _shtab_gigq_prune_option_strings=(-h --help --db --config --debug --before --keep --status --dry-run --json)
+_shtab_gigq_migrate_option_strings=(-h --help --db --config --debug --sql --json --all)
 _shtab_gigq_backup_option_strings=(-h --help --db --config --debug --force --json)
 _shtab_gigq_doctor_option_strings=(-h --help --db --config --debug --integrity --quick --json)
 _shtab_gigq_worker_option_strings=(-h --help --db --config --debug --worker-id --polling-interval --once --init --concurrency --max-result-size --queue --hooks --app-dir --import)
@@ -48,6 +49,8 @@ _shtab_gigq_clear___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_clear___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_prune___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_prune___config_COMPGEN=_shtab_compgen_files
+_shtab_gigq_migrate___db_COMPGEN=_shtab_compgen_files
+_shtab_gigq_migrate___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_backup_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_gigq_backup___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_backup___config_COMPGEN=_shtab_compgen_files
@@ -70,7 +73,7 @@ _shtab_gigq_run_now___status_choices=(pending)
 _shtab_gigq_reschedule___status_choices=(pending)
 _shtab_gigq_prune___status_choices=(completed failed timeout cancelled)
 _shtab_gigq_completion_pos_0_choices=(bash zsh fish)
-_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue run-now reschedule clear prune backup doctor worker completion)
+_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue run-now reschedule clear prune migrate backup doctor worker completion)
 
 _shtab_gigq_submit__h_nargs=0
 _shtab_gigq_submit___help_nargs=0
@@ -131,6 +134,12 @@ _shtab_gigq_prune___help_nargs=0
 _shtab_gigq_prune___debug_nargs=0
 _shtab_gigq_prune___dry_run_nargs=0
 _shtab_gigq_prune___json_nargs=0
+_shtab_gigq_migrate__h_nargs=0
+_shtab_gigq_migrate___help_nargs=0
+_shtab_gigq_migrate___debug_nargs=0
+_shtab_gigq_migrate___sql_nargs=0
+_shtab_gigq_migrate___json_nargs=0
+_shtab_gigq_migrate___all_nargs=0
 _shtab_gigq_backup__h_nargs=0
 _shtab_gigq_backup___help_nargs=0
 _shtab_gigq_backup___debug_nargs=0

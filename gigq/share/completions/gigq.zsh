@@ -17,6 +17,7 @@ _shtab_gigq_commands() {
     doctor:'Check the database, and show what is wrong and what to do.'
     list:'List jobs, the newest first.'
     logs:'Show the output of a job'"'"'s last attempt.'
+    migrate:'Create the tables of a queue, or bring them up to date.'
     prune:'Delete finished jobs by age or number.'
     requeue:'Make failed, timed out or cancelled jobs pending again.'
     reschedule:'Change the time of pending jobs.'
@@ -32,7 +33,7 @@ _shtab_gigq_commands() {
 _shtab_gigq_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show the version]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
 )
@@ -42,7 +43,7 @@ _shtab_gigq_defaults_added=0
 
 _shtab_gigq_backup_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--force[replace DEST if it exists]"
@@ -55,7 +56,7 @@ _shtab_gigq_backup_defaults_added=0
 
 _shtab_gigq_cancel_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: pending, running (may be repeated\; default\: pending, with --running also running)]:STATUS:(pending running)"
@@ -75,7 +76,7 @@ _shtab_gigq_cancel_defaults_added=0
 
 _shtab_gigq_clear_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--before=[only jobs that ended longer ago than this, such as 30d or 12h]:DURATION:"
@@ -87,7 +88,7 @@ _shtab_gigq_clear_defaults_added=0
 
 _shtab_gigq_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   ":one of\: bash, zsh, fish:(bash zsh fish)"
@@ -98,7 +99,7 @@ _shtab_gigq_completion_defaults_added=0
 
 _shtab_gigq_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--integrity[check every page and compare every index with its table]"
@@ -111,7 +112,7 @@ _shtab_gigq_doctor_defaults_added=0
 
 _shtab_gigq_list_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: pending, running, completed, failed, cancelled, timeout (may be repeated\; default\: all)]:STATUS:(pending running completed failed cancelled timeout)"
@@ -132,7 +133,7 @@ _shtab_gigq_list_defaults_added=0
 
 _shtab_gigq_logs_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--attempt=[show the attempt N, from 1]:N:"
@@ -144,9 +145,22 @@ _shtab_gigq_logs_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_gigq_logs_defaults_added=0
 
+_shtab_gigq_migrate_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
+  "--debug[show the traceback of an error]"
+  "--sql[change nothing\; print what the PostgreSQL database lacks, for psql]"
+  "--json[answer with JSON]"
+  "--all[with --sql\: print all, for an empty database, without a connection]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_gigq_migrate_defaults_added=0
+
 _shtab_gigq_prune_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--before=[delete jobs that ended longer ago than this, such as 30d or 12h]:DURATION:"
@@ -161,7 +175,7 @@ _shtab_gigq_prune_defaults_added=0
 
 _shtab_gigq_requeue_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: failed, timeout, cancelled (may be repeated\; default\: failed, timeout)]:STATUS:(failed timeout cancelled)"
@@ -184,7 +198,7 @@ _shtab_gigq_requeue_defaults_added=0
 
 _shtab_gigq_reschedule_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: pending (may be repeated\; default\: pending)]:STATUS:(pending)"
@@ -205,7 +219,7 @@ _shtab_gigq_reschedule_defaults_added=0
 
 _shtab_gigq_run_now_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--status=[one of\: pending (may be repeated\; default\: pending)]:STATUS:(pending)"
@@ -224,7 +238,7 @@ _shtab_gigq_run_now_defaults_added=0
 
 _shtab_gigq_stats_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*--queue=[only this named queue (may be repeated)]:NAME:"
@@ -237,7 +251,7 @@ _shtab_gigq_stats_defaults_added=0
 
 _shtab_gigq_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--show-params[show its parameters]"
@@ -252,7 +266,7 @@ _shtab_gigq_status_defaults_added=0
 
 _shtab_gigq_submit_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "*"{-p,--param=}"[a parameter\; JSON, or a string if JSON would change it (may be repeated)]:KEY=VALUE:"
@@ -283,7 +297,7 @@ _shtab_gigq_submit_defaults_added=0
 
 _shtab_gigq_worker_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--db=[the database (default\: gigq.db)]:FILE:_files"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
   "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
   "--debug[show the traceback of an error]"
   "--worker-id=[its name in the database and the log (default\: generated)]:NAME:"
@@ -327,6 +341,7 @@ _shtab_gigq() {
         doctor) _arguments -C -s $_shtab_gigq_doctor_options ;;
         list) _arguments -C -s $_shtab_gigq_list_options ;;
         logs) _arguments -C -s $_shtab_gigq_logs_options ;;
+        migrate) _arguments -C -s $_shtab_gigq_migrate_options ;;
         prune) _arguments -C -s $_shtab_gigq_prune_options ;;
         requeue) _arguments -C -s $_shtab_gigq_requeue_options ;;
         reschedule) _arguments -C -s $_shtab_gigq_reschedule_options ;;

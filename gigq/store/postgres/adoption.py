@@ -36,14 +36,25 @@ def adopt(session: Session, schema: str) -> None:
     Raises:
         UnsupportedStore: columns of a table hold values of another kind; with a list of them.
     """
+    for change in changes(session, schema):
+        session.run_script(change)
+
+
+def changes(session: Session, schema: str) -> list[str]:
+    """Return the statements that add what the existing tables lack.
+
+    Raises:
+        UnsupportedStore: as for `adopt`.
+    """
+    found: list[str] = []
     for table, wanted in tables_of(schema):
         have = {
             row["name"]: row["type"] for row in session.all("columns_of_table", {"name": table})
         }
         if have:
             _refuse_other_kinds(table, wanted, have)
-            for change in _changes(table, wanted, have):
-                session.run_script(change)
+            found += _changes(table, wanted, have)
+    return found
 
 
 def tables_of(schema: str) -> Iterator[tuple[str, Mapping[str, str]]]:

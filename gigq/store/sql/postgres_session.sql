@@ -90,4 +90,4 @@ LIMIT 3;
 SELECT nspname AS name FROM pg_namespace WHERE nspname = :schema;
 
 -- name: create_named_schema
-CREATE SCHEMA "{schema}";
+CREATE SCHEMA IF NOT EXISTS "{schema}";

@@ -1,0 +1,101 @@
+"""The migrations of a PostgreSQL database as a script, for psql and a role that may run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.errors import UnsupportedStore
+from gigq.store import migrate
+from gigq.store.dialect import POSTGRES
+from gigq.store.postgres import adoption, drivers
+from gigq.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gigq.store.database import Database
+    from gigq.store.session import Session
+
+_HEADER = """\
+-- gigq: the tables of a queue, from schema {found} to schema {known}. Run it with psql, as a role
+-- with the rights of administrator.sql. All of it is one transaction. If the tables are in use,
+-- it may end with a lock timeout; then run it again.
+"""
+_NOTHING = "-- gigq: the queue has schema {known}, which is current. There is nothing to run.\n"
+
+
+def whole(schema: str | None) -> str:
+    """Return the script for an empty database.
+
+    Args:
+        schema: the schema for the tables; None for that of the connection that runs the script.
+    """
+    return _script(0, schema, is_new=schema is not None)
+
+
+def missing(database: Database) -> str:
+    """Return the script of the migrations that a database lacks.
+
+    Raises:
+        SchemaTooNew: a newer gigq has migrated it.
+        StoreError: it cannot be read, or its tables cannot be used for a queue.
+    """
+    migrate.refuse_newer(database)
+    with database.read() as session:
+        found, first = migrate.version_in(session), migrate.steps(POSTGRES)[0][1]
+        if found == migrate.latest(POSTGRES):
+            return _NOTHING.format(known=found)
+        changes = () if found else adoption.changes(session, first.read_text(encoding="utf-8"))
+        schema, is_new = _schema_of(session)
+        return _script(found, schema, changes, is_new=is_new)
+
+
+def _schema_of(session: Session) -> tuple[str, bool]:
+    """Return the schema of a queue, and whether it has to be created."""
+    named = drivers.schema_of(session.connection)
+    if named is not None:
+        return named, session.one("named_schema", {"schema": named}) is None
+    row = session.one("current_schema")
+    if row is None or row["name"] is None:
+        raise UnsupportedStore(
+            "the role may use no schema of its search_path; name one with ?schema=NAME in the "
+            "address, or print the whole script with --all"
+        )
+    return row["name"], False
+
+
+def _script(
+    found: int, schema: str | None, changes: Sequence[str] = (), *, is_new: bool = False
+) -> str:
+    header = _HEADER.format(found=found, known=migrate.latest(POSTGRES))
+    frame = (*_before(schema, is_new=is_new), *changes, *_steps(found))
+    sql = statements(POSTGRES)
+    return header + "".join(f"{one};\n\n" for one in frame) + sql["script_end"] + "\n"
+
+
+def _before(schema: str | None, *, is_new: bool) -> Iterator[str]:
+    """Yield the statements that also the migration by a process begins with."""
+    sql = statements(POSTGRES)
+    yield sql["script_start"]
+    yield sql["lift_time_limits"]
+    yield sql["lock_schema"] % {"schema": "NULL" if schema is None else _literal(schema)}
+    yield sql["wait_shortly_for_tables"]
+    name = "" if schema is None else schema.replace('"', '""')
+    if is_new:
+        yield sql["create_named_schema"].format(schema=name)
+    if schema is not None:
+        yield sql["choose_schema_of_transaction"].format(schema=name)
+    yield sql["create_schema_table"]
+
+
+def _steps(found: int) -> Iterator[str]:
+    sql = statements(POSTGRES)
+    yield sql["script_check"].format(version=found)
+    for number, path in migrate.steps(POSTGRES):
+        if number > found:
+            yield path.read_text(encoding="utf-8").rstrip().removesuffix(";")
+            yield sql["record_schema_version"] % {"version": number, "now": "gigq_now()"}
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

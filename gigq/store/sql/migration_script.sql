@@ -1,0 +1,23 @@
+-- The frame of a script for psql that migrates a PostgreSQL database. Braces stand for values, since a
+-- script has no parameters.
+
+-- name: current_schema
+SELECT current_schema() AS name;
+
+-- name: script_start
+\set ON_ERROR_STOP on
+\o /dev/null
+BEGIN;
+
+-- name: script_check
+DO $$ DECLARE found INTEGER; BEGIN
+    SELECT coalesce(max(version), 0) INTO found FROM gigq_schema;
+    IF found <> {version} THEN
+        RAISE EXCEPTION USING MESSAGE = 'the queue has schema ' || found
+            || ', and this script is for schema {version}: print it again';
+    END IF;
+END $$;
+
+-- name: script_end
+COMMIT;
+\o
