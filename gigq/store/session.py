@@ -87,7 +87,8 @@ class Session(ABC):
     """One connection inside a transaction, on which named statements run.
 
     Attributes:
-        now: the database's time at the start of the transaction, as stored text.
+        now: the database's time at the start of the transaction, as stored text, or at the last
+            `read_time`.
         connection: the connection, for scripts of the schema.
         reads_leniently: True when text that is not UTF-8 is decoded with replacements instead of
             refused.
@@ -136,6 +137,12 @@ class Session(ABC):
         """
         self.many("insert_job", rows)
         return frozenset()
+
+    def read_time(self) -> None:  # noqa: B027
+        """Set `now` to a time after the last commit that this transaction has seen.
+
+        With SQLite it is one: a write transaction begins when the one before it has ended.
+        """
 
     def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:  # noqa: B027
         """Lock the rows on which the transaction decides; SQLite's write lock covers all rows."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gigq.store.database import Database
 
 NOW = "2026-06-01T00:00:00.000000+00:00"
+LATER = "2999-01-01T00:00:00.000000+00:00"
 STATUSES = ["pending", "running", "completed", "failed", "timeout", "cancelled", "paused"]
 PARAMS = {
     "now": NOW, "result": "1", "status": "failed", "attempts": 9, "released": 1, "snoozed": 1,
@@ -309,7 +310,7 @@ def best(db: Database, limit: int, *queues: str) -> list[str]:
 def test_several_are_looked_for_only_among_what_is_due_in_those_queues(
     db: Database, change: str
 ) -> None:
-    job_id, due = stored(db, priority=9), stored(db, queue="more", expires_at=f"{NOW}+")
+    job_id, due = stored(db, priority=9), stored(db, queue="more", expires_at=LATER)
     sql(db, f"UPDATE jobs SET {change} WHERE id = ?", job_id)
 
     assert best(db, 9) == [due]

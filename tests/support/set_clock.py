@@ -9,6 +9,7 @@ import pytest
 
 from gigq.model import clock
 from gigq.store.postgres import transactions
+from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,13 +42,14 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], str]) -> None:
         session.now = now()
         return session
 
-    def insert_at_that_time(session: Any, rows: Any) -> Any:
-        statement = session._sql["insert_job"].replace("gigq_now()", f"'{now()}'")
-        session._sql = {**session._sql, "insert_job": statement}
-        return insert(session, rows)
+    class AtThatTime(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            return super().__getitem__(name).replace("gigq_now()", f"'{now()}'")
 
-    insert = transactions.PostgresSession.insert
-    monkeypatch.setattr(transactions.PostgresSession, "insert", insert_at_that_time)
+    monkeypatch.setattr(transactions, "statements", lambda of: AtThatTime(statements(of)))
+    monkeypatch.setattr(
+        transactions.PostgresSession, "read_time", lambda session: setattr(session, "now", now())
+    )
     monkeypatch.setattr(transactions, "_session", at_that_time)
     monkeypatch.setattr(clock, "utc_now", now)
 

@@ -71,6 +71,10 @@ class PostgresSession(Session):
         stored = {row[0] for row in self._cursor.fetchall()}
         return frozenset(id_ for id_ in columns[_ID] if id_ is not None and id_ not in stored)
 
+    def read_time(self) -> None:
+        """Set `now` to a time after the last commit that this transaction has seen."""
+        self.now = drivers.last_value(self._cursor, self._sql["server_time"])
+
     def lock(self, name: str, params: Mapping[str, Any] = NOTHING) -> None:
         """Lock the rows of the statement `lock_…`, until the transaction ends."""
         self._cursor.execute(self._sql[f"lock_{name}"], to_database(params))

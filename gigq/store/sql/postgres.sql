@@ -8,16 +8,19 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
 -- There are other writers. A job that another transaction is claiming is skipped. A row that
--- another program has stored since the transaction linked such rows waits for the next claim.
+-- another program has stored since the transaction linked such rows waits for the next claim. The
+-- time is read once the row is locked: an earlier one can lie before the end of the last attempt,
+-- which another transaction has recorded since this one began.
 -- name: claim_from_queue
 UPDATE jobs
-SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+SET status = 'running', attempts = attempts + 1,
+    (started_at, updated_at) = (SELECT at, at FROM (SELECT gigq_now() AS at) AS claimed),
     worker_id = :worker_id, execution_id = :execution_id,
     due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
-        AND (expires_at IS NULL OR expires_at > :now)
+        AND (expires_at IS NULL OR expires_at > gigq_now())
         AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
     ORDER BY priority DESC, created_at, id
     LIMIT 1
@@ -34,7 +37,7 @@ WITH heads AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT priority, created_at, id FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
-            AND (expires_at IS NULL OR expires_at > :now)
+            AND (expires_at IS NULL OR expires_at > gigq_now())
             AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
         ORDER BY priority DESC, created_at, id
         LIMIT 1
@@ -47,7 +50,7 @@ best AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT rowid FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = heads.queue
-            AND (expires_at IS NULL OR expires_at > :now)
+            AND (expires_at IS NULL OR expires_at > gigq_now())
             AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
         ORDER BY priority DESC, created_at, id
         LIMIT 1
@@ -56,7 +59,8 @@ best AS MATERIALIZED (
     LIMIT 1
 )
 UPDATE jobs
-SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+SET status = 'running', attempts = attempts + 1,
+    (started_at, updated_at) = (SELECT at, at FROM (SELECT gigq_now() AS at) AS claimed),
     worker_id = :worker_id, execution_id = :execution_id,
     due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (SELECT rowid FROM best)
@@ -80,7 +84,7 @@ heads AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT priority, created_at, id FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.queue
-            AND (expires_at IS NULL OR expires_at > :now)
+            AND (expires_at IS NULL OR expires_at > gigq_now())
             AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
         ORDER BY priority DESC, created_at, id
         LIMIT 1
@@ -94,7 +98,7 @@ best AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT rowid FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = heads.queue
-            AND (expires_at IS NULL OR expires_at > :now)
+            AND (expires_at IS NULL OR expires_at > gigq_now())
             AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
         ORDER BY priority DESC, created_at, id
         LIMIT 1
@@ -103,7 +107,8 @@ best AS MATERIALIZED (
     LIMIT 1
 )
 UPDATE jobs
-SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
+SET status = 'running', attempts = attempts + 1,
+    (started_at, updated_at) = (SELECT at, at FROM (SELECT gigq_now() AS at) AS claimed),
     worker_id = :worker_id, execution_id = :execution_id,
     due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (SELECT rowid FROM best)
@@ -158,7 +163,7 @@ WHERE rowid = ANY (ARRAY(
         CROSS JOIN LATERAL (
             SELECT rowid FROM jobs
             WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
-                AND (expires_at IS NULL OR expires_at > :now)
+                AND (expires_at IS NULL OR expires_at > gigq_now())
                 AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
             ORDER BY priority DESC, created_at, id
             LIMIT 4 * :limit

@@ -91,7 +91,7 @@ def _take_one(
     if job["max_attempts"] == 1 and not durable:
         raise MustBeDurable
     opened = {"job_id": job["id"], "attempt": job["attempts"], "run": claimant.run}
-    open_execution(session, {**who, **opened, **waiting(job)})
+    open_execution(session, {**who, "now": job["started_at"], **opened, **waiting(job)})
     return job
 
 
@@ -188,6 +188,7 @@ def _take_several(
 ) -> list[Row]:
     ids = [request.first_id, *new_ids(len(rows) - 1)]
     chosen = dict(zip(ids, rows, strict=True))
+    session.read_time()
     who = {"now": session.now, "worker_id": claimant.worker_id}
     if _open_executions(session, chosen, {**who, "run": claimant.run}) != len(rows):
         _open_the_others(session, chosen, {**who, "run": claimant.run})
