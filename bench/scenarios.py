@@ -43,6 +43,7 @@ class Effort:
 SHORT = Effort(seconds=0.5, latencies=40, idle=3.0, deep=100_000, steps=1_000, fill=5.0)
 WORKERS = 2
 SETTLE_SECONDS = 10.0
+WARM_SECONDS = 30.0
 PAUSE = 0.02
 
 
@@ -290,7 +291,7 @@ def _wait_for_cells(s: Session, workers: int) -> None:
 def _warm(s: Session) -> None:
     """Have each worker import what it needs."""
     s.ask("submit", kind="noop", count=4 * WORKERS, seconds=5, pause=PAUSE)
-    s.wait_for(4 * WORKERS, SETTLE_SECONDS)
+    s.wait_for(4 * WORKERS, WARM_SECONDS)
     time.sleep(0.3)
 
 

@@ -19,7 +19,7 @@ _FILES = {
     SQLITE: ("shared", "listing", "unconfirmed", "sqlite", "upgrade"),
     POSTGRES: (
         *("shared", "listing", "unconfirmed", "listen", "postgres_session", "postgres"),
-        "migration_script",
+        *("postgres_batches", "migration_script"),
     ),
 }
 

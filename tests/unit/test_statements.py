@@ -48,6 +48,8 @@ def test_every_statement_is_used_and_every_use_is_there() -> None:
     used |= {f"lock_{name}" for name in re.findall(r"\.lock\(\"(\w+)\"", source)}
     used |= {f"set_up_{name}" for name in re.findall(r"_set_up\(\"(\w+)\"", source)}
 
+    at_once = {f"{name}_at_once" for name in re.findall(r"\.many\(\s*\"(\w+)\"", source)}
+    used |= at_once & set(read("postgres_batches"))
     assert used - set(read("read_only")) == {*statements("sqlite"), *statements("postgres")}
 
 
