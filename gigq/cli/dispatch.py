@@ -11,6 +11,7 @@ from gigq.cli.configuration import database_of
 from gigq.cli.parser import build_parser
 from gigq.command_parser import UsageError, asks_for_json
 from gigq.inherited_umask import keep_own_access
+from gigq.model.url_passwords import mask_passwords
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def _print_help(parser: argparse.ArgumentParser) -> int:
 
 def _refuse(wrong: UsageError, *, as_json: bool) -> int:
     if as_json:
-        output.print_json(wrong.shape)
+        output.print_json(mask_passwords(wrong.shape))
     else:
-        print(wrong.text, file=sys.stderr)
+        print(mask_passwords(wrong.text), file=sys.stderr)
     return exit_codes.USAGE
 
 
@@ -69,9 +70,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def _report(error: Exception, args: argparse.Namespace) -> int:
     if args.debug:
-        traceback.print_exception(error)
+        trace = "".join(traceback.format_exception(error))
+        print(mask_passwords(trace), end="", file=sys.stderr)
     code = errors.code_for(error, args.db)
-    message = errors.message_for(error)
+    message = mask_passwords(errors.message_for(error))
     if getattr(args, "json", False) and code != exit_codes.OUTPUT:
         return _report_as_json(code, message)
     print(f"gigq: {printable(message)}", file=sys.stderr)

@@ -13,6 +13,8 @@ from gigq.model.execution_result import ExecutionResult, PostMortem
 from gigq.model.job_status import JobStatus
 from gigq.store.verbs import settle_and_claim
 
+pytestmark = pytest.mark.each_database
+
 LINES = [f"line {number}" for number in range(30)]
 KNOWN = PostMortem(
     exit_code=3,
@@ -32,7 +34,7 @@ KNOWN = PostMortem(
 def dead(shell):
     """The id of a job that was killed, with all that can be known of it."""
     job_id = shell.submit("shop.resize", "--max-attempts", "1")
-    queue = JobQueue(shell.folder / "gigq.db")
+    queue = JobQueue(shell.database)
     settle_and_claim.claim(queue._database, Claimant("default/0.1@12", "gigqd:1"), "e1")
     ending = ExecutionResult(
         JobStatus.TIMEOUT, error="too long", cause=Cause.TIMEOUT, post_mortem=KNOWN
@@ -137,9 +139,10 @@ def test_a_plain_workers_job_says_where_its_output_is(shell):
     assert "it ran in a plain worker" in done.stderr
 
 
+@pytest.mark.only("sqlite")
 def test_a_run_that_foreign_sql_has_made_up_is_nobodys(shell):
     job_id = shell.submit()
-    queue = JobQueue(shell.folder / "gigq.db")
+    queue = JobQueue(shell.database)
     settle_and_claim.claim(queue._database, Claimant("odd", "gigqd:no number"), "e1")
     queue.close()
 
@@ -148,7 +151,7 @@ def test_a_run_that_foreign_sql_has_made_up_is_nobodys(shell):
 
 def test_cancelling_a_plain_workers_job_says_what_to_expect(shell):
     job_id = shell.submit()
-    queue = JobQueue(shell.folder / "gigq.db")
+    queue = JobQueue(shell.database)
     settle_and_claim.claim(queue._database, Claimant("plain", "worker:1"), "e1")
     queue.close()
     refused = shell.run("cancel", job_id)

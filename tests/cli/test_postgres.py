@@ -115,6 +115,19 @@ def test_an_address_with_a_mistake_is_refused_without_its_password(shell, addres
     assert "hun" not in done.stderr
 
 
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "words", [("list", "ADDRESS"), ("backup", "ADDRESS/", "--db", "shop.db"), ("stats", "ADDRESS")]
+)
+def test_an_address_in_a_wrong_place_is_shown_without_its_password(shell, words, as_json):
+    shell.out("submit", "os:getpid", "--name", "a", "--db", "shop.db")
+    address = "postgresql://amy:hunter2@db.example/shop"
+    done = shell.run(*[word.replace("ADDRESS", address) for word in words], *as_json)
+
+    assert done.returncode in (1, 2)
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_a_backup_is_made_with_the_programs_of_the_server(shell):
     shell.submit()
     done = shell.run("backup", "copy.db")

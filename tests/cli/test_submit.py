@@ -16,6 +16,7 @@ def test_a_job_is_stored_and_its_id_is_printed(shell):
     assert stored["params"] == {"file": "cat.jpg"}
 
 
+@pytest.mark.each_database
 def test_every_option_reaches_the_job(shell):
     parent = shell.submit()
     options = {
@@ -42,6 +43,7 @@ def test_the_delay_of_a_retry_is_a_duration(shell):
     )
 
 
+@pytest.mark.each_database
 def test_a_job_may_depend_on_several(shell):
     parents = [shell.submit(), shell.submit()]
     flags = [text for parent in parents for text in ("--depends-on", parent)]
@@ -50,6 +52,7 @@ def test_a_job_may_depend_on_several(shell):
     assert job["dependencies"] == parents
 
 
+@pytest.mark.each_database
 def test_no_timeout_means_no_limit(shell):
     job = shell.json("status", shell.submit("shop.resize", "--no-timeout"))
 
@@ -108,6 +111,7 @@ def test_a_module_that_changes_the_working_directory_does_not_change_the_databas
     assert shell.json("--db", "jobs.db", "stats")["pending"] == 1
 
 
+@pytest.mark.each_database
 def test_text_is_stored_as_it_was_typed(shell):
     job_id = shell.submit("shop.anything", "-t", "a=1.1", "--text", "b=null", "-p", "c=1.10")
 

@@ -13,6 +13,7 @@ import pytest
 from support.waiting import wait_until
 
 
+@pytest.mark.each_database
 def test_once_runs_one_job(shell):
     shell.submit()
     shell.submit()
@@ -45,10 +46,12 @@ def test_the_tables_of_another_program_get_none_beside_them_unless_asked(shell, 
     assert shell.out("--db", "other.db", "worker", "--once", "--init").startswith("No jobs")
 
 
+@pytest.mark.each_database
 def test_once_without_a_job_is_no_failure(shell):
     assert shell.out("worker", "--once") == "No jobs available to process.\n"
 
 
+@pytest.mark.each_database
 def test_a_worker_takes_only_jobs_of_its_queues(shell):
     shell.submit("shop.resize", "--queue", "mail")
 
@@ -56,6 +59,7 @@ def test_a_worker_takes_only_jobs_of_its_queues(shell):
     assert shell.out("worker", "--once", "--queue", "a", "--queue", "mail").startswith("Processed")
 
 
+@pytest.mark.each_database
 def test_a_worker_leaves_queues_out(shell):
     shell.submit("shop.resize", "--queue", "mail")
     rest = ("worker", "--once", "--queue", "*", "--queue")
@@ -113,6 +117,7 @@ def test_a_polling_interval_in_the_environment_is_checked_like_the_option(shell)
     assert shell.run("worker", "--once", GIGQ_POLLING_INTERVAL="0.5").returncode == 0
 
 
+@pytest.mark.each_database
 def test_the_largest_result_is_an_option(shell):
     small, large = shell.submit(), shell.submit()
     shell.run("worker", "--once", "--max-result-size", "10B")
@@ -146,6 +151,7 @@ def boom():
 """
 
 
+@pytest.mark.each_database
 def test_once_reports_a_failed_job_on_standard_error_and_still_exits_with_zero(shell):
     job_id = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "1")
     done = shell.run("worker", "--once")
@@ -173,6 +179,7 @@ def test_an_attempt_that_is_followed_by_another_says_when(shell):
     assert at_once.endswith("; next attempt at once")
 
 
+@pytest.mark.each_database
 def test_a_job_that_its_parent_failed_is_reported_with_both(shell):
     parent = shell.submit("shop.charge", "-p", "order=7", "--max-attempts", "1")
     child = shell.submit("shop.resize", "--depends-on", parent)
