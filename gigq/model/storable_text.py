@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Value = TypeVar("Value")
 
@@ -23,3 +27,8 @@ def storable(text: str) -> str:
 def storable_value(value: Value) -> Value:
     """Return a value to bind, made storable when it is text."""
     return storable(value) if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+def storable_list(values: Iterable[Any]) -> str:
+    """Return a JSON list to bind: PostgreSQL refuses one that has an escaped NUL or half a pair."""
+    return json.dumps([storable_value(value) for value in values])

@@ -146,6 +146,19 @@ def test_a_job_that_cannot_be_read_fails_and_says_why(
     assert error in found["error"]
 
 
+@pytest.mark.parametrize("column", ["timeout", "retry_delay"])
+@pytest.mark.parametrize("value", ["'Infinity'", "'-Infinity'", "'NaN'"])
+def test_a_number_without_end_keeps_no_other_job_waiting(
+    db: Database, column: str, value: str
+) -> None:
+    odd, other = stored(db), stored(db)
+    spoil(db, "jobs", column, value, odd)
+    found = jobs.get(db, odd)
+
+    assert found is not None
+    assert {taken(db)["id"], taken(db)["id"]} == {odd, other}
+
+
 def test_text_that_is_no_utf_8_is_shown_with_a_mark_for_each_bad_byte(tmp_path: Path) -> None:
     queue = JobQueue(tmp_path / "queue.db")
     (job_id,) = insert(queue._database, [nothing_row()])

@@ -266,3 +266,15 @@ def test_where_asking_for_done_parents_takes_long_it_is_not_done_each_time(
     program.execute("UPDATE jobs SET status = 'completed' WHERE id = ?", (parent,))
 
     assert rows_of_other_programs.release_done(db) is False
+
+
+@pytest.mark.parametrize("parent", ["\0", "\ud800"])
+def test_a_parent_that_no_database_can_store_holds_no_job_back(
+    db: Database, program: Program, parent: str
+) -> None:
+    insert(program, "child", dependencies=json.dumps([parent]))
+    other = stored(db)
+    row = jobs.get(db, "child") or {}
+
+    assert {next_id(db), next_id(db)} == {"child", other}
+    assert row["dependencies"] == json.dumps([parent])

@@ -55,4 +55,5 @@ def _to_database(value: Any) -> Any:
 def _number(value: Decimal | None) -> float | int | None:
     if value is None:
         return None
-    return int(value) if value == value.to_integral_value() else float(value)
+    is_whole = value.is_finite() and value == value.to_integral_value()
+    return int(value) if is_whole else float(value)

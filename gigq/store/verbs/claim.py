@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigq.model.ids import new_ids
 from gigq.model.served_queues import parse
+from gigq.model.storable_text import storable_list
 from gigq.store.verbs import expiry, rows_of_other_programs
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def _is_utf_8(raw: bytes) -> bool:
 def _take_best(session: Session, served: ServedQueues, who: dict[str, str]) -> Row | None:
     names = list(served.names)
     if served.all_but:
-        return session.one("claim_from_every_queue", {**who, "excluded": json.dumps(names)})
+        return session.one("claim_from_every_queue", {**who, "excluded": storable_list(names)})
     if len(names) == 1:
         return session.one("claim_from_queue", {**who, "queue": names[0]})
-    return session.one("claim_from_queues", {**who, "queues": json.dumps(names)})
+    return session.one("claim_from_queues", {**who, "queues": storable_list(names)})
 
 
 def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> list[Row]:
@@ -148,7 +149,7 @@ def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> 
     queues = _served(session, claimant)
     if not 0 < len(queues) <= request.most:
         return []
-    where = {"queues": json.dumps(queues), "now": session.now}
+    where = {"queues": storable_list(queues), "now": session.now}
     found = session.one("due_up_to", {**where, "limit": request.most * request.sharers})
     share = -(-found["due"] // request.sharers) if found else 0
     if share < 2:

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model.claim import FailedDependent
+from gigq.model.storable_text import storable_list
 
 if TYPE_CHECKING:
     from gigq.store.database import Row, Session
@@ -89,7 +90,9 @@ def listed(dependencies: Any) -> str:
         ids = json.loads(dependencies or "[]")
     except (TypeError, ValueError, RecursionError):
         ids = []
-    return json.dumps([id_ for id_ in ids if isinstance(id_, str)] if isinstance(ids, list) else [])
+    return (
+        storable_list(id_ for id_ in ids if isinstance(id_, str)) if isinstance(ids, list) else "[]"
+    )
 
 
 def _one_level(session: Session, parent: Parent) -> tuple[list[Row], tuple[str, ...]]:

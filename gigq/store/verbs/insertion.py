@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.errors import DependencyCycle, MissingParent
 from gigq.model.job_status import WITHOUT_SUCCESS, JobStatus
+from gigq.model.storable_text import storable_list
 from gigq.store.job_row import NO_PARENTS, JobRow
 from gigq.store.session import Deadlock
 from gigq.store.verbs import dependents
@@ -99,7 +100,7 @@ def _links(session: Session, rows: list[JobRow]) -> _Links:
     batch = [row for row in rows if first[row.id] is row]
     named = _parents_named(batch)
     # Until the end of the transaction no parent ends, unseen, before its dependent is stored.
-    session.lock("parents", {"ids": json.dumps(sorted(set().union(*named.values())))})
+    session.lock("parents", {"ids": storable_list(sorted(set().union(*named.values())))})
     stored = _stored(session, named)
     linked = {id_: parents for id_, parents in named.items() if id_ not in stored}
     _refuse_cycles(linked, batch)
@@ -127,7 +128,7 @@ def _parents_named(batch: list[JobRow]) -> dict[str, list[str]]:
 def _stored(session: Session, named: Parents) -> dict[str, Parent]:
     """Return the stored ones among the jobs and their parents."""
     ids = set(named).union(*named.values())
-    rows = session.all("jobs_by_id", {"ids": json.dumps(list(ids))})
+    rows = session.all("jobs_by_id", {"ids": storable_list(ids)})
     return {row["id"]: Parent(row["id"], row["name"], row["status"]) for row in rows}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model import clock
 from gigq.model.job_status import JobStatus
+from gigq.model.storable_text import storable_list
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import dependents, prune, settle_and_claim
 from gigq.store.verbs.deadlock import repeated
@@ -43,7 +43,7 @@ def get(db: Database, job_id: str) -> Row | None:
 
 def by_ids(db: Database, job_ids: Iterable[str]) -> list[Row]:
     """Return `id`, `name`, `status` and `retry_after` of the jobs that exist."""
-    return db.all("jobs_by_id", {"ids": json.dumps(list(job_ids))})
+    return db.all("jobs_by_id", {"ids": storable_list(job_ids)})
 
 
 def with_part(db: Database, part: str, limit: int) -> list[Row]:
@@ -110,7 +110,7 @@ def _jobs(row: Row | None) -> int:
 
 def results_of(db: Database, job_ids: Iterable[str]) -> dict[str, str | None]:
     """Return the results, as JSON text, of the completed jobs among some."""
-    rows = db.all("results_of", {"ids": json.dumps(list(job_ids))})
+    rows = db.all("results_of", {"ids": storable_list(job_ids)})
     return {row["id"]: row["result"] for row in rows}
 
 
@@ -138,7 +138,7 @@ def _cancel_all(
 ) -> dict[str, Changed]:
     with db.transaction(durable=True) as session:
         if len(job_ids) > 1:
-            session.lock("jobs", {"ids": json.dumps(job_ids)})
+            session.lock("jobs", {"ids": storable_list(job_ids)})
         changed = {job_id: cancel_one(session, job_id) for job_id in job_ids}
     return {job_id: one for job_id, one in changed.items() if one is not None}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model.job_status import JobStatus
+from gigq.model.storable_text import storable_list
 from gigq.store.verbs import prune
 
 if TYPE_CHECKING:
@@ -102,4 +102,4 @@ def _parameters(conditions: Filter) -> dict[str, str | None]:
 
 
 def _listed(names: Sequence[str] | None) -> str | None:
-    return None if names is None else json.dumps(list(names))
+    return None if names is None else storable_list(names)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model.job_status import JobStatus
+from gigq.model.storable_text import storable_list
 from gigq.store.dialect import SQLITE
 from gigq.store.sqlite.vacuum import BatchSize, vacuum
 from gigq.store.verbs.deadlock import repeated
@@ -196,7 +197,7 @@ class _DeletionOnServer:
     def delete(self, status: str, chosen: Sequence[Row]) -> int:
         """Delete them and return their number."""
         with self._database.transaction(durable=False) as session:
-            session.lock("jobs", {"ids": json.dumps([row["id"] for row in chosen])})
+            session.lock("jobs", {"ids": storable_list(row["id"] for row in chosen)})
             gone = json.dumps(_without_parents(session, chosen))
             began = time.monotonic()
             row = session.one("prune_jobs", {"status": status, "jobs": gone})
@@ -205,7 +206,7 @@ class _DeletionOnServer:
 
 
 def _without_parents(session: Session, chosen: Sequence[Row]) -> list[Row]:
-    ids = json.dumps([row["id"] for row in chosen])
+    ids = storable_list(row["id"] for row in chosen)
     parents = _ids(session.all("parents_among", {"ids": ids}))
     return [row for row in chosen if row["id"] not in parents]
 

@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model.job_status import WITHOUT_SUCCESS
+from gigq.model.storable_text import storable_list
 from gigq.store.verbs import dependents
 from gigq.store.verbs.batches import batches
 from gigq.store.verbs.deadlock import repeated
@@ -102,14 +103,14 @@ def _requeue_some(db: Database, ids: Sequence[str], again: Again) -> Effects:
 
 def _lock(session: Session, ids: Sequence[str]) -> None:
     """Lock the parents before the jobs, as the end of a parent does."""
-    rows = session.all("jobs_to_requeue", {"ids": json.dumps(ids)})
+    rows = session.all("jobs_to_requeue", {"ids": storable_list(ids)})
     outside = {parent for row in rows for parent in _parents(row)} - set(ids)
-    session.lock("parents", {"ids": json.dumps(list(outside))})
-    session.lock("jobs", {"ids": json.dumps(ids)})
+    session.lock("parents", {"ids": storable_list(outside)})
+    session.lock("jobs", {"ids": storable_list(ids)})
 
 
 def _requeue(session: Session, ids: Sequence[str], again: Again) -> Effects:
-    found = {row["id"]: row for row in session.all("jobs_to_requeue", {"ids": json.dumps(ids)})}
+    found = {row["id"]: row for row in session.all("jobs_to_requeue", {"ids": storable_list(ids)})}
     over = {id_: row for id_, row in found.items() if row["status"] in WITHOUT_SUCCESS}
     others = {id_: found[id_]["status"] if id_ in found else None for id_ in ids if id_ not in over}
     named = {id_: _parents(over[id_]) for id_ in ids if id_ in over}
@@ -135,7 +136,7 @@ def _held_back(
     outside = {parent for parents in named.values() for parent in parents} - over.keys()
     stay = {
         row["id"]: Parent(row["id"], row["name"], row["status"])
-        for row in session.all("jobs_by_id", {"ids": json.dumps(list(outside))})
+        for row in session.all("jobs_by_id", {"ids": storable_list(outside)})
         if row["status"] in WITHOUT_SUCCESS
     }
     refused: dict[str, Parent] = {}
@@ -184,7 +185,7 @@ def _parents_first(db: Database, ids: list[str]) -> tuple[list[str], list[str]]:
 
     The latter wait for each other in a circle that foreign SQL made, or for a job in one.
     """
-    rows = db.all("jobs_to_requeue", {"ids": json.dumps(ids)})
+    rows = db.all("jobs_to_requeue", {"ids": storable_list(ids)})
     waiting = {row["id"]: row for row in rows if row["status"] != "completed"}
     graph = {id_: [one for one in _parents(row) if one in waiting] for id_, row in waiting.items()}
     if not any(graph.values()):

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from gigq.model import clock
 from gigq.model.job_status import FINISHED, JobStatus
+from gigq.model.storable_text import storable_list
 from gigq.store.verbs import dependents, settle
 from gigq.store.verbs.deadlock import repeated
 
@@ -46,7 +47,7 @@ def link(session: Session) -> None:
     if not rows:
         return
     named = {id_ for row in rows for id_ in json.loads(dependents.listed(row["dependencies"]))}
-    session.lock("parents", {"ids": json.dumps(list(named))})
+    session.lock("parents", {"ids": storable_list(named)})
     session.run("insert_edges_of_unlinked", {"rows": json.dumps([row["row"] for row in rows])})
     session.many(
         "mark_linked",
@@ -81,7 +82,7 @@ def release_done(db: Database) -> bool:
 @repeated
 def _release_if_done(db: Database, parent_id: str) -> None:
     with db.transaction(durable=False) as session:
-        session.lock("parents", {"ids": json.dumps([parent_id])})
+        session.lock("parents", {"ids": storable_list([parent_id])})
         if session.one("is_unfinished", {"parent_id": parent_id}) is None:
             dependents.release(session, parent_id)
 

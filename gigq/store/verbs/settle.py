@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from gigq.model.cause import Cause
@@ -10,7 +9,7 @@ from gigq.model.claim import Settled, unreadable
 from gigq.model.execution_result import ExecutionResult, PostMortem
 from gigq.model.job_status import JobStatus
 from gigq.model.retry_decision import Outcome, decide
-from gigq.model.storable_text import storable, storable_value
+from gigq.model.storable_text import storable, storable_list, storable_value
 from gigq.store.verbs import dependents
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def _complete(session: Session, finished: Sequence[Finished]) -> dict[str, Settl
     ended = session.many("complete_job_of_execution", [_job(one, now) for one in finished])
     if (closed, ended) != (len(finished), len(finished)):
         raise Contended
-    parents = json.dumps([one.claim.job_id for one in finished])
+    parents = storable_list(one.claim.job_id for one in finished)
     awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
     return {
         one.claim.execution_id: _completed_claim(session, one.claim, awaited) for one in finished

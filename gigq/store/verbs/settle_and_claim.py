@@ -6,7 +6,6 @@ and not an error: another process was first, and the verb returns None.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model import clock
@@ -17,6 +16,7 @@ from gigq.model.job_status import JobStatus
 from gigq.model.retry_decision import decide
 from gigq.model.runs import is_of_plain_worker
 from gigq.model.served_queues import parse
+from gigq.model.storable_text import storable_list
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import claim as claiming
 from gigq.store.verbs import rows_of_other_programs
@@ -224,7 +224,7 @@ def next_due_at(db: Database, queues: tuple[str, ...] | None = None, after: str 
 
 def _earliest(db: Database, queues: tuple[str, ...] | None, after: str) -> str | None:
     served = parse(queues)
-    names = json.dumps(list(served.names))
+    names = storable_list(served.names)
     if served.is_everything:
         row = db.one("next_due_at", {"after": after})
     elif served.all_but:
@@ -248,7 +248,7 @@ def anything_due(db: Database, queues: tuple[str, ...] | None = None) -> bool:
         return db.one("anything_due") is not None
     if served.all_but:
         return any(map(served.serves, queues_with_due_jobs(db)))
-    queues_ = json.dumps(list(served.names))
+    queues_ = storable_list(served.names)
     return db.one("anything_due_in_queues", {"queues": queues_}) is not None
 
 
@@ -265,7 +265,7 @@ def queues_with_delayed_jobs(db: Database, now: str) -> list[str]:
 def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> list[Settled | None]:
     claims = [*(one.claim for one in batch.finished), *batch.released]
     if len(claims) > 1:
-        session.lock("jobs", {"ids": json.dumps([claim.job_id for claim in claims])})
+        session.lock("jobs", {"ids": storable_list(claim.job_id for claim in claims)})
     if together and len(batch.finished) > 1:
         done = settling.settle_together(session, batch.finished)
     else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from gigq.model.cause import Cause
 from gigq.model.claim import Settled
 from gigq.model.job_status import JobStatus
-from gigq.model.storable_text import storable_value
+from gigq.model.storable_text import storable_list, storable_value
 from gigq.store.verbs import settle
 from gigq.store.verbs.deadlock import repeated
 
@@ -29,7 +28,7 @@ def release(db: Database, first_id: str) -> None:
         # A server that has lost its client may still be committing.
         session.lock("execution", {"execution_id": first_id})
         rows = session.all("executions_opened_together", {"execution_id": first_id})
-        session.lock("jobs", {"ids": json.dumps([row["job_id"] for row in rows])})
+        session.lock("jobs", {"ids": storable_list(row["job_id"] for row in rows)})
         for row in rows:
             settle.release(session, row["job_id"], row["execution_id"])
 
