@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import postgres
 from support.free_port import free_port
 from support.guide import Page, Reader, stop_daemons
 from support.systemd import analyze, needs_systemd
@@ -61,6 +65,9 @@ SHOWN_ONLY = {
         "pip install --user": "tests/installation/test_ways.py installs in each of these ways",
         "gigqd stop": "tests/installation/test_changes.py removes a wheel",
     },
+    "docs/howto/postgres.md": {
+        "pip install": "tests/installation/test_ways.py installs in each way",
+    },
     "docs/howto/systemd.md": {
         "systemd-sysusers": "needs systemd and root; `make systemd-test` runs it in a container",
     },
@@ -72,13 +79,27 @@ SHOWN_ONLY = {
 
 
 @pytest.fixture
-def reader() -> Iterator[Reader]:
+def reader(page: Page) -> Iterator[Reader]:
     """A reader in a new home directory, whose path is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="guide-", ignore_cleanup_errors=True) as home:
-        reader = Reader(Path(home), free_port())
+    with (
+        tempfile.TemporaryDirectory(prefix="guide-", ignore_cleanup_errors=True) as home,
+        around(page) as variables,
+    ):
+        reader = Reader(Path(home), free_port(), variables)
         yield reader
         stop_daemons(reader.home)
         reader.bash.close()
+
+
+@contextmanager
+def around(page: Page) -> Iterator[dict[str, str]]:
+    """What a page takes for granted, as variables: PostgreSQL for the page about it."""
+    if page.path != "docs/howto/postgres.md":
+        yield {}
+        return
+    with postgres.own_server() as server:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:{postgres.programs()}"
+        yield {"PGHOST": str(server.folder), "PGUSER": "postgres", "PATH": path}
 
 
 @pytest.mark.parametrize("page", [*PAGES, *REFERENCE], ids=lambda page: page.path)

