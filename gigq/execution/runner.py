@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from gigq.execution.error_text import headline
 from gigq.execution.exchanges import Exchanges, patiently
 from gigq.execution.held_claims import BatchSizing, HeldClaims
 from gigq.execution.job_context import PlainJobContext
+from gigq.execution.waking import Waking
 from gigq.model import allow_list, codec
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest
@@ -23,7 +24,7 @@ from gigq.model.job_status import JobStatus
 from gigq.store.verbs import jobs, rows_of_other_programs, settle_and_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
     from gigq.execution.callbacks import Callbacks, Settings
     from gigq.model.claim import ExpiredJob, SettleBatch, Settled
@@ -49,6 +50,7 @@ class Runner:
         current_job_id: the job that runs here now.
         logger: the logger of this thread's worker.
         exchanges: its exchanges with the store.
+        waking: its wakeups.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Runner:
         self._callbacks = callbacks
         self._overrides = overrides
         self.exchanges = Exchanges()
+        self.waking = Waking(store)
         self._held = HeldClaims()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._batch_sizing = BatchSizing(settings.most_at_once)
@@ -74,8 +77,6 @@ class Runner:
         self._context = callbacks.job_context or PlainJobContext(store.is_cancel_requested)
         self._timer = timer_interrupt.for_this_thread()
         self._interrupter = callbacks.interrupter or self._timer
-        # A worker that was idle, or took several wakeups, wakes the next one for further jobs.
-        self._is_to_wake_next = True
         self._ctrl_c = False
         self._environment_of = settings
         self._environment = self._new_environment()
@@ -130,15 +131,11 @@ class Runner:
         """
         done = self._settle(self._held.release(), database)
         self._reports.unreported(done)
-        self._wake([queue for one in done if one for queue in one.due_in])
+        self.waking.wake([queue for one in done if one for queue in one.due_in])
 
     def interrupt(self) -> None:
         """Raise `JobStopped` in the job that runs here; return when there is none."""
         self._timer.stop()
-
-    def took_wakeups(self) -> None:
-        """Note that this thread took wakeups that other workers may need."""
-        self._is_to_wake_next = True
 
     def complete(self, execution_id: str, result: ExecutionResult) -> None:
         """Settle an execution for `Worker._complete_job`."""
@@ -198,7 +195,8 @@ class Runner:
             self._hold(rows)
             if (claim := self._held.next()) is not None:
                 return claim
-        self._is_to_wake_next = self._is_to_wake_next or more
+        if more:
+            self.waking.note_idle()
         self._batch_sizing.rest()
         return None
 
@@ -241,7 +239,7 @@ class Runner:
 
     def _run(self, claim: Claim) -> None:
         began = time.monotonic()
-        self._wake_the_next()
+        self.waking.before_job(self.settings.queues)
         self.current_job_id = claim.job_id
         self._reports.started(claim)
         self._callbacks.started(claim)
@@ -307,7 +305,7 @@ class Runner:
         """Apply the effects of a `_complete_job` that settled the job with its own SQL."""
         if self._held.result_of(claim.execution_id) is not None:
             rows_of_other_programs.end_transaction(self.store.connect(), keep=True)
-            self._wake(rows_of_other_programs.follow_up(self.store.database, claim.job_id))
+            self.waking.wake(rows_of_other_programs.follow_up(self.store.database, claim.job_id))
 
     def _report_settled(self, claimed: list[dict[str, Any]], expired: list[ExpiredJob]) -> None:
         job_events.expired(expired, self.logger)
@@ -321,20 +319,7 @@ class Runner:
             if settled is not None:
                 due += settled.due_in
         self._reports.all_reported()
-        self._wake(due, claimed)
-
-    def _wake(self, due: Sequence[str], claimed: Iterable[dict[str, Any]] = ()) -> None:
-        """Wake idle workers for jobs that became due, except those that this one has claimed."""
-        if due:
-            left = Counter(due) - Counter(row["queue"] for row in claimed)
-            self.store.backend.notify(left)
-
-    def _wake_the_next(self) -> None:
-        if self._is_to_wake_next:
-            self._is_to_wake_next = False
-            queues = self.settings.queues
-            if settle_and_claim.anything_due(self.store.database, queues):
-                self.store.backend.notify_alike(queues)
+        self.waking.wake(due, claimed)
 
     def _pass_on_ctrl_c(self) -> None:
         if self._ctrl_c:

@@ -62,6 +62,7 @@ class WorkerLoop:
         store, logger, worker_id = runner.store, runner.logger, runner.worker_id
         events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
         self._listener = store.backend.listener(runner.settings.queues)
+        runner.waking.before_work = self._listener.rest
         self._watch = store.backend.watch()
         try:
             while self._worker.running:
@@ -76,7 +77,7 @@ class WorkerLoop:
         try:
             # The claims below will find the jobs of all wakeups so far.
             if self._listener.drain():
-                self._runner.took_wakeups()
+                self._runner.waking.note_idle()
             self._watch.take()
             run_locks.retake()
             self._take_back()

@@ -248,6 +248,9 @@ class NoWakeups:
         wait_readable(others, timeout)
         return False
 
+    def rest(self) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 

@@ -53,6 +53,9 @@ class Wakeups(Protocol):
     def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
         """Sleep until a wakeup, input on one of the descriptors, or `timeout` seconds."""
 
+    def rest(self) -> None:
+        """Note that the worker runs jobs, and needs no wakeups until its next wait."""
+
     def close(self) -> None:
         """Stop waiting."""
 

@@ -32,6 +32,14 @@ def test_a_pooler_is_there_or_not() -> None:
         parse(f"{PLAIN}&pooler=yes")
 
 
+def test_notifications_are_on_or_off() -> None:
+    assert parse(PLAIN).notifies
+    found = parse(f"{PLAIN}&notify=off")
+    assert (found.server, found.notifies) == (PLAIN, False)
+    with pytest.raises(UnsupportedStore, match="notify='no' is neither on nor off"):
+        parse(f"{PLAIN}&notify=no")
+
+
 @pytest.mark.parametrize(
     ("given", "direct"),
     [

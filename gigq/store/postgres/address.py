@@ -15,14 +15,15 @@ from gigq.nearest import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-SCHEMA, POOLER, DIRECT = "schema", "pooler", "direct"
+SCHEMA, POOLER, DIRECT, NOTIFY = "schema", "pooler", "direct", "notify"
 
 KEYS_OF_ADDRESS = ("schema", "pooler", "direct_address")
 """The keys of the table `[queue]` that are options of the address."""
 
-_OWN = (SCHEMA, POOLER, DIRECT)
+_OWN = (SCHEMA, POOLER, DIRECT, NOTIFY)
 _PLACES = frozenset({"host", "hostaddr", "port"})
 _TRUTH = {"true": True, "false": False}
+_SWITCH = {"on": True, "off": False}
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _SERVER = re.compile(r"(?P<host>/[^?&]*?|\[[^]]+\]|[^/:?&@]+)(?::(?P<port>\d+))?")
 _BAD_TEXT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00|\s")
@@ -37,12 +38,14 @@ class Address:
         schema: the schema of the queue; None for that of the connection.
         is_pooled: True when a pooler in transaction mode is between this process and the server.
         direct: the address that avoids the pooler; None without one.
+        notifies: False when workers poll only, and no notification is sent.
     """
 
     server: str = field(repr=False)
     schema: str | None
     is_pooled: bool
     direct: str | None = field(repr=False)
+    notifies: bool = True
 
 
 @lru_cache(maxsize=64)
@@ -64,7 +67,8 @@ def parse(address: str) -> Address:
         else:
             rest.append(option)
     schema = _schema(own.get(SCHEMA))
-    is_pooled = _truth(own.get(POOLER, "false"))
+    is_pooled = _chosen(POOLER, own.get(POOLER, "false"), _TRUTH)
+    notifies = _chosen(NOTIFY, own.get(NOTIFY, "on"), _SWITCH)
     direct = own.get(DIRECT)
     if direct is not None and not is_pooled:
         raise UnsupportedStore(f"{DIRECT}= is for an address with {POOLER}=true; add that option")
@@ -74,6 +78,7 @@ def parse(address: str) -> Address:
         schema,
         is_pooled,
         None if direct is None else _direct(direct, parts, schema),
+        notifies,
     )
 
 
@@ -158,10 +163,10 @@ def _schema(name: str | None) -> str | None:
     )
 
 
-def _truth(value: str) -> bool:
-    if value in _TRUTH:
-        return _TRUTH[value]
-    raise UnsupportedStore(f"{POOLER}={value!r} is neither true nor false")
+def _chosen(name: str, value: str, values: dict[str, bool]) -> bool:
+    if value in values:
+        return values[value]
+    raise UnsupportedStore(f"{name}={value!r} is neither {' nor '.join(values)}")
 
 
 def _direct(given: str, pooled: AddressParts, schema: str | None) -> str:

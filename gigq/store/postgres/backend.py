@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from gigq.errors import StoreError
+from gigq.errors import StoreError, StoreUnavailable
 from gigq.model.cached_property import cached_property
 from gigq.store.postgres import connections
 from gigq.store.postgres.listen import Listener, Notifier, Polling, QueueWatch
@@ -63,7 +63,7 @@ class PostgresBackend:
 
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due."""
-        if due:
+        if due and connections.has_notifications(self.path):
             with suppress(StoreError):  # polling goes on
                 self._notifier.notify(self.connection(), due)
 
@@ -81,7 +81,12 @@ class PostgresBackend:
         """Return the watch that reports the queues of all notifications to one process."""
         # Behind a pooler without a direct address it reports the pooler as its problem.
         address = connections.listening_address(self.path) or self.path
-        return QueueWatch(lambda: connections.new_connection(address, self._role))
+        return QueueWatch(lambda: self._listening_connection(address))
+
+    def _listening_connection(self, address: str) -> Any:
+        if not connections.has_notifications(self.path):
+            raise StoreUnavailable("the address of the database says notify=off: workers poll only")
+        return connections.new_connection(address, self._role)
 
     def watch(self) -> Polling:
         """Return a watch that reports no writes."""

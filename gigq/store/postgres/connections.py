@@ -60,9 +60,20 @@ def close_connection(address: str) -> None:
 
 
 def listening_address(address: str) -> str | None:
-    """Return the address at which notifications arrive; None behind a pooler without another."""
+    """Return the address at which notifications arrive.
+
+    Returns:
+        None behind a pooler without a direct address, and where notifications are switched off.
+    """
     found = parse(address)
+    if not found.notifies:
+        return None
     return found.direct if found.is_pooled else address
+
+
+def has_notifications(address: str) -> bool:
+    """Return False for an address with `notify=off`."""
+    return parse(address).notifies
 
 
 def close_connections(address: str) -> None:

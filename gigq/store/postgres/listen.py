@@ -1,8 +1,8 @@
 """Wakeup of idle workers by NOTIFY: a hint, beside polling.
 
 A transaction that notifies takes a lock of the whole database until its commit. So the
-notification is a statement of its own after the commit, and a process sends at most one for each
-queue in 0.1 s. A worker that was woken therefore looks for work once more after that time.
+notification is a statement of its own after the commit, and there is at most one for each queue in
+0.1 s. A worker that was woken, or begins to wait, therefore looks for work again after that time.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import json
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from gigq.descriptors import wait_readable
 from gigq.errors import StoreError
 from gigq.model.jitter import random_between
 from gigq.model.served_queues import parse
+from gigq.model.storable_text import storable
 from gigq.store.dialect import POSTGRES
 from gigq.store.postgres import drivers
 from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
@@ -24,16 +26,18 @@ from gigq.store.statements import statements
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-DEBOUNCE = 0.1
-"""Seconds in which a process sends one notification for each queue at most."""
+    from gigq.store.session import Row
 
-_LONGEST = 7000  # the server refuses a payload of 8000 bytes
+DEBOUNCE = 0.1
+"""Seconds in which there is one notification for each queue at most."""
+
+_MOST_QUEUES = 16
 _POLL = 1.0
 CHECK_EVERY = 10.0
 """Seconds between two checks that the server still notifies this process."""
 
 _FIRST_PAUSE = 1.0
-_EVERY_QUEUE = ""
+_EVERY_QUEUE = "*"
 _BEHIND_A_POOLER = (
     "a connection pooler is between this process and the server, and does not deliver "
     "notifications; name a direct address of the server"
@@ -41,10 +45,15 @@ _BEHIND_A_POOLER = (
 
 
 class Notifier:
-    """Sends the notifications of one process."""
+    """Sends the notifications of one process.
+
+    Of all processes the first one in a tenth of a second notifies about a queue. It has an advisory
+    lock on the queue and that time, which its session keeps until its next notification.
+    """
 
     def __init__(self) -> None:
         self._sent: dict[str, float] = {}
+        self._locks: WeakKeyDictionary[Any, Row] = WeakKeyDictionary()
 
     def notify(self, connection: Any, due: Iterable[str]) -> None:
         """Inform idle workers that jobs became due in these queues, unless that was just done."""
@@ -54,14 +63,23 @@ class Notifier:
             return
         self._sent = {queue: at for queue, at in self._sent.items() if now - at < DEBOUNCE}
         self._sent.update(dict.fromkeys(queues, now))
-        payload = json.dumps(queues)
-        if len(payload) > _LONGEST:
-            payload = _EVERY_QUEUE
+        names = [_EVERY_QUEUE] if len(queues) > _MOST_QUEUES else list(map(storable, queues))
         with driver_errors_suppressed():  # polling goes on
-            connection.execute(
-                statements(POSTGRES)["notify"],
-                {"schema": drivers.schema_of(connection), "payload": payload},
-            )
+            self._send(connection, names)
+
+    def _send(self, connection: Any, names: list[str]) -> None:
+        sql = statements(POSTGRES)
+        locks = self._locks.pop(connection, None)
+        with drivers.cursor_of(connection) as cursor:
+            if locks:
+                cursor.execute(sql["unlock_notified"], locks)
+            # Behind a pooler a session is not this process's own.
+            kind = "xact_lock" if drivers.set_up_of(connection) else "lock"
+            where = {"schema": drivers.schema_of(connection), "queues": json.dumps(names)}
+            cursor.execute(sql["notify"].format(lock=f"pg_try_advisory_{kind}"), where)
+            sent = cursor.fetchone()
+        if sent and kind == "lock":
+            self._locks[connection] = {"keys": sent[0], "tenth": sent[1]}
 
 
 class Listener:
@@ -81,7 +99,6 @@ class Listener:
 
     def drain(self) -> bool:
         """Forget all notifications so far: the caller's next look finds their jobs."""
-        self._follow_connection()
         was_notified, self._is_notified = self._is_notified, False
         return was_notified
 
@@ -89,9 +106,9 @@ class Listener:
         """Sleep until a notification, input on one of the descriptors `others`, or `timeout` s.
 
         Returns:
-            True when there was a notification.
+            True when there was a notification, or some may have been missed before this call.
         """
-        self._follow_connection()
+        self._listen()
         deadline = time.monotonic() + self._pause(timeout)
         others = list(others)
         while not self._is_notified and (left := deadline - time.monotonic()) > 0:
@@ -102,6 +119,13 @@ class Listener:
                 break
         return self._is_notified
 
+    def rest(self) -> None:
+        """Stop listening while a job runs: the server keeps what is not read, for all of them."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with driver_errors_suppressed():
+                connection.execute(statements(POSTGRES)["stop_listening"])
+
     def close(self) -> None:
         """Stop waiting."""
         self._connection = None
@@ -111,17 +135,16 @@ class Listener:
         until_then = self._look_again_at - time.monotonic()
         return min(timeout, until_then) if until_then > 0 else timeout
 
-    def _follow_connection(self) -> None:
+    def _listen(self) -> None:
         """Listen on this thread's connection, also on the next one after a loss."""
         if self._connect is None:
             return
         with suppress(StoreError), driver_errors_suppressed():
             connection = self._connect()
             if connection is not self._connection:
-                connection.add_notify_handler(self._note)
                 connection.execute(statements(POSTGRES)["listen"])
                 self._connection = connection
-                self._is_notified = True  # some may have been missed
+                self._note()
 
     def _descriptor(self) -> list[int]:
         connection = self._connection
@@ -134,20 +157,17 @@ class Listener:
         try:
             connection.pgconn.consume_input()
             while (found := connection.pgconn.notifies()) is not None:
-                self._note_payload(found.extra.decode("utf-8", "replace"))
+                queues = _queues_in(found.extra.decode("utf-8", "replace"))
+                if queues is None or any(map(self._serves, queues)):
+                    self._note()
         except Exception as error:
             if not is_from_driver(error):
                 raise
             connection.close()
 
-    def _note(self, notification: Any) -> None:
-        self._note_payload(notification.payload)
-
-    def _note_payload(self, payload: str) -> None:
-        queues = _queues_in(payload)
-        if queues is None or any(map(self._serves, queues)):
-            self._is_notified = True
-            self._look_again_at = time.monotonic() + DEBOUNCE
+    def _note(self) -> None:
+        self._is_notified = True
+        self._look_again_at = time.monotonic() + DEBOUNCE
 
 
 class QueueWatch:
@@ -303,4 +323,4 @@ def _queues_in(payload: str) -> list[str] | None:
     except ValueError:
         return None
     is_list = isinstance(queues, list) and all(isinstance(queue, str) for queue in queues)
-    return queues if is_list else None
+    return queues if is_list and _EVERY_QUEUE not in queues else None

@@ -108,6 +108,9 @@ class Listener:
         """Take all wakeups: the caller's next look finds their jobs."""
         return self._read(_MANY)
 
+    def rest(self) -> None:
+        """Do nothing: wakeups stay in the pipe for other workers."""
+
     def close(self) -> None:
         """Stop waiting."""
         if self._descriptor >= 0:
