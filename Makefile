@@ -43,8 +43,9 @@ soak: $(VENV)/.ready-apps ## run what takes minutes: fault scenarios, large numb
 		--hypothesis-profile=soak --timeout=3600 $(ARGS)
 
 .PHONY: torture
-torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays its faults
-	PYTHONPATH=tests $(BIN)/python -m torture --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays its faults; DATABASE=postgres
+	PYTHONPATH=tests $(BIN)/python -m torture --duration $(DURATION) $(if $(SEED),--seed $(SEED)) \
+		$(if $(DATABASE),--database $(DATABASE))
 
 .PHONY: bench
 bench: $(VENV)/.ready ## measure gigq beside its peers; QUICK=1, PEERS=a,b, SCENARIOS=a,b, OUT=dir

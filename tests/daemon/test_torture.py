@@ -1,4 +1,4 @@
-"""A short torture run; `make torture` makes longer ones."""
+"""A short torture run on each kind of database; `make torture` makes longer ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from support import postgres
 from support.tree import ROOT
+
+from gigq.model.ids import new_id
 
 pytestmark = pytest.mark.daemon
 
@@ -15,13 +18,23 @@ SEED = 1
 SECONDS = 10
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request):
+    """What the run has: a file, a server of its own, or a schema of the server that is given."""
+    if request.param == "sqlite" or postgres.SERVER not in os.environ:
+        yield request.param
+        return
+    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as address:
+        yield address
+
+
 @pytest.mark.fault("J1")
-def test_a_tortured_daemon_breaks_no_promise(tmp_path):
+def test_a_tortured_daemon_breaks_no_promise(tmp_path, database):
     paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
     plan = ["--seed", str(SEED), "--duration", str(SECONDS), "--home", str(tmp_path / "run")]
 
     done = subprocess.run(
-        [sys.executable, "-m", "torture", *plan],
+        [sys.executable, "-m", "torture", "--database", database, *plan],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,

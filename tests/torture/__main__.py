@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,17 @@ def main() -> int:
     home.mkdir(exist_ok=True)
     _say(f"torture: seed {options.seed}, {options.duration:g} s of faults, in {home}")
     began = time.monotonic()
-    run = Run(home, options.seed, options.duration, options.submitters)
-    violations = run.go()
+    run = Run(home, options.seed, options.duration, options.submitters, options.database)
+    with closing(run.database):
+        violations = run.go()
+        if violations:
+            (home / "database").mkdir(exist_ok=True)
+            run.database.keep(home / "database")
     _say(*figures(run), f"took {time.monotonic() - began:.0f} s in all")
     if violations:
-        _keep_database(home)
         _say(*_shown(violations), f"kept: {home}")
-        _say(f"replay the plan: make torture SEED={options.seed} DURATION={options.duration:g}")
+        plan = f"SEED={options.seed} DURATION={options.duration:g} DATABASE={options.database}"
+        _say(f"replay the plan: make torture {plan}")
         return 1
     _say("OK: nothing lost, doubled, overlapping, phantom, early, over-tried or left behind")
     if not options.keep:
@@ -52,6 +57,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--duration", type=float, default=60.0, help="seconds of faults (60)")
     parser.add_argument("--seed", type=int, default=random.randrange(2**31), help="replays a plan")
     parser.add_argument("--submitters", type=int, default=3, help="how many processes submit (3)")
+    database = 'of the queue: "sqlite" (the default), "postgres", or the address of an empty schema'
+    parser.add_argument("--database", default="sqlite", help=database)
     parser.add_argument("--home", help="a directory to work in; one of its own by default")
     parser.add_argument("--keep", action="store_true", help="keep the directory of a good run too")
     return parser.parse_args()
@@ -60,15 +67,6 @@ def _options() -> argparse.Namespace:
 def _shown(violations: list[Violation]) -> list[str]:
     shown = [f"VIOLATION {violation}" for violation in violations[:_MOST_SHOWN]]
     return [*shown, f"{len(violations)} violations, {len(shown)} shown"]
-
-
-def _keep_database(home: Path) -> None:
-    """Copy the database out of the small disk, which goes away with this process."""
-    kept = home / "database"
-    kept.mkdir(exist_ok=True)
-    for file in (home / "disk").iterdir():
-        if file.is_file() and file.name != "ballast":
-            shutil.copy(file, kept)
 
 
 def _leave(_number: int, _frame: object) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from torture.database import ENVIRONMENT
+
 if TYPE_CHECKING:
     from torture.daemon import Daemon
     from torture.notes import Notes
@@ -85,11 +87,12 @@ class Crowd:
 
     def _submitter(self, name: str, number: int, *more: str) -> subprocess.Popen[bytes]:
         home = self._daemon.home
-        arguments = [str(home), name, str(number), str(self._seed), str(_PACE), *more]
+        place = [str(home), self._daemon.database.address]
+        who = [name, str(number), str(self._seed), str(_PACE)]
         with (home / "submitters.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "torture.submitter", *arguments],
-                env=self._daemon.environment,
+                [sys.executable, "-m", "torture.submitter", *place, *who, *more],
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -97,5 +100,5 @@ class Crowd:
 
     def _bystander(self, tag: str | None = None) -> subprocess.Popen[bytes]:
         """A process that no daemon may touch; perhaps with the tag of another database."""
-        environment = self._daemon.environment | ({"GIGQD_WORKER": tag} if tag else {})
+        environment = ENVIRONMENT | ({"GIGQD_WORKER": tag} if tag else {})
         return subprocess.Popen(["sleep", "86400"], env=environment, start_new_session=True)

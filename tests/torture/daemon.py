@@ -7,27 +7,27 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from support.configs import clean_environment, to_toml
+from support.configs import to_toml
+from torture.database import ENVIRONMENT, TESTS
 from torture.victims import Gone, Victim, is_tagged
 
 from gigqd.cli.control_client import Client
 from gigqd.config import DaemonConfig
 from gigqd.errors import GigqdError
 from gigqd.host.runtime_files import RuntimeFiles
-from gigqd.process.process_tag import home_of
 
-TESTS = Path(__file__).resolve().parents[1]
-_ROOT = TESTS.parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torture.database import Database
 
 _SETTINGS: dict[str, Any] = {
     "daemon.runtime_dir": "run",
     "log.file": "gigqd.log",
     "daemon.stop_timeout": "2s",
     "daemon.start_timeout": "20s",
-    "queue.database": "disk/jobs.db",
     "code.python_path": [str(TESTS)],
     "pools.default.size": 4,
     "pools.default.queues": ["default"],
@@ -66,24 +66,26 @@ class Daemon:
 
     Args:
         home: the run's directory.
+        database: the queue.
         neighbour: whether it is the second daemon on the database, of another name.
 
     Attributes:
+        place: the path beside which it keeps its locks and pipes.
         many: how many workers its third pool has, from the next `configure` on.
     """
 
-    def __init__(self, home: Path, *, neighbour: bool = False) -> None:
+    def __init__(self, home: Path, database: Database, *, neighbour: bool = False) -> None:
         self.home = home
+        self.database = database
         self.many = 0
         self._own = _NEIGHBOUR if neighbour else {}
-        self.database = home / "disk" / "jobs.db"
-        self.mark = home_of(str(self.database))
-        self.environment = clean_environment() | {"PYTHONPATH": f"{TESTS}:{_ROOT}"}
         self._config = home / ("neighbour.toml" if neighbour else "gigq.toml")
         self._slots: list[dict[str, Any]] = []
         place = home / ("neighbour" if neighbour else "run")
         name = {"name": self._own["daemon.name"]} if neighbour else {}
         config = DaemonConfig(**name, runtime_dir=place, working_directory=home)
+        self.place = database.place_of(place)
+        self._marks: set[str] = set()
         self.runtime_files = RuntimeFiles(config)
         self.client = Client(self.runtime_files)
         self.log_path = home / self._own.get("log.file", _SETTINGS["log.file"])
@@ -93,6 +95,7 @@ class Daemon:
     def configure(self, variant: int, text: str = "") -> None:
         """Write the configuration, in one of its variants; `text` goes below as it is."""
         settings = _SETTINGS | _VARIANTS[variant % len(_VARIANTS)] | self._own
+        settings["queue.database"] = self.database.address
         settings["pools.many.size"] = self.many
         self._config.write_text(to_toml(settings) + text)
 
@@ -107,7 +110,7 @@ class Daemon:
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "gigqd", "--config", chosen, *arguments],
-                env=self.environment,
+                env=ENVIRONMENT,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log if arguments == ("run",) else subprocess.PIPE,
@@ -115,6 +118,15 @@ class Daemon:
             )
 
     # --- looking ---------------------------------------------------------------------------------
+
+    @property
+    def marks(self) -> set[str]:
+        """What its processes have in their tags; another text after a deletion of its files."""
+        self._look_for_mark()
+        return self._marks
+
+    def _look_for_mark(self) -> None:
+        self._marks |= self.database.marks_at(self.place)
 
     def is_up(self) -> bool:
         """Whether it answers that it runs."""
@@ -126,6 +138,7 @@ class Daemon:
         """Its answer to `status`; None when it does not answer."""
         with suppress(GigqdError):
             answer = self.client.ask("status", within=within)
+            self._look_for_mark()
             self._slots = answer["slots"]
             return answer
         return None
@@ -161,7 +174,7 @@ class Daemon:
         pids = [slot["pid"] for slot in self._slots if slot["role"] == role and slot["pid"]]
         if not pids:
             raise Gone(role)
-        return Victim(pids[int(pick * len(pids))], lambda pid: is_tagged(pid, self.mark))
+        return Victim(pids[int(pick * len(pids))], lambda pid: is_tagged(pid, self.marks))
 
     def idle_of_many(self) -> int:
         """Return how many workers of the third pool wait for a job, as the last status has it."""
@@ -173,7 +186,7 @@ class Daemon:
         found = []
         for pid in [slot["pid"] for slot in self._slots if slot["pid"]]:
             with suppress(Gone):
-                found.append(Victim(pid, lambda pid: is_tagged(pid, self.mark)))
+                found.append(Victim(pid, lambda pid: is_tagged(pid, self.marks)))
         return found
 
     def log_problems(self) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import resource
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
     from torture.crowd import Crowd
     from torture.daemon import Daemon
-    from torture.disk import Disk
     from torture.lifecycle import Answer, Life
     from torture.notes import Notes
     from torture.plan import Fault
@@ -38,8 +35,11 @@ _BEFORE_A_SWEEP = 0.1
 """Seconds in which no daemon gets as far as to end what the one before it has left."""
 
 _CHILDREN_DIE_WITHIN = 0.5
-_ARRIVAL = 1.0
-"""Seconds without a change after which a restored file is taken for complete."""
+_AFTER_A_SHORTAGE = 1.0
+"""Seconds after which a process has taken the descriptors that it needs."""
+
+_OF_DATABASE = ("database", "disk", "server")
+_BY_OTHERS = ("siege", "look")
 
 _PUT_BACK_WITHIN = 7.0
 """Seconds after which a daemon has put its deleted files back; commands may fail till then."""
@@ -53,30 +53,26 @@ class Faults:
 
     Args:
         daemon: whom it is done to.
-        disk: where its database is.
         crowd: the submitters.
         notes: what is counted.
     """
 
-    def __init__(self, daemon: Daemon, disk: Disk, crowd: Crowd, notes: Notes) -> None:
+    def __init__(self, daemon: Daemon, crowd: Crowd, notes: Notes) -> None:
         self.life: Life
         self.neighbour: Life
         self.looks = Looks(daemon, notes, self.disturbed_since)
         self._daemon = daemon
-        self._disk = disk
+        self._database = daemon.database
         self._crowd = crowd
         self._notes = notes
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._locks: list[subprocess.Popen[bytes]] = []
-        self._restorer: subprocess.Popen[bytes] | None = None
         self._frozen: dict[str, Victim] = {}
         self._starved = 0
         self._limits: dict[int, tuple[int, int]] = {}
         self.is_over = False
         self._burst = Burst(self, daemon, crowd, notes)
         self._other_config = places.other_project(daemon)
-        self._disk_is_full = False
         self._clear_since = 0.0
         self._variant = 0
 
@@ -87,11 +83,11 @@ class Faults:
 
     def is_possible(self, fault: Fault) -> bool:
         """Whether it can be played now; else it has to wait."""
-        if fault.what in ("restore", "fill"):
-            return not (self._disk_is_full or self._restorer)
+        if fault.target in _OF_DATABASE:
+            return self._database.is_possible(fault)
         if fault.target == "neighbour":
             return self.neighbour.is_settled
-        if fault.target in ("database", "disk", "submitter"):
+        if fault.target == "submitter":
             return True
         if fault.target in ("worker", "recorder"):
             return self.life.state == "up"
@@ -107,6 +103,8 @@ class Faults:
             self._signal_supervisor(fault)
         elif fault.target == "neighbour":
             self._end_neighbour(fault)
+        elif fault.target in _OF_DATABASE and fault.what not in _BY_OTHERS:
+            self._database.play(fault, self.do_later)
         else:
             getattr(self, f"_{fault.what.replace('-', '_')}")(fault)
 
@@ -114,29 +112,21 @@ class Faults:
         """Undo what was to last until now."""
         while self._later and self._later[0][0] <= time.monotonic():
             heapq.heappop(self._later)[2]()
-        for holder in [h for h in self._locks if h.poll() is not None]:
-            self._locks.remove(holder)
-            self._clear_since = time.monotonic()
-        if self._restorer is not None and self._restorer.poll() is not None:
-            self._end_restore()
+        self._database.tend()
         self.looks.tend()
 
     def disturbed_since(self, moment: float) -> bool:
         """Whether database, disk or descriptors were not to be had at some time since a moment."""
-        now = bool(self._locks or self._disk_is_full or self._restorer or self._starved)
-        return now or self._clear_since > moment
+        if self._starved or self._clear_since > moment:
+            return True
+        return self._database.disturbed_since(moment)
 
     def undo(self) -> None:
         """Undo everything at once."""
         self.is_over = True
         while self._later:
             heapq.heappop(self._later)[2]()
-        for holder in self._locks:
-            holder.kill()
-            holder.wait()
-        self._locks = []
-        if self._restorer is not None:
-            self._end_restore()
+        self._database.undo()
 
     # --- signals ---------------------------------------------------------------------------------
 
@@ -227,58 +217,19 @@ class Faults:
             with suppress(OSError):
                 resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, limits)
         victim.close()
-        self._starved, self._clear_since = self._starved - 1, time.monotonic() + _ARRIVAL
+        self._starved, self._clear_since = self._starved - 1, time.monotonic() + _AFTER_A_SHORTAGE
 
     # --- the others ------------------------------------------------------------------------------
 
     def _kill(self, fault: Fault) -> None:
         self._crowd.kill_one(fault.pick)
 
-    def _lock(self, fault: Fault) -> None:
-        self._notes.did("lock", seconds=fault.seconds)
-        command = [sys.executable, "-m", "torture.holder", str(self._daemon.database)]
-        self._locks.append(
-            subprocess.Popen(
-                [*command, str(fault.seconds)],
-                env=self._daemon.environment,
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        )
-
     def _siege(self, fault: Fault) -> None:
         """While the database is locked a worker dies, and then the recorder that knows of it."""
-        self._lock(fault)
+        self._database.play(replace(fault, what="lock"), self.do_later)
         for seconds, target in ((0.3, "worker"), (0.6, "recorder")):
             victim = replace(fault, what="kill", target=target)
             self.do_later(seconds, partial(self._signal_child, victim))
-
-    def _fill(self, fault: Fault) -> None:
-        if not self._disk.small:
-            return
-        self._notes.did("full disk", seconds=fault.seconds)
-        self._disk_is_full = True
-        self._disk.fill()
-        self.do_later(fault.seconds, self._free_disk)
-
-    def _free_disk(self) -> None:
-        self._disk.free()
-        self._disk_is_full, self._clear_since = False, time.monotonic()
-
-    def _restore(self, fault: Fault) -> None:
-        self._notes.did("restore", seconds=fault.seconds)
-        arguments = [str(self._daemon.database), str(fault.seconds)]
-        self._restorer = subprocess.Popen(
-            [sys.executable, "-m", "torture.restorer", *arguments],
-            env=self._daemon.environment,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def _end_restore(self) -> None:
-        assert self._restorer is not None
-        if code := self._restorer.wait():
-            self._notes.wrong("command", f"the restore ended with {code}")
-        self._restorer, self._clear_since = None, time.monotonic() + _ARRIVAL
 
     def _look(self, fault: Fault) -> None:
         self.looks.look(fault.pick)

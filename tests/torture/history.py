@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torture.ledger import Line
+
+    Row = Mapping[str, Any] | sqlite3.Row
 
 FINISHED = frozenset({"completed", "failed", "timeout", "cancelled"})
 WITHOUT_SUCCESS = FINISHED - {"completed"}
@@ -40,6 +40,26 @@ class JobRow:
     completed_at: float | None = None
     result: str | None = None
 
+    @classmethod
+    def of(cls, row: Row) -> JobRow:
+        """A job from a row of `jobs`."""
+        return cls(
+            id=row["id"],
+            status=row["status"],
+            attempts=row["attempts"],
+            max_attempts=row["max_attempts"],
+            refunds=row["refunds"],
+            snoozes=row["snoozes"],
+            crash_limit=row["crash_limit"],
+            retry_delay=float(row["retry_delay"]),
+            on_parent_failure=row["on_parent_failure"],
+            dependencies=tuple(json.loads(row["dependencies"])),
+            execution_id=row["execution_id"],
+            cause=row["cause"],
+            completed_at=_seconds(row["completed_at"]),
+            result=row["result"],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -52,6 +72,19 @@ class Execution:
     completed_at: float | None = None
     cause: str | None = None
     late: float | None = None
+
+    @classmethod
+    def of(cls, row: Row) -> Execution:
+        """An execution from a row of `job_executions`."""
+        return cls(
+            id=row["id"],
+            job=row["job_id"],
+            status=row["status"],
+            started_at=_seconds(row["started_at"]) or 0.0,
+            completed_at=_seconds(row["completed_at"]),
+            cause=row["cause"],
+            late=row["late"],
+        )
 
 
 @dataclass(frozen=True)
@@ -113,8 +146,8 @@ class History:
         lines: the ledger.
         jobs: the rows of `jobs`.
         executions: the rows of `job_executions`.
-        integrity: what PRAGMA integrity_check says, but "ok".
-        foreign_keys: the rows of PRAGMA foreign_key_check.
+        integrity: damages of the database.
+        foreign_keys: rows that refer to others which are not there.
     """
 
     lines: Sequence[Line] = ()
@@ -149,27 +182,6 @@ class Records:
     foreign_keys: list[str] = field(default_factory=list)
 
 
-def read_records(database: Path, *, check: bool = True) -> Records:
-    """Read the database, through SQLite as everything that opens it.
-
-    Args:
-        database: the file.
-        check: whether to run the two checks of the whole file, too.
-    """
-    with closing(sqlite3.connect(database, timeout=10)) as connection:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA wal_autocheckpoint=0")
-        connection.execute("BEGIN")
-        jobs = [_job(row) for row in connection.execute("SELECT * FROM jobs")]
-        executions = [_execution(row) for row in connection.execute("SELECT * FROM job_executions")]
-        connection.execute("ROLLBACK")
-        if not check:
-            return Records(jobs, executions)
-        integrity = [row[0] for row in connection.execute("PRAGMA integrity_check")]
-        foreign = [str(tuple(row)) for row in connection.execute("PRAGMA foreign_key_check")]
-    return Records(jobs, executions, [text for text in integrity if text != "ok"], foreign)
-
-
 def waiting_for_ever(stories: dict[str, Story]) -> set[str]:
     """Jobs that may stay pending: they wait, as their policy says, for a parent that failed."""
     found: set[str] = set()
@@ -192,37 +204,6 @@ def _waits(story: Story, stories: dict[str, Story], waiting: set[str]) -> bool:
 
 def _some(rows: Iterable[JobRow | None]) -> list[JobRow]:
     return [row for row in rows if row is not None]
-
-
-def _job(row: sqlite3.Row) -> JobRow:
-    return JobRow(
-        id=row["id"],
-        status=row["status"],
-        attempts=row["attempts"],
-        max_attempts=row["max_attempts"],
-        refunds=row["refunds"],
-        snoozes=row["snoozes"],
-        crash_limit=row["crash_limit"],
-        retry_delay=row["retry_delay"],
-        on_parent_failure=row["on_parent_failure"],
-        dependencies=tuple(json.loads(row["dependencies"])),
-        execution_id=row["execution_id"],
-        cause=row["cause"],
-        completed_at=_seconds(row["completed_at"]),
-        result=row["result"],
-    )
-
-
-def _execution(row: sqlite3.Row) -> Execution:
-    return Execution(
-        id=row["id"],
-        job=row["job_id"],
-        status=row["status"],
-        started_at=_seconds(row["started_at"]) or 0.0,
-        completed_at=_seconds(row["completed_at"]),
-        cause=row["cause"],
-        late=row["late"],
-    )
 
 
 def _seconds(text: str | None) -> float | None:

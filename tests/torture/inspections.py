@@ -21,13 +21,10 @@ if TYPE_CHECKING:
     from torture.notes import Notes
 
 _ACCOUNT = "nobody"
-_COMMANDS = (("stats",), ("list",), ("list", "--json"), ("backup", "COPY"))
 _TORN = """
 SELECT count(*) FROM jobs LEFT JOIN job_executions AS e ON e.id = jobs.execution_id
 WHERE jobs.status = 'running' AND e.status IS NOT 'running'
 """
-_READABLE = 0o644
-_ENTERED = 0o755
 
 
 class Looks:
@@ -60,15 +57,16 @@ class Looks:
         """Start one command."""
         if self._interpreter is None:
             return
-        self._open_for_others()
-        words = _COMMANDS[int(pick * len(_COMMANDS))]
+        self._daemon.database.let_others_read()
+        commands = self._daemon.database.looks
+        words = commands[int(pick * len(commands))]
         self._count += 1
         copy = str(self._copies / f"{self._count}.db")
         arguments = [copy if word == "COPY" else word for word in words]
         self._notes.did(f"look by another account: {words[0]}")
         become = ["setpriv", f"--reuid={_ACCOUNT}", "--clear-groups", self._interpreter]
         process = subprocess.Popen(
-            [*become, "-m", "gigq", "--db", str(self._daemon.database), *arguments],
+            [*become, "-m", "gigq", "--db", self._daemon.database.address, *arguments],
             env={"PYTHONPATH": SEARCH_PATH, "PATH": os.environ["PATH"]},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -91,14 +89,6 @@ class Looks:
             copy.unlink()
         self._copies.rmdir()
 
-    def _open_for_others(self) -> None:
-        """Let the other account reach and read the file, which is private by default."""
-        for folder in (self._daemon.home, self._daemon.database.parent):
-            folder.chmod(_ENTERED)
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                Path(f"{self._daemon.database}{suffix}").chmod(_READABLE)
-
     def _check(self, process: subprocess.Popen[bytes], began: float, name: str) -> None:
         _, output = process.communicate()
         self._notes.took("a look by another account", time.monotonic() - began)
@@ -110,7 +100,7 @@ class Looks:
         elif name == "backup":
             self._check_copies()
         other = pwd.getpwnam(_ACCOUNT).pw_uid
-        for file in self._daemon.database.parent.iterdir():
+        for file in self._daemon.database.files():
             with suppress(FileNotFoundError):
                 if file.stat().st_uid == other:
                     self._notes.wrong("look", f"gigq {name} has left {file.name}")

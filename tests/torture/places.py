@@ -52,7 +52,7 @@ def delete(daemon: Daemon, pick: float) -> str:
     """
     folders = {
         "runtime directory": daemon.runtime_files.directory,
-        "folder beside the database": daemon.database.with_name(f"{daemon.database.name}.gigq"),
+        "folder beside the database": daemon.place.with_name(f"{daemon.place.name}.gigq"),
     }
     names = [list(folders), ["runtime directory"], ["folder beside the database"]][int(pick * 3)]
     for name in names:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PACE = 0.8
 """Seconds between two faults, on average."""
 
-_DECK = {
+FILE_DECK = {
     ("kill", "worker"): 10,
     ("term", "worker"): 1,
     ("freeze", "worker"): 4,
@@ -35,12 +39,40 @@ _DECK = {
 }
 """How often each fault is in the deck. It is shuffled again when it is empty."""
 
+_OF_FILES = {("fill", "disk"), ("restore", "database")}
+SESSION_DECK = {card: count for card, count in FILE_DECK.items() if card not in _OF_FILES} | {
+    ("lock-rows", "server"): 3,
+    ("terminate", "server"): 5,
+}
+"""The same with PostgreSQL: its sessions have faults instead of files."""
+
+SERVER_DECK = SESSION_DECK | {
+    ("restart", "server"): 4,
+    ("outage", "server"): 2,
+    ("halt", "server"): 3,
+    ("read-only", "server"): 2,
+    ("connections", "server"): 2,
+}
+"""The same when the whole server is the run's own."""
+
 _MANY = ("many", "daemon")
 _MANY_FIRST, _MANY_EVERY = 75.0, 150.0
 """When a hundred workers are made and killed at once: too much for the deck."""
 
-_SHORTEST = {"siege": 1.5, "restore": 0.5}
-_LONGEST = {"freeze": 3.0, "starve": 3.0, "lock": 4.0, "siege": 4.0, "fill": 3.0, "restore": 2.0}
+_SHORTEST = {"siege": 1.5, "restore": 0.5, "outage": 1.0}
+_LONGEST = {
+    "freeze": 3.0,
+    "starve": 3.0,
+    "lock": 4.0,
+    "siege": 4.0,
+    "fill": 3.0,
+    "restore": 2.0,
+    "lock-rows": 4.0,
+    "outage": 4.0,
+    "halt": 3.0,
+    "read-only": 4.0,
+    "connections": 4.0,
+}
 _STARTS = ("run", "run", "two", "start")
 
 
@@ -52,13 +84,14 @@ class Fault:
         at: when, in seconds from the beginning; later when what came before takes its time.
         what: kill, term, freeze, starve (of descriptors), lock, siege, fill, reload,
             reload-broken, bounce, rival, other-project, delete (its files), restore, look, or many
-            (a hundred kills at once).
+            (a hundred kills at once). With a server lock-rows, terminate (sessions), restart,
+            outage (a longer restart), halt, read-only, or connections (take all).
         target: to whom.
         pick: chooses among several targets: 0 is the first, just below 1 the last.
         seconds: how long a freeze, starvation, lock or full disk lasts; how long a restored file
             takes to arrive; how long a killed or stopped daemon stays down.
         start: how the daemon comes back: run, start, or two at once of which one may win.
-        now: whether a stop cuts running jobs short at once.
+        now: whether a stop cuts running jobs short at once; the harsher way of other faults.
     """
 
     at: float
@@ -70,7 +103,9 @@ class Fault:
     now: bool
 
 
-def plan(seed: int, duration: float) -> list[Fault]:
+def plan(
+    seed: int, duration: float, kinds: Mapping[tuple[str, str], int] = FILE_DECK
+) -> list[Fault]:
     """The faults of one seed, in the order of time; a longer run begins as a shorter one does."""
     rng = Random(f"{seed}/faults")
     faults: list[Fault] = []
@@ -79,7 +114,7 @@ def plan(seed: int, duration: float) -> list[Fault]:
     at = 1.0
     while at < duration:
         if not deck:
-            deck = [card for card, count in _DECK.items() for _ in range(count)]
+            deck = [card for card, count in kinds.items() for _ in range(count)]
             rng.shuffle(deck)
         what, target = deck.pop() if at < many_at else _MANY
         if (what, target) == _MANY:

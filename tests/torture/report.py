@@ -99,9 +99,8 @@ def _remarks(run: Run) -> list[str]:
         remarks.append(f"{run.torn} ledger lines were cut off by a kill and left out")
     if run.unplayed:
         remarks.append(f"{run.unplayed} faults of the plan found no time to be made")
-    if not run.has_a_small_disk:
-        remarks.append("no full disk: that needs root, for a small tmpfs")
-    if not run.has_other_accounts:
+    remarks.extend(run.database.remarks)
+    if run.database.looks and not run.has_other_accounts:
         remarks.append("no looks by another account: that needs root, and a Python it may run")
     return remarks
 

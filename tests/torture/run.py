@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import time
 from collections import deque
 from contextlib import suppress
@@ -14,9 +13,9 @@ from torture import ledger
 from torture.checker import check
 from torture.crowd import Crowd
 from torture.daemon import Daemon
-from torture.disk import Disk
 from torture.faults import Faults
-from torture.history import FINISHED, History, Records, read_records, waiting_for_ever
+from torture.file_database import FileDatabase
+from torture.history import FINISHED, History, Records, waiting_for_ever
 from torture.lifecycle import Life
 from torture.notes import Notes
 from torture.plan import plan
@@ -25,6 +24,7 @@ from torture.victims import Gone, Victim, is_tagged, tagged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torture.database import Database
     from torture.violations import Violation
 
 _STEP = 0.02
@@ -48,31 +48,29 @@ class Run:
         seed: what chance depends on.
         duration: for how many seconds faults are made.
         submitters: how many of them.
+        database: "sqlite", "postgres", or the address of an empty schema of PostgreSQL.
     """
 
-    def __init__(self, home: Path, seed: int, duration: float, submitters: int) -> None:
+    def __init__(
+        self, home: Path, seed: int, duration: float, submitters: int, database: str
+    ) -> None:
         self.home = home
         self.duration = duration
         self.notes = Notes(home / "ledger")
         self.torn = 0
         self.history = History()
         self.unplayed = 0
-        self._plan = deque(plan(seed, duration))
-        self._disk = Disk(home / "disk", duration)
-        self._daemon = Daemon(home)
+        self.database = self._database(database)
+        self._plan = deque(plan(seed, duration, self.database.deck))
+        self._daemon = Daemon(home, self.database)
         self._crowd = Crowd(self._daemon, seed, submitters, self.notes)
-        self._faults = Faults(self._daemon, self._disk, self._crowd, self.notes)
+        self._faults = Faults(self._daemon, self._crowd, self.notes)
         self._life = Life(self._daemon, self.notes, self._faults.disturbed_since)
         self._faults.life = self._life
-        self._second = Daemon(home, neighbour=True)
+        self._second = Daemon(home, self.database, neighbour=True)
         self._neighbour = Life(self._second, self.notes, self._faults.disturbed_since)
         self._faults.neighbour = self._neighbour
         (home / "plan").write_text("".join(f"{fault}\n" for fault in self._plan))
-
-    @property
-    def has_a_small_disk(self) -> bool:
-        """Whether the disk can be full."""
-        return self._disk.small
 
     @property
     def has_other_accounts(self) -> bool:
@@ -95,6 +93,13 @@ class Run:
         finally:
             self._end_everything()
         return self._check()
+
+    def _database(self, name: str) -> Database:
+        if name == "sqlite":
+            return FileDatabase(self.home, self.duration, self.notes)
+        from torture.server_database import ServerDatabase
+
+        return ServerDatabase(self.notes, None if name == "postgres" else name)
 
     # --- phases ----------------------------------------------------------------------------------
 
@@ -128,16 +133,15 @@ class Run:
         self._neighbour.kill("run", float("inf"))
 
     def _stop(self) -> None:
-        """An orderly stop leaves no process behind, and the database as one file."""
+        """An orderly stop leaves no process behind, and the database as it should be."""
         self._life.stop(now=False, start="run", pause=_STARTS_WITHIN)
         self._wait(lambda: self._life.state == "down", _STARTS_WITHIN, "the daemon's stop")
         ledger.note(self.notes.ledger, "stopped")
         self._crowd.look_at_bystanders()
-        for pid in tagged(self._daemon.mark):
+        for pid in tagged(self._marks):
             self.notes.wrong("survivor", f"process {pid} of a job is left: {_command_of(pid)}")
-        for suffix in ("-wal", "-shm"):
-            if (left := Path(f"{self._daemon.database}{suffix}")).exists():
-                self.notes.wrong("command", f"the stop has left {left.name}")
+        for left in self.database.left_by_a_stop():
+            self.notes.wrong("command", f"the stop has left {left}")
 
     def _end_everything(self) -> None:
         self._faults.undo()
@@ -145,13 +149,13 @@ class Run:
         self._life.end()
         self._neighbour.end()
         self._crowd.end()
-        for pid in tagged(self._daemon.mark):
+        for pid in tagged(self._marks):
             with suppress(Gone):
-                Victim(pid, lambda pid: is_tagged(pid, self._daemon.mark)).send(signal.SIGKILL)
+                Victim(pid, lambda pid: is_tagged(pid, self._marks)).send(signal.SIGKILL)
 
     def _check(self) -> list[Violation]:
         lines, self.torn = ledger.read(self.notes.ledger)
-        records = self._records() or Records(integrity=["the database cannot be read"])
+        records = self.database.read() or Records(integrity=["the database cannot be read"])
         self.history = History(
             lines, records.jobs, records.executions, records.integrity, records.foreign_keys
         )
@@ -182,18 +186,16 @@ class Run:
                 return
 
     def _is_drained(self) -> bool:
-        records = self._records(check=False)
+        records = self.database.read(check=False)
         if records is None:
             return False
         stories = History(jobs=records.jobs).stories()
         open_ = {row.id for row in records.jobs if row.status not in FINISHED}
         return open_ <= waiting_for_ever(stories)
 
-    def _records(self, *, check: bool = True) -> Records | None:
-        try:
-            return read_records(self._daemon.database, check=check)
-        except sqlite3.Error:
-            return None
+    @property
+    def _marks(self) -> set[str]:
+        return self._daemon.marks | self._second.marks
 
 
 def _command_of(pid: int) -> str:

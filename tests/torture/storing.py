@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torture.history import Story
     from torture.violations import Violation
 
+_MAY_BE_DONE = "may have been done all the same"
+
 
 def lost(story: Story) -> Iterator[Violation]:
     """What was accepted is stored."""
@@ -31,14 +33,20 @@ def refused(story: Story) -> Iterator[Violation]:
     """When submit raises, nothing was stored. Without an answer either may be the case.
 
     So it may after StoreGone: the file was moved away between the commit and the look at its path,
-    and the copy that was restored has the job.
+    and the copy that was restored has the job. And so it may after a lost connection to a server:
+    the answer to the commit was lost.
     """
     intents, answers = story.of("intent"), story.of("refused")
-    if any(str(each.data.get("error")).startswith("StoreGone") for each in answers):
+    if any(_leaves_open(str(each.data.get("error"))) for each in answers):
         return
     if story.row is not None and intents and len(answers) == len(intents):
         text = f"every submit raised ({answers[0].data.get('error')}), and it is stored"
         yield of_job("refused", story, text, *answers)
+
+
+def _leaves_open(error: str) -> bool:
+    """Whether an error may have come after the commit."""
+    return error.startswith("StoreGone") or _MAY_BE_DONE in error
 
 
 def torn(stories: dict[str, Story]) -> Iterator[Violation]:

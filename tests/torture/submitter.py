@@ -1,7 +1,8 @@
 """One submitter: a process of an application, which may be killed at any moment.
 
-Run as `python -m torture.submitter HOME NAME NUMBER SEED PACE`; it ends when HOME/quiet exists.
-With a further number it submits that many jobs at once, which all overrun together, and ends.
+Run as `python -m torture.submitter HOME DATABASE NAME NUMBER SEED PACE`; it ends when HOME/quiet
+exists. With a further number it submits that many jobs at once, which all overrun together, and
+ends.
 """
 
 from __future__ import annotations
@@ -40,18 +41,19 @@ class Submitter:
 
     Args:
         home: the run's directory.
+        database: the queue.
         name: the submitter's name, and how many of that name there were before.
         rng: its dice.
         pace: how many submits a second, on average.
     """
 
-    def __init__(self, home: Path, name: str, rng: Random, pace: float) -> None:
+    def __init__(self, home: Path, database: str, name: str, rng: Random, pace: float) -> None:
         self._home = home
         self._name = name
         self._rng = rng
         self._pace = pace
         self._ledger = str(home / "ledger")
-        self._queue = JobQueue(home / "disk" / "jobs.db", initialize=False)
+        self._queue = JobQueue(database, initialize=False)
         self._count = 0
         self._outstanding: deque[tuple[str, float]] = deque()
         self._known: list[tuple[str, Spec]] = []
@@ -171,9 +173,10 @@ class Submitter:
 
 def main() -> None:
     """Be a submitter."""
-    home, name, number, seed, pace, *count = sys.argv[1:]
+    home, database, name, number, seed, pace, *count = sys.argv[1:]
     full_name = f"{name}.{number}"
-    submitter = Submitter(Path(home), full_name, Random(f"{seed}/{full_name}"), float(pace))
+    rng = Random(f"{seed}/{full_name}")
+    submitter = Submitter(Path(home), database, full_name, rng, float(pace))
     if count:
         submitter.submit_at_once(int(count[0]))
     else:

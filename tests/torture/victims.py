@@ -63,15 +63,15 @@ class Victim:
         os.close(self._descriptor)
 
 
-def tagged(home: str) -> list[int]:
-    """Every living process with the tag of this run's database."""
-    return [pid for pid in syscalls.all_pids() if is_tagged(pid, home) and _lives(pid)]
+def tagged(homes: set[str]) -> list[int]:
+    """Every living process with one of the tags of this run's database."""
+    return [pid for pid in syscalls.all_pids() if is_tagged(pid, homes) and _lives(pid)]
 
 
-def is_tagged(pid: int, home: str) -> bool:
+def is_tagged(pid: int, homes: set[str]) -> bool:
     """Whether a process is one of the daemon's children, or descends from one."""
     tag = tag_of(pid)
-    return tag is not None and tag.home == home
+    return tag is not None and tag.home in homes
 
 
 def _lives(pid: int) -> bool:

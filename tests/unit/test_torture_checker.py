@@ -112,6 +112,19 @@ def test_a_submit_into_a_file_that_is_moved_away_at_that_moment_may_be_stored():
     assert kinds(intent(), gone, GOOD[2:]) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        ("the connection is lost; what was asked may have been done all the same", []),
+        ("the connection is lost", ["refused"]),
+    ],
+)
+def test_a_submit_whose_answer_was_lost_may_be_stored(error, found):
+    lost = line("refused", 0.1, error=f"StoreUnavailable: postgresql:///queue: {error}")
+
+    assert kinds(intent(), lost, GOOD[2:]) == found
+
+
 def test_torn_batch():
     batch = [intent("a", batch="b1"), intent("b", batch="b1")]
 

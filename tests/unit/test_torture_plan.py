@@ -6,7 +6,7 @@ import json
 from random import Random
 
 from torture.kinds import KINDS, draw, draw_family, from_fields, to_fields, to_job
-from torture.plan import plan
+from torture.plan import SERVER_DECK, SESSION_DECK, plan
 
 
 def test_one_seed_is_one_plan():
@@ -24,6 +24,19 @@ def test_a_minute_has_every_fault():
     done = {(fault.what, fault.target) for fault in plan(7, 60.0)}
 
     assert len(done) == 23
+
+
+def test_two_minutes_have_every_fault_of_a_server_and_none_of_files():
+    done = {(fault.what, fault.target) for fault in plan(7, 120.0, SERVER_DECK)}
+
+    assert set(SERVER_DECK) < done
+    assert not done & {("fill", "disk"), ("restore", "database")}
+
+
+def test_the_sessions_of_another_server_have_faults_and_it_has_none():
+    ways = {what for what, target in SESSION_DECK if target == "server"}
+
+    assert ways == {"lock-rows", "terminate"}
 
 
 def test_every_two_and_a_half_minutes_a_hundred_jobs_overrun_together():
