@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gigq.cli.errors import HiddenOutputError
 from gigq.store.sqlite.file import record_lock
-from gigq.store.sqlite.processes.run_locks import companion_path, lock_descriptor
+from gigq.store.sqlite.processes.run_locks import companion_path, lock_descriptor, process_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +72,7 @@ def find(place: Place, execution: Mapping[str, Any]) -> LiveOutput | None:
     Raises:
         HiddenOutputError: this process may not, or cannot, read the daemon's descriptors.
     """
-    run = execution["run"]
-    pid = 0 if place.may_be_elsewhere(run) else _holder(place.path, run)
+    pid = _process(place, execution["run"])
     if pid is None:
         return None
     if pid <= 0:
@@ -89,6 +88,14 @@ def find(place: Place, execution: Mapping[str, Any]) -> LiveOutput | None:
             f"this user may not look into the daemon that runs this job (pid {pid}); "
             "run gigq logs as root or as the daemon's user, or wait for the job's end"
         ) from error
+
+
+def _process(place: Place, run: str) -> int | None:
+    """Return the process of a run; 0 for one that is not seen from here, None when it is dead."""
+    if place.may_be_elsewhere(run):
+        return 0
+    # A daemon of a database on a server has its locks in its own runtime directory.
+    return process_of(run) if place.is_shared else _holder(place.path, run)
 
 
 def _elsewhere(place: Place) -> str:

@@ -41,6 +41,10 @@ _LATER = {
 }
 
 
+_NOT_SEEN = (
+    "due; no worker of this host and account serves it (gigqd status shows a daemon, and what runs "
+    "on other hosts is not seen from here)"
+)
 _OF_THIS_HOST = " of this host and account"
 
 
@@ -126,7 +130,9 @@ def served(queue: object, servers: Servers) -> str:
         return f"its queue {queue!r} is served by no pool{here} ({_pools(servers.daemons)})"
     if servers.processes["daemons"]:
         return "due; the daemon of this database is starting, or cannot announce what it serves"
-    return f"no daemon and no worker{here} runs on this database; start gigqd, or gigq worker"
+    if servers.are_shared:
+        return _NOT_SEEN
+    return "no daemon and no worker runs on this database; start gigqd, or gigq worker"
 
 
 def _for_parents(parents: Sequence[Row], policy: object) -> str:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support import jobs, jobs_that_talk
+from support import jobs, jobs_that_talk, stores
 from support.shell import Shell, clean_environment
 from support.waiting import wait_until
 
@@ -86,11 +86,12 @@ def give(cues: Path, *numbers: int) -> None:
         (cues / str(number)).touch()
 
 
+@pytest.mark.parametrize("daemons", stores.KINDS, indirect=True)
 def test_a_running_jobs_output_so_far_and_then_all_of_it(daemons, shell, cues):
     daemon = daemons(ONE)
     job_id = talk(daemon, cues, "one", "two")
     give(cues, 0)
-    db = ("--db", str(daemon.database))
+    db = ("--db", daemon.address)
 
     wait_until(lambda: shell.run("logs", job_id, *db).stdout == "talk: one\n")
     running = shell.json("logs", job_id, *db)

@@ -126,7 +126,7 @@ def test_of_a_database_on_a_server_only_the_processes_of_this_host_are_seen():
     alone = served("mail", Servers([], NOTHING, are_shared=True))
     others = served("mail", Servers([daemon("a")], NOTHING, are_shared=True))
 
-    assert alone.startswith("no daemon and no worker of this host and account runs on this data")
+    assert alone.startswith("due; no worker of this host and account serves it (gigqd status")
     assert others == "its queue 'mail' is served by no pool of this host and account (main: a)"
 
 

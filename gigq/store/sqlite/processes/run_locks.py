@@ -146,6 +146,12 @@ def id_of_lock_file(database_path: str | os.PathLike[str]) -> str:
     return _own.file(_lock_file(database_path)).word
 
 
+def process_of(run: str) -> int | None:
+    """Return the process that a run of this host names; None when it has ended."""
+    process = run.split(":")[3:]
+    return int(process[2]) if _is_there(process) else None
+
+
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
     """Return this process's one descriptor of a database's lock file; closing it frees all runs.
 
