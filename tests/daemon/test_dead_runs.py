@@ -11,6 +11,7 @@ import pytest
 from support import jobs
 from support.configs import clean_environment, write_config
 from support.daemon import on_both_databases
+from support.finished_jobs import run_sql
 from support.waiting import wait_until
 
 from gigqd import exit_codes
@@ -73,6 +74,25 @@ def test_a_new_recorder_ends_what_a_dead_daemon_left_before_it_settles_its_job(s
 
     wait_until(lambda: first.job(job_id)["status"] == "failed", why="the job is settled")
     assert all(is_gone(pid) for pid in children)
+
+
+@on_both_databases
+@pytest.mark.fault("E5")
+def test_the_next_start_after_a_reboot_settles_what_was_running(daemons, tmp_path):
+    daemon = daemons({"pools.default.size": 1})
+    go = tmp_path / "go"
+    job_id = daemon.submit(jobs.wait_for_file, "runs", {"path": str(go)}, max_attempts=2)
+    daemon.wait_for_calls("runs")
+    daemon.kill()
+    kind, offset, word, boot, *process = daemon.job(job_id)["executions"][-1]["run"].split(":")
+    of_before = ":".join([kind, offset, word, f"{boot}x", *process])
+    run_sql(daemon.address, "UPDATE job_executions SET run = ?", of_before)
+    go.touch()
+
+    daemon.start()
+
+    causes = [one["cause"] for one in daemon.wait_for_job(job_id)["executions"]]
+    assert causes == ["lost", None]
 
 
 @pytest.mark.fault("E5")

@@ -58,8 +58,14 @@ class PostgresBackend:
         return run_locks.run_of_this_process(self._place)
 
     def is_alive(self, run: str) -> bool:
-        """Return True while the process that holds `run` lives, or may live on another host."""
-        return not run_locks.is_of_this_host(run) or run_locks.is_alive(self._place, run)
+        """Return True while the process that holds `run` lives, or may live on another host.
+
+        A run of this lock file is judged by its lock, also after a reboot or in a new container.
+        """
+        is_known = run_locks.is_of_this_host(run) or (
+            run_locks.lock_file_of(run) == run_locks.id_of_lock_file(self._place)
+        )
+        return not is_known or run_locks.is_alive(self._place, run)
 
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due."""

@@ -133,8 +133,8 @@ def is_of_this_host(run: str) -> bool:
 
 
 def lock_file_of(run: str) -> str:
-    """Return the id of the lock file in which a run has its byte."""
-    return run.split(":")[2]
+    """Return the id of the lock file in which a run has its byte; empty text when it has none."""
+    return "".join(run.split(":")[2:3])
 
 
 def id_of_lock_file(database_path: str | os.PathLike[str]) -> str:
