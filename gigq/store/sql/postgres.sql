@@ -152,7 +152,8 @@ CROSS JOIN LATERAL (
 LIMIT 1;
 
 -- Some more of each queue than are taken, because others may be claiming the first ones. An array,
--- since the server expects few values in one.
+-- since the server expects few values in one. The joined text, since the server would read all due
+-- jobs for the same condition as that of `jobs_due` while its statistics know none.
 -- name: best_due
 SELECT rowid AS row, id, name, queue, attempts, max_attempts, timeout, memory_limit, retry_policy,
     pass_parent_results, dependencies, params, function_module, function_name, function_file
@@ -169,12 +170,13 @@ WHERE rowid = ANY (ARRAY(
             LIMIT 4 * :limit
         ) AS head
     ))
-    AND status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    AND status || '' = 'pending' AND unmet = 0 AND retry_after IS NULL
 ORDER BY priority DESC, created_at, id
 LIMIT :limit
 FOR UPDATE SKIP LOCKED;
 
--- Other functions read the entries of a JSON object.
+-- Other functions read the entries of a JSON object. The array, since the server expects so many
+-- entries in an object that it would read the whole table.
 -- name: open_executions_of_rows
 INSERT INTO job_executions (
     id, job_id, worker_id, status, started_at, attempt, run, due_at, due_why
@@ -189,6 +191,7 @@ SELECT chosen.key, jobs.id, :worker_id, 'running', :now, jobs.attempts + 1, :run
     coalesce(jobs.due_why, 'submit')
 FROM json_each_text(:taken::json) AS chosen
 JOIN jobs ON jobs.rowid = chosen.value::bigint
+WHERE jobs.rowid = ANY (ARRAY(SELECT value::bigint FROM json_each_text(:taken::json)))
 ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
 
 -- name: claim_rows
@@ -196,7 +199,8 @@ UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
     worker_id = :worker_id, execution_id = chosen.key
 FROM json_each_text(:taken::json) AS chosen
-WHERE jobs.rowid = chosen.value::bigint;
+WHERE jobs.rowid = chosen.value::bigint
+    AND jobs.rowid = ANY (ARRAY(SELECT value::bigint FROM json_each_text(:taken::json)));
 
 -- The functions of SQLite that read a time do not exist.
 -- name: delayed_without_time
