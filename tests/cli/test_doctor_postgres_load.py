@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from support.postgres import as_role
 from support.waiting import wait_until
 
 from gigq import JobQueue
+from gigq.model.ids import new_id
 from gigq.store.doctor.server_checks import judge
 from gigq.store.doctor.server_inspection import gather
 
@@ -93,12 +95,13 @@ def test_a_role_that_may_not_use_the_schema_is_a_problem(shell, address, admin, 
 
 
 def test_the_connections_of_gigq_are_counted(shell, address):
-    with closing(JobQueue(address)) as queue:
+    name = f"gigq {new_id()[-12:]}"  # other tests have connections to the same server
+    with closing(JobQueue(f"{address}&application_name={quote(name)}")) as queue:
         queue.stats()
         found, _ = examined(shell, address)
 
     assert found["connections"]["severity"] == "ok"
-    assert found["connections"]["found"].endswith("of gigq: gigq 1")
+    assert f"{name} 1" in found["connections"]["found"]
 
 
 def test_few_connections_left_are_a_warning(shell, address, admin, role):

@@ -111,7 +111,7 @@ class DaemonBackend(PostgresBackend):
     """
 
     def __init__(self, address: str, place: str) -> None:
-        super().__init__(address)
+        super().__init__(address, connections.DAEMON)
         self._place = place
 
     def notify(self, due: Mapping[str, int]) -> None:

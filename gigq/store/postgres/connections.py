@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-QUEUE, WORKER = "gigq", "gigq worker"
-"""The names under which the server lists the connections of a queue, and of a worker."""
+QUEUE, WORKER, DAEMON = "gigq", "gigq worker", "gigq daemon"
+"""The names under which the server lists connections: of a queue, a plain worker and a daemon."""
 
 _OPTIONS = {
     "connect_timeout": "10",

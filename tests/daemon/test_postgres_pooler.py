@@ -1,0 +1,67 @@
+"""A daemon behind PgBouncer in transaction mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from support import jobs, postgres
+from support.pgbouncer import pooled
+from support.waiting import wait_until
+
+from gigq.store.postgres.address import full_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.daemon import Daemon
+
+pytestmark = [
+    pytest.mark.daemon,
+    pytest.mark.parametrize("daemons", ["postgres"], indirect=True),
+]
+
+
+@pytest.fixture(params=[True, False], ids=["with a direct address", "without one"])
+def daemon(request: pytest.FixtureRequest, daemons: Callable[..., Daemon]) -> Iterator[Daemon]:
+    """A daemon and its submitters, which share two sessions of the server."""
+    found = daemons(start=False)
+    address = found.address
+    with psycopg.connect(address) as connection:
+        (schema,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
+    direct = postgres.server() if request.param else None
+    with pooled("transaction", size=2) as pooler:
+        pooled_address = full_address(pooler, schema=schema, pooler=True, direct=direct)
+        found.configure({"queue.database": pooled_address})
+        found.start()
+        yield found
+        found.queue.close()
+        found.configure({"queue.database": address})  # for the checks, by plain SQL
+        found.finish()
+
+
+def test_jobs_run_once_fail_and_are_cancelled(daemon: Daemon) -> None:
+    good = [daemon.submit(jobs.ok, f"job {number}") for number in range(20)]
+    bad = daemon.submit(jobs.boom, "bad", max_attempts=1)
+    long = daemon.submit(jobs.wait_for_file, "long", {"path": "/missing"}, max_attempts=1)
+    daemon.wait_for_calls("long")
+    assert daemon.queue.cancel(long, running=True)
+
+    for job_id in good:
+        daemon.wait_for_job(job_id, "completed")
+    daemon.wait_for_job(bad, "failed")
+    daemon.wait_for_job(long, "cancelled")
+    assert [len(daemon.calls(f"job {number}")) for number in range(20)] == [1] * 20
+
+
+def test_the_server_lists_the_sessions_of_the_daemon_by_name(daemon: Daemon) -> None:
+    daemon.wait_for_job(daemon.submit(jobs.ok, "one"), "completed")
+
+    # The session of a pooler has the name of the client that has used it last.
+    with psycopg.connect(postgres.server(), autocommit=True) as connection:
+        wait_until(lambda: ("gigq daemon",) in names(connection))
+
+
+def names(connection: psycopg.Connection) -> list[tuple[str]]:
+    return connection.execute("SELECT application_name FROM pg_stat_activity").fetchall()
