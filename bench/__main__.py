@@ -34,7 +34,7 @@ def _plan(options: argparse.Namespace) -> runs.Plan:
     if options.postgres:
         names, scenarios = list(peers.ON_POSTGRES), list(ON_POSTGRES)
         # A queue that notifies ten times a second is idle a tenth of a second after a job.
-        effort = Effort(latencies=60, idle=5.0, fill=10.0, gap=(0.11, 0.16))
+        effort = Effort(latencies=60, idle=5.0, fill=20.0, gap=(0.11, 0.16))
         minutes, out = 9.0, out / "postgres"
     if options.quick:
         minutes, effort = 4.0, replace(SHORT, gap=effort.gap)

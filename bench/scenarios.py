@@ -193,7 +193,7 @@ def _depth(s: Session, effort: Effort, pending: int) -> Found:
     if pending > effort.deep:
         return {"stopped": "left out of a short run"}
     patience = effort.fill * (1 if pending <= 100_000 else 3)
-    if s.peer.bulk * patience * 2 < pending:
+    if s.peer.bulk * patience * 1.5 < pending:
         return {"stopped": f"not tried: filling takes longer than {patience:.0f} s"}
     done, took = s.ask("submit_many", kind="noop", count=pending, seconds=patience, limit=200)
     if done < pending:
