@@ -13,6 +13,7 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
 from gigq.store.postgres.backend import DaemonBackend
+from gigq.store.postgres.listen import DEBOUNCE
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigqd.process.process_tag import home_with
 
@@ -52,7 +53,7 @@ class ServerStorage:
         self._watch = self.backend.queue_watch()
         self._begin = Begin.NEVER if is_there else Begin.ANYWHERE
         self._prepared: Any = None
-        self._looked_at = self._all_seen_at = 0.0
+        self._looked_at = self._look_again_at = self._all_seen_at = 0.0
         self.begin()
 
     def home_of_run(self, run: str) -> str:
@@ -120,10 +121,14 @@ class ServerStorage:
     def sleep(self, longest: float) -> bool:
         """Sleep until a message, a notification or the time of the next look.
 
-        A notification wakes the daemon's workers before the look, since they wait for it.
+        A notification wakes the daemon's workers before the look, since they wait for it. Others may
+        have been left out in the same tenth of a second, so that another look follows.
         """
+        now = time.monotonic()
         interval = random_between(0.9 * _LOOK_INTERVAL, _LOOK_INTERVAL)
-        look_at = time.monotonic() + min(longest, interval)
+        look_at = now + min(longest, interval)
+        if self._look_again_at > now:
+            look_at = min(look_at, self._look_again_at)
         while (left := look_at - time.monotonic()) > 0:
             ready = self._ready(left)
             if self._json_socket.fileno() in ready:
@@ -160,5 +165,6 @@ class ServerStorage:
         if queues is not None and not queues:
             return False
         self._is_notified = True
+        self._look_again_at = time.monotonic() + DEBOUNCE
         wakeup.notify(self._place, dict.fromkeys(queues or (), 1), most=1)
         return True
