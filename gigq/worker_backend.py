@@ -81,6 +81,9 @@ def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Ba
 
 
 def _backend_of_connections(queue: JobQueue) -> Backend:
-    if dialect_of(queue._get_connection()) == POSTGRES:
+    has_own = type(queue)._get_connection is not JobQueue._get_connection
+    if has_own and dialect_of(queue._get_connection()) == POSTGRES:
         return _BackendOfConnections(queue)
-    raise TypeError("this JobQueue brings its own connections and has no db_path")
+    raise TypeError(
+        "this JobQueue has no db_path, and no connections to PostgreSQL of its own either"
+    )

@@ -121,8 +121,8 @@ class ServerStorage:
     def sleep(self, longest: float) -> bool:
         """Sleep until a message, a notification or the time of the next look.
 
-        A notification wakes the daemon's workers before the look, since they wait for it. Others may
-        have been left out in the same tenth of a second, so that another look follows.
+        A notification wakes the daemon's workers before the look, since they wait for it. Others
+        may have been left out in the same tenth of a second, so that another look follows.
         """
         now = time.monotonic()
         interval = random_between(0.9 * _LOOK_INTERVAL, _LOOK_INTERVAL)
