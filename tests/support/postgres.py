@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gigq.store.postgres import place
+from gigq.store.sqlite.file import private_files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -75,7 +78,15 @@ def fresh_schema(name: str) -> Iterator[str]:
         yield with_option(server(), f"options=-csearch_path%3D{name}")
     finally:
         _end_other_sessions(connection, name)
+        _remove_run_locks(connection, name)
         connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+def _remove_run_locks(connection: Any, name: str) -> None:
+    """Remove the folder in which the plain workers of a queue have found each other."""
+    (is_queue,) = connection.execute(f"SELECT to_regclass('{name}.gigq_store')").fetchone()
+    for (store,) in connection.execute(f"SELECT id FROM {name}.gigq_store") if is_queue else ():
+        shutil.rmtree(place.runtime_folder() / f"{store}{private_files.SUFFIX}", ignore_errors=True)
 
 
 def with_option(address: str, option: str) -> str:

@@ -20,7 +20,7 @@ def place_of(connection: Any) -> str:
     with drivers.store_errors(connection), drivers.cursor_of(connection) as cursor:
         script = "; ".join((*drivers.set_up_of(connection), statements(POSTGRES)["store_id"]))
         store = drivers.last_value(cursor, script)
-    return str(_runtime_folder() / store)
+    return str(runtime_folder() / store)
 
 
 def made_place_of(connection: Any) -> str:
@@ -30,7 +30,7 @@ def made_place_of(connection: Any) -> str:
     return place
 
 
-def _runtime_folder() -> Path:
+def runtime_folder() -> Path:
     """Return `$XDG_RUNTIME_DIR/gigq`, or a private folder in /tmp."""
     given = os.environ.get("XDG_RUNTIME_DIR", "")
     if given and Path(given).is_dir():
