@@ -91,6 +91,7 @@ def test_connections_that_are_ended_are_made_again_and_the_workers_stay(served):
     assert daemon.events("worker_exited") == []
 
 
+@pytest.mark.fault("G3")
 def test_a_server_that_accepts_no_connection_makes_it_degraded_and_it_heals(served):
     daemon, server = served
     workers = daemon.worker_pids()

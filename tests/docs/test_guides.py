@@ -98,7 +98,7 @@ def around(page: Page) -> Iterator[dict[str, str]]:
         yield {}
         return
     with postgres.own_server() as server:
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:{postgres.programs()}"
+        path = f"{Path(sys.executable).parent}:{postgres.programs()}:{os.environ['PATH']}"
         yield {"PGHOST": str(server.folder), "PGUSER": "postgres", "PATH": path}
 
 
