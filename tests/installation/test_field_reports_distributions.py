@@ -25,6 +25,10 @@ DEPENDENCIES = {"psutil": "psutil", "python-daemon": "daemon", "structlog": "str
 OPTIONAL = {
     "asgiref": {"gigq/contrib/django.py"},
     "django": {"gigq/contrib/django.py"},
+    "psycopg": {
+        f"gigq/store/postgres/{name}.py" for name in ("connections", "drivers", "queue_connection")
+    },
+    "psycopg2": {"gigq/store/postgres/drivers.py"},
 }
 """What modules of an extra import."""
 
