@@ -11,9 +11,7 @@ import re
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
 _UNTYPED = re.compile(r"(%\([a-z_]+\)s)(?= IS (?:NOT )?NULL)")
 _LIMIT = re.compile(r"LIMIT (%\([a-z_]+\)s)")
-_IN_LIST = re.compile(
-    r"(?<!NOT )IN \((\w+ value(?:::bigint)? FROM json_each\(%\([a-z_]+\)s\))\)"
-)
+_IN_LIST = re.compile(r"(?<!NOT )IN \((\w+ value(?:::bigint)? FROM json_each\(%\([a-z_]+\)s\))\)")
 _LIST = re.compile(r"json_each\((%\([a-z_]+\)s)\)")
 
 
