@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""The begin of an address of any kind."""
+
 _SCHEMES = ("postgresql://", "postgres://")
 _END_OF_NAME = re.compile(r"[:@/?#]")
 _SECRET = re.compile(r"\w*password\w*", re.IGNORECASE)
 _ADDRESS = "direct"
+_BEGIN = re.compile(
+    rf"\s*(?:(?:jdbc:)?{SCHEME.pattern}|postgres(?:ql)?:"
+    r"|(?:host|hostaddr|port|dbname|user|password|service)\s*=)",
+    re.IGNORECASE,
+)
 
 
 class AddressParts(NamedTuple):
@@ -44,6 +52,15 @@ class AddressParts(NamedTuple):
 def is_address(path: object) -> bool:
     """Return True for the address of a PostgreSQL database."""
     return isinstance(path, str) and path.startswith(_SCHEMES)
+
+
+def address_begin(text: str) -> str | None:
+    """Return the begin of a text that names a server, also of one with a mistake; else None.
+
+    So has one with libpq's keywords. A file of that name would show the password.
+    """
+    found = _BEGIN.match(text)
+    return found[0] if found else None
 
 
 def parts_of(address: str) -> AddressParts:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gigq.model import paths_with_links, served_queues
-from gigq.model.database_address import is_address
+from gigq.model.database_address import address_begin, is_address
 from gigq.model.units import DAY, GIB, format_duration, format_size, parse_duration, parse_size
 from gigqd.config.mistakes import quote, shorten, suggest, type_name
 
@@ -25,7 +25,6 @@ LEAKS = (
 
 _MOST_FAULTS = 5
 _LARGEST_SHOWN = 1e15  # Python refuses to write an integer of thousands of digits
-_OTHER_ADDRESS = re.compile(r"(file:|[a-z0-9+]+://)")
 
 
 class ValueType(NamedTuple):
@@ -270,7 +269,8 @@ def _is_module(text: str) -> bool:
 
 
 def _is_file(text: str) -> bool:
-    return text.strip() not in ("", ":memory:") and not _OTHER_ADDRESS.match(text)
+    is_name = text.strip() in ("", ":memory:") or text.startswith("file:")
+    return not (is_name or address_begin(text))
 
 
 def _parse_database(raw: object, base: Path) -> str:

@@ -274,3 +274,22 @@ def test_a_database_in_memory_is_refused_by_the_commands(shell, command):
 
     assert refused.returncode
     assert "':memory:' is not a path to a file" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "begin"),
+    [
+        (" postgresql://me:secret@host/db", "' postgresql://'"),
+        ("jdbc:postgresql://me:secret@host/db", "'jdbc:postgresql://'"),
+        ("postgresql:/me:secret@host/db", "'postgresql:'"),
+        ("dbname=db password=secret", "'dbname='"),
+        ("password = secret", "'password ='"),
+    ],
+)
+def test_an_address_with_a_mistake_is_no_name_of_a_file(shell, address, begin):
+    before = sorted(shell.folder.iterdir())
+    done = shell.run("submit", "os:getpid", "--name", "a", "--db", address)
+
+    failed(done, 69, f"{begin} begins neither the path of a file nor an address")
+    assert "secret" not in done.stderr
+    assert sorted(shell.folder.iterdir()) == before

@@ -105,6 +105,10 @@ def test_an_unknown_database_is_an_error_of_the_address(shell):
     [
         ("postgresql://amy:hun/ter2@127.0.0.1/x", "has characters that must be escaped"),
         ("postgresql://amy:hunter2@127.0.0.1/x?sslmodus=1", "do you mean 'sslmode'?"),
+        ("postgresql://amy:hunter2@127.0.0.1/x\x7f", "has characters that must be escaped"),
+        ("postgresql://amy:hunter2@127.0.0.1/x\udce9", "has characters that must be escaped"),
+        ("postgresql://amy:hunter2@[::1/x", "is no valid address"),
+        (f"postgresql://amy:hunter2@{'x' * 300}/x", "is no valid address"),
     ],
 )
 def test_an_address_with_a_mistake_is_refused_without_its_password(shell, address, message):

@@ -26,7 +26,7 @@ _TRUTH = {"true": True, "false": False}
 _SWITCH = {"on": True, "off": False}
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _SERVER = re.compile(r"(?P<host>/[^?&]*?|\[[^]]+\]|[^/:?&@]+)(?::(?P<port>\d+))?")
-_BAD_TEXT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00|\s")
+_BAD_TEXT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00|\s|[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)

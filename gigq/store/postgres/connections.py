@@ -138,11 +138,10 @@ def new_connection(address: str, role: str = QUEUE) -> Connection[Any]:
         }
         connection = QueueConnection.connect(found.server, autocommit=True, **missing)
         connection.follow(found)
-    except psycopg.ProgrammingError as error:
-        said = str(error).strip()
-        raise UnsupportedStore(
-            f"{without_password(address)} is no valid address: {said}"
-        ) from error
+    except (psycopg.ProgrammingError, UnicodeError) as error:
+        # libpq repeats the address, with its password.
+        said = str(error).strip().replace(found.server, without_password(found.server))
+        raise UnsupportedStore(f"{without_password(address)} is no valid address: {said}") from None
     except psycopg.Error as error:
         raise translated(error, without_password(address)) from error
     return connection

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gigq.errors import StoreUnavailable, UnsupportedStore
+from gigq.model.database_address import SCHEME, address_begin
 
 _NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs"}
@@ -19,7 +20,6 @@ _NETWORK = frozenset(
 )
 _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
 _MOUNTS = "/proc/self/mountinfo"
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -41,18 +41,23 @@ def resolve(path: str | os.PathLike[str]) -> str:
         return _real(text)
     if not text or text == ":memory:" or text.startswith("file:"):
         raise UnsupportedStore(f"{text!r} is not a path to a file; give a file name")
-    if address := _ADDRESS.match(text):
-        _refuse_address(address[0])
+    if begin := address_begin(text):
+        _refuse_address(begin)
     return _real(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - hot path
 
 
-def _refuse_address(scheme: str) -> None:
-    if scheme in ("postgresql://", "postgres://"):
+def _refuse_address(begin: str) -> None:
+    if begin in ("postgresql://", "postgres://"):
         raise UnsupportedStore(
             "this needs a file, and was given the address of a PostgreSQL server"
         )
+    if SCHEME.fullmatch(begin):
+        raise UnsupportedStore(
+            f"{begin} addresses are not supported; give the path of a file, or postgresql://"
+        )
     raise UnsupportedStore(
-        f"{scheme} addresses are not supported; give the path of a file, or postgresql://"
+        f"{begin!r} begins neither the path of a file nor an address; write "
+        "postgresql://USER@HOST/DATABASE"
     )
 
 
@@ -65,7 +70,7 @@ def absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
         StoreUnavailable: the path is relative and the working directory was deleted.
     """
     text = os.fspath(path)
-    is_name = text == ":memory:" or text.startswith("file:") or _ADDRESS.match(text)
+    is_name = text == ":memory:" or text.startswith("file:") or address_begin(text)
     if text[:1] in ("/", "") or is_name:
         return path
     try:
