@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gigq.errors import StoreError
 from gigq.store.verbs import settle_and_claim
 
 if TYPE_CHECKING:
@@ -32,12 +34,16 @@ class Waking:
         self._was_idle = True
 
     def before_job(self, queues: tuple[str, ...] | None) -> None:
-        """Wake the next worker before the first job after an idle time."""
+        """Wake the next worker before the first job after an idle time.
+
+        The job is claimed already, so an error of the database must not keep it from running.
+        """
         if self._was_idle:
             self._was_idle = False
             self.before_work()
-            if settle_and_claim.anything_due(self._store.database, queues):
-                self._store.backend.notify_alike(queues)
+            with suppress(StoreError):  # the next worker polls
+                if settle_and_claim.anything_due(self._store.database, queues):
+                    self._store.backend.notify_alike(queues)
 
     def wake(self, due: Sequence[str], claimed: Iterable[dict[str, Any]] = ()) -> None:
         """Wake idle workers for jobs that became due, except those that this one has claimed.

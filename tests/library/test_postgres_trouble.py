@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -11,8 +12,8 @@ from support import postgres
 from support.postgres_workers import all_completed, jobs_named, repeatedly, runs, working
 from support.waiting import wait_until
 
-from gigq import Job, JobQueue, events
-from gigq.errors import StoreUnavailable
+from gigq import Job, JobQueue, Worker, events
+from gigq.errors import StoreLocked, StoreUnavailable
 from gigq.model.ids import new_id
 from gigq.store.database import Database
 from gigq.store.postgres import connections
@@ -180,3 +181,22 @@ def test_a_read_only_server_is_named_and_waited_for(
     finally:
         server.run("ALTER ROLE gigq RESET default_transaction_read_only")
     assert "connect to the primary" in problems[0]
+
+
+def test_a_table_that_is_locked_after_a_claim_keeps_no_claimed_job_from_running(
+    queue: JobQueue, address: str
+) -> None:
+    (job,) = jobs_named(address[-8:], 1)
+    job_id = queue.submit(job)
+    worker = Worker(address)
+    worker.lock_timeout = 0.1
+    with psycopg.connect(address) as other:
+        worker._runner.waking.before_work = partial(other.execute, "LOCK TABLE jobs")
+        with pytest.raises(StoreLocked):  # the outcome cannot be recorded yet
+            worker.process_one()
+        assert runs([job.name])[job.name] == 1
+        other.rollback()
+    worker.process_one()
+
+    assert queue.get_status(job_id)["status"] == "completed"
+    assert runs([job.name])[job.name] == 1
