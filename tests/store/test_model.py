@@ -44,6 +44,7 @@ from gigq.store.sqlite import connections
 from gigq.store.sqlite.processes import run_locks
 from gigq.store.verbs import jobs, listing, requeue, settle_and_claim
 
+LOST = ExecutionResult(JobStatus.FAILED, cause=Cause.LOST)
 BASE = "2026-06-01T00:00:00.000000+00:00"
 ENDINGS = [
     *(COMPLETED, COMPLETED, FAILED, FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED, CANCELLED),
@@ -51,10 +52,8 @@ ENDINGS = [
         ExecutionResult(JobStatus.FAILED, error="it died", cause=cause)
         for cause in (Cause.CRASHED,)
     ),
-    *(
-        ExecutionResult(JobStatus.FAILED, cause=cause)
-        for cause in (Cause.MEMORY, Cause.OOM, Cause.LOST)
-    ),
+    *(ExecutionResult(JobStatus.FAILED, cause=cause) for cause in (Cause.MEMORY, Cause.OOM)),
+    LOST,
     *(
         ExecutionResult(
             JobStatus.FAILED,
@@ -300,7 +299,7 @@ class Ledger(RuleBasedStateMachine):
         lost = [e.id for e in self._plain() if e.run == "worker:dead"]
         plain_worker_rescue.lost(self.db, self.path)
         for token in lost:
-            self.model.end(token, FAILED)
+            self.model.end(token, LOST)
 
     # What people do.
 
