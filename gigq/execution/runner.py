@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gigq.errors import StoreError
 from gigq.execution import attempt, job_events, retry_advice, timer_interrupt
 from gigq.execution.callbacks import Overrides
 from gigq.execution.error_text import headline
@@ -327,11 +329,12 @@ class Runner:
             self.store.backend.notify(left)
 
     def _wake_the_next(self) -> None:
+        """Wake another worker if there are more jobs; an error must not keep the claimed one."""
         if self._is_to_wake_next:
             self._is_to_wake_next = False
-            queues = self.settings.queues
-            if settle_and_claim.anything_due(self.store.database, queues):
-                self.store.backend.notify_alike(queues)
+            with suppress(StoreError):  # the other worker polls
+                if settle_and_claim.anything_due(self.store.database, self.settings.queues):
+                    self.store.backend.notify_alike(self.settings.queues)
 
     def _pass_on_ctrl_c(self) -> None:
         if self._ctrl_c:
