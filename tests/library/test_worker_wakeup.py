@@ -1,6 +1,8 @@
 """What wakes an idle worker, and threads that work side by side."""
 
+import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from support import jobs_to_run
@@ -28,6 +30,22 @@ def test_a_submit_wakes_a_sleeping_worker_at_once(queue, path):
 
     assert not thread.is_alive()
     assert queue.stats()["completed"] == 3
+
+
+def test_a_claimed_job_runs_although_the_look_for_further_jobs_fails(queue, path):
+    aside = Path(f"{path}-aside")
+    job_id = submit(queue, shutil.move, params={"src": str(aside), "dst": path}, max_attempts=1)
+    worker = Worker(path)
+    runner = worker._runner
+
+    def move_the_file_away(_claim):
+        shutil.move(path, aside)
+        return True
+
+    runner._callbacks = runner._callbacks._replace(may_start=move_the_file_away)
+    worker.work_off(lambda: not aside.exists())
+
+    assert queue.get_status(job_id)["status"] == "completed"
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.soak)])
